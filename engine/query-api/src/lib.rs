@@ -1,0 +1,15 @@
+//! What a door may call: open a session, prepare, describe, execute, cancel. Knows no plan and no source.
+//!
+//! A door authenticates with [`Authenticator`], opens a [`Session`] with [`QueryService`] and hands it SQL. Everything
+//! that has meaning in SQL (SET, BEGIN, DECLARE, PREPARE) is the session's; frames, portals and formats are the door's.
+
+mod column;
+mod outcome;
+mod service;
+
+pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
+pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+pub use service::{
+    Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, ScramVerifier, Session, Statement,
+    TransactionStatus,
+};

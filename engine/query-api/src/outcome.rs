@@ -1,0 +1,84 @@
+//! What executing a statement gives.
+
+use crate::Column;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use futures::stream::BoxStream;
+use querygate_types::Error;
+use std::sync::Arc;
+
+/// A stream of batches. Dropping it ends the query and frees what it holds.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch, Error>>;
+
+/// The tag of CommandComplete, as PostgreSQL writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandTag {
+    /// `SELECT n`, `FETCH n`, `COPY n`…: the door appends the number of rows it sent.
+    Counted(&'static str),
+    /// `SET`, `BEGIN`, …
+    Fixed(String),
+}
+
+/// Rows and their description.
+pub struct Rows {
+    pub columns: Arc<[Column]>,
+    /// Arrow schema of every batch; same length and order as `columns`.
+    pub schema: SchemaRef,
+    pub batches: BatchStream,
+    pub tag: CommandTag,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("columns", &self.columns).field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+/// Format of `COPY … TO STDOUT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+    Binary,
+}
+
+/// Options of `COPY … TO STDOUT`, with PostgreSQL's defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOptions {
+    pub format: CopyFormat,
+    pub header: bool,
+    pub delimiter: u8,
+    pub null: String,
+    pub quote: u8,
+    pub escape: u8,
+}
+
+/// Result of one statement.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The text held no statement.
+    Empty,
+    /// A command without rows.
+    Command(CommandTag),
+    Rows(Rows),
+    /// `COPY … TO STDOUT`.
+    CopyOut(Rows, CopyOptions),
+}
+
+/// What the door must tell the client beside the outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// A reported setting changed: send ParameterStatus.
+    ParameterStatus { name: String, value: String },
+    Notice(Notice),
+}
+
+/// A NoticeResponse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// `NOTICE`, `WARNING`, `INFO`.
+    pub severity: &'static str,
+    pub sqlstate: String,
+    pub message: String,
+    pub hint: Option<String>,
+}

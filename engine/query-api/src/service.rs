@@ -1,0 +1,151 @@
+//! The service and session traits.
+
+use crate::{Column, Effect, Outcome};
+use arrow::array::ArrayRef;
+use async_trait::async_trait;
+use querygate_types::{PgType, Principal, Result};
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Which door a session came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Door {
+    Postgres,
+    FlightSql,
+    Http,
+    Shell,
+}
+
+impl Door {
+    /// Name as system tables show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::FlightSql => "flight",
+            Self::Http => "http",
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// What a client said of itself when it connected.
+#[derive(Debug, Clone)]
+pub struct ClientInfo {
+    pub door: Door,
+    pub database: String,
+    pub peer: Option<SocketAddr>,
+    /// Startup parameters that are settings (`application_name`, `TimeZone`, `options` already split).
+    /// An unknown or refused one makes `open` fail with the code that `SET` would give.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A SCRAM-SHA-256 verifier (RFC 5803).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScramVerifier {
+    pub iterations: u32,
+    pub salt: Vec<u8>,
+    pub stored_key: [u8; 32],
+    pub server_key: [u8; 32],
+}
+
+impl std::fmt::Debug for ScramVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScramVerifier(…)")
+    }
+}
+
+/// Knows users and how they prove themselves. No I/O.
+pub trait Authenticator: Send + Sync {
+    /// The user's verifier. For an unknown user a made-up one that is stable per name and that no password fits,
+    /// so that answers and timing do not tell known from unknown.
+    fn scram_verifier(&self, user: &str) -> ScramVerifier;
+    /// The principal of a user who has proved the verifier. `None` for an unknown user.
+    fn principal(&self, user: &str) -> Option<Arc<Principal>>;
+    /// Whether the database name of the startup packet is served.
+    fn has_database(&self, database: &str) -> bool;
+}
+
+/// The one door into data.
+#[async_trait]
+pub trait QueryService: Send + Sync {
+    /// Opens a session. Fails when a setting is refused or the session limit is reached.
+    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>>;
+}
+
+/// Transaction state as ReadyForQuery reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+/// One statement cut out of a text: parsed, not yet bound.
+pub trait Statement: Send + Sync + std::fmt::Debug {
+    /// For the session that made it.
+    fn as_any(&self) -> &dyn Any;
+    /// The statement's own text.
+    fn text(&self) -> &str;
+}
+
+/// A bound statement; the description holds until [`Session::execute`] says otherwise.
+pub trait Prepared: Send + Sync + std::fmt::Debug {
+    /// For the session that made it.
+    fn as_any(&self) -> &dyn Any;
+    /// Types of `$1…$n`; inferred where the client gave none.
+    fn parameter_types(&self) -> &[PgType];
+    /// `None` when the statement returns no rows.
+    fn columns(&self) -> Option<&[Column]>;
+}
+
+/// How to run a statement.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExecuteOptions {
+    /// Rows that the client will read at most, when known. A hint, never a limit.
+    pub rows_expected: Option<u64>,
+}
+
+/// One authenticated session: settings, transaction, cursors, SQL-level prepared statements.
+///
+/// Statements of one session run one after the other; a door must not execute a second one while it reads the
+/// stream of the first, except between portals of one connection. All methods may be called from any thread.
+#[async_trait]
+pub trait Session: Send + Sync {
+    /// Cuts a text into statements without binding them. An empty text gives an empty vector.
+    fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>>;
+
+    /// Binds one statement on the session's catalog. `parameter_types[i]` is the client's type of `$i+1`, `None` for unknown.
+    async fn prepare(&self, statement: &Arc<dyn Statement>, parameter_types: &[Option<PgType>]) -> Result<Arc<dyn Prepared>>;
+
+    /// Runs a bound statement. `parameters[i]` is an array of one value for `$i+1`, of the Arrow type that
+    /// [`arrow_type_of`](crate::arrow_type_of) gives for its declared type.
+    /// Binds anew when the metadata snapshot changed; fails with 0A000 "cached plan must not change result type" when
+    /// the columns would differ.
+    async fn execute(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], options: ExecuteOptions) -> Result<Outcome>;
+
+    /// Notices and changed settings since the last call, in order.
+    fn take_effects(&self) -> Vec<Effect>;
+
+    /// The reported settings (ParameterStatus) at connect, in PostgreSQL's order.
+    fn reported_settings(&self) -> Vec<(String, String)>;
+
+    /// Value of a setting the door needs for encoding (`TimeZone`, `DateStyle`, `bytea_output`, `extra_float_digits`, …).
+    fn setting(&self, name: &str) -> Option<String>;
+
+    fn transaction_status(&self) -> TransactionStatus;
+
+    /// Tells the session that an error ended an extended-protocol step outside `execute` (a wrong Bind, say), or that
+    /// a stream failed: an open transaction is failed from now on.
+    fn fail_transaction(&self);
+
+    /// Extended protocol: Sync outside an explicit transaction block ends the implicit transaction.
+    async fn sync(&self);
+
+    /// Cancels the running statement, if any. Idempotent; returns at once.
+    fn cancel(&self);
+
+    /// Ends the session: cancels, rolls back, frees.
+    async fn close(&self);
+}

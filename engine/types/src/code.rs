@@ -1,0 +1,288 @@
+//! The closed list of error codes and its one mapping to SQLSTATE, gRPC status and HTTP status.
+
+/// What went wrong, as clients may know it. Closed: a new failure needs a new arm in every mapping below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorCode {
+    // Connection and authentication
+    ProtocolViolation,
+    ConnectionDoesNotExist,
+    TooManyConnections,
+    InvalidPassword,
+    InvalidAuthorization,
+    CannotConnectNow,
+    AdminShutdown,
+    IdleInTransactionTimeout,
+    // Statement
+    SyntaxError,
+    FeatureNotSupported,
+    StatementTooComplex,
+    ProgramLimitExceeded,
+    UndefinedTable,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedObject,
+    UndefinedParameter,
+    UndefinedSchema,
+    UndefinedDatabase,
+    AmbiguousColumn,
+    DuplicateAlias,
+    DuplicateCursor,
+    DuplicatePreparedStatement,
+    InvalidCursorName,
+    InvalidStatementName,
+    GroupingError,
+    DatatypeMismatch,
+    IndeterminateDatatype,
+    InvalidColumnReference,
+    InvalidParameterValue,
+    CantChangeRuntimeParam,
+    InsufficientPrivilege,
+    ReadOnlyTransaction,
+    ActiveTransaction,
+    NoActiveTransaction,
+    InFailedTransaction,
+    // Data
+    NumericOutOfRange,
+    DivisionByZero,
+    InvalidTextRepresentation,
+    InvalidBinaryRepresentation,
+    InvalidDatetimeFormat,
+    DatetimeOverflow,
+    InvalidRegularExpression,
+    StringDataTooLong,
+    CharacterNotInRepertoire,
+    UntranslatableCharacter,
+    CardinalityViolation,
+    InvalidArgumentForFunction,
+    DataException,
+    // Resources
+    OutOfMemory,
+    DiskFull,
+    QueryCanceled,
+    StatementTimeout,
+    TooManyQueries,
+    // Sources
+    SourceUnavailable,
+    SourceLost,
+    SourceSchemaChanged,
+    SourceError,
+    PushdownRequired,
+    // Metadata and configuration
+    ConfigInvalid,
+    MetadataInvalid,
+    // Ours
+    Internal,
+}
+
+/// gRPC status, by its protocol number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum GrpcStatus {
+    Cancelled = 1,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    Unauthenticated = 16,
+}
+
+/// What a client may do after the error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryClass {
+    /// The same statement fails again.
+    Never,
+    /// The same statement may succeed later.
+    Later,
+}
+
+/// Whether the message text may reach a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// The text names only what the client sent or may see.
+    Client,
+    /// The client gets a fixed text; the cause goes to the log.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, for tables and tests.
+    pub const ALL: &'static [Self] = &[
+        Self::ProtocolViolation, Self::ConnectionDoesNotExist, Self::TooManyConnections, Self::InvalidPassword,
+        Self::InvalidAuthorization, Self::CannotConnectNow, Self::AdminShutdown, Self::IdleInTransactionTimeout,
+        Self::SyntaxError, Self::FeatureNotSupported, Self::StatementTooComplex, Self::ProgramLimitExceeded,
+        Self::UndefinedTable, Self::UndefinedColumn, Self::UndefinedFunction, Self::UndefinedObject,
+        Self::UndefinedParameter, Self::UndefinedSchema, Self::UndefinedDatabase, Self::AmbiguousColumn,
+        Self::DuplicateAlias, Self::DuplicateCursor, Self::DuplicatePreparedStatement, Self::InvalidCursorName,
+        Self::InvalidStatementName, Self::GroupingError, Self::DatatypeMismatch, Self::IndeterminateDatatype,
+        Self::InvalidColumnReference, Self::InvalidParameterValue, Self::CantChangeRuntimeParam,
+        Self::InsufficientPrivilege, Self::ReadOnlyTransaction, Self::ActiveTransaction, Self::NoActiveTransaction,
+        Self::InFailedTransaction, Self::NumericOutOfRange, Self::DivisionByZero, Self::InvalidTextRepresentation,
+        Self::InvalidBinaryRepresentation, Self::InvalidDatetimeFormat, Self::DatetimeOverflow,
+        Self::InvalidRegularExpression, Self::StringDataTooLong, Self::CharacterNotInRepertoire,
+        Self::UntranslatableCharacter, Self::CardinalityViolation, Self::InvalidArgumentForFunction,
+        Self::DataException, Self::OutOfMemory, Self::DiskFull, Self::QueryCanceled, Self::StatementTimeout,
+        Self::TooManyQueries, Self::SourceUnavailable, Self::SourceLost, Self::SourceSchemaChanged,
+        Self::SourceError, Self::PushdownRequired, Self::ConfigInvalid, Self::MetadataInvalid, Self::Internal,
+    ];
+
+    /// SQLSTATE, as PostgreSQL's appendix A assigns it.
+    #[must_use]
+    pub const fn sqlstate(self) -> &'static str {
+        match self {
+            Self::ProtocolViolation => "08P01",
+            Self::ConnectionDoesNotExist => "08003",
+            Self::TooManyConnections | Self::TooManyQueries => "53300",
+            Self::InvalidPassword => "28P01",
+            Self::InvalidAuthorization => "28000",
+            Self::CannotConnectNow => "57P03",
+            Self::AdminShutdown => "57P01",
+            Self::IdleInTransactionTimeout => "25P03",
+            Self::SyntaxError => "42601",
+            Self::FeatureNotSupported | Self::PushdownRequired => "0A000",
+            Self::StatementTooComplex => "54001",
+            Self::ProgramLimitExceeded => "54000",
+            Self::UndefinedTable => "42P01",
+            Self::UndefinedColumn => "42703",
+            Self::UndefinedFunction => "42883",
+            Self::UndefinedObject => "42704",
+            Self::UndefinedParameter => "42P02",
+            Self::UndefinedSchema => "3F000",
+            Self::UndefinedDatabase => "3D000",
+            Self::AmbiguousColumn => "42702",
+            Self::DuplicateAlias => "42712",
+            Self::DuplicateCursor => "42P03",
+            Self::DuplicatePreparedStatement => "42P05",
+            Self::InvalidCursorName => "34000",
+            Self::InvalidStatementName => "26000",
+            Self::GroupingError => "42803",
+            Self::DatatypeMismatch => "42804",
+            Self::IndeterminateDatatype => "42P18",
+            Self::InvalidColumnReference => "42P10",
+            Self::InvalidParameterValue => "22023",
+            Self::CantChangeRuntimeParam => "55P02",
+            Self::InsufficientPrivilege => "42501",
+            Self::ReadOnlyTransaction => "25006",
+            Self::ActiveTransaction => "25001",
+            Self::NoActiveTransaction => "25P01",
+            Self::InFailedTransaction => "25P02",
+            Self::NumericOutOfRange => "22003",
+            Self::DivisionByZero => "22012",
+            Self::InvalidTextRepresentation => "22P02",
+            Self::InvalidBinaryRepresentation => "22P03",
+            Self::InvalidDatetimeFormat => "22007",
+            Self::DatetimeOverflow => "22008",
+            Self::InvalidRegularExpression => "2201B",
+            Self::StringDataTooLong => "22001",
+            Self::CharacterNotInRepertoire => "22021",
+            Self::UntranslatableCharacter => "22P05",
+            Self::CardinalityViolation => "21000",
+            Self::InvalidArgumentForFunction => "2201X",
+            Self::DataException => "22000",
+            Self::OutOfMemory => "53200",
+            Self::DiskFull => "53100",
+            Self::QueryCanceled | Self::StatementTimeout => "57014",
+            Self::SourceUnavailable => "08001",
+            Self::SourceLost => "08006",
+            Self::SourceSchemaChanged => "0A000",
+            Self::SourceError => "58000",
+            Self::ConfigInvalid | Self::MetadataInvalid => "F0000",
+            Self::Internal => "XX000",
+        }
+    }
+
+    /// gRPC status of the Flight door.
+    #[must_use]
+    pub const fn grpc(self) -> GrpcStatus {
+        match self {
+            Self::ProtocolViolation | Self::SyntaxError | Self::StatementTooComplex | Self::UndefinedColumn
+            | Self::UndefinedFunction | Self::UndefinedParameter | Self::AmbiguousColumn | Self::DuplicateAlias
+            | Self::GroupingError | Self::DatatypeMismatch | Self::IndeterminateDatatype
+            | Self::InvalidColumnReference | Self::InvalidParameterValue | Self::InvalidTextRepresentation
+            | Self::InvalidBinaryRepresentation | Self::InvalidDatetimeFormat | Self::InvalidRegularExpression
+            | Self::StringDataTooLong | Self::CharacterNotInRepertoire | Self::UntranslatableCharacter
+            | Self::CardinalityViolation | Self::InvalidArgumentForFunction | Self::DataException
+            | Self::ConfigInvalid | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
+            Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow => GrpcStatus::OutOfRange,
+            Self::InvalidPassword | Self::InvalidAuthorization => GrpcStatus::Unauthenticated,
+            Self::InsufficientPrivilege => GrpcStatus::PermissionDenied,
+            Self::UndefinedTable | Self::UndefinedObject | Self::UndefinedSchema | Self::UndefinedDatabase
+            | Self::InvalidCursorName | Self::InvalidStatementName | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,
+            Self::DuplicateCursor | Self::DuplicatePreparedStatement => GrpcStatus::AlreadyExists,
+            Self::FeatureNotSupported | Self::PushdownRequired => GrpcStatus::Unimplemented,
+            Self::ReadOnlyTransaction | Self::ActiveTransaction | Self::NoActiveTransaction
+            | Self::InFailedTransaction | Self::IdleInTransactionTimeout | Self::CantChangeRuntimeParam
+            | Self::SourceSchemaChanged => GrpcStatus::FailedPrecondition,
+            Self::TooManyConnections | Self::TooManyQueries | Self::OutOfMemory | Self::DiskFull
+            | Self::ProgramLimitExceeded => GrpcStatus::ResourceExhausted,
+            Self::QueryCanceled => GrpcStatus::Cancelled,
+            Self::StatementTimeout => GrpcStatus::DeadlineExceeded,
+            Self::SourceUnavailable | Self::SourceLost | Self::CannotConnectNow | Self::AdminShutdown => GrpcStatus::Unavailable,
+            Self::SourceError | Self::Internal => GrpcStatus::Internal,
+        }
+    }
+
+    /// HTTP status of the REST door.
+    #[must_use]
+    pub const fn http(self) -> u16 {
+        match self.grpc() {
+            GrpcStatus::Cancelled => 499,
+            GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::FailedPrecondition => 400,
+            GrpcStatus::DeadlineExceeded => 504,
+            GrpcStatus::NotFound => 404,
+            GrpcStatus::AlreadyExists => 409,
+            GrpcStatus::PermissionDenied => 403,
+            GrpcStatus::ResourceExhausted => 429,
+            GrpcStatus::Unimplemented => 501,
+            GrpcStatus::Internal => 500,
+            GrpcStatus::Unavailable => 503,
+            GrpcStatus::Unauthenticated => 401,
+        }
+    }
+
+    /// Whether trying again can help.
+    #[must_use]
+    pub const fn retry(self) -> RetryClass {
+        match self.grpc() {
+            GrpcStatus::ResourceExhausted | GrpcStatus::Unavailable | GrpcStatus::DeadlineExceeded => RetryClass::Later,
+            GrpcStatus::Cancelled | GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::NotFound
+            | GrpcStatus::AlreadyExists | GrpcStatus::PermissionDenied | GrpcStatus::FailedPrecondition
+            | GrpcStatus::Unimplemented | GrpcStatus::Internal | GrpcStatus::Unauthenticated => RetryClass::Never,
+        }
+    }
+
+    /// Whether the message may be shown to a client as it is.
+    #[must_use]
+    pub const fn audience(self) -> Audience {
+        match self {
+            Self::Internal => Audience::Internal,
+            _ => Audience::Client,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_five_character_sqlstate_and_a_real_http_status() {
+        for code in ErrorCode::ALL {
+            assert_eq!(code.sqlstate().len(), 5, "{code:?}");
+            assert!((400..=599).contains(&code.http()), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn all_lists_each_code_once() {
+        let unique: std::collections::HashSet<_> = ErrorCode::ALL.iter().collect();
+        assert_eq!(unique.len(), ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::ALL.len(), ErrorCode::Internal as usize + 1);
+    }
+}

@@ -1,0 +1,111 @@
+//! The one error type that crosses crate borders. Knows no wire format.
+
+use crate::ErrorCode;
+use std::fmt;
+
+/// Result with the shared error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error with everything a door may show, and a cause that only the log may.
+#[derive(Debug, Clone)]
+pub struct Error {
+    inner: Box<Parts>,
+}
+
+#[derive(Debug, Clone)]
+struct Parts {
+    code: ErrorCode,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    position: Option<u32>,
+    cause: Option<String>,
+}
+
+impl Error {
+    /// `message` is lower case without a full stop and names nothing that the client may not see.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { inner: Box::new(Parts { code, message: message.into(), detail: None, hint: None, position: None, cause: None }) }
+    }
+
+    /// An error of ours: the client gets a fixed text, `cause` goes to the log.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Internal, "internal error").with_cause(cause)
+    }
+
+    /// A sentence that adds facts.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.inner.detail = Some(detail.into());
+        self
+    }
+
+    /// A sentence that says what to do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.inner.hint = Some(hint.into());
+        self
+    }
+
+    /// Position in the statement's text, in characters, from 1.
+    #[must_use]
+    pub fn with_position(mut self, position: u32) -> Self {
+        self.inner.position = Some(position);
+        self
+    }
+
+    /// What only the log may say.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+        self.inner.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The closed code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.inner.code
+    }
+
+    /// Text for the client.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// Detail for the client.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.inner.detail.as_deref()
+    }
+
+    /// Hint for the client.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.inner.hint.as_deref()
+    }
+
+    /// Position in the statement's text, in characters, from 1.
+    #[must_use]
+    pub fn position(&self) -> Option<u32> {
+        self.inner.position
+    }
+
+    /// Cause for the log only.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.inner.cause.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)?;
+        if let Some(detail) = &self.inner.detail {
+            write!(f, " ({detail})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

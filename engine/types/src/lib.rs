@@ -1,0 +1,12 @@
+//! The words every crate shares: error codes, principals, Postgres types and limits. Knows no engine, no door and no source.
+
+mod code;
+mod error;
+pub mod limits;
+mod pg_type;
+mod principal;
+
+pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};
+pub use error::{Error, Result};
+pub use pg_type::{PgType, TypeCategory};
+pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};

@@ -1,0 +1,20 @@
+//! Bounds that several crates must agree on. Units are in the names.
+
+/// Largest frame a Postgres client may send, in bytes.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest startup packet, in bytes (PostgreSQL's own bound).
+pub const STARTUP_BYTES_MAX: usize = 10_000;
+/// Prepared statements and portals per connection.
+pub const STATEMENTS_PER_CONNECTION_MAX: usize = 4_096;
+/// Parameters of one statement (the wire's own bound).
+pub const PARAMETERS_MAX: usize = 65_535;
+/// Nesting of SQL expressions and queries accepted by the parser.
+pub const SQL_DEPTH_MAX: usize = 200;
+/// Length of a statement's text, in bytes.
+pub const SQL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Columns of one result (PostgreSQL's target-list bound).
+pub const RESULT_COLUMNS_MAX: usize = 1_664;
+/// Rows a batch aims at.
+pub const BATCH_ROWS: usize = 8_192;
+/// Members of a key list bound into one fragment.
+pub const KEY_LIST_MAX: usize = 16_384;

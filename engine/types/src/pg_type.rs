@@ -1,0 +1,170 @@
+//! The Postgres types that Querygate puts on the wire and into `pg_catalog`: one closed list with PostgreSQL's own numbers.
+
+/// PostgreSQL `typcategory`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeCategory {
+    Array,
+    Boolean,
+    DateTime,
+    Numeric,
+    String,
+    Timespan,
+    UserDefined,
+    Internal,
+    Pseudo,
+}
+
+macro_rules! pg_types {
+    ($($variant:ident, $oid:literal, $name:literal, $len:literal, $category:ident, $array:literal;)*) => {
+        /// A Postgres type. Array types are their own variants, as in `pg_type`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum PgType { $($variant,)* }
+
+        impl PgType {
+            /// Every type.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// `pg_type.oid`.
+            #[must_use]
+            pub const fn oid(self) -> u32 { match self { $(Self::$variant => $oid,)* } }
+            /// `pg_type.typname`.
+            #[must_use]
+            pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
+            /// `pg_type.typlen`, −1 for variable length.
+            #[must_use]
+            pub const fn len(self) -> i16 { match self { $(Self::$variant => $len,)* } }
+            /// `pg_type.typcategory`.
+            #[must_use]
+            pub const fn category(self) -> TypeCategory { match self { $(Self::$variant => TypeCategory::$category,)* } }
+            /// Oid of the type's array type, 0 for none (and for arrays themselves).
+            #[must_use]
+            pub const fn array_oid(self) -> u32 { match self { $(Self::$variant => $array,)* } }
+            /// The type with this oid.
+            #[must_use]
+            pub const fn from_oid(oid: u32) -> Option<Self> { match oid { $($oid => Some(Self::$variant),)* _ => None } }
+            /// The type with this `typname`.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> { match name { $($name => Some(Self::$variant),)* _ => None } }
+        }
+    };
+}
+
+pg_types! {
+    Bool, 16, "bool", 1, Boolean, 1000;
+    Bytea, 17, "bytea", -1, UserDefined, 1001;
+    Char, 18, "char", 1, Internal, 1002;
+    Name, 19, "name", 64, String, 1003;
+    Int8, 20, "int8", 8, Numeric, 1016;
+    Int2, 21, "int2", 2, Numeric, 1005;
+    Int2Vector, 22, "int2vector", -1, Array, 1006;
+    Int4, 23, "int4", 4, Numeric, 1007;
+    Regproc, 24, "regproc", 4, Numeric, 1008;
+    Text, 25, "text", -1, String, 1009;
+    Oid, 26, "oid", 4, Numeric, 1028;
+    Xid, 28, "xid", 4, UserDefined, 1011;
+    OidVector, 30, "oidvector", -1, Array, 1013;
+    Json, 114, "json", -1, UserDefined, 199;
+    PgNodeTree, 194, "pg_node_tree", -1, Internal, 0;
+    Float4, 700, "float4", 4, Numeric, 1021;
+    Float8, 701, "float8", 8, Numeric, 1022;
+    Unknown, 705, "unknown", -2, Pseudo, 0;
+    Bpchar, 1042, "bpchar", -1, String, 1014;
+    Varchar, 1043, "varchar", -1, String, 1015;
+    Date, 1082, "date", 4, DateTime, 1182;
+    Time, 1083, "time", 8, DateTime, 1183;
+    Timestamp, 1114, "timestamp", 8, DateTime, 1115;
+    Timestamptz, 1184, "timestamptz", 8, DateTime, 1185;
+    Interval, 1186, "interval", 16, Timespan, 1187;
+    Numeric, 1700, "numeric", -1, Numeric, 1231;
+    Regclass, 2205, "regclass", 4, Numeric, 2210;
+    Regtype, 2206, "regtype", 4, Numeric, 2211;
+    Void, 2278, "void", 4, Pseudo, 0;
+    Record, 2249, "record", -1, Pseudo, 2287;
+    Uuid, 2950, "uuid", 16, UserDefined, 2951;
+    Jsonb, 3802, "jsonb", -1, UserDefined, 3807;
+    Regnamespace, 4089, "regnamespace", 4, Numeric, 4090;
+    Regrole, 4096, "regrole", 4, Numeric, 4097;
+    BoolArray, 1000, "_bool", -1, Array, 0;
+    ByteaArray, 1001, "_bytea", -1, Array, 0;
+    CharArray, 1002, "_char", -1, Array, 0;
+    NameArray, 1003, "_name", -1, Array, 0;
+    Int2Array, 1005, "_int2", -1, Array, 0;
+    Int4Array, 1007, "_int4", -1, Array, 0;
+    TextArray, 1009, "_text", -1, Array, 0;
+    BpcharArray, 1014, "_bpchar", -1, Array, 0;
+    VarcharArray, 1015, "_varchar", -1, Array, 0;
+    Int8Array, 1016, "_int8", -1, Array, 0;
+    Float4Array, 1021, "_float4", -1, Array, 0;
+    Float8Array, 1022, "_float8", -1, Array, 0;
+    OidArray, 1028, "_oid", -1, Array, 0;
+    TimestampArray, 1115, "_timestamp", -1, Array, 0;
+    DateArray, 1182, "_date", -1, Array, 0;
+    TimeArray, 1183, "_time", -1, Array, 0;
+    TimestamptzArray, 1185, "_timestamptz", -1, Array, 0;
+    IntervalArray, 1187, "_interval", -1, Array, 0;
+    NumericArray, 1231, "_numeric", -1, Array, 0;
+    JsonArray, 199, "_json", -1, Array, 0;
+    UuidArray, 2951, "_uuid", -1, Array, 0;
+    JsonbArray, 3807, "_jsonb", -1, Array, 0;
+    RecordArray, 2287, "_record", -1, Array, 0;
+}
+
+impl PgType {
+    /// The array type over this type.
+    #[must_use]
+    pub const fn array(self) -> Option<Self> {
+        match self.array_oid() {
+            0 => None,
+            oid => Self::from_oid(oid),
+        }
+    }
+
+    /// The element type of an array type (of the vectors too).
+    #[must_use]
+    pub fn element(self) -> Option<Self> {
+        match self {
+            Self::Int2Vector => Some(Self::Int2),
+            Self::OidVector => Some(Self::Oid),
+            other => Self::ALL.iter().copied().find(|t| t.array_oid() == other.oid()),
+        }
+    }
+
+    /// The name `format_type` prints without a modifier.
+    #[must_use]
+    pub fn sql_name(self) -> String {
+        if let (true, Some(element)) = (self.name().starts_with('_'), self.element()) {
+            return format!("{}[]", element.sql_name());
+        }
+        match self {
+            Self::Bool => "boolean",
+            Self::Char => "\"char\"",
+            Self::Int8 => "bigint",
+            Self::Int2 => "smallint",
+            Self::Int4 => "integer",
+            Self::Float4 => "real",
+            Self::Float8 => "double precision",
+            Self::Bpchar => "character",
+            Self::Varchar => "character varying",
+            Self::Time => "time without time zone",
+            Self::Timestamp => "timestamp without time zone",
+            Self::Timestamptz => "timestamp with time zone",
+            other => other.name(),
+        }
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_and_elements_are_inverse() {
+        for t in PgType::ALL {
+            if let Some(array) = t.array() {
+                assert_eq!(array.element(), Some(*t));
+            }
+            assert_eq!(PgType::from_oid(t.oid()), Some(*t));
+            assert_eq!(PgType::from_name(t.name()), Some(*t));
+        }
+    }
+}
