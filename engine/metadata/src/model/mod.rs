@@ -1,0 +1,30 @@
+//! The resolved ObjectStack model as plain immutable data. Knows nothing of files, syntax, policies or engines.
+
+mod expression;
+mod facts;
+mod field;
+mod field_type;
+mod object;
+mod permission;
+mod snapshot;
+mod source;
+
+pub use expression::{Dialect, Expression, Location};
+pub use facts::{
+    AccessLevel, BusinessUnit, Facts, FactsError, RecordShare, Tenure, UnitMember, User, UserGrant, UserPosition,
+};
+pub use field::{
+    DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption, SummaryFunction, SummaryRollup,
+    Uniqueness,
+};
+pub use field_type::{FieldType, ValueType};
+pub use object::{
+    AccessDefault, External, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions, SharingModel,
+    Tenancy,
+};
+pub use permission::{
+    Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,
+    SharingRule,
+};
+pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
+pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};

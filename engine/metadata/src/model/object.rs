@@ -1,0 +1,201 @@
+//! A resolved object. Knows its fields and its declared protection, not how they are enforced.
+
+use super::{Declared, Expression, Field, FieldType, Location, Uniqueness};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// `sharingModel`: the org-wide default. Unset means private, except for system objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SharingModel {
+    Private,
+    PublicRead,
+    PublicReadWrite,
+    ControlledByParent,
+}
+
+/// `access.default`: whether a wildcard `*` grant reaches the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AccessDefault {
+    Public,
+    /// Only an explicit grant counts, or a wildcard that carries viewAll / modifyAll.
+    Private,
+}
+
+/// An operation on an object's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ObjectOperation {
+    Read,
+    Create,
+    Update,
+    Delete,
+}
+
+/// `requiredPermissions` per operation: every name must be held before any grant counts; binds administrators too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequiredPermissions {
+    pub read: Vec<String>,
+    pub create: Vec<String>,
+    pub update: Vec<String>,
+    pub delete: Vec<String>,
+}
+
+impl RequiredPermissions {
+    /// Names that must all be held for `operation`.
+    #[must_use]
+    pub fn of(&self, operation: ObjectOperation) -> &[String] {
+        match operation {
+            ObjectOperation::Read => &self.read,
+            ObjectOperation::Create => &self.create,
+            ObjectOperation::Update => &self.update,
+            ObjectOperation::Delete => &self.delete,
+        }
+    }
+}
+
+/// `tenancy` of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenancy {
+    /// `false`: platform-global, outside the tenant wall.
+    pub enabled: bool,
+    /// Column that the wall compares; `organization_id` unless declared.
+    pub field: String,
+}
+
+/// `ownership`: what owns a record. `Org` and `None` get no `owner_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ownership {
+    User,
+    BusinessUnit,
+    Org,
+    None,
+}
+
+/// `managedBy`: who writes the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ManagedBy {
+    Platform,
+    Config,
+    SystemData,
+    EngineOwned,
+    AppendOnly,
+    BetterAuth,
+}
+
+/// `external` of an object whose table belongs to somebody else. Never DDL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// Remote table; the object's name when absent.
+    pub remote_name: Option<String>,
+    pub remote_schema: Option<String>,
+    /// Writes need this and the datasource's `allowWrites`.
+    pub writable: bool,
+    /// Remote column to local field.
+    pub column_map: IndexMap<String, String>,
+    pub ignore_columns: Vec<String>,
+}
+
+/// An index declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    pub name: Option<String>,
+    pub fields: Vec<String>,
+    pub unique: Uniqueness,
+}
+
+/// A resolved object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    pub name: String,
+    /// Label; the name when none is declared.
+    pub label: String,
+    pub plural_label: Option<String>,
+    pub description: Option<String>,
+    /// Title field, when declared.
+    pub name_field: Option<String>,
+    /// Every field in column order: injected system fields first (unless declared elsewhere), then the declared ones.
+    pub fields: IndexMap<String, Field>,
+    /// Name of the datasource, resolved: the object's own, else a mapping rule's, else the default.
+    pub datasource: String,
+    pub external: Option<External>,
+    pub sharing_model: SharingModel,
+    pub access_default: AccessDefault,
+    pub required_permissions: RequiredPermissions,
+    pub tenancy: Tenancy,
+    pub ownership: Ownership,
+    pub managed_by: Option<ManagedBy>,
+    pub is_system: bool,
+    /// `enable.apiEnabled`: `false` closes the data doors for it.
+    pub api_enabled: bool,
+    /// `enable.apiMethods`, when restricted.
+    pub api_methods: Option<Vec<String>>,
+    pub searchable_fields: Option<Vec<String>>,
+    pub indexes: Vec<Index>,
+    /// Parsed, not enforced by reads.
+    pub validations: Vec<Declared>,
+    /// Owning package.
+    pub package: String,
+    /// Packages that extend it, in the order applied.
+    pub extended_by: Vec<String>,
+    pub location: Location,
+}
+
+impl Object {
+    /// The field with this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.get(name)
+    }
+
+    /// The only `master_detail` field; `None` when there is none or more than one (controlled_by_parent then denies).
+    #[must_use]
+    pub fn master_detail(&self) -> Option<&Field> {
+        let mut details = self.fields.values().filter(|field| field.field_type == FieldType::MasterDetail);
+        let only = details.next()?;
+        details.next().is_none().then_some(only)
+    }
+
+    /// The column that owner rules compare, unless absent or a phantom: they abstain then.
+    #[must_use]
+    pub fn owner_field(&self) -> Option<&Field> {
+        self.fields.get("owner_id").filter(|field| !field.phantom)
+    }
+
+    /// The column that the tenant wall compares, unless the object is outside the wall, or the column is absent or a
+    /// phantom.
+    #[must_use]
+    pub fn tenant_field(&self) -> Option<&Field> {
+        if !self.tenancy.enabled {
+            return None;
+        }
+        self.fields.get(&self.tenancy.field).filter(|field| !field.phantom)
+    }
+
+    /// Remote table name of a federated object, else the object's name.
+    #[must_use]
+    pub fn table_name(&self) -> &str {
+        self.external.as_ref().and_then(|external| external.remote_name.as_deref()).unwrap_or(&self.name)
+    }
+
+    /// Remote column of a local field.
+    #[must_use]
+    pub fn column_name<'a>(&'a self, field: &'a str) -> &'a str {
+        let mapped = self.external.as_ref().and_then(|external| {
+            external.column_map.iter().find(|(_, local)| local.as_str() == field).map(|(remote, _)| remote.as_str())
+        });
+        mapped.unwrap_or(field)
+    }
+
+    /// Number of fields written in metadata (extensions included), without the injected ones.
+    #[must_use]
+    pub fn declared_fields(&self) -> usize {
+        self.fields.values().filter(|field| !field.system).count()
+    }
+
+    /// Every expression of its fields, with the field's name.
+    pub fn expressions(&self) -> impl Iterator<Item = (&str, &Expression)> {
+        self.fields.values().flat_map(|field| {
+            let all = [&field.expression, &field.required_when, &field.readonly_when];
+            all.into_iter().flatten().map(|expression| (field.name.as_str(), expression))
+        })
+    }
+}
