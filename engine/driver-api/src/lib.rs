@@ -1,1 +1,30 @@
-//! driver-api.
+//! What every driver speaks: typed values, the push-down vocabulary with written semantics, capabilities, the driver trait. Knows neither DataFusion nor any source.
+//!
+//! - [`relation`], [`scalar`], [`function`], [`aggregate`]: the closed algebra;
+//! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
+//! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself;
+//! - `testkit` (feature): the conformance suite and the fault layer.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+pub mod aggregate;
+pub mod capability;
+pub mod columns;
+pub mod driver;
+pub mod fragment;
+pub mod function;
+mod identifier;
+pub mod relation;
+pub mod remote;
+pub mod scalar;
+mod value;
+mod value_array;
+
+pub use capability::{Capabilities, Refusal, RefusalReason};
+pub use columns::{ColumnInfo, ColumnTypes};
+pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+pub use fragment::{Fragment, OutputColumn};
+pub use identifier::{ColumnId, Identifier, TableRef};
+pub use relation::Relation;
+pub use scalar::ScalarExpr;
+pub use value::{Value, ValueType};

@@ -1,0 +1,206 @@
+//! What a driver declares that it can do with equal results, and why it refuses the rest. Holds no value and no row.
+
+use crate::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use crate::columns::ColumnTypes;
+use crate::fragment::Fragment;
+use crate::relation::{Relation, SetOp};
+use crate::scalar::ScalarExpr;
+use std::fmt;
+
+/// Why something stays above the source. The text reaches the user's receipt: it names operators and types, no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    pub text: String,
+}
+
+/// Kinds of refusal, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalReason {
+    /// The source has no such operator, or we do not use it.
+    Operator,
+    /// The source has no such function, or it means something else there.
+    Function,
+    /// The operator is not exact for this type.
+    Type,
+    /// The source compares this text in another way.
+    Collation,
+    /// The column is stored in a form that only reading understands.
+    Encoding,
+    /// The source's overflow or division differs.
+    Overflow,
+    /// These values cannot be bound exactly.
+    Value,
+    /// A name the dialect cannot quote safely.
+    Name,
+    /// Too large for one statement of the source.
+    Size,
+    /// The fragment itself is wrong; a fault of ours.
+    Invalid,
+}
+
+impl Refusal {
+    /// A refusal; the text is lower case without a full stop.
+    pub fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Exactly what a source may be given, down to operator, type and collation. A driver answers for single nodes; the
+/// walks over whole expressions and relations are provided and also enforce what holds for every source.
+pub trait Capabilities: Send + Sync + fmt::Debug {
+    /// This operator, its inputs and scalars aside.
+    ///
+    /// # Errors
+    /// Why not.
+    fn operator(&self, relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal>;
+
+    /// This expression node, its children aside (their types matter).
+    ///
+    /// # Errors
+    /// Why not.
+    fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal>;
+
+    /// This aggregate, its arguments aside.
+    ///
+    /// # Errors
+    /// Why not.
+    fn aggregate(&self, aggregate: &AggregateExpr, types: &ColumnTypes) -> Result<(), Refusal>;
+
+    /// This window function, its arguments aside.
+    ///
+    /// # Errors
+    /// Why not.
+    fn window(&self, window: &WindowExpr, types: &ColumnTypes) -> Result<(), Refusal>;
+
+    /// Most parameters of one statement.
+    fn parameters_max(&self) -> usize;
+
+    /// A whole expression, subqueries included. Columns that it names must be in `types`.
+    ///
+    /// # Errors
+    /// The first refusal found.
+    fn supports_scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+        for child in expr.children() {
+            if !matches!(expr, ScalarExpr::IsNull { .. }) {
+                exact(child, types)?;
+            }
+            self.supports_scalar(child, types)?;
+        }
+        if let Some(relation) = expr.subquery() {
+            let mut inner = types.clone();
+            self.supports_inner(relation, &mut inner)?;
+            if !matches!(expr, ScalarExpr::Exists { .. }) {
+                exact_output(relation, &inner)?;
+            }
+            return self.scalar(expr, &inner);
+        }
+        self.scalar(expr, types)
+    }
+
+    /// One operator with its scalars and aggregates, over inputs whose columns are in `types`.
+    ///
+    /// # Errors
+    /// The first refusal found.
+    fn supports_operator(&self, relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+        exact_operator(relation, types)?;
+        for expr in relation.scalars() {
+            self.supports_scalar(expr, types)?;
+        }
+        match relation {
+            Relation::Aggregate { aggregates, .. } => {
+                aggregates.iter().try_for_each(|(_, aggregate)| self.aggregate(aggregate, types))?;
+            }
+            Relation::Window { exprs, .. } => exprs.iter().try_for_each(|(_, window)| self.window(window, types))?,
+            _ => {}
+        }
+        self.operator(relation, types)
+    }
+
+    /// A relation with everything below it; defines its columns in `types`.
+    ///
+    /// # Errors
+    /// The first refusal found.
+    fn supports_inner(&self, relation: &Relation, types: &mut ColumnTypes) -> Result<(), Refusal> {
+        for input in relation.inputs() {
+            self.supports_inner(input, types)?;
+        }
+        self.supports_operator(relation, types)?;
+        // Subqueries are checked with a copy, so an id may be met again.
+        types.define_operator(relation).map_err(|error| Refusal::new(RefusalReason::Invalid, invalid_text(&error)))
+    }
+
+    /// A whole fragment.
+    ///
+    /// # Errors
+    /// The first refusal found; `Invalid` if the fragment does not pass its own check.
+    fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
+        let types = fragment.check().map_err(|error| Refusal::new(RefusalReason::Invalid, invalid_text(&error)))?;
+        if fragment.parameters.len() > self.parameters_max() {
+            return Err(Refusal::new(RefusalReason::Size, "more parameters than the source accepts"));
+        }
+        self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
+        Ok(types)
+    }
+}
+
+fn invalid_text(error: &querygate_types::Error) -> String {
+    error.cause().unwrap_or(error.message()).to_owned()
+}
+
+/// A bare column in a form that only reading understands may not be an operand.
+fn exact(expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+    let ScalarExpr::Column(id) = expr else { return Ok(()) };
+    match types.of(*id) {
+        Ok(info) if info.encoding.is_exact() => Ok(()),
+        Ok(info) => Err(Refusal::new(
+            RefusalReason::Encoding,
+            format!("{} column is stored in a form that the source cannot compare", info.value_type.name()),
+        )),
+        Err(error) => Err(Refusal::new(RefusalReason::Invalid, invalid_text(&error))),
+    }
+}
+
+fn exact_output(relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+    relation.output().into_iter().try_for_each(|id| exact(&ScalarExpr::Column(id), types))
+}
+
+/// Which scalars of an operator must be exact: all but plain projections, and counted columns.
+fn exact_operator(relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+    match relation {
+        Relation::Aggregate { group, aggregates, .. } => {
+            group.iter().try_for_each(|(_, expr)| exact(expr, types))?;
+            for (_, aggregate) in aggregates {
+                if aggregate.function != AggregateFunction::Count || aggregate.distinct {
+                    aggregate.args.iter().try_for_each(|expr| exact(expr, types))?;
+                }
+            }
+            Ok(())
+        }
+        Relation::Distinct { input } => exact_output(input, types),
+        Relation::SetOperation { op, all, left, right, .. } => {
+            if *op == SetOp::Union && *all {
+                return Ok(());
+            }
+            exact_output(left, types)?;
+            exact_output(right, types)
+        }
+        Relation::Filter { .. } | Relation::Join { .. } | Relation::Sort { .. } | Relation::Window { .. } => {
+            relation.scalars().into_iter().try_for_each(|expr| exact(expr, types))
+        }
+        Relation::Scan { .. }
+        | Relation::Project { .. }
+        | Relation::Limit { .. }
+        | Relation::Fence { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => Ok(()),
+    }
+}

@@ -1,0 +1,121 @@
+//! The driver trait: what every kind of source offers to the gate. Knows fragments, values and Arrow batches only.
+
+use crate::capability::{Capabilities, Refusal};
+use crate::fragment::{Fragment, OutputColumn};
+use crate::identifier::TableRef;
+use crate::relation::Encoding;
+use crate::remote::{RemoteTable, TableStatistics};
+use crate::value::{Value, ValueType};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use querygate_types::{Result, limits};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Batches as the source yields them: bounded in flight, back-pressured, all of the statement's schema. After an error
+/// the stream ends. Dropping it stops the source's own query.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// A source of data behind the gate.
+#[async_trait]
+pub trait Driver: Send + Sync + fmt::Debug {
+    /// Kind of source, as configuration names it (`sqlite`).
+    fn kind(&self) -> &'static str;
+
+    /// What may be pushed.
+    fn capabilities(&self) -> &dyn Capabilities;
+
+    /// Every table and view that can be read.
+    async fn tables(&self) -> Result<Vec<TableRef>>;
+
+    /// One table as it is now.
+    ///
+    /// # Errors
+    /// 42P01 if there is none.
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable>;
+
+    /// What the source knows of its size and values; cheap, may be stale.
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics>;
+
+    /// Compiles a fragment. Pure, so the result can be cached for as long as the table descriptions hold.
+    ///
+    /// # Errors
+    /// Why the source may not be given this fragment.
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal>;
+
+    /// Whether these values can be bound with equal results. Asked before `execute`, while another plan is possible;
+    /// `execute` refuses with 0A000 what this refuses.
+    ///
+    /// # Errors
+    /// Why not; holds no value.
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal>;
+
+    /// Runs a statement of this driver. Cancel and deadline reach the source's own query and give 57014.
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream>;
+
+    /// Whether the source answers.
+    ///
+    /// # Errors
+    /// 08001 if not.
+    async fn health(&self) -> Result<()>;
+}
+
+/// A compiled fragment. Its text holds no value; each of its own parameters is made from one of the fragment's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeStatement {
+    /// Text in the source's language, for execution and EXPLAIN.
+    pub text: Arc<str>,
+    /// What to bind to the text's parameters, in their order.
+    pub bindings: Vec<Binding>,
+    /// Types of the fragment's parameters.
+    pub parameters: Vec<ValueType>,
+    /// Delivered columns, each with the form in which the source holds it.
+    pub output: Vec<(OutputColumn, Encoding)>,
+    /// Arrow schema of the delivered batches.
+    pub schema: SchemaRef,
+}
+
+/// Where a native parameter's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// Index of the fragment's parameter.
+    pub parameter: usize,
+    pub form: BindingForm,
+}
+
+/// How a fragment's value becomes a native one. Closed: a driver refuses forms it does not print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BindingForm {
+    /// The value itself, in the driver's canonical form.
+    Value,
+    /// A LIKE pattern, in the source's own pattern language.
+    Pattern,
+    /// The literal text before a pattern's first wildcard.
+    PatternPrefix,
+    /// The least text that is above every text with that prefix.
+    PatternPrefixEnd,
+}
+
+/// How one execution is bounded.
+#[derive(Debug, Clone)]
+pub struct ExecuteContext {
+    pub cancel: CancellationToken,
+    pub deadline: Option<Instant>,
+    /// Rows per batch, at most.
+    pub batch_rows: usize,
+}
+
+impl Default for ExecuteContext {
+    fn default() -> Self {
+        Self { cancel: CancellationToken::new(), deadline: None, batch_rows: limits::BATCH_ROWS }
+    }
+}

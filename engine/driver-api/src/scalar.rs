@@ -1,0 +1,260 @@
+//! Scalar expressions of a fragment: closed, typed, and without any place for a value's text.
+
+use crate::function::ScalarFunction;
+use crate::identifier::ColumnId;
+use crate::relation::Relation;
+use crate::value::ValueType;
+
+/// A scalar expression. Truth is three-valued as in SQL.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScalarExpr {
+    /// A column in scope, of this query block or of one around it (correlation).
+    Column(ColumnId),
+    /// The fragment's parameter with this index (from 0) and its type.
+    Parameter(usize, ValueType),
+    Constant(Constant),
+    /// Both sides are [`ValueType::comparable_with`] each other. Text by code point, floats with NaN = NaN largest and
+    /// −0 = 0, binary by bytes, false < true.
+    Comparison {
+        op: ComparisonOp,
+        left: Box<ScalarExpr>,
+        right: Box<ScalarExpr>,
+    },
+    /// All of them; empty is TRUE.
+    And(Vec<ScalarExpr>),
+    /// Any of them; empty is FALSE.
+    Or(Vec<ScalarExpr>),
+    Not(Box<ScalarExpr>),
+    IsNull {
+        expr: Box<ScalarExpr>,
+        negated: bool,
+    },
+    /// `expr IS [NOT] {TRUE | FALSE | UNKNOWN}`.
+    IsTruth {
+        expr: Box<ScalarExpr>,
+        truth: Truth,
+        negated: bool,
+    },
+    /// `low <= expr AND expr <= high`, with `expr` evaluated once.
+    Between {
+        expr: Box<ScalarExpr>,
+        low: Box<ScalarExpr>,
+        high: Box<ScalarExpr>,
+        negated: bool,
+    },
+    /// `expr = ANY (list)`; an empty list is FALSE even for NULL.
+    InList {
+        expr: Box<ScalarExpr>,
+        list: Vec<ScalarExpr>,
+        negated: bool,
+    },
+    /// `pattern` is the index of a text parameter. `%` any run, `_` one code point, `\` escapes the next character, a
+    /// lone `\` at the end is itself; newlines match; case-insensitive: simple case folding.
+    Like {
+        expr: Box<ScalarExpr>,
+        pattern: usize,
+        negated: bool,
+        case_insensitive: bool,
+    },
+    /// Operands and result have `value_type` (decimals: any scale in, this scale out). Integers and decimals are
+    /// checked (22003) and division by zero raises 22012, for floats too; float `+ - *` follow IEEE. Integer division
+    /// truncates to zero, `%` has the dividend's sign.
+    Arithmetic {
+        op: ArithmeticOp,
+        left: Box<ScalarExpr>,
+        right: Box<ScalarExpr>,
+        value_type: ValueType,
+    },
+    /// `-expr`; the least integer raises 22003.
+    Negate(Box<ScalarExpr>),
+    /// Searched CASE: first branch whose condition is TRUE; conditions and results after it are not evaluated.
+    Case {
+        branches: Vec<(ScalarExpr, ScalarExpr)>,
+        otherwise: Option<Box<ScalarExpr>>,
+    },
+    /// Conversion. To integer: from float and decimal truncates, raises 22003 outside. To decimal: rounds half away
+    /// from zero. From text: raises 22P02. Timestamp to date: floor.
+    Cast {
+        expr: Box<ScalarExpr>,
+        from: ValueType,
+        to: ValueType,
+    },
+    /// The caller declares the result's type, which must fit the function's semantics.
+    Function {
+        function: ScalarFunction,
+        args: Vec<ScalarExpr>,
+        value_type: ValueType,
+    },
+    /// The relation has a row. May name columns of the blocks around it.
+    Exists {
+        relation: Box<Relation>,
+        negated: bool,
+    },
+    /// `expr IN (relation of one column)` with SQL's NULL rules: an unknown match is NULL, also negated.
+    InSubquery {
+        expr: Box<ScalarExpr>,
+        relation: Box<Relation>,
+        negated: bool,
+    },
+    /// One column; no row is NULL, more than one raises 21000.
+    ScalarSubquery {
+        relation: Box<Relation>,
+    },
+}
+
+/// The only things that a printer writes down by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constant {
+    True,
+    False,
+    Null(ValueType),
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ComparisonOp {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+    /// Never NULL.
+    IsDistinctFrom,
+    /// Never NULL.
+    IsNotDistinctFrom,
+}
+
+/// A truth value to test for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+/// An arithmetic operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ArithmeticOp {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+impl ScalarExpr {
+    /// `left op right`.
+    #[must_use]
+    pub fn compare(op: ComparisonOp, left: Self, right: Self) -> Self {
+        Self::Comparison { op, left: Box::new(left), right: Box::new(right) }
+    }
+
+    /// Always true.
+    #[must_use]
+    pub const fn always() -> Self {
+        Self::Constant(Constant::True)
+    }
+
+    /// Direct scalar operands, in the order in which they are written.
+    #[must_use]
+    pub fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Column(_)
+            | Self::Parameter(..)
+            | Self::Constant(_)
+            | Self::Exists { .. }
+            | Self::ScalarSubquery { .. } => Vec::new(),
+            Self::Comparison { left, right, .. } | Self::Arithmetic { left, right, .. } => vec![left, right],
+            Self::And(all) | Self::Or(all) => all.iter().collect(),
+            Self::Not(expr)
+            | Self::Negate(expr)
+            | Self::IsNull { expr, .. }
+            | Self::IsTruth { expr, .. }
+            | Self::Like { expr, .. }
+            | Self::Cast { expr, .. }
+            | Self::InSubquery { expr, .. } => vec![expr],
+            Self::Between { expr, low, high, .. } => vec![expr, low, high],
+            Self::InList { expr, list, .. } => std::iter::once(expr.as_ref()).chain(list).collect(),
+            Self::Case { branches, otherwise } => {
+                branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
+            }
+            Self::Function { args, .. } => args.iter().collect(),
+        }
+    }
+
+    /// The relation of a subquery expression.
+    #[must_use]
+    pub fn subquery(&self) -> Option<&Relation> {
+        match self {
+            Self::Exists { relation, .. } | Self::InSubquery { relation, .. } | Self::ScalarSubquery { relation } => {
+                Some(relation)
+            }
+            Self::Column(_)
+            | Self::Parameter(..)
+            | Self::Constant(_)
+            | Self::Comparison { .. }
+            | Self::And(_)
+            | Self::Or(_)
+            | Self::Not(_)
+            | Self::IsNull { .. }
+            | Self::IsTruth { .. }
+            | Self::Between { .. }
+            | Self::InList { .. }
+            | Self::Like { .. }
+            | Self::Arithmetic { .. }
+            | Self::Negate(_)
+            | Self::Case { .. }
+            | Self::Cast { .. }
+            | Self::Function { .. } => None,
+        }
+    }
+
+    /// Whether some row can make it raise (or take unbounded time): such an expression must not meet hidden rows.
+    #[must_use]
+    pub fn can_fail(&self) -> bool {
+        let own = match self {
+            Self::Column(_)
+            | Self::Parameter(..)
+            | Self::Constant(_)
+            | Self::Comparison { .. }
+            | Self::And(_)
+            | Self::Or(_)
+            | Self::Not(_)
+            | Self::IsNull { .. }
+            | Self::IsTruth { .. }
+            | Self::Between { .. }
+            | Self::InList { .. }
+            | Self::Case { .. } => false,
+            // Patterns are matched without backtracking limits only in their case-sensitive form.
+            Self::Like { case_insensitive, .. } => *case_insensitive,
+            Self::Arithmetic { op, value_type, .. } => match op {
+                ArithmeticOp::Add | ArithmeticOp::Subtract | ArithmeticOp::Multiply => !value_type.is_float(),
+                ArithmeticOp::Divide | ArithmeticOp::Remainder => true,
+            },
+            Self::Negate(_) => true,
+            Self::Cast { from, to, .. } => cast_can_fail(*from, *to),
+            Self::Function { function, .. } => function.can_fail(),
+            Self::Exists { relation, .. } | Self::InSubquery { relation, .. } => relation.can_fail(),
+            Self::ScalarSubquery { .. } => true,
+        };
+        own || self.children().into_iter().any(Self::can_fail)
+    }
+}
+
+/// Whether some value of `from` has no counterpart in `to`.
+fn cast_can_fail(from: ValueType, to: ValueType) -> bool {
+    use ValueType::{Date, Decimal128, Float32, Float64, Int16, Int32, Int64, Text, Timestamp};
+    match (from, to) {
+        (a, b) if a == b => false,
+        (Int16, Int32 | Int64 | Float32 | Float64) | (Int32, Int64 | Float32 | Float64) => false,
+        (Int64, Float32 | Float64) | (Float32, Float64) => false,
+        (Int16 | Int32 | Int64, Text) => false,
+        (Decimal128 { .. }, Float64) => false,
+        (Timestamp { .. }, Date) => false,
+        (Decimal128 { precision: p, scale: s }, Decimal128 { precision: q, scale: t }) => {
+            t < s || i16::from(q) - i16::from(t) < i16::from(p) - i16::from(s)
+        }
+        _ => true,
+    }
+}
