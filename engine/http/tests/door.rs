@@ -1,0 +1,93 @@
+//! The HTTP door through its port.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+
+use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness, SourceReadiness};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+struct Running {
+    addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+async fn start(readiness: Readiness, change: impl FnOnce(&mut HttpConfig)) -> Running {
+    let probes =
+        Probes { readiness: Arc::new(move || readiness.clone()), metrics: Arc::new(|| "querygate_up 1\n".to_owned()) };
+    let mut config = HttpConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    change(&mut config);
+    let door = HttpDoor::bind(config, probes).await.unwrap();
+    let addr = door.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(door.serve(async move {
+        let _ = stopped.await;
+    }));
+    Running { addr, stop, task }
+}
+
+fn ready() -> Readiness {
+    let source = |name: &str, up| SourceReadiness { name: name.to_owned(), kind: "sqlite".to_owned(), up };
+    Readiness { metadata_version: Some(3), objects: 2, sources: vec![source("a", true), source("b", false)] }
+}
+
+async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    (status, body)
+}
+
+#[tokio::test]
+async fn the_probes_answer() {
+    let running = start(ready(), |_| {}).await;
+    let (status, body) = ask(running.addr, "GET /healthz").await;
+    assert_eq!(status, 200);
+    assert!(body.contains("\"alive\""), "{body}");
+    let (status, body) = ask(running.addr, "GET /readyz").await;
+    assert_eq!(status, 200);
+    assert!(body.contains("\"degraded\"") && body.contains("\"version\":3"), "{body}");
+    assert_eq!(ask(running.addr, "GET /metrics").await, (200, "querygate_up 1\n".to_owned()));
+    let (status, body) = ask(running.addr, "GET /nothing").await;
+    assert_eq!(status, 404);
+    assert!(body.contains("ROUTE_NOT_FOUND"), "{body}");
+    assert_eq!(ask(running.addr, "POST /healthz").await.0, 405);
+}
+
+#[tokio::test]
+async fn without_metadata_the_gate_is_not_ready() {
+    let running = start(Readiness::default(), |_| {}).await;
+    let (status, body) = ask(running.addr, "GET /readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("\"starting\""), "{body}");
+    assert_eq!(ask(running.addr, "GET /healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn silent_clients_are_closed_and_shutdown_does_not_wait_for_them() {
+    let running = start(ready(), |config| {
+        config.connection_max = 2;
+        config.idle_timeout = Duration::from_millis(50);
+        config.drain_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let mut tcp = TcpStream::connect(running.addr).await.unwrap();
+        tcp.write_all(b"GET /heal").await.unwrap();
+        silent.push(tcp);
+    }
+    // Two hold all places; the answer comes once they are closed.
+    assert_eq!(ask(running.addr, "GET /healthz").await.0, 200);
+    running.stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running.task).await.unwrap().unwrap();
+}
