@@ -1,0 +1,168 @@
+//! A snapshot's policies, compiled once: permission sets by name, row policies and sharing rules per object.
+
+use crate::builtin;
+use crate::expression::{DropReason, Template, compile};
+use crate::query_filter::Column;
+use querygate_metadata::model::{
+    AccessLevel, Dialect, Expression, Object, PermissionSet, Recipient, RowOperation, RowPolicy, Snapshot,
+    TenancyPosture,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The set that every signed-in user holds.
+pub(crate) const MEMBER_DEFAULT: &str = "member_default";
+/// The set whose unscoped holder is a platform administrator.
+pub(crate) const ADMIN_FULL_ACCESS: &str = "admin_full_access";
+/// The set whose holder administers an organization.
+pub(crate) const ORGANIZATION_ADMIN: &str = "organization_admin";
+
+/// An expression compiled for one object, or why it takes no part.
+pub(crate) type Compiled = Result<Template, DropReason>;
+
+/// A row policy compiled for one object.
+#[derive(Debug)]
+pub(crate) struct CompiledRowPolicy {
+    pub(crate) set: String,
+    pub(crate) name: String,
+    pub(crate) operation: RowOperation,
+    pub(crate) positions: Vec<String>,
+    /// The platform's own write floor of `member_default`.
+    pub(crate) floor: bool,
+    pub(crate) using: Option<Compiled>,
+    pub(crate) check: Option<Compiled>,
+}
+
+/// A sharing rule compiled for its object.
+#[derive(Debug)]
+pub(crate) struct CompiledSharing {
+    pub(crate) name: String,
+    pub(crate) recipient: Recipient,
+    pub(crate) level: AccessLevel,
+    pub(crate) condition: Compiled,
+}
+
+/// Everything the evaluator needs of one snapshot. Immutable; share it in an `Arc` beside its snapshot.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    snapshot: Arc<Snapshot>,
+    sets: BTreeMap<String, Arc<PermissionSet>>,
+    row_policies: HashMap<String, Vec<CompiledRowPolicy>>,
+    sharing: HashMap<String, Vec<CompiledSharing>>,
+}
+
+impl CompiledPolicy {
+    /// Compiles a snapshot's policies. A set of `row_sets` (see [`crate::permission_sets_from_rows`]) replaces the
+    /// declared set of its name, which replaces the built-in one; `isDefault` of a declared set stays.
+    #[must_use]
+    pub fn compile(snapshot: Arc<Snapshot>, row_sets: Vec<PermissionSet>) -> Self {
+        let mut sets: BTreeMap<String, Arc<PermissionSet>> =
+            builtin::permission_sets().into_iter().map(|set| (set.name.clone(), Arc::new(set))).collect();
+        sets.extend(snapshot.permission_sets.iter().map(|(name, set)| (name.clone(), Arc::clone(set))));
+        for mut set in row_sets {
+            set.is_default |= sets.get(&set.name).is_some_and(|declared| declared.is_default);
+            sets.insert(set.name.clone(), Arc::new(set));
+        }
+        let mut compiled =
+            Self { sets, row_policies: HashMap::new(), sharing: HashMap::new(), snapshot: Arc::clone(&snapshot) };
+        for object in snapshot.objects.values() {
+            compiled.compile_object(object);
+        }
+        compiled
+    }
+
+    fn compile_object(&mut self, object: &Object) {
+        let columns = |name: &str| object.field(name).filter(|f| !f.phantom).map(|f| Column::from(f).kind());
+        let compile = |expression: &Expression| match expression.dialect {
+            Dialect::Cel => compile(&expression.source, &columns),
+            Dialect::Cron | Dialect::Template => Err(DropReason::new("the expression is not CEL")),
+        };
+        let mut policies = Vec::new();
+        for set in self.sets.values() {
+            for policy in set.row_level_security.iter().filter(|p| p.enabled && p.names(&object.name)) {
+                if self.snapshot.posture == TenancyPosture::Single && is_tenant_policy(set, policy) {
+                    continue;
+                }
+                policies.push(CompiledRowPolicy {
+                    set: set.name.clone(),
+                    name: policy.name.clone(),
+                    operation: policy.operation,
+                    positions: policy.positions.clone(),
+                    floor: is_floor(set, policy),
+                    using: policy.using.as_ref().map(compile),
+                    check: policy.check.as_ref().map(compile),
+                });
+            }
+        }
+        self.row_policies.insert(object.name.clone(), policies);
+        let sharing =
+            self.snapshot.sharing_rules_of(&object.name).filter(|rule| rule.active).map(|rule| CompiledSharing {
+                name: rule.name.clone(),
+                recipient: rule.shared_with.clone(),
+                level: rule.access_level,
+                condition: compile(&rule.condition),
+            });
+        self.sharing.insert(object.name.clone(), sharing.collect());
+    }
+
+    /// The snapshot that was compiled.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The permission set with this name: declared, built in, or from a row.
+    #[must_use]
+    pub fn permission_set(&self, name: &str) -> Option<&PermissionSet> {
+        self.sets.get(name).map(Arc::as_ref)
+    }
+
+    /// Names of the sets that every signed-in user holds.
+    pub(crate) fn default_sets(&self) -> impl Iterator<Item = &str> {
+        self.sets.values().filter(|set| set.is_default || set.name == MEMBER_DEFAULT).map(|set| set.name.as_str())
+    }
+
+    pub(crate) fn row_policies(&self, object: &str) -> &[CompiledRowPolicy] {
+        self.row_policies.get(object).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn sharing(&self, object: &str) -> &[CompiledSharing] {
+        self.sharing.get(object).map_or(&[], Vec::as_slice)
+    }
+
+    /// Policies and sharing rules that can never take part, with the reason: object, name, reason.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<(&str, &str, &str)> {
+        let mut dropped = Vec::new();
+        for (object, policies) in &self.row_policies {
+            for policy in policies {
+                for expression in [&policy.using, &policy.check].into_iter().flatten() {
+                    if let Err(reason) = expression {
+                        dropped.push((object.as_str(), policy.name.as_str(), reason.0.as_str()));
+                    }
+                }
+            }
+        }
+        for (object, rules) in &self.sharing {
+            for rule in rules {
+                if let Err(reason) = &rule.condition {
+                    dropped.push((object.as_str(), rule.name.as_str(), reason.0.as_str()));
+                }
+            }
+        }
+        dropped.sort_unstable();
+        dropped
+    }
+}
+
+/// Whether the platform's own set restricts by organization: stripped where there is no tenant wall.
+fn is_tenant_policy(set: &PermissionSet, policy: &RowPolicy) -> bool {
+    let names = |e: &Option<Expression>| e.as_ref().is_some_and(|e| e.source.contains("current_user.organization_id"));
+    set.package.is_none() && builtin::is_builtin(&set.name) && (names(&policy.using) || names(&policy.check))
+}
+
+fn is_floor(set: &PermissionSet, policy: &RowPolicy) -> bool {
+    set.name == MEMBER_DEFAULT
+        && policy.object == "*"
+        && matches!(policy.operation, RowOperation::Update | RowOperation::Delete)
+}

@@ -1,0 +1,23 @@
+//! Policy expressions: CEL source to a template once per snapshot, a template to a row filter per principal.
+
+mod compile;
+mod spelling;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compile::compile;
+pub(crate) use template::{Provenance, Template, compare, member, text_test};
+
+/// What the compiler asks of the filtered object: the kind of a column, `None` when there is no such column.
+pub(crate) type Columns<'a> = &'a dyn Fn(&str) -> Option<crate::value::ColumnKind>;
+
+/// Why an expression takes no part in a decision. For explain; it may name policy text, so it never reaches a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DropReason(pub(crate) String);
+
+impl DropReason {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}

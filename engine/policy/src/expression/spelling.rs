@@ -1,0 +1,109 @@
+//! Rewrites the two old SQL spellings that the vendor still reads, `=` and `IN`, into CEL. Leaves all others alone.
+
+/// CEL for a source that may use `=` for `==` and `IN (...)` for `in [...]`. Text in quotes is not touched.
+pub(super) fn modernize(source: &str) -> String {
+    let chars: Vec<char> = source.chars().collect();
+    let mut out = String::with_capacity(source.len() + 8);
+    let mut i = 0;
+    while let Some(&c) = chars.get(i) {
+        match c {
+            '\'' | '"' => {
+                let end = string_end(&chars, i);
+                out.extend(chars.get(i..end).unwrap_or_default());
+                i = end;
+            }
+            '=' if chars.get(i + 1) == Some(&'=') => {
+                out.push_str("==");
+                i += 2;
+            }
+            '=' if i > 0 && matches!(chars.get(i - 1), Some('!' | '<' | '>')) => {
+                out.push('=');
+                i += 1;
+            }
+            '=' => {
+                out.push_str("==");
+                i += 1;
+            }
+            'I' if is_word(&chars, i, "IN") => {
+                out.push_str("in");
+                i += 2;
+                i = parenthesized_list(&chars, i, &mut out);
+            }
+            c => {
+                out.push(c);
+                i += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Index after the closing quote, or the end of the text.
+fn string_end(chars: &[char], start: usize) -> usize {
+    let quote = chars.get(start);
+    let mut i = start + 1;
+    while let Some(c) = chars.get(i) {
+        match c {
+            '\\' => i += 2,
+            c if Some(c) == quote => return i + 1,
+            _ => i += 1,
+        }
+    }
+    chars.len()
+}
+
+fn is_word(chars: &[char], at: usize, word: &str) -> bool {
+    let part = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_' || *c == '.');
+    let before = at.checked_sub(1).and_then(|b| chars.get(b));
+    let end = at + word.len();
+    chars.get(at..end).is_some_and(|w| w.iter().copied().eq(word.chars())) && !part(before) && !part(chars.get(end))
+}
+
+/// `(a, b)` after `IN` becomes `[a, b]`; `(current_user.x)` stays. Returns the index after what was consumed.
+fn parenthesized_list(chars: &[char], at: usize, out: &mut String) -> usize {
+    let open = at + chars.get(at..).unwrap_or_default().iter().take_while(|c| c.is_whitespace()).count();
+    if chars.get(open) != Some(&'(') {
+        return at;
+    }
+    let mut i = open + 1;
+    while let Some(c) = chars.get(i) {
+        match c {
+            '\'' | '"' => i = string_end(chars, i),
+            '(' => return at,
+            ')' => {
+                let inner: String = chars.get(open + 1..i).unwrap_or_default().iter().collect();
+                if inner.trim_start().starts_with("current_user.") && !inner.contains(',') {
+                    return at;
+                }
+                out.push_str(" [");
+                out.push_str(&inner);
+                out.push(']');
+                return i + 1;
+            }
+            _ => i += 1,
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_two_old_spellings_are_rewritten() {
+        for (source, expected) in [
+            ("a = 'x'", "a == 'x'"),
+            ("a == 'x=y' && b != \"=\"", "a == 'x=y' && b != \"=\""),
+            ("a >= 1 && b <= 2", "a >= 1 && b <= 2"),
+            ("a IN ('x', 'y)')", "a in ['x', 'y)']"),
+            ("a IN (current_user.org_user_ids)", "a in (current_user.org_user_ids)"),
+            ("a IN current_user.positions", "a in current_user.positions"),
+            ("INN == 1", "INN == 1"),
+            ("a = 'it\\'s = IN'", "a == 'it\\'s = IN'"),
+            ("a = 1 AND b = 2", "a == 1 AND b == 2"),
+        ] {
+            assert_eq!(modernize(source), expected);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The CEL table of the reference 6.4, with what drops out.
+
+use super::compile;
+use crate::filter::{RowFilter, RowLookup};
+use crate::value::ColumnKind;
+use querygate_types::{AttributeValue, Principal, Result};
+use serde_json::{Map, Value, json};
+
+struct NoRelated;
+
+impl RowLookup for NoRelated {
+    fn rows_where(&self, _: &str, _: &str, _: &str) -> Result<Vec<Map<String, Value>>> {
+        Ok(Vec::new())
+    }
+}
+
+fn columns(name: &str) -> Option<ColumnKind> {
+    match name {
+        "a" | "b" | "owner" => Some(ColumnKind::Text),
+        "n" | "m" => Some(ColumnKind::Number),
+        "flag" => Some(ColumnKind::Boolean),
+        "day" => Some(ColumnKind::Date),
+        "at" => Some(ColumnKind::Timestamp),
+        "tags" => Some(ColumnKind::List),
+        "total" => Some(ColumnKind::Computed),
+        _ => None,
+    }
+}
+
+fn principal() -> Principal {
+    let list = |members: &[&str]| AttributeValue::List(members.iter().map(|m| (*m).to_owned()).collect());
+    Principal::builder("ada")
+        .user_id("u1")
+        .email("ada@example.com")
+        .position("manager")
+        .attribute("region", AttributeValue::Text("west".to_owned()))
+        .attribute("level", AttributeValue::Integer(3))
+        .attribute("teams", list(&["t1", "t2"]))
+        .attribute("none", list(&[]))
+        .build()
+}
+
+fn bound(source: &str) -> Option<RowFilter> {
+    compile(source, &columns).ok()?.bind(&principal()).ok()
+}
+
+#[test]
+fn the_table_compiles() {
+    for (source, row, expected) in [
+        ("a == 'x'", json!({"a": "x"}), true),
+        ("record.a == 'x'", json!({"a": "y"}), false),
+        ("a != 'x'", json!({"a": null}), true),
+        ("a != 'x'", json!({"a": "x"}), false),
+        ("a == null", json!({}), true),
+        ("a != null", json!({}), false),
+        ("null == a", json!({"a": "x"}), false),
+        ("n < 5", json!({"n": 4}), true),
+        ("n < 5", json!({"n": null}), false),
+        ("!(n < 5)", json!({"n": null}), true),
+        ("5 > n", json!({"n": 4}), true),
+        ("5 >= n", json!({"n": 6}), false),
+        ("n == -1", json!({"n": -1}), true),
+        ("n == 1.5", json!({"n": 1.5}), true),
+        ("n == 1.0", json!({"n": 1}), true),
+        ("n == m", json!({"n": 1, "m": 1}), true),
+        ("n != m", json!({"n": 1, "m": null}), true),
+        ("n == m", json!({"n": null, "m": null}), false),
+        ("a in ['x', 'y']", json!({"a": "y"}), true),
+        ("a in ['x', 'y']", json!({"a": null}), false),
+        ("!(a in ['x', 'y'])", json!({"a": null}), true),
+        ("owner == current_user.id", json!({"owner": "u1"}), true),
+        ("owner == current_user.id", json!({"owner": "u2"}), false),
+        ("current_user.email == a", json!({"a": "ada@example.com"}), true),
+        ("a in current_user.positions", json!({"a": "manager"}), true),
+        ("a in current_user.teams", json!({"a": "t3"}), false),
+        ("a == current_user.region", json!({"a": "west"}), true),
+        ("n <= current_user.level", json!({"n": 3}), true),
+        ("a.startsWith('we')", json!({"a": "west"}), true),
+        ("a.endsWith('st')", json!({"a": "WEST"}), false),
+        ("a.contains(current_user.region)", json!({"a": "northwest"}), true),
+        ("!a.contains('x')", json!({"a": null}), true),
+        ("n.contains('1')", json!({"n": 1}), false),
+        ("tags.contains('t')", json!({"tags": ["s", "t"]}), true),
+        ("tags == null", json!({"tags": null}), true),
+        ("a == 'x' && n > 1 || flag == true", json!({"a": "x", "n": 2, "flag": false}), true),
+        ("a == 'x' && (n > 1 || flag == true)", json!({"a": "y", "n": 2, "flag": true}), false),
+        ("true", json!({}), true),
+        ("1 == 1", json!({}), true),
+        ("!(1 == 2)", json!({}), true),
+        ("1 == 1.0 && 'a' < 'b'", json!({}), true),
+        ("a == 'x' && true", json!({"a": "x"}), true),
+        ("a = 'x'", json!({"a": "x"}), true),
+        ("a IN ('x', 'y')", json!({"a": "x"}), true),
+        ("a IN (current_user.teams)", json!({"a": "t1"}), true),
+        ("day <= '2026-01-02'", json!({"day": "2026-01-02"}), true),
+        ("at <= '2026-01-02'", json!({"at": "2026-01-02T23:00:00.000Z"}), true),
+        ("at < '2026-01-02'", json!({"at": "2026-01-02T00:00:00.000Z"}), false),
+        ("n == 'junk'", json!({"n": 1}), false),
+        ("n != 'junk'", json!({"n": 1}), true),
+    ] {
+        let filter = bound(source).unwrap_or_else(|| panic!("{source} dropped out"));
+        assert_eq!(filter.evaluate(row.as_object().unwrap(), &NoRelated).unwrap(), expected, "{source} on {row}");
+        let simplified = filter.simplify();
+        assert_eq!(simplified.evaluate(row.as_object().unwrap(), &NoRelated).unwrap(), expected, "{source} on {row}");
+    }
+}
+
+#[test]
+fn what_the_table_does_not_name_drops_out() {
+    for source in [
+        "",
+        "a ==",
+        "false",
+        "1 == 2",
+        "!true",
+        "a",
+        "flag",
+        "'x'",
+        "null",
+        "a == 'x' AND b == 'y'",
+        "a LIKE 'x%'",
+        "a IS NULL",
+        "a <> 'x'",
+        "a.matches('x')",
+        "size(a) == 1",
+        "a + 'x' == 'y'",
+        "n + 1 == 2",
+        "flag ? true : false",
+        "a.b == 'x'",
+        "record.a.b == 'x'",
+        "has(record.a)",
+        "record['a'] == 'x'",
+        "missing == 'x'",
+        "missing == null",
+        "a == missing",
+        "'manager' in current_user.positions",
+        "current_user.id == 'u1'",
+        "'x' in tags",
+        "tags == 'x'",
+        "tags in ['x']",
+        "total == 'x'",
+        "total == null",
+        "a in []",
+        "a in ['x', null]",
+        "a in [b]",
+        "a in 'x'",
+        "a < null",
+        "n == a",
+        "a == current_user.phone",
+        "a == current_user.organization_id",
+        "a in current_user.none",
+        "a in current_user.phone",
+        "a in current_user.id",
+        "a == current_user.teams",
+        "a.startsWith(b)",
+        "a.startsWith(1)",
+        "day.contains('2026')",
+        "a == 'x' || missing == 1",
+        "a == 'x' || b == current_user.phone",
+        "os.user.id == a",
+        "[1].exists(x, x == 1)",
+        "a == b'x'",
+        "a == current_user.org.id",
+    ] {
+        assert_eq!(bound(source), None, "{source}");
+    }
+}
+
+#[test]
+fn principals_with_equal_policies_share_a_shape() {
+    let template = compile("owner == current_user.id && a in current_user.teams", &columns).unwrap();
+    let other = Principal::builder("bo")
+        .attribute("teams", AttributeValue::List(vec!["t8".to_owned(), "t9".to_owned()]))
+        .build();
+    let (mine, theirs) = (template.bind(&principal()).unwrap(), template.bind(&other).unwrap());
+    assert_ne!(mine, theirs);
+    assert_eq!(mine.shape_fingerprint(), theirs.shape_fingerprint());
+    assert_eq!(mine.parameters().len(), 3);
+}

@@ -1,0 +1,122 @@
+//! Masking of field values by code point (ObjectStack reference 6.9). Knows neither who asks nor which field.
+
+use serde_json::Value;
+
+/// How a value is hidden. Null stays null under every mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// Keeps so many code points at each end and stars those between; a value that is not longer than both ends
+    /// together is starred whole.
+    Keep { head: usize, tail: usize },
+    /// The first code point of the local part and the whole domain; without a local part or `@` as `Keep { 1, 0 }`.
+    Email,
+    /// Every code point starred: what an invalid rule means.
+    Full,
+    /// Eight bullets whatever the value: password and secret fields.
+    Bullets,
+}
+
+const BULLETS: &str = "••••••••";
+const OPAQUE: &str = "***";
+
+impl Mask {
+    /// The preset of a `maskingRule`, by name.
+    #[must_use]
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "phone" => Some(Self::Keep { head: 3, tail: 4 }),
+            "id_card" => Some(Self::Keep { head: 6, tail: 4 }),
+            "bank_account" => Some(Self::Keep { head: 0, tail: 4 }),
+            "name" => Some(Self::Keep { head: 1, tail: 0 }),
+            "email" => Some(Self::Email),
+            _ => None,
+        }
+    }
+
+    /// Masks a text (for a number: its decimal text).
+    #[must_use]
+    pub fn apply(self, text: &str) -> String {
+        match self {
+            Self::Keep { head, tail } => keep(text, head, tail),
+            Self::Full => "*".repeat(text.chars().count()),
+            Self::Bullets => BULLETS.to_owned(),
+            Self::Email => match text.find('@') {
+                None | Some(0) => keep(text, 1, 0),
+                Some(at) => {
+                    let (local, domain) = text.split_at(at);
+                    format!("{}{domain}", keep(local, 1, 0))
+                }
+            },
+        }
+    }
+
+    /// Masks a JSON value: numbers as their decimal text, arrays per element, other non-strings as `***`.
+    #[must_use]
+    pub fn apply_json(self, value: &Value) -> Value {
+        match value {
+            Value::Null => Value::Null,
+            _ if self == Self::Bullets => Value::String(BULLETS.to_owned()),
+            Value::String(text) => Value::String(self.apply(text)),
+            Value::Number(number) => Value::String(self.apply(&number.to_string())),
+            Value::Array(elements) => Value::Array(elements.iter().map(|e| self.apply_json(e)).collect()),
+            Value::Bool(_) | Value::Object(_) => Value::String(OPAQUE.to_owned()),
+        }
+    }
+}
+
+fn keep(text: &str, head: usize, tail: usize) -> String {
+    let length = text.chars().count();
+    if length <= head.saturating_add(tail) {
+        return "*".repeat(length);
+    }
+    text.chars().enumerate().map(|(i, c)| if i < head || i >= length - tail { c } else { '*' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn masks_count_code_points() {
+        for (mask, text, expected) in [
+            (Mask::preset("phone"), "13812345678", "138****5678"),
+            (Mask::preset("phone"), "1234567", "*******"),
+            (Mask::preset("phone"), "12345678", "123*5678"),
+            (Mask::preset("id_card"), "110101199003071234", "110101********1234"),
+            (Mask::preset("bank_account"), "12345", "*2345"),
+            (Mask::preset("bank_account"), "1234", "****"),
+            (Mask::preset("name"), "李小龙", "李**"),
+            (Mask::preset("name"), "李", "*"),
+            (Mask::preset("email"), "ada@example.com", "a**@example.com"),
+            (Mask::preset("email"), "a@example.com", "*@example.com"),
+            (Mask::preset("email"), "@example.com", "@***********"),
+            (Mask::preset("email"), "nobody", "n*****"),
+            (Some(Mask::Keep { head: 1, tail: 1 }), "🙂🙃🙂", "🙂*🙂"),
+            (Some(Mask::Keep { head: 0, tail: 0 }), "abc", "***"),
+            (Some(Mask::Full), "abc", "***"),
+            (Some(Mask::Keep { head: usize::MAX, tail: usize::MAX }), "abc", "***"),
+            (Some(Mask::Bullets), "x", "••••••••"),
+            (Some(Mask::Full), "", ""),
+        ] {
+            assert_eq!(mask.unwrap().apply(text), expected, "{mask:?} {text}");
+        }
+        assert_eq!(Mask::preset("phones"), None);
+    }
+
+    #[test]
+    fn other_values_mask_as_text_or_opaquely() {
+        let mask = Mask::Keep { head: 1, tail: 0 };
+        for (value, expected) in [
+            (json!(null), json!(null)),
+            (json!(123), json!("1**")),
+            (json!(["ab", 12, null]), json!(["a*", "1*", null])),
+            (json!({"a": 1}), json!("***")),
+            (json!(true), json!("***")),
+        ] {
+            assert_eq!(mask.apply_json(&value), expected);
+        }
+        assert_eq!(Mask::Bullets.apply_json(&json!(null)), json!(null));
+        assert_eq!(Mask::Bullets.apply_json(&json!(5)), json!("••••••••"));
+    }
+}

@@ -1,0 +1,428 @@
+//! The JSON filter language of QueryAST `where` (ObjectStack reference 5.1) to a row filter. Knows no policy.
+
+mod comparand;
+mod tokens;
+
+use crate::expression::{Provenance, compare, member, text_test};
+use crate::filter::{CompareOp, RowFilter, Test, TextKind};
+pub use crate::value::ColumnKind;
+use comparand::{Comparand, describe};
+use querygate_metadata::FieldType;
+use querygate_metadata::model::{Field, FormulaReturn};
+use querygate_types::{Error, ErrorCode, limits};
+use serde_json::{Map, Value};
+
+/// A field as the filter language sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub field_type: FieldType,
+    /// The value is a list.
+    pub multiple: bool,
+    /// Of a formula.
+    pub formula_return: Option<FormulaReturn>,
+}
+
+impl From<&Field> for Column {
+    fn from(field: &Field) -> Self {
+        Self { field_type: field.field_type, multiple: field.multiple, formula_return: field.formula_return }
+    }
+}
+
+impl Column {
+    /// What a filter may ask of the field.
+    #[must_use]
+    pub fn kind(self) -> ColumnKind {
+        use FieldType as F;
+        if self.multiple && self.field_type != F::Formula {
+            return ColumnKind::List;
+        }
+        match self.field_type {
+            F::Text
+            | F::Textarea
+            | F::Markdown
+            | F::Html
+            | F::Richtext
+            | F::Code
+            | F::Email
+            | F::Url
+            | F::Phone
+            | F::Password
+            | F::Secret
+            | F::Signature
+            | F::Qrcode
+            | F::Color
+            | F::Autonumber
+            | F::Select
+            | F::Radio
+            | F::Lookup
+            | F::MasterDetail
+            | F::Tree
+            | F::User
+            | F::Image
+            | F::File
+            | F::Avatar
+            | F::Video
+            | F::Audio => ColumnKind::Text,
+            F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
+                ColumnKind::Number
+            }
+            F::Boolean | F::Toggle => ColumnKind::Boolean,
+            F::Date => ColumnKind::Date,
+            F::Datetime => ColumnKind::Timestamp,
+            F::Time => ColumnKind::Time,
+            F::Multiselect | F::Checkboxes | F::Tags => ColumnKind::List,
+            F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector => ColumnKind::Json,
+            F::Formula => ColumnKind::Computed,
+        }
+    }
+
+    /// Whether the published fixture refuses text operators on the field (the running vendor does not).
+    fn refuses_text(self) -> bool {
+        match self.kind() {
+            ColumnKind::Text | ColumnKind::List => false,
+            ColumnKind::Number
+            | ColumnKind::Boolean
+            | ColumnKind::Date
+            | ColumnKind::Timestamp
+            | ColumnKind::Time
+            | ColumnKind::Json => true,
+            ColumnKind::Computed => match self.formula_return {
+                Some(FormulaReturn::Number | FormulaReturn::Boolean | FormulaReturn::Date) => true,
+                Some(FormulaReturn::Text) | None => false,
+            },
+        }
+    }
+}
+
+/// What a filter's tokens resolve to, and how strict its door is.
+#[derive(Debug, Clone, Default)]
+pub struct FilterContext {
+    /// Milliseconds since 1970, for `{today}` and its kin. Days are UTC days.
+    pub now_ms: i64,
+    /// `{current_user_id}`.
+    pub user_id: Option<String>,
+    /// `{current_org_id}`.
+    pub organization_id: Option<String>,
+    /// Refuse text operators on number, boolean, temporal and structured fields, as the published fixture says. The running
+    /// 17.4 runtime answers no rows instead, which is the default here.
+    pub strict_text_operators: bool,
+}
+
+/// The vendor's code of a refused filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterErrorCode {
+    InvalidFilter,
+    InvalidField,
+    TokenUnknown,
+    TokenUnresolved,
+}
+
+/// A refused filter: HTTP 400 with `code`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FilterError {
+    pub code: FilterErrorCode,
+    /// Names only what the filter named.
+    pub message: String,
+}
+
+impl FilterError {
+    fn invalid(message: impl Into<String>) -> Self {
+        Self { code: FilterErrorCode::InvalidFilter, message: message.into() }
+    }
+
+    fn field(message: impl Into<String>) -> Self {
+        Self { code: FilterErrorCode::InvalidField, message: message.into() }
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
+        let code = match error.code {
+            FilterErrorCode::InvalidField => ErrorCode::UndefinedColumn,
+            FilterErrorCode::InvalidFilter | FilterErrorCode::TokenUnknown | FilterErrorCode::TokenUnresolved => {
+                ErrorCode::InvalidParameterValue
+            }
+        };
+        Self::new(code, error.message)
+    }
+}
+
+/// Nesting of `$and`, `$or` and `$not`.
+const DEPTH_MAX: usize = 32;
+
+/// Compiles a `where` for an object whose fields `column` names.
+///
+/// # Errors
+/// As 5.1 says: unknown fields and operators, comparands of a wrong type, operators a field does not take.
+pub fn compile_filter(
+    filter: &Value,
+    column: &dyn Fn(&str) -> Option<Column>,
+    context: &FilterContext,
+) -> Result<RowFilter, FilterError> {
+    Compiler { column, context }.filter(filter, 0).map(RowFilter::simplify)
+}
+
+struct Compiler<'a> {
+    column: &'a dyn Fn(&str) -> Option<Column>,
+    context: &'a FilterContext,
+}
+
+impl Compiler<'_> {
+    fn filter(&self, filter: &Value, depth: usize) -> Result<RowFilter, FilterError> {
+        if depth > DEPTH_MAX {
+            return Err(FilterError::invalid("the filter is nested too deeply"));
+        }
+        let Value::Object(entries) = filter else {
+            return Err(FilterError::invalid(format!("a filter is an object, not {}", describe(filter))));
+        };
+        let mut members = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            members.push(match key.as_str() {
+                "$and" => RowFilter::And(self.branches(key, value, depth)?),
+                "$or" => RowFilter::Or(self.branches(key, value, depth)?),
+                "$not" => RowFilter::Not(Box::new(self.filter(value, depth + 1)?)),
+                key if key.starts_with('$') => {
+                    return Err(FilterError::invalid(format!("'{key}' is no logical operator ($and, $or, $not)")));
+                }
+                name => self.field(name, value)?,
+            });
+        }
+        Ok(RowFilter::And(members))
+    }
+
+    fn branches(&self, key: &str, value: &Value, depth: usize) -> Result<Vec<RowFilter>, FilterError> {
+        let Value::Array(branches) = value else {
+            return Err(FilterError::invalid(format!("{key} takes an array of filters, not {}", describe(value))));
+        };
+        if branches.len() > limits::KEY_LIST_MAX {
+            return Err(FilterError::invalid(format!("{key} has too many branches")));
+        }
+        branches.iter().map(|branch| self.filter(branch, depth + 1)).collect()
+    }
+
+    fn field(&self, name: &str, value: &Value) -> Result<RowFilter, FilterError> {
+        let column = (self.column)(name).ok_or_else(|| match name.contains('.') {
+            true => FilterError::field(format!("'{name}' is a path; a filter names own fields only")),
+            false => FilterError::field(format!("there is no field '{name}'")),
+        })?;
+        let Value::Object(operators) = value else {
+            return self.operator(name, column, "$eq", value);
+        };
+        if operators.is_empty() {
+            return Err(FilterError::invalid(format!("'{name}' has no operator")));
+        }
+        refuse_regex(name, operators)?;
+        let tests = operators.iter().map(|(operator, comparand)| self.operator(name, column, operator, comparand));
+        Ok(RowFilter::And(tests.collect::<Result<_, _>>()?))
+    }
+
+    fn operator(&self, name: &str, column: Column, operator: &str, value: &Value) -> Result<RowFilter, FilterError> {
+        let text = |kind, negated| self.text(name, column, operator, kind, value, negated);
+        match operator {
+            "$contains" => text(TextKind::Contains, false),
+            "$notContains" => text(TextKind::Contains, true),
+            "$startsWith" => text(TextKind::StartsWith, false),
+            "$endsWith" => text(TextKind::EndsWith, false),
+            "$icontains" => text(TextKind::IContains, false),
+            "$like" => text(TextKind::Like, false),
+            "$ilike" => text(TextKind::ILike, false),
+            "$eq" => self.compare(name, column, operator, CompareOp::Eq, value),
+            "$ne" => self.compare(name, column, operator, CompareOp::Ne, value),
+            "$lt" => self.compare(name, column, operator, CompareOp::Lt, value),
+            "$lte" => self.compare(name, column, operator, CompareOp::Le, value),
+            "$gt" => self.compare(name, column, operator, CompareOp::Gt, value),
+            "$gte" => self.compare(name, column, operator, CompareOp::Ge, value),
+            "$in" => self.list(name, column, operator, value, false),
+            "$nin" => self.list(name, column, operator, value, true),
+            "$between" => self.between(name, column, value),
+            "$null" => null_test(name, column, operator, value, true),
+            "$exists" => null_test(name, column, operator, value, false),
+            key if key.starts_with('$') => {
+                Err(FilterError::invalid(format!("'{key}' is no operator (field '{name}')")))
+            }
+            _ => Err(FilterError::invalid(comparand::refused(name, "a plain object"))),
+        }
+    }
+
+    fn compare(
+        &self,
+        name: &str,
+        column: Column,
+        operator: &str,
+        op: CompareOp,
+        value: &Value,
+    ) -> Result<RowFilter, FilterError> {
+        let kind = scalar(name, column, operator)?;
+        if let Some(reference) = field_reference(value) {
+            return self.compare_columns(name, kind, op, reference);
+        }
+        match self.comparand(&format!("{name}.{operator}"), value)? {
+            Comparand::Null => match op {
+                CompareOp::Eq => Ok(is_null(name, false)),
+                CompareOp::Ne => Ok(is_null(name, true)),
+                CompareOp::Lt | CompareOp::Le | CompareOp::Gt | CompareOp::Ge => {
+                    Err(FilterError::invalid(format!("{operator} on '{name}' does not take null")))
+                }
+            },
+            Comparand::Scalar(scalar, from) => Ok(compare(name, kind, op, &scalar, &from)),
+        }
+    }
+
+    fn compare_columns(
+        &self,
+        left: &str,
+        kind: ColumnKind,
+        op: CompareOp,
+        reference: &Map<String, Value>,
+    ) -> Result<RowFilter, FilterError> {
+        let right = reference.get("$field").and_then(Value::as_str);
+        let right = right.ok_or_else(|| FilterError::invalid(format!("$field of '{left}' takes a field name")))?;
+        let column = (self.column)(right).ok_or_else(|| FilterError::field(format!("there is no field '{right}'")))?;
+        if scalar(right, column, "$field")? != kind {
+            return Err(FilterError::invalid(format!("'{left}' and '{right}' are of different types")));
+        }
+        if let Some(other) = reference.keys().find(|k| !matches!(k.as_str(), "$field" | "addDays")) {
+            return Err(FilterError::invalid(format!("'{other}' is no key of a $field comparand")));
+        }
+        let add_days = match reference.get("addDays") {
+            None => 0,
+            Some(days) => days
+                .as_i64()
+                .and_then(|days| i32::try_from(days).ok())
+                .filter(|_| matches!(kind, ColumnKind::Date | ColumnKind::Timestamp))
+                .ok_or_else(|| FilterError::invalid(format!("addDays of '{left}' takes days on a date or datetime")))?,
+        };
+        Ok(RowFilter::Test(Test::CompareColumns { left: left.to_owned(), op, right: right.to_owned(), add_days }))
+    }
+
+    fn list(
+        &self,
+        name: &str,
+        column: Column,
+        operator: &str,
+        value: &Value,
+        negated: bool,
+    ) -> Result<RowFilter, FilterError> {
+        let kind = scalar(name, column, operator)?;
+        let Value::Array(values) = value else {
+            return Err(FilterError::invalid(format!(
+                "{operator} on '{name}' takes an array, not {}",
+                describe(value)
+            )));
+        };
+        if values.len() > limits::KEY_LIST_MAX {
+            return Err(FilterError::invalid(format!("{operator} on '{name}' has too many members")));
+        }
+        let mut scalars = Vec::with_capacity(values.len());
+        let mut tests = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            match self.comparand(&format!("{name}.{operator}[{i}]"), value)? {
+                Comparand::Null => {
+                    return Err(FilterError::invalid(format!("{name}.{operator}[{i}] is null; use $null")));
+                }
+                Comparand::Scalar(scalar, Provenance::Literal) => scalars.push(scalar),
+                Comparand::Scalar(scalar, from) => tests.push(member(name, kind, &[scalar], &from, negated)),
+            }
+        }
+        tests.push(member(name, kind, &scalars, &Provenance::Literal, negated));
+        Ok(if negated { RowFilter::And(tests) } else { RowFilter::Or(tests) })
+    }
+
+    fn between(&self, name: &str, column: Column, value: &Value) -> Result<RowFilter, FilterError> {
+        let Some([low, high]) = value.as_array().map(Vec::as_slice) else {
+            return Err(FilterError::invalid(format!("$between on '{name}' takes exactly two values")));
+        };
+        Ok(RowFilter::And(vec![
+            self.compare(name, column, "$between", CompareOp::Ge, low)?,
+            self.compare(name, column, "$between", CompareOp::Le, high)?,
+        ]))
+    }
+
+    fn text(
+        &self,
+        name: &str,
+        column: Column,
+        operator: &str,
+        kind: TextKind,
+        value: &Value,
+        negated: bool,
+    ) -> Result<RowFilter, FilterError> {
+        if self.context.strict_text_operators && column.refuses_text() {
+            let declared = column.field_type.name();
+            return Err(FilterError::invalid(format!("{operator} does not apply to '{name}' of type {declared}")));
+        }
+        if column.kind() == ColumnKind::Computed {
+            return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
+        }
+        let Comparand::Scalar(crate::value::Scalar::Text(pattern), from) =
+            self.comparand(&format!("{name}.{operator}"), value)?
+        else {
+            return Err(FilterError::invalid(format!(
+                "{operator} on '{name}' takes a string, not {}",
+                describe(value)
+            )));
+        };
+        if kind == TextKind::IContains && pattern.is_empty() {
+            return Err(FilterError::invalid(format!("{operator} on '{name}' takes a non-empty string")));
+        }
+        Ok(text_test(name, column.kind(), kind, &pattern, &from, negated))
+    }
+
+    fn comparand(&self, slot: &str, value: &Value) -> Result<Comparand, FilterError> {
+        comparand::read(slot, value, self.context)
+    }
+}
+
+fn is_null(name: &str, negated: bool) -> RowFilter {
+    RowFilter::Test(Test::IsNull { column: name.to_owned(), negated })
+}
+
+/// `{$null: true}` = `{$exists: false}` = has no value.
+fn null_test(
+    name: &str,
+    column: Column,
+    operator: &str,
+    value: &Value,
+    null_when: bool,
+) -> Result<RowFilter, FilterError> {
+    if column.kind() == ColumnKind::Computed {
+        return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
+    }
+    let Value::Bool(flag) = value else {
+        return Err(FilterError::invalid(format!(
+            "{operator} on '{name}' takes true or false, not {}",
+            describe(value)
+        )));
+    };
+    Ok(is_null(name, *flag != null_when))
+}
+
+/// The kind of a field that a scalar may be compared with.
+fn scalar(name: &str, column: Column, operator: &str) -> Result<ColumnKind, FilterError> {
+    match column.kind() {
+        kind @ (ColumnKind::Text
+        | ColumnKind::Number
+        | ColumnKind::Boolean
+        | ColumnKind::Date
+        | ColumnKind::Timestamp
+        | ColumnKind::Time) => Ok(kind),
+        ColumnKind::List | ColumnKind::Json => Err(FilterError::invalid(format!(
+            "{operator} on '{name}' WAS NOT APPLIED: a {} field takes $contains, $notContains, $null and $exists",
+            column.field_type.name()
+        ))),
+        ColumnKind::Computed => Err(FilterError::field(format!("'{name}' is computed and cannot be filtered"))),
+    }
+}
+
+fn field_reference(value: &Value) -> Option<&Map<String, Value>> {
+    value.as_object().filter(|object| object.contains_key("$field"))
+}
+
+fn refuse_regex(name: &str, operators: &Map<String, Value>) -> Result<(), FilterError> {
+    let found: Vec<&str> = ["$regex", "$options"].into_iter().filter(|key| operators.contains_key(*key)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(FilterError::invalid(format!("{} on '{name}' is not supported; use $icontains or $like", found.join(" with "))))
+}

@@ -1,0 +1,189 @@
+//! Typed values: coercing a comparand to a column's kind, and comparing JSON cells with typed values. Knows no policy.
+
+use crate::filter::{CompareOp, FilterValue};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use serde_json::Value;
+use std::cmp::Ordering;
+
+/// What a filter may ask of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnKind {
+    Text,
+    Number,
+    Boolean,
+    Date,
+    Timestamp,
+    Time,
+    /// Multi-value: only membership and null tests.
+    List,
+    /// Structured: only membership and null tests.
+    Json,
+    /// Computed on read; no column, so no test at all.
+    Computed,
+}
+
+/// A scalar before it is given a column's type.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+}
+
+/// The largest magnitude whose neighbours are exact in JSON numbers.
+pub(crate) const EXACT_INTEGER_MAX: i64 = 1 << 53;
+
+/// The scalar as a value of the column's type, or `None` when no value of that type equals it.
+pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
+    match kind {
+        ColumnKind::Text => match scalar {
+            Scalar::Text(text) => Some(FilterValue::Text(text.clone())),
+            Scalar::Integer(n) => Some(FilterValue::Text(n.to_string())),
+            Scalar::Float(n) => Some(FilterValue::Text(n.to_string())),
+            Scalar::Boolean(_) => None,
+        },
+        ColumnKind::Number => match scalar {
+            Scalar::Text(text) => number(text.trim()),
+            Scalar::Integer(n) => Some(FilterValue::Integer(*n)),
+            Scalar::Float(n) => n.is_finite().then(|| number(&n.to_string())).flatten(),
+            Scalar::Boolean(_) => None,
+        },
+        ColumnKind::Boolean => match scalar {
+            Scalar::Boolean(b) => Some(FilterValue::Boolean(*b)),
+            Scalar::Integer(0) => Some(FilterValue::Boolean(false)),
+            Scalar::Integer(1) => Some(FilterValue::Boolean(true)),
+            Scalar::Integer(_) | Scalar::Float(_) | Scalar::Text(_) => None,
+        },
+        ColumnKind::Date => text_of(scalar).and_then(|t| date(t.get(..10)?)).map(FilterValue::Date),
+        ColumnKind::Timestamp => text_of(scalar).and_then(timestamp).map(FilterValue::Timestamp),
+        ColumnKind::Time => text_of(scalar).and_then(time).map(FilterValue::Time),
+        ColumnKind::List | ColumnKind::Json | ColumnKind::Computed => None,
+    }
+}
+
+/// The comparison that a bare day stands for on a timestamp: an inclusive upper bound takes the whole day.
+pub(crate) fn whole_day(op: CompareOp, scalar: &Scalar, kind: ColumnKind) -> Option<(CompareOp, FilterValue)> {
+    if op != CompareOp::Le || kind != ColumnKind::Timestamp {
+        return None;
+    }
+    let day = text_of(scalar).filter(|t| t.len() == 10).and_then(date)?;
+    Some((CompareOp::Lt, FilterValue::Timestamp((i64::from(day) + 1) * DAY_MS)))
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+fn text_of(scalar: &Scalar) -> Option<&str> {
+    match scalar {
+        Scalar::Text(text) => Some(text),
+        Scalar::Integer(_) | Scalar::Float(_) | Scalar::Boolean(_) => None,
+    }
+}
+
+/// A plain decimal or integer; anything else (a junk string) is no number.
+fn number(text: &str) -> Option<FilterValue> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let plain = |part: &str| !part.is_empty() && part.len() <= 400 && part.bytes().all(|b| b.is_ascii_digit());
+    if !plain(whole) || !plain(fraction) {
+        let float: f64 =
+            text.parse().ok().filter(|f: &f64| f.is_finite() && digits.starts_with(|c: char| c.is_ascii_digit()))?;
+        return number(&float.to_string());
+    }
+    if fraction.bytes().all(|b| b == b'0')
+        && let Ok(n) = text.split('.').next().unwrap_or_default().parse::<i64>()
+    {
+        return Some(FilterValue::Integer(n));
+    }
+    Some(FilterValue::Decimal(text.to_owned()))
+}
+
+pub(crate) fn date(text: &str) -> Option<i32> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    i32::try_from(day.signed_duration_since(NaiveDate::default()).num_days()).ok()
+}
+
+pub(crate) fn timestamp(text: &str) -> Option<i64> {
+    if text.len() == 10 {
+        return date(text).map(|day| i64::from(day) * DAY_MS);
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.timestamp_millis());
+    }
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .map(|instant| instant.and_utc().timestamp_millis())
+}
+
+fn time(text: &str) -> Option<i32> {
+    let clock = ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|format| NaiveTime::parse_from_str(text, format).ok())?;
+    let ms = u64::from(clock.num_seconds_from_midnight()) * 1_000 + u64::from(clock.nanosecond() / 1_000_000).min(999);
+    i32::try_from(ms).ok()
+}
+
+/// Orders a non-null cell against a typed value; `None` when they are of different types.
+pub(crate) fn compare(cell: &Value, value: &FilterValue) -> Option<Ordering> {
+    match value {
+        FilterValue::Text(text) => cell.as_str().map(|cell| cell.cmp(text.as_str())),
+        FilterValue::Integer(n) => compare_number(cell, *n),
+        FilterValue::Decimal(text) => cell_number(cell)?.partial_cmp(&text.parse().ok()?),
+        FilterValue::Boolean(b) => cell_boolean(cell).map(|cell| cell.cmp(b)),
+        FilterValue::Date(day) => date(cell.as_str()?.get(..10)?).map(|cell| cell.cmp(day)),
+        FilterValue::Timestamp(ms) => timestamp(cell.as_str()?).map(|cell| cell.cmp(ms)),
+        FilterValue::Time(ms) => time(cell.as_str()?).map(|cell| cell.cmp(ms)),
+    }
+}
+
+fn compare_number(cell: &Value, n: i64) -> Option<Ordering> {
+    if let Some(cell) = cell.as_i64() {
+        return Some(cell.cmp(&n));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a cell that is no integer is a double already")]
+    cell_number(cell)?.partial_cmp(&(n as f64))
+}
+
+fn cell_number(cell: &Value) -> Option<f64> {
+    match cell {
+        Value::Number(n) => n.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn cell_boolean(cell: &Value) -> Option<bool> {
+    match cell {
+        Value::Bool(b) => Some(*b),
+        Value::Number(n) => match n.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Orders two non-null cells of one type, the right one moved by whole days.
+pub(crate) fn compare_cells(left: &Value, right: &Value, add_days: i32) -> Option<Ordering> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => {
+            let shift = i64::from(add_days) * DAY_MS;
+            if let (Some(l), Some(r)) = (timestamp(left), timestamp(right)) {
+                return Some(l.cmp(&(r + shift)));
+            }
+            (add_days == 0).then(|| left.cmp(right))
+        }
+        (Value::Number(l), Value::Number(r)) if add_days == 0 => match (l.as_i64(), r.as_i64()) {
+            (Some(l), Some(r)) => Some(l.cmp(&r)),
+            _ => l.as_f64()?.partial_cmp(&r.as_f64()?),
+        },
+        (Value::Bool(l), Value::Bool(r)) if add_days == 0 => Some(l.cmp(r)),
+        _ => None,
+    }
+}
+
+/// The day `days` before or after.
+pub(crate) fn add_days(day: NaiveDate, days: i64) -> Option<NaiveDate> {
+    let distance = Days::new(days.unsigned_abs());
+    if days < 0 { day.checked_sub_days(distance) } else { day.checked_add_days(distance) }
+}

@@ -1,0 +1,218 @@
+//! The gates of a write on stored records: ownership, row policies, masters, and the cascade of a delete.
+
+use super::{Refusal, RefusalCode, Row};
+use crate::evaluator::{Bound, Evaluator, Rights};
+use crate::filter::RowLookup;
+use querygate_metadata::model::{
+    AccessLevel, DeleteBehavior, Field, FieldType, Object, ObjectOperation, RowOperation, SharingModel,
+};
+use serde_json::Value;
+
+/// Deepest cascade and longest chain of masters.
+const DEPTH_MAX: usize = 10;
+
+impl<'a> Evaluator<'a> {
+    /// The record is inside the caller's tenant wall.
+    pub(super) fn inside_wall(&self, object: &'a Object, row: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
+        if self.wall(object).evaluate(row, rows)? { Ok(()) } else { Err(Refusal::no_grant()) }
+    }
+
+    /// The image does not name a foreign organization.
+    pub(super) fn organization_guard(
+        &self,
+        object: &'a Object,
+        after: &Row,
+        rows: &dyn RowLookup,
+    ) -> Result<(), Refusal> {
+        self.inside_wall(object, after, rows)
+    }
+
+    /// Rule 2: the gate of the org-wide default, with shares and the widening by an authored policy.
+    pub(super) fn owner_gate(
+        &self,
+        object: &'a Object,
+        rights: Rights,
+        operation: RowOperation,
+        row: &Row,
+        rows: &dyn RowLookup,
+    ) -> Result<(), Refusal> {
+        let Some(owner) = object.owner_field() else { return Ok(()) };
+        if rights.writes_org {
+            return Ok(());
+        }
+        match object.sharing_model {
+            SharingModel::PublicReadWrite | SharingModel::ControlledByParent => return Ok(()),
+            SharingModel::Private | SharingModel::PublicRead => {}
+        }
+        if row.get(&owner.name).and_then(Value::as_str) == Some(self.principal.user_id.as_str()) {
+            return Ok(());
+        }
+        if operation == RowOperation::Update {
+            for share in self.shares(object, AccessLevel::Edit) {
+                if share.evaluate(row, rows)? {
+                    return Ok(());
+                }
+            }
+        }
+        let authored = self.applicable(object, operation).into_iter().filter(|policy| !policy.floor).collect();
+        if let Bound::Policies { filter, .. } = self.bound(authored, |policy| policy.using.as_ref())
+            && filter.evaluate(row, rows)?
+        {
+            return Ok(());
+        }
+        Err(Refusal::new(RefusalCode::Forbidden, "you do not have access to change or delete this record"))
+    }
+
+    /// Rule 3: the policies that bound the operation (its own, else the select ones) pass the row, the row is readable,
+    /// and none of them names a field that is hidden from the caller. Without a bound (rule 4) nothing is asked.
+    pub(super) fn policy_gate(
+        &self,
+        object: &'a Object,
+        rights: Rights,
+        operation: RowOperation,
+        row: &Row,
+        rows: &dyn RowLookup,
+    ) -> Result<(), Refusal> {
+        if self.bypasses_rls(object, operation, rights) {
+            return Ok(());
+        }
+        let bound = [operation, RowOperation::Select]
+            .into_iter()
+            .map(|operation| self.bound(self.applicable(object, operation), |policy| policy.using.as_ref()))
+            .find(|bound| matches!(bound, Bound::Policies { .. }));
+        let Some(Bound::Policies { filter, took_part, .. }) = bound else { return Ok(()) };
+        let guarded = self.guarded_fields(object);
+        let mut names = Vec::new();
+        for policy in took_part {
+            if let Some(Ok(template)) = &policy.using {
+                template.columns(&mut names);
+            }
+        }
+        if names.iter().any(|name| guarded.contains(*name)) {
+            return Err(Refusal::no_grant());
+        }
+        if filter.evaluate(row, rows)? && self.readable(object).evaluate(row, rows)? {
+            return Ok(());
+        }
+        Err(Refusal::no_grant())
+    }
+
+    /// Rule 5: some `check` passes the image, when any is declared.
+    pub(super) fn post_image(
+        &self,
+        object: &'a Object,
+        operation: RowOperation,
+        rights: Rights,
+        after: &Row,
+        rows: &dyn RowLookup,
+    ) -> Result<(), Refusal> {
+        if self.bypasses_rls(object, operation, rights) {
+            return Ok(());
+        }
+        let checks = self.bound(self.applicable(object, operation), |policy| policy.check.as_ref());
+        if checks.into_filter().evaluate(after, rows)? {
+            return Ok(());
+        }
+        Err(Refusal::denied("you are not allowed to save this record with the values you entered"))
+    }
+
+    /// Rule 6: at every step up the chain the master passes the edit bit, its own gate and its own policies.
+    pub(super) fn master_editable(&self, object: &'a Object, row: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
+        let (mut object, mut row) = (object, row.clone());
+        for _ in 0..DEPTH_MAX {
+            match object.sharing_model {
+                SharingModel::Private | SharingModel::PublicRead | SharingModel::PublicReadWrite => return Ok(()),
+                SharingModel::ControlledByParent => {}
+            }
+            let fk = object.master_detail().ok_or_else(Refusal::no_grant)?;
+            let master = fk.reference.as_deref().and_then(|name| self.object(name)).ok_or_else(Refusal::no_grant)?;
+            let id = row.get(&fk.name).and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
+            let mut found = rows.rows_where(&master.name, "id", id)?;
+            let parent = if found.len() == 1 { found.pop() } else { None };
+            let parent = parent.ok_or_else(Refusal::no_grant)?;
+            let rights = self.rights(master);
+            self.may(master, ObjectOperation::Update, rights)?;
+            self.inside_wall(master, &parent, rows)?;
+            self.owner_gate(master, rights, RowOperation::Update, &parent, rows)?;
+            self.policy_gate(master, rights, RowOperation::Update, &parent, rows)?;
+            (object, row) = (master, parent);
+        }
+        Err(Refusal::denied("the chain of masters is too long"))
+    }
+
+    /// A delete with its cascade, which runs as the caller. `path` holds the records above.
+    pub(super) fn delete(
+        &self,
+        object: &'a Object,
+        row: &Row,
+        rows: &dyn RowLookup,
+        path: &mut Vec<(&'a str, String)>,
+    ) -> Result<(), Refusal> {
+        let rights = self.rights(object);
+        self.may(object, ObjectOperation::Delete, rights)?;
+        self.inside_wall(object, row, rows)?;
+        self.owner_gate(object, rights, RowOperation::Delete, row, rows)?;
+        self.policy_gate(object, rights, RowOperation::Delete, row, rows)?;
+        self.master_editable(object, row, rows)?;
+        let id = row.get("id").and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
+        if path.iter().any(|(o, r)| *o == object.name && r == id) {
+            return Ok(());
+        }
+        if path.len() >= DEPTH_MAX {
+            return Err(Refusal::denied("the cascade is too deep"));
+        }
+        path.push((&object.name, id.to_owned()));
+        for referrer in self.policy.snapshot().referrers(&object.name) {
+            let Some(child) = self.object(&referrer.object) else { continue };
+            let Some(fk) = child.field(&referrer.field) else { continue };
+            let Some(behavior) = effective(fk) else { continue };
+            for dependent in rows.rows_where(&child.name, &fk.name, id)? {
+                self.dependent(child, fk, behavior, &dependent, rows, path)?;
+            }
+        }
+        path.pop();
+        Ok(())
+    }
+
+    /// Rule 7 for one dependent record.
+    fn dependent(
+        &self,
+        child: &'a Object,
+        fk: &Field,
+        behavior: DeleteBehavior,
+        row: &Row,
+        rows: &dyn RowLookup,
+        path: &mut Vec<(&'a str, String)>,
+    ) -> Result<(), Refusal> {
+        match behavior {
+            DeleteBehavior::Restrict => {
+                Err(Refusal::new(RefusalCode::DeleteRestricted, "dependent records restrict the delete"))
+            }
+            DeleteBehavior::Cascade => self.delete(child, row, rows, path),
+            DeleteBehavior::SetNull => {
+                let rights = self.rights(child);
+                self.owner_gate(child, rights, RowOperation::Update, row, rows)?;
+                self.policy_gate(child, rights, RowOperation::Update, row, rows)?;
+                if self.field_rights(child, fk).1 { Ok(()) } else { Err(Refusal::no_grant()) }
+            }
+        }
+    }
+}
+
+/// What a reference does to its record when the target goes. Only `lookup` and `master_detail` react; emptying a
+/// required lookup acts as restrict.
+fn effective(fk: &Field) -> Option<DeleteBehavior> {
+    if fk.field_type == FieldType::MasterDetail {
+        return Some(match fk.delete_behavior {
+            Some(DeleteBehavior::Restrict) => DeleteBehavior::Restrict,
+            Some(DeleteBehavior::Cascade | DeleteBehavior::SetNull) | None => DeleteBehavior::Cascade,
+        });
+    }
+    if fk.field_type == FieldType::Lookup {
+        return Some(match fk.delete_behavior.unwrap_or(DeleteBehavior::SetNull) {
+            DeleteBehavior::SetNull if fk.required => DeleteBehavior::Restrict,
+            behavior => behavior,
+        });
+    }
+    None
+}
