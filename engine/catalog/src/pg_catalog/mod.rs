@@ -1,11 +1,23 @@
 //! `pg_catalog` and `information_schema` as relations of our own, per principal, with the functions that belong to them.
 //! Knows only a [`CatalogImage`]: no metadata format, no policy, no wire.
 
+mod cell;
+mod definitions;
+mod functions;
 mod image;
+mod layout;
+mod objects;
 mod oid;
+mod quote;
+mod rows;
+mod session;
+mod table;
+mod types;
 
 pub use image::{
     CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, ReferentialAction,
     Relation, RelationKind, Role, Schema, Setting,
 };
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
+pub use session::{SessionVars, SetSetting, SettingsWriter};
+pub use table::{PgCatalog, SystemTable, SystemTableExec};

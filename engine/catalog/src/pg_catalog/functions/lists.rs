@@ -1,0 +1,96 @@
+//! Functions that return sets in PostgreSQL, as functions that return lists; the dialect unnests them in FROM and SELECT.
+
+use super::Call;
+use super::{Definition, Returns, rows_of};
+use crate::pg_catalog::cell::Cell;
+use querygate_types::Result;
+
+const fn list_of(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    returns: &'static str,
+    eval: super::Eval,
+) -> Definition {
+    Definition { name, least, most, returns: Returns::Type(returns), strict: true, eval }
+}
+
+pub(super) const FUNCTIONS: &[Definition] = &[
+    // No partitions and no inheritance here: no ancestors, as PostgreSQL says of a plain table.
+    list_of("pg_partition_ancestors", 1, 1, "_oid", none),
+    rows_of(
+        "pg_partition_tree",
+        1,
+        1,
+        &[("relid", "oid"), ("parentrelid", "oid"), ("isleaf", "bool"), ("level", "int4")],
+        none,
+    ),
+    list_of("generate_subscripts", 2, 3, "_int4", |_, args| Ok(subscripts(args))),
+    rows_of(
+        "aclexplode",
+        1,
+        1,
+        &[("grantor", "oid"), ("grantee", "oid"), ("privilege_type", "text"), ("is_grantable", "bool")],
+        none,
+    ),
+    rows_of("_pg_expandarray", 1, 1, &[("x", "int8"), ("n", "int4")], |_, args| {
+        let Some(Cell::List(values)) = args.first() else { return Ok(Cell::Null) };
+        Ok(Cell::List(values.iter().zip(1_i32..).map(|(v, n)| Cell::List(vec![v.clone(), n.into()])).collect()))
+    }),
+    rows_of("pg_options_to_table", 1, 1, &[("option_name", "text"), ("option_value", "text")], |_, args| {
+        let Some(Cell::List(values)) = args.first() else { return Ok(Cell::Null) };
+        let split = values.iter().filter_map(|v| if let Cell::Text(t) = v { Some(t) } else { None }).map(|t| {
+            let (name, value) = t.split_once('=').map_or((t.as_str(), Cell::Null), |(n, v)| (n, v.into()));
+            Cell::List(vec![name.into(), value])
+        });
+        Ok(Cell::List(split.collect()))
+    }),
+    rows_of(
+        "pg_show_all_settings",
+        0,
+        0,
+        &[
+            ("name", "text"),
+            ("setting", "text"),
+            ("unit", "text"),
+            ("category", "text"),
+            ("short_desc", "text"),
+            ("context", "text"),
+            ("vartype", "text"),
+        ],
+        all_settings,
+    ),
+    list_of("pg_listening_channels", 0, 0, "_text", none),
+];
+
+fn none(_: &Call<'_>, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::List(Vec::new()))
+}
+
+fn subscripts(args: &[Cell]) -> Cell {
+    let (Some(Cell::List(values)), Some(Cell::Int(1))) = (args.first(), args.get(1)) else {
+        return Cell::List(Vec::new());
+    };
+    let mut numbers: Vec<i64> = (1..=i64::try_from(values.len()).unwrap_or(0)).collect();
+    if args.get(2) == Some(&Cell::Bool(true)) {
+        numbers.reverse();
+    }
+    Cell::List(numbers.into_iter().map(Cell::Int).collect())
+}
+
+fn all_settings(call: &Call<'_>, _: &[Cell]) -> Result<Cell> {
+    let rows = call.catalog.image().settings.iter().map(|s| {
+        let value = call.vars.settings.get(&s.name.to_ascii_lowercase()).unwrap_or(&s.value);
+        let unit: Cell = s.unit.clone().into();
+        Cell::List(vec![
+            (&s.name).into(),
+            value.into(),
+            unit,
+            (&s.category).into(),
+            (&s.description).into(),
+            (&s.context).into(),
+            (&s.vartype).into(),
+        ])
+    });
+    Ok(Cell::List(rows.collect()))
+}

@@ -1,0 +1,118 @@
+//! `version`, `current_database`, `current_setting` and what else tells of server and session.
+
+use super::{Call, Definition, lenient, strict};
+use crate::pg_catalog::cell::Cell;
+use querygate_types::{Error, ErrorCode, Result};
+
+pub(super) const FUNCTIONS: &[Definition] = &[
+    strict("version", 0, 0, "text", |c, _| Ok((&c.catalog.image().version_text).into())),
+    strict("current_database", 0, 0, "name", |c, _| Ok((&c.catalog.image().database).into())),
+    strict("current_catalog", 0, 0, "name", |c, _| Ok((&c.catalog.image().database).into())),
+    strict("current_user", 0, 0, "name", user),
+    strict("session_user", 0, 0, "name", user),
+    strict("user", 0, 0, "name", user),
+    strict("current_role", 0, 0, "name", user),
+    strict("getpgusername", 0, 0, "name", user),
+    strict("current_schema", 0, 0, "name", |c, _| {
+        Ok(c.path().into_iter().find(|s| *s != "pg_catalog").map(str::to_owned).into())
+    }),
+    strict("current_schemas", 1, 1, "_name", |c, args| {
+        let implicit = args.first() == Some(&Cell::Bool(true));
+        let declared = c.vars.search_path.as_ref().unwrap_or(&c.catalog.image().search_path);
+        let named = declared.iter().any(|s| s == "pg_catalog");
+        Ok(c.path().into_iter().filter(|s| *s != "pg_catalog" || implicit || named).collect::<Vec<_>>().into())
+    }),
+    strict("pg_backend_pid", 0, 0, "int4", |c, _| Ok(c.vars.backend_pid.into())),
+    strict("current_setting", 1, 2, "text", current_setting),
+    lenient("set_config", 3, 3, "text", set_config),
+    strict("pg_postmaster_start_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros))),
+    strict("pg_conf_load_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros))),
+    strict("pg_is_in_recovery", 0, 0, "bool", no),
+    strict("pg_is_wal_replay_paused", 0, 0, "bool", no),
+    strict("pg_my_temp_schema", 0, 0, "oid", |_, _| Ok(Cell::Int(0))),
+    strict("pg_is_other_temp_schema", 1, 1, "bool", no),
+    strict("getdatabaseencoding", 0, 0, "name", |_, _| Ok("UTF8".into())),
+    strict("pg_client_encoding", 0, 0, "name", |_, _| Ok("UTF8".into())),
+    strict("pg_encoding_to_char", 1, 1, "name", |_, args| Ok(encoding_name(args).into())),
+    strict("pg_char_to_encoding", 1, 1, "int4", |_, args| Ok(encoding_number(args).into())),
+    strict("pg_encoding_max_length", 1, 1, "int4", |_, args| {
+        Ok(if args == [Cell::Int(6)] { Cell::Int(4) } else { Cell::Int(1) })
+    }),
+    strict("inet_server_addr", 0, 0, "text", nothing),
+    strict("inet_server_port", 0, 0, "int4", nothing),
+    strict("inet_client_addr", 0, 0, "text", |c, _| Ok(c.vars.client_address.clone().into())),
+    strict("inet_client_port", 0, 0, "int4", |c, _| Ok(c.vars.client_port.into())),
+    // The gate takes no advisory locks, so there are none to release and none that block.
+    strict("pg_advisory_unlock_all", 0, 0, "void", |_, _| Ok("".into())),
+    strict("pg_blocking_pids", 1, 1, "_int4", |_, _| Ok(Cell::List(Vec::new()))),
+    strict("pg_jit_available", 0, 0, "bool", no),
+    strict("pg_trigger_depth", 0, 0, "int4", |_, _| Ok(Cell::Int(0))),
+];
+
+fn user(call: &Call<'_>, _: &[Cell]) -> Result<Cell> {
+    Ok((&call.catalog.image().user).into())
+}
+
+pub(super) fn no(_: &Call<'_>, _: &[Cell]) -> Result<Cell> {
+    Ok(false.into())
+}
+
+pub(super) fn nothing(_: &Call<'_>, _: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Null)
+}
+
+fn current_setting(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let Some(Cell::Text(name)) = args.first() else { return Ok(Cell::Null) };
+    let wanted = name.to_ascii_lowercase();
+    if let Some(value) = call.vars.settings.get(&wanted) {
+        return Ok(value.into());
+    }
+    let known = call.catalog.image().settings.iter().find(|s| s.name.eq_ignore_ascii_case(name));
+    match known {
+        Some(setting) => Ok((&setting.value).into()),
+        None if args.get(1) == Some(&Cell::Bool(true)) => Ok(Cell::Null),
+        None => Err(Error::new(ErrorCode::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))),
+    }
+}
+
+/// Changes a setting through the session's own rules; without a session to change it is refused, never ignored.
+fn set_config(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let (Some(Cell::Text(name)), value) = (args.first(), args.get(1)) else {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "SET requires parameter name"));
+    };
+    if matches!(name.to_ascii_lowercase().as_str(), "role" | "session_authorization") {
+        return Err(Error::new(
+            ErrorCode::InsufficientPrivilege,
+            format!("permission denied to set parameter \"{name}\""),
+        ));
+    }
+    let Some(writer) = &call.vars.writer else {
+        return Err(
+            Error::new(ErrorCode::FeatureNotSupported, "set_config is not supported here").with_hint("Use SET.")
+        );
+    };
+    let value = match value {
+        Some(Cell::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    writer.0.set(name, value, args.get(2) == Some(&Cell::Bool(true))).map(Into::into)
+}
+
+fn encoding_name(args: &[Cell]) -> &'static str {
+    match args.first() {
+        Some(Cell::Int(0)) => "SQL_ASCII",
+        Some(Cell::Int(6)) => "UTF8",
+        Some(Cell::Int(8)) => "LATIN1",
+        _ => "",
+    }
+}
+
+fn encoding_number(args: &[Cell]) -> i32 {
+    let Some(Cell::Text(name)) = args.first() else { return -1 };
+    match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        "sqlascii" => 0,
+        "utf8" | "unicode" => 6,
+        "latin1" | "iso88591" => 8,
+        _ => -1,
+    }
+}

@@ -1,0 +1,94 @@
+//! `pg_database`, `pg_authid`'s public face (`pg_roles`, `pg_user`, `pg_group`), memberships.
+
+use super::Fill;
+use crate::pg_catalog::cell::Cell;
+use crate::pg_catalog::layout::Rows;
+use crate::pg_catalog::objects::{OWNER, Objects};
+use crate::pg_catalog::session::SessionVars;
+use querygate_types::Result;
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_database" => databases,
+        "pg_roles" => roles,
+        "pg_user" => users,
+        "pg_group" => groups,
+        "pg_auth_members" => members,
+        _ => return None,
+    })
+}
+
+fn databases(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    rows.push(vec![
+        ("oid", objects.database_oid.into()),
+        ("datname", (&objects.image.database).into()),
+        ("datdba", OWNER.into()),
+        ("encoding", Cell::Int(6)),
+        ("datlocprovider", 'c'.into()),
+        ("datallowconn", true.into()),
+        ("datconnlimit", Cell::Int(-1)),
+        ("dattablespace", Cell::Int(1663)),
+        ("datcollate", "C".into()),
+        ("datctype", "C".into()),
+    ])
+}
+
+fn roles(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for role in &objects.roles {
+        rows.push(vec![
+            ("rolname", (&role.name).into()),
+            ("rolsuper", role.superuser.into()),
+            ("rolinherit", true.into()),
+            ("rolcreaterole", false.into()),
+            ("rolcreatedb", false.into()),
+            ("rolcanlogin", role.login.into()),
+            ("rolreplication", false.into()),
+            ("rolconnlimit", Cell::Int(-1)),
+            ("rolpassword", "********".into()),
+            ("rolbypassrls", false.into()),
+            ("oid", role.oid.into()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn users(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for role in objects.roles.iter().filter(|r| r.login) {
+        rows.push(vec![
+            ("usename", (&role.name).into()),
+            ("usesysid", role.oid.into()),
+            ("usecreatedb", false.into()),
+            ("usesuper", role.superuser.into()),
+            ("userepl", false.into()),
+            ("usebypassrls", false.into()),
+            ("passwd", "********".into()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn groups(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for role in objects.roles.iter().filter(|r| !r.login) {
+        let members = objects.roles.iter().filter(|m| m.member_of.contains(&role.oid)).map(|m| m.oid);
+        rows.push(vec![
+            ("groname", (&role.name).into()),
+            ("grosysid", role.oid.into()),
+            ("grolist", members.collect::<Vec<_>>().into()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn members(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for role in &objects.roles {
+        for group in &role.member_of {
+            rows.push(vec![
+                ("roleid", (*group).into()),
+                ("member", role.oid.into()),
+                ("grantor", OWNER.into()),
+                ("admin_option", false.into()),
+            ])?;
+        }
+    }
+    Ok(())
+}

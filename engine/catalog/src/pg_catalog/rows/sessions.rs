@@ -1,0 +1,60 @@
+//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`. They are built at each scan.
+
+use super::Fill;
+use crate::pg_catalog::cell::Cell;
+use crate::pg_catalog::layout::Rows;
+use crate::pg_catalog::objects::Objects;
+use crate::pg_catalog::session::SessionVars;
+use querygate_types::Result;
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_settings" => settings,
+        "pg_stat_activity" => activity,
+        "pg_stat_ssl" => ssl,
+        _ => return None,
+    })
+}
+
+fn settings(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for s in &objects.image.settings {
+        let value = vars.settings.get(&s.name.to_ascii_lowercase()).unwrap_or(&s.value);
+        let source = if *value == s.value { "default" } else { "session" };
+        rows.push(vec![
+            ("name", (&s.name).into()),
+            ("setting", value.into()),
+            ("unit", s.unit.clone().into()),
+            ("category", (&s.category).into()),
+            ("short_desc", (&s.description).into()),
+            ("context", (&s.context).into()),
+            ("vartype", (&s.vartype).into()),
+            ("source", source.into()),
+            ("boot_val", (&s.value).into()),
+            ("reset_val", (&s.value).into()),
+            ("pending_restart", false.into()),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The own session only: others' are not this principal's business.
+fn activity(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    let user = objects.role_by_name(&objects.image.user).map_or(0, |r| r.oid);
+    rows.push(vec![
+        ("datid", objects.database_oid.into()),
+        ("datname", (&objects.image.database).into()),
+        ("pid", vars.backend_pid.into()),
+        ("usesysid", user.into()),
+        ("usename", (&objects.image.user).into()),
+        ("application_name", vars.settings.get("application_name").map_or("", String::as_str).into()),
+        ("client_addr", vars.client_address.clone().into()),
+        ("client_port", vars.client_port.into()),
+        ("backend_start", Cell::Micros(vars.started_micros)),
+        ("state", "active".into()),
+        ("backend_type", "client backend".into()),
+    ])
+}
+
+fn ssl(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    rows.push(vec![("pid", vars.backend_pid.into())])
+}
