@@ -1,1 +1,16 @@
-//! sql.
+//! What SQL sources share: printing a fragment in a dialect. Knows no connection and no value: statements hold only numbered parameters.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod affixes;
+mod block;
+mod dialect;
+mod pattern;
+mod printer;
+mod scalar;
+mod usage;
+
+pub use dialect::{Argument, Dialect, RenderedArgs};
+pub use pattern::{Segment, parse_like, prefix_end};
+pub use printer::print;
+pub use usage::{at_most_one_row, computed_columns};

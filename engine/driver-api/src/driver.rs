@@ -4,7 +4,7 @@ use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
 use crate::relation::Encoding;
-use crate::remote::{RemoteTable, TableStatistics};
+use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::value::{Value, ValueType};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -37,6 +37,12 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// # Errors
     /// 42P01 if there is none.
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable>;
+
+    /// In which form a column of this source would be read as the type that metadata wants, if at all.
+    ///
+    /// # Errors
+    /// The stored form has no reading as that type.
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal>;
 
     /// What the source knows of its size and values; cheap, may be stale.
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics>;
@@ -103,6 +109,12 @@ pub enum BindingForm {
     PatternPrefix,
     /// The least text that is above every text with that prefix.
     PatternPrefixEnd,
+    /// The value itself, an integer that must not be negative.
+    AtLeastZero,
+    /// The value itself, an integer that must be positive.
+    AtLeastOne,
+    /// The value itself, a text that must not be empty.
+    NonEmpty,
 }
 
 /// How one execution is bounded.

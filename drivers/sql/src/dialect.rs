@@ -1,0 +1,102 @@
+//! What differs between SQL dialects: one trait, every method a decision that the shared printer must not make.
+
+use querygate_driver_api::aggregate::AggregateExpr;
+use querygate_driver_api::driver::BindingForm;
+use querygate_driver_api::function::ScalarFunction;
+use querygate_driver_api::relation::{ScanColumn, SetOp};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
+use querygate_driver_api::{Refusal, TableRef, ValueType};
+
+/// A printed operand with what the dialect may need to know of it.
+#[derive(Debug, Clone)]
+pub struct Argument {
+    /// SQL text, safe to put beside any operator.
+    pub text: String,
+    pub value_type: ValueType,
+    /// The fragment's parameter, if the operand is one.
+    pub parameter: Option<usize>,
+}
+
+/// Printed arguments of a call, and a way to bind parameters in another form.
+#[derive(Debug)]
+pub struct RenderedArgs<'a> {
+    pub args: &'a [Argument],
+    pub(crate) bind: &'a mut Vec<querygate_driver_api::driver::Binding>,
+    pub(crate) placeholder: fn(usize) -> String,
+}
+
+/// A dialect. Texts that it returns are complete operands (in parentheses where needed).
+pub trait Dialect {
+    /// A quoted identifier.
+    ///
+    /// # Errors
+    /// A name that the source cannot hold or that cannot be quoted safely.
+    fn quote(&self, name: &str) -> Result<String, Refusal>;
+    /// The placeholder of a native parameter, from 1.
+    fn placeholder(&self) -> fn(usize) -> String;
+    fn constant(&self, constant: Constant) -> String;
+    /// How a scan's column is read, so that above it text compares by code point.
+    ///
+    /// # Errors
+    /// A collation that cannot be overridden.
+    fn scan_column(&self, qualified: String, column: &ScanColumn) -> Result<String, Refusal>;
+    /// A condition under which a column's value has its declared type, for columns that are computed with.
+    fn scan_guard(&self, table: &TableRef, qualified: &str, column: &ScanColumn) -> Option<String>;
+    fn comparison(&self, op: ComparisonOp, left: &Argument, right: &Argument) -> Result<String, Refusal>;
+    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String;
+    /// A case-sensitive or insensitive LIKE against a pattern parameter.
+    ///
+    /// # Errors
+    /// No exact rewrite.
+    fn like(
+        &self,
+        text: &str,
+        pattern: usize,
+        negated: bool,
+        fold: bool,
+        call: RenderedArgs<'_>,
+    ) -> Result<String, Refusal>;
+    fn arithmetic(&self, op: ArithmeticOp, left: &Argument, right: &Argument, to: ValueType)
+    -> Result<String, Refusal>;
+    fn cast(&self, argument: &Argument, to: ValueType) -> Result<String, Refusal>;
+    fn function(&self, function: ScalarFunction, call: RenderedArgs<'_>, to: ValueType) -> Result<String, Refusal>;
+    /// The call without its filter.
+    fn aggregate(&self, aggregate: &AggregateExpr, args: &[Argument]) -> Result<String, Refusal>;
+    /// `key [ASC|DESC] [NULLS …]`.
+    fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String;
+    fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal>;
+    /// ` LIMIT … OFFSET …`, with a leading blank.
+    fn limit(&self, skip: u64, fetch: Option<u64>) -> String;
+    /// The suffix of a derived table through which no predicate moves, with a leading blank.
+    fn fence(&self) -> &'static str;
+}
+
+impl RenderedArgs<'_> {
+    /// Binds a parameter of the fragment in another form and gives its placeholder.
+    pub fn bind(&mut self, parameter: usize, form: BindingForm) -> String {
+        crate::printer::bind(self.bind, self.placeholder, parameter, form)
+    }
+
+    /// The text of an argument that must be a parameter, bound with a condition on its value.
+    ///
+    /// # Errors
+    /// The argument is computed, so that nothing is known of its value.
+    pub fn conditioned(&mut self, index: usize, form: BindingForm) -> Result<String, Refusal> {
+        match self.args.get(index).and_then(|argument| argument.parameter) {
+            Some(parameter) => Ok(self.bind(parameter, form)),
+            None => Err(Refusal::new(
+                querygate_driver_api::RefusalReason::Function,
+                "the source's function is exact only for some arguments, and this one is computed",
+            )),
+        }
+    }
+
+    /// The text of an argument, empty if there is none. A parameter is bound only when its text is asked for.
+    pub fn text(&mut self, index: usize) -> String {
+        match self.args.get(index) {
+            Some(Argument { parameter: Some(parameter), .. }) => self.bind(*parameter, BindingForm::Value),
+            Some(argument) => argument.text.clone(),
+            None => String::new(),
+        }
+    }
+}
