@@ -13,7 +13,7 @@ pub enum Severity {
     Error,
 }
 
-/// One finding.
+/// One finding. `Display` renders it over several lines with the source line and a marker below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     pub severity: Severity,
@@ -24,10 +24,53 @@ pub struct Diagnostic {
     pub message: String,
     /// A sentence that says what to do.
     pub hint: Option<String>,
-    /// The source line, when there is one.
+    /// The source line, when there is one; a long line is cut around the place.
     pub source_line: Option<String>,
+    /// Column of the place within `source_line`, from 1.
+    pub source_column: u32,
     /// Characters to underline, at least 1.
     pub length: u32,
+}
+
+/// Characters of a source line shown.
+const LINE_MAX: usize = 110;
+/// Characters shown before the place in a cut line.
+const LEAD: usize = 40;
+
+impl Diagnostic {
+    /// A finding without a place in a text.
+    #[must_use]
+    pub fn outside(severity: Severity, what: &str, message: &str) -> Self {
+        Self {
+            severity,
+            location: Location::outside(what),
+            path: String::new(),
+            message: message.to_owned(),
+            hint: None,
+            source_line: None,
+            source_column: 1,
+            length: 1,
+        }
+    }
+
+    /// Takes the line of `location` out of `text`.
+    pub(crate) fn with_source(mut self, text: &str, length: u32) -> Self {
+        self.length = length.max(1);
+        self.source_column = self.location.column;
+        let Some(index) = self.location.line.checked_sub(1) else { return self };
+        let Some(line) = text.lines().nth(usize::try_from(index).unwrap_or(usize::MAX)) else { return self };
+        let characters = line.chars().count();
+        if characters <= LINE_MAX {
+            self.source_line = Some(line.to_owned());
+            return self;
+        }
+        let column = usize::try_from(self.location.column).unwrap_or(1).max(1);
+        let skip = (column - 1).saturating_sub(LEAD);
+        let cut: String = line.chars().skip(skip).take(LINE_MAX).collect();
+        self.source_column = u32::try_from(column - skip).unwrap_or(1);
+        self.source_line = Some(cut);
+        self
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -39,6 +82,19 @@ impl fmt::Display for Diagnostic {
         write!(f, "{severity}: {}\n  --> {}", self.message, self.location)?;
         if !self.path.is_empty() {
             write!(f, " at {}", self.path)?;
+        }
+        if let Some(line) = &self.source_line {
+            let number = self.location.line.to_string();
+            let margin = " ".repeat(number.len());
+            let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let lead = usize::try_from(self.source_column.saturating_sub(1)).unwrap_or(0);
+            let room = shown.chars().count().saturating_sub(lead).max(1);
+            let length = usize::try_from(self.length).unwrap_or(1).clamp(1, room);
+            write!(f, "\n {margin} |\n {number} | {shown}")?;
+            write!(f, "\n {margin} | {}{}", " ".repeat(lead), "^".repeat(length))?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n   = help: {hint}")?;
         }
         Ok(())
     }

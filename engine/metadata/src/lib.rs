@@ -2,9 +2,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod cell;
 mod diagnostic;
 mod facts_rows;
+mod load;
 pub mod model;
+mod read;
+mod registry;
+mod summary;
+mod syntax;
 
+pub use cell::{Reloaded, SnapshotCell};
 pub use diagnostic::{Diagnostic, Severity};
+pub use load::{LoadError, LoadOptions, Loaded, RowFile, RowReader, load, load_text, permission_sets_from_rows};
 pub use model::{Facts, Field, FieldType, Object, PermissionSet, Snapshot, TenancyPosture, ValueType};
+pub use registry::{Registry, UninstallError};
+pub use summary::Summary;

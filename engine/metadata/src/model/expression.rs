@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A place in a metadata file. Line and column count from 1, columns in characters; line 0 means "no file".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
     /// File as the caller named it, or a word such as `builtin` or `row`.
     pub file: Arc<str>,
@@ -42,5 +42,6 @@ pub struct Expression {
     pub dialect: Dialect,
     pub source: String,
     /// Where the text stands, for diagnostics of the compiler.
+    #[serde(skip)]
     pub location: Location,
 }

@@ -157,6 +157,7 @@ pub struct Field {
     pub phantom: bool,
     /// Package that contributed it (the object's own, or an extension's).
     pub package: Option<String>,
+    #[serde(skip)]
     pub location: Location,
 }
 

@@ -27,4 +27,5 @@ pub use permission::{
     SharingRule,
 };
 pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
+pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};

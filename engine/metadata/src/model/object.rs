@@ -136,6 +136,7 @@ pub struct Object {
     pub package: String,
     /// Packages that extend it, in the order applied.
     pub extended_by: Vec<String>,
+    #[serde(skip)]
     pub location: Location,
 }
 

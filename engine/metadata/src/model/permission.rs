@@ -97,6 +97,7 @@ pub struct PermissionSet {
     pub row_level_security: Vec<RowPolicy>,
     /// Owning package; `None` for the platform's own sets.
     pub package: Option<String>,
+    #[serde(skip)]
     pub location: Location,
 }
 

@@ -27,6 +27,7 @@ pub struct Declared {
     pub name: String,
     /// As written.
     pub value: serde_json::Value,
+    #[serde(skip)]
     pub location: Location,
 }
 
@@ -50,6 +51,7 @@ pub struct SeedData {
     /// Environments it is for; empty means all.
     pub env: Vec<String>,
     pub records: Vec<serde_json::Map<String, serde_json::Value>>,
+    #[serde(skip)]
     pub location: Location,
 }
 
@@ -67,7 +69,32 @@ pub struct Package {
     pub tags: Vec<String>,
     /// Packages that its manifest depends on.
     pub depends_on: Vec<String>,
+    #[serde(skip)]
     pub location: Location,
+}
+
+/// An extended object's parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Extended {
+    pub(crate) base: Arc<Object>,
+    /// Low priority first.
+    pub(crate) extensions: Vec<Arc<Extension>>,
+}
+
+/// What one package adds to another's object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Extension {
+    pub(crate) target: String,
+    pub(crate) package: String,
+    /// 0 to 999, low first.
+    pub(crate) priority: i64,
+    pub(crate) label: Option<String>,
+    pub(crate) plural_label: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) fields: Vec<super::Field>,
+    pub(crate) validations: Vec<Declared>,
+    pub(crate) indexes: Vec<super::Index>,
+    pub(crate) location: Location,
 }
 
 /// A field that points at an object.
@@ -94,12 +121,14 @@ pub struct Snapshot {
     pub sharing_rules: IndexMap<String, SharingRule>,
     pub datasources: IndexMap<String, Datasource>,
     pub datasource_mapping: Vec<MappingRule>,
-    pub seed: Vec<SeedData>,
+    pub seed: Vec<Arc<SeedData>>,
     /// Kept, not run.
     pub hooks: Vec<Declared>,
     /// Fields that point at each object.
     pub referrers: HashMap<String, Vec<Referrer>>,
     pub warnings: Vec<Diagnostic>,
+    /// Objects as they were before their extensions, so that a package can be taken out again.
+    pub(crate) extended: HashMap<String, Extended>,
 }
 
 impl Snapshot {

@@ -42,6 +42,7 @@ pub struct Datasource {
     pub query_timeout_ms: u64,
     pub credentials_ref: Option<String>,
     pub package: Option<String>,
+    #[serde(skip)]
     pub location: Location,
 }
 

@@ -1,0 +1,242 @@
+//! Names that point at other definitions, noted while reading and checked when everything is known.
+
+use crate::model::{Field, FieldType, Object, PermissionSet, Position};
+use crate::read::{At, nearest};
+use indexmap::IndexMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a name must be.
+pub(super) enum Target {
+    /// An object of this stack or of the platform; anything else is an error.
+    Object(String),
+    /// An object; one outside the stack is accepted with a warning.
+    Reference(String),
+    /// A field of an object, injected ones included.
+    Field {
+        object: String,
+        field: String,
+    },
+    /// A field of the object that an extension names.
+    Position(String),
+    Capability(String),
+    Datasource(String),
+    /// Exactly one reference from child to parent.
+    Rollup {
+        child: String,
+        parent: String,
+    },
+    /// The object must have exactly one master_detail field, or nobody can read it.
+    ControlledByParent(String),
+    /// A scope of the hierarchy add-on.
+    HierarchyScope,
+    /// A flow that needs the capability `triggers`.
+    Trigger,
+}
+
+pub(super) struct Link<'a> {
+    pub(super) at: At<'a>,
+    pub(super) target: Target,
+}
+
+#[derive(Default)]
+pub(super) struct Links<'a> {
+    all: Vec<Link<'a>>,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn add(&mut self, link: Link<'a>) {
+        self.all.push(link);
+    }
+
+    /// Reads a list of capability names.
+    pub(super) fn capabilities(&mut self, at: Option<&At<'a>>) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in at.map(At::list).unwrap_or_default() {
+            let Some(name) = item.text() else { continue };
+            if name.is_empty() {
+                item.error("an empty permission name cannot be held");
+            }
+            self.add(Link { at: item, target: Target::Capability(name.clone()) });
+            names.push(name);
+        }
+        names
+    }
+}
+
+/// Whether the platform, not a stack, provides this object.
+pub(super) fn is_platform(object: &str) -> bool {
+    ["sys_", "cloud_", "ai_"].iter().any(|prefix| object.starts_with(prefix))
+}
+
+/// Positions that exist without being declared.
+pub(super) const BUILTIN_POSITIONS: &[&str] =
+    &["platform_admin", "org_owner", "org_admin", "org_member", "everyone", "guest", "delegated_admin"];
+
+/// Everything that names are checked against.
+pub(super) struct Known<'k> {
+    pub(super) objects: &'k IndexMap<String, Arc<Object>>,
+    pub(super) permission_sets: &'k IndexMap<String, Arc<PermissionSet>>,
+    pub(super) positions: &'k IndexMap<String, Position>,
+    /// Positions of seed rows.
+    pub(super) seeded_positions: &'k BTreeSet<String>,
+    pub(super) capabilities: &'k BTreeSet<String>,
+    pub(super) datasources: &'k BTreeSet<String>,
+    pub(super) requires: &'k BTreeSet<String>,
+}
+
+impl Known<'_> {
+    pub(super) fn check(&self, links: &Links<'_>) {
+        for link in &links.all {
+            self.check_one(link);
+        }
+    }
+
+    fn check_one(&self, link: &Link<'_>) {
+        let at = &link.at;
+        match &link.target {
+            Target::Object(name) => self.object(at, name),
+            Target::Reference(name) => self.reference(at, name),
+            Target::Field { object, field } => self.field(at, object, field),
+            Target::Position(name) => self.position(at, name),
+            Target::Capability(name) => self.capability(at, name),
+            Target::Datasource(name) => self.datasource(at, name),
+            Target::Rollup { child, parent } => self.rollup(at, child, parent),
+            Target::ControlledByParent(name) => self.controlled_by_parent(at, name),
+            Target::HierarchyScope => self.hierarchy(at),
+            Target::Trigger if self.requires.contains("triggers") => {}
+            Target::Trigger => at.error_with(
+                "a flow with a record or schedule trigger needs the capability 'triggers'",
+                "Add 'triggers' to `requires`.",
+            ),
+        }
+    }
+
+    fn object(&self, at: &At<'_>, name: &str) {
+        if name == "*" || self.objects.contains_key(name) || is_platform(name) {
+            return;
+        }
+        let near = nearest(name, self.objects.keys().map(String::as_str));
+        at.key_error(format!("unknown object '{name}'"), near.map(|near| format!("Did you mean '{near}'?")));
+    }
+
+    fn reference(&self, at: &At<'_>, name: &str) {
+        if self.objects.contains_key(name) || is_platform(name) {
+            return;
+        }
+        let near = nearest(name, self.objects.keys().map(String::as_str));
+        let hint = near.map(|near| format!("Did you mean '{near}'?"));
+        at.warn(format!("object '{name}' is not part of this metadata"), hint);
+    }
+
+    fn field(&self, at: &At<'_>, object: &str, field: &str) {
+        let Some(object) = self.objects.get(object) else { return };
+        if object.fields.contains_key(field) {
+            return;
+        }
+        let near = nearest(field, object.fields.keys().map(String::as_str));
+        at.key_error(
+            format!("object '{}' has no field '{field}'", object.name),
+            near.map(|near| format!("Did you mean '{near}'?")),
+        );
+    }
+
+    /// A misspelt position would make a policy apply to nobody, and so restrict nobody.
+    fn position(&self, at: &At<'_>, name: &str) {
+        let known = self.positions.keys().map(String::as_str).chain(self.seeded_positions.iter().map(String::as_str));
+        let mut known = known.chain(BUILTIN_POSITIONS.iter().copied());
+        if known.any(|known| known == name) {
+            return;
+        }
+        let near = nearest(name, self.positions.keys().map(String::as_str));
+        match near {
+            Some(near) => at.error_with(format!("unknown position '{name}'"), format!("Did you mean '{near}'?")),
+            None => at.warn(
+                format!("position '{name}' is not declared"),
+                Some("The policy applies to nobody until somebody holds this position.".to_owned()),
+            ),
+        }
+    }
+
+    fn capability(&self, at: &At<'_>, name: &str) {
+        let granted = self.permission_sets.values().any(|set| set.system_permissions.iter().any(|held| held == name));
+        if granted || self.capabilities.contains(name) {
+            return;
+        }
+        let near = nearest(name, self.capabilities.iter().map(String::as_str));
+        at.warn(
+            format!("permission '{name}' is neither declared nor granted"),
+            Some(near.map_or_else(
+                || "Nobody holds it, so access is denied to everybody.".to_owned(),
+                |near| format!("Did you mean '{near}'? As it stands, access is denied to everybody."),
+            )),
+        );
+    }
+
+    fn datasource(&self, at: &At<'_>, name: &str) {
+        if name == "default" || self.datasources.contains(name) {
+            return;
+        }
+        let near = nearest(name, self.datasources.iter().map(String::as_str));
+        at.warn(
+            format!("datasource '{name}' is not declared here"),
+            Some(near.map_or_else(
+                || "It must be a source of the gate's configuration.".to_owned(),
+                |near| format!("Did you mean '{near}'?"),
+            )),
+        );
+    }
+
+    fn rollup(&self, at: &At<'_>, child: &str, parent: &str) {
+        let Some(object) = self.objects.get(child) else { return };
+        let count = back_references(object, parent).count();
+        if count != 1 {
+            at.error_with(
+                format!("{count} fields of '{child}' point at '{parent}'"),
+                "Name the one to follow in `relationshipField`.",
+            );
+        }
+    }
+
+    fn controlled_by_parent(&self, at: &At<'_>, name: &str) {
+        let alone = self.objects.get(name).is_none_or(|object| object.master_detail().is_some());
+        if !alone {
+            at.warn(
+                "controlled_by_parent without exactly one master_detail field denies everybody",
+                Some("Declare one master_detail field.".to_owned()),
+            );
+        }
+    }
+
+    fn hierarchy(&self, at: &At<'_>) {
+        if self.requires.contains("hierarchy-security") {
+            at.warn("hierarchy scopes act as 'own' without the hierarchy add-on", None);
+        } else {
+            at.error_with(
+                "a hierarchy scope needs the capability 'hierarchy-security'",
+                "Use 'own' or 'org', or add 'hierarchy-security' to `requires`.",
+            );
+        }
+    }
+}
+
+/// Fields of `child` that point at `parent`.
+pub(super) fn back_references<'o>(child: &'o Object, parent: &'o str) -> impl Iterator<Item = &'o Field> {
+    child.fields.values().filter(move |field| {
+        matches!(field.field_type, FieldType::Lookup | FieldType::MasterDetail)
+            && field.reference.as_deref() == Some(parent)
+    })
+}
+
+/// Capabilities of the platform itself.
+pub(super) const PLATFORM_CAPABILITIES: &[&str] = &[
+    "manage_users",
+    "manage_org_users",
+    "manage_metadata",
+    "manage_org_presentation",
+    "manage_platform_settings",
+    "setup.access",
+    "setup.write",
+    "studio.access",
+    "manage_sharing",
+];

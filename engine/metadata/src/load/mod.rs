@@ -1,0 +1,125 @@
+//! From files to a snapshot: read, check, resolve. Every error is collected; with one, there is no snapshot.
+
+mod assemble;
+mod builtin;
+mod extend;
+mod field;
+mod files;
+mod hash;
+mod links;
+mod object;
+mod permission;
+mod rows;
+mod shapes;
+mod source;
+mod stack;
+mod system_fields;
+
+use crate::diagnostic::Diagnostic;
+use crate::model::{Snapshot, TenancyPosture};
+use crate::read::{At, Document, Findings};
+use crate::syntax::Format;
+use std::fmt;
+use std::path::Path;
+
+pub(crate) use assemble::{extended_object, seal};
+pub use files::RowFile;
+pub use rows::{RowReader, permission_sets_from_rows};
+
+/// What the deployment decides about its metadata.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions {
+    /// How organizations are kept apart.
+    pub posture: TenancyPosture,
+}
+
+/// A snapshot and the row files found beside it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub snapshot: Snapshot,
+    /// `<object>.ndjson` files of the folder, not read.
+    pub row_files: Vec<RowFile>,
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadError {
+    /// Errors, in order of place; at most 100.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Further errors that are not listed.
+    pub unlisted: usize,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        if self.unlisted > 0 {
+            write!(f, "\n\n{} more errors are not listed", self.unlisted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads a file or a folder whose files merge.
+///
+/// # Errors
+/// Everything that is wrong with the files, with places.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let findings = Findings::default();
+    let found = files::read(path, &findings);
+    let snapshot = build(&found.documents, findings, None, options)?;
+    let mut row_files = found.row_files;
+    row_files.retain(|rows| snapshot.objects.contains_key(&rows.object) || links::is_platform(&rows.object));
+    Ok(Loaded { snapshot, row_files })
+}
+
+/// Loads one text. `file` names it in messages; its extension decides between JSON and YAML (YAML by default).
+///
+/// # Errors
+/// Everything that is wrong with the text, with places.
+pub fn load_text(file: &str, text: &str, options: &LoadOptions) -> Result<Snapshot, LoadError> {
+    load_onto(None, file, text, options)
+}
+
+pub(crate) fn load_onto(
+    existing: Option<&Snapshot>,
+    file: &str,
+    text: &str,
+    options: &LoadOptions,
+) -> Result<Snapshot, LoadError> {
+    let findings = Findings::default();
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let format = Format::from_extension(extension).unwrap_or(Format::Yaml);
+    let documents: Vec<Document> = files::document(file, text.to_owned(), format, &findings).into_iter().collect();
+    build(&documents, findings, existing, options)
+}
+
+fn build(
+    documents: &[Document],
+    findings: Findings,
+    existing: Option<&Snapshot>,
+    options: &LoadOptions,
+) -> Result<Snapshot, LoadError> {
+    let roots: Vec<At<'_>> = documents.iter().map(|document| At::root(document, &findings)).collect();
+    let drafts = stack::Drafts::read(&roots);
+    let mut snapshot = assemble::assemble(drafts, existing, options, &findings);
+    drop(roots);
+    finish(findings).map(|mut warnings| {
+        snapshot.warnings.append(&mut warnings);
+        snapshot
+    })
+}
+
+/// The warnings, or the errors.
+fn finish(findings: Findings) -> Result<Vec<Diagnostic>, LoadError> {
+    let failed = findings.failed();
+    let (diagnostics, warnings, unlisted) = findings.into_parts();
+    if failed { Err(LoadError { diagnostics, unlisted }) } else { Ok(warnings) }
+}

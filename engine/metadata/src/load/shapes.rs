@@ -1,0 +1,387 @@
+//! The closed shapes of stack definitions 17.4, key by key. Reads nothing.
+
+use crate::read::Shape;
+
+/// Collections that a stack or an assembled package may hold.
+pub(super) const COLLECTIONS: &[&str] = &[
+    "datasources",
+    "datasourceMapping",
+    "translations",
+    "i18n",
+    "objects",
+    "objectExtensions",
+    "apps",
+    "views",
+    "pages",
+    "dashboards",
+    "reports",
+    "datasets",
+    "actions",
+    "flows",
+    "jobs",
+    "emailTemplates",
+    "docs",
+    "books",
+    "positions",
+    "permissions",
+    "capabilities",
+    "sharingRules",
+    "apis",
+    "webhooks",
+    "agents",
+    "tools",
+    "skills",
+    "hooks",
+    "functions",
+    "mappings",
+    "analyticsCubes",
+    "connectors",
+    "data",
+];
+
+const HOST: &[&str] = &["viewItems", "api", "server", "plugins", "devPlugins", "tiers", "runtimeModule", "onEnable"];
+
+macro_rules! concat_keys {
+    ($name:ident = $($list:ident),+) => {
+        const $name: &[&str] = &{
+            const LEN: usize = 0 $(+ $list.len())+;
+            let mut all = [""; LEN];
+            let mut at = 0;
+            $(
+                let mut index = 0;
+                while index < $list.len() {
+                    all[at] = $list[index];
+                    at += 1;
+                    index += 1;
+                }
+            )+
+            all
+        };
+    };
+}
+
+const STACK_OWN: &[&str] = &["manifest", "packages", "requires"];
+concat_keys!(STACK_READ = STACK_OWN, COLLECTIONS);
+
+pub(super) const STACK: Shape = Shape { what: "a stack definition", read: STACK_READ, ignored: HOST, removed: &[] };
+
+const MANIFEST_OWN: &[&str] =
+    &["id", "namespace", "defaultDatasource", "version", "type", "scope", "name", "description", "dependencies"];
+const MANIFEST_HOST: &[&str] = &[
+    "engine",
+    "engines",
+    "runtime",
+    "packaging",
+    "main",
+    "integrity",
+    "contributes",
+    "navigationContributions",
+    "configuration",
+    "capabilities",
+    "extensions",
+    "loading",
+];
+const MANIFEST_GLOBS: &[&str] = &["permissions", "objects", "datasources"];
+const MANIFEST_DATA: &[&str] = &["data"];
+concat_keys!(MANIFEST_READ = MANIFEST_OWN, MANIFEST_DATA);
+concat_keys!(MANIFEST_IGNORED = MANIFEST_HOST, MANIFEST_GLOBS);
+concat_keys!(BODY_READ = MANIFEST_OWN, COLLECTIONS);
+
+pub(super) const MANIFEST: Shape =
+    Shape { what: "a manifest", read: MANIFEST_READ, ignored: MANIFEST_IGNORED, removed: &[] };
+/// The manifest of a `packages` entry, which carries the package's collections.
+pub(super) const PACKAGE_BODY: Shape =
+    Shape { what: "a package body", read: BODY_READ, ignored: MANIFEST_HOST, removed: &[] };
+concat_keys!(PACKAGE_READ = STACK_OWN, COLLECTIONS);
+pub(super) const PACKAGE: Shape = Shape { what: "a package", read: PACKAGE_READ, ignored: &[], removed: &[] };
+
+pub(super) const OBJECT: Shape = Shape {
+    what: "an object",
+    read: &[
+        "name",
+        "label",
+        "pluralLabel",
+        "description",
+        "fields",
+        "nameField",
+        "datasource",
+        "external",
+        "sharingModel",
+        "externalSharingModel",
+        "access",
+        "requiredPermissions",
+        "tenancy",
+        "ownership",
+        "managedBy",
+        "systemFields",
+        "isSystem",
+        "enable",
+        "validations",
+        "indexes",
+        "searchableFields",
+        "lifecycle",
+        "publicSharing",
+    ],
+    ignored: &[
+        "icon",
+        "actions",
+        "listViews",
+        "fieldGroups",
+        "activityMilestones",
+        "highlightFields",
+        "stageField",
+        "editMode",
+        "userActions",
+        "fileAccessDelegate",
+        "displayNameField",
+        "titleFormat",
+    ],
+    removed: &[],
+};
+
+pub(super) const FIELD: Shape = Shape {
+    what: "a field",
+    read: &[
+        "name",
+        "label",
+        "type",
+        "description",
+        "required",
+        "storage",
+        "searchable",
+        "multiple",
+        "unique",
+        "defaultValue",
+        "maxLength",
+        "minLength",
+        "precision",
+        "scale",
+        "min",
+        "max",
+        "step",
+        "options",
+        "reference",
+        "deleteBehavior",
+        "expression",
+        "returnType",
+        "summaryOperations",
+        "dimensions",
+        "hidden",
+        "internal",
+        "readonly",
+        "requiredPermissions",
+        "maskingRule",
+        "sortable",
+        "autonumberFormat",
+        "readonlyWhen",
+        "requiredWhen",
+    ],
+    ignored: &[
+        "format",
+        "valueDomain",
+        "rows",
+        "useGrouping",
+        "accept",
+        "maxSize",
+        "referenceVia",
+        "inlineEdit",
+        "inlineTitle",
+        "inlineColumns",
+        "inlineAmountField",
+        "relatedList",
+        "relatedListTitle",
+        "relatedListColumns",
+        "relatedListFilter",
+        "displayField",
+        "descriptionField",
+        "lookupColumns",
+        "lookupPageSize",
+        "lookupFilters",
+        "dependsOn",
+        "allowCreate",
+        "language",
+        "currencyConfig",
+        "trackHistory",
+        "group",
+        "visibleWhen",
+        "widget",
+        "ackPlaintextMasking",
+        "system",
+        "inlineHelpText",
+        "placeholder",
+        "externalId",
+    ],
+    removed: &[("conditionalRequired", "Write `requiredWhen`.")],
+};
+
+pub(super) const OPTION: Shape = Shape {
+    what: "an option",
+    read: &["label", "value", "default"],
+    ignored: &["description", "color", "visibleWhen"],
+    removed: &[],
+};
+pub(super) const STORAGE: Shape = Shape { what: "storage", read: &["notNull"], ignored: &[], removed: &[] };
+pub(super) const MASKING: Shape =
+    Shape { what: "a masking rule", read: &["keepHead", "keepTail"], ignored: &[], removed: &[] };
+pub(super) const SUMMARY: Shape = Shape {
+    what: "summary operations",
+    read: &["object", "field", "function", "relationshipField", "filter"],
+    ignored: &[],
+    removed: &[],
+};
+pub(super) const ACCESS: Shape = Shape { what: "access", read: &["default"], ignored: &[], removed: &[] };
+pub(super) const REQUIRED_PERMISSIONS: Shape =
+    Shape { what: "required permissions", read: &["read", "create", "update", "delete"], ignored: &[], removed: &[] };
+pub(super) const TENANCY: Shape =
+    Shape { what: "tenancy", read: &["enabled", "tenantField"], ignored: &["organizationField"], removed: &[] };
+pub(super) const SYSTEM_FIELDS: Shape =
+    Shape { what: "system fields", read: &["tenant", "audit"], ignored: &[], removed: &[] };
+pub(super) const ENABLE: Shape = Shape {
+    what: "enable",
+    read: &["apiEnabled", "apiMethods"],
+    ignored: &["trackHistory", "searchable", "files", "feeds", "activities", "clone"],
+    removed: &[],
+};
+pub(super) const EXTERNAL: Shape = Shape {
+    what: "an external binding",
+    read: &["remoteName", "remoteSchema", "writable", "columnMap", "ignoreColumns"],
+    ignored: &["introspectedAt"],
+    removed: &[],
+};
+pub(super) const INDEX: Shape = Shape {
+    what: "an index",
+    read: &["name", "fields", "unique"],
+    ignored: &[],
+    removed: &[("type", "Leave it out."), ("partial", "Leave it out.")],
+};
+pub(super) const EXTENSION: Shape = Shape {
+    what: "an object extension",
+    read: &["extend", "fields", "label", "pluralLabel", "description", "validations", "indexes", "priority"],
+    ignored: &[],
+    removed: &[],
+};
+
+pub(super) const VALIDATION: Shape = Shape {
+    what: "a validation",
+    read: &["name", "type"],
+    ignored: &[
+        "label",
+        "description",
+        "active",
+        "events",
+        "priority",
+        "tags",
+        "severity",
+        "message",
+        "condition",
+        "fields",
+        "field",
+        "regex",
+        "format",
+        "transitions",
+        "initialStates",
+        "schema",
+        "when",
+        "then",
+        "otherwise",
+    ],
+    removed: &[],
+};
+
+pub(super) const PERMISSION_SET: Shape = Shape {
+    what: "a permission set",
+    read: &[
+        "name",
+        "label",
+        "description",
+        "isDefault",
+        "objects",
+        "fields",
+        "systemPermissions",
+        "rowLevelSecurity",
+        "adminScope",
+    ],
+    ignored: &["tabPermissions", "packageId", "managedBy"],
+    removed: &[],
+};
+pub(super) const OBJECT_PERMISSION: Shape = Shape {
+    what: "an object permission",
+    read: &[
+        "allowCreate",
+        "allowRead",
+        "allowEdit",
+        "allowDelete",
+        "allowExport",
+        "allowTransfer",
+        "viewAllRecords",
+        "modifyAllRecords",
+        "readScope",
+        "writeScope",
+    ],
+    ignored: &[],
+    removed: &[
+        ("allowRestore", "Leave it out: nothing grants restore."),
+        ("allowPurge", "Leave it out: nothing grants purge."),
+    ],
+};
+pub(super) const FIELD_PERMISSION: Shape =
+    Shape { what: "a field permission", read: &["readable", "editable"], ignored: &[], removed: &[] };
+pub(super) const ROW_POLICY: Shape = Shape {
+    what: "a row policy",
+    read: &["name", "object", "operation", "using", "check", "positions", "enabled"],
+    ignored: &["label", "description", "tags"],
+    removed: &[("priority", "Leave it out: policies are ORed, their order does not count.")],
+};
+pub(super) const SHARING_RULE: Shape = Shape {
+    what: "a sharing rule",
+    read: &["name", "label", "object", "condition", "accessLevel", "sharedWith", "active", "type"],
+    ignored: &["description"],
+    removed: &[],
+};
+pub(super) const SHARED_WITH: Shape =
+    Shape { what: "a recipient", read: &["type", "value"], ignored: &[], removed: &[] };
+pub(super) const POSITION: Shape =
+    Shape { what: "a position", read: &["name", "label", "description"], ignored: &["delegatable"], removed: &[] };
+pub(super) const CAPABILITY: Shape = Shape {
+    what: "a capability",
+    read: &["name", "label", "description"],
+    ignored: &["scope", "packageId"],
+    removed: &[],
+};
+
+pub(super) const DATASOURCE: Shape = Shape {
+    what: "a datasource",
+    read: &["name", "label", "driver", "config", "pool", "active", "schemaMode", "external"],
+    ignored: &["description", "ssl", "autoConnect", "origin"],
+    removed: &[],
+};
+pub(super) const POOL: Shape = Shape {
+    what: "a pool",
+    read: &["min", "max"],
+    ignored: &["idleTimeoutMillis", "connectionTimeoutMillis"],
+    removed: &[],
+};
+pub(super) const DATASOURCE_EXTERNAL: Shape = Shape {
+    what: "external settings",
+    read: &["allowedSchemas", "allowWrites", "validation", "credentialsRef", "queryTimeoutMs"],
+    ignored: &[],
+    removed: &[],
+};
+pub(super) const DATASOURCE_VALIDATION: Shape = Shape {
+    what: "external validation",
+    read: &["onMismatch", "checkOnBoot"],
+    ignored: &["checkIntervalMs"],
+    removed: &[],
+};
+pub(super) const MAPPING_RULE: Shape = Shape {
+    what: "a mapping rule",
+    read: &["namespace", "package", "objectPattern", "default", "datasource", "priority"],
+    ignored: &[],
+    removed: &[],
+};
+pub(super) const SEED: Shape = Shape {
+    what: "seed data",
+    read: &["object", "externalId", "mode", "env", "records"],
+    ignored: &["locale"],
+    removed: &[],
+};

@@ -1,0 +1,65 @@
+//! The bounded list of findings of one load. Decides nothing but when to stop listing.
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::Location;
+use crate::syntax::{Node, Span};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// Errors listed; further ones are counted.
+const ERRORS_MAX: usize = 100;
+/// Warnings listed; further ones are counted.
+const WARNINGS_MAX: usize = 1_000;
+
+/// A parsed file.
+pub(crate) struct Document {
+    pub(crate) file: Arc<str>,
+    pub(crate) text: String,
+    pub(crate) root: Node,
+}
+
+impl Document {
+    pub(crate) fn location(&self, span: Span) -> Location {
+        Location { file: Arc::clone(&self.file), line: span.line, column: span.column }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Findings {
+    errors: RefCell<Vec<Diagnostic>>,
+    warnings: RefCell<Vec<Diagnostic>>,
+    unlisted_errors: Cell<usize>,
+    unlisted_warnings: Cell<usize>,
+}
+
+impl Findings {
+    pub(crate) fn add(&self, diagnostic: Diagnostic) {
+        let (list, unlisted, max) = match diagnostic.severity {
+            Severity::Error => (&self.errors, &self.unlisted_errors, ERRORS_MAX),
+            Severity::Warning => (&self.warnings, &self.unlisted_warnings, WARNINGS_MAX),
+        };
+        let mut list = list.borrow_mut();
+        if list.len() < max {
+            list.push(diagnostic);
+        } else {
+            unlisted.set(unlisted.get() + 1);
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    /// Errors in order of place, warnings in order of place, and how many errors are not listed.
+    pub(crate) fn into_parts(self) -> (Vec<Diagnostic>, Vec<Diagnostic>, usize) {
+        let mut errors = self.errors.into_inner();
+        let mut warnings = self.warnings.into_inner();
+        errors.sort_by(|a, b| a.location.cmp(&b.location));
+        warnings.sort_by(|a, b| a.location.cmp(&b.location));
+        if self.unlisted_warnings.get() > 0 {
+            let message = format!("{} more warnings are not listed", self.unlisted_warnings.get());
+            warnings.push(Diagnostic::outside(Severity::Warning, "metadata", &message));
+        }
+        (errors, warnings, self.unlisted_errors.get())
+    }
+}

@@ -1,0 +1,11 @@
+//! Reads typed values out of a parsed tree and collects every finding. Knows closed shapes, not what they mean.
+
+mod at;
+mod findings;
+mod map;
+mod shape;
+
+pub(crate) use at::{At, is_name};
+pub(crate) use findings::{Document, Findings};
+pub(crate) use map::Map;
+pub(crate) use shape::{Shape, nearest};

@@ -1,0 +1,69 @@
+//! Closed shapes: which keys a mapping may have and which of them have no effect here.
+
+/// Keys any item may carry.
+const PROVENANCE: &[&str] = &[
+    "_lock",
+    "_lockReason",
+    "_lockSource",
+    "_provenance",
+    "_packageId",
+    "_packageVersion",
+    "_lockDocsUrl",
+    "protection",
+];
+
+/// The keys of one kind of mapping. Everything else is refused.
+pub(crate) struct Shape {
+    /// In words, with an article: `a field`.
+    pub(crate) what: &'static str,
+    /// Keys that the loader reads.
+    pub(crate) read: &'static [&'static str],
+    /// Keys of the user interface and of other services: accepted without effect.
+    pub(crate) ignored: &'static [&'static str],
+    /// Keys of older versions, with what to write instead.
+    pub(crate) removed: &'static [(&'static str, &'static str)],
+}
+
+impl Shape {
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.read.contains(&key) || self.ignored.contains(&key) || PROVENANCE.contains(&key)
+    }
+
+    pub(crate) fn removed(&self, key: &str) -> Option<&'static str> {
+        self.removed.iter().find(|(removed, _)| *removed == key).map(|(_, instead)| *instead)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.read.iter().chain(self.ignored).copied()
+    }
+}
+
+/// The candidate most like `name`, if any is like it.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let scored = candidates.into_iter().map(|candidate| {
+        let other = candidate.to_lowercase();
+        let distance = strsim::damerau_levenshtein(&lower, &other);
+        (distance, candidate, other.chars().count())
+    });
+    scored
+        .filter(|(distance, _, length)| *distance <= 1 + lower.chars().count().max(*length) / 4)
+        .min_by_key(|(distance, candidate, _)| (*distance, *candidate))
+        .map(|(_, candidate, _)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names() {
+        let keys = ["maskingRule", "maxLength", "required", "requiredWhen", "name"];
+        let check = |name: &str, expected: Option<&str>| assert_eq!(nearest(name, keys), expected, "{name}");
+        check("maskingrule", Some("maskingRule"));
+        check("mask_rule", Some("maskingRule"));
+        check("requried", Some("required"));
+        check("nmae", Some("name"));
+        check("zebra", None);
+    }
+}
