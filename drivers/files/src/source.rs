@@ -1,0 +1,143 @@
+//! One source of files: its store, its footers, its tables. Knows no policy and no plan.
+
+use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
+use crate::error::Names;
+use crate::footers::FooterReader;
+use crate::infer::{self, Inferred};
+use crate::pattern;
+use crate::store;
+use crate::table::FileTable;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::cache::default_cache::DefaultCache;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+/// What all tables of a source share.
+pub(crate) struct Shared {
+    pub(crate) config: FilesConfig,
+    store: OnceLock<Arc<dyn ObjectStore>>,
+    footers: Arc<FileMetadataCache>,
+}
+
+impl Shared {
+    /// The store; a local folder that was absent is tried again.
+    pub(crate) fn store(&self) -> Result<Arc<dyn ObjectStore>> {
+        if let Some(store) = self.store.get() {
+            return Ok(Arc::clone(store));
+        }
+        let opened = store::open(&self.config)?;
+        Ok(Arc::clone(self.store.get_or_init(|| opened)))
+    }
+
+    pub(crate) fn footers(&self) -> Result<FooterReader> {
+        Ok(FooterReader { store: self.store()?, cache: Arc::clone(&self.footers), local: self.is_local() })
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        match self.config.location {
+            Location::Local { .. } => true,
+            Location::S3(_) => false,
+        }
+    }
+}
+
+/// A configured source of files.
+#[derive(Clone)]
+pub struct FilesSource {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for FilesSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilesSource").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+/// A table that the files of a source suggest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTable {
+    pub name: String,
+    pub pattern: String,
+    pub format: FileFormat,
+}
+
+impl FilesSource {
+    /// Opens nothing yet for a local folder; settings of a store that cannot be right are refused.
+    pub fn new(config: FilesConfig) -> Result<Self> {
+        let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(config.limits.footer_bytes_max));
+        let shared = Shared { config, store: OnceLock::new(), footers };
+        match shared.store() {
+            Ok(_) => {}
+            Err(error) if error.code() == ErrorCode::SourceUnavailable => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Name of the source.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    /// What lies at the top of the source: each file of a known format, and each folder by the format of its first file.
+    pub async fn tables(&self) -> Result<Vec<FoundTable>> {
+        let names = Names::new(self.name(), "*");
+        let store = self.shared.store()?;
+        let mut found: BTreeMap<String, FoundTable> = BTreeMap::new();
+        let mut listed = store.list(None);
+        let mut seen = 0_usize;
+        while let Some(meta) = listed.try_next().await.map_err(|e| names.store(&e))? {
+            seen += 1;
+            if seen > self.shared.config.limits.files_max {
+                return Err(names.too_big("the number of files of", seen));
+            }
+            let mut parts = meta.location.parts();
+            let Some(top) = parts.next() else { continue };
+            let top = top.as_ref().to_owned();
+            let Some(format) = pattern::format_of(&meta.location) else { continue };
+            if meta.size == 0 || meta.location.parts().any(|p| p.as_ref().starts_with(['.', '_'])) {
+                continue;
+            }
+            let name = match parts.next() {
+                Some(_) => top.clone(),
+                None => top.rsplit_once('.').map_or(top.as_str(), |(stem, _)| stem).to_owned(),
+            };
+            found.entry(top.clone()).or_insert(FoundTable { name, pattern: top, format });
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// The provider of a table. With declared columns it reads nothing; otherwise it reads what it must to infer them.
+    pub async fn table(&self, spec: &TableSpec) -> Result<Arc<FileTable>> {
+        let schema = match &spec.schema {
+            Some(schema) => Arc::clone(schema),
+            None => self.infer(spec).await?.schema,
+        };
+        Ok(Arc::new(FileTable::new(Arc::clone(&self.shared), spec, &schema)?))
+    }
+
+    /// Columns as the files have them, with rows where the footers tell.
+    pub async fn infer(&self, spec: &TableSpec) -> Result<Inferred> {
+        infer::infer(&self.shared, spec).await.map_err(in_the_open)
+    }
+
+    /// Reads listing and footers of a declared table now; the error's detail names file and column, for an operator.
+    pub async fn check(&self, spec: &TableSpec) -> Result<Inferred> {
+        let table = self.table(spec).await?;
+        let (files, bytes, rows) = table.measure().await.map_err(in_the_open)?;
+        let schema = spec.schema.clone().unwrap_or_else(|| datafusion::catalog::TableProvider::schema(table.as_ref()));
+        Ok(Inferred { schema, files, bytes, rows })
+    }
+}
+
+/// Moves the cause, which names files and columns, to where an operator reads it.
+fn in_the_open(error: Error) -> Error {
+    match error.cause().map(str::to_owned) {
+        Some(cause) => error.with_detail(cause),
+        None => error,
+    }
+}

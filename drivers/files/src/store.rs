@@ -1,0 +1,154 @@
+//! Opens the object store of a source and pins reads to the version of a file that was listed. Knows no format and no table.
+
+use crate::config::{FilesConfig, Location, S3Config};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+};
+use querygate_types::{Error, ErrorCode, Result};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Opens the store. A local folder that does not exist is `SourceUnavailable`: it may appear later.
+pub(crate) fn open(config: &FilesConfig) -> Result<Arc<dyn ObjectStore>> {
+    match &config.location {
+        Location::Local { root } => match LocalFileSystem::new_with_prefix(root) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(cause) => {
+                let message = format!("source \"{}\" is not available", config.name);
+                Err(Error::new(ErrorCode::SourceUnavailable, message).with_cause(cause))
+            }
+        },
+        Location::S3(s3) => open_s3(&config.name, s3),
+    }
+}
+
+#[cfg(feature = "s3")]
+fn open_s3(name: &str, s3: &S3Config) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::aws::AmazonS3Builder;
+    use object_store::prefix::PrefixStore;
+    use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+    use std::time::Duration;
+
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&s3.bucket)
+        .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
+        .with_allow_http(s3.allow_http)
+        .with_client_options(
+            ClientOptions::new()
+                .with_allow_http(s3.allow_http)
+                .with_connect_timeout(Duration::from_secs(5))
+                .with_timeout(Duration::from_secs(60)),
+        )
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: 3,
+            retry_timeout: Duration::from_secs(15),
+        });
+    if let Some(endpoint) = &s3.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    builder = match (&s3.access_key_id, &s3.secret_access_key) {
+        (Some(key), Some(secret)) => builder.with_access_key_id(key).with_secret_access_key(secret),
+        (None, None) => builder.with_skip_signature(true),
+        _ => {
+            let message = format!("source \"{name}\": an access key needs its secret, and the other way round");
+            return Err(Error::new(ErrorCode::ConfigInvalid, message));
+        }
+    };
+    if let Some(token) = &s3.session_token {
+        builder = builder.with_token(token);
+    }
+    let store = builder.build().map_err(|cause| {
+        Error::new(ErrorCode::ConfigInvalid, format!("source \"{name}\": the store's settings are not valid"))
+            .with_cause(cause)
+    })?;
+    if s3.prefix.is_empty() { Ok(Arc::new(store)) } else { Ok(Arc::new(PrefixStore::new(store, s3.prefix.as_str()))) }
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_s3(name: &str, _s3: &S3Config) -> Result<Arc<dyn ObjectStore>> {
+    let message = format!("source \"{name}\": this build has no S3 support");
+    Err(Error::new(ErrorCode::FeatureNotSupported, message).with_hint("Build with the cargo feature \"s3\"."))
+}
+
+/// Reads exactly the listed version of one file: a file that was rewritten in between is an error, never a mix of both.
+#[derive(Debug)]
+pub(crate) struct PinnedStore {
+    inner: Arc<dyn ObjectStore>,
+    e_tag: Option<String>,
+    /// A local store reads many ranges of one open file at once, which is worth keeping.
+    local: bool,
+}
+
+impl PinnedStore {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, meta: &ObjectMeta, local: bool) -> Self {
+        Self { inner, e_tag: meta.e_tag.clone(), local }
+    }
+
+    fn options(&self) -> GetOptions {
+        GetOptions { if_match: self.e_tag.clone(), ..GetOptions::default() }
+    }
+}
+
+impl std::fmt::Display for PinnedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("pinned file")
+    }
+}
+
+fn read_only<T>() -> StoreResult<T> {
+    Err(StoreError::NotImplemented {
+        operation: "anything but reading".to_owned(),
+        implementer: "pinned file".to_owned(),
+    })
+}
+
+#[async_trait]
+impl ObjectStore for PinnedStore {
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        self.inner.get_opts(location, GetOptions { if_match: self.e_tag.clone(), ..options }).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> StoreResult<Vec<Bytes>> {
+        if self.local {
+            self.inner.get_opts(location, GetOptions { head: true, ..self.options() }).await?;
+            return self.inner.get_ranges(location, ranges).await;
+        }
+        object_store::coalesce_ranges(
+            ranges,
+            |range| self.get_range(location, range),
+            object_store::OBJECT_STORE_COALESCE_DEFAULT,
+        )
+        .await
+    }
+
+    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> StoreResult<PutResult> {
+        read_only()
+    }
+
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> StoreResult<Box<dyn MultipartUpload>> {
+        read_only()
+    }
+
+    fn delete_stream(&self, _: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+        Box::pin(futures::stream::once(async { read_only() }))
+    }
+
+    fn list(&self, _: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        Box::pin(futures::stream::once(async { read_only() }))
+    }
+
+    async fn list_with_delimiter(&self, _: Option<&Path>) -> StoreResult<ListResult> {
+        read_only()
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> StoreResult<()> {
+        read_only()
+    }
+}

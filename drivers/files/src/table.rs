@@ -1,0 +1,297 @@
+//! One table over files as a DataFusion provider: fresh listing, partition pruning, statistics, scan. Knows no policy; whoever scans it filters.
+
+use crate::adapter::Renaming;
+use crate::config::{FileFormat, TableSpec};
+use crate::error::{Names, external};
+use crate::footers::{self, FOOTER_HINT, FooterReader};
+use crate::guard::{Guarded, Watch};
+use crate::layout::{self, Layout};
+use crate::listing::{self, Fresh};
+use crate::pattern::FilePattern;
+use crate::source::Shared;
+use crate::text::{TextSource, TextTable};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::{DFSchema, Statistics, project_schema};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result as PlanResult;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion_datasource::compute_all_files_statistics;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+use object_store::memory::InMemory;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// Footers read at the same time.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// DataFusion wants a registered store per scan; reads go through the source's own, so one empty store serves all.
+const REGISTERED: &str = "querygate-files://source";
+
+/// A provider over the files of one table.
+pub struct FileTable {
+    shared: Arc<Shared>,
+    names: Names,
+    pattern: FilePattern,
+    format: FileFormat,
+    /// Declared columns, all nullable.
+    schema: SchemaRef,
+    /// What the files call them.
+    file_names: Vec<String>,
+    files: Arc<Fresh<Files>>,
+}
+
+/// One listing with everything that planning needs.
+#[derive(Debug)]
+pub(crate) struct Files {
+    listed: Vec<ObjectMeta>,
+    layout: Layout,
+    /// One row per file.
+    partitions: RecordBatch,
+    files: Vec<PartitionedFile>,
+}
+
+impl std::fmt::Debug for FileTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileTable").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl FileTable {
+    /// A table of the declared columns. Reads no file: a source that is down keeps its tables.
+    pub(crate) fn new(shared: Arc<Shared>, spec: &TableSpec, schema: &SchemaRef) -> Result<Self> {
+        let names = Names::new(&shared.config.name, &spec.name);
+        let invalid = |what: String| Error::new(ErrorCode::MetadataInvalid, format!("table \"{}\": {what}", spec.name));
+        let pattern = FilePattern::parse(&spec.pattern).map_err(&invalid)?;
+        if schema.fields().len() > shared.config.limits.columns_max {
+            return Err(names.too_big("the number of columns of", schema.fields().len()));
+        }
+        if let Some(unknown) = spec.column_map.keys().find(|c| schema.field_with_name(c).is_err()) {
+            return Err(invalid(format!("the column map names \"{unknown}\", which is no column")));
+        }
+        let file_names = schema.fields().iter().map(|f| spec.file_column(f.name()).to_owned()).collect();
+        Ok(Self {
+            files: Arc::new(Fresh::new(shared.config.refresh)),
+            names,
+            pattern,
+            format: spec.format.clone(),
+            schema: Layout::nullable(schema),
+            file_names,
+            shared,
+        })
+    }
+
+    /// The listing, read again when it is no longer fresh.
+    pub(crate) async fn files(&self) -> Result<Arc<Files>> {
+        self.files.ask(|last| self.load(last)).await
+    }
+
+    /// Reads listing and footers now: files, bytes, and rows where the footers tell.
+    pub(crate) async fn measure(&self) -> Result<(usize, u64, Option<u64>)> {
+        let files = self.files().await?;
+        let bytes = files.listed.iter().map(|m| m.size).sum();
+        let rows: Option<u64> = files
+            .files
+            .iter()
+            .map(|f| {
+                let rows = f.statistics.as_ref()?.num_rows;
+                rows.is_exact()?.then_some(())?;
+                rows.get_value().and_then(|v| u64::try_from(*v).ok())
+            })
+            .sum();
+        Ok((files.listed.len(), bytes, rows))
+    }
+
+    async fn load(&self, last: Option<Arc<Files>>) -> Result<Arc<Files>> {
+        let store = self.shared.store()?;
+        let limits = &self.shared.config.limits;
+        let listed = listing::list(store.as_ref(), &self.pattern, &self.format, limits, &self.names).await?;
+        if let Some(last) = last.filter(|last| listing::same(&last.listed, &listed)) {
+            return Ok(last);
+        }
+        let folders: Vec<_> = listed.iter().map(|m| self.pattern.partitions(&m.location)).collect();
+        let keys: Vec<String> = folders.first().into_iter().flatten().map(|(k, _)| k.clone()).collect();
+        if let Some(at) = folders.iter().position(|f| !f.iter().map(|(k, _)| k).eq(keys.iter())) {
+            let cause =
+                format!("{}: its partition folders are not those of {}", listed[at].location, listed[0].location);
+            return Err(self.names.unfit(cause));
+        }
+        let layout = Layout::new(&self.schema, &self.file_names, &keys);
+        let partitions = layout
+            .partition_rows(&self.file_names, &folders)
+            .map_err(|e| self.names.unfit(format!("partition folders: {e}")))?;
+        let reader = self.shared.footers()?;
+        let reads: Vec<_> =
+            listed.iter().enumerate().map(|(row, meta)| self.file(meta, row, &layout, &partitions, &reader)).collect();
+        let files = stream::iter(reads).buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        Ok(Arc::new(Files { listed, layout, partitions, files }))
+    }
+
+    /// One file with its partition values and statistics.
+    async fn file(
+        &self,
+        meta: &ObjectMeta,
+        row: usize,
+        layout: &Layout,
+        partitions: &RecordBatch,
+        reader: &FooterReader,
+    ) -> Result<PartitionedFile> {
+        let values = layout::values(partitions, row).map_err(|e| self.names.unfit(e))?;
+        let statistics = match self.format {
+            FileFormat::Parquet => self.footer_statistics(reader, meta, layout).await?,
+            FileFormat::Csv(_) | FileFormat::Ndjson => Statistics::new_unknown(&layout.file_schema),
+        };
+        let mut file = PartitionedFile::from(meta.clone()).with_partition_values(values);
+        file.metadata_size_hint = Some(FOOTER_HINT);
+        Ok(file.with_statistics(Arc::new(statistics)))
+    }
+
+    async fn footer_statistics(&self, reader: &FooterReader, meta: &ObjectMeta, layout: &Layout) -> Result<Statistics> {
+        let at = |what: String| format!("{}: {what}", meta.location);
+        let footer = reader.footer(meta, &self.names).await?;
+        let schema = footers::file_schema(&footer).map_err(|e| self.names.broken(at(e)))?;
+        if schema.fields().len() > self.shared.config.limits.columns_max {
+            return Err(self
+                .names
+                .too_big("the number of columns in a file of", at(schema.fields().len().to_string())));
+        }
+        footers::check(&schema, layout).map_err(|e| self.names.unfit(at(e)))?;
+        footers::statistics(&footer, &schema, layout).map_err(|e| self.names.broken(at(e)))
+    }
+
+    fn file_source(&self, state: &dyn Session, files: &Files) -> PlanResult<Arc<dyn FileSource>> {
+        let table_schema = files.layout.table_schema();
+        let inner: Arc<dyn FileSource> = match &self.format {
+            FileFormat::Parquet => {
+                let global = state.config_options().execution.parquet.clone();
+                let mut options = TableParquetOptions { global, ..TableParquetOptions::default() };
+                options.global.coerce_int96 = Some("us".to_owned());
+                let reader = Arc::new(self.shared.footers().map_err(external)?);
+                Arc::new(
+                    ParquetSource::new(table_schema)
+                        .with_table_parquet_options(options)
+                        .with_enable_page_index(true)
+                        .with_bloom_filter_on_read(true)
+                        .with_metadata_size_hint(FOOTER_HINT)
+                        .with_parquet_file_reader_factory(reader),
+                )
+            }
+            FileFormat::Csv(_) | FileFormat::Ndjson => {
+                let limits = &self.shared.config.limits;
+                let table = TextTable {
+                    format: self.format.clone(),
+                    names: self.names.clone(),
+                    file_names: Arc::clone(&files.layout.file_names),
+                    row_bytes_max: limits.row_bytes_max,
+                    columns_max: limits.columns_max,
+                    local: self.shared.is_local(),
+                };
+                Arc::new(TextSource::new(table, table_schema))
+            }
+        };
+        let fresh = Arc::clone(&self.files);
+        let watch = Watch {
+            names: self.names.clone(),
+            store: self.shared.store().map_err(external)?,
+            on_failure: Box::new(move || fresh.invalidate()),
+        };
+        Ok(Guarded::wrap(inner, Arc::new(watch)))
+    }
+}
+
+impl Files {
+    /// The files that the filters over partition columns leave.
+    fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> PlanResult<Vec<PartitionedFile>> {
+        let columns: Vec<&str> = self.layout.partitions.iter().map(|f| f.name().as_str()).collect();
+        let mut keep = vec![true; self.files.len()];
+        if !columns.is_empty() {
+            let schema = DFSchema::try_from(self.partitions.schema())?;
+            for filter in filters.iter().filter(|f| expr_applicable_for_cols(&columns, f)) {
+                // A filter that fails here prunes nothing; it fails again, in its place, above the scan.
+                let Some(mask) = self.mask(state, filter, &schema) else { continue };
+                for (keep, row) in keep.iter_mut().zip(0..) {
+                    *keep &= mask.is_valid(row) && mask.value(row);
+                }
+            }
+        }
+        Ok(self.files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file.clone()).collect())
+    }
+
+    fn mask(&self, state: &dyn Session, filter: &Expr, schema: &DFSchema) -> Option<BooleanArray> {
+        let physical = state.create_physical_expr(unqualified(filter.clone())?, schema).ok()?;
+        let mask = physical.evaluate(&self.partitions).ok()?.into_array(self.files.len()).ok()?;
+        (mask.data_type() == &DataType::Boolean).then(|| mask.as_boolean().clone())
+    }
+}
+
+/// The same expression with bare column names: the table's alias means nothing to its files.
+fn unqualified(expr: Expr) -> Option<Expr> {
+    use datafusion::common::Column;
+    use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+    expr.transform(|e| match e {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    })
+    .data()
+    .ok()
+}
+
+#[async_trait]
+impl TableProvider for FileTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters prune files, row groups and pages, and are always evaluated again above.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> PlanResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let files = self.files().await.map_err(external)?;
+        let kept = files.pruned(state, filters)?;
+        if kept.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
+        }
+        let source = self.file_source(state, &files)?;
+        let table_schema = Arc::clone(source.table_schema().table_schema());
+        let groups = FileGroup::new(kept).split_files(state.config().target_partitions().max(1));
+        let (groups, statistics) = compute_all_files_statistics(groups, table_schema, true, false)?;
+        let config = FileScanConfigBuilder::new(registered(state)?, source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(Renaming::new(&files.layout.file_schema, &files.layout.file_names))))
+            .with_projection_indices(Some(files.layout.scan_projection(projection)))?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+fn registered(state: &dyn Session) -> PlanResult<ObjectStoreUrl> {
+    let url = ObjectStoreUrl::parse(REGISTERED)?;
+    if state.runtime_env().object_store(&url).is_err() {
+        state.runtime_env().register_object_store(url.as_ref(), Arc::new(InMemory::new()));
+    }
+    Ok(url)
+}
