@@ -1,2 +1,23 @@
-//! catalog.
+//! Governed providers, the catalog of one principal, `pg_catalog` and the gate's own tables. Knows no SQL text and no wire.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod arrow_types;
+mod catalog;
+mod deployment;
+mod image;
+mod leaf;
+mod live;
 pub mod pg_catalog;
+mod principal;
+mod row_filter;
+mod schema;
+mod unavailable;
+
+pub use arrow_types::{arrow_type, object_schema};
+pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
+pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
+pub use leaf::{GovernedExec, GovernedTable, LeafToken};
+pub use live::{LiveExec, LiveRows, LiveTable};
+pub use principal::VisibleObject;
+pub use unavailable::UnavailableTable;

@@ -1,1 +1,27 @@
-//! query.
+//! The one path of every query: parse, classify, bind, govern, optimize, verify, execute, observe. Knows no wire and no
+//! driver.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod bind;
+mod classify;
+mod engine;
+mod errors;
+mod execute;
+mod explain;
+mod functions;
+mod gate;
+mod memory;
+mod observe;
+mod parameters;
+mod parse;
+mod plan;
+mod receipts;
+mod recording;
+mod session;
+mod surface;
+mod system;
+mod template;
+mod verify;
+
+pub use gate::{Gate, GateOptions, GateService};

@@ -1,0 +1,52 @@
+//! The Arrow form of ObjectStack's value types, as the gate serves them.
+
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use querygate_metadata::{Field, Object, ValueType};
+use querygate_types::PgType;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Key of field metadata that names the Postgres type where Arrow's type does not say it all; doors use the same.
+pub(crate) const PG_TYPE_KEY: &str = "pg_type";
+
+/// Arrow type of a value type.
+#[must_use]
+pub fn arrow_type(value_type: ValueType) -> DataType {
+    match value_type {
+        ValueType::Text | ValueType::Json => DataType::Utf8,
+        ValueType::TextList => DataType::List(Arc::new(ArrowField::new("item", DataType::Utf8, true))),
+        ValueType::Float64 => DataType::Float64,
+        ValueType::Int32 => DataType::Int32,
+        ValueType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ValueType::Boolean => DataType::Boolean,
+        ValueType::Date => DataType::Date32,
+        ValueType::TimestampMillisUtc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        ValueType::TimeMillis => DataType::Time32(TimeUnit::Millisecond),
+        ValueType::Float32Vector(_) => DataType::List(Arc::new(ArrowField::new("item", DataType::Float32, true))),
+    }
+}
+
+/// Arrow field of a metadata field, with the Postgres type named where needed.
+#[must_use]
+pub(crate) fn arrow_field(field: &Field) -> ArrowField {
+    let value_type = field.value_type();
+    let arrow = ArrowField::new(&field.name, arrow_type(value_type), !field.not_null);
+    with_pg_type(arrow, value_type.pg_type())
+}
+
+/// Schema of all stored fields of an object, in column order: what a source of it should have.
+#[must_use]
+pub fn object_schema(object: &Object) -> SchemaRef {
+    let fields: Vec<ArrowField> = object.fields.values().filter(|field| field.stored()).map(arrow_field).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Writes the Postgres type beside an Arrow field where the door could not tell it from the Arrow type.
+pub(crate) fn with_pg_type(field: ArrowField, pg_type: PgType) -> ArrowField {
+    match pg_type {
+        PgType::Jsonb | PgType::Json | PgType::Uuid => {
+            field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())]))
+        }
+        _ => field,
+    }
+}

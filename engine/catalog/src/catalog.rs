@@ -1,0 +1,184 @@
+//! The schemas of one principal put together: governed tables, views, the gate's own tables, `pg_catalog`.
+
+use crate::deployment::Deployment;
+use crate::leaf::LeafToken;
+use crate::live::LiveTable;
+use crate::pg_catalog::PgCatalog;
+use crate::principal::{VisibleObject, token, visible_objects};
+use crate::schema::FixedSchema;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+    TableProvider,
+};
+use datafusion::execution::SessionState;
+use querygate_policy::resolve_principal;
+use querygate_types::{Error, Principal, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Name of the engine's catalog; statements name the database of the configuration, which is checked before.
+pub const CATALOG_NAME: &str = "querygate";
+
+/// Everything one principal may name, on one deployment.
+#[derive(Debug)]
+pub struct PrincipalCatalog {
+    token: LeafToken,
+    login: Arc<Principal>,
+    principal: Arc<Principal>,
+    deployment: Arc<Deployment>,
+    objects: Vec<VisibleObject>,
+    pg_catalog: Arc<PgCatalog>,
+    state: Arc<SessionState>,
+}
+
+impl PrincipalCatalog {
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
+    }
+
+    /// The principal as it logged in.
+    #[must_use]
+    pub fn login(&self) -> &Arc<Principal> {
+        &self.login
+    }
+
+    /// The principal with everything it holds.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    #[must_use]
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
+    }
+
+    #[must_use]
+    pub fn objects(&self) -> &[VisibleObject] {
+        &self.objects
+    }
+
+    /// What `pg_catalog` shows.
+    #[must_use]
+    pub fn pg_catalog(&self) -> &Arc<PgCatalog> {
+        &self.pg_catalog
+    }
+
+    /// Engine state whose catalog is this one.
+    #[must_use]
+    pub fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+}
+
+/// A view bound with the reader's rights.
+#[derive(Debug, Clone)]
+pub struct BoundView {
+    pub schema: String,
+    pub name: String,
+    pub comment: Option<String>,
+    pub provider: Arc<dyn TableProvider>,
+}
+
+/// Puts a principal's catalog together in steps, because views are bound on what came before them.
+#[derive(Debug)]
+pub struct CatalogBuilder {
+    token: LeafToken,
+    login: Arc<Principal>,
+    principal: Arc<Principal>,
+    deployment: Arc<Deployment>,
+    objects: Vec<VisibleObject>,
+    live: Vec<(&'static str, Arc<LiveTable>)>,
+    views: Vec<BoundView>,
+}
+
+impl CatalogBuilder {
+    /// Evaluates policy for every object. `now_ms`: milliseconds since 1970.
+    #[must_use]
+    pub fn new(
+        deployment: &Arc<Deployment>,
+        principal: &Arc<Principal>,
+        live: Vec<(&'static str, Arc<LiveTable>)>,
+        now_ms: i64,
+    ) -> Self {
+        let login = Principal::clone(principal);
+        let resolved = resolve_principal(login, &deployment.policies, &deployment.facts, now_ms);
+        Self {
+            token: token(deployment, &resolved),
+            objects: visible_objects(deployment, &resolved, now_ms),
+            login: Arc::clone(principal),
+            principal: Arc::new(resolved),
+            deployment: Arc::clone(deployment),
+            live,
+            views: Vec::new(),
+        }
+    }
+
+    /// Adds a view, for those after it and for the catalog.
+    pub fn add_view(&mut self, view: BoundView) {
+        self.views.push(view);
+    }
+
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
+    }
+
+    /// The system catalog of what was added so far.
+    #[must_use]
+    pub fn pg_catalog(&self) -> Arc<PgCatalog> {
+        PgCatalog::new(crate::image::image(&self.deployment, &self.principal, &self.objects, &self.views, &self.live))
+    }
+
+    /// The schemas of what was added so far.
+    ///
+    /// # Errors
+    /// Internal: a schema that cannot be registered.
+    pub fn catalog_list(&self, pg_catalog: &Arc<PgCatalog>) -> Result<Arc<dyn CatalogProviderList>> {
+        let catalog = MemoryCatalogProvider::new();
+        let mut system: BTreeMap<String, Arc<dyn SchemaProvider>> = BTreeMap::new();
+        for name in ["pg_catalog", "information_schema"] {
+            if let Some(schema) = pg_catalog.schema_provider(name) {
+                system.insert(name.to_owned(), schema);
+            }
+        }
+        let beside = system.get("pg_catalog").cloned();
+        let mut schemas: BTreeMap<String, BTreeMap<String, Arc<dyn TableProvider>>> = BTreeMap::new();
+        let public = schemas.entry("public".to_owned()).or_default();
+        for object in &self.objects {
+            public.insert(object.sql_name.clone(), Arc::clone(&object.table) as _);
+        }
+        for view in &self.views {
+            schemas.entry(view.schema.clone()).or_default().insert(view.name.clone(), Arc::clone(&view.provider));
+        }
+        let own = schemas.entry("querygate".to_owned()).or_default();
+        for (name, table) in &self.live {
+            own.insert((*name).to_owned(), Arc::clone(table) as _);
+        }
+        for (name, tables) in schemas {
+            let beside = if name == "public" { beside.clone() } else { None };
+            system.insert(name, Arc::new(FixedSchema::new(tables, beside)));
+        }
+        for (name, schema) in system {
+            catalog.register_schema(&name, schema).map_err(Error::internal)?;
+        }
+        let list = MemoryCatalogProviderList::new();
+        list.register_catalog(CATALOG_NAME.to_owned(), Arc::new(catalog));
+        Ok(Arc::new(list))
+    }
+
+    /// The finished catalog over an engine state that was made with its schemas and image.
+    #[must_use]
+    pub fn finish(self, pg_catalog: Arc<PgCatalog>, state: SessionState) -> PrincipalCatalog {
+        PrincipalCatalog {
+            token: self.token,
+            login: self.login,
+            principal: self.principal,
+            deployment: self.deployment,
+            objects: self.objects,
+            pg_catalog,
+            state: Arc::new(state),
+        }
+    }
+}

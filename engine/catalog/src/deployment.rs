@@ -1,0 +1,87 @@
+//! One immutable version of everything a statement is planned on: metadata, facts, source tables, views, names.
+//! Knows no principal.
+
+use datafusion::catalog::TableProvider;
+use indexmap::IndexMap;
+use querygate_metadata::{Facts, Object, Snapshot};
+use querygate_policy::CompiledPolicy;
+use querygate_types::Error;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The rows behind an object, ungoverned.
+#[derive(Debug, Clone)]
+pub struct SourceTable {
+    /// Name of the source in the configuration.
+    pub source: Arc<str>,
+    /// Provider whose columns are named as the object's fields. Fields that the source lacks are absent.
+    pub provider: Arc<dyn TableProvider>,
+}
+
+/// A view of the configuration. Runs with the reader's rights.
+#[derive(Debug, Clone)]
+pub struct ViewDefinition {
+    pub schema: String,
+    pub name: String,
+    pub sql: String,
+    pub comment: Option<String>,
+}
+
+/// How a source is, for `querygate.sources` and readiness.
+#[derive(Debug, Clone)]
+pub struct SourceStatus {
+    pub name: String,
+    pub kind: String,
+    /// `None`: up.
+    pub error: Option<Error>,
+    pub tables: usize,
+}
+
+/// One version of the gate's state. A statement pins one, a transaction pins one.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Grows with every replacement.
+    pub version: u64,
+    /// The one database that clients may name.
+    pub database: String,
+    pub snapshot: Arc<Snapshot>,
+    /// The snapshot's policies, compiled once.
+    pub policies: Arc<CompiledPolicy>,
+    pub facts: Arc<Facts>,
+    /// By object name. An object without an entry has no source and is not shown.
+    pub tables: HashMap<String, SourceTable>,
+    pub views: Vec<ViewDefinition>,
+    pub sources: Vec<SourceStatus>,
+    /// Whether a masked column in a predicate carries its mask (`mask`) or is refused.
+    pub refuse_masked_predicates: bool,
+}
+
+impl Deployment {
+    /// SQL names of all objects: the object's name without its package's namespace; where two packages would collide,
+    /// both keep their full names.
+    #[must_use]
+    pub fn sql_names(&self) -> IndexMap<String, Arc<Object>> {
+        let mut by_short: BTreeMap<String, Vec<Arc<Object>>> = BTreeMap::new();
+        for object in self.snapshot.objects.values() {
+            by_short.entry(self.short_name(object)).or_default().push(Arc::clone(object));
+        }
+        let mut names = IndexMap::new();
+        for (short, objects) in by_short {
+            if let [only] = objects.as_slice() {
+                names.insert(short, Arc::clone(only));
+            } else {
+                names.extend(objects.into_iter().map(|object| (object.name.clone(), object)));
+            }
+        }
+        names
+    }
+
+    fn short_name(&self, object: &Object) -> String {
+        let namespace = self.snapshot.packages.get(&object.package).and_then(|package| package.namespace.as_deref());
+        let short = namespace.and_then(|ns| object.name.strip_prefix(ns)).and_then(|rest| rest.strip_prefix('_'));
+        match short {
+            Some(short) if !short.is_empty() => short.to_owned(),
+            _ => object.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Fills the image of `pg_catalog` from what a principal sees: comments from labels and help, keys from references,
+//! enums from options.
+
+use crate::catalog::BoundView;
+use crate::deployment::Deployment;
+use crate::live::LiveTable;
+use crate::pg_catalog::{
+    CatalogImage, Column, ForeignKey, Index, IndexColumn, Key, OidSpace, ReferentialAction, Relation, RelationKind,
+    Role, Schema,
+};
+use crate::principal::VisibleObject;
+use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
+use datafusion::catalog::TableProvider;
+use querygate_metadata::Field;
+use querygate_metadata::model::DeleteBehavior;
+use querygate_types::{PgType, Principal};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Owner of every object in the catalog.
+const OWNER: &str = "querygate";
+
+pub(crate) fn image(
+    deployment: &Deployment,
+    principal: &Principal,
+    objects: &[VisibleObject],
+    views: &[BoundView],
+    live: &[(&'static str, Arc<LiveTable>)],
+) -> CatalogImage {
+    let oids = oid_space(deployment);
+    let mut schemas: BTreeMap<String, Schema> = BTreeMap::new();
+    let mut add = |schema: &str, relation: Relation| {
+        let entry =
+            schemas.entry(schema.to_owned()).or_insert_with(|| Schema { name: schema.to_owned(), ..Schema::default() });
+        entry.relations.push(relation);
+    };
+    for object in objects {
+        add("public", object_relation(object, objects, &oids));
+    }
+    for view in views {
+        let mut relation = schema_relation(&view.name, RelationKind::View, &view.provider.schema());
+        relation.comment.clone_from(&view.comment);
+        relation.definition = view.provider.get_table_definition().map(ToOwned::to_owned);
+        add(&view.schema, relation);
+    }
+    for (name, table) in live {
+        add("querygate", schema_relation(name, RelationKind::View, &table.schema()));
+    }
+    schemas.entry("public".to_owned()).or_insert_with(|| Schema { name: "public".to_owned(), ..Schema::default() });
+    let comments = [
+        ("public", "Objects of the metadata that you may read"),
+        ("querygate", "What the gate knows of itself: statements, sources, policies"),
+    ];
+    for (name, comment) in comments {
+        if let Some(schema) = schemas.get_mut(name) {
+            schema.comment = Some(comment.to_owned());
+        }
+    }
+    CatalogImage {
+        database: deployment.database.clone(),
+        database_comment: None,
+        user: principal.login.clone(),
+        owner: OWNER.to_owned(),
+        roles: vec![
+            Role { name: principal.login.clone(), superuser: false, login: true, member_of: Vec::new(), comment: None },
+            Role { name: OWNER.to_owned(), superuser: false, login: false, member_of: Vec::new(), comment: None },
+        ],
+        schemas: schemas.into_values().collect(),
+        search_path: vec!["public".to_owned()],
+        server_version: "15.0 (Querygate)".to_owned(),
+        version_text: "PostgreSQL 15.0 (Querygate) on x86_64, compiled by rustc, 64-bit".to_owned(),
+        settings: Vec::new(),
+    }
+}
+
+/// Numbers over all objects of the snapshot, so that they do not depend on what a principal sees.
+fn oid_space(deployment: &Deployment) -> OidSpace {
+    let names = deployment.sql_names();
+    OidSpace::over(names.keys().map(|name| ("public", name.as_str())))
+}
+
+fn object_relation(visible: &VisibleObject, all: &[VisibleObject], oids: &OidSpace) -> Relation {
+    let object = &visible.object;
+    let masked: Vec<&str> =
+        visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
+    let columns: Vec<Column> = visible
+        .fields()
+        .map(|field| {
+            let number = object.fields.get_index_of(&field.name).map_or(0, |i| i + 1);
+            column(field, number, masked.contains(&field.name.as_str()))
+        })
+        .collect();
+    let has = |name: &str| columns.iter().any(|c| c.name == name);
+    let key = (has("id") && !masked.contains(&"id")).then(|| Key { name: None, columns: vec!["id".to_owned()] });
+    let foreign_keys = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
+    let indexes = object
+        .indexes
+        .iter()
+        .enumerate()
+        .filter(|(_, index)| !index.fields.is_empty() && index.fields.iter().all(|f| has(f)))
+        .map(|(n, index)| Index {
+            name: index
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{}_{}_idx{n}", visible.sql_name, index.fields.join("_"))),
+            unique: false,
+            columns: index.fields.iter().map(|f| IndexColumn { name: f.clone(), descending: false }).collect(),
+        })
+        .collect();
+    Relation {
+        name: visible.sql_name.clone(),
+        kind: RelationKind::Table,
+        oid: oids.relation("public", &visible.sql_name).unwrap_or(0),
+        comment: Some(comment(&object.label, object.description.as_deref())),
+        columns,
+        definition: None,
+        primary_key: key,
+        unique: Vec::new(),
+        foreign_keys,
+        indexes,
+        checks: Vec::new(),
+        row_estimate: None,
+    }
+}
+
+fn column(field: &Field, number: usize, masked: bool) -> Column {
+    let value_type = field.value_type();
+    let mut column =
+        Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
+    column.attnum = i16::try_from(number).unwrap_or(0);
+    column.not_null = field.not_null && !masked;
+    column.comment = Some(comment(&field.label, field.description.as_deref()));
+    if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
+        && !masked
+    {
+        column.typmod = numeric_modifier(precision, scale);
+    }
+    column
+}
+
+/// A mask is text; of a list, a list of texts.
+fn masked_type(stored: PgType) -> PgType {
+    if stored == PgType::TextArray { stored } else { PgType::Text }
+}
+
+/// `atttypmod` of numeric(precision, scale).
+fn numeric_modifier(precision: u8, scale: i8) -> i32 {
+    ((i32::from(precision) << 16) | (i32::from(scale) & 0x7ff)) + 4
+}
+
+fn comment(label: &str, help: Option<&str>) -> String {
+    match help {
+        Some(help) if !help.is_empty() => format!("{label}: {help}"),
+        _ => label.to_owned(),
+    }
+}
+
+fn foreign_key(field: &Field, all: &[VisibleObject]) -> Option<ForeignKey> {
+    if field.multiple {
+        return None;
+    }
+    let target = field.reference.as_deref()?;
+    let other = all.iter().find(|o| o.object.name == target)?;
+    other.fields().find(|f| f.name == "id")?;
+    Some(ForeignKey {
+        name: None,
+        columns: vec![field.name.clone()],
+        references: ("public".to_owned(), other.sql_name.clone()),
+        referenced_columns: vec!["id".to_owned()],
+        on_delete: match field.delete_behavior {
+            Some(DeleteBehavior::Cascade) => ReferentialAction::Cascade,
+            Some(DeleteBehavior::Restrict) => ReferentialAction::Restrict,
+            Some(DeleteBehavior::SetNull) => ReferentialAction::SetNull,
+            None => ReferentialAction::NoAction,
+        },
+        on_update: ReferentialAction::NoAction,
+    })
+}
+
+fn schema_relation(name: &str, kind: RelationKind, schema: &SchemaRef) -> Relation {
+    let columns = schema.fields().iter().map(|field| Column::new(field.name(), pg_type(field))).collect();
+    Relation { name: name.to_owned(), kind, columns, ..Relation::default() }
+}
+
+/// Types that views and the gate's own tables can have.
+fn pg_type(field: &ArrowField) -> PgType {
+    if let Some(named) = field.metadata().get(crate::arrow_types::PG_TYPE_KEY).and_then(|n| PgType::from_name(n)) {
+        return named;
+    }
+    match field.data_type() {
+        DataType::Boolean => PgType::Bool,
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
+        DataType::Int32 | DataType::UInt16 => PgType::Int4,
+        DataType::Int64 | DataType::UInt32 => PgType::Int8,
+        DataType::UInt64
+        | DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => PgType::Numeric,
+        DataType::Float16 | DataType::Float32 => PgType::Float4,
+        DataType::Float64 => PgType::Float8,
+        DataType::Date32 | DataType::Date64 => PgType::Date,
+        DataType::Time32(_) | DataType::Time64(_) => PgType::Time,
+        DataType::Timestamp(_, None) => PgType::Timestamp,
+        DataType::Timestamp(_, Some(_)) => PgType::Timestamptz,
+        DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
+        DataType::List(item) => pg_type(item).array().unwrap_or(PgType::TextArray),
+        _ => PgType::Text,
+    }
+}

@@ -1,0 +1,311 @@
+//! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
+//! what it does inside, and its properties tell nothing that the policy alone makes true.
+
+use super::table::LeafToken;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
+use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+    execution_plan::reset_plan_states,
+};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// A governed table in a physical plan.
+#[derive(Debug)]
+pub struct GovernedExec {
+    token: LeafToken,
+    /// SQL name of the table.
+    table: Arc<str>,
+    source: Arc<str>,
+    /// What the leaf says of itself in EXPLAIN; names only what the reader may see.
+    note: Arc<str>,
+    inner: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    /// Unmasked output columns: the ones a dynamic filter or a sort may look at.
+    open_columns: Arc<BTreeSet<String>>,
+    fetch: Option<usize>,
+}
+
+impl GovernedExec {
+    pub(super) fn new(
+        token: LeafToken,
+        table: Arc<str>,
+        source: Arc<str>,
+        note: Arc<str>,
+        inner: Arc<dyn ExecutionPlan>,
+        open_columns: Arc<BTreeSet<String>>,
+        fetch: Option<usize>,
+    ) -> Self {
+        let properties = properties_without_constants(&inner);
+        Self { token, table, source, note, inner, properties, open_columns, fetch }
+    }
+
+    /// Which snapshot and principal the leaf was made for.
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
+    }
+
+    /// SQL name of the table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Name of the source that holds the rows.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What the leaf gives to its source and what it does itself, without values. `full`: the text in the source's own
+    /// language, which shows policy, so it is for operators.
+    #[must_use]
+    pub fn receipt(&self, full: bool) -> Vec<String> {
+        let mut lines = vec![self.note.to_string()];
+        if full {
+            lines.extend(super::receipt::native_lines(&self.inner));
+        }
+        lines
+    }
+
+    /// The plan inside. For the gate's own receipts and for verification; never for an optimizer rule.
+    #[must_use]
+    pub fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.inner
+    }
+
+    fn with_inner(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
+        Self::new(
+            self.token.clone(),
+            Arc::clone(&self.table),
+            Arc::clone(&self.source),
+            Arc::clone(&self.note),
+            inner,
+            Arc::clone(&self.open_columns),
+            self.fetch,
+        )
+    }
+
+    fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
+        expr.downcast_ref::<Column>().is_some_and(|c| self.open_columns.contains(c.name()))
+    }
+}
+
+impl DisplayAs for GovernedExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GovernedScan: {}", self.table)?;
+        if !self.note.is_empty() {
+            write!(f, ", {}", self.note)?;
+        }
+        if let Some(fetch) = self.fetch {
+            write!(f, ", fetch={fetch}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ExecutionPlan for GovernedExec {
+    fn name(&self) -> &'static str {
+        "GovernedScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if !children.is_empty() {
+            return internal_err!("a governed leaf has no children");
+        }
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if !children.is_empty() {
+            return internal_err!("a governed leaf has no children");
+        }
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        // A hash join looks here for a consumer of its dynamic filter and would otherwise never fill it.
+        self.inner.apply(|node| {
+            node.apply_expressions(f)?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let inner = reset_plan_states(Arc::clone(&self.inner))?;
+        Ok(Arc::new(self.with_inner(inner)))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.inner.execute(partition, context)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _input_stats: &[Arc<Statistics>],
+        _args: &datafusion::physical_plan::statistics::StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        // Exact statistics would count hidden rows.
+        Ok(Arc::new(Statistics::new_unknown(&self.schema())))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Unknown
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        match phase {
+            FilterPushdownPhase::Pre => Ok(FilterPushdownPropagation::all_unsupported(result)),
+            FilterPushdownPhase::Post => self.accept_dynamic_filters(result, config),
+        }
+    }
+
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        if !order.iter().all(|sort| self.is_open(&sort.expr)) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let answer = self.inner.try_pushdown_sort(order)?;
+        // The raw leaf may say Exact by a constant of the policy that our properties no longer show.
+        Ok(match answer {
+            SortOrderPushdownResult::Exact { inner } | SortOrderPushdownResult::Inexact { inner } => {
+                SortOrderPushdownResult::Inexact { inner: Arc::new(self.with_inner(inner)) }
+            }
+            SortOrderPushdownResult::Unsupported => SortOrderPushdownResult::Unsupported,
+        })
+    }
+}
+
+impl GovernedExec {
+    /// Takes dynamic filters whose every input is a plain unmasked column, and hands them to the raw leaf inside.
+    fn accept_dynamic_filters(
+        &self,
+        result: ChildPushdownResult,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let mut answer = vec![PushedDown::No; result.parent_filters.len()];
+        let refuse = |answer| Ok(FilterPushdownPropagation { filters: answer, updated_node: None });
+        let leaf = bottom_of(&self.inner);
+        if self.fetch.is_some() || leaf.children().len() > 1 {
+            return refuse(answer);
+        }
+        let mut taken = Vec::new();
+        let mut places = Vec::new();
+        for (place, filter) in result.parent_filters.iter().enumerate() {
+            let Some(dynamic) = filter.filter.downcast_ref::<DynamicFilterPhysicalExpr>() else { continue };
+            if !dynamic.children().into_iter().all(|child| self.is_open(child)) {
+                continue;
+            }
+            let Some(remapped) = remap_by_name(&filter.filter, &leaf.schema())? else { continue };
+            taken.push(ChildFilterPushdownResult { filter: remapped, child_results: Vec::new() });
+            places.push(place);
+        }
+        if taken.is_empty() {
+            return refuse(answer);
+        }
+        let given = ChildPushdownResult { parent_filters: taken, self_filters: Vec::new() };
+        let got = leaf.handle_child_pushdown_result(FilterPushdownPhase::Post, given, config)?;
+        for (place, verdict) in places.into_iter().zip(&got.filters) {
+            if let Some(slot) = answer.get_mut(place) {
+                *slot = *verdict;
+            }
+        }
+        let propagation = FilterPushdownPropagation { filters: answer, updated_node: None };
+        Ok(match got.updated_node {
+            Some(new_leaf) => {
+                let inner = replace_bottom(&self.inner, &new_leaf)?;
+                propagation.with_updated_node(Arc::new(self.with_inner(inner)) as _)
+            }
+            None => propagation,
+        })
+    }
+}
+
+/// The plan's properties without what the policy makes constant: partitioning and orderings stay.
+fn properties_without_constants(inner: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+    let properties = inner.properties();
+    let orderings: Vec<LexOrdering> = properties.eq_properties.oeq_class().iter().cloned().collect();
+    let schema: SchemaRef = inner.schema();
+    Arc::new(
+        PlanProperties::new(
+            EquivalenceProperties::new_with_orderings(schema, orderings),
+            inner.output_partitioning().clone(),
+            properties.emission_type,
+            properties.boundedness,
+        )
+        .with_scheduling_type(properties.scheduling_type)
+        .with_evaluation_type(properties.evaluation_type),
+    )
+}
+
+/// The raw leaf under a chain of single-input nodes; a node with several inputs ends the walk.
+fn bottom_of(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let mut node = Arc::clone(plan);
+    loop {
+        let next = match node.children().as_slice() {
+            [only] => Arc::clone(only),
+            _ => return node,
+        };
+        node = next;
+    }
+}
+
+fn replace_bottom(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(Arc::clone(plan)
+        .transform_up(|node| {
+            if node.children().is_empty() { Ok(Transformed::yes(Arc::clone(leaf))) } else { Ok(Transformed::no(node)) }
+        })?
+        .data)
+}
+
+fn remap_by_name(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    let mut known = true;
+    let remapped = Arc::clone(filter).transform_down(|expr| {
+        let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
+        match schema.index_of(column.name()) {
+            Ok(index) => Ok(Transformed::yes(Arc::new(Column::new(column.name(), index)) as _)),
+            Err(_) => {
+                known = false;
+                Ok(Transformed::complete(expr))
+            }
+        }
+    })?;
+    Ok(known.then_some(remapped.data))
+}

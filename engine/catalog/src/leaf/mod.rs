@@ -1,0 +1,16 @@
+//! The governed leaf: policy, pushed conjuncts, masks and limit inside one table provider and one opaque plan node.
+//! Knows nothing of how a policy came about, and lets no optimizer rule look inside.
+
+mod barrier;
+mod exec;
+mod mask;
+mod receipt;
+mod related;
+mod scan;
+mod table;
+
+pub use exec::GovernedExec;
+pub(crate) use mask::{ColumnMask, MaskText};
+pub(crate) use related::RelatedKeys;
+pub(crate) use table::{GovernedColumn, LeafPolicy};
+pub use table::{GovernedTable, LeafToken};

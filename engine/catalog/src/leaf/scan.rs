@@ -1,0 +1,214 @@
+//! How a governed leaf is planned: raw scan, policy and leak-proof conjuncts, masks, limit, one opaque node around all.
+
+use super::barrier::columns_of;
+use super::exec::GovernedExec;
+use super::mask::MaskExpr;
+use super::table::{GovernedColumn, GovernedTable};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::limit::LocalLimitExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl GovernedTable {
+    /// Plans the leaf. `filters` must be leak-proof; anything else is an internal error, never dropped.
+    pub(crate) async fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(unsafe_one) = filters.iter().find(|f| !self.admits(f)) {
+            return internal_err!(
+                "a conjunct that is not leak-proof reached a governed leaf: {}",
+                unsafe_one.variant_name()
+            );
+        }
+        let output = self.output_columns(projection)?;
+        let split = self.split_filters(filters)?;
+        let plan = self.raw_scan(state, &output, &split, limit).await?;
+        let plan = self.filtered(state, plan, &split).await?;
+        let config = state.config_options();
+        let plan = FilterPushdown::new().optimize(plan, config)?;
+        let plan = if self.policy.related.is_empty() {
+            plan
+        } else {
+            FilterPushdown::new_post_optimization().optimize(plan, config)?
+        };
+        let plan = Self::projected(plan, &output)?;
+        let plan = ProjectionPushdown::new().optimize(plan, config)?;
+        let plan: Arc<dyn ExecutionPlan> = match limit {
+            Some(fetch) => Arc::new(LocalLimitExec::new(plan, fetch)),
+            None => plan,
+        };
+        let note = self.note(filters);
+        Ok(Arc::new(GovernedExec::new(
+            self.token.clone(),
+            Arc::clone(&self.name),
+            Arc::clone(&self.source),
+            note.into(),
+            plan,
+            Arc::clone(&self.open_columns),
+            limit,
+        )))
+    }
+
+    fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {
+        let Some(indices) = projection else { return Ok(self.columns.iter().collect()) };
+        let mut output = Vec::with_capacity(indices.len());
+        for index in indices {
+            let Some(column) = self.columns.get(*index) else {
+                return internal_err!("projection index out of range");
+            };
+            output.push(column);
+        }
+        Ok(output)
+    }
+
+    /// Sorts policy conjuncts and pushed conjuncts by what the raw provider does with them.
+    fn split_filters(&self, filters: &[Expr]) -> Result<SplitFilters> {
+        let marks: BTreeSet<&str> = self.policy.related.iter().filter_map(|r| r.mark.as_deref()).collect();
+        let (marked, plain): (Vec<&Expr>, Vec<&Expr>) = self
+            .policy
+            .conjuncts
+            .iter()
+            .partition(|conjunct| columns_of(conjunct).iter().any(|name| marks.contains(name.as_str())));
+        let below: Vec<&Expr> = plain.into_iter().chain(filters).collect();
+        let verdicts = self.raw.supports_filters_pushdown(&below)?;
+        if verdicts.len() != below.len() {
+            return internal_err!("the raw provider answered for {} of {} filters", verdicts.len(), below.len());
+        }
+        let mut split = SplitFilters { marked: marked.into_iter().cloned().collect(), ..SplitFilters::default() };
+        for (conjunct, verdict) in below.into_iter().zip(verdicts) {
+            match verdict {
+                TableProviderFilterPushDown::Exact => split.raw.push(conjunct.clone()),
+                TableProviderFilterPushDown::Inexact => {
+                    split.raw.push(conjunct.clone());
+                    split.residual.push(conjunct.clone());
+                }
+                TableProviderFilterPushDown::Unsupported => split.residual.push(conjunct.clone()),
+            }
+        }
+        Ok(split)
+    }
+
+    async fn raw_scan(
+        &self,
+        state: &dyn Session,
+        output: &[&GovernedColumn],
+        split: &SplitFilters,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let raw_schema = self.raw.schema();
+        let mut needed: BTreeSet<usize> = output.iter().map(|column| column.raw_index).collect();
+        for conjunct in split.residual.iter().chain(&split.marked) {
+            for name in columns_of(conjunct) {
+                if let Ok(index) = raw_schema.index_of(&name) {
+                    needed.insert(index);
+                }
+            }
+        }
+        for related in &self.policy.related {
+            needed.insert(raw_schema.index_of(&related.column)?);
+        }
+        let raw_projection: Vec<usize> = needed.into_iter().collect();
+        let whole = split.residual.is_empty() && split.marked.is_empty() && self.policy.related.is_empty();
+        let raw_limit = if whole { limit } else { None };
+        let plan = self.raw.scan(state, Some(&raw_projection), &split.raw, raw_limit).await?;
+        let target = state.config().target_partitions();
+        Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan))
+    }
+
+    async fn filtered(
+        &self,
+        state: &dyn Session,
+        plan: Arc<dyn ExecutionPlan>,
+        split: &SplitFilters,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut plan = filter(state, plan, &split.residual)?;
+        for related in &self.policy.related {
+            plan = related.join(state, plan).await?;
+            if let Some(mark) = &related.mark {
+                plan = rename_last(plan, mark)?;
+            }
+        }
+        filter(state, plan, &split.marked)
+    }
+
+    fn projected(plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema: SchemaRef = plan.schema();
+        let mut exprs: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::with_capacity(output.len());
+        for column in output {
+            let name = column.field.name();
+            let index = schema.index_of(name)?;
+            let read: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, index));
+            let stored = schema.field(index).data_type();
+            let expr = match &column.mask {
+                None => read,
+                Some(mask) => Arc::new(MaskExpr::new(read, mask.clone(), stored)),
+            };
+            exprs.push((expr, name.clone()));
+        }
+        Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
+    }
+
+    /// EXPLAIN's words about the leaf. Only the user's own conjuncts and the fact of a policy, never its text.
+    fn note(&self, filters: &[Expr]) -> String {
+        let mut note = format!("source={}", self.source);
+        if self.policy.restricts() {
+            note.push_str(", row policy inside");
+        }
+        if self.columns.iter().any(|c| c.mask.is_some()) {
+            note.push_str(", masks inside");
+        }
+        if let Some(all) = conjunction(filters.iter().cloned()) {
+            note.push_str(&format!(", filter={all}"));
+        }
+        note
+    }
+}
+
+/// Conjuncts by place.
+#[derive(Debug, Default)]
+struct SplitFilters {
+    /// Handed to the raw provider.
+    raw: Vec<Expr>,
+    /// Applied above the raw scan (again, where the provider only narrows).
+    residual: Vec<Expr>,
+    /// Policy conjuncts that read the verdict of a mark join.
+    marked: Vec<Expr>,
+}
+
+fn filter(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, conjuncts: &[Expr]) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(predicate) = conjunction(conjuncts.iter().cloned()) else { return Ok(plan) };
+    let schema = DFSchema::try_from(plan.schema().as_ref().clone())?;
+    let physical = state.create_physical_expr(predicate, &schema)?;
+    Ok(Arc::new(FilterExec::try_new(physical, plan)?))
+}
+
+/// A mark join calls its column `mark`; several need names of their own.
+fn rename_last(plan: Arc<dyn ExecutionPlan>, name: &str) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let last = schema.fields().len().saturating_sub(1);
+    let exprs = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(i, f)| {
+            let read: Arc<dyn PhysicalExpr> = Arc::new(Column::new(f.name(), i));
+            (read, if i == last { name.to_owned() } else { f.name().clone() })
+        })
+        .collect::<Vec<_>>();
+    Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
+}

@@ -1,0 +1,166 @@
+//! One principal's catalog: the objects and fields that policy lets it see, each behind a governed leaf. What is hidden
+//! is not there at all: not in schemas, not in catalogs, not in error texts.
+
+use crate::arrow_types::{arrow_field, with_pg_type};
+use crate::deployment::{Deployment, SourceTable};
+use crate::leaf::{ColumnMask, GovernedColumn, GovernedTable, LeafPolicy, LeafToken, MaskText, RelatedKeys};
+use crate::row_filter::{RelatedTest, lower};
+use datafusion::common::{Constraint, Constraints};
+use datafusion::logical_expr::lit;
+use querygate_metadata::{Field, Object};
+use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter};
+use querygate_types::{Principal, Result};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// An object as one principal sees it.
+#[derive(Debug, Clone)]
+pub struct VisibleObject {
+    /// Name in schema `public`.
+    pub sql_name: String,
+    pub object: Arc<Object>,
+    pub decision: Arc<ReadDecision>,
+    pub table: Arc<GovernedTable>,
+}
+
+impl VisibleObject {
+    /// Metadata of the visible columns, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.table.columns().iter().filter_map(|column| self.object.field(column.field.name()))
+    }
+}
+
+/// Makes the governed tables of a principal. `now_ms`: milliseconds since 1970, for memberships with an end.
+///
+/// An object whose policy cannot be applied (a column that its source lacks) is there with no rows, and logged.
+#[must_use]
+pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, now_ms: i64) -> Vec<VisibleObject> {
+    let evaluator = Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms };
+    let token = token(deployment, principal);
+    let mut visible = Vec::new();
+    for (sql_name, object) in deployment.sql_names() {
+        let Some(source) = deployment.tables.get(&object.name) else { continue };
+        if !object.api_enabled {
+            continue;
+        }
+        let decision = evaluator.decide_read(&object.name);
+        let Ok(permit) = decision.permit() else { continue };
+        let maker = TableMaker { deployment, permit: &permit, token: &token };
+        let table = Arc::new(maker.table(&sql_name, &object, source, &decision));
+        if table.columns().is_empty() {
+            continue;
+        }
+        visible.push(VisibleObject { sql_name, object, decision: Arc::new(decision), table });
+    }
+    visible
+}
+
+/// The token of a principal on a deployment.
+#[must_use]
+pub(crate) fn token(deployment: &Deployment, principal: &Principal) -> LeafToken {
+    let mut hasher = std::hash::DefaultHasher::new();
+    format!("{principal:?}").hash(&mut hasher);
+    LeafToken { state_version: deployment.version, principal: hasher.finish() }
+}
+
+struct TableMaker<'a> {
+    deployment: &'a Deployment,
+    permit: &'a Permit,
+    token: &'a LeafToken,
+}
+
+impl TableMaker<'_> {
+    fn table(&self, sql_name: &str, object: &Object, source: &SourceTable, decision: &ReadDecision) -> GovernedTable {
+        let columns = columns(object, source, decision);
+        let keys = primary_key(object, &columns);
+        let policy = self.policy_or_nothing(decision.row_filter(), source, &object.name);
+        let table = GovernedTable::new(
+            self.permit,
+            self.token.clone(),
+            sql_name,
+            &source.source,
+            Arc::clone(&source.provider),
+            columns,
+            policy,
+        );
+        match keys {
+            Some(keys) => table.with_constraints(keys),
+            None => table,
+        }
+    }
+
+    /// The row policy; if it cannot be applied exactly, no row at all.
+    fn policy_or_nothing(&self, filter: &RowFilter, source: &SourceTable, object: &str) -> LeafPolicy {
+        self.policy(filter, source).unwrap_or_else(|error| {
+            tracing::error!(object, cause = error.cause(), "the row policy cannot be applied; no row is shown");
+            LeafPolicy { conjuncts: vec![lit(false)], related: Vec::new() }
+        })
+    }
+
+    fn policy(&self, filter: &RowFilter, source: &SourceTable) -> Result<LeafPolicy> {
+        let lowered = lower(filter, &source.provider.schema())?;
+        let related = lowered.related.into_iter().map(|test| self.related(test)).collect::<Result<Vec<_>>>()?;
+        Ok(LeafPolicy { conjuncts: lowered.conjuncts, related })
+    }
+
+    fn related(&self, test: RelatedTest) -> Result<RelatedKeys> {
+        let missing =
+            || querygate_types::Error::internal(format!("policy names object {}, which has no source", test.object));
+        let source = self.deployment.tables.get(&test.object).ok_or_else(missing)?;
+        let schema = source.provider.schema();
+        let raw_index = schema
+            .index_of(&test.select)
+            .map_err(|_| querygate_types::Error::internal("a related object lacks its key column"))?;
+        let column = GovernedColumn { field: schema.field(raw_index).clone(), raw_index, mask: None };
+        let policy = self.policy(&test.filter, source)?;
+        let master = GovernedTable::new(
+            self.permit,
+            self.token.clone(),
+            &test.object,
+            &source.source,
+            Arc::clone(&source.provider),
+            vec![column],
+            policy,
+        );
+        Ok(RelatedKeys { column: test.column, master: Arc::new(master), key: test.select, mark: test.mark })
+    }
+}
+
+/// Columns that the source has, that are stored, and that the reader may see; types as the source gives them.
+fn columns(object: &Object, source: &SourceTable, decision: &ReadDecision) -> Vec<GovernedColumn> {
+    let schema = source.provider.schema();
+    object
+        .fields
+        .values()
+        .filter(|field| field.stored() && !decision.hidden_fields().contains(&field.name))
+        .filter_map(|field| {
+            let (raw_index, raw) = schema.column_with_name(&field.name)?;
+            let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(*mask))));
+            let declared = arrow_field(field);
+            let served = raw.clone().with_metadata(declared.metadata().clone());
+            Some(GovernedColumn { field: with_pg_type(served, field.value_type().pg_type()), raw_index, mask })
+        })
+        .collect()
+}
+
+/// `id` is unique among all rows, so among the visible ones; not where it is masked.
+fn primary_key(object: &Object, columns: &[GovernedColumn]) -> Option<Constraints> {
+    object.field("id")?;
+    let at = columns.iter().position(|column| column.field.name() == "id" && column.mask.is_none())?;
+    columns.get(at).filter(|column| !column.field.is_nullable())?;
+    Some(Constraints::new_unverified(vec![Constraint::PrimaryKey(vec![at])]))
+}
+
+struct TextMask(Mask);
+
+impl MaskText for TextMask {
+    fn mask(&self, value: &str) -> String {
+        self.0.apply(value)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        format!("{:?}", self.0).hash(&mut hasher);
+        hasher.finish()
+    }
+}

@@ -1,0 +1,47 @@
+//! A table whose source is down: it stays in the catalog with the schema the metadata declares, and a scan says why.
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use querygate_types::Error;
+use std::sync::Arc;
+
+/// Stands in for a table of a source that cannot be reached.
+#[derive(Debug)]
+pub struct UnavailableTable {
+    schema: SchemaRef,
+    error: Error,
+}
+
+impl UnavailableTable {
+    /// `error` names the source and carries a hint; every scan fails with it.
+    #[must_use]
+    pub fn new(schema: SchemaRef, error: Error) -> Self {
+        Self { schema, error }
+    }
+}
+
+#[async_trait]
+impl TableProvider for UnavailableTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Err(DataFusionError::External(Box::new(self.error.clone())))
+    }
+}

@@ -1,0 +1,365 @@
+//! The closed list of statements. What is not on it is refused here, before any name is looked up.
+
+use datafusion::sql::sqlparser::ast::{
+    CloseCursor, ContextModifier, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr,
+    FetchDirection, Query, Reset, Set, Statement as Ast, TransactionAccessMode, TransactionMode, UtilityOption, Value,
+};
+use querygate_query_api::{CopyFormat, CopyOptions};
+use querygate_types::{Error, ErrorCode, Result};
+
+/// A statement of a known kind.
+#[derive(Debug, Clone)]
+pub(crate) enum Classified {
+    Query(Box<Query>),
+    Explain { analyze: bool, verbose: bool, statement: Box<Ast> },
+    CopyOut { query: Box<Query>, options: CopyOptions },
+    Set { name: String, values: Vec<Expr>, local: bool },
+    Reset(Option<String>),
+    Show(String),
+    Begin { read_only: Option<bool> },
+    SetTransaction { read_only: Option<bool>, session: bool },
+    Commit,
+    Rollback,
+    Savepoint(String),
+    RollbackTo(String),
+    Release(String),
+    Declare { name: String, query: Box<Query>, hold: bool, scroll: bool, binary: bool },
+    Fetch { name: String, count: FetchCount },
+    Close(Option<String>),
+    Prepare { name: String, types: Vec<DataType>, statement: Box<Ast> },
+    Execute { name: String, arguments: Vec<Expr> },
+    Deallocate(Option<String>),
+    Discard(DiscardObject),
+    Listen(String),
+    Unlisten,
+}
+
+/// How many rows FETCH takes; only forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FetchCount {
+    Rows(u64),
+    All,
+}
+
+/// Finds the class of a statement, or refuses it.
+pub(crate) fn classify(ast: Ast) -> Result<Classified> {
+    match ast {
+        Ast::Query(query) => Ok(Classified::Query(query)),
+        Ast::Explain { analyze, verbose, statement, options, format, .. } => {
+            if format.is_some() {
+                return Err(unsupported("EXPLAIN with a FORMAT"));
+            }
+            explain(analyze, verbose, statement, options.unwrap_or_default())
+        }
+        Ast::Copy { source, to, target, options, legacy_options, values: _ } => {
+            copy(source, to, target, options, legacy_options)
+        }
+        Ast::Set(set) => classify_set(set),
+        Ast::Reset(reset) => Ok(Classified::Reset(match reset.reset {
+            Reset::ALL => None,
+            Reset::ConfigurationParameter(name) => Some(name.to_string()),
+        })),
+        Ast::ShowVariable { variable } => {
+            let words: Vec<String> = variable.iter().map(|ident| ident.value.clone()).collect();
+            Ok(Classified::Show(setting_name(&words)))
+        }
+        Ast::StartTransaction { modes, statements, exception, .. } => {
+            if !statements.is_empty() || exception.is_some() {
+                return Err(unsupported("a procedural block"));
+            }
+            Ok(Classified::Begin { read_only: access_mode(&modes) })
+        }
+        Ast::Commit { chain, .. } => refuse_chain(chain, Classified::Commit),
+        Ast::Rollback { chain, savepoint } => {
+            refuse_chain(chain, savepoint.map_or(Classified::Rollback, |name| Classified::RollbackTo(name.value)))
+        }
+        Ast::Savepoint { name } => Ok(Classified::Savepoint(name.value)),
+        Ast::ReleaseSavepoint { name } => Ok(Classified::Release(name.value)),
+        Ast::Declare { stmts } => declare(stmts),
+        Ast::Fetch { name, direction, into, .. } => {
+            if into.is_some() {
+                return Err(unsupported("FETCH INTO"));
+            }
+            Ok(Classified::Fetch { name: name.value, count: fetch_count(&direction)? })
+        }
+        Ast::Close { cursor } => Ok(Classified::Close(match cursor {
+            CloseCursor::All => None,
+            CloseCursor::Specific { name } => Some(name.value),
+        })),
+        Ast::Prepare { name, data_types, statement } => {
+            Ok(Classified::Prepare { name: name.value, types: data_types, statement })
+        }
+        Ast::Execute { name: Some(name), parameters, immediate: false, into, using, .. }
+            if into.is_empty() && using.is_empty() =>
+        {
+            Ok(Classified::Execute { name: unquoted(&name.to_string()), arguments: parameters })
+        }
+        Ast::Deallocate { name, .. } => {
+            let all = name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all");
+            Ok(Classified::Deallocate((!all).then_some(name.value)))
+        }
+        Ast::Discard { object_type } => Ok(Classified::Discard(object_type)),
+        Ast::LISTEN { channel } => Ok(Classified::Listen(channel.value)),
+        Ast::UNLISTEN { .. } => Ok(Classified::Unlisten),
+        other => Err(refused(&other)),
+    }
+}
+
+fn refused(ast: &Ast) -> Error {
+    let text = ast.to_string();
+    let verb = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+    match verb.as_str() {
+        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => {
+            Error::new(ErrorCode::FeatureNotSupported, format!("{verb} is not supported"))
+                .with_hint("This gate reads; write to the source itself.")
+        }
+        _ => unsupported(&verb),
+    }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))
+}
+
+fn refuse_chain(chain: bool, class: Classified) -> Result<Classified> {
+    if chain { Err(unsupported("AND CHAIN")) } else { Ok(class) }
+}
+
+fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<UtilityOption>) -> Result<Classified> {
+    let (mut analyze, mut verbose) = (analyze, verbose);
+    for option in options {
+        let on = match option.arg.as_ref().map(|a| a.to_string().to_lowercase()) {
+            None => true,
+            Some(text) => matches!(text.trim_matches('\''), "true" | "on" | "1"),
+        };
+        match option.name.value.to_lowercase().as_str() {
+            "analyze" => analyze = on,
+            "verbose" => verbose = on,
+            // They change only what Postgres prints beside the plan.
+            "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {}
+            other => return Err(unsupported(&format!("EXPLAIN option {other}"))),
+        }
+    }
+    match statement.as_ref() {
+        Ast::Query(_) => Ok(Classified::Explain { analyze, verbose, statement }),
+        other => Err(refused(other)),
+    }
+}
+
+fn classify_set(set: Set) -> Result<Classified> {
+    let role = || {
+        Error::new(ErrorCode::InsufficientPrivilege, "permission denied to set role")
+            .with_detail("The principal of a session is fixed when it connects.")
+    };
+    match set {
+        Set::SingleAssignment { scope, hivevar: false, variable, values } => {
+            let name = unquoted(&variable.to_string());
+            if matches!(name.to_lowercase().as_str(), "role" | "session_authorization") {
+                return Err(role());
+            }
+            if name.eq_ignore_ascii_case("transaction_read_only")
+                || name.eq_ignore_ascii_case("default_transaction_read_only")
+            {
+                return Ok(Classified::Set { name, values, local: matches!(scope, Some(ContextModifier::Local)) });
+            }
+            match scope {
+                Some(ContextModifier::Global) => Err(unsupported("SET GLOBAL")),
+                Some(ContextModifier::Local) => Ok(Classified::Set { name, values, local: true }),
+                Some(ContextModifier::Session) | None => Ok(Classified::Set { name, values, local: false }),
+            }
+        }
+        Set::SetTimeZone { local, value } => {
+            Ok(Classified::Set { name: "TimeZone".to_owned(), values: vec![value], local })
+        }
+        Set::SetNames { charset_name, collation_name: None } => Ok(Classified::Set {
+            name: "client_encoding".to_owned(),
+            values: vec![Expr::Value(Value::SingleQuotedString(charset_name.value).into())],
+            local: false,
+        }),
+        Set::SetNamesDefault {} => Ok(Classified::Reset(Some("client_encoding".to_owned()))),
+        Set::SetTransaction { modes, snapshot: None, session } => {
+            Ok(Classified::SetTransaction { read_only: access_mode(&modes), session })
+        }
+        Set::SetRole { .. } | Set::SetSessionAuthorization(_) => Err(role()),
+        other => Err(unsupported(&other.to_string().split_whitespace().take(2).collect::<Vec<_>>().join(" "))),
+    }
+}
+
+fn access_mode(modes: &[TransactionMode]) -> Option<bool> {
+    modes.iter().rev().find_map(|mode| match mode {
+        TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => Some(true),
+        TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => Some(false),
+        // Every statement reads one consistent snapshot of the metadata; sources keep their own isolation.
+        TransactionMode::IsolationLevel(_) => None,
+    })
+}
+
+fn declare(mut stmts: Vec<datafusion::sql::sqlparser::ast::Declare>) -> Result<Classified> {
+    let (Some(one), true) = (stmts.pop(), stmts.is_empty()) else {
+        return Err(unsupported("DECLARE of several names"));
+    };
+    let (Some(query), [name]) = (one.for_query, one.names.as_slice()) else {
+        return Err(unsupported("DECLARE without a query"));
+    };
+    Ok(Classified::Declare {
+        name: name.value.clone(),
+        query,
+        hold: one.hold == Some(true),
+        scroll: one.scroll == Some(true),
+        binary: one.binary == Some(true),
+    })
+}
+
+fn fetch_count(direction: &FetchDirection) -> Result<FetchCount> {
+    let rows = |text: String| {
+        text.parse::<u64>().map(FetchCount::Rows).map_err(|_| {
+            Error::new(ErrorCode::FeatureNotSupported, "cursor can only scan forward")
+                .with_hint("Declare another cursor to read the rows again.")
+        })
+    };
+    match direction {
+        FetchDirection::Next | FetchDirection::Forward { limit: None } => Ok(FetchCount::Rows(1)),
+        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => rows(limit.to_string()),
+        FetchDirection::All | FetchDirection::ForwardAll => Ok(FetchCount::All),
+        FetchDirection::Prior
+        | FetchDirection::First
+        | FetchDirection::Last
+        | FetchDirection::Absolute { .. }
+        | FetchDirection::Relative { .. }
+        | FetchDirection::Backward { .. }
+        | FetchDirection::BackwardAll => rows(String::new()),
+    }
+}
+
+fn copy(
+    source: CopySource,
+    to: bool,
+    target: CopyTarget,
+    options: Vec<CopyOption>,
+    legacy: Vec<CopyLegacyOption>,
+) -> Result<Classified> {
+    if !to {
+        return Err(unsupported("COPY FROM").with_hint("This gate reads; write to the source itself."));
+    }
+    match target {
+        CopyTarget::Stdout => {}
+        CopyTarget::Stdin | CopyTarget::File { .. } | CopyTarget::Program { .. } => {
+            return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to COPY to a file or program")
+                .with_hint("COPY … TO STDOUT reaches the client; psql's \\copy writes files there."));
+        }
+    }
+    let query = match source {
+        CopySource::Query(query) => query,
+        CopySource::Table { table_name, columns } => table_query(&table_name, &columns)?,
+    };
+    Ok(Classified::CopyOut { query, options: copy_options(options, legacy)? })
+}
+
+/// `COPY t (a, b)` reads what `SELECT a, b FROM t` reads; built as a tree, not as text.
+fn table_query(
+    table: &datafusion::sql::sqlparser::ast::ObjectName,
+    columns: &[datafusion::sql::sqlparser::ast::Ident],
+) -> Result<Box<Query>> {
+    use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+    let Ok(mut statements) = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT * FROM t") else {
+        return Err(Error::internal("the COPY skeleton does not parse"));
+    };
+    let Some(Ast::Query(mut query)) = statements.pop() else {
+        return Err(Error::internal("the COPY skeleton is no query"));
+    };
+    if let datafusion::sql::sqlparser::ast::SetExpr::Select(select) = query.body.as_mut() {
+        if let Some(from) = select.from.first_mut()
+            && let datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } = &mut from.relation
+        {
+            *name = table.clone();
+        }
+        if !columns.is_empty() {
+            select.projection = columns
+                .iter()
+                .map(|c| datafusion::sql::sqlparser::ast::SelectItem::UnnamedExpr(Expr::Identifier(c.clone())))
+                .collect();
+        }
+    }
+    Ok(query)
+}
+
+fn copy_options(options: Vec<CopyOption>, legacy: Vec<CopyLegacyOption>) -> Result<CopyOptions> {
+    let mut format = CopyFormat::Text;
+    let (mut header, mut delimiter, mut null, mut quote, mut escape) = (false, None, None, None, None);
+    for option in options {
+        match option {
+            CopyOption::Format(name) => {
+                format = match name.value.to_lowercase().as_str() {
+                    "text" => CopyFormat::Text,
+                    "csv" => CopyFormat::Csv,
+                    "binary" => CopyFormat::Binary,
+                    other => {
+                        return Err(Error::new(
+                            ErrorCode::InvalidParameterValue,
+                            format!("COPY format \"{other}\" not recognized"),
+                        ));
+                    }
+                }
+            }
+            CopyOption::Header(on) => header = on,
+            CopyOption::Delimiter(c) => delimiter = Some(one_byte(c)?),
+            CopyOption::Null(text) => null = Some(text),
+            CopyOption::Quote(c) => quote = Some(one_byte(c)?),
+            CopyOption::Escape(c) => escape = Some(one_byte(c)?),
+            CopyOption::Encoding(name) if is_utf8(&name) => {}
+            CopyOption::Freeze(false) => {}
+            other => return Err(unsupported(&format!("COPY option {other}"))),
+        }
+    }
+    for option in legacy {
+        match option {
+            CopyLegacyOption::Binary => format = CopyFormat::Binary,
+            CopyLegacyOption::Delimiter(c) => delimiter = Some(one_byte(c)?),
+            CopyLegacyOption::Null(text) => null = Some(text),
+            CopyLegacyOption::Csv(inner) => {
+                format = CopyFormat::Csv;
+                for one in inner {
+                    match one {
+                        datafusion::sql::sqlparser::ast::CopyLegacyCsvOption::Header => header = true,
+                        other => return Err(unsupported(&format!("COPY option {other}"))),
+                    }
+                }
+            }
+            other => return Err(unsupported(&format!("COPY option {other}"))),
+        }
+    }
+    let csv = format == CopyFormat::Csv;
+    let quote = quote.unwrap_or(b'"');
+    Ok(CopyOptions {
+        format,
+        header,
+        delimiter: delimiter.unwrap_or(if csv { b',' } else { b'\t' }),
+        null: null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() }),
+        quote,
+        escape: escape.unwrap_or(quote),
+    })
+}
+
+fn one_byte(c: char) -> Result<u8> {
+    u8::try_from(c).ok().filter(u8::is_ascii).ok_or_else(|| {
+        Error::new(ErrorCode::FeatureNotSupported, "COPY delimiters and quotes must be single one-byte characters")
+    })
+}
+
+pub(crate) fn is_utf8(name: &str) -> bool {
+    matches!(name.trim_matches(['\'', '"']).to_lowercase().replace(['-', '_'], "").as_str(), "utf8" | "unicode")
+}
+
+/// `SHOW TRANSACTION ISOLATION LEVEL` and `SHOW TIME ZONE` are spelled in words.
+fn setting_name(words: &[String]) -> String {
+    match words.iter().map(|w| w.to_lowercase()).collect::<Vec<_>>().join(" ").as_str() {
+        "transaction isolation level" => "transaction_isolation".to_owned(),
+        "time zone" => "TimeZone".to_owned(),
+        "session authorization" => "session_authorization".to_owned(),
+        _ => words.join("."),
+    }
+}
+
+fn unquoted(name: &str) -> String {
+    name.replace('"', "")
+}

@@ -1,0 +1,132 @@
+//! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
+
+use crate::bind;
+use crate::classify::Classified;
+use crate::parse::parse;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::catalog::view::ViewTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LiveTable, PrincipalCatalog, pg_catalog};
+use querygate_types::{Error, Principal, Result, limits};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Engine configuration that all sessions share.
+pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG_NAME, "public")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false)
+        .with_target_partitions(target_partitions)
+        .with_batch_size(limits::BATCH_ROWS);
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.optimizer.prefer_existing_sort = false;
+    config
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
+pub(crate) async fn build_catalog(
+    deployment: &Arc<Deployment>,
+    principal: &Arc<Principal>,
+    live: Vec<(&'static str, Arc<LiveTable>)>,
+    environment: Arc<RuntimeEnv>,
+    config: SessionConfig,
+) -> Result<Arc<PrincipalCatalog>> {
+    let mut builder = CatalogBuilder::new(deployment, principal, live, now_ms());
+    for view in &deployment.views {
+        let pg = builder.pg_catalog();
+        let state = state(&builder, &pg, Arc::clone(&environment), config.clone())?;
+        match bind_view(&view.sql, &state, &pg, &builder).await {
+            Ok(provider) => builder.add_view(BoundView {
+                schema: view.schema.clone(),
+                name: view.name.clone(),
+                comment: view.comment.clone(),
+                provider: Arc::new(provider),
+            }),
+            // A view over something hidden from this reader is hidden too.
+            Err(error) => tracing::debug!(view = view.name, login = principal.login, %error, "view left out"),
+        }
+    }
+    let pg = builder.pg_catalog();
+    let state = state(&builder, &pg, environment, config)?;
+    Ok(Arc::new(builder.finish(pg, state)))
+}
+
+async fn bind_view(
+    sql: &str,
+    state: &SessionState,
+    pg: &Arc<pg_catalog::PgCatalog>,
+    builder: &CatalogBuilder,
+) -> Result<ViewTable> {
+    let parsed = parse(sql)?;
+    let [only] = parsed.as_slice() else { return Err(Error::internal("a view is one statement")) };
+    let Classified::Query(query) = only.class() else { return Err(Error::internal("a view is a query")) };
+    let plan = bind::plan_query(query, state, pg, &[]).await?.plan;
+    crate::verify::verify_bound(&plan, builder.token())?;
+    Ok(ViewTable::new(plan, Some(sql.to_owned())))
+}
+
+fn state(
+    builder: &CatalogBuilder,
+    pg: &Arc<pg_catalog::PgCatalog>,
+    environment: Arc<RuntimeEnv>,
+    config: SessionConfig,
+) -> Result<SessionState> {
+    let made = SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_runtime_env(environment)
+        .with_catalog_list(builder.catalog_list(pg)?);
+    // Files are read through sources only: no format, no table factory, no URL table.
+    let state = made.with_file_formats(Vec::new()).with_table_factories(std::collections::HashMap::new()).build();
+    Ok(crate::functions::install(state, pg))
+}
+
+/// The state with a session's own configuration.
+pub(crate) fn with_config(state: &SessionState, change: impl FnOnce(&mut SessionConfig)) -> SessionState {
+    let mut config = state.config().clone();
+    change(&mut config);
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+}
+
+/// A batch under the names that the client asked for.
+pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    // Nullability and metadata of a plan's batches may be narrower than its schema says.
+    let fits = batch.columns().iter().zip(schema.fields()).all(|(c, f)| c.data_type() == f.data_type());
+    if !fits || batch.num_columns() != schema.fields().len() {
+        return Err(Error::internal("a batch does not have the types its statement was described with"));
+    }
+    RecordBatch::try_new_with_options(nullable(schema), batch.columns().to_vec(), &options).map_err(Error::internal)
+}
+
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    if schema.fields().iter().all(|f| f.is_nullable()) {
+        return Arc::clone(schema);
+    }
+    let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(arrow::datatypes::Schema::new(fields))
+}
+
+/// `SELECT expressions`, built as a tree.
+pub(crate) fn select_of(expressions: &[Expr]) -> Result<Query> {
+    let parsed = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT 1").map_err(Error::internal)?;
+    let Some(Ast::Query(mut query)) = parsed.into_iter().next() else { return Err(Error::internal("no query")) };
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = expressions.iter().cloned().map(SelectItem::UnnamedExpr).collect();
+    }
+    Ok(*query)
+}

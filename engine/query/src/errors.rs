@@ -1,0 +1,301 @@
+//! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
+//! it is: each known kind gets a text of ours, and the rest is internal.
+
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use querygate_types::{Error, ErrorCode};
+
+/// Where the error arose: names in planning are the user's own, values in execution are data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Plan,
+    Execute,
+}
+
+/// Translates an error of the engine.
+pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate(inner, stage),
+        DataFusionError::Shared(inner) => translate(inner, stage),
+        DataFusionError::Collection(errors) => match errors.first() {
+            Some(first) => translate(first, stage),
+            None => Error::internal("an empty collection of errors"),
+        },
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => match inner.downcast_ref::<DataFusionError>() {
+                Some(nested) => translate(nested, stage),
+                None => match inner.downcast_ref::<ArrowError>() {
+                    Some(arrow) => translate_arrow(arrow),
+                    None => Error::internal(inner),
+                },
+            },
+        },
+        DataFusionError::ArrowError(inner, _) => translate_arrow(inner),
+        DataFusionError::SQL(inner, _) => Error::new(ErrorCode::SyntaxError, "syntax error").with_cause(inner),
+        DataFusionError::NotImplemented(text) => not_supported(text, stage),
+        DataFusionError::Plan(text) => plan_error(text, stage),
+        DataFusionError::SchemaError(inner, _) => schema_error(inner),
+        DataFusionError::ResourcesExhausted(text) => out_of_memory(text),
+        DataFusionError::Execution(text) => execution_error(text),
+        DataFusionError::ExecutionJoin(join) => Error::internal(join),
+        DataFusionError::Configuration(text) | DataFusionError::Internal(text) | DataFusionError::Substrait(text) => {
+            internal_or_known(text)
+        }
+        DataFusionError::IoError(inner) => io_error(inner),
+        DataFusionError::ParquetError(inner) => source_error(inner),
+        DataFusionError::ObjectStore(inner) => source_error(inner),
+        DataFusionError::Ffi(text) => Error::internal(text),
+    }
+}
+
+fn io_error(error: &std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Error::new(ErrorCode::DiskFull, "no space left for temporary files").with_cause(error);
+    }
+    source_error(error)
+}
+
+fn source_error(error: &impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::SourceError, "a source failed while it was read").with_cause(error)
+}
+
+fn out_of_memory(text: &str) -> Error {
+    if text.contains("disk") || text.contains("spill") {
+        return Error::new(ErrorCode::DiskFull, "the limit for temporary files is reached").with_cause(text);
+    }
+    Error::new(ErrorCode::OutOfMemory, "out of memory")
+        .with_detail("The statement needs more memory than a statement may use here.")
+        .with_hint("Read fewer columns, filter more, or group on fewer values.")
+        .with_cause(text)
+}
+
+fn schema_error(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            undefined_column(&field.name, field.relation.as_ref().map(|r| r.table()))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Error::new(ErrorCode::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
+        }
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => Error::new(
+            ErrorCode::DuplicateAlias,
+            format!("table name \"{}\" specified more than once", qualifier.table()),
+        ),
+        SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(ErrorCode::AmbiguousColumn, format!("column \"{name}\" specified more than once"))
+        }
+    }
+}
+
+/// Same text for a hidden column and for one that never was.
+pub(crate) fn undefined_column(name: &str, table: Option<&str>) -> Error {
+    let name = table.map_or_else(|| format!("\"{name}\""), |t| format!("{t}.{name}"));
+    Error::new(ErrorCode::UndefinedColumn, format!("column {name} does not exist"))
+}
+
+/// Same text for a hidden relation and for one that never was.
+pub(crate) fn undefined_table(name: &str) -> Error {
+    Error::new(ErrorCode::UndefinedTable, format!("relation \"{name}\" does not exist"))
+}
+
+fn translate_arrow(error: &ArrowError) -> Error {
+    match error {
+        ArrowError::DivideByZero => Error::new(ErrorCode::DivisionByZero, "division by zero"),
+        ArrowError::ArithmeticOverflow(_) => out_of_range(),
+        ArrowError::CastError(text) | ArrowError::ParseError(text) => cast_error(text),
+        ArrowError::ComputeError(text) => execution_error(text),
+        ArrowError::InvalidArgumentError(text) => execution_error(text),
+        ArrowError::MemoryError(text) => out_of_memory(text),
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => match inner.downcast_ref::<DataFusionError>() {
+                Some(nested) => translate(nested, Stage::Execute),
+                None => source_error(inner),
+            },
+        },
+        ArrowError::NotYetImplemented(text) => not_supported(text, Stage::Execute),
+        ArrowError::IoError(_, inner) => io_error(inner),
+        ArrowError::CsvError(text)
+        | ArrowError::JsonError(text)
+        | ArrowError::AvroError(text)
+        | ArrowError::IpcError(text)
+        | ArrowError::ParquetError(text) => source_error(text),
+        ArrowError::SchemaError(_)
+        | ArrowError::CDataInterface(_)
+        | ArrowError::DictionaryKeyOverflowError
+        | ArrowError::RunEndIndexOverflowError
+        | ArrowError::OffsetOverflowError(_) => Error::internal(error),
+    }
+}
+
+pub(crate) fn out_of_range() -> Error {
+    Error::new(ErrorCode::NumericOutOfRange, "value is out of range")
+}
+
+/// The library's text ends with "to value of Int32 type" and begins with the value, which is data.
+fn cast_error(text: &str) -> Error {
+    if text.contains("overflow")
+        || text.contains("out of range")
+        || text.contains("too large")
+        || text.contains("Can't cast value")
+    {
+        return out_of_range().with_cause("cast out of range");
+    }
+    let target = text.rsplit_once("to value of ").map(|(_, t)| t.trim_end_matches(" type").to_owned());
+    match target.as_deref() {
+        Some(t) if t.starts_with("Timestamp") || t.starts_with("Date") || t.starts_with("Time") => {
+            Error::new(ErrorCode::InvalidDatetimeFormat, format!("invalid input syntax for type {}", type_word(t)))
+        }
+        Some(t) => {
+            Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {}", type_word(t)))
+        }
+        None if text.contains("imestamp") || text.contains("date") => {
+            Error::new(ErrorCode::InvalidDatetimeFormat, "invalid input syntax for a date or time type")
+        }
+        None => Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for the target type"),
+    }
+}
+
+fn type_word(arrow: &str) -> &'static str {
+    match arrow.split('(').next().unwrap_or_default() {
+        "Int8" | "Int16" | "UInt8" => "smallint",
+        "Int32" | "UInt16" => "integer",
+        "Int64" | "UInt32" => "bigint",
+        "Float16" | "Float32" => "real",
+        "Float64" => "double precision",
+        "Boolean" => "boolean",
+        "Date32" | "Date64" => "date",
+        "Timestamp" => "timestamp",
+        "Time32" | "Time64" => "time",
+        "Interval" => "interval",
+        "UInt64" | "Decimal32" | "Decimal64" | "Decimal128" | "Decimal256" => "numeric",
+        _ => "the target type",
+    }
+}
+
+/// Planning errors name only what the user wrote and may see.
+fn plan_error(text: &str, stage: Stage) -> Error {
+    if stage == Stage::Execute {
+        return execution_error(text);
+    }
+    if let Some(name) = text.strip_prefix("table '").and_then(|t| t.split_once("' not found")).map(|(n, _)| n) {
+        return undefined_table(short_name(name));
+    }
+    if let Some(rest) = text.strip_prefix("Invalid function '") {
+        let name = rest.split('\'').next().unwrap_or_default();
+        return Error::new(ErrorCode::UndefinedFunction, format!("function {name} does not exist"));
+    }
+    for (part, code, message) in PLAN_TEXTS {
+        if text.contains(part) {
+            return Error::new(*code, *message).with_detail(first_line(text));
+        }
+    }
+    Error::new(ErrorCode::SyntaxError, lower_first(first_line(text)))
+}
+
+const PLAN_TEXTS: &[(&str, ErrorCode, &str)] = &[
+    (
+        "must appear in the GROUP BY clause",
+        ErrorCode::GroupingError,
+        "column must appear in the GROUP BY clause or be used in an aggregate function",
+    ),
+    (
+        "must be part of an aggregate function",
+        ErrorCode::GroupingError,
+        "column must appear in the GROUP BY clause or be used in an aggregate function",
+    ),
+    (
+        "could not be resolved from available columns",
+        ErrorCode::GroupingError,
+        "column must appear in the GROUP BY clause or be used in an aggregate function",
+    ),
+    ("Cannot coerce arithmetic expression", ErrorCode::UndefinedFunction, "operator does not exist for these types"),
+    ("Cannot infer common argument type", ErrorCode::UndefinedFunction, "operator does not exist for these types"),
+    (
+        "No function matches the given name and argument types",
+        ErrorCode::UndefinedFunction,
+        "no function matches the given name and argument types",
+    ),
+    (
+        "Failed to coerce arguments",
+        ErrorCode::UndefinedFunction,
+        "no function matches the given name and argument types",
+    ),
+    ("error occurred while coerc", ErrorCode::DatatypeMismatch, "argument types do not fit"),
+    ("WITH query name", ErrorCode::DuplicateAlias, "WITH query name specified more than once"),
+    (
+        "Projections require unique expression names",
+        ErrorCode::DuplicateAlias,
+        "output column names must be unique here",
+    ),
+    (
+        "Physical plan does not support logical expression",
+        ErrorCode::FeatureNotSupported,
+        "a subquery at this place is not supported",
+    ),
+    ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
+];
+
+fn not_supported(text: &str, stage: Stage) -> Error {
+    let error = Error::new(ErrorCode::FeatureNotSupported, "feature is not supported");
+    match stage {
+        Stage::Plan => error.with_detail(first_line(text)),
+        Stage::Execute => error.with_cause(text),
+    }
+}
+
+/// Execution texts may quote data: only the kind of failure is told.
+fn execution_error(text: &str) -> Error {
+    let lower = text.to_lowercase();
+    if lower.contains("divide by zero") || lower.contains("division by zero") {
+        return Error::new(ErrorCode::DivisionByZero, "division by zero");
+    }
+    if lower.contains("overflow") || lower.contains("out of range") || lower.contains("too large to store") {
+        return out_of_range();
+    }
+    if lower.contains("returned more than one row") || lower.contains("more than one row returned") {
+        return Error::new(
+            ErrorCode::CardinalityViolation,
+            "more than one row returned by a subquery used as an expression",
+        );
+    }
+    if lower.contains("regular expression") || lower.contains("regex") {
+        return Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression").with_cause(text);
+    }
+    if lower.contains("cannot cast") || lower.contains("error parsing") || lower.contains("cast error") {
+        return cast_error(text);
+    }
+    if lower.contains("cancel") {
+        return Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request");
+    }
+    Error::new(ErrorCode::DataException, "an expression could not be evaluated").with_cause(text)
+}
+
+fn internal_or_known(text: &str) -> Error {
+    if text.contains("Physical plan does not support logical expression") {
+        return Error::new(ErrorCode::FeatureNotSupported, "a subquery at this place is not supported")
+            .with_cause(text);
+    }
+    Error::internal(text)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+fn lower_first(text: String) -> String {
+    let mut chars = text.trim_end_matches('.').chars();
+    chars.next().map_or_else(String::new, |c| c.to_lowercase().collect::<String>() + chars.as_str())
+}
+
+/// `catalog.public.t` → `t`, `catalog.other.t` → `other.t`.
+fn short_name(name: &str) -> &str {
+    let parts: Vec<&str> = name.splitn(3, '.').collect();
+    match parts.as_slice() {
+        [_, "public", _] => name.splitn(3, '.').nth(2).unwrap_or(name),
+        [catalog, _, _] => name.strip_prefix(catalog).map_or(name, |rest| rest.trim_start_matches('.')),
+        _ => name,
+    }
+}

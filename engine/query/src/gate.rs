@@ -1,0 +1,212 @@
+//! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
+
+use crate::memory::StatementPool;
+use crate::observe::Observer;
+use crate::session::GateSession;
+use crate::session::settings::Settings;
+use crate::system;
+use async_trait::async_trait;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use moka::sync::Cache;
+use querygate_catalog::{Deployment, PrincipalCatalog, SourceStatus};
+use querygate_query_api::{ClientInfo, QueryService, Session};
+use querygate_types::{Error, ErrorCode, Principal, Result};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bounds and places of a gate. Sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct GateOptions {
+    /// Memory that all statements together may hold.
+    pub memory_total: usize,
+    /// Memory that one statement may hold.
+    pub memory_per_query: usize,
+    /// Where statements spill; `None`: the system's temporary folder.
+    pub spill_dir: Option<PathBuf>,
+    /// Temporary files of all statements together.
+    pub spill_max: u64,
+    /// Statements that run at the same time.
+    pub queries_max: usize,
+    /// How long a statement waits for its turn.
+    pub queue_timeout: Duration,
+    pub sessions_max: usize,
+    /// Start value of `statement_timeout`; `None`: no limit.
+    pub statement_timeout: Option<Duration>,
+    /// Append-only audit file.
+    pub audit: Option<PathBuf>,
+    /// Degree of parallelism of one statement.
+    pub target_partitions: usize,
+}
+
+impl Default for GateOptions {
+    fn default() -> Self {
+        Self {
+            memory_total: 4 << 30,
+            memory_per_query: 1 << 30,
+            spill_dir: None,
+            spill_max: 32 << 30,
+            queries_max: 64,
+            queue_timeout: Duration::from_secs(30),
+            sessions_max: 1_000,
+            statement_timeout: None,
+            audit: None,
+            target_partitions: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        }
+    }
+}
+
+/// The one door into data.
+#[derive(Debug)]
+pub struct Gate {
+    options: GateOptions,
+    /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
+    runtime: tokio::runtime::Handle,
+    environment: Arc<RuntimeEnv>,
+    deployment: RwLock<Arc<Deployment>>,
+    catalogs: Cache<(u64, String), Arc<PrincipalCatalog>>,
+    admission: Arc<Semaphore>,
+    observer: Arc<Observer>,
+}
+
+/// Catalogs kept: one per principal and version.
+const CATALOGS_MAX: u64 = 1_000;
+
+impl Gate {
+    /// Builds a gate that runs its queries on `runtime`.
+    ///
+    /// # Errors
+    /// Folders or files of the options that cannot be used.
+    pub fn new(options: GateOptions, runtime: tokio::runtime::Handle, deployment: Deployment) -> Result<Arc<Self>> {
+        let config = |what: &str, error: &dyn std::fmt::Display| {
+            Error::new(ErrorCode::ConfigInvalid, format!("{what}: {error}"))
+        };
+        let disk = match &options.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default().with_mode(disk).with_max_temp_directory_size(options.spill_max);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_total)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|e| config("the spill folder cannot be used", &e))?;
+        let observer =
+            Observer::new(options.audit.as_deref()).map_err(|e| config("the audit file cannot be opened", &e))?;
+        Ok(Arc::new(Self {
+            admission: Arc::new(Semaphore::new(options.queries_max)),
+            options,
+            runtime,
+            environment,
+            deployment: RwLock::new(Arc::new(deployment)),
+            catalogs: Cache::new(CATALOGS_MAX),
+            observer: Arc::new(observer),
+        }))
+    }
+
+    /// The current version.
+    #[must_use]
+    pub fn deployment(&self) -> Arc<Deployment> {
+        Arc::clone(&self.deployment.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps in another version. Statements that run keep the one they pinned.
+    pub fn replace(&self, deployment: Deployment) {
+        *self.deployment.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(deployment);
+        metrics::counter!("querygate_deployments_total").increment(1);
+    }
+
+    /// Sources of the current version and how they are.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.deployment().sources.clone()
+    }
+
+    pub(crate) fn options(&self) -> &GateOptions {
+        &self.options
+    }
+
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn observer(&self) -> &Arc<Observer> {
+        &self.observer
+    }
+
+    /// The principal's catalog on a deployment; made once per version.
+    pub(crate) async fn catalog(
+        &self,
+        deployment: &Arc<Deployment>,
+        principal: &Arc<Principal>,
+    ) -> Result<Arc<PrincipalCatalog>> {
+        let key = (deployment.version, principal.login.clone());
+        if let Some(found) = self.catalogs.get(&key)
+            && found.login() == principal
+        {
+            return Ok(found);
+        }
+        let live = system::tables(&self.observer, deployment, principal);
+        let environment = Arc::clone(&self.environment);
+        let config = crate::engine::session_config(self.options.target_partitions);
+        let made = crate::engine::build_catalog(deployment, principal, live, environment, config).await?;
+        self.catalogs.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// A turn to run a statement.
+    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit> {
+        let waiting = Arc::clone(&self.admission).acquire_owned();
+        match tokio::time::timeout(self.options.queue_timeout, waiting).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(Error::new(ErrorCode::AdminShutdown, "the gate is shutting down")),
+            Err(_) => Err(Error::new(ErrorCode::TooManyQueries, "too many statements are running")
+                .with_hint("Try again later, or raise limits.queries_max.")),
+        }
+    }
+
+    /// A runtime environment with the statement's own memory cap.
+    pub(crate) fn statement_environment(&self) -> Result<Arc<RuntimeEnv>> {
+        let pool: Arc<dyn MemoryPool> =
+            Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), self.options.memory_per_query));
+        RuntimeEnvBuilder::from_runtime_env(&self.environment)
+            .with_memory_pool(pool)
+            .build_arc()
+            .map_err(Error::internal)
+    }
+}
+
+/// The service over a gate; sessions keep the gate alive.
+#[derive(Debug, Clone)]
+pub struct GateService {
+    gate: Arc<Gate>,
+}
+
+impl GateService {
+    #[must_use]
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
+    }
+}
+
+#[async_trait]
+impl QueryService for GateService {
+    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
+        if self.gate.observer.session_count() >= self.gate.options.sessions_max {
+            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
+                .with_hint("Close idle sessions, or raise server.connection_max."));
+        }
+        let mut settings = Settings::default();
+        settings.start("session_authorization", &principal.login)?;
+        if let Some(timeout) = self.gate.options.statement_timeout {
+            settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
+        }
+        for (name, value) in &client.settings {
+            settings.startup(name, value)?;
+        }
+        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, &client, settings)))
+    }
+}

@@ -1,0 +1,221 @@
+//! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
+
+use crate::classify::{Classified, classify};
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+use querygate_query_api::Statement;
+use querygate_types::{Error, ErrorCode, Result, limits};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A statement that the grammar and the closed list of classes admit. Only [`parse`] makes one.
+#[derive(Debug, Clone)]
+pub(crate) struct Parsed {
+    text: Arc<str>,
+    class: Classified,
+}
+
+impl Parsed {
+    pub(crate) fn class(&self) -> &Classified {
+        &self.class
+    }
+
+    pub(crate) fn shared_text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// A statement that another one carries (EXPLAIN, PREPARE, DECLARE, COPY).
+    pub(crate) fn nested(text: &Arc<str>, ast: Ast) -> Result<Self> {
+        Ok(Self { text: Arc::clone(text), class: classify(ast)? })
+    }
+}
+
+impl Statement for Parsed {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Parses every statement of a text.
+///
+/// # Errors
+/// 42601 with the position of the offending token, 54001 when nested too deep, 54000 when too long, 0A000 for a
+/// statement outside the closed list.
+pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
+    if sql.len() > limits::SQL_BYTES_MAX {
+        return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
+            .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
+    }
+    let dialect = PostgreSqlDialect {};
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(limits::SQL_DEPTH_MAX)
+        .try_with_sql(sql)
+        .map_err(|e| syntax_error(sql, e, None))?;
+    let mut statements = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        let first = parser.peek_token();
+        if first.token == Token::EOF {
+            return Ok(statements);
+        }
+        let start = byte_offset(sql, first.span.start);
+        let ast = parser.parse_statement().map_err(|e| {
+            let at = parser.peek_token().span.start;
+            syntax_error(sql, e, Some(at))
+        })?;
+        let after = parser.peek_token();
+        if !matches!(after.token, Token::SemiColon | Token::EOF) {
+            // A failed reading may have been taken for the statement's end.
+            let unexpected = ParserError::ParserError(format!("found: {} at Line:", after.token));
+            return Err(syntax_error(sql, unexpected, Some(after.span.start)));
+        }
+        let end = if after.token == Token::EOF { sql.len() } else { byte_offset(sql, after.span.start) };
+        let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
+        statements.push(Arc::new(Parsed { text, class: classify(ast)? }));
+    }
+}
+
+fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
+    match error {
+        ParserError::RecursionLimitExceeded => {
+            Error::new(ErrorCode::StatementTooComplex, "statement is nested too deep")
+                .with_hint(format!("At most {} levels are accepted.", limits::SQL_DEPTH_MAX))
+        }
+        // The library tries several readings and may report another one's failure.
+        ParserError::ParserError(_) if is_deep(sql) => syntax_error(sql, ParserError::RecursionLimitExceeded, at),
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            let location = location_in(&text).or(at);
+            match found_token(&text) {
+                Some("EOF") => {
+                    let end = u32::try_from(sql.chars().count()).unwrap_or(u32::MAX).saturating_add(1);
+                    Error::new(ErrorCode::SyntaxError, "syntax error at end of input").with_position(end)
+                }
+                Some(token) => near(sql, token, location),
+                None => with_location(
+                    Error::new(ErrorCode::SyntaxError, format!("syntax error: {}", without_location(&text))),
+                    sql,
+                    location,
+                ),
+            }
+        }
+    }
+}
+
+/// Whether parentheses nest, or prefix operators follow one another, beyond the limit.
+fn is_deep(sql: &str) -> bool {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else { return false };
+    let (mut open, mut prefixes) = (0_usize, 0_usize);
+    for token in tokens {
+        match token {
+            Token::Whitespace(_) => {}
+            Token::LParen | Token::LBracket => open += 1,
+            Token::RParen | Token::RBracket => open = open.saturating_sub(1),
+            Token::Minus | Token::Plus | Token::Tilde => prefixes += 1,
+            Token::Word(word) if word.keyword == Keyword::NOT => prefixes += 1,
+            _ => prefixes = 0,
+        }
+        if open > limits::SQL_DEPTH_MAX || prefixes > limits::SQL_DEPTH_MAX / 2 {
+            return true;
+        }
+    }
+    false
+}
+
+fn near(sql: &str, token: &str, at: Option<Location>) -> Error {
+    with_location(Error::new(ErrorCode::SyntaxError, format!("syntax error at or near \"{token}\"")), sql, at)
+}
+
+fn with_location(error: Error, sql: &str, at: Option<Location>) -> Error {
+    match at {
+        Some(location) if location.line > 0 => error.with_position(position(sql, location)),
+        _ => error,
+    }
+}
+
+/// The library writes "…, found: TOKEN at Line: 1, Column: 8".
+fn found_token(text: &str) -> Option<&str> {
+    let rest = text.split_once("found: ")?.1;
+    Some(rest.rsplit_once(" at Line:").map_or(rest, |(token, _)| token))
+}
+
+fn without_location(text: &str) -> &str {
+    text.rsplit_once(" at Line:").map_or(text, |(head, _)| head)
+}
+
+fn location_in(text: &str) -> Option<Location> {
+    let (_, tail) = text.rsplit_once("Line: ")?;
+    let (line, rest) = tail.split_once(", Column: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(Location { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
+}
+
+/// Characters from 1, as Postgres counts.
+pub(crate) fn position(sql: &str, at: Location) -> u32 {
+    let offset = byte_offset(sql, at);
+    let characters = sql.get(..offset).map_or(0, |head| head.chars().count());
+    u32::try_from(characters).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The library counts lines from 1 and columns, in characters, from 1.
+fn byte_offset(sql: &str, at: Location) -> usize {
+    let mut line = 1;
+    let mut column = 1;
+    for (offset, c) in sql.char_indices() {
+        if line == at.line && column == at.column {
+            return offset;
+        }
+        if c == '\n' {
+            line += 1;
+            column = 1;
+        } else {
+            column += 1;
+        }
+    }
+    sql.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_cut_with_their_own_text() {
+        let parsed = parse("select 1 ; ;\n select 'é;' as x; set a = 1").unwrap();
+        let texts: Vec<_> = parsed.iter().map(|p| p.text()).collect();
+        assert_eq!(texts, ["select 1", "select 'é;' as x", "set a = 1"]);
+        assert!(parse(" ; -- nothing\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn syntax_errors_point_at_the_token() {
+        for (sql, message, position) in [
+            ("selct 1", "syntax error at or near \"selct\"", 1),
+            ("select 1 where where x", "syntax error at or near \"x\"", 22),
+            ("select (1", "syntax error at end of input", 10),
+        ] {
+            let error = parse(sql).unwrap_err();
+            assert_eq!((error.code(), error.message()), (ErrorCode::SyntaxError, message), "{sql}");
+            assert_eq!(error.position(), Some(position), "{sql}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_a_stack_overflow() {
+        for sql in [
+            format!("select {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+            format!("select {}1", "- ".repeat(10_000)),
+            format!("select {} 1", "not ".repeat(10_000)),
+            format!("{}select 1{}", "select * from (".repeat(10_000), ") t".repeat(10_000)),
+        ] {
+            let error = parse(&sql).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::StatementTooComplex, "{} {error}", sql.get(..20).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Receipts: what went to which source, what stayed, and why. No value is ever in one.
+
+use datafusion::physical_plan::ExecutionPlan;
+use querygate_catalog::GovernedExec;
+use std::any::Any;
+use std::sync::Arc;
+
+/// One governed leaf of a plan.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    pub(crate) source: String,
+    pub(crate) table: String,
+    pub(crate) lines: Vec<String>,
+}
+
+/// Receipts of a plan's leaves, in order. `full`: the native text, which shows policy.
+pub(crate) fn receipts(plan: &Arc<dyn ExecutionPlan>, full: bool) -> Vec<Receipt> {
+    let mut found = Vec::new();
+    collect(plan, full, &mut found);
+    found
+}
+
+fn collect(plan: &Arc<dyn ExecutionPlan>, full: bool, found: &mut Vec<Receipt>) {
+    let any: &dyn Any = plan.as_ref();
+    if let Some(leaf) = any.downcast_ref::<GovernedExec>() {
+        found.push(Receipt {
+            source: leaf.source().to_owned(),
+            table: leaf.table().to_owned(),
+            lines: leaf.receipt(full),
+        });
+        return;
+    }
+    for child in plan.children() {
+        collect(child, full, found);
+    }
+}
+
+/// Receipts as lines of EXPLAIN.
+pub(crate) fn lines(plan: &Arc<dyn ExecutionPlan>, full: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (n, receipt) in receipts(plan, full).into_iter().enumerate() {
+        lines.push(format!("Fragment {}: source {}, table {}", n + 1, receipt.source, receipt.table));
+        lines.extend(receipt.lines.into_iter().map(|line| format!("  {line}")));
+    }
+    lines
+}

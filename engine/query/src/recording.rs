@@ -1,0 +1,69 @@
+//! Closes a statement's record when its stream ends, fails or is dropped.
+
+use crate::observe::{Observer, QueryRecord};
+use arrow::record_batch::RecordBatch;
+use futures::{Stream, StreamExt};
+use querygate_query_api::BatchStream;
+use querygate_types::{ErrorCode, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+
+struct Recorded {
+    batches: BatchStream,
+    record: Option<QueryRecord>,
+    started: Instant,
+    observer: Arc<Observer>,
+}
+
+/// Counts rows and finishes the record.
+pub(crate) fn recorded(
+    batches: BatchStream,
+    record: QueryRecord,
+    started: Instant,
+    observer: Arc<Observer>,
+) -> BatchStream {
+    Recorded { batches, record: Some(record), started, observer }.boxed()
+}
+
+impl Recorded {
+    fn finish(&mut self, error: Option<ErrorCode>) {
+        if let Some(mut record) = self.record.take() {
+            record.total = self.started.elapsed();
+            record.error = error;
+            let session = record.session;
+            self.observer.finished(record);
+            self.observer.session_changed(session, |s| s.state = "idle");
+        }
+    }
+}
+
+impl Stream for Recorded {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.batches.poll_next_unpin(cx);
+        match &next {
+            Poll::Ready(Some(Ok(batch))) => {
+                if let Some(record) = &mut self.record {
+                    record.rows += batch.num_rows() as u64;
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let code = error.code();
+                self.finish(Some(code));
+            }
+            Poll::Ready(None) => self.finish(None),
+            Poll::Pending => {}
+        }
+        next
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // A reader that left early (a row limit, a closed portal) is no failure.
+        self.finish(None);
+    }
+}

@@ -1,0 +1,380 @@
+//! Statements that run from their class alone: settings, transactions, cursors, prepared statements by name.
+
+use super::settings::Settings;
+use super::statement::{GateSession, Inner, PreparedStatement};
+use super::text::{text_column, text_rows};
+use crate::classify::Classified;
+use crate::parse::Parsed;
+use arrow::array::ArrayRef;
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, DiscardObject, Expr, UnaryOperator, Value};
+use futures::StreamExt;
+use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
+use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::sync::Arc;
+
+impl GateSession {
+    /// Columns of a command that returns rows.
+    pub(super) fn command_columns(&self, class: &Classified) -> Result<Option<Arc<[Column]>>> {
+        match class {
+            Classified::Show(name) if name.eq_ignore_ascii_case("all") => {
+                Ok(Some(["name", "setting", "description"].map(text_column).to_vec().into()))
+            }
+            Classified::Show(name) => Ok(Some(vec![text_column(Settings::canonical(name)?)].into())),
+            Classified::Fetch { name, .. } => self.cursor_columns(name).map(Some),
+            Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
+            Classified::Query(_)
+            | Classified::Explain { .. }
+            | Classified::CopyOut { .. }
+            | Classified::Set { .. }
+            | Classified::Reset(_)
+            | Classified::Begin { .. }
+            | Classified::SetTransaction { .. }
+            | Classified::Commit
+            | Classified::Rollback
+            | Classified::Savepoint(_)
+            | Classified::RollbackTo(_)
+            | Classified::Release(_)
+            | Classified::Declare { .. }
+            | Classified::Close(_)
+            | Classified::Prepare { .. }
+            | Classified::Deallocate(_)
+            | Classified::Discard(_)
+            | Classified::Listen(_)
+            | Classified::Unlisten => Ok(None),
+        }
+    }
+
+    pub(super) async fn run_command(
+        &self,
+        prepared: &PreparedStatement,
+        class: &Classified,
+        _parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        match class {
+            Classified::Set { name, values, local } => self.set(name, values, *local),
+            Classified::Reset(name) => self.reset(name.as_deref()),
+            Classified::Show(name) => self.show(name),
+            Classified::Begin { read_only } => self.begin(*read_only),
+            Classified::SetTransaction { read_only, session: _ } => {
+                refuse_writes(*read_only)?;
+                Ok(done("SET"))
+            }
+            Classified::Commit => Ok(self.commit()),
+            Classified::Rollback => Ok(self.rollback()),
+            Classified::Savepoint(name) => {
+                let inner = &mut *self.inner();
+                inner.transaction.savepoint(name, &inner.settings)?;
+                Ok(done("SAVEPOINT"))
+            }
+            Classified::RollbackTo(name) => {
+                let inner = &mut *self.inner();
+                let settings = inner.transaction.rollback_to(name)?;
+                inner.restore(settings);
+                Ok(done("ROLLBACK"))
+            }
+            Classified::Release(name) => {
+                self.inner().transaction.release(name)?;
+                Ok(done("RELEASE"))
+            }
+            Classified::Declare { name, query, hold, scroll, binary: _ } => {
+                self.declare(prepared, name, query, *hold, *scroll).await
+            }
+            Classified::Fetch { name, count } => self.fetch(name, *count).await,
+            Classified::Close(name) => self.close_cursor(name.as_deref()),
+            Classified::Prepare { name, types, statement } => {
+                self.prepare_named(prepared, name, types, statement).await
+            }
+            Classified::Execute { name, arguments } => self.execute_named(prepared, name, arguments).await,
+            Classified::Deallocate(name) => self.deallocate(name.as_deref()),
+            Classified::Discard(object) => Ok(self.discard(object)),
+            Classified::Listen(_) => Err(Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported")),
+            Classified::Unlisten => Ok(done("UNLISTEN")),
+            Classified::Query(_) | Classified::Explain { .. } | Classified::CopyOut { .. } => {
+                Err(Error::internal("a query was run as a command"))
+            }
+        }
+    }
+
+    fn set(&self, name: &str, values: &[Expr], local: bool) -> Result<Outcome> {
+        let inner = &mut *self.inner();
+        if let [Expr::Identifier(ident)] = values
+            && ident.quote_style.is_none()
+            && ident.value.eq_ignore_ascii_case("default")
+        {
+            let (name, value, reported) = inner.settings.reset(name)?;
+            inner.transaction.keep(|kept| {
+                let _ = kept.reset(name);
+            });
+            inner.report(name, value, reported);
+            return Ok(done("SET"));
+        }
+        let text = setting_text(values)?;
+        if local && !inner.transaction.is_open() {
+            inner.effects.push(Effect::Notice(warning("25P01", "SET LOCAL can only be used in transaction blocks")));
+            Settings::canonical(name)?;
+            return Ok(done("SET"));
+        }
+        let (canonical, value, reported) = inner.settings.set(name, &text)?;
+        if !local {
+            inner.transaction.keep(|kept| {
+                let _ = kept.set(canonical, &text);
+            });
+        }
+        inner.report(canonical, value, reported);
+        Ok(done("SET"))
+    }
+
+    fn reset(&self, name: Option<&str>) -> Result<Outcome> {
+        let inner = &mut *self.inner();
+        match name {
+            Some(name) => {
+                let (canonical, value, reported) = inner.settings.reset(name)?;
+                inner.transaction.keep(|kept| {
+                    let _ = kept.reset(canonical);
+                });
+                inner.report(canonical, value, reported);
+            }
+            None => inner.reset_all(),
+        }
+        Ok(done("RESET"))
+    }
+
+    fn show(&self, name: &str) -> Result<Outcome> {
+        let inner = self.inner();
+        if name.eq_ignore_ascii_case("all") {
+            let all = inner.settings.all();
+            let columns = [
+                all.iter().map(|(n, _, _)| (*n).to_owned()).collect(),
+                all.iter().map(|(_, v, _)| v.clone()).collect(),
+                all.iter().map(|(_, _, h)| (*h).to_owned()).collect(),
+            ];
+            return text_rows(&["name", "setting", "description"], columns.to_vec(), "SHOW");
+        }
+        let value = inner.settings.get(name)?;
+        text_rows(&[Settings::canonical(name)?], vec![vec![value]], "SHOW")
+    }
+
+    fn begin(&self, read_only: Option<bool>) -> Result<Outcome> {
+        refuse_writes(read_only)?;
+        let inner = &mut *self.inner();
+        if !inner.transaction.begin(&inner.settings) {
+            inner.effects.push(Effect::Notice(warning("25001", "there is already a transaction in progress")));
+        }
+        Ok(done("BEGIN"))
+    }
+
+    fn commit(&self) -> Outcome {
+        let inner = &mut *self.inner();
+        let Some((settings, committed)) = inner.transaction.commit() else {
+            inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
+            return done("COMMIT");
+        };
+        inner.restore(settings);
+        inner.cursors.retain(|_, cursor| cursor.hold && committed);
+        done(if committed { "COMMIT" } else { "ROLLBACK" })
+    }
+
+    fn rollback(&self) -> Outcome {
+        let inner = &mut *self.inner();
+        match inner.transaction.rollback() {
+            Some(settings) => {
+                inner.restore(settings);
+                inner.cursors.retain(|_, cursor| cursor.hold);
+            }
+            None => inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress"))),
+        }
+        done("ROLLBACK")
+    }
+
+    async fn prepare_named(
+        &self,
+        outer: &PreparedStatement,
+        name: &str,
+        types: &[SqlType],
+        statement: &datafusion::sql::sqlparser::ast::Statement,
+    ) -> Result<Outcome> {
+        {
+            let inner = self.inner();
+            if inner.prepared.contains_key(name) {
+                return Err(Error::new(
+                    ErrorCode::DuplicatePreparedStatement,
+                    format!("prepared statement \"{name}\" already exists"),
+                ));
+            }
+            if inner.prepared.len() >= limits::STATEMENTS_PER_CONNECTION_MAX {
+                return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements"));
+            }
+        }
+        let declared = types.iter().map(parameter_type).collect::<Result<Vec<_>>>()?;
+        let nested: Arc<dyn Statement> = Arc::new(Parsed::nested(outer.parsed.shared_text(), statement.clone())?);
+        let prepared = self.prepare(&nested, &declared).await?;
+        self.inner().prepared.insert(name.to_owned(), prepared);
+        Ok(done("PREPARE"))
+    }
+
+    async fn execute_named(&self, outer: &PreparedStatement, name: &str, arguments: &[Expr]) -> Result<Outcome> {
+        let prepared = self.named(name)?;
+        let types = prepared.parameter_types().to_vec();
+        if types.len() != arguments.len() {
+            return Err(Error::new(
+                ErrorCode::SyntaxError,
+                format!("wrong number of parameters for prepared statement \"{name}\""),
+            )
+            .with_detail(format!("Expected {} parameters but got {}.", types.len(), arguments.len())));
+        }
+        let values = if types.is_empty() { Vec::new() } else { self.evaluate(outer, arguments, &types).await? };
+        // Boxed: EXECUTE may run any statement, which is this function again.
+        Box::pin(self.execute(&prepared, &values, ExecuteOptions::default())).await
+    }
+
+    /// Values of constant expressions, through the same path as any query.
+    async fn evaluate(
+        &self,
+        outer: &PreparedStatement,
+        expressions: &[Expr],
+        types: &[PgType],
+    ) -> Result<Vec<ArrayRef>> {
+        let query = crate::engine::select_of(expressions)?;
+        let bound = self.bind_query(&query, &[]).await?;
+        let mut rows = self.run_bound(outer, &bound, &[]).await?;
+        let Some(batch) = rows.batches.next().await.transpose()? else {
+            return Err(Error::internal("constants gave no row"));
+        };
+        batch
+            .columns()
+            .iter()
+            .zip(types)
+            .map(|(column, pg_type)| {
+                let target = querygate_query_api::arrow_type_of(*pg_type).ok_or_else(|| {
+                    Error::new(ErrorCode::FeatureNotSupported, "a parameter of this type is not supported")
+                })?;
+                if *pg_type == PgType::Numeric {
+                    return Ok(Arc::clone(column));
+                }
+                arrow::compute::cast(column, &target)
+                    .map_err(|_| Error::new(ErrorCode::DatatypeMismatch, "a parameter value does not fit its type"))
+            })
+            .collect()
+    }
+
+    fn named(&self, name: &str) -> Result<Arc<dyn Prepared>> {
+        self.inner().prepared.get(name).cloned().ok_or_else(|| no_statement(name))
+    }
+
+    fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {
+        let mut inner = self.inner();
+        match name {
+            None => inner.prepared.clear(),
+            Some(name) => {
+                inner.prepared.remove(name).ok_or_else(|| no_statement(name))?;
+            }
+        }
+        Ok(done(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
+    }
+
+    fn discard(&self, object: &DiscardObject) -> Outcome {
+        let inner = &mut *self.inner();
+        match object {
+            DiscardObject::ALL => {
+                inner.reset_all();
+                inner.cursors.clear();
+                inner.prepared.clear();
+                done("DISCARD ALL")
+            }
+            DiscardObject::PLANS => done("DISCARD PLANS"),
+            DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
+            DiscardObject::TEMP => done("DISCARD TEMP"),
+        }
+    }
+}
+
+impl Inner {
+    fn report(&mut self, name: &str, value: String, reported: bool) {
+        if reported {
+            self.effects.push(Effect::ParameterStatus { name: name.to_owned(), value });
+        }
+    }
+
+    fn reset_all(&mut self) {
+        for (name, value) in self.settings.reset_all() {
+            self.effects.push(Effect::ParameterStatus { name: name.to_owned(), value });
+        }
+        self.transaction.keep(|kept| {
+            kept.reset_all();
+        });
+    }
+
+    /// Puts settings back and tells the client what changed by that.
+    fn restore(&mut self, settings: Settings) {
+        let before = self.settings.reported();
+        self.settings = settings;
+        for ((name, old), (_, new)) in before.into_iter().zip(self.settings.reported()) {
+            if old != new {
+                self.effects.push(Effect::ParameterStatus { name, value: new });
+            }
+        }
+    }
+}
+
+fn refuse_writes(read_only: Option<bool>) -> Result<()> {
+    match read_only {
+        Some(false) => Err(Error::new(ErrorCode::FeatureNotSupported, "cannot set transaction read-write mode")
+            .with_hint("This gate reads; every transaction is read-only.")),
+        Some(true) | None => Ok(()),
+    }
+}
+
+/// The value of a SET as text; several values are a list.
+fn setting_text(values: &[Expr]) -> Result<String> {
+    let one = |value: &Expr| match value {
+        Expr::Value(v) => match &v.value {
+            Value::SingleQuotedString(s) | Value::DoubleQuotedString(s) => Ok(s.clone()),
+            Value::Number(n, _) => Ok(n.clone()),
+            Value::Boolean(b) => Ok(if *b { "on" } else { "off" }.to_owned()),
+            _ => Err(bad_value()),
+        },
+        Expr::Identifier(ident) => Ok(ident.value.clone()),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{expr}")),
+        _ => Err(bad_value()),
+    };
+    let parts = values.iter().map(one).collect::<Result<Vec<_>>>()?;
+    if parts.is_empty() { Err(bad_value()) } else { Ok(parts.join(", ")) }
+}
+
+fn bad_value() -> Error {
+    Error::new(ErrorCode::SyntaxError, "SET takes a constant")
+}
+
+/// Type names of `PREPARE name (types)`.
+fn parameter_type(sql_type: &SqlType) -> Result<Option<PgType>> {
+    let name = sql_type.to_string().to_lowercase();
+    let bare = name.split('(').next().unwrap_or_default().trim();
+    let found = PgType::from_name(bare).or(match bare {
+        "integer" | "int" => Some(PgType::Int4),
+        "bigint" => Some(PgType::Int8),
+        "smallint" => Some(PgType::Int2),
+        "boolean" => Some(PgType::Bool),
+        "real" => Some(PgType::Float4),
+        "double precision" | "double" | "float" => Some(PgType::Float8),
+        "decimal" | "dec" => Some(PgType::Numeric),
+        "character varying" => Some(PgType::Varchar),
+        "character" => Some(PgType::Bpchar),
+        "timestamp with time zone" => Some(PgType::Timestamptz),
+        "timestamp without time zone" => Some(PgType::Timestamp),
+        "time without time zone" => Some(PgType::Time),
+        _ => None,
+    });
+    found.map(Some).ok_or_else(|| Error::new(ErrorCode::UndefinedObject, format!("type \"{bare}\" does not exist")))
+}
+
+fn no_statement(name: &str) -> Error {
+    Error::new(ErrorCode::InvalidStatementName, format!("prepared statement \"{name}\" does not exist"))
+}
+
+fn warning(sqlstate: &str, message: &str) -> Notice {
+    Notice { severity: "WARNING", sqlstate: sqlstate.to_owned(), message: message.to_owned(), hint: None }
+}
+
+fn done(tag: &str) -> Outcome {
+    Outcome::Command(CommandTag::Fixed(tag.to_owned()))
+}

@@ -1,0 +1,10 @@
+//! A session: settings, transaction, cursors, prepared statements, and the life of each statement in it.
+
+mod commands;
+mod cursors;
+pub(crate) mod settings;
+mod statement;
+pub(crate) mod text;
+mod transaction;
+
+pub(crate) use statement::{GateSession, PreparedStatement};

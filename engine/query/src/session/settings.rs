@@ -1,0 +1,361 @@
+//! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
+
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+
+/// What a setting accepts.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Bool,
+    /// Whole number without unit: least, most.
+    Integer(i64, i64),
+    /// Milliseconds; Postgres' units are understood (`ms`, `s`, `min`, `h`, `d`).
+    Milliseconds,
+    /// One of these; compared without case, shown as written here.
+    Choice(&'static [&'static str]),
+    Text,
+    TimeZone,
+    DateStyle,
+    Utf8,
+    /// Part of the server, not of the session.
+    Fixed,
+}
+
+/// One setting.
+#[derive(Debug)]
+struct Setting {
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    /// Sent to clients as ParameterStatus.
+    reported: bool,
+    help: &'static str,
+}
+
+const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, kind, default, reported: false, help }
+}
+
+const fn reported(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, kind, default, reported: true, help }
+}
+
+/// The version clients see: they choose their catalog queries by it.
+pub(crate) const SERVER_VERSION: &str = "15.0 (Querygate)";
+
+static SETTINGS: &[Setting] = &[
+    reported("application_name", Kind::Text, "", "Name of the client program."),
+    setting("bytea_output", Kind::Choice(&["hex", "escape"]), "hex", "Text form of bytea."),
+    reported("client_encoding", Kind::Utf8, "UTF8", "Encoding of the client; always UTF8."),
+    setting(
+        "client_min_messages",
+        Kind::Choice(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
+        "notice",
+        "Least severity of notices.",
+    ),
+    reported("DateStyle", Kind::DateStyle, "ISO, MDY", "Form of dates; output is always ISO."),
+    setting(
+        "default_transaction_isolation",
+        Kind::Choice(&["read committed", "repeatable read", "serializable", "read uncommitted"]),
+        "read committed",
+        "Isolation level of new transactions.",
+    ),
+    reported("default_transaction_read_only", Kind::Choice(&["on"]), "on", "Transactions only read."),
+    setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Digits of floating-point output."),
+    setting(
+        "idle_in_transaction_session_timeout",
+        Kind::Milliseconds,
+        "0",
+        "Ends a session that idles in a transaction.",
+    ),
+    setting("idle_session_timeout", Kind::Milliseconds, "0", "Ends a session that idles."),
+    reported("in_hot_standby", Kind::Fixed, "off", "Not a standby."),
+    reported("integer_datetimes", Kind::Fixed, "on", "Timestamps are integers on the wire."),
+    reported("IntervalStyle", Kind::Choice(&["postgres"]), "postgres", "Form of intervals."),
+    reported("is_superuser", Kind::Fixed, "off", "No session is a superuser."),
+    setting("lc_collate", Kind::Fixed, "C", "Text is ordered by code point."),
+    setting("lc_ctype", Kind::Fixed, "C", "Character classes."),
+    setting("lock_timeout", Kind::Milliseconds, "0", "The gate takes no locks."),
+    setting("max_identifier_length", Kind::Fixed, "63", "Length of identifiers."),
+    setting("row_security", Kind::Choice(&["on"]), "on", "Policies always apply."),
+    reported("scram_iterations", Kind::Fixed, "4096", "Iterations of new verifiers."),
+    setting("search_path", Kind::Text, "public", "Schemas searched for unqualified names."),
+    reported("server_encoding", Kind::Fixed, "UTF8", "Encoding of the server."),
+    reported("server_version", Kind::Fixed, SERVER_VERSION, "Version that clients choose their catalog queries by."),
+    setting("server_version_num", Kind::Fixed, "150000", "The same as a number."),
+    reported("session_authorization", Kind::Fixed, "", "The login."),
+    setting("ssl_renegotiation_limit", Kind::Fixed, "0", "No renegotiation."),
+    reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in strings are plain."),
+    setting("statement_timeout", Kind::Milliseconds, "0", "Ends a statement that runs longer."),
+    setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "Nothing is written."),
+    reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
+    setting(
+        "transaction_isolation",
+        Kind::Choice(&["read committed", "repeatable read", "serializable", "read uncommitted"]),
+        "read committed",
+        "Isolation level of this transaction.",
+    ),
+    setting("transaction_read_only", Kind::Choice(&["on"]), "on", "This transaction only reads."),
+    setting("transaction_deferrable", Kind::Bool, "off", "No effect on reads."),
+    setting("xmloption", Kind::Choice(&["content", "document"]), "content", "There is no xml type."),
+    setting(
+        "querygate.require_pushdown",
+        Kind::Bool,
+        "off",
+        "Refuse a statement on a pushable source that would run locally.",
+    ),
+];
+
+/// The values of one session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Changed values; a missing one has its start value.
+    values: BTreeMap<&'static str, String>,
+    /// Start values that differ from the built-in defaults (server configuration, startup packet).
+    starts: BTreeMap<&'static str, String>,
+}
+
+impl Settings {
+    /// Sets the value that RESET goes back to.
+    pub(crate) fn start(&mut self, name: &str, value: &str) -> Result<()> {
+        let setting = find(name)?;
+        let value = if matches!(setting.kind, Kind::Fixed) { value.to_owned() } else { accept(setting, value)? };
+        self.starts.insert(setting.name, value);
+        Ok(())
+    }
+
+    /// Startup packets name settings too; server facts cannot be set there either.
+    pub(crate) fn startup(&mut self, name: &str, value: &str) -> Result<()> {
+        let setting = find(name)?;
+        let value = accept(setting, value)?;
+        self.starts.insert(setting.name, value);
+        Ok(())
+    }
+
+    /// SET. Answers the canonical name and value, and whether clients are told.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(&'static str, String, bool)> {
+        let setting = find(name)?;
+        let value = accept(setting, value)?;
+        self.values.insert(setting.name, value.clone());
+        Ok((setting.name, value, setting.reported))
+    }
+
+    /// RESET of one setting.
+    pub(crate) fn reset(&mut self, name: &str) -> Result<(&'static str, String, bool)> {
+        let setting = find(name)?;
+        self.values.remove(setting.name);
+        Ok((setting.name, self.value_of(setting), setting.reported))
+    }
+
+    /// RESET ALL. Answers what changed and is reported.
+    pub(crate) fn reset_all(&mut self) -> Vec<(&'static str, String)> {
+        let changed: Vec<&'static str> = self.values.keys().copied().collect();
+        self.values.clear();
+        changed
+            .into_iter()
+            .filter_map(|name| find(name).ok())
+            .filter(|setting| setting.reported)
+            .map(|setting| (setting.name, self.value_of(setting)))
+            .collect()
+    }
+
+    /// Current value.
+    pub(crate) fn get(&self, name: &str) -> Result<String> {
+        find(name).map(|setting| self.value_of(setting))
+    }
+
+    /// Canonical spelling of a setting's name.
+    pub(crate) fn canonical(name: &str) -> Result<&'static str> {
+        find(name).map(|setting| setting.name)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name).is_ok_and(|value| value == "on")
+    }
+
+    /// A duration setting; zero means none.
+    pub(crate) fn duration(&self, name: &str) -> Option<std::time::Duration> {
+        let text = self.get(name).ok()?;
+        let ms = milliseconds(&text)?;
+        (ms > 0).then(|| std::time::Duration::from_millis(ms))
+    }
+
+    /// All settings: name, value, help.
+    pub(crate) fn all(&self) -> Vec<(&'static str, String, &'static str)> {
+        SETTINGS.iter().map(|s| (s.name, self.value_of(s), s.help)).collect()
+    }
+
+    /// What clients are told at connect.
+    pub(crate) fn reported(&self) -> Vec<(String, String)> {
+        SETTINGS.iter().filter(|s| s.reported).map(|s| (s.name.to_owned(), self.value_of(s))).collect()
+    }
+
+    fn value_of(&self, setting: &Setting) -> String {
+        let start = || self.starts.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned());
+        self.values.get(setting.name).cloned().unwrap_or_else(start)
+    }
+}
+
+fn find(name: &str) -> Result<&'static Setting> {
+    SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        Error::new(ErrorCode::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
+    })
+}
+
+fn accept(setting: &Setting, value: &str) -> Result<String> {
+    let refuse = || {
+        Error::new(
+            ErrorCode::InvalidParameterValue,
+            format!("invalid value for parameter \"{}\": \"{value}\"", setting.name),
+        )
+    };
+    match setting.kind {
+        Kind::Bool => boolean(value).map(|on| if on { "on" } else { "off" }.to_owned()).ok_or_else(refuse),
+        Kind::Integer(least, most) => {
+            let number: i64 = value.trim().parse().map_err(|_| refuse())?;
+            if (least..=most).contains(&number) {
+                Ok(number.to_string())
+            } else {
+                Err(refuse().with_detail(format!("The range is {least} to {most}.")))
+            }
+        }
+        Kind::Milliseconds => milliseconds(value).map(show_milliseconds).ok_or_else(refuse),
+        Kind::Choice(choices) => choose(setting, choices, value)
+            .ok_or_else(|| refuse().with_hint(format!("Available values: {}.", choices.join(", ")))),
+        Kind::Text => Ok(value.to_owned()),
+        Kind::TimeZone => time_zone(value).ok_or_else(refuse),
+        Kind::DateStyle => date_style(value).ok_or_else(|| refuse().with_hint("Output is always ISO.")),
+        Kind::Utf8 => {
+            if crate::classify::is_utf8(value) {
+                Ok("UTF8".to_owned())
+            } else {
+                Err(refuse().with_hint("This gate speaks UTF8 only."))
+            }
+        }
+        Kind::Fixed => Err(Error::new(
+            ErrorCode::CantChangeRuntimeParam,
+            format!("parameter \"{}\" cannot be changed", setting.name),
+        )),
+    }
+}
+
+fn choose(setting: &Setting, choices: &[&str], value: &str) -> Option<String> {
+    let only_switch = choices.len() == 1 && matches!(choices, ["on"]);
+    if only_switch {
+        return (boolean(value)? && setting.default == "on").then(|| "on".to_owned());
+    }
+    choices.iter().find(|c| c.eq_ignore_ascii_case(value.trim())).map(|c| (*c).to_owned())
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    match value.trim().to_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" | "t" | "y" => Some(true),
+        "off" | "false" | "no" | "0" | "f" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+fn milliseconds(value: &str) -> Option<u64> {
+    let text = value.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let factor = match text.get(digits..)?.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(factor).filter(|ms| *ms <= u64::from(u32::MAX >> 1))
+}
+
+/// The largest unit that divides, as SHOW prints it.
+fn show_milliseconds(ms: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    match units.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{}{unit}", ms / size),
+        None if ms == 0 => "0".to_owned(),
+        None => format!("{ms}ms"),
+    }
+}
+
+fn time_zone(value: &str) -> Option<String> {
+    use arrow::array::timezone::Tz;
+    use std::str::FromStr;
+    let text = value.trim().trim_matches('\'');
+    if text.is_empty() {
+        return None;
+    }
+    if text.eq_ignore_ascii_case("utc") || text.eq_ignore_ascii_case("gmt") || text.eq_ignore_ascii_case("default") {
+        return Some("UTC".to_owned());
+    }
+    if text.eq_ignore_ascii_case("etc/utc") {
+        return Some("Etc/UTC".to_owned());
+    }
+    Tz::from_str(text).ok().map(|_| text.to_owned())
+}
+
+/// Only ISO output; the order of day and month is remembered for SHOW.
+fn date_style(value: &str) -> Option<String> {
+    let mut order = "MDY";
+    for part in value.split(',') {
+        match part.trim().trim_matches('\'').to_uppercase().as_str() {
+            "ISO" => {}
+            "MDY" | "US" => order = "MDY",
+            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
+            "YMD" => order = "YMD",
+            _ => return None,
+        }
+    }
+    Some(format!("ISO, {order}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_kept_in_canonical_form() {
+        let mut settings = Settings::default();
+        for (name, value, kept) in [
+            ("STATEMENT_TIMEOUT", "1500", "1500ms"),
+            ("statement_timeout", "60000", "1min"),
+            ("timezone", "utc", "UTC"),
+            ("TimeZone", "Europe/Zurich", "Europe/Zurich"),
+            ("datestyle", "ISO", "ISO, MDY"),
+            ("client_encoding", "'utf-8'", "UTF8"),
+            ("extra_float_digits", "3", "3"),
+            ("querygate.require_pushdown", "true", "on"),
+            ("default_transaction_read_only", "true", "on"),
+        ] {
+            assert_eq!(settings.set(name, value).map(|(_, v, _)| v).unwrap(), kept, "{name}");
+        }
+        assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused() {
+        let mut settings = Settings::default();
+        for (name, value, code) in [
+            ("no_such_thing", "1", ErrorCode::UndefinedObject),
+            ("client_encoding", "LATIN1", ErrorCode::InvalidParameterValue),
+            ("datestyle", "German", ErrorCode::InvalidParameterValue),
+            ("server_version", "16", ErrorCode::CantChangeRuntimeParam),
+            ("row_security", "off", ErrorCode::InvalidParameterValue),
+            ("transaction_read_only", "off", ErrorCode::InvalidParameterValue),
+            ("extra_float_digits", "9", ErrorCode::InvalidParameterValue),
+            ("TimeZone", "Mars/Olympus", ErrorCode::InvalidParameterValue),
+        ] {
+            assert_eq!(settings.set(name, value).unwrap_err().code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn reset_goes_back_to_the_start_value() {
+        let mut settings = Settings::default();
+        settings.startup("application_name", "psql").unwrap();
+        settings.set("application_name", "other").unwrap();
+        assert_eq!(settings.reset("application_name").unwrap().1, "psql");
+    }
+}

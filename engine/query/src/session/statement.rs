@@ -1,0 +1,422 @@
+//! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
+
+use super::cursors::Cursor;
+use super::settings::Settings;
+use super::transaction::Transaction;
+use crate::bind::{Bound, bind};
+use crate::classify::Classified;
+use crate::execute::{self, Guard};
+use crate::gate::Gate;
+use crate::observe::{QueryRecord, SessionRecord};
+use crate::parse::{Parsed, parse};
+use crate::template::template;
+use arrow::array::ArrayRef;
+use async_trait::async_trait;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::sql::sqlparser::ast::Query;
+use futures::StreamExt;
+use querygate_catalog::{Deployment, PrincipalCatalog};
+use querygate_query_api::{
+    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Outcome, Prepared, Rows, Session,
+    Statement, TransactionStatus,
+};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A session of the gate.
+pub(crate) struct GateSession {
+    pub(super) gate: Arc<Gate>,
+    pub(super) principal: Arc<Principal>,
+    pub(super) id: u64,
+    pub(super) door: Door,
+    inner: Mutex<Inner>,
+    cancel: Mutex<CancellationToken>,
+}
+
+/// What changes in a session.
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) transaction: Transaction,
+    pub(super) cursors: HashMap<String, Cursor>,
+    pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
+    pub(super) effects: Vec<Effect>,
+    /// Engine state made for the current catalog and settings.
+    state: Option<(Arc<PrincipalCatalog>, String, Arc<SessionState>)>,
+}
+
+/// A prepared statement of this gate.
+#[derive(Debug)]
+pub(crate) struct PreparedStatement {
+    pub(super) parsed: Arc<Parsed>,
+    pub(super) declared: Vec<Option<PgType>>,
+    pub(super) kind: Kind,
+    pub(super) parameter_types: Vec<PgType>,
+    pub(super) columns: Option<Arc<[Column]>>,
+}
+
+/// What preparing found out.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Query(Arc<Bound>),
+    Copy(Arc<Bound>, CopyOptions),
+    Explain {
+        bound: Arc<Bound>,
+        analyze: bool,
+        verbose: bool,
+    },
+    /// Runs from its class alone.
+    Command,
+}
+
+impl Prepared for PreparedStatement {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn parameter_types(&self) -> &[PgType] {
+        &self.parameter_types
+    }
+
+    fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
+    }
+}
+
+impl GateSession {
+    pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, client: &ClientInfo, settings: Settings) -> Self {
+        let id = gate.observer().next_session();
+        gate.observer().session_opened(SessionRecord {
+            id,
+            login: principal.login.clone(),
+            door: client.door,
+            application: settings.get("application_name").unwrap_or_default(),
+            peer: client.peer.map(|p| p.to_string()),
+            since: SystemTime::now(),
+            statements: 0,
+            state: "idle",
+        });
+        let inner = Inner {
+            settings,
+            transaction: Transaction::default(),
+            cursors: HashMap::new(),
+            prepared: HashMap::new(),
+            effects: Vec::new(),
+            state: None,
+        };
+        Self { gate, principal, id, door: client.door, inner: Mutex::new(inner), cancel: Mutex::default() }
+    }
+
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version this statement sees: the transaction's, else the current one.
+    fn deployment(&self) -> Arc<Deployment> {
+        let mut inner = self.inner();
+        inner.transaction.pin(|| self.gate.deployment())
+    }
+
+    /// Catalog and engine state for the next statement.
+    pub(super) async fn workspace(&self) -> Result<(Arc<PrincipalCatalog>, Arc<SessionState>)> {
+        let deployment = self.deployment();
+        let catalog = self.gate.catalog(&deployment, &self.principal).await?;
+        let mut inner = self.inner();
+        let zone = inner.settings.get("TimeZone")?;
+        if let Some((made_for, made_zone, state)) = &inner.state
+            && Arc::ptr_eq(made_for, &catalog)
+            && *made_zone == zone
+        {
+            return Ok((catalog, Arc::clone(state)));
+        }
+        let state = Arc::new(crate::engine::with_config(catalog.state(), |config| {
+            config.options_mut().execution.time_zone = Some(zone.clone());
+        }));
+        inner.state = Some((Arc::clone(&catalog), zone, Arc::clone(&state)));
+        Ok((catalog, state))
+    }
+
+    pub(super) async fn bind_query(&self, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
+        let (catalog, state) = self.workspace().await?;
+        Ok(Arc::new(bind(&catalog, &state, query, declared).await?))
+    }
+
+    async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<PgType>]) -> Result<PreparedStatement> {
+        let (kind, columns) = match parsed.class() {
+            Classified::Query(query) => {
+                let bound = self.bind_query(query, declared).await?;
+                let columns = Arc::clone(bound.columns());
+                (Kind::Query(bound), Some(columns))
+            }
+            Classified::CopyOut { query, options } => {
+                (Kind::Copy(self.bind_query(query, declared).await?, options.clone()), None)
+            }
+            Classified::Explain { analyze, verbose, statement } => {
+                let nested = Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?;
+                let Classified::Query(query) = nested.class() else {
+                    return Err(Error::new(
+                        ErrorCode::FeatureNotSupported,
+                        "EXPLAIN of this statement is not supported",
+                    ));
+                };
+                let bound = self.bind_query(query, declared).await?;
+                let columns = crate::explain::columns();
+                (Kind::Explain { bound, analyze: *analyze, verbose: *verbose }, Some(columns))
+            }
+            command => (Kind::Command, self.command_columns(command)?),
+        };
+        let parameter_types = match &kind {
+            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain { bound, .. } => bound.parameter_types(),
+            Kind::Command => Vec::new(),
+        };
+        Ok(PreparedStatement { parsed, declared: declared.to_vec(), kind, parameter_types, columns })
+    }
+
+    /// Binds anew when the version changed since; the columns must stay the same.
+    async fn refreshed(&self, bound: &Arc<Bound>, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
+        let (catalog, state) = self.workspace().await?;
+        if catalog.token() == bound.catalog().token() && Arc::ptr_eq(&state, bound.state()) {
+            return Ok(Arc::clone(bound));
+        }
+        let again = Arc::new(bind(&catalog, &state, query, declared).await?);
+        if again.columns() != bound.columns() {
+            return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
+        }
+        Ok(again)
+    }
+
+    /// Runs a bound query. The stream carries its own record into the books when it ends.
+    pub(crate) async fn run_bound(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<Rows> {
+        let started = Instant::now();
+        let cancel = self.new_cancel();
+        let timeout = self.inner().settings.duration("statement_timeout");
+        let deadline = timeout.map(|t| started + t);
+        let mut record = self.record(prepared, bound);
+        let outcome = self.plan_and_start(bound, parameters, &cancel, deadline).await;
+        record.planning = started.elapsed();
+        match outcome {
+            Ok(batches) => {
+                let batches = crate::recording::recorded(batches, record, started, Arc::clone(self.gate.observer()));
+                let schema = Arc::clone(bound.schema());
+                let named = Arc::clone(&schema);
+                let batches = batches.map(move |batch| batch.and_then(|b| crate::engine::rename(&b, &named)));
+                Ok(Rows {
+                    columns: Arc::clone(bound.columns()),
+                    schema,
+                    batches: batches.boxed(),
+                    tag: CommandTag::Counted("SELECT"),
+                })
+            }
+            Err(error) => {
+                record.total = started.elapsed();
+                record.error = Some(error.code());
+                self.gate.observer().finished(record);
+                Err(error)
+            }
+        }
+    }
+
+    async fn plan_and_start(
+        &self,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        cancel: &CancellationToken,
+        deadline: Option<Instant>,
+    ) -> Result<querygate_query_api::BatchStream> {
+        let work = async {
+            let permit = self.gate.admit().await?;
+            let executable = self.plan_on_workers(bound, parameters).await?;
+            let context = self.task_context(bound)?;
+            let guard = Guard { cancel: cancel.clone(), deadline, permit };
+            Ok(execute::run(self.gate.runtime(), Arc::clone(executable.physical()), context, guard))
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(execute::canceled()),
+            () = execute::expired(deadline) => Err(execute::timed_out()),
+            outcome = work => outcome,
+        }
+    }
+
+    /// Planning runs where queries run: a hard statement must not hold up the wire.
+    pub(crate) async fn plan_on_workers(
+        &self,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<crate::plan::Executable> {
+        let bound = Arc::clone(bound);
+        let parameters = parameters.to_vec();
+        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &parameters).await });
+        let abort = AbortOnDrop(task.abort_handle());
+        let outcome = task.await.map_err(|join| Error::internal(format!("planning did not finish: {join}")))?;
+        drop(abort);
+        outcome
+    }
+
+    pub(super) fn task_context(&self, bound: &Bound) -> Result<Arc<TaskContext>> {
+        let environment = self.gate.statement_environment()?;
+        let state = bound.state();
+        Ok(Arc::new(TaskContext::new(
+            None,
+            state.session_id().to_owned(),
+            state.config().clone(),
+            state.scalar_functions().clone(),
+            state.higher_order_functions().clone(),
+            state.aggregate_functions().clone(),
+            state.window_functions().clone(),
+            environment,
+        )))
+    }
+
+    fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
+        let observer = self.gate.observer();
+        observer.session_changed(self.id, |session| {
+            session.statements += 1;
+            session.state = "active";
+        });
+        QueryRecord {
+            id: observer.next_query(),
+            started: SystemTime::now(),
+            login: self.principal.login.clone(),
+            session: self.id,
+            door: self.door,
+            template: template(prepared.parsed.text()),
+            objects: bound.inventory().tables.clone(),
+            planning: std::time::Duration::ZERO,
+            total: std::time::Duration::ZERO,
+            rows: 0,
+            error: None,
+            cached: false,
+            fragments: Vec::new(),
+        }
+    }
+
+    pub(super) fn new_cancel(&self) -> CancellationToken {
+        let token = CancellationToken::new();
+        *self.cancel.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
+        token
+    }
+
+    async fn execute_prepared(&self, prepared: &PreparedStatement, parameters: &[ArrayRef]) -> Result<Outcome> {
+        self.admits(prepared.parsed.class())?;
+        match (&prepared.kind, prepared.parsed.class()) {
+            (Kind::Query(bound), Classified::Query(query)) => {
+                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                Ok(Outcome::Rows(self.run_bound(prepared, &bound, parameters).await?))
+            }
+            (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
+                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                let mut rows = self.run_bound(prepared, &bound, parameters).await?;
+                rows.tag = CommandTag::Counted("COPY");
+                Ok(Outcome::CopyOut(rows, options.clone()))
+            }
+            (Kind::Explain { bound, analyze, verbose }, _) => {
+                let rows = crate::explain::explain(self, prepared, bound, parameters, *analyze, *verbose).await?;
+                Ok(Outcome::Rows(rows))
+            }
+            (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
+            (Kind::Query(_) | Kind::Copy(..), _) => Err(Error::internal("a prepared statement lost its query")),
+        }
+    }
+
+    pub(crate) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
+    prepared.as_any().downcast_ref().ok_or_else(|| Error::internal("a prepared statement of another service"))
+}
+
+#[async_trait]
+impl Session for GateSession {
+    fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
+        Ok(parse(sql)?.into_iter().map(|parsed| parsed as Arc<dyn Statement>).collect())
+    }
+
+    async fn prepare(
+        &self,
+        statement: &Arc<dyn Statement>,
+        parameter_types: &[Option<PgType>],
+    ) -> Result<Arc<dyn Prepared>> {
+        let Some(parsed) = statement.as_any().downcast_ref::<Parsed>() else {
+            return Err(Error::internal("a statement of another service"));
+        };
+        let parsed = Arc::new(parsed.clone());
+        self.admits(parsed.class())?;
+        Ok(Arc::new(self.prepare_parsed(parsed, parameter_types).await?))
+    }
+
+    async fn execute(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        _options: ExecuteOptions,
+    ) -> Result<Outcome> {
+        let outcome = self.execute_prepared(ours(prepared)?, parameters).await;
+        if outcome.is_err() {
+            self.fail_transaction();
+        }
+        outcome
+    }
+
+    fn take_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.inner().effects)
+    }
+
+    fn reported_settings(&self) -> Vec<(String, String)> {
+        self.inner().settings.reported()
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.inner().settings.get(name).ok()
+    }
+
+    fn transaction_status(&self) -> TransactionStatus {
+        self.inner().transaction.status()
+    }
+
+    fn fail_transaction(&self) {
+        self.inner().transaction.fail();
+    }
+
+    async fn sync(&self) {
+        self.inner().transaction.sync();
+    }
+
+    fn cancel(&self) {
+        self.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+    }
+
+    async fn close(&self) {
+        self.cancel();
+        let mut inner = self.inner();
+        inner.cursors.clear();
+        inner.prepared.clear();
+        drop(inner);
+        self.gate.observer().session_closed(self.id);
+    }
+}
+
+impl Drop for GateSession {
+    fn drop(&mut self) {
+        self.gate.observer().session_closed(self.id);
+    }
+}

@@ -1,0 +1,169 @@
+//! Transactions of a session. They only read: what they hold is one pinned version and the settings to go back to.
+
+use super::settings::Settings;
+use super::statement::GateSession;
+use crate::classify::Classified;
+use querygate_catalog::Deployment;
+use querygate_query_api::TransactionStatus;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// Transaction state of a session.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    failed: bool,
+    /// Pinned by the first statement that needs it.
+    pinned: Option<Arc<Deployment>>,
+    /// Settings when it began: ROLLBACK restores them.
+    before: Settings,
+    /// Settings to keep after COMMIT: changes by SET, without those by SET LOCAL.
+    kept: Settings,
+    savepoints: Vec<Savepoint>,
+}
+
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    settings: Settings,
+    kept: Settings,
+}
+
+impl Transaction {
+    pub(super) fn status(&self) -> TransactionStatus {
+        match &self.open {
+            None => TransactionStatus::Idle,
+            Some(Open { failed: false, .. }) => TransactionStatus::InTransaction,
+            Some(Open { failed: true, .. }) => TransactionStatus::Failed,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(super) fn fail(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.failed = true;
+        }
+    }
+
+    /// The implicit transaction ends; explicit ones stay.
+    pub(super) fn sync(&mut self) {}
+
+    pub(super) fn pin(&mut self, current: impl FnOnce() -> Arc<Deployment>) -> Arc<Deployment> {
+        match &mut self.open {
+            None => current(),
+            Some(open) => Arc::clone(open.pinned.get_or_insert_with(current)),
+        }
+    }
+
+    /// BEGIN. `false`: one was open already.
+    pub(super) fn begin(&mut self, settings: &Settings) -> bool {
+        if self.open.is_some() {
+            return false;
+        }
+        self.open = Some(Open {
+            failed: false,
+            pinned: None,
+            before: settings.clone(),
+            kept: settings.clone(),
+            savepoints: Vec::new(),
+        });
+        true
+    }
+
+    /// COMMIT. The settings that hold from now on and whether it committed; `None`: no transaction was open.
+    pub(super) fn commit(&mut self) -> Option<(Settings, bool)> {
+        let open = self.open.take()?;
+        Some(if open.failed { (open.before, false) } else { (open.kept, true) })
+    }
+
+    /// ROLLBACK. The settings that hold from now on; `None`: no transaction was open.
+    pub(super) fn rollback(&mut self) -> Option<Settings> {
+        self.open.take().map(|open| open.before)
+    }
+
+    /// Remembers a SET that outlives the transaction.
+    pub(super) fn keep(&mut self, change: impl FnOnce(&mut Settings)) {
+        if let Some(open) = &mut self.open {
+            change(&mut open.kept);
+        }
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str, settings: &Settings) -> Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| outside("SAVEPOINT"))?;
+        if open.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many savepoints"));
+        }
+        let savepoint = Savepoint { name: name.to_owned(), settings: settings.clone(), kept: open.kept.clone() };
+        open.savepoints.push(savepoint);
+        Ok(())
+    }
+
+    /// ROLLBACK TO: the savepoint stays, later ones go.
+    pub(super) fn rollback_to(&mut self, name: &str) -> Result<Settings> {
+        let open = self.open.as_mut().ok_or_else(|| outside("ROLLBACK TO SAVEPOINT"))?;
+        let at = open.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| missing(name))?;
+        open.savepoints.truncate(at + 1);
+        open.failed = false;
+        let Some(savepoint) = open.savepoints.get(at) else { return Err(missing(name)) };
+        open.kept = savepoint.kept.clone();
+        Ok(savepoint.settings.clone())
+    }
+
+    pub(super) fn release(&mut self, name: &str) -> Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| outside("RELEASE SAVEPOINT"))?;
+        let at = open.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| missing(name))?;
+        open.savepoints.truncate(at);
+        Ok(())
+    }
+}
+
+const SAVEPOINTS_MAX: usize = 1_000;
+
+pub(super) fn outside(what: &str) -> Error {
+    Error::new(ErrorCode::NoActiveTransaction, format!("{what} can only be used in transaction blocks"))
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(ErrorCode::UndefinedObject, format!("savepoint \"{name}\" does not exist"))
+}
+
+impl GateSession {
+    /// A failed transaction admits only what ends it.
+    pub(super) fn admits(&self, class: &Classified) -> Result<()> {
+        if self.inner().transaction.status() != TransactionStatus::Failed {
+            return Ok(());
+        }
+        match class {
+            Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),
+            Classified::Query(_)
+            | Classified::Explain { .. }
+            | Classified::CopyOut { .. }
+            | Classified::Set { .. }
+            | Classified::Reset(_)
+            | Classified::Show(_)
+            | Classified::Begin { .. }
+            | Classified::SetTransaction { .. }
+            | Classified::Savepoint(_)
+            | Classified::Release(_)
+            | Classified::Declare { .. }
+            | Classified::Fetch { .. }
+            | Classified::Close(_)
+            | Classified::Prepare { .. }
+            | Classified::Execute { .. }
+            | Classified::Deallocate(_)
+            | Classified::Discard(_)
+            | Classified::Listen(_)
+            | Classified::Unlisten => Err(Error::new(
+                ErrorCode::InFailedTransaction,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            )),
+        }
+    }
+}

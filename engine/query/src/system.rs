@@ -1,0 +1,356 @@
+//! Schema `querygate`: what the gate knows of itself, as tables. A principal sees its own rows, an operator all.
+
+use crate::observe::Observer;
+use crate::session::settings::Settings;
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use querygate_catalog::{Deployment, LiveTable};
+use querygate_policy::Evaluator;
+use querygate_types::{Error, ErrorCode, Principal, Result};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A cell of a system table.
+enum Cell {
+    Text(Option<String>),
+    Integer(i64),
+    Float(f64),
+    Flag(bool),
+    Time(SystemTime),
+}
+
+type Row = Vec<Cell>;
+
+/// The tables, bound to one principal.
+pub(crate) fn tables(
+    observer: &Arc<Observer>,
+    deployment: &Arc<Deployment>,
+    principal: &Arc<Principal>,
+) -> Vec<(&'static str, Arc<LiveTable>)> {
+    let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
+    let (o, p) = (Arc::clone(observer), Arc::clone(principal));
+    let queries = move || o.queries().iter().filter(|q| own(&q.login, &p)).map(|q| query_row(q)).collect();
+    let (o, p) = (Arc::clone(observer), Arc::clone(principal));
+    let audit = move || o.queries().iter().filter(|q| own(&q.login, &p)).map(|q| audit_row(q)).collect();
+    let (o, p) = (Arc::clone(observer), Arc::clone(principal));
+    let fragments = move || o.queries().iter().filter(|q| own(&q.login, &p)).flat_map(|q| fragment_rows(q)).collect();
+    let (o, p) = (Arc::clone(observer), Arc::clone(principal));
+    let sessions = move || o.sessions().into_iter().filter(|s| own(&s.login, &p)).map(session_row).collect();
+    let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
+    let sources = move || source_rows(&d, &p);
+    let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
+    let objects = move || object_rows(&d, &p);
+    let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
+    let policies = move || policy_rows(&d, &p);
+    let settings = || Settings::default().all().into_iter().map(|(n, v, h)| vec![text(n), text(&v), text(h)]).collect();
+    vec![
+        table("queries", QUERIES, queries),
+        table("fragments", FRAGMENTS, fragments),
+        table("sources", SOURCES, sources),
+        table("objects", OBJECTS, objects),
+        table("policies_effective", POLICIES, policies),
+        table("sessions", SESSIONS, sessions),
+        table("settings", SETTINGS, settings),
+        table("audit", AUDIT, audit),
+    ]
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Integer,
+    Float,
+    Flag,
+    Time,
+}
+
+type Columns = &'static [(&'static str, Kind)];
+
+const QUERIES: Columns = &[
+    ("id", Kind::Integer),
+    ("started", Kind::Time),
+    ("login", Kind::Text),
+    ("session", Kind::Integer),
+    ("door", Kind::Text),
+    ("template", Kind::Text),
+    ("fingerprint", Kind::Text),
+    ("objects", Kind::Text),
+    ("planning_ms", Kind::Float),
+    ("total_ms", Kind::Float),
+    ("rows", Kind::Integer),
+    ("outcome", Kind::Text),
+    ("cached", Kind::Flag),
+];
+const FRAGMENTS: Columns = &[
+    ("query", Kind::Integer),
+    ("number", Kind::Integer),
+    ("source", Kind::Text),
+    ("object", Kind::Text),
+    ("receipt", Kind::Text),
+];
+const SOURCES: Columns =
+    &[("name", Kind::Text), ("kind", Kind::Text), ("tables", Kind::Integer), ("up", Kind::Flag), ("error", Kind::Text)];
+const OBJECTS: Columns = &[
+    ("name", Kind::Text),
+    ("object", Kind::Text),
+    ("label", Kind::Text),
+    ("source", Kind::Text),
+    ("package", Kind::Text),
+    ("columns", Kind::Integer),
+];
+const POLICIES: Columns = &[
+    ("name", Kind::Text),
+    ("verdict", Kind::Text),
+    ("rows", Kind::Text),
+    ("hidden_fields", Kind::Integer),
+    ("masked_fields", Kind::Text),
+    ("layers", Kind::Text),
+];
+const SESSIONS: Columns = &[
+    ("id", Kind::Integer),
+    ("login", Kind::Text),
+    ("door", Kind::Text),
+    ("application", Kind::Text),
+    ("peer", Kind::Text),
+    ("since", Kind::Time),
+    ("statements", Kind::Integer),
+    ("state", Kind::Text),
+];
+const SETTINGS: Columns = &[("name", Kind::Text), ("value", Kind::Text), ("description", Kind::Text)];
+const AUDIT: Columns = &[
+    ("at", Kind::Time),
+    ("login", Kind::Text),
+    ("door", Kind::Text),
+    ("template", Kind::Text),
+    ("objects", Kind::Text),
+    ("rows", Kind::Integer),
+    ("outcome", Kind::Text),
+];
+
+fn table(
+    name: &'static str,
+    columns: Columns,
+    rows: impl Fn() -> Vec<Row> + Send + Sync + 'static,
+) -> (&'static str, Arc<LiveTable>) {
+    let schema = schema(columns);
+    let made = Arc::clone(&schema);
+    let rows = Arc::new(move || batch(&made, columns, rows()));
+    (name, Arc::new(LiveTable::new(name, schema, rows)))
+}
+
+fn schema(columns: Columns) -> SchemaRef {
+    let field = |(name, kind): &(&'static str, Kind)| {
+        let data_type = match kind {
+            Kind::Text => DataType::Utf8,
+            Kind::Integer => DataType::Int64,
+            Kind::Float => DataType::Float64,
+            Kind::Flag => DataType::Boolean,
+            Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        };
+        Field::new(*name, data_type, true)
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+fn batch(schema: &SchemaRef, columns: Columns, rows: Vec<Row>) -> Result<RecordBatch> {
+    let mut turned: Vec<Vec<Cell>> = columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        for (column, cell) in turned.iter_mut().zip(row) {
+            column.push(cell);
+        }
+    }
+    let arrays =
+        columns.iter().zip(turned).map(|((_, kind), cells)| array(*kind, cells)).collect::<Result<Vec<_>>>()?;
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(Error::internal)
+}
+
+fn array(kind: Kind, cells: Vec<Cell>) -> Result<ArrayRef> {
+    let wrong = || Error::internal("a system table holds a cell of another type");
+    Ok(match kind {
+        Kind::Text => {
+            let mut builder = StringBuilder::new();
+            for cell in cells {
+                let Cell::Text(value) = cell else { return Err(wrong()) };
+                builder.append_option(value);
+            }
+            Arc::new(builder.finish())
+        }
+        Kind::Integer => {
+            let mut builder = Int64Builder::new();
+            for cell in cells {
+                let Cell::Integer(value) = cell else { return Err(wrong()) };
+                builder.append_value(value);
+            }
+            Arc::new(builder.finish())
+        }
+        Kind::Float => {
+            let mut builder = Float64Builder::new();
+            for cell in cells {
+                let Cell::Float(value) = cell else { return Err(wrong()) };
+                builder.append_value(value);
+            }
+            Arc::new(builder.finish())
+        }
+        Kind::Flag => {
+            let mut builder = BooleanBuilder::new();
+            for cell in cells {
+                let Cell::Flag(value) = cell else { return Err(wrong()) };
+                builder.append_value(value);
+            }
+            Arc::new(builder.finish())
+        }
+        Kind::Time => {
+            let mut builder = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+            for cell in cells {
+                let Cell::Time(value) = cell else { return Err(wrong()) };
+                let since = value.duration_since(UNIX_EPOCH).unwrap_or_default();
+                builder.append_value(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+            }
+            Arc::new(builder.finish())
+        }
+    })
+}
+
+fn text(value: &str) -> Cell {
+    Cell::Text(Some(value.to_owned()))
+}
+
+fn count(value: usize) -> Cell {
+    Cell::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn number(value: u64) -> Cell {
+    Cell::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn outcome(error: Option<ErrorCode>) -> Cell {
+    text(error.map_or("ok", ErrorCode::sqlstate))
+}
+
+fn query_row(q: &crate::observe::QueryRecord) -> Row {
+    vec![
+        number(q.id),
+        Cell::Time(q.started),
+        text(&q.login),
+        number(q.session),
+        text(q.door.name()),
+        text(&q.template.text),
+        text(&format!("{:016x}", q.template.fingerprint)),
+        text(&q.objects.join(", ")),
+        Cell::Float(q.planning.as_secs_f64() * 1e3),
+        Cell::Float(q.total.as_secs_f64() * 1e3),
+        number(q.rows),
+        outcome(q.error),
+        Cell::Flag(q.cached),
+    ]
+}
+
+fn audit_row(q: &crate::observe::QueryRecord) -> Row {
+    vec![
+        Cell::Time(q.started),
+        text(&q.login),
+        text(q.door.name()),
+        text(&q.template.text),
+        text(&q.objects.join(", ")),
+        number(q.rows),
+        outcome(q.error),
+    ]
+}
+
+fn fragment_rows(q: &crate::observe::QueryRecord) -> Vec<Row> {
+    q.fragments
+        .iter()
+        .enumerate()
+        .map(|(n, f)| vec![number(q.id), count(n + 1), text(&f.source), text(&f.table), text(&f.receipt)])
+        .collect()
+}
+
+fn session_row(s: crate::observe::SessionRecord) -> Row {
+    vec![
+        number(s.id),
+        text(&s.login),
+        text(s.door.name()),
+        text(&s.application),
+        Cell::Text(s.peer),
+        Cell::Time(s.since),
+        number(s.statements),
+        text(s.state),
+    ]
+}
+
+/// Sources are named to operators only: a source without a visible table is none of a reader's business.
+fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
+    if !principal.operator {
+        return Vec::new();
+    }
+    let row = |s: &querygate_catalog::SourceStatus| {
+        let error = s.error.as_ref().map(ToString::to_string);
+        vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(s.error.is_none()), Cell::Text(error)]
+    };
+    deployment.sources.iter().map(row).collect()
+}
+
+fn evaluator<'a>(deployment: &'a Deployment, principal: &'a Principal) -> Evaluator<'a> {
+    Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms: crate::engine::now_ms() }
+}
+
+fn resolved(deployment: &Deployment, principal: &Principal) -> Principal {
+    querygate_policy::resolve_principal(
+        principal.clone(),
+        &deployment.policies,
+        &deployment.facts,
+        crate::engine::now_ms(),
+    )
+}
+
+fn object_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
+    let principal = resolved(deployment, principal);
+    let evaluator = evaluator(deployment, &principal);
+    let mut rows = Vec::new();
+    for (sql_name, object) in deployment.sql_names() {
+        let decision = evaluator.decide_read(&object.name);
+        let Some(source) = deployment.tables.get(&object.name).filter(|_| decision.is_allowed()) else { continue };
+        let visible =
+            object.fields.values().filter(|f| f.stored() && !decision.hidden_fields().contains(&f.name)).count();
+        let source = if principal.operator { Some(source.source.to_string()) } else { None };
+        rows.push(vec![
+            text(&sql_name),
+            text(&object.name),
+            text(&object.label),
+            Cell::Text(source),
+            text(&object.package),
+            count(visible),
+        ]);
+    }
+    rows
+}
+
+/// What policy makes of each object for this principal. Layers and numbers of hidden fields are for operators.
+fn policy_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
+    let principal = resolved(deployment, principal);
+    let evaluator = evaluator(deployment, &principal);
+    let mut rows = Vec::new();
+    for (sql_name, object) in deployment.sql_names() {
+        let decision = evaluator.decide_read(&object.name);
+        if !decision.is_allowed() && !principal.operator {
+            continue;
+        }
+        let restricted = if decision.row_filter().is_all() { "all" } else { "filtered" };
+        let layers = decision.layers().iter().map(|l| format!("{} {}: {}", l.layer.name(), l.effect.name(), l.detail));
+        let layers = principal.operator.then(|| layers.collect::<Vec<_>>().join("; "));
+        let hidden = if principal.operator { decision.hidden_fields().len() } else { 0 };
+        let masked: Vec<&str> = decision.masks().keys().map(String::as_str).collect();
+        rows.push(vec![
+            text(&sql_name),
+            text(if decision.is_allowed() { "allow" } else { "deny" }),
+            text(if decision.is_allowed() { restricted } else { "none" }),
+            count(hidden),
+            text(&masked.join(", ")),
+            Cell::Text(layers),
+        ]);
+    }
+    rows
+}

@@ -1,0 +1,90 @@
+//! Templates: a statement without its literals, and its fingerprint. Stable across literals, white space, letter case of
+//! keywords and the length of IN lists.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use std::hash::{Hash, Hasher};
+
+/// A statement's template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    /// Text with `?` for every literal, bounded.
+    pub(crate) text: String,
+    pub(crate) fingerprint: u64,
+}
+
+const TEMPLATE_CHARS_MAX: usize = 4_000;
+
+/// Makes the template. What cannot be cut into tokens has the template `?`.
+pub(crate) fn template(sql: &str) -> Template {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
+        return finish("?".to_owned());
+    };
+    let mut words: Vec<String> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        match token {
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::Placeholder(_) => literal(&mut words),
+            Token::Word(word) if word.quote_style.is_none() && word.keyword != Keyword::NoKeyword => {
+                words.push(word.value.to_uppercase());
+            }
+            Token::Word(word) if word.quote_style.is_none() => words.push(word.value.to_lowercase()),
+            other => words.push(other.to_string()),
+        }
+    }
+    finish(words.join(" "))
+}
+
+/// `?, ?, ?` becomes one `?`.
+fn literal(words: &mut Vec<String>) {
+    if let [.., question, comma] = words.as_slice()
+        && question == "?"
+        && comma == ","
+    {
+        words.pop();
+        return;
+    }
+    words.push("?".to_owned());
+}
+
+fn finish(text: String) -> Template {
+    let mut hasher = std::hash::DefaultHasher::new();
+    text.hash(&mut hasher);
+    let fingerprint = hasher.finish();
+    Template { text: text.chars().take(TEMPLATE_CHARS_MAX).collect(), fingerprint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_spaces_and_list_lengths_do_not_matter() {
+        let one = template("select a from T where b = 'x' and c in (1, 2, 3)");
+        let other = template("SELECT  a\nFROM t WHERE b = 'it''s'  AND c IN (4)");
+        assert_eq!(one, other);
+        assert_eq!(one.text, "SELECT a FROM t WHERE b = ? AND c IN ( ? )");
+        assert_ne!(one.fingerprint, template("select a from t where b = 'x'").fingerprint);
+    }
+
+    #[test]
+    fn no_value_survives() {
+        for sql in [
+            "select 'secret'",
+            "select $$secret$$",
+            "select E'sec\\'ret'",
+            "select * from t where p = 'secret' or 1=1 -- secret",
+        ] {
+            assert!(!template(sql).text.contains("sec"), "{sql}");
+        }
+    }
+}

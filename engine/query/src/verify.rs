@@ -1,0 +1,145 @@
+//! Two walks that trust no optimizer rule: over the bound plan, before anything is folded, and over the final plan.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::memory::LazyMemoryExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::work_table::WorkTableExec;
+use querygate_catalog::{GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable, pg_catalog};
+use querygate_types::{Error, ErrorCode, Result};
+use std::any::Any;
+use std::sync::Arc;
+
+/// What the bound plan was found to read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inventory {
+    /// `VALUES` and the like: constants of the statement, which become memory leaves.
+    constants: usize,
+    /// SQL names of governed tables, in order of appearance.
+    pub(crate) tables: Vec<String>,
+}
+
+/// Walks the bound plan with its subqueries: every scan is a governed table of this session, a table of the gate's own,
+/// or the work table of a recursive query.
+pub(crate) fn verify_bound(plan: &LogicalPlan, token: &LeafToken) -> Result<Inventory> {
+    let mut inventory = Inventory::default();
+    let mut refusal = None;
+    let walk = plan.apply_with_subqueries(|node| match verify_node(node, token, &mut inventory) {
+        Ok(()) => Ok(TreeNodeRecursion::Continue),
+        Err(error) => {
+            refusal = Some(error);
+            Ok(TreeNodeRecursion::Stop)
+        }
+    });
+    match (refusal, walk) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(Error::internal(error)),
+        (None, Ok(_)) => Ok(inventory),
+    }
+}
+
+fn verify_node(node: &LogicalPlan, token: &LeafToken, inventory: &mut Inventory) -> Result<()> {
+    match node {
+        LogicalPlan::TableScan(scan) => verify_scan(scan, token, inventory),
+        LogicalPlan::Values(_) => {
+            inventory.constants += 1;
+            Ok(())
+        }
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_) => Ok(()),
+        LogicalPlan::Statement(_)
+        | LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_)
+        | LogicalPlan::DescribeTable(_)
+        | LogicalPlan::Extension(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_) => {
+            Err(Error::new(ErrorCode::FeatureNotSupported, "statement is not supported").with_cause(node.display()))
+        }
+    }
+}
+
+fn verify_scan(scan: &datafusion::logical_expr::TableScan, token: &LeafToken, inventory: &mut Inventory) -> Result<()> {
+    let provider =
+        source_as_provider(&scan.source).map_err(|e| Error::internal(format!("a scan without provider: {e}")))?;
+    // Types are compared through Any: DataFusion's own downcast follows delegates, so that a wrapper could pose as ours.
+    let any: &dyn Any = provider.as_ref();
+    if let Some(governed) = any.downcast_ref::<GovernedTable>() {
+        if governed.token() != token {
+            return Err(Error::internal("a governed table of another session was bound"));
+        }
+        inventory.tables.push(governed.name().to_owned());
+        return Ok(());
+    }
+    let own = any.is::<LiveTable>()
+        || any.is::<pg_catalog::SystemTable>()
+        || any.is::<datafusion::datasource::cte_worktable::CteWorkTable>()
+        || is_series(any);
+    if own { Ok(()) } else { Err(Error::internal("an ungoverned table was bound")) }
+}
+
+/// `generate_series` and `range` make rows of nothing.
+fn is_series(provider: &dyn Any) -> bool {
+    provider.is::<datafusion::functions_table::generate_series::GenerateSeriesTable>()
+}
+
+/// Walks the final plan: every leaf is a governed leaf of this session or on the closed list.
+pub(crate) fn verify_final(plan: &Arc<dyn ExecutionPlan>, token: &LeafToken, inventory: &Inventory) -> Result<()> {
+    let mut constants = 0;
+    verify_leaves(plan, token, &mut constants)?;
+    // Folding may drop constants and may copy them into several places; a statement without any has none at all.
+    if constants > 0 && inventory.constants == 0 {
+        return Err(Error::internal("the final plan reads memory that the statement does not hold"));
+    }
+    Ok(())
+}
+
+fn verify_leaves(plan: &Arc<dyn ExecutionPlan>, token: &LeafToken, constants: &mut usize) -> Result<()> {
+    let any: &dyn Any = plan.as_ref();
+    if let Some(governed) = any.downcast_ref::<GovernedExec>() {
+        // What is inside is the leaf's own business.
+        return if governed.token() == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a governed leaf of another session was planned"))
+        };
+    }
+    let children = plan.children();
+    if !children.is_empty() {
+        return children.into_iter().try_for_each(|child| verify_leaves(child, token, constants));
+    }
+    if let Some(source) = any.downcast_ref::<DataSourceExec>() {
+        let source: &dyn Any = source.data_source().as_ref();
+        if source.is::<MemorySourceConfig>() {
+            *constants += 1;
+            return Ok(());
+        }
+        return Err(Error::internal("a raw source scan was planned"));
+    }
+    let known = any.is::<EmptyExec>()
+        || any.is::<PlaceholderRowExec>()
+        || any.is::<WorkTableExec>()
+        || any.is::<LazyMemoryExec>()
+        || any.is::<LiveExec>()
+        || any.is::<pg_catalog::SystemTableExec>();
+    if known { Ok(()) } else { Err(Error::internal(format!("an unknown leaf was planned: {}", plan.name()))) }
+}
