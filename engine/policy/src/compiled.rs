@@ -1,6 +1,5 @@
 //! A snapshot's policies, compiled once: permission sets by name, row policies and sharing rules per object.
 
-use crate::builtin;
 use crate::expression::{DropReason, Template, compile};
 use crate::query_filter::Column;
 use querygate_metadata::model::{
@@ -10,6 +9,9 @@ use querygate_metadata::model::{
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// The platform's own sets, whose organization policies exist only where there is a tenant wall.
+const PLATFORM_SETS: [&str; 5] =
+    ["admin_full_access", "organization_admin", "organization_admin_no_bypass", MEMBER_DEFAULT, "viewer_readonly"];
 /// The set that every signed-in user holds.
 pub(crate) const MEMBER_DEFAULT: &str = "member_default";
 /// The set whose unscoped holder is a platform administrator.
@@ -52,13 +54,12 @@ pub struct CompiledPolicy {
 }
 
 impl CompiledPolicy {
-    /// Compiles a snapshot's policies. A set of `row_sets` (see [`crate::permission_sets_from_rows`]) replaces the
-    /// declared set of its name, which replaces the built-in one; `isDefault` of a declared set stays.
+    /// Compiles a snapshot's policies. A set of `row_sets` (read from `sys_permission_set` rows) replaces the snapshot's
+    /// set of its name; `isDefault` of the snapshot's set stays.
     #[must_use]
     pub fn compile(snapshot: Arc<Snapshot>, row_sets: Vec<PermissionSet>) -> Self {
         let mut sets: BTreeMap<String, Arc<PermissionSet>> =
-            builtin::permission_sets().into_iter().map(|set| (set.name.clone(), Arc::new(set))).collect();
-        sets.extend(snapshot.permission_sets.iter().map(|(name, set)| (name.clone(), Arc::clone(set))));
+            snapshot.permission_sets.iter().map(|(name, set)| (name.clone(), Arc::clone(set))).collect();
         for mut set in row_sets {
             set.is_default |= sets.get(&set.name).is_some_and(|declared| declared.is_default);
             sets.insert(set.name.clone(), Arc::new(set));
@@ -158,7 +159,9 @@ impl CompiledPolicy {
 /// Whether the platform's own set restricts by organization: stripped where there is no tenant wall.
 fn is_tenant_policy(set: &PermissionSet, policy: &RowPolicy) -> bool {
     let names = |e: &Option<Expression>| e.as_ref().is_some_and(|e| e.source.contains("current_user.organization_id"));
-    set.package.is_none() && builtin::is_builtin(&set.name) && (names(&policy.using) || names(&policy.check))
+    set.package.is_none()
+        && PLATFORM_SETS.contains(&set.name.as_str())
+        && (names(&policy.using) || names(&policy.check))
 }
 
 fn is_floor(set: &PermissionSet, policy: &RowPolicy) -> bool {

@@ -4,14 +4,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-mod builtin;
 mod compiled;
 mod decision;
 mod evaluator;
 mod expression;
 pub mod filter;
+mod layers;
 mod mask;
-mod permission_rows;
 mod principal;
 pub mod query_filter;
 mod read;
@@ -23,6 +22,5 @@ pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDec
 pub use evaluator::Evaluator;
 pub use filter::RowFilter;
 pub use mask::Mask;
-pub use permission_rows::permission_sets_from_rows;
 pub use principal::resolve_principal;
 pub use write::{Change, Refusal, RefusalCode};

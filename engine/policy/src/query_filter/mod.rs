@@ -1,98 +1,20 @@
 //! The JSON filter language of QueryAST `where` (ObjectStack reference 5.1) to a row filter. Knows no policy.
 
+mod column;
 mod comparand;
+mod error;
 mod tokens;
+
+pub use crate::value::ColumnKind;
+pub use column::Column;
+pub use error::{FilterError, FilterErrorCode};
 
 use crate::expression::{Provenance, compare, member, text_test};
 use crate::filter::{CompareOp, RowFilter, Test, TextKind};
-pub use crate::value::ColumnKind;
+use crate::value::Scalar;
 use comparand::{Comparand, describe};
-use querygate_metadata::FieldType;
-use querygate_metadata::model::{Field, FormulaReturn};
-use querygate_types::{Error, ErrorCode, limits};
+use querygate_types::limits;
 use serde_json::{Map, Value};
-
-/// A field as the filter language sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column {
-    pub field_type: FieldType,
-    /// The value is a list.
-    pub multiple: bool,
-    /// Of a formula.
-    pub formula_return: Option<FormulaReturn>,
-}
-
-impl From<&Field> for Column {
-    fn from(field: &Field) -> Self {
-        Self { field_type: field.field_type, multiple: field.multiple, formula_return: field.formula_return }
-    }
-}
-
-impl Column {
-    /// What a filter may ask of the field.
-    #[must_use]
-    pub fn kind(self) -> ColumnKind {
-        use FieldType as F;
-        if self.multiple && self.field_type != F::Formula {
-            return ColumnKind::List;
-        }
-        match self.field_type {
-            F::Text
-            | F::Textarea
-            | F::Markdown
-            | F::Html
-            | F::Richtext
-            | F::Code
-            | F::Email
-            | F::Url
-            | F::Phone
-            | F::Password
-            | F::Secret
-            | F::Signature
-            | F::Qrcode
-            | F::Color
-            | F::Autonumber
-            | F::Select
-            | F::Radio
-            | F::Lookup
-            | F::MasterDetail
-            | F::Tree
-            | F::User
-            | F::Image
-            | F::File
-            | F::Avatar
-            | F::Video
-            | F::Audio => ColumnKind::Text,
-            F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
-                ColumnKind::Number
-            }
-            F::Boolean | F::Toggle => ColumnKind::Boolean,
-            F::Date => ColumnKind::Date,
-            F::Datetime => ColumnKind::Timestamp,
-            F::Time => ColumnKind::Time,
-            F::Multiselect | F::Checkboxes | F::Tags => ColumnKind::List,
-            F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector => ColumnKind::Json,
-            F::Formula => ColumnKind::Computed,
-        }
-    }
-
-    /// Whether the published fixture refuses text operators on the field (the running vendor does not).
-    fn refuses_text(self) -> bool {
-        match self.kind() {
-            ColumnKind::Text | ColumnKind::List => false,
-            ColumnKind::Number
-            | ColumnKind::Boolean
-            | ColumnKind::Date
-            | ColumnKind::Timestamp
-            | ColumnKind::Time
-            | ColumnKind::Json => true,
-            ColumnKind::Computed => match self.formula_return {
-                Some(FormulaReturn::Number | FormulaReturn::Boolean | FormulaReturn::Date) => true,
-                Some(FormulaReturn::Text) | None => false,
-            },
-        }
-    }
-}
 
 /// What a filter's tokens resolve to, and how strict its door is.
 #[derive(Debug, Clone, Default)]
@@ -103,49 +25,9 @@ pub struct FilterContext {
     pub user_id: Option<String>,
     /// `{current_org_id}`.
     pub organization_id: Option<String>,
-    /// Refuse text operators on number, boolean, temporal and structured fields, as the published fixture says. The running
-    /// 17.4 runtime answers no rows instead, which is the default here.
+    /// Refuse text operators on number, boolean, temporal and structured fields, as the published fixture says. The
+    /// running 17.4 runtime answers no rows instead, which is the default here.
     pub strict_text_operators: bool,
-}
-
-/// The vendor's code of a refused filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilterErrorCode {
-    InvalidFilter,
-    InvalidField,
-    TokenUnknown,
-    TokenUnresolved,
-}
-
-/// A refused filter: HTTP 400 with `code`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct FilterError {
-    pub code: FilterErrorCode,
-    /// Names only what the filter named.
-    pub message: String,
-}
-
-impl FilterError {
-    fn invalid(message: impl Into<String>) -> Self {
-        Self { code: FilterErrorCode::InvalidFilter, message: message.into() }
-    }
-
-    fn field(message: impl Into<String>) -> Self {
-        Self { code: FilterErrorCode::InvalidField, message: message.into() }
-    }
-}
-
-impl From<FilterError> for Error {
-    fn from(error: FilterError) -> Self {
-        let code = match error.code {
-            FilterErrorCode::InvalidField => ErrorCode::UndefinedColumn,
-            FilterErrorCode::InvalidFilter | FilterErrorCode::TokenUnknown | FilterErrorCode::TokenUnresolved => {
-                ErrorCode::InvalidParameterValue
-            }
-        };
-        Self::new(code, error.message)
-    }
 }
 
 /// Nesting of `$and`, `$or` and `$not`.
@@ -355,8 +237,7 @@ impl Compiler<'_> {
         if column.kind() == ColumnKind::Computed {
             return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
         }
-        let Comparand::Scalar(crate::value::Scalar::Text(pattern), from) =
-            self.comparand(&format!("{name}.{operator}"), value)?
+        let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(&format!("{name}.{operator}"), value)?
         else {
             return Err(FilterError::invalid(format!(
                 "{operator} on '{name}' takes a string, not {}",

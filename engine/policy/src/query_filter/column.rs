@@ -1,0 +1,87 @@
+//! Fields as the filter language sees them: 49 types, nine kinds of column. Knows no operator.
+
+use crate::value::ColumnKind;
+use querygate_metadata::FieldType;
+use querygate_metadata::model::{Field, FormulaReturn};
+
+/// A field as the filter language sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub field_type: FieldType,
+    /// The value is a list.
+    pub multiple: bool,
+    /// Of a formula.
+    pub formula_return: Option<FormulaReturn>,
+}
+
+impl From<&Field> for Column {
+    fn from(field: &Field) -> Self {
+        Self { field_type: field.field_type, multiple: field.multiple, formula_return: field.formula_return }
+    }
+}
+
+impl Column {
+    /// What a filter may ask of the field.
+    #[must_use]
+    pub fn kind(self) -> ColumnKind {
+        use FieldType as F;
+        if self.multiple && self.field_type != F::Formula {
+            return ColumnKind::List;
+        }
+        match self.field_type {
+            F::Text
+            | F::Textarea
+            | F::Markdown
+            | F::Html
+            | F::Richtext
+            | F::Code
+            | F::Email
+            | F::Url
+            | F::Phone
+            | F::Password
+            | F::Secret
+            | F::Signature
+            | F::Qrcode
+            | F::Color
+            | F::Autonumber
+            | F::Select
+            | F::Radio
+            | F::Lookup
+            | F::MasterDetail
+            | F::Tree
+            | F::User
+            | F::Image
+            | F::File
+            | F::Avatar
+            | F::Video
+            | F::Audio => ColumnKind::Text,
+            F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
+                ColumnKind::Number
+            }
+            F::Boolean | F::Toggle => ColumnKind::Boolean,
+            F::Date => ColumnKind::Date,
+            F::Datetime => ColumnKind::Timestamp,
+            F::Time => ColumnKind::Time,
+            F::Multiselect | F::Checkboxes | F::Tags => ColumnKind::List,
+            F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector => ColumnKind::Json,
+            F::Formula => ColumnKind::Computed,
+        }
+    }
+
+    /// Whether the published fixture refuses text operators on the field (the running vendor does not).
+    pub(super) fn refuses_text(self) -> bool {
+        match self.kind() {
+            ColumnKind::Text | ColumnKind::List => false,
+            ColumnKind::Number
+            | ColumnKind::Boolean
+            | ColumnKind::Date
+            | ColumnKind::Timestamp
+            | ColumnKind::Time
+            | ColumnKind::Json => true,
+            ColumnKind::Computed => match self.formula_return {
+                Some(FormulaReturn::Number | FormulaReturn::Boolean | FormulaReturn::Date) => true,
+                Some(FormulaReturn::Text) | None => false,
+            },
+        }
+    }
+}

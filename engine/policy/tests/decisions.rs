@@ -1,0 +1,671 @@
+//! Decision tables over small stacks: for every rule what it allows and what it denies.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
+
+mod support;
+
+use querygate_metadata::model::TenancyPosture;
+use querygate_policy::Layer;
+use serde_json::{Value, json};
+use support::World;
+
+/// One object of each kind of sharing, with rows of ada, bo and nobody.
+fn world(permissions: Value) -> World {
+    World::new(&stack(permissions, json!([])), TenancyPosture::Single, rows())
+}
+
+fn text() -> Value {
+    json!({"type": "text", "label": "T"})
+}
+
+fn stack(permissions: Value, sharing: Value) -> Value {
+    let object = |name: &str, model: Value, extra: Value| {
+        let mut object = json!({"name": name, "label": name, "fields": {"title": text(), "level": {"type": "number", "label": "L"}}});
+        if !model.is_null() {
+            object["sharingModel"] = model;
+        }
+        for (key, value) in extra.as_object().unwrap() {
+            match key.as_str() {
+                "fields" => object["fields"].as_object_mut().unwrap().extend(value.as_object().unwrap().clone()),
+                _ => object[key] = value.clone(),
+            }
+        }
+        object
+    };
+    let master = |target: &str| json!({"type": "master_detail", "label": "M", "reference": target, "required": true});
+    json!({
+        "manifest": {"id": "com.example.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},
+        "objects": [
+            object("t_private", json!("private"), json!({})),
+            object("t_unset", json!(null), json!({})),
+            object("t_read", json!("public_read"), json!({})),
+            object("t_write", json!("public_read_write"), json!({"fields": {
+                "phone": {"type": "text", "label": "P", "maskingRule": "phone"},
+                "salary": {"type": "number", "label": "S", "requiredPermissions": ["see_pay"]},
+                "iban": {"type": "text", "label": "I", "maskingRule": "bank_account", "requiredPermissions": ["see_pay"]},
+                "pin": {"type": "password", "label": "P"},
+                "trace": {"type": "text", "label": "X", "internal": true},
+            }})),
+            object("t_secluded", json!("public_read_write"), json!({"access": {"default": "private"}})),
+            object("t_guarded", json!("public_read_write"), json!({"requiredPermissions": ["see_pay"]})),
+            object("t_log", json!("public_read_write"), json!({"managedBy": "append-only"})),
+            object("t_line", json!("controlled_by_parent"), json!({"fields": {"parent": master("t_private")}})),
+            object("t_subline", json!("controlled_by_parent"), json!({"fields": {"parent": master("t_line")}})),
+            object("t_loop", json!("controlled_by_parent"), json!({"fields": {"parent": master("t_loop")}})),
+            object("t_twice", json!("controlled_by_parent"), json!({"fields": {"one": master("t_write"), "two": master("t_read")}})),
+            object("t_orphan", json!("controlled_by_parent"), json!({})),
+            object("t_note", json!("public_read"), json!({"fields": {
+                "about": {"type": "lookup", "label": "A", "reference": "t_write"},
+            }})),
+        ],
+        "positions": [{"name": "boss", "label": "Boss"}],
+        "capabilities": [{"name": "see_pay", "label": "Pay", "scope": "org"}],
+        "permissions": permissions,
+        "sharingRules": sharing,
+    })
+}
+
+fn rows() -> Value {
+    let owned = json!([
+        {"id": "a", "owner_id": "ada", "title": "x", "level": 1, "organization_id": "o1"},
+        {"id": "b", "owner_id": "bo", "title": "y", "level": 2, "organization_id": "o2"},
+        {"id": "n", "owner_id": null, "title": null, "level": null, "organization_id": null},
+    ]);
+    let detail = json!([
+        {"id": "da", "owner_id": null, "parent": "a", "title": null},
+        {"id": "db", "owner_id": null, "parent": "b", "title": null},
+        {"id": "dn", "owner_id": null, "parent": null, "title": null},
+    ]);
+    json!({
+        "t_private": owned, "t_unset": owned, "t_read": owned, "t_write": owned, "t_secluded": owned,
+        "t_guarded": owned, "t_log": owned, "t_line": detail,
+        "t_subline": [{"id": "sa", "parent": "da"}, {"id": "sb", "parent": "db"}],
+        "t_loop": [{"id": "l", "parent": "l"}],
+        "t_twice": [{"id": "t", "one": "elsewhere", "two": "elsewhere"}],
+        "t_orphan": [{"id": "o"}],
+        "t_note": [{"id": "na", "owner_id": "ada", "about": "a"}, {"id": "nb", "owner_id": "bo", "about": "b"}],
+    })
+}
+
+fn set(name: &str, body: Value) -> Value {
+    let mut set = json!({"name": name, "label": name, "objects": {}});
+    for (key, value) in body.as_object().unwrap() {
+        set[key] = value.clone();
+    }
+    set
+}
+
+fn all() -> Value {
+    json!({"allowRead": true, "allowCreate": true, "allowEdit": true, "allowDelete": true})
+}
+
+fn policy(object: &str, operation: &str, using: &str) -> Value {
+    json!({"name": format!("{object}_{operation}_{}", using.len()).replace('*', "any"), "object": object, "operation": operation, "using": using})
+}
+
+const DENIED: &str = "denied";
+
+#[test]
+fn object_rights_are_a_union_and_an_explicit_entry_replaces_the_wildcard() {
+    let world = world(json!([
+        set("wild", json!({"objects": {"*": {"allowRead": true}}})),
+        set("except", json!({"objects": {"*": {"allowRead": true}, "t_write": {"allowCreate": true}}})),
+        set("named", json!({"objects": {"t_secluded": {"allowRead": true}}})),
+        set("viewer", json!({"objects": {"*": {"viewAllRecords": true}}})),
+        set("modifier", json!({"objects": {"*": {"modifyAllRecords": true}}})),
+        set("none", json!({})),
+    ]));
+    for (sets, object, expected) in [
+        (&["wild"][..], "t_write", "a b n"),
+        (&["except"], "t_write", DENIED),
+        (&["except", "wild"], "t_write", "a b n"),
+        (&["except"], "t_read", "a b n"),
+        (&["wild"], "t_secluded", DENIED),
+        (&["named"], "t_secluded", "a b n"),
+        (&["viewer"], "t_secluded", "a b n"),
+        (&["modifier"], "t_secluded", "a b n"),
+        (&["none"], "t_write", DENIED),
+        (&["unknown_set"], "t_write", DENIED),
+        (&["admin_full_access"], "t_write", "a b n"),
+        (&["admin_full_access"], "t_nothing", DENIED),
+    ] {
+        assert_eq!(world.visible("ada", sets, object), expected, "{sets:?} {object}");
+    }
+    for (sets, change, expected) in [
+        (&["modifier"][..], "create", "PERMISSION_DENIED"),
+        (&["modifier"], "edit", "ok"),
+        (&["modifier"], "delete", "ok"),
+        (&["viewer"], "edit", "PERMISSION_DENIED"),
+        (&["except"], "create", "ok"),
+        (&["except"], "edit", "PERMISSION_DENIED"),
+    ] {
+        assert_eq!(
+            world.write("bo", sets, "t_write", change, "n", json!({"title": "z"})),
+            expected,
+            "{sets:?} {change}"
+        );
+    }
+}
+
+#[test]
+fn required_permissions_bind_administrators_too() {
+    let world = world(json!([
+        set("reader", json!({"objects": {"t_guarded": all()}})),
+        set("pay", json!({"systemPermissions": ["see_pay"]})),
+    ]));
+    for (sets, expected) in [
+        (&["reader"][..], DENIED),
+        (&["reader", "pay"], "a b n"),
+        (&["admin_full_access"], DENIED),
+        (&["admin_full_access", "pay"], "a b n"),
+        (&["pay"], DENIED),
+    ] {
+        assert_eq!(world.visible("ada", sets, "t_guarded"), expected, "{sets:?}");
+        let write = if expected == DENIED { "PERMISSION_DENIED" } else { "ok" };
+        assert_eq!(world.write("ada", sets, "t_guarded", "edit", "a", json!({"title": "z"})), write, "{sets:?}");
+    }
+}
+
+#[test]
+fn ownership_narrows_by_the_org_wide_default_and_depth() {
+    let everything = ["t_private", "t_unset", "t_read", "t_write"];
+    let entries = |entry: Value| json!({"objects": everything.iter().map(|o| ((*o).to_owned(), entry.clone())).collect::<serde_json::Map<_, _>>()});
+    let mut deep = all();
+    deep["readScope"] = json!("org");
+    let mut wide = all();
+    wide["writeScope"] = json!("org");
+    let mut world = world(json!([set("own", entries(all())), set("deep", entries(deep)), set("wide", entries(wide))]));
+    for dependent in ["t_line", "t_note"] {
+        world.rows.0.remove(dependent);
+    }
+    for (sets, object, visible, edit, delete) in [
+        (&["own"][..], "t_private", "a", "ok", "ok"),
+        (&["own"], "t_unset", "a", "ok", "ok"),
+        (&["own"], "t_read", "a b n", "ok", "ok"),
+        (&["own"], "t_write", "a b n", "ok", "ok"),
+        (&["own", "deep"], "t_private", "a b n", "ok", "ok"),
+        (&["wide"], "t_private", "a", "ok", "ok"),
+    ] {
+        assert_eq!(world.visible("ada", sets, object), visible, "{sets:?} {object}");
+        assert_eq!(world.write("ada", sets, object, "edit", "a", json!({"title": "z"})), edit, "{sets:?} {object}");
+        assert_eq!(world.write("ada", sets, object, "delete", "a", json!({})), delete, "{sets:?} {object}");
+    }
+    for (sets, object, row, edit) in [
+        (&["own"][..], "t_private", "b", "FORBIDDEN"),
+        (&["own"], "t_private", "n", "FORBIDDEN"),
+        (&["own"], "t_read", "b", "FORBIDDEN"),
+        (&["own"], "t_write", "b", "ok"),
+        (&["deep"], "t_private", "b", "FORBIDDEN"),
+        // Readability is not required where no policy bounds the write.
+        (&["wide"], "t_private", "b", "ok"),
+        (&["wide"], "t_private", "n", "ok"),
+    ] {
+        assert_eq!(
+            world.write("ada", sets, object, "edit", row, json!({"title": "z"})),
+            edit,
+            "{sets:?} {object} {row}"
+        );
+        assert_eq!(world.write("ada", sets, object, "delete", row, json!({})), edit, "{sets:?} {object} {row}");
+    }
+}
+
+#[test]
+fn shares_widen_reads_and_edits_but_never_deletes() {
+    let rule = |name: &str, condition: &str, level: &str, recipient: Value| json!({"name": name, "label": name, "type": "criteria", "object": "t_private", "accessLevel": level, "condition": condition, "sharedWith": recipient});
+    let permissions = json!([set("own", json!({"objects": {"t_private": all(), "t_read": all()}}))]);
+    for (rules, user, visible, edit_b) in [
+        (json!([]), "ada", "a", "FORBIDDEN"),
+        (
+            json!([rule("r", "record.level == 2", "read", json!({"type": "user", "value": "ada"}))]),
+            "ada",
+            "a b",
+            "FORBIDDEN",
+        ),
+        (json!([rule("r", "record.level == 2", "edit", json!({"type": "user", "value": "ada"}))]), "ada", "a b", "ok"),
+        (
+            json!([rule("r", "record.level == 2", "read", json!({"type": "user", "value": "bo"}))]),
+            "ada",
+            "a",
+            "FORBIDDEN",
+        ),
+        (
+            json!([rule("r", "record.level == 2", "read", json!({"type": "position", "value": "boss"}))]),
+            "boss",
+            "b",
+            "FORBIDDEN",
+        ),
+        (
+            json!([rule("r", "record.level == 2", "read", json!({"type": "position", "value": "boss"}))]),
+            "ada",
+            "a",
+            "FORBIDDEN",
+        ),
+        (
+            json!([rule("r", "true", "read", json!({"type": "unit_and_subordinates", "value": "top"}))]),
+            "ada",
+            "a b n",
+            "FORBIDDEN",
+        ),
+        (json!([rule("r", "true", "read", json!({"type": "business_unit", "value": "top"}))]), "ada", "a", "FORBIDDEN"),
+        (
+            json!([rule("r", "true", "read", json!({"type": "business_unit", "value": "west"}))]),
+            "ada",
+            "a b n",
+            "FORBIDDEN",
+        ),
+        (
+            json!([rule("r", "true", "read", json!({"type": "business_unit", "value": "past"}))]),
+            "ada",
+            "a",
+            "FORBIDDEN",
+        ),
+        (
+            json!([rule("r", "record.level + 1 == 3", "read", json!({"type": "user", "value": "ada"}))]),
+            "ada",
+            "a",
+            "FORBIDDEN",
+        ),
+        (json!([]), "manual_read", "b", "FORBIDDEN"),
+        (json!([]), "manual_edit", "b", "ok"),
+    ] {
+        let mut world = World::new(&stack(permissions.clone(), rules.clone()), TenancyPosture::Single, rows());
+        world.facts(&[
+            ("sys_user_position", json!({"user_id": "boss", "position": "boss"})),
+            ("sys_business_unit", json!({"id": "top"})),
+            ("sys_business_unit", json!({"id": "west", "parent_business_unit_id": "top"})),
+            ("sys_business_unit_member", json!({"business_unit_id": "west", "user_id": "ada"})),
+            ("sys_business_unit_member", json!({"business_unit_id": "past", "user_id": "ada", "effective_to": "2020-01-01T00:00:00Z"})),
+            ("sys_record_share", json!({"object_name": "t_private", "record_id": "b", "recipient_type": "user", "recipient_id": "manual_read", "access_level": "read"})),
+            ("sys_record_share", json!({"object_name": "t_private", "record_id": "b", "recipient_type": "user", "recipient_id": "manual_edit", "access_level": "edit"})),
+        ]);
+        assert_eq!(world.visible(user, &["own"], "t_private"), visible, "{rules} {user}");
+        assert_eq!(
+            world.write(user, &["own"], "t_private", "edit", "b", json!({"title": "z"})),
+            edit_b,
+            "{rules} {user}"
+        );
+        assert_eq!(world.write(user, &["own"], "t_private", "delete", "b", json!({})), "FORBIDDEN", "{rules} {user}");
+    }
+}
+
+#[test]
+fn row_policies_are_ored_drop_out_and_deny_when_all_dropped() {
+    let rls = |policies: Value| set("rls", json!({"objects": {"*": all()}, "rowLevelSecurity": policies}));
+    let held = |position: &str| json!({"name": "p", "object": "t_write", "operation": "select", "using": "level == 1", "positions": [position]});
+    let off = json!({"name": "p", "object": "t_write", "operation": "select", "using": "level == 1", "enabled": false});
+    for (policies, expected) in [
+        (json!([]), "a b n"),
+        (json!([policy("t_read", "select", "level == 1")]), "a b n"),
+        (json!([policy("t_write", "update", "level == 1")]), "a b n"),
+        (json!([off]), "a b n"),
+        (json!([held("boss")]), "a b n"),
+        (json!([held("everyone")]), "a"),
+        (json!([policy("t_write", "select", "level == 1")]), "a"),
+        (json!([policy("t_write", "all", "level == 1")]), "a"),
+        (json!([policy("*", "select", "level == 1")]), "a"),
+        (json!([policy("t_write", "select", "level == 1"), policy("t_write", "select", "title == 'y'")]), "a b"),
+        (json!([policy("t_write", "select", "title != 'x'")]), "b n"),
+        (json!([policy("t_write", "select", "owner_id == current_user.id")]), "a"),
+        // Drops out: alone it denies all, beside another it adds nothing.
+        (json!([policy("t_write", "select", "missing == 1")]), ""),
+        (json!([policy("t_write", "select", "not CEL at all")]), ""),
+        (json!([policy("t_write", "select", "title == current_user.region")]), ""),
+        (json!([policy("t_write", "select", "missing == 1"), policy("t_write", "select", "level == 1")]), "a"),
+        (json!([policy("t_write", "select", "true")]), "a b n"),
+        (json!([policy("t_write", "select", "false")]), ""),
+    ] {
+        let world = world(json!([rls(policies.clone())]));
+        assert_eq!(world.visible("ada", &["rls"], "t_write"), expected, "{policies}");
+        // The administrator holds the policy's set beside its own: row policies bind it too.
+        assert_eq!(world.visible("ada", &["rls", "admin_full_access"], "t_write"), expected, "{policies}");
+    }
+    let world = world(json!([rls(json!([policy("t_secluded", "select", "false")]))]));
+    assert_eq!(world.visible("ada", &["rls"], "t_secluded"), DENIED, "a wildcard does not reach it");
+    assert_eq!(world.visible("ada", &["rls", "admin_full_access"], "t_secluded"), "a b n", "bypassed where private");
+}
+
+#[test]
+fn details_follow_their_masters() {
+    let objects = json!({"t_private": all(), "t_line": all(), "t_subline": all(), "t_loop": all(), "t_twice": all(), "t_orphan": all(), "t_write": all(), "t_read": all()});
+    let mut reader = objects.clone();
+    reader["t_private"] = json!({"allowRead": true});
+    let world = world(json!([
+        set("editor", json!({"objects": objects})),
+        set("reader", json!({"objects": reader})),
+        set("rls", json!({"rowLevelSecurity": [policy("t_private", "select", "level == 2")]})),
+    ]));
+    for (user, sets, object, expected) in [
+        ("ada", &["editor"][..], "t_line", "da"),
+        ("bo", &["editor"], "t_line", "db"),
+        ("eve", &["editor"], "t_line", ""),
+        ("ada", &["editor"], "t_subline", "sa"),
+        ("bo", &["editor"], "t_subline", "sb"),
+        ("ada", &["editor", "rls"], "t_line", ""),
+        ("bo", &["editor", "rls"], "t_line", "db"),
+        ("ada", &["editor"], "t_loop", ""),
+        ("ada", &["editor"], "t_twice", ""),
+        ("ada", &["editor"], "t_orphan", ""),
+        // viewAll on the master shows every detail that has one.
+        ("ada", &["admin_full_access"], "t_line", "da db"),
+    ] {
+        assert_eq!(world.visible(user, sets, object), expected, "{user} {sets:?} {object}");
+    }
+    for (user, sets, object, row, expected) in [
+        ("ada", &["editor"][..], "t_line", "da", "ok"),
+        ("ada", &["editor"], "t_line", "db", "FORBIDDEN"),
+        ("ada", &["editor"], "t_line", "dn", "PERMISSION_DENIED"),
+        ("ada", &["reader"], "t_line", "da", "PERMISSION_DENIED"),
+        ("ada", &["editor"], "t_subline", "sa", "ok"),
+        ("ada", &["reader"], "t_subline", "sa", "PERMISSION_DENIED"),
+        ("ada", &["editor"], "t_loop", "l", "PERMISSION_DENIED"),
+        ("ada", &["editor"], "t_twice", "t", "PERMISSION_DENIED"),
+    ] {
+        assert_eq!(
+            world.write(user, sets, object, "edit", row, json!({"title": "z"})),
+            expected,
+            "{user} {sets:?} {row}"
+        );
+        assert_eq!(world.write(user, sets, object, "delete", row, json!({})), expected, "{user} {sets:?} {row}");
+    }
+    for (sets, parent, expected) in [
+        (&["editor"][..], json!("a"), "ok"),
+        (&["editor"], json!("b"), "FORBIDDEN"),
+        (&["reader"], json!("a"), "PERMISSION_DENIED"),
+        (&["editor"], json!("nowhere"), "PERMISSION_DENIED"),
+        (&["editor"], json!(null), "PERMISSION_DENIED"),
+    ] {
+        let payload = json!({"parent": parent, "title": "z"});
+        assert_eq!(world.write("ada", sets, "t_line", "create", "", payload), expected, "{sets:?} {parent}");
+    }
+    // Moving a detail needs both masters.
+    assert_eq!(world.write("ada", &["editor"], "t_line", "edit", "da", json!({"parent": "b"})), "FORBIDDEN");
+}
+
+#[test]
+fn fields_are_hidden_masked_and_locked() {
+    let fields =
+        |readable: bool, editable: bool| json!({"t_write.title": {"readable": readable, "editable": editable}});
+    let world = world(json!([
+        set("plain", json!({"objects": {"t_write": all()}})),
+        set("shut", json!({"fields": fields(false, false)})),
+        set("open", json!({"fields": fields(true, true)})),
+        set("look", json!({"fields": fields(true, false)})),
+        set("pay", json!({"systemPermissions": ["see_pay"]})),
+    ]));
+    for (sets, hidden, masked, edit_title) in [
+        (&["plain"][..], "iban salary trace", "phone pin", "ok"),
+        (&["plain", "shut"], "iban salary title trace", "phone pin", "PERMISSION_DENIED"),
+        (&["plain", "shut", "look"], "iban salary trace", "phone pin", "PERMISSION_DENIED"),
+        (&["plain", "shut", "open"], "iban salary trace", "phone pin", "ok"),
+        (&["plain", "pay"], "trace", "phone pin", "ok"),
+        (&["admin_full_access"], "iban salary trace", "phone pin", "ok"),
+    ] {
+        let decision = world.decision("ada", sets, "t_write");
+        assert_eq!(support::join(decision.hidden_fields()), hidden, "{sets:?}");
+        assert_eq!(support::join(decision.masks().keys()), masked, "{sets:?}");
+        assert_eq!(world.write("ada", sets, "t_write", "edit", "a", json!({"title": "z"})), edit_title, "{sets:?}");
+        for guarded in hidden.split(' ').chain(masked.split(' ')).filter(|f| *f != "trace") {
+            assert!(decision.guard_predicate([guarded]).is_err(), "{sets:?} {guarded}");
+        }
+        assert!(decision.guard_predicate(["id", "level", "trace"]).is_ok(), "{sets:?}");
+    }
+    for (sets, patch, expected) in [
+        (&["plain"][..], json!({"salary": 1}), "PERMISSION_DENIED"),
+        (&["plain", "pay"], json!({"salary": 1}), "ok"),
+        (&["plain"], json!({"phone": "138****5678"}), "VALIDATION_ERROR"),
+        (&["plain"], json!({"phone": "13812345678"}), "ok"),
+        (&["plain"], json!({"nothing": 1}), "INVALID_FIELD"),
+        (&["plain"], json!({"level": 1}), "ok"),
+    ] {
+        assert_eq!(world.write("ada", sets, "t_write", "edit", "a", patch.clone()), expected, "{sets:?} {patch}");
+    }
+}
+
+#[test]
+fn writes_are_bounded_by_policies_checks_and_ownership() {
+    let with = |policies: Value, fields: Value| {
+        set(
+            "s",
+            json!({"objects": {"t_write": all(), "t_private": all(), "t_log": all()}, "rowLevelSecurity": policies, "fields": fields}),
+        )
+    };
+    let check = |operation: &str, check: &str| json!({"name": format!("c{}", check.len()), "object": "t_write", "operation": operation, "check": check});
+    let none = json!({});
+    for (policies, fields, change, row, patch, expected) in [
+        // The select policies bound a write without a policy of its own.
+        (json!([policy("t_write", "select", "level == 1")]), &none, "edit", "a", json!({"title": "z"}), "ok"),
+        (
+            json!([policy("t_write", "select", "level == 1")]),
+            &none,
+            "edit",
+            "b",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        (json!([policy("t_write", "select", "level == 1")]), &none, "delete", "b", json!({}), "PERMISSION_DENIED"),
+        // An own policy bounds it, and the row must be readable as well.
+        (json!([policy("t_write", "update", "level == 2")]), &none, "edit", "b", json!({"title": "z"}), "ok"),
+        (
+            json!([policy("t_write", "update", "level == 2")]),
+            &none,
+            "edit",
+            "a",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        (
+            json!([policy("t_write", "update", "level == 2"), policy("t_write", "select", "level == 1")]),
+            &none,
+            "edit",
+            "b",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        (
+            json!([policy("t_write", "update", "missing == 2")]),
+            &none,
+            "edit",
+            "b",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        // A bound that names a hidden field refuses every row; reads do not have this limit.
+        (
+            json!([policy("t_write", "select", "level == 1")]),
+            &json!({"t_write.level": {"readable": false}}),
+            "edit",
+            "a",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        (json!([]), &json!({"t_write.level": {"readable": false}}), "edit", "a", json!({"title": "z"}), "ok"),
+        // Widening by an authored policy for the very operation.
+        (
+            json!([policy("t_private", "update", "level == 2")]),
+            &none,
+            "edit_private",
+            "b",
+            json!({"title": "z"}),
+            "PERMISSION_DENIED",
+        ),
+        (
+            json!([policy("t_private", "delete", "level == 2")]),
+            &none,
+            "edit_private",
+            "b",
+            json!({"title": "z"}),
+            "FORBIDDEN",
+        ),
+        // Checks on the image.
+        (json!([check("update", "level < 5")]), &none, "edit", "a", json!({"level": 4}), "ok"),
+        (json!([check("update", "level < 5")]), &none, "edit", "a", json!({"level": 5}), "PERMISSION_DENIED"),
+        (
+            json!([check("update", "level < 5"), check("update", "level > 10")]),
+            &none,
+            "edit",
+            "a",
+            json!({"level": 11}),
+            "ok",
+        ),
+        (json!([check("update", "missing == 5")]), &none, "edit", "a", json!({"level": 1}), "PERMISSION_DENIED"),
+        (json!([check("insert", "owner_id == current_user.id")]), &none, "create", "", json!({"title": "z"}), "ok"),
+        (json!([check("insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "PERMISSION_DENIED"),
+        (json!([policy("t_write", "insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "ok"),
+        // Ownership.
+        (json!([]), &none, "create", "", json!({"owner_id": "ada"}), "ok"),
+        (json!([]), &none, "create", "", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
+        (json!([]), &none, "edit", "a", json!({"owner_id": "ada"}), "ok"),
+        (json!([]), &none, "edit", "a", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
+    ] {
+        let world = world(json!([with(policies.clone(), fields.clone())]));
+        let (object, change) = if change == "edit_private" { ("t_private", "edit") } else { ("t_write", change) };
+        assert_eq!(
+            world.write("ada", &["s"], object, change, row, patch.clone()),
+            expected,
+            "{policies} {fields} {change} {row} {patch}"
+        );
+    }
+    let world = world(json!([
+        with(json!([]), none.clone()),
+        set("t", json!({"objects": {"t_write": {"allowTransfer": true}}}))
+    ]));
+    assert_eq!(world.write("ada", &["s", "t"], "t_write", "edit", "a", json!({"owner_id": "bo"})), "ok");
+    for (change, row, expected) in
+        [("create", "", "ok"), ("edit", "a", "PERMISSION_DENIED"), ("delete", "a", "PERMISSION_DENIED")]
+    {
+        assert_eq!(
+            world.write("ada", &["s"], "t_log", change, row, json!({"title": "z"})),
+            expected,
+            "append-only {change}"
+        );
+    }
+}
+
+#[test]
+fn deletes_run_their_cascade_as_the_caller() {
+    let deleter = json!({"t_private": all(), "t_line": all(), "t_write": all(), "t_note": {"allowRead": true}});
+    let mut keeps_lines = deleter.clone();
+    keeps_lines["t_line"] = json!({"allowRead": true, "allowEdit": true});
+    let locked = json!({"objects": deleter, "fields": {"t_note.about": {"readable": true, "editable": false}}});
+    let world = world(json!([
+        set("deleter", json!({"objects": deleter})),
+        set("keeps_lines", json!({"objects": keeps_lines})),
+        set("locked", locked),
+        set("sublines", json!({"objects": {"t_subline": all()}})),
+    ]));
+    for (user, sets, object, row, expected) in [
+        // A detail of a detail must be deletable as well.
+        ("ada", &["deleter", "sublines"][..], "t_private", "a", "ok"),
+        ("ada", &["deleter"], "t_private", "a", "PERMISSION_DENIED"),
+        ("ada", &["keeps_lines", "sublines"], "t_private", "a", "PERMISSION_DENIED"),
+        // An emptied reference needs no edit right, but passes the owner gate and the field's right.
+        ("ada", &["deleter"], "t_write", "a", "ok"),
+        ("ada", &["deleter"], "t_write", "b", "FORBIDDEN"),
+        ("ada", &["deleter"], "t_write", "n", "ok"),
+        ("ada", &["locked"], "t_write", "a", "PERMISSION_DENIED"),
+        ("bo", &["deleter"], "t_write", "b", "ok"),
+    ] {
+        assert_eq!(
+            world.write(user, sets, object, "delete", row, json!({})),
+            expected,
+            "{user} {sets:?} {object} {row}"
+        );
+    }
+}
+
+#[test]
+fn the_tenant_wall_stands_before_every_grant() {
+    let permissions = json!([set("s", json!({"objects": {"t_write": all(), "t_line": all(), "t_private": all()}}))]);
+    for (posture, organization, sets, visible) in [
+        (TenancyPosture::Single, None, &["s"][..], "a b n"),
+        (TenancyPosture::Isolated, Some("o1"), &["s"], "a"),
+        (TenancyPosture::Isolated, None, &["s"], ""),
+        (TenancyPosture::Group, Some("o2"), &["s"], "b"),
+        (TenancyPosture::Group, None, &["s"], ""),
+        (TenancyPosture::Isolated, None, &["s", "admin_full_access"], ""),
+        (TenancyPosture::Isolated, Some("o2"), &["s", "admin_full_access"], "b"),
+    ] {
+        let mut world = World::new(&stack(permissions.clone(), json!([])), posture, rows());
+        world.organization = organization.map(str::to_owned);
+        assert_eq!(world.visible("ada", sets, "t_write"), visible, "{posture:?} {organization:?}");
+    }
+    let mut world = World::new(&stack(permissions, json!([])), TenancyPosture::Isolated, rows());
+    world.organization = Some("o1".to_owned());
+    for (change, row, patch, expected) in [
+        ("create", "", json!({"title": "z"}), "ok"),
+        ("create", "", json!({"organization_id": "o2"}), "PERMISSION_DENIED"),
+        ("edit", "a", json!({"title": "z"}), "ok"),
+        ("edit", "a", json!({"organization_id": "o2"}), "PERMISSION_DENIED"),
+        ("edit", "b", json!({"title": "z"}), "PERMISSION_DENIED"),
+    ] {
+        assert_eq!(
+            world.write("ada", &["s"], "t_write", change, row, patch.clone()),
+            expected,
+            "{change} {row} {patch}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_read_refuses() {
+    let mut world = world(json!([set("s", json!({"objects": {"t_line": all(), "t_private": all()}}))]));
+    assert_eq!(world.write("ada", &["s"], "t_line", "edit", "da", json!({"title": "z"})), "ok");
+    world.broken = true;
+    assert_eq!(world.write("ada", &["s"], "t_line", "edit", "da", json!({"title": "z"})), "PERMISSION_DENIED");
+    assert_eq!(world.write("ada", &["s"], "t_nothing", "create", "", json!({})), "PERMISSION_DENIED");
+}
+
+#[test]
+fn memberships_hold_in_their_period_only() {
+    let mut world = world(json!([
+        set("s", json!({"objects": {"t_write": all()}})),
+        set("boss", json!({"objects": {"t_read": all()}}))
+    ]));
+    world.facts(&[
+        (
+            "sys_user_permission_set",
+            json!({"user_id": "now", "permission_set_id": "s", "valid_from": "2025-01-01T00:00:00Z"}),
+        ),
+        (
+            "sys_user_permission_set",
+            json!({"user_id": "past", "permission_set_id": "s", "valid_until": "2025-01-01T00:00:00Z"}),
+        ),
+        (
+            "sys_user_permission_set",
+            json!({"user_id": "future", "permission_set_id": "s", "valid_from": "2030-01-01T00:00:00Z"}),
+        ),
+        ("sys_user_position", json!({"user_id": "by_position", "position": "boss"})),
+        ("sys_position_permission_set", json!({"position_id": "boss", "permission_set_id": "s"})),
+        ("sys_user_position", json!({"user_id": "ex_boss", "position": "boss", "valid_until": "2025-01-01T00:00:00Z"})),
+    ]);
+    for (user, write, read) in [
+        ("now", "a b n", DENIED),
+        ("past", DENIED, DENIED),
+        ("future", DENIED, DENIED),
+        // A position brings the sets bound to it and the set of its own name.
+        ("by_position", "a b n", "a b n"),
+        ("ex_boss", DENIED, DENIED),
+    ] {
+        assert_eq!(world.visible(user, &[], "t_write"), write, "{user}");
+        assert_eq!(world.visible(user, &[], "t_read"), read, "{user}");
+    }
+}
+
+#[test]
+fn principals_who_differ_in_values_share_a_shape_and_the_layers_come_in_order() {
+    let world = world(json!([
+        set("own", json!({"objects": {"t_private": all(), "t_line": all()}})),
+        set("deep", json!({"objects": {"t_private": {"readScope": "org"}}})),
+    ]));
+    for object in ["t_private", "t_line"] {
+        let shape = |user: &str, sets: &[&str]| world.decision(user, sets, object).shape_fingerprint();
+        assert_eq!(shape("ada", &["own"]), shape("bo", &["own"]), "{object}");
+        assert_ne!(shape("ada", &["own"]), shape("ada", &["own", "deep"]), "{object}");
+    }
+    let decision = world.decision("ada", &["own"], "t_private");
+    let layers: Vec<Layer> = decision.layers().iter().map(|l| l.layer).collect();
+    assert!(layers.is_sorted() && layers.len() == 10, "{layers:?}");
+    let permit = decision.permit().unwrap();
+    assert_eq!((permit.object(), permit.user_id()), ("t_private", "ada"));
+    assert!(world.decision("ada", &[], "t_private").permit().is_err());
+}
