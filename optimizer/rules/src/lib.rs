@@ -1,1 +1,23 @@
-//! rules.
+//! Translates DataFusion plans into fragments of one source, exactly or not at all, and fences policies. Knows no policy language, no driver and no catalog.
+//!
+//! - [`translate`]: a whole statement over one source becomes one fragment;
+//! - [`carve`]: a statement over several sources keeps its plan, with its largest one-source parts replaced by leaves;
+//! - [`classify_conjunct`]: which conditions may stand beside a policy;
+//! - [`Receipt`]: what was pushed, what was kept, and why.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod carve;
+mod leak_proof;
+mod opener;
+mod outcome;
+mod receipt;
+mod redact;
+mod translate;
+
+pub use carve::{Carved, LeafBuilder, carve};
+pub use leak_proof::{ConjunctClass, classify_conjunct, is_leak_proof};
+pub use opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf, PolicyScope, RemoteColumn};
+pub use outcome::{NotPushed, ParameterSource, Translation};
+pub use receipt::{Disposition, Receipt, ReceiptLine};
+pub use translate::translate;

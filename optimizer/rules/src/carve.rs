@@ -1,0 +1,244 @@
+//! Replaces the largest one-source parts of a plan by leaves, top-down, and says for every operator where it runs. Knows neither how a leaf executes nor what a source is.
+
+use crate::leak_proof::is_leak_proof;
+use crate::opener::LeafOpener;
+use crate::outcome::{NotPushed, Translation};
+use crate::receipt::{Receipt, ReceiptLine};
+use crate::translate::{coerce, translate_typed};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchemaRef, DataFusionError};
+use datafusion::logical_expr::logical_plan::Distinct;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use querygate_types::{Error, Result};
+
+/// Makes the leaf that runs a fragment inside a plan.
+pub trait LeafBuilder {
+    /// A plan node without inputs that delivers the translation's columns, in order, in its schema's types (casts
+    /// applied). Names and qualifiers are free; the caller renames.
+    ///
+    /// # Errors
+    /// Whatever keeps the leaf from being made; the statement fails with it.
+    fn leaf(&self, translation: Translation) -> Result<LogicalPlan>;
+}
+
+/// A plan with leaves in it.
+#[derive(Debug, Clone)]
+pub struct Carved {
+    pub plan: LogicalPlan,
+    /// How many fragments were made.
+    pub fragments: usize,
+    /// One per fragment, then one for what the gate runs.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Carves a bound plan: the whole of it if one source can run it, else the largest parts that are worth it. A bare scan
+/// with leak-proof conditions stays with its governed leaf, which pushes those itself.
+///
+/// # Errors
+/// Faults of ours, and what the builder refuses. What cannot be pushed is not an error.
+pub fn carve(
+    plan: &LogicalPlan,
+    opener: &dyn LeafOpener,
+    builder: &dyn LeafBuilder,
+    context: &SimplifyContext,
+) -> Result<Carved> {
+    if !is_query(plan) {
+        return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
+    }
+    let typed = match coerce(plan.clone(), context.config_options()) {
+        Ok(typed) => typed,
+        Err(refusal) => {
+            let lines = Receipt::kept(plan, &refusal, false);
+            return Ok(Carved { plan: plan.clone(), fragments: 0, receipts: vec![Receipt { source: None, lines }] });
+        }
+    };
+    let mut carving = Carving { opener, builder, context, pushed: Vec::new(), kept: Vec::new() };
+    let (carved, _) = carving.node(typed, true).map_err(|error| match error {
+        Fault::Ours(error) => error,
+        Fault::Engine(error) => Error::internal(error),
+    })?;
+    let fragments = carving.pushed.len();
+    let mut receipts = carving.pushed;
+    if !carving.kept.is_empty() {
+        receipts.push(Receipt { source: None, lines: carving.kept });
+    }
+    // Nothing was carved: the plan as it was bound.
+    Ok(Carved { plan: if fragments == 0 { plan.clone() } else { carved }, fragments, receipts })
+}
+
+/// Whether the plan reads rows for a client. Changes are planned elsewhere, from what was bound.
+const fn is_query(plan: &LogicalPlan) -> bool {
+    !matches!(
+        plan,
+        LogicalPlan::Statement(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_)
+    )
+}
+
+enum Fault {
+    Ours(Error),
+    Engine(Box<DataFusionError>),
+}
+
+impl From<DataFusionError> for Fault {
+    fn from(error: DataFusionError) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+struct Carving<'a> {
+    opener: &'a dyn LeafOpener,
+    builder: &'a dyn LeafBuilder,
+    context: &'a SimplifyContext,
+    pushed: Vec<Receipt>,
+    kept: Vec<ReceiptLine>,
+}
+
+impl Carving<'_> {
+    /// A node with its parts carved, and why it stayed itself (`None`: it became a leaf).
+    fn node(&mut self, plan: LogicalPlan, root: bool) -> std::result::Result<(LogicalPlan, Option<NotPushed>), Fault> {
+        let why = if root || is_worth_it(&plan) {
+            match translate_typed(&plan, self.opener, self.context) {
+                Ok(translation) => match local_order(&plan, root) {
+                    Ok(order) => return Ok((self.replace(&plan, translation, order)?, None)),
+                    Err(refusal) => refusal,
+                },
+                Err(refusal) => refusal,
+            }
+        } else {
+            NotPushed::operator("its governed leaf takes what can be pushed")
+        };
+        let position = self.kept.len();
+        let mut below = false;
+        let mut first_fault = None;
+        let mut child = |this: &mut Self, input: LogicalPlan| match this.node(input.clone(), false) {
+            Ok((carved, inner)) => {
+                below |= inner.is_some_and(|inner| inner.text == why.text);
+                carved
+            }
+            Err(fault) => {
+                first_fault.get_or_insert(fault);
+                input
+            }
+        };
+        let plan = plan.map_subqueries(|subquery| Ok(Transformed::yes(subquery_of(subquery, |p| child(self, p)))))?.data;
+        let plan = plan.map_children(|input| Ok(Transformed::yes(child(self, input))))?.data;
+        if let Some(fault) = first_fault {
+            return Err(fault);
+        }
+        let lines = Receipt::kept(&plan, &why, below);
+        self.kept.splice(position..position, lines);
+        Ok((plan, Some(why)))
+    }
+
+    /// The leaf, with the part's own names, sorted again where the part's order may matter above.
+    fn replace(
+        &mut self,
+        plan: &LogicalPlan,
+        translation: Translation,
+        order: Option<LogicalPlan>,
+    ) -> std::result::Result<LogicalPlan, Fault> {
+        self.pushed.push(translation.receipt.clone());
+        let leaf = self.builder.leaf(translation).map_err(Fault::Ours)?;
+        let leaf = renamed(leaf, plan.schema())?;
+        match order {
+            Some(LogicalPlan::Sort(sort)) => Ok(LogicalPlanBuilder::from(leaf).sort(sort.expr)?.build()?),
+            Some(_) | None => Ok(leaf),
+        }
+    }
+}
+
+/// A subquery node keeps its own frame (the columns of the query around it).
+fn subquery_of(plan: LogicalPlan, mut child: impl FnMut(LogicalPlan) -> LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Subquery(mut subquery) => {
+            let inner = child(LogicalPlan::clone(&subquery.subquery));
+            subquery.subquery = inner.into();
+            LogicalPlan::Subquery(subquery)
+        }
+        other => child(other),
+    }
+}
+
+/// The columns of a leaf under the names and qualifiers of what it replaces.
+fn renamed(leaf: LogicalPlan, schema: &DFSchemaRef) -> std::result::Result<LogicalPlan, Fault> {
+    if leaf.schema().fields().len() != schema.fields().len() {
+        return Err(Fault::Ours(Error::internal("leaf has another number of columns")));
+    }
+    let same = leaf.schema().iter().zip(schema.iter()).all(|((q, f), (r, g))| q == r && f.name() == g.name());
+    for ((_, made), (_, told)) in leaf.schema().iter().zip(schema.iter()) {
+        if made.data_type() != told.data_type() {
+            return Err(Fault::Ours(Error::internal("leaf has a column of another type")));
+        }
+    }
+    if same {
+        return Ok(leaf);
+    }
+    let columns = leaf.schema().columns();
+    let exprs: Vec<Expr> = columns
+        .into_iter()
+        .zip(schema.iter())
+        .map(|(column, (qualifier, field))| Expr::Column(column).alias_qualified(qualifier.cloned(), field.name()))
+        .collect();
+    Ok(LogicalPlanBuilder::from(leaf).project(exprs)?.build()?)
+}
+
+/// Whether a part is worth a fragment of its own: a join, an aggregation, a limit, a set operation, or a condition that
+/// a governed leaf would not take.
+fn is_worth_it(plan: &LogicalPlan) -> bool {
+    let mut worth = false;
+    let _walked = plan.apply_with_subqueries(|node| {
+        worth = match node {
+            LogicalPlan::Join(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Limit(_)
+            | LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => true,
+            LogicalPlan::Filter(filter) => {
+                !split_conjunction(&filter.predicate).into_iter().all(|one| is_leak_proof(one, |_: &Column| true))
+            }
+            LogicalPlan::Distinct(Distinct::On(_)) | LogicalPlan::Projection(_) | LogicalPlan::Window(_)
+            | LogicalPlan::Sort(_) | LogicalPlan::Repartition(_) | LogicalPlan::TableScan(_)
+            | LogicalPlan::EmptyRelation(_) | LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Statement(_) | LogicalPlan::Values(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)
+            | LogicalPlan::Extension(_) | LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_) | LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) => false,
+        };
+        Ok(if worth { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    worth
+}
+
+/// The engine cannot see that a leaf is sorted. Inside a plan, an order at the top of a part is made again above its
+/// leaf; where that is not possible, the part is not taken.
+fn local_order(plan: &LogicalPlan, root: bool) -> std::result::Result<Option<LogicalPlan>, NotPushed> {
+    if root {
+        return Ok(None);
+    }
+    match plan {
+        LogicalPlan::Limit(limit) => match limit.input.as_ref() {
+            sort @ LogicalPlan::Sort(_) => Ok(Some(sort.clone())),
+            other => local_order(other, false).and_then(refuse_order),
+        },
+        LogicalPlan::Sort(_) => Err(NotPushed::operator("a sort without a limit is made in the gate")),
+        LogicalPlan::Projection(projection) => local_order(&projection.input, false).and_then(refuse_order),
+        LogicalPlan::SubqueryAlias(alias) => local_order(&alias.input, false).and_then(refuse_order),
+        LogicalPlan::Filter(filter) => local_order(&filter.input, false).and_then(refuse_order),
+        LogicalPlan::Window(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Join(_) | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_) | LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_) | LogicalPlan::Statement(_) | LogicalPlan::Values(_) | LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_) | LogicalPlan::Extension(_) | LogicalPlan::Distinct(_) | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::DescribeTable(_) | LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_) => Ok(None),
+    }
+}
+
+/// An order below the top: its keys may not be among the columns.
+fn refuse_order(order: Option<LogicalPlan>) -> std::result::Result<Option<LogicalPlan>, NotPushed> {
+    match order {
+        None => Ok(None),
+        Some(_) => Err(NotPushed::operator("its order is made in the gate")),
+    }
+}

@@ -1,0 +1,100 @@
+//! Constants: folds expressions of literals, and makes every literal a parameter. No value reaches the fragment itself.
+
+use super::Translator;
+use super::types::value_type;
+use crate::outcome::{NotPushed, ParameterSource};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use querygate_driver_api::scalar::Constant;
+use querygate_driver_api::{RefusalReason, ScalarExpr, Value};
+
+impl Translator<'_> {
+    /// Evaluates every part of an expression that reads nothing. The engine's own simplifier is used for constants only:
+    /// its rewrites of conditions (bounds of time stamps among them) are not exact enough.
+    pub(super) fn fold(&self, expr: &Expr) -> Result<Expr, NotPushed> {
+        let simplifier = ExprSimplifier::new(self.context.clone()).with_canonicalize(false);
+        let folded = expr.clone().transform_down(|node| {
+            if !is_computed(&node) || !reads_nothing(&node)? {
+                return Ok(Transformed::no(node));
+            }
+            // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
+            match simplifier.simplify(node.clone()) {
+                Ok(value @ Expr::Literal(..)) => Ok(Transformed::new(value, true, TreeNodeRecursion::Jump)),
+                Ok(_) | Err(_) => Ok(Transformed::no(node)),
+            }
+        });
+        folded.map(|folded| folded.data).map_err(|_| NotPushed::invalid("constants could not be folded"))
+    }
+
+    /// A literal: TRUE, FALSE and NULL as such, everything else as a parameter.
+    pub(super) fn literal(&mut self, scalar: &ScalarValue) -> Result<ScalarExpr, NotPushed> {
+        let value_type = value_type(&scalar.data_type())?;
+        match value_of(scalar)? {
+            Value::Null(_) => Ok(ScalarExpr::Constant(Constant::Null(value_type))),
+            Value::Boolean(true) => Ok(ScalarExpr::Constant(Constant::True)),
+            Value::Boolean(false) => Ok(ScalarExpr::Constant(Constant::False)),
+            value => {
+                let index = self.parameter(ParameterSource::Literal(value), value_type)?;
+                Ok(ScalarExpr::Parameter(index, value_type))
+            }
+        }
+    }
+
+    /// A parameter of the client's.
+    pub(super) fn placeholder(&mut self, placeholder: &Placeholder) -> Result<ScalarExpr, NotPushed> {
+        let index = placeholder.id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
+        let Some(index) = index.and_then(|number| number.checked_sub(1)) else {
+            return Err(NotPushed::operator("parameter has a name instead of a number"));
+        };
+        let Some(field) = &placeholder.field else {
+            return Err(NotPushed::kind("parameter has no known type"));
+        };
+        let value_type = value_type(field.data_type())?;
+        let place = self.parameter(ParameterSource::Placeholder(index), value_type)?;
+        Ok(ScalarExpr::Parameter(place, value_type))
+    }
+
+    /// The parameter that holds a pattern.
+    pub(super) fn pattern(&mut self, expr: &Expr) -> Result<usize, NotPushed> {
+        let pattern = match expr {
+            Expr::Literal(scalar, _) => self.literal(scalar)?,
+            Expr::Placeholder(placeholder) => self.placeholder(placeholder)?,
+            _ => return Err(NotPushed::operator("pattern is not a constant")),
+        };
+        match pattern {
+            ScalarExpr::Parameter(index, querygate_driver_api::ValueType::Text) => Ok(index),
+            _ => Err(NotPushed::operator("pattern is not a text")),
+        }
+    }
+}
+
+/// The typed value of a literal, exactly.
+fn value_of(scalar: &ScalarValue) -> Result<Value, NotPushed> {
+    let refused = || NotPushed::new(RefusalReason::Value, "constant cannot be bound exactly");
+    let array = scalar.to_array().map_err(|_| refused())?;
+    Value::from_array(array.as_ref(), 0).map_err(|_| refused())
+}
+
+/// A node that folding could replace.
+#[expect(deprecated, reason = "the wildcard variant is still in the enum")]
+const fn is_computed(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(_) | Expr::Like(_) | Expr::SimilarTo(_) | Expr::Not(_) | Expr::IsNotNull(_)
+        | Expr::IsNull(_) | Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsUnknown(_) | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_) | Expr::IsNotUnknown(_) | Expr::Negative(_) | Expr::Between(_) | Expr::Case(_)
+        | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_) | Expr::InList(_) => true,
+        Expr::Alias(_) | Expr::Column(_) | Expr::ScalarVariable(..) | Expr::Literal(..)
+        | Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Exists(_) | Expr::InSubquery(_)
+        | Expr::SetComparison(_) | Expr::ScalarSubquery(_) | Expr::Wildcard { .. } | Expr::GroupingSet(_)
+        | Expr::Placeholder(_) | Expr::OuterReferenceColumn(..) | Expr::Unnest(_) | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_) | Expr::LambdaVariable(_) => false,
+    }
+}
+
+/// Whether only literals and computations stand in it.
+fn reads_nothing(expr: &Expr) -> datafusion::common::Result<bool> {
+    Ok(!expr.exists(|node| Ok(!is_computed(node) && !matches!(node, Expr::Literal(..) | Expr::Alias(_))))?)
+}

@@ -1,0 +1,100 @@
+//! A second look at the finished relation, independent of how it was made: each scan under its policy, nothing that can fail between a policy and its fence. Changes nothing.
+
+use super::{Leaf, conjunct};
+use crate::outcome::NotPushed;
+use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
+use std::collections::HashMap;
+
+/// Proves the relation.
+///
+/// # Errors
+/// `Invalid` if a policy is missing, or a restricted table meets an expression that can fail.
+pub(super) fn verify(
+    relation: &Relation,
+    leaves: &[Leaf],
+    leaf_of: &HashMap<ColumnId, usize>,
+) -> Result<(), NotPushed> {
+    Walk { leaves, leaf_of }.relation(relation, None, false)
+}
+
+struct Walk<'a> {
+    leaves: &'a [Leaf],
+    leaf_of: &'a HashMap<ColumnId, usize>,
+}
+
+impl Walk<'_> {
+    fn relation(&self, relation: &Relation, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+        if let Relation::Scan { columns, .. } = relation {
+            let index = columns.first().and_then(|column| self.leaf_of.get(&column.id));
+            let leaf = index.and_then(|index| self.leaves.get(*index));
+            let leaf = leaf.ok_or_else(|| NotPushed::invalid("scan of a table that was not opened"))?;
+            return check(leaf, filter, danger);
+        }
+        let policy = self.policy_of(relation);
+        // Behind a fence only what stands below it counts.
+        let is_fence = matches!(relation, Relation::Fence { .. });
+        let danger = !is_fence && (danger || self.fails(relation, policy));
+        for expr in relation.scalars() {
+            self.subqueries(expr, policy, danger)?;
+        }
+        let filter = match relation {
+            Relation::Filter { predicate, .. } => Some(predicate),
+            _ => None,
+        };
+        relation.inputs().into_iter().try_for_each(|input| self.relation(input, filter, danger))
+    }
+
+    /// The policy of the scan directly below a filter: it may hold what it likes.
+    fn policy_of(&self, relation: &Relation) -> Option<&ScalarExpr> {
+        let Relation::Filter { input, .. } = relation else { return None };
+        let Relation::Scan { columns, .. } = input.as_ref() else { return None };
+        self.leaves.get(*self.leaf_of.get(&columns.first()?.id)?)?.policy.as_ref()
+    }
+
+    fn fails(&self, relation: &Relation, policy: Option<&ScalarExpr>) -> bool {
+        match (relation, policy) {
+            (Relation::Filter { predicate, .. }, Some(policy)) => {
+                parts(predicate, policy).into_iter().any(ScalarExpr::can_fail)
+            }
+            _ => conjunct::operator_can_fail(relation),
+        }
+    }
+
+    fn subqueries(&self, expr: &ScalarExpr, policy: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+        if policy == Some(expr) {
+            return Ok(());
+        }
+        if let Some(relation) = expr.subquery() {
+            self.relation(relation, None, danger)?;
+        }
+        expr.children().into_iter().try_for_each(|child| self.subqueries(child, policy, danger))
+    }
+}
+
+/// The conjuncts beside a policy.
+fn parts<'a>(predicate: &'a ScalarExpr, policy: &ScalarExpr) -> Vec<&'a ScalarExpr> {
+    if predicate == policy {
+        return Vec::new();
+    }
+    match predicate {
+        ScalarExpr::And(all) => all.iter().filter(|one| *one != policy).collect(),
+        other => vec![other],
+    }
+}
+
+fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+    if let Some(policy) = &leaf.policy {
+        let stands = match filter {
+            Some(filter) if filter == policy => true,
+            Some(ScalarExpr::And(all)) => all.contains(policy),
+            Some(_) | None => false,
+        };
+        if !stands {
+            return Err(NotPushed::invalid("scan without its policy"));
+        }
+    }
+    if leaf.restricted && (leaf.policy.is_none() || danger) {
+        return Err(NotPushed::invalid("restricted table without its fence"));
+    }
+    Ok(())
+}
