@@ -167,9 +167,12 @@ fn cell_boolean(cell: &Value) -> Option<bool> {
 pub(crate) fn compare_cells(left: &Value, right: &Value, add_days: i32) -> Option<Ordering> {
     match (left, right) {
         (Value::String(left), Value::String(right)) => {
-            let shift = i64::from(add_days) * DAY_MS;
-            if let (Some(l), Some(r)) = (timestamp(left), timestamp(right)) {
-                return Some(l.cmp(&(r + shift)));
+            // Canonical texts of dates, times and plain text order as text; only instants have several spellings.
+            let instants = left.len() > 19 && right.len() > 19;
+            if (add_days != 0 || instants)
+                && let (Some(left), Some(right)) = (timestamp(left), timestamp(right))
+            {
+                return Some(left.cmp(&(right + i64::from(add_days) * DAY_MS)));
             }
             (add_days == 0).then(|| left.cmp(right))
         }

@@ -511,11 +511,6 @@ fn writes_are_bounded_by_policies_checks_and_ownership() {
         (json!([check("insert", "owner_id == current_user.id")]), &none, "create", "", json!({"title": "z"}), "ok"),
         (json!([check("insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "PERMISSION_DENIED"),
         (json!([policy("t_write", "insert", "level == 1")]), &none, "create", "", json!({"title": "z"}), "ok"),
-        // Ownership.
-        (json!([]), &none, "create", "", json!({"owner_id": "ada"}), "ok"),
-        (json!([]), &none, "create", "", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
-        (json!([]), &none, "edit", "a", json!({"owner_id": "ada"}), "ok"),
-        (json!([]), &none, "edit", "a", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
     ] {
         let world = world(json!([with(policies.clone(), fields.clone())]));
         let (object, change) = if change == "edit_private" { ("t_private", "edit") } else { ("t_write", change) };
@@ -525,11 +520,27 @@ fn writes_are_bounded_by_policies_checks_and_ownership() {
             "{policies} {fields} {change} {row} {patch}"
         );
     }
-    let world = world(json!([
-        with(json!([]), none.clone()),
-        set("t", json!({"objects": {"t_write": {"allowTransfer": true}}}))
-    ]));
-    assert_eq!(world.write("ada", &["s", "t"], "t_write", "edit", "a", json!({"owner_id": "bo"})), "ok");
+}
+
+#[test]
+fn ownership_changes_need_the_transfer_right() {
+    let owner = set("s", json!({"objects": {"t_write": all(), "t_log": all()}}));
+    let world = world(json!([owner, set("t", json!({"objects": {"t_write": {"allowTransfer": true}}}))]));
+    for (sets, change, row, patch, expected) in [
+        (&["s"][..], "create", "", json!({"owner_id": "ada"}), "ok"),
+        (&["s"], "create", "", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
+        (&["s", "t"], "create", "", json!({"owner_id": "bo"}), "ok"),
+        (&["s"], "edit", "a", json!({"owner_id": "ada"}), "ok"),
+        (&["s"], "edit", "a", json!({"owner_id": "bo"}), "PERMISSION_DENIED"),
+        (&["s", "t"], "edit", "a", json!({"owner_id": "bo"}), "ok"),
+        (&["admin_full_access"], "edit", "a", json!({"owner_id": "bo"}), "ok"),
+    ] {
+        assert_eq!(
+            world.write("ada", sets, "t_write", change, row, patch.clone()),
+            expected,
+            "{sets:?} {change} {patch}"
+        );
+    }
     for (change, row, expected) in
         [("create", "", "ok"), ("edit", "a", "PERMISSION_DENIED"), ("delete", "a", "PERMISSION_DENIED")]
     {

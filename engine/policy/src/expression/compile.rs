@@ -17,10 +17,29 @@ pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Template, Dr
     if source.len() > SOURCE_BYTES_MAX {
         return Err(DropReason::new("expression is too long"));
     }
-    let parsed = cel::parser::Parser::new()
-        .parse(&spelling::modernize(source))
-        .map_err(|_| DropReason::new("expression is not valid CEL"))?;
+    if !spelling::is_shallow(source) {
+        return Err(DropReason::new("expression is nested too deeply"));
+    }
+    let parsed = parse(spelling::modernize(source))?;
     Compiler { columns }.boolean(&parsed)
+}
+
+/// Stack of the parser, in bytes: it takes some 100 KB per bracket in a build without optimization.
+const PARSER_STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Parses on a thread of its own, whose stack suffices for the bounds of [`spelling::is_shallow`]. A panic of the
+/// parser is an expression that cannot be parsed.
+fn parse(source: String) -> Result<IdedExpr, DropReason> {
+    let invalid = || DropReason::new("expression is not valid CEL");
+    std::thread::Builder::new()
+        .name("policy-parser".to_owned())
+        .stack_size(PARSER_STACK_BYTES)
+        .spawn(move || cel::parser::Parser::new().parse(&source).ok())
+        .map_err(|_| DropReason::new("expression could not be parsed for want of memory"))?
+        .join()
+        .ok()
+        .flatten()
+        .ok_or_else(invalid)
 }
 
 struct Compiler<'a> {

@@ -1,4 +1,34 @@
-//! Rewrites the two old SQL spellings that the vendor still reads, `=` and `IN`, into CEL. Leaves all others alone.
+//! The text of an expression before it is parsed: bounds on its nesting, and the two old SQL spellings that the vendor
+//! still reads, `=` and `IN`, rewritten into CEL. Leaves all others alone.
+
+/// Deepest nesting of brackets.
+const NESTING_MAX: usize = 24;
+/// Most operators between two of `&&`, `||`, a comma and a bracket.
+const CHAIN_MAX: usize = 48;
+
+/// Whether the parser, which recurses once per bracket and per chained operator, may read the text. Text in quotes
+/// counts too: to tell it apart needs the parser.
+pub(super) fn is_shallow(source: &str) -> bool {
+    let chars: Vec<char> = source.chars().collect();
+    let (mut nesting, mut chain) = (0_usize, 0_usize);
+    for (i, c) in chars.iter().enumerate() {
+        match c {
+            '(' | '[' | '{' => {
+                nesting += 1;
+                chain += 1;
+            }
+            ')' | ']' | '}' => nesting = nesting.saturating_sub(1),
+            '&' | '|' | ',' => chain = 0,
+            '.' | '!' | '-' | '+' | '*' | '/' | '%' | '<' | '>' | '=' | '?' | ':' => chain += 1,
+            'i' | 'I' if is_word(&chars, i, "in") || is_word(&chars, i, "IN") => chain += 1,
+            _ => {}
+        }
+        if nesting > NESTING_MAX || chain > CHAIN_MAX {
+            return false;
+        }
+    }
+    true
+}
 
 /// CEL for a source that may use `=` for `==` and `IN (...)` for `in [...]`. Text in quotes is not touched.
 pub(super) fn modernize(source: &str) -> String {

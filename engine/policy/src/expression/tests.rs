@@ -177,3 +177,38 @@ fn principals_with_equal_policies_share_a_shape() {
     assert_eq!(mine.shape_fingerprint(), theirs.shape_fingerprint());
     assert_eq!(mine.parameters().len(), 3);
 }
+
+#[test]
+fn hostile_sizes_drop_out_or_compile_but_never_overflow() {
+    let chain_of = |n: usize, link: &str| format!("a{}", link.repeat(n));
+    let deep = |n: usize| format!("{}a == 'x'{}", "(".repeat(n), ")".repeat(n));
+    assert!(bound(&deep(24)).is_some());
+    assert!(bound(&format!("{}(a == 'x')", "!".repeat(40))).is_some());
+    assert_eq!(bound(&chain_of(40, " == 1")), None);
+    let chain = |link: &str| chain_of(3_000, link);
+    for source in [
+        deep(3_000),
+        format!("{}(a == 'x')", "!".repeat(3_000)),
+        format!("a == '{}'", "x".repeat(20_000)),
+        "[".repeat(3_000),
+        "{".repeat(3_000),
+        "f(".repeat(3_000),
+        "a.x(".repeat(3_000),
+        "a == 1 && (".repeat(1_000),
+        "a == (1) && ".repeat(1_000),
+        "!a && ".repeat(2_000),
+        "- - ".repeat(3_000),
+        "'".repeat(3_000),
+        chain(".a"),
+        chain(".a()"),
+        chain("[0]"),
+        chain(" + 1"),
+        chain(" == 1"),
+        chain(" ? 1 : a"),
+        chain(" in a"),
+    ] {
+        assert_eq!(bound(&source), None);
+    }
+    let wide = vec!["a == 'x'"; 800].join(" || ");
+    assert_eq!(bound(&wide).map(RowFilter::simplify), bound("a == 'x'"));
+}
