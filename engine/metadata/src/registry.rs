@@ -1,6 +1,6 @@
 //! Packages as units: who owns what, who depends on whom, installing and taking out. Makes new snapshots, changes none.
 
-use crate::load::{LoadError, LoadOptions, extended_object, load_onto, seal};
+use crate::load::{LoadError, LoadOptions, extended_object, forget_digest, load_onto, seal};
 use crate::model::{Extended, Object, Package, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -133,6 +133,7 @@ fn take_extensions(snapshot: &mut Snapshot, package: &str) {
         let Some(extended) = snapshot.extended.remove(&name) else { continue };
         let rest: Vec<_> = extended.extensions.into_iter().filter(|extension| extension.package != package).collect();
         let object = extended_object(&extended.base, &rest);
+        forget_digest(snapshot, &name);
         snapshot.objects.insert(name.clone(), Arc::new(object));
         if !rest.is_empty() {
             snapshot.extended.insert(name, Extended { base: extended.base, extensions: rest });
@@ -153,25 +154,26 @@ fn hook_names_only(hook: &serde_json::Value, objects: &BTreeSet<String>) -> bool
 
 fn dependents(snapshot: &Snapshot) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    let mut note = |needed: &str, by: &str, reason: String| {
-        if needed != by {
-            found.entry(needed.to_owned()).or_default().entry(by.to_owned()).or_insert(reason);
+    let mut note = |needed: &str, by: &str, reason: &dyn Fn() -> String| {
+        if needed == by || found.get(needed).is_some_and(|known| known.contains_key(by)) {
+            return;
         }
+        found.entry(needed.to_owned()).or_default().insert(by.to_owned(), reason());
     };
-    let owner = |object: &str| snapshot.objects.get(object).map(|object| object.package.clone());
+    let owner = |object: &str| snapshot.objects.get(object).map(|object| object.package.as_str());
     for Package { id, depends_on, .. } in snapshot.packages.values() {
         for needed in depends_on {
-            note(needed, id, "depends on it".to_owned());
+            note(needed, id, &|| "depends on it".to_owned());
         }
     }
     for object in snapshot.objects.values() {
         for by in &object.extended_by {
-            note(&object.package, by, format!("extends its object '{}'", object.name));
+            note(&object.package, by, &|| format!("extends its object '{}'", object.name));
         }
         for field in object.fields.values() {
             let Some(target) = field.reference.as_deref().and_then(owner) else { continue };
             let by = field.package.as_deref().unwrap_or(&object.package);
-            note(&target, by, format!("references it in '{}.{}'", object.name, field.name));
+            note(target, by, &|| format!("references it in '{}.{}'", object.name, field.name));
         }
     }
     for set in snapshot.permission_sets.values() {
@@ -179,13 +181,13 @@ fn dependents(snapshot: &Snapshot) -> BTreeMap<String, BTreeMap<String, String>>
         let policies = set.row_level_security.iter().map(|policy| &policy.object);
         for object in set.objects.keys().chain(set.fields.keys()).chain(policies) {
             if let Some(target) = owner(object) {
-                note(&target, by, format!("names its object '{object}' in permission set '{}'", set.name));
+                note(target, by, &|| format!("names its object '{object}' in permission set '{}'", set.name));
             }
         }
     }
     for rule in snapshot.sharing_rules.values() {
         if let (Some(target), Some(by)) = (owner(&rule.object), &rule.package) {
-            note(&target, by, format!("names its object '{}' in sharing rule '{}'", rule.object, rule.name));
+            note(target, by, &|| format!("names its object '{}' in sharing rule '{}'", rule.object, rule.name));
         }
     }
     found

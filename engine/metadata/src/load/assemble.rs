@@ -7,7 +7,7 @@ use super::source::route;
 use super::stack::{Drafts, LOCAL_PACKAGE};
 use super::{LoadOptions, hash};
 use crate::model::{Object, Package, PermissionSet, Referrer, Snapshot};
-use crate::read::{At, Findings};
+use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(super) fn assemble(
     snapshot.seed.extend(drafts.seed.drain(..).map(Arc::new));
     snapshot.hooks.append(&mut drafts.hooks);
     check_links(&snapshot, &drafts);
+    check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);
     let validated: usize = snapshot.objects.values().map(|object| object.validations.len()).sum();
     if validated > 0 && existing.is_none() {
         let message = format!("validations are kept but not run ({validated} declared)");
@@ -54,7 +55,7 @@ pub(crate) fn seal(snapshot: &mut Snapshot) {
         }
     }
     snapshot.referrers = referrers;
-    snapshot.content_hash = hash::content_hash(snapshot);
+    hash::refresh(snapshot);
 }
 
 fn empty(options: &LoadOptions) -> Snapshot {
@@ -75,6 +76,7 @@ fn empty(options: &LoadOptions) -> Snapshot {
         referrers: HashMap::new(),
         warnings: Vec::new(),
         extended: HashMap::new(),
+        digests: Arc::default(),
     }
 }
 
@@ -153,7 +155,8 @@ fn add_sets(snapshot: &mut Snapshot, sets: Vec<(PermissionSet, At<'_>)>) {
                 at.error_with(format!("permission set '{}' is defined twice", set.name), first_place(&first.location));
                 continue;
             }
-            at.warn(format!("permission set '{}' replaces the platform's own", set.name), None);
+            at.error_with(format!("permission set '{}' is the platform's own", set.name), "Choose another name.");
+            continue;
         }
         snapshot.permission_sets.insert(set.name.clone(), Arc::new(set));
     }
@@ -203,6 +206,22 @@ fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>) {
     for (package, at) in &drafts.packages {
         for needed in package.depends_on.iter().filter(|needed| !snapshot.packages.contains_key(*needed)) {
             at.warn(format!("package '{needed}', which '{}' depends on, is not loaded", package.id), None);
+        }
+    }
+}
+
+/// Values of columns that do not exist would be lost silently.
+fn check_seed_columns(snapshot: &Snapshot, from: usize, findings: &Findings) {
+    for seed in snapshot.seed.iter().skip(from) {
+        let Some(object) = snapshot.objects.get(&seed.object) else { continue };
+        let keys: BTreeSet<&str> = seed.records.iter().flat_map(|row| row.keys()).map(String::as_str).collect();
+        for key in keys.into_iter().filter(|key| !object.fields.contains_key(*key)) {
+            let message = format!("seed rows of '{}' have values for '{key}', which is not a field", seed.object);
+            let mut finding = crate::Diagnostic::outside(crate::Severity::Warning, "metadata", &message);
+            finding.location = seed.location.clone();
+            let near = nearest(key, object.fields.keys().map(String::as_str));
+            finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
+            findings.add(finding);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Applies object extensions, low priority first, and refuses one that would take protection away.
 
 use super::assemble::may_extend_later;
+use super::hash::object_key;
+use crate::diagnostic::Severity;
 use crate::model::{Extended, Extension, Field, Object, Snapshot};
 use crate::read::{At, nearest};
 use std::sync::Arc;
@@ -30,9 +32,15 @@ pub(super) fn add_extensions(snapshot: &mut Snapshot, extensions: Vec<(Extension
         if let Some(entry) = snapshot.extended.get_mut(&target) {
             entry.extensions.sort_by_key(|extension| extension.priority);
             let object = apply(&entry.base, &entry.extensions);
+            forget_digest(snapshot, &target);
             snapshot.objects.insert(target, Arc::new(object));
         }
     }
+}
+
+/// An object that is about to change gets a new digest.
+pub(crate) fn forget_digest(snapshot: &mut Snapshot, object: &str) {
+    Arc::make_mut(&mut snapshot.digests).remove(&object_key(object));
 }
 
 fn unknown_target(snapshot: &Snapshot, target: &str, at: &At<'_>) {
@@ -44,7 +52,8 @@ fn unknown_target(snapshot: &Snapshot, target: &str, at: &At<'_>) {
         return;
     }
     let near = nearest(target, snapshot.objects.keys().map(String::as_str));
-    at.key_error(
+    at.name_finding(
+        Severity::Error,
         format!("the extended object '{target}' is not defined"),
         near.map(|near| format!("Did you mean '{near}'?")),
     );

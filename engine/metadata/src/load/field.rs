@@ -185,6 +185,10 @@ fn read_masking(at: &At<'_>) -> Option<MaskingRule> {
         let keep = |key: &str| map.small(key, 0, 1_000_000).unwrap_or(0);
         return Some(MaskingRule::Window { keep_head: keep("keepHead"), keep_tail: keep("keepTail") });
     }
+    if !at.is_text() {
+        at.expected("a preset or {keepHead, keepTail}");
+        return None;
+    }
     at.choice("masking rule", MaskingRule::PRESETS)
 }
 
@@ -263,10 +267,10 @@ fn check_alone(field: &Field, map: &Map<'_>, declared_multiple: bool) {
     } else if declared_multiple && !kind.may_be_multiple() {
         map.at().warn(format!("'multiple' has no effect on a {} field", kind.name()), None);
     }
-    if kind == FieldType::Formula && field.expression.is_none() {
+    if kind == FieldType::Formula && map.get("expression").is_none() {
         map.at().key_error("a formula needs an expression", None);
     }
-    if kind == FieldType::Summary && field.summary.is_none() && map.get("summaryOperations").is_none() {
+    if kind == FieldType::Summary && map.get("summaryOperations").is_none() {
         map.at().key_error("a summary needs summaryOperations", None);
     }
     if field.not_null && field.required_when.is_some() {

@@ -1,5 +1,6 @@
 //! Names that point at other definitions, noted while reading and checked when everything is known.
 
+use crate::diagnostic::Severity;
 use crate::model::{Field, FieldType, Object, PermissionSet, Position};
 use crate::read::{At, nearest};
 use indexmap::IndexMap;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 pub(super) enum Target {
     /// An object of this stack or of the platform; anything else is an error.
     Object(String),
+    /// As `Object`, or `*`.
+    ObjectOrAny(String),
     /// An object; one outside the stack is accepted with a warning.
     Reference(String),
     /// A field of an object, injected ones included.
@@ -17,7 +20,6 @@ pub(super) enum Target {
         object: String,
         field: String,
     },
-    /// A field of the object that an extension names.
     Position(String),
     Capability(String),
     Datasource(String),
@@ -96,6 +98,8 @@ impl Known<'_> {
         let at = &link.at;
         match &link.target {
             Target::Object(name) => self.object(at, name),
+            Target::ObjectOrAny(name) if name == "*" => {}
+            Target::ObjectOrAny(name) => self.object(at, name),
             Target::Reference(name) => self.reference(at, name),
             Target::Field { object, field } => self.field(at, object, field),
             Target::Position(name) => self.position(at, name),
@@ -113,11 +117,16 @@ impl Known<'_> {
     }
 
     fn object(&self, at: &At<'_>, name: &str) {
-        if name == "*" || self.objects.contains_key(name) || is_platform(name) {
+        if self.objects.contains_key(name) {
             return;
         }
         let near = nearest(name, self.objects.keys().map(String::as_str));
-        at.key_error(format!("unknown object '{name}'"), near.map(|near| format!("Did you mean '{near}'?")));
+        // A platform's object is not ours to know, unless the name is nearly one that is declared here.
+        if is_platform(name) && near.is_none_or(|near| !is_platform(near)) {
+            return;
+        }
+        let hint = near.map(|near| format!("Did you mean '{near}'?"));
+        at.name_finding(Severity::Error, format!("unknown object '{name}'"), hint);
     }
 
     fn reference(&self, at: &At<'_>, name: &str) {
@@ -126,7 +135,7 @@ impl Known<'_> {
         }
         let near = nearest(name, self.objects.keys().map(String::as_str));
         let hint = near.map(|near| format!("Did you mean '{near}'?"));
-        at.warn(format!("object '{name}' is not part of this metadata"), hint);
+        at.name_finding(Severity::Warning, format!("object '{name}' is not part of this metadata"), hint);
     }
 
     fn field(&self, at: &At<'_>, object: &str, field: &str) {
@@ -135,7 +144,8 @@ impl Known<'_> {
             return;
         }
         let near = nearest(field, object.fields.keys().map(String::as_str));
-        at.key_error(
+        at.name_finding(
+            Severity::Error,
             format!("object '{}' has no field '{field}'", object.name),
             near.map(|near| format!("Did you mean '{near}'?")),
         );
@@ -178,7 +188,8 @@ impl Known<'_> {
             return;
         }
         let near = nearest(name, self.datasources.iter().map(String::as_str));
-        at.warn(
+        at.name_finding(
+            Severity::Warning,
             format!("datasource '{name}' is not declared here"),
             Some(near.map_or_else(
                 || "It must be a source of the gate's configuration.".to_owned(),

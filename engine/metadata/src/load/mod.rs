@@ -23,6 +23,7 @@ use std::fmt;
 use std::path::Path;
 
 pub(crate) use assemble::{extended_object, seal};
+pub(crate) use extend::forget_digest;
 pub use files::RowFile;
 pub use rows::{RowReader, permission_sets_from_rows};
 

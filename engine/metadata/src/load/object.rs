@@ -5,8 +5,8 @@ use super::links::{Link, Links, Target};
 use super::shapes;
 use super::system_fields::{self, Switches};
 use crate::model::{
-    AccessDefault, Declared, Extension, External, Field, Index, ManagedBy, Object, Ownership, RequiredPermissions,
-    SharingModel, Tenancy,
+    AccessDefault, Declared, Extension, External, Field, FieldType, Index, ManagedBy, Object, Ownership,
+    RequiredPermissions, SharingModel, Tenancy,
 };
 use crate::read::{At, Map};
 use indexmap::IndexMap;
@@ -47,6 +47,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         switches,
         external: external.as_ref(),
     };
+    check_anchors(&declared, &map);
     let fields = system_fields::inject(&columns, declared);
     let (api_enabled, api_methods) = read_enable(&map);
     let own_datasource = read_datasource(&map, links);
@@ -80,6 +81,24 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
     Some(ObjectDraft { object, name_at, own_datasource })
 }
 
+/// Owner rules and the tenant wall compare these columns with an id: a list or a computed value would not protect.
+fn check_anchors(declared: &[Field], map: &Map<'_>) {
+    for field in declared.iter().filter(|field| system_fields::ANCHORS.contains(&field.name.as_str())) {
+        let kind = field.field_type;
+        let comparable =
+            matches!(kind, FieldType::Text | FieldType::Lookup | FieldType::User | FieldType::MasterDetail);
+        if comparable && !field.multiple {
+            continue;
+        }
+        if let Some(at) = map.get("fields").and_then(|at| at.open()).and_then(|fields| fields.get(&field.name)) {
+            at.key_error(
+                format!("'{}' must hold one id", field.name),
+                Some("Declare it as text, lookup or user, not multiple.".to_owned()),
+            );
+        }
+    }
+}
+
 fn read_sharing_model<'a>(map: &Map<'a>, name: &str, is_system: bool, links: &mut Links<'a>) -> SharingModel {
     // Unset is private; the platform's own objects are public.
     let unset =
@@ -104,6 +123,10 @@ fn read_required_permissions<'a>(map: &Map<'a>, links: &mut Links<'a>) -> Requir
     if at.is_list() {
         let all = links.capabilities(Some(&at));
         return RequiredPermissions { read: all.clone(), create: all.clone(), update: all.clone(), delete: all };
+    }
+    if !at.is_map() {
+        at.expected("a list of permissions or one list per operation");
+        return RequiredPermissions::default();
     }
     let Some(map) = at.map(&shapes::REQUIRED_PERMISSIONS) else { return RequiredPermissions::default() };
     let mut of = |key: &str| links.capabilities(map.get(key).as_ref());

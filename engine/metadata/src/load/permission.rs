@@ -20,7 +20,7 @@ pub(super) fn read_permission_set<'a>(
     let name = name_at.name()?;
     let mut objects = IndexMap::new();
     for (object, at) in map.required("objects").and_then(|at| at.open()).iter().flat_map(Map::entries) {
-        links.add(Link { at: at.clone(), target: Target::Object(object.to_owned()) });
+        links.add(Link { at: at.clone(), target: Target::ObjectOrAny(object.to_owned()) });
         if let Some(permission) = read_object_permission(&at, links) {
             objects.insert(object.to_owned(), permission);
         }
@@ -109,7 +109,7 @@ fn read_row_policy<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<RowPolicy> 
     let name = map.required("name")?.name()?;
     let object_at = map.required("object")?;
     let object = object_at.text()?;
-    links.add(Link { at: object_at, target: Target::Object(object.clone()) });
+    links.add(Link { at: object_at, target: Target::ObjectOrAny(object.clone()) });
     let operation = map.required("operation")?.choice("operation", OPERATIONS)?;
     if map.get("using").is_none() && map.get("check").is_none() {
         at.error_with("the policy has neither using nor check", "Write `using` for reads, `check` for inserts.");

@@ -27,15 +27,15 @@ impl<R: BufRead> RowReader<R> {
         Self { file: Arc::from(file), input, line: 0, failed: false }
     }
 
-    fn fail(&mut self, message: &str, column: u32) -> Diagnostic {
+    fn fail(&mut self, message: &str, column: u32) -> Box<Diagnostic> {
         self.failed = true;
         let mut diagnostic = Diagnostic::outside(Severity::Error, &self.file, message);
         diagnostic.location.line = self.line;
         diagnostic.location.column = column;
-        diagnostic
+        Box::new(diagnostic)
     }
 
-    fn row(&mut self, text: &str) -> Result<Map<String, Value>, Diagnostic> {
+    fn row(&mut self, text: &str) -> Result<Map<String, Value>, Box<Diagnostic>> {
         match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(row)) => Ok(row),
             Ok(_) => Err(self.fail("a row is a JSON object", 1)),
@@ -48,7 +48,7 @@ impl<R: BufRead> RowReader<R> {
 }
 
 impl<R: BufRead> Iterator for RowReader<R> {
-    type Item = Result<Map<String, Value>, Diagnostic>;
+    type Item = Result<Map<String, Value>, Box<Diagnostic>>;
 
     /// After an error there are no further rows.
     fn next(&mut self) -> Option<Self::Item> {

@@ -159,7 +159,7 @@ impl<'a> Drafts<'a> {
         let targets = if target.is_list() { target.list() } else { vec![target] };
         for at in targets {
             if let Some(object) = at.text() {
-                self.links.add(Link { at, target: Target::Object(object) });
+                self.links.add(Link { at, target: Target::ObjectOrAny(object) });
             }
         }
     }

@@ -3,6 +3,9 @@
 use crate::model::{DeleteBehavior, External, Field, FieldType, Location, ManagedBy, Ownership, Uniqueness};
 use indexmap::IndexMap;
 
+/// Columns that rules compare with an id.
+pub(super) const ANCHORS: &[&str] = &["id", "organization_id", "created_by", "owner_id"];
+
 /// `systemFields`.
 #[derive(Clone, Copy)]
 pub(super) struct Switches {

@@ -6,7 +6,7 @@ use super::{
 use crate::Diagnostic;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How organizations are kept apart (reference section 6.10). A setting of the deployment.
@@ -129,6 +129,8 @@ pub struct Snapshot {
     pub warnings: Vec<Diagnostic>,
     /// Objects as they were before their extensions, so that a package can be taken out again.
     pub(crate) extended: HashMap<String, Extended>,
+    /// Digest of each item, for the content hash.
+    pub(crate) digests: Arc<BTreeMap<String, [u8; 32]>>,
 }
 
 impl Snapshot {

@@ -88,11 +88,21 @@ impl<'a> At<'a> {
         self.report(Severity::Error, self.key_span.unwrap_or(self.node.span), message.into(), hint);
     }
 
+    /// Reports at a name: at the value when it is the name, else at the key.
+    pub(crate) fn name_finding(&self, severity: Severity, message: impl Into<String>, hint: Option<String>) {
+        let span = match (&self.node.value, self.key_span) {
+            (Value::Text(_), _) | (_, None) => self.node.span,
+            (_, Some(key)) => key,
+        };
+        self.report(severity, span, message.into(), hint);
+    }
+
     pub(crate) fn warn(&self, message: impl Into<String>, hint: Option<String>) {
         self.report(Severity::Warning, self.key_span.unwrap_or(self.node.span), message.into(), hint);
     }
 
-    fn expected(&self, what: &str) {
+    /// Says what should stand here.
+    pub(crate) fn expected(&self, what: &str) {
         self.error(format!("expected {what}, found {}", self.node.kind()));
     }
 
@@ -132,6 +142,10 @@ impl<'a> At<'a> {
 
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node.value, Value::List(_))
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.node.value, Value::Text(_))
     }
 
     pub(crate) fn is_map(&self) -> bool {

@@ -47,7 +47,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         (distance, candidate, other.chars().count())
     });
     scored
-        .filter(|(distance, _, length)| *distance <= 1 + lower.chars().count().max(*length) / 4)
+        .filter(|(distance, _, length)| *distance <= (lower.chars().count().max(*length) / 3).max(1))
         .min_by_key(|(distance, candidate, _)| (*distance, *candidate))
         .map(|(_, candidate, _)| candidate)
 }

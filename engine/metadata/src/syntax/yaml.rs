@@ -39,7 +39,8 @@ enum Frame {
 struct Builder {
     stack: Vec<Frame>,
     root: Option<Node>,
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Value, number of nodes, and height of each anchored value.
+    anchors: HashMap<usize, (Node, usize, usize)>,
     nodes: usize,
     documents: usize,
     duplicates: Vec<Duplicate>,
@@ -62,8 +63,15 @@ impl Builder {
                 self.finish(Node { span, value }, anchor, 1)
             }
             Event::Alias(anchor) => {
-                let (mut node, size) =
-                    self.anchors.get(&anchor).cloned().ok_or_else(|| error(span, "alias to an unfinished value"))?;
+                let known = self.anchors.get(&anchor).ok_or_else(|| error(span, "alias to an unfinished value"))?;
+                let (size, height) = (known.1, known.2);
+                if self.stack.len() + height > DEPTH_MAX {
+                    return Err(error(span, "nested too deeply"));
+                }
+                if self.nodes + size > NODES_MAX {
+                    return Err(error(span, "too many values in one file"));
+                }
+                let mut node = known.0.clone();
                 node.span = span;
                 self.finish(node, 0, size)
             }
@@ -122,7 +130,8 @@ impl Builder {
             return Err(error(node.span, "too many values in one file"));
         }
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), count(&node)));
+            let (size, height) = measure(&node);
+            self.anchors.insert(anchor, (node.clone(), size, height));
         }
         match self.stack.last_mut() {
             None => self.root = Some(node),
@@ -136,12 +145,16 @@ impl Builder {
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::List(items) => items.iter().map(count).sum::<usize>(),
-        Value::Map(entries) => entries.iter().map(|entry| count(&entry.node)).sum(),
-        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_) => 0,
-    }
+/// Number of nodes and height.
+fn measure(node: &Node) -> (usize, usize) {
+    let children: Vec<(usize, usize)> = match &node.value {
+        Value::List(items) => items.iter().map(measure).collect(),
+        Value::Map(entries) => entries.iter().map(|entry| measure(&entry.node)).collect(),
+        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_) => Vec::new(),
+    };
+    let size = children.iter().map(|(size, _)| size).sum::<usize>();
+    let height = children.iter().map(|(_, height)| *height).max().unwrap_or(0);
+    (size + 1, height + 1)
 }
 
 fn error(span: Span, message: &str) -> SyntaxError {
@@ -260,6 +273,15 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(", ")));
         }
         assert_eq!(parse(&text).unwrap_err().message, "too many values in one file");
+    }
+
+    #[test]
+    fn aliases_do_not_nest_past_the_bound() {
+        let mut text = format!("a0: &a0 {}x{}\n", "[".repeat(60), "]".repeat(60));
+        for level in 1..200 {
+            text.push_str(&format!("a{level}: &a{level} {}*a{} {}\n", "[".repeat(60), level - 1, "]".repeat(60)));
+        }
+        assert_eq!(parse(&text).unwrap_err().message, "nested too deeply");
     }
 
     #[test]
