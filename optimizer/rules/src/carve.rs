@@ -4,6 +4,7 @@ use crate::leak_proof::is_leak_proof;
 use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, Translation};
 use crate::receipt::{Receipt, ReceiptLine};
+use crate::regroup::regroup;
 use crate::translate::{coerce, translate_typed};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, DataFusionError};
@@ -55,7 +56,11 @@ pub fn carve(
         }
     };
     let mut carving = Carving { opener, builder, context, pushed: Vec::new(), kept: Vec::new() };
-    let (carved, _) = carving.node(typed, true).map_err(|error| match error {
+    let carved = match carving.whole(&typed) {
+        Ok(leaf) => leaf.map(Ok).unwrap_or_else(|| carving.parts(typed)),
+        Err(fault) => Err(fault),
+    };
+    let carved = carved.map_err(|error| match error {
         Fault::Ours(error) => error,
         Fault::Engine(error) => Error::internal(error),
     })?;
@@ -100,23 +105,30 @@ struct Carving<'a> {
 }
 
 impl Carving<'_> {
+    /// The whole plan as one leaf, if one source can run it.
+    fn whole(&mut self, plan: &LogicalPlan) -> std::result::Result<Option<LogicalPlan>, Fault> {
+        match translate_typed(plan, self.opener, self.context) {
+            Ok(translation) => self.replace(plan, translation, None).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The plan with its parts carved.
+    fn parts(&mut self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, Fault> {
+        let plan = regroup(plan, self.opener)?;
+        self.node(plan).map(|(carved, _)| carved)
+    }
+
     /// A node with its parts carved, and why it stayed itself (`None`: it became a leaf).
-    fn node(&mut self, plan: LogicalPlan, root: bool) -> std::result::Result<(LogicalPlan, Option<NotPushed>), Fault> {
-        let why = if root || is_worth_it(&plan) {
-            match translate_typed(&plan, self.opener, self.context) {
-                Ok(translation) => match local_order(&plan, root) {
-                    Ok(order) => return Ok((self.replace(&plan, translation, order)?, None)),
-                    Err(refusal) => refusal,
-                },
-                Err(refusal) => refusal,
-            }
-        } else {
-            NotPushed::operator("its governed leaf takes what can be pushed")
+    fn node(&mut self, plan: LogicalPlan) -> std::result::Result<(LogicalPlan, Option<NotPushed>), Fault> {
+        let why = match self.taken(&plan) {
+            Ok((translation, order)) => return Ok((self.replace(&plan, translation, order)?, None)),
+            Err(refusal) => refusal,
         };
         let position = self.kept.len();
         let mut below = false;
         let mut first_fault = None;
-        let mut child = |this: &mut Self, input: LogicalPlan| match this.node(input.clone(), false) {
+        let mut child = |this: &mut Self, input: LogicalPlan| match this.node(input.clone()) {
             Ok((carved, inner)) => {
                 below |= inner.is_some_and(|inner| inner.text == why.text);
                 carved
@@ -126,7 +138,8 @@ impl Carving<'_> {
                 input
             }
         };
-        let plan = plan.map_subqueries(|subquery| Ok(Transformed::yes(subquery_of(subquery, |p| child(self, p)))))?.data;
+        let plan =
+            plan.map_subqueries(|subquery| Ok(Transformed::yes(subquery_of(subquery, |p| child(self, p)))))?.data;
         let plan = plan.map_children(|input| Ok(Transformed::yes(child(self, input))))?.data;
         if let Some(fault) = first_fault {
             return Err(fault);
@@ -134,6 +147,18 @@ impl Carving<'_> {
         let lines = Receipt::kept(&plan, &why, below);
         self.kept.splice(position..position, lines);
         Ok((plan, Some(why)))
+    }
+
+    /// The translation of a part, and the order to make again above it.
+    fn taken(&self, plan: &LogicalPlan) -> std::result::Result<(Translation, Option<LogicalPlan>), NotPushed> {
+        if !is_worth_it(plan) {
+            return Err(NotPushed::operator("its governed leaf takes what can be pushed"));
+        }
+        let order = local_order(plan)?;
+        if has_cross_join(plan) {
+            return Err(NotPushed::operator("a join without a condition is cheaper in the gate"));
+        }
+        translate_typed(plan, self.opener, self.context).map(|translation| (translation, order))
     }
 
     /// The leaf, with the part's own names, sorted again where the part's order may matter above.
@@ -194,43 +219,81 @@ fn is_worth_it(plan: &LogicalPlan) -> bool {
     let mut worth = false;
     let _walked = plan.apply_with_subqueries(|node| {
         worth = match node {
-            LogicalPlan::Join(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Limit(_)
-            | LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => true,
+            LogicalPlan::Join(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Distinct(Distinct::All(_))
+            | LogicalPlan::Union(_) => true,
             LogicalPlan::Filter(filter) => {
                 !split_conjunction(&filter.predicate).into_iter().all(|one| is_leak_proof(one, |_: &Column| true))
             }
-            LogicalPlan::Distinct(Distinct::On(_)) | LogicalPlan::Projection(_) | LogicalPlan::Window(_)
-            | LogicalPlan::Sort(_) | LogicalPlan::Repartition(_) | LogicalPlan::TableScan(_)
-            | LogicalPlan::EmptyRelation(_) | LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::Statement(_) | LogicalPlan::Values(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)
-            | LogicalPlan::Extension(_) | LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_)
-            | LogicalPlan::DescribeTable(_) | LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) => false,
+            LogicalPlan::Distinct(Distinct::On(_))
+            | LogicalPlan::Projection(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Repartition(_)
+            | LogicalPlan::TableScan(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Subquery(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Statement(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+            | LogicalPlan::Extension(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_)
+            | LogicalPlan::Unnest(_)
+            | LogicalPlan::RecursiveQuery(_) => false,
         };
         Ok(if worth { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     worth
 }
 
+/// A product of whole tables inside a part would cross the wire.
+fn has_cross_join(plan: &LogicalPlan) -> bool {
+    let mut cross = false;
+    let _walked = plan.apply(|node| {
+        cross |= matches!(node, LogicalPlan::Join(join) if join.on.is_empty() && join.filter.is_none());
+        Ok(if cross { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    cross
+}
+
 /// The engine cannot see that a leaf is sorted. Inside a plan, an order at the top of a part is made again above its
 /// leaf; where that is not possible, the part is not taken.
-fn local_order(plan: &LogicalPlan, root: bool) -> std::result::Result<Option<LogicalPlan>, NotPushed> {
-    if root {
-        return Ok(None);
-    }
+fn local_order(plan: &LogicalPlan) -> std::result::Result<Option<LogicalPlan>, NotPushed> {
     match plan {
         LogicalPlan::Limit(limit) => match limit.input.as_ref() {
             sort @ LogicalPlan::Sort(_) => Ok(Some(sort.clone())),
-            other => local_order(other, false).and_then(refuse_order),
+            other => local_order(other).and_then(refuse_order),
         },
         LogicalPlan::Sort(_) => Err(NotPushed::operator("a sort without a limit is made in the gate")),
-        LogicalPlan::Projection(projection) => local_order(&projection.input, false).and_then(refuse_order),
-        LogicalPlan::SubqueryAlias(alias) => local_order(&alias.input, false).and_then(refuse_order),
-        LogicalPlan::Filter(filter) => local_order(&filter.input, false).and_then(refuse_order),
-        LogicalPlan::Window(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Join(_) | LogicalPlan::Repartition(_)
-        | LogicalPlan::Union(_) | LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_)
-        | LogicalPlan::Subquery(_) | LogicalPlan::Statement(_) | LogicalPlan::Values(_) | LogicalPlan::Explain(_)
-        | LogicalPlan::Analyze(_) | LogicalPlan::Extension(_) | LogicalPlan::Distinct(_) | LogicalPlan::Dml(_)
-        | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::DescribeTable(_) | LogicalPlan::Unnest(_)
+        LogicalPlan::Projection(projection) => local_order(&projection.input).and_then(refuse_order),
+        LogicalPlan::SubqueryAlias(alias) => local_order(&alias.input).and_then(refuse_order),
+        LogicalPlan::Filter(filter) => local_order(&filter.input).and_then(refuse_order),
+        LogicalPlan::Window(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::TableScan(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::Statement(_)
+        | LogicalPlan::Values(_)
+        | LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_)
+        | LogicalPlan::Extension(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_)
+        | LogicalPlan::DescribeTable(_)
+        | LogicalPlan::Unnest(_)
         | LogicalPlan::RecursiveQuery(_) => Ok(None),
     }
 }

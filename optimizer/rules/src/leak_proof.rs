@@ -63,8 +63,13 @@ fn condition(expr: &Expr, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
         Expr::Column(_) | Expr::Literal(..) | Expr::Placeholder(_) | Expr::OuterReferenceColumn(..) => {
             operand(expr, unmasked)
         }
-        Expr::Not(inner) | Expr::IsTrue(inner) | Expr::IsFalse(inner) | Expr::IsUnknown(inner)
-        | Expr::IsNotTrue(inner) | Expr::IsNotFalse(inner) | Expr::IsNotUnknown(inner) => condition(inner, unmasked),
+        Expr::Not(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsUnknown(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsNotFalse(inner)
+        | Expr::IsNotUnknown(inner) => condition(inner, unmasked),
         Expr::IsNull(inner) | Expr::IsNotNull(inner) => condition(inner, unmasked),
         Expr::BinaryExpr(binary) => connective(binary, unmasked),
         Expr::Between(Between { expr, low, high, negated: _ }) => {
@@ -85,10 +90,14 @@ fn condition(expr: &Expr, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
         Expr::Negative(_) | Expr::Case(_) | Expr::ScalarFunction(_) | Expr::HigherOrderFunction(_) => {
             Err(ConjunctClass::Computation)
         }
-        Expr::ScalarVariable(..) | Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Wildcard { .. }
-        | Expr::GroupingSet(_) | Expr::Unnest(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => {
-            Err(ConjunctClass::Other)
-        }
+        Expr::ScalarVariable(..)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::Wildcard { .. }
+        | Expr::GroupingSet(_)
+        | Expr::Unnest(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_) => Err(ConjunctClass::Other),
     }
 }
 
@@ -105,21 +114,50 @@ fn connective(binary: &BinaryExpr, unmasked: &dyn Fn(&Column) -> bool) -> Verdic
                 }
             }
         }
-        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
-        | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
+        Operator::Eq
+        | Operator::NotEq
+        | Operator::Lt
+        | Operator::LtEq
+        | Operator::Gt
+        | Operator::GtEq
+        | Operator::IsDistinctFrom
+        | Operator::IsNotDistinctFrom => {
             operand(&binary.left, unmasked)?;
             operand(&binary.right, unmasked)
         }
-        Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch
-        | Operator::LikeMatch | Operator::ILikeMatch | Operator::NotLikeMatch | Operator::NotILikeMatch => {
-            Err(ConjunctClass::Pattern)
-        }
-        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
-        | Operator::BitwiseAnd | Operator::BitwiseOr | Operator::BitwiseXor | Operator::BitwiseShiftRight
-        | Operator::BitwiseShiftLeft | Operator::StringConcat | Operator::AtArrow | Operator::ArrowAt
-        | Operator::Arrow | Operator::LongArrow | Operator::HashArrow | Operator::HashLongArrow | Operator::AtAt
-        | Operator::IntegerDivide | Operator::HashMinus | Operator::AtQuestion | Operator::Question
-        | Operator::QuestionAnd | Operator::QuestionPipe | Operator::Colon => Err(ConjunctClass::Computation),
+        Operator::RegexMatch
+        | Operator::RegexIMatch
+        | Operator::RegexNotMatch
+        | Operator::RegexNotIMatch
+        | Operator::LikeMatch
+        | Operator::ILikeMatch
+        | Operator::NotLikeMatch
+        | Operator::NotILikeMatch => Err(ConjunctClass::Pattern),
+        Operator::Plus
+        | Operator::Minus
+        | Operator::Multiply
+        | Operator::Divide
+        | Operator::Modulo
+        | Operator::BitwiseAnd
+        | Operator::BitwiseOr
+        | Operator::BitwiseXor
+        | Operator::BitwiseShiftRight
+        | Operator::BitwiseShiftLeft
+        | Operator::StringConcat
+        | Operator::AtArrow
+        | Operator::ArrowAt
+        | Operator::Arrow
+        | Operator::LongArrow
+        | Operator::HashArrow
+        | Operator::HashLongArrow
+        | Operator::AtAt
+        | Operator::IntegerDivide
+        | Operator::HashMinus
+        | Operator::AtQuestion
+        | Operator::Question
+        | Operator::QuestionAnd
+        | Operator::QuestionPipe
+        | Operator::Colon => Err(ConjunctClass::Computation),
     }
 }
 
@@ -151,8 +189,8 @@ fn pattern(like: &Like, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::logical_expr::{cast, col, lit, placeholder};
     use datafusion::arrow::datatypes::DataType;
+    use datafusion::logical_expr::{cast, col, lit, placeholder};
 
     fn class(expr: &Expr) -> ConjunctClass {
         classify_conjunct(expr, |column| column.name != "masked")

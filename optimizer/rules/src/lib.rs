@@ -13,6 +13,7 @@ mod opener;
 mod outcome;
 mod receipt;
 mod redact;
+mod regroup;
 mod translate;
 
 pub use carve::{Carved, LeafBuilder, carve};

@@ -95,11 +95,24 @@ fn subjects(plan: &LogicalPlan) -> Vec<String> {
             vec![format!("{kind} {}", list(&keys))]
         }
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => Vec::new(),
-        LogicalPlan::Window(_) | LogicalPlan::Repartition(_) | LogicalPlan::Union(_) | LogicalPlan::EmptyRelation(_)
-        | LogicalPlan::Subquery(_) | LogicalPlan::Limit(_) | LogicalPlan::Statement(_) | LogicalPlan::Values(_)
-        | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::Extension(_) | LogicalPlan::Distinct(_)
-        | LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::DescribeTable(_)
-        | LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) => vec![kind.to_owned()],
+        LogicalPlan::Window(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Statement(_)
+        | LogicalPlan::Values(_)
+        | LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_)
+        | LogicalPlan::Extension(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_)
+        | LogicalPlan::DescribeTable(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_) => vec![kind.to_owned()],
     }
 }
 

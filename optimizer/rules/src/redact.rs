@@ -1,7 +1,7 @@
 //! Prints expressions for receipts: operators, functions and column names, no value. Knows no plan around them.
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Placeholder;
 
@@ -34,12 +34,32 @@ fn hide(expr: Expr) -> Result<Transformed<Expr>> {
             list.list.truncate(1);
             Transformed::yes(Expr::InList(list))
         }
-        other @ (Expr::Column(_) | Expr::BinaryExpr(_) | Expr::Like(_) | Expr::SimilarTo(_) | Expr::Not(_)
-        | Expr::IsNotNull(_) | Expr::IsNull(_) | Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsUnknown(_)
-        | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) | Expr::IsNotUnknown(_) | Expr::Negative(_) | Expr::Between(_)
-        | Expr::Case(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_) | Expr::AggregateFunction(_)
-        | Expr::WindowFunction(_) | Expr::GroupingSet(_) | Expr::Unnest(_) | Expr::HigherOrderFunction(_)
-        | Expr::Lambda(_) | Expr::LambdaVariable(_)) => Transformed::no(other),
+        other @ (Expr::Column(_)
+        | Expr::BinaryExpr(_)
+        | Expr::Like(_)
+        | Expr::SimilarTo(_)
+        | Expr::Not(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::ScalarFunction(_)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::GroupingSet(_)
+        | Expr::Unnest(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_)) => Transformed::no(other),
     })
 }
 

@@ -108,7 +108,9 @@ impl Translator<'_> {
             AggregateFunction::Avg => of.is_decimal() && result.is_decimal() || result == ValueType::Float64,
             AggregateFunction::Min | AggregateFunction::Max => of == result,
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr => of == ValueType::Boolean && of == result,
-            AggregateFunction::StddevSamp | AggregateFunction::StddevPop | AggregateFunction::VarSamp
+            AggregateFunction::StddevSamp
+            | AggregateFunction::StddevPop
+            | AggregateFunction::VarSamp
             | AggregateFunction::VarPop => of.is_numeric() && result == ValueType::Float64,
         };
         if fits { Ok(()) } else { Err(NotPushed::kind(format!("{} over {}", function.name(), of.name()))) }

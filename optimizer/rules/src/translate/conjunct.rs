@@ -60,6 +60,22 @@ pub(super) fn columns(expr: &ScalarExpr, into: &mut HashSet<ColumnId>) {
     expr.children().into_iter().for_each(|child| columns(child, into));
 }
 
+/// Columns that an expression names, those inside of its subqueries included.
+pub(super) fn all_columns(expr: &ScalarExpr, into: &mut HashSet<ColumnId>) {
+    if let ScalarExpr::Column(id) = expr {
+        into.insert(*id);
+    }
+    expr.children().into_iter().for_each(|child| all_columns(child, into));
+    if let Some(relation) = expr.subquery() {
+        columns_below(relation, into);
+    }
+}
+
+fn columns_below(relation: &Relation, into: &mut HashSet<ColumnId>) {
+    relation.scalars().into_iter().for_each(|expr| all_columns(expr, into));
+    relation.inputs().into_iter().for_each(|input| columns_below(input, into));
+}
+
 /// Whether a subquery stands in it.
 pub(super) fn has_subquery(expr: &ScalarExpr) -> bool {
     expr.subquery().is_some() || expr.children().into_iter().any(has_subquery)

@@ -3,8 +3,8 @@
 use super::Translator;
 use super::types::value_type;
 use crate::outcome::{NotPushed, ParameterSource};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
@@ -82,15 +82,43 @@ fn value_of(scalar: &ScalarValue) -> Result<Value, NotPushed> {
 #[expect(deprecated, reason = "the wildcard variant is still in the enum")]
 const fn is_computed(expr: &Expr) -> bool {
     match expr {
-        Expr::BinaryExpr(_) | Expr::Like(_) | Expr::SimilarTo(_) | Expr::Not(_) | Expr::IsNotNull(_)
-        | Expr::IsNull(_) | Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsUnknown(_) | Expr::IsNotTrue(_)
-        | Expr::IsNotFalse(_) | Expr::IsNotUnknown(_) | Expr::Negative(_) | Expr::Between(_) | Expr::Case(_)
-        | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_) | Expr::InList(_) => true,
-        Expr::Alias(_) | Expr::Column(_) | Expr::ScalarVariable(..) | Expr::Literal(..)
-        | Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Exists(_) | Expr::InSubquery(_)
-        | Expr::SetComparison(_) | Expr::ScalarSubquery(_) | Expr::Wildcard { .. } | Expr::GroupingSet(_)
-        | Expr::Placeholder(_) | Expr::OuterReferenceColumn(..) | Expr::Unnest(_) | Expr::HigherOrderFunction(_)
-        | Expr::Lambda(_) | Expr::LambdaVariable(_) => false,
+        Expr::BinaryExpr(_)
+        | Expr::Like(_)
+        | Expr::SimilarTo(_)
+        | Expr::Not(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::ScalarFunction(_)
+        | Expr::InList(_) => true,
+        Expr::Alias(_)
+        | Expr::Column(_)
+        | Expr::ScalarVariable(..)
+        | Expr::Literal(..)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::Wildcard { .. }
+        | Expr::GroupingSet(_)
+        | Expr::Placeholder(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::Unnest(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_) => false,
     }
 }
 

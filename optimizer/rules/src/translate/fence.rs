@@ -183,7 +183,9 @@ impl Lowering<'_> {
                 let args = aggregates.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.filter));
                 args.into_iter().try_for_each(|expr| self.subqueries_in(expr, danger))
             }
-            Relation::Sort { keys, .. } => keys.iter_mut().try_for_each(|key| self.subqueries_in(&mut key.expr, danger)),
+            Relation::Sort { keys, .. } => {
+                keys.iter_mut().try_for_each(|key| self.subqueries_in(&mut key.expr, danger))
+            }
             Relation::Window { exprs, .. } => exprs.iter_mut().try_for_each(|(_, window)| {
                 let order = window.order_by.iter_mut().map(|key| &mut key.expr);
                 let mut all = window.args.iter_mut().chain(&mut window.partition_by).chain(order);
@@ -192,8 +194,12 @@ impl Lowering<'_> {
             Relation::Values { rows, .. } => {
                 rows.iter_mut().flatten().try_for_each(|expr| self.subqueries_in(expr, danger))
             }
-            Relation::Scan { .. } | Relation::Distinct { .. } | Relation::Limit { .. }
-            | Relation::SetOperation { .. } | Relation::Fence { .. } | Relation::EmptyRow => Ok(()),
+            Relation::Scan { .. }
+            | Relation::Distinct { .. }
+            | Relation::Limit { .. }
+            | Relation::SetOperation { .. }
+            | Relation::Fence { .. }
+            | Relation::EmptyRow => Ok(()),
         }
     }
 
@@ -208,7 +214,9 @@ impl Lowering<'_> {
                 all.iter_mut().try_for_each(|one| self.subqueries_in(one, danger))
             }
             ScalarExpr::Not(inner) | ScalarExpr::Negate(inner) => self.subqueries_in(inner, danger),
-            ScalarExpr::IsNull { expr, .. } | ScalarExpr::IsTruth { expr, .. } | ScalarExpr::Like { expr, .. }
+            ScalarExpr::IsNull { expr, .. }
+            | ScalarExpr::IsTruth { expr, .. }
+            | ScalarExpr::Like { expr, .. }
             | ScalarExpr::Cast { expr, .. } => self.subqueries_in(expr, danger),
             ScalarExpr::Between { expr, low, high, .. } => {
                 [expr, low, high].into_iter().try_for_each(|one| self.subqueries_in(one, danger))
@@ -224,7 +232,9 @@ impl Lowering<'_> {
                 }
                 otherwise.iter_mut().try_for_each(|expr| self.subqueries_in(expr, danger))
             }
-            ScalarExpr::Exists { relation, .. } | ScalarExpr::ScalarSubquery { relation } => self.inner(relation, danger),
+            ScalarExpr::Exists { relation, .. } | ScalarExpr::ScalarSubquery { relation } => {
+                self.inner(relation, danger)
+            }
             ScalarExpr::InSubquery { expr, relation, .. } => {
                 self.subqueries_in(expr, danger)?;
                 self.inner(relation, danger)
@@ -256,9 +266,7 @@ pub(super) fn leaf<'a>(
         _ => None,
     };
     match relation {
-        Relation::Filter { input, predicate } => {
-            of_scan(input).filter(|leaf| leaf.policy.as_ref() == Some(predicate))
-        }
+        Relation::Filter { input, predicate } => of_scan(input).filter(|leaf| leaf.policy.as_ref() == Some(predicate)),
         scan => of_scan(scan),
     }
 }
@@ -303,7 +311,9 @@ fn through(
 fn rename(expr: &mut ScalarExpr, names: &HashMap<ColumnId, ColumnId>) {
     match expr {
         ScalarExpr::Column(id) => *id = names.get(id).copied().unwrap_or(*id),
-        ScalarExpr::Parameter(..) | ScalarExpr::Constant(_) | ScalarExpr::Exists { .. }
+        ScalarExpr::Parameter(..)
+        | ScalarExpr::Constant(_)
+        | ScalarExpr::Exists { .. }
         | ScalarExpr::ScalarSubquery { .. } => {}
         ScalarExpr::Comparison { left, right, .. } | ScalarExpr::Arithmetic { left, right, .. } => {
             rename(left, names);
@@ -313,8 +323,11 @@ fn rename(expr: &mut ScalarExpr, names: &HashMap<ColumnId, ColumnId>) {
             all.iter_mut().for_each(|one| rename(one, names));
         }
         ScalarExpr::Not(inner) | ScalarExpr::Negate(inner) => rename(inner, names),
-        ScalarExpr::IsNull { expr, .. } | ScalarExpr::IsTruth { expr, .. } | ScalarExpr::Like { expr, .. }
-        | ScalarExpr::Cast { expr, .. } | ScalarExpr::InSubquery { expr, .. } => rename(expr, names),
+        ScalarExpr::IsNull { expr, .. }
+        | ScalarExpr::IsTruth { expr, .. }
+        | ScalarExpr::Like { expr, .. }
+        | ScalarExpr::Cast { expr, .. }
+        | ScalarExpr::InSubquery { expr, .. } => rename(expr, names),
         ScalarExpr::Between { expr, low, high, .. } => {
             [expr, low, high].into_iter().for_each(|one| rename(one, names));
         }

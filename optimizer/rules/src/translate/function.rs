@@ -152,8 +152,11 @@ fn plain_arguments(function: ScalarFunction, args: &[Expr]) -> Result<&[Expr], N
     match (function, args) {
         // To a whole number only.
         (ScalarFunction::Round | ScalarFunction::Trunc, [number, digits]) => match digits {
-            Expr::Literal(scalar, _) if scalar.cast_to(&arrow::datatypes::DataType::Int64).ok()
-                == Some(ScalarValue::Int64(Some(0))) => Ok(std::slice::from_ref(number)),
+            Expr::Literal(scalar, _)
+                if scalar.cast_to(&arrow::datatypes::DataType::Int64).ok() == Some(ScalarValue::Int64(Some(0))) =>
+            {
+                Ok(std::slice::from_ref(number))
+            }
             _ => Err(NotPushed::new(RefusalReason::Function, "rounding to a number of digits")),
         },
         // An empty search text means one thing here and another there.

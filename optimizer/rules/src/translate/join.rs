@@ -88,8 +88,7 @@ impl Translator<'_> {
         let id = self.column();
         let members = Relation::Project { input: Box::new(right.relation), exprs: vec![(id, member)] };
         self.define(&members)?;
-        let predicate =
-            ScalarExpr::InSubquery { expr: Box::new(expr), relation: Box::new(members), negated: true };
+        let predicate = ScalarExpr::InSubquery { expr: Box::new(expr), relation: Box::new(members), negated: true };
         Ok(Built { relation: Relation::Filter { input: Box::new(left.relation), predicate }, ..left })
     }
 }
@@ -99,8 +98,7 @@ fn joined_key(kind: JoinKind, left: &Built, right: &Built) -> Option<Vec<ColumnI
     match kind {
         JoinKind::LeftSemi | JoinKind::LeftAnti => left.key.clone(),
         JoinKind::Inner | JoinKind::Left => {
-            Some(left.key.iter().flatten().chain(right.key.as_ref()?).copied().collect())
-                .filter(|_| left.key.is_some())
+            Some(left.key.iter().flatten().chain(right.key.as_ref()?).copied().collect()).filter(|_| left.key.is_some())
         }
         JoinKind::Right | JoinKind::Full => None,
     }

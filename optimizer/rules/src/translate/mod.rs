@@ -151,10 +151,12 @@ impl<'a> Translator<'a> {
         let source = self.source.take().ok_or_else(|| NotPushed::operator("statement reads no table of a source"))?;
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let ids = built.required()?;
-        let (mut relation, fences) = fence::lower(built.relation, &self.leaves, &self.leaf_of)?;
-        verify::verify(&relation, &self.leaves, &self.leaf_of)?;
+        // What nothing reads goes first, so that it needs no fence.
+        let mut relation = built.relation;
         let mut needed: HashSet<ColumnId> = ids.iter().copied().collect();
-        prune::prune(&mut relation, &mut needed);
+        prune::prune(&mut relation, &mut needed, &self.leaves, &self.leaf_of);
+        let (relation, fences) = fence::lower(relation, &self.leaves, &self.leaf_of)?;
+        verify::verify(&relation, &self.leaves, &self.leaf_of)?;
         let mut output = Vec::with_capacity(ids.len());
         let mut casts = Vec::with_capacity(ids.len());
         for (id, field) in ids.iter().zip(schema.fields()) {
@@ -168,10 +170,8 @@ impl<'a> Translator<'a> {
             });
         }
         let fragment = Fragment { relation, output, parameters: self.parameter_types };
-        let capabilities = self
-            .opener
-            .capabilities(&source)
-            .ok_or_else(|| NotPushed::operator("source takes no fragments"))?;
+        let capabilities =
+            self.opener.capabilities(&source).ok_or_else(|| NotPushed::operator("source takes no fragments"))?;
         capabilities.supports_fragment(&fragment)?;
         let receipt = Receipt::pushed(&source, plan, fences);
         Ok(Translation {

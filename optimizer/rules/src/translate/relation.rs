@@ -66,8 +66,13 @@ impl Translator<'_> {
             LogicalPlan::Unnest(_) => refused("unnest"),
             LogicalPlan::RecursiveQuery(_) => refused("recursive query"),
             LogicalPlan::Extension(_) => refused("extension"),
-            LogicalPlan::Statement(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::Dml(_)
-            | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::DescribeTable(_) => refused("not a query"),
+            LogicalPlan::Statement(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_) => refused("not a query"),
         }
     }
 
@@ -209,6 +214,8 @@ impl Translator<'_> {
             slots.push(match plain_column(expr) {
                 Some(column) => scope.slot(column)?.clone(),
                 None => match self.value(expr, &scope) {
+                    // A cast to another layout of the same type.
+                    Ok(ScalarExpr::Column(id)) => Slot::Column(id),
                     Ok(value) => {
                         let id = self.column();
                         computed.push((id, value));

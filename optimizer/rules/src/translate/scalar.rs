@@ -123,13 +123,7 @@ impl Translator<'_> {
         Ok(ScalarExpr::IsNull { expr: Box::new(self.scalar(expr, scope)?), negated })
     }
 
-    fn is_truth(
-        &mut self,
-        expr: &Expr,
-        truth: Truth,
-        negated: bool,
-        scope: &Scope,
-    ) -> Result<ScalarExpr, NotPushed> {
+    fn is_truth(&mut self, expr: &Expr, truth: Truth, negated: bool, scope: &Scope) -> Result<ScalarExpr, NotPushed> {
         Ok(ScalarExpr::IsTruth { expr: Box::new(self.boolean(expr, scope)?), truth, negated })
     }
 
@@ -161,10 +155,22 @@ impl Translator<'_> {
             Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch => {
                 return Err(NotPushed::operator("regular expression"));
             }
-            Operator::BitwiseShiftRight | Operator::BitwiseShiftLeft | Operator::AtArrow | Operator::ArrowAt
-            | Operator::Arrow | Operator::LongArrow | Operator::HashArrow | Operator::HashLongArrow | Operator::AtAt
-            | Operator::IntegerDivide | Operator::HashMinus | Operator::AtQuestion | Operator::Question
-            | Operator::QuestionAnd | Operator::QuestionPipe | Operator::Colon => {
+            Operator::BitwiseShiftRight
+            | Operator::BitwiseShiftLeft
+            | Operator::AtArrow
+            | Operator::ArrowAt
+            | Operator::Arrow
+            | Operator::LongArrow
+            | Operator::HashArrow
+            | Operator::HashLongArrow
+            | Operator::AtAt
+            | Operator::IntegerDivide
+            | Operator::HashMinus
+            | Operator::AtQuestion
+            | Operator::Question
+            | Operator::QuestionAnd
+            | Operator::QuestionPipe
+            | Operator::Colon => {
                 return Err(NotPushed::operator(format!("operator {op}")));
             }
         };

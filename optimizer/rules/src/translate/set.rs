@@ -32,8 +32,14 @@ impl Translator<'_> {
         let op = match join.join_type {
             JoinType::LeftSemi => SetOp::Intersect,
             JoinType::LeftAnti => SetOp::Except,
-            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full | JoinType::RightSemi
-            | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => return Ok(None),
+            JoinType::Inner
+            | JoinType::Left
+            | JoinType::Right
+            | JoinType::Full
+            | JoinType::RightSemi
+            | JoinType::RightAnti
+            | JoinType::LeftMark
+            | JoinType::RightMark => return Ok(None),
         };
         if join.null_equality != NullEquality::NullEqualsNull || join.filter.is_some() || join.null_aware {
             return Ok(None);
@@ -81,6 +87,11 @@ impl Translator<'_> {
     }
 }
 
+/// Casts do not matter here: they are of no effect where the types are the same, which is checked.
 fn is_column_at(expr: &Expr, schema: &DFSchema, position: usize) -> bool {
+    let expr = match expr {
+        Expr::Cast(cast) => &cast.expr,
+        other => other,
+    };
     plain_column(expr).is_some_and(|column| schema.maybe_index_of_column(column) == Some(position))
 }

@@ -57,7 +57,9 @@ pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
         (Int16, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 5,
         (Int32, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 10,
         (Int64, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 19,
-        (Decimal128(p, s), Decimal128(q, t)) => t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s),
+        (Decimal128(p, s), Decimal128(q, t)) => {
+            t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
+        }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
         (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
         (Date32, Timestamp(_, None)) => true,

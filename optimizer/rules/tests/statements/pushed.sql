@@ -1,7 +1,6 @@
-select * from v where id = 1;
 select id, a, name from u where a = 5 and name = 'x';
 select id as key, a + 1 from u;
-select id, id from u;
+select id, id as again from u;
 select 1, 'x', true from u;
 select id from u where a = 1.5;
 select id from u where b = 5 or d > 10 or d = 1.005;
@@ -9,7 +8,7 @@ select id from u where f > 1 and a < 3.0;
 select id from u where 5 < a;
 select id from u where name is null and note is not null and ok;
 select id from u where ok is true or ok is not false or (a = 1) is unknown;
-select id from u where a is distinct from 3 and b is not distinct from null;
+select id from u where a is distinct from 3;
 select id from u where a between 1 and 10 and day not between '2024-01-01' and date '2024-12-31';
 select id from u where a in (1, 2, 3) and name not in ('x', 'y');
 select id from u where name like 'a%' and note not like '%\_b' and name ilike '%C%';
@@ -21,7 +20,7 @@ select id from u where not (a = 1 or b = 2);
 select id from u where a + b > 10 and -a < 3 and b % 2 = 1 and a / 2 = 1;
 select case when a > 1 then 'big' when a is null then 'none' else name end from u;
 select case a when 1 then 'one' when 2 then 'two' end from u;
-select cast(a as bigint), cast(f as int), cast(a as text), cast(day as timestamp) from u;
+select cast(a as bigint) as w, cast(f as int), cast(a as text) as t, cast(day as timestamp) from u;
 select coalesce(name, note, 'none'), nullif(a, 0), greatest(a, b, 3), least(name, 'm') from u;
 select upper(name), lower(name), char_length(name), octet_length(name), substr(name, 2, 3), left(name, 2), right(name, 1) from u;
 select trim(name), ltrim(name), btrim(name, 'xy'), replace(name, 'a', 'b'), strpos(name, 'q'), starts_with(name, 'p'), contains(name, 'r') from u;
@@ -69,5 +68,4 @@ select t.n, u.id from u join (values (1, 'a'), (2, 'b')) t(k, n) on u.id = t.k;
 select id from u where 1 = 1 and a = 1;
 select id from u where id = any(select b from v);
 select sum(d * (1 - f)) from u;
-select id from u where d between 1 and 2.50;
-select id from u where (a, b) is not null or a is null
+select id from u where d between 1 and 2.50

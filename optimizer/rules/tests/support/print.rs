@@ -48,14 +48,16 @@ fn relation(node: &Relation, depth: usize, out: &mut String) {
     };
     let line = match node {
         Relation::Scan { table, columns } => {
-            let columns: Vec<_> = columns.iter().map(|column| format!("{} {}", column.id, column.name.as_str())).collect();
+            let columns: Vec<_> =
+                columns.iter().map(|column| format!("{} {}", column.id, column.name.as_str())).collect();
             format!("scan {table} [{}]", columns.join(", "))
         }
         Relation::Filter { predicate, .. } => format!("filter {}", scalar(predicate, depth)),
         Relation::Project { exprs, .. } => format!("project {}", named(exprs)),
         Relation::Join { kind, on, .. } => format!("join {kind:?} on {}", scalar(on, depth)),
         Relation::Aggregate { group, aggregates, .. } => {
-            let calls: Vec<_> = aggregates.iter().map(|(id, call)| format!("{id}={}", aggregate(call, depth))).collect();
+            let calls: Vec<_> =
+                aggregates.iter().map(|(id, call)| format!("{id}={}", aggregate(call, depth))).collect();
             format!("aggregate [{}] [{}]", named(group), calls.join(", "))
         }
         Relation::Distinct { .. } => "distinct".to_owned(),

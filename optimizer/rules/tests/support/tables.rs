@@ -9,9 +9,11 @@ use querygate_driver_api::columns::ColumnTypes;
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{
-    Capabilities, ColumnId, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
+    Capabilities, ColumnId, Fragment, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
 };
-use querygate_rules::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, PolicyScope, RemoteColumn};
+use querygate_rules::{
+    LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, PolicyScope, RemoteColumn,
+};
 use std::sync::Arc;
 
 fn schema(table: &str) -> Schema {
@@ -135,7 +137,9 @@ impl LeafOpener for Opener {
         let schema = scan.source.schema();
         let columns = schema.fields().iter().map(|field| match field.name().as_str() {
             "masked" => LeafColumn::Local(LocalReason::Masked),
-            name => LeafColumn::Remote(remote(name, ValueType::from_arrow(field.data_type()).unwrap(), field.is_nullable())),
+            name => {
+                LeafColumn::Remote(remote(name, ValueType::from_arrow(field.data_type()).unwrap(), field.is_nullable()))
+            }
         });
         let policy: Option<Arc<dyn LeafPolicy>> = match name {
             "r" | "s" => Some(Arc::new(Tenant)),
@@ -200,8 +204,7 @@ impl LeafPolicy for Shared {
             encoding: Encoding::Canonical,
         };
         let scan = Relation::Scan { table: TableRef::new(["share"]).unwrap(), columns: vec![column] };
-        let predicate =
-            ScalarExpr::compare(ComparisonOp::Eq, ScalarExpr::Column(id), ScalarExpr::Column(columns[0]));
+        let predicate = ScalarExpr::compare(ComparisonOp::Eq, ScalarExpr::Column(id), ScalarExpr::Column(columns[0]));
         let relation = Relation::Filter { input: Box::new(scan), predicate };
         Ok(ScalarExpr::Exists { relation: Box::new(relation), negated: false })
     }
@@ -230,5 +233,9 @@ impl Capabilities for Anything {
 
     fn parameters_max(&self) -> usize {
         1_000
+    }
+
+    fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
+        fragment.check().map_err(|error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or_default()))
     }
 }

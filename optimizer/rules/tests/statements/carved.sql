@@ -1,0 +1,21 @@
+select id, name from u where a = 1;
+select u.id, o.name from u join o on u.id = o.id where u.a = 1 and o.b = 2;
+select u.id, v.name, o.name from u, o, v where u.id = v.b and v.id = o.id and u.a + 1 = 3;
+select u.id, v.name, o.name from u join v on u.id = v.b join o on v.id = o.id;
+select u.id from u, v, o where v.id = o.id and u.id = o.b and 1 / (u.a + v.a + o.a) = 2;
+select o.name, x.n from o join (select name, count(*) as n from u where a > 5 group by name) x on x.name = o.name;
+select name, row_number() over (order by n) from (select name, count(*) as n from r group by name) x;
+select median(x.f) from (select u.f from u join v on u.id = v.id where v.name = 'secret') x;
+select md5(name) from u order by name limit 10;
+select md5(name) from (select name, a from r order by a desc limit 10) x;
+select x.k from (select name || 'z' as k from u order by a limit 10) x join o on o.name = x.k;
+select id from o where id in (select b from u where 1 / a = 1);
+select id from o where exists (select 1 from u join v on u.id = v.id where u.b = o.id);
+select id from u where b in (select id from o) and a in (select a from v where name like 'q%' group by a);
+select name from u where a = 1 group by name union all select name from o group by name;
+select o.id from o left join (select u.id from u join v on u.id = v.id) x on x.id = o.id;
+select u.id from u, v, o where o.id = 1;
+select l.id, u.id from l join (select distinct id from u) u on l.id = u.id;
+select masked from u where id = 1;
+select u.masked, v.name from u join v on u.id = v.id;
+explain select u.id from u join o on u.id = o.id
