@@ -1,1 +1,27 @@
-//! pgwire-frontend.
+//! The Postgres door: speaks protocol 3 to clients and [`querygate_query_api`] to the engine. Knows no plan and no source.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod auth;
+mod calendar;
+mod cancel;
+mod config;
+mod connection;
+mod copy;
+mod decode;
+mod door;
+mod encode;
+mod extended;
+mod observe;
+mod random;
+mod report;
+mod simple;
+mod startup;
+mod startup_packet;
+mod stream;
+mod transport;
+mod wire;
+mod zone;
+
+pub use config::{DoorConfig, TlsSettings};
+pub use door::PostgresDoor;

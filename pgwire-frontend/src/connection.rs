@@ -1,0 +1,418 @@
+//! The life of one session: waits for messages, hands each to the simple or extended protocol, and ends it in order.
+//! Knows no SQL.
+
+use crate::cancel::{CancelSlot, Registration};
+use crate::door::Shared;
+use crate::extended::Extended;
+use crate::observe;
+use crate::report::{Report, write_notice};
+use crate::transport::Transport;
+use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Writer, frame_end, next_message};
+use bytes::BytesMut;
+use futures::FutureExt as _;
+use querygate_query_api::{Effect, Session, TransactionStatus};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Why the work on a message stopped.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The statement failed; the session goes on.
+    Statement(Report),
+    /// The connection ends.
+    Connection(Closing),
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    /// The client left or cannot be reached.
+    Silently,
+    /// The client is told why.
+    Saying(Report),
+}
+
+impl From<Report> for Halt {
+    fn from(report: Report) -> Self {
+        Self::Statement(report)
+    }
+}
+
+impl From<querygate_types::Error> for Halt {
+    fn from(error: querygate_types::Error) -> Self {
+        Self::Statement(error.into())
+    }
+}
+
+impl From<Closing> for Halt {
+    fn from(closing: Closing) -> Self {
+        Self::Connection(closing)
+    }
+}
+
+/// Time for a client to take the last frames before the socket is dropped.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Time for the engine to end a cancelled step by itself before its future is dropped.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// One session's connection.
+pub(crate) struct Connection {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) transport: Transport,
+    pub(crate) session: Arc<dyn Session>,
+    pub(crate) slot: Arc<CancelSlot>,
+    /// Frames not yet sent; corked until Sync, Flush or an error.
+    pub(crate) out: Vec<u8>,
+    pub(crate) extended: Extended,
+    input: BytesMut,
+    uncorked: bool,
+    /// After an error in the extended protocol everything up to Sync is skipped.
+    skipping: bool,
+    /// Reported settings that changed; sent before ReadyForQuery, as PostgreSQL does.
+    changed_settings: Vec<(String, String)>,
+    _registration: Registration,
+}
+
+enum Input {
+    Message(Message),
+    Refused(Recoverable),
+}
+
+impl Connection {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        transport: Transport,
+        session: Arc<dyn Session>,
+        registration: Registration,
+    ) -> Self {
+        Self {
+            extended: Extended::new(&shared.config),
+            shared,
+            transport,
+            session,
+            slot: Arc::clone(&registration.slot),
+            out: Vec::new(),
+            input: BytesMut::new(),
+            uncorked: false,
+            skipping: false,
+            changed_settings: Vec::new(),
+            _registration: registration,
+        }
+    }
+
+    /// Serves until either side ends it.
+    pub(crate) async fn run(mut self) {
+        let closing = loop {
+            let input = match self.next_input().await {
+                Ok(input) => input,
+                Err(closing) => break closing,
+            };
+            // Boxed, so that an idle session does not hold room for the largest statement's state.
+            match AssertUnwindSafe(Box::pin(self.handle(input))).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(closing)) => break closing,
+                Err(_panic) => {
+                    let whole = frame_end(&self.out, self.out.len());
+                    self.out.truncate(whole);
+                    break Closing::Saying(Report::panicked());
+                }
+            }
+        };
+        // The session is freed in any case, whatever the client does with its last frames.
+        Box::pin(self.finish(closing)).await;
+    }
+
+    async fn finish(mut self, closing: Closing) {
+        self.extended.clear();
+        self.slot.end();
+        self.session.close().await;
+        if let Closing::Saying(report) = closing {
+            observe::error(report.sqlstate);
+            report.into_fatal().write(&mut self.out);
+            let said = self.transport.write_all(&self.out, CLOSE_PATIENCE.min(self.shared.config.write_timeout)).await;
+            if said.is_ok() {
+                self.transport.close(CLOSE_PATIENCE).await;
+            }
+        }
+        tracing::info!("session closed");
+    }
+
+    /// The next message. Sends what is uncorked before it waits, and holds no buffer while it waits idle.
+    async fn next_input(&mut self) -> Result<Input, Closing> {
+        let limits = FrameLimits::new(self.shared.config.frame_bytes_max);
+        loop {
+            match next_message(&mut self.input, Phase::Session, limits) {
+                Ok(Some(Ok(message))) => return Ok(Input::Message(message)),
+                Ok(Some(Err(refused))) => return Ok(Input::Refused(refused)),
+                Ok(None) => {}
+                Err(error) => return Err(Closing::Saying(error.into())),
+            }
+            if std::mem::take(&mut self.uncorked) {
+                self.send().await.map_err(|()| Closing::Silently)?;
+            }
+            let between_messages = self.input.is_empty();
+            if between_messages {
+                self.input = BytesMut::new();
+            }
+            self.wait(between_messages).await?;
+        }
+    }
+
+    async fn wait(&mut self, between_messages: bool) -> Result<(), Closing> {
+        let status = self.session.transaction_status();
+        let idle = between_messages && self.out.is_empty();
+        let timeout = if idle { idle_timeout(&*self.session, status) } else { None };
+        let may_end = idle && status == TransactionStatus::Idle;
+        let expired = async {
+            match timeout {
+                Some((timeout, report)) => {
+                    tokio::time::sleep(timeout).await;
+                    report
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.shared.kill.cancelled() => Err(Closing::Saying(Report::shutdown())),
+            () = self.shared.shutdown.cancelled(), if may_end => Err(Closing::Saying(Report::shutdown())),
+            read = self.transport.read(&mut self.input) => match read {
+                Ok(0) | Err(_) => Err(Closing::Silently),
+                Ok(bytes) => {
+                    observe::received(bytes);
+                    Ok(())
+                }
+            },
+            report = expired => Err(Closing::Saying(report)),
+        }
+    }
+
+    async fn handle(&mut self, input: Input) -> Result<(), Closing> {
+        let message = match input {
+            Input::Message(message) => message,
+            Input::Refused(_) if self.skipping => return Ok(()),
+            Input::Refused(Recoverable { extended, refusal }) => {
+                self.fail(refusal_report(refusal));
+                if extended {
+                    self.skipping = true;
+                } else {
+                    self.ready().await;
+                }
+                return Ok(());
+            }
+        };
+        observe::message(kind(&message));
+        if self.skipping && !matches!(message, Message::Sync | Message::Terminate) {
+            return Ok(());
+        }
+        let step = match message {
+            Message::Query(sql) => return self.simple_query(sql).await,
+            Message::Sync => {
+                self.skipping = false;
+                self.ready().await;
+                Ok(())
+            }
+            Message::Flush => {
+                self.uncorked = true;
+                Ok(())
+            }
+            Message::Terminate => return Err(Closing::Silently),
+            // A client that still sends after a failed COPY does no harm (protocol, "COPY operations").
+            Message::Copy => Ok(()),
+            Message::FunctionCall => {
+                self.fail(Report::error("0A000", "function calls by the fastpath protocol are not supported"));
+                self.ready().await;
+                Ok(())
+            }
+            Message::Authentication(_) => {
+                return Err(Closing::Saying(Report::protocol("invalid frontend message type 112")));
+            }
+            Message::Parse(parse) => self.parse(parse).await,
+            Message::Bind(bind) => self.bind(bind),
+            Message::Describe(target) => self.describe(&target),
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
+            Message::Close(target) => {
+                self.extended.close(&target);
+                self.out.empty(b'3');
+                Ok(())
+            }
+        };
+        match step {
+            Ok(()) => Ok(()),
+            Err(Halt::Statement(report)) => {
+                self.fail(report);
+                self.skipping = true;
+                Ok(())
+            }
+            Err(Halt::Connection(closing)) => Err(closing),
+        }
+    }
+
+    /// Reports a failed statement.
+    pub(crate) fn fail(&mut self, report: Report) {
+        observe::error(report.sqlstate);
+        self.session.fail_transaction();
+        self.take_effects();
+        report.write(&mut self.out);
+        self.uncorked = true;
+    }
+
+    /// Ends the implicit transaction and says ReadyForQuery.
+    pub(crate) async fn ready(&mut self) {
+        self.session.sync().await;
+        self.take_effects();
+        for (name, value) in std::mem::take(&mut self.changed_settings) {
+            self.out.parameter_status(&name, &value);
+        }
+        let status = match self.session.transaction_status() {
+            TransactionStatus::Idle => b'I',
+            TransactionStatus::InTransaction => b'T',
+            TransactionStatus::Failed => b'E',
+        };
+        if status == b'I' {
+            self.extended.end_transaction();
+        }
+        let mark = self.out.open(b'Z');
+        self.out.byte(status);
+        self.out.close(mark);
+        self.uncorked = true;
+    }
+
+    /// Writes notices at once and keeps changed settings for ReadyForQuery.
+    pub(crate) fn take_effects(&mut self) {
+        for effect in self.session.take_effects() {
+            match effect {
+                Effect::Notice(notice) => write_notice(&notice, &mut self.out),
+                Effect::ParameterStatus { name, value } => {
+                    self.changed_settings.retain(|(known, _)| *known != name);
+                    self.changed_settings.push((name, value));
+                }
+            }
+        }
+    }
+
+    /// Sends all pending frames. `Err`: the client cannot be reached.
+    pub(crate) async fn send(&mut self) -> Result<(), ()> {
+        let sent = self.transport.write_all(&self.out, self.shared.config.write_timeout).await;
+        observe::sent(self.out.len());
+        // Freed rather than kept: most connections are idle most of the time.
+        self.out = Vec::new();
+        sent.map_err(|error| tracing::info!(%error, "client cannot be written to"))
+    }
+
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        Guard { shared: &self.shared, transport: &self.transport, session: &*self.session }
+    }
+}
+
+/// What can end a step of the engine early. Holds no stream, so that it may cross threads with the step.
+pub(crate) struct Guard<'a> {
+    shared: &'a Shared,
+    transport: &'a Transport,
+    session: &'a dyn Session,
+}
+
+impl Guard<'_> {
+    /// Runs one step of the engine, ended early by a cancel request, the end of the server or a client that left.
+    pub(crate) async fn run<T>(
+        self,
+        token: &CancellationToken,
+        step: impl Future<Output = querygate_types::Result<T>>,
+    ) -> Result<T, Halt> {
+        tokio::pin!(step);
+        tokio::select! {
+            biased;
+            done = &mut step => Ok(done?),
+            () = self.shared.kill.cancelled() => {
+                self.session.cancel();
+                Err(Closing::Saying(Report::shutdown()).into())
+            }
+            () = self.transport.abandoned() => {
+                self.session.cancel();
+                Err(Closing::Silently.into())
+            }
+            () = token.cancelled() => match tokio::time::timeout(CANCEL_PATIENCE, step).await {
+                Ok(done) => Ok(done?),
+                Err(_) => Err(Report::canceled().into()),
+            },
+        }
+    }
+}
+
+fn refusal_report(refusal: Refusal) -> Report {
+    match refusal {
+        Refusal::InvalidUtf8(bytes) => {
+            Report::error("22021", format!("invalid byte sequence for encoding \"UTF8\": {bytes}"))
+        }
+        Refusal::FormatCode(code) => Report::error("22023", format!("unsupported format code: {code}")),
+    }
+}
+
+fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
+    let (setting, report) = match status {
+        TransactionStatus::Idle => {
+            ("idle_session_timeout", Report::fatal("57P05", "terminating connection due to idle-session timeout"))
+        }
+        TransactionStatus::InTransaction | TransactionStatus::Failed => (
+            "idle_in_transaction_session_timeout",
+            Report::fatal("25P03", "terminating connection due to idle-in-transaction timeout"),
+        ),
+    };
+    let timeout = milliseconds(&session.setting(setting)?)?;
+    Some((timeout, report))
+}
+
+/// Reads a PostgreSQL time setting (`0`, `5s`, `1min`, plain milliseconds). `None` for off.
+fn milliseconds(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let unit_at = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (count, unit) = value.split_at(unit_at);
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let milliseconds = count.parse::<u64>().ok()?.checked_mul(factor)?;
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+const fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::Query(_) => "query",
+        Message::Parse(_) => "parse",
+        Message::Bind(_) => "bind",
+        Message::Describe(Target::Statement(_)) => "describe_statement",
+        Message::Describe(Target::Portal(_)) => "describe_portal",
+        Message::Execute { .. } => "execute",
+        Message::Close(_) => "close",
+        Message::Flush => "flush",
+        Message::Sync => "sync",
+        Message::Terminate => "terminate",
+        Message::FunctionCall => "function_call",
+        Message::Copy => "copy",
+        Message::Authentication(_) => "authentication",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_settings_are_read_with_their_unit() {
+        let check = |value: &str, expected: Option<u64>| {
+            assert_eq!(milliseconds(value), expected.map(Duration::from_millis), "{value}");
+        };
+        check("0", None);
+        check("1500", Some(1500));
+        check("5s", Some(5_000));
+        check("2min", Some(120_000));
+        check("1 h", Some(3_600_000));
+        check("soon", None);
+    }
+}

@@ -1,0 +1,168 @@
+//! Parameters in binary format, as PostgreSQL's receive functions read them. Knows no array layout.
+
+use super::array::binary_items;
+use super::value::Value;
+use super::{numeric, utf8};
+use crate::encode::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
+use crate::wire::{Reader, Short};
+use arrow::datatypes::IntervalMonthDayNano;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+
+/// Microseconds of a day, 24:00 included.
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+pub(super) fn value(pg_type: PgType, bytes: &[u8], number: usize) -> Result<Value> {
+    let mut reader = Reader::new(bytes);
+    match read(pg_type, &mut reader, number) {
+        Ok(Ok(value)) if reader.is_empty() => Ok(value),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(Short) => Err(Error::new(
+            ErrorCode::InvalidBinaryRepresentation,
+            format!("incorrect binary data format in bind parameter {number}"),
+        )),
+    }
+}
+
+fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result::Result<Result<Value>, Short> {
+    Ok(Ok(match pg_type {
+        PgType::Bool => Value::Bool(reader.u8()? != 0),
+        PgType::Int2 => Value::Int(reader.i16()?.into()),
+        PgType::Int4 => Value::Int(reader.i32()?.into()),
+        PgType::Int8 => Value::Int(reader.i64()?),
+        PgType::Oid
+        | PgType::Xid
+        | PgType::Regproc
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regnamespace
+        | PgType::Regrole => Value::Int(reader.u32()?.into()),
+        PgType::Float4 => Value::Float(f32::from_bits(reader.u32()?).into()),
+        PgType::Float8 => Value::Float(f64::from_bits(reader.i64()?.cast_unsigned())),
+        PgType::Numeric => return Ok(numeric::read(reader)?.map(Value::Decimal)),
+        PgType::Char => match reader.u8()? {
+            0 => Value::Text(String::new()),
+            ascii @ 1..=127 => Value::Text(char::from(ascii).to_string()),
+            _ => return Err(Short),
+        },
+        PgType::Name
+        | PgType::Text
+        | PgType::Bpchar
+        | PgType::Varchar
+        | PgType::Unknown
+        | PgType::Json
+        | PgType::PgNodeTree => return Ok(utf8(reader.rest()).map(|text| Value::Text(text.to_owned()))),
+        PgType::Jsonb => {
+            let version = reader.u8()?;
+            if version != 1 {
+                let message = format!("unsupported jsonb version number {version}");
+                return Ok(Err(Error::new(ErrorCode::InvalidBinaryRepresentation, message)));
+            }
+            return Ok(utf8(reader.rest()).map(|text| Value::Text(text.to_owned())));
+        }
+        PgType::Bytea => Value::Bytes(reader.rest().to_vec()),
+        PgType::Uuid => Value::Text(uuid(reader.take(16)?)),
+        PgType::Date => match reader.i32()? {
+            infinite @ (i32::MAX | i32::MIN) => Value::Date(infinite),
+            days => match days.checked_add(PG_EPOCH_DAYS) {
+                Some(days) => Value::Date(days),
+                None => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "date out of range"))),
+            },
+        },
+        PgType::Time => match reader.i64()? {
+            micros @ 0..=MICROS_PER_DAY => Value::Micros(micros),
+            _ => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "time out of range"))),
+        },
+        PgType::Timestamp | PgType::Timestamptz => match reader.i64()? {
+            infinite @ (i64::MAX | i64::MIN) => Value::Micros(infinite),
+            micros => match micros.checked_add(PG_EPOCH_MICROS) {
+                Some(micros) => Value::Micros(micros),
+                None => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "timestamp out of range"))),
+            },
+        },
+        PgType::Interval => {
+            let (micros, days, months) = (reader.i64()?, reader.i32()?, reader.i32()?);
+            match micros.checked_mul(1_000) {
+                Some(nanos) => Value::Interval(IntervalMonthDayNano::new(months, days, nanos)),
+                None => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "interval out of range"))),
+            }
+        }
+        PgType::Int2Vector
+        | PgType::OidVector
+        | PgType::BoolArray
+        | PgType::ByteaArray
+        | PgType::CharArray
+        | PgType::NameArray
+        | PgType::Int2Array
+        | PgType::Int4Array
+        | PgType::TextArray
+        | PgType::BpcharArray
+        | PgType::VarcharArray
+        | PgType::Int8Array
+        | PgType::Float4Array
+        | PgType::Float8Array
+        | PgType::OidArray
+        | PgType::TimestampArray
+        | PgType::DateArray
+        | PgType::TimeArray
+        | PgType::TimestamptzArray
+        | PgType::IntervalArray
+        | PgType::NumericArray
+        | PgType::JsonArray
+        | PgType::UuidArray
+        | PgType::JsonbArray => return list(pg_type, reader.rest(), number),
+        PgType::Void | PgType::Record | PgType::RecordArray => {
+            let message = format!("input of type {} is not supported", pg_type.sql_name());
+            return Ok(Err(Error::new(ErrorCode::FeatureNotSupported, message)));
+        }
+    }))
+}
+
+fn list(pg_type: PgType, bytes: &[u8], number: usize) -> std::result::Result<Result<Value>, Short> {
+    let Some(element) = pg_type.element() else {
+        return Ok(Err(Error::internal("an array type without an element")));
+    };
+    Ok(binary_items(bytes, element.oid())?.and_then(|items| {
+        let items = items.into_iter().map(|item| item.map(|item| value(element, item, number)).transpose());
+        items.collect::<Result<_>>().map(Value::List)
+    }))
+}
+
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (position, byte) in bytes.iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_checked() {
+        let check = |pg_type, bytes: &[u8], expected: Option<Value>| {
+            assert_eq!(value(pg_type, bytes, 1).ok(), expected, "{pg_type:?} {bytes:?}");
+        };
+        check(PgType::Int4, &[0, 0, 0, 7], Some(Value::Int(7)));
+        check(PgType::Int4, &[0, 0, 7], None);
+        check(PgType::Int4, &[0, 0, 0, 0, 7], None);
+        check(PgType::Bool, &[1], Some(Value::Bool(true)));
+        check(PgType::Date, &[0, 0, 0, 0], Some(Value::Date(10_957)));
+        check(PgType::Jsonb, b"\x01{}", Some(Value::Text("{}".to_owned())));
+        check(PgType::Jsonb, b"\x02{}", None);
+        check(PgType::Text, b"a\0b", None);
+        check(PgType::Uuid, &[0xa0; 16], Some(Value::Text("a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a0a0".to_owned())));
+        check(PgType::Record, &[], None);
+        let array =
+            [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9, 255, 255, 255, 255];
+        check(PgType::Int4Array, &array, Some(Value::List(vec![Some(Value::Int(9)), None])));
+        check(PgType::Int8Array, &array, None);
+        for cut in 0..array.len() {
+            check(PgType::Int4Array, &array[..cut], None);
+        }
+    }
+}

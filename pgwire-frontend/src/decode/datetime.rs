@@ -1,0 +1,437 @@
+//! Date, time, timestamp and interval literals in the forms that drivers send (ISO 8601, PostgreSQL's own output).
+//! Knows no clock: `now` and its kin are refused.
+
+use super::syntax;
+use crate::calendar::{days_of_civil, days_of_month};
+use crate::zone::{Zone, offset};
+use arrow::datatypes::IntervalMonthDayNano;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+/// Julian day 0 and the end of PostgreSQL's dates, in days from 1970.
+const DATE_FIRST: i64 = -2_440_588;
+const DATE_END: i64 = 2_145_031_949;
+
+fn field_overflow(text: &str) -> Error {
+    Error::new(ErrorCode::DatetimeOverflow, format!("date/time field value out of range: \"{text}\""))
+}
+
+/// A literal's parts.
+struct Parts {
+    days: i64,
+    micros: Option<i64>,
+    zone: Option<Zone>,
+}
+
+enum Moment {
+    Infinity,
+    MinusInfinity,
+    At(Parts),
+}
+
+pub(super) fn date(text: &str) -> Result<i32> {
+    match moment(PgType::Date, text)? {
+        Moment::Infinity => Ok(i32::MAX),
+        Moment::MinusInfinity => Ok(i32::MIN),
+        Moment::At(parts) if (DATE_FIRST..DATE_END).contains(&parts.days) => {
+            i32::try_from(parts.days).map_err(|_| field_overflow(text))
+        }
+        Moment::At(_) => Err(Error::new(ErrorCode::DatetimeOverflow, format!("date out of range: \"{text}\""))),
+    }
+}
+
+pub(super) fn time(text: &str) -> Result<i64> {
+    let trimmed = text.trim_ascii();
+    // PostgreSQL reads and drops a date and a zone around a time.
+    let clock =
+        trimmed.rsplit_once(['T', ' ']).filter(|(date, _)| date.contains('-')).map_or(trimmed, |(_, clock)| clock);
+    let (clock, _) = split_zone(clock);
+    let micros = clock_micros(clock, text).transpose()?;
+    micros.ok_or_else(|| syntax(PgType::Time, text))
+}
+
+pub(super) fn timestamp(text: &str) -> Result<i64> {
+    match moment(PgType::Timestamp, text)? {
+        Moment::Infinity => Ok(i64::MAX),
+        Moment::MinusInfinity => Ok(i64::MIN),
+        // A zone in a timestamp without one is read and dropped.
+        Moment::At(parts) => local_micros(&parts, text),
+    }
+}
+
+pub(super) fn timestamptz(text: &str, session: Zone) -> Result<i64> {
+    match moment(PgType::Timestamptz, text)? {
+        Moment::Infinity => Ok(i64::MAX),
+        Moment::MinusInfinity => Ok(i64::MIN),
+        Moment::At(parts) => {
+            let local = local_micros(&parts, text)?;
+            let offset = parts.zone.unwrap_or(session).offset_of_local(local.div_euclid(MICROS_PER_SECOND));
+            local.checked_sub(i64::from(offset) * MICROS_PER_SECOND).ok_or_else(|| field_overflow(text))
+        }
+    }
+}
+
+fn local_micros(parts: &Parts, text: &str) -> Result<i64> {
+    let overflow = || Error::new(ErrorCode::DatetimeOverflow, format!("timestamp out of range: \"{text}\""));
+    if parts.days < DATE_FIRST {
+        return Err(overflow());
+    }
+    parts
+        .days
+        .checked_mul(MICROS_PER_DAY)
+        .and_then(|micros| micros.checked_add(parts.micros.unwrap_or_default()))
+        .ok_or_else(overflow)
+}
+
+fn moment(pg_type: PgType, text: &str) -> Result<Moment> {
+    let trimmed = text.trim_ascii();
+    match trimmed.to_ascii_lowercase().as_str() {
+        "infinity" => return Ok(Moment::Infinity),
+        "-infinity" => return Ok(Moment::MinusInfinity),
+        "epoch" => return Ok(Moment::At(Parts { days: 0, micros: Some(0), zone: Some(Zone::Utc) })),
+        "now" | "today" | "tomorrow" | "yesterday" | "allballs" => {
+            let message = format!("date/time value \"{trimmed}\" is not supported in a parameter");
+            return Err(Error::new(ErrorCode::FeatureNotSupported, message));
+        }
+        _ => {}
+    }
+    let wrong = || syntax(pg_type, text);
+    let (trimmed, bc) = match trimmed.get(trimmed.len().saturating_sub(3)..) {
+        Some(era) if era.eq_ignore_ascii_case(" bc") => (trimmed[..trimmed.len() - 3].trim_ascii_end(), true),
+        Some(era) if era.eq_ignore_ascii_case(" ad") => (trimmed[..trimmed.len() - 3].trim_ascii_end(), false),
+        _ => (trimmed, false),
+    };
+    let (date, rest) = match trimmed.find(['T', 't', ' ']) {
+        Some(at) => (&trimmed[..at], Some(trimmed[at + 1..].trim_ascii())),
+        None => (trimmed, None),
+    };
+    let days = date_days(date, bc, text).ok_or_else(wrong)??;
+    let (micros, zone) = match rest {
+        None | Some("") => (None, None),
+        Some(rest) => {
+            let (clock, zone) = split_zone(rest);
+            let zone = zone.map(|zone| literal_zone(zone).ok_or_else(wrong)).transpose()?;
+            (Some(clock_micros(clock, text).ok_or_else(wrong)??), zone)
+        }
+    };
+    Ok(Moment::At(Parts { days, micros, zone }))
+}
+
+/// `y…-mm-dd` or `yyyymmdd`. Outer `None`: not a date at all.
+fn date_days(date: &str, bc: bool, text: &str) -> Option<Result<i64>> {
+    let (year, month, day) = if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) {
+        (&date[..4], &date[4..6], &date[6..])
+    } else {
+        let mut parts = date.split('-');
+        let parts = (parts.next()?, parts.next()?, parts.next()?, parts.next());
+        match parts {
+            // Years of fewer than three digits mean something else in PostgreSQL.
+            (year, month, day, None) if year.len() >= 3 => (year, month, day),
+            _ => return None,
+        }
+    };
+    let number = |digits: &str, len: usize| {
+        let all_digits = !digits.is_empty() && digits.len() <= len && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if all_digits { digits.parse::<i64>().ok() } else { None }
+    };
+    let (year, month, day) = (number(year, 7)?, number(month, 2)?, number(day, 2)?);
+    if year == 0 || !(1..=12).contains(&month) {
+        return Some(Err(field_overflow(text)));
+    }
+    let year = if bc { 1 - year } else { year };
+    if !(1..=days_of_month(year, month)).contains(&day) {
+        return Some(Err(field_overflow(text)));
+    }
+    Some(Ok(days_of_civil(year, month, day)))
+}
+
+/// Splits `hh:mm:ss.f+zz` or `hh:mm:ss zone` before the zone.
+fn split_zone(rest: &str) -> (&str, Option<&str>) {
+    match rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.'))) {
+        Some(at) => (rest[..at].trim_ascii(), Some(rest[at..].trim_ascii())),
+        None => (rest, None),
+    }
+}
+
+fn literal_zone(zone: &str) -> Option<Zone> {
+    match zone {
+        "Z" | "z" => Some(Zone::Utc),
+        signed if signed.starts_with(['+', '-']) => offset(signed).map(Zone::Fixed),
+        name => Zone::parse(name),
+    }
+}
+
+/// `hh:mm[:ss[.ffffff]]`; 24:00:00 and a second 60 are allowed, as in PostgreSQL.
+fn clock_micros(clock: &str, text: &str) -> Option<Result<i64>> {
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
+    if parts.next().is_some() {
+        return None;
+    }
+    let two = |digits: &str| {
+        let fits = matches!(digits.len(), 1 | 2) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if fits { digits.parse::<i64>().ok() } else { None }
+    };
+    let (whole, fraction) = second.split_once('.').unwrap_or((second, ""));
+    let (hour, minute, second) = (two(hour)?, two(minute)?, two(whole)?);
+    let fraction = fraction_micros(fraction)?;
+    let micros = ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + fraction;
+    if minute > 59 || second > 60 || micros > MICROS_PER_DAY || hour > 24 {
+        return Some(Err(field_overflow(text)));
+    }
+    Some(Ok(micros))
+}
+
+/// Digits after the point in microseconds, rounded half to even as `rint` does.
+fn fraction_micros(digits: &str) -> Option<i64> {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.len() > 30 {
+        return None;
+    }
+    let mut micros: i64 = 0;
+    for at in 0..6 {
+        micros = micros * 10 + digits.as_bytes().get(at).map_or(0, |digit| i64::from(digit - b'0'));
+    }
+    let rest = digits.get(6..).unwrap_or_default();
+    let beyond_half = match rest.as_bytes().split_first() {
+        None => false,
+        Some((b'5', more)) if more.iter().all(|digit| *digit == b'0') => micros % 2 == 1,
+        Some((first, _)) => *first >= b'5',
+    };
+    Some(micros + i64::from(beyond_half))
+}
+
+/// PostgreSQL's output (`1 year 2 mons -3 days +04:05:06`), its verbose input (`1 hour 30 minutes ago`) and ISO 8601.
+pub(super) fn interval(text: &str) -> Result<IntervalMonthDayNano> {
+    let wrong = || syntax(PgType::Interval, text);
+    let overflow = || Error::new(ErrorCode::DatetimeOverflow, format!("interval field value out of range: \"{text}\""));
+    let trimmed = text.trim_ascii().trim_start_matches('@').trim_ascii();
+    let mut sum = Sum::default();
+    if let Some(iso) = trimmed.strip_prefix('P') {
+        iso_interval(iso, &mut sum).ok_or_else(wrong)?;
+    } else {
+        let mut words = trimmed.split_ascii_whitespace().peekable();
+        if words.peek().is_none() {
+            return Err(wrong());
+        }
+        while let Some(word) = words.next() {
+            if word.contains(':') {
+                sum.clock(word).ok_or_else(wrong)?;
+            } else if word.eq_ignore_ascii_case("ago") && words.peek().is_none() {
+                sum.negate();
+            } else {
+                let digits = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
+                let (count, glued) = word.split_at(digits);
+                let unit = if glued.is_empty() { words.next().unwrap_or("second") } else { glued };
+                sum.add(count, unit).ok_or_else(wrong)?;
+            }
+        }
+    }
+    sum.finish().ok_or_else(overflow)
+}
+
+/// Parts of an interval while they are added up; months and days exact, the rest in microseconds.
+#[derive(Default)]
+struct Sum {
+    months: i128,
+    days: i128,
+    micros: i128,
+}
+
+impl Sum {
+    /// Adds `count` of a unit; fractions go down to the smaller unit, at 30 days a month.
+    fn add(&mut self, count: &str, unit: &str) -> Option<()> {
+        let (negative, whole, fraction) = signed_parts(count)?;
+        let sign = if negative { -1 } else { 1 };
+        let whole = sign * whole;
+        let part = |of: i128| sign * (fraction * of / FRACTION_UNIT);
+        let unit = unit.to_ascii_lowercase();
+        match unit.as_str() {
+            "y" | "yr" | "yrs" | "year" | "years" => self.months += whole * 12 + part(12),
+            "mon" | "mons" | "month" | "months" => {
+                self.months += whole;
+                self.add_days(part(30 * i128::from(MICROS_PER_DAY)));
+            }
+            "w" | "week" | "weeks" => {
+                self.days += whole * 7;
+                self.add_days(part(7 * i128::from(MICROS_PER_DAY)));
+            }
+            "d" | "day" | "days" => {
+                self.days += whole;
+                self.micros += part(i128::from(MICROS_PER_DAY));
+            }
+            "h" | "hr" | "hrs" | "hour" | "hours" => self.micros += whole * 3_600_000_000 + part(3_600_000_000),
+            "m" | "min" | "mins" | "minute" | "minutes" => self.micros += whole * 60_000_000 + part(60_000_000),
+            "s" | "sec" | "secs" | "second" | "seconds" => self.micros += whole * 1_000_000 + part(1_000_000),
+            "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => self.micros += whole * 1_000 + part(1_000),
+            "us" | "usec" | "usecs" | "microsecond" | "microseconds" => self.micros += whole + part(1),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Whole days out of microseconds, the rest stays time.
+    fn add_days(&mut self, micros: i128) {
+        self.days += micros / i128::from(MICROS_PER_DAY);
+        self.micros += micros % i128::from(MICROS_PER_DAY);
+    }
+
+    fn clock(&mut self, word: &str) -> Option<()> {
+        let (negative, clock) = match word.split_at_checked(1)? {
+            ("-", rest) => (true, rest),
+            ("+", rest) => (false, rest),
+            _ => (false, word),
+        };
+        let mut parts = clock.split(':');
+        let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
+        if parts.next().is_some() {
+            return None;
+        }
+        let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+        let number = |digits: &str| {
+            if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                digits.parse::<i64>().ok()
+            } else {
+                None
+            }
+        };
+        let (hours, minutes, seconds) = (number(hours)?, number(minutes)?, number(whole)?);
+        if minutes > 59 || seconds > 60 {
+            return None;
+        }
+        let micros = (i128::from(hours) * 3600 + i128::from(minutes * 60 + seconds)) * 1_000_000
+            + i128::from(fraction_micros(fraction)?);
+        self.micros += if negative { -micros } else { micros };
+        Some(())
+    }
+
+    fn negate(&mut self) {
+        (self.months, self.days, self.micros) = (-self.months, -self.days, -self.micros);
+    }
+
+    fn finish(&self) -> Option<IntervalMonthDayNano> {
+        let nanos = i64::try_from(self.micros).ok()?.checked_mul(1_000)?;
+        Some(IntervalMonthDayNano::new(i32::try_from(self.months).ok()?, i32::try_from(self.days).ok()?, nanos))
+    }
+}
+
+/// Fractions are kept in units of 10^−9.
+const FRACTION_UNIT: i128 = 1_000_000_000;
+
+fn signed_parts(count: &str) -> Option<(bool, i128, i128)> {
+    let (negative, digits) = match count.split_at_checked(1)? {
+        ("-", rest) => (true, rest),
+        ("+", rest) => (false, rest),
+        _ => (false, count),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) || whole.len() > 18 {
+        return None;
+    }
+    let scaled = (0..9)
+        .fold(0, |value, at| value * 10 + fraction.as_bytes().get(at).map_or(0, |digit| i128::from(digit - b'0')));
+    Some((negative, if whole.is_empty() { 0 } else { whole.parse().ok()? }, scaled))
+}
+
+/// After the `P`: `nYnMnWnDTnHnMnS`.
+fn iso_interval(iso: &str, sum: &mut Sum) -> Option<()> {
+    let (mut in_time, mut rest, mut any) = (false, iso, false);
+    while !rest.is_empty() {
+        if let Some(time) = rest.strip_prefix('T') {
+            if in_time {
+                return None;
+            }
+            (in_time, rest) = (true, time);
+            continue;
+        }
+        let at = rest.find(|c: char| c.is_ascii_alphabetic())?;
+        let unit = match (in_time, rest.as_bytes().get(at)?) {
+            (false, b'Y') => "year",
+            (false, b'M') => "month",
+            (false, b'W') => "week",
+            (false, b'D') => "day",
+            (true, b'H') => "hour",
+            (true, b'M') => "minute",
+            (true, b'S') => "second",
+            _ => return None,
+        };
+        sum.add(&rest[..at], unit)?;
+        (rest, any) = (&rest[at + 1..], true);
+    }
+    any.then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_in_iso_form() {
+        let check = |text: &str, expected: i64| assert_eq!(i64::from(date(text).unwrap()), expected, "{text}");
+        check("2024-02-29", days_of_civil(2024, 2, 29));
+        check("20240229", days_of_civil(2024, 2, 29));
+        check("0044-03-15 BC", days_of_civil(-43, 3, 15));
+        check("12345-06-07", days_of_civil(12_345, 6, 7));
+        check("2024-02-29 23:00:00", days_of_civil(2024, 2, 29));
+        check("infinity", i64::from(i32::MAX));
+        for (text, sqlstate) in [
+            ("2023-02-29", "22008"),
+            ("2023-13-01", "22008"),
+            ("0000-01-01", "22008"),
+            ("9999999-01-01", "22008"),
+            ("yesterday's", "22007"),
+            ("", "22007"),
+            ("1/2/2024", "22007"),
+            ("now", "0A000"),
+        ] {
+            assert_eq!(date(text).unwrap_err().code().sqlstate(), sqlstate, "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_keep_or_drop_their_zone_by_type() {
+        let noon = days_of_civil(2024, 7, 1) * MICROS_PER_DAY + 43_200 * MICROS_PER_SECOND;
+        assert_eq!(timestamp("2024-07-01 12:00:00+02").unwrap(), noon);
+        assert_eq!(timestamp("2024-07-01T12:00:00.0000015").unwrap(), noon + 2);
+        let check = |text: &str, expected: i64| {
+            assert_eq!(timestamptz(text, Zone::Named(chrono_tz::Europe::Berlin)).unwrap(), expected, "{text}");
+        };
+        check("2024-07-01 12:00:00Z", noon);
+        check("2024-07-01 12:00", noon - 7_200 * MICROS_PER_SECOND);
+        check("2024-07-01 12:00:00+05:30", noon - 19_800 * MICROS_PER_SECOND);
+        check("2024-07-01 12:00:00 America/New_York", noon + 14_400 * MICROS_PER_SECOND);
+        check("-infinity", i64::MIN);
+        assert!(timestamptz("2024-07-01 12:00:00 Mars", Zone::Utc).is_err());
+        assert!(timestamp("2024-07-01 25:00:00").is_err());
+    }
+
+    #[test]
+    fn times_are_bounded() {
+        assert_eq!(time("24:00:00").unwrap(), MICROS_PER_DAY);
+        assert_eq!(time("01:02:03.5").unwrap(), 3_723_500_000);
+        assert_eq!(time("24:00:01").unwrap_err().code().sqlstate(), "22008");
+        assert_eq!(time("noon").unwrap_err().code().sqlstate(), "22007");
+    }
+
+    #[test]
+    fn intervals_are_read_in_each_style() {
+        let check = |text: &str, months: i32, days: i32, micros: i64| {
+            assert_eq!(interval(text).unwrap(), IntervalMonthDayNano::new(months, days, micros * 1_000), "{text}");
+        };
+        check("1 year 2 mons 3 days 04:05:06.789", 14, 3, 14_706_789_000);
+        check("-1 days +04:05:06", 0, -1, 14_706_000_000);
+        check("1 hour 30 minutes ago", 0, 0, -5_400_000_000);
+        check("1.5 days", 0, 1, 43_200_000_000);
+        check("1.5 months", 1, 15, 0);
+        check("2h", 0, 0, 7_200_000_000);
+        check("90", 0, 0, 90_000_000);
+        check("P1Y2M3DT4H5M6.5S", 14, 3, 14_706_500_000);
+        check("P2W", 0, 14, 0);
+        check("-00:00:01", 0, 0, -1_000_000);
+        for text in ["", "P", "1 parsec", "1:2:3:4", "PT", "five days"] {
+            assert_eq!(interval(text).unwrap_err().code().sqlstate(), "22007", "{text}");
+        }
+        assert_eq!(interval("3000000000 days").unwrap_err().code().sqlstate(), "22008");
+    }
+}

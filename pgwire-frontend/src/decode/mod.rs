@@ -1,0 +1,73 @@
+//! Bound parameters to one-element Arrow arrays, text and binary, every type. Knows no socket and no statement.
+
+mod array;
+mod binary;
+mod datetime;
+mod numeric;
+mod text;
+mod value;
+
+pub(crate) use crate::zone::Zone;
+
+use crate::report::Report;
+use crate::wire::{Format, invalid_bytes};
+use arrow::array::{ArrayRef, new_null_array};
+use querygate_query_api::{Session, arrow_type_of};
+use querygate_types::{Error, ErrorCode, PgType, Result};
+
+impl Zone {
+    /// The session's zone when a parameter depends on it.
+    pub(crate) fn of_session(session: &dyn Session, types: &[PgType]) -> Result<Self> {
+        let depends = types.iter().any(|pg_type| matches!(pg_type, PgType::Timestamptz | PgType::TimestamptzArray));
+        match depends.then(|| session.setting("TimeZone")).flatten() {
+            Some(name) => Self::required(&name),
+            None => Ok(Self::Utc),
+        }
+    }
+}
+
+/// One parameter, `number` from 1. NULL becomes an array of one NULL.
+pub(crate) fn decode_parameter(
+    pg_type: PgType,
+    format: Format,
+    bytes: Option<&[u8]>,
+    number: usize,
+    zone: &Zone,
+) -> std::result::Result<ArrayRef, Report> {
+    let Some(data_type) = arrow_type_of(pg_type) else {
+        return Err(Report::error("0A000", format!("input of type {} is not supported", pg_type.sql_name())));
+    };
+    let Some(bytes) = bytes else { return Ok(new_null_array(&data_type, 1)) };
+    let decoded = match format {
+        Format::Text => utf8(bytes).and_then(|text| text::value(pg_type, text, *zone)),
+        Format::Binary => binary::value(pg_type, bytes, number),
+    };
+    Ok(decoded.and_then(|value| value::array_of_one(pg_type, value, &data_type))?)
+}
+
+/// Text of a parameter. Zero bytes are no characters in PostgreSQL.
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    let wrong = |shown: String| {
+        Error::new(ErrorCode::CharacterNotInRepertoire, format!("invalid byte sequence for encoding \"UTF8\": {shown}"))
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| wrong(invalid_bytes(bytes, &error)))?;
+    if bytes.contains(&0) { Err(wrong("0x00".to_owned())) } else { Ok(text) }
+}
+
+/// `invalid input syntax for type …`, with the client's own text.
+fn syntax(pg_type: PgType, text: &str) -> Error {
+    let code = match pg_type {
+        PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
+            ErrorCode::InvalidDatetimeFormat
+        }
+        _ => ErrorCode::InvalidTextRepresentation,
+    };
+    Error::new(code, format!("invalid input syntax for type {}: \"{text}\"", pg_type.sql_name()))
+}
+
+fn out_of_range(pg_type: PgType, text: &str) -> Error {
+    Error::new(
+        ErrorCode::NumericOutOfRange,
+        format!("value \"{text}\" is out of range for type {}", pg_type.sql_name()),
+    )
+}

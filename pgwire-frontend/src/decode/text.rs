@@ -1,0 +1,243 @@
+//! Parameters in text format, as PostgreSQL's input functions read them. Knows no array layout.
+
+use super::value::Value;
+use super::{array, datetime, numeric, out_of_range, syntax};
+use crate::zone::Zone;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+
+pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
+    Ok(match pg_type {
+        PgType::Bool => Value::Bool(boolean(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Int2 => Value::Int(integer(pg_type, text, i16::MIN.into(), i16::MAX.into())?),
+        PgType::Int4 => Value::Int(integer(pg_type, text, i32::MIN.into(), i32::MAX.into())?),
+        PgType::Int8 => Value::Int(integer(pg_type, text, i64::MIN, i64::MAX)?),
+        PgType::Oid | PgType::Xid => Value::Int(integer(pg_type, text, 0, u32::MAX.into())?),
+        // Names are looked up by the engine; here only numbers are known.
+        PgType::Regproc | PgType::Regclass | PgType::Regtype | PgType::Regnamespace | PgType::Regrole => {
+            Value::Int(integer(PgType::Oid, text, 0, u32::MAX.into())?)
+        }
+        PgType::Float4 => Value::Float(float(pg_type, text)?),
+        PgType::Float8 => Value::Float(float(pg_type, text)?),
+        PgType::Numeric => Value::Decimal(numeric::parse(text)?),
+        PgType::Char => Value::Text(text.chars().next().filter(char::is_ascii).map(String::from).unwrap_or_default()),
+        PgType::Name
+        | PgType::Text
+        | PgType::Bpchar
+        | PgType::Varchar
+        | PgType::Unknown
+        | PgType::Json
+        | PgType::Jsonb
+        | PgType::PgNodeTree => Value::Text(text.to_owned()),
+        PgType::Bytea => {
+            Value::Bytes(bytea(text).ok_or_else(|| {
+                Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bytea")
+            })?)
+        }
+        PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Date => Value::Date(datetime::date(text)?),
+        PgType::Time => Value::Micros(datetime::time(text)?),
+        PgType::Timestamp => Value::Micros(datetime::timestamp(text)?),
+        PgType::Timestamptz => Value::Micros(datetime::timestamptz(text, zone)?),
+        PgType::Interval => Value::Interval(datetime::interval(text)?),
+        PgType::Int2Vector | PgType::OidVector => {
+            let element = if pg_type == PgType::Int2Vector { PgType::Int2 } else { PgType::Oid };
+            let items = text.split_ascii_whitespace().map(|item| value(element, item, zone).map(Some));
+            Value::List(items.collect::<Result<_>>()?)
+        }
+        PgType::BoolArray
+        | PgType::ByteaArray
+        | PgType::CharArray
+        | PgType::NameArray
+        | PgType::Int2Array
+        | PgType::Int4Array
+        | PgType::TextArray
+        | PgType::BpcharArray
+        | PgType::VarcharArray
+        | PgType::Int8Array
+        | PgType::Float4Array
+        | PgType::Float8Array
+        | PgType::OidArray
+        | PgType::TimestampArray
+        | PgType::DateArray
+        | PgType::TimeArray
+        | PgType::TimestamptzArray
+        | PgType::IntervalArray
+        | PgType::NumericArray
+        | PgType::JsonArray
+        | PgType::UuidArray
+        | PgType::JsonbArray => {
+            let element = pg_type.element().ok_or_else(|| Error::internal("an array type without an element"))?;
+            let items = array::items(text)?;
+            let items = items.into_iter().map(|item| item.map(|item| value(element, &item, zone)).transpose());
+            Value::List(items.collect::<Result<_>>()?)
+        }
+        PgType::Void | PgType::Record | PgType::RecordArray => {
+            let message = format!("input of type {} is not supported", pg_type.sql_name());
+            return Err(Error::new(ErrorCode::FeatureNotSupported, message));
+        }
+    })
+}
+
+/// `parse_bool`: unique prefixes of true, false, yes, no, on, off, and 1, 0.
+fn boolean(text: &str) -> Option<bool> {
+    let text = text.trim_ascii().to_ascii_lowercase();
+    let prefix = |word: &str| !text.is_empty() && word.starts_with(&text);
+    if prefix("true") || prefix("yes") || text == "on" || text == "1" {
+        Some(true)
+    } else if prefix("false") || prefix("no") || (text.len() >= 2 && prefix("off")) || text == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn integer(pg_type: PgType, text: &str, min: i64, max: i64) -> Result<i64> {
+    let trimmed = text.trim_ascii();
+    let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(syntax(pg_type, text));
+    }
+    match trimmed.parse::<i64>() {
+        Ok(value) if (min..=max).contains(&value) => Ok(value),
+        _ => Err(out_of_range(pg_type, trimmed)),
+    }
+}
+
+fn float(pg_type: PgType, text: &str) -> Result<f64> {
+    let trimmed = text.trim_ascii();
+    // Rust also takes "infinity", "inf" and "nan" in any case, as PostgreSQL does.
+    let is_word = trimmed.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
+    let value: f64 = trimmed.parse().map_err(|_| syntax(pg_type, text))?;
+    let single = pg_type == PgType::Float4;
+    let narrow = if single { f64::from(trimmed.parse::<f32>().map_err(|_| syntax(pg_type, text))?) } else { value };
+    let has_digits =
+        trimmed.split(['e', 'E']).next().is_some_and(|mantissa| mantissa.bytes().any(|b| (b'1'..=b'9').contains(&b)));
+    if !is_word && (narrow.is_infinite() || (narrow == 0.0 && has_digits)) {
+        let message = format!("\"{trimmed}\" is out of range for type {}", pg_type.sql_name());
+        return Err(Error::new(ErrorCode::NumericOutOfRange, message));
+    }
+    Ok(narrow)
+}
+
+/// Hex (`\x…`) or escape format.
+fn bytea(text: &str) -> Option<Vec<u8>> {
+    if let Some(hex) = text.strip_prefix("\\x") {
+        let digits: Vec<u8> = hex
+            .bytes()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .map(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8))
+            .collect::<Option<_>>()?;
+        if !digits.len().is_multiple_of(2) {
+            return None;
+        }
+        return Some(digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = match (*first, after) {
+            (b'\\', [b'\\', after @ ..]) => {
+                bytes.push(b'\\');
+                after
+            }
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                bytes.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                after
+            }
+            (b'\\', _) => return None,
+            (byte, after) => {
+                bytes.push(byte);
+                after
+            }
+        };
+    }
+    Some(bytes)
+}
+
+/// PostgreSQL takes dashes after any group of four digits, and braces; the value is kept in the usual form.
+fn uuid(text: &str) -> Option<String> {
+    let inner = match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}')?,
+        None => text,
+    };
+    let mut digits = String::with_capacity(36);
+    let (mut count, mut dash_allowed) = (0, false);
+    for byte in inner.bytes() {
+        if byte == b'-' && dash_allowed {
+            dash_allowed = false;
+            continue;
+        }
+        if !byte.is_ascii_hexdigit() {
+            return None;
+        }
+        if matches!(count, 8 | 12 | 16 | 20) {
+            digits.push('-');
+        }
+        digits.push(char::from(byte.to_ascii_lowercase()));
+        count += 1;
+        dash_allowed = count % 4 == 0 && count < 32;
+    }
+    (count == 32 && !inner.ends_with('-')).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pg_type: PgType, text: &str, expected: Value) {
+        assert_eq!(value(pg_type, text, Zone::Utc).unwrap(), expected, "{pg_type:?} {text}");
+    }
+
+    fn refused(pg_type: PgType, text: &str, sqlstate: &str) {
+        assert_eq!(value(pg_type, text, Zone::Utc).unwrap_err().code().sqlstate(), sqlstate, "{pg_type:?} {text}");
+    }
+
+    #[test]
+    fn booleans_take_unique_prefixes() {
+        for text in ["t", "TRUE", "y", "on", "1", " yes "] {
+            check(PgType::Bool, text, Value::Bool(true));
+        }
+        for text in ["f", "n", "of", "off", "0", "false"] {
+            check(PgType::Bool, text, Value::Bool(false));
+        }
+        for text in ["", "o", "2", "truee"] {
+            refused(PgType::Bool, text, "22P02");
+        }
+    }
+
+    #[test]
+    fn integers_are_bounded_by_their_type() {
+        check(PgType::Int2, " -32768 ", Value::Int(-32_768));
+        check(PgType::Oid, "4294967295", Value::Int(4_294_967_295));
+        refused(PgType::Int2, "32768", "22003");
+        refused(PgType::Int8, "9223372036854775808", "22003");
+        refused(PgType::Int4, "1.5", "22P02");
+        refused(PgType::Int4, "", "22P02");
+        refused(PgType::Oid, "-1", "22003");
+    }
+
+    #[test]
+    fn floats_refuse_overflow_and_underflow() {
+        check(PgType::Float8, "1e308", Value::Float(1e308));
+        check(PgType::Float8, "-Infinity", Value::Float(f64::NEG_INFINITY));
+        check(PgType::Float8, "0e999", Value::Float(0.0));
+        refused(PgType::Float8, "1e400", "22003");
+        refused(PgType::Float8, "1e-400", "22003");
+        refused(PgType::Float4, "1e39", "22003");
+        refused(PgType::Float8, "abc", "22P02");
+    }
+
+    #[test]
+    fn bytea_uuid_and_vectors_are_read() {
+        check(PgType::Bytea, "\\x0aFF", Value::Bytes(vec![10, 255]));
+        check(PgType::Bytea, "a\\\\b\\001", Value::Bytes(b"a\\b\x01".to_vec()));
+        refused(PgType::Bytea, "\\xabc", "22P02");
+        refused(PgType::Bytea, "\\9", "22P02");
+        let canonical = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+        for text in [canonical, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}"] {
+            check(PgType::Uuid, text, Value::Text(canonical.to_owned()));
+        }
+        refused(PgType::Uuid, "a0eebc99", "22P02");
+        check(PgType::Int2Vector, "2 5", Value::List(vec![Some(Value::Int(2)), Some(Value::Int(5))]));
+    }
+}

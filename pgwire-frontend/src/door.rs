@@ -1,0 +1,173 @@
+//! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no frame.
+
+use crate::auth::tls_server_end_point;
+use crate::cancel::CancelKeys;
+use crate::config::DoorConfig;
+use crate::connection::Connection;
+use crate::observe;
+use crate::startup::{Opened, open, refuse_overflow};
+use futures::FutureExt as _;
+use querygate_query_api::{Authenticator, QueryService};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+/// Clients beyond the limit that are told so at the same time; still further ones are dropped.
+const OVERFLOW_MAX: usize = 64;
+/// How long the last connections may take to say good-bye once statements were stopped.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all connections of a door share.
+pub(crate) struct Shared {
+    pub(crate) config: DoorConfig,
+    pub(crate) service: Arc<dyn QueryService>,
+    pub(crate) auth: Arc<dyn Authenticator>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) keys: Arc<CancelKeys>,
+    /// Idle sessions end.
+    pub(crate) shutdown: CancellationToken,
+    /// Running statements end too.
+    pub(crate) kill: CancellationToken,
+}
+
+pub(crate) struct Tls {
+    pub(crate) acceptor: TlsAcceptor,
+    /// `tls-server-end-point` data; `None` when the certificate has none.
+    pub(crate) channel_binding: Option<Vec<u8>>,
+}
+
+/// ALPN protocol of PostgreSQL (direct TLS requires it).
+pub(crate) const ALPN: &[u8] = b"postgresql";
+
+/// A bound Postgres port.
+pub struct PostgresDoor {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for PostgresDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresDoor").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+impl PostgresDoor {
+    /// Binds the port; port 0 takes a free one. Must run inside the tokio runtime that will serve the door, which may be
+    /// another one than the engine's.
+    pub async fn bind(
+        config: DoorConfig,
+        service: Arc<dyn QueryService>,
+        auth: Arc<dyn Authenticator>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.addr).await?;
+        let tls = config.tls.as_ref().map(|settings| {
+            let mut server = (*settings.config).clone();
+            server.alpn_protocols = vec![ALPN.to_vec()];
+            Tls {
+                acceptor: TlsAcceptor::from(Arc::new(server)),
+                channel_binding: tls_server_end_point(&settings.certificate),
+            }
+        });
+        let shared = Shared {
+            config,
+            service,
+            auth,
+            tls,
+            keys: Arc::default(),
+            shutdown: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        };
+        Ok(Self { listener, shared: Arc::new(shared) })
+    }
+
+    /// The address clients connect to.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` fires, then drains: idle sessions get 57P01 at once, running statements and open
+    /// transactions have `drain_timeout`, after it they are cancelled.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self { listener, shared } = self;
+        let tasks = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(shared.config.connection_max.min(Semaphore::MAX_PERMITS)));
+        let overflow = Arc::new(Semaphore::new(OVERFLOW_MAX));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, peer)) => admit(&shared, &tasks, &places, &overflow, tcp, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        shared.shutdown.cancel();
+        if tokio::time::timeout(shared.config.drain_timeout, tasks.wait()).await.is_err() {
+            shared.kill.cancel();
+            if tokio::time::timeout(KILL_PATIENCE, tasks.wait()).await.is_err() {
+                tracing::warn!(connections = tasks.len(), "connections did not end in time");
+            }
+        }
+    }
+}
+
+fn admit(
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    places: &Arc<Semaphore>,
+    overflow: &Arc<Semaphore>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY refused");
+    }
+    let span = tracing::info_span!("pgwire.connection", %peer, user = tracing::field::Empty, process_id = tracing::field::Empty);
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        tasks.spawn(client(Arc::clone(shared), tcp, peer, place).instrument(span));
+    } else if let Ok(place) = Arc::clone(overflow).try_acquire_owned() {
+        observe::refused("connection_max");
+        tasks.spawn(refuse_overflow(tcp, place).instrument(span));
+    } else {
+        observe::refused("flood");
+    }
+}
+
+/// One client from accept to end. A panic here ends this client only.
+async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    let _counted = observe::Connected::new();
+    let opening = async {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => None,
+            opened = tokio::time::timeout(shared.config.startup_timeout, open(&shared, tcp, peer)) => opened.ok().flatten(),
+        }
+    };
+    // Boxed: the task then keeps only what an idle session needs.
+    let opened = AssertUnwindSafe(Box::pin(opening)).catch_unwind().await;
+    match opened {
+        Ok(Some(Opened { transport, session, registration })) => {
+            tracing::Span::current().record("process_id", registration.process_id);
+            Connection::new(Arc::clone(&shared), transport, session, registration).run().await;
+        }
+        Ok(None) => {}
+        Err(_panic) => tracing::error!("a connection panicked before its session was open"),
+    }
+    drop(place);
+}

@@ -1,0 +1,188 @@
+//! What an ErrorResponse or NoticeResponse says, and the one way from the shared error to it. Logs internal causes; shows none.
+
+use crate::wire::{FrameError, Writer};
+use querygate_query_api::Notice;
+use querygate_types::{Audience, Error, ErrorCode};
+use std::borrow::Cow;
+
+/// PostgreSQL's severity of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The statement failed; the session goes on.
+    Error,
+    /// The connection ends.
+    Fatal,
+}
+
+impl Severity {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
+/// An ErrorResponse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) severity: Severity,
+    pub(crate) sqlstate: &'static str,
+    pub(crate) message: Cow<'static, str>,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
+    /// In characters of the client's text, from 1.
+    pub(crate) position: Option<u32>,
+}
+
+impl Report {
+    pub(crate) fn error(sqlstate: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { severity: Severity::Error, sqlstate, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    pub(crate) fn fatal(sqlstate: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::error(sqlstate, message).into_fatal()
+    }
+
+    pub(crate) fn into_fatal(mut self) -> Self {
+        self.severity = Severity::Fatal;
+        self
+    }
+
+    pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::error("08P01", message)
+    }
+
+    pub(crate) fn canceled() -> Self {
+        Self::error("57014", "canceling statement due to user request")
+    }
+
+    pub(crate) fn shutdown() -> Self {
+        Self::fatal("57P01", "terminating connection due to administrator command")
+    }
+
+    pub(crate) fn panicked() -> Self {
+        Self::from(Error::internal("a task of this connection panicked")).into_fatal()
+    }
+
+    /// Moves the position from a statement to the text it was cut out of; `None` when the place is not known.
+    pub(crate) fn shifted(mut self, by_characters: Option<u32>) -> Self {
+        self.position = self.position.zip(by_characters).map(|(position, by)| position.saturating_add(by));
+        self
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mark = out.open(b'E');
+        field(out, b'S', self.severity.name());
+        field(out, b'V', self.severity.name());
+        field(out, b'C', self.sqlstate);
+        field(out, b'M', &self.message);
+        if let Some(detail) = &self.detail {
+            field(out, b'D', detail);
+        }
+        if let Some(hint) = &self.hint {
+            field(out, b'H', hint);
+        }
+        if let Some(position) = self.position {
+            field(out, b'P', &position.to_string());
+        }
+        out.byte(0);
+        out.close(mark);
+    }
+}
+
+fn field(out: &mut Vec<u8>, code: u8, value: &str) {
+    out.byte(code);
+    out.cstr(value);
+}
+
+/// Writes a NoticeResponse.
+pub(crate) fn write_notice(notice: &Notice, out: &mut Vec<u8>) {
+    let mark = out.open(b'N');
+    field(out, b'S', notice.severity);
+    field(out, b'V', notice.severity);
+    field(out, b'C', &notice.sqlstate);
+    field(out, b'M', &notice.message);
+    if let Some(hint) = &notice.hint {
+        field(out, b'H', hint);
+    }
+    out.byte(0);
+    out.close(mark);
+}
+
+impl From<Error> for Report {
+    fn from(error: Error) -> Self {
+        match error.code().audience() {
+            Audience::Client => {
+                if let Some(cause) = error.cause() {
+                    tracing::debug!(sqlstate = error.code().sqlstate(), cause, "statement failed");
+                }
+                Self {
+                    severity: Severity::Error,
+                    sqlstate: error.code().sqlstate(),
+                    message: error.message().to_owned().into(),
+                    detail: error.detail().map(str::to_owned),
+                    hint: error.hint().map(str::to_owned),
+                    position: error.position(),
+                }
+            }
+            Audience::Internal => {
+                let incident = incident_id();
+                let cause = error.cause().unwrap_or("unknown");
+                tracing::error!(%incident, cause, message = error.message(), "internal error");
+                let mut report = Self::error(ErrorCode::Internal.sqlstate(), "internal error");
+                report.detail = Some(format!("Incident {incident}."));
+                report.hint = Some("The cause is in the server's log under this incident number.".to_owned());
+                report
+            }
+        }
+    }
+}
+
+fn incident_id() -> String {
+    let id = crate::random::bytes::<4>().map_or(0, u32::from_be_bytes);
+    format!("{id:08x}")
+}
+
+impl From<FrameError> for Report {
+    fn from(error: FrameError) -> Self {
+        let message: Cow<'static, str> = match error {
+            FrameError::UnknownType(tag) => format!("invalid frontend message type {tag}").into(),
+            FrameError::Unexpected(tag) => {
+                format!("expected an authentication response, got message type {tag}").into()
+            }
+            FrameError::Length => "invalid message length".into(),
+            FrameError::Body => "invalid message format".into(),
+        };
+        Self::protocol(message).into_fatal()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_error_shows_an_incident_and_no_cause() {
+        let report = Report::from(Error::internal("secret column salary"));
+        let mut out = Vec::new();
+        report.write(&mut out);
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(text.contains("CXX000") && text.contains("DIncident "), "{text}");
+        assert!(!text.contains("salary"), "{text}");
+    }
+
+    #[test]
+    fn a_client_error_carries_every_field() {
+        let error = Error::new(ErrorCode::UndefinedColumn, "column \"x\" does not exist")
+            .with_hint("Look at the columns.")
+            .with_detail("There is none.")
+            .with_position(8);
+        let mut out = Vec::new();
+        Report::from(error).write(&mut out);
+        assert_eq!(
+            &out[5..],
+            b"SERROR\0VERROR\0C42703\0Mcolumn \"x\" does not exist\0DThere is none.\0HLook at the columns.\0P8\0\0"
+        );
+    }
+}

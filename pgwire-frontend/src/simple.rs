@@ -1,0 +1,112 @@
+//! The simple query protocol: several statements in one text, the first error ends the rest. Knows no portal.
+
+use crate::connection::{Closing, Connection, Halt};
+use crate::copy::CopyStyle;
+use crate::report::Report;
+use crate::stream::{RowSource, Shape};
+use crate::wire::{Format, Writer};
+use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Rows, Statement};
+use querygate_types::limits;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+impl Connection {
+    pub(crate) async fn simple_query(&mut self, sql: String) -> Result<(), Closing> {
+        // A simple Query destroys the unnamed statement and portal (protocol, "Extended query").
+        self.extended.forget_unnamed();
+        let token = self.slot.begin();
+        let outcome = self.run_text(&sql, &token).await;
+        self.slot.end();
+        match outcome {
+            Ok(()) => {}
+            Err(Halt::Statement(report)) => self.fail(report),
+            Err(Halt::Connection(closing)) => return Err(closing),
+        }
+        self.ready().await;
+        Ok(())
+    }
+
+    async fn run_text(&mut self, sql: &str, token: &CancellationToken) -> Result<(), Halt> {
+        if sql.len() > limits::SQL_BYTES_MAX {
+            return Err(Report::error("54000", "statement text is too long").into());
+        }
+        let statements = self.session.split(sql)?;
+        if statements.is_empty() {
+            self.out.empty(b'I');
+        }
+        let mut from = 0;
+        for statement in &statements {
+            let before = place(sql, &mut from, statement.text(), statements.len());
+            self.run_statement(statement, token).await.map_err(|halt| match halt {
+                Halt::Statement(report) => Halt::Statement(report.shifted(before)),
+                closing @ Halt::Connection(_) => closing,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn run_statement(&mut self, statement: &Arc<dyn Statement>, token: &CancellationToken) -> Result<(), Halt> {
+        let prepared = self.guard().run(token, self.session.prepare(statement, &[])).await?;
+        if !prepared.parameter_types().is_empty() {
+            return Err(Report::error("42P02", "there is no parameter $1").into());
+        }
+        let outcome = self.guard().run(token, self.session.execute(&prepared, &[], ExecuteOptions::default())).await?;
+        self.take_effects();
+        match outcome {
+            Outcome::Empty => self.out.empty(b'I'),
+            Outcome::Command(tag) => self.complete(&tag, 0)?,
+            Outcome::Rows(rows) => {
+                check_width(&rows)?;
+                self.out.row_description(&rows.columns, |_| Format::Text);
+                let mut source = RowSource::new(rows, &[], Shape::DataRow)?;
+                let progress = self.pump(&mut source, None, token).await?;
+                self.take_effects();
+                self.complete(&source.tag, progress.rows)?;
+            }
+            Outcome::CopyOut(rows, options) => self.copy_out(rows, CopyStyle::new(&options), token).await?,
+        }
+        Ok(())
+    }
+
+    /// Writes CommandComplete with the number of rows sent, and what the statement changed for this connection.
+    pub(crate) fn complete(&mut self, tag: &CommandTag, rows: u64) -> Result<(), Halt> {
+        match tag {
+            CommandTag::Counted(name) => self.out.command_complete(&format!("{name} {rows}")),
+            CommandTag::Fixed(tag) => self.out.command_complete(tag),
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn check_width(rows: &Rows) -> Result<(), Report> {
+    if rows.columns.len() > limits::RESULT_COLUMNS_MAX {
+        let message = format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX);
+        return Err(Report::error("54011", message));
+    }
+    Ok(())
+}
+
+/// Characters of `sql` before a statement that was cut out of it; `None` when it is not found there word for word.
+fn place(sql: &str, from: &mut usize, statement: &str, statements: usize) -> Option<u32> {
+    if statements == 1 && sql.len() == statement.len() {
+        return Some(0);
+    }
+    let at = *from + sql.get(*from..)?.find(statement)?;
+    *from = at + statement.len();
+    u32::try_from(sql.get(..at)?.chars().count()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_placed_in_its_text_in_characters() {
+        let sql = "select 'ä'; select 1; select 1";
+        let mut from = 0;
+        assert_eq!(place(sql, &mut from, "select 'ä'", 3), Some(0));
+        assert_eq!(place(sql, &mut from, "select 1", 3), Some(12));
+        assert_eq!(place(sql, &mut from, "select 1", 3), Some(22));
+        assert_eq!(place(sql, &mut from, "select 2", 3), None);
+    }
+}

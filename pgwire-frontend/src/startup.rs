@@ -1,0 +1,354 @@
+//! From accept to ReadyForQuery: encryption, protocol negotiation, SCRAM, opening the session. Allocates only small
+//! buffers until the client has proved who it is.
+
+use crate::auth::{Exchange, Refused, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+use crate::cancel::{Registration, SecretBytes};
+use crate::door::{ALPN, Shared, Tls};
+use crate::observe;
+use crate::random;
+use crate::report::Report;
+use crate::startup_packet::{FirstPacket, LONG_KEYS_MINOR, NEWEST_MINOR, Startup, first_packet};
+use crate::transport::Transport;
+use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_message};
+use base64::Engine as _;
+use bytes::{Bytes, BytesMut};
+use querygate_query_api::{ClientInfo, Door, Session};
+use querygate_types::{Error, limits};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A session that is ready for its first query.
+pub(crate) struct Opened {
+    pub(crate) transport: Transport,
+    pub(crate) session: Arc<dyn Session>,
+    pub(crate) registration: Registration,
+}
+
+/// Largest authentication message (`PG_MAX_AUTH_TOKEN_LENGTH`).
+const AUTHENTICATION_BYTES_MAX: usize = 65_535;
+/// Random bytes of the server's nonce, as in PostgreSQL.
+const NONCE_BYTES: usize = 18;
+/// First byte of a TLS handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// How long a refused client may take to send its first packet and to leave.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+const AUTHENTICATION_OK: i32 = 0;
+const AUTHENTICATION_SASL: i32 = 10;
+const AUTHENTICATION_SASL_CONTINUE: i32 = 11;
+const AUTHENTICATION_SASL_FINAL: i32 = 12;
+
+/// Why startup ended without a session.
+enum Ended {
+    /// Nothing to say: the client left, or asked for a cancel only.
+    Quietly,
+    Refused(Report),
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Self {
+        Self::Quietly
+    }
+}
+
+impl From<Report> for Ended {
+    fn from(report: Report) -> Self {
+        Self::Refused(report)
+    }
+}
+
+/// Tells a client that there is no place, once it has sent something (a reset would eat the message otherwise).
+pub(crate) async fn refuse_overflow(tcp: TcpStream, place: OwnedSemaphorePermit) {
+    let mut transport = Transport::Plain(tcp);
+    let telling = async {
+        let mut first = BytesMut::new();
+        transport.read(&mut first).await?;
+        let mut out = Vec::new();
+        Report::fatal("53300", "sorry, too many clients already").write(&mut out);
+        transport.write_all(&out, REFUSAL_PATIENCE).await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(REFUSAL_PATIENCE, telling).await {
+        transport.close(CLOSE_PATIENCE).await;
+    }
+    drop(place);
+}
+
+/// Brings one connection to its session. `None`: it has been answered and closed.
+pub(crate) async fn open(shared: &Shared, tcp: TcpStream, peer: SocketAddr) -> Option<Opened> {
+    let (mut transport, startup) = encrypted(shared, tcp).await?;
+    match establish(shared, &mut transport, startup, peer).await {
+        Ok((session, registration)) => Some(Opened { transport, session, registration }),
+        Err(ended) => {
+            end(shared, &mut transport, ended).await;
+            None
+        }
+    }
+}
+
+async fn end(shared: &Shared, transport: &mut Transport, ended: Ended) {
+    if let Ended::Refused(report) = ended {
+        observe::error(report.sqlstate);
+        tracing::info!(sqlstate = report.sqlstate, "connection refused");
+        let mut out = Vec::new();
+        report.into_fatal().write(&mut out);
+        if transport.write_all(&out, shared.config.write_timeout).await.is_ok() {
+            transport.close(CLOSE_PATIENCE).await;
+        }
+    }
+}
+
+/// Answers encryption requests until a startup packet comes.
+async fn encrypted(shared: &Shared, tcp: TcpStream) -> Option<(Transport, Startup)> {
+    let mut first = [0; 1];
+    if tcp.peek(&mut first).await.ok()? == 0 {
+        return None;
+    }
+    let mut transport = Transport::Plain(tcp);
+    if first == [TLS_HANDSHAKE] {
+        transport = accept_tls(shared.tls.as_ref()?, transport, Alpn::Required).await?;
+    }
+    let (mut ssl_answered, mut gss_answered) = (false, false);
+    loop {
+        let answer = match read_first_packet(&mut transport).await {
+            Ok(FirstPacket::Startup(startup)) if shared.config.require_tls && !transport.is_tls() => {
+                drop(startup);
+                Err(Report::fatal("28000", "this server accepts encrypted connections only").into())
+            }
+            Ok(FirstPacket::Startup(startup)) => return Some((transport, startup)),
+            Ok(FirstPacket::Cancel(request)) => {
+                observe::canceled();
+                shared.keys.cancel(request.process_id, &request.secret);
+                Err(Ended::Quietly)
+            }
+            Ok(FirstPacket::Ssl) if !ssl_answered && !transport.is_tls() => {
+                ssl_answered = true;
+                answer_ssl(shared, &mut transport).await
+            }
+            Ok(FirstPacket::Gss) if !gss_answered && !transport.is_tls() => {
+                gss_answered = true;
+                transport.write_all(b"N", shared.config.write_timeout).await.map(|()| None).map_err(Ended::from)
+            }
+            Ok(FirstPacket::Ssl | FirstPacket::Gss) => {
+                Err(Report::fatal("08P01", "encryption was requested twice").into())
+            }
+            Err(ended) => Err(ended),
+        };
+        match answer {
+            Ok(None) => {}
+            Ok(Some(tls)) => transport = accept_tls(tls, transport, Alpn::Optional).await?,
+            Err(ended) => {
+                end(shared, &mut transport, ended).await;
+                return None;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alpn {
+    Required,
+    Optional,
+}
+
+async fn accept_tls(tls: &Tls, transport: Transport, alpn: Alpn) -> Option<Transport> {
+    let Transport::Plain(tcp) = transport else { return None };
+    match tls.acceptor.accept(tcp).await {
+        // Direct TLS without ALPN could be another protocol's client sent here by somebody else.
+        Ok(stream) if alpn == Alpn::Required && stream.get_ref().1.alpn_protocol() != Some(ALPN) => None,
+        Ok(stream) => Some(Transport::Tls(Box::new(stream))),
+        Err(error) => {
+            observe::refused("tls");
+            tracing::info!(%error, "TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// Says S or N. Bytes that came before the answer were written by somebody who did not wait for encryption.
+async fn answer_ssl<'a>(shared: &'a Shared, transport: &mut Transport) -> Result<Option<&'a Tls>, Ended> {
+    let Some(tls) = &shared.tls else {
+        transport.write_all(b"N", shared.config.write_timeout).await?;
+        return Ok(None);
+    };
+    if let Transport::Plain(tcp) = transport
+        && matches!(tcp.try_read(&mut [0; 1]), Ok(count) if count > 0)
+    {
+        return Err(Report::fatal("08P01", "received unencrypted data after SSL request").into());
+    }
+    transport.write_all(b"S", shared.config.write_timeout).await?;
+    Ok(Some(tls))
+}
+
+async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, Ended> {
+    let mut length = [0; 4];
+    transport.read_exact(&mut length).await?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if !(8..=limits::STARTUP_BYTES_MAX).contains(&length) {
+        return Err(Report::fatal("08P01", "invalid length of startup packet").into());
+    }
+    let mut body = vec![0; length - 4];
+    transport.read_exact(&mut body).await?;
+    Ok(first_packet(&Bytes::from(body))?)
+}
+
+/// Negotiates, authenticates, opens the session and says so.
+async fn establish(
+    shared: &Shared,
+    transport: &mut Transport,
+    startup: Startup,
+    peer: SocketAddr,
+) -> Result<(Arc<dyn Session>, Registration), Ended> {
+    let mut out = Vec::new();
+    if startup.minor > NEWEST_MINOR || !startup.unknown_options.is_empty() {
+        let mark = out.open(b'v');
+        out.u32((3 << 16) | u32::from(startup.minor.min(NEWEST_MINOR)));
+        out.u32(u32::try_from(startup.unknown_options.len()).unwrap_or(u32::MAX));
+        for option in &startup.unknown_options {
+            out.cstr(option);
+        }
+        out.close(mark);
+    }
+    let verified = Handshake { shared, transport, out, input: BytesMut::new() }.scram(&startup.user).await?;
+    let mut out = verified;
+    tracing::Span::current().record("user", startup.user.as_str());
+    let failed = || Ended::from(password_failed(&startup.user));
+    let principal = shared.auth.principal(&startup.user).ok_or_else(failed)?;
+    if !shared.auth.has_database(&startup.database) {
+        return Err(Report::fatal("3D000", format!("database \"{}\" does not exist", startup.database)).into());
+    }
+    let client =
+        ClientInfo { door: Door::Postgres, database: startup.database, peer: Some(peer), settings: startup.settings };
+    let session = shared.service.open(principal, client).await.map_err(|error| Report::from(error).into_fatal())?;
+    let secret_bytes = if startup.minor >= LONG_KEYS_MINOR { SecretBytes::ThirtyTwo } else { SecretBytes::Four };
+    let Some(registration) = shared.keys.register(Arc::clone(&session), secret_bytes) else {
+        session.close().await;
+        return Err(Report::from(Error::internal("no randomness for a cancel key")).into());
+    };
+    out.authentication(AUTHENTICATION_OK, &[]);
+    for (name, value) in session.reported_settings() {
+        out.parameter_status(&name, &value);
+    }
+    let mark = out.open(b'K');
+    out.u32(registration.process_id);
+    out.extend_from_slice(&registration.secret);
+    out.close(mark);
+    let mark = out.open(b'Z');
+    out.byte(b'I');
+    out.close(mark);
+    if let Err(error) = transport.write_all(&out, shared.config.write_timeout).await {
+        session.close().await;
+        return Err(error.into());
+    }
+    tracing::info!("session opened");
+    Ok((session, registration))
+}
+
+struct Handshake<'a> {
+    shared: &'a Shared,
+    transport: &'a mut Transport,
+    out: Vec<u8>,
+    input: BytesMut,
+}
+
+impl Handshake<'_> {
+    /// Runs the exchange; gives what is still to be sent. The same work is done for a user that does not exist.
+    async fn scram(mut self, user: &str) -> Result<Vec<u8>, Ended> {
+        let channel = if self.transport.is_tls() {
+            self.shared.tls.as_ref().and_then(|tls| tls.channel_binding.clone())
+        } else {
+            None
+        };
+        let mut mechanisms = String::new();
+        if channel.is_some() {
+            mechanisms.push_str(SCRAM_SHA_256_PLUS);
+            mechanisms.push('\0');
+        }
+        mechanisms.push_str(SCRAM_SHA_256);
+        mechanisms.push_str("\0\0");
+        self.out.authentication(AUTHENTICATION_SASL, mechanisms.as_bytes());
+        let body = self.response().await?;
+        let (mechanism, client_first) =
+            initial_response(&body).map_err(|Short| malformed("The message is too short."))?;
+        let plus = match mechanism {
+            name if name == SCRAM_SHA_256.as_bytes() => false,
+            name if name == SCRAM_SHA_256_PLUS.as_bytes() && channel.is_some() => true,
+            _ => return Err(Report::fatal("08P01", "client selected an invalid SASL authentication mechanism").into()),
+        };
+        let refused = |refused| Ended::from(refusal(refused, user));
+        let nonce = random::bytes::<NONCE_BYTES>().ok_or_else(|| Report::from(Error::internal("no randomness")))?;
+        let nonce = base64::engine::general_purpose::STANDARD.encode(nonce);
+        let exchange = Exchange::new(self.shared.auth.scram_verifier(user), channel, plus);
+        let (challenged, server_first) = exchange.challenge(text(client_first)?, &nonce).map_err(refused)?;
+        self.out.authentication(AUTHENTICATION_SASL_CONTINUE, server_first.as_bytes());
+        let body = self.response().await?;
+        let server_final = challenged.finish(text(&body)?).map_err(refused)?;
+        self.out.authentication(AUTHENTICATION_SASL_FINAL, server_final.as_bytes());
+        Ok(self.out)
+    }
+
+    /// Sends what is pending and waits for the client's next authentication message.
+    async fn response(&mut self) -> Result<Bytes, Ended> {
+        self.transport.write_all(&self.out, self.shared.config.write_timeout).await?;
+        self.out.clear();
+        let limits = FrameLimits::new(AUTHENTICATION_BYTES_MAX);
+        loop {
+            match next_message(&mut self.input, Phase::Authentication, limits).map_err(Report::from)? {
+                Some(Ok(Message::Authentication(body))) => return Ok(body),
+                Some(_) => return Err(Ended::Quietly),
+                None => {}
+            }
+            if self.transport.read(&mut self.input).await? == 0 {
+                return Err(Ended::Quietly);
+            }
+        }
+    }
+}
+
+fn initial_response(body: &Bytes) -> Result<(&[u8], &[u8]), Short> {
+    let mut reader = Reader::new(body);
+    let mechanism = reader.cstr()?;
+    let length = usize::try_from(reader.i32()?).map_err(|_| Short)?;
+    if length != reader.remaining() {
+        return Err(Short);
+    }
+    Ok((mechanism, reader.rest()))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Ended> {
+    std::str::from_utf8(bytes).map_err(|_| malformed("The message is not UTF-8.").into())
+}
+
+fn malformed(detail: &str) -> Report {
+    let mut report = Report::fatal("08P01", "malformed SCRAM message");
+    report.detail = Some(detail.to_owned());
+    report
+}
+
+fn password_failed(user: &str) -> Report {
+    Report::fatal("28P01", format!("password authentication failed for user \"{user}\""))
+}
+
+fn refusal(refused: Refused, user: &str) -> Report {
+    match refused {
+        Refused::Malformed(detail) => malformed(detail),
+        Refused::WrongProof => password_failed(user),
+        Refused::ChannelBinding => Report::fatal("28000", "SCRAM channel binding check failed"),
+        Refused::Downgrade => {
+            let mut report = Report::fatal("28000", "SCRAM channel binding negotiation error");
+            report.detail = Some(
+                "The client supports SCRAM channel binding but thinks the server does not. However, this server does \
+                 support channel binding."
+                    .to_owned(),
+            );
+            report
+        }
+        Refused::AuthorizationIdentity => {
+            Report::fatal("0A000", "client uses authorization identity, but it is not supported")
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One client's byte stream, plain or TLS: waits for input without holding a buffer, writes with a progress timeout.
+//! Knows no frame.
+
+use bytes::{BufMut, BytesMut};
+use futures::FutureExt as _;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// Bytes reserved for one read.
+const READ_BYTES: usize = 8 * 1024;
+
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    pub(crate) const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Waits for bytes and appends them; 0 at the end of the stream. Reserves memory only once there is something to read.
+    /// Cancel safe.
+    pub(crate) async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => loop {
+                tcp.readable().await?;
+                input.reserve(READ_BYTES);
+                match tcp.try_read_buf(input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    outcome => return outcome,
+                }
+            },
+            Self::Tls(tls) => {
+                let mut first = [0; 1];
+                if tls.read(&mut first).await? == 0 {
+                    return Ok(0);
+                }
+                input.reserve(READ_BYTES);
+                input.put_slice(&first);
+                // What is decrypted already is taken along; a further wait is the next call's.
+                match tls.read_buf(input).now_or_never() {
+                    None | Some(Ok(_)) => Ok(1),
+                    Some(Err(error)) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Reads exactly so many bytes, none beyond.
+    pub(crate) async fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.read_exact(buffer).await?,
+            Self::Tls(tls) => tls.read_exact(buffer).await?,
+        };
+        Ok(())
+    }
+
+    /// Writes what it can. `TimedOut` when nothing at all moved within `timeout`.
+    pub(crate) async fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+        let written = match self {
+            Self::Plain(tcp) => {
+                // The usual case needs no timer.
+                match tcp.try_write(bytes) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::time::timeout(timeout, tcp.write(bytes)).await??
+                    }
+                    outcome => outcome?,
+                }
+            }
+            Self::Tls(tls) => tokio::time::timeout(timeout, tls.write(bytes)).await??,
+        };
+        if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+    }
+
+    /// Sends what TLS still holds.
+    pub(crate) async fn flush(&mut self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tokio::time::timeout(timeout, tls.flush()).await?,
+        }
+    }
+
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8], timeout: Duration) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = self.write(bytes, timeout).await?;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        self.flush(timeout).await
+    }
+
+    /// Ends the sending side so that the last frames are not lost to a reset, for as long as the client takes to leave.
+    pub(crate) async fn close(&mut self, patience: Duration) {
+        let closing = async {
+            match self {
+                Self::Plain(tcp) => tcp.shutdown().await?,
+                Self::Tls(tls) => tls.shutdown().await?,
+            }
+            let mut rest = [0; 256];
+            while self.tcp_read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // A client that is gone, or does not leave, is no error here.
+        let _ended = tokio::time::timeout(patience, closing).await;
+    }
+
+    async fn tcp_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(buffer).await,
+            Self::Tls(tls) => tls.get_mut().0.read(buffer).await,
+        }
+    }
+
+    /// Resolves when the client has closed its side with nothing left to read; stays pending while requests wait.
+    pub(crate) async fn abandoned(&self) {
+        match self.tcp().peek(&mut [0; 1]).await {
+            Ok(0) | Err(_) => {}
+            Ok(_) => std::future::pending().await,
+        }
+    }
+}

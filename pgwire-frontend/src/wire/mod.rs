@@ -1,0 +1,11 @@
+//! Frames of the Postgres protocol: bounded reading of what clients send, writing of what the server sends. Knows no state.
+
+mod backend;
+mod frontend;
+mod reader;
+
+pub(crate) use backend::{Format, Writer, frame_end, put_length};
+pub(crate) use frontend::{
+    Bind, FrameError, FrameLimits, Message, Parse, Phase, Recoverable, Refusal, Target, invalid_bytes, next_message,
+};
+pub(crate) use reader::{Reader, Short};
