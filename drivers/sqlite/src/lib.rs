@@ -1,1 +1,21 @@
-//! sqlite.
+//! The SQLite driver: fragments down, Arrow batches up. Knows no DataFusion, no metadata and no policy.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod bind;
+mod capabilities;
+mod codec;
+mod declared;
+mod decode;
+mod dialect;
+mod driver;
+mod error;
+mod execute;
+mod functions;
+mod introspect;
+mod json;
+mod pool;
+mod writer;
+
+pub use driver::{SqliteDriver, SqliteOptions};
+pub use writer::{ColumnSpec, SqliteWriter, TableSpec};

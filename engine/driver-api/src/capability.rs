@@ -106,7 +106,8 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
         self.scalar(expr, types)
     }
 
-    /// One operator with its scalars and aggregates, over inputs whose columns are in `types`.
+    /// One operator with its scalars and aggregates, over inputs whose columns are in `types`, as are those of its
+    /// subqueries ([`ColumnTypes::define_subqueries`]).
     ///
     /// # Errors
     /// The first refusal found.
@@ -133,9 +134,10 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
         for input in relation.inputs() {
             self.supports_inner(input, types)?;
         }
+        let invalid = |error| Refusal::new(RefusalReason::Invalid, invalid_text(&error));
+        relation.scalars().into_iter().try_for_each(|expr| types.define_subqueries(expr)).map_err(invalid)?;
         self.supports_operator(relation, types)?;
-        // Subqueries are checked with a copy, so an id may be met again.
-        types.define_operator(relation).map_err(|error| Refusal::new(RefusalReason::Invalid, invalid_text(&error)))
+        types.define_operator(relation).map_err(invalid)
     }
 
     /// A whole fragment.

@@ -40,15 +40,35 @@ impl ColumnTypes {
         self.columns.get(&id).ok_or_else(|| Error::internal(format_args!("fragment column {id} is not defined")))
     }
 
-    /// Defines a column; says whether the id was free.
-    pub fn define(&mut self, id: ColumnId, info: ColumnInfo) -> bool {
-        self.columns.insert(id, info).is_none()
+    /// Defines a column.
+    pub fn define(&mut self, id: ColumnId, info: ColumnInfo) {
+        self.columns.insert(id, info);
     }
 
-    /// Defines what this operator adds to its inputs' columns (the inputs are defined before).
+    /// Defines everything in a relation, subqueries included.
     ///
     /// # Errors
-    /// An id defined twice, or an expression without a type.
+    /// An expression without a type.
+    pub fn define_relation(&mut self, relation: &Relation) -> Result<()> {
+        relation.inputs().into_iter().try_for_each(|input| self.define_relation(input))?;
+        relation.scalars().into_iter().try_for_each(|expr| self.define_subqueries(expr))?;
+        self.define_operator(relation)
+    }
+
+    /// Defines everything in the subqueries of an expression, whose type may depend on it.
+    ///
+    /// # Errors
+    /// An expression without a type.
+    pub fn define_subqueries(&mut self, expr: &ScalarExpr) -> Result<()> {
+        expr.children().into_iter().try_for_each(|child| self.define_subqueries(child))?;
+        expr.subquery().map_or(Ok(()), |relation| self.define_relation(relation))
+    }
+
+    /// Defines what this operator adds to its inputs' columns. They, and those of subqueries in its expressions, are
+    /// defined before. That an id is defined only once is for `Fragment::check` to prove.
+    ///
+    /// # Errors
+    /// An expression without a type.
     pub fn define_operator(&mut self, relation: &Relation) -> Result<()> {
         match relation {
             Relation::Scan { columns, .. } => {
@@ -59,14 +79,14 @@ impl ColumnTypes {
                         collation: column.collation.clone(),
                         encoding: column.encoding,
                     };
-                    self.define_new(column.id, info)?;
+                    self.define(column.id, info);
                 }
             }
             Relation::Project { exprs, .. } => {
                 for (id, expr) in exprs {
                     if *expr != ScalarExpr::Column(*id) {
                         let info = self.info_of(expr)?;
-                        self.define_new(*id, info)?;
+                        self.define(*id, info);
                     }
                 }
             }
@@ -74,27 +94,27 @@ impl ColumnTypes {
                 for (id, expr) in group {
                     if *expr != ScalarExpr::Column(*id) {
                         let info = self.info_of(expr)?;
-                        self.define_new(*id, info)?;
+                        self.define(*id, info);
                     }
                 }
                 for (id, aggregate) in aggregates {
-                    self.define_new(*id, ColumnInfo::computed(aggregate.value_type))?;
+                    self.define(*id, ColumnInfo::computed(aggregate.value_type));
                 }
             }
             Relation::Window { exprs, .. } => {
                 for (id, WindowExpr { value_type, .. }) in exprs {
-                    self.define_new(*id, ColumnInfo::computed(*value_type))?;
+                    self.define(*id, ColumnInfo::computed(*value_type));
                 }
             }
             Relation::SetOperation { columns, left, .. } => {
                 for (id, from) in columns.iter().zip(left.output()) {
                     let info = ColumnInfo { nullable: true, ..self.of(from)?.clone() };
-                    self.define_new(*id, info)?;
+                    self.define(*id, info);
                 }
             }
             Relation::Values { columns, .. } => {
                 for (id, value_type) in columns {
-                    self.define_new(*id, ColumnInfo::computed(*value_type))?;
+                    self.define(*id, ColumnInfo::computed(*value_type));
                 }
             }
             Relation::Join { kind, left, right, .. } => {
@@ -121,13 +141,6 @@ impl ColumnTypes {
             ScalarExpr::Column(id) => self.of(*id).cloned(),
             other => Ok(ColumnInfo::computed(self.type_of(other)?)),
         }
-    }
-
-    fn define_new(&mut self, id: ColumnId, info: ColumnInfo) -> Result<()> {
-        if self.define(id, info) {
-            return Ok(());
-        }
-        Err(Error::internal(format_args!("fragment column {id} is defined twice")))
     }
 
     fn make_nullable(&mut self, ids: &[ColumnId]) {

@@ -49,7 +49,8 @@ impl Fragment {
     /// # Errors
     /// An internal error for a fragment that its maker built wrongly; 54001 for one that is too large.
     pub fn check(&self) -> Result<ColumnTypes> {
-        let mut checker = Checker { types: ColumnTypes::default(), parameters: &self.parameters, nodes: 0 };
+        let mut checker =
+            Checker { types: ColumnTypes::default(), parameters: &self.parameters, nodes: 0, defined: HashSet::new() };
         let visible = checker.relation(&self.relation, None, 0)?;
         if self.output.is_empty() || self.output.len() > limits::RESULT_COLUMNS_MAX {
             return Err(invalid("output has no column or too many"));
@@ -96,6 +97,7 @@ struct Checker<'a> {
     types: ColumnTypes,
     parameters: &'a [ValueType],
     nodes: usize,
+    defined: HashSet<ColumnId>,
 }
 
 impl Checker<'_> {
@@ -121,6 +123,9 @@ impl Checker<'_> {
             self.scalar(expr, &scope, depth + 1)?;
         }
         self.operator(relation)?;
+        if !relation.defined().into_iter().all(|id| self.defined.insert(id)) {
+            return Err(invalid("column is defined twice"));
+        }
         self.types.define_operator(relation)?;
         let output = relation.output();
         if matches!(relation, Relation::Join { kind: JoinKind::LeftSemi | JoinKind::LeftAnti, .. }) {

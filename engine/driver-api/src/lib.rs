@@ -17,6 +17,8 @@ mod identifier;
 pub mod relation;
 pub mod remote;
 pub mod scalar;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod value;
 mod value_array;
 

@@ -223,6 +223,32 @@ impl Relation {
         }
     }
 
+    /// Columns that this operator defines itself, as opposed to those it hands on.
+    #[must_use]
+    pub fn defined(&self) -> Vec<ColumnId> {
+        let computed = |exprs: &[(ColumnId, ScalarExpr)]| {
+            let new = exprs.iter().filter(|(id, expr)| *expr != ScalarExpr::Column(*id));
+            new.map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Scan { columns, .. } => columns.iter().map(|column| column.id).collect(),
+            Self::Project { exprs, .. } => computed(exprs),
+            Self::Aggregate { group, aggregates, .. } => {
+                computed(group).into_iter().chain(aggregates.iter().map(|(id, _)| *id)).collect()
+            }
+            Self::SetOperation { columns, .. } => columns.clone(),
+            Self::Window { exprs, .. } => exprs.iter().map(|(id, _)| *id).collect(),
+            Self::Values { columns, .. } => columns.iter().map(|(id, _)| *id).collect(),
+            Self::Filter { .. }
+            | Self::Join { .. }
+            | Self::Distinct { .. }
+            | Self::Sort { .. }
+            | Self::Limit { .. }
+            | Self::Fence { .. }
+            | Self::EmptyRow => Vec::new(),
+        }
+    }
+
     /// Whether some expression in it, at any depth, can raise.
     #[must_use]
     pub fn can_fail(&self) -> bool {

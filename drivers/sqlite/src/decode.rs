@@ -1,0 +1,310 @@
+//! Rows → Arrow, column by column. A value of another storage class than its column's type is an error, never a guess.
+
+use crate::codec;
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
+    Int16Builder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::SchemaRef;
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::{NativeStatement, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use sqlx::sqlite::{Sqlite, SqliteRow, SqliteValueRef};
+use sqlx::{Decode, Row, TypeInfo, ValueRef};
+use std::sync::Arc;
+
+/// Collects rows into batches of one schema.
+pub(crate) struct Decoder {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+struct Column {
+    value_type: ValueType,
+    encoding: Encoding,
+    builder: Builder,
+}
+
+enum Builder {
+    Boolean(BooleanBuilder),
+    Int16(Int16Builder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Float32(Float32Builder),
+    Float64(Float64Builder),
+    Decimal128(Decimal128Builder),
+    Text(StringBuilder),
+    Binary(BinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+    TextList(ListBuilder<StringBuilder>),
+}
+
+/// A value's storage class with the value.
+enum Cell<'r> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'r str),
+    Blob(&'r [u8]),
+}
+
+impl Decoder {
+    pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Self {
+        let columns = statement
+            .output
+            .iter()
+            .map(|(column, encoding)| Column {
+                value_type: column.value_type,
+                encoding: *encoding,
+                builder: builder(column.value_type, batch_rows),
+            })
+            .collect();
+        Self { schema: Arc::clone(&statement.schema), columns, rows: 0 }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn push(&mut self, row: &SqliteRow) -> Result<()> {
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let value = row.try_get_raw(index).map_err(Error::internal)?;
+            column.push(cell(value)?)?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The rows since the last batch.
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
+        let arrays = self.columns.iter_mut().map(Column::finish).collect();
+        self.rows = 0;
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
+    }
+}
+
+fn cell(value: SqliteValueRef<'_>) -> Result<Cell<'_>> {
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let class = value.type_info();
+    Ok(match class.name() {
+        "INTEGER" => Cell::Integer(<i64 as Decode<Sqlite>>::decode(value).map_err(Error::internal)?),
+        "REAL" => Cell::Real(<f64 as Decode<Sqlite>>::decode(value).map_err(Error::internal)?),
+        "TEXT" => {
+            let text = <&str as Decode<Sqlite>>::decode(value).map_err(|_| not_utf8())?;
+            if text.contains('\0') {
+                return Err(not_utf8());
+            }
+            Cell::Text(text)
+        }
+        "BLOB" => Cell::Blob(<&[u8] as Decode<Sqlite>>::decode(value).map_err(Error::internal)?),
+        other => return Err(Error::internal(format_args!("unknown storage class {other}"))),
+    })
+}
+
+/// NUL cannot exist in a Postgres text, and SQLite's own text functions stop at it.
+fn not_utf8() -> Error {
+    Error::new(ErrorCode::CharacterNotInRepertoire, "source holds a text with a NUL or an invalid byte")
+}
+
+fn builder(value_type: ValueType, rows: usize) -> Builder {
+    match value_type {
+        ValueType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
+        ValueType::Int16 => Builder::Int16(Int16Builder::with_capacity(rows)),
+        ValueType::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
+        ValueType::Int64 => Builder::Int64(Int64Builder::with_capacity(rows)),
+        ValueType::Float32 => Builder::Float32(Float32Builder::with_capacity(rows)),
+        ValueType::Float64 => Builder::Float64(Float64Builder::with_capacity(rows)),
+        ValueType::Decimal128 { .. } => {
+            Builder::Decimal128(Decimal128Builder::with_capacity(rows).with_data_type(value_type.to_arrow()))
+        }
+        ValueType::Text => Builder::Text(StringBuilder::with_capacity(rows, rows * 16)),
+        ValueType::Binary => Builder::Binary(BinaryBuilder::with_capacity(rows, rows * 16)),
+        ValueType::Date => Builder::Date(Date32Builder::with_capacity(rows)),
+        ValueType::Time => Builder::Time(Time64MicrosecondBuilder::with_capacity(rows)),
+        ValueType::Timestamp { .. } => {
+            Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(value_type.to_arrow()))
+        }
+        ValueType::TextList => Builder::TextList(ListBuilder::new(StringBuilder::new())),
+    }
+}
+
+impl Column {
+    fn push(&mut self, cell: Cell<'_>) -> Result<()> {
+        let (value_type, encoding) = (self.value_type, self.encoding);
+        let wrong = || wrong_class(value_type);
+        match &mut self.builder {
+            Builder::Boolean(builder) => match cell {
+                Cell::Null => builder.append_null(),
+                Cell::Integer(0) => builder.append_value(false),
+                Cell::Integer(1) => builder.append_value(true),
+                _ => return Err(wrong()),
+            },
+            Builder::Int16(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
+            Builder::Int32(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
+            Builder::Int64(builder) => builder.append_option(integer(cell, encoding).ok_or_else(wrong)?),
+            Builder::Float32(builder) => {
+                let value = float(cell).ok_or_else(wrong)?;
+                let narrowed = value.map(float32);
+                if encoding == Encoding::Canonical && narrowed.map(f64::from) != value {
+                    return Err(out_of_range(value_type));
+                }
+                builder.append_option(narrowed);
+            }
+            Builder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
+            Builder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, encoding)?),
+            Builder::Text(builder) => match cell {
+                Cell::Null => builder.append_null(),
+                Cell::Text(text) => builder.append_value(text),
+                _ => return Err(wrong()),
+            },
+            Builder::Binary(builder) => match cell {
+                Cell::Null => builder.append_null(),
+                Cell::Blob(bytes) => builder.append_value(bytes),
+                _ => return Err(wrong()),
+            },
+            Builder::Date(builder) => builder.append_option(date(cell, encoding).ok_or_else(wrong)?),
+            Builder::Time(builder) => builder.append_option(time(cell, encoding).ok_or_else(wrong)?),
+            Builder::Timestamp(builder) => {
+                builder.append_option(timestamp(cell, value_type, encoding).ok_or_else(wrong)?);
+            }
+            Builder::TextList(builder) => match cell {
+                Cell::Null => builder.append_null(),
+                Cell::Text(text) => {
+                    for item in crate::json::parse_texts(text).ok_or_else(wrong)? {
+                        builder.values().append_option(item);
+                    }
+                    builder.append(true);
+                }
+                _ => return Err(wrong()),
+            },
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match &mut self.builder {
+            Builder::Boolean(builder) => Arc::new(builder.finish()),
+            Builder::Int16(builder) => Arc::new(builder.finish()),
+            Builder::Int32(builder) => Arc::new(builder.finish()),
+            Builder::Int64(builder) => Arc::new(builder.finish()),
+            Builder::Float32(builder) => Arc::new(builder.finish()),
+            Builder::Float64(builder) => Arc::new(builder.finish()),
+            Builder::Decimal128(builder) => Arc::new(builder.finish()),
+            Builder::Text(builder) => Arc::new(builder.finish()),
+            Builder::Binary(builder) => Arc::new(builder.finish()),
+            Builder::Date(builder) => Arc::new(builder.finish()),
+            Builder::Time(builder) => Arc::new(builder.finish()),
+            Builder::Timestamp(builder) => Arc::new(builder.finish()),
+            Builder::TextList(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+fn wrong_class(value_type: ValueType) -> Error {
+    let message = format!("source holds a value that is not a {} in such a column", value_type.name());
+    Error::new(ErrorCode::DataException, message)
+}
+
+fn out_of_range(value_type: ValueType) -> Error {
+    Error::new(ErrorCode::NumericOutOfRange, format!("{} out of range", value_type.name()))
+}
+
+fn narrow<T: TryFrom<i64>>(value: Option<i64>) -> Result<Option<T>> {
+    value.map(T::try_from).transpose().map_err(|_| Error::new(ErrorCode::NumericOutOfRange, "integer out of range"))
+}
+
+fn integer(cell: Cell<'_>, encoding: Encoding) -> Option<Option<i64>> {
+    match (cell, encoding) {
+        (Cell::Null, _) => Some(None),
+        (Cell::Integer(value), _) => Some(Some(value)),
+        (Cell::Real(value), Encoding::Double) => whole(value).map(Some),
+        _ => None,
+    }
+}
+
+/// A double that is a whole number within ±2⁵³.
+fn whole(value: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within 53 bits")]
+    (value.trunc() == value && value.abs() <= EXACT).then_some(value as i64)
+}
+
+fn float(cell: Cell<'_>) -> Option<Option<f64>> {
+    match cell {
+        Cell::Null => Some(None),
+        Cell::Real(value) => Some(Some(value)),
+        #[expect(clippy::cast_precision_loss, reason = "SQLite itself keeps whole doubles as integers")]
+        Cell::Integer(value) => Some(Some(value as f64)),
+        Cell::Text(_) | Cell::Blob(_) => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest, as a cast to real does")]
+fn float32(value: f64) -> f32 {
+    value as f32
+}
+
+fn decimal(cell: Cell<'_>, value_type: ValueType, encoding: Encoding) -> Result<Option<i128>> {
+    let ValueType::Decimal128 { precision, scale } = value_type else {
+        return Err(Error::internal("decimal builder for another type"));
+    };
+    let parsed = match (cell, encoding) {
+        (Cell::Null, _) => return Ok(None),
+        (Cell::Integer(value), Encoding::Canonical) => {
+            let bound = 10_i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
+            Some(i128::from(value)).filter(|value| value.abs() < bound)
+        }
+        // A sum that overflowed into a double.
+        (Cell::Real(_), Encoding::Canonical) => None,
+        (Cell::Integer(value), Encoding::Double | Encoding::Text) => {
+            codec::parse_decimal(&value.to_string(), precision, scale, true)
+        }
+        (Cell::Real(value), Encoding::Double | Encoding::Text) if value.is_finite() => {
+            codec::parse_decimal(&value.to_string(), precision, scale, true)
+        }
+        (Cell::Text(text), Encoding::Double | Encoding::Text) => {
+            match codec::parse_decimal(text, precision, scale, false) {
+                Some(value) => Some(value),
+                None => return Err(wrong_class(value_type)),
+            }
+        }
+        _ => return Err(wrong_class(value_type)),
+    };
+    parsed.map(Some).ok_or_else(|| out_of_range(value_type))
+}
+
+fn date(cell: Cell<'_>, encoding: Encoding) -> Option<Option<i32>> {
+    match (cell, encoding) {
+        (Cell::Null, _) => Some(None),
+        (Cell::Text(text), Encoding::Canonical) => codec::parse_date(text).map(Some),
+        (Cell::Text(text), _) => codec::parse_date(text.get(..10)?).map(Some),
+        _ => None,
+    }
+}
+
+fn time(cell: Cell<'_>, encoding: Encoding) -> Option<Option<i64>> {
+    match (cell, encoding) {
+        (Cell::Null, _) => Some(None),
+        (Cell::Text(text), Encoding::Canonical) => codec::parse_time(text).map(Some),
+        (Cell::Text(text), _) => codec::parse_any_time(text).map(Some),
+        _ => None,
+    }
+}
+
+fn timestamp(cell: Cell<'_>, value_type: ValueType, encoding: Encoding) -> Option<Option<i64>> {
+    let utc = value_type == ValueType::Timestamp { utc: true };
+    match (cell, encoding) {
+        (Cell::Null, _) => Some(None),
+        (Cell::Text(text), Encoding::Canonical) => codec::parse_timestamp(text, utc).map(Some),
+        (Cell::Text(text), _) => codec::parse_any_timestamp(text).map(Some),
+        (Cell::Integer(millis), Encoding::EpochMillis) => millis.checked_mul(1_000).map(Some),
+        (Cell::Integer(seconds), Encoding::EpochSeconds) => seconds.checked_mul(1_000_000).map(Some),
+        _ => None,
+    }
+}

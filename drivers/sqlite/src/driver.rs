@@ -1,0 +1,177 @@
+//! The SQLite source: a file read through a bounded set of connections that cannot write.
+
+use crate::bind;
+use crate::capabilities::SqliteCapabilities;
+use crate::declared;
+use crate::dialect::{Enforced, SqliteDialect, unsupported};
+use crate::error::from_sqlx;
+use crate::introspect;
+use crate::pool::{Lease, Readers};
+use async_trait::async_trait;
+use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::relation::{Encoding, Relation};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, TableRef, Value, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Tables that one SQLite join can hold is 64; some are left for SQLite's own.
+const SCANS_MAX: usize = 56;
+
+/// How a database is read.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    pub path: PathBuf,
+    /// Connections at most, each with a thread of its own.
+    pub readers: usize,
+    /// Whoever writes the database keeps dates as `YYYY-MM-DD`, times as `HH:MM:SS[.sss]` and instants as
+    /// `YYYY-MM-DDTHH:MM:SS.sssZ`, always, as ObjectStack does. Then they are compared in the source; otherwise such
+    /// columns are only read, and compared locally.
+    pub fixed_text: bool,
+    /// How long a reader waits for a lock.
+    pub busy_timeout: Duration,
+    /// Bytes of the file to map into memory; 0 for none.
+    pub mmap_bytes: u64,
+}
+
+impl SqliteOptions {
+    /// Eight readers, no promise about texts, five seconds, 256 MiB mapped.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            readers: 8,
+            fixed_text: false,
+            busy_timeout: Duration::from_secs(5),
+            mmap_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// A SQLite database as a source. Opens nothing before it is asked something.
+#[derive(Debug)]
+pub struct SqliteDriver {
+    options: SqliteOptions,
+    readers: Arc<Readers>,
+    capabilities: SqliteCapabilities,
+    /// What `describe` learned of stored classes; columns of other tables are guarded.
+    enforced: RwLock<Enforced>,
+}
+
+impl SqliteDriver {
+    /// A driver for one file, which need not exist yet.
+    #[must_use]
+    pub fn new(options: SqliteOptions) -> Self {
+        let connect = SqliteConnectOptions::new()
+            .filename(&options.path)
+            .read_only(true)
+            .create_if_missing(false)
+            .busy_timeout(options.busy_timeout)
+            .row_buffer_size(512)
+            .pragma("query_only", "ON")
+            .pragma("trusted_schema", "OFF")
+            .pragma("mmap_size", options.mmap_bytes.to_string());
+        let readers = Readers::new(connect, options.readers);
+        Self { options, readers, capabilities: SqliteCapabilities, enforced: RwLock::default() }
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        self.readers.lease(None, &CancellationToken::new()).await
+    }
+}
+
+#[async_trait]
+impl Driver for SqliteDriver {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        &self.capabilities
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        let mut lease = self.lease().await?;
+        let tables = introspect::tables(&mut lease.reader.connection).await;
+        lease.release(tables.is_ok()).await;
+        tables
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        let mut lease = self.lease().await?;
+        let described = introspect::describe(&mut lease.reader.connection, table).await;
+        lease.release(described.is_ok()).await;
+        let mut described = described?;
+        for column in &mut described.remote.columns {
+            if let Some(value_type) = column.value_type {
+                let read = declared::read_as(&column.native_type, value_type, self.options.fixed_text);
+                column.encoding = read.unwrap_or(column.encoding);
+            }
+        }
+        let mut enforced = self.enforced.write().unwrap_or_else(PoisonError::into_inner);
+        enforced.insert(described.remote.table.clone(), described.enforced);
+        Ok(described.remote)
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        declared::read_as(&column.native_type, wanted, self.options.fixed_text)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        let mut lease = self.lease().await?;
+        let statistics = introspect::statistics(&mut lease.reader.connection, table).await;
+        lease.release(statistics.is_ok()).await;
+        statistics
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        let types = self.capabilities.supports_fragment(fragment)?;
+        if scans(&fragment.relation) > SCANS_MAX {
+            return unsupported("more tables than the source joins in one statement");
+        }
+        let enforced = self.enforced.read().unwrap_or_else(PoisonError::into_inner);
+        querygate_sql::print(fragment, types, &SqliteDialect { enforced: &enforced }).map(Arc::new)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        bind::arguments(statement, values).map(drop)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        Fragment::check_values(&statement.parameters, values)?;
+        let arguments = bind::arguments(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        crate::execute::execute(&self.readers, Arc::clone(statement), arguments, context).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        let mut lease = self.lease().await?;
+        let answer =
+            sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").fetch_optional(&mut lease.reader.connection).await;
+        lease.release(answer.is_ok()).await;
+        answer.map(drop).map_err(|error| from_sqlx(&error))
+    }
+}
+
+/// Scans in a relation, subqueries included.
+fn scans(relation: &Relation) -> usize {
+    let own = usize::from(matches!(relation, Relation::Scan { .. }));
+    let inputs: usize = relation.inputs().into_iter().map(scans).sum();
+    let scalars: usize = relation.scalars().into_iter().map(scans_of_scalar).sum();
+    own + inputs + scalars
+}
+
+fn scans_of_scalar(expr: &ScalarExpr) -> usize {
+    let children: usize = expr.children().into_iter().map(scans_of_scalar).sum();
+    children + expr.subquery().map_or(0, scans)
+}

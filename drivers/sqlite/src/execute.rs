@@ -1,0 +1,136 @@
+//! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
+
+use crate::decode::Decoder;
+use crate::error::{canceled, from_sqlx, timed_out};
+use crate::pool::{Lease, Readers, until};
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_types::{ErrorCode, Result};
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteArguments;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Batches between the source and its reader.
+const BATCHES_IN_FLIGHT: usize = 2;
+
+pub(crate) async fn execute(
+    readers: &Arc<Readers>,
+    statement: Arc<NativeStatement>,
+    arguments: SqliteArguments,
+    context: ExecuteContext,
+) -> Result<BatchStream> {
+    let lease = readers.lease(context.deadline, &context.cancel).await?;
+    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+    tokio::spawn(run(lease, statement, arguments, context, sender));
+    Ok(futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed())
+}
+
+/// How a run ended.
+enum End {
+    /// The source has delivered everything.
+    Complete,
+    /// Nobody wants the rest.
+    Abandoned,
+    /// To be told to the reader of the stream.
+    Failed(querygate_types::Error),
+}
+
+async fn run(
+    mut lease: Lease,
+    statement: Arc<NativeStatement>,
+    arguments: SqliteArguments,
+    context: ExecuteContext,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+) {
+    let end = rows(&mut lease, &statement, arguments, &context, &sender).await;
+    // The source is at rest before anybody hears of the end.
+    lease.release(matches!(end, End::Complete)).await;
+    if let End::Failed(error) = end {
+        // Whoever is gone needs no error.
+        drop(sender.send(Err(explain(error, &context))).await);
+    }
+}
+
+/// An interrupted statement was cancelled, or its time was over.
+fn explain(error: querygate_types::Error, context: &ExecuteContext) -> querygate_types::Error {
+    if error.code() != ErrorCode::QueryCanceled || context.cancel.is_cancelled() {
+        return error;
+    }
+    let over = context.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    if over { timed_out() } else { error }
+}
+
+async fn rows(
+    lease: &mut Lease,
+    statement: &NativeStatement,
+    arguments: SqliteArguments,
+    context: &ExecuteContext,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> End {
+    let batch_rows = context.batch_rows.max(1);
+    let mut decoder = Decoder::new(statement, batch_rows);
+    let interrupt = Arc::clone(&lease.reader.interrupt);
+    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
+    let mut rows = query.fetch(&mut lease.reader.connection);
+    loop {
+        let row = tokio::select! {
+            biased;
+            row = rows.next() => row,
+            end = stopped(context, sender) => {
+                interrupt.stop();
+                return end;
+            }
+        };
+        let ended = match row {
+            Some(Ok(row)) => {
+                if let Err(error) = decoder.push(&row) {
+                    return End::Failed(error);
+                }
+                false
+            }
+            Some(Err(error)) => return End::Failed(from_sqlx(&error)),
+            None => true,
+        };
+        let full = decoder.rows() == batch_rows || (ended && decoder.rows() > 0);
+        if full && let Some(end) = deliver(&mut decoder, context, sender).await {
+            interrupt.stop();
+            return end;
+        }
+        if ended {
+            return End::Complete;
+        }
+    }
+}
+
+/// Waits until there is room for a batch and sends it.
+async fn deliver(
+    decoder: &mut Decoder,
+    context: &ExecuteContext,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> Option<End> {
+    let batch = match decoder.finish() {
+        Ok(batch) => batch,
+        Err(error) => return Some(End::Failed(error)),
+    };
+    // Rows that are always ready would never let the other side be looked at.
+    if context.cancel.is_cancelled() {
+        return Some(End::Failed(canceled()));
+    }
+    tokio::select! {
+        biased;
+        sent = sender.send(Ok(batch)) => sent.err().map(|_| End::Abandoned),
+        end = stopped(context, sender) => Some(end),
+    }
+}
+
+/// Ends when the statement should: cancelled, out of time, or without a reader.
+async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Result<RecordBatch>>) -> End {
+    tokio::select! {
+        () = context.cancel.cancelled() => End::Failed(canceled()),
+        () = until(context.deadline) => End::Failed(timed_out()),
+        () = sender.closed() => End::Abandoned,
+    }
+}

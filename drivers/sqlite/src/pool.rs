@@ -1,0 +1,123 @@
+//! Reading connections: bounded, opened when first needed, each with a switch that stops its running statement.
+
+use crate::error::{canceled, from_sqlx, timed_out};
+use querygate_types::{Error, Result};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Virtual-machine instructions between two looks at the switch: some tens of microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 2_000;
+
+/// Stops the statement that runs on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupt {
+    stop: AtomicBool,
+    deadline: Mutex<Option<Instant>>,
+}
+
+impl Interrupt {
+    fn arm(&self, deadline: Option<Instant>) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        self.stop.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    fn goes_on(&self) -> bool {
+        if self.stop.load(Ordering::Acquire) {
+            return false;
+        }
+        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        deadline.is_none_or(|deadline| Instant::now() < deadline)
+    }
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) interrupt: Arc<Interrupt>,
+}
+
+/// The bounded set of readers of one database.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    options: SqliteConnectOptions,
+    idle: Mutex<Vec<Reader>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A reader in use. Given back by [`Lease::release`]; dropped without, its connection is closed.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) reader: Reader,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(crate) fn new(options: SqliteConnectOptions, size: usize) -> Arc<Self> {
+        Arc::new(Self { options, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(size.max(1))) })
+    }
+
+    /// Waits for a free reader, at most until the deadline or the cancel.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        cancel: &CancellationToken,
+    ) -> Result<Lease> {
+        let permits = Arc::clone(&self.permits);
+        let permit = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(canceled()),
+            permit = permits.acquire_owned() => permit.map_err(Error::internal)?,
+            () = until(deadline) => return Err(timed_out()),
+        };
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => self.open().await?,
+        };
+        reader.interrupt.arm(deadline);
+        Ok(Lease { reader, readers: Arc::clone(self), _permit: permit })
+    }
+
+    async fn open(&self) -> Result<Reader> {
+        let mut connection = self.options.connect().await.map_err(|error| from_sqlx(&error))?;
+        let interrupt = Arc::new(Interrupt::default());
+        let switch = Arc::clone(&interrupt);
+        let mut handle = connection.lock_handle().await.map_err(|error| from_sqlx(&error))?;
+        handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || switch.goes_on());
+        drop(handle);
+        Ok(Reader { connection, interrupt })
+    }
+}
+
+impl Lease {
+    /// Gives the reader back. `clean`: its statement has ended by itself; otherwise waits until it has stopped.
+    pub(crate) async fn release(mut self, clean: bool) {
+        if !clean {
+            self.reader.interrupt.stop();
+            if self.reader.connection.ping().await.is_err() {
+                return;
+            }
+        }
+        self.reader.interrupt.arm(None);
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
+    }
+}
+
+/// Ends at the deadline; never without one.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,151 @@
+//! A driver around a driver that fails on purpose, always in the same way for the same seed. Knows no source.
+
+use crate::capability::{Capabilities, Refusal};
+use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use crate::fragment::Fragment;
+use crate::identifier::TableRef;
+use crate::relation::Encoding;
+use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use crate::testkit::Seeded;
+use crate::value::{Value, ValueType};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One way to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// The connection cannot be made (08001).
+    Refused,
+    /// The connection is lost after this many batches (08006).
+    LostAfter(usize),
+    /// Nothing more comes after this many batches, until cancel or deadline (57014).
+    StalledAfter(usize),
+    /// Batches are cut to one row each.
+    ShortBatches,
+}
+
+/// A driver that fails.
+#[derive(Debug)]
+pub struct FaultyDriver {
+    inner: Arc<dyn Driver>,
+    plan: Plan,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Always(Fault),
+    Seeded(Mutex<Seeded>),
+}
+
+impl FaultyDriver {
+    /// Every execution fails in this way.
+    #[must_use]
+    pub fn always(inner: Arc<dyn Driver>, fault: Fault) -> Self {
+        Self { inner, plan: Plan::Always(fault) }
+    }
+
+    /// Executions fail in an order that the seed decides; half of them do not fail.
+    #[must_use]
+    pub fn seeded(inner: Arc<dyn Driver>, seed: u64) -> Self {
+        Self { inner, plan: Plan::Seeded(Mutex::new(Seeded::new(seed))) }
+    }
+
+    fn next(&self) -> Fault {
+        match &self.plan {
+            Plan::Always(fault) => *fault,
+            Plan::Seeded(seeded) => {
+                let mut seeded = seeded.lock().unwrap_or_else(PoisonError::into_inner);
+                match seeded.below(8) {
+                    0 => Fault::Refused,
+                    1 => Fault::LostAfter(seeded.below(3)),
+                    2 => Fault::StalledAfter(seeded.below(3)),
+                    3 => Fault::ShortBatches,
+                    _ => Fault::None,
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for FaultyDriver {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        self.inner.tables().await
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        self.inner.describe(table).await
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        self.inner.read_as(column, wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        self.inner.statistics(table).await
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        self.inner.render(fragment)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        self.inner.accepts(statement, values)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        let fault = self.next();
+        if fault == Fault::Refused {
+            return Err(Error::new(ErrorCode::SourceUnavailable, "source cannot be reached"));
+        }
+        let stream = self.inner.execute(statement, values, context.clone()).await?;
+        Ok(match fault {
+            Fault::None | Fault::Refused => stream,
+            Fault::LostAfter(batches) => {
+                let lost = stream::once(async { Err(Error::new(ErrorCode::SourceLost, "source connection was lost")) });
+                stream.take(batches).chain(lost).boxed()
+            }
+            Fault::StalledAfter(batches) => stream.take(batches).chain(stream::once(stall(context))).boxed(),
+            Fault::ShortBatches => stream
+                .flat_map(|batch| match batch {
+                    Ok(batch) => stream::iter((0..batch.num_rows()).map(move |row| Ok(batch.slice(row, 1)))).boxed(),
+                    Err(error) => stream::once(async { Err(error) }).boxed(),
+                })
+                .boxed(),
+        })
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.inner.health().await
+    }
+}
+
+async fn stall(context: ExecuteContext) -> Result<arrow::array::RecordBatch> {
+    let over = async {
+        match context.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let code = tokio::select! {
+        () = context.cancel.cancelled() => ErrorCode::QueryCanceled,
+        () = over => ErrorCode::StatementTimeout,
+    };
+    Err(Error::new(code, "canceling statement"))
+}
