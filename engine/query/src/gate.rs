@@ -14,6 +14,7 @@ use querygate_catalog::{Deployment, PrincipalCatalog, SourceStatus};
 use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,6 +32,10 @@ pub struct GateOptions {
     pub spill_max: u64,
     /// Statements that run at the same time.
     pub queries_max: usize,
+    /// Statements that wait for their turn; more are refused.
+    pub queries_waiting_max: usize,
+    /// Rows of one result; `None`: any number.
+    pub rows_max: Option<u64>,
     /// How long a statement waits for its turn.
     pub queue_timeout: Duration,
     pub sessions_max: usize,
@@ -50,6 +55,8 @@ impl Default for GateOptions {
             spill_dir: None,
             spill_max: 32 << 30,
             queries_max: 64,
+            queries_waiting_max: 1_000,
+            rows_max: None,
             queue_timeout: Duration::from_secs(30),
             sessions_max: 1_000,
             statement_timeout: None,
@@ -69,6 +76,7 @@ pub struct Gate {
     deployment: RwLock<Arc<Deployment>>,
     catalogs: Cache<(u64, String), Arc<PrincipalCatalog>>,
     admission: Arc<Semaphore>,
+    waiting: AtomicUsize,
     observer: Arc<Observer>,
 }
 
@@ -98,6 +106,7 @@ impl Gate {
             Observer::new(options.audit.as_deref()).map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
             admission: Arc::new(Semaphore::new(options.queries_max)),
+            waiting: AtomicUsize::new(0),
             options,
             runtime,
             environment,
@@ -159,12 +168,15 @@ impl Gate {
 
     /// A turn to run a statement.
     pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit> {
-        let waiting = Arc::clone(&self.admission).acquire_owned();
-        match tokio::time::timeout(self.options.queue_timeout, waiting).await {
+        if let Ok(permit) = Arc::clone(&self.admission).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = Waiting::take(&self.waiting, self.options.queries_waiting_max)?;
+        let turn = Arc::clone(&self.admission).acquire_owned();
+        match tokio::time::timeout(self.options.queue_timeout, turn).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Error::new(ErrorCode::AdminShutdown, "the gate is shutting down")),
-            Err(_) => Err(Error::new(ErrorCode::TooManyQueries, "too many statements are running")
-                .with_hint("Try again later, or raise limits.queries_max.")),
+            Err(_) => Err(too_many()),
         }
     }
 
@@ -177,6 +189,27 @@ impl Gate {
             .build_arc()
             .map_err(Error::internal)
     }
+}
+
+/// A place in the queue, given back when dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn take(count: &'a AtomicUsize, max: usize) -> Result<Self> {
+        let place = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) >= max { Err(too_many()) } else { Ok(place) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorCode::TooManyQueries, "too many statements are running")
+        .with_hint("Try again later, or raise limits.queries_max.")
 }
 
 /// The service over a gate; sessions keep the gate alive.

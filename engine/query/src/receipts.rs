@@ -1,5 +1,6 @@
 //! Receipts: what went to which source, what stayed, and why. No value is ever in one.
 
+use crate::plan::Executable;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::GovernedExec;
 use std::any::Any;
@@ -35,12 +36,22 @@ fn collect(plan: &Arc<dyn ExecutionPlan>, full: bool, found: &mut Vec<Receipt>) 
     }
 }
 
-/// Receipts as lines of EXPLAIN.
-pub(crate) fn lines(plan: &Arc<dyn ExecutionPlan>, full: bool) -> Vec<String> {
+/// Receipts as lines of EXPLAIN: each leaf with its source, then each part of the statement with its place.
+pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    for (n, receipt) in receipts(plan, full).into_iter().enumerate() {
+    for (n, receipt) in receipts(executable.physical(), full).into_iter().enumerate() {
         lines.push(format!("Fragment {}: source {}, table {}", n + 1, receipt.source, receipt.table));
         lines.extend(receipt.lines.into_iter().map(|line| format!("  {line}")));
+    }
+    for receipt in executable.receipts() {
+        lines.push(match &receipt.source {
+            Some(source) => format!("Pushed to {source}:"),
+            None => "Kept in the gate:".to_owned(),
+        });
+        lines.extend(receipt.lines.iter().map(|line| match &line.reason {
+            Some(reason) => format!("  {} ({reason})", line.subject),
+            None => format!("  {}", line.subject),
+        }));
     }
     lines
 }

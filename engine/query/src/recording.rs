@@ -4,7 +4,7 @@ use crate::observe::{Observer, QueryRecord};
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 use querygate_query_api::BatchStream;
-use querygate_types::{ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,16 +15,18 @@ struct Recorded {
     record: Option<QueryRecord>,
     started: Instant,
     observer: Arc<Observer>,
+    rows_max: Option<u64>,
 }
 
-/// Counts rows and finishes the record.
+/// Counts rows, ends a result that grows beyond `rows_max`, and finishes the record.
 pub(crate) fn recorded(
     batches: BatchStream,
     record: QueryRecord,
     started: Instant,
     observer: Arc<Observer>,
+    rows_max: Option<u64>,
 ) -> BatchStream {
-    Recorded { batches, record: Some(record), started, observer }.boxed()
+    Recorded { batches, record: Some(record), started, observer, rows_max }.boxed()
 }
 
 impl Recorded {
@@ -46,8 +48,15 @@ impl Stream for Recorded {
         let next = self.batches.poll_next_unpin(cx);
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
+                let max = self.rows_max;
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
+                    if let Some(max) = max.filter(|max| record.rows > *max) {
+                        self.finish(Some(ErrorCode::ProgramLimitExceeded));
+                        self.batches = futures::stream::empty().boxed();
+                        let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
+                        return Poll::Ready(Some(Err(error.with_detail(format!("The limit is {max} rows.")))));
+                    }
                 }
             }
             Poll::Ready(Some(Err(error))) => {

@@ -13,6 +13,7 @@ use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildr
 use datafusion::physical_plan::filter_pushdown::{
     ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
+use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
@@ -50,6 +51,21 @@ impl GovernedExec {
     ) -> Self {
         let properties = properties_without_constants(&inner);
         Self { token, table, source, note, inner, properties, open_columns, fetch }
+    }
+
+    /// A leaf whose policies are inside a fragment. It takes no dynamic filter and no sort.
+    pub(crate) fn fragment(
+        token: LeafToken,
+        source: Arc<str>,
+        note: Arc<str>,
+        inner: Arc<dyn ExecutionPlan>,
+        fetch: Option<usize>,
+    ) -> Self {
+        let inner: Arc<dyn ExecutionPlan> = match fetch {
+            Some(fetch) => Arc::new(LocalLimitExec::new(inner, fetch)),
+            None => inner,
+        };
+        Self::new(token, "fragment".into(), source, note, inner, Arc::new(BTreeSet::new()), fetch)
     }
 
     /// Which snapshot and principal the leaf was made for.

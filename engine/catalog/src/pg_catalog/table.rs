@@ -63,6 +63,12 @@ impl PgCatalog {
         relation.columns.iter().find(|c| c.name == column).map(|c| c.attnum)
     }
 
+    /// `pg_class.oid` of one of PostgreSQL's own relations that exists here.
+    #[must_use]
+    pub fn system_oid(schema: &str, name: &str) -> Option<u32> {
+        layout::layout(schema, name).filter(|l| rows::exists(l.schema, l.name)).map(|l| l.oid)
+    }
+
     /// The provider of `pg_catalog` or `information_schema`; `None` for any other name.
     #[must_use]
     pub fn schema_provider(self: &Arc<Self>, schema: &str) -> Option<Arc<dyn SchemaProvider>> {

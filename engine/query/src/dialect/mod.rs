@@ -1,1 +1,69 @@
-//! d.
+//! The surface of SQL between what PostgreSQL's clients write and what DataFusion plans: a pass over the syntax tree, planners
+//! for types and operators, a pass over the bound plan, and the apply operator for subqueries that DataFusion cannot unnest.
+//! Knows no statement by its text and no object by its name.
+//!
+//! Order of use: [`rewrite`] → bind with [`Dialect`]'s planners and functions → [`Settler::settle`] →
+//! [`apply::expand`] → optimize.
+
+pub(crate) mod apply;
+mod ast;
+mod calls;
+mod casts;
+mod functions;
+mod literals;
+mod names;
+mod operators;
+mod relations;
+mod rewrite;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub(crate) use names::output_name;
+pub(crate) use rewrite::rewrite;
+pub(crate) use settle::Settler;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
+use querygate_catalog::pg_catalog::PgCatalog;
+use std::sync::Arc;
+
+/// What a session state of one principal needs to bind PostgreSQL's SQL.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    functions: Vec<Arc<ScalarUDF>>,
+    /// The pass over bound plans.
+    pub(crate) settler: Settler,
+}
+
+impl Dialect {
+    pub(crate) fn new(catalog: &Arc<PgCatalog>) -> Self {
+        let functions = catalog.functions();
+        Self { settler: Settler::new(&functions), functions }
+    }
+
+    /// Planners to put before DataFusion's own.
+    pub(crate) fn expr_planner(&self) -> Arc<dyn ExprPlanner> {
+        Arc::new(literals::PgExprPlanner::new(&self.functions))
+    }
+
+    pub(crate) fn type_planner(&self) -> Arc<dyn TypePlanner> {
+        Arc::new(types::PgTypePlanner)
+    }
+
+    /// Registers the catalog's functions and the helpers of the rewrite.
+    pub(crate) fn register(&self, registry: &mut dyn FunctionRegistry) -> Result<()> {
+        for function in self.functions.iter().chain(&functions::helpers()) {
+            registry.register_udf(Arc::clone(function))?;
+        }
+        Ok(())
+    }
+}
+
+/// An error of ours inside DataFusion's.
+fn external(error: querygate_types::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

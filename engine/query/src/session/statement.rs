@@ -9,6 +9,7 @@ use crate::execute::{self, Guard};
 use crate::gate::Gate;
 use crate::observe::{QueryRecord, SessionRecord};
 use crate::parse::{Parsed, parse};
+use crate::plan::PlanOptions;
 use crate::template::template;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
@@ -205,7 +206,13 @@ impl GateSession {
         record.planning = started.elapsed();
         match outcome {
             Ok(batches) => {
-                let batches = crate::recording::recorded(batches, record, started, Arc::clone(self.gate.observer()));
+                let batches = crate::recording::recorded(
+                    batches,
+                    record,
+                    started,
+                    Arc::clone(self.gate.observer()),
+                    self.gate.options().rows_max,
+                );
                 let schema = Arc::clone(bound.schema());
                 let named = Arc::clone(&schema);
                 let batches = batches.map(move |batch| batch.and_then(|b| crate::engine::rename(&b, &named)));
@@ -255,7 +262,8 @@ impl GateSession {
     ) -> Result<crate::plan::Executable> {
         let bound = Arc::clone(bound);
         let parameters = parameters.to_vec();
-        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &parameters).await });
+        let options = PlanOptions { require_pushdown: self.inner().settings.flag("querygate.require_pushdown") };
+        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &parameters, options).await });
         let abort = AbortOnDrop(task.abort_handle());
         let outcome = task.await.map_err(|join| Error::internal(format!("planning did not finish: {join}")))?;
         drop(abort);

@@ -1,0 +1,223 @@
+//! The federation rule: whole statements, or their largest one-source parts, become fragments with the policies inside.
+//! The only code that opens a governed leaf.
+
+use super::exec::{FragmentExec, Running};
+use super::policy::{FragmentPolicy, Tables};
+use super::table::DriverTable;
+use crate::catalog::PrincipalCatalog;
+use crate::leaf::{GovernedExec, GovernedTable, LeafToken};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result as EngineResult;
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
+use querygate_rules::{
+    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, Receipt, Translation, carve,
+};
+use querygate_types::{Error, Result};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Opens the governed tables of one catalog.
+pub(crate) struct GovernedOpener<'a> {
+    catalog: &'a PrincipalCatalog,
+    tables: Tables,
+    drivers: BTreeMap<String, Arc<dyn Driver>>,
+}
+
+impl<'a> GovernedOpener<'a> {
+    #[must_use]
+    fn new(catalog: &'a PrincipalCatalog) -> Self {
+        let mut tables = BTreeMap::new();
+        let mut drivers = BTreeMap::new();
+        for (object, source) in &catalog.deployment().tables {
+            let any: &dyn Any = source.provider.as_ref();
+            if let Some(table) = any.downcast_ref::<DriverTable>() {
+                drivers.insert(table.source().to_string(), Arc::clone(table.driver()));
+                tables.insert(object.clone(), table.clone());
+            }
+        }
+        Self { catalog, tables: Arc::new(tables), drivers }
+    }
+
+    /// Whether any table is a driver's; without one there is nothing to carve.
+    #[must_use]
+    fn is_empty(&self) -> bool {
+        self.drivers.is_empty()
+    }
+}
+
+fn elsewhere(text: &str) -> NotPushed {
+    NotPushed { reason: RefusalReason::Operator, text: text.to_owned(), place: "scan" }
+}
+
+impl LeafOpener for GovernedOpener<'_> {
+    fn open(&self, scan: &TableScan) -> std::result::Result<OpenedLeaf, NotPushed> {
+        let provider = source_as_provider(&scan.source).map_err(|_| elsewhere("a scan without provider"))?;
+        let any: &dyn Any = provider.as_ref();
+        let Some(governed) = any.downcast_ref::<GovernedTable>() else { return Err(elsewhere("the table is the gate's own")) };
+        if governed.token() != self.catalog.token() {
+            return Err(elsewhere("the table belongs to another session"));
+        }
+        let raw: &dyn Any = governed.raw().as_ref();
+        let Some(table) = raw.downcast_ref::<DriverTable>() else {
+            return Err(elsewhere("the source takes no fragments"));
+        };
+        let visible = self.catalog.objects().iter().find(|o| o.sql_name == governed.name());
+        let Some(visible) = visible else { return Err(elsewhere("the table is not in the catalog")) };
+        let columns = governed
+            .columns()
+            .iter()
+            .map(|column| match (&column.mask, table.column(column.field.name())) {
+                (Some(_), _) => LeafColumn::Local(LocalReason::Masked),
+                (None, Some(remote)) => LeafColumn::Remote(remote.clone()),
+                (None, None) => LeafColumn::Local(LocalReason::Computed),
+            })
+            .collect();
+        let restricted = governed.policy().restricts();
+        let filter = visible.decision.row_filter();
+        let policy = if restricted {
+            let policy = FragmentPolicy::new(filter, table, &self.tables)
+                .ok_or_else(|| elsewhere("the row policy names a column that its source lacks"))?;
+            Some(Arc::new(policy) as Arc<dyn LeafPolicy>)
+        } else {
+            None
+        };
+        Ok(OpenedLeaf {
+            source: Arc::clone(table.source()),
+            table: table.table().clone(),
+            columns,
+            key: key_of(governed, table),
+            policy,
+            restricted,
+        })
+    }
+
+    fn capabilities(&self, source: &str) -> Option<&dyn Capabilities> {
+        self.drivers.get(source).map(|driver| driver.capabilities())
+    }
+}
+
+/// The table's key as indexes of the governed columns, when all of it is visible and unmasked.
+fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
+    table
+        .key()?
+        .iter()
+        .map(|raw| governed.columns().iter().position(|c| c.raw_index == *raw && c.mask.is_none()))
+        .collect()
+}
+
+/// A plan with fragments in it, and what became of its parts.
+#[derive(Debug, Clone)]
+pub struct Federated {
+    pub plan: LogicalPlan,
+    pub fragments: usize,
+    pub receipts: Vec<Receipt>,
+}
+
+/// Carves a bound plan whose parameters are filled in.
+///
+/// # Errors
+/// Internal: a part that was translated and cannot be made a leaf.
+pub fn federate(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &SimplifyContext) -> Result<Federated> {
+    let opener = GovernedOpener::new(catalog);
+    if opener.is_empty() {
+        return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
+    }
+    let builder = Builder { opener: &opener };
+    let Carved { plan, fragments, receipts } = carve(plan, &opener, &builder, context)?;
+    Ok(Federated { plan, fragments, receipts })
+}
+
+struct Builder<'a> {
+    opener: &'a GovernedOpener<'a>,
+}
+
+impl LeafBuilder for Builder<'_> {
+    fn leaf(&self, translation: Translation) -> Result<LogicalPlan> {
+        let missing = || Error::internal("a fragment for a source without driver");
+        let driver = self.opener.drivers.get(translation.source.as_ref()).ok_or_else(missing)?;
+        let statement = driver
+            .render(&translation.fragment)
+            .map_err(|refusal| Error::internal(format!("a translated fragment is refused: {}", refusal.text)))?;
+        let values = translation.values(&[])?;
+        driver
+            .accepts(&statement, &values)
+            .map_err(|refusal| Error::internal(format!("the values of a fragment are refused: {}", refusal.text)))?;
+        let table = FragmentTable {
+            token: self.opener.catalog.token().clone(),
+            running: running(driver, &translation, statement, values),
+        };
+        LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(Error::internal)
+    }
+}
+
+fn running(driver: &Arc<dyn Driver>, translation: &Translation, statement: Arc<NativeStatement>, values: Vec<Value>) -> Running {
+    let columns = translation.casts.iter().enumerate().map(|(i, cast)| (i, cast.clone())).collect();
+    Running {
+        driver: Arc::clone(driver),
+        source: Arc::clone(&translation.source),
+        statement,
+        values: values.into(),
+        columns,
+        schema: nullable(&translation.schema),
+    }
+}
+
+/// Sources may deliver NULL where a plan's schema says otherwise; names need only be distinct.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().enumerate().map(|(i, field)| {
+        arrow::datatypes::Field::new(format!("c{i}"), field.data_type().clone(), true).with_metadata(field.metadata().clone())
+    });
+    Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A fragment as a table of one statement. Governed: its policies are inside.
+#[derive(Debug)]
+pub struct FragmentTable {
+    token: LeafToken,
+    running: Running,
+}
+
+impl FragmentTable {
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
+    }
+}
+
+#[async_trait]
+impl TableProvider for FragmentTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.running.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let mut running = self.running.clone();
+        if let Some(indices) = projection {
+            running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
+            running.schema = Arc::new(self.running.schema.project(indices)?);
+        }
+        let source = Arc::clone(&running.source);
+        let leaf = Arc::new(FragmentExec::new(running));
+        let note = format!("source={source}, row policies inside");
+        Ok(Arc::new(GovernedExec::fragment(self.token.clone(), source, note.into(), leaf, limit)))
+    }
+}

@@ -1,0 +1,10 @@
+//! Tables of drivers inside the engine: the raw provider, the leaf that runs a fragment, and the opener that lets whole
+//! statements become fragments with their policies inside.
+
+mod exec;
+mod federate;
+mod policy;
+mod table;
+
+pub use federate::{Federated, FragmentTable, federate};
+pub use table::{DriverTable, RemoteField};

@@ -1,0 +1,190 @@
+//! The raw provider of a driver's table. What it can translate exactly goes down with projection and limit; it says so
+//! per conjunct, and everything else stays with the governed leaf around it.
+
+use super::exec::{FragmentExec, Running};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Column, Result, internal_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use querygate_driver_api::{Capabilities, Driver, NativeStatement, TableRef};
+use querygate_rules::{LeafColumn, LeafOpener, NotPushed, OpenedLeaf, RemoteColumn, Translation, translate};
+use std::sync::Arc;
+
+/// A column of a driver's table under the field name that statements use.
+#[derive(Debug, Clone)]
+pub struct RemoteField {
+    pub field: String,
+    pub column: RemoteColumn,
+}
+
+/// A table of a driver. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DriverTable {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    driver: Arc<dyn Driver>,
+    source: Arc<str>,
+    table: TableRef,
+    fields: Vec<RemoteField>,
+    key: Option<Vec<usize>>,
+    schema: SchemaRef,
+}
+
+impl DriverTable {
+    /// `key`: indexes of fields that together are unique and not null.
+    #[must_use]
+    pub fn new(
+        driver: Arc<dyn Driver>,
+        source: Arc<str>,
+        table: TableRef,
+        fields: Vec<RemoteField>,
+        key: Option<Vec<usize>>,
+    ) -> Self {
+        let schema = fields
+            .iter()
+            .map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable))
+            .collect::<Vec<_>>();
+        Self { parts: Arc::new(Parts { driver, source, table, fields, key, schema: Arc::new(Schema::new(schema)) }) }
+    }
+
+    #[must_use]
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.parts.driver
+    }
+
+    #[must_use]
+    pub fn source(&self) -> &Arc<str> {
+        &self.parts.source
+    }
+
+    #[must_use]
+    pub fn table(&self) -> &TableRef {
+        &self.parts.table
+    }
+
+    #[must_use]
+    pub fn key(&self) -> Option<&Vec<usize>> {
+        self.parts.key.as_ref()
+    }
+
+    /// The remote column of a field.
+    #[must_use]
+    pub fn column(&self, field: &str) -> Option<&RemoteColumn> {
+        self.parts.fields.iter().find(|f| f.field == field).map(|f| &f.column)
+    }
+
+    /// The leaf without policy, for translating the governed leaf's own conjuncts.
+    fn open(&self) -> OpenedLeaf {
+        OpenedLeaf {
+            source: Arc::clone(&self.parts.source),
+            table: self.parts.table.clone(),
+            columns: self.parts.fields.iter().map(|f| LeafColumn::Remote(f.column.clone())).collect(),
+            key: self.parts.key.clone(),
+            policy: None,
+            restricted: false,
+        }
+    }
+
+    fn translate(
+        &self,
+        projection: Option<&[usize]>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        context: &SimplifyContext,
+    ) -> Result<std::result::Result<(Translation, Arc<NativeStatement>), NotPushed>> {
+        let mut plan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::new(self.clone())), None)?;
+        for filter in filters {
+            plan = plan.filter(filter.clone())?;
+        }
+        if let Some(indices) = projection {
+            let schema = &self.parts.schema;
+            plan = plan.project(indices.iter().map(|i| Expr::Column(Column::new(Some("t"), schema.field(*i).name()))))?;
+        }
+        if limit.is_some() {
+            plan = plan.limit(0, limit)?;
+        }
+        let translation = match translate(&plan.build()?, &RawOpener(self), context) {
+            Ok(translation) => translation,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        Ok(match self.parts.driver.render(&translation.fragment) {
+            Ok(native) => Ok((translation, native)),
+            Err(refusal) => Err(refusal.into()),
+        })
+    }
+}
+
+struct RawOpener<'a>(&'a DriverTable);
+
+impl LeafOpener for RawOpener<'_> {
+    fn open(&self, _scan: &TableScan) -> std::result::Result<OpenedLeaf, NotPushed> {
+        Ok(self.0.open())
+    }
+
+    fn capabilities(&self, _source: &str) -> Option<&dyn Capabilities> {
+        Some(self.0.parts.driver.capabilities())
+    }
+}
+
+#[async_trait]
+impl TableProvider for DriverTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.parts.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let context = SimplifyContext::default();
+        let judge = |filter: &&Expr| {
+            let tried = self.translate(None, std::slice::from_ref(*filter), None, &context);
+            Ok(match tried {
+                Ok(Ok(_)) => TableProviderFilterPushDown::Exact,
+                Ok(Err(_)) | Err(_) => TableProviderFilterPushDown::Unsupported,
+            })
+        };
+        filters.iter().map(judge).collect()
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.parts.schema.fields().len()).collect();
+        let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
+        // A statement has at least one column; a count needs none of it.
+        let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
+        let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
+        let (translation, statement) = match translated {
+            Ok(done) => done,
+            Err(refusal) => return internal_err!("a scan that was promised cannot be translated: {refusal}"),
+        };
+        let values = translation.values(&[]).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        if let Err(refusal) = self.parts.driver.accepts(&statement, &values) {
+            return internal_err!("the source refuses the values of a scan: {}", refusal.text);
+        }
+        let schema = Arc::new(self.parts.schema.project(wanted)?);
+        let columns = wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
+        Ok(Arc::new(FragmentExec::new(Running {
+            driver: Arc::clone(&self.parts.driver),
+            source: Arc::clone(&self.parts.source),
+            statement,
+            values: values.into(),
+            columns,
+            schema,
+        })))
+    }
+}

@@ -1,0 +1,76 @@
+//! The composition root: builds a [`Gate`] from a [`Config`]. The only place that names every crate.
+
+mod deployment;
+mod facts;
+mod sources;
+
+use crate::auth::ConfigAuthenticator;
+use crate::config::Config;
+use crate::gate::{Gate, Runtimes};
+use deployment::Builder;
+use futures::FutureExt;
+use querygate_http::{Readiness, SourceReadiness};
+use querygate_query::{Gate as Engine, GateOptions, GateService};
+use querygate_types::Result;
+use std::sync::Arc;
+
+/// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
+pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
+    let builder = Arc::new(Builder::new(config)?);
+    let deployment = builder.build(1).await?;
+    let engine = Engine::new(options(config), runtimes.query.clone(), deployment)?;
+    let readiness = {
+        let engine = Arc::clone(&engine);
+        Arc::new(move || readiness(&engine))
+    };
+    let reload = {
+        let engine = Arc::clone(&engine);
+        Arc::new(move || reload(Arc::clone(&engine), Arc::clone(&builder)).boxed())
+    };
+    Ok(Gate {
+        service: Arc::new(GateService::new(engine)),
+        authenticator: Arc::new(ConfigAuthenticator::new(config)?),
+        readiness,
+        reload,
+    })
+}
+
+fn options(config: &Config) -> GateOptions {
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let timeout = config.limits.statement_timeout;
+    GateOptions {
+        memory_total: bytes(config.limits.memory_total),
+        memory_per_query: bytes(config.limits.memory_per_query),
+        spill_dir: config.limits.spill_directory.clone(),
+        spill_max: config.limits.spill_max,
+        queries_max: config.limits.queries_max,
+        queries_waiting_max: config.limits.queries_waiting_max,
+        rows_max: config.limits.rows_max,
+        sessions_max: config.server.connection_max,
+        statement_timeout: (!timeout.is_zero()).then_some(timeout),
+        target_partitions: config.server.query_workers,
+        ..GateOptions::default()
+    }
+}
+
+fn readiness(engine: &Engine) -> Readiness {
+    let deployment = engine.deployment();
+    let source = |s: &querygate_catalog::SourceStatus| SourceReadiness {
+        name: s.name.clone(),
+        kind: s.kind.clone(),
+        up: s.error.is_none(),
+    };
+    Readiness {
+        metadata_version: Some(deployment.version),
+        objects: deployment.snapshot.objects.len(),
+        sources: deployment.sources.iter().map(source).collect(),
+    }
+}
+
+async fn reload(engine: Arc<Engine>, builder: Arc<Builder>) -> Result<String> {
+    let version = engine.deployment().version + 1;
+    let deployment = builder.build(version).await?;
+    let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
+    engine.replace(deployment);
+    Ok(summary)
+}

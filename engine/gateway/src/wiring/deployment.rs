@@ -1,0 +1,68 @@
+//! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
+
+use super::facts::facts;
+use super::sources::Sources;
+use crate::config::{Config, MaskInPredicates, Tenancy};
+use querygate_catalog::{Deployment, ViewDefinition};
+use querygate_metadata::{LoadOptions, Loaded, TenancyPosture, load, permission_sets_from_rows};
+use querygate_policy::CompiledPolicy;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// Builds deployments; sources are opened once and shared by all versions.
+pub(super) struct Builder {
+    config: Config,
+    sources: Sources,
+}
+
+impl Builder {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        Ok(Self { config: config.clone(), sources: Sources::open(config)? })
+    }
+
+    /// Loads everything anew.
+    pub(super) async fn build(&self, version: u64) -> Result<Deployment> {
+        let posture = match self.config.metadata.posture {
+            Tenancy::Single => TenancyPosture::Single,
+            Tenancy::Isolated => TenancyPosture::Isolated,
+            Tenancy::Group => TenancyPosture::Group,
+        };
+        let path = self.config.metadata.path.clone();
+        let options = LoadOptions { posture };
+        let loaded = tokio::task::spawn_blocking(move || load(&path, &options)).await.map_err(Error::internal)?;
+        let Loaded { mut snapshot, row_files } = loaded.map_err(|errors| {
+            Error::new(ErrorCode::MetadataInvalid, "the metadata has errors").with_detail(errors.to_string())
+        })?;
+        snapshot.version = version;
+        let snapshot = Arc::new(snapshot);
+        let rows = super::facts::system_rows(&snapshot, &row_files)?;
+        let facts = facts(&rows)?;
+        let sets = rows.iter().filter(|(object, _)| object == "sys_permission_set").map(|(_, row)| row);
+        let sets = permission_sets_from_rows(sets).map_err(|errors| {
+            Error::new(ErrorCode::MetadataInvalid, "rows of sys_permission_set have errors")
+                .with_detail(errors.to_string())
+        })?;
+        let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), sets));
+        for (object, policy, reason) in policies.dropped() {
+            tracing::warn!(object, policy, reason, "a row policy does not compile and counts as denying");
+        }
+        let (tables, sources) = self.sources.tables(&snapshot, &row_files).await;
+        let views = self.config.views.iter().map(|view| ViewDefinition {
+            schema: view.schema.clone(),
+            name: view.name.clone(),
+            sql: view.sql.clone(),
+            comment: view.comment.clone(),
+        });
+        Ok(Deployment {
+            version,
+            database: self.config.server.database.clone(),
+            snapshot,
+            policies,
+            facts: Arc::new(facts),
+            tables,
+            views: views.collect(),
+            sources,
+            refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,
+        })
+    }
+}
