@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! The `querygate` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    querygate::run(std::env::args_os(), &mut querygate::Output::standard())
+}

@@ -1,0 +1,250 @@
+//! The arguments, with help that teaches. Knows nothing of what the commands do.
+
+use super::default_config;
+use crate::config::Config;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A governed SQL gateway: one Postgres port in front of many sources, and each user sees only the rows and columns
+/// that the ObjectStack metadata allows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "querygate",
+    version,
+    max_term_width = 100,
+    after_help = "Start here:\n  querygate demo                         an embedded company to look around in; needs nothing\n  querygate introspect shop.sqlite -o .  describe a database of yours\n  querygate check querygate.toml         say what is wrong, with file and line\n  querygate serve -c querygate.toml      serve it\n\nEvery command explains itself with --help."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an embedded company and serve it: a Postgres port, three users, things to try
+    Demo(DemoArgs),
+    /// Serve what the configuration says
+    Serve(ServeArgs),
+    /// Check a configuration or metadata; print every mistake with file, line and the nearest valid name
+    Check(CheckArgs),
+    /// A local SQL shell on the same governed path that the ports use
+    Sql(SqlArgs),
+    /// Show what a statement would push to which source, what stays, and why
+    Explain(ExplainArgs),
+    /// Say what a user may do with an object, and which layer decided
+    Access(AccessArgs),
+    /// Write ObjectStack metadata for an existing SQLite file or a folder of Parquet, CSV and NDJSON
+    Introspect(IntrospectArgs),
+    /// Add users with a SCRAM-SHA-256 verifier, list users
+    User(UserArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  querygate completions bash > /etc/bash_completion.d/querygate")]
+    Completions(CompletionsArgs),
+}
+
+/// `-c FILE`, the same everywhere.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfigArg {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", env = "QUERYGATE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArg {
+    /// The file given, or `querygate.toml` here.
+    pub(super) fn file(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(default_config)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew."
+)]
+pub(super) struct DemoArgs {
+    /// Folder for data, metadata and configuration
+    #[arg(long, value_name = "DIR", default_value = "querygate-demo")]
+    pub(super) dir: PathBuf,
+    /// Address of the Postgres port; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    pub(super) pg: Option<SocketAddr>,
+    /// Address of the HTTP port (health and metrics)
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<SocketAddr>,
+    /// Make the folder and print the guide, but do not serve
+    #[arg(long)]
+    pub(super) seed_only: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate serve -c querygate.toml\n  querygate serve -c querygate.toml --pg 0.0.0.0:5432\n\nSignals: SIGHUP loads the metadata anew (a bad one is reported and the old one stays); SIGTERM and Ctrl-C\nstop: new connections are refused, running statements may end within [server] drain_timeout.\nQUERYGATE_LOG=debug overrides [log] filter."
+)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Address of the Postgres port instead of [server] postgres
+    #[arg(long, value_name = "ADDR")]
+    pg: Option<SocketAddr>,
+    /// Address of the HTTP port instead of [server] http
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+}
+
+impl ServeArgs {
+    pub(super) fn apply(&self, config: &mut Config) {
+        if self.pg.is_some() {
+            config.server.postgres = self.pg;
+        }
+        if self.http.is_some() {
+            config.server.http = self.http;
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce."
+)]
+pub(super) struct CheckArgs {
+    /// A configuration (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
+    #[arg(value_name = "FILE|DIR")]
+    pub(super) path: Option<PathBuf>,
+    /// Do not print warnings
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Args)]
+pub(super) struct UserArg {
+    /// Run as this configured user; may be left out when there is only one
+    #[arg(short, long, value_name = "USER", env = "QUERYGATE_USER")]
+    pub(super) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate sql -c querygate-demo/querygate.toml -u sam 'SELECT count(*) FROM accounts'\n  querygate sql -u ada --csv 'SELECT * FROM regions' > regions.csv\n  querygate sql -u iris               a prompt; \\? lists its commands\n  echo 'SELECT 1;' | querygate sql -u ada\n\nNo password is asked: whoever can read the configuration can read its sources. Rows and columns are governed\nas for the same user on the Postgres port."
+)]
+pub(super) struct SqlArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    #[command(flatten)]
+    pub(super) user: UserArg,
+    /// Print rows as CSV
+    #[arg(long)]
+    pub(super) csv: bool,
+    /// Statements to run; without it, standard input
+    #[arg(value_name = "QUERY")]
+    pub(super) query: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate explain -u sam 'SELECT count(*) FROM accounts WHERE industry = $$retail$$'\n  querygate explain -u sam --analyze 'SELECT …'    run it, and show rows and times too"
+)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    #[command(flatten)]
+    pub(super) user: UserArg,
+    /// Run the statement and show rows and times
+    #[arg(long)]
+    pub(super) analyze: bool,
+    /// The statement
+    #[arg(value_name = "QUERY")]
+    pub(super) query: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls,\nowd_baseline, depth, sharing, vama_bypass, rls."
+)]
+pub(super) struct AccessArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// A configured user
+    #[arg(value_name = "USER")]
+    pub(super) user: String,
+    /// An object, by its ObjectStack or SQL name
+    #[arg(value_name = "OBJECT")]
+    pub(super) object: String,
+    /// Records by object, {"crm_accounts": [{"id": …}, …], …}: verdicts per record, also on what a policy looks up.
+    /// `sys_*` entries are memberships and shares
+    #[arg(long, value_name = "FILE")]
+    pub(super) rows: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate introspect shop.sqlite                    print the metadata\n  querygate introspect shop.sqlite -o metadata        write metadata/shop.json\n  querygate introspect data/ --namespace lake -o metadata\n\nThe metadata grants nothing but a permission set <namespace>_reader with read access to every object: give it\nto users, then narrow it with field permissions and rowLevelSecurity."
+)]
+pub(crate) struct IntrospectArgs {
+    /// A SQLite file, or a folder of Parquet, CSV and NDJSON files
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// Namespace of the package: every object's name starts with it; default: the source's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Folder to write <namespace>.json into; default: print
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserArgs {
+    #[command(subcommand)]
+    pub(super) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Add a user, or give an existing one a new password
+    #[command(
+        after_help = "Examples:\n  querygate user add nora                  asks for a password, prints the [[users]] entry\n  querygate user add nora -c querygate.toml --write\n                                           adds it to the file (or replaces nora's verifier)\n  querygate user add nora --generate       makes a password and prints it once\n  echo \"$PW\" | querygate user add nora --write\n\nOnly the verifier is kept; nobody can read the password back. It is PostgreSQL's own form, so that a verifier\ncopied from pg_authid works too."
+    )]
+    Add(UserAddArgs),
+    /// List users: name, user id, posture, positions, permission sets
+    List(UserListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserAddArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// Login name
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Write into the configuration instead of printing
+    #[arg(long)]
+    pub(super) write: bool,
+    /// Make a random password and print it
+    #[arg(long)]
+    pub(super) generate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserListArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Shell
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

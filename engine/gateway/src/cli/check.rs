@@ -1,0 +1,178 @@
+//! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
+
+use super::args::CheckArgs;
+use super::{Ended, default_config, written};
+use crate::config::diagnostic::nearest;
+use crate::config::{self, Config};
+use crate::metadata;
+use crate::naming::sql_names;
+use crate::output::{Output, Stream};
+use querygate_metadata::{Severity, Snapshot, TenancyPosture};
+use querygate_policy::CompiledPolicy;
+use querygate_types::Result;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
+    let path = args.path.clone().unwrap_or_else(default_config);
+    let mut check = Check { output, quiet: args.quiet, errors: 0, warnings: 0 };
+    if path.extension().is_some_and(|extension| extension == "toml") {
+        check.configuration(&path)?;
+    } else {
+        check.metadata(&path, TenancyPosture::Single)?;
+    }
+    let (errors, warnings) = (check.errors, check.warnings);
+    let verdict = if errors == 0 { "good" } else { "not usable" };
+    let line = format!("{} is {verdict}: {}, {}", path.display(), count(errors, "error"), count(warnings, "warning"));
+    output.line(&output.bold(&line)).map_err(written)?;
+    Ok(if errors == 0 { Ended::Well } else { Ended::WithFindings })
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+struct Check<'a> {
+    output: &'a mut Output,
+    quiet: bool,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Check<'_> {
+    fn configuration(&mut self, path: &Path) -> Result<()> {
+        let (config, mut report) = config::load(path);
+        self.errors += report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Error).count();
+        self.warnings +=
+            report.diagnostics.iter().filter(|d| d.severity == config::diagnostic::Severity::Warning).count();
+        if self.quiet {
+            report.diagnostics.retain(|d| d.severity == config::diagnostic::Severity::Error);
+        }
+        report.render(self.output, Stream::Out).map_err(written)?;
+        let Some(config) = config else { return Ok(()) };
+        self.line(&format!(
+            "configuration: {}, {}, {}",
+            count(config.sources.len(), "source"),
+            count(config.users.len(), "user"),
+            count(config.views.len(), "view")
+        ))?;
+        let posture = metadata::tenancy_posture(config.metadata.posture);
+        if let Some(snapshot) = self.metadata(&config.metadata.path, posture)? {
+            self.across(&config, &snapshot)?;
+        }
+        Ok(())
+    }
+
+    fn metadata(&mut self, path: &Path, posture: TenancyPosture) -> Result<Option<Arc<Snapshot>>> {
+        let loaded = match metadata::load_path(path, posture) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.errors +=
+                    error.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + error.unlisted;
+                metadata::render_errors(&error, Stream::Out, self.output).map_err(written)?;
+                return Ok(None);
+            }
+        };
+        let snapshot = Arc::new(loaded.snapshot);
+        for warning in &snapshot.warnings {
+            self.warnings += 1;
+            if !self.quiet {
+                metadata::render(warning, Stream::Out, self.output).map_err(written)?;
+            }
+        }
+        let policy = CompiledPolicy::compile(Arc::clone(&snapshot), Vec::new());
+        // The platform's own policies name columns that many objects do not have; they are meant to drop out there.
+        let declared = declared_policies(&snapshot);
+        for (object, name, why) in policy.dropped().into_iter().filter(|(_, name, _)| declared.contains(name)) {
+            self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
+        }
+        if let Err(error) = snapshot.seed_facts() {
+            self.errors += 1;
+            let head = self.output.red("error");
+            self.line(&format!("{head}: membership rows in `data` cannot be understood: {error}"))?;
+        }
+        let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
+        self.line(&format!(
+            "metadata: {}, {}, {}, {}, {}, {}, {}",
+            count(snapshot.packages.len(), "package"),
+            count(snapshot.objects.len(), "object"),
+            count(fields, "field"),
+            count(snapshot.permission_sets.len(), "permission set"),
+            count(snapshot.row_policies().count(), "row policy").replace("policys", "policies"),
+            count(snapshot.sharing_rules.len(), "sharing rule"),
+            count(snapshot.seed.iter().map(|seed| seed.records.len()).sum(), "seed row")
+        ))?;
+        Ok(Some(snapshot))
+    }
+
+    /// What only the two together can show.
+    fn across(&mut self, config: &Config, snapshot: &Snapshot) -> Result<()> {
+        let sources: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+        let used: BTreeSet<&str> = snapshot.objects.values().map(|object| object.datasource.as_str()).collect();
+        for datasource in used.difference(&sources) {
+            let objects = snapshot.objects.values().filter(|object| object.datasource == **datasource).count();
+            let near = nearest(datasource, sources.iter().copied()).map(|n| format!(" (did you mean `{n}`?)"));
+            let near = near.unwrap_or_default();
+            let objects = count(objects, "object");
+            self.warn(&format!("no [[sources]] is named `{datasource}`{near}: {objects} will have no rows"))?;
+        }
+        for source in sources.difference(&used) {
+            self.warn(&format!("source `{source}` is not the datasource of any object"))?;
+        }
+        for user in &config.users {
+            for set in &user.principal.permission_sets {
+                if snapshot.permission_set(set).is_none() && !is_built_in(set) {
+                    let near = nearest(set, snapshot.permission_sets.keys().map(String::as_str));
+                    let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+                    self.warn(&format!(
+                        "user `{}` holds permission set `{set}`, which does not exist{near}",
+                        user.name
+                    ))?;
+                }
+            }
+            for position in &user.principal.positions {
+                if !snapshot.positions.contains_key(position) {
+                    let near = nearest(position, snapshot.positions.keys().map(String::as_str));
+                    let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+                    self.warn(&format!(
+                        "user `{}` holds position `{position}`, which does not exist{near}",
+                        user.name
+                    ))?;
+                }
+            }
+        }
+        let tables = sql_names(snapshot);
+        for view in &config.views {
+            if view.schema == "public" && tables.values().any(|table| *table == view.name) {
+                self.warn(&format!("view `{}` has the name of a table", view.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, message: &str) -> Result<()> {
+        self.warnings += 1;
+        if self.quiet {
+            return Ok(());
+        }
+        let head = self.output.yellow("warning");
+        self.line(&format!("{head}: {message}"))
+    }
+
+    fn line(&mut self, text: &str) -> Result<()> {
+        self.output.line(text).map_err(written)
+    }
+}
+
+/// Row policies and sharing rules that the metadata itself declares.
+fn declared_policies(snapshot: &Snapshot) -> BTreeSet<&str> {
+    let sets = snapshot.permission_sets.values().filter(|set| set.package.is_some());
+    let policies = sets.flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str()));
+    policies.chain(snapshot.sharing_rules.keys().map(String::as_str)).collect()
+}
+
+/// Sets of the platform itself.
+fn is_built_in(set: &str) -> bool {
+    matches!(set, "admin_full_access" | "organization_admin" | "member_default" | "viewer_readonly")
+}

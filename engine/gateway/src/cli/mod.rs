@@ -1,0 +1,132 @@
+//! The command line: what there is to type, and which module answers. Decides nothing itself.
+
+mod access;
+mod args;
+mod check;
+mod demo;
+mod sql;
+mod user;
+
+use crate::config::{self, Config};
+use crate::output::{Output, Stream};
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use querygate_types::{Error, ErrorCode, Result};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, output),
+    };
+    match dispatch(cli.command, output) {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::WithFindings) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody reads any more (`querygate … | head`): nothing to report and nobody to report it to.
+            if print_error(output, &error).is_err() {
+                return ExitCode::FAILURE;
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a command ended when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well,
+    /// It printed errors it was asked to look for.
+    WithFindings,
+}
+
+fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
+    let text = error.render().to_string();
+    let written = if error.use_stderr() { output.prompt(&text) } else { output.text(&text) };
+    match (written, error.use_stderr()) {
+        (Ok(()), false) => ExitCode::SUCCESS,
+        (Ok(()), true) | (Err(_), _) => ExitCode::from(2),
+    }
+}
+
+fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
+    match command {
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Serve(args) => serve(&args, output),
+        Command::Check(args) => check::run(&args, output),
+        Command::Sql(args) => sql::run(&args, output),
+        Command::Explain(args) => sql::explain(&args, output),
+        Command::Access(args) => access::run(&args, output),
+        Command::Introspect(args) => crate::introspect::run(&args, output),
+        Command::User(args) => user::run(&args, output),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "querygate", &mut script);
+            output.text(&String::from_utf8_lossy(&script)).map_err(written)?;
+            Ok(Ended::Well)
+        }
+    }
+}
+
+pub(crate) use args::IntrospectArgs;
+
+fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
+    let mut config = load(args.config.file().as_path(), output)?;
+    args.apply(&mut config);
+    crate::logging::start(&config.log);
+    crate::serve::serve(&config, CancellationToken::new(), |bound| {
+        let ports = [("postgres", bound.postgres), ("http", bound.http)];
+        let open: Vec<String> =
+            ports.into_iter().filter_map(|(name, address)| Some(format!("{name} on {}", address?))).collect();
+        // A closed terminal does not stop a server.
+        let _ = output.note(&format!("querygate serves {}", open.join(", ")));
+    })?;
+    Ok(Ended::Well)
+}
+
+/// Reads the configuration; prints its findings; fails when it is not good.
+fn load(file: &Path, output: &mut Output) -> Result<Config> {
+    let (config, report) = config::load(file);
+    report.render(output, Stream::Err).map_err(written)?;
+    config.ok_or_else(|| {
+        let errors = report.diagnostics.len();
+        Error::new(ErrorCode::ConfigInvalid, format!("{} is not usable ({errors} findings above)", file.display()))
+    })
+}
+
+fn print_error(output: &mut Output, error: &Error) -> io::Result<()> {
+    output.note(&format!("{}: {}", output.red("error"), error.message()))?;
+    if let Some(detail) = error.detail() {
+        output.note(&format!("  detail: {detail}"))?;
+    }
+    if let Some(hint) = error.hint() {
+        output.note(&format!("  hint: {hint}"))?;
+    }
+    if let Some(cause) = error.cause() {
+        output.note(&format!("  cause: {cause}"))?;
+    }
+    Ok(())
+}
+
+/// An output stream that cannot be written.
+pub(crate) fn written(error: io::Error) -> Error {
+    Error::new(ErrorCode::DiskFull, "cannot write the output").with_detail(error.to_string())
+}
+
+/// A file that cannot be read or written.
+pub(crate) fn file_error(what: &str, path: &Path, error: &io::Error) -> Error {
+    Error::new(ErrorCode::ConfigInvalid, format!("cannot {what} {}", path.display())).with_detail(error.to_string())
+}
+
+/// Where the configuration is when nobody says.
+pub(crate) fn default_config() -> PathBuf {
+    PathBuf::from("querygate.toml")
+}
+
+#[cfg(test)]
+mod tests;

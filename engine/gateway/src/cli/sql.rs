@@ -1,0 +1,85 @@
+//! `querygate sql` and `querygate explain`: the governed path without a port.
+
+use super::args::{ConfigArg, ExplainArgs, SqlArgs, UserArg};
+use super::{Ended, load, written};
+use crate::config::{Config, User};
+use crate::output::Output;
+use crate::serve::Threads;
+use crate::shell::{Format, Shell};
+use querygate_query_api::{ClientInfo, Door};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+pub(super) fn run(args: &SqlArgs, output: &mut Output) -> Result<Ended> {
+    let format = if args.csv { Format::Csv } else { Format::Table };
+    with_shell(&args.config, &args.user, format, output, async |shell, output| match &args.query {
+        Some(query) => shell.run(query, output).await,
+        None if output.interactive() => shell.talk(output).await.map(|()| true),
+        None => {
+            let text = output.read_all().map_err(written)?;
+            shell.run(&text, output).await
+        }
+    })
+}
+
+pub(super) fn explain(args: &ExplainArgs, output: &mut Output) -> Result<Ended> {
+    let verb = if args.analyze { "EXPLAIN ANALYZE" } else { "EXPLAIN" };
+    with_shell(&args.config, &args.user, Format::Plain, output, async |shell, output| {
+        // One statement only: a second one would run without EXPLAIN.
+        if shell.count(&args.query)? != 1 {
+            return Err(Error::new(ErrorCode::InvalidParameterValue, "explain takes exactly one statement"));
+        }
+        shell.run(&format!("{verb} {}", args.query), output).await
+    })
+}
+
+fn with_shell(
+    config: &ConfigArg,
+    user: &UserArg,
+    format: Format,
+    output: &mut Output,
+    work: impl AsyncFnOnce(&mut Shell, &mut Output) -> Result<bool>,
+) -> Result<Ended> {
+    let mut config = load(&config.file(), output)?;
+    let user = choose(&config, user.user.as_deref())?.clone();
+    if std::env::var_os("QUERYGATE_LOG").is_none() {
+        "warn".clone_into(&mut config.log.filter);
+    }
+    crate::logging::start(&config.log);
+    let threads = Threads::start(&config)?;
+    let gate = threads.build(&config)?;
+    let client = ClientInfo {
+        door: Door::Shell,
+        database: config.server.database.clone(),
+        peer: None,
+        settings: vec![("application_name".to_owned(), "querygate sql".to_owned())],
+    };
+    let well = threads.block_on(async {
+        let session = gate.service.open(Arc::clone(&user.principal), client).await?;
+        let mut shell = Shell::new(session, &user.name, format);
+        let result = work(&mut shell, output).await;
+        shell.close().await;
+        result
+    })?;
+    Ok(if well { Ended::Well } else { Ended::WithFindings })
+}
+
+fn choose<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a User> {
+    let names = || config.users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (name, config.users.as_slice()) {
+        (Some(name), _) => config.user(name).ok_or_else(|| unknown_user(config, name)),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Error::new(ErrorCode::InvalidAuthorization, "which user asks?")
+            .with_hint(format!("Give one with -u; configured: {}.", names()))),
+    }
+}
+
+/// A user that the configuration does not have.
+pub(super) fn unknown_user(config: &Config, name: &str) -> Error {
+    let names: Vec<&str> = config.users.iter().map(|user| user.name.as_str()).collect();
+    let error = Error::new(ErrorCode::InvalidAuthorization, format!("no user `{name}` in {}", config.file.display()));
+    match crate::config::diagnostic::nearest(name, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("Did you mean {near}?")),
+        None => error.with_hint(format!("Configured: {}.", names.join(", "))),
+    }
+}

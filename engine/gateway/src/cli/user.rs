@@ -1,0 +1,169 @@
+//! `querygate user`: verifiers for the configuration. Keeps and prints no password, except one it made itself.
+
+use super::args::{UserAddArgs, UserArgs, UserCommand, UserListArgs};
+use super::{Ended, file_error, load, written};
+use crate::auth::verifier;
+use crate::config;
+use crate::output::{Output, Stream};
+use crate::{config::Config, password};
+use querygate_types::{Error, ErrorCode, Posture, Result};
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+pub(super) fn run(args: &UserArgs, output: &mut Output) -> Result<Ended> {
+    match &args.command {
+        UserCommand::Add(args) => add(args, output),
+        UserCommand::List(args) => list(args, output),
+    }
+}
+
+fn add(args: &UserAddArgs, output: &mut Output) -> Result<Ended> {
+    check_name(&args.name)?;
+    let password =
+        if args.generate { Some(verifier::generate_password()?) } else { password::ask(output).map_err(written)? };
+    let password = password.ok_or_else(|| Error::new(ErrorCode::InvalidParameterValue, "no password was given"))?;
+    verifier::check_password(&password)
+        .map_err(|why| Error::new(ErrorCode::InvalidParameterValue, why).with_hint("Use --generate for a good one."))?;
+    let text = verifier::print(&verifier::create(&password)?);
+    if args.write {
+        write(&args.config.file(), &args.name, &text, output)?;
+    } else {
+        output.text(&entry(&args.name, &text)).map_err(written)?;
+    }
+    if args.generate {
+        output.note(&format!("password: {password}")).map_err(written)?;
+    }
+    Ok(Ended::Well)
+}
+
+/// What a login name may be: it goes into a TOML string and a startup packet.
+fn check_name(name: &str) -> Result<()> {
+    let good = !name.is_empty() && name.len() <= 63 && !name.chars().any(|c| c.is_control() || c == '"' || c == '\\');
+    if good {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::InvalidParameterValue,
+        "a user name has 1 to 63 bytes and no quotes, backslashes or control characters",
+    ))
+}
+
+fn entry(name: &str, verifier: &str) -> String {
+    format!("[[users]]\nname = \"{name}\"\nverifier = \"{verifier}\"\npermission_sets = []\npositions = []\n")
+}
+
+/// Appends the user, or replaces the verifier of one who is there; every other byte of the file stays.
+fn write(file: &Path, name: &str, verifier: &str, output: &mut Output) -> Result<()> {
+    let text = std::fs::read_to_string(file).map_err(|e| file_error("read", file, &e))?;
+    let (edited, done) = edit(&text, name, verifier).map_err(|why| {
+        Error::new(ErrorCode::ConfigInvalid, format!("cannot edit {}", file.display())).with_detail(why)
+    })?;
+    replace(file, &edited)?;
+    output.note(&format!("{done} in {}", file.display())).map_err(written)?;
+    let (_, report) = config::load(file);
+    report.render(output, Stream::Err).map_err(written)
+}
+
+fn edit(text: &str, name: &str, verifier: &str) -> std::result::Result<(String, &'static str), String> {
+    let document = DeTable::parse(text).map_err(|e| e.message().to_owned())?;
+    let users = document.get_ref().iter().find(|(key, _)| key.get_ref() == "users").map(|(_, value)| value.get_ref());
+    let users = match users {
+        None => None,
+        Some(DeValue::Array(users)) => Some(users),
+        Some(_) => return Err("`users` is not a list of tables".to_owned()),
+    };
+    let named = users.into_iter().flat_map(|users| users.iter()).filter_map(|user| user.get_ref().as_table());
+    let found = named
+        .filter(|user| {
+            user.iter().any(|(key, value)| key.get_ref() == "name" && value.get_ref().as_str() == Some(name))
+        })
+        .last();
+    let Some(user) = found else {
+        let gap = if text.is_empty() || text.ends_with("\n\n") {
+            ""
+        } else if text.ends_with('\n') {
+            "\n"
+        } else {
+            "\n\n"
+        };
+        return Ok((format!("{text}{gap}{}", entry(name, verifier)), "added"));
+    };
+    let span = |wanted: &str| user.iter().find(|(key, _)| key.get_ref() == wanted).map(|(_, value)| value.span());
+    if let Some(old) = span("verifier") {
+        return Ok((format!("{}\"{verifier}\"{}", &text[..old.start], &text[old.end..]), "changed the verifier"));
+    }
+    let after = span("name").ok_or("the user has no name")?.end;
+    let line_end = text[after..].find('\n').map_or(text.len(), |i| after + i);
+    Ok((format!("{}\nverifier = \"{verifier}\"{}", &text[..line_end], &text[line_end..]), "added the verifier"))
+}
+
+/// Writes beside the file and renames, so that a server that reloads never reads half of it.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    std::fs::write(beside, text).map_err(|e| file_error("write", beside, &e))?;
+    if let Ok(meta) = std::fs::metadata(file) {
+        std::fs::set_permissions(beside, meta.permissions()).map_err(|e| file_error("write", beside, &e))?;
+    }
+    std::fs::rename(beside, file).map_err(|e| file_error("write", file, &e))
+}
+
+fn list(args: &UserListArgs, output: &mut Output) -> Result<Ended> {
+    let config = load(&args.config.file(), output)?;
+    for line in lines(&config) {
+        output.line(&line).map_err(written)?;
+    }
+    Ok(Ended::Well)
+}
+
+fn lines(config: &Config) -> Vec<String> {
+    let mut rows = vec![["NAME", "USER ID", "LOGIN", "POSTURE", "POSITIONS", "PERMISSION SETS"].map(str::to_owned)];
+    for user in &config.users {
+        let principal = &user.principal;
+        let join = |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(",");
+        rows.push([
+            user.name.clone(),
+            principal.user_id.clone(),
+            if user.verifier.is_some() { "yes" } else { "no" }.to_owned(),
+            posture_name(principal.posture).to_owned(),
+            join(&principal.positions),
+            join(&principal.permission_sets),
+        ]);
+    }
+    crate::shell::columns(&rows)
+}
+
+fn posture_name(posture: Posture) -> &'static str {
+    match posture {
+        Posture::PlatformAdmin => "platform_admin",
+        Posture::TenantAdmin => "tenant_admin",
+        Posture::Member => "member",
+        Posture::External => "external",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_keeps_every_other_byte() {
+        let text = "# mine\n[[users]]\nname = \"a\" # first\nverifier = \"old\" # keep\n\n[log]\nformat = \"json\"\n";
+        let (edited, done) = edit(text, "a", "NEW").unwrap();
+        assert_eq!((edited.as_str(), done), (text.replace("\"old\"", "\"NEW\"").as_str(), "changed the verifier"));
+        let (edited, done) = edit(text, "b", "V").unwrap();
+        assert_eq!(edited, format!("{text}\n{}", entry("b", "V")));
+        assert_eq!(done, "added");
+        let (edited, _) = edit("[[users]]\nname = \"a\"\noperator = true\n", "a", "V").unwrap();
+        assert_eq!(edited, "[[users]]\nname = \"a\"\nverifier = \"V\"\noperator = true\n");
+        assert!(edit("users = 3\n", "a", "V").is_err());
+    }
+
+    #[test]
+    fn names_that_would_break_the_file_are_refused() {
+        for (name, good) in [("nora", true), ("nora o'neil", true), ("", false), ("a\"b", false), ("a\nb", false)] {
+            assert_eq!(check_name(name).is_ok(), good, "{name}");
+        }
+    }
+}

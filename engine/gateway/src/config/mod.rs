@@ -1,0 +1,204 @@
+//! The configuration as the rest of the binary sees it: resolved, checked, and never half valid. Knows no TOML.
+
+pub(crate) mod diagnostic;
+mod resolve;
+mod secret;
+mod sources;
+mod table;
+mod users;
+
+pub(crate) use resolve::{HTTP_PORT, POSTGRES_PORT, load};
+pub(crate) use secret::Secret;
+pub(crate) use users::User;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything `querygate.toml` says. Built only by [`load`], so every value is in range, every name is
+/// unique and every secret has been read.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The file, as given; for messages.
+    pub(crate) file: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) metadata: Metadata,
+    pub(crate) limits: Limits,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) users: Vec<User>,
+    pub(crate) views: Vec<View>,
+    pub(crate) governance: Governance,
+    pub(crate) log: Log,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Where the Postgres door listens; `None` for "off".
+    pub(crate) postgres: Option<SocketAddr>,
+    /// Where health, readiness and metrics listen; `None` for "off".
+    pub(crate) http: Option<SocketAddr>,
+    /// The one database name that clients connect to.
+    pub(crate) database: String,
+    pub(crate) tls: Option<TlsFiles>,
+    /// Refuses connections without TLS. Only together with `tls`.
+    pub(crate) require_tls: bool,
+    pub(crate) connection_max: usize,
+    /// Threads of the runtime that reads and writes sockets.
+    pub(crate) wire_workers: usize,
+    /// Threads of the runtime that runs queries.
+    pub(crate) query_workers: usize,
+    /// How long an orderly stop waits for running statements.
+    pub(crate) drain_timeout: Duration,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// ObjectStack's tenancy postures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tenancy {
+    /// One organization: no wall.
+    Single,
+    /// Rows of the active organization only.
+    Isolated,
+    /// Rows of all organizations the user belongs to.
+    Group,
+}
+
+/// `[metadata]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// An ObjectStack stack: one file, or a folder whose files merge.
+    pub(crate) path: PathBuf,
+    pub(crate) posture: Tenancy,
+    /// Reload by itself when a file changes, looking this often; zero for never.
+    pub(crate) watch_interval: Duration,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes one query may hold. At most `memory_total`.
+    pub(crate) memory_per_query: u64,
+    /// Bytes all queries may hold together.
+    pub(crate) memory_total: u64,
+    /// Zero: no limit. A session may lower it with `SET statement_timeout`.
+    pub(crate) statement_timeout: Duration,
+    /// Statements that run at once; more wait.
+    pub(crate) queries_max: usize,
+    /// Statements that wait; more are refused with 53300.
+    pub(crate) queries_waiting_max: usize,
+    /// Rows of one result; `None` for any number.
+    pub(crate) rows_max: Option<u64>,
+    /// Where operators may put what does not fit; `None` for nowhere.
+    pub(crate) spill_directory: Option<PathBuf>,
+    /// Bytes that all spill files may hold together.
+    pub(crate) spill_max: u64,
+}
+
+/// One `[[sources]]`. Objects name it with `datasource`; an object's table in it is `external.remoteName`, or the
+/// object's own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) kind: SourceKind,
+}
+
+/// What a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    /// A SQLite database file, read-only.
+    Sqlite {
+        path: PathBuf,
+        pool_size: u32,
+        /// Whoever writes the file keeps dates, times and instants in ObjectStack's fixed text forms, always. Then
+        /// they are compared in the source; otherwise they are only read there, and compared here.
+        fixed_text: bool,
+    },
+    /// A folder or bucket of Parquet, CSV and NDJSON.
+    Files(FileStore),
+    /// Rows held in memory, filled from the metadata's seed `data`.
+    Memory,
+}
+
+/// Where files live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileStore {
+    Local(PathBuf),
+    S3(S3Store),
+}
+
+/// An S3-compatible store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct S3Store {
+    pub(crate) bucket: String,
+    /// Without slashes at either end; empty for the whole bucket.
+    pub(crate) prefix: String,
+    pub(crate) region: Option<String>,
+    /// `http://` or `https://` address of a store that is not Amazon's.
+    pub(crate) endpoint: Option<String>,
+    /// Both or neither.
+    pub(crate) credentials: Option<(Secret, Secret)>,
+    /// Of temporary credentials.
+    pub(crate) session_token: Option<Secret>,
+}
+
+/// One `[[views]]`: a named query that runs with the reader's rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    pub(crate) comment: Option<String>,
+}
+
+/// What a masked column does in WHERE, GROUP BY, ORDER BY and JOIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaskInPredicates {
+    /// It carries its mask everywhere.
+    Mask,
+    /// The statement is refused with 42501, as ObjectStack does.
+    Refuse,
+}
+
+/// `[governance]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Governance {
+    pub(crate) mask_in_predicates: MaskInPredicates,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Human,
+    Json,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    /// A tracing filter, `info` or `info,querygate_query=debug`. `QUERYGATE_LOG` overrides it.
+    pub(crate) filter: String,
+}
+
+impl Config {
+    /// The user of this name.
+    pub(crate) fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// A path of the file, seen from the file's folder.
+    fn resolve_path(folder: &Path, path: &str) -> PathBuf {
+        let path = Path::new(path);
+        if path.is_absolute() { path.to_path_buf() } else { folder.join(path) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

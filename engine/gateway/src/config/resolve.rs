@@ -1,0 +1,320 @@
+//! From TOML text to a [`Config`] or to every mistake in it. Opens no source and binds no port.
+
+use super::diagnostic::{Diagnostic, Report};
+use super::secret::Environment;
+use super::table::{At, Sink, Table};
+use super::{
+    Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, TlsFiles, User,
+    View, sources, users,
+};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+use toml::de::DeTable;
+
+const CONFIG_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads a file. The report carries warnings even when the configuration is good.
+pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
+    let name = file.display().to_string();
+    let failed = |message: String| {
+        let diagnostics = vec![
+            Diagnostic::error(None, message)
+                .help("start from the file that `querygate demo` writes, or see the README"),
+        ];
+        (None, Report { file: name.clone(), text: String::new(), diagnostics })
+    };
+    match std::fs::metadata(file) {
+        Err(e) => return failed(format!("cannot read the configuration: {}", e.kind())),
+        Ok(meta) if meta.len() > CONFIG_BYTES_MAX => {
+            return failed("the configuration is larger than 16 MB".to_owned());
+        }
+        Ok(_) => {}
+    }
+    match std::fs::read_to_string(file) {
+        Err(e) => failed(format!("cannot read the configuration: {e}")),
+        Ok(text) => {
+            let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            parse(file, &text, &Environment::process(folder))
+        }
+    }
+}
+
+/// Parses and resolves a text; collects every mistake.
+pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Option<Config>, Report) {
+    let mut report = Report { file: file.display().to_string(), text: text.to_owned(), diagnostics: Vec::new() };
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    for error in &syntax {
+        report.diagnostics.push(Diagnostic::error(error.span(), format!("not TOML: {}", error.message())));
+    }
+    if !syntax.is_empty() {
+        report.sort();
+        return (None, report);
+    }
+    let sink = Sink::default();
+    let root = Table::new("the file", 0..0, document.get_ref(), &sink);
+    let config = resolve(root, file, environment, &sink);
+    report.diagnostics = sink.into_inner();
+    report.sort();
+    let config = if report.has_errors() { None } else { config };
+    (config, report)
+}
+
+fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink) -> Option<Config> {
+    let server = server(root.table("server", "[server]"), environment);
+    let metadata = metadata(&root, root.table("metadata", "[metadata]"), environment);
+    let limits = limits(root.table("limits", "[limits]"), environment, sink);
+    let sources = named(sink, root.tables("sources", "[[sources]]"), |table| {
+        let span = table.span.clone();
+        sources::resolve(table, environment).map(|source| (At { value: source.name.clone(), span }, source))
+    });
+    let mut users = named(sink, root.tables("users", "[[users]]"), users::resolve);
+    users::fill_colleagues(&mut users);
+    let views = named(sink, root.tables("views", "[[views]]"), view);
+    let governance = governance(root.table("governance", "[governance]"));
+    let log = log(root.table("log", "[log]"));
+    warn_about(sink, &sources, &users, server.as_ref());
+    root.finish();
+    Some(Config {
+        file: file.to_path_buf(),
+        server: server?,
+        metadata: metadata?,
+        limits,
+        sources,
+        users,
+        views,
+        governance,
+        log,
+    })
+}
+
+/// Resolves each table and refuses a name that is there twice.
+fn named<'a, T>(sink: &Sink, tables: Vec<Table<'a>>, one: impl Fn(Table<'a>) -> Option<(At<String>, T)>) -> Vec<T> {
+    let mut seen: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    let mut all = Vec::with_capacity(tables.len());
+    for table in tables {
+        let title = table.title;
+        let Some((name, value)) = one(table) else { continue };
+        if seen.contains_key(&name.value) {
+            sink.push(Diagnostic::error(Some(name.span), format!("{title} `{}` is there twice", name.value)));
+            continue;
+        }
+        seen.insert(name.value, name.span);
+        all.push(value);
+    }
+    all
+}
+
+fn warn_about(sink: &Sink, sources: &[Source], users: &[User], server: Option<&Server>) {
+    if sources.is_empty() {
+        sink.push(Diagnostic::warning(None, "there is no [[sources]]: no table will have rows"));
+    }
+    if !users.iter().any(|user| user.verifier.is_some()) {
+        let help = "add one with `querygate user add NAME`";
+        sink.push(Diagnostic::warning(None, "no user has a verifier: nobody can log in").help(help));
+    }
+    if let Some(server) = server
+        && server.tls.is_none()
+        && server.postgres.is_some_and(|address| !address.ip().is_loopback())
+    {
+        let help = "set tls_certificate and tls_key in [server]";
+        sink.push(Diagnostic::warning(None, "the Postgres door is open to other hosts without TLS").help(help));
+    }
+}
+
+fn address(table: &Table<'_>, key: &'static str, default_port: u16) -> Result<Option<SocketAddr>, ()> {
+    let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), default_port);
+    let Some(text) = table.text(key) else { return Ok(Some(loopback)) };
+    if text.value == "off" {
+        return Ok(None);
+    }
+    match text.value.parse() {
+        Ok(address) => Ok(Some(address)),
+        Err(_) => {
+            table.push(
+                Diagnostic::error(
+                    Some(text.span),
+                    format!("`{key}` must be an address and port, such as \"127.0.0.1:{default_port}\""),
+                )
+                .help("use 0.0.0.0 for every interface, port 0 for any free port, or \"off\""),
+            );
+            Err(())
+        }
+    }
+}
+
+pub(crate) const POSTGRES_PORT: u16 = 5433;
+pub(crate) const HTTP_PORT: u16 = 8080;
+
+fn server(table: Option<Table<'_>>, environment: &Environment) -> Option<Server> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let loopback = |port| Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    let mut server = Server {
+        postgres: loopback(POSTGRES_PORT),
+        http: loopback(HTTP_PORT),
+        database: "querygate".to_owned(),
+        tls: None,
+        require_tls: false,
+        connection_max: 1_000,
+        wire_workers: 2,
+        query_workers: threads.max(2),
+        drain_timeout: Duration::from_secs(30),
+    };
+    let Some(table) = table else { return Some(server) };
+    let postgres = address(&table, "postgres", POSTGRES_PORT);
+    let http = address(&table, "http", HTTP_PORT);
+    if let Some(database) = table.text("database") {
+        server.database = database.value;
+    }
+    let certificate = table.text("tls_certificate");
+    let key = table.text("tls_key");
+    let path = |text: &At<String>| Config::resolve_path(environment.folder(), &text.value);
+    server.tls = match (&certificate, &key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate: path(certificate), key: path(key) }),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            table.error(one.span.clone(), "`tls_certificate` and `tls_key` belong together");
+            None
+        }
+    };
+    if let Some(require) = table.boolean("require_tls") {
+        server.require_tls = require.value;
+        if require.value && certificate.is_none() {
+            table.error(require.span, "`require_tls` needs `tls_certificate` and `tls_key`");
+        }
+    }
+    let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
+    server.connection_max = count("connection_max", 1..=1_000_000, server.connection_max);
+    server.wire_workers = count("wire_workers", 1..=256, server.wire_workers);
+    server.query_workers = count("query_workers", 1..=1_024, server.query_workers);
+    if let Some(drain) = table.duration("drain_timeout") {
+        server.drain_timeout = drain.value;
+    }
+    table.finish();
+    server.postgres = postgres.ok()?;
+    server.http = http.ok()?;
+    Some(server)
+}
+
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+const TENANCIES: &[(&str, Tenancy)] =
+    &[("single", Tenancy::Single), ("isolated", Tenancy::Isolated), ("group", Tenancy::Group)];
+
+fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environment) -> Option<Metadata> {
+    let Some(table) = table else {
+        root.push(
+            Diagnostic::error(None, "there is no [metadata]")
+                .help("add [metadata] with `path`: an ObjectStack file or folder; `querygate introspect` writes one for a database"),
+        );
+        return None;
+    };
+    let path = table.required("path");
+    let posture = table.choice("posture", TENANCIES).map_or(Tenancy::Single, |p| p.value);
+    let watch_interval = table.duration("watch_interval").map_or(Duration::from_secs(2), |d| d.value);
+    table.finish();
+    Some(Metadata { path: Config::resolve_path(environment.folder(), &path?.value), posture, watch_interval })
+}
+
+const GIB: u64 = 1 << 30;
+
+fn limits(table: Option<Table<'_>>, environment: &Environment, sink: &Sink) -> Limits {
+    let mut limits = Limits {
+        memory_per_query: GIB,
+        memory_total: 4 * GIB,
+        statement_timeout: Duration::ZERO,
+        queries_max: 32,
+        queries_waiting_max: 1_000,
+        rows_max: None,
+        spill_directory: None,
+        spill_max: 16 * GIB,
+    };
+    let Some(table) = table else { return limits };
+    let total = table.bytes("memory_total");
+    let per_query = table.bytes("memory_per_query");
+    limits.memory_total = total.as_ref().map_or(limits.memory_total, |m| m.value);
+    limits.memory_per_query = per_query.as_ref().map_or(limits.memory_per_query.min(limits.memory_total), |m| m.value);
+    if let Some(small) = [&total, &per_query].into_iter().flatten().find(|m| m.value < 1 << 20) {
+        table.error(small.span.clone(), "a memory limit must be at least 1MB");
+    }
+    if limits.memory_per_query > limits.memory_total
+        && let Some(at) = per_query.or(total)
+    {
+        table.error(at.span, "`memory_per_query` must not exceed `memory_total`");
+    }
+    if let Some(timeout) = table.duration("statement_timeout") {
+        limits.statement_timeout = timeout.value;
+    }
+    let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
+    limits.queries_max = count("queries_max", 1..=10_000, limits.queries_max);
+    limits.queries_waiting_max = count("queries_waiting_max", 0..=1_000_000, limits.queries_waiting_max);
+    limits.rows_max = table.number("rows_max", 1..=u64::MAX).map(|n| n.value);
+    limits.spill_directory =
+        table.text("spill_directory").map(|d| Config::resolve_path(environment.folder(), &d.value));
+    if let Some(spill) = table.bytes("spill_max") {
+        limits.spill_max = spill.value;
+        if limits.spill_directory.is_none() {
+            sink.push(Diagnostic::warning(Some(spill.span), "`spill_max` has no effect without `spill_directory`"));
+        }
+    }
+    table.finish();
+    limits
+}
+
+fn view(table: Table<'_>) -> Option<(At<String>, View)> {
+    let name = table.required("name");
+    let sql = table.required("sql");
+    let schema = table.text("schema");
+    let comment = table.text("comment").map(|c| c.value);
+    let name = name.and_then(|name| sources::check_name(&table, name));
+    let schema = match schema {
+        None => Some("public".to_owned()),
+        Some(schema) => sources::check_name(&table, schema).map(|s| s.value),
+    };
+    let schema = schema.filter(|schema| {
+        let reserved = matches!(schema.as_str(), "pg_catalog" | "information_schema" | "querygate");
+        if reserved {
+            table.error(table.span.clone(), format!("schema `{schema}` is reserved"));
+        }
+        !reserved
+    });
+    table.finish();
+    let (name, schema) = (name?, schema?);
+    let key = At { value: format!("{schema}.{}", name.value), span: name.span };
+    Some((key, View { schema, name: name.value, sql: sql?.value, comment }))
+}
+
+const MASK_IN_PREDICATES: &[(&str, MaskInPredicates)] =
+    &[("mask", MaskInPredicates::Mask), ("refuse", MaskInPredicates::Refuse)];
+
+fn governance(table: Option<Table<'_>>) -> Governance {
+    let mut governance = Governance { mask_in_predicates: MaskInPredicates::Mask };
+    let Some(table) = table else { return governance };
+    if let Some(mask) = table.choice("mask_in_predicates", MASK_IN_PREDICATES) {
+        governance.mask_in_predicates = mask.value;
+    }
+    table.finish();
+    governance
+}
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
+
+fn log(table: Option<Table<'_>>) -> Log {
+    let mut log = Log { format: LogFormat::Human, filter: "info".to_owned() };
+    let Some(table) = table else { return log };
+    if let Some(format) = table.choice("format", LOG_FORMATS) {
+        log.format = format.value;
+    }
+    if let Some(filter) = table.text("filter") {
+        match filter.value.parse::<tracing_subscriber::EnvFilter>() {
+            Ok(_) => log.filter = filter.value,
+            Err(e) => table.error(filter.span, format!("`filter` is not a log filter: {e}")),
+        }
+    }
+    table.finish();
+    log
+}

@@ -1,0 +1,71 @@
+//! Secrets: named in the configuration, read from environment or file, never printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A value that does not print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The value, for the driver that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where `env:NAME` and `file:PATH` are looked up; a value of its own so that tests need no global state.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    variables: Option<BTreeMap<String, String>>,
+    folder: PathBuf,
+}
+
+impl Environment {
+    /// The process' variables; relative paths are seen from `folder`.
+    pub(crate) fn process(folder: &Path) -> Self {
+        Self { variables: None, folder: folder.to_path_buf() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fixed(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { variables: Some(variables), folder: folder.to_path_buf() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        match &self.variables {
+            Some(fixed) => fixed.get(name).cloned(),
+            None => std::env::var(name).ok(),
+        }
+    }
+
+    /// Reads `env:NAME` or `file:PATH`. The error names the reference, never a value.
+    pub(crate) fn secret(&self, reference: &str) -> Result<Secret, String> {
+        if let Some(name) = reference.strip_prefix("env:") {
+            return match self.variable(name) {
+                Some(value) if !value.is_empty() => Ok(Secret(value)),
+                _ => Err(format!("environment variable `{name}` is not set")),
+            };
+        }
+        if let Some(path) = reference.strip_prefix("file:") {
+            let path = self.folder.join(path);
+            return match std::fs::read_to_string(&path) {
+                Ok(text) => Ok(Secret(text.trim_end_matches(['\n', '\r']).to_owned())),
+                Err(e) => Err(format!("cannot read secret file {}: {}", path.display(), e.kind())),
+            };
+        }
+        Err("a secret must be given as \"env:NAME\" or \"file:PATH\"".to_owned())
+    }
+}

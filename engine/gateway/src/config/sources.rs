@@ -1,0 +1,134 @@
+//! `[[sources]]`: which backends there are and where. Knows no driver.
+
+use super::diagnostic::Diagnostic;
+use super::secret::{Environment, Secret};
+use super::table::{At, Table};
+use super::{Config, FileStore, S3Store, Source, SourceKind};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Sqlite,
+    Files,
+    Memory,
+}
+
+const KINDS: &[(&str, Kind)] = &[("sqlite", Kind::Sqlite), ("files", Kind::Files), ("memory", Kind::Memory)];
+const POOL_SIZE_DEFAULT: u32 = 4;
+
+/// Reads one source. `None` after a mistake, which has been reported.
+pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Source> {
+    let name = table.required("name");
+    let kind_at = table.required("kind");
+    let kind = kind_at.and_then(|_| table.choice("kind", KINDS));
+    let kind = kind.and_then(|kind| match kind.value {
+        Kind::Sqlite => sqlite(&table, environment),
+        Kind::Files => files(&table, environment).map(SourceKind::Files),
+        Kind::Memory => Some(SourceKind::Memory),
+    });
+    let name = name.and_then(|name| check_name(&table, name));
+    table.finish();
+    Some(Source { name: name?.value, kind: kind? })
+}
+
+/// Names are ObjectStack identifiers, so that `datasource` can say them.
+pub(super) fn check_name(table: &Table<'_>, name: At<String>) -> Option<At<String>> {
+    let mut chars = name.value.chars();
+    let head = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+    if head && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return Some(name);
+    }
+    table.push(
+        Diagnostic::error(Some(name.span), format!("`{}` is not a valid name", name.value))
+            .help("use lower-case letters, digits and underscores, starting with a letter"),
+    );
+    None
+}
+
+fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
+    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
+    let fixed_text = table.boolean("fixed_text").is_some_and(|fixed| fixed.value);
+    let path = table.required("path")?;
+    let path = Config::resolve_path(environment.folder(), &path.value);
+    Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text })
+}
+
+fn files(table: &Table<'_>, environment: &Environment) -> Option<FileStore> {
+    let path = table.text("path");
+    let url = table.text("url");
+    let options = table.table("options", "[sources.options]");
+    match (path, url) {
+        (Some(path), None) => {
+            if let Some(options) = options {
+                options.finish();
+            }
+            Some(FileStore::Local(Config::resolve_path(environment.folder(), &path.value)))
+        }
+        (None, Some(url)) => store_of(table, &url, options, environment),
+        (Some(_), Some(url)) => {
+            table.error(url.span, "a files source has either `path` or `url`, not both");
+            None
+        }
+        (None, None) => {
+            table.error(table.span.clone(), "a files source needs `path` (a folder) or `url` (s3://bucket/prefix)");
+            None
+        }
+    }
+}
+
+fn store_of(
+    table: &Table<'_>,
+    url: &At<String>,
+    options: Option<Table<'_>>,
+    environment: &Environment,
+) -> Option<FileStore> {
+    if let Some(path) = url.value.strip_prefix("file://") {
+        if let Some(options) = options {
+            options.finish();
+        }
+        return Some(FileStore::Local(PathBuf::from(path)));
+    }
+    let Some(rest) = url.value.strip_prefix("s3://") else {
+        table.push(
+            Diagnostic::error(Some(url.span.clone()), "a files source knows s3:// and file:// addresses")
+                .help("give a folder with `path` instead"),
+        );
+        return None;
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        table.error(url.span.clone(), "the address names no bucket");
+        return None;
+    }
+    let mut store = S3Store {
+        bucket: bucket.to_owned(),
+        prefix: prefix.trim_matches('/').to_owned(),
+        region: None,
+        endpoint: None,
+        credentials: None,
+        session_token: None,
+    };
+    let Some(options) = options else { return Some(FileStore::S3(store)) };
+    store.region = options.text("region").map(|r| r.value);
+    store.endpoint = options.text("endpoint").map(|r| r.value);
+    let key = secret(&options, "access_key_id", environment);
+    let secret_key = secret(&options, "secret_access_key", environment);
+    if key.is_some() != secret_key.is_some() {
+        options.error(options.span.clone(), "`access_key_id` and `secret_access_key` belong together");
+    }
+    store.credentials = key.zip(secret_key);
+    store.session_token = secret(&options, "session_token", environment);
+    options.finish();
+    Some(FileStore::S3(store))
+}
+
+fn secret(table: &Table<'_>, key: &'static str, environment: &Environment) -> Option<Secret> {
+    let reference = table.text(key)?;
+    match environment.secret(&reference.value) {
+        Ok(secret) => Some(secret),
+        Err(message) => {
+            table.error(reference.span, format!("`{key}`: {message}"));
+            None
+        }
+    }
+}

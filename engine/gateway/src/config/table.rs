@@ -1,0 +1,337 @@
+//! Reads TOML tables key by key, keeping byte spans and collecting every mistake. Knows no key by name.
+
+use super::diagnostic::{Diagnostic, nearest};
+use std::cell::RefCell;
+use std::ops::Range;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Where mistakes gather.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    found: RefCell<Vec<Diagnostic>>,
+}
+
+impl Sink {
+    pub(crate) fn push(&self, diagnostic: Diagnostic) {
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<Diagnostic> {
+        self.found.into_inner()
+    }
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
+}
+
+/// One table of the file, with the keys that were asked for.
+pub(crate) struct Table<'a> {
+    /// As a person would write it: `[server]`.
+    pub(crate) title: &'static str,
+    pub(crate) span: Range<usize>,
+    entries: Vec<(&'a str, Range<usize>, &'a Spanned<DeValue<'a>>)>,
+    asked: RefCell<Vec<&'static str>>,
+    sink: &'a Sink,
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn new(title: &'static str, span: Range<usize>, table: &'a DeTable<'a>, sink: &'a Sink) -> Self {
+        let entries = table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+        Self { title, span, entries, asked: RefCell::default(), sink }
+    }
+
+    /// Reports keys that nobody asked for.
+    pub(crate) fn finish(self) {
+        let asked = self.asked.borrow();
+        for (key, span, _) in &self.entries {
+            if asked.contains(key) {
+                continue;
+            }
+            let mut found = Diagnostic::error(Some(span.clone()), format!("unknown key `{key}` in {}", self.title));
+            found = match nearest(key, asked.iter().copied()) {
+                Some(near) => found.label(format!("did you mean `{near}`?")),
+                None => found.help(format!("known keys: {}", asked.join(", "))),
+            };
+            self.sink.push(found);
+        }
+    }
+
+    pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) {
+        self.sink.push(Diagnostic::error(Some(span), message));
+    }
+
+    pub(crate) fn push(&self, diagnostic: Diagnostic) {
+        self.sink.push(diagnostic);
+    }
+
+    /// The keys that are there, with their places.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
+        self.entries.iter().map(|(key, span, _)| (*key, span.clone()))
+    }
+
+    fn take(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.borrow_mut().push(key);
+        self.entries.iter().find(|(name, _, _)| *name == key).map(|(_, _, value)| *value)
+    }
+
+    fn mismatch(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let message = format!("`{key}` must be {wanted}, not {}", a_type(value.get_ref()));
+        self.error(value.span(), message);
+    }
+
+    pub(crate) fn text(&self, key: &'static str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(At { value: text.clone().into_owned(), span: value.span() }),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => {
+                self.mismatch(key, value, "a string");
+                None
+            }
+        }
+    }
+
+    /// As [`Self::text`], and missing or empty is a mistake.
+    pub(crate) fn required(&self, key: &'static str) -> Option<At<String>> {
+        if !self.entries.iter().any(|(name, _, _)| *name == key) {
+            self.asked.borrow_mut().push(key);
+            self.error(self.span.clone(), format!("`{key}` is missing in {}", self.title));
+            return None;
+        }
+        let text = self.text(key)?;
+        if text.value.trim().is_empty() {
+            self.error(text.span, format!("`{key}` must not be empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(crate) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+        let value = self.take(key)?;
+        if let Some(b) = value.get_ref().as_bool() {
+            return Some(At { value: b, span: value.span() });
+        }
+        self.mismatch(key, value, "true or false");
+        None
+    }
+
+    /// A whole number inside `bounds`.
+    pub(crate) fn number(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<At<u64>> {
+        let value = self.take(key)?;
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.mismatch(key, value, "a whole number");
+            return None;
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(n) if bounds.contains(&n) => Some(At { value: n, span: value.span() }),
+            _ => {
+                let message = format!("`{key}` must be from {} to {}", bounds.start(), bounds.end());
+                self.error(value.span(), message);
+                None
+            }
+        }
+    }
+
+    /// Bytes: `"512MB"`, `"2GiB"` or a whole number.
+    pub(crate) fn bytes(&self, key: &'static str) -> Option<At<u64>> {
+        self.measure(key, "a size such as \"512MB\" or \"2GiB\"", parse_bytes)
+    }
+
+    /// Time: `"30s"`, `"500ms"`, `"5min"`; `"0"` and `"off"` are zero.
+    pub(crate) fn duration(&self, key: &'static str) -> Option<At<Duration>> {
+        self.measure(key, "a time such as \"30s\", \"500ms\" or \"5min\"", parse_duration)
+    }
+
+    fn measure<T>(&self, key: &'static str, wanted: &str, parse: fn(&str) -> Option<T>) -> Option<At<T>> {
+        let value = self.take(key)?;
+        let parsed = match value.get_ref() {
+            DeValue::String(text) => parse(text),
+            DeValue::Integer(n) if n.radix() == 10 => parse(n.as_str()),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        if let Some(parsed) = parsed {
+            return Some(At { value: parsed, span: value.span() });
+        }
+        self.error(value.span(), format!("`{key}` must be {wanted}"));
+        None
+    }
+
+    /// One of a closed list of words.
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&'static str, T)]) -> Option<At<T>> {
+        let text = self.text(key)?;
+        if let Some((_, chosen)) = words.iter().find(|(word, _)| *word == text.value) {
+            return Some(At { value: *chosen, span: text.span });
+        }
+        let mut found = Diagnostic::error(Some(text.span), format!("`{}` is not a value of `{key}`", text.value))
+            .help(format!("known values: {}", words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join(", ")));
+        if let Some(near) = nearest(&text.value, words.iter().map(|(w, _)| *w)) {
+            found = found.label(format!("did you mean `{near}`?"));
+        }
+        self.sink.push(found);
+        None
+    }
+
+    /// A list of strings; absent is empty.
+    pub(crate) fn texts(&self, key: &'static str) -> Vec<At<String>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.mismatch(key, value, "a list of strings");
+            return Vec::new();
+        };
+        let mut texts = Vec::with_capacity(array.len());
+        for item in array.iter() {
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(At { value: text.to_owned(), span: item.span() }),
+                None => self.mismatch(key, item, "a list of strings"),
+            }
+        }
+        texts
+    }
+
+    /// A sub-table.
+    pub(crate) fn table(&self, key: &'static str, title: &'static str) -> Option<Table<'a>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Table::new(title, self.key_span(key), table, self.sink)),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                self.mismatch(key, value, "a table");
+                None
+            }
+        }
+    }
+
+    /// An array of tables, `[[sources]]`.
+    pub(crate) fn tables(&self, key: &'static str, title: &'static str) -> Vec<Table<'a>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.error(value.span(), format!("`{key}` must be a list of tables, each headed {title}"));
+            return Vec::new();
+        };
+        let mut tables = Vec::with_capacity(array.len());
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::Table(table) => tables.push(Table::new(title, item.span(), table, self.sink)),
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_) => self.mismatch(key, item, "a list of tables"),
+            }
+        }
+        tables
+    }
+
+    /// The values of a free table: its keys are data.
+    pub(crate) fn free(&self, key: &'static str) -> Vec<(At<String>, &'a Spanned<DeValue<'a>>)> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.mismatch(key, value, "a table");
+            return Vec::new();
+        };
+        table.iter().map(|(k, v)| (At { value: k.get_ref().clone().into_owned(), span: k.span() }, v)).collect()
+    }
+
+    fn key_span(&self, key: &str) -> Range<usize> {
+        self.entries.iter().find(|(name, _, _)| *name == key).map_or(self.span.clone(), |(_, span, _)| span.clone())
+    }
+}
+
+/// A value's type, for people.
+pub(crate) fn a_type(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn split_unit(text: &str) -> Option<(u64, String)> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let number = text[..digits].replace('_', "").parse().ok()?;
+    Some((number, text[digits..].trim().to_ascii_lowercase()))
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor: u64 = match unit.as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "off" {
+        return Some(Duration::ZERO);
+    }
+    let (number, unit) = split_unit(text)?;
+    let millis = match unit.as_str() {
+        "" if number == 0 => 0,
+        "ms" => 1,
+        "s" => 1_000,
+        "min" | "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_need_a_known_unit() {
+        for (text, expected) in [
+            ("512MB", Some(512 << 20)),
+            ("2 GiB", Some(2 << 30)),
+            ("10", Some(10)),
+            ("1_000", Some(1000)),
+            ("5x", None),
+            ("", None),
+            ("99999999999TB", None),
+        ] {
+            assert_eq!(parse_bytes(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("30s", Some(30_000)),
+            ("500ms", Some(500)),
+            ("off", Some(0)),
+            ("0", Some(0)),
+            ("30", None),
+            ("2h", Some(7_200_000)),
+        ] {
+            assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Configuration texts and what they resolve to, or the diagnostics they render.
+
+use super::resolve::parse;
+use super::secret::Environment;
+use super::*;
+use crate::output::{Output, Stream};
+use querygate_types::{AttributeValue, Posture};
+
+const META: &str = "[metadata]\npath = \"meta\"\n";
+const VERIFIER: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+
+fn read(text: &str) -> (Option<Config>, String) {
+    let environment = Environment::fixed(Path::new("/etc/qg"), &[("S3_KEY", "key"), ("S3_SECRET", "hush")]);
+    let (config, report) = parse(Path::new("qg.toml"), text, &environment);
+    let (mut output, captured) = Output::captured("");
+    report.render(&mut output, Stream::Out).unwrap();
+    (config, captured.text())
+}
+
+fn good(text: &str) -> Config {
+    let (config, rendered) = read(text);
+    config.unwrap_or_else(|| panic!("{rendered}"))
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let (config, rendered) = read(text);
+    assert!(rendered.contains(expected), "expected\n{expected}\n\nrendered\n{rendered}");
+    assert!(config.is_none(), "{text}");
+}
+
+#[test]
+fn a_full_configuration_resolves() {
+    let text = format!(
+        r#"
+[server]
+postgres = "0.0.0.0:5432"
+http = "off"
+database = "sales"
+tls_certificate = "tls/server.pem"
+tls_key = "/keys/server.key"
+require_tls = true
+connection_max = 250
+wire_workers = 1
+query_workers = 3
+drain_timeout = "5s"
+
+[metadata]
+path = "meta"
+posture = "group"
+watch_interval = "off"
+
+[limits]
+memory_total = "2GB"
+memory_per_query = "256MB"
+statement_timeout = "30s"
+queries_max = 8
+queries_waiting_max = 0
+rows_max = 1000
+spill_directory = "/tmp/spill"
+spill_max = "1TB"
+
+[governance]
+mask_in_predicates = "refuse"
+
+[log]
+format = "json"
+filter = "warn,querygate_query=debug"
+
+[[sources]]
+name = "crm"
+kind = "sqlite"
+path = "crm.sqlite"
+pool_size = 9
+fixed_text = true
+
+[[sources]]
+name = "lake"
+kind = "files"
+url = "s3://bucket/some/prefix/"
+options = {{ region = "eu-central-1", endpoint = "http://localhost:9000", access_key_id = "env:S3_KEY", secret_access_key = "env:S3_SECRET" }}
+
+[[sources]]
+name = "seed"
+kind = "memory"
+
+[[users]]
+name = "sam"
+verifier = "{VERIFIER}"
+user_id = "usr_1"
+email = "sam@x.example"
+organization = "org_1"
+organizations = ["org_2"]
+positions = ["sales"]
+permission_sets = ["reader"]
+attributes = {{ region = "emea", level = 3, vip = true, teams = ["a", "b"] }}
+
+[[users]]
+name = "ada"
+administrator = true
+organization = "org_1"
+
+[[views]]
+name = "mine"
+schema = "reports"
+sql = "SELECT 1"
+comment = "One."
+"#
+    );
+    let config = good(&text);
+    assert_eq!(
+        config.server,
+        Server {
+            postgres: "0.0.0.0:5432".parse().ok(),
+            http: None,
+            database: "sales".to_owned(),
+            tls: Some(TlsFiles { certificate: "/etc/qg/tls/server.pem".into(), key: "/keys/server.key".into() }),
+            require_tls: true,
+            connection_max: 250,
+            wire_workers: 1,
+            query_workers: 3,
+            drain_timeout: Duration::from_secs(5),
+        }
+    );
+    let metadata = Metadata { path: "/etc/qg/meta".into(), posture: Tenancy::Group, watch_interval: Duration::ZERO };
+    assert_eq!(config.metadata, metadata);
+    assert_eq!(
+        config.limits,
+        Limits {
+            memory_per_query: 256 << 20,
+            memory_total: 2 << 30,
+            statement_timeout: Duration::from_secs(30),
+            queries_max: 8,
+            queries_waiting_max: 0,
+            rows_max: Some(1000),
+            spill_directory: Some("/tmp/spill".into()),
+            spill_max: 1 << 40,
+        }
+    );
+    assert_eq!(config.governance.mask_in_predicates, MaskInPredicates::Refuse);
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(
+        config.sources[0].kind,
+        SourceKind::Sqlite { path: "/etc/qg/crm.sqlite".into(), pool_size: 9, fixed_text: true }
+    );
+    let SourceKind::Files(FileStore::S3(s3)) = &config.sources[1].kind else { panic!("{:?}", config.sources[1]) };
+    assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("bucket", "some/prefix"));
+    assert_eq!(s3.credentials.as_ref().map(|(_, secret)| secret.expose()), Some("hush"));
+    assert!(!format!("{config:?}").contains("hush"));
+    let sam = &config.user("sam").unwrap().principal;
+    assert_eq!(sam.user_id, "usr_1");
+    assert_eq!(sam.posture, Posture::Member);
+    assert_eq!(sam.organization_ids.iter().collect::<Vec<_>>(), ["org_1", "org_2"]);
+    assert_eq!(sam.org_user_ids.iter().collect::<Vec<_>>(), ["ada", "usr_1"]);
+    assert_eq!(sam.attributes["teams"], AttributeValue::List(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(sam.attributes["level"], AttributeValue::Integer(3));
+    let ada = &config.user("ada").unwrap().principal;
+    assert!(ada.operator && ada.posture == Posture::PlatformAdmin && ada.permission_sets.contains("admin_full_access"));
+    assert_eq!((config.views[0].schema.as_str(), config.views[0].name.as_str()), ("reports", "mine"));
+}
+
+#[test]
+fn an_almost_empty_configuration_has_safe_defaults() {
+    let (config, rendered) = read(META);
+    let config = config.unwrap();
+    assert!(config.server.postgres.unwrap().ip().is_loopback() && config.server.http.unwrap().ip().is_loopback());
+    assert_eq!(config.metadata.posture, Tenancy::Single);
+    assert!(config.limits.memory_per_query <= config.limits.memory_total);
+    assert_eq!(config.governance.mask_in_predicates, MaskInPredicates::Mask);
+    assert!(rendered.contains("warning: there is no [[sources]]"), "{rendered}");
+    assert!(rendered.contains("nobody can log in"), "{rendered}");
+}
+
+#[test]
+fn an_unknown_key_is_rendered_with_its_place_and_the_nearest_name() {
+    check(
+        &format!("{META}\n[limits]\n  memory_totl = \"1GB\"\n"),
+        "error: unknown key `memory_totl` in [limits]
+ --> qg.toml:5:3
+  |
+5 |   memory_totl = \"1GB\"
+  |   ^^^^^^^^^^^ did you mean `memory_total`?
+",
+    );
+    check(&format!("{META}[servr]\n"), "unknown key `servr` in the file");
+    check(&format!("{META}xyzzy_quux = 1\n"), "known keys: path, posture, watch_interval");
+}
+
+#[test]
+fn every_mistake_is_collected_in_the_order_of_the_text() {
+    let (config, rendered) = read(
+        "[server]\npostgres = 5432\nhttp = \"nowhere\"\nconnection_max = 0\n[metadata]\nposture = \"grup\"\n[[sources]]\nname = \"Bad Name\"\nkind = \"sqlte\"\n",
+    );
+    assert!(config.is_none());
+    let heads: Vec<&str> = rendered.lines().filter(|line| line.starts_with("error")).collect();
+    assert_eq!(
+        heads,
+        [
+            "error: `postgres` must be a string, not a whole number",
+            "error: `http` must be an address and port, such as \"127.0.0.1:8080\"",
+            "error: `connection_max` must be from 1 to 1000000",
+            "error: `path` is missing in [metadata]",
+            "error: `grup` is not a value of `posture`",
+            "error: `Bad Name` is not a valid name",
+            "error: `sqlte` is not a value of `kind`",
+        ]
+    );
+}
+
+#[test]
+fn passwords_are_refused_and_never_shown() {
+    let text = format!("{META}[[users]]\nname = \"a\"\npassword = \"hunter2\"\n");
+    check(&text, "error: plain passwords are refused");
+    check(&text, "querygate user add NAME");
+    assert!(!read(&text).1.contains("hunter2"));
+    let text = format!("{META}[[users]]\nname = \"a\"\nverifier = \"hunter2\"\n");
+    check(&text, "`verifier` is not a SCRAM-SHA-256 verifier: it must start with SCRAM-SHA-256$");
+    assert!(!read(&text).1.contains("hunter2"));
+}
+
+#[test]
+fn secrets_must_be_references_that_resolve() {
+    let source = |key: &str| {
+        format!(
+            "{META}[[sources]]\nname = \"l\"\nkind = \"files\"\nurl = \"s3://b\"\n[sources.options]\naccess_key_id = \"env:S3_KEY\"\nsecret_access_key = \"{key}\"\n"
+        )
+    };
+    good(&source("env:S3_SECRET"));
+    check(&source("AKIAPLAIN"), "`secret_access_key`: a secret must be given as \"env:NAME\" or \"file:PATH\"");
+    assert!(!read(&source("AKIAPLAIN")).1.contains("AKIAPLAIN"));
+    check(&source("env:NONE"), "environment variable `NONE` is not set");
+    check(&source("file:/no/such"), "cannot read secret file /no/such");
+}
+
+#[test]
+fn what_belongs_together_is_checked_together() {
+    for (section, expected) in [
+        ("[server]\ntls_key = \"k\"\n", "`tls_certificate` and `tls_key` belong together"),
+        ("[server]\nrequire_tls = true\n", "`require_tls` needs"),
+        ("[limits]\nmemory_total = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed"),
+        ("[limits]\nmemory_total = \"1\"\n", "at least 1MB"),
+        ("[limits]\nstatement_timeout = 30\n", "must be a time such as"),
+        ("[[users]]\nname = \"a\"\nadministrator = true\nposture = \"member\"\n", "an administrator's posture"),
+        ("[[users]]\nname = \"a\"\nattributes = { id = \"x\" }\n", "would hide current_user.id"),
+        ("[[users]]\nname = \"a\"\nattributes = { x = 1.5 }\n", "not a number with a fraction"),
+        ("[[users]]\nname = \"a\"\n[[users]]\nname = \"a\"\n", "[[users]] `a` is there twice"),
+        ("[[views]]\nname = \"v\"\nsql = \"SELECT 1\"\nschema = \"pg_catalog\"\n", "is reserved"),
+        ("[[sources]]\nname = \"a\"\nkind = \"files\"\n", "needs `path` (a folder) or `url`"),
+        ("[[sources]]\nname = \"a\"\nkind = \"memory\"\npath = \"x\"\n", "unknown key `path` in [[sources]]"),
+        ("[log]\nfilter = \"a=b=c\"\n", "`filter` is not a log filter"),
+        ("[server\n", "not TOML"),
+    ] {
+        check(&format!("{META}{section}"), expected);
+    }
+    assert!(read("").1.contains("there is no [metadata]"));
+}
+
+#[test]
+fn an_open_port_without_tls_is_a_warning() {
+    let (config, rendered) = read(&format!("{META}[server]\npostgres = \"0.0.0.0:5432\"\n"));
+    assert!(config.is_some() && rendered.contains("open to other hosts without TLS"), "{rendered}");
+}

@@ -1,0 +1,367 @@
+//! `querygate demo`: makes an embedded company, the metadata that governs it, and the configuration that serves both.
+//! Knows nothing of how queries run.
+//!
+//! # Names (`sql_name`)
+//! ObjectStack wants every object's name to start with its package's namespace (`crm_accounts`); SQL users want
+//! `accounts`. The rule, in one place: **the SQL table name of an object is its name without `<namespace>_`; when two
+//! packages would give the same table name, each of those objects keeps its full name.** Objects of packages without a
+//! namespace, and names that are nothing but the prefix, keep their full name.
+
+pub(crate) mod company;
+mod crm;
+pub(crate) mod guide;
+mod lake;
+mod logs;
+mod metadata;
+mod rng;
+mod sqlite;
+
+pub(crate) use company::Scale;
+pub(crate) use guide::Guide;
+
+use crate::auth::verifier;
+use company::{ADA, Company, IRIS, SAM, SEED};
+use querygate_types::{Error, ErrorCode, Result};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One of the demo's logins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DemoUser {
+    pub(crate) login: &'static str,
+    pub(crate) password: &'static str,
+    /// What the user may see, for the printed guide.
+    pub(crate) about: &'static str,
+    number: u32,
+    /// Lines of the user's `[[users]]` beside name, verifier and user_id.
+    settings: &'static str,
+}
+
+pub(crate) const DEMO_USERS: [DemoUser; 3] = [
+    DemoUser {
+        login: "ada",
+        password: "demo-ada",
+        about: "administrator: every table, row and column",
+        number: ADA,
+        settings: "administrator = true\npermission_sets = [\"crm_admin\"]\npositions = [\"crm_administrator\"]\n",
+    },
+    DemoUser {
+        login: "sam",
+        password: "demo-sam",
+        about: "sales: own and shared rows; no salaries, costs, margins, credit limits",
+        number: SAM,
+        settings: "permission_sets = [\"crm_sales\"]\npositions = [\"sales_rep\"]\nattributes = { region_id = \"amer\" }\n",
+    },
+    DemoUser {
+        login: "iris",
+        password: "demo-iris",
+        about: "support: region EMEA only; e-mail addresses and phone numbers masked",
+        number: IRIS,
+        settings: "permission_sets = [\"crm_support\"]\npositions = [\"support_agent\"]\nattributes = { region_id = \"emea\" }\n",
+    },
+];
+
+pub(crate) const DATABASE: &str = "demo";
+
+/// Where a demo's parts are.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) folder: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("querygate.toml")
+    }
+
+    fn metadata(&self) -> PathBuf {
+        self.folder.join("metadata")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.data().join("made-by-querygate-demo.json")
+    }
+}
+
+/// Written last: its presence means that the data is whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stamp {
+    seed: u64,
+    divisor: u32,
+    guide: Guide,
+}
+
+/// What seeding found or made.
+#[derive(Debug)]
+pub(crate) struct Seeded {
+    pub(crate) layout: Layout,
+    pub(crate) guide: Guide,
+    /// The data was there already.
+    pub(crate) reused: bool,
+    pub(crate) seconds: f64,
+}
+
+/// Makes the demo in `folder`, or finds it there. Same scale, same bytes of data. `progress` gets a line per step.
+pub(crate) async fn seed(folder: &Path, scale: Scale, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Seeded> {
+    let started = Instant::now();
+    let layout = Layout { folder: folder.to_path_buf() };
+    std::fs::create_dir_all(layout.data()).map_err(|e| disk(&layout.data(), &e))?;
+    metadata::write(&layout.metadata())?;
+    write_config(&layout)?;
+    if let Some(guide) = made_before(&layout, scale) {
+        return Ok(Seeded { layout, guide, reused: true, seconds: started.elapsed().as_secs_f64() });
+    }
+    let guide = make(&layout, scale, progress).await?;
+    Ok(Seeded { layout, guide, reused: false, seconds: started.elapsed().as_secs_f64() })
+}
+
+fn made_before(layout: &Layout, scale: Scale) -> Option<Guide> {
+    let text = std::fs::read_to_string(layout.stamp()).ok()?;
+    let stamp: Stamp = serde_json::from_str(&text).ok()?;
+    (stamp.seed == SEED && stamp.divisor == scale.divisor()).then_some(stamp.guide)
+}
+
+async fn make(layout: &Layout, scale: Scale, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Guide> {
+    let data = layout.data();
+    let database = data.join("crm.sqlite");
+    let (lake_folder, logs_folder) = (data.join("lake"), data.join("logs"));
+    remove_old(layout, &database)?;
+    for folder in [&lake_folder, &logs_folder] {
+        std::fs::create_dir_all(folder).map_err(|e| disk(folder, &e))?;
+    }
+    progress(&format!("making a company: {}", guide::period()));
+    let company = Arc::new(Company::found(scale));
+    let for_lake = Arc::clone(&company);
+    let files = tokio::task::spawn_blocking(move || {
+        let events = lake::write_events(&lake_folder.join("events.parquet"), &for_lake)?;
+        let invoices = lake::write_invoices(
+            &lake_folder.join("invoices.parquet"),
+            &lake_folder.join("invoice_lines.parquet"),
+            &for_lake,
+        )?;
+        let logs = logs::write(&logs_folder, &for_lake)?;
+        Ok::<_, Error>((events, invoices, logs))
+    });
+    let crm_rows = sqlite::write(&database, &company).await?;
+    progress(&format!("crm.sqlite: {crm_rows} rows in {} tables", crm::TABLES.len()));
+    let (events, (invoices, lines), logs) = files.await.map_err(Error::internal)??;
+    progress(&format!("lake/*.parquet: {} rows in 3 tables", events.rows + invoices + lines));
+    progress(&format!("logs/*.ndjson, *.csv: {} rows in 3 tables", logs.rows));
+    let rows = crm_rows + events.rows + invoices + lines + logs.rows + memory_rows();
+    let guide = guide::build(&company, rows, &events, &logs);
+    let stamp = Stamp { seed: SEED, divisor: scale.divisor(), guide: guide.clone() };
+    let text = serde_json::to_string_pretty(&stamp).map_err(Error::internal)?;
+    std::fs::write(layout.stamp(), text).map_err(|e| disk(&layout.stamp(), &e))?;
+    Ok(guide)
+}
+
+/// Rows of the metadata's own seed data, which fills the memory source.
+fn memory_rows() -> u64 {
+    let text = metadata::FILES.iter().find(|(path, _)| *path == "data.json").map_or("{}", |(_, text)| *text);
+    let stack: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let seeds = stack["data"].as_array().into_iter().flatten();
+    seeds.filter_map(|seed| seed["records"].as_array()).map(|records| records.len() as u64).sum()
+}
+
+fn remove_old(layout: &Layout, database: &Path) -> Result<()> {
+    let mut old = vec![layout.stamp(), database.to_path_buf()];
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        old.push(path.into());
+    }
+    for path in old {
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(disk(&path, &e)),
+        }
+    }
+    Ok(())
+}
+
+fn disk(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::DiskFull, format!("cannot write {}", path.display()))
+        .with_detail(error.to_string())
+        .with_hint("Choose another folder with --dir.")
+}
+
+/// Writes the configuration unless there is one: a person may have edited it.
+fn write_config(layout: &Layout) -> Result<()> {
+    let path = layout.config();
+    if path.exists() {
+        return Ok(());
+    }
+    let text = config_text()?;
+    std::fs::write(&path, text).map_err(|e| disk(&path, &e))
+}
+
+fn config_text() -> Result<String> {
+    let mut text = CONFIG_HEAD.to_owned();
+    for user in &DEMO_USERS {
+        let verifier = verifier::print(&verifier::create(user.password)?);
+        text.push_str(&format!(
+            "\n# {}\n[[users]]\nname = \"{}\"\nverifier = \"{verifier}\"\nuser_id = \"{}\"\nemail = \"{}@crm.example\"\n{}",
+            user.about,
+            user.login,
+            company::user_id(user.number),
+            user.login,
+            user.settings
+        ));
+    }
+    Ok(text)
+}
+
+const CONFIG_HEAD: &str = r#"# Made by `querygate demo`. Serve it without the demo's guide: querygate serve -c querygate.toml
+# Check it: querygate check querygate.toml
+
+[server]
+database = "demo"
+
+[metadata]
+path = "metadata"
+
+[limits]
+memory_total = "2GB"
+memory_per_query = "512MB"
+statement_timeout = "5min"
+
+[[sources]]
+name = "crm"
+kind = "sqlite"
+path = "data/crm.sqlite"
+fixed_text = true
+
+[[sources]]
+name = "lake"
+kind = "files"
+path = "data/lake"
+
+[[sources]]
+name = "logs"
+kind = "files"
+path = "data/logs"
+
+[[sources]]
+name = "reference"
+kind = "memory"
+
+# A view runs with the reader's rights: sam and iris get other rows than ada.
+[[views]]
+name = "open_cases"
+comment = "Cases that are not closed, oldest first seen."
+sql = "SELECT id, case_number, subject, priority, opened_at, account_id FROM cases WHERE status <> 'closed'"
+"#;
+
+/// The guide as text, for the ports that were bound.
+pub(crate) fn guide_text(seeded: &Seeded, postgres: Option<SocketAddr>, http: Option<SocketAddr>) -> String {
+    let mut text = String::new();
+    let made = if seeded.reused { "found" } else { "made" };
+    text.push_str(&format!(
+        "\nThe demo is ready: {} rows in 21 tables over 4 sources, {made} in {:.1} s in {}\n",
+        seeded.guide.rows,
+        seeded.seconds,
+        seeded.layout.folder.display()
+    ));
+    if let Some(address) = postgres {
+        text.push_str("\nConnect:\n");
+        for user in &DEMO_USERS {
+            text.push_str(&format!(
+                "  psql 'postgres://{}:{}@{address}/{DATABASE}'   # {}\n",
+                user.login, user.password, user.about
+            ));
+        }
+    }
+    text.push_str("\nTry, as each of them:\n");
+    for question in &seeded.guide.questions {
+        text.push_str(&format!("\n-- {}\n{}\n", question.title, question.sql));
+        for (login, answer) in &question.answers {
+            for (index, line) in answer.lines().iter().enumerate() {
+                let name = if index == 0 { login.as_str() } else { "" };
+                text.push_str(&format!("   {name:<5} {line}\n"));
+            }
+        }
+    }
+    text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
+    text.push_str("      SELECT * FROM querygate.sources, querygate.queries, querygate.policies_effective\n");
+    if let Some(address) = http {
+        text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
+    }
+    text.push_str(&format!("\nEdit {} and send SIGHUP to reload. Ctrl-C stops.\n", seeded.layout.metadata().display()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn made(folder: &Path, divisor: u32) -> Seeded {
+        seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_same_scale_gives_the_same_data() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (first, second) = (made(one.path(), 1_000).await, made(two.path(), 1_000).await);
+        assert_eq!(first.guide, second.guide);
+        for file in [
+            "lake/events.parquet",
+            "lake/invoices.parquet",
+            "lake/invoice_lines.parquet",
+            "logs/email_log.ndjson",
+            "logs/leads.ndjson",
+            "logs/surveys.csv",
+            "crm.sqlite",
+        ] {
+            let read = |folder: &Path| std::fs::read(folder.join("data").join(file)).unwrap();
+            assert_eq!(read(one.path()), read(two.path()), "{file}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_second_start_finds_the_data_and_keeps_edits() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = made(folder.path(), 1_000).await;
+        let stack = first.layout.metadata().join("stack.json");
+        std::fs::write(&stack, "{}").unwrap();
+        let second = made(folder.path(), 1_000).await;
+        assert!(second.reused && !first.reused);
+        assert_eq!(second.guide, first.guide);
+        assert_eq!(std::fs::read_to_string(stack).unwrap(), "{}");
+        assert!(!made(folder.path(), 500).await.reused);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_configuration_is_good_and_its_passwords_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let seeded = made(folder.path(), 1_000).await;
+        let (config, report) = crate::config::load(&seeded.layout.config());
+        assert_eq!(report.diagnostics, []);
+        let config = config.unwrap();
+        for user in DEMO_USERS {
+            let known = config.user(user.login).unwrap();
+            let verifier = known.verifier.clone().unwrap();
+            let iterations = verifier.iterations.try_into().unwrap();
+            assert!(verifier == verifier::derive(user.password, &verifier.salt, iterations));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_three_users_get_three_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let seeded = made(folder.path(), 100).await;
+        for question in &seeded.guide.questions {
+            let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer).collect();
+            assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{question:?}");
+        }
+        let text = guide_text(&seeded, "127.0.0.1:5433".parse().ok(), None);
+        assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
+    }
+}

@@ -1,0 +1,37 @@
+//! What wiring hands to the commands: one built gate. The seam between the composition root and everything that
+//! serves or asks.
+
+use futures::future::BoxFuture;
+use querygate_http::Readiness;
+use querygate_query_api::{Authenticator, QueryService};
+use querygate_types::Result;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Reports what is up. Cheap: it is called on every `/readyz`.
+pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
+/// Loads the metadata anew and swaps the snapshot. A bad reload keeps the old one and is an error that says why; a good
+/// one gives a line for the log.
+pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync>;
+
+/// A built gate: sources connected or known to be down, metadata loaded, nothing listening yet.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) service: Arc<dyn QueryService>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) readiness: ReadinessProbe,
+    pub(crate) reload: Reload,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+/// Where a gate's work runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Runtimes {
+    /// Plans and executes queries; sockets are served elsewhere, so that CPU-bound queries cannot starve them.
+    pub(crate) query: Handle,
+}

@@ -1,0 +1,22 @@
+//! The binary's parts: configuration, command line, demo, wiring, signals. The only crate that knows all others.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod auth;
+mod cli;
+mod config;
+mod demo;
+mod gate;
+mod introspect;
+mod logging;
+mod metadata;
+mod naming;
+mod output;
+mod password;
+mod process;
+mod serve;
+mod shell;
+mod wiring;
+
+pub use cli::run;
+pub use output::{Captured, Output};

@@ -1,0 +1,66 @@
+//! Loads ObjectStack metadata for commands that only look at it, and prints its findings. Serving goes through wiring.
+
+use crate::config::{Metadata, Tenancy};
+use crate::output::{Output, Stream};
+use querygate_metadata::{Diagnostic, LoadError, LoadOptions, Loaded, Severity, TenancyPosture, load};
+use std::io;
+use std::path::Path;
+
+/// The loader's name of a configured posture.
+pub(crate) fn tenancy_posture(posture: Tenancy) -> TenancyPosture {
+    match posture {
+        Tenancy::Single => TenancyPosture::Single,
+        Tenancy::Isolated => TenancyPosture::Isolated,
+        Tenancy::Group => TenancyPosture::Group,
+    }
+}
+
+/// Loads what `[metadata]` names.
+pub(crate) fn load_configured(metadata: &Metadata) -> Result<Loaded, LoadError> {
+    load_path(&metadata.path, tenancy_posture(metadata.posture))
+}
+
+/// Loads a file or folder.
+pub(crate) fn load_path(path: &Path, posture: TenancyPosture) -> Result<Loaded, LoadError> {
+    load(path, &LoadOptions { posture })
+}
+
+/// Prints one finding, the way [`crate::config::diagnostic`] does.
+pub(crate) fn render(diagnostic: &Diagnostic, to: Stream, output: &mut Output) -> io::Result<()> {
+    let head = match diagnostic.severity {
+        Severity::Error => output.red("error"),
+        Severity::Warning => output.yellow("warning"),
+    };
+    output.line_to(to, &format!("{head}: {}", diagnostic.message))?;
+    let line = diagnostic.location.line.to_string();
+    let pad = " ".repeat(line.len());
+    output.line_to(to, &format!("{pad}--> {}", diagnostic.location))?;
+    if let (Some(source), true) = (&diagnostic.source_line, diagnostic.location.line > 0) {
+        let before = diagnostic.location.column.saturating_sub(1) as usize;
+        // Long lines (whole stacks on one line) are shown around the place.
+        let from = if before > 60 { before - 40 } else { 0 };
+        let shown: String = source.chars().skip(from).take(100).collect();
+        let carets = "^".repeat((diagnostic.length.max(1) as usize).min(60));
+        output.line_to(to, &format!("{pad} |"))?;
+        output.line_to(to, &format!("{line} | {shown}"))?;
+        output.line_to(to, &format!("{pad} | {}{carets}", " ".repeat(before - from)))?;
+    }
+    if !diagnostic.path.is_empty() {
+        output.line_to(to, &format!("{pad} = at: {}", diagnostic.path))?;
+    }
+    if let Some(hint) = &diagnostic.hint {
+        output.line_to(to, &format!("{pad} = help: {hint}"))?;
+    }
+    Ok(())
+}
+
+/// Prints why there is no snapshot.
+pub(crate) fn render_errors(error: &LoadError, to: Stream, output: &mut Output) -> io::Result<()> {
+    for diagnostic in &error.diagnostics {
+        render(diagnostic, to, output)?;
+    }
+    if error.unlisted > 0 {
+        output.line_to(to, &format!("{} more errors are not listed", error.unlisted))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Runs a gate: two runtimes, the doors, reloads, an orderly stop. Knows no query.
+
+use crate::config::{Config, TlsFiles};
+use crate::gate::{Gate, Reload, Runtimes};
+use crate::process::{Signals, Wish, raise_file_limit, start_metrics};
+use crate::wiring;
+use querygate_http::{HttpConfig, HttpDoor, Probes};
+use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
+use querygate_types::{Error, ErrorCode, Result};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+/// Ports that were bound; with port 0 in the configuration the system chose them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    pub(crate) postgres: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+}
+
+/// Both runtimes of a server.
+pub(crate) struct Threads {
+    wire: Runtime,
+    query: Runtime,
+}
+
+impl Threads {
+    pub(crate) fn start(config: &Config) -> Result<Self> {
+        let build = |name: &str, workers: usize| {
+            Builder::new_multi_thread()
+                .worker_threads(workers)
+                .thread_name(name)
+                .enable_all()
+                .build()
+                .map_err(Error::internal)
+        };
+        Ok(Self {
+            wire: build("wire", config.server.wire_workers)?,
+            query: build("query", config.server.query_workers)?,
+        })
+    }
+
+    pub(crate) fn runtimes(&self) -> Runtimes {
+        Runtimes { query: self.query.handle().clone() }
+    }
+
+    /// Builds the gate on the query runtime.
+    pub(crate) fn build(&self, config: &Config) -> Result<Gate> {
+        self.query.block_on(wiring::build(config, &self.runtimes()))
+    }
+
+    /// Runs a future where queries run.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.query.block_on(future)
+    }
+
+    /// Ends both without waiting for what does not end.
+    fn stop(self) {
+        self.query.shutdown_timeout(Duration::from_secs(5));
+        self.wire.shutdown_timeout(Duration::from_secs(5));
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, or until `stop` fires. `ready` is called once with the bound ports.
+pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce(Bound)) -> Result<()> {
+    let connections = raise_file_limit(config.server.connection_max);
+    let metrics = start_metrics();
+    let tls = config.server.tls.as_ref().map(load_tls).transpose()?;
+    let threads = Threads::start(config)?;
+    let gate = threads.build(config)?;
+    let result = threads.wire.block_on(async {
+        let doors = Doors::bind(config, &gate, connections, tls, metrics).await?;
+        let bound = doors.bound;
+        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, "ready");
+        ready(bound);
+        doors.run(config, &gate, &threads.runtimes(), stop).await
+    });
+    threads.stop();
+    result
+}
+
+struct Doors {
+    postgres: Option<PostgresDoor>,
+    http: Option<HttpDoor>,
+    bound: Bound,
+}
+
+impl Doors {
+    async fn bind(
+        config: &Config,
+        gate: &Gate,
+        connections: usize,
+        tls: Option<TlsSettings>,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+    ) -> Result<Self> {
+        let postgres = match config.server.postgres {
+            None => None,
+            Some(address) => {
+                let settings = DoorConfig {
+                    tls,
+                    require_tls: config.server.require_tls,
+                    connection_max: connections,
+                    drain_timeout: config.server.drain_timeout,
+                    ..DoorConfig::new(address)
+                };
+                let door = PostgresDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
+                Some(door.await.map_err(|e| cannot_bind("postgres", address, &e))?)
+            }
+        };
+        let http = match config.server.http {
+            None => None,
+            Some(address) => {
+                let probes =
+                    Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(move || metrics.render()) };
+                let door = HttpDoor::bind(HttpConfig::new(address), probes).await;
+                Some(door.map_err(|e| cannot_bind("http", address, &e))?)
+            }
+        };
+        let bound = Bound {
+            postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
+            http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
+        };
+        Ok(Self { postgres, http, bound })
+    }
+
+    async fn run(self, config: &Config, gate: &Gate, runtimes: &Runtimes, stop: CancellationToken) -> Result<()> {
+        let mut signals = Signals::listen()?;
+        // Health and metrics answer while the Postgres door drains, so they stop after it.
+        let (postgres_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
+        let postgres = self.postgres.map(|door| tokio::spawn(door.serve(postgres_stop.clone())));
+        let http = self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())));
+        let watch = tokio::spawn(watch(
+            config.metadata.path.clone(),
+            config.metadata.watch_interval,
+            Arc::clone(&gate.reload),
+            runtimes.clone(),
+        ));
+        loop {
+            let wish = tokio::select! {
+                wish = signals.next() => wish,
+                () = stop.cancelled() => Wish::Stop,
+            };
+            match wish {
+                Wish::Stop => break,
+                Wish::Reload => reload(&gate.reload, runtimes).await,
+            }
+        }
+        tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
+        watch.abort();
+        postgres_stop.cancel();
+        if let Some(task) = postgres {
+            task.await.map_err(Error::internal)?;
+        }
+        http_stop.cancel();
+        if let Some(task) = http {
+            task.await.map_err(Error::internal)?;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn cannot_bind(door: &str, address: SocketAddr, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::ConfigInvalid, format!("cannot listen on {address} for the {door} door"))
+        .with_detail(error.to_string())
+        .with_hint("Choose another address in [server] or on the command line; port 0 takes any free one.")
+}
+
+async fn reload(reload: &Reload, runtimes: &Runtimes) {
+    let reload = Arc::clone(reload);
+    match runtimes.query.spawn(async move { reload().await }).await {
+        Ok(Ok(summary)) => tracing::info!(summary, "metadata reloaded"),
+        Ok(Err(error)) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
+        Err(error) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
+    }
+}
+
+/// Reloads when a file below `path` changed. Polling, because it works on every file system and costs a `stat` a file.
+async fn watch(path: PathBuf, interval: Duration, reload_: Reload, runtimes: Runtimes) {
+    if interval.is_zero() {
+        return;
+    }
+    let mut seen = fingerprint(&path);
+    loop {
+        tokio::time::sleep(interval).await;
+        let now = fingerprint(&path);
+        if now != seen {
+            // Editors write a file in steps: wait until it rests.
+            seen = now;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if fingerprint(&path) == seen {
+                reload(&reload_, &runtimes).await;
+            } else {
+                seen.clear();
+            }
+        }
+    }
+}
+
+/// Files that a metadata folder may hold; more are not watched.
+const WATCHED_FILES_MAX: usize = 10_000;
+
+/// Path, time and size of each metadata file.
+fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
+    let mut found = Vec::new();
+    let mut open = vec![path.to_path_buf()];
+    while let Some(path) = open.pop() {
+        if found.len() >= WATCHED_FILES_MAX {
+            break;
+        }
+        let Ok(meta) = std::fs::metadata(&path) else { continue };
+        if meta.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            open.extend(entries.map(|entry| entry.path()));
+        } else {
+            found.push((path, meta.modified().ok(), meta.len()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn load_tls(files: &TlsFiles) -> Result<TlsSettings> {
+    let bad = |path: &Path, why: String| {
+        Error::new(ErrorCode::ConfigInvalid, format!("cannot use {} for TLS", path.display())).with_detail(why)
+    };
+    let chain: std::result::Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
+    let chain = chain.map_err(|e| bad(&files.certificate, e.to_string()))?;
+    let certificate =
+        chain.first().cloned().ok_or_else(|| bad(&files.certificate, "no certificate in it".to_owned()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, e.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|e| bad(&files.certificate, e.to_string()))?;
+    Ok(TlsSettings { config: Arc::new(config), certificate })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_sees_new_changed_and_removed_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = fingerprint(folder.path());
+        let file = folder.path().join("a.json");
+        std::fs::write(&file, "{}").unwrap();
+        let one = fingerprint(folder.path());
+        std::fs::write(&file, "{ }").unwrap();
+        let changed = fingerprint(folder.path());
+        std::fs::remove_file(&file).unwrap();
+        assert!(empty != one && one != changed);
+        assert_eq!(fingerprint(folder.path()), empty);
+    }
+}
