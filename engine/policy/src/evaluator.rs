@@ -105,16 +105,20 @@ impl<'a> Evaluator<'a> {
 
     /// (readable, editable) by field security: a union over the sets that mention the field; not mentioned is free.
     pub(crate) fn field_rights(&self, object: &Object, field: &Field) -> (bool, bool) {
-        if !self.holds_all(&field.required_permissions) {
+        let holds = self.holds_all(&field.required_permissions);
+        // On a field with a masking rule, the permissions lift the mask (6.9): without them it is read masked, unless a
+        // set says `readable: false`, which removes it.
+        if !holds && field.masking_rule.is_none() {
             return (false, false);
         }
         let mentions = self.held_sets().filter_map(|set| set.field(&object.name, &field.name));
-        mentions
+        let (readable, editable) = mentions
             .fold(None, |union: Option<(bool, bool)>, right| {
                 let (readable, editable) = union.unwrap_or_default();
                 Some((readable || right.readable, editable || right.editable))
             })
-            .unwrap_or((true, true))
+            .unwrap_or((true, true));
+        (readable, editable && holds)
     }
 
     /// The mask of a field that the caller may read.

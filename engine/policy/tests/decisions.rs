@@ -393,12 +393,12 @@ fn fields_are_hidden_masked_and_locked() {
         set("pay", json!({"systemPermissions": ["see_pay"]})),
     ]));
     for (sets, hidden, masked, edit_title) in [
-        (&["plain"][..], "iban salary trace", "phone pin", "ok"),
-        (&["plain", "shut"], "iban salary title trace", "phone pin", "PERMISSION_DENIED"),
-        (&["plain", "shut", "look"], "iban salary trace", "phone pin", "PERMISSION_DENIED"),
-        (&["plain", "shut", "open"], "iban salary trace", "phone pin", "ok"),
+        (&["plain"][..], "salary trace", "iban phone pin", "ok"),
+        (&["plain", "shut"], "salary title trace", "iban phone pin", "PERMISSION_DENIED"),
+        (&["plain", "shut", "look"], "salary trace", "iban phone pin", "PERMISSION_DENIED"),
+        (&["plain", "shut", "open"], "salary trace", "iban phone pin", "ok"),
         (&["plain", "pay"], "trace", "phone pin", "ok"),
-        (&["admin_full_access"], "iban salary trace", "phone pin", "ok"),
+        (&["admin_full_access"], "salary trace", "iban phone pin", "ok"),
     ] {
         let decision = world.decision("ada", sets, "t_write");
         assert_eq!(support::join(decision.hidden_fields()), hidden, "{sets:?}");

@@ -1,8 +1,6 @@
-//! Templates: a statement without its literals, and its fingerprint. Stable across literals, white space, letter case of
-//! keywords and the length of IN lists.
+//! Templates: a statement without its literals, and its fingerprint. Stable across literals, white space, letter case and the length of IN lists.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::hash::{Hash, Hasher};
 
@@ -34,9 +32,6 @@ pub(crate) fn template(sql: &str) -> Template {
             | Token::SingleQuotedByteStringLiteral(_)
             | Token::UnicodeStringLiteral(_)
             | Token::Placeholder(_) => literal(&mut words),
-            Token::Word(word) if word.quote_style.is_none() && word.keyword != Keyword::NoKeyword => {
-                words.push(word.value.to_uppercase());
-            }
             Token::Word(word) if word.quote_style.is_none() => words.push(word.value.to_lowercase()),
             other => words.push(other.to_string()),
         }
@@ -72,7 +67,7 @@ mod tests {
         let one = template("select a from T where b = 'x' and c in (1, 2, 3)");
         let other = template("SELECT  a\nFROM t WHERE b = 'it''s'  AND c IN (4)");
         assert_eq!(one, other);
-        assert_eq!(one.text, "SELECT a FROM t WHERE b = ? AND c IN ( ? )");
+        assert_eq!(one.text, "select a from t where b = ? and c in ( ? )");
         assert_ne!(one.fingerprint, template("select a from t where b = 'x'").fingerprint);
     }
 
