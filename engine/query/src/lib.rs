@@ -5,6 +5,7 @@
 
 mod bind;
 mod classify;
+mod dialect;
 mod engine;
 mod errors;
 mod execute;

@@ -1,0 +1,250 @@
+//! Runs an apply: one subplan per distinct set of outer values, results remembered, rows bounded.
+
+use super::node::{ApplyKind, ApplyNode};
+use super::references::{Values, substitute};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
+use arrow::compute::{cast, concat, concat_batches, take_record_batch};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+use querygate_types::{Error, ErrorCode};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows that one run of a lateral subplan may give, and rows of one output batch.
+const ROWS_MAX: usize = 1_000_000;
+/// Results remembered per partition; beyond it they are forgotten and computed again.
+const REMEMBERED_MAX: usize = 4_096;
+
+/// Runs a bound plan without outer references through the whole path (settled literals stay, nested applies are expanded,
+/// optimized, verified). Put one into the session's configuration: `config.set_extension(Arc::new(SubplanRunner(run)))`.
+#[async_trait]
+pub(crate) trait RunSubplan: Send + Sync {
+    async fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>>;
+}
+
+/// The session's [`RunSubplan`].
+pub(crate) struct SubplanRunner(pub(crate) Arc<dyn RunSubplan>);
+
+/// The physical apply.
+#[derive(Debug, Clone)]
+pub(crate) struct ApplyExec {
+    kind: ApplyKind,
+    subplan: Arc<LogicalPlan>,
+    outer: Vec<(Column, FieldRef)>,
+    /// Where the outer columns are in the input.
+    places: Vec<usize>,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ApplyExec {
+    pub(super) fn new(node: &ApplyNode, places: Vec<usize>, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let own = node.schema.fields().get(input.schema().fields().len()..);
+        let Some(own) = own else { return internal_err!("apply adds columns to its input's") };
+        let schema = Arc::new(Schema::new(input.schema().fields().iter().chain(own).cloned().collect::<Vec<_>>()));
+        let properties = properties(schema, &input);
+        Ok(Self {
+            kind: node.kind,
+            subplan: Arc::clone(&node.subplan),
+            outer: node.outer.clone(),
+            places,
+            input,
+            properties,
+        })
+    }
+
+    fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
+            return internal_err!("apply has one input");
+        };
+        let properties = properties(self.schema(), &input);
+        Ok(Arc::new(Self { input, properties, ..self.clone() }))
+    }
+}
+
+fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        datafusion::physical_expr::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+        input.pipeline_behavior(),
+        input.boundedness(),
+    ))
+}
+
+impl DisplayAs for ApplyExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns: Vec<String> = self.outer.iter().map(|(c, _)| c.flat_name()).collect();
+        write!(f, "ApplyExec: {:?} [{}]", self.kind, columns.join(", "))
+    }
+}
+
+impl ExecutionPlan for ApplyExec {
+    fn name(&self) -> &'static str {
+        "ApplyExec"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over(children)
+    }
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over(children)
+    }
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let runner = context
+            .session_config()
+            .get_extension::<SubplanRunner>()
+            .ok_or_else(|| internal_datafusion_err!("no runner of subplans in the session"))?;
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let run = Run { exec: self.clone(), runner, context, schema: self.schema(), remembered: HashMap::new() };
+        let batches = stream::try_unfold((input, run), |(mut input, mut run)| async move {
+            match input.next().await {
+                Some(batch) => {
+                    let out = run.batch(&batch?).await?;
+                    Ok::<_, DataFusionError>(Some((out, (input, run))))
+                }
+                None => Ok(None),
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches.into_stream())))
+    }
+}
+
+/// One partition's run.
+struct Run {
+    exec: ApplyExec,
+    runner: Arc<SubplanRunner>,
+    context: Arc<TaskContext>,
+    schema: SchemaRef,
+    /// One row of results (or the lateral rows) per distinct outer values.
+    remembered: HashMap<Vec<ScalarValue>, RecordBatch>,
+}
+
+impl Run {
+    /// Fields of the columns that the apply adds.
+    fn own_fields(&self) -> Vec<FieldRef> {
+        self.schema.fields().iter().skip(self.exec.input.schema().fields().len()).cloned().collect()
+    }
+
+    async fn batch(&mut self, input: &RecordBatch) -> Result<RecordBatch> {
+        let mut results = Vec::with_capacity(input.num_rows());
+        let mut total = 0_usize;
+        for row in 0..input.num_rows() {
+            let key = self.exec.places.iter().map(|place| ScalarValue::try_from_array(input.column(*place), row));
+            let key = key.collect::<Result<Vec<_>>>()?;
+            let result = match self.remembered.get(&key) {
+                Some(found) => found.clone(),
+                None => {
+                    let result = self.result(&key).await?;
+                    if self.remembered.len() >= REMEMBERED_MAX {
+                        self.remembered.clear();
+                    }
+                    self.remembered.insert(key, result.clone());
+                    result
+                }
+            };
+            total += result.num_rows();
+            if total > ROWS_MAX {
+                return Err(too_many());
+            }
+            results.push(result);
+        }
+        self.join(input, &results)
+    }
+
+    /// Each input row beside each row of its result.
+    fn join(&self, input: &RecordBatch, results: &[RecordBatch]) -> Result<RecordBatch> {
+        let mut indices = Vec::new();
+        for (row, result) in (0_u64..).zip(results) {
+            indices.extend(std::iter::repeat_n(row, result.num_rows()));
+        }
+        let rows = indices.len();
+        let left = take_record_batch(input, &UInt64Array::from(indices))?;
+        let mut columns: Vec<ArrayRef> = left.columns().to_vec();
+        for (place, field) in self.own_fields().iter().enumerate() {
+            let pieces: Vec<&dyn arrow::array::Array> = results.iter().map(|r| r.column(place).as_ref()).collect();
+            columns.push(if pieces.is_empty() { new_null_array(field.data_type(), 0) } else { concat(&pieces)? });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// Runs the subplan for one set of outer values.
+    async fn result(&self, key: &[ScalarValue]) -> Result<RecordBatch> {
+        let values: Values =
+            self.exec.outer.iter().map(|(column, _)| column.flat_name()).zip(key.iter().cloned()).collect();
+        let plan = substitute(self.exec.subplan.as_ref().clone(), &values)?;
+        let limit = match self.exec.kind {
+            ApplyKind::Scalar => 2,
+            ApplyKind::Exists => 1,
+            ApplyKind::Lateral | ApplyKind::LateralOuter => ROWS_MAX + 1,
+        };
+        let plan = LogicalPlanBuilder::from(plan).limit(0, Some(limit))?.build()?;
+        let batches = self.runner.0.run(plan, Arc::clone(&self.context)).await?;
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let fields = self.own_fields();
+        let own = Arc::new(Schema::new(fields.clone()));
+        match self.exec.kind {
+            ApplyKind::Exists => {
+                let found: ArrayRef = Arc::new(BooleanArray::from(vec![rows > 0]));
+                Ok(RecordBatch::try_new(own, vec![found])?)
+            }
+            ApplyKind::Scalar if rows > 1 => {
+                let message = "more than one row returned by a subquery used as an expression";
+                Err(super::super::external(Error::new(ErrorCode::CardinalityViolation, message)))
+            }
+            ApplyKind::Lateral | ApplyKind::LateralOuter if rows > ROWS_MAX => Err(too_many()),
+            ApplyKind::Scalar | ApplyKind::LateralOuter if rows == 0 => {
+                let nulls = fields.iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+                Ok(RecordBatch::try_new(own, nulls)?)
+            }
+            ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter => gather(&own, &batches),
+        }
+    }
+}
+
+/// The batches as one, in the declared types: the optimizer may have chosen another text type.
+fn gather(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let mut cast_batches = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(c, f)| cast(c, f.data_type())).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        cast_batches.push(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?);
+    }
+    Ok(concat_batches(schema, &cast_batches)?)
+}
+
+fn too_many() -> DataFusionError {
+    let message = format!("a lateral subquery gives more than {ROWS_MAX} rows");
+    super::super::external(Error::new(ErrorCode::ProgramLimitExceeded, message))
+}

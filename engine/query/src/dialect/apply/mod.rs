@@ -1,0 +1,326 @@
+//! Correlated subqueries that DataFusion cannot unnest, as an operator that runs them per distinct outer row.
+//! Catalogs are small; for tables of sources it is the last resort.
+
+mod exec;
+mod node;
+mod references;
+
+pub(crate) use exec::{ApplyExec, RunSubplan, SubplanRunner};
+pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err};
+use datafusion::datasource::source_as_provider;
+use datafusion::functions_aggregate::bool_and_or::bool_or;
+use datafusion::functions_aggregate::count::count;
+use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Extension, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when,
+};
+use querygate_catalog::pg_catalog::SystemTable;
+use querygate_types::{Error, ErrorCode};
+use references::{free_references, lateral_body, subquery_of};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Which subqueries become applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Correlated ones that read catalog relations or no relation at all.
+    CatalogOnly,
+    /// All correlated ones, and EXISTS and IN outside of WHERE: what DataFusion refuses.
+    Everything,
+}
+
+/// Qualifier of the columns that applies add.
+const QUALIFIER: &str = "__apply";
+
+/// Whether a plan has correlated subqueries that `scope` would expand.
+pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
+    let mut found = false;
+    plan.apply(|node| {
+        if let LogicalPlan::Join(join) = node
+            && let Some(body) = lateral_body(&join.right)
+        {
+            found |= scope == Scope::Everything || catalog_only(&body.subquery)?;
+        }
+        let in_filter = matches!(node, LogicalPlan::Filter(_));
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                found |= wanted(e, scope, in_filter)?;
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Puts applies in place of subqueries. Work on the bound plan, before any optimizer; subqueries inside subqueries are
+/// expanded when their runner comes to them.
+///
+/// # Errors
+/// 0A000 for a correlated subquery in a place where no row is at hand, such as the condition of an outer join.
+pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
+    if !has_work(&plan, scope)? {
+        return Ok(plan);
+    }
+    let mut names = Names::default();
+    Ok(plan.transform_up(|node| expand_node(node, scope, &mut names))?.data)
+}
+
+/// Numbers for the added columns.
+#[derive(Default)]
+struct Names {
+    next: usize,
+}
+
+impl Names {
+    fn take(&mut self) -> Column {
+        self.next += 1;
+        Column::new(Some(QUALIFIER), format!("value_{}", self.next))
+    }
+}
+
+/// Whether a plan, subqueries included, reads nothing but catalog relations.
+fn catalog_only(plan: &LogicalPlan) -> Result<bool> {
+    let mut only = true;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            let any: &dyn Any = provider.as_ref();
+            only &= any.downcast_ref::<SystemTable>().is_some();
+        }
+        Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(only)
+}
+
+fn wanted(expr: &Expr, scope: Scope, in_filter: bool) -> Result<bool> {
+    let Some(subquery) = subquery_of(expr) else { return Ok(false) };
+    if matches!(expr, Expr::SetComparison(_)) {
+        return Ok(false);
+    }
+    let correlated = !free_references(&subquery.subquery)?.is_empty();
+    let misplaced = !in_filter && matches!(expr, Expr::Exists(_) | Expr::InSubquery(_));
+    Ok((correlated || misplaced) && (scope == Scope::Everything || catalog_only(&subquery.subquery)?))
+}
+
+fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    if let LogicalPlan::Join(join) = node {
+        return expand_join(join, scope, names);
+    }
+    let in_filter = matches!(node, LogicalPlan::Filter(_));
+    if !any_wanted(&node, scope, in_filter)? {
+        return Ok(Transformed::no(node));
+    }
+    let mut inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
+    let Some(mut input) = inputs.pop().filter(|_| inputs.is_empty()) else { return refused() };
+    let before = Arc::clone(node.schema());
+    let preserver = NamePreserver::new(&node);
+    let mut expressions = Vec::new();
+    for expr in node.expressions() {
+        let saved = preserver.save(&expr);
+        let changed = lift(expr, &mut input, scope, in_filter, names)?;
+        expressions.push(if changed.transformed { saved.restore(changed.data) } else { changed.data });
+    }
+    let changed = node.with_new_exprs(expressions, vec![input])?;
+    Ok(Transformed::yes(restore_columns(changed, &before)?))
+}
+
+fn any_wanted(node: &LogicalPlan, scope: Scope, in_filter: bool) -> Result<bool> {
+    let mut found = false;
+    node.apply_expressions(|expr| {
+        expr.apply(|e| {
+            found |= wanted(e, scope, in_filter)?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    })?;
+    Ok(found)
+}
+
+fn refused<T>() -> Result<T> {
+    let message = "a correlated subquery is not supported in this place";
+    Err(super::external(Error::new(ErrorCode::FeatureNotSupported, message)))
+}
+
+/// The columns there were before, when an apply below has added some.
+fn restore_columns(plan: LogicalPlan, before: &DFSchemaRef) -> Result<LogicalPlan> {
+    if plan.schema().fields().len() == before.fields().len() {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = before.columns().into_iter().map(Expr::Column).collect();
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// Takes the subqueries out of an expression, into applies over `input`.
+fn lift(
+    expr: Expr,
+    input: &mut LogicalPlan,
+    scope: Scope,
+    in_filter: bool,
+    names: &mut Names,
+) -> Result<Transformed<Expr>> {
+    expr.transform_down(|e| {
+        if !wanted(&e, scope, in_filter)? {
+            return Ok(Transformed::no(e));
+        }
+        let replaced = match e {
+            Expr::ScalarSubquery(subquery) => add(input, ApplyKind::Scalar, &subquery.subquery, names)?,
+            Expr::Exists(Exists { subquery, negated }) => {
+                negate(add(input, ApplyKind::Exists, &subquery.subquery, names)?, negated)
+            }
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                let scalar = membership(*expr, &subquery, input, names)?;
+                negate(add(input, ApplyKind::Scalar, &scalar, names)?, negated)
+            }
+            other => return Ok(Transformed::no(other)),
+        };
+        Ok(Transformed::new(replaced, true, TreeNodeRecursion::Jump))
+    })
+}
+
+fn negate(expr: Expr, negated: bool) -> Expr {
+    if negated { Expr::Not(Box::new(expr)) } else { expr }
+}
+
+/// Puts an apply over `input` and gives the column that it adds.
+fn add(input: &mut LogicalPlan, kind: ApplyKind, subplan: &Arc<LogicalPlan>, names: &mut Names) -> Result<Expr> {
+    let column = names.take();
+    let field = match kind {
+        ApplyKind::Exists => Field::new(&column.name, DataType::Boolean, true),
+        ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter => {
+            let Some(first) = subplan.schema().fields().first().filter(|_| subplan.schema().fields().len() == 1) else {
+                let message = "subquery must return only one column";
+                return Err(super::external(Error::new(ErrorCode::SyntaxError, message)));
+            };
+            first.as_ref().clone().with_name(&column.name).with_nullable(true)
+        }
+    };
+    let added = DFSchema::new_with_metadata(vec![(column.relation.clone(), Arc::new(field))], Default::default())?;
+    let schema = Arc::new(input.schema().join(&added)?);
+    *input = apply_node(input.clone(), kind, Arc::clone(subplan), schema)?;
+    Ok(Expr::Column(column))
+}
+
+fn apply_node(
+    input: LogicalPlan,
+    kind: ApplyKind,
+    subplan: Arc<LogicalPlan>,
+    schema: DFSchemaRef,
+) -> Result<LogicalPlan> {
+    let outer = free_references(&subplan)?;
+    if outer.iter().any(|(column, _)| !input.schema().has_column(column)) {
+        return refused();
+    }
+    let node = ApplyNode { kind, input, subplan, outer, schema };
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// `x IN (SELECT c …)` as one value: true when a row is equal, NULL when none is but a comparison is unknown, else false.
+fn membership(left: Expr, subquery: &Subquery, input: &mut LogicalPlan, names: &mut Names) -> Result<Arc<LogicalPlan>> {
+    let schema = input.schema();
+    let (field, column) = match left {
+        Expr::Column(column) => {
+            let field = Expr::Column(column.clone()).to_field(schema.as_ref())?.1;
+            (field, column)
+        }
+        other => {
+            let column = names.take();
+            let field = other.to_field(schema.as_ref())?.1;
+            let mut columns: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
+            columns.push(other.alias_qualified(Some(TableReference::bare(QUALIFIER)), &column.name));
+            *input = LogicalPlanBuilder::from(input.clone()).project(columns)?.build()?;
+            (field, column)
+        }
+    };
+    let Some(item) = subquery.subquery.schema().columns().into_iter().next() else {
+        return internal_err!("a subquery has a column");
+    };
+    let equal = Expr::Column(item).eq(Expr::OuterReferenceColumn(field, column)).alias("equal");
+    let by_name = |name: &str| Expr::Column(Column::from_name(name));
+    let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone())
+        .project(vec![equal])?
+        .aggregate(
+            Vec::<Expr>::new(),
+            vec![
+                bool_or(by_name("equal")).alias("found"),
+                count(lit(1_i64)).alias("compared"),
+                count(by_name("equal")).alias("known"),
+            ],
+        )?
+        .project(vec![
+            when(by_name("found").is_true(), lit(true))
+                .when(by_name("compared").gt(by_name("known")), lit(datafusion::common::ScalarValue::Boolean(None)))
+                .otherwise(lit(false))?
+                .alias("member"),
+        ])?
+        .build()?;
+    Ok(Arc::new(plan))
+}
+
+fn expand_join(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    if let Some(body) = lateral_body(&join.right)
+        && (scope == Scope::Everything || catalog_only(&body.subquery)?)
+    {
+        return lateral(join);
+    }
+    let node = LogicalPlan::Join(join);
+    if !any_wanted(&node, scope, false)? {
+        return Ok(Transformed::no(node));
+    }
+    let LogicalPlan::Join(join) = node else { return internal_err!("a join is a join") };
+    let before = Arc::clone(&join.schema);
+    let Some(filter) = join.filter.clone() else { return refused() };
+    let on_wanted = {
+        let mut found = false;
+        for (left, right) in &join.on {
+            for side in [left, right] {
+                side.apply(|e| {
+                    found |= wanted(e, scope, false)?;
+                    Ok(TreeNodeRecursion::Continue)
+                })?;
+            }
+        }
+        found
+    };
+    if on_wanted {
+        return refused();
+    }
+    if join.join_type == JoinType::Inner {
+        let mut input = LogicalPlan::Join(Join { filter: None, ..join });
+        let filter = lift(filter, &mut input, scope, false, names)?.data;
+        let plan = LogicalPlanBuilder::from(input).filter(filter)?.build()?;
+        return Ok(Transformed::yes(restore_columns(plan, &before)?));
+    }
+    // The rows of one side decide: compute the value there.
+    let mut right = join.right.as_ref().clone();
+    let filter = lift(filter, &mut right, scope, false, names)?.data;
+    let on = join.on.into_iter().unzip::<Expr, Expr, Vec<_>, Vec<_>>();
+    let keys = LogicalPlanBuilder::from(join.left.as_ref().clone());
+    let mut conditions: Vec<Expr> = on.0.into_iter().zip(on.1).map(|(l, r)| l.eq(r)).collect();
+    conditions.push(filter);
+    let plan = keys.join_on(right, join.join_type, conditions)?.build()?;
+    Ok(Transformed::yes(restore_columns(plan, &before)?))
+}
+
+/// A lateral join: its right side runs per row of the left.
+fn lateral(join: Join) -> Result<Transformed<LogicalPlan>> {
+    let Some(body) = lateral_body(&join.right) else { return internal_err!("a lateral join has a body") };
+    let trivial = join.on.is_empty() && join.filter.as_ref().is_none_or(|f| *f == lit(true));
+    let kind = match join.join_type {
+        JoinType::Inner => ApplyKind::Lateral,
+        JoinType::Left if trivial => ApplyKind::LateralOuter,
+        _ => return refused(),
+    };
+    let subplan = Arc::clone(&body.subquery);
+    let schema = Arc::clone(&join.schema);
+    let mut plan = apply_node(join.left.as_ref().clone(), kind, subplan, schema)?;
+    let conditions = join.on.into_iter().map(|(l, r)| l.eq(r)).chain(join.filter.filter(|f| *f != lit(true)));
+    for condition in conditions {
+        plan = LogicalPlanBuilder::from(plan).filter(condition)?.build()?;
+    }
+    Ok(Transformed::yes(plan))
+}

@@ -1,0 +1,207 @@
+//! Function calls: `pg_catalog.` qualifiers, keywords that are functions, `ARRAY(SELECT …)`, `substring(x from 're')`,
+//! sets in SELECT, composite results.
+
+use super::ast::{
+    aliased, call, cast, derived, list, literal_text, number, parts, plain_arguments, select, table_alias,
+};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName,
+    ObjectNamePart, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Subscript, Value,
+};
+use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_types::Result;
+
+/// Reserved words that call a function without parentheses.
+const KEYWORD_FUNCTIONS: &[&str] =
+    &["current_user", "session_user", "user", "current_role", "current_catalog", "current_schema"];
+
+/// Functions whose unsigned result DataFusion compares and casts differently than PostgreSQL's integer.
+const UNSIGNED_RESULTS: &[&str] = &["array_length", "cardinality", "array_position", "array_ndims"];
+
+/// What must happen before the children are seen: a call in parentheses followed by `.field` loses its parentheses.
+pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
+    if let Expr::CompoundFieldAccess { root, access_chain } = expr {
+        for access in access_chain.iter_mut() {
+            if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
+                let field = super::ast::text(&super::ast::folded(ident));
+                *access = AccessExpr::Subscript(Subscript::Index { index: field });
+            }
+        }
+        if let Expr::Nested(inner) = root.as_mut()
+            && matches!(inner.as_ref(), Expr::Function(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        {
+            let inner = std::mem::replace(inner.as_mut(), Expr::Value(Value::Null.with_empty_span()));
+            **root = inner;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Identifier(ident) if ident.quote_style.is_none() => {
+            let name = ident.value.to_lowercase();
+            if matches!(
+                name.as_str(),
+                "current_role" | "current_schema" | "current_catalog" | "session_user" | "current_user"
+            ) {
+                *expr = call(&name, Vec::new());
+            }
+            Ok(())
+        }
+        Expr::Substring { expr: value, substring_from: Some(pattern), substring_for: None, .. }
+            if literal_text(pattern).is_some() =>
+        {
+            *expr = first_match((**value).clone(), (**pattern).clone());
+            Ok(())
+        }
+        Expr::Function(_) => function(expr),
+        _ => Ok(()),
+    }
+}
+
+/// `substring(x from 're')`: the first group, or the whole match without groups.
+fn first_match(value: Expr, pattern: Expr) -> Expr {
+    Expr::CompoundFieldAccess {
+        root: Box::new(call("regexp_match", vec![value, pattern])),
+        access_chain: vec![AccessExpr::Subscript(Subscript::Index { index: number(1) })],
+    }
+}
+
+fn function(expr: &mut Expr) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let Some(name) = unqualified(&function.name) else { return Ok(()) };
+    function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name.clone()))]);
+    if matches!(function.args, FunctionArguments::None) && KEYWORD_FUNCTIONS.contains(&name.as_str()) {
+        function.args = FunctionArguments::List(list(Vec::new()));
+    }
+    if let FunctionArguments::Subquery(query) = &function.args
+        && name == "array"
+    {
+        *expr = array_of_query((**query).clone())?;
+        return Ok(());
+    }
+    if function.over.is_some() {
+        return Ok(());
+    }
+    if UNSIGNED_RESULTS.contains(&name.as_str()) {
+        let inner = expr.clone();
+        *expr = cast(inner, DataType::Int(None));
+        return Ok(());
+    }
+    if name == "substring"
+        && let Some([value, pattern]) = plain_arguments(&function.args).as_deref()
+        && literal_text(pattern).is_some()
+    {
+        *expr = first_match((*value).clone(), (*pattern).clone());
+        return Ok(());
+    }
+    if is_set(&name) && name != "unnest" {
+        let inner = expr.clone();
+        *expr = call("unnest", vec![inner]);
+    }
+    Ok(())
+}
+
+/// A function's name without `pg_catalog.` or `information_schema.`, folded. `None` for other qualifiers.
+pub(super) fn unqualified(name: &ObjectName) -> Option<String> {
+    match parts(name)?.as_slice() {
+        [name] => Some(name.clone()),
+        [schema, name] if schema == "pg_catalog" || schema == "information_schema" => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a function returns a set in PostgreSQL and a list here.
+pub(super) fn is_set(name: &str) -> bool {
+    matches!(name, "unnest" | "generate_series") || PgCatalog::row_function(name).is_some()
+}
+
+/// `ARRAY(SELECT x … ORDER BY y)` is `(SELECT array_or_empty(array_agg(x ORDER BY y)) …)`.
+fn array_of_query(query: Query) -> Result<Expr> {
+    let simple = super::ast::plain_select(&query).is_some_and(|s| {
+        let ungrouped = matches!(&s.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+        let one = matches!(s.projection.as_slice(), [SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }]);
+        ungrouped && one && s.distinct.is_none() && s.having.is_none() && !has_aggregate_or_set(&s.projection)
+    });
+    let direct = simple
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && matches!(query.body.as_ref(), SetExpr::Select(_));
+    let order = orderings(&query);
+    let mut outer = if direct { query } else { wrapped(query)? };
+    outer.order_by = None;
+    let SetExpr::Select(select) = outer.body.as_mut() else { return Ok(Expr::Subquery(Box::new(outer))) };
+    let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) =
+        select.projection.first().cloned()
+    else {
+        return Ok(Expr::Subquery(Box::new(outer)));
+    };
+    let mut aggregate = call("array_agg", vec![item.clone()]);
+    if let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = &mut aggregate {
+        let keys: Vec<OrderByExpr> = order.into_iter().filter_map(|key| resolve_key(key, &item, direct)).collect();
+        if !keys.is_empty() {
+            arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
+        }
+    }
+    select.projection = vec![aliased(call("array_or_empty", vec![aggregate]), "array")];
+    Ok(Expr::Subquery(Box::new(outer)))
+}
+
+fn orderings(query: &Query) -> Vec<OrderByExpr> {
+    match query.order_by.as_ref().map(|o| &o.kind) {
+        Some(OrderByKind::Expressions(keys)) => keys.clone(),
+        Some(OrderByKind::All(_)) | None => Vec::new(),
+    }
+}
+
+/// An ordering by position means the item; within a wrapped query only this one is left to order by.
+fn resolve_key(mut key: OrderByExpr, item: &Expr, direct: bool) -> Option<OrderByExpr> {
+    let by_position = matches!(&key.expr, Expr::Value(v) if matches!(&v.value, Value::Number(n, _) if n == "1"));
+    if by_position {
+        key.expr = item.clone();
+        return Some(key);
+    }
+    direct.then_some(key)
+}
+
+/// `SELECT q.x FROM (query) AS q(x)`.
+fn wrapped(query: Query) -> Result<Query> {
+    let source = derived(query, false, Some(table_alias("array_query", &["item".to_owned()])));
+    let item = Expr::CompoundIdentifier(vec![super::ast::quoted("array_query"), super::ast::quoted("item")]);
+    select(vec![aliased(item, "item")], Some(source))
+}
+
+fn has_aggregate_or_set(items: &[SelectItem]) -> bool {
+    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
+    use std::ops::ControlFlow;
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            const AGGREGATES: &[&str] = &[
+                "count",
+                "sum",
+                "min",
+                "max",
+                "avg",
+                "array_agg",
+                "string_agg",
+                "bool_and",
+                "bool_or",
+                "every",
+                "json_agg",
+                "jsonb_agg",
+            ];
+            match expr {
+                Expr::Function(f)
+                    if unqualified(&f.name).is_some_and(|n| is_set(&n) || AGGREGATES.contains(&n.as_str())) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    items.iter().any(|item| item.visit(&mut Finder).is_break())
+}

@@ -1,0 +1,95 @@
+//! Casts: to and from `regclass` and its kin, and array literals.
+
+use super::ast::{array, call, cast, element_type, literal_text, parts, text};
+use super::literals::split_array;
+use datafusion::sql::sqlparser::ast::{DataType, Expr, Value};
+use querygate_types::Result;
+
+/// Types whose values are object ids that read and print as names.
+const REG_TYPES: &[&str] = &[
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regnamespace",
+    "regrole",
+    "regconfig",
+    "regcollation",
+];
+
+/// The reg type a type is, if any.
+fn reg_type(data_type: &DataType) -> Option<&'static str> {
+    let name = match data_type {
+        DataType::Regclass => return Some("regclass"),
+        DataType::Custom(name, _) => parts(name)?.pop()?,
+        _ => return None,
+    };
+    REG_TYPES.iter().copied().find(|t| *t == name)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) => true,
+        DataType::Custom(name, _) => {
+            parts(name).and_then(|mut p| p.pop()).is_some_and(|n| matches!(n.as_str(), "text" | "varchar" | "name"))
+        }
+        _ => false,
+    }
+}
+
+/// `x::regT` is `regTin(x)` (a number passes, a name is looked up), `x::regT::text` is `regTout(regTin(x))`;
+/// `'{a,b}'::T[]` is `ARRAY[…]` of casts.
+pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    let (inner, data_type) = match expr {
+        Expr::Cast { expr: inner, data_type, format: None, .. } => (inner.as_mut(), &*data_type),
+        Expr::TypedString(typed) => {
+            let Some(reg) = reg_type(&typed.data_type) else { return Ok(()) };
+            let value = Expr::Value(typed.value.clone());
+            *expr = call(&format!("{}in", canonical(reg)), vec![value]);
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    let null = Expr::Value(Value::Null.with_empty_span());
+    if let Some(reg) = reg_type(data_type) {
+        let inner = std::mem::replace(inner, null);
+        *expr = call(&format!("{}in", canonical(reg)), vec![inner]);
+    } else if is_text(data_type)
+        && let Some(out) = printed_by(inner)
+    {
+        let inner = std::mem::replace(inner, null);
+        *expr = call(&out, vec![inner]);
+    } else if let (Some(element), Some(literal)) = (element_type(data_type), literal_text(inner)) {
+        let items = split_array(literal)?.into_iter().map(|item| {
+            let value = item.map_or_else(|| null.clone(), |t| text(&t));
+            cast(value, element.clone())
+        });
+        let items: Vec<Expr> = items.collect();
+        if items.is_empty() {
+            *inner = array(Vec::new());
+        } else {
+            *expr = array(items);
+        }
+    }
+    Ok(())
+}
+
+fn canonical(reg: &'static str) -> &'static str {
+    if reg == "regoperator" { "regoper" } else { reg }
+}
+
+/// The printing function for an expression that reads a reg type.
+fn printed_by(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => printed_by(inner),
+        Expr::Function(function) => {
+            let name = parts(&function.name)?.pop()?;
+            let reg =
+                name.strip_suffix("in").filter(|reg| REG_TYPES.contains(reg)).or_else(|| name.strip_prefix("to_"));
+            reg.filter(|reg| REG_TYPES.contains(reg)).map(|reg| format!("{reg}out"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,335 @@
+//! String literals without a type take the other side's: in comparisons, IN, BETWEEN and CASE.
+//! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
+
+use arrow::array::{ArrayRef, new_empty_array};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+use querygate_query_api::PG_TYPE_KEY;
+use querygate_types::{Error, ErrorCode, PgType};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Plans binary operators with an untyped literal, and subscripts of PostgreSQL's vectors, which count from 0.
+#[derive(Debug)]
+pub(crate) struct PgExprPlanner {
+    /// `regclassin` and its kin, by name: a literal beside a reg type is a name to look up.
+    functions: HashMap<String, Arc<ScalarUDF>>,
+}
+
+impl PgExprPlanner {
+    pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
+        let readers = functions.iter().filter(|f| f.name().starts_with("reg") && f.name().ends_with("in"));
+        Self { functions: readers.map(|f| (f.name().to_owned(), Arc::clone(f))).collect() }
+    }
+
+    /// The literal in the type of the other side. `None` when both sides are text or nothing is a literal.
+    pub(super) fn adopt(&self, literal: &Expr, other: &FieldRef) -> Result<Option<Expr>> {
+        let Some(text) = untyped_text(literal) else { return Ok(None) };
+        let reg = other.metadata().get(PG_TYPE_KEY).filter(|name| name.starts_with("reg"));
+        if let Some(reader) = reg.and_then(|name| self.functions.get(&format!("{name}in"))) {
+            return Ok(Some(reader.call(vec![literal.clone()])));
+        }
+        Ok(read_literal(text, other.data_type())?.map(lit))
+    }
+}
+
+/// Text of a plain string literal; `'x'::text` is no untyped one.
+fn untyped_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), None) => Some(text),
+        _ => None,
+    }
+}
+
+/// The field of an expression, outer references included.
+pub(super) fn field_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef> {
+    match expr {
+        Expr::OuterReferenceColumn(field, _) => Some(Arc::clone(field)),
+        Expr::Literal(..) => None,
+        other => other.to_field(schema).ok().map(|(_, field)| field),
+    }
+}
+
+impl ExprPlanner for PgExprPlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = expr;
+        if !adopts(&op) {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        }
+        let right = match field_of(&left, schema) {
+            Some(field) => self.adopt(&right, &field)?.unwrap_or(right),
+            None => right,
+        };
+        let left = match field_of(&right, schema) {
+            Some(field) => self.adopt(&left, &field)?.unwrap_or(left),
+            None => left,
+        };
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
+    }
+
+    fn plan_field_access(
+        &self,
+        expr: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let RawFieldAccessExpr { field_access, expr } = expr;
+        let from_zero = field_of(&expr, schema)
+            .and_then(|f| f.metadata().get(PG_TYPE_KEY).cloned())
+            .is_some_and(|name| matches!(PgType::from_name(&name), Some(PgType::Int2Vector | PgType::OidVector)));
+        let field_access = match field_access {
+            GetFieldAccess::ListIndex { key } if from_zero => {
+                GetFieldAccess::ListIndex { key: Box::new(*key + lit(1_i64)) }
+            }
+            other => other,
+        };
+        Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
+    }
+}
+
+/// Operators whose two sides are of one type.
+fn adopts(op: &BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    matches!(
+        op,
+        B::Eq
+            | B::NotEq
+            | B::Lt
+            | B::LtEq
+            | B::Gt
+            | B::GtEq
+            | B::Plus
+            | B::Minus
+            | B::Multiply
+            | B::Divide
+            | B::Modulo
+            | B::AtArrow
+            | B::ArrowAt
+            | B::PGOverlap
+    )
+}
+
+/// Reads a literal in a type. `None`: the type takes text as it is, or DataFusion's own coercion does as PostgreSQL.
+///
+/// # Errors
+/// 22P02 when the text is no value of the type, 22003 when it is out of range.
+pub(super) fn read_literal(text: &str, data_type: &DataType) -> Result<Option<ScalarValue>> {
+    let trimmed = text.trim();
+    Ok(Some(match data_type {
+        DataType::Boolean => ScalarValue::Boolean(Some(boolean(trimmed).ok_or_else(|| invalid("boolean", text))?)),
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => integer(trimmed, text, data_type)?,
+        DataType::Float32 | DataType::Float64 => {
+            let value = match trimmed.to_ascii_lowercase().as_str() {
+                "nan" => f64::NAN,
+                "infinity" | "inf" | "+infinity" | "+inf" => f64::INFINITY,
+                "-infinity" | "-inf" => f64::NEG_INFINITY,
+                _ => trimmed.parse().map_err(|_| invalid("double precision", text))?,
+            };
+            ScalarValue::Float64(Some(value)).cast_to(data_type)?
+        }
+        DataType::Decimal128(..) | DataType::Decimal256(..) => decimal(trimmed, text)?,
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            return list(text, item).map(|scalar| Some(scalar));
+        }
+        DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) => {
+            match ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(data_type) {
+                Ok(value) if !value.is_null() => value,
+                Ok(_) | Err(_) => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// PostgreSQL's spellings of true and false: any prefix that tells them apart.
+fn boolean(text: &str) -> Option<bool> {
+    let lower = text.to_ascii_lowercase();
+    if lower.is_empty() {
+        return None;
+    }
+    match lower.as_str() {
+        "1" | "on" => return Some(true),
+        "0" | "of" | "off" => return Some(false),
+        _ => {}
+    }
+    if "true".starts_with(&lower) || "yes".starts_with(&lower) {
+        return Some(true);
+    }
+    ("false".starts_with(&lower) || "no".starts_with(&lower)).then_some(false)
+}
+
+fn integer(trimmed: &str, text: &str, data_type: &DataType) -> Result<ScalarValue> {
+    let name = match data_type {
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => "smallint",
+        DataType::UInt32 => "oid",
+        DataType::Int64 | DataType::UInt64 => "bigint",
+        _ => "integer",
+    };
+    let value: i128 = trimmed.parse().map_err(|_| invalid(name, text))?;
+    // oid wraps negative numbers, as PostgreSQL's input does.
+    let value = if *data_type == DataType::UInt32 && (i128::from(i32::MIN)..0).contains(&value) {
+        value + (1 << 32)
+    } else {
+        value
+    };
+    let out_of_range = || {
+        let message = format!("value \"{text}\" is out of range for type {name}");
+        super::external(Error::new(ErrorCode::NumericOutOfRange, message))
+    };
+    Ok(match data_type {
+        DataType::Int8 => ScalarValue::Int8(Some(i8::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::Int16 => ScalarValue::Int16(Some(i16::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::Int32 => ScalarValue::Int32(Some(i32::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::Int64 => ScalarValue::Int64(Some(i64::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::UInt8 => ScalarValue::UInt8(Some(u8::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::UInt16 => ScalarValue::UInt16(Some(u16::try_from(value).map_err(|_| out_of_range())?)),
+        DataType::UInt32 => ScalarValue::UInt32(Some(u32::try_from(value).map_err(|_| out_of_range())?)),
+        _ => ScalarValue::UInt64(Some(u64::try_from(value).map_err(|_| out_of_range())?)),
+    })
+}
+
+/// A decimal with exactly the digits written.
+fn decimal(trimmed: &str, text: &str) -> Result<ScalarValue> {
+    let (negative, digits) = match trimmed.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || all.len() > 38 || !all.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(invalid("numeric", text));
+    }
+    let value: i128 = all.parse().map_err(|_| invalid("numeric", text))?;
+    let scale = i8::try_from(fraction.len()).map_err(|_| invalid("numeric", text))?;
+    let precision = u8::try_from(all.len()).map_err(|_| invalid("numeric", text))?;
+    Ok(ScalarValue::Decimal128(Some(if negative { -value } else { value }), precision, scale))
+}
+
+fn list(text: &str, item: &FieldRef) -> Result<ScalarValue> {
+    let parts = split_array(text).map_err(super::external)?;
+    let null = || ScalarValue::try_from(item.data_type());
+    let mut values = Vec::with_capacity(parts.len());
+    for part in parts {
+        values.push(match part {
+            None => null()?,
+            Some(part) => match read_literal(&part, item.data_type())? {
+                Some(value) => value,
+                None => ScalarValue::Utf8(Some(part)).cast_to(item.data_type())?,
+            },
+        });
+    }
+    let array: ArrayRef =
+        if values.is_empty() { new_empty_array(item.data_type()) } else { ScalarValue::iter_to_array(values)? };
+    let list = datafusion::common::utils::SingleRowListArrayBuilder::new(array).with_field(item).build_list_array();
+    Ok(ScalarValue::List(Arc::new(list)))
+}
+
+fn invalid(type_name: &str, text: &str) -> DataFusionError {
+    let message = format!("invalid input syntax for type {type_name}: \"{text}\"");
+    super::external(Error::new(ErrorCode::InvalidTextRepresentation, message))
+}
+
+/// Elements of an array literal of one dimension; `None` for NULL.
+///
+/// # Errors
+/// 22P02 for a malformed literal, 0A000 for more dimensions.
+pub(super) fn split_array(text: &str) -> querygate_types::Result<Vec<Option<String>>> {
+    let malformed = || Error::new(ErrorCode::InvalidTextRepresentation, format!("malformed array literal: \"{text}\""));
+    let inner = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}')).ok_or_else(malformed)?;
+    let mut parts = Vec::new();
+    if inner.trim().is_empty() {
+        return Ok(parts);
+    }
+    let (mut part, mut quoted, mut was_quoted) = (String::new(), false, false);
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => part.push(chars.next().ok_or_else(malformed)?),
+            '"' => {
+                if !was_quoted && !part.trim().is_empty() {
+                    return Err(malformed());
+                }
+                part = if was_quoted { part } else { String::new() };
+                quoted = !quoted;
+                was_quoted = true;
+            }
+            ',' if !quoted => {
+                parts.push(element(std::mem::take(&mut part), std::mem::take(&mut was_quoted)).ok_or_else(malformed)?)
+            }
+            '{' | '}' if !quoted => {
+                return Err(Error::new(
+                    ErrorCode::FeatureNotSupported,
+                    "array literals of several dimensions are not supported",
+                ));
+            }
+            c if quoted || !was_quoted => part.push(c),
+            c if c.is_whitespace() => {}
+            _ => return Err(malformed()),
+        }
+    }
+    if quoted {
+        return Err(malformed());
+    }
+    parts.push(element(part, was_quoted).ok_or_else(malformed)?);
+    Ok(parts)
+}
+
+/// One element; `None` outside when an unquoted one is empty.
+#[allow(clippy::option_option, reason = "NULL and malformed are two things")]
+fn element(part: String, was_quoted: bool) -> Option<Option<String>> {
+    if was_quoted {
+        return Some(Some(part));
+    }
+    let trimmed = part.trim();
+    if trimmed.is_empty() {
+        return None;
+    }
+    Some(if trimmed.eq_ignore_ascii_case("null") { None } else { Some(trimmed.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_read_as_the_type_beside_them() {
+        let check = |text: &str, data_type: DataType, expected: ScalarValue| {
+            assert_eq!(read_literal(text, &data_type).unwrap(), Some(expected), "{text}");
+        };
+        check("t", DataType::Boolean, ScalarValue::Boolean(Some(true)));
+        check("no", DataType::Boolean, ScalarValue::Boolean(Some(false)));
+        check(" 42 ", DataType::Int32, ScalarValue::Int32(Some(42)));
+        check("-1", DataType::UInt32, ScalarValue::UInt32(Some(u32::MAX)));
+        check("1.50", DataType::Decimal128(12, 2), ScalarValue::Decimal128(Some(150), 3, 2));
+        check("-.5", DataType::Decimal128(12, 2), ScalarValue::Decimal128(Some(-5), 1, 1));
+        check("1e3", DataType::Float64, ScalarValue::Float64(Some(1000.0)));
+        assert_eq!(read_literal("x", &DataType::Utf8).unwrap(), None);
+        for (text, data_type) in
+            [("x", DataType::Int32), ("o", DataType::Boolean), ("1e", DataType::Float64), ("70000", DataType::Int16)]
+        {
+            assert!(read_literal(text, &data_type).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn array_literals_split_as_postgres_reads_them() {
+        let some = |s: &str| Some(s.to_owned());
+        let check =
+            |text: &str, expected: &[Option<String>]| assert_eq!(split_array(text).unwrap(), expected, "{text}");
+        check("{}", &[]);
+        check("{r,v}", &[some("r"), some("v")]);
+        check("{ a , \"b,c\" , NULL, \"\" }", &[some("a"), some("b,c"), None, some("")]);
+        for text in ["a", "{a", "{,}", "{\"a}", "{\"a\"b}"] {
+            assert!(split_array(text).is_err(), "{text}");
+        }
+    }
+}

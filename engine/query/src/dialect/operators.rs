@@ -1,0 +1,154 @@
+//! Operators: `OPERATOR(pg_catalog.~)`, COLLATE, `= ANY('{…}')`, LIKE … ESCAPE.
+
+use super::ast::{array, literal_text, parts, text};
+use super::literals::split_array;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, Value};
+use querygate_types::{Error, ErrorCode, Result};
+
+pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::BinaryOp { op, .. } => {
+            if let BinaryOperator::PGCustomBinaryOperator(names) = op {
+                *op = named_operator(names)?;
+            }
+            Ok(())
+        }
+        Expr::Collate { .. } => strip_collation(expr),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => array_literal(right),
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            let Some(escape) = escape_char.take() else { return Ok(()) };
+            let Value::SingleQuotedString(escape) = &escape.value else {
+                return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal"));
+            };
+            let Some(old) = literal_text(pattern) else {
+                return Err(Error::new(
+                    ErrorCode::FeatureNotSupported,
+                    "ESCAPE is supported for literal patterns only",
+                ));
+            };
+            **pattern = text(&with_backslashes(old, escape)?);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `OPERATOR(schema.name)`: only PostgreSQL's own exist.
+fn named_operator(names: &[String]) -> Result<BinaryOperator> {
+    let operator = match names {
+        [name] => name,
+        [schema, name] if schema.trim_matches('"').eq_ignore_ascii_case("pg_catalog") => name,
+        _ => return Err(no_operator(&names.join("."))),
+    };
+    Ok(match operator.as_str() {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        "@>" => BinaryOperator::AtArrow,
+        "<@" => BinaryOperator::ArrowAt,
+        other => return Err(no_operator(other)),
+    })
+}
+
+fn no_operator(name: &str) -> Error {
+    Error::new(ErrorCode::UndefinedFunction, format!("operator does not exist: {name}"))
+}
+
+/// The gate compares text by code point: collations that mean this are dropped, others do not exist.
+fn strip_collation(expr: &mut Expr) -> Result<()> {
+    let Expr::Collate { expr: inner, collation } = expr else { return Ok(()) };
+    if !is_code_point(collation) {
+        return Err(Error::new(ErrorCode::UndefinedObject, format!("collation \"{collation}\" does not exist")));
+    }
+    let inner = std::mem::replace(inner.as_mut(), Expr::Value(Value::Null.with_empty_span()));
+    *expr = inner;
+    Ok(())
+}
+
+fn is_code_point(collation: &ObjectName) -> bool {
+    let Some(names) = parts(collation) else { return false };
+    let name = match names.as_slice() {
+        [name] => name,
+        [schema, name] if schema == "pg_catalog" => name,
+        _ => return false,
+    };
+    matches!(name.as_str(), "default" | "C" | "POSIX" | "ucs_basic" | "C.UTF-8" | "C.utf8")
+}
+
+/// `'{a,b}'` beside ANY and ALL becomes ARRAY['a','b'].
+fn array_literal(right: &mut Expr) -> Result<()> {
+    let Some(literal) = literal_text(right) else { return Ok(()) };
+    let elements = split_array(literal)?;
+    let elements =
+        elements.into_iter().map(|e| e.map_or_else(|| Expr::Value(Value::Null.with_empty_span()), |t| text(&t)));
+    *right = array(elements.collect());
+    Ok(())
+}
+
+/// A LIKE pattern with backslash as its escape in place of another character (or of none).
+fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
+    let mut chars = escape.chars();
+    let escape = chars.next();
+    if chars.next().is_some() {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if Some(c) == escape {
+            out.push('\\');
+            match rest.next() {
+                Some(next) => out.push(next),
+                None => {
+                    return Err(Error::new(
+                        ErrorCode::InvalidParameterValue,
+                        "LIKE pattern must not end with escape character",
+                    ));
+                }
+            }
+        } else {
+            if c == '\\' {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_become_backslashes() {
+        let check = |pattern: &str, escape: &str, expected: &str| {
+            assert_eq!(with_backslashes(pattern, escape).unwrap(), expected)
+        };
+        check("a/_b%", "/", "a\\_b%");
+        check("a\\b", "/", "a\\\\b");
+        check("a\\_b", "\\", "a\\_b");
+        check("a\\_", "", "a\\\\_");
+        check("a//b", "/", "a\\/b");
+        assert!(with_backslashes("a/", "/").is_err());
+        assert!(with_backslashes("a", "//").is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! What stands in FROM: unqualified catalog names, functions as tables, `TABLE t`, and the system columns of catalogs.
+
+use super::ast::{
+    aliased, call, cast, derived, folded, number, object_name, parts, plain, quoted, select, table_alias, text,
+};
+use super::calls::{is_set, unqualified};
+use super::rewrite::Rewriter;
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SetExpr, Subscript, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, WildcardAdditionalOptions,
+};
+use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashMap;
+
+/// `pg_class` means `pg_catalog.pg_class`, which PostgreSQL searches before any other schema.
+pub(super) fn qualify(rewriter: &Rewriter, relation: &mut ObjectName) {
+    let Some(names) = parts(relation) else { return };
+    if let [name] = names.as_slice()
+        && !rewriter.is_cte(name)
+        && PgCatalog::system_oid("pg_catalog", name).is_some()
+    {
+        *relation = object_name(&["pg_catalog", name]);
+    }
+}
+
+/// `TABLE t` is `SELECT * FROM t`.
+pub(super) fn expand_table(query: &mut Query) -> Result<()> {
+    let SetExpr::Table(table) = query.body.as_ref() else { return Ok(()) };
+    let names: Vec<&str> = [&table.schema_name, &table.table_name].into_iter().flatten().map(String::as_str).collect();
+    let factor = TableFactor::Table {
+        name: object_name(&names),
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    };
+    let everything = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+    query.body = select(vec![everything], Some(factor))?.body;
+    Ok(())
+}
+
+/// Aliases of the catalog relations in a FROM clause, with their ids.
+pub(super) fn system_aliases(rewriter: &Rewriter, select: &Select) -> HashMap<String, u32> {
+    let mut found = HashMap::new();
+    for table in &select.from {
+        for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
+            let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
+            let Some(names) = parts(name) else { continue };
+            let (schema, relation) = match names.as_slice() {
+                [name] if !rewriter.is_cte(name) => ("pg_catalog", name),
+                [.., schema, name] => (schema.as_str(), name),
+                _ => continue,
+            };
+            if let Some(oid) = PgCatalog::system_oid(schema, relation) {
+                found.insert(alias.as_ref().map_or_else(|| relation.clone(), |a| folded(&a.name)), oid);
+            }
+        }
+    }
+    found
+}
+
+/// `c.tableoid`, `c.xmin`, … of catalog relations: constants, as the rows are one snapshot's.
+pub(super) fn system_columns(rewriter: &Rewriter, expr: &mut Expr) {
+    let (name, relation) = match &*expr {
+        Expr::Identifier(name) => (folded(name), rewriter.only_system_relation()),
+        Expr::CompoundIdentifier(idents) => {
+            let [.., table, name] = idents.as_slice() else { return };
+            (folded(name), rewriter.system_alias(&folded(table)))
+        }
+        _ => return,
+    };
+    let Some(oid) = relation else { return };
+    let system = |type_name: &str| DataType::Custom(object_name(&["pg_catalog", type_name]), Vec::new());
+    match name.as_str() {
+        "tableoid" => *expr = cast(number(i64::from(oid)), system("oid")),
+        // FrozenTransactionId: visible to all.
+        "xmin" => *expr = cast(number(2), system("xid")),
+        "xmax" => *expr = cast(number(0), system("xid")),
+        _ => {}
+    }
+}
+
+/// A function in FROM becomes a lateral derived table over `unnest` of its list.
+pub(super) fn functions_in_from(factor: &mut TableFactor) -> Result<()> {
+    let (function, alias) = match &*factor {
+        TableFactor::Table { name, args: Some(arguments), alias, with_ordinality, .. } => {
+            let arguments: Option<Vec<Expr>> = arguments.args.iter().map(|a| plain(a).cloned()).collect();
+            (InFrom::new(name, arguments, *with_ordinality)?, alias.clone())
+        }
+        TableFactor::Function { name, args, with_ordinality, alias, .. } => {
+            let arguments: Option<Vec<Expr>> = args.iter().map(|a: &FunctionArg| plain(a).cloned()).collect();
+            (InFrom::new(name, arguments, *with_ordinality)?, alias.clone())
+        }
+        TableFactor::UNNEST { array_exprs, alias, with_ordinality, with_offset: false, .. } => {
+            let function =
+                InFrom { name: "unnest".to_owned(), arguments: array_exprs.clone(), ordinality: *with_ordinality };
+            (function, alias.clone())
+        }
+        _ => return Ok(()),
+    };
+    if function.native() {
+        return native_series(factor);
+    }
+    *factor = function.derived(alias)?;
+    Ok(())
+}
+
+struct InFrom {
+    name: String,
+    arguments: Vec<Expr>,
+    ordinality: bool,
+}
+
+impl InFrom {
+    fn new(name: &ObjectName, arguments: Option<Vec<Expr>>, ordinality: bool) -> Result<Self> {
+        let written = name.to_string();
+        let name = unqualified(name)
+            .ok_or_else(|| Error::new(ErrorCode::UndefinedFunction, format!("function {written} does not exist")))?;
+        let arguments = arguments.ok_or_else(|| {
+            Error::new(ErrorCode::FeatureNotSupported, "named arguments of functions in FROM are not supported")
+        })?;
+        Ok(Self { name, arguments, ordinality })
+    }
+
+    /// DataFusion streams `generate_series` over constants; a list of all numbers would have to fit into memory.
+    fn native(&self) -> bool {
+        self.name == "generate_series" && !self.ordinality && self.arguments.iter().all(is_number)
+    }
+
+    fn derived(self, alias: Option<TableAlias>) -> Result<TableFactor> {
+        let default = alias.as_ref().map_or_else(|| self.name.clone(), |a| folded(&a.name));
+        let fields = PgCatalog::row_function(&self.name).flatten();
+        let given: Vec<String> = alias.iter().flat_map(|a| &a.columns).map(|c| folded(&c.name)).collect();
+        let column = |place: usize, otherwise: &str| given.get(place).cloned().unwrap_or_else(|| otherwise.to_owned());
+        let table = TableAlias { columns: Vec::new(), ..alias.unwrap_or_else(|| table_alias(&self.name, &[])) };
+
+        if self.name == "unnest" && self.arguments.len() > 1 {
+            if self.ordinality {
+                return Err(Error::new(
+                    ErrorCode::FeatureNotSupported,
+                    "unnest of several arrays WITH ORDINALITY is not supported",
+                ));
+            }
+            let items = self.arguments.into_iter().enumerate();
+            let items = items.map(|(i, a)| aliased(call("unnest", vec![a]), &column(i, "unnest"))).collect();
+            return Ok(derived(select(items, None)?, true, Some(table)));
+        }
+        let plain_value = fields.is_none();
+        let set = is_set(&self.name);
+        let source = if self.name == "unnest" {
+            self.arguments
+                .into_iter()
+                .next()
+                .ok_or_else(|| Error::new(ErrorCode::UndefinedFunction, "function unnest() does not exist"))?
+        } else {
+            call(&self.name, self.arguments)
+        };
+        if !set {
+            // A function with one result: one row.
+            return Ok(derived(select(vec![aliased(source, &column(0, &default))], None)?, true, Some(table)));
+        }
+        if plain_value && !self.ordinality {
+            let item = aliased(call("unnest", vec![source]), &column(0, &default));
+            return Ok(derived(select(vec![item], None)?, true, Some(table)));
+        }
+        let list = if self.ordinality { call("with_ordinality", vec![source]) } else { source };
+        let rows = derived(
+            select(vec![aliased(call("unnest", vec![list]), "item")], None)?,
+            false,
+            Some(table_alias("set", &[])),
+        );
+        let item = Expr::CompoundIdentifier(vec![quoted("set"), quoted("item")]);
+        let value = if self.ordinality { field(item.clone(), "value") } else { item.clone() };
+        let mut items = Vec::new();
+        match &fields {
+            Some(names) => {
+                items.extend(names.iter().enumerate().map(|(i, n)| aliased(field(value.clone(), n), &column(i, n))))
+            }
+            None => items.push(aliased(value, &column(0, &default))),
+        }
+        if self.ordinality {
+            let place = items.len();
+            items.push(aliased(field(item, "ordinality"), &column(place, "ordinality")));
+        }
+        Ok(derived(select(items, Some(rows))?, true, Some(table)))
+    }
+}
+
+/// `expr['name']`.
+fn field(expr: Expr, name: &str) -> Expr {
+    let access = AccessExpr::Subscript(Subscript::Index { index: text(name) });
+    Expr::CompoundFieldAccess { root: Box::new(expr), access_chain: vec![access] }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    use datafusion::sql::sqlparser::ast::Value;
+    match expr {
+        Expr::Value(v) => matches!(v.value, Value::Number(..)),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_number(expr),
+        _ => false,
+    }
+}
+
+/// PostgreSQL names the column like the alias, DataFusion `value`.
+fn native_series(factor: &mut TableFactor) -> Result<()> {
+    let TableFactor::Table { name, alias, .. } = factor else { return Ok(()) };
+    *name = ObjectName(vec![datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier("generate_series".into())]);
+    let alias = alias.get_or_insert_with(|| table_alias("generate_series", &[]));
+    if alias.columns.is_empty() {
+        alias.columns = vec![TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
+    }
+    Ok(())
+}

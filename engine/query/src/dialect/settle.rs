@@ -1,0 +1,168 @@
+//! The pass over a bound plan, before analysis: literals in IN, BETWEEN and CASE take their type, reg types print as names,
+//! and the outermost columns get types that a client can be told.
+
+use super::literals::{PgExprPlanner, field_of};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Between, Case, InList};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use querygate_query_api::PG_TYPE_KEY;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Settles bound plans for one principal's catalog.
+#[derive(Debug)]
+pub(crate) struct Settler {
+    literals: PgExprPlanner,
+    /// `regclassout` and its kin, by the name of the type.
+    printers: HashMap<String, Arc<ScalarUDF>>,
+}
+
+impl Settler {
+    /// `functions` are those of the principal's catalog.
+    pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
+        let printers = functions.iter().filter_map(|f| {
+            let reg = f.name().strip_suffix("out").filter(|name| name.starts_with("reg"))?;
+            Some((reg.to_owned(), Arc::clone(f)))
+        });
+        Self { printers: printers.collect(), literals: PgExprPlanner::new(functions) }
+    }
+
+    /// The plan with typed literals, subqueries included, and printable output columns.
+    pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = self.type_literals(plan)?;
+        self.outputs(plan)
+    }
+
+    /// Only the inner part: for a plan whose columns no client sees.
+    pub(crate) fn type_literals(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|node| self.node(node))?.data)
+    }
+
+    fn node(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        if matches!(node, LogicalPlan::TableScan(_) | LogicalPlan::Extension(_) | LogicalPlan::Values(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let schema = input_schema(&node)?;
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let saved = names.save(&expr);
+            let changed = expr.transform_up(|e| self.expression(e, &schema))?;
+            Ok(if changed.transformed { changed.update_data(|e| saved.restore(e)) } else { changed })
+        })
+    }
+
+    fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::InList(InList { expr, list, negated }) => {
+                let Some(field) = field_of(&expr, schema) else {
+                    return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
+                };
+                let mut changed = false;
+                let list = self.adopt_all(list, &field, &mut changed)?;
+                let expr = Expr::InList(InList { expr, list, negated });
+                Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+            }
+            Expr::Between(Between { expr, negated, low, high }) => {
+                let Some(field) = field_of(&expr, schema) else {
+                    return Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high })));
+                };
+                let mut changed = false;
+                let mut bounds = self.adopt_all(vec![*low, *high], &field, &mut changed)?.into_iter();
+                let (Some(low), Some(high)) = (bounds.next(), bounds.next()) else {
+                    return datafusion::common::internal_err!("two bounds are two");
+                };
+                let between = Between { expr, negated, low: Box::new(low), high: Box::new(high) };
+                Ok(Transformed::new_transformed(Expr::Between(between), changed))
+            }
+            Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr }) => {
+                let mut changed = false;
+                let field = field_of(&operand, schema);
+                let mut branches = Vec::with_capacity(when_then_expr.len());
+                for (when, then) in when_then_expr {
+                    let adopted = match &field {
+                        Some(field) => self.literals.adopt(&when, field)?,
+                        None => None,
+                    };
+                    changed |= adopted.is_some();
+                    branches.push((adopted.map_or(when, Box::new), then));
+                }
+                let case = Case { expr: Some(operand), when_then_expr: branches, else_expr };
+                Ok(Transformed::new_transformed(Expr::Case(case), changed))
+            }
+            Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) => {
+                let printer = field_of(&expr, schema).and_then(|f| self.printer(&f));
+                Ok(match printer {
+                    Some(printer) => {
+                        let printed = printer.call(vec![*expr]);
+                        Transformed::yes(Expr::Cast(Cast { expr: Box::new(printed), field }))
+                    }
+                    None => Transformed::no(Expr::Cast(Cast { expr, field })),
+                })
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    }
+
+    fn adopt_all(&self, list: Vec<Expr>, field: &Arc<Field>, changed: &mut bool) -> Result<Vec<Expr>> {
+        let adopt = |e: Expr| {
+            let adopted = self.literals.adopt(&e, field)?;
+            *changed |= adopted.is_some();
+            Ok(adopted.unwrap_or(e))
+        };
+        list.into_iter().map(adopt).collect()
+    }
+
+    fn printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
+        self.printers.get(field.metadata().get(PG_TYPE_KEY)?).filter(|_| field.data_type() == &DataType::UInt32)
+    }
+
+    /// Reg columns become the names they print as, still declared as reg types; columns of no type become text.
+    fn outputs(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = Arc::clone(plan.schema());
+        let needed = schema.fields().iter().any(|f| f.data_type() == &DataType::Null || self.printer(f).is_some());
+        if !needed || !returns_rows(&plan) {
+            return Ok(plan);
+        }
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for (qualifier, field) in schema.iter() {
+            let column = Expr::from((qualifier, field));
+            columns.push(if let Some(printer) = self.printer(field) {
+                let metadata = Some(datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
+                printer.call(vec![column]).alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata)
+            } else if field.data_type() == &DataType::Null {
+                column.cast_to(&DataType::Utf8, schema.as_ref())?.alias_qualified(qualifier.cloned(), field.name())
+            } else {
+                column
+            });
+        }
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
+    }
+}
+
+fn returns_rows(plan: &LogicalPlan) -> bool {
+    !matches!(
+        plan,
+        LogicalPlan::Ddl(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Statement(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+    )
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The columns a node's expressions see.
+pub(super) fn input_schema(node: &LogicalPlan) -> Result<DFSchema> {
+    let mut schema = DFSchema::empty();
+    for input in node.inputs() {
+        schema.merge(input.schema());
+    }
+    Ok(schema)
+}

@@ -1,0 +1,97 @@
+//! SQL as PostgreSQL's users write it, with the rows and names PostgreSQL gives.
+
+use super::image::demo;
+use super::session::TestSession;
+
+#[tokio::test]
+async fn values_print_as_postgres_prints_them() {
+    let session = TestSession::new(demo());
+    let cases = [
+        ("SELECT 1, NULL, 'a'", "?column?,?column?,?column?", "1,NULL,a"),
+        (
+            "SELECT current_user, session_user, current_database(), current_schema",
+            "current_user,session_user,current_database,current_schema",
+            "app,app,shop,public",
+        ),
+        ("SELECT 'customers'::regclass, 'sales.orders'::regclass::text", "regclass,text", "customers,sales.orders"),
+        (
+            "SELECT 'integer'::regtype, 23::regtype::text, 'pg_catalog'::regnamespace",
+            "regtype,text,regnamespace",
+            "integer,integer,pg_catalog",
+        ),
+        ("SELECT to_regclass('nothing'), to_regtype('int4')", "to_regclass,to_regtype", "NULL,integer"),
+        (
+            "SELECT substring('foobar' from 'o+'), substring('foobar' from 'o(.)b'), substring('foobar' from 2 for 3)",
+            "substring,substring,substring",
+            "oo,o,oob",
+        ),
+        ("SELECT ARRAY(SELECT x FROM generate_series(1,3) x ORDER BY x DESC)", "array", "{3,2,1}"),
+        ("SELECT ARRAY(SELECT rolname FROM pg_roles WHERE rolname = 'none')", "array", "{}"),
+        ("SELECT 'b' = ANY('{a,b}'), 'c' <> ALL('{a,b}')", "?column?,?column?", "t,t"),
+        ("SELECT '{1,2}'::int[], '{}'::text[]", "int4,text", "{1,2},{}"),
+        ("SELECT 'a/_b' LIKE '%/_b' ESCAPE '/', 'x' ILIKE 'X'", "?column?,?column?", "t,t"),
+        ("SELECT 'abc' OPERATOR(pg_catalog.~) '^a' COLLATE pg_catalog.default", "?column?", "t"),
+        ("SELECT a, b FROM unnest(ARRAY['x','y']) WITH ORDINALITY AS t(a, b) ORDER BY b DESC LIMIT 1", "a,b", "y,2"),
+        ("SELECT (SELECT count(*) FROM generate_series(1, t.n)) FROM (VALUES (2)) t(n)", "count", "2"),
+        (
+            "SELECT n, i FROM (VALUES (2)) t(n), LATERAL generate_series(n, n + 1) i ORDER BY i DESC LIMIT 1",
+            "n,i",
+            "2,3",
+        ),
+        ("SELECT n, i FROM (VALUES (0)) t(n) LEFT JOIN LATERAL generate_series(1, n) i ON true", "n,i", "0,NULL"),
+        (
+            "SELECT 1 IN ('1','2'), 5 BETWEEN '1' AND '9', CASE 3 WHEN '3' THEN 'x' END",
+            "?column?,?column?,case",
+            "t,t,x",
+        ),
+        ("SELECT tableoid = 'pg_class'::regclass FROM pg_class LIMIT 1", "?column?", "t"),
+        (
+            "SELECT has_table_privilege('customers','SELECT'), has_table_privilege('customers','INSERT')",
+            "has_table_privilege,has_table_privilege",
+            "t,f",
+        ),
+        (
+            "SELECT obj_description('customers'::regclass), col_description('customers'::regclass, 2)",
+            "obj_description,col_description",
+            "people who buy,login address",
+        ),
+        ("SELECT (information_schema._pg_expandarray(ARRAY['a','b'])).n ORDER BY 1 DESC LIMIT 1", "n", "2"),
+        ("SELECT 1 AS a, 2 AS a", "a,a", "1,2"),
+    ];
+    let mut wrong = Vec::new();
+    for (sql, columns, row) in cases {
+        match session.query(sql).await {
+            Ok(answer) => {
+                let first = answer.rows.first().cloned().unwrap_or_default();
+                let text =
+                    first.into_iter().map(|c| c.unwrap_or_else(|| "NULL".to_owned())).collect::<Vec<_>>().join(",");
+                if answer.columns.join(",") != columns || text != row {
+                    wrong.push(format!("{sql}\n   {:?} {text}", answer.columns));
+                }
+            }
+            Err(failure) => wrong.push(format!("{sql}\n   {failure:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn wrong_statements_fail_as_in_postgres() {
+    let session = TestSession::new(demo());
+    let cases = [
+        ("SELECT 'nothing'::regclass", "relation \"nothing\" does not exist"),
+        ("SELECT oid FROM pg_class WHERE oid = 'x'", "invalid input syntax for type oid: \"x\""),
+        ("SELECT 'a' COLLATE \"de_DE\"", "collation \"\"de_DE\"\" does not exist"),
+        (
+            "SELECT (SELECT c.oid FROM pg_class c WHERE c.relnamespace = n.oid) FROM pg_namespace n",
+            "more than one row returned by a subquery used as an expression",
+        ),
+        ("SELECT set_config('role', 'x', false)", "permission denied to set parameter \"role\""),
+        ("SELECT '1'::nothing", "type \"nothing\" does not exist"),
+        ("SELECT has_table_privilege('customers','FLY')", "unrecognized privilege type: \"fly\""),
+    ];
+    for (sql, expected) in cases {
+        let failure = session.query(sql).await.expect_err(sql);
+        assert!(failure.text().contains(expected), "{sql}: {}", failure.text());
+    }
+}
