@@ -313,7 +313,7 @@ impl Session for FakeSession {
                 token.cancelled().await;
                 Err(canceled())
             }
-            "begin" => {
+            "begin" | "start" => {
                 self.set_status(TransactionStatus::InTransaction);
                 fixed("BEGIN")
             }
