@@ -12,6 +12,8 @@ mod decode;
 mod door;
 mod encode;
 mod extended;
+#[doc(hidden)]
+pub mod fuzzing;
 mod observe;
 mod random;
 mod report;

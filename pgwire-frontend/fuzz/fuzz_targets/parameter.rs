@@ -1,0 +1,10 @@
+//! Fuzzes bound parameters of every type and format.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use querygate_pgwire_frontend::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _read = fuzzing::parameter(bytes);
+});

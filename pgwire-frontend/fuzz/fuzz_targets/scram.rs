@@ -1,0 +1,10 @@
+//! Fuzzes SCRAM messages.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use querygate_pgwire_frontend::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| {
+    assert!(!fuzzing::scram(bytes));
+});
