@@ -67,14 +67,26 @@ pub struct FoundTable {
 impl FilesSource {
     /// Opens nothing yet for a local folder; settings of a store that cannot be right are refused.
     pub fn new(config: FilesConfig) -> Result<Self> {
-        let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(config.limits.footer_bytes_max));
-        let shared = Shared { config, store: OnceLock::new(), footers };
-        match shared.store() {
+        let source = Self::unopened(config);
+        match source.shared.store() {
             Ok(_) => {}
             Err(error) if error.code() == ErrorCode::SourceUnavailable => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(source)
+    }
+
+    /// A source over a store that the caller opened. Its reads are those of a remote store unless the location is local.
+    #[must_use]
+    pub fn with_store(config: FilesConfig, store: Arc<dyn ObjectStore>) -> Self {
+        let source = Self::unopened(config);
+        source.shared.store.get_or_init(|| store);
+        source
+    }
+
+    fn unopened(config: FilesConfig) -> Self {
+        let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(config.limits.footer_bytes_max));
+        Self { shared: Arc::new(Shared { config, store: OnceLock::new(), footers }) }
     }
 
     /// Name of the source.

@@ -111,7 +111,7 @@ pub(crate) async fn metric(context: &SessionContext, sql: &str, name: &str) -> u
     sum_metric(&plan, name)
 }
 
-fn sum_metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> usize {
+pub(crate) fn sum_metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> usize {
     use datafusion::physical_plan::metrics::MetricValue;
     let own: usize = plan
         .metrics()
