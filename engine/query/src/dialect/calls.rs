@@ -39,14 +39,8 @@ pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
-        Expr::Identifier(ident) if ident.quote_style.is_none() => {
-            let name = ident.value.to_lowercase();
-            if matches!(
-                name.as_str(),
-                "current_role" | "current_schema" | "current_catalog" | "session_user" | "current_user"
-            ) {
-                *expr = call(&name, Vec::new());
-            }
+        Expr::Identifier(ident) if is_keyword(ident) => {
+            *expr = call(&ident.value.to_lowercase(), Vec::new());
             Ok(())
         }
         Expr::Substring { expr: value, substring_from: Some(pattern), substring_for: None, .. }
@@ -58,6 +52,20 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         Expr::Function(_) => function(expr),
         _ => Ok(()),
     }
+}
+
+/// Reserved words that the parser takes for a column.
+fn is_keyword(ident: &Ident) -> bool {
+    let name = ident.value.to_lowercase();
+    ident.quote_style.is_none()
+        && matches!(
+            name.as_str(),
+            "current_role" | "current_schema" | "current_catalog" | "session_user" | "current_user"
+        )
+}
+
+pub(super) fn is_keyword_function(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(ident) if is_keyword(ident))
 }
 
 /// `substring(x from 're')`: the first group, or the whole match without groups.

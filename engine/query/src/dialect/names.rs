@@ -2,6 +2,7 @@
 //! The name the client sees is the part before [`SEPARATOR`].
 
 use super::ast::{folded, parts, plain_select, quoted};
+use super::calls::is_keyword_function;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, Function, FunctionArguments, Query, Select, SelectItem, SetExpr, TrimWhereField,
 };
@@ -26,7 +27,8 @@ pub(super) fn name_columns(select: &mut Select, outermost: bool) {
         *item = match old {
             SelectItem::UnnamedExpr(expr) => {
                 let name = column_name(&expr);
-                let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let is_column =
+                    matches!(&expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && !is_keyword_function(&expr);
                 if is_column && !(wildcard && outermost) && taken.insert(name.clone()) {
                     SelectItem::UnnamedExpr(expr)
                 } else {

@@ -17,7 +17,8 @@ use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when,
+    Distinct, DistinctOn, Expr, ExprSchemable, Extension, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery,
+    lit, when,
 };
 use querygate_catalog::pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
@@ -116,6 +117,9 @@ fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Tra
     if !any_wanted(&node, scope, in_filter)? {
         return Ok(Transformed::no(node));
     }
+    if let LogicalPlan::Distinct(Distinct::On(on)) = node {
+        return distinct_on(on, scope, names);
+    }
     let mut inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
     let Some(mut input) = inputs.pop().filter(|_| inputs.is_empty()) else { return refused() };
     let before = Arc::clone(node.schema());
@@ -128,6 +132,33 @@ fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Tra
     }
     let changed = node.with_new_exprs(expressions, vec![input])?;
     Ok(Transformed::yes(restore_columns(changed, &before)?))
+}
+
+/// DISTINCT ON, which DataFusion cannot rebuild from a list of expressions.
+fn distinct_on(on: DistinctOn, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    let mut input = on.input.as_ref().clone();
+    let preserver = NamePreserver::new_for_projection();
+    let mut lift_all = |list: Vec<Expr>, input: &mut LogicalPlan| -> Result<Vec<Expr>> {
+        let each = list.into_iter().map(|expr| {
+            let saved = preserver.save(&expr);
+            let changed = lift(expr, input, scope, false, names)?;
+            Ok(if changed.transformed { saved.restore(changed.data) } else { changed.data })
+        });
+        each.collect()
+    };
+    let on_expr = lift_all(on.on_expr, &mut input)?;
+    let select_expr = lift_all(on.select_expr, &mut input)?;
+    let sort_expr = match on.sort_expr {
+        Some(keys) => {
+            let orders: Vec<(bool, bool)> = keys.iter().map(|k| (k.asc, k.nulls_first)).collect();
+            let exprs = lift_all(keys.into_iter().map(|k| k.expr).collect(), &mut input)?;
+            let keys = exprs.into_iter().zip(orders).map(|(e, (asc, nulls_first))| e.sort(asc, nulls_first));
+            Some(keys.collect())
+        }
+        None => None,
+    };
+    let distinct = DistinctOn::try_new(on_expr, select_expr, sort_expr, Arc::new(input))?;
+    Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(distinct))))
 }
 
 fn any_wanted(node: &LogicalPlan, scope: Scope, in_filter: bool) -> Result<bool> {
