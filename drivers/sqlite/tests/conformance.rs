@@ -1,10 +1,20 @@
 //! The shared conformance suite over a SQLite file that the writer made.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 
+use async_trait::async_trait;
 use querygate_driver_api::driver::Driver;
+use querygate_driver_api::relation::{Encoding, JoinKind};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::testkit::{lifecycle, suite};
+use querygate_driver_api::{
+    BatchStream, Capabilities, ExecuteContext, Fragment, NativeStatement, Refusal, Relation, ScalarExpr, TableRef,
+    Value, ValueType,
+};
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
+use querygate_types::Result;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const LIMITS: Limits = Limits { timestamp_step: 1_000, nan: false };
@@ -65,4 +75,121 @@ async fn executions_end_as_they_should() {
     let (_folder, driver) = loaded().await;
     assert_eq!(lifecycle::run(&driver, &["main"]).await.unwrap(), Vec::<String>::new());
     assert_eq!(driver.kind(), "sqlite");
+}
+
+/// Something that a driver gets wrong.
+type Lie = fn(&mut Relation);
+
+/// A driver that runs another fragment than it was given.
+#[derive(Debug)]
+struct LyingDriver {
+    inner: SqliteDriver,
+    lie: Lie,
+}
+
+#[async_trait]
+impl Driver for LyingDriver {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        self.inner.tables().await
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        self.inner.describe(table).await
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        self.inner.read_as(column, wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        self.inner.statistics(table).await
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        let mut other = fragment.clone();
+        (self.lie)(&mut other.relation);
+        self.inner.render(&other)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        self.inner.accepts(statement, values)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        self.inner.execute(statement, values, context).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.inner.health().await
+    }
+}
+
+fn includes_the_bound(relation: &mut Relation) {
+    if let Relation::Filter { predicate: ScalarExpr::Comparison { op, .. }, .. } = relation
+        && *op == ComparisonOp::Lt
+    {
+        *op = ComparisonOp::LtEq;
+    }
+}
+
+fn puts_nulls_elsewhere(relation: &mut Relation) {
+    if let Relation::Sort { keys, .. } = relation {
+        keys.iter_mut().for_each(|key| key.nulls_first = !key.nulls_first);
+    }
+}
+
+fn forgets_unmatched_rows(relation: &mut Relation) {
+    if let Relation::Join { kind, .. } = relation
+        && *kind == JoinKind::Left
+    {
+        *kind = JoinKind::Inner;
+    }
+}
+
+fn reads_not_in_as_not_exists(relation: &mut Relation) {
+    if let Relation::Filter { predicate, .. } = relation
+        && matches!(predicate, ScalarExpr::InSubquery { negated: true, .. } | ScalarExpr::InList { negated: true, .. })
+    {
+        let known = ScalarExpr::IsTruth {
+            expr: Box::new(predicate.clone()),
+            truth: querygate_driver_api::scalar::Truth::False,
+            negated: true,
+        };
+        *predicate = known;
+    }
+}
+
+fn loses_the_skip(relation: &mut Relation) {
+    if let Relation::Limit { skip, .. } = relation {
+        *skip = 0;
+    }
+}
+
+#[tokio::test]
+async fn the_suite_notices_a_driver_that_lies() {
+    let lies: [(&str, Lie); 5] = [
+        ("bound", includes_the_bound),
+        ("nulls", puts_nulls_elsewhere),
+        ("unmatched", forgets_unmatched_rows),
+        ("not in", reads_not_in_as_not_exists),
+        ("skip", loses_the_skip),
+    ];
+    for (name, lie) in lies {
+        let (_folder, inner) = loaded().await;
+        let report = suite::run(&LyingDriver { inner, lie }, &["main"], LIMITS).await.unwrap();
+        assert!(!report.failures.is_empty(), "{name}");
+    }
 }
