@@ -5,6 +5,7 @@ use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, Translation};
 use crate::receipt::{Receipt, ReceiptLine};
 use crate::regroup::regroup;
+use crate::required::{self, Required};
 use crate::translate::{coerce, translate_typed};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, DataFusionError};
@@ -96,6 +97,9 @@ impl From<DataFusionError> for Fault {
     }
 }
 
+/// A part, its translation, and the sort to make again.
+type Taken = (LogicalPlan, Translation, Option<LogicalPlan>);
+
 struct Carving<'a> {
     opener: &'a dyn LeafOpener,
     builder: &'a dyn LeafBuilder,
@@ -116,49 +120,72 @@ impl Carving<'_> {
     /// The plan with its parts carved.
     fn parts(&mut self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, Fault> {
         let plan = regroup(plan, self.opener)?;
-        self.node(plan).map(|(carved, _)| carved)
+        self.node(plan, &None).map(|(carved, _)| carved)
     }
 
-    /// A node with its parts carved, and why it stayed itself (`None`: it became a leaf).
-    fn node(&mut self, plan: LogicalPlan) -> std::result::Result<(LogicalPlan, Option<NotPushed>), Fault> {
-        let why = match self.taken(&plan) {
-            Ok((translation, order)) => return Ok((self.replace(&plan, translation, order)?, None)),
+    /// A node with its parts carved, and why it stayed itself (`None`: it became a leaf). It delivers at least what is
+    /// required.
+    fn node(
+        &mut self,
+        plan: LogicalPlan,
+        required: &Required,
+    ) -> std::result::Result<(LogicalPlan, Option<NotPushed>), Fault> {
+        let plan = required::narrowed(plan, required)?;
+        let why = match self.taken(&plan, required) {
+            Ok((part, translation, order)) => return Ok((self.replace(&part, translation, order)?, None)),
             Err(refusal) => refusal,
         };
         let position = self.kept.len();
+        let below_required = required::of_inputs(&plan, required)?;
         let mut below = false;
         let mut first_fault = None;
-        let mut child = |this: &mut Self, input: LogicalPlan| match this.node(input.clone()) {
-            Ok((carved, inner)) => {
-                below |= inner.is_some_and(|inner| inner.text == why.text);
-                carved
-            }
-            Err(fault) => {
-                first_fault.get_or_insert(fault);
-                input
-            }
-        };
-        let plan =
-            plan.map_subqueries(|subquery| Ok(Transformed::yes(subquery_of(subquery, |p| child(self, p)))))?.data;
-        let plan = plan.map_children(|input| Ok(Transformed::yes(child(self, input))))?.data;
+        let mut child =
+            |this: &mut Self, input: LogicalPlan, required: &Required| match this.node(input.clone(), required) {
+                Ok((carved, inner)) => {
+                    below |= inner.is_some_and(|inner| inner.text == why.text);
+                    carved
+                }
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
+                    input
+                }
+            };
+        let plan = plan
+            .map_subqueries(|subquery| Ok(Transformed::yes(subquery_of(subquery, |p| child(self, p, &None)))))?
+            .data;
+        let plan = plan.map_children(|input| Ok(Transformed::yes(child(self, input, &below_required))))?.data;
         if let Some(fault) = first_fault {
             return Err(fault);
         }
+        let plan = plan.recompute_schema()?;
         let lines = Receipt::kept(&plan, &why, below);
         self.kept.splice(position..position, lines);
         Ok((plan, Some(why)))
     }
 
-    /// The translation of a part, and the order to make again above it.
-    fn taken(&self, plan: &LogicalPlan) -> std::result::Result<(Translation, Option<LogicalPlan>), NotPushed> {
+    /// A part with the columns that are required, its translation, and the order to make again above it.
+    fn taken(&self, plan: &LogicalPlan, required: &Required) -> std::result::Result<Taken, NotPushed> {
         if !is_worth_it(plan) {
             return Err(NotPushed::operator("its governed leaf takes what can be pushed"));
         }
-        let order = local_order(plan)?;
+        let order = local_order(plan);
+        let mut columns = required::columns_of(plan, required);
+        if let Ok(Some(LogicalPlan::Sort(_))) = &order {
+            columns = plan.schema().columns();
+        }
+        let part = if columns.is_empty() || columns.len() == plan.schema().fields().len() {
+            plan.clone()
+        } else {
+            LogicalPlanBuilder::from(plan.clone())
+                .project(columns.into_iter().map(Expr::Column))
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(|_| NotPushed::invalid("columns of a part"))?
+        };
+        let translation = translate_typed(&part, self.opener, self.context)?;
         if has_cross_join(plan) {
             return Err(NotPushed::operator("a join without a condition is cheaper in the gate"));
         }
-        translate_typed(plan, self.opener, self.context).map(|translation| (translation, order))
+        Ok((part, translation, order?))
     }
 
     /// The leaf, with the part's own names, sorted again where the part's order may matter above.

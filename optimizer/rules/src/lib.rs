@@ -14,6 +14,7 @@ mod outcome;
 mod receipt;
 mod redact;
 mod regroup;
+mod required;
 mod translate;
 
 pub use carve::{Carved, LeafBuilder, carve};

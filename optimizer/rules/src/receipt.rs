@@ -88,7 +88,9 @@ fn subjects(plan: &LogicalPlan) -> Vec<String> {
             vec![format!("{kind} {}", list(&aggregate.aggr_expr))]
         }
         LogicalPlan::Aggregate(aggregate) => {
-            vec![format!("{kind} {} by {}", list(&aggregate.aggr_expr), list(&aggregate.group_expr))]
+            let calls = list(&aggregate.aggr_expr);
+            let space = if calls.is_empty() { "" } else { " " };
+            vec![format!("{kind}{space}{calls} by {}", list(&aggregate.group_expr))]
         }
         LogicalPlan::Sort(sort) => {
             let keys: Vec<Expr> = sort.expr.iter().map(|key| key.expr.clone()).collect();

@@ -75,6 +75,8 @@ fn rebuilt(plan: LogicalPlan, mut conditions: Vec<Expr>, opener: &dyn LeafOpener
         let touched: Vec<usize> = (0..inputs.len()).filter(|i| touches(inputs[*i].schema(), &columns)).collect();
         match touched[..] {
             [] => above.push(condition),
+            // What reads a row of the query around it would keep the input from becoming a leaf.
+            _ if condition.contains_outer() => above.push(condition),
             [one] if is_leak_proof(&condition, |_: &Column| true) => {
                 let input = std::mem::take(&mut inputs[one]);
                 inputs[one] = filtered(input, vec![condition])?;

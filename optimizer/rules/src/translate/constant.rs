@@ -16,13 +16,13 @@ impl Translator<'_> {
     /// its rewrites of conditions (bounds of time stamps among them) are not exact enough.
     pub(super) fn fold(&self, expr: &Expr) -> Result<Expr, NotPushed> {
         let simplifier = ExprSimplifier::new(self.context.clone()).with_canonicalize(false);
-        let folded = expr.clone().transform_down(|node| {
-            if !is_computed(&node) || !reads_nothing(&node)? {
+        let folded = expr.clone().transform_up(|node| {
+            if !is_computed(&node) || !reads_only_literals(&node)? {
                 return Ok(Transformed::no(node));
             }
             // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
             match simplifier.simplify(node.clone()) {
-                Ok(value @ Expr::Literal(..)) => Ok(Transformed::new(value, true, TreeNodeRecursion::Jump)),
+                Ok(value @ Expr::Literal(..)) => Ok(Transformed::yes(value)),
                 Ok(_) | Err(_) => Ok(Transformed::no(node)),
             }
         });
@@ -122,7 +122,12 @@ const fn is_computed(expr: &Expr) -> bool {
     }
 }
 
-/// Whether only literals and computations stand in it.
-fn reads_nothing(expr: &Expr) -> datafusion::common::Result<bool> {
-    Ok(!expr.exists(|node| Ok(!is_computed(node) && !matches!(node, Expr::Literal(..) | Expr::Alias(_))))?)
+/// Whether every operand is a literal (its own operands are folded before).
+fn reads_only_literals(expr: &Expr) -> datafusion::common::Result<bool> {
+    let mut all = true;
+    expr.apply_children(|child| {
+        all &= matches!(child, Expr::Literal(..));
+        Ok(if all { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(all)
 }

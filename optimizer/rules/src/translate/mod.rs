@@ -34,7 +34,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Deepest nesting of operators and expressions that translation follows; the fragment's own check allows no more.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 100;
 /// Most parameters of one fragment, whatever the source allows.
 const PARAMETERS_MAX: usize = 16_384;
 

@@ -18,6 +18,7 @@ pub(crate) async fn try_translate(sql: &str) -> Result<Translation, NotPushed> {
     translate(&bind(sql).await, &Opener, &SimplifyContext::builder().build())
 }
 
+#[allow(dead_code, reason = "not every test file asks for it")]
 /// Compares with `tests/golden/<name>`; `UPDATE_GOLDEN=1` writes it.
 pub(crate) fn golden(name: &str, actual: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -32,7 +33,8 @@ pub(crate) fn golden(name: &str, actual: &str) {
     assert_eq!(expected.lines().count(), actual.lines().count(), "{name}: number of lines");
 }
 
-/// Statements of a golden file: separated by lines of `---`, the SQL above `=>`.
+#[allow(dead_code, reason = "not every test file asks for it")]
+/// Statements of a golden file: separated by semicolons at line ends.
 pub(crate) fn statements(name: &str) -> Vec<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/statements").join(name);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -40,6 +42,7 @@ pub(crate) fn statements(name: &str) -> Vec<String> {
 }
 
 /// A statement with its fragment, or why there is none.
+#[allow(dead_code, reason = "not every test file asks for it")]
 pub(crate) async fn outcome(sql: &str) -> String {
     let shown = match context().state().create_logical_plan(sql).await {
         Ok(plan) => match translate(&plan, &Opener, &SimplifyContext::builder().build()) {

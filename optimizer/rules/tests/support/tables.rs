@@ -236,6 +236,9 @@ impl Capabilities for Anything {
     }
 
     fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
+        if fragment.parameters.len() > self.parameters_max() {
+            return Err(Refusal::new(RefusalReason::Size, "more parameters than the source accepts"));
+        }
         fragment.check().map_err(|error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or_default()))
     }
 }

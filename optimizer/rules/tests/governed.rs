@@ -1,0 +1,125 @@
+//! Parameters of policies, capabilities of a source, and the bounds of one translation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+
+mod support;
+
+use datafusion::logical_expr::TableScan;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
+use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::{Capabilities, Refusal, RefusalReason, Relation, ScalarExpr, Value};
+use querygate_rules::{LeafOpener, NotPushed, OpenedLeaf, ParameterSource, translate};
+use support::tables::Opener;
+use support::{bind, try_translate};
+
+#[tokio::test]
+async fn values_come_from_the_statement_the_client_and_the_principal() {
+    let translation = try_translate("select id from r where a = $2 and name = 'x' and b = $1").await.unwrap();
+    let given = [Value::Int64(7), Value::Int32(8)];
+    let values = translation.values(&given).unwrap();
+    for (source, value) in translation.parameters.iter().zip(&values) {
+        match source {
+            ParameterSource::Policy(0) => assert_eq!(*value, Value::text("acme")),
+            ParameterSource::Placeholder(index) => assert_eq!(*value, given[*index]),
+            ParameterSource::Literal(literal) => assert_eq!(literal, value),
+            other => panic!("{other:?}"),
+        }
+    }
+    let types: Vec<_> = values.iter().map(Value::value_type).collect();
+    assert_eq!(types, translation.fragment.parameters);
+    let other = translation.values_with(&given, &[Value::text("umbrella")]).unwrap();
+    assert!(other.contains(&Value::text("umbrella")) && !other.contains(&Value::text("acme")));
+    assert!(translation.values(&[]).is_err());
+}
+
+#[tokio::test]
+async fn equal_constants_share_a_parameter_and_policies_never_do() {
+    let sql = "select a + 1, count(*) from r where name = 'acme' group by a + 1";
+    let translation = try_translate(sql).await.unwrap();
+    let count = |source: fn(&ParameterSource) -> bool| translation.parameters.iter().filter(|s| source(s)).count();
+    assert_eq!(count(|source| matches!(source, ParameterSource::Policy(_))), 1);
+    assert_eq!(count(|source| matches!(source, ParameterSource::Literal(Value::Text(_)))), 1);
+    assert_eq!(count(|source| matches!(source, ParameterSource::Literal(Value::Int64(1)))), 1);
+}
+
+/// A source without LIKE and joins.
+#[derive(Debug)]
+struct Narrow;
+
+impl LeafOpener for Narrow {
+    fn open(&self, scan: &TableScan) -> Result<OpenedLeaf, NotPushed> {
+        Opener.open(scan)
+    }
+
+    fn capabilities(&self, _source: &str) -> Option<&dyn Capabilities> {
+        Some(self)
+    }
+}
+
+impl Capabilities for Narrow {
+    fn operator(&self, relation: &Relation, _: &ColumnTypes) -> Result<(), Refusal> {
+        match relation {
+            Relation::Join { .. } => Err(Refusal::new(RefusalReason::Operator, "join")),
+            _ => Ok(()),
+        }
+    }
+
+    fn scalar(&self, expr: &ScalarExpr, _: &ColumnTypes) -> Result<(), Refusal> {
+        match expr {
+            ScalarExpr::Like { .. } => Err(Refusal::new(RefusalReason::Collation, "like on text")),
+            _ => Ok(()),
+        }
+    }
+
+    fn aggregate(&self, _: &AggregateExpr, _: &ColumnTypes) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn window(&self, _: &WindowExpr, _: &ColumnTypes) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn parameters_max(&self) -> usize {
+        4
+    }
+}
+
+#[tokio::test]
+async fn what_the_source_cannot_do_is_refused_with_its_reason() {
+    for (sql, expected) in [
+        ("select id from u where name = 'x'", None),
+        ("select id from u where name like 'x%'", Some(RefusalReason::Collation)),
+        ("select u.id from u join v on u.id = v.id", Some(RefusalReason::Operator)),
+        ("select id from u where a in (1, 2, 3, 4)", None),
+        ("select id from u where a in (1, 2, 3, 4, 5)", Some(RefusalReason::Size)),
+        ("select id from u where exists (select 1 from v where v.note like 'x')", Some(RefusalReason::Collation)),
+    ] {
+        let outcome = translate(&bind(sql).await, &Narrow, &SimplifyContext::builder().build());
+        assert_eq!(outcome.err().map(|refusal| refusal.reason), expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn long_chains_are_pushed() {
+    let chain = (0..3_000).map(|i| format!("a = {i}")).collect::<Vec<_>>().join(" or ");
+    eprintln!("A");
+    let plan = bind(&format!("select id from u where {chain}")).await;
+    eprintln!("B");
+    let plan2 = plan.clone();
+    eprintln!("C");
+    let t = datafusion::optimizer::AnalyzerRule::analyze(&datafusion::optimizer::analyzer::type_coercion::TypeCoercion::new(), plan2, &Default::default());
+    eprintln!("D {}", t.is_ok());
+    let refusal = try_translate(&format!("select id from u where {chain}")).await.unwrap_err();
+    assert_eq!(refusal.reason, RefusalReason::Size, "more parameters than the source accepts");
+}
+
+#[tokio::test]
+async fn deep_nesting_is_refused_before_the_stack_ends() {
+    let nested = (0..400).fold("a".to_owned(), |inner, _| format!("case when ok then {inner} else 1 end"));
+    let state = support::tables::context().state();
+    if let Ok(plan) = state.create_logical_plan(&format!("select {nested} from u")).await {
+        let refusal = translate(&plan, &Opener, &SimplifyContext::builder().build()).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::Size);
+    }
+}
