@@ -22,7 +22,8 @@ pub(crate) async fn list(
     let mut files = Vec::new();
     if pattern.is_literal() && !pattern.base().as_ref().is_empty() {
         match store.head(pattern.base()).await {
-            Ok(meta) => files.push(meta),
+            // A store under a prefix answers with the path that it has without the prefix taken off.
+            Ok(meta) => files.push(ObjectMeta { location: pattern.base().clone(), ..meta }),
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(names.store(&error)),
         }

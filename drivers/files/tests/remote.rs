@@ -7,13 +7,15 @@ mod remote;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
 use querygate_files::{FilesConfig, FilesSource, S3Config};
 use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test]
 async fn a_remote_store_answers_like_a_folder() {
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    // Under a prefix, as a configured bucket folder is.
+    let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(InMemory::new(), "lake/one"));
     let config = FilesConfig { refresh: Duration::from_secs(3600), ..FilesConfig::s3("lake", S3Config::default()) };
     let source = FilesSource::with_store(config, Arc::clone(&store));
     remote::check(&source, store.as_ref()).await;
