@@ -21,5 +21,5 @@ pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{GovernedExec, GovernedTable, LeafToken};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::VisibleObject;
-pub use remote::{DriverTable, Federated, FragmentTable, RemoteField, federate};
+pub use remote::{DriverTable, Federated, FragmentTable, RemoteField, WholeFragment, federate};
 pub use unavailable::UnavailableTable;

@@ -1,18 +1,19 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
+use crate::dialect::{Dialect, output_name, rewrite};
+use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
 use crate::verify::{Inventory, verify_bound};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
-use querygate_catalog::PrincipalCatalog;
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_catalog::{PrincipalCatalog, WholeFragment};
 use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub(crate) struct Bound {
     parameters: Vec<Parameter>,
     columns: Arc<[Column]>,
     schema: SchemaRef,
-    catalog: Arc<PrincipalCatalog>,
-    state: Arc<SessionState>,
+    workspace: Arc<Workspace>,
+    whole: OnceLock<Option<WholeFragment>>,
 }
 
 /// A parameter: what the client sends, and what the plan wants.
@@ -51,12 +52,17 @@ impl Bound {
         &self.schema
     }
 
-    pub(crate) fn catalog(&self) -> &Arc<PrincipalCatalog> {
-        &self.catalog
+    pub(crate) fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
     }
 
-    pub(crate) fn state(&self) -> &Arc<SessionState> {
-        &self.state
+    pub(crate) fn catalog(&self) -> &PrincipalCatalog {
+        &self.workspace.catalog
+    }
+
+    /// The whole statement as one fragment of a source, found out once; `None`: it is not.
+    pub(crate) fn whole(&self, find: impl FnOnce() -> Option<WholeFragment>) -> Option<&WholeFragment> {
+        self.whole.get_or_init(find).as_ref()
     }
 
     pub(crate) fn parameter_types(&self) -> Vec<PgType> {
@@ -96,40 +102,46 @@ impl Bound {
 
 /// Binds a query.
 pub(crate) async fn bind(
-    catalog: &Arc<PrincipalCatalog>,
-    state: &Arc<SessionState>,
+    workspace: &Arc<Workspace>,
+    state: &SessionState,
     query: &Query,
     declared: &[Option<PgType>],
 ) -> Result<Bound> {
-    let Planned { plan, names } = plan_query(query, state, catalog.pg_catalog(), declared).await?;
-    let inventory = verify_bound(&plan, catalog.token())?;
+    let plan = plan_query(query, state, &workspace.dialect, declared).await?;
+    let inventory = verify_bound(&plan, workspace.catalog.token())?;
     let parameters = parameters_of(&plan, declared)?;
-    let (columns, schema) = describe(&plan, names.as_deref())?;
-    Ok(Bound { plan, inventory, parameters, columns, schema, catalog: Arc::clone(catalog), state: Arc::clone(state) })
-}
-
-/// A plan and the output names that the client asked for.
-pub(crate) struct Planned {
-    pub(crate) plan: LogicalPlan,
-    names: Option<Vec<String>>,
+    let (columns, schema) = describe(&plan)?;
+    Ok(Bound { plan, inventory, parameters, columns, schema, workspace: Arc::clone(workspace), whole: OnceLock::new() })
 }
 
 /// Rewrites a query from Postgres' dialect and plans it. Nothing is verified yet.
 pub(crate) async fn plan_query(
     query: &Query,
     state: &SessionState,
-    pg: &Arc<PgCatalog>,
+    dialect: &Dialect,
     declared: &[Option<PgType>],
-) -> Result<Planned> {
+) -> Result<LogicalPlan> {
     let mut ast = Ast::Query(Box::new(query.clone()));
-    let names = crate::surface::rewrite(&mut ast, pg)?;
+    rewrite(&mut ast)?;
     crate::parameters::declare(&mut ast, declared)?;
-    let plan =
-        state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| translate(&e, Stage::Plan))?;
-    Ok(Planned { plan, names })
+    let plan = state
+        .statement_to_plan(DfStatement::Statement(Box::new(ast)))
+        .await
+        .map_err(|e| translate(&e, Stage::Plan))?;
+    dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))
 }
 
-fn describe(plan: &LogicalPlan, names: Option<&[String]>) -> Result<(Arc<[Column]>, SchemaRef)> {
+/// The plan with its columns under the names a client sees; for views, whose columns statements name.
+pub(crate) fn plainly_named(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| Expr::from((qualifier, field)).alias(output_name(field.name())))
+        .collect();
+    LogicalPlanBuilder::from(plan).project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| translate(&e, Stage::Plan))
+}
+
+fn describe(plan: &LogicalPlan) -> Result<(Arc<[Column]>, SchemaRef)> {
     let fields = plan.schema().fields();
     if fields.len() > limits::RESULT_COLUMNS_MAX {
         return Err(Error::new(
@@ -137,28 +149,9 @@ fn describe(plan: &LogicalPlan, names: Option<&[String]>) -> Result<(Arc<[Column
             format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX),
         ));
     }
-    let fields: Vec<Field> = fields
-        .iter()
-        .enumerate()
-        .map(|(i, field)| match names.and_then(|n| n.get(i)) {
-            Some(name) => field.as_ref().clone().with_name(name),
-            None => field.as_ref().clone(),
-        })
-        .collect();
-    let columns: Vec<Column> = fields
-        .iter()
-        .map(|field| {
-            let mut column = column_of(field);
-            if let DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) = field.data_type()
-                && *scale >= 0
-                && *precision <= 38
-            {
-                // Kept for plain columns only by Postgres; here the scale is exact for every expression.
-                column.type_modifier = -1;
-            }
-            column
-        })
-        .collect();
+    let named = |field: &Arc<Field>| field.as_ref().clone().with_name(output_name(field.name()));
+    let fields: Vec<Field> = fields.iter().map(named).collect();
+    let columns: Vec<Column> = fields.iter().map(column_of).collect();
     Ok((columns.into(), Arc::new(Schema::new(fields))))
 }
 

@@ -2,18 +2,27 @@
 
 use crate::bind;
 use crate::classify::Classified;
+use crate::dialect::Dialect;
+use crate::dialect::apply::ApplyPlanner;
 use crate::parse::parse;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use async_trait::async_trait;
+use datafusion::catalog::Session as DfSession;
 use datafusion::catalog::view::ViewTable;
+use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LiveTable, PrincipalCatalog, pg_catalog};
 use querygate_types::{Error, Principal, Result, limits};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,19 +47,24 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// A principal's catalog with the dialect that binds statements on it.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    pub(crate) catalog: PrincipalCatalog,
+    pub(crate) dialect: Dialect,
+}
+
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
-pub(crate) async fn build_catalog(
+pub(crate) async fn build_workspace(
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
     live: Vec<(&'static str, Arc<LiveTable>)>,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
-) -> Result<Arc<PrincipalCatalog>> {
+) -> Result<Arc<Workspace>> {
     let mut builder = CatalogBuilder::new(deployment, principal, live, now_ms());
     for view in &deployment.views {
-        let pg = builder.pg_catalog();
-        let state = state(&builder, &pg, Arc::clone(&environment), config.clone())?;
-        match bind_view(&view.sql, &state, &pg, &builder).await {
+        match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
                 schema: view.schema.clone(),
                 name: view.name.clone(),
@@ -62,37 +76,67 @@ pub(crate) async fn build_catalog(
         }
     }
     let pg = builder.pg_catalog();
-    let state = state(&builder, &pg, environment, config)?;
-    Ok(Arc::new(builder.finish(pg, state)))
+    let dialect = Dialect::new(&pg);
+    let state = state(&builder, &pg, &dialect, environment, config)?;
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect }))
 }
 
 async fn bind_view(
     sql: &str,
-    state: &SessionState,
-    pg: &Arc<pg_catalog::PgCatalog>,
     builder: &CatalogBuilder,
+    environment: Arc<RuntimeEnv>,
+    config: SessionConfig,
 ) -> Result<ViewTable> {
+    let pg = builder.pg_catalog();
+    let dialect = Dialect::new(&pg);
+    let state = state(builder, &pg, &dialect, environment, config)?;
     let parsed = parse(sql)?;
     let [only] = parsed.as_slice() else { return Err(Error::internal("a view is one statement")) };
     let Classified::Query(query) = only.class() else { return Err(Error::internal("a view is a query")) };
-    let plan = bind::plan_query(query, state, pg, &[]).await?.plan;
+    let plan = bind::plan_query(query, &state, &dialect, &[]).await?;
     crate::verify::verify_bound(&plan, builder.token())?;
-    Ok(ViewTable::new(plan, Some(sql.to_owned())))
+    Ok(ViewTable::new(bind::plainly_named(plan)?, Some(sql.to_owned())))
 }
 
 fn state(
     builder: &CatalogBuilder,
     pg: &Arc<pg_catalog::PgCatalog>,
+    dialect: &Dialect,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
 ) -> Result<SessionState> {
-    let made = SessionStateBuilder::new_with_default_features()
+    let mut planners = vec![dialect.expr_planner()];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    // Files are read through sources only: no format, no table factory, no URL table.
+    let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(environment)
-        .with_catalog_list(builder.catalog_list(pg)?);
-    // Files are read through sources only: no format, no table factory, no URL table.
-    let state = made.with_file_formats(Vec::new()).with_table_factories(std::collections::HashMap::new()).build();
-    Ok(crate::functions::install(state, pg))
+        .with_catalog_list(builder.catalog_list(pg)?)
+        .with_file_formats(Vec::new())
+        .with_table_factories(HashMap::new())
+        .with_expr_planners(planners)
+        .with_type_planner(dialect.type_planner())
+        .with_query_planner(Arc::new(ApplyingPlanner))
+        .build();
+    let mut state = crate::functions::restrict(state);
+    dialect.register(&mut state).map_err(Error::internal)?;
+    Ok(state)
+}
+
+/// DataFusion's planner, with the apply operator.
+#[derive(Debug)]
+struct ApplyingPlanner;
+
+#[async_trait]
+impl QueryPlanner for ApplyingPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &dyn DfSession,
+    ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
+        planner.create_physical_plan(plan, state).await
+    }
 }
 
 /// The state with a session's own configuration.

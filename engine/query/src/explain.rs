@@ -25,11 +25,12 @@ pub(crate) async fn explain(
     analyze: bool,
     verbose: bool,
 ) -> Result<Rows> {
-    let executable = session.plan_on_workers(bound, parameters).await?;
+    let (_, state) = session.workspace().await?;
+    let executable = session.plan_on_workers(bound, &state, parameters).await?;
     let mut lines: Vec<String> = Vec::new();
-    if verbose {
-        lines.push("Optimized:".to_owned());
-        lines.extend(indented(&executable.optimized().display_indent().to_string()));
+    if let Some(logical) = executable.logical().filter(|_| verbose) {
+        lines.push("Logical:".to_owned());
+        lines.extend(indented(&logical.display_indent().to_string()));
         lines.push("Physical:".to_owned());
     }
     let display = DisplayableExecutionPlan::new(executable.physical().as_ref());

@@ -1,5 +1,7 @@
 //! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
 
+use crate::bind::Bound;
+use crate::engine::Workspace;
 use crate::memory::StatementPool;
 use crate::observe::Observer;
 use crate::session::GateSession;
@@ -10,9 +12,9 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, PrincipalCatalog, SourceStatus};
+use querygate_catalog::{Deployment, LeafToken, SourceStatus};
 use querygate_query_api::{ClientInfo, QueryService, Session};
-use querygate_types::{Error, ErrorCode, Principal, Result};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -74,14 +76,27 @@ pub struct Gate {
     runtime: tokio::runtime::Handle,
     environment: Arc<RuntimeEnv>,
     deployment: RwLock<Arc<Deployment>>,
-    catalogs: Cache<(u64, String), Arc<PrincipalCatalog>>,
+    workspaces: Cache<(u64, String), Arc<Workspace>>,
+    bound: Cache<BoundKey, Arc<Bound>>,
     admission: Arc<Semaphore>,
     waiting: AtomicUsize,
     observer: Arc<Observer>,
 }
 
-/// Catalogs kept: one per principal and version.
-const CATALOGS_MAX: u64 = 1_000;
+/// Workspaces kept: one per principal and version.
+const WORKSPACES_MAX: u64 = 1_000;
+/// Bound statements kept.
+const BOUND_MAX: u64 = 4_096;
+
+/// What a bound statement depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct BoundKey {
+    pub(crate) token: LeafToken,
+    pub(crate) text: Arc<str>,
+    pub(crate) declared: Vec<Option<PgType>>,
+    /// Settings that names and literals depend on.
+    pub(crate) settings: Arc<str>,
+}
 
 impl Gate {
     /// Builds a gate that runs its queries on `runtime`.
@@ -111,7 +126,8 @@ impl Gate {
             runtime,
             environment,
             deployment: RwLock::new(Arc::new(deployment)),
-            catalogs: Cache::new(CATALOGS_MAX),
+            workspaces: Cache::new(WORKSPACES_MAX),
+            bound: Cache::new(BOUND_MAX),
             observer: Arc::new(observer),
         }))
     }
@@ -146,24 +162,25 @@ impl Gate {
         &self.observer
     }
 
-    /// The principal's catalog on a deployment; made once per version.
-    pub(crate) async fn catalog(
-        &self,
-        deployment: &Arc<Deployment>,
-        principal: &Arc<Principal>,
-    ) -> Result<Arc<PrincipalCatalog>> {
+    /// The principal's workspace on a deployment; made once per version.
+    pub(crate) async fn workspace(&self, deployment: &Arc<Deployment>, principal: &Arc<Principal>) -> Result<Arc<Workspace>> {
         let key = (deployment.version, principal.login.clone());
-        if let Some(found) = self.catalogs.get(&key)
-            && found.login() == principal
+        if let Some(found) = self.workspaces.get(&key)
+            && found.catalog.login() == principal
         {
             return Ok(found);
         }
         let live = system::tables(&self.observer, deployment, principal);
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
-        let made = crate::engine::build_catalog(deployment, principal, live, environment, config).await?;
-        self.catalogs.insert(key, Arc::clone(&made));
+        let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
+        self.workspaces.insert(key, Arc::clone(&made));
         Ok(made)
+    }
+
+    /// Statements bound before, by everything that binding depends on.
+    pub(crate) fn bound(&self) -> &Cache<BoundKey, Arc<Bound>> {
+        &self.bound
     }
 
     /// A turn to run a statement.

@@ -20,7 +20,6 @@ mod plan;
 mod receipts;
 mod recording;
 mod session;
-mod surface;
 mod system;
 mod template;
 mod verify;

@@ -1,15 +1,20 @@
 //! From a bound statement to a verified, executable plan.
 
 use crate::bind::Bound;
+use crate::dialect::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
-use crate::verify::verify_final;
+use crate::verify::{Inventory, verify_bound, verify_final};
 use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::SessionState;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::logical_expr::simplify::SimplifyContext;
-use querygate_catalog::federate;
+use querygate_catalog::{LeafToken, WholeFragment, federate};
 use querygate_rules::{Disposition, Receipt};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -18,8 +23,10 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Executable {
     physical: Arc<dyn ExecutionPlan>,
-    optimized: LogicalPlan,
+    /// `None`: the source runs the statement as a whole.
+    logical: Option<LogicalPlan>,
     receipts: Vec<Receipt>,
+    cached: bool,
 }
 
 /// What a session asks of planning.
@@ -39,32 +46,109 @@ impl Executable {
         &self.receipts
     }
 
-    pub(crate) fn optimized(&self) -> &LogicalPlan {
-        &self.optimized
+    /// The plan that was given to the engine.
+    pub(crate) fn logical(&self) -> Option<&LogicalPlan> {
+        self.logical.as_ref()
+    }
+
+    /// Whether planning was spared.
+    pub(crate) fn cached(&self) -> bool {
+        self.cached
     }
 }
 
-/// Optimizes, plans and verifies a bound statement with its parameters' values.
-pub(crate) async fn plan(bound: &Bound, parameters: &[ArrayRef], options: PlanOptions) -> Result<Executable> {
+/// Plans and verifies a bound statement with its parameters' values.
+pub(crate) async fn plan(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    parameters: &[ArrayRef],
+    options: PlanOptions,
+) -> Result<Executable> {
     let values = bound.values(parameters)?;
+    if let Some(executable) = whole(bound, state, &values)? {
+        return Ok(executable);
+    }
     let logical = bound.with_values(values)?;
-    let state = started(bound.state(), &logical);
-    let context = SimplifyContext::builder()
-        .with_config_options(Arc::clone(state.config_options()))
-        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-        .build();
-    let federated = federate(&logical, bound.catalog(), &context)?;
+    let state = started(state, &logical);
+    let federated = federate(&logical, bound.catalog(), &context(&state))?;
     if options.require_pushdown {
         everything_pushed(&federated.receipts)?;
     }
-    let optimized = state.optimize(&federated.plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let physical = state
-        .query_planner()
-        .create_physical_plan(&optimized, state.as_ref())
-        .await
-        .map_err(|e| translate(&e, Stage::Plan))?;
+    let physical = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
+    Ok(Executable { physical, logical: Some(federated.plan), receipts: federated.receipts, cached: false })
+}
+
+/// A statement that one source runs as a whole needs no planning after the first time.
+fn whole(bound: &Bound, state: &SessionState, values: &[ScalarValue]) -> Result<Option<Executable>> {
+    if reads_clock(bound.plan()) {
+        return Ok(None);
+    }
+    let mut found_now = false;
+    let find = || {
+        found_now = true;
+        WholeFragment::find(bound.plan(), bound.catalog(), &context(state))
+    };
+    let Some(whole) = bound.whole(find) else { return Ok(None) };
+    let mut placeholders = Vec::with_capacity(values.len());
+    for value in values {
+        let array = value.to_array().map_err(Error::internal)?;
+        let Ok(value) = querygate_driver_api::Value::from_array(array.as_ref(), 0) else { return Ok(None) };
+        placeholders.push(value);
+    }
+    let Some(physical) = whole.leaf(&placeholders) else { return Ok(None) };
     verify_final(&physical, bound.catalog().token(), bound.inventory())?;
-    Ok(Executable { physical, optimized, receipts: federated.receipts })
+    Ok(Some(Executable { physical, logical: None, receipts: vec![whole.receipt().clone()], cached: !found_now }))
+}
+
+/// Optimizes, plans and verifies. Correlated subqueries that the engine cannot unnest run per outer row.
+pub(crate) async fn physical(
+    plan: &LogicalPlan,
+    state: &Arc<SessionState>,
+    token: &LeafToken,
+    inventory: &Inventory,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let failed = |e: &DataFusionError| translate(e, Stage::Plan);
+    let first = apply::expand(plan.clone(), Scope::CatalogOnly).map_err(|e| failed(&e))?;
+    let physical = match state.create_physical_plan(&first).await {
+        Ok(physical) => physical,
+        Err(error) => {
+            if !apply::has_work(plan, Scope::Everything).map_err(|e| failed(&e))? {
+                return Err(failed(&error));
+            }
+            let all = apply::expand(plan.clone(), Scope::Everything).map_err(|_| failed(&error))?;
+            state.create_physical_plan(&all).await.map_err(|e| failed(&e))?
+        }
+    };
+    verify_final(&physical, token, inventory)?;
+    Ok(physical)
+}
+
+fn context(state: &SessionState) -> SimplifyContext {
+    SimplifyContext::builder()
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build()
+}
+
+/// Runs the subplans of an apply through the same stages.
+pub(crate) struct Subplans {
+    pub(crate) state: Arc<SessionState>,
+    pub(crate) token: LeafToken,
+}
+
+#[async_trait]
+impl RunSubplan for Subplans {
+    async fn run(
+        &self,
+        plan: LogicalPlan,
+        context: Arc<TaskContext>,
+    ) -> datafusion::common::Result<Vec<RecordBatch>> {
+        let outside = |e: Error| DataFusionError::External(Box::new(e));
+        let inventory = verify_bound(&plan, &self.token).map_err(outside)?;
+        let state = started(&self.state, &plan);
+        let physical = physical(&plan, &state, &self.token, &inventory).await.map_err(outside)?;
+        datafusion::physical_plan::collect(physical, context).await
+    }
 }
 
 fn everything_pushed(receipts: &[Receipt]) -> Result<()> {

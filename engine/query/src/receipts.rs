@@ -1,5 +1,6 @@
 //! Receipts: what went to which source, what stayed, and why. No value is ever in one.
 
+use crate::observe::FragmentRecord;
 use crate::plan::Executable;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::GovernedExec;
@@ -54,4 +55,27 @@ pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
         }));
     }
     lines
+}
+
+/// What the books keep of a plan's leaves and receipts.
+pub(crate) fn fragments(executable: &Executable) -> Vec<FragmentRecord> {
+    let parts: Vec<String> = executable
+        .receipts()
+        .iter()
+        .flat_map(|receipt| {
+            let place = receipt.source.as_ref().map_or_else(|| "kept".to_owned(), |source| format!("pushed to {source}"));
+            receipt.lines.iter().map(move |line| match &line.reason {
+                Some(reason) => format!("{place}: {} ({reason})", line.subject),
+                None => format!("{place}: {}", line.subject),
+            })
+        })
+        .collect();
+    let of = |source: &str| {
+        let own = format!("pushed to {source}: ");
+        parts.iter().filter(|p| p.starts_with(&own) || p.starts_with("kept: ")).cloned().collect::<Vec<_>>().join("; ")
+    };
+    receipts(executable.physical(), false)
+        .into_iter()
+        .map(|leaf| FragmentRecord { receipt: of(&leaf.source), source: leaf.source, table: leaf.table })
+        .collect()
 }

@@ -5,6 +5,7 @@ use super::image::{
     CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, ReferentialAction, Relation, RelationKind,
 };
 use super::layout::{Layout, layouts};
+use super::rows::exists;
 use super::oid::{Allocator, ObjectClass, stable_oid};
 use super::types::TypeTable;
 use std::collections::HashMap;
@@ -148,7 +149,7 @@ impl Objects {
             database_oid,
             roles,
             schemas,
-            relations: layouts().iter().map(system_relation).collect(),
+            relations: layouts().iter().filter(|l| exists(l.schema, l.name)).map(system_relation).collect(),
             indexes: Vec::new(),
             constraints: Vec::new(),
             enums: Vec::new(),

@@ -161,6 +161,11 @@ fn sql_name(name: &str, modifier: Option<i64>, with_modifier: bool) -> Option<St
         "timetz" => precise("time", " with time zone"),
         "timestamp" => precise("timestamp", " without time zone"),
         "timestamptz" => precise("timestamp", " with time zone"),
+        "interval" => "interval".to_owned(),
+        "bit" if modifier.is_some() || !with_modifier => match modifier {
+            Some(n) => format!("bit({n})"),
+            None => "bit".to_owned(),
+        },
         "varbit" => precise("bit varying", ""),
         _ => return None,
     })
@@ -183,6 +188,9 @@ mod tests {
         check(1184, Some(3), "timestamp(3) with time zone");
         check(18, None, "\"char\"");
         check(22, None, "int2vector");
+        check(1560, None, "bit");
+        check(1560, Some(-1), "\"bit\"");
+        check(1186, Some(-1), "interval");
         check(0, None, "-");
         check(999_999, None, "???");
     }

@@ -16,10 +16,12 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan,
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
 use querygate_rules::{
-    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, Receipt, Translation, carve,
+    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, Receipt, Translation,
+    carve, translate,
 };
 use querygate_types::{Error, Result};
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -129,13 +131,67 @@ pub fn federate(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &Simpli
     if opener.is_empty() {
         return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
     }
-    let builder = Builder { opener: &opener };
-    let Carved { plan, fragments, receipts } = carve(plan, &opener, &builder, context)?;
-    Ok(Federated { plan, fragments, receipts })
+    let builder = Builder { opener: &opener, refused: Cell::new(false) };
+    match carve(plan, &opener, &builder, context) {
+        Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
+        // Some value has no equal in the source: the governed leaves take what they can.
+        Err(_) if builder.refused.get() => Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// A whole statement as one fragment. It needs no planning per run: values in, rows out.
+#[derive(Debug)]
+pub struct WholeFragment {
+    token: LeafToken,
+    driver: Arc<dyn Driver>,
+    translation: Translation,
+    statement: Arc<NativeStatement>,
+}
+
+impl WholeFragment {
+    /// Translates a bound plan with its parameters open. `None`: one source cannot run all of it.
+    #[must_use]
+    pub fn find(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &SimplifyContext) -> Option<Self> {
+        let opener = GovernedOpener::new(catalog);
+        if opener.is_empty() {
+            return None;
+        }
+        let translation = translate(plan, &opener, context).ok()?;
+        let driver = opener.drivers.get(translation.source.as_ref())?;
+        let statement = driver.render(&translation.fragment).ok()?;
+        Some(Self { token: catalog.token().clone(), driver: Arc::clone(driver), translation, statement })
+    }
+
+    /// A leaf with these values. `None`: the source cannot be given them with equal results.
+    #[must_use]
+    pub fn leaf(&self, placeholders: &[Value]) -> Option<Arc<dyn ExecutionPlan>> {
+        let values = self.translation.values(placeholders).ok()?;
+        let typed = values.iter().zip(&self.translation.fragment.parameters).all(|(v, t)| v.value_type() == *t);
+        if !typed || self.driver.accepts(&self.statement, &values).is_err() {
+            return None;
+        }
+        let running = running(&self.driver, &self.translation, Arc::clone(&self.statement), values);
+        Some(governed_fragment(self.token.clone(), running, None))
+    }
+
+    /// What was pushed.
+    #[must_use]
+    pub fn receipt(&self) -> &Receipt {
+        &self.translation.receipt
+    }
+}
+
+fn governed_fragment(token: LeafToken, running: Running, fetch: Option<usize>) -> Arc<dyn ExecutionPlan> {
+    let source = Arc::clone(&running.source);
+    let note = format!("source={source}, row policies inside");
+    Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(running)), fetch))
 }
 
 struct Builder<'a> {
     opener: &'a GovernedOpener<'a>,
+    /// A source refused the values of a fragment.
+    refused: Cell<bool>,
 }
 
 impl LeafBuilder for Builder<'_> {
@@ -146,9 +202,10 @@ impl LeafBuilder for Builder<'_> {
             .render(&translation.fragment)
             .map_err(|refusal| Error::internal(format!("a translated fragment is refused: {}", refusal.text)))?;
         let values = translation.values(&[])?;
-        driver
-            .accepts(&statement, &values)
-            .map_err(|refusal| Error::internal(format!("the values of a fragment are refused: {}", refusal.text)))?;
+        if let Err(refusal) = driver.accepts(&statement, &values) {
+            self.refused.set(true);
+            return Err(Error::internal(format!("the values of a fragment are refused: {}", refusal.text)));
+        }
         let table = FragmentTable {
             token: self.opener.catalog.token().clone(),
             running: running(driver, &translation, statement, values),
@@ -215,9 +272,6 @@ impl TableProvider for FragmentTable {
             running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
             running.schema = Arc::new(self.running.schema.project(indices)?);
         }
-        let source = Arc::clone(&running.source);
-        let leaf = Arc::new(FragmentExec::new(running));
-        let note = format!("source={source}, row policies inside");
-        Ok(Arc::new(GovernedExec::fragment(self.token.clone(), source, note.into(), leaf, limit)))
+        Ok(governed_fragment(self.token.clone(), running, limit))
     }
 }

@@ -6,5 +6,5 @@ mod federate;
 mod policy;
 mod table;
 
-pub use federate::{Federated, FragmentTable, federate};
+pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use table::{DriverTable, RemoteField};

@@ -93,6 +93,11 @@ impl DriverTable {
         }
     }
 
+    /// Whether the source can be given the values with equal results.
+    fn takes(&self, translation: &Translation, statement: &NativeStatement) -> bool {
+        translation.values(&[]).is_ok_and(|values| self.parts.driver.accepts(statement, &values).is_ok())
+    }
+
     fn translate(
         &self,
         projection: Option<&[usize]>,
@@ -149,8 +154,8 @@ impl TableProvider for DriverTable {
         let judge = |filter: &&Expr| {
             let tried = self.translate(None, std::slice::from_ref(*filter), None, &context);
             Ok(match tried {
-                Ok(Ok(_)) => TableProviderFilterPushDown::Exact,
-                Ok(Err(_)) | Err(_) => TableProviderFilterPushDown::Unsupported,
+                Ok(Ok((translation, statement))) if self.takes(&translation, &statement) => TableProviderFilterPushDown::Exact,
+                Ok(Ok(_) | Err(_)) | Err(_) => TableProviderFilterPushDown::Unsupported,
             })
         };
         filters.iter().map(judge).collect()

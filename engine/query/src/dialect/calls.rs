@@ -21,6 +21,7 @@ const UNSIGNED_RESULTS: &[&str] = &["array_length", "cardinality", "array_positi
 /// What must happen before the children are seen: a call in parentheses followed by `.field` loses its parentheses.
 pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
     if let Expr::CompoundFieldAccess { root, access_chain } = expr {
+        absorb_qualifiers(root, access_chain);
         for access in access_chain.iter_mut() {
             if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
                 let field = super::ast::text(&super::ast::folded(ident));
@@ -35,6 +36,22 @@ pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// In `con.conkey[1]` the first dots are a column's qualifiers, in `(con).x` they are not.
+fn absorb_qualifiers(root: &mut Expr, chain: &mut Vec<AccessExpr>) {
+    let mut names = match &*root {
+        Expr::Identifier(ident) => vec![ident.clone()],
+        Expr::CompoundIdentifier(idents) => idents.clone(),
+        _ => return,
+    };
+    while let Some(AccessExpr::Dot(Expr::Identifier(ident))) = chain.first() {
+        names.push(ident.clone());
+        chain.remove(0);
+    }
+    if names.len() > 1 {
+        *root = Expr::CompoundIdentifier(names);
+    }
 }
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
@@ -125,7 +142,7 @@ pub(super) fn is_set(name: &str) -> bool {
     matches!(name, "unnest" | "generate_series") || PgCatalog::row_function(name).is_some()
 }
 
-/// `ARRAY(SELECT x … ORDER BY y)` is `(SELECT array_or_empty(array_agg(x ORDER BY y)) …)`.
+/// `ARRAY(SELECT x … ORDER BY y)` is `array_or_empty((SELECT array_agg(x ORDER BY y) …))`.
 fn array_of_query(query: Query) -> Result<Expr> {
     let simple = super::ast::plain_select(&query).is_some_and(|s| {
         let ungrouped = matches!(&s.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
@@ -152,8 +169,8 @@ fn array_of_query(query: Query) -> Result<Expr> {
             arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
         }
     }
-    select.projection = vec![aliased(call("array_or_empty", vec![aggregate]), "array")];
-    Ok(Expr::Subquery(Box::new(outer)))
+    select.projection = vec![aliased(aggregate, "array")];
+    Ok(call("array_or_empty", vec![Expr::Subquery(Box::new(outer))]))
 }
 
 fn orderings(query: &Query) -> Vec<OrderByExpr> {

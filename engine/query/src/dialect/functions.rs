@@ -1,17 +1,29 @@
 //! Helper functions that the rewrite puts into statements. Users may call them too; they do no harm.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, new_empty_array};
+use super::operators::with_backslashes;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray, StructArray, new_empty_array, new_null_array,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
+use async_trait::async_trait;
 use datafusion::common::{Result, exec_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use querygate_query_api::PG_TYPE_KEY;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All helpers.
 pub(crate) fn helpers() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(ScalarUDF::new_from_impl(WithOrdinality { signature: Signature::any(1, Volatility::Immutable) })),
         Arc::new(ScalarUDF::new_from_impl(ArrayOrEmpty { signature: Signature::any(1, Volatility::Immutable) })),
+        Arc::new(ScalarUDF::new_from_impl(ZipArrays { signature: Signature::variadic_any(Volatility::Immutable) })),
+        Arc::new(ScalarUDF::new_from_impl(LikeEscape { signature: Signature::string(2, Volatility::Immutable) })),
+        Arc::new(AsyncScalarUDF::new(Arc::new(PgSleep { signature: Signature::any(1, Volatility::Volatile) })).into_scalar_udf()),
     ]
 }
 
@@ -123,5 +135,133 @@ impl ScalarUDFImpl for ArrayOrEmpty {
             arrow::compute::concat(&references)?
         };
         Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(item, offsets, values, None)?)))
+    }
+}
+
+/// Several lists as one list of rows, shorter ones filled up with NULLs: `unnest(a, b)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ZipArrays {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for ZipArrays {
+    fn name(&self) -> &'static str {
+        "zip_arrays"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let mut fields = Vec::with_capacity(arguments.len());
+        for (data_type, number) in arguments.iter().zip(1..) {
+            let item = item_of(data_type)?;
+            fields.push(Field::new(format!("c{number}"), item.data_type().clone(), true).with_metadata(item.metadata().clone()));
+        }
+        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(Fields::from(fields)), true))))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let DataType::List(item) = args.return_field.data_type().clone() else { return exec_err!("a list is returned") };
+        let DataType::Struct(fields) = item.data_type().clone() else { return exec_err!("a list of rows is returned") };
+        let lists: Vec<Option<ListArray>> = args
+            .args
+            .iter()
+            .map(|a| {
+                let array = a.to_array(args.number_rows)?;
+                Ok(if array.data_type() == &DataType::Null { None } else { Some(array.as_list::<i32>().clone()) })
+            })
+            .collect::<Result<_>>()?;
+        let length = |list: &Option<ListArray>, row: usize| match list {
+            Some(list) if !list.is_null(row) => list.value(row).len(),
+            Some(_) | None => 0,
+        };
+        let lengths: Vec<usize> =
+            (0..args.number_rows).map(|row| lists.iter().map(|l| length(l, row)).max().unwrap_or(0)).collect();
+        let mut columns = Vec::with_capacity(fields.len());
+        for (list, field) in lists.iter().zip(&fields) {
+            let mut pieces: Vec<ArrayRef> = Vec::new();
+            for (row, wanted) in lengths.iter().enumerate() {
+                let have = length(list, row);
+                if let Some(list) = list.as_ref().filter(|_| have > 0) {
+                    pieces.push(list.value(row));
+                }
+                if have < *wanted {
+                    pieces.push(new_null_array(field.data_type(), wanted - have));
+                }
+            }
+            let references: Vec<&dyn Array> = pieces.iter().map(|p| p.as_ref()).collect();
+            columns.push(if references.is_empty() { new_empty_array(field.data_type()) } else { arrow::compute::concat(&references)? });
+        }
+        let total = lengths.iter().sum();
+        let rows = StructArray::try_new_with_length(fields, columns, None, total)?;
+        Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(rows), None)?)))
+    }
+}
+
+/// PostgreSQL's `like_escape(pattern, escape)`: the pattern with backslash as its escape.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LikeEscape {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for LikeEscape {
+    fn name(&self) -> &'static str {
+        "like_escape"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let texts = args.args.iter().map(|a| Ok(arrow::compute::cast(&a.to_array(args.number_rows)?, &DataType::Utf8)?));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let [patterns, escapes] = texts.as_slice() else { return exec_err!("two arguments are needed") };
+        let pairs = patterns.as_string::<i32>().iter().zip(escapes.as_string::<i32>());
+        let escaped = pairs.map(|(pattern, escape)| match (pattern, escape) {
+            (Some(pattern), Some(escape)) => with_backslashes(pattern, escape).map(Some).map_err(super::external),
+            _ => Ok(None),
+        });
+        Ok(ColumnarValue::Array(Arc::new(escaped.collect::<Result<StringArray>>()?)))
+    }
+}
+
+/// `pg_sleep(seconds)`: waits without holding a thread; a cancelled statement drops the wait.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct PgSleep {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for PgSleep {
+    fn name(&self) -> &'static str {
+        "pg_sleep"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        let metadata = [(PG_TYPE_KEY.to_owned(), "void".to_owned())].into();
+        Ok(Arc::new(Field::new("pg_sleep", DataType::Utf8, true).with_metadata(metadata)))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("pg_sleep waits asynchronously")
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for PgSleep {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(first) = args.args.first() else { return exec_err!("one argument is needed") };
+        let seconds = arrow::compute::cast(&first.to_array(args.number_rows)?, &DataType::Float64)?;
+        for wait in seconds.as_primitive::<Float64Type>().iter().flatten() {
+            if let Ok(wait) = Duration::try_from_secs_f64(wait.max(0.0)) {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        let done: StringArray = (0..args.number_rows).map(|_| Some("")).collect();
+        Ok(ColumnarValue::Array(Arc::new(done)))
     }
 }

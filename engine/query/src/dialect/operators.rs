@@ -1,6 +1,6 @@
 //! Operators: `OPERATOR(pg_catalog.~)`, COLLATE, `= ANY('{…}')`, LIKE … ESCAPE.
 
-use super::ast::{array, literal_text, parts, text};
+use super::ast::{array, call, literal_text, parts, text};
 use super::literals::split_array;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, Value};
 use querygate_types::{Error, ErrorCode, Result};
@@ -20,13 +20,10 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             let Value::SingleQuotedString(escape) = &escape.value else {
                 return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal"));
             };
-            let Some(old) = literal_text(pattern) else {
-                return Err(Error::new(
-                    ErrorCode::FeatureNotSupported,
-                    "ESCAPE is supported for literal patterns only",
-                ));
+            **pattern = match literal_text(pattern) {
+                Some(old) => text(&with_backslashes(old, escape)?),
+                None => call("like_escape", vec![(**pattern).clone(), text(escape)]),
             };
-            **pattern = text(&with_backslashes(old, escape)?);
             Ok(())
         }
         _ => Ok(()),
@@ -103,7 +100,7 @@ fn array_literal(right: &mut Expr) -> Result<()> {
 }
 
 /// A LIKE pattern with backslash as its escape in place of another character (or of none).
-fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
+pub(super) fn with_backslashes(pattern: &str, escape: &str) -> Result<String> {
     let mut chars = escape.chars();
     let escape = chars.next();
     if chars.next().is_some() {

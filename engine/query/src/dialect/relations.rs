@@ -6,7 +6,7 @@ use super::ast::{
 use super::calls::{is_set, unqualified};
 use super::rewrite::Rewriter;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SetExpr, Subscript, TableAlias,
+    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias,
     TableAliasColumnDef, TableFactor, UnaryOperator, WildcardAdditionalOptions,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
@@ -63,6 +63,31 @@ pub(super) fn system_aliases(rewriter: &Rewriter, select: &Select) -> HashMap<St
         }
     }
     found
+}
+
+/// `t.*` of a table that FROM names with its schema and without an alias: DataFusion wants the whole name.
+pub(super) fn wildcards(rewriter: &Rewriter, select: &mut Select) {
+    let from: Vec<ObjectName> = select
+        .from
+        .iter()
+        .flat_map(|t| std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)))
+        .filter_map(|factor| match factor {
+            TableFactor::Table { name, alias: None, args: None, .. } => {
+                let mut name = name.clone();
+                qualify(rewriter, &mut name);
+                Some(name)
+            }
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item else { continue };
+        let Some([wanted]) = parts(name).as_deref().map(<[String]>::to_vec).and_then(|v| <[String; 1]>::try_from(v).ok()) else { continue };
+        let full = from.iter().find(|f| f.0.len() > 1 && parts(f).and_then(|p| p.last().cloned()).as_ref() == Some(&wanted));
+        if let Some(full) = full {
+            *name = full.clone();
+        }
+    }
 }
 
 /// `c.tableoid`, `c.xmin`, … of catalog relations: constants, as the rows are one snapshot's.
@@ -141,15 +166,9 @@ impl InFrom {
         let table = TableAlias { columns: Vec::new(), ..alias.unwrap_or_else(|| table_alias(&self.name, &[])) };
 
         if self.name == "unnest" && self.arguments.len() > 1 {
-            if self.ordinality {
-                return Err(Error::new(
-                    ErrorCode::FeatureNotSupported,
-                    "unnest of several arrays WITH ORDINALITY is not supported",
-                ));
-            }
-            let items = self.arguments.into_iter().enumerate();
-            let items = items.map(|(i, a)| aliased(call("unnest", vec![a]), &column(i, "unnest"))).collect();
-            return Ok(derived(select(items, None)?, true, Some(table)));
+            let names: Vec<String> = (1..=self.arguments.len()).map(|n| format!("c{n}")).collect();
+            let source = call("zip_arrays", self.arguments);
+            return row_source(source, self.ordinality, &names, &|place, _| column(place, "unnest"), table);
         }
         let plain_value = fields.is_none();
         let set = is_set(&self.name);
@@ -169,27 +188,34 @@ impl InFrom {
             let item = aliased(call("unnest", vec![source]), &column(0, &default));
             return Ok(derived(select(vec![item], None)?, true, Some(table)));
         }
-        let list = if self.ordinality { call("with_ordinality", vec![source]) } else { source };
-        let rows = derived(
-            select(vec![aliased(call("unnest", vec![list]), "item")], None)?,
-            false,
-            Some(table_alias("set", &[])),
-        );
-        let item = Expr::CompoundIdentifier(vec![quoted("set"), quoted("item")]);
-        let value = if self.ordinality { field(item.clone(), "value") } else { item.clone() };
-        let mut items = Vec::new();
         match &fields {
             Some(names) => {
-                items.extend(names.iter().enumerate().map(|(i, n)| aliased(field(value.clone(), n), &column(i, n))))
+                let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+                row_source(source, self.ordinality, &names, &column, table)
             }
-            None => items.push(aliased(value, &column(0, &default))),
+            None => row_source(source, self.ordinality, &[], &|place, name| column(place, if place == 0 { &default } else { name }), table),
         }
-        if self.ordinality {
-            let place = items.len();
-            items.push(aliased(field(item, "ordinality"), &column(place, "ordinality")));
-        }
-        Ok(derived(select(items, Some(rows))?, true, Some(table)))
     }
+}
+
+/// `LATERAL (SELECT item['f'] AS c, … FROM (SELECT unnest(source) AS item))`; without fields the item itself.
+fn row_source(
+    source: Expr, ordinality: bool, fields: &[String], column: &dyn Fn(usize, &str) -> String, table: TableAlias,
+) -> Result<TableFactor> {
+    let list = if ordinality { call("with_ordinality", vec![source]) } else { source };
+    let rows = derived(select(vec![aliased(call("unnest", vec![list]), "item")], None)?, false, Some(table_alias("set", &[])));
+    let item = Expr::CompoundIdentifier(vec![quoted("set"), quoted("item")]);
+    let value = if ordinality { field(item.clone(), "value") } else { item.clone() };
+    let mut items: Vec<SelectItem> =
+        fields.iter().enumerate().map(|(i, n)| aliased(field(value.clone(), n), &column(i, n))).collect();
+    if fields.is_empty() {
+        items.push(aliased(value, &column(0, "value")));
+    }
+    if ordinality {
+        let place = items.len();
+        items.push(aliased(field(item, "ordinality"), &column(place, "ordinality")));
+    }
+    Ok(derived(select(items, Some(rows))?, true, Some(table)))
 }
 
 /// `expr['name']`.

@@ -68,6 +68,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         self.scopes.push(relations::system_aliases(self, select));
+        relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
         ControlFlow::Continue(())
     }

@@ -1,7 +1,7 @@
 //! PostgreSQL's type names that DataFusion does not plan, with the Postgres type in the field's metadata.
 
 use super::ast::parts;
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
@@ -9,7 +9,8 @@ use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
-/// Plans type names; types it does not know are left to DataFusion.
+/// Plans type names; types it does not know are left to DataFusion. Every type is named in the field's metadata: a cast to a
+/// field without metadata would keep that of its source, and `oid::int` would still call itself an oid.
 #[derive(Debug)]
 pub(crate) struct PgTypePlanner;
 
@@ -28,14 +29,19 @@ impl TypePlanner for PgTypePlanner {
             SqlType::Uuid => field_of(PgType::Uuid),
             SqlType::JSON => field_of(PgType::Json),
             SqlType::JSONB => field_of(PgType::Jsonb),
-            SqlType::Timestamp(_, zone) => {
-                let zoned = matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz);
-                let zone = zoned.then(|| "UTC".into());
-                Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true)))
-            }
-            SqlType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-                Some(Arc::new(Field::new("", DataType::Time64(TimeUnit::Microsecond), true)))
-            }
+            SqlType::Boolean | SqlType::Bool => field_of(PgType::Bool),
+            SqlType::SmallInt(_) | SqlType::Int2(_) => field_of(PgType::Int2),
+            SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => field_of(PgType::Int4),
+            SqlType::BigInt(_) | SqlType::Int8(_) => field_of(PgType::Int8),
+            SqlType::Real | SqlType::Float4 => field_of(PgType::Float4),
+            SqlType::DoublePrecision | SqlType::Float8 => field_of(PgType::Float8),
+            SqlType::Text => field_of(PgType::Text),
+            SqlType::Varchar(None) | SqlType::CharacterVarying(None) => field_of(PgType::Varchar),
+            SqlType::Date => field_of(PgType::Date),
+            SqlType::Bytea => field_of(PgType::Bytea),
+            SqlType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => field_of(PgType::Timestamptz),
+            SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => field_of(PgType::Timestamp),
+            SqlType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => field_of(PgType::Time),
             _ => None,
         })
     }

@@ -235,7 +235,7 @@ impl GateSession {
         types: &[PgType],
     ) -> Result<Vec<ArrayRef>> {
         let query = crate::engine::select_of(expressions)?;
-        let bound = self.bind_query(&query, &[]).await?;
+        let bound = self.bind_query(&query, &[], None).await?;
         let mut rows = self.run_bound(outer, &bound, &[]).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {
             return Err(Error::internal("constants gave no row"));

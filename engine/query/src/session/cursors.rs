@@ -72,7 +72,7 @@ impl GateSession {
                 return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many open cursors"));
             }
         }
-        let bound = self.bind_query(query, &[]).await?;
+        let bound = self.bind_query(query, &[], None).await?;
         let rows = self.run_bound(prepared, &bound, &[]).await?;
         let cursor = Cursor { columns: rows.columns, schema: rows.schema, stream: rows.batches, rest: None, hold };
         self.inner().cursors.insert(name.to_owned(), cursor);

@@ -6,5 +6,6 @@ pub(crate) mod settings;
 mod statement;
 pub(crate) mod text;
 mod transaction;
+mod workspace;
 
 pub(crate) use statement::{GateSession, PreparedStatement};

@@ -2,6 +2,7 @@
 
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a setting accepts.
 #[derive(Debug, Clone, Copy)]
@@ -113,14 +114,29 @@ pub(crate) struct Settings {
     values: BTreeMap<&'static str, String>,
     /// Start values that differ from the built-in defaults (server configuration, startup packet).
     starts: BTreeMap<&'static str, String>,
+    /// Another number after each change: equal stamps mean equal values.
+    stamp: u64,
 }
 
+/// Numbers for changes, of all sessions.
+static CHANGES: AtomicU64 = AtomicU64::new(1);
+
 impl Settings {
+    /// Equal for equal values.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    fn changed(&mut self) {
+        self.stamp = CHANGES.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Sets the value that RESET goes back to.
     pub(crate) fn start(&mut self, name: &str, value: &str) -> Result<()> {
         let setting = find(name)?;
         let value = if matches!(setting.kind, Kind::Fixed) { value.to_owned() } else { accept(setting, value)? };
         self.starts.insert(setting.name, value);
+        self.changed();
         Ok(())
     }
 
@@ -129,6 +145,7 @@ impl Settings {
         let setting = find(name)?;
         let value = accept(setting, value)?;
         self.starts.insert(setting.name, value);
+        self.changed();
         Ok(())
     }
 
@@ -137,6 +154,7 @@ impl Settings {
         let setting = find(name)?;
         let value = accept(setting, value)?;
         self.values.insert(setting.name, value.clone());
+        self.changed();
         Ok((setting.name, value, setting.reported))
     }
 
@@ -144,6 +162,7 @@ impl Settings {
     pub(crate) fn reset(&mut self, name: &str) -> Result<(&'static str, String, bool)> {
         let setting = find(name)?;
         self.values.remove(setting.name);
+        self.changed();
         Ok((setting.name, self.value_of(setting), setting.reported))
     }
 
@@ -151,6 +170,7 @@ impl Settings {
     pub(crate) fn reset_all(&mut self) -> Vec<(&'static str, String)> {
         let changed: Vec<&'static str> = self.values.keys().copied().collect();
         self.values.clear();
+        self.changed();
         changed
             .into_iter()
             .filter_map(|name| find(name).ok())

@@ -3,7 +3,8 @@
 use super::cursors::Cursor;
 use super::settings::Settings;
 use super::transaction::Transaction;
-use crate::bind::{Bound, bind};
+use super::workspace::{Current, Writer};
+use crate::bind::Bound;
 use crate::classify::Classified;
 use crate::execute::{self, Guard};
 use crate::gate::Gate;
@@ -16,7 +17,6 @@ use async_trait::async_trait;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
-use querygate_catalog::{Deployment, PrincipalCatalog};
 use querygate_query_api::{
     ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Outcome, Prepared, Rows, Session,
     Statement, TransactionStatus,
@@ -35,7 +35,10 @@ pub(crate) struct GateSession {
     pub(super) principal: Arc<Principal>,
     pub(super) id: u64,
     pub(super) door: Door,
-    inner: Mutex<Inner>,
+    pub(super) peer: Option<std::net::SocketAddr>,
+    pub(super) since: SystemTime,
+    pub(super) writer: Arc<Writer>,
+    inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
 }
 
@@ -46,8 +49,8 @@ pub(super) struct Inner {
     pub(super) cursors: HashMap<String, Cursor>,
     pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
     pub(super) effects: Vec<Effect>,
-    /// Engine state made for the current catalog and settings.
-    state: Option<(Arc<PrincipalCatalog>, String, Arc<SessionState>)>,
+    /// Engine state made for the current workspace and settings.
+    pub(super) current: Option<Current>,
 }
 
 /// A prepared statement of this gate.
@@ -107,54 +110,27 @@ impl GateSession {
             cursors: HashMap::new(),
             prepared: HashMap::new(),
             effects: Vec::new(),
-            state: None,
+            current: None,
         };
-        Self { gate, principal, id, door: client.door, inner: Mutex::new(inner), cancel: Mutex::default() }
+        let inner = Arc::new(Mutex::new(inner));
+        let writer = Arc::new(Writer { inner: Arc::downgrade(&inner) });
+        let cancel = Mutex::default();
+        Self { gate, principal, id, door: client.door, peer: client.peer, since: SystemTime::now(), writer, inner, cancel }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The version this statement sees: the transaction's, else the current one.
-    fn deployment(&self) -> Arc<Deployment> {
-        let mut inner = self.inner();
-        inner.transaction.pin(|| self.gate.deployment())
-    }
-
-    /// Catalog and engine state for the next statement.
-    pub(super) async fn workspace(&self) -> Result<(Arc<PrincipalCatalog>, Arc<SessionState>)> {
-        let deployment = self.deployment();
-        let catalog = self.gate.catalog(&deployment, &self.principal).await?;
-        let mut inner = self.inner();
-        let zone = inner.settings.get("TimeZone")?;
-        if let Some((made_for, made_zone, state)) = &inner.state
-            && Arc::ptr_eq(made_for, &catalog)
-            && *made_zone == zone
-        {
-            return Ok((catalog, Arc::clone(state)));
-        }
-        let state = Arc::new(crate::engine::with_config(catalog.state(), |config| {
-            config.options_mut().execution.time_zone = Some(zone.clone());
-        }));
-        inner.state = Some((Arc::clone(&catalog), zone, Arc::clone(&state)));
-        Ok((catalog, state))
-    }
-
-    pub(super) async fn bind_query(&self, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
-        let (catalog, state) = self.workspace().await?;
-        Ok(Arc::new(bind(&catalog, &state, query, declared).await?))
-    }
-
     async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<PgType>]) -> Result<PreparedStatement> {
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
-                let bound = self.bind_query(query, declared).await?;
+                let bound = self.bind_query(query, declared, Some(parsed.shared_text())).await?;
                 let columns = Arc::clone(bound.columns());
                 (Kind::Query(bound), Some(columns))
             }
             Classified::CopyOut { query, options } => {
-                (Kind::Copy(self.bind_query(query, declared).await?, options.clone()), None)
+                (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
             Classified::Explain { analyze, verbose, statement } => {
                 let nested = Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?;
@@ -164,7 +140,7 @@ impl GateSession {
                         "EXPLAIN of this statement is not supported",
                     ));
                 };
-                let bound = self.bind_query(query, declared).await?;
+                let bound = self.bind_query(query, declared, None).await?;
                 let columns = crate::explain::columns();
                 (Kind::Explain { bound, analyze: *analyze, verbose: *verbose }, Some(columns))
             }
@@ -179,11 +155,11 @@ impl GateSession {
 
     /// Binds anew when the version changed since; the columns must stay the same.
     async fn refreshed(&self, bound: &Arc<Bound>, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
-        let (catalog, state) = self.workspace().await?;
-        if catalog.token() == bound.catalog().token() && Arc::ptr_eq(&state, bound.state()) {
+        let (workspace, _) = self.workspace().await?;
+        if Arc::ptr_eq(&workspace, bound.workspace()) {
             return Ok(Arc::clone(bound));
         }
-        let again = Arc::new(bind(&catalog, &state, query, declared).await?);
+        let again = self.bind_query(query, declared, None).await?;
         if again.columns() != bound.columns() {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
         }
@@ -202,7 +178,7 @@ impl GateSession {
         let timeout = self.inner().settings.duration("statement_timeout");
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
-        let outcome = self.plan_and_start(bound, parameters, &cancel, deadline).await;
+        let outcome = self.plan_and_start(bound, parameters, &cancel, deadline, &mut record).await;
         record.planning = started.elapsed();
         match outcome {
             Ok(batches) => {
@@ -238,11 +214,15 @@ impl GateSession {
         parameters: &[ArrayRef],
         cancel: &CancellationToken,
         deadline: Option<Instant>,
+        record: &mut QueryRecord,
     ) -> Result<querygate_query_api::BatchStream> {
         let work = async {
             let permit = self.gate.admit().await?;
-            let executable = self.plan_on_workers(bound, parameters).await?;
-            let context = self.task_context(bound)?;
+            let (_, state) = self.workspace().await?;
+            let executable = self.plan_on_workers(bound, &state, parameters).await?;
+            record.cached = executable.cached();
+            record.fragments = crate::receipts::fragments(&executable);
+            let context = self.task_context(&state)?;
             let guard = Guard { cancel: cancel.clone(), deadline, permit };
             Ok(execute::run(self.gate.runtime(), Arc::clone(executable.physical()), context, guard))
         };
@@ -258,21 +238,21 @@ impl GateSession {
     pub(crate) async fn plan_on_workers(
         &self,
         bound: &Arc<Bound>,
+        state: &Arc<SessionState>,
         parameters: &[ArrayRef],
     ) -> Result<crate::plan::Executable> {
-        let bound = Arc::clone(bound);
+        let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let parameters = parameters.to_vec();
         let options = PlanOptions { require_pushdown: self.inner().settings.flag("querygate.require_pushdown") };
-        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &parameters, options).await });
+        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &state, &parameters, options).await });
         let abort = AbortOnDrop(task.abort_handle());
         let outcome = task.await.map_err(|join| Error::internal(format!("planning did not finish: {join}")))?;
         drop(abort);
         outcome
     }
 
-    pub(super) fn task_context(&self, bound: &Bound) -> Result<Arc<TaskContext>> {
+    pub(super) fn task_context(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
         let environment = self.gate.statement_environment()?;
-        let state = bound.state();
         Ok(Arc::new(TaskContext::new(
             None,
             state.session_id().to_owned(),

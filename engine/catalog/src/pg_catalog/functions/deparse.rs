@@ -19,6 +19,12 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         let index = oid(args, 0).and_then(|oid| objects.index(oid));
         Ok(index.and_then(|i| index_definition(objects, i, column, pretty, &c.path())).into())
     }),
+    strict("pg_index_column_has_property", 3, 3, "bool", |c, args| {
+        let index = oid(args, 0).and_then(|oid| c.catalog.objects.index(oid));
+        let place = if let Some(Cell::Int(v)) = args.get(1) { usize::try_from(*v - 1).ok() } else { None };
+        let column = index.zip(place).and_then(|(i, place)| i.columns.get(place));
+        Ok(column.and_then(|(_, descending)| column_property(&text(args, 2), *descending)).into())
+    }),
     strict("pg_get_constraintdef", 1, 2, "text", |c, args| {
         let pretty = args.get(1) == Some(&Cell::Bool(true));
         let objects = &c.catalog.objects;
@@ -68,6 +74,17 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     }),
     lenient("acldefault", 2, 2, "_aclitem", nothing),
 ];
+
+/// Properties of a B-tree column; NULL for a property that PostgreSQL does not know.
+fn column_property(name: &str, descending: bool) -> Option<bool> {
+    match name.to_ascii_lowercase().as_str() {
+        "asc" | "nulls_last" => Some(!descending),
+        "desc" | "nulls_first" => Some(descending),
+        "orderable" | "returnable" | "search_array" | "search_nulls" => Some(true),
+        "distance_orderable" => Some(false),
+        _ => None,
+    }
+}
 
 fn pretty_size(bytes: i64) -> String {
     let (mut value, limit) = (i128::from(bytes), 10 * 1024);

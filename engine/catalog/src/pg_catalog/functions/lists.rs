@@ -60,8 +60,24 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         ],
         all_settings,
     ),
+    rows_of(
+        "pg_get_keywords",
+        0,
+        0,
+        &[("word", "text"), ("catcode", "char"), ("barelabel", "bool"), ("catdesc", "text"), ("baredesc", "text")],
+        |_, _| Ok(Cell::List(keywords())),
+    ),
     list_of("pg_listening_channels", 0, 0, "_text", none),
 ];
+
+/// PostgreSQL 15's keywords.
+fn keywords() -> Vec<Cell> {
+    let rows = include_str!("../../../data/pg15/keywords.tsv").lines().map(|line| {
+        let fields = line.split('\t').enumerate();
+        Cell::List(fields.map(|(i, field)| if i == 2 { (field == "t").into() } else { field.into() }).collect())
+    });
+    rows.collect()
+}
 
 fn none(_: &Call<'_>, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::List(Vec::new()))

@@ -28,8 +28,8 @@ fn databases(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> 
         ("datallowconn", true.into()),
         ("datconnlimit", Cell::Int(-1)),
         ("dattablespace", Cell::Int(1663)),
-        ("datcollate", "C".into()),
-        ("datctype", "C".into()),
+        ("datcollate", "C.UTF-8".into()),
+        ("datctype", "C.UTF-8".into()),
     ])
 }
 

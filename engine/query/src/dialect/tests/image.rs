@@ -52,7 +52,7 @@ pub(super) fn demo() -> CatalogImage {
             "bytea_output",
         ]
         .iter()
-        .zip(["15.18", "150018", "on", "32", "public", "hex"])
+        .zip(["15.18", "150018", "on", "32", "public", "hex", "heap", "on"])
         .map(|(name, value)| Setting {
             name: (*name).to_owned(),
             value: value.to_owned(),

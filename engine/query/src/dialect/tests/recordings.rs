@@ -250,6 +250,26 @@ async fn replay(
     Some(counts)
 }
 
+/// Names of our object ids, for a comparison with another server's.
+async fn names(session: &TestSession) -> String {
+    let mut out = String::new();
+    for (kind, sql) in [
+        ("rel", "SELECT c.oid, n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384"),
+        ("con", "SELECT oid, conname FROM pg_constraint"),
+        ("type", "SELECT oid, typname FROM pg_type WHERE oid >= 16384"),
+        ("nsp", "SELECT oid, nspname FROM pg_namespace WHERE oid >= 16384"),
+        ("db", "SELECT oid, datname FROM pg_database"),
+        ("role", "SELECT oid, rolname FROM pg_roles"),
+        ("def", "SELECT oid, adrelid::regclass::text || adnum::text FROM pg_attrdef"),
+        ("label", "SELECT oid, enumlabel FROM pg_enum"),
+    ] {
+        for row in session.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", e.text())).rows {
+            out.push_str(&format!("# {}\t@{kind}:{}\n", row[0].as_deref().unwrap_or(""), row[1].as_deref().unwrap_or("")));
+        }
+    }
+    out
+}
+
 /// Prints the table of statements that bind and run per client; psql's must all run.
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_catalog_statements_run() {
@@ -278,6 +298,7 @@ async fn recorded_catalog_statements_run() {
         eprintln!("  {line}");
     }
     if let Some(path) = std::env::var_os("QUERYGATE_DUMP") {
+        dump.push_str(&names(&session).await);
         std::fs::write(path, dump).unwrap();
     }
 }

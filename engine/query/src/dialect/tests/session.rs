@@ -18,7 +18,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog, SessionVars};
+use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
 use std::sync::{Arc, Weak};
 
@@ -63,6 +63,20 @@ impl QueryPlanner for WithApply {
     }
 }
 
+/// Settings that say yes to everything.
+#[derive(Debug)]
+struct Settings;
+
+impl SetSetting for Settings {
+    fn set(&self, _: &str, value: Option<&str>, _: bool) -> querygate_types::Result<String> {
+        Ok(value.unwrap_or_default().to_owned())
+    }
+}
+
+fn vars() -> SessionVars {
+    SessionVars { backend_pid: 42, writer: Some(SettingsWriter(Arc::new(Settings))), ..Default::default() }
+}
+
 struct Runner(Weak<TestSession>);
 
 #[async_trait]
@@ -84,7 +98,7 @@ impl TestSession {
                 .with_default_catalog_and_schema("shop", "public")
                 .with_create_default_catalog_and_schema(false);
             config.set_extension(Arc::new(runner));
-            config.options_mut().extensions.insert(SessionVars { backend_pid: 42, ..Default::default() });
+            config.options_mut().extensions.insert(vars());
             let mut planners = vec![dialect.expr_planner()];
             planners.extend(SessionStateDefaults::default_expr_planners());
             let mut state = SessionStateBuilder::new()

@@ -1,0 +1,42 @@
+//! The errors that values can cause, in Postgres' words and without the values. Knows no expression.
+
+use datafusion::common::DataFusionError;
+use querygate_types::{Error, ErrorCode};
+
+/// What a value can do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// With the type's name in Postgres.
+    OutOfRange(&'static str),
+    Overflow,
+    Underflow,
+    DivisionByZero,
+    /// Outside of a function's domain, with a sentence that holds for every value.
+    Domain(&'static str),
+    /// Not a text of this type.
+    Syntax(&'static str),
+}
+
+impl Fault {
+    pub(super) fn error(self) -> DataFusionError {
+        let error = match self {
+            Self::OutOfRange(name) => Error::new(ErrorCode::NumericOutOfRange, format!("{name} out of range")),
+            Self::Overflow => Error::new(ErrorCode::NumericOutOfRange, "value out of range: overflow"),
+            Self::Underflow => Error::new(ErrorCode::NumericOutOfRange, "value out of range: underflow"),
+            Self::DivisionByZero => Error::new(ErrorCode::DivisionByZero, "division by zero"),
+            Self::Domain(text) => Error::new(ErrorCode::InvalidArgumentForFunction, text),
+            Self::Syntax(name) => {
+                Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {name}"))
+            }
+        };
+        external(error)
+    }
+}
+
+pub(super) fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+pub(super) fn unsupported(text: &'static str) -> DataFusionError {
+    external(Error::new(ErrorCode::FeatureNotSupported, text))
+}

@@ -1,0 +1,85 @@
+//! What expressions mean: Postgres' semantics where it has one, laid over DataFusion's. Installed on a session state, obeyed
+//! by every plan that the state analyzes. Knows no catalog, no policy and no source.
+//!
+//! Bound plans keep DataFusion's operators and casts, so that translation to sources sees them; the analyzer puts ours in
+//! place. Comparisons are never touched: filters are pushed and files pruned as before. Functions and `sum` are replaced by
+//! name when the state is made, so that types are right from binding on.
+//!
+//! # Known differences from Postgres
+//! - Whole-number literals are bigint: `2147483647 + 1` does not overflow, `int_column + 1` is bigint.
+//! - Decimals have at most 38 digits and a fixed scale; `/` has four digits more than its dividend and truncates; `avg` of
+//!   decimals too. A literal with a point is what the parser is told to read it as. No NaN and no infinity in decimals.
+//! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
+//!   Sums of floats that overflow are infinite.
+//! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not
+//!   find the one by the other.
+//! - `date_trunc` of a date is a time stamp without a zone. `extract` gives integers for whole fields.
+//! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
+//! - The difference of two time stamps is an interval of nanoseconds within about 292 years.
+//! - ILIKE folds case by single characters and without a locale.
+//! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
+
+mod arithmetic;
+mod casts;
+mod civil;
+mod date_trunc;
+mod fault;
+mod kernels;
+mod numbers;
+mod patterns;
+mod rule;
+mod set_operations;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use std::sync::Arc;
+
+/// Lays the semantics over a state. Twice is as once.
+pub(crate) fn install(state: SessionState) -> SessionState {
+    let before = state.analyzer().rules.clone();
+    let mut builder = SessionStateBuilder::new_from_existing(state);
+    if !before.iter().any(|rule| rule.name() == rule::Checked.name()) {
+        let mut analyzer = Analyzer::with_rules(rules(before));
+        if let Some(existing) = builder.analyzer() {
+            for rewrite in existing.function_rewrites() {
+                analyzer.add_function_rewrite(Arc::clone(rewrite));
+            }
+        }
+        *builder.analyzer() = Some(analyzer);
+    }
+    let mut scalars = numbers::functions();
+    scalars.push(date_trunc::function());
+    let known = builder.scalar_functions().get_or_insert_with(Vec::new);
+    known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
+    known.extend(scalars);
+    let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
+    known.retain(|function| function.name() != "sum");
+    known.push(sum::function());
+    builder.build()
+}
+
+type Rules = Vec<Arc<dyn AnalyzerRule + Send + Sync>>;
+
+/// Ours directly before and after coercion; if there is none, at the end.
+fn rules(before: Rules) -> Rules {
+    let coercion = TypeCoercion::new();
+    let mut rules: Rules = Vec::with_capacity(before.len() + 2);
+    let mut placed = false;
+    for rule in before {
+        if rule.name() == coercion.name() {
+            placed = true;
+            rules.extend([Arc::new(rule::Coerced) as Arc<dyn AnalyzerRule + Send + Sync>, rule, Arc::new(rule::Checked)]);
+        } else {
+            rules.push(rule);
+        }
+    }
+    if !placed {
+        rules.push(Arc::new(rule::Checked));
+    }
+    rules
+}

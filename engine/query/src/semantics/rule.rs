@@ -1,0 +1,134 @@
+//! The analyzer rules that put our operators in place of DataFusion's, after coercion, in every part of a plan. Knows no
+//! rows.
+
+use super::fault::unsupported;
+use super::{arithmetic, casts, patterns, set_operations, sum};
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+
+/// Before coercion: what DataFusion would coerce to a type that cannot hold the value.
+#[derive(Debug)]
+pub(super) struct Coerced;
+
+impl AnalyzerRule for Coerced {
+    fn name(&self) -> &'static str {
+        "semantics_before_coercion"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        each_expression(plan, &|expr, schema| match expr {
+            Expr::BinaryExpr(binary) if is_comparison(binary.op) || binary.op == Operator::Minus => {
+                moments(binary, schema)
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    }
+}
+
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL.
+#[derive(Debug)]
+pub(super) struct Checked;
+
+impl AnalyzerRule for Checked {
+    fn name(&self) -> &'static str {
+        "semantics_after_coercion"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
+        each_expression(plan, &checked)
+    }
+}
+
+type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
+
+/// Rewrites every expression of a plan, parents first, with the columns it may name; output names stay.
+fn each_expression(plan: LogicalPlan, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
+    let node = |plan: LogicalPlan| {
+        let mut schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::TableScan(scan) = &plan {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_down(|e| rewrite(e, &schema))?;
+            Ok(if rewritten.transformed { rewritten.update_data(|e| name.restore(e)) } else { rewritten })
+        })?
+        .map_data(LogicalPlan::recompute_schema)
+    };
+    Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(op) => {
+            let function = arithmetic::checked_binary(op, &left.get_type(schema)?, &right.get_type(schema)?);
+            match function {
+                Some(function) => Transformed::yes(function.call(vec![*left, *right])),
+                None => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+            }
+        }
+        Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
+            Some(function) => Transformed::yes(function.call(vec![*operand])),
+            None => Transformed::no(Expr::Negative(operand)),
+        },
+        Expr::Cast(Cast { expr, field }) => match casts::conversion(&expr.get_type(schema)?, field.data_type()) {
+            Some(function) => Transformed::yes(function.call(vec![*expr])),
+            None => Transformed::no(Expr::Cast(Cast { expr, field })),
+        },
+        Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
+        Expr::AggregateFunction(call) => aggregate(call, schema)?,
+        other => Transformed::no(other),
+    })
+}
+
+fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if call.params.distinct && call.params.args.len() > 1 && call.func.name() == "count" {
+        return Err(unsupported("count(DISTINCT …) of several columns is not supported"));
+    }
+    let [argument] = call.params.args.as_slice() else { return Ok(Transformed::no(Expr::AggregateFunction(call))) };
+    if sum::is_sum(&call.func) && argument.get_type(schema)? == DataType::Int32 {
+        let call = AggregateFunction { func: sum::of_integers(), params: call.params };
+        return Ok(Transformed::yes(Expr::AggregateFunction(call)));
+    }
+    Ok(Transformed::no(Expr::AggregateFunction(call)))
+}
+
+const fn is_arithmetic(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
+}
+
+const fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// A date beside a time stamp becomes one of its precision, not of nanoseconds.
+fn moments(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    let types = (left.get_type(schema)?, right.get_type(schema)?);
+    let (left, right, changed) = match types {
+        (DataType::Date32, to @ DataType::Timestamp(..)) => (Box::new(left.cast_to(&to, schema)?), right, true),
+        (to @ DataType::Timestamp(..), DataType::Date32) => (left, Box::new(right.cast_to(&to, schema)?), true),
+        _ => (left, right, false),
+    };
+    let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
+    Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}

@@ -1,0 +1,161 @@
+//! What a session's next statement is planned with: the pinned version's workspace, and an engine state that carries the
+//! session's settings.
+
+use super::settings::Settings;
+use super::statement::{GateSession, Inner};
+use crate::bind::{Bound, bind};
+use crate::dialect::apply::SubplanRunner;
+use crate::engine::{Workspace, with_config};
+use crate::gate::BoundKey;
+use crate::plan::Subplans;
+use datafusion::execution::SessionState;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::Query;
+use querygate_catalog::Deployment;
+use querygate_catalog::pg_catalog::{SessionVars, SetSetting, SettingsWriter};
+use querygate_query_api::Effect;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::UNIX_EPOCH;
+
+/// The engine state that was made last, and what it was made for.
+pub(super) struct Current {
+    workspace: Arc<Workspace>,
+    stamp: u64,
+    state: Arc<SessionState>,
+    /// Settings that binding depends on.
+    key: Arc<str>,
+}
+
+impl GateSession {
+    /// The version this statement sees: the transaction's, else the current one.
+    fn deployment(&self) -> Arc<Deployment> {
+        self.inner().transaction.pin(|| self.gate.deployment())
+    }
+
+    /// Workspace and engine state for the next statement.
+    pub(crate) async fn workspace(&self) -> Result<(Arc<Workspace>, Arc<SessionState>)> {
+        self.current().await.map(|(workspace, state, _)| (workspace, state))
+    }
+
+    async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {
+        let deployment = self.deployment();
+        let workspace = self.gate.workspace(&deployment, &self.principal).await?;
+        let inner = &mut *self.inner();
+        if let Some(current) = &inner.current
+            && Arc::ptr_eq(&current.workspace, &workspace)
+            && current.stamp == inner.settings.stamp()
+        {
+            return Ok((workspace, Arc::clone(&current.state), Arc::clone(&current.key)));
+        }
+        let key: Arc<str> = format!("{};{}", inner.settings.get("TimeZone")?, inner.settings.get("search_path")?).into();
+        let state = self.engine_state(&workspace, &inner.settings)?;
+        inner.current = Some(Current {
+            workspace: Arc::clone(&workspace),
+            stamp: inner.settings.stamp(),
+            state: Arc::clone(&state),
+            key: Arc::clone(&key),
+        });
+        Ok((workspace, state, key))
+    }
+
+    fn engine_state(&self, workspace: &Arc<Workspace>, settings: &Settings) -> Result<Arc<SessionState>> {
+        let path = schemas(&settings.get("search_path")?, &self.principal.login);
+        let zone = settings.get("TimeZone")?;
+        let vars = self.session_vars(settings, &path);
+        let configure = |config: &mut SessionConfig| {
+            let options = config.options_mut();
+            options.execution.time_zone = Some(zone.clone());
+            if let Some(first) = path.first() {
+                options.catalog.default_schema.clone_from(first);
+            }
+            options.extensions.insert(vars.clone());
+        };
+        // Subplans of an apply are planned without a runner of their own: the context that runs them brings it.
+        let base = Arc::new(with_config(workspace.catalog.state(), configure));
+        let subplans = Subplans { state: Arc::clone(&base), token: workspace.catalog.token().clone() };
+        let state = with_config(&base, |config| config.set_extension(Arc::new(SubplanRunner(Arc::new(subplans)))));
+        Ok(Arc::new(state))
+    }
+
+    fn session_vars(&self, settings: &Settings, path: &[String]) -> SessionVars {
+        let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        SessionVars {
+            backend_pid: i32::try_from(self.id).unwrap_or(i32::MAX),
+            settings: settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value)).collect(),
+            search_path: Some(path.to_vec()),
+            started_micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            client_address: self.peer.map(|p| p.ip().to_string()),
+            client_port: self.peer.map(|p| i32::from(p.port())),
+            writer: Some(SettingsWriter(Arc::clone(&self.writer) as Arc<dyn SetSetting>)),
+        }
+    }
+
+    /// Binds a query, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.
+    pub(super) async fn bind_query(
+        &self,
+        query: &Query,
+        declared: &[Option<PgType>],
+        text: Option<&Arc<str>>,
+    ) -> Result<Arc<Bound>> {
+        let (workspace, state, settings) = self.current().await?;
+        let Some(text) = text else { return Ok(Arc::new(bind(&workspace, &state, query, declared).await?)) };
+        let key = BoundKey {
+            token: workspace.catalog.token().clone(),
+            text: Arc::clone(text),
+            declared: declared.to_vec(),
+            settings,
+        };
+        if let Some(found) = self.gate.bound().get(&key) {
+            return Ok(found);
+        }
+        let bound = Arc::new(bind(&workspace, &state, query, declared).await?);
+        self.gate.bound().insert(key, Arc::clone(&bound));
+        Ok(bound)
+    }
+}
+
+/// Schemas of a `search_path`, without `pg_catalog`, which is searched anyway.
+fn schemas(path: &str, login: &str) -> Vec<String> {
+    let named = path.split(',').map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty());
+    let own = named.map(|part| if part == "$user" { login.to_owned() } else { part });
+    let mut schemas: Vec<String> = own.filter(|part| part != login).collect();
+    if schemas.is_empty() {
+        schemas.push("pg_catalog".to_owned());
+    }
+    schemas
+}
+
+/// `set_config` on behalf of a session, by the rules of SET.
+pub(super) struct Writer {
+    pub(super) inner: Weak<Mutex<Inner>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl SetSetting for Writer {
+    fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
+        if matches!(name.to_lowercase().as_str(), "role" | "session_authorization") {
+            return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to set role"));
+        }
+        let inner = self.inner.upgrade().ok_or_else(|| Error::internal("a session set a setting after its end"))?;
+        let inner = &mut *inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, value, reported) = match value {
+            Some(value) => inner.settings.set(name, value)?,
+            None => inner.settings.reset(name)?,
+        };
+        if !local {
+            inner.transaction.keep(|kept| {
+                let _ = kept.set(name, &value);
+            });
+        }
+        if reported {
+            inner.effects.push(Effect::ParameterStatus { name: name.to_owned(), value: value.clone() });
+        }
+        Ok(value)
+    }
+}
