@@ -5,8 +5,8 @@ use super::image::{
     CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, ReferentialAction, Relation, RelationKind,
 };
 use super::layout::{Layout, layouts};
-use super::rows::exists;
 use super::oid::{Allocator, ObjectClass, stable_oid};
+use super::rows::exists;
 use super::types::TypeTable;
 use std::collections::HashMap;
 

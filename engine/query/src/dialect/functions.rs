@@ -23,7 +23,10 @@ pub(crate) fn helpers() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(ArrayOrEmpty { signature: Signature::any(1, Volatility::Immutable) })),
         Arc::new(ScalarUDF::new_from_impl(ZipArrays { signature: Signature::variadic_any(Volatility::Immutable) })),
         Arc::new(ScalarUDF::new_from_impl(LikeEscape { signature: Signature::string(2, Volatility::Immutable) })),
-        Arc::new(AsyncScalarUDF::new(Arc::new(PgSleep { signature: Signature::any(1, Volatility::Volatile) })).into_scalar_udf()),
+        Arc::new(
+            AsyncScalarUDF::new(Arc::new(PgSleep { signature: Signature::any(1, Volatility::Volatile) }))
+                .into_scalar_udf(),
+        ),
     ]
 }
 
@@ -155,12 +158,16 @@ impl ScalarUDFImpl for ZipArrays {
         let mut fields = Vec::with_capacity(arguments.len());
         for (data_type, number) in arguments.iter().zip(1..) {
             let item = item_of(data_type)?;
-            fields.push(Field::new(format!("c{number}"), item.data_type().clone(), true).with_metadata(item.metadata().clone()));
+            fields.push(
+                Field::new(format!("c{number}"), item.data_type().clone(), true).with_metadata(item.metadata().clone()),
+            );
         }
         Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(Fields::from(fields)), true))))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let DataType::List(item) = args.return_field.data_type().clone() else { return exec_err!("a list is returned") };
+        let DataType::List(item) = args.return_field.data_type().clone() else {
+            return exec_err!("a list is returned");
+        };
         let DataType::Struct(fields) = item.data_type().clone() else { return exec_err!("a list of rows is returned") };
         let lists: Vec<Option<ListArray>> = args
             .args
@@ -189,11 +196,20 @@ impl ScalarUDFImpl for ZipArrays {
                 }
             }
             let references: Vec<&dyn Array> = pieces.iter().map(|p| p.as_ref()).collect();
-            columns.push(if references.is_empty() { new_empty_array(field.data_type()) } else { arrow::compute::concat(&references)? });
+            columns.push(if references.is_empty() {
+                new_empty_array(field.data_type())
+            } else {
+                arrow::compute::concat(&references)?
+            });
         }
         let total = lengths.iter().sum();
         let rows = StructArray::try_new_with_length(fields, columns, None, total)?;
-        Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(rows), None)?)))
+        Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(
+            item,
+            OffsetBuffer::from_lengths(lengths),
+            Arc::new(rows),
+            None,
+        )?)))
     }
 }
 
@@ -214,7 +230,8 @@ impl ScalarUDFImpl for LikeEscape {
         Ok(DataType::Utf8)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let texts = args.args.iter().map(|a| Ok(arrow::compute::cast(&a.to_array(args.number_rows)?, &DataType::Utf8)?));
+        let texts =
+            args.args.iter().map(|a| Ok(arrow::compute::cast(&a.to_array(args.number_rows)?, &DataType::Utf8)?));
         let texts = texts.collect::<Result<Vec<_>>>()?;
         let [patterns, escapes] = texts.as_slice() else { return exec_err!("two arguments are needed") };
         let pairs = patterns.as_string::<i32>().iter().zip(escapes.as_string::<i32>());

@@ -28,7 +28,9 @@ impl PgExprPlanner {
     /// The literal in the type of the other side. `None` when both sides are text or nothing is a literal.
     pub(super) fn adopt(&self, literal: &Expr, other: &FieldRef) -> Result<Option<Expr>> {
         let Some(text) = untyped_text(literal) else { return Ok(None) };
-        let reg = other.metadata().get(PG_TYPE_KEY)
+        let reg = other
+            .metadata()
+            .get(PG_TYPE_KEY)
             .filter(|name| name.starts_with("reg") && other.data_type() == &DataType::UInt32);
         if let Some(reader) = reg.and_then(|name| self.functions.get(&format!("{name}in"))) {
             return Ok(Some(reader.call(vec![literal.clone()])));

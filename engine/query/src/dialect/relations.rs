@@ -6,8 +6,8 @@ use super::ast::{
 use super::calls::{is_set, unqualified};
 use super::rewrite::Rewriter;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, WildcardAdditionalOptions,
+    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, Subscript, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, WildcardAdditionalOptions,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
@@ -81,9 +81,16 @@ pub(super) fn wildcards(rewriter: &Rewriter, select: &mut Select) {
         })
         .collect();
     for item in &mut select.projection {
-        let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item else { continue };
-        let Some([wanted]) = parts(name).as_deref().map(<[String]>::to_vec).and_then(|v| <[String; 1]>::try_from(v).ok()) else { continue };
-        let full = from.iter().find(|f| f.0.len() > 1 && parts(f).and_then(|p| p.last().cloned()).as_ref() == Some(&wanted));
+        let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item else {
+            continue;
+        };
+        let Some([wanted]) =
+            parts(name).as_deref().map(<[String]>::to_vec).and_then(|v| <[String; 1]>::try_from(v).ok())
+        else {
+            continue;
+        };
+        let full =
+            from.iter().find(|f| f.0.len() > 1 && parts(f).and_then(|p| p.last().cloned()).as_ref() == Some(&wanted));
         if let Some(full) = full {
             *name = full.clone();
         }
@@ -193,17 +200,28 @@ impl InFrom {
                 let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
                 row_source(source, self.ordinality, &names, &column, table)
             }
-            None => row_source(source, self.ordinality, &[], &|place, name| column(place, if place == 0 { &default } else { name }), table),
+            None => row_source(
+                source,
+                self.ordinality,
+                &[],
+                &|place, name| column(place, if place == 0 { &default } else { name }),
+                table,
+            ),
         }
     }
 }
 
 /// `LATERAL (SELECT item['f'] AS c, … FROM (SELECT unnest(source) AS item))`; without fields the item itself.
 fn row_source(
-    source: Expr, ordinality: bool, fields: &[String], column: &dyn Fn(usize, &str) -> String, table: TableAlias,
+    source: Expr,
+    ordinality: bool,
+    fields: &[String],
+    column: &dyn Fn(usize, &str) -> String,
+    table: TableAlias,
 ) -> Result<TableFactor> {
     let list = if ordinality { call("with_ordinality", vec![source]) } else { source };
-    let rows = derived(select(vec![aliased(call("unnest", vec![list]), "item")], None)?, false, Some(table_alias("set", &[])));
+    let rows =
+        derived(select(vec![aliased(call("unnest", vec![list]), "item")], None)?, false, Some(table_alias("set", &[])));
     let item = Expr::CompoundIdentifier(vec![quoted("set"), quoted("item")]);
     let value = if ordinality { field(item.clone(), "value") } else { item.clone() };
     let mut items: Vec<SelectItem> =

@@ -254,7 +254,10 @@ async fn replay(
 async fn names(session: &TestSession) -> String {
     let mut out = String::new();
     for (kind, sql) in [
-        ("rel", "SELECT c.oid, n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384"),
+        (
+            "rel",
+            "SELECT c.oid, n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384",
+        ),
         ("con", "SELECT oid, conname FROM pg_constraint"),
         ("type", "SELECT oid, typname FROM pg_type WHERE oid >= 16384"),
         ("nsp", "SELECT oid, nspname FROM pg_namespace WHERE oid >= 16384"),
@@ -264,7 +267,11 @@ async fn names(session: &TestSession) -> String {
         ("label", "SELECT oid, enumlabel FROM pg_enum"),
     ] {
         for row in session.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", e.text())).rows {
-            out.push_str(&format!("# {}\t@{kind}:{}\n", row[0].as_deref().unwrap_or(""), row[1].as_deref().unwrap_or("")));
+            out.push_str(&format!(
+                "# {}\t@{kind}:{}\n",
+                row[0].as_deref().unwrap_or(""),
+                row[1].as_deref().unwrap_or("")
+            ));
         }
     }
     out
