@@ -8,8 +8,7 @@ use std::collections::HashMap;
 pub(crate) struct Block {
     /// Text after FROM; none for a row without a table.
     pub(crate) from: Option<String>,
-    /// More than one table in FROM, some joined outer.
-    pub(crate) has_outer_join: bool,
+    /// More than one table in FROM.
     pub(crate) is_join: bool,
     /// Visible columns in order.
     pub(crate) order: Vec<ColumnId>,

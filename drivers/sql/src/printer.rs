@@ -251,7 +251,6 @@ impl Printer<'_> {
         left.order.extend(right.order);
         Ok(Block {
             from: Some(format!("{left_from} {keyword} {right_from} ON {on}")),
-            has_outer_join: left.has_outer_join || kind != JoinKind::Inner,
             is_join: true,
             columns,
             order_by: Vec::new(),

@@ -13,6 +13,7 @@ use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
+use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -63,7 +64,8 @@ pub struct SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// A driver for one file, which need not exist yet.
+    /// A driver for one file, which need not exist yet. A database in WAL mode needs a folder that can be written, even
+    /// to be read: SQLite keeps its index of the log there.
     #[must_use]
     pub fn new(options: SqliteOptions) -> Self {
         let connect = SqliteConnectOptions::new()
@@ -74,7 +76,8 @@ impl SqliteDriver {
             .row_buffer_size(512)
             .pragma("query_only", "ON")
             .pragma("trusted_schema", "OFF")
-            .pragma("mmap_size", options.mmap_bytes.to_string());
+            .pragma("mmap_size", options.mmap_bytes.to_string())
+            .disable_statement_logging();
         let readers = Readers::new(connect, options.readers);
         Self { options, readers, capabilities: SqliteCapabilities, enforced: RwLock::default() }
     }

@@ -136,3 +136,52 @@ fn timestamp_at(array: &dyn Array, row: usize, unit: TimeUnit, utc: bool) -> Res
     let out_of_range = || Error::new(ErrorCode::DatetimeOverflow, "timestamp is not a whole number of microseconds");
     Ok(Value::Timestamp { micros: micros.ok_or_else(out_of_range)?, utc })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{LargeStringArray, TimestampNanosecondArray, UInt64Array};
+
+    #[test]
+    fn values_round_trip_through_arrays_of_their_type() {
+        let decimal = Value::Decimal128 { value: 10_i128.pow(38) - 1, precision: 38, scale: 10 };
+        let list = Value::TextList([Some("a".into()), None].into());
+        let values = [
+            Value::Boolean(true),
+            Value::Int16(i16::MIN),
+            Value::Int32(i32::MAX),
+            Value::Int64(i64::MIN),
+            Value::Float32(0.5),
+            Value::Float64(-0.0),
+            decimal,
+            Value::text("é\u{301}😀"),
+            Value::Binary([0, 255][..].into()),
+            Value::Date(-719_162),
+            Value::Time(86_399_999_999),
+            Value::Timestamp { micros: -62_135_596_800_000_000, utc: false },
+            Value::Timestamp { micros: 1, utc: true },
+            list,
+        ];
+        for value in values {
+            let array = value.to_array().unwrap();
+            assert_eq!(array.data_type(), &value.value_type().to_arrow());
+            assert_eq!(ValueType::from_arrow(array.data_type()), Some(value.value_type()));
+            assert_eq!(Value::from_array(array.as_ref(), 0).unwrap(), value);
+            let null = Value::Null(value.value_type());
+            assert_eq!(Value::from_array(null.to_array().unwrap().as_ref(), 0).unwrap(), null);
+        }
+    }
+
+    #[test]
+    fn what_would_lose_something_is_refused() {
+        let nanos = |value| TimestampNanosecondArray::from(vec![value]);
+        assert_eq!(Value::from_array(&nanos(2_000), 0).unwrap(), Value::Timestamp { micros: 2, utc: false });
+        assert_eq!(Value::from_array(&nanos(2_001), 0).unwrap_err().code(), ErrorCode::DatetimeOverflow);
+        let unsigned = UInt64Array::from(vec![1]);
+        assert_eq!(Value::from_array(&unsigned, 0).unwrap_err().code(), ErrorCode::FeatureNotSupported);
+        assert!(Value::from_array(&unsigned, 1).is_err());
+        assert_eq!(Value::from_array(&LargeStringArray::from(vec!["a"]), 0).unwrap(), Value::text("a"));
+        let wide = Value::Decimal128 { value: 1_000, precision: 3, scale: 0 };
+        assert_eq!(wide.to_array().unwrap_err().code(), ErrorCode::NumericOutOfRange);
+    }
+}
