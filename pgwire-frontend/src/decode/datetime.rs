@@ -11,7 +11,9 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 /// Julian day 0 and the end of PostgreSQL's dates, in days from 1970.
 const DATE_FIRST: i64 = -2_440_588;
-const DATE_END: i64 = 2_145_031_949;
+const DATE_END: i64 = 2_145_042_906;
+/// PostgreSQL's first timestamp, in microseconds from 1970. Its last one lies beyond 64 bits.
+const TIMESTAMP_FIRST: i64 = DATE_FIRST * MICROS_PER_DAY;
 
 fn field_overflow(text: &str) -> Error {
     Error::new(ErrorCode::DatetimeOverflow, format!("date/time field value out of range: \"{text}\""))
@@ -56,7 +58,7 @@ pub(super) fn timestamp(text: &str) -> Result<i64> {
         Moment::Infinity => Ok(i64::MAX),
         Moment::MinusInfinity => Ok(i64::MIN),
         // A zone in a timestamp without one is read and dropped.
-        Moment::At(parts) => local_micros(&parts, text),
+        Moment::At(parts) => local_micros(&parts, text).and_then(|micros| in_range(micros, text)),
     }
 }
 
@@ -67,21 +69,26 @@ pub(super) fn timestamptz(text: &str, session: Zone) -> Result<i64> {
         Moment::At(parts) => {
             let local = local_micros(&parts, text)?;
             let offset = parts.zone.unwrap_or(session).offset_of_local(local.div_euclid(MICROS_PER_SECOND));
-            local.checked_sub(i64::from(offset) * MICROS_PER_SECOND).ok_or_else(|| field_overflow(text))
+            let micros = local.checked_sub(i64::from(offset) * MICROS_PER_SECOND).ok_or_else(|| out_of_range(text))?;
+            in_range(micros, text)
         }
     }
 }
 
 fn local_micros(parts: &Parts, text: &str) -> Result<i64> {
-    let overflow = || Error::new(ErrorCode::DatetimeOverflow, format!("timestamp out of range: \"{text}\""));
-    if parts.days < DATE_FIRST {
-        return Err(overflow());
-    }
     parts
         .days
         .checked_mul(MICROS_PER_DAY)
         .and_then(|micros| micros.checked_add(parts.micros.unwrap_or_default()))
-        .ok_or_else(overflow)
+        .ok_or_else(|| out_of_range(text))
+}
+
+fn out_of_range(text: &str) -> Error {
+    Error::new(ErrorCode::DatetimeOverflow, format!("timestamp out of range: \"{text}\""))
+}
+
+fn in_range(micros: i64, text: &str) -> Result<i64> {
+    if micros < TIMESTAMP_FIRST { Err(out_of_range(text)) } else { Ok(micros) }
 }
 
 fn moment(pg_type: PgType, text: &str) -> Result<Moment> {

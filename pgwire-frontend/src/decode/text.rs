@@ -28,11 +28,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::Json
         | PgType::Jsonb
         | PgType::PgNodeTree => Value::Text(text.to_owned()),
-        PgType::Bytea => {
-            Value::Bytes(bytea(text).ok_or_else(|| {
-                Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bytea")
-            })?)
-        }
+        PgType::Bytea => Value::Bytes(bytea(text)?),
         PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
         PgType::Date => Value::Date(datetime::date(text)?),
         PgType::Time => Value::Micros(datetime::time(text)?),
@@ -120,18 +116,29 @@ fn float(pg_type: PgType, text: &str) -> Result<f64> {
 }
 
 /// Hex (`\x…`) or escape format.
-fn bytea(text: &str) -> Option<Vec<u8>> {
-    if let Some(hex) = text.strip_prefix("\\x") {
-        let digits: Vec<u8> = hex
-            .bytes()
-            .filter(|byte| !byte.is_ascii_whitespace())
-            .map(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8))
-            .collect::<Option<_>>()?;
-        if !digits.len().is_multiple_of(2) {
-            return None;
+fn bytea(text: &str) -> Result<Vec<u8>> {
+    match text.strip_prefix("\\x") {
+        Some(hex) => {
+            bytea_hex(hex).ok_or_else(|| Error::new(ErrorCode::InvalidParameterValue, "invalid hexadecimal data"))
         }
-        return Some(digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect());
+        None => bytea_escape(text)
+            .ok_or_else(|| Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bytea")),
     }
+}
+
+fn bytea_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = hex
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .map(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8))
+        .collect::<Option<_>>()?;
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    Some(digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect())
+}
+
+fn bytea_escape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -231,7 +238,7 @@ mod tests {
     fn bytea_uuid_and_vectors_are_read() {
         check(PgType::Bytea, "\\x0aFF", Value::Bytes(vec![10, 255]));
         check(PgType::Bytea, "a\\\\b\\001", Value::Bytes(b"a\\b\x01".to_vec()));
-        refused(PgType::Bytea, "\\xabc", "22P02");
+        refused(PgType::Bytea, "\\xabc", "22023");
         refused(PgType::Bytea, "\\9", "22P02");
         let canonical = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
         for text in [canonical, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}"] {

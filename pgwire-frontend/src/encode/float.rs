@@ -10,14 +10,12 @@ pub(crate) fn float8(out: &mut Vec<u8>, value: f64, extra_digits: i32) {
     if extra_digits < 1 {
         return significant(out, value, 15 + extra_digits);
     }
+    let bits = value.to_bits();
+    let (mantissa, exponent) = (bits & ((1 << 52) - 1), ((bits >> 52) & 0x7ff).cast_signed());
+    let exact = Exact::new(mantissa, exponent, 52);
+    let reads_back = |text: &str| text.parse() == Ok(value);
     // Thresholds of PostgreSQL's d2s.c: plain notation from 1e-4 to below 1e15.
-    let shortest = format!("{value:e}");
-    let shortest = if on_boundary_64(&shortest, value) {
-        strictly_inside(value, |text| on_boundary_64(text, value))
-    } else {
-        shortest
-    };
-    notation(out, &shortest, 15);
+    notation(out, &exact.shortest(format!("{value:e}"), reads_back, |digits| format!("{value:.digits$e}")), 15);
 }
 
 /// Appends a single-precision float.
@@ -28,16 +26,10 @@ pub(crate) fn float4(out: &mut Vec<u8>, value: f32, extra_digits: i32) {
     if extra_digits < 1 {
         return significant(out, f64::from(value), 6 + extra_digits);
     }
-    let shortest = format!("{value:e}");
-    let shortest = if on_boundary_32(&shortest, value) {
-        (0..=9)
-            .map(|digits| format!("{value:.digits$e}"))
-            .find(|text| text.parse() == Ok(value) && !on_boundary_32(text, value))
-            .unwrap_or(shortest)
-    } else {
-        shortest
-    };
-    notation(out, &shortest, 6);
+    let bits = value.to_bits();
+    let exact = Exact::new(u64::from(bits & ((1 << 23) - 1)), i64::from((bits >> 23) & 0xff), 23);
+    let reads_back = |text: &str| text.parse() == Ok(value);
+    notation(out, &exact.shortest(format!("{value:e}"), reads_back, |digits| format!("{value:.digits$e}")), 6);
 }
 
 fn special(out: &mut Vec<u8>, value: f64) -> bool {
@@ -102,53 +94,93 @@ fn significant(out: &mut Vec<u8>, value: f64, digits: i32) {
     notation(out, &format!("{mantissa}e{exponent}"), i32::try_from(digits).unwrap_or(i32::MAX));
 }
 
-/// PostgreSQL's shortest digits lie strictly between the neighbours' midpoints; Rust's may lie on one when that reads
-/// back to an even mantissa.
-fn strictly_inside(value: f64, on_boundary: impl Fn(&str) -> bool) -> String {
-    (0..=17)
-        .map(|digits| format!("{value:.digits$e}"))
-        .find(|text| text.parse() == Ok(value) && !on_boundary(text))
-        .unwrap_or_else(|| format!("{value:e}"))
+/// A float as mantissa·2^exponent, to settle the two cases in which Rust's shortest digits are not PostgreSQL's.
+struct Exact {
+    mantissa: u64,
+    exponent: i64,
+    /// The neighbour below is nearer than the one above.
+    is_power_of_two: bool,
 }
 
-fn on_boundary_64(text: &str, value: f64) -> bool {
-    let bits = value.to_bits();
-    let (mantissa, exponent) = (bits & ((1 << 52) - 1), ((bits >> 52) & 0x7ff) as i32);
-    let (mantissa, exponent) = if exponent == 0 { (mantissa, -1074) } else { (mantissa | (1 << 52), exponent - 1075) };
-    // Only even mantissas take their boundaries in.
-    mantissa & 1 == 0 && is_midpoint(text, mantissa, exponent)
+impl Exact {
+    fn new(fraction: u64, biased: i64, bits: u32) -> Self {
+        let bias = i64::from(bits) + if bits == 52 { 1023 } else { 127 };
+        if biased == 0 {
+            Self { mantissa: fraction, exponent: 1 - bias, is_power_of_two: false }
+        } else {
+            Self {
+                mantissa: fraction | (1 << bits),
+                exponent: biased - bias,
+                is_power_of_two: fraction == 0 && biased > 1,
+            }
+        }
+    }
+
+    /// PostgreSQL's digits lie strictly between the midpoints to the neighbours (Rust's may lie on one, which reads back
+    /// when the mantissa is even), and of two equally near ones PostgreSQL takes the even (Rust the upper).
+    fn shortest(
+        &self,
+        shortest: String,
+        reads_back: impl Fn(&str) -> bool,
+        rounded: impl Fn(usize) -> String,
+    ) -> String {
+        let is_inside = |text: &str| reads_back(text) && !self.is_boundary(text);
+        if self.is_boundary(&shortest) {
+            return (0..=17).map(rounded).find(|text| is_inside(text)).unwrap_or(shortest);
+        }
+        match self.lower_of_tie(&shortest) {
+            Some(even) if is_inside(&even) => even,
+            Some(_) | None => shortest,
+        }
+    }
+
+    fn is_boundary(&self, text: &str) -> bool {
+        let Some((digits, power)) = decimal(text) else { return false };
+        let twice = u128::from(self.mantissa) * 2;
+        let below =
+            if self.is_power_of_two { (twice * 2 - 1, self.exponent - 2) } else { (twice - 1, self.exponent - 1) };
+        self.mantissa.is_multiple_of(2)
+            && [(twice + 1, self.exponent - 1), below]
+                .into_iter()
+                .any(|(odd, two)| equal_products(digits, power, odd, two))
+    }
+
+    /// The decimal one below `text` when its last digit is odd and the value lies exactly in between.
+    fn lower_of_tie(&self, text: &str) -> Option<String> {
+        let at = text.find('e')?.checked_sub(1)?;
+        let last = *text.as_bytes().get(at)?;
+        let (digits, power) = decimal(text)?;
+        if last % 2 == 0 || !equal_products(digits * 10 - 5, power - 1, self.mantissa.into(), self.exponent) {
+            return None;
+        }
+        // An odd last digit is not zero, so nothing is borrowed from the digit before.
+        Some(format!("{}{}{}", &text[..at], char::from(last - 1), &text[at + 1..]))
+    }
 }
 
-fn on_boundary_32(text: &str, value: f32) -> bool {
-    let bits = value.to_bits();
-    let (mantissa, exponent) = (bits & ((1 << 23) - 1), ((bits >> 23) & 0xff).cast_signed());
-    let (mantissa, exponent) = if exponent == 0 { (mantissa, -149) } else { (mantissa | (1 << 23), exponent - 150) };
-    mantissa & 1 == 0 && is_midpoint(text, u64::from(mantissa), exponent)
+/// `d.ddde±x` as an integer and a power of ten, without its sign.
+fn decimal(text: &str) -> Option<(u128, i64)> {
+    let (digits, power) = text.split_once('e')?;
+    let fraction = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let digits = digits.bytes().filter(u8::is_ascii_digit).fold(0, |d, byte| d * 10 + u128::from(byte - b'0'));
+    Some((digits, power.parse::<i64>().ok()? - i64::try_from(fraction).ok()?))
 }
 
-/// Whether the decimal `text` equals (2·mantissa ± 1)·2^(exponent−1) exactly (or the closer lower midpoint of a power of two).
-fn is_midpoint(text: &str, mantissa: u64, exponent: i32) -> bool {
-    let Some((digits, power)) = text.split_once('e') else { return false };
-    let fraction = digits.split_once('.').map_or(0, |(_, fraction)| i32::try_from(fraction.len()).unwrap_or(i32::MAX));
-    let digits: u128 = digits.bytes().filter(u8::is_ascii_digit).fold(0, |d, byte| d * 10 + u128::from(byte - b'0'));
-    let power: i32 = power.parse::<i32>().unwrap_or_default() - fraction;
-    let twice = u128::from(mantissa) * 2;
-    let midpoints = [(twice + 1, exponent - 1), (twice.wrapping_sub(1), exponent - 1), (twice * 2 - 1, exponent - 2)];
-    midpoints.into_iter().any(|(odd, two)| equal_products(digits, power, odd, two))
-}
-
-/// digits·10^power = odd·2^two, in exact arithmetic. Powers of five beyond 24 cannot divide a 55-bit number.
-fn equal_products(digits: u128, power: i32, odd: u128, two: i32) -> bool {
-    if digits == 0 || power.unsigned_abs() > 24 {
+/// digits·10^power = mantissa·2^two. A power of five beyond 24 divides no 55-bit number.
+fn equal_products(digits: u128, power: i64, mantissa: u128, two: i64) -> bool {
+    if digits == 0 || !(-24..=24).contains(&power) {
         return false;
     }
-    let five = 5_u128.pow(power.unsigned_abs());
-    let (left, right) =
-        if power >= 0 { (digits.checked_mul(five), Some(odd)) } else { (Some(digits), odd.checked_mul(five)) };
+    let five = 5_u128.pow(u32::try_from(power.unsigned_abs()).unwrap_or_default());
+    let (left, right) = if power >= 0 {
+        (digits.checked_mul(five), Some(mantissa))
+    } else {
+        (Some(digits), mantissa.checked_mul(five))
+    };
     let (Some(left), Some(right)) = (left, right) else { return false };
-    // Both sides times 2^power and 2^two: compare odd parts and exponents.
-    let (left_twos, right_twos) = (left.trailing_zeros().cast_signed(), right.trailing_zeros().cast_signed());
-    left >> left_twos == right >> right_twos && left_twos + power == right_twos + two
+    // What is left of both sides are powers of two: compare odd parts and exponents.
+    let (left_twos, right_twos) = (left.trailing_zeros(), right.trailing_zeros());
+    left >> left_twos == right >> right_twos && i64::from(left_twos) + power == i64::from(right_twos) + two
 }
 
 #[cfg(test)]
@@ -176,6 +208,11 @@ mod tests {
         check(1.0 / 3.0, "0.3333333333333333");
         check(f64::MAX, "1.7976931348623157e+308");
         check(5e-324, "5e-324");
+        check(8344e19, "8.344e+22");
+        check(1e23, "9.999999999999999e+22");
+        check(899e19, "8.990000000000001e+21");
+        check(0.5_f64.powi(24), "5.960464477539063e-08");
+        check(-73_250_593_560_629_500.0, "-7.32505935606295e+16");
         check(f64::NAN, "NaN");
         check(f64::NEG_INFINITY, "-Infinity");
     }
@@ -191,6 +228,9 @@ mod tests {
         check(1_000_000.0, "1e+06");
         check(999_999.0, "999999");
         check(3.25, "3.25");
+        check(4_032_481.25, "4.0324812e+06");
+        check(-83_931_536.0, "-8.3931536e+07");
+        check(-300_563.625, "-300563.62");
         check(1e-5, "1e-05");
     }
 
@@ -206,13 +246,5 @@ mod tests {
         check(1.0 / 3.0, -12, "0.333");
         check(123_456.0, -12, "1.23e+05");
         check(1e15, 0, "1e+15");
-    }
-
-    #[test]
-    fn midpoints_are_found_exactly() {
-        // 2^54 + 2 is the midpoint between 2^54 and 2^54 + 4.
-        assert!(on_boundary_64("1.8014398509481986e16", 18_014_398_509_481_984.0));
-        assert!(!on_boundary_64("1.8014398509481984e16", 18_014_398_509_481_984.0));
-        assert!(!on_boundary_64("9.5e0", 9.5));
     }
 }
