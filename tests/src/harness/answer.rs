@@ -1,0 +1,113 @@
+//! What a client gets from one statement, as texts: rows, a command's tag, or an error with everything it says.
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use querygate_types::Error;
+use std::fmt;
+
+/// The answer to one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Rows {
+        columns: Vec<String>,
+        /// Arrow types, as they print.
+        types: Vec<String>,
+        rows: Vec<Vec<Option<String>>>,
+    },
+    Command(String),
+    Failed {
+        /// SQLSTATE.
+        code: String,
+        message: String,
+        detail: Option<String>,
+        hint: Option<String>,
+    },
+}
+
+impl Answer {
+    pub(super) fn failed(error: &Error) -> Self {
+        Self::Failed {
+            code: error.code().sqlstate().to_owned(),
+            message: error.message().to_owned(),
+            detail: error.detail().map(str::to_owned),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+
+    pub(super) fn rows(schema: &Schema, batches: &[RecordBatch]) -> Self {
+        let options = FormatOptions::default();
+        let mut rows = Vec::new();
+        for batch in batches {
+            let columns: Vec<_> =
+                batch.columns().iter().map(|c| (c, ArrayFormatter::try_new(c.as_ref(), &options).unwrap())).collect();
+            for at in 0..batch.num_rows() {
+                let cell = |(array, format): &(&arrow::array::ArrayRef, ArrayFormatter<'_>)| {
+                    (!array.is_null(at)).then(|| format.value(at).to_string())
+                };
+                rows.push(columns.iter().map(cell).collect());
+            }
+        }
+        let fields = schema.fields();
+        Self::Rows {
+            columns: fields.iter().map(|f| f.name().clone()).collect(),
+            types: fields.iter().map(|f| f.data_type().to_string()).collect(),
+            rows,
+        }
+    }
+
+    /// SQLSTATE of a failure.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Failed { code, .. } => Some(code),
+            Self::Rows { .. } | Self::Command(_) => None,
+        }
+    }
+
+    /// The rows; panics on anything else.
+    #[must_use]
+    pub fn table(&self) -> &[Vec<Option<String>>] {
+        match self {
+            Self::Rows { rows, .. } => rows,
+            Self::Command(_) | Self::Failed { .. } => panic!("no rows: {self}"),
+        }
+    }
+
+    /// The same with rows in an order of their own: equal for equal multisets.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        if let Self::Rows { rows, .. } = &mut self {
+            rows.sort();
+        }
+        self
+    }
+
+    /// Every text that the client is sent, in one.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(tag) => f.write_str(tag),
+            Self::Failed { code, message, detail, hint } => {
+                write!(f, "{code} {message}")?;
+                detail.iter().try_for_each(|d| write!(f, "\n  detail: {d}"))?;
+                hint.iter().try_for_each(|h| write!(f, "\n  hint: {h}"))
+            }
+            Self::Rows { columns, types, rows } => {
+                let heads = columns.iter().zip(types).map(|(c, t)| format!("{c} {t}"));
+                write!(f, "{}", heads.collect::<Vec<_>>().join(" | "))?;
+                for row in rows {
+                    let cells = row.iter().map(|c| c.as_deref().unwrap_or("NULL"));
+                    write!(f, "\n{}", cells.collect::<Vec<_>>().join(" | "))?;
+                }
+                write!(f, "\n({} rows)", rows.len())
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A gate in process and clients of it: what the binary wires from files, wired from texts and rows.
+
+use super::answer::Answer;
+use super::layout::{Layout, place};
+use super::table::{Row, Table};
+use arrow::array::ArrayRef;
+use futures::StreamExt;
+use querygate_catalog::{Deployment, ViewDefinition, object_schema};
+use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
+use querygate_policy::CompiledPolicy;
+use querygate_query::{Gate, GateOptions, GateService};
+use querygate_query_api::{ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session};
+use querygate_types::{Principal, Result};
+use serde_json::Value;
+use std::sync::{Arc, LazyLock};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The runtime of all gates of a test binary.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(8 << 20)
+            .enable_all()
+            .build()
+            .unwrap()
+    });
+    &RUNTIME
+}
+
+/// What a gate is made of.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    /// A stack definition.
+    pub stack: Value,
+    pub posture: TenancyPosture,
+    /// Rows of `sys_*` objects: (object, row).
+    pub facts: Vec<(String, Row)>,
+    pub tables: Vec<Table>,
+    pub views: Vec<ViewDefinition>,
+    /// Degree of parallelism of a statement.
+    pub target_partitions: usize,
+}
+
+impl Fixture {
+    #[must_use]
+    pub fn new(stack: Value, tables: Vec<Table>) -> Self {
+        Self {
+            stack,
+            posture: TenancyPosture::Single,
+            facts: Vec::new(),
+            tables,
+            views: Vec::new(),
+            target_partitions: 2,
+        }
+    }
+
+    /// The stack's snapshot. Panics with the loader's diagnostics.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let options = LoadOptions { posture: self.posture };
+        load_text("stack.json", &self.stack.to_string(), &options).unwrap_or_else(|e| panic!("{e}\n{:#}", self.stack))
+    }
+
+    /// A table of an object with the columns that its metadata declares; `rows` is a JSON array of objects.
+    #[must_use]
+    pub fn declared(snapshot: &Snapshot, object: &str, rows: &Value) -> Table {
+        let schema = object_schema(snapshot.object(object).unwrap());
+        let rows = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone());
+        Table::new(object, schema, rows.collect())
+    }
+
+    async fn deployment(&self, version: u64, layout: &dyn Fn(&str) -> Layout, folder: &TempDir) -> Deployment {
+        let mut snapshot = self.snapshot();
+        snapshot.version = version;
+        let snapshot = Arc::new(snapshot);
+        let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), Vec::new()));
+        let facts = Facts::from_rows(self.facts.iter().map(|(object, row)| (object.as_str(), row))).unwrap();
+        let folder = folder.path().join(version.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let (tables, sources) = place(&self.tables, layout, &folder).await;
+        Deployment {
+            version,
+            database: "test".to_owned(),
+            snapshot,
+            policies,
+            facts: Arc::new(facts),
+            tables,
+            views: self.views.clone(),
+            sources,
+            refuse_masked_predicates: false,
+        }
+    }
+}
+
+/// A gate and the folder that its sources lie in.
+#[derive(Debug)]
+pub struct TestGate {
+    gate: Arc<Gate>,
+    folder: TempDir,
+    target_partitions: usize,
+}
+
+impl TestGate {
+    /// A gate with all rows in one layout.
+    #[must_use]
+    pub fn new(fixture: &Fixture, layout: Layout) -> Self {
+        Self::placed(fixture, &|_| layout)
+    }
+
+    /// A gate whose objects lie where `layout` says.
+    #[must_use]
+    pub fn placed(fixture: &Fixture, layout: &dyn Fn(&str) -> Layout) -> Self {
+        let folder = TempDir::new().unwrap();
+        let deployment = runtime().block_on(fixture.deployment(1, layout, &folder));
+        let options = GateOptions {
+            memory_total: 1 << 30,
+            memory_per_query: 256 << 20,
+            target_partitions: fixture.target_partitions,
+            ..GateOptions::default()
+        };
+        let gate = Gate::new(options, runtime().handle().clone(), deployment).unwrap();
+        Self { gate, folder, target_partitions: fixture.target_partitions }
+    }
+
+    /// Swaps in another version of metadata and rows.
+    pub fn replace(&self, fixture: &Fixture, layout: Layout) {
+        assert_eq!(self.target_partitions, fixture.target_partitions);
+        let version = self.gate.deployment().version + 1;
+        self.gate.replace(runtime().block_on(fixture.deployment(version, &|_| layout, &self.folder)));
+    }
+
+    /// A session of a principal.
+    #[must_use]
+    pub fn client(&self, principal: &Principal) -> Client {
+        self.try_client(principal, &[]).unwrap()
+    }
+
+    /// A session with startup parameters.
+    ///
+    /// # Errors
+    /// What the gate answers to them.
+    pub fn try_client(&self, principal: &Principal, settings: &[(&str, &str)]) -> Result<Client> {
+        let info = ClientInfo {
+            door: Door::Postgres,
+            database: "test".to_owned(),
+            peer: None,
+            settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        };
+        let service = GateService::new(Arc::clone(&self.gate));
+        let session = runtime().block_on(service.open(Arc::new(principal.clone()), info))?;
+        Ok(Client { session })
+    }
+}
+
+/// One session, as a door would use it.
+pub struct Client {
+    session: Arc<dyn Session>,
+}
+
+impl Client {
+    /// Runs a text of one statement or several; the answer is the last one's, or the first failure.
+    #[must_use]
+    pub fn run(&self, sql: &str) -> Answer {
+        runtime().block_on(self.run_async(sql))
+    }
+
+    /// The answers to all statements up to the first failure, and every notice.
+    #[must_use]
+    pub fn run_all(&self, sql: &str) -> Vec<Answer> {
+        runtime().block_on(async {
+            let statements = match self.session.split(sql) {
+                Ok(statements) => statements,
+                Err(error) => return vec![Answer::failed(&error)],
+            };
+            let mut answers = Vec::new();
+            for statement in statements {
+                let prepared = self.session.prepare(&statement, &[]).await;
+                let answer = match prepared {
+                    Ok(prepared) => self.execute(&prepared, &[]).await,
+                    Err(error) => Answer::failed(&error),
+                };
+                let failed = answer.code().is_some();
+                answers.push(answer);
+                answers.extend(self.session.take_effects().into_iter().filter_map(notice));
+                if failed {
+                    self.session.fail_transaction();
+                    break;
+                }
+            }
+            self.session.sync().await;
+            answers
+        })
+    }
+
+    async fn run_async(&self, sql: &str) -> Answer {
+        let statements = match self.session.split(sql) {
+            Ok(statements) => statements,
+            Err(error) => return Answer::failed(&error),
+        };
+        let mut last = Answer::Command(String::new());
+        for statement in statements {
+            last = match self.session.prepare(&statement, &[]).await {
+                Ok(prepared) => self.execute(&prepared, &[]).await,
+                Err(error) => Answer::failed(&error),
+            };
+            if last.code().is_some() {
+                self.session.fail_transaction();
+                break;
+            }
+        }
+        self.session.sync().await;
+        last
+    }
+
+    /// Binds the one statement of a text.
+    ///
+    /// # Errors
+    /// The gate's refusal.
+    pub fn prepare(&self, sql: &str) -> Result<Arc<dyn Prepared>> {
+        let statements = self.session.split(sql)?;
+        assert_eq!(statements.len(), 1, "{sql}");
+        runtime().block_on(self.session.prepare(&statements[0], &[]))
+    }
+
+    /// Runs a bound statement with one-value arrays as parameters.
+    #[must_use]
+    pub fn execute_prepared(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {
+        runtime().block_on(async {
+            let answer = self.execute(prepared, parameters).await;
+            self.session.sync().await;
+            answer
+        })
+    }
+
+    async fn execute(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {
+        match self.session.execute(prepared, parameters, ExecuteOptions::default()).await {
+            Ok(Outcome::Empty) => Answer::Command(String::new()),
+            Ok(Outcome::Command(tag)) => Answer::Command(format!("{tag:?}")),
+            Ok(Outcome::Rows(rows) | Outcome::CopyOut(rows, _)) => collect(rows).await,
+            Err(error) => Answer::failed(&error),
+        }
+    }
+}
+
+/// A notice as an answer, so that its texts are searched like all others.
+fn notice(effect: Effect) -> Option<Answer> {
+    match effect {
+        Effect::Notice(notice) => {
+            Some(Answer::Command(format!("{} {} {:?}", notice.sqlstate, notice.message, notice.hint)))
+        }
+        Effect::ParameterStatus { .. } => None,
+    }
+}
+
+async fn collect(mut rows: Rows) -> Answer {
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.batches.next().await {
+        match batch {
+            Ok(batch) => batches.push(batch),
+            Err(error) => return Answer::failed(&error),
+        }
+    }
+    Answer::rows(&rows.schema, &batches)
+}

@@ -1,0 +1,175 @@
+//! Where the rows of a test lie: memory, Parquet files or SQLite. Builds the tables of a deployment from JSON rows.
+
+use super::table::Table;
+use arrow::datatypes::{DataType, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use querygate_catalog::{DriverTable, RemoteField, SourceStatus, SourceTable};
+use querygate_driver_api::{Driver, TableRef, ValueType};
+use querygate_files::{FileFormat, FilesConfig, FilesSource};
+use querygate_memory::{MemoryConfig, MemorySource};
+use querygate_rules::RemoteColumn;
+use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A physical place of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layout {
+    Memory,
+    Parquet,
+    Sqlite,
+    /// A second SQLite database: joins with the first one cross sources.
+    OtherSqlite,
+}
+
+impl Layout {
+    /// The layouts that differ in how rows are read.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Parquet, Self::Sqlite];
+
+    /// Name of the source.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Parquet => "parquet",
+            Self::Sqlite => "sqlite",
+            Self::OtherSqlite => "sqlite2",
+        }
+    }
+}
+
+/// Rows per batch, row group: small, so that a dozen rows already make several.
+const ROWS_PER_BATCH: usize = 5;
+
+/// Writes the tables and opens them.
+pub(super) async fn place(
+    tables: &[Table],
+    layout: &dyn Fn(&str) -> Layout,
+    folder: &Path,
+) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
+    let mut by_layout: BTreeMap<Layout, Vec<&Table>> = BTreeMap::new();
+    for table in tables {
+        by_layout.entry(layout(&table.object)).or_default().push(table);
+    }
+    let mut placed = HashMap::new();
+    let mut sources = Vec::new();
+    for (layout, tables) in by_layout {
+        let count = tables.len();
+        match layout {
+            Layout::Memory => memory(&tables, &mut placed),
+            Layout::Parquet => files(&tables, &folder.join("files"), &mut placed).await,
+            Layout::Sqlite | Layout::OtherSqlite => {
+                let path = folder.join(format!("{}.db", layout.name()));
+                sqlite(&tables, layout, &path, &mut placed).await;
+            }
+        }
+        let name = layout.name().to_owned();
+        sources.push(SourceStatus { kind: name.clone(), name, error: None, tables: count });
+    }
+    (placed, sources)
+}
+
+fn memory(tables: &[&Table], placed: &mut HashMap<String, SourceTable>) {
+    let source = MemorySource::new(MemoryConfig { name: Layout::Memory.name().to_owned(), bytes_max: 1 << 28 });
+    for table in tables {
+        source.put(&table.object, Arc::clone(&table.schema), table.batches(ROWS_PER_BATCH)).unwrap();
+        let provider = source.table(&table.object).unwrap();
+        placed.insert(table.object.clone(), SourceTable { source: Layout::Memory.name().into(), provider });
+    }
+}
+
+async fn files(tables: &[&Table], folder: &Path, placed: &mut HashMap<String, SourceTable>) {
+    std::fs::create_dir_all(folder).unwrap();
+    let source = FilesSource::new(FilesConfig::local(Layout::Parquet.name(), folder)).unwrap();
+    for table in tables {
+        let name = format!("{}.parquet", table.object);
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(ROWS_PER_BATCH)).build();
+        let file = std::fs::File::create(folder.join(&name)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&table.schema), Some(properties)).unwrap();
+        writer.write(&table.batch()).unwrap();
+        writer.close().unwrap();
+        let schema = Some(Arc::clone(&table.schema));
+        let spec = querygate_files::TableSpec::new(&table.object, &name, FileFormat::Parquet, schema);
+        let provider = source.table(&spec).await.unwrap();
+        placed.insert(table.object.clone(), SourceTable { source: Layout::Parquet.name().into(), provider });
+    }
+}
+
+async fn sqlite(tables: &[&Table], layout: Layout, path: &Path, placed: &mut HashMap<String, SourceTable>) {
+    let mut writer = SqliteWriter::open(path).await.unwrap();
+    for table in tables {
+        let spec = spec(table);
+        writer.create_table(&spec).await.unwrap();
+        writer.insert(&spec, [Ok(table.batch())]).await.unwrap();
+    }
+    writer.analyze().await.unwrap();
+    writer.close().await.unwrap();
+    let driver: Arc<dyn Driver> = Arc::new(SqliteDriver::new(SqliteOptions { readers: 3, ..SqliteOptions::new(path) }));
+    for table in tables {
+        let provider = Arc::new(opened(&driver, table, layout).await);
+        placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider });
+    }
+}
+
+fn spec(table: &Table) -> querygate_sqlite::TableSpec {
+    let columns = table.schema.fields().iter().map(|field| ColumnSpec {
+        name: field.name().clone(),
+        value_type: value_type(field.data_type()),
+        nullable: field.is_nullable(),
+    });
+    let has_id = table.schema.field_with_name("id").is_ok_and(|f| !f.is_nullable());
+    // Every second column has an index, so that the source has other paths than a scan to choose from.
+    let indexed = table.schema.fields().iter().skip(1).step_by(2).map(|field| vec![field.name().clone()]);
+    querygate_sqlite::TableSpec {
+        name: table.object.clone(),
+        columns: columns.collect(),
+        primary_key: if has_id { vec!["id".to_owned()] } else { Vec::new() },
+        indexes: indexed.collect(),
+    }
+}
+
+async fn opened(driver: &Arc<dyn Driver>, table: &Table, layout: Layout) -> DriverTable {
+    let reference = TableRef::new([table.object.clone()]).unwrap();
+    let described = driver.describe(&reference).await.unwrap();
+    let fields: Vec<RemoteField> = table
+        .schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = described.columns.iter().find(|c| c.name.as_str() == field.name()).unwrap();
+            let value_type = value_type(field.data_type());
+            let column = RemoteColumn {
+                name: column.name.clone(),
+                value_type,
+                nullable: column.nullable && field.is_nullable(),
+                collation: column.collation.clone(),
+                encoding: driver.read_as(column, value_type).unwrap(),
+            };
+            RemoteField { field: field.name().clone(), column }
+        })
+        .collect();
+    let key = described
+        .primary_key
+        .iter()
+        .map(|name| fields.iter().position(|f| f.column.name == *name && !f.column.nullable))
+        .collect::<Option<Vec<_>>>()
+        .filter(|key| !key.is_empty());
+    DriverTable::new(Arc::clone(driver), layout.name().into(), reference, fields, key)
+}
+
+fn value_type(data_type: &DataType) -> ValueType {
+    match data_type {
+        DataType::Utf8 => ValueType::Text,
+        DataType::List(_) => ValueType::TextList,
+        DataType::Float64 => ValueType::Float64,
+        DataType::Int32 => ValueType::Int32,
+        DataType::Decimal128(precision, scale) => ValueType::Decimal128 { precision: *precision, scale: *scale },
+        DataType::Boolean => ValueType::Boolean,
+        DataType::Date32 => ValueType::Date,
+        DataType::Timestamp(TimeUnit::Millisecond, Some(_)) => ValueType::Timestamp { utc: true },
+        DataType::Time32(TimeUnit::Millisecond) => ValueType::Time,
+        other => panic!("no test needs columns of type {other}"),
+    }
+}

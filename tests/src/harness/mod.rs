@@ -1,0 +1,22 @@
+//! Gates in process: deployments from metadata text and JSON rows over three physical layouts, and statements run as a
+//! principal. Knows no wire.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "what tests share panics like tests"
+)]
+
+mod answer;
+mod gate;
+mod layout;
+mod rng;
+mod table;
+
+pub use answer::Answer;
+pub use gate::{Client, Fixture, TestGate, runtime};
+pub use layout::Layout;
+pub use rng::Rng;
+pub use table::{Row, Table};
