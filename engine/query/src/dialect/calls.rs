@@ -121,6 +121,16 @@ fn function(expr: &mut Expr) -> Result<()> {
         *expr = first_match((*value).clone(), (*pattern).clone());
         return Ok(());
     }
+    if name == "unnest"
+        && let Some([inner]) = plain_arguments(&function.args).as_deref()
+        && has_subquery(inner)
+    {
+        // DataFusion tells the sets of one SELECT apart by their text, in which all subqueries look alike.
+        let key = number(discriminator(inner));
+        let told_apart = call("told_apart", vec![(*inner).clone(), key]);
+        *expr = call("unnest", vec![told_apart]);
+        return Ok(());
+    }
     if is_set(&name) && name != "unnest" {
         let inner = expr.clone();
         *expr = call("unnest", vec![inner]);
@@ -195,6 +205,27 @@ fn wrapped(query: Query) -> Result<Query> {
     let source = derived(query, false, Some(table_alias("array_query", &["item".to_owned()])));
     let item = Expr::CompoundIdentifier(vec![super::ast::quoted("array_query"), super::ast::quoted("item")]);
     select(vec![aliased(item, "item")], Some(source))
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
+    use std::ops::ControlFlow;
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Finder).is_break()
+}
+
+/// A number that is the same for the same expression.
+fn discriminator(expr: &Expr) -> i64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    expr.hash(&mut hasher);
+    i64::try_from(hasher.finish() >> 2).unwrap_or(0)
 }
 
 fn has_aggregate_or_set(items: &[SelectItem]) -> bool {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Settler {
     literals: PgExprPlanner,
-    /// `regclassout` and its kin, by the name of the type.
+    /// `regclassout`, `int2vectorout` and their kin, by the name of the type; `array_out` as `array`.
     printers: HashMap<String, Arc<ScalarUDF>>,
 }
 
@@ -24,8 +24,9 @@ impl Settler {
     /// `functions` are those of the principal's catalog.
     pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
         let printers = functions.iter().filter_map(|f| {
-            let reg = f.name().strip_suffix("out").filter(|name| name.starts_with("reg"))?;
-            Some((reg.to_owned(), Arc::clone(f)))
+            let printed =
+                f.name().strip_suffix("out").filter(|name| name.starts_with("reg") || name.ends_with("vector"));
+            Some((if f.name() == "array_out" { "array" } else { printed? }.to_owned(), Arc::clone(f)))
         });
         Self { printers: printers.collect(), literals: PgExprPlanner::new(functions) }
     }
@@ -93,7 +94,7 @@ impl Settler {
                 Ok(Transformed::new_transformed(Expr::Case(case), changed))
             }
             Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) => {
-                let printer = field_of(&expr, schema).and_then(|f| self.printer(&f));
+                let printer = field_of(&expr, schema).and_then(|f| self.printer(&f).or_else(|| self.list_printer(&f)));
                 Ok(match printer {
                     Some(printer) => {
                         let printed = printer.call(vec![*expr]);
@@ -117,6 +118,15 @@ impl Settler {
 
     fn printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
         self.printers.get(field.metadata().get(PG_TYPE_KEY)?).filter(|_| field.data_type() == &DataType::UInt32)
+    }
+
+    /// Vectors and arrays as text are PostgreSQL's, not Arrow's display.
+    fn list_printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
+        if !matches!(field.data_type(), DataType::List(_)) {
+            return None;
+        }
+        let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| self.printers.get(name));
+        named.or_else(|| self.printers.get("array"))
     }
 
     /// Reg columns become the names they print as, still declared as reg types; columns of no type become text.

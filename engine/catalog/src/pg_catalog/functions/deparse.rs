@@ -1,6 +1,6 @@
 //! `pg_get_…def`: texts of what the catalog stores, and sizes, which it does not.
 
-use super::names::{oid, text};
+use super::names::{flag, oid, text};
 use super::session::nothing;
 use super::{Definition, lenient, strict};
 use crate::pg_catalog::cell::Cell;
@@ -14,7 +14,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_get_expr", 2, 3, "text", |_, args| Ok(text(args, 0).into())),
     strict("pg_get_indexdef", 1, 3, "text", |c, args| {
         let column = if let Some(Cell::Int(v)) = args.get(1) { *v } else { 0 };
-        let pretty = args.get(2) == Some(&Cell::Bool(true));
+        let pretty = flag(args, 2);
         let objects = &c.catalog.objects;
         let index = oid(args, 0).and_then(|oid| objects.index(oid));
         Ok(index.and_then(|i| index_definition(objects, i, column, pretty, &c.path())).into())
@@ -26,7 +26,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         Ok(column.and_then(|(_, descending)| column_property(&text(args, 2), *descending)).into())
     }),
     strict("pg_get_constraintdef", 1, 2, "text", |c, args| {
-        let pretty = args.get(1) == Some(&Cell::Bool(true));
+        let pretty = flag(args, 1);
         let objects = &c.catalog.objects;
         let constraint = oid(args, 0).and_then(|oid| objects.constraint(oid));
         Ok(constraint.and_then(|x| constraint_definition(objects, x, pretty, &c.path())).into())

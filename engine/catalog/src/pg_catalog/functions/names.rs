@@ -95,6 +95,10 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("regroleout", 1, 1, "text", |c, a| {
         Ok(write(a, |oid| c.catalog.objects.role(oid).map(|r| quote_ident(&r.name))))
     }),
+    // Vectors print with spaces, arrays in braces.
+    strict("int2vectorout", 1, 1, "text", |_, a| Ok(vector_text(a).into())),
+    strict("oidvectorout", 1, 1, "text", |_, a| Ok(vector_text(a).into())),
+    strict("array_out", 1, 1, "text", |_, a| Ok(a.first().map(array_text).into())),
     strict("pg_get_userbyid", 1, 1, "name", |c, args| {
         let Some(oid) = oid(args, 0) else { return Ok(Cell::Null) };
         let name = c.catalog.objects.role(oid).map(|r| r.name.clone());
@@ -119,6 +123,38 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_statistics_obj_is_visible", 1, 1, "bool", super::session::nothing),
     strict("pg_relation_is_publishable", 1, 1, "bool", no),
 ];
+
+fn vector_text(args: &[Cell]) -> String {
+    let Some(Cell::List(values)) = args.first() else { return String::new() };
+    values.iter().map(|v| text(std::slice::from_ref(v), 0)).collect::<Vec<_>>().join(" ")
+}
+
+fn array_text(cell: &Cell) -> String {
+    let Cell::List(values) = cell else { return text(std::slice::from_ref(cell), 0) };
+    let parts = values.iter().map(|value| match value {
+        Cell::Null => "NULL".to_owned(),
+        Cell::List(_) => array_text(value),
+        Cell::Bool(v) => if *v { "t" } else { "f" }.to_owned(),
+        other => quote_element(&text(std::slice::from_ref(other), 0)),
+    });
+    format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+}
+
+fn quote_element(text: &str) -> String {
+    let plain = !text.is_empty()
+        && !text.eq_ignore_ascii_case("null")
+        && !text.contains(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | '"' | '\\'));
+    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
+
+/// Argument as a flag; an untyped literal reads as PostgreSQL's boolean.
+pub(super) fn flag(args: &[Cell], place: usize) -> bool {
+    match args.get(place) {
+        Some(Cell::Bool(v)) => *v,
+        Some(Cell::Text(t)) => matches!(t.to_ascii_lowercase().as_str(), "t" | "true" | "1" | "on" | "yes" | "y"),
+        Some(Cell::Null | Cell::Int(_) | Cell::Float(_) | Cell::Micros(_) | Cell::List(_)) | None => false,
+    }
+}
 
 /// Argument as text.
 pub(super) fn text(args: &[Cell], place: usize) -> String {

@@ -1,5 +1,6 @@
 //! `version`, `current_database`, `current_setting` and what else tells of server and session.
 
+use super::names::flag;
 use super::{Call, Definition, lenient, strict};
 use crate::pg_catalog::cell::Cell;
 use querygate_types::{Error, ErrorCode, Result};
@@ -17,7 +18,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         Ok(c.path().into_iter().find(|s| *s != "pg_catalog").map(str::to_owned).into())
     }),
     strict("current_schemas", 1, 1, "_name", |c, args| {
-        let implicit = args.first() == Some(&Cell::Bool(true));
+        let implicit = flag(args, 0);
         let declared = c.vars.search_path.as_ref().unwrap_or(&c.catalog.image().search_path);
         let named = declared.iter().any(|s| s == "pg_catalog");
         Ok(c.path().into_iter().filter(|s| *s != "pg_catalog" || implicit || named).collect::<Vec<_>>().into())
@@ -70,7 +71,7 @@ fn current_setting(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
     let known = call.catalog.image().settings.iter().find(|s| s.name.eq_ignore_ascii_case(name));
     match known {
         Some(setting) => Ok((&setting.value).into()),
-        None if args.get(1) == Some(&Cell::Bool(true)) => Ok(Cell::Null),
+        None if flag(args, 1) => Ok(Cell::Null),
         None => Err(Error::new(ErrorCode::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))),
     }
 }
@@ -95,7 +96,7 @@ fn set_config(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
         Some(Cell::Text(text)) => Some(text.as_str()),
         _ => None,
     };
-    writer.0.set(name, value, args.get(2) == Some(&Cell::Bool(true))).map(Into::into)
+    writer.0.set(name, value, flag(args, 2)).map(Into::into)
 }
 
 fn encoding_name(args: &[Cell]) -> &'static str {

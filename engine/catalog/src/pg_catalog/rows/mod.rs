@@ -2,6 +2,7 @@
 
 mod classes;
 pub(crate) use classes::CLASS_OF_RELATIONS;
+mod depends;
 mod keys;
 mod owners;
 mod sessions;
@@ -24,7 +25,6 @@ const FIXED_OR_EMPTY: &[&str] = &[
     "pg_collation",
     "pg_conversion",
     "pg_default_acl",
-    "pg_depend",
     "pg_event_trigger",
     "pg_extension",
     "pg_foreign_data_wrapper",
@@ -59,7 +59,6 @@ const FIXED_OR_EMPTY: &[&str] = &[
     "pg_sequences",
     "pg_shdepend",
     "pg_shseclabel",
-    "pg_stat_gssapi",
     "pg_stat_replication",
     "pg_stat_subscription",
     "pg_statistic_ext",
@@ -131,6 +130,7 @@ fn fill(schema: &str, name: &str) -> Option<Fill> {
     }
     classes::fill(name)
         .or_else(|| keys::fill(name))
+        .or_else(|| depends::fill(name))
         .or_else(|| owners::fill(name))
         .or_else(|| views::fill(name))
         .or_else(|| sessions::fill(name))

@@ -11,7 +11,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_settings" => settings,
         "pg_stat_activity" => activity,
-        "pg_stat_ssl" => ssl,
+        "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
         _ => return None,
     })
 }
@@ -55,6 +55,7 @@ fn activity(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()
     ])
 }
 
-fn ssl(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+/// Flags of the own connection's protection; the doors' TLS is not known here.
+fn own_process(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     rows.push(vec![("pid", vars.backend_pid.into())])
 }

@@ -98,7 +98,8 @@ impl ExecutionPlan for ApplyExec {
         vec![&self.input]
     }
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        // Its properties tell no order, so it must not promise to keep one.
+        vec![false]
     }
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]

@@ -304,37 +304,63 @@ fn expand_join(join: Join, scope: Scope, names: &mut Names) -> Result<Transforme
     }
     let LogicalPlan::Join(join) = node else { return internal_err!("a join is a join") };
     let before = Arc::clone(&join.schema);
-    let Some(filter) = join.filter.clone() else { return refused() };
-    let on_wanted = {
-        let mut found = false;
-        for (left, right) in &join.on {
-            for side in [left, right] {
-                side.apply(|e| {
-                    found |= wanted(e, scope, false)?;
-                    Ok(TreeNodeRecursion::Continue)
-                })?;
-            }
-        }
-        found
-    };
-    if on_wanted {
+    let (Some(filter), false) = (join.filter.clone(), on_wanted(&join, scope)?) else { return refused() };
+    // A value that one side's row decides is computed there.
+    let (mut left, mut right) = (join.left.as_ref().clone(), join.right.as_ref().clone());
+    let filter = lift_within(filter, &mut left, scope, names)?;
+    let filter = lift_within(filter, &mut right, scope, names)?;
+    let mut conditions: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
+    let both_sides = filter_wants(&filter, scope)?;
+    if both_sides && join.join_type != JoinType::Inner {
         return refused();
     }
-    if join.join_type == JoinType::Inner {
-        let mut input = LogicalPlan::Join(Join { filter: None, ..join });
-        let filter = lift(filter, &mut input, scope, false, names)?.data;
-        let plan = LogicalPlanBuilder::from(input).filter(filter)?.build()?;
-        return Ok(Transformed::yes(restore_columns(plan, &before)?));
+    if !both_sides {
+        conditions.push(filter.clone());
     }
-    // The rows of one side decide: compute the value there.
-    let mut right = join.right.as_ref().clone();
-    let filter = lift(filter, &mut right, scope, false, names)?.data;
-    let on = join.on.into_iter().unzip::<Expr, Expr, Vec<_>, Vec<_>>();
-    let keys = LogicalPlanBuilder::from(join.left.as_ref().clone());
-    let mut conditions: Vec<Expr> = on.0.into_iter().zip(on.1).map(|(l, r)| l.eq(r)).collect();
-    conditions.push(filter);
-    let plan = keys.join_on(right, join.join_type, conditions)?.build()?;
+    let mut plan = LogicalPlanBuilder::from(left).join_on(right, join.join_type, conditions)?.build()?;
+    if both_sides {
+        let filter = lift(filter, &mut plan, scope, false, names)?.data;
+        plan = LogicalPlanBuilder::from(plan).filter(filter)?.build()?;
+    }
     Ok(Transformed::yes(restore_columns(plan, &before)?))
+}
+
+fn filter_wants(filter: &Expr, scope: Scope) -> Result<bool> {
+    let mut found = false;
+    filter.apply(|e| {
+        found |= wanted(e, scope, false)?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn on_wanted(join: &Join, scope: Scope) -> Result<bool> {
+    for (left, right) in &join.on {
+        if filter_wants(left, scope)? || filter_wants(right, scope)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Lifts those subqueries whose outer columns are all in `input`.
+fn lift_within(expr: Expr, input: &mut LogicalPlan, scope: Scope, names: &mut Names) -> Result<Expr> {
+    let schema = Arc::clone(input.schema());
+    let lifted = expr.transform_down(|e| {
+        let within = match subquery_of(&e) {
+            Some(subquery) if wanted(&e, scope, false)? => {
+                free_references(&subquery.subquery)?.iter().all(|(column, _)| schema.has_column(column))
+            }
+            Some(_) | None => false,
+        };
+        // The value beside IN may look at either side: leave it to the join of both.
+        if !within || matches!(e, Expr::InSubquery(_)) {
+            return Ok(Transformed::no(e));
+        }
+        let lifted = lift(e, input, scope, false, names)?;
+        Ok(Transformed::new(lifted.data, true, TreeNodeRecursion::Jump))
+    })?;
+    Ok(lifted.data)
 }
 
 /// A lateral join: its right side runs per row of the left.
