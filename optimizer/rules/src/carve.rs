@@ -1,6 +1,6 @@
 //! Replaces the largest one-source parts of a plan by leaves, top-down, and says for every operator where it runs. Knows neither how a leaf executes nor what a source is.
 
-use crate::leak_proof::is_leak_proof;
+use crate::leak_proof::becomes_leak_proof;
 use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, Translation};
 use crate::receipt::{Receipt, ReceiptLine};
@@ -8,7 +8,7 @@ use crate::regroup::regroup;
 use crate::required::{self, Required};
 use crate::translate::{coerce, translate_typed};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchemaRef, DataFusionError};
+use datafusion::common::{DFSchemaRef, DataFusionError};
 use datafusion::logical_expr::logical_plan::Distinct;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
@@ -251,9 +251,9 @@ fn is_worth_it(plan: &LogicalPlan) -> bool {
             | LogicalPlan::Limit(_)
             | LogicalPlan::Distinct(Distinct::All(_))
             | LogicalPlan::Union(_) => true,
-            LogicalPlan::Filter(filter) => {
-                !split_conjunction(&filter.predicate).into_iter().all(|one| is_leak_proof(one, |_: &Column| true))
-            }
+            LogicalPlan::Filter(filter) => !split_conjunction(&filter.predicate)
+                .into_iter()
+                .all(|one| becomes_leak_proof(one, filter.input.schema())),
             LogicalPlan::Distinct(Distinct::On(_))
             | LogicalPlan::Projection(_)
             | LogicalPlan::Window(_)

@@ -1,8 +1,11 @@
 //! Which conditions may stand beside a policy: a closed list that can neither raise nor be observed. Knows no plan.
 
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, Like};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use std::sync::Arc;
 
 /// What a condition is to a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +54,14 @@ pub fn classify_conjunct(expr: &Expr, unmasked: impl Fn(&Column) -> bool) -> Con
         Ok(()) => ConjunctClass::LeakProof,
         Err(class) => class,
     }
+}
+
+/// As [`is_leak_proof`] of a coerced condition that is not simplified yet, where no column is masked: `CAST(a AS
+/// bigint) = 5` over an integer column is `a = 5`.
+pub(crate) fn becomes_leak_proof(expr: &Expr, schema: &DFSchemaRef) -> bool {
+    let context = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
+    let simplified = ExprSimplifier::new(context).simplify(expr.clone());
+    simplified.is_ok_and(|expr| is_leak_proof(&expr, |_| true))
 }
 
 type Verdict = Result<(), ConjunctClass>;

@@ -1,6 +1,6 @@
 //! Before carving: puts conditions into the joins they belong to, and tables of one source beside each other. Changes no answer; knows no fragment.
 
-use crate::leak_proof::is_leak_proof;
+use crate::leak_proof::becomes_leak_proof;
 use crate::opener::LeafOpener;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, JoinType, NullEquality, Result};
@@ -77,7 +77,7 @@ fn rebuilt(plan: LogicalPlan, mut conditions: Vec<Expr>, opener: &dyn LeafOpener
             [] => above.push(condition),
             // What reads a row of the query around it would keep the input from becoming a leaf.
             _ if condition.contains_outer() => above.push(condition),
-            [one] if is_leak_proof(&condition, |_: &Column| true) => {
+            [one] if becomes_leak_proof(&condition, inputs[one].schema()) => {
                 let input = std::mem::take(&mut inputs[one]);
                 inputs[one] = filtered(input, vec![condition])?;
             }

@@ -98,3 +98,89 @@ fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), N
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fence;
+    use super::*;
+    use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
+    use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp};
+    use querygate_driver_api::{Identifier, TableRef, ValueType};
+
+    fn scan() -> Relation {
+        let column = ScanColumn {
+            id: ColumnId(0),
+            name: Identifier::new("a").unwrap(),
+            value_type: ValueType::Int64,
+            nullable: true,
+            collation: Collation::Binary,
+            encoding: Encoding::Canonical,
+        };
+        Relation::Scan { table: TableRef::new(["t"]).unwrap(), columns: vec![column] }
+    }
+
+    fn equals(left: ScalarExpr, parameter: usize) -> ScalarExpr {
+        ScalarExpr::compare(ComparisonOp::Eq, left, ScalarExpr::Parameter(parameter, ValueType::Int64))
+    }
+
+    fn policy() -> ScalarExpr {
+        equals(ScalarExpr::Column(ColumnId(0)), 0)
+    }
+
+    fn failing() -> ScalarExpr {
+        let value_type = ValueType::Int64;
+        let left = Box::new(ScalarExpr::Parameter(1, value_type));
+        let right = Box::new(ScalarExpr::Column(ColumnId(0)));
+        equals(ScalarExpr::Arithmetic { op: ArithmeticOp::Divide, left, right, value_type }, 1)
+    }
+
+    fn filter(input: Relation, predicate: ScalarExpr) -> Relation {
+        Relation::Filter { input: Box::new(input), predicate }
+    }
+
+    fn known() -> (Vec<Leaf>, HashMap<ColumnId, usize>) {
+        (vec![Leaf { policy: Some(policy()), restricted: true }], HashMap::from([(ColumnId(0), 0)]))
+    }
+
+    #[test]
+    fn a_wrong_relation_is_found() {
+        let (leaves, leaf_of) = known();
+        let safe = || equals(ScalarExpr::Column(ColumnId(0)), 2);
+        let fenced = || Relation::Fence { input: Box::new(filter(scan(), policy())) };
+        for (what, relation, holds) in [
+            ("under its policy", filter(scan(), policy()), true),
+            ("policy beside a safe condition", filter(scan(), ScalarExpr::And(vec![policy(), safe()])), true),
+            ("safe condition above", filter(filter(scan(), policy()), safe()), true),
+            ("failing condition above a fence", filter(fenced(), failing()), true),
+            ("no policy", scan(), false),
+            ("another condition", filter(scan(), safe()), false),
+            ("policy or something", filter(scan(), ScalarExpr::Or(vec![policy(), safe()])), false),
+            ("failing condition without a fence", filter(filter(scan(), policy()), failing()), false),
+            ("failing condition beside the policy", filter(scan(), ScalarExpr::And(vec![policy(), failing()])), false),
+            (
+                "failing condition inside the fence",
+                Relation::Fence { input: Box::new(filter(filter(scan(), policy()), failing())) },
+                false,
+            ),
+            ("policy above the fence", filter(Relation::Fence { input: Box::new(scan()) }, policy()), false),
+        ] {
+            assert_eq!(verify(&relation, &leaves, &leaf_of).is_ok(), holds, "{what}");
+        }
+        assert!(verify(&filter(scan(), policy()), &[], &HashMap::new()).is_err(), "unknown scan");
+    }
+
+    #[test]
+    fn lowering_accounts_for_every_conjunct() {
+        let (leaves, leaf_of) = known();
+        let safe = |parameter| equals(ScalarExpr::Column(ColumnId(0)), parameter);
+        let all = ScalarExpr::And(vec![safe(2), failing(), safe(3), ScalarExpr::Not(Box::new(safe(4)))]);
+        let relation = filter(filter(scan(), policy()), all);
+        let before = conjunct::count(&relation);
+        let (lowered, fences) = fence::lower(relation, &leaves, &leaf_of).unwrap();
+        assert_eq!((before, conjunct::count(&lowered), fences), (5, 5, 1));
+        verify(&lowered, &leaves, &leaf_of).unwrap();
+        let inside = ScalarExpr::And(vec![policy(), safe(2), safe(3), ScalarExpr::Not(Box::new(safe(4)))]);
+        let expected = filter(Relation::Fence { input: Box::new(filter(scan(), inside)) }, failing());
+        assert_eq!(lowered, expected);
+    }
+}

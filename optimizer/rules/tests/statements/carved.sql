@@ -15,6 +15,8 @@ select id from u where b in (select id from o) and a in (select a from v where n
 select name from u where a = 1 group by name union all select name from o group by name;
 select o.id from o left join (select u.id from u join v on u.id = v.id) x on x.id = o.id;
 select u.id from u, v, o where o.id = 1;
+select x.id from (select id from u where a = 5 and day > '2024-01-01') x join o on x.id = o.id;
+select x.id from (select id from u where 1 / a = 5) x join o on x.id = o.id;
 select l.id, u.id from l join (select distinct id from u) u on l.id = u.id;
 select masked from u where id = 1;
 select u.masked, v.name from u join v on u.id = v.id;

@@ -9,7 +9,7 @@ use querygate_driver_api::columns::ColumnTypes;
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{
-    Capabilities, ColumnId, Fragment, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
+    Capabilities, ColumnId, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
 };
 use querygate_rules::{
     LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, PolicyScope, RemoteColumn,
@@ -233,12 +233,5 @@ impl Capabilities for Anything {
 
     fn parameters_max(&self) -> usize {
         1_000
-    }
-
-    fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
-        if fragment.parameters.len() > self.parameters_max() {
-            return Err(Refusal::new(RefusalReason::Size, "more parameters than the source accepts"));
-        }
-        fragment.check().map_err(|error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or_default()))
     }
 }
