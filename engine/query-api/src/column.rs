@@ -68,9 +68,15 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         | DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _) => pg_type_of(item).array().unwrap_or(PgType::TextArray),
+        | DataType::FixedSizeList(item, _) => array_of(pg_type_of(item)),
         DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
     }
+}
+
+/// A Postgres array has one type at every number of dimensions: lists of lists stay the array of their element.
+fn array_of(item: PgType) -> PgType {
+    let is_array = item.name().starts_with('_');
+    if is_array { item } else { item.array().unwrap_or(PgType::TextArray) }
 }
 
 /// The Arrow type in which a parameter of this Postgres type is handed to a session. `None`: such a parameter is refused.

@@ -140,6 +140,17 @@ pub trait Session: Send + Sync {
     /// a stream failed: an open transaction is failed from now on.
     fn fail_transaction(&self);
 
+    /// The door holds (or, with `None`, no longer holds) a protocol-level prepared statement of this name. PostgreSQL keeps
+    /// these and the ones of SQL's PREPARE in one name space, so EXECUTE and DEALLOCATE may name them.
+    fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
+        let _ = (name, prepared);
+    }
+
+    /// Protocol-level statements that DEALLOCATE or DISCARD ALL dropped since the last call: the door forgets them.
+    fn take_deallocated(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Extended protocol: Sync outside an explicit transaction block ends the implicit transaction.
     async fn sync(&self);
 
