@@ -234,6 +234,9 @@ impl Connection {
             Message::Describe(target) => self.describe(&target),
             Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
             Message::Close(target) => {
+                if let Target::Statement(name) = &target {
+                    self.session.statement_named(name, None);
+                }
                 self.extended.close(&target);
                 self.out.empty(b'3');
                 Ok(())
@@ -280,8 +283,9 @@ impl Connection {
         self.uncorked = true;
     }
 
-    /// Writes notices at once and keeps changed settings for ReadyForQuery.
+    /// Writes notices at once, keeps changed settings for ReadyForQuery, forgets statements that SQL dropped.
     pub(crate) fn take_effects(&mut self) {
+        self.extended.forget(&self.session.take_deallocated());
         for effect in self.session.take_effects() {
             match effect {
                 Effect::Notice(notice) => write_notice(&notice, &mut self.out),

@@ -95,6 +95,11 @@ impl Extended {
         }
     }
 
+    /// Forgets the protocol-level statements that SQL's DEALLOCATE dropped.
+    pub(crate) fn forget(&mut self, names: &[String]) {
+        names.iter().for_each(|name| self.drop_statement(name));
+    }
+
     fn drop_portal(&mut self, name: &str) {
         if let Some(portal) = self.portals.remove(name) {
             self.held_bytes = self.held_bytes.saturating_sub(portal.bytes);
@@ -164,6 +169,9 @@ impl Connection {
         };
         let bytes = name.len() + sql.len() + 4 * parameter_types.len();
         self.extended.hold(bytes)?;
+        if !name.is_empty() {
+            self.session.statement_named(&name, prepared.as_ref());
+        }
         self.extended.statements.insert(name, Named { prepared, bytes });
         self.out.empty(b'1');
         Ok(())

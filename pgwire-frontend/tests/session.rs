@@ -499,6 +499,23 @@ async fn statements_portals_and_their_bytes_are_bounded() {
 }
 
 #[tokio::test]
+async fn sql_deallocate_reaches_protocol_level_statements() {
+    let door = serve().await;
+    let mut client = Client::connect(door.addr).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(client.talk(&[parse(name, "select x", &[]), sync()].concat()).await, "1 Z(I)");
+    }
+    assert_eq!(client.talk(&query("deallocate a")).await, "C(DEALLOCATE) Z(I)");
+    assert_eq!(client.talk(&[describe(b'S', "a"), sync()].concat()).await, "E(26000) Z(I)");
+    assert_eq!(client.talk(&[describe(b'S', "b"), sync()].concat()).await, "t() T(value) Z(I)");
+    assert_eq!(client.talk(&query("deallocate all")).await, "C(DEALLOCATE) Z(I)");
+    for name in ["b", "c"] {
+        assert_eq!(client.talk(&[describe(b'S', name), sync()].concat()).await, "E(26000) Z(I)");
+    }
+    door.stop().await;
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let door = serve().await;
     let mut client = Client::connect(door.addr).await;

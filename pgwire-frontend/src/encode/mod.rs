@@ -12,6 +12,9 @@ mod shape;
 mod style;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 pub(crate) use shape::{CopyText, Shape};
 pub(crate) use style::Style;

@@ -97,6 +97,8 @@ impl QueryService for FakeService {
             status: Mutex::new(TransactionStatus::Idle),
             effects: Mutex::default(),
             running: Mutex::default(),
+            named: Mutex::default(),
+            deallocated: Mutex::default(),
         }))
     }
 }
@@ -110,6 +112,8 @@ struct FakeSession {
     status: Mutex<TransactionStatus>,
     effects: Mutex<Vec<Effect>>,
     running: Mutex<CancellationToken>,
+    named: Mutex<Vec<String>>,
+    deallocated: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -334,10 +338,27 @@ impl Session for FakeSession {
                 self.effects.lock().unwrap().push(Effect::Notice(notice));
                 fixed("DO")
             }
+            "deallocate" => {
+                let mut named = self.named.lock().unwrap();
+                let (dropped, kept) = named.iter().cloned().partition(|name: &String| rest == "all" || name == rest);
+                *named = kept;
+                *self.deallocated.lock().unwrap() = dropped;
+                fixed("DEALLOCATE")
+            }
             "boom" => Err(Error::internal("the secret cause")),
             "panic" => panic!("asked to"),
             _ => Err(Error::new(ErrorCode::DivisionByZero, "division by zero")),
         }
+    }
+
+    fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
+        let mut named = self.named.lock().unwrap();
+        named.retain(|known| known != name);
+        named.extend(prepared.map(|_| name.to_owned()));
+    }
+
+    fn take_deallocated(&self) -> Vec<String> {
+        std::mem::take(&mut self.deallocated.lock().unwrap())
     }
 
     fn take_effects(&self) -> Vec<Effect> {
