@@ -75,14 +75,10 @@ impl ScalarUDFImpl for Binary {
         }
     }
 
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        let [left, right] = args else { return plan_err!("two operands are needed") };
-        Ok(format!("{} {} {}", left.schema_name(), self.operator, right.schema_name()))
-    }
-
     /// The operator's own, so that columns above keep their names.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        self.display_name(args)
+        let [left, right] = args else { return plan_err!("two operands are needed") };
+        Ok(format!("{} {} {}", left.schema_name(), self.operator, right.schema_name()))
     }
 
     fn signature(&self) -> &Signature {

@@ -7,8 +7,8 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray, StringViewArray,
 };
 use arrow::datatypes::{
-    ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, MAX_DECIMAL128_FOR_EACH_PRECISION, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, MAX_DECIMAL128_FOR_EACH_PRECISION, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
@@ -81,11 +81,6 @@ impl ScalarUDFImpl for Convert {
         "convert"
     }
 
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        let [value] = args else { return plan_err!("one value is needed") };
-        Ok(format!("CAST({} AS {})", value.schema_name(), self.to))
-    }
-
     /// A cast keeps the name of what it casts.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let [value] = args else { return plan_err!("one value is needed") };
@@ -137,7 +132,8 @@ where
             let unit = unit(*scale)?;
             let digits = values.as_primitive::<Decimal128Type>();
             if *scale < 0 {
-                digits.try_unary(|value| whole(value.checked_mul(unit).ok_or_else(|| Fault::OutOfRange(name).error())?))?
+                digits
+                    .try_unary(|value| whole(value.checked_mul(unit).ok_or_else(|| Fault::OutOfRange(name).error())?))?
             } else {
                 digits.try_unary(|value| whole(half_away(value, unit)))?
             }
@@ -209,5 +205,9 @@ fn numbers<T: ArrowPrimitiveType>(
 }
 
 fn written(texts: impl Iterator<Item = Option<String>>, to: &DataType) -> ArrayRef {
-    if *to == DataType::Utf8View { Arc::new(texts.collect::<StringViewArray>()) } else { Arc::new(texts.collect::<StringArray>()) }
+    if *to == DataType::Utf8View {
+        Arc::new(texts.collect::<StringViewArray>())
+    } else {
+        Arc::new(texts.collect::<StringArray>())
+    }
 }

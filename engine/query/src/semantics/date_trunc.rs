@@ -103,7 +103,8 @@ impl ScalarUDFImpl for DateTrunc {
         if matches!(of.data_type(), DataType::Time32(_) | DataType::Time64(_)) {
             return self.times.invoke_with_args(args);
         }
-        let (Some(unit), Some(zone)) = (constant(unit)?, named.map_or(Ok(Some(None)), |z| constant(z).map(|z| z.map(Some)))?)
+        let (Some(unit), Some(zone)) =
+            (constant(unit)?, named.map_or(Ok(Some(None)), |z| constant(z).map(|z| z.map(Some)))?)
         else {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(of.data_type())?));
         };
@@ -120,7 +121,11 @@ impl ScalarUDFImpl for DateTrunc {
             TimeUnit::Microsecond => truncated::<TimestampMicrosecondType>(&array, field, zone, own)?,
             TimeUnit::Nanosecond => truncated::<TimestampNanosecondType>(&array, field, zone, own)?,
         };
-        Ok(if one { ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?) } else { ColumnarValue::Array(array) })
+        Ok(if one {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
+        } else {
+            ColumnarValue::Array(array)
+        })
     }
 }
 

@@ -15,13 +15,15 @@
 //!   find the one by the other.
 //! - `date_trunc` of a date is a time stamp without a zone. `extract` gives integers for whole fields.
 //! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
-//! - The difference of two time stamps is an interval of nanoseconds within about 292 years.
+//! - CASE, COALESCE, GREATEST and UNION over dates and time stamps meet at nanoseconds and raise outside 1677–2262.
 //! - ILIKE folds case by single characters and without a locale.
+//! - `upper` maps ß to SS. `LIKE … ESCAPE` raises 22023 for a pattern that ends with its escape, whatever the value.
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
 
 mod arithmetic;
 mod casts;
 mod civil;
+mod clock;
 mod date_trunc;
 mod fault;
 mod kernels;
@@ -54,6 +56,7 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     }
     let mut scalars = numbers::functions();
     scalars.push(date_trunc::function());
+    scalars.extend(clock::functions());
     let known = builder.scalar_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
@@ -73,7 +76,11 @@ fn rules(before: Rules) -> Rules {
     for rule in before {
         if rule.name() == coercion.name() {
             placed = true;
-            rules.extend([Arc::new(rule::Coerced) as Arc<dyn AnalyzerRule + Send + Sync>, rule, Arc::new(rule::Checked)]);
+            rules.extend([
+                Arc::new(rule::Coerced) as Arc<dyn AnalyzerRule + Send + Sync>,
+                rule,
+                Arc::new(rule::Checked),
+            ]);
         } else {
             rules.push(rule);
         }

@@ -28,6 +28,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     ]
     .into_iter()
     .map(|(inner, rule)| Arc::new(ScalarUDF::new_from_impl(Guarded { inner, rule })))
+    .chain([Arc::new(math::signum().as_ref().clone().with_aliases(["sign"]))])
     .collect()
 }
 

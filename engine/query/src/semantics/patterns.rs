@@ -13,8 +13,9 @@ use std::sync::{Arc, LazyLock};
 
 /// The same condition without ESCAPE.
 pub(super) fn without_escape(like: Like) -> Result<Like> {
-    static FUNCTION: LazyLock<Arc<ScalarUDF>> =
-        LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(Escape { signature: Signature::any(2, Volatility::Immutable) })));
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+        Arc::new(ScalarUDF::new_from_impl(Escape { signature: Signature::any(2, Volatility::Immutable) }))
+    });
     let Some(escape) = like.escape_char else { return Ok(like) };
     let pattern = match *like.pattern {
         Expr::Literal(scalar, _) => match scalar.try_as_str().flatten() {

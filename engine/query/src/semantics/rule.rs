@@ -24,8 +24,28 @@ impl AnalyzerRule for Coerced {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         each_expression(plan, &|expr, schema| match expr {
-            Expr::BinaryExpr(binary) if is_comparison(binary.op) || binary.op == Operator::Minus => {
-                moments(binary, schema)
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
+                let mut sides = [*left, *right];
+                let changed = moments(sides.iter_mut().collect(), schema)?;
+                let [left, right] = sides;
+                let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+                Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+            }
+            Expr::Between(mut between) => {
+                let sides = vec![between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
+                let changed = moments(sides, schema)?;
+                Ok(if changed {
+                    Transformed::yes(Expr::Between(between))
+                } else {
+                    Transformed::no(Expr::Between(between))
+                })
+            }
+            Expr::InList(mut list) => {
+                let changed = moments(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+                Ok(if changed { Transformed::yes(Expr::InList(list)) } else { Transformed::no(Expr::InList(list)) })
+            }
+            Expr::Like(like) if like.escape_char.is_some() => {
+                Ok(Transformed::yes(Expr::Like(patterns::without_escape(like)?)))
             }
             other => Ok(Transformed::no(other)),
         })
@@ -84,7 +104,6 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Some(function) => Transformed::yes(function.call(vec![*expr])),
             None => Transformed::no(Expr::Cast(Cast { expr, field })),
         },
-        Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
         other => Transformed::no(other),
     })
@@ -120,15 +139,16 @@ const fn is_comparison(op: Operator) -> bool {
     )
 }
 
-/// A date beside a time stamp becomes one of its precision, not of nanoseconds.
-fn moments(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let BinaryExpr { left, op, right } = binary;
-    let types = (left.get_type(schema)?, right.get_type(schema)?);
-    let (left, right, changed) = match types {
-        (DataType::Date32, to @ DataType::Timestamp(..)) => (Box::new(left.cast_to(&to, schema)?), right, true),
-        (to @ DataType::Timestamp(..), DataType::Date32) => (left, Box::new(right.cast_to(&to, schema)?), true),
-        _ => (left, right, false),
-    };
-    let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
-    Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+/// Dates compared with a time stamp become ones of its precision, not of nanoseconds. Whether there were any.
+fn moments(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let types = sides.iter().map(|side| side.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let Some(stamp) = types.iter().find(|t| matches!(t, DataType::Timestamp(..))).cloned() else { return Ok(false) };
+    let mut changed = false;
+    for (side, data_type) in sides.into_iter().zip(&types) {
+        if *data_type == DataType::Date32 {
+            *side = std::mem::take(side).cast_to(&stamp, schema)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
 }

@@ -1,7 +1,7 @@
 //! Numbers and time stamps from and to Postgres' texts. Knows no array.
 
-use super::fault::Fault;
 use super::civil::Date;
+use super::fault::Fault;
 
 /// White space that Postgres' input functions skip.
 fn trimmed(text: &str) -> &str {

@@ -4,9 +4,16 @@ use super::super::fault::Fault;
 use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, MAX_DECIMAL128_FOR_EACH_PRECISION};
 use datafusion::common::Result;
+use std::fmt::Debug;
+
+/// A type of sums.
+pub(super) trait Amount: ArrowPrimitiveType + Debug + Send + Sync {}
+
+impl Amount for Int64Type {}
+impl Amount for Decimal128Type {}
 
 /// A type of values whose sums have type `O`.
-pub(super) trait Addend<O: ArrowPrimitiveType>: ArrowPrimitiveType + Send {
+pub(super) trait Addend<O: Amount>: ArrowPrimitiveType + Debug + Send + Sync {
     fn widen(value: Self::Native) -> O::Native;
     /// Sum, and whether it left the machine's integer.
     fn add(sum: O::Native, value: O::Native) -> (O::Native, bool);
@@ -121,7 +128,7 @@ impl Addend<Self> for Decimal128Type {
 }
 
 /// The sum of an array's values; `None` if all are NULL.
-pub(super) fn total<I: Addend<O>, O: ArrowPrimitiveType>(array: &PrimitiveArray<I>) -> Result<Option<O::Native>> {
+pub(super) fn total<I: Addend<O>, O: Amount>(array: &PrimitiveArray<I>) -> Result<Option<O::Native>> {
     if array.null_count() == array.len() {
         return Ok(None);
     }

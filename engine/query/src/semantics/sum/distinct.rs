@@ -1,34 +1,32 @@
 //! The sum of one group's distinct values, or of a window frame's. Keeps every value.
 
-use super::addend::Addend;
-use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use super::addend::{Addend, Amount};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::DataType;
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(super) struct Distinct<I: ArrowPrimitiveType, O: ArrowPrimitiveType> {
+pub(super) struct Distinct<I: Addend<O>, O: Amount> {
     /// How often each value is there.
     counts: HashMap<I::Native, usize>,
     sum: O::Native,
     argument: DataType,
     returned: DataType,
-    result: PhantomData<O>,
 }
 
 impl<I, O> Distinct<I, O>
 where
     I: Addend<O>,
     I::Native: Hash + Eq,
-    O: ArrowPrimitiveType,
+    O: Amount,
 {
     pub(super) fn new(argument: DataType, returned: DataType) -> Self {
-        Self { counts: HashMap::new(), sum: O::Native::default(), argument, returned, result: PhantomData }
+        Self { counts: HashMap::new(), sum: O::Native::default(), argument, returned }
     }
 
     fn add(&mut self, values: &PrimitiveArray<I>) -> Result<()> {
@@ -51,7 +49,7 @@ impl<I, O> Accumulator for Distinct<I, O>
 where
     I: Addend<O>,
     I::Native: Hash + Eq,
-    O: ArrowPrimitiveType,
+    O: Amount,
 {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.add(values[0].as_primitive::<I>())
@@ -86,7 +84,8 @@ where
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let values: Vec<I::Native> = self.counts.keys().copied().collect();
-        let values: ArrayRef = Arc::new(PrimitiveArray::<I>::new(values.into(), None).with_data_type(self.argument.clone()));
+        let values: ArrayRef =
+            Arc::new(PrimitiveArray::<I>::new(values.into(), None).with_data_type(self.argument.clone()));
         Ok(vec![SingleRowListArrayBuilder::new(values).build_list_scalar()])
     }
 

@@ -1,6 +1,6 @@
 //! The sums of many groups side by side. Knows no order of rows.
 
-use super::addend::Addend;
+use super::addend::{Addend, Amount};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(super) struct Totals<I, O: ArrowPrimitiveType> {
+pub(super) struct Totals<I, O: Amount> {
     sums: Vec<O::Native>,
     /// Which groups have a value.
     seen: Vec<bool>,
@@ -18,7 +18,7 @@ pub(super) struct Totals<I, O: ArrowPrimitiveType> {
     argument: PhantomData<I>,
 }
 
-impl<I: Addend<O>, O: ArrowPrimitiveType> Totals<I, O> {
+impl<I: Addend<O>, O: Amount> Totals<I, O> {
     pub(super) fn new(returned: DataType) -> Self {
         Self { sums: Vec::new(), seen: Vec::new(), returned, argument: PhantomData }
     }
@@ -59,7 +59,7 @@ fn left_out(values: &dyn Array, filter: Option<&BooleanArray>) -> Option<NullBuf
     NullBuffer::union(values, Some(&NullBuffer::new(passed)))
 }
 
-impl<I: Addend<O>, O: ArrowPrimitiveType> GroupsAccumulator for Totals<I, O> {
+impl<I: Addend<O>, O: Amount> GroupsAccumulator for Totals<I, O> {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],

@@ -6,8 +6,7 @@ mod distinct;
 mod groups;
 mod total;
 
-use addend::Addend;
-use arrow::array::ArrowPrimitiveType;
+use addend::{Addend, Amount};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type};
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
@@ -21,14 +20,16 @@ use std::sync::{Arc, LazyLock};
 
 /// The function to register in place of DataFusion's.
 pub(super) fn function() -> Arc<AggregateUDF> {
-    static FUNCTION: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Sum::new(false))));
+    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
+        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Sum::new(false))));
     Arc::clone(&FUNCTION)
 }
 
 /// The function for sums of integers in analyzed plans. It adds its own partial sums up to its own type: the optimizer
 /// sums sums when it takes DISTINCT apart.
 pub(super) fn of_integers() -> Arc<AggregateUDF> {
-    static FUNCTION: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Sum::new(true))));
+    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
+        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Sum::new(true))));
     Arc::clone(&FUNCTION)
 }
 
@@ -156,7 +157,7 @@ fn accumulator<I, O>(args: &AccumulatorArgs) -> Box<dyn Accumulator>
 where
     I: Addend<O>,
     I::Native: Hash + Eq,
-    O: ArrowPrimitiveType,
+    O: Amount,
 {
     let returned = args.return_field.data_type().clone();
     if args.is_distinct {

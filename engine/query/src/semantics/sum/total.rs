@@ -1,15 +1,14 @@
 //! The sum of one group or of one window frame. Knows no other group.
 
-use super::addend::{Addend, total};
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
+use super::addend::{Addend, Amount, total};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
-use std::fmt::Debug;
 use std::marker::PhantomData;
 
 #[derive(Debug)]
-pub(super) struct Total<I, O: ArrowPrimitiveType> {
+pub(super) struct Total<I, O: Amount> {
     sum: O::Native,
     /// How many values are in it.
     count: usize,
@@ -17,7 +16,7 @@ pub(super) struct Total<I, O: ArrowPrimitiveType> {
     argument: PhantomData<I>,
 }
 
-impl<I: Addend<O>, O: ArrowPrimitiveType> Total<I, O> {
+impl<I: Addend<O>, O: Amount> Total<I, O> {
     pub(super) fn new(returned: DataType) -> Self {
         Self { sum: O::Native::default(), count: 0, returned, argument: PhantomData }
     }
@@ -40,7 +39,7 @@ impl<I: Addend<O>, O: ArrowPrimitiveType> Total<I, O> {
     }
 }
 
-impl<I: Addend<O>, O: ArrowPrimitiveType> Accumulator for Total<I, O> {
+impl<I: Addend<O>, O: Amount> Accumulator for Total<I, O> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let values = values[0].as_primitive::<I>();
         match total::<I, O>(values)? {

@@ -1,0 +1,94 @@
+//! What the semantics must not change: where filters run, what is folded, what is pruned.
+
+use super::{answer, context, run};
+use arrow::datatypes::DataType;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
+
+async fn explained(context: &SessionContext, sql: &str) -> String {
+    let batches = run(context, &format!("EXPLAIN {sql}")).await.unwrap();
+    arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn constants_fold_and_comparisons_stay() {
+    let context = context().await;
+    for (sql, part) in [
+        ("SELECT id FROM t WHERE a > 2::int * 3::int", "t.a > Int32(6)"),
+        ("SELECT 1 + 2 AS q", "Int64(3) AS q"),
+        (
+            "SELECT id FROM t WHERE ts > timestamp '2024-01-01' - interval '1 month'",
+            "TimestampMicrosecond(1701388800000000",
+        ),
+        ("SELECT id FROM t WHERE a = '5'::text::int", "t.a = Int32(5)"),
+        ("SELECT id FROM t WHERE a = 2.5::double precision::int", "t.a = Int32(2)"),
+        ("SELECT id FROM t ORDER BY id LIMIT 1 + 1", "fetch=2"),
+        ("SELECT t.id FROM t JOIN l ON t.id + 1 = l.k", "HashJoinExec"),
+        ("SELECT t.id FROM t JOIN l ON t.id = l.k WHERE l.k < 3 AND t.a + 1 > 2", "t.id < Int32(3)"),
+    ] {
+        let plan = explained(&context, sql).await;
+        assert!(plan.contains(part), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_in_a_constant_raises_only_where_it_is_reached() {
+    let context = context().await;
+    for (sql, expected) in [
+        ("SELECT 9223372036854775807 + 1", "!22003"),
+        ("SELECT 1 / 0", "!22012"),
+        ("SELECT id FROM t WHERE a > 9223372036854775807 + 1", "!22003"),
+        ("SELECT CASE WHEN false THEN 1 / 0 ELSE 2 END", "2"),
+        ("SELECT CASE WHEN id = 0 THEN 1 / 0 ELSE 2 END FROM t WHERE id = 1", "2"),
+        ("SELECT 1 / 0 FROM t WHERE id = 0", ""),
+        ("SELECT count(DISTINCT a, b) FROM t", "!0A000"),
+    ] {
+        assert_eq!(answer(&context, sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn sums_are_described_with_their_final_types() {
+    let context = context().await;
+    let numeric = DataType::Decimal128(38, 0);
+    for (sql, expected) in [
+        ("SELECT sum(s) FROM t", DataType::Int64),
+        ("SELECT sum(a) FROM t", DataType::Int64),
+        ("SELECT sum(b) FROM t", numeric.clone()),
+        ("SELECT sum(b) OVER () FROM t", numeric.clone()),
+        ("SELECT sum(DISTINCT b) FROM t", numeric),
+        ("SELECT sum(f) FROM t", DataType::Float64),
+        ("SELECT sum(n) FROM t", DataType::Decimal128(22, 2)),
+        ("SELECT avg(a) FROM t", DataType::Float64),
+        ("SELECT a + a FROM t", DataType::Int32),
+        ("SELECT -s FROM t", DataType::Int16),
+        ("SELECT n / n FROM t", DataType::Decimal128(18, 6)),
+    ] {
+        let frame = context.sql(sql).await.unwrap();
+        assert_eq!(frame.schema().field(0).data_type(), &expected, "{sql}");
+        let batches = frame.collect().await.unwrap();
+        assert_eq!(batches[0].column(0).data_type(), &expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_pruned_by_comparisons_beside_arithmetic() {
+    let folder = std::env::temp_dir().join(format!("querygate-semantics-{}", std::process::id()));
+    let file = folder.join("numbers.parquet");
+    std::fs::create_dir_all(&folder).unwrap();
+    let context = context().await;
+    let copy = format!(
+        "COPY (SELECT value AS v FROM generate_series(1, 1000) ORDER BY value) TO '{}' STORED AS PARQUET \
+         OPTIONS ('format.max_row_group_size' '100')",
+        file.display()
+    );
+    run(&context, &copy).await.unwrap();
+    context.register_parquet("numbers", file.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
+    let sql = "SELECT sum(v * 2) FROM numbers WHERE v > 900 + 50 AND v % 2 = 0";
+    assert_eq!(answer(&context, sql).await, "48800");
+    let analyzed = run(&context, &format!("EXPLAIN ANALYZE {sql}")).await.unwrap();
+    let text = arrow::util::pretty::pretty_format_batches(&analyzed).unwrap().to_string();
+    assert!(text.contains("v@0 > 950"), "{text}");
+    let pruned = text.contains("row_groups_pruned_statistics=10 total → 1 matched");
+    assert!(pruned, "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
