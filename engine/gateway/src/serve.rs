@@ -23,6 +23,11 @@ pub(crate) struct Bound {
     pub(crate) http: Option<SocketAddr>,
 }
 
+/// Stack of a thread that serves sockets, in bytes.
+const WIRE_STACK: usize = 4 << 20;
+/// Stack of a thread that plans and runs statements: binding recurses as deep as a statement nests. Reserved, not used.
+const QUERY_STACK: usize = 128 << 20;
+
 /// Both runtimes of a server.
 pub(crate) struct Threads {
     wire: Runtime,
@@ -31,17 +36,18 @@ pub(crate) struct Threads {
 
 impl Threads {
     pub(crate) fn start(config: &Config) -> Result<Self> {
-        let build = |name: &str, workers: usize| {
+        let build = |name: &str, workers: usize, stack: usize| {
             Builder::new_multi_thread()
                 .worker_threads(workers)
                 .thread_name(name)
+                .thread_stack_size(stack)
                 .enable_all()
                 .build()
                 .map_err(Error::internal)
         };
         Ok(Self {
-            wire: build("wire", config.server.wire_workers)?,
-            query: build("query", config.server.query_workers)?,
+            wire: build("wire", config.server.wire_workers, WIRE_STACK)?,
+            query: build("query", config.server.query_workers, QUERY_STACK)?,
         })
     }
 
@@ -248,6 +254,46 @@ fn load_tls(files: &TlsFiles) -> Result<TlsSettings> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::{Scale, seed};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        write!(tcp, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_server_is_ready_and_stops_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let seeded = runtime.block_on(seed(folder.path(), Scale::divided_by(1_000), &mut |_| {})).unwrap();
+        let mut config = crate::config::load(&seeded.layout.config()).0.unwrap();
+        let any = "127.0.0.1:0".parse().ok();
+        (config.server.postgres, config.server.http) = (any, any);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let (send, receive) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || serve(&config, stopped, move |bound| send.send(bound).unwrap()));
+        let bound = receive.recv_timeout(Duration::from_secs(60)).unwrap();
+        let (http, postgres) = (bound.http.unwrap(), bound.postgres.unwrap());
+        let ready = get(http, "/readyz");
+        assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"objects\":21"), "{ready}");
+        assert!(get(http, "/metrics").starts_with("HTTP/1.1 200"));
+        // SSLRequest: a server without TLS answers N.
+        let mut client = TcpStream::connect(postgres).unwrap();
+        client.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).unwrap();
+        let mut answer = [0];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"N");
+        drop(client);
+        stop.cancel();
+        server.join().unwrap().unwrap();
+        assert!(TcpStream::connect(postgres).is_err() && TcpStream::connect(http).is_err());
+    }
 
     #[test]
     fn a_fingerprint_sees_new_changed_and_removed_files() {

@@ -3,6 +3,7 @@
 use crate::dialect::{Dialect, output_name, rewrite};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
+use crate::guard::refuse_masked_predicates;
 use crate::verify::{Inventory, verify_bound};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
@@ -109,6 +110,9 @@ pub(crate) async fn bind(
 ) -> Result<Bound> {
     let plan = plan_query(query, state, &workspace.dialect, declared).await?;
     let inventory = verify_bound(&plan, workspace.catalog.token())?;
+    if workspace.catalog.deployment().refuse_masked_predicates {
+        refuse_masked_predicates(&plan)?;
+    }
     let parameters = parameters_of(&plan, declared)?;
     let (columns, schema) = describe(&plan)?;
     Ok(Bound { plan, inventory, parameters, columns, schema, workspace: Arc::clone(workspace), whole: OnceLock::new() })

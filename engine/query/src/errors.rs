@@ -9,7 +9,10 @@ use querygate_types::{Error, ErrorCode};
 /// Where the error arose: names in planning are the user's own, values in execution are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// Binding: texts are about what the user wrote.
     Plan,
+    /// Optimizing and physical planning: texts are about plans, which are ours.
+    Optimize,
     Execute,
 }
 
@@ -189,10 +192,14 @@ fn plan_error(text: &str, stage: Stage) -> Error {
     }
     for (part, code, message) in PLAN_TEXTS {
         if text.contains(part) {
-            return Error::new(*code, *message).with_detail(first_line(text));
+            let error = Error::new(*code, *message);
+            return if stage == Stage::Plan { error.with_detail(first_line(text)) } else { error.with_cause(text) };
         }
     }
-    Error::new(ErrorCode::SyntaxError, lower_first(first_line(text)))
+    match stage {
+        Stage::Plan => Error::new(ErrorCode::SyntaxError, lower_first(&first_line(text))),
+        Stage::Optimize | Stage::Execute => Error::internal(text),
+    }
 }
 
 const PLAN_TEXTS: &[(&str, ErrorCode, &str)] = &[
@@ -242,7 +249,7 @@ fn not_supported(text: &str, stage: Stage) -> Error {
     let error = Error::new(ErrorCode::FeatureNotSupported, "feature is not supported");
     match stage {
         Stage::Plan => error.with_detail(first_line(text)),
-        Stage::Execute => error.with_cause(text),
+        Stage::Optimize | Stage::Execute => error.with_cause(text),
     }
 }
 
@@ -285,7 +292,7 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
-fn lower_first(text: String) -> String {
+fn lower_first(text: &str) -> String {
     let mut chars = text.trim_end_matches('.').chars();
     chars.next().map_or_else(String::new, |c| c.to_lowercase().collect::<String>() + chars.as_str())
 }

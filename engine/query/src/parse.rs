@@ -53,6 +53,10 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
+    if sql.len() > OPERATORS_MAX && operators(sql) > OPERATORS_MAX {
+        return Err(Error::new(ErrorCode::StatementTooComplex, "statement has too many operators")
+            .with_hint(format!("At most {OPERATORS_MAX} are accepted; an IN list or a VALUES list counts as one.")));
+    }
     let dialect = PostgreSqlDialect {};
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(limits::SQL_DEPTH_MAX)
@@ -106,6 +110,23 @@ fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
             }
         }
     }
+}
+
+/// Operators of one text. A chain of them is as deep as it is long, for whoever walks it.
+const OPERATORS_MAX: usize = 5_000;
+
+fn operators(sql: &str) -> usize {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else { return 0 };
+    let chains = |token: &Token| match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN
+        ),
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat | Token::DoubleColon
+        | Token::Eq | Token::LBracket | Token::Arrow | Token::LongArrow | Token::Pipe | Token::Ampersand | Token::Caret => true,
+        _ => false,
+    };
+    tokens.iter().filter(|token| chains(token)).count()
 }
 
 /// Whether parentheses nest, or prefix operators follow one another, beyond the limit.
@@ -204,6 +225,14 @@ mod tests {
             assert_eq!((error.code(), error.message()), (ErrorCode::SyntaxError, message), "{sql}");
             assert_eq!(error.position(), Some(position), "{sql}");
         }
+    }
+
+    #[test]
+    fn long_chains_are_refused_and_long_lists_are_not() {
+        let chain = format!("select 1 where {}", vec!["a = 1"; 6_000].join(" or "));
+        assert_eq!(parse(&chain).unwrap_err().code(), ErrorCode::StatementTooComplex);
+        let list = format!("select 1 where a in ({})", vec!["1"; 60_000].join(", "));
+        assert_eq!(parse(&list).unwrap().len(), 1);
     }
 
     #[test]

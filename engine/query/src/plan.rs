@@ -107,7 +107,7 @@ pub(crate) async fn physical(
     token: &LeafToken,
     inventory: &Inventory,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let failed = |e: &DataFusionError| translate(e, Stage::Plan);
+    let failed = |e: &DataFusionError| translate(e, Stage::Optimize);
     let first = apply::expand(plan.clone(), Scope::CatalogOnly).map_err(|e| failed(&e))?;
     let physical = match state.create_physical_plan(&first).await {
         Ok(physical) => physical,

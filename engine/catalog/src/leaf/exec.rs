@@ -32,6 +32,8 @@ pub struct GovernedExec {
     source: Arc<str>,
     /// What the leaf says of itself in EXPLAIN; names only what the reader may see.
     note: Arc<str>,
+    /// What the source is given and what stays above it, policy included: for operators.
+    native: Arc<[String]>,
     inner: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     /// Unmasked output columns: the ones a dynamic filter or a sort may look at.
@@ -40,17 +42,19 @@ pub struct GovernedExec {
 }
 
 impl GovernedExec {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one node, named at each call")]
     pub(super) fn new(
         token: LeafToken,
         table: Arc<str>,
         source: Arc<str>,
         note: Arc<str>,
+        native: Arc<[String]>,
         inner: Arc<dyn ExecutionPlan>,
         open_columns: Arc<BTreeSet<String>>,
         fetch: Option<usize>,
     ) -> Self {
         let properties = properties_without_constants(&inner);
-        Self { token, table, source, note, inner, properties, open_columns, fetch }
+        Self { token, table, source, note, native, inner, properties, open_columns, fetch }
     }
 
     /// A leaf whose policies are inside a fragment. It takes no dynamic filter and no sort.
@@ -65,7 +69,8 @@ impl GovernedExec {
             Some(fetch) => Arc::new(LocalLimitExec::new(inner, fetch)),
             None => inner,
         };
-        Self::new(token, "fragment".into(), source, note, inner, Arc::new(BTreeSet::new()), fetch)
+        let native: Vec<String> = super::receipt::fragment_line(&inner).into_iter().collect();
+        Self::new(token, "fragment".into(), source, note, native.into(), inner, Arc::new(BTreeSet::new()), fetch)
     }
 
     /// Which snapshot and principal the leaf was made for.
@@ -92,7 +97,7 @@ impl GovernedExec {
     pub fn receipt(&self, full: bool) -> Vec<String> {
         let mut lines = vec![self.note.to_string()];
         if full {
-            lines.extend(super::receipt::native_lines(&self.inner));
+            lines.extend(self.native.iter().cloned());
         }
         lines
     }
@@ -109,6 +114,7 @@ impl GovernedExec {
             Arc::clone(&self.table),
             Arc::clone(&self.source),
             Arc::clone(&self.note),
+            Arc::clone(&self.native),
             inner,
             Arc::clone(&self.open_columns),
             self.fetch,

@@ -1,10 +1,62 @@
-//! What a leaf's inner plan does, in words for operators.
+//! What a leaf does, in words: expressions with numbered parameters in place of their values.
 
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use std::sync::Arc;
 
-/// The inner plan, a line per node. Scans of drivers print their native text with numbered parameters.
-pub(super) fn native_lines(inner: &Arc<dyn ExecutionPlan>) -> Vec<String> {
-    DisplayableExecutionPlan::new(inner.as_ref()).indent(false).to_string().lines().map(ToOwned::to_owned).collect()
+/// Numbers parameters of one leaf in order of appearance.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    next: usize,
+}
+
+impl Numbered {
+    /// The conjuncts as text, every literal as `$n`.
+    pub(super) fn conjuncts(&mut self, conjuncts: &[Expr]) -> String {
+        conjuncts.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn expression(&mut self, expr: &Expr) -> String {
+        let numbered = expr.clone().transform_up(|e| {
+            Ok(match e {
+                Expr::Literal(value, _) if !value.is_null() => {
+                    self.next += 1;
+                    Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(format!("${}", self.next), None)))
+                }
+                other => Transformed::no(other),
+            })
+        });
+        match numbered {
+            Ok(done) if matches!(done.data, Expr::BinaryExpr(_)) => format!("({})", done.data),
+            Ok(done) => done.data.to_string(),
+            // The closure never fails; nothing is better than a value.
+            Err(_) => "…".to_owned(),
+        }
+    }
+}
+
+/// The line of a driver's fragment inside a raw scan, which names its native text; `None` for other sources.
+pub(super) fn fragment_line(raw: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    if raw.name() == "Fragment" {
+        let line = DisplayableExecutionPlan::new(raw.as_ref()).one_line().to_string();
+        return Some(line.trim().to_owned());
+    }
+    raw.children().into_iter().find_map(fragment_line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::prelude::{col, lit};
+
+    #[test]
+    fn values_become_numbers() {
+        let mut numbered = Numbered::default();
+        let text = numbered.conjuncts(&[col("a").eq(lit("secret")), col("b").in_list(vec![lit(1), lit(2)], false)]);
+        assert_eq!(text, "(a = $1) AND b IN ([$2, $3])");
+        assert_eq!(numbered.conjuncts(&[col("c").is_null().or(col("d").gt(lit(7)))]), "(c IS NULL OR d > $4)");
+    }
 }

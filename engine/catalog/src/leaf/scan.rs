@@ -3,6 +3,7 @@
 use super::barrier::columns_of;
 use super::exec::GovernedExec;
 use super::mask::MaskExpr;
+use super::receipt::{Numbered, fragment_line};
 use super::table::{GovernedColumn, GovernedTable};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -38,6 +39,7 @@ impl GovernedTable {
         let output = self.output_columns(projection)?;
         let split = self.split_filters(filters)?;
         let plan = self.raw_scan(state, &output, &split, limit).await?;
+        let native = self.native(&plan, &split);
         let plan = self.filtered(state, plan, &split).await?;
         let config = state.config_options();
         let plan = FilterPushdown::new().optimize(plan, config)?;
@@ -58,6 +60,7 @@ impl GovernedTable {
             Arc::clone(&self.name),
             Arc::clone(&self.source),
             note.into(),
+            native.into(),
             plan,
             Arc::clone(&self.open_columns),
             limit,
@@ -163,6 +166,29 @@ impl GovernedTable {
         Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
     }
 
+    /// What goes to the source and what stays above it, policy included; for operators.
+    fn native(&self, raw: &Arc<dyn ExecutionPlan>, split: &SplitFilters) -> Vec<String> {
+        let mut numbered = Numbered::default();
+        let mut lines = Vec::new();
+        let residual = split.residual.iter().chain(&split.marked).cloned().collect::<Vec<_>>();
+        match fragment_line(raw) {
+            Some(fragment) => lines.push(fragment),
+            None => {
+                let columns: Vec<String> = raw.schema().fields().iter().map(|f| f.name().clone()).collect();
+                let given = numbered.conjuncts(&split.raw);
+                let filter = if given.is_empty() { String::new() } else { format!(" where {given}") };
+                lines.push(format!("scan of {} in {}: {}{filter}", self.name, self.source, columns.join(", ")));
+            }
+        }
+        if !residual.is_empty() {
+            lines.push(format!("filter in the leaf: {}", Numbered::default().conjuncts(&residual)));
+        }
+        for related in &self.policy.related {
+            lines.push(format!("rows whose {} is a visible {} of {}", related.column, related.key, related.master.name));
+        }
+        lines
+    }
+
     /// EXPLAIN's words about the leaf. Only the user's own conjuncts and the fact of a policy, never its text.
     fn note(&self, filters: &[Expr]) -> String {
         let mut note = format!("source={}", self.source);
@@ -172,8 +198,8 @@ impl GovernedTable {
         if self.columns.iter().any(|c| c.mask.is_some()) {
             note.push_str(", masks inside");
         }
-        if let Some(all) = conjunction(filters.iter().cloned()) {
-            note.push_str(&format!(", filter={all}"));
+        if !filters.is_empty() {
+            note.push_str(&format!(", filter={}", Numbered::default().conjuncts(filters)));
         }
         note
     }

@@ -9,6 +9,7 @@ pub(crate) mod apply;
 mod ast;
 mod calls;
 mod casts;
+mod cross_join;
 mod functions;
 mod literals;
 mod names;
@@ -20,6 +21,7 @@ mod settle;
 mod tests;
 mod types;
 
+pub(crate) use cross_join::guarded;
 pub(crate) use names::output_name;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;

@@ -14,6 +14,13 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::Collate { .. } => strip_collation(expr),
+        Expr::AnyOp { compare_op: BinaryOperator::Eq, right, .. }
+        | Expr::AllOp { compare_op: BinaryOperator::NotEq, right, .. }
+            if matches!(right.as_ref(), Expr::Subquery(_)) =>
+        {
+            membership(expr);
+            Ok(())
+        }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => array_literal(right),
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             let Some(escape) = escape_char.take() else { return Ok(()) };
@@ -87,6 +94,16 @@ fn is_code_point(collation: &ObjectName) -> bool {
         _ => return false,
     };
     matches!(name.as_str(), "default" | "C" | "POSIX" | "ucs_basic" | "C.UTF-8" | "C.utf8")
+}
+
+/// `= ANY (SELECT …)` is IN, `<> ALL (SELECT …)` is NOT IN.
+fn membership(expr: &mut Expr) {
+    let negated = matches!(expr, Expr::AllOp { .. });
+    if let Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } = expr
+        && let Expr::Subquery(subquery) = right.as_ref()
+    {
+        *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
+    }
 }
 
 /// `'{a,b}'` beside ANY and ALL becomes ARRAY['a','b'].

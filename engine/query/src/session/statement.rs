@@ -244,11 +244,7 @@ impl GateSession {
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let parameters = parameters.to_vec();
         let options = PlanOptions { require_pushdown: self.inner().settings.flag("querygate.require_pushdown") };
-        let task = self.gate.runtime().spawn(async move { crate::plan::plan(&bound, &state, &parameters, options).await });
-        let abort = AbortOnDrop(task.abort_handle());
-        let outcome = task.await.map_err(|join| Error::internal(format!("planning did not finish: {join}")))?;
-        drop(abort);
-        outcome
+        self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
     }
 
     pub(super) fn task_context(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
@@ -318,14 +314,6 @@ impl GateSession {
 
     pub(crate) fn principal(&self) -> &Arc<Principal> {
         &self.principal
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

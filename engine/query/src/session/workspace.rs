@@ -99,7 +99,7 @@ impl GateSession {
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let (workspace, state, settings) = self.current().await?;
-        let Some(text) = text else { return Ok(Arc::new(bind(&workspace, &state, query, declared).await?)) };
+        let Some(text) = text else { return self.bind_on_workers(&workspace, &state, query, declared).await };
         let key = BoundKey {
             token: workspace.catalog.token().clone(),
             text: Arc::clone(text),
@@ -109,9 +109,43 @@ impl GateSession {
         if let Some(found) = self.gate.bound().get(&key) {
             return Ok(found);
         }
-        let bound = Arc::new(bind(&workspace, &state, query, declared).await?);
+        let bound = self.bind_on_workers(&workspace, &state, query, declared).await?;
         self.gate.bound().insert(key, Arc::clone(&bound));
         Ok(bound)
+    }
+}
+
+impl GateSession {
+    /// Binding runs where queries run: their threads have the stack that nested statements need, and a hard statement
+    /// must not hold up the wire.
+    async fn bind_on_workers(
+        &self,
+        workspace: &Arc<Workspace>,
+        state: &Arc<SessionState>,
+        query: &Query,
+        declared: &[Option<PgType>],
+    ) -> Result<Arc<Bound>> {
+        let (workspace, state) = (Arc::clone(workspace), Arc::clone(state));
+        let (query, declared) = (query.clone(), declared.to_vec());
+        self.on_workers(async move { Ok(Arc::new(bind(&workspace, &state, &query, &declared).await?)) }).await
+    }
+
+    /// Runs work on the query runtime; it ends when the caller gives up.
+    pub(super) async fn on_workers<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.gate.runtime().spawn(work);
+        let _abort = AbortOnDrop(task.abort_handle());
+        task.await.map_err(|join| Error::internal(format!("work on the query runtime did not finish: {join}")))?
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

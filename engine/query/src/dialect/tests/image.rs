@@ -44,18 +44,19 @@ pub(super) fn demo() -> CatalogImage {
         server_version: "15.18".to_owned(),
         version_text: "PostgreSQL 15.18 (Querygate)".to_owned(),
         settings: [
-            "server_version",
-            "server_version_num",
-            "standard_conforming_strings",
-            "max_index_keys",
-            "search_path",
-            "bytea_output",
+            ("server_version", "15.18"),
+            ("server_version_num", "150018"),
+            ("standard_conforming_strings", "on"),
+            ("max_index_keys", "32"),
+            ("search_path", "public"),
+            ("bytea_output", "hex"),
+            ("default_table_access_method", "heap"),
+            ("jit", "on"),
         ]
         .iter()
-        .zip(["15.18", "150018", "on", "32", "public", "hex", "heap", "on"])
         .map(|(name, value)| Setting {
             name: (*name).to_owned(),
-            value: value.to_owned(),
+            value: (*value).to_owned(),
             vartype: "string".to_owned(),
             ..Default::default()
         })

@@ -1,6 +1,6 @@
 //! A session over an image alone: what the gate's own path does, without sources and policies.
 
-use crate::dialect::{Dialect, apply, output_name, rewrite};
+use crate::dialect::{Dialect, apply, guarded, output_name, rewrite};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -12,6 +12,7 @@ use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -106,6 +107,7 @@ impl TestSession {
                 .with_default_features()
                 .with_expr_planners(planners)
                 .with_type_planner(dialect.type_planner())
+                .with_optimizer_rules(guarded(Optimizer::new().rules))
                 .with_query_planner(Arc::new(WithApply))
                 .build();
             dialect.register(&mut state).unwrap();

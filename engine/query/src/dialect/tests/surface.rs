@@ -57,6 +57,23 @@ async fn values_print_as_postgres_prints_them() {
         ),
         ("SELECT (information_schema._pg_expandarray(ARRAY['a','b'])).n ORDER BY 1 DESC LIMIT 1", "n", "2"),
         ("SELECT 1 AS a, 2 AS a", "a,a", "1,2"),
+        // A key over two relations, which the planner's own rule drops.
+        (
+            "SELECT count(*) FROM (VALUES (1, 10)) a(x, k) JOIN (VALUES (2), (3)) b(y) ON a.x < b.y JOIN (VALUES (10, 3), (10, 9)) c(k, z) ON c.k = a.k AND c.z = a.x + b.y",
+            "count",
+            "1",
+        ),
+        (
+            "SELECT string_agg(a.attname, ' ') FROM pg_attribute a JOIN pg_class c ON a.attrelid = c.oid WHERE c.relname = 'orders' AND a.attnum = ANY (SELECT unnest(conkey) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')",
+            "string_agg",
+            "id",
+        ),
+        ("SELECT unnest((SELECT ARRAY[1])), unnest((SELECT ARRAY[2]))", "unnest,unnest", "1,2"),
+        (
+            "SELECT indkey::text, ARRAY['a b', NULL]::text FROM pg_index ORDER BY 1 DESC LIMIT 1",
+            "indkey,array",
+            "2 5,{\"a b\",NULL}",
+        ),
     ];
     let mut wrong = Vec::new();
     for (sql, columns, row) in cases {
