@@ -45,7 +45,7 @@ pub(crate) async fn explain(
         lines.push(format!("Rows: {count}"));
         lines.push(format!("Execution Time: {:.3} ms", started.elapsed().as_secs_f64() * 1e3));
     }
-    lines.extend(crate::receipts::lines(&executable, session.principal().operator));
+    lines.extend(crate::receipts::lines(&executable, session.shows_native_text()));
     match text_rows(&["QUERY PLAN"], vec![lines], "EXPLAIN")? {
         Outcome::Rows(rows) => Ok(rows),
         Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Err(Error::internal("EXPLAIN gave no rows")),

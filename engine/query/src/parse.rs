@@ -123,7 +123,7 @@ fn operators(sql: &str) -> usize {
             Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN
         ),
         Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat | Token::DoubleColon
-        | Token::Eq | Token::LBracket | Token::Arrow | Token::LongArrow | Token::Pipe | Token::Ampersand | Token::Caret => true,
+        | Token::LBracket | Token::Arrow | Token::LongArrow | Token::Pipe | Token::Ampersand | Token::Caret => true,
         _ => false,
     };
     tokens.iter().filter(|token| chains(token)).count()

@@ -7,6 +7,7 @@ use querygate_catalog::{Deployment, ViewDefinition};
 use querygate_metadata::{LoadOptions, Loaded, TenancyPosture, load, permission_sets_from_rows};
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Builds deployments; sources are opened once and shared by all versions.
@@ -43,9 +44,7 @@ impl Builder {
                 .with_detail(errors.to_string())
         })?;
         let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), sets));
-        for (object, policy, reason) in policies.dropped() {
-            tracing::warn!(object, policy, reason, "a row policy does not compile and counts as denying");
-        }
+        warn_of_dropped(&policies);
         let (tables, sources) = self.sources.tables(&snapshot, &row_files).await;
         let views = self.config.views.iter().map(|view| ViewDefinition {
             schema: view.schema.clone(),
@@ -64,5 +63,17 @@ impl Builder {
             sources,
             refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,
         })
+    }
+}
+
+/// One line per policy and reason, however many objects it is about.
+fn warn_of_dropped(policies: &CompiledPolicy) {
+    let mut grouped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (object, policy, reason) in policies.dropped() {
+        grouped.entry((policy, reason)).or_default().push(object);
+    }
+    for ((policy, reason), objects) in grouped {
+        let first = objects.first().copied().unwrap_or_default();
+        tracing::warn!(policy, reason, objects = objects.len(), first, "a row policy does not compile there and counts as denying");
     }
 }

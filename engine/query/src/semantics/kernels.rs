@@ -125,21 +125,14 @@ macro_rules! float {
             }
             fn multiply(self, other: $native) -> ($native, $bits) {
                 let product = self * other;
-                let bits = product.to_bits();
-                let vanished = zero(bits) & !zero(self.to_bits()) & !zero(other.to_bits());
-                return (product, ((bits & $exponent) + $unit) | vanished);
-
-                /// Highest bit: the number is zero of either sign.
-                fn zero(bits: $bits) -> $bits {
-                    let magnitude = bits << 1;
-                    magnitude.wrapping_sub(1) & !magnitude
-                }
+                let exponent = product.to_bits() & $exponent;
+                // The highest exponent is infinity or NaN, the lowest a zero or nearly one.
+                (product, (exponent + $unit) | exponent.wrapping_sub($unit))
             }
             fn divide(self, other: $native) -> ($native, $bits) {
-                // A zero, an infinity or a NaN anywhere: rare enough to look twice.
                 let quotient = self / other;
-                let suspect = (quotient == 0.0) & (self != 0.0) | !quotient.is_finite();
-                (quotient, if suspect { !0 } else { 0 })
+                let exponent = quotient.to_bits() & $exponent;
+                (quotient, (exponent + $unit) | exponent.wrapping_sub($unit))
             }
             fn remainder(self, other: $native) -> ($native, $bits) {
                 (self % other, if other == 0.0 { !0 } else { 0 })

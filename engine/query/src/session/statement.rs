@@ -312,8 +312,9 @@ impl GateSession {
         }
     }
 
-    pub(crate) fn principal(&self) -> &Arc<Principal> {
-        &self.principal
+    /// Native text shows policy: for operators, and for the local shell, whose user reads the configuration anyway.
+    pub(crate) fn shows_native_text(&self) -> bool {
+        self.principal.operator || self.door == Door::Shell
     }
 }
 
