@@ -121,6 +121,28 @@ impl Shell {
         Ok(())
     }
 
+    /// Runs a script: as one text, or line by line when it has backslash commands. Stops at the first error.
+    pub(crate) async fn script(&mut self, text: &str, output: &mut Output) -> Result<bool> {
+        if !text.lines().any(|line| line.starts_with('\\')) {
+            return self.run(text, output).await;
+        }
+        let mut pending = String::new();
+        for line in text.lines() {
+            if line.starts_with('\\') && pending.trim().is_empty() {
+                if !self.meta(line.trim(), output).await? {
+                    return Ok(true);
+                }
+                continue;
+            }
+            pending.push_str(line);
+            pending.push('\n');
+            if line.trim_end().ends_with(';') && !self.run(&std::mem::take(&mut pending), output).await? {
+                return Ok(false);
+            }
+        }
+        self.run(&pending, output).await
+    }
+
     /// Reads statements from a person until the end of input or `\q`.
     pub(crate) async fn talk(&mut self, output: &mut Output) -> Result<()> {
         output.note(&format!("querygate sql as {}; \\? for help, \\q to leave", self.user)).map_err(written)?;

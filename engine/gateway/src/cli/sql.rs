@@ -17,7 +17,7 @@ pub(super) fn run(args: &SqlArgs, output: &mut Output) -> Result<Ended> {
         None if output.interactive() => shell.talk(output).await.map(|()| true),
         None => {
             let text = output.read_all().map_err(written)?;
-            shell.run(&text, output).await
+            shell.script(&text, output).await
         }
     })
 }

@@ -3,12 +3,15 @@
 pub(crate) mod diagnostic;
 mod resolve;
 mod secret;
+mod server;
 mod sources;
 mod table;
+mod units;
 mod users;
 
-pub(crate) use resolve::{HTTP_PORT, POSTGRES_PORT, load};
+pub(crate) use resolve::load;
 pub(crate) use secret::Secret;
+pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use users::User;
 
 use std::net::SocketAddr;

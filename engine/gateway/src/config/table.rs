@@ -1,6 +1,7 @@
 //! Reads TOML tables key by key, keeping byte spans and collecting every mistake. Knows no key by name.
 
 use super::diagnostic::{Diagnostic, nearest};
+use super::units::{parse_bytes, parse_duration};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
@@ -267,71 +268,5 @@ pub(crate) fn a_type(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
-    }
-}
-
-fn split_unit(text: &str) -> Option<(u64, String)> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
-    let number = text[..digits].replace('_', "").parse().ok()?;
-    Some((number, text[digits..].trim().to_ascii_lowercase()))
-}
-
-fn parse_bytes(text: &str) -> Option<u64> {
-    let (number, unit) = split_unit(text)?;
-    let factor: u64 = match unit.as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        "t" | "tb" | "tib" => 1 << 40,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "off" {
-        return Some(Duration::ZERO);
-    }
-    let (number, unit) = split_unit(text)?;
-    let millis = match unit.as_str() {
-        "" if number == 0 => 0,
-        "ms" => 1,
-        "s" => 1_000,
-        "min" | "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.checked_mul(millis)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_need_a_known_unit() {
-        for (text, expected) in [
-            ("512MB", Some(512 << 20)),
-            ("2 GiB", Some(2 << 30)),
-            ("10", Some(10)),
-            ("1_000", Some(1000)),
-            ("5x", None),
-            ("", None),
-            ("99999999999TB", None),
-        ] {
-            assert_eq!(parse_bytes(text), expected, "{text}");
-        }
-        for (text, expected) in [
-            ("30s", Some(30_000)),
-            ("500ms", Some(500)),
-            ("off", Some(0)),
-            ("0", Some(0)),
-            ("30", None),
-            ("2h", Some(7_200_000)),
-        ] {
-            assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
-        }
     }
 }

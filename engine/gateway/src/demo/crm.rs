@@ -1,11 +1,11 @@
-//! The CRM database of the demo: its tables and the rows in them. Knows no SQLite.
+//! The rows of the CRM database of the demo. Knows no SQLite.
 
 use super::company::{
-    ACCOUNTS, COMPANY_HEADS, COMPANY_TAILS, CONTACTS, COUNTRIES, Company, FIRST_NAMES, INDUSTRIES, LAST_NAMES, REGIONS,
-    TITLES, account_id, ascii, contact_id, day, days, iso_day, iso_instant, phone, product_id, support_agent,
-    time_of_day,
+    COMPANY_HEADS, COMPANY_TAILS, CONTACTS, COUNTRIES, Company, FIRST_NAMES, INDUSTRIES, LAST_NAMES, REGIONS, TITLES,
+    account_id, ascii, contact_id, day, days, iso_day, iso_instant, phone, product_id, support_agent, time_of_day,
 };
 use super::rng::Rng;
+use super::tables::{CAMPAIGNS, CASES, OPPORTUNITIES};
 
 /// A value as ObjectStack's SQLite store holds it: dates and instants as text, booleans as 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,215 +27,6 @@ impl Cell {
     }
 }
 
-/// Appends the cells of row `number`.
-type Fill = fn(&Company, &mut Rng, u32, &mut Vec<Cell>);
-
-/// One table: name, definition, number of columns, rows in the full demo, and what fills it.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) columns: &'static [(&'static str, &'static str)],
-    pub(super) indexes: &'static [&'static str],
-    pub(super) rows: u32,
-    pub(super) fill: Fill,
-}
-
-/// Every table, largest last so that its indexes are built while the other sources are still being written.
-pub(super) const TABLES: &[Table] = &[
-    Table {
-        name: "campaigns",
-        rows: CAMPAIGNS,
-        indexes: &[],
-        fill: campaign,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("name", "TEXT"),
-            ("channel", "TEXT"),
-            ("budget", "REAL"),
-            ("status", "TEXT"),
-            ("start_date", "TEXT"),
-            ("end_date", "TEXT"),
-        ],
-    },
-    Table {
-        name: "employees",
-        rows: EMPLOYEES,
-        indexes: &["department"],
-        fill: employee,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("name", "TEXT"),
-            ("email", "TEXT"),
-            ("job_title", "TEXT"),
-            ("department", "TEXT"),
-            ("manager_id", "TEXT"),
-            ("region_id", "TEXT"),
-            ("salary", "REAL"),
-            ("bonus", "REAL"),
-            ("hired_on", "TEXT"),
-        ],
-    },
-    Table {
-        name: "accounts",
-        rows: ACCOUNTS,
-        indexes: &["owner_id", "region_id", "industry"],
-        fill: account,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("name", "TEXT"),
-            ("industry", "TEXT"),
-            ("region_id", "TEXT"),
-            ("country", "TEXT"),
-            ("website", "TEXT"),
-            ("email", "TEXT"),
-            ("phone", "TEXT"),
-            ("annual_revenue", "REAL"),
-            ("credit_limit", "REAL"),
-            ("employees", "REAL"),
-            ("rating", "INTEGER"),
-            ("strategic", "INTEGER"),
-            ("status", "TEXT"),
-            ("owner_id", "TEXT"),
-            ("created_at", "TEXT"),
-            ("updated_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "contracts",
-        rows: 10_000,
-        indexes: &["account_id", "owner_id"],
-        fill: contract,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("account_id", "TEXT"),
-            ("status", "TEXT"),
-            ("value", "REAL"),
-            ("start_date", "TEXT"),
-            ("end_date", "TEXT"),
-            ("owner_id", "TEXT"),
-        ],
-    },
-    Table {
-        name: "contacts",
-        rows: CONTACTS,
-        indexes: &["account_id", "last_name"],
-        fill: contact,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("account_id", "TEXT"),
-            ("first_name", "TEXT"),
-            ("last_name", "TEXT"),
-            ("email", "TEXT"),
-            ("phone", "TEXT"),
-            ("title", "TEXT"),
-            ("birthdate", "TEXT"),
-            ("newsletter", "INTEGER"),
-            ("created_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "campaign_members",
-        rows: 30_000,
-        indexes: &["campaign_id", "contact_id"],
-        fill: member,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("campaign_id", "TEXT"),
-            ("contact_id", "TEXT"),
-            ("response", "TEXT"),
-            ("responded_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "tasks",
-        rows: 40_000,
-        indexes: &["owner_id", "due_date"],
-        fill: task,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("subject", "TEXT"),
-            ("status", "TEXT"),
-            ("due_date", "TEXT"),
-            ("account_id", "TEXT"),
-            ("owner_id", "TEXT"),
-            ("created_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "opportunities",
-        rows: OPPORTUNITIES,
-        indexes: &["account_id", "owner_id", "stage"],
-        fill: opportunity,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("account_id", "TEXT"),
-            ("name", "TEXT"),
-            ("stage", "TEXT"),
-            ("amount", "REAL"),
-            ("probability", "REAL"),
-            ("margin_percent", "REAL"),
-            ("close_date", "TEXT"),
-            ("campaign_id", "TEXT"),
-            ("region_id", "TEXT"),
-            ("owner_id", "TEXT"),
-            ("created_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "cases",
-        rows: CASES,
-        indexes: &["account_id", "owner_id", "region_id", "status"],
-        fill: case,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("case_number", "TEXT"),
-            ("account_id", "TEXT"),
-            ("contact_id", "TEXT"),
-            ("subject", "TEXT"),
-            ("status", "TEXT"),
-            ("priority", "TEXT"),
-            ("origin", "TEXT"),
-            ("region_id", "TEXT"),
-            ("owner_id", "TEXT"),
-            ("opened_at", "TEXT"),
-            ("closed_at", "TEXT"),
-            ("satisfaction", "INTEGER"),
-        ],
-    },
-    Table {
-        name: "case_comments",
-        rows: 100_000,
-        indexes: &["case_id"],
-        fill: comment,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("case_id", "TEXT"),
-            ("author_id", "TEXT"),
-            ("body", "TEXT"),
-            ("internal_note", "INTEGER"),
-            ("created_at", "TEXT"),
-        ],
-    },
-    Table {
-        name: "opportunity_lines",
-        rows: 160_000,
-        indexes: &["opportunity_id"],
-        fill: line,
-        columns: &[
-            ("id", "TEXT PRIMARY KEY"),
-            ("opportunity_id", "TEXT"),
-            ("product_id", "TEXT"),
-            ("quantity", "REAL"),
-            ("unit_price", "REAL"),
-            ("discount_percent", "REAL"),
-        ],
-    },
-];
-
-const CAMPAIGNS: u32 = 120;
-const EMPLOYEES: u32 = 400;
-const OPPORTUNITIES: u32 = 80_000;
-const CASES: u32 = 50_000;
-
 fn text(value: impl Into<String>) -> Cell {
     Cell::Text(value.into())
 }
@@ -253,7 +44,7 @@ fn region(region: u8) -> Cell {
     Cell::Word(REGIONS[usize::from(region)])
 }
 
-fn campaign(_: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn campaign(_: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let first = day(rng, days::FIRST, days::LAST - 60);
     let channel = rng.pick(&["email", "event", "search", "social"]);
     row.extend([
@@ -267,7 +58,7 @@ fn campaign(_: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     ]);
 }
 
-fn employee(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn employee(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let (first, last) = (rng.pick(&FIRST_NAMES), rng.pick(&LAST_NAMES));
     let salary = if number == 0 { 290_000 } else { rng.between(42, 180) * 1_000 };
     let manager = if number == 0 { Cell::Null } else { text(employee_id(rng.below(number.min(40)))) };
@@ -296,7 +87,7 @@ fn employee_id(number: u32) -> String {
     format!("emp_{:03}", number + 1)
 }
 
-fn account(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn account(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let facts = company.account(number);
     let (head, tail) = (rng.pick(&COMPANY_HEADS), rng.pick(&COMPANY_TAILS));
     let domain = format!("{}{}.example", ascii(head), number + 1);
@@ -340,7 +131,7 @@ pub(super) fn contact(company: &Company, rng: &mut Rng, number: u32, row: &mut V
     ]);
 }
 
-fn contract(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn contract(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let account = company.busy_account(rng);
     let first = day(rng, days::FIRST - 700, days::LAST);
     let status = if first + 730 < days::LAST { "expired" } else { rng.pick(&["active", "active", "draft"]) };
@@ -355,7 +146,7 @@ fn contract(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) 
     ]);
 }
 
-fn member(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn member(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let response = rng.pick(&["none", "none", "opened", "opened", "clicked", "registered"]);
     row.extend([
         text(format!("cmm_{:05}", number + 1)),
@@ -366,7 +157,7 @@ fn member(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     ]);
 }
 
-fn task(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn task(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let account = company.busy_account(rng);
     row.extend([
         text(format!("tsk_{:05}", number + 1)),
@@ -379,7 +170,7 @@ fn task(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     ]);
 }
 
-fn opportunity(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn opportunity(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let account = company.busy_account(rng);
     let facts = company.account(account);
     let stage = rng.pick(&["qualification", "proposal", "negotiation", "won", "won", "lost"]);
@@ -409,7 +200,7 @@ fn opportunity(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell
     ]);
 }
 
-fn case(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn case(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     let account = company.busy_account(rng);
     let facts = company.account(account);
     let per_account = (company.scale.rows(CONTACTS) / company.account_count()).max(1);
@@ -448,7 +239,7 @@ fn case(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     ]);
 }
 
-fn comment(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn comment(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     row.extend([
         text(format!("ccm_{:06}", number + 1)),
         text(format!("cas_{:05}", rng.below(company.scale.rows(CASES)) + 1)),
@@ -466,7 +257,7 @@ fn comment(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     ]);
 }
 
-fn line(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
+pub(super) fn line(company: &Company, rng: &mut Rng, number: u32, row: &mut Vec<Cell>) {
     // Two lines an opportunity on average, and every opportunity has at least one.
     let opportunities = company.scale.rows(OPPORTUNITIES);
     let opportunity = if number < opportunities { number } else { rng.below(opportunities) };

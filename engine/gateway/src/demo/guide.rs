@@ -2,10 +2,11 @@
 //! while the data is made, not by the gate, so that they can prove it.
 
 use super::company::{CONTACTS, Company, EMEA, IRIS, REGION_NAMES, REGIONS, SAM, account_id, days, iso_day};
-use super::crm::{Cell, TABLES};
+use super::crm::Cell;
 use super::lake::{EventFigures, QUESTION_FIRST_DAY, QUESTION_KIND};
 use super::logs::LogFigures;
 use super::sqlite::table_rng;
+use super::tables::TABLES;
 use super::{DEMO_USERS, DemoUser};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;

@@ -55,7 +55,7 @@ pub(super) fn write(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::crm::TABLES;
+    use crate::demo::tables::TABLES;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,82 +13,24 @@ pub(crate) mod guide;
 mod lake;
 mod logs;
 mod metadata;
+#[cfg(test)]
+mod proof;
 mod rng;
+mod setup;
 mod sqlite;
+mod tables;
 
 pub(crate) use company::Scale;
 pub(crate) use guide::Guide;
+pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout};
 
-use crate::auth::verifier;
-use company::{ADA, Company, IRIS, SAM, SEED};
+use company::{Company, SEED};
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// One of the demo's logins.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DemoUser {
-    pub(crate) login: &'static str,
-    pub(crate) password: &'static str,
-    /// What the user may see, for the printed guide.
-    pub(crate) about: &'static str,
-    number: u32,
-    /// Lines of the user's `[[users]]` beside name, verifier and user_id.
-    settings: &'static str,
-}
-
-pub(crate) const DEMO_USERS: [DemoUser; 3] = [
-    DemoUser {
-        login: "ada",
-        password: "demo-ada",
-        about: "administrator: every table, row and column",
-        number: ADA,
-        settings: "administrator = true\npermission_sets = [\"crm_admin\"]\npositions = [\"crm_administrator\"]\n",
-    },
-    DemoUser {
-        login: "sam",
-        password: "demo-sam",
-        about: "sales: own and shared rows; no salaries, costs, margins, credit limits",
-        number: SAM,
-        settings: "permission_sets = [\"crm_sales\"]\npositions = [\"sales_rep\"]\nattributes = { region_id = \"amer\" }\n",
-    },
-    DemoUser {
-        login: "iris",
-        password: "demo-iris",
-        about: "support: region EMEA only; e-mail addresses and phone numbers masked",
-        number: IRIS,
-        settings: "permission_sets = [\"crm_support\"]\npositions = [\"support_agent\"]\nattributes = { region_id = \"emea\" }\n",
-    },
-];
-
-pub(crate) const DATABASE: &str = "demo";
-
-/// Where a demo's parts are.
-#[derive(Debug, Clone)]
-pub(crate) struct Layout {
-    pub(crate) folder: PathBuf,
-}
-
-impl Layout {
-    pub(crate) fn config(&self) -> PathBuf {
-        self.folder.join("querygate.toml")
-    }
-
-    fn metadata(&self) -> PathBuf {
-        self.folder.join("metadata")
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.join("data")
-    }
-
-    fn stamp(&self) -> PathBuf {
-        self.data().join("made-by-querygate-demo.json")
-    }
-}
 
 /// Written last: its presence means that the data is whole.
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,7 +56,7 @@ pub(crate) async fn seed(folder: &Path, scale: Scale, progress: &mut (dyn FnMut(
     let layout = Layout { folder: folder.to_path_buf() };
     std::fs::create_dir_all(layout.data()).map_err(|e| disk(&layout.data(), &e))?;
     metadata::write(&layout.metadata())?;
-    write_config(&layout)?;
+    setup::write_config(&layout)?;
     if let Some(guide) = made_before(&layout, scale) {
         return Ok(Seeded { layout, guide, reused: true, seconds: started.elapsed().as_secs_f64() });
     }
@@ -150,7 +92,7 @@ async fn make(layout: &Layout, scale: Scale, progress: &mut (dyn FnMut(&str) + S
         Ok::<_, Error>((events, invoices, logs))
     });
     let crm_rows = sqlite::write(&database, &company).await?;
-    progress(&format!("crm.sqlite: {crm_rows} rows in {} tables", crm::TABLES.len()));
+    progress(&format!("crm.sqlite: {crm_rows} rows in {} tables", tables::TABLES.len()));
     let (events, (invoices, lines), logs) = files.await.map_err(Error::internal)??;
     progress(&format!("lake/*.parquet: {} rows in 3 tables", events.rows + invoices + lines));
     progress(&format!("logs/*.ndjson, *.csv: {} rows in 3 tables", logs.rows));
@@ -193,73 +135,6 @@ fn disk(path: &Path, error: &std::io::Error) -> Error {
         .with_hint("Choose another folder with --dir.")
 }
 
-/// Writes the configuration unless there is one: a person may have edited it.
-fn write_config(layout: &Layout) -> Result<()> {
-    let path = layout.config();
-    if path.exists() {
-        return Ok(());
-    }
-    let text = config_text()?;
-    std::fs::write(&path, text).map_err(|e| disk(&path, &e))
-}
-
-fn config_text() -> Result<String> {
-    let mut text = CONFIG_HEAD.to_owned();
-    for user in &DEMO_USERS {
-        let verifier = verifier::print(&verifier::create(user.password)?);
-        text.push_str(&format!(
-            "\n# {}\n[[users]]\nname = \"{}\"\nverifier = \"{verifier}\"\nuser_id = \"{}\"\nemail = \"{}@crm.example\"\n{}",
-            user.about,
-            user.login,
-            company::user_id(user.number),
-            user.login,
-            user.settings
-        ));
-    }
-    Ok(text)
-}
-
-const CONFIG_HEAD: &str = r#"# Made by `querygate demo`. Serve it without the demo's guide: querygate serve -c querygate.toml
-# Check it: querygate check querygate.toml
-
-[server]
-database = "demo"
-
-[metadata]
-path = "metadata"
-
-[limits]
-memory_total = "2GB"
-memory_per_query = "512MB"
-statement_timeout = "5min"
-
-[[sources]]
-name = "crm"
-kind = "sqlite"
-path = "data/crm.sqlite"
-fixed_text = true
-
-[[sources]]
-name = "lake"
-kind = "files"
-path = "data/lake"
-
-[[sources]]
-name = "logs"
-kind = "files"
-path = "data/logs"
-
-[[sources]]
-name = "reference"
-kind = "memory"
-
-# A view runs with the reader's rights: sam and iris get other rows than ada.
-[[views]]
-name = "open_cases"
-comment = "Cases that are not closed, oldest first seen."
-sql = "SELECT id, case_number, subject, priority, opened_at, account_id FROM cases WHERE status <> 'closed'"
-"#;
-
 /// The guide as text, for the ports that were bound.
 pub(crate) fn guide_text(seeded: &Seeded, postgres: Option<SocketAddr>, http: Option<SocketAddr>) -> String {
     let mut text = String::new();
@@ -301,6 +176,7 @@ pub(crate) fn guide_text(seeded: &Seeded, postgres: Option<SocketAddr>, http: Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::verifier;
 
     async fn made(folder: &Path, divisor: u32) -> Seeded {
         seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()

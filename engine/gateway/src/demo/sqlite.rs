@@ -1,8 +1,9 @@
 //! Writes the CRM database: tables filled by multi-row inserts in one transaction, then indexes and statistics.
 
 use super::company::{Company, SEED};
-use super::crm::{Cell, TABLES, Table};
+use super::crm::Cell;
 use super::rng::Rng;
+use super::tables::{TABLES, Table};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};

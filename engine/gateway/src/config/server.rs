@@ -1,0 +1,84 @@
+//! `[server]`: addresses, TLS, bounds. Binds nothing.
+
+use super::diagnostic::Diagnostic;
+use super::resolve::to_usize;
+use super::secret::Environment;
+use super::table::{At, Table};
+use super::{Config, Server, TlsFiles};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+fn address(table: &Table<'_>, key: &'static str, default_port: u16) -> Result<Option<SocketAddr>, ()> {
+    let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), default_port);
+    let Some(text) = table.text(key) else { return Ok(Some(loopback)) };
+    if text.value == "off" {
+        return Ok(None);
+    }
+    match text.value.parse() {
+        Ok(address) => Ok(Some(address)),
+        Err(_) => {
+            table.push(
+                Diagnostic::error(
+                    Some(text.span),
+                    format!("`{key}` must be an address and port, such as \"127.0.0.1:{default_port}\""),
+                )
+                .help("use 0.0.0.0 for every interface, port 0 for any free port, or \"off\""),
+            );
+            Err(())
+        }
+    }
+}
+
+pub(crate) const POSTGRES_PORT: u16 = 5433;
+pub(crate) const HTTP_PORT: u16 = 8080;
+
+/// Reads `[server]`. `None` after a mistake, which has been reported.
+pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Option<Server> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let loopback = |port| Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    let mut server = Server {
+        postgres: loopback(POSTGRES_PORT),
+        http: loopback(HTTP_PORT),
+        database: "querygate".to_owned(),
+        tls: None,
+        require_tls: false,
+        connection_max: 1_000,
+        wire_workers: 2,
+        query_workers: threads.max(2),
+        drain_timeout: Duration::from_secs(30),
+    };
+    let Some(table) = table else { return Some(server) };
+    let postgres = address(&table, "postgres", POSTGRES_PORT);
+    let http = address(&table, "http", HTTP_PORT);
+    if let Some(database) = table.text("database") {
+        server.database = database.value;
+    }
+    let certificate = table.text("tls_certificate");
+    let key = table.text("tls_key");
+    let path = |text: &At<String>| Config::resolve_path(environment.folder(), &text.value);
+    server.tls = match (&certificate, &key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate: path(certificate), key: path(key) }),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            table.error(one.span.clone(), "`tls_certificate` and `tls_key` belong together");
+            None
+        }
+    };
+    if let Some(require) = table.boolean("require_tls") {
+        server.require_tls = require.value;
+        if require.value && certificate.is_none() {
+            table.error(require.span, "`require_tls` needs `tls_certificate` and `tls_key`");
+        }
+    }
+    let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
+    server.connection_max = count("connection_max", 1..=1_000_000, server.connection_max);
+    server.wire_workers = count("wire_workers", 1..=256, server.wire_workers);
+    server.query_workers = count("query_workers", 1..=1_024, server.query_workers);
+    if let Some(drain) = table.duration("drain_timeout") {
+        server.drain_timeout = drain.value;
+    }
+    table.finish();
+    server.postgres = postgres.ok()?;
+    server.http = http.ok()?;
+    Some(server)
+}
