@@ -120,7 +120,7 @@ fn state(
         .build();
     let mut state = crate::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
-    Ok(state)
+    Ok(crate::semantics::install(state))
 }
 
 /// DataFusion's planner, with the apply operator.

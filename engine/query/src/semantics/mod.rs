@@ -6,7 +6,8 @@
 //! name when the state is made, so that types are right from binding on.
 //!
 //! # Known differences from Postgres
-//! - Whole-number literals are bigint: `2147483647 + 1` does not overflow, `int_column + 1` is bigint.
+//! - Whole-number literals are integer or bigint as in Postgres where [`type_literals`] has been over the plan; those of
+//!   VALUES are bigint, those beyond bigint are unsigned and not numeric.
 //! - Decimals have at most 38 digits and a fixed scale; `/` has four digits more than its dividend and truncates; `avg` of
 //!   decimals too. A literal with a point is what the parser is told to read it as. No NaN and no infinity in decimals.
 //! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
@@ -27,6 +28,7 @@ mod clock;
 mod date_trunc;
 mod fault;
 mod kernels;
+mod literals;
 mod numbers;
 mod patterns;
 mod rule;
@@ -36,7 +38,10 @@ mod sum;
 mod tests;
 mod text;
 
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use std::sync::Arc;
@@ -64,6 +69,24 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     known.retain(|function| function.name() != "sum");
     known.push(sum::function());
     builder.build()
+}
+
+/// Gives a plan's whole-number literals Postgres' types. To be called once, on what was bound, before parameters have
+/// values: afterwards a bigint parameter cannot be told from a literal.
+pub(crate) fn type_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
+    literals::type_literals(plan)
+}
+
+/// The columns that a bound plan delivers when it runs. A bound plan's own schema does not see coercion: it gives CASE the
+/// type of its first branch.
+pub(crate) fn described(plan: &LogicalPlan, options: &ConfigOptions) -> DFSchemaRef {
+    let coerced = rule::Coerced.analyze(plan.clone(), options);
+    let coerced = coerced.and_then(|plan| TypeCoercion::new().analyze(plan, options));
+    match coerced.and_then(|plan| rule::Checked.analyze(plan, options)) {
+        Ok(typed) => Arc::clone(typed.schema()),
+        // Parameters without a type, and what will be refused when it is analyzed to run.
+        Err(_) => Arc::clone(plan.schema()),
+    }
 }
 
 type Rules = Vec<Arc<dyn AnalyzerRule + Send + Sync>>;

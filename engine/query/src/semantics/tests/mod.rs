@@ -2,13 +2,14 @@
 
 mod plans;
 
-use super::{install, text};
+use super::{described, install, text, type_literals};
 use crate::errors::{Stage, translate};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
@@ -45,27 +46,35 @@ pub(super) async fn context() -> SessionContext {
     context
 }
 
-pub(super) async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
-    context.sql(sql).await?.collect().await
+/// The plan of a statement as the gate binds it.
+pub(super) async fn bound(context: &SessionContext, sql: &str) -> Result<LogicalPlan, DataFusionError> {
+    type_literals(context.state().create_logical_plan(sql).await?)
 }
 
-/// Rows as `a|b ; c|d`, or `!` and the code.
+pub(super) async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
+    let plan = bound(context, sql).await?;
+    context.execute_logical_plan(plan).await?.collect().await
+}
+
+/// Rows as `a|b ; c|d`, or `!` and the code. What a statement is described with is what its batches have.
 pub(super) async fn answer(context: &SessionContext, sql: &str) -> String {
-    // What a statement is described with is what its batches have.
-    let described = match context.sql(sql).await {
-        Ok(frame) => frame.schema().as_arrow().clone(),
-        Err(error) => return format!("!{}", translate(&error, Stage::Plan).code().sqlstate()),
+    let failed = |error: &DataFusionError, stage| format!("!{}", translate(error, stage).code().sqlstate());
+    let plan = match bound(context, sql).await {
+        Ok(plan) => plan,
+        Err(error) => return failed(&error, Stage::Plan),
     };
+    let described = described(&plan, context.state().config_options());
+    let told: Vec<&DataType> = described.fields().iter().map(|f| f.data_type()).collect();
     match run(context, sql).await {
         Ok(batches) => {
             for batch in &batches {
-                let types = batch.schema().fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
-                let told = described.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+                let schema = batch.schema();
+                let types: Vec<&DataType> = schema.fields().iter().map(|f| f.data_type()).collect();
                 assert_eq!(types, told, "{sql}");
             }
             batches.iter().flat_map(rows).collect::<Vec<_>>().join(" ; ")
         }
-        Err(error) => format!("!{}", translate(&error, Stage::Execute).code().sqlstate()),
+        Err(error) => failed(&error, Stage::Execute),
     }
 }
 
