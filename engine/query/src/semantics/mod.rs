@@ -6,7 +6,7 @@
 //! name when the state is made, so that types are right from binding on.
 //!
 //! # Known differences from Postgres
-//! - Whole-number literals are integer or bigint as in Postgres where [`type_literals`] has been over the plan; those of
+//! - Whole-number literals are integer or bigint as in Postgres where [`bound`] has been over the plan; those of
 //!   VALUES are bigint, those beyond bigint are unsigned and not numeric.
 //! - Decimals have at most 38 digits and a fixed scale; `/` has four digits more than its dividend and truncates; `avg` of
 //!   decimals too. A literal with a point is what the parser is told to read it as. No NaN and no infinity in decimals.
@@ -25,6 +25,7 @@ mod arithmetic;
 mod casts;
 mod civil;
 mod clock;
+mod comparable;
 mod date_trunc;
 mod fault;
 mod kernels;
@@ -71,10 +72,14 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     builder.build()
 }
 
-/// Gives a plan's whole-number literals Postgres' types. To be called once, on what was bound, before parameters have
-/// values: afterwards a bigint parameter cannot be told from a literal.
-pub(crate) fn type_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
-    literals::type_literals(plan)
+/// What Postgres decides when it binds: whole-number literals get their types, and comparisons of different kinds their
+/// casts. To be called once, on what was bound, before parameters have values: afterwards a bigint parameter cannot be
+/// told from a literal.
+///
+/// # Errors
+/// 22023 for a LIKE pattern that ends with its escape.
+pub(crate) fn bound(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rule::Coerced.analyze(literals::typed(plan)?, &ConfigOptions::default())
 }
 
 /// The columns that a bound plan delivers when it runs. A bound plan's own schema does not see coercion: it gives CASE the

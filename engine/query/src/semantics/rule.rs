@@ -2,7 +2,7 @@
 //! rows.
 
 use super::fault::unsupported;
-use super::{arithmetic, casts, patterns, set_operations, sum};
+use super::{arithmetic, casts, comparable, set_operations, sum};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -13,7 +13,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Before coercion: what DataFusion would coerce to a type that cannot hold the value.
+/// Before coercion: operands of comparisons that DataFusion would coerce to a type that cannot hold them.
 #[derive(Debug)]
 pub(super) struct Coerced;
 
@@ -23,32 +23,7 @@ impl AnalyzerRule for Coerced {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        each_expression(plan, &|expr, schema| match expr {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
-                let mut sides = [*left, *right];
-                let changed = moments(sides.iter_mut().collect(), schema)?;
-                let [left, right] = sides;
-                let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-                Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
-            }
-            Expr::Between(mut between) => {
-                let sides = vec![between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
-                let changed = moments(sides, schema)?;
-                Ok(if changed {
-                    Transformed::yes(Expr::Between(between))
-                } else {
-                    Transformed::no(Expr::Between(between))
-                })
-            }
-            Expr::InList(mut list) => {
-                let changed = moments(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
-                Ok(if changed { Transformed::yes(Expr::InList(list)) } else { Transformed::no(Expr::InList(list)) })
-            }
-            Expr::Like(like) if like.escape_char.is_some() => {
-                Ok(Transformed::yes(Expr::Like(patterns::without_escape(like)?)))
-            }
-            other => Ok(Transformed::no(other)),
-        })
+        each_expression(plan, &comparable::rewrite)
     }
 }
 
@@ -123,32 +98,4 @@ fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<E
 
 const fn is_arithmetic(op: Operator) -> bool {
     matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
-}
-
-const fn is_comparison(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
-}
-
-/// Dates compared with a time stamp become ones of its precision, not of nanoseconds. Whether there were any.
-fn moments(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
-    let types = sides.iter().map(|side| side.get_type(schema)).collect::<Result<Vec<_>>>()?;
-    let Some(stamp) = types.iter().find(|t| matches!(t, DataType::Timestamp(..))).cloned() else { return Ok(false) };
-    let mut changed = false;
-    for (side, data_type) in sides.into_iter().zip(&types) {
-        if *data_type == DataType::Date32 {
-            *side = std::mem::take(side).cast_to(&stamp, schema)?;
-            changed = true;
-        }
-    }
-    Ok(changed)
 }

@@ -2,7 +2,7 @@
 
 mod plans;
 
-use super::{described, install, text, type_literals};
+use super::{described, install, text};
 use crate::errors::{Stage, translate};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
@@ -48,7 +48,7 @@ pub(super) async fn context() -> SessionContext {
 
 /// The plan of a statement as the gate binds it.
 pub(super) async fn bound(context: &SessionContext, sql: &str) -> Result<LogicalPlan, DataFusionError> {
-    type_literals(context.state().create_logical_plan(sql).await?)
+    super::bound(context.state().create_logical_plan(sql).await?)
 }
 
 pub(super) async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {

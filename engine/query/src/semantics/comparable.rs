@@ -1,0 +1,88 @@
+//! Comparisons of two kinds of values, where DataFusion's common type cannot hold both: a date and a time stamp meet at the
+//! stamp's precision, a decimal and a float at double precision. Knows no plan.
+
+use super::patterns;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+
+/// Rewrites one expression, if it compares such values; LIKE loses its ESCAPE.
+pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
+            let mut sides = [*left, *right];
+            let changed = meet(sides.iter_mut().collect(), schema)?;
+            let [left, right] = sides;
+            let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+            Transformed::new_transformed(expr, changed)
+        }
+        Expr::Between(mut between) => {
+            let sides = vec![between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
+            let changed = meet(sides, schema)?;
+            Transformed::new_transformed(Expr::Between(between), changed)
+        }
+        Expr::InList(mut list) => {
+            let changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            Transformed::new_transformed(Expr::InList(list), changed)
+        }
+        Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
+        other => Transformed::no(other),
+    })
+}
+
+const fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Casts sides so that they meet. Whether any was cast. A parameter without a type meets nothing.
+fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let mut types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
+    let mut changed = false;
+    if types.iter().flatten().any(DataType::is_decimal) {
+        for (side, data_type) in sides.iter_mut().zip(&mut types) {
+            if let Some(decimal) = written_decimal(side) {
+                **side = Expr::Literal(decimal, None);
+                *data_type = side.get_type(schema).ok();
+                changed = true;
+            }
+        }
+    }
+    let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
+    let stamp = types.iter().flatten().find(|t| matches!(t, DataType::Timestamp(..))).cloned();
+    let double = types.iter().flatten().any(is_float).then_some(DataType::Float64);
+    for (side, data_type) in sides.into_iter().zip(&types) {
+        let to = match data_type {
+            Some(DataType::Date32) => &stamp,
+            Some(data_type) if data_type.is_decimal() => &double,
+            Some(_) | None => continue,
+        };
+        if let Some(to) = to {
+            *side = std::mem::take(side).cast_to(to, schema)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The decimal that a literal with a point was written as; `None` if it has too many digits for one.
+fn written_decimal(expr: &Expr) -> Option<ScalarValue> {
+    let Expr::Literal(ScalarValue::Float64(Some(value)), None) = expr else { return None };
+    let text = format!("{value}");
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = i8::try_from(fraction.len()).ok()?;
+    let precision = u8::try_from(whole.trim_start_matches('-').len() + fraction.len()).ok()?;
+    // Room for the other side's digits: comparing aligns the scales.
+    (precision <= DECIMAL128_MAX_PRECISION / 2).then_some(ScalarValue::Decimal128(Some(digits), precision, scale))
+}
