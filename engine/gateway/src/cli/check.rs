@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
-use querygate_metadata::{Severity, Snapshot, TenancyPosture};
+use querygate_metadata::{PermissionSet, Severity, Snapshot, TenancyPosture};
 use querygate_policy::CompiledPolicy;
 use querygate_types::Result;
 use std::collections::BTreeSet;
@@ -30,7 +30,11 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
 }
 
 fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {what}s"),
+    }
 }
 
 struct Check<'a> {
@@ -98,8 +102,8 @@ impl Check<'_> {
             count(snapshot.packages.len(), "package"),
             count(snapshot.objects.len(), "object"),
             count(fields, "field"),
-            count(snapshot.permission_sets.len(), "permission set"),
-            count(snapshot.row_policies().count(), "row policy").replace("policys", "policies"),
+            count(declared_sets(&snapshot).count(), "permission set"),
+            count(declared_sets(&snapshot).map(|set| set.row_level_security.len()).sum(), "row policy"),
             count(snapshot.sharing_rules.len(), "sharing rule"),
             count(snapshot.seed.iter().map(|seed| seed.records.len()).sum(), "seed row")
         ))?;
@@ -165,10 +169,15 @@ impl Check<'_> {
     }
 }
 
+/// Permission sets of the metadata itself, without the platform's own.
+fn declared_sets(snapshot: &Snapshot) -> impl Iterator<Item = &PermissionSet> {
+    snapshot.permission_sets.values().map(AsRef::as_ref).filter(|set| set.package.is_some())
+}
+
 /// Row policies and sharing rules that the metadata itself declares.
 fn declared_policies(snapshot: &Snapshot) -> BTreeSet<&str> {
-    let sets = snapshot.permission_sets.values().filter(|set| set.package.is_some());
-    let policies = sets.flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str()));
+    let policies =
+        declared_sets(snapshot).flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str()));
     policies.chain(snapshot.sharing_rules.keys().map(String::as_str)).collect()
 }
 

@@ -130,6 +130,10 @@ fn introspect_writes_metadata_that_check_accepts() {
     let ran = querygate(&["check", metadata.to_str().unwrap()], "");
     assert!(ran.code && ran.text.contains("1 object"), "{}", ran.text);
     assert!(!querygate(&arguments, "").code, "an existing file is kept");
+    let arguments = ["introspect", data.to_str().unwrap(), "--namespace", "two", "-o", metadata.to_str().unwrap()];
+    assert!(querygate(&arguments, "").code);
+    let ran = querygate(&["check", metadata.to_str().unwrap()], "");
+    assert!(ran.code && ran.text.contains("2 packages, 2 objects"), "{}", ran.text);
     let ran = querygate(&["introspect", folder.path().join("none").to_str().unwrap()], "");
     assert!(!ran.code && ran.text.contains("cannot read"), "{}", ran.text);
 }

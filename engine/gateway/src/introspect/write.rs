@@ -49,7 +49,8 @@ pub(super) fn stack(namespace: &str, driver: &str, tables: &[Found]) -> Result<(
     let mut ignored = Vec::new();
     let objects: Vec<Value> = tables.iter().map(|table| object(namespace, table, &names, &mut ignored)).collect();
     let grants: Map<String, Value> = names.values().map(|name| (name.clone(), json!({"allowRead": true}))).collect();
-    let stack = json!({
+    // As a package of its own, so that the files of several sources can share a folder.
+    let package = json!({
         "manifest": {
             "id": format!("local.{namespace}"), "namespace": namespace, "version": "1.0.0", "type": "app",
             "name": label(namespace), "engines": {"protocol": "^17"},
@@ -63,6 +64,7 @@ pub(super) fn stack(namespace: &str, driver: &str, tables: &[Found]) -> Result<(
             "name": format!("{namespace}_reader"), "label": format!("{} reader", label(namespace)), "objects": grants,
         }],
     });
+    let stack = json!({"packages": [package]});
     let mut text = serde_json::to_string_pretty(&stack).map_err(Error::internal)?;
     text.push('\n');
     Ok((text, ignored))
