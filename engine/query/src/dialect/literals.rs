@@ -141,7 +141,7 @@ pub(super) fn read_literal(text: &str, data_type: &DataType) -> Result<Option<Sc
         }
         DataType::Decimal128(..) | DataType::Decimal256(..) => decimal(trimmed, text)?,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            return list(text, item).map(|scalar| Some(scalar));
+            return list(text, item).map(Some);
         }
         DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) => {
             match ScalarValue::Utf8(Some(trimmed.to_owned())).cast_to(data_type) {

@@ -5,7 +5,7 @@ mod exec;
 mod node;
 mod references;
 
-pub(crate) use exec::{ApplyExec, RunSubplan, SubplanRunner};
+pub(crate) use exec::{RunSubplan, SubplanRunner};
 pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
 
 use arrow::datatypes::{DataType, Field};
@@ -16,9 +16,10 @@ use datafusion::functions_aggregate::bool_and_or::bool_or;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, ExprSchemable, Extension, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery,
-    lit, when,
+    Distinct, DistinctOn, Expr, ExprSchemable, Extension, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder,
+    Subquery, lit, when,
 };
 use querygate_catalog::pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
@@ -120,6 +121,9 @@ fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Tra
     if let LogicalPlan::Distinct(Distinct::On(on)) = node {
         return distinct_on(on, scope, names);
     }
+    if let LogicalPlan::Filter(filter) = node {
+        return expand_filter(filter, scope, names);
+    }
     let mut inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
     let Some(mut input) = inputs.pop().filter(|_| inputs.is_empty()) else { return refused() };
     let before = Arc::clone(node.schema());
@@ -132,6 +136,29 @@ fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Tra
     }
     let changed = node.with_new_exprs(expressions, vec![input])?;
     Ok(Transformed::yes(restore_columns(changed, &before)?))
+}
+
+/// A filter: conditions without subqueries first, so that subqueries run for the rows that are left.
+fn expand_filter(filter: Filter, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    let before = Arc::clone(filter.input.schema());
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for condition in split_conjunction_owned(filter.predicate) {
+        let mut has = false;
+        condition.apply(|e| {
+            has |= wanted(e, scope, true)?;
+            Ok(if has { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        if has { second.push(condition) } else { first.push(condition) }
+    }
+    let mut input = filter.input.as_ref().clone();
+    for condition in first {
+        input = LogicalPlanBuilder::from(input).filter(condition)?.build()?;
+    }
+    for condition in second {
+        let condition = lift(condition, &mut input, scope, true, names)?.data;
+        input = LogicalPlanBuilder::from(input).filter(condition)?.build()?;
+    }
+    Ok(Transformed::yes(restore_columns(input, &before)?))
 }
 
 /// DISTINCT ON, which DataFusion cannot rebuild from a list of expressions.

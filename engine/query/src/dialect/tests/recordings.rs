@@ -1,5 +1,7 @@
 //! Replays recorded catalog statements and counts what binds and runs. Needs the shared data folder.
 
+#![allow(clippy::print_stderr, reason = "the counts are for the reader of the test's output")]
+
 use super::image::demo;
 use super::session::{Failure, TestSession};
 use datafusion::sql::sqlparser::ast::{Expr, Statement, Value, VisitMut, VisitorMut};
@@ -218,7 +220,17 @@ async fn replay(
             counts.statements += 1;
             let mut adapt = Adapt { catalog: &session.catalog, ids: &ids, parameters: &statement.parameters };
             let _ = ast.visit(&mut adapt);
-            match session.statement(ast).await {
+            let started = std::time::Instant::now();
+            let answer = session.statement(ast).await;
+            if started.elapsed().as_secs() >= 2 {
+                report.push(format!(
+                    "{client} {} [{}]: slow: {:?}",
+                    statement.number,
+                    statement.phase,
+                    started.elapsed()
+                ));
+            }
+            match answer {
                 Ok(answer) => {
                     counts.bound += 1;
                     counts.ran += 1;
@@ -323,8 +335,10 @@ async fn recorded_catalog_statements_run() {
         all.bound += counts.bound;
         all.ran += counts.ran;
         // `\sf add` asks for a function of the recorded database, which no image has.
-        let failed: Vec<_> =
-            report[before..].iter().filter(|line| !line.contains("function \"add\" does not exist")).collect();
+        let failed: Vec<_> = report[before..]
+            .iter()
+            .filter(|line| !line.contains("function \"add\" does not exist") && !line.contains(": slow:"))
+            .collect();
         if *client == "psql" {
             check_golden(&with_names(&dump[dumped..], &names(&session).await));
         }

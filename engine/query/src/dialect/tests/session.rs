@@ -93,7 +93,7 @@ impl TestSession {
         let catalog = PgCatalog::new(image);
         let dialect = Dialect::new(&catalog);
         Arc::new_cyclic(|me: &Weak<Self>| {
-            let runner = apply::SubplanRunner(Arc::new(Runner(me.clone())));
+            let runner = apply::SubplanRunner(Arc::new(Runner(Weak::clone(me))));
             let mut config = SessionConfig::new()
                 .with_target_partitions(1)
                 .with_default_catalog_and_schema("shop", "public")
@@ -206,7 +206,7 @@ fn text_of(array: &ArrayRef, field: &Field, row: usize) -> Option<String> {
         }
         DataType::Float32 | DataType::Float64 => {
             let text = ArrayFormatter::try_new(array, &FormatOptions::default()).unwrap().value(row).to_string();
-            text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+            text.strip_suffix(".0").unwrap_or(&text).to_owned()
         }
         _ => ArrayFormatter::try_new(array, &FormatOptions::default()).unwrap().value(row).to_string(),
     })
