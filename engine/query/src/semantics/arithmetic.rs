@@ -10,26 +10,105 @@ use arrow::datatypes::{
     Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
+use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
-/// The checked function for an operator on operands of these (coerced) types; `None` leaves the operator as it is.
-pub(super) fn checked_binary(operator: Operator, left: &DataType, right: &DataType) -> Option<Arc<ScalarUDF>> {
-    static FUNCTIONS: LazyLock<Vec<(Operator, Arc<ScalarUDF>)>> = LazyLock::new(|| {
-        [Operator::Plus, Operator::Minus, Operator::Multiply, Operator::Divide, Operator::Modulo]
-            .into_iter()
-            .filter_map(|operator| Some((operator, Arc::new(ScalarUDF::new_from_impl(Binary::new(operator)?)))))
-            .collect()
-    });
-    let numbers = left == right && is_native(left) || left.is_decimal() && right.is_decimal();
-    if !numbers {
-        return None;
+/// Operators up to which each gets a call of its own, so that equal parts of expressions are computed once. A longer chain
+/// is one call: the optimizer's work on calls grows with more than the square of their nesting.
+const NESTED_MAX: usize = 8;
+
+/// Puts checked calls in place of a chain of operators that associate to the left, `None` if nothing in it is to be
+/// checked.
+pub(super) fn checked(chain: BinaryExpr, schema: &DFSchema) -> Result<std::result::Result<Expr, BinaryExpr>> {
+    let (first, rest) = spine(chain);
+    let mut value_type = first.get_type(schema)?;
+    let nested = rest.len() <= NESTED_MAX;
+    let mut changed = false;
+    let mut value = first;
+    let mut run: Vec<(Op, Expr)> = Vec::new();
+    for (operator, operand) in rest {
+        let operand_type = operand.get_type(schema)?;
+        let op = op_of(operator).filter(|_| is_checked(&value_type, &operand_type));
+        value_type = BinaryTypeCoercer::new(&value_type, &operator, &operand_type).get_result_type()?;
+        match op {
+            Some(op) => {
+                changed = true;
+                run.push((op, operand));
+                if nested {
+                    value = call(value, std::mem::take(&mut run));
+                }
+            }
+            None => {
+                value = call(value, std::mem::take(&mut run));
+                value = Expr::BinaryExpr(BinaryExpr::new(Box::new(value), operator, Box::new(operand)));
+            }
+        }
     }
-    FUNCTIONS.iter().find(|(known, _)| *known == operator).map(|(_, function)| Arc::clone(function))
+    value = call(value, run);
+    Ok(match value {
+        Expr::BinaryExpr(same) if !changed => Err(same),
+        value => Ok(value),
+    })
+}
+
+/// The leftmost operand and what is done to it, in order.
+fn spine(chain: BinaryExpr) -> (Expr, Vec<(Operator, Expr)>) {
+    let mut rest = Vec::new();
+    let mut left = Expr::BinaryExpr(chain);
+    loop {
+        match left {
+            Expr::BinaryExpr(BinaryExpr { left: inner, op, right }) if op_of(op).is_some() => {
+                rest.push((op, *right));
+                left = *inner;
+            }
+            first => {
+                rest.reverse();
+                return (first, rest);
+            }
+        }
+    }
+}
+
+fn call(first: Expr, run: Vec<(Op, Expr)>) -> Expr {
+    if run.is_empty() {
+        return first;
+    }
+    let (ops, operands): (Vec<Op>, Vec<Expr>) = run.into_iter().unzip();
+    let signature = Signature::any(ops.len() + 1, Volatility::Immutable);
+    let function = ScalarUDF::new_from_impl(Chain { ops, signature });
+    function.call(std::iter::once(first).chain(operands).collect())
+}
+
+pub(super) const fn op_of(operator: Operator) -> Option<Op> {
+    match operator {
+        Operator::Plus => Some(Op::Add),
+        Operator::Minus => Some(Op::Subtract),
+        Operator::Multiply => Some(Op::Multiply),
+        Operator::Divide => Some(Op::Divide),
+        Operator::Modulo => Some(Op::Remainder),
+        _ => None,
+    }
+}
+
+const fn operator_of(op: Op) -> Operator {
+    match op {
+        Op::Add => Operator::Plus,
+        Op::Subtract => Operator::Minus,
+        Op::Multiply => Operator::Multiply,
+        Op::Divide => Operator::Divide,
+        Op::Remainder => Operator::Modulo,
+    }
+}
+
+/// Whether operands of these (coerced) types can be at fault in a way that DataFusion misses.
+fn is_checked(left: &DataType, right: &DataType) -> bool {
+    left == right && is_native(left) || left.is_decimal() && right.is_decimal()
 }
 
 /// The checked function for unary minus on this type; `None` leaves the operator as it is (it cannot fail there).
@@ -43,42 +122,33 @@ fn is_native(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
 }
 
+/// `a + b - c …` from left to right.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Binary {
-    op: Op,
-    operator: Operator,
+struct Chain {
+    ops: Vec<Op>,
     signature: Signature,
 }
 
-impl Binary {
-    fn new(operator: Operator) -> Option<Self> {
-        let op = match operator {
-            Operator::Plus => Op::Add,
-            Operator::Minus => Op::Subtract,
-            Operator::Multiply => Op::Multiply,
-            Operator::Divide => Op::Divide,
-            Operator::Modulo => Op::Remainder,
-            _ => return None,
-        };
-        Some(Self { op, operator, signature: Signature::any(2, Volatility::Immutable) })
-    }
-}
-
-impl ScalarUDFImpl for Binary {
-    fn name(&self) -> &str {
-        match self.op {
-            Op::Add => "checked_add",
-            Op::Subtract => "checked_subtract",
-            Op::Multiply => "checked_multiply",
-            Op::Divide => "checked_divide",
-            Op::Remainder => "checked_remainder",
+impl ScalarUDFImpl for Chain {
+    fn name(&self) -> &'static str {
+        match self.ops.as_slice() {
+            [Op::Add] => "checked_add",
+            [Op::Subtract] => "checked_subtract",
+            [Op::Multiply] => "checked_multiply",
+            [Op::Divide] => "checked_divide",
+            [Op::Remainder] => "checked_remainder",
+            _ => "checked_arithmetic",
         }
     }
 
-    /// The operator's own, so that columns above keep their names.
+    /// The operators' own, so that columns above keep their names.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let [left, right] = args else { return plan_err!("two operands are needed") };
-        Ok(format!("{} {} {}", left.schema_name(), self.operator, right.schema_name()))
+        let Some((first, operands)) = args.split_first() else { return plan_err!("operands are needed") };
+        let mut name = first.schema_name().to_string();
+        for (op, operand) in self.ops.iter().zip(operands) {
+            write!(name, " {} {}", operator_of(*op), operand.schema_name())?;
+        }
+        Ok(name)
     }
 
     fn signature(&self) -> &Signature {
@@ -86,8 +156,10 @@ impl ScalarUDFImpl for Binary {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        let [left, right] = args else { return plan_err!("two operands are needed") };
-        BinaryTypeCoercer::new(left, &self.operator, right).get_result_type()
+        let Some((first, operands)) = args.split_first() else { return plan_err!("operands are needed") };
+        self.ops.iter().zip(operands).try_fold(first.clone(), |value, (op, operand)| {
+            BinaryTypeCoercer::new(&value, &operator_of(*op), operand).get_result_type()
+        })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
@@ -101,21 +173,26 @@ impl ScalarUDFImpl for Binary {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = args.args.as_slice() else { return exec_err!("two operands are needed") };
-        match (left.data_type(), right.data_type()) {
-            (DataType::Int8, DataType::Int8) => kernels::binary::<Int8Type>(self.op, left, right),
-            (DataType::Int16, DataType::Int16) => kernels::binary::<Int16Type>(self.op, left, right),
-            (DataType::Int32, DataType::Int32) => kernels::binary::<Int32Type>(self.op, left, right),
-            (DataType::Int64, DataType::Int64) => kernels::binary::<Int64Type>(self.op, left, right),
-            (DataType::UInt8, DataType::UInt8) => kernels::binary::<UInt8Type>(self.op, left, right),
-            (DataType::UInt16, DataType::UInt16) => kernels::binary::<UInt16Type>(self.op, left, right),
-            (DataType::UInt32, DataType::UInt32) => kernels::binary::<UInt32Type>(self.op, left, right),
-            (DataType::UInt64, DataType::UInt64) => kernels::binary::<UInt64Type>(self.op, left, right),
-            (DataType::Float32, DataType::Float32) => kernels::binary::<Float32Type>(self.op, left, right),
-            (DataType::Float64, DataType::Float64) => kernels::binary::<Float64Type>(self.op, left, right),
-            (l, r) if l.is_decimal() && r.is_decimal() => decimal(self.op, left, right),
-            (l, r) => exec_err!("arithmetic on {l} and {r} was not planned"),
-        }
+        let mut operands = args.args.into_iter();
+        let Some(first) = operands.next() else { return exec_err!("operands are needed") };
+        self.ops.iter().zip(operands).try_fold(first, |value, (op, operand)| apply(*op, &value, &operand))
+    }
+}
+
+fn apply(op: Op, left: &ColumnarValue, right: &ColumnarValue) -> Result<ColumnarValue> {
+    match (left.data_type(), right.data_type()) {
+        (DataType::Int8, DataType::Int8) => kernels::binary::<Int8Type>(op, left, right),
+        (DataType::Int16, DataType::Int16) => kernels::binary::<Int16Type>(op, left, right),
+        (DataType::Int32, DataType::Int32) => kernels::binary::<Int32Type>(op, left, right),
+        (DataType::Int64, DataType::Int64) => kernels::binary::<Int64Type>(op, left, right),
+        (DataType::UInt8, DataType::UInt8) => kernels::binary::<UInt8Type>(op, left, right),
+        (DataType::UInt16, DataType::UInt16) => kernels::binary::<UInt16Type>(op, left, right),
+        (DataType::UInt32, DataType::UInt32) => kernels::binary::<UInt32Type>(op, left, right),
+        (DataType::UInt64, DataType::UInt64) => kernels::binary::<UInt64Type>(op, left, right),
+        (DataType::Float32, DataType::Float32) => kernels::binary::<Float32Type>(op, left, right),
+        (DataType::Float64, DataType::Float64) => kernels::binary::<Float64Type>(op, left, right),
+        (l, r) if l.is_decimal() && r.is_decimal() => decimal(op, left, right),
+        (l, r) => exec_err!("arithmetic on {l} and {r} was not planned"),
     }
 }
 

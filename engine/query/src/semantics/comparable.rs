@@ -1,5 +1,6 @@
-//! Comparisons of two kinds of values, where DataFusion's common type cannot hold both: a date and a time stamp meet at the
-//! stamp's precision, a decimal and a float at double precision. Knows no plan.
+//! Two kinds of values side by side, where DataFusion's common type cannot hold both: a date and a time stamp compare at the
+//! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
+//! plan.
 
 use super::patterns;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
@@ -7,12 +8,23 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
-/// Rewrites one expression, if it compares such values; LIKE loses its ESCAPE.
+/// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
 pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let mut sides = [*left, *right];
             let changed = meet(sides.iter_mut().collect(), schema)?;
+            let [left, right] = sides;
+            let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+            Transformed::new_transformed(expr, changed)
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply),
+            right,
+        }) => {
+            let mut sides = [*left, *right];
+            let changed = exact(&mut sides, schema);
             let [left, right] = sides;
             let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             Transformed::new_transformed(expr, changed)
@@ -73,6 +85,21 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
         }
     }
     Ok(changed)
+}
+
+/// `price * 1.19` is exact. Division stays with floats: a decimal's quotient has few digits here.
+fn exact(sides: &mut [Expr; 2], schema: &DFSchema) -> bool {
+    let mut changed = false;
+    for (side, other) in [(0, 1), (1, 0)] {
+        // The type of a long chain is asked only beside such a literal.
+        if let Some(decimal) = written_decimal(&sides[side])
+            && sides[other].get_type(schema).is_ok_and(|t| t.is_decimal())
+        {
+            sides[side] = Expr::Literal(decimal, None);
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// The decimal that a literal with a point was written as; `None` if it has too many digits for one.

@@ -9,7 +9,9 @@
 //! - Whole-number literals are integer or bigint as in Postgres where [`bound`] has been over the plan; those of
 //!   VALUES are bigint, those beyond bigint are unsigned and not numeric.
 //! - Decimals have at most 38 digits and a fixed scale; `/` has four digits more than its dividend and truncates; `avg` of
-//!   decimals too. A literal with a point is what the parser is told to read it as. No NaN and no infinity in decimals.
+//!   decimals too. No NaN and no infinity in decimals.
+//! - A literal with a point is double precision, except beside a decimal in comparisons, `+`, `-` and `*`: `0.1 + 0.2 = 0.3`
+//!   is false, `round(2.5)` is 2.
 //! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
 //!   Sums of floats that overflow are infinite.
 //! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not

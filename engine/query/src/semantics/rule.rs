@@ -10,7 +10,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 /// Before coercion: operands of comparisons that DataFusion would coerce to a type that cannot hold them.
@@ -23,7 +23,7 @@ impl AnalyzerRule for Coerced {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        each_expression(plan, &comparable::rewrite)
+        each_expression(plan, Order::ChildrenFirst, &comparable::rewrite)
     }
 }
 
@@ -38,14 +38,22 @@ impl AnalyzerRule for Checked {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
-        each_expression(plan, &checked)
+        each_expression(plan, Order::ParentsFirst, &checked)
     }
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
 
-/// Rewrites every expression of a plan, parents first, with the columns it may name; output names stay.
-fn each_expression(plan: LogicalPlan, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Types are asked of what was written, which is cheaper.
+    ParentsFirst,
+    /// Types depend on what the children became.
+    ChildrenFirst,
+}
+
+/// Rewrites every expression of a plan with the columns it may name; output names stay.
+fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
     let node = |plan: LogicalPlan| {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
@@ -54,7 +62,10 @@ fn each_expression(plan: LogicalPlan, rewrite: Rewrite<'_>) -> Result<LogicalPla
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let rewritten = expr.transform_down(|e| rewrite(e, &schema))?;
+            let rewritten = match order {
+                Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema))?,
+                Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema))?,
+            };
             Ok(if rewritten.transformed { rewritten.update_data(|e| name.restore(e)) } else { rewritten })
         })?
         .map_data(LogicalPlan::recompute_schema)
@@ -64,11 +75,10 @@ fn each_expression(plan: LogicalPlan, rewrite: Rewrite<'_>) -> Result<LogicalPla
 
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(op) => {
-            let function = arithmetic::checked_binary(op, &left.get_type(schema)?, &right.get_type(schema)?);
-            match function {
-                Some(function) => Transformed::yes(function.call(vec![*left, *right])),
-                None => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+        Expr::BinaryExpr(binary) if arithmetic::op_of(binary.op).is_some() => {
+            match arithmetic::checked(binary, schema)? {
+                Ok(checked) => Transformed::yes(checked),
+                Err(same) => Transformed::no(Expr::BinaryExpr(same)),
             }
         }
         Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
@@ -94,8 +104,4 @@ fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<E
         return Ok(Transformed::yes(Expr::AggregateFunction(call)));
     }
     Ok(Transformed::no(Expr::AggregateFunction(call)))
-}
-
-const fn is_arithmetic(op: Operator) -> bool {
-    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
 }

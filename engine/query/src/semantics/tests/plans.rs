@@ -23,6 +23,8 @@ async fn constants_fold_and_comparisons_stay() {
         ("SELECT id FROM t WHERE a = '5'::text::int", "t.a = Int32(5)"),
         ("SELECT id FROM t WHERE a = 2.5::double precision::int", "t.a = Int32(2)"),
         ("SELECT id FROM t ORDER BY id LIMIT 1 + 1", "fetch=2"),
+        ("SELECT id FROM t WHERE n = 2.35", "t.n = Decimal128(2.35,12,2)"),
+        ("SELECT id FROM t WHERE b > 5", "t.b > Int64(5)"),
         ("SELECT t.id FROM t JOIN l ON t.id + 1 = l.k", "HashJoinExec"),
         ("SELECT t.id FROM t JOIN l ON t.id = l.k WHERE l.k < 3 AND t.a + 1 > 2", "t.id < Int32(3)"),
     ] {
@@ -100,4 +102,25 @@ async fn files_are_pruned_by_comparisons_beside_arithmetic() {
     let pruned = text.contains("row_groups_pruned_statistics=10 total → 1 matched");
     assert!(pruned, "{text}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Runs where the gate runs statements: on a thread with the stack that nesting needs.
+#[test]
+fn long_chains_plan_in_bounded_time() {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let context = context().await;
+            let chain =
+                |term: &str, terms: usize| format!("SELECT {} FROM t WHERE id = 1", vec![term; terms].join(" + "));
+            let began = std::time::Instant::now();
+            assert_eq!(answer(&context, &chain("a", 300)).await, "3000");
+            assert_eq!(answer(&context, &chain("n", 300)).await, "375.00");
+            assert_eq!(answer(&context, &chain("a * 1", 100)).await, "1000");
+            let nested = format!("SELECT {}a{} FROM t WHERE id = 1", "a - (".repeat(20), ")".repeat(20));
+            assert_eq!(answer(&context, &nested).await, "10");
+            assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+        });
+    };
+    std::thread::Builder::new().stack_size(128 << 20).spawn(work).unwrap().join().unwrap();
 }
