@@ -1,3 +1,6 @@
 //! What the end-to-end tests share. Holds no test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+
 pub mod harness;
+pub mod server;

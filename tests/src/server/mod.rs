@@ -1,0 +1,15 @@
+//! The real binary behind real ports, and clients of it. Knows nothing of how a gate works inside.
+
+mod binary;
+mod demo;
+mod golden;
+mod process;
+mod psql;
+mod raw;
+
+pub use binary::binary;
+pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, shared_folder};
+pub use golden::{blessing, golden};
+pub use process::{Server, connect, runtime};
+pub use psql::{Printed, psql, psql_with};
+pub use raw::{Frame, RawClient};

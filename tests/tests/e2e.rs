@@ -1,0 +1,22 @@
+//! The binary through its real ports, as its users meet it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+#[path = "e2e/command.rs"]
+mod command;
+#[path = "e2e/extended.rs"]
+mod extended;
+#[path = "e2e/limits.rs"]
+mod limits;
+#[path = "e2e/login.rs"]
+mod login;
+#[path = "e2e/plans.rs"]
+mod plans;
+#[path = "e2e/psql.rs"]
+mod psql;
+#[path = "e2e/reload.rs"]
+mod reload;
+#[path = "e2e/slow.rs"]
+mod slow;
+#[path = "e2e/slt.rs"]
+mod slt;

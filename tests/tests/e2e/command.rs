@@ -1,0 +1,71 @@
+//! The command line as a process: exit codes, and what it says about real applications.
+
+use querygate_tests::server::{Server, Variant, binary, shared_folder};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary()).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// The folder of applications, where there is one.
+fn applications() -> Option<PathBuf> {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let shared = std::env::var_os("QUERYGATE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+    let folder = shared.join("data/objectstack");
+    folder.is_dir().then_some(folder)
+}
+
+#[test]
+fn the_four_applications_check_without_an_error() {
+    let Some(folder) = applications() else {
+        eprintln!("SKIPPED: applications of the shared data folder absent");
+        return;
+    };
+    for (name, objects) in
+        [("hotcrm", "65 objects, 1643 fields"), ("app-crm", ""), ("app-showcase", ""), ("app-todo", "")]
+    {
+        let file = folder.join(format!("{name}.json"));
+        let (exit, text) = run(&["check", file.to_str().unwrap()]);
+        let verdict = text.lines().last().unwrap_or_default();
+        assert!(exit == Some(0) && verdict.contains("is good: 0 errors") && text.contains(objects), "{name}: {text}");
+    }
+}
+
+#[test]
+fn the_demo_checks_and_a_misspelt_key_is_named() {
+    let folder = shared_folder();
+    let (exit, text) = run(&["check", folder.join("querygate.toml").to_str().unwrap()]);
+    assert!(exit == Some(0) && text.contains("0 errors"), "{text}");
+    let variant = Variant::new(|config| config.replace("statement_timeout", "statement_timeuot"));
+    let (exit, text) = run(&["check", variant.file("querygate.toml").to_str().unwrap()]);
+    assert_eq!(exit, Some(1), "{text}");
+    for part in ["querygate.toml:", "statement_timeuot", "statement_timeout"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_local_shell_takes_the_same_governed_path() {
+    let config = shared_folder().join("querygate.toml");
+    let sql = |user, query| run(&["sql", "-c", config.to_str().unwrap(), "-u", user, "--csv", query]);
+    let (exit, ada) = sql("ada", "SELECT count(*) AS n FROM accounts");
+    assert_eq!((exit, ada.as_str()), (Some(0), "n\n20000\n"));
+    let (exit, iris) = sql("iris", "SELECT count(*) AS n FROM employees");
+    assert!(exit == Some(1) && iris.contains("42P01"), "{iris}");
+}
+
+#[test]
+fn health_readiness_and_metrics_answer_and_a_stop_is_orderly() {
+    let variant = Variant::new(|config| config);
+    let mut server: Server = variant.serve();
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = server.get("/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200") && metrics.contains("querygate_"), "{metrics}");
+    assert!(server.get("/nothing").starts_with("HTTP/1.1 404"));
+    assert_eq!(server.stop(), 0, "{}", server.lines().join("\n"));
+    assert!(!server.is_alive());
+}

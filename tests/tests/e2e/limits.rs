@@ -1,0 +1,179 @@
+//! What bad and oversized input gets: an error with its code, or an orderly close; other sessions unharmed.
+
+use querygate_tests::server::{Frame, RawClient, Server, Variant, demo, runtime};
+use std::net::Shutdown;
+use std::time::Duration;
+
+fn error_of(frames: &[Frame]) -> Option<String> {
+    frames.iter().find(|frame| frame.tag == b'E').and_then(|frame| frame.field(b'C'))
+}
+
+/// Runs a text and returns the code of its first error; the session must answer afterwards.
+fn code(client: &mut RawClient, sql: &str) -> Option<String> {
+    client.query(sql);
+    let code = error_of(&client.read_until(b'Z'));
+    answers(client);
+    code
+}
+
+fn answers(client: &mut RawClient) {
+    client.query("SELECT 1");
+    let frames = client.read_until(b'Z');
+    assert!(frames.iter().any(|frame| frame.tag == b'D') && frames.last().unwrap().tag == b'Z', "{frames:?}");
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_nothing_falls_over() {
+    let mut client = RawClient::login(demo().server.postgres, "sam");
+    let deep = 10_000;
+    let nested = |open: &str, core: &str, close: &str| format!("{}{core}{}", open.repeat(deep), close.repeat(deep));
+    for sql in [
+        format!("SELECT {}", nested("(", "1", ")")),
+        nested("SELECT * FROM (", "SELECT 1 AS a", ") t"),
+        format!("SELECT {}", nested("- ", "1", "")),
+        format!("SELECT {}", nested("NOT ", "true", "")),
+        format!("SELECT {}", nested("abs(", "1", ")")),
+        format!("SELECT {}", nested("CASE WHEN true THEN ", "1", " END")),
+        format!("SELECT {}", nested("ARRAY[", "1", "]")),
+    ] {
+        assert_eq!(code(&mut client, &sql).as_deref(), Some("54001"), "{}…", &sql[..40]);
+    }
+}
+
+#[test]
+fn long_chains_answer_or_are_refused() {
+    let mut client = RawClient::login(demo().server.postgres, "sam");
+    for (item, separator, count) in [("1", " + ", 10_000), ("true", " AND ", 10_000), ("'a'", " || ", 10_000)] {
+        let sql = format!("SELECT {}", vec![item; count].join(separator));
+        let found = code(&mut client, &sql);
+        assert!(matches!(found.as_deref(), None | Some("54001")), "{separator}: {found:?}");
+    }
+    let unions = vec!["SELECT 1"; 5_000].join(" UNION ALL ");
+    let found = code(&mut client, &unions);
+    assert!(matches!(found.as_deref(), None | Some("54001")), "{found:?}");
+}
+
+#[test]
+fn as_many_columns_as_postgres_takes_and_no_more() {
+    let mut client = RawClient::login(demo().server.postgres, "sam");
+    let select = |count: usize| format!("SELECT {}", (0..count).map(|i| i.to_string()).collect::<Vec<_>>().join(", "));
+    client.query(&select(1_600));
+    let frames = client.read_until(b'Z');
+    let row = frames.iter().find(|frame| frame.tag == b'D').unwrap_or_else(|| panic!("{:?}", error_of(&frames)));
+    assert_eq!(u16::from_be_bytes([row.body[0], row.body[1]]), 1_600);
+    assert_eq!(code(&mut client, &select(1_700)).as_deref(), Some("54011"));
+}
+
+#[test]
+fn an_oversized_message_is_refused_before_it_is_read() {
+    let address = demo().server.postgres;
+    let mut other = RawClient::login(address, "iris");
+    let mut client = RawClient::login(address, "sam");
+    use std::io::Write;
+    // 2 GiB are announced; not a byte of them has to be sent.
+    client.tcp.write_all(&[b'Q', 0x7f, 0xff, 0xff, 0xff]).unwrap();
+    let frames = client.read_until(b'Z');
+    let found = error_of(&frames);
+    assert!(matches!(found.as_deref(), Some("08P01" | "54000")), "{found:?}");
+    answers(&mut other);
+    let mut long = RawClient::login(address, "sam");
+    let found = code(&mut long, &format!("SELECT '{}'", "x".repeat(17 << 20)));
+    assert_eq!(found.as_deref(), Some("54000"));
+}
+
+#[test]
+fn bytes_that_are_no_protocol_end_the_connection_only() {
+    let address = demo().server.postgres;
+    let mut other = RawClient::login(address, "iris");
+    for (tag, body) in [(b'Q', &b"SELECT \xff\xfe\0"[..]), (b'?', b"abc"), (b'B', b"\0\0\0\x01"), (b'P', b"no end")] {
+        let mut client = RawClient::login(address, "sam");
+        client.send(tag, body);
+        client.send(b'S', b"");
+        let _ = client.tcp.shutdown(Shutdown::Write);
+        let frames = client.read_until(0);
+        let found = error_of(&frames);
+        assert!(matches!(found.as_deref(), Some("08P01" | "22021")), "{:?}: {found:?} {frames:?}", char::from(tag));
+        answers(&mut other);
+    }
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[0xff; 64], &[0, 0, 0, 8, 0, 9, 9, 9]] {
+        use std::io::Write;
+        let mut client = RawClient::connect(address);
+        let _ = client.tcp.write_all(garbage);
+        let _ = client.tcp.shutdown(Shutdown::Write);
+        let _ = client.read_until(0);
+        answers(&mut other);
+    }
+}
+
+fn flooded() -> (Variant, Server) {
+    let limits = "[server]\nconnection_max = 12\n";
+    let variant = Variant::new(|config| config.replace("[server]\n", limits));
+    let server = variant.serve();
+    (variant, server)
+}
+
+#[test]
+fn a_flood_is_refused_with_53300_and_ends_when_they_leave() {
+    let (_variant, server) = flooded();
+    let mut first = RawClient::login(server.postgres, "ada");
+    let held: Vec<RawClient> = (0..11).map(|_| RawClient::login(server.postgres, "sam")).collect();
+    for _ in 0..20 {
+        let mut client = RawClient::connect(server.postgres);
+        client.startup(&[("user", "sam"), ("database", "demo")]);
+        assert_eq!(error_of(&client.read_until(b'E')).as_deref(), Some("53300"));
+        assert_eq!(client.read(), None);
+    }
+    answers(&mut first);
+    drop(held);
+    // Their places are free as soon as the server saw them go.
+    let config = server.config("sam");
+    let came_in = runtime().block_on(async {
+        for _ in 0..200 {
+            if config.connect(tokio_postgres::NoTls).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    });
+    assert!(came_in);
+}
+
+#[test]
+fn half_open_connections_hold_nobody_up() {
+    let address = demo().server.postgres;
+    let silent: Vec<RawClient> = (0..50).map(|_| RawClient::connect(address)).collect();
+    let mut halves = Vec::new();
+    for _ in 0..50 {
+        use std::io::Write;
+        let mut half = RawClient::connect(address);
+        half.tcp.write_all(&[0, 0, 0, 40, 0, 3]).unwrap();
+        halves.push(half);
+    }
+    // One that asked, and neither reads the answer nor says goodbye.
+    let mut rude = RawClient::login(address, "ada");
+    rude.query("SELECT * FROM events");
+    let mut client = RawClient::login(address, "sam");
+    answers(&mut client);
+    drop((silent, halves, rude));
+    answers(&mut client);
+}
+
+#[test]
+fn a_query_over_its_memory_share_gets_53200_and_others_go_on() {
+    let variant = Variant::new(|config| config.replace("memory_per_query = \"512MB\"", "memory_per_query = \"8MB\""));
+    let server = variant.serve();
+    let mut other = RawClient::login(server.postgres, "sam");
+    let mut client = RawClient::login(server.postgres, "ada");
+    for sql in [
+        "SELECT * FROM events ORDER BY occurred_at, id",
+        "SELECT id, count(*) FROM events GROUP BY id",
+        "SELECT count(*) FROM events a JOIN events b ON a.id = b.id",
+        "SELECT array_agg(id) FROM events",
+        "SELECT string_agg(id, ',') FROM events",
+    ] {
+        assert_eq!(code(&mut client, sql).as_deref(), Some("53200"), "{sql}");
+        answers(&mut other);
+    }
+    assert_eq!(code(&mut client, "SELECT count(*) FROM events"), None);
+}

@@ -1,0 +1,65 @@
+//! What each user's plan pushes where, and the rows it gives, against snapshots.
+
+use querygate_tests::server::{Demo, RawClient, demo, golden, psql};
+
+const USERS: [&str; 3] = ["ada", "sam", "iris"];
+
+fn snapshot(demo: &Demo, title: &str, name: &str, statements: &[&str]) {
+    let mut text = format!("# {title}\n");
+    for sql in statements {
+        text.push_str(&format!("\n{sql}\n"));
+        for user in USERS {
+            let explained = psql(&demo.server, user, &["-At", "-c", &format!("EXPLAIN {sql}")]);
+            let rows = psql(&demo.server, user, &["-At", "-F", " | ", "-c", sql]);
+            text.push_str(&format!("\n--- {user}: plan\n{}--- {user}: rows\n{}", explained.both(), rows.both()));
+        }
+    }
+    golden(&format!("plans/{name}.txt"), &text);
+}
+
+#[test]
+fn plans_and_rows_are_as_recorded() {
+    let demo = demo();
+    snapshot(
+        demo,
+        "three sources in one join",
+        "three-sources",
+        &["SELECT r.name AS region, count(DISTINCT a.id) AS accounts, count(*) AS requests\n  FROM regions r JOIN \
+           accounts a ON a.region_id = r.id JOIN events e ON e.account_id = a.id\n WHERE e.kind = 'demo_request' AND \
+           e.occurred_at >= '2026-09-01'\n GROUP BY r.name ORDER BY r.name"],
+    );
+    snapshot(
+        demo,
+        "whole statements of one SQLite database, policy inside",
+        "whole-statement",
+        &[
+            "SELECT count(*) FROM accounts",
+            "SELECT a.industry, count(*) AS n, sum(o.amount) AS amount FROM accounts a JOIN opportunities o ON \
+             o.account_id = a.id\n WHERE o.stage = 'proposal' GROUP BY a.industry ORDER BY n DESC, a.industry LIMIT 3",
+            "SELECT id, name FROM accounts WHERE id IN ('acc_00001', 'acc_00003', 'acc_00012') ORDER BY id",
+        ],
+    );
+    snapshot(
+        demo,
+        "what stays in the gate, and why",
+        "kept",
+        &[
+            "SELECT id, name FROM accounts WHERE 100 / (rating - 3) > 30 ORDER BY id LIMIT 2",
+            "SELECT id, last_name FROM contacts WHERE email LIKE 'a%' ORDER BY id LIMIT 2",
+            "SELECT id, row_number() OVER (ORDER BY id) AS n FROM accounts ORDER BY id LIMIT 2",
+            "SELECT upper(name) AS u, count(*) FROM accounts GROUP BY upper(name) ORDER BY u LIMIT 2",
+            "SELECT id FROM events WHERE id LIKE '%00042' ORDER BY id LIMIT 2",
+        ],
+    );
+}
+
+#[test]
+fn a_bound_parameter_is_a_parameter_of_the_fragment() {
+    let mut client = RawClient::login(demo().server.postgres, "sam");
+    client.query("PREPARE p (text) AS SELECT count(*) FROM accounts WHERE industry = $1");
+    client.read_until(b'Z');
+    client.query("EXPLAIN EXECUTE p ('retail-secret-value')");
+    let text: String =
+        client.read_until(b'Z').iter().map(|frame| String::from_utf8_lossy(&frame.body).into_owned() + "\n").collect();
+    assert!(!text.contains("retail-secret-value"), "{text}");
+}

@@ -1,0 +1,81 @@
+//! psql's own commands, as each user, against transcripts.
+
+use querygate_tests::server::{DEMO_USERS, Variant, demo, golden, psql, psql_with};
+
+/// What psql asks the catalog for, and what a person types first.
+const COMMANDS: [&str; 24] = [
+    "\\conninfo",
+    "\\d",
+    "\\dt",
+    "\\dt+",
+    "\\d accounts",
+    "\\d+ contacts",
+    "\\d employees",
+    "\\d open_cases",
+    "\\d nothing_here",
+    "\\dn",
+    "\\dn+",
+    "\\du",
+    "\\l",
+    "\\df",
+    "\\dv",
+    "\\di",
+    "\\dT",
+    "\\dp accounts",
+    "\\dx",
+    "\\ds",
+    "\\sv open_cases",
+    "\\x \\\\ SELECT id, name FROM regions ORDER BY id LIMIT 1",
+    "\\gdesc",
+    "SELECT id, name, salary FROM employees ORDER BY id LIMIT 2",
+];
+
+#[test]
+fn psql_commands_print_what_the_transcripts_say() {
+    let demo = demo();
+    for user in DEMO_USERS {
+        let mut transcript = String::new();
+        for command in COMMANDS {
+            let printed = psql(&demo.server, user, &["-c", command]);
+            transcript.push_str(&format!("demo=> {command}\n{}\n", printed.both()));
+        }
+        let port = demo.server.postgres.port().to_string();
+        golden(&format!("transcripts/psql-{user}.txt"), &transcript.replace(&port, "PORT"));
+    }
+}
+
+#[test]
+fn several_statements_in_one_text_run_until_the_first_error() {
+    let server = &demo().server;
+    let printed = psql(server, "sam", &["-At", "-c", "SELECT 1; SELECT 2; SELECT 1/0; SELECT 3"]);
+    assert_eq!((printed.out.as_str(), printed.success), ("1\n2\n", false));
+    assert!(printed.err.starts_with("ERROR:  22012: "), "{}", printed.err);
+}
+
+#[test]
+fn copy_out_and_fetch_count_give_the_rows_of_a_select() {
+    let server = &demo().server;
+    let select = "SELECT id, name, industry FROM accounts ORDER BY id LIMIT 1000";
+    let plain = psql(server, "iris", &["-At", "-F", ",", "-c", select]);
+    assert_eq!(plain.out.lines().count(), 1000, "{}", plain.err);
+    let fetched = psql(server, "iris", &["-At", "-F", ",", "-c", "\\set FETCH_COUNT 7", "-c", select]);
+    assert_eq!(fetched, plain);
+    let copied = psql(server, "iris", &["-c", &format!("COPY ({select}) TO STDOUT (FORMAT csv)")]);
+    assert_eq!(copied, plain);
+}
+
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pgwire-frontend/tests/data/test-only.crt");
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pgwire-frontend/tests/data/test-only.key");
+
+#[test]
+fn tls_is_spoken_and_can_be_required() {
+    let keys = format!("tls_certificate = \"{CERTIFICATE}\"\ntls_key = \"{KEY}\"\nrequire_tls = true\n");
+    let variant = Variant::new(|config| config.replace("[server]\n", &format!("[server]\n{keys}")));
+    let mut server = variant.serve();
+    let run = |sslmode| psql_with(server.postgres, "sam", "demo-sam", sslmode, &["-At", "-c", "\\conninfo"]);
+    let over_tls = run("require");
+    assert!(over_tls.out.contains("SSL connection (protocol: TLSv1.3"), "{}", over_tls.both());
+    let plain = run("disable");
+    assert!(!plain.success && plain.err.contains("FATAL"), "{}", plain.both());
+    assert_eq!(server.stop(), 0);
+}

@@ -1,0 +1,111 @@
+//! Metadata that changes under a running server, and sources that go away.
+
+use querygate_tests::server::{RawClient, Server, Variant, psql};
+
+const COUNT: &str = "SELECT count(*) FROM employees";
+
+/// The metadata with `crm_employees` readable for iris' permission set.
+fn granted(text: &str) -> String {
+    let mut stack: serde_json::Value = serde_json::from_str(text).unwrap();
+    for set in stack["permissions"].as_array_mut().unwrap() {
+        if set["name"] == "crm_support" {
+            set["objects"]["crm_employees"] = serde_json::json!({"allowRead": true});
+        }
+    }
+    stack.to_string()
+}
+
+fn iris_counts(server: &Server) -> Result<String, String> {
+    let printed = psql(server, "iris", &["-At", "-c", COUNT]);
+    if printed.success { Ok(printed.out.trim().to_owned()) } else { Err(printed.err) }
+}
+
+#[test]
+fn a_signal_loads_the_edit_and_a_bad_edit_keeps_what_was() {
+    let variant = Variant::new(|c| c.replace("[metadata]\n", "[metadata]\nwatch_interval = \"0s\"\n"));
+    let server = variant.serve();
+    let file = variant.file("metadata/permissions.json");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let mut session = RawClient::login(server.postgres, "iris");
+    let mut counts = || {
+        session.query(COUNT);
+        session.read_until(b'Z').iter().any(|frame| frame.tag == b'D')
+    };
+    assert!(iris_counts(&server).unwrap_err().contains("42P01") && !counts());
+    let from = server.lines().len();
+    std::fs::write(&file, granted(&before)).unwrap();
+    server.signal("HUP");
+    let _ = server.wait_for("metadata reloaded", from);
+    let seen = iris_counts(&server).unwrap();
+    assert!(counts(), "an open session sees the new metadata");
+
+    let from = server.lines().len();
+    let bad = granted(&before).replace("\"allowRead\"", "\"allowRaed\"");
+    std::fs::write(&file, bad).unwrap();
+    server.signal("HUP");
+    let line = server.wait_for("metadata not reloaded", from);
+    let said = server.lines()[from..].join("\n");
+    assert!(said.contains("permissions.json") && said.contains("allowRaed"), "{line}\n{said}");
+    assert_eq!(iris_counts(&server), Ok(seen));
+    assert!(counts());
+
+    let from = server.lines().len();
+    std::fs::write(&file, &before).unwrap();
+    server.signal("HUP");
+    let _ = server.wait_for("metadata reloaded", from);
+    assert!(iris_counts(&server).is_err() && !counts(), "what was taken away is gone at once");
+}
+
+#[test]
+fn a_changed_file_is_noticed() {
+    let variant = Variant::new(|c| c.replace("[metadata]\n", "[metadata]\nwatch_interval = \"100ms\"\n"));
+    let server = variant.serve();
+    let file = variant.file("metadata/permissions.json");
+    assert!(iris_counts(&server).is_err());
+    let from = server.lines().len();
+    std::fs::write(&file, granted(&std::fs::read_to_string(&file).unwrap())).unwrap();
+    let _ = server.wait_for("metadata reloaded", from);
+    assert!(iris_counts(&server).is_ok());
+}
+
+#[test]
+fn a_source_that_goes_away_takes_only_its_tables_along() {
+    let variant = Variant::new(|config| config);
+    let server = variant.serve();
+    let code = |sql: &str| {
+        let printed = psql(&server, "ada", &["-At", "-c", sql]);
+        printed.err.strip_prefix("ERROR:  ").map(|error| error[..5].to_owned())
+    };
+    let (events, accounts) = ("SELECT count(*), max(id) FROM events", "SELECT count(*) FROM accounts");
+    assert_eq!((code(events), code(accounts)), (None, None));
+    std::fs::remove_file(variant.file("data/lake/events.parquet")).unwrap();
+    let gone = code(events);
+    assert!(matches!(gone.as_deref(), Some("08001" | "08006" | "58030" | "42P01" | "57P01")), "{gone:?}");
+    assert_eq!(code(accounts), None);
+    assert_eq!(code("SELECT count(*) FROM invoices"), None);
+}
+
+#[test]
+fn a_server_starts_without_a_source_and_serves_the_others() {
+    let variant = Variant::new(|config| config);
+    std::fs::remove_file(variant.file("data/crm.sqlite")).unwrap();
+    std::fs::remove_file(variant.file("data/lake/events.parquet")).unwrap();
+    let server = variant.serve();
+    for (sql, expected) in [
+        ("SELECT count(*) FROM accounts", Some("ERROR:  08001: ")),
+        ("SELECT count(*) FROM events", Some("ERROR:  08001: ")),
+        ("SELECT count(*) FROM invoices", None),
+        ("SELECT count(*) FROM regions", None),
+        ("SELECT count(*) FROM email_log", None),
+        ("SELECT name FROM querygate.sources ORDER BY name", None),
+    ] {
+        let printed = psql(&server, "ada", &["-At", "-c", sql]);
+        match expected {
+            Some(error) => assert!(printed.err.starts_with(error), "{sql}: {}", printed.both()),
+            None => assert!(printed.success, "{sql}: {}", printed.both()),
+        }
+    }
+    let leaked = variant.folder.path().to_str().unwrap();
+    let printed = psql(&server, "sam", &["-At", "-c", "SELECT count(*) FROM accounts"]);
+    assert!(!printed.both().contains(leaked), "{}", printed.both());
+}
