@@ -1,9 +1,9 @@
 //! What a client gets from one statement, as texts: rows, a command's tag, or an error with everything it says.
 
-use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use querygate_types::Error;
+use querygate_query_api::Column;
+use querygate_types::{Error, ErrorCode};
 use std::fmt;
 
 /// The answer to one statement.
@@ -11,7 +11,7 @@ use std::fmt;
 pub enum Answer {
     Rows {
         columns: Vec<String>,
-        /// Arrow types, as they print.
+        /// Postgres types with their modifiers.
         types: Vec<String>,
         rows: Vec<Vec<Option<String>>>,
     },
@@ -27,6 +27,9 @@ pub enum Answer {
 
 impl Answer {
     pub(super) fn failed(error: &Error) -> Self {
+        if std::env::var_os("PRINT_CAUSES").is_some() && error.code() == ErrorCode::Internal {
+            println!("cause: {:?}", error.cause());
+        }
         Self::Failed {
             code: error.code().sqlstate().to_owned(),
             message: error.message().to_owned(),
@@ -35,7 +38,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn rows(schema: &Schema, batches: &[RecordBatch]) -> Self {
+    pub(super) fn rows(described: &[Column], batches: &[RecordBatch]) -> Self {
         let options = FormatOptions::default();
         let mut rows = Vec::new();
         for batch in batches {
@@ -48,10 +51,13 @@ impl Answer {
                 rows.push(columns.iter().map(cell).collect());
             }
         }
-        let fields = schema.fields();
+        let typed = |c: &Column| match c.type_modifier {
+            -1 => c.pg_type.name().to_owned(),
+            modifier => format!("{}({modifier})", c.pg_type.name()),
+        };
         Self::Rows {
-            columns: fields.iter().map(|f| f.name().clone()).collect(),
-            types: fields.iter().map(|f| f.data_type().to_string()).collect(),
+            columns: described.iter().map(|c| c.name.clone()).collect(),
+            types: described.iter().map(typed).collect(),
             rows,
         }
     }

@@ -262,5 +262,5 @@ async fn collect(mut rows: Rows) -> Answer {
             Err(error) => return Answer::failed(&error),
         }
     }
-    Answer::rows(&rows.schema, &batches)
+    Answer::rows(&rows.columns, &batches)
 }

@@ -10,12 +10,14 @@
 )]
 
 mod answer;
+mod company;
 mod gate;
 mod layout;
 mod rng;
 mod table;
 
 pub use answer::Answer;
+pub use company::Company;
 pub use gate::{Client, Fixture, TestGate, runtime};
 pub use layout::Layout;
 pub use rng::Rng;
