@@ -172,7 +172,7 @@ fn arithmetic(op: ArithmeticOp, value_type: ValueType) -> Result<(), Refusal> {
         (ArithmeticOp::Divide | ArithmeticOp::Remainder, _) => {
             refuse(RefusalReason::Overflow, "the source gives NULL for division by zero")
         }
-        (_, ValueType::Float64) => Ok(()),
+        (_, ValueType::Float64) => refuse(RefusalReason::Overflow, "the source turns float overflow into infinity"),
         (_, value_type) if value_type.is_integer() => {
             refuse(RefusalReason::Overflow, "the source turns integer overflow into a double")
         }

@@ -5,7 +5,7 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Collation, Encoding, JoinKind, ScanColumn, SetOp, SortKey};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp};
+use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{
     ColumnId, Fragment, Identifier, OutputColumn, RefusalReason, Relation, ScalarExpr, TableRef, ValueType,
 };
@@ -132,15 +132,10 @@ fn groups_having_and_computation_above_them_nest_once() {
         aggregates: vec![(ColumnId(21), sum)],
     };
     let having = filter(grouped, ScalarExpr::compare(ComparisonOp::Gt, column(21), parameter(0, REAL)));
-    let doubled = ScalarExpr::Arithmetic {
-        op: ArithmeticOp::Add,
-        left: Box::new(column(21)),
-        right: Box::new(column(21)),
-        value_type: REAL,
-    };
-    let projected = Relation::Project { input: Box::new(having), exprs: vec![(ColumnId(22), doubled)] };
-    let text = driver().render(&fragment(projected, &[(22, REAL)], &[REAL])).unwrap();
-    let expected = "SELECT (\"t2\".\"c21\" + \"t2\".\"c21\") AS \"c22\" FROM (SELECT \"t1\".\"customer\" AS \"c20\", \
+    let computed = ScalarExpr::compare(ComparisonOp::Lt, column(21), column(21));
+    let projected = Relation::Project { input: Box::new(having), exprs: vec![(ColumnId(22), computed)] };
+    let text = driver().render(&fragment(projected, &[(22, ValueType::Boolean)], &[REAL])).unwrap();
+    let expected = "SELECT (\"t2\".\"c21\" < \"t2\".\"c21\") AS \"c22\" FROM (SELECT \"t1\".\"customer\" AS \"c20\", \
                     sum(\"t1\".\"total\") FILTER (WHERE (\"t1\".\"id\" IS NOT NULL)) AS \"c21\" FROM";
     assert!(text.text.starts_with(expected), "{}", text.text);
     let group = "GROUP BY \"t1\".\"customer\" HAVING (sum(\"t1\".\"total\") FILTER (WHERE (\"t1\".\"id\" IS NOT NULL)) > ?1)) AS \"t2\"";

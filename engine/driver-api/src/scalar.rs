@@ -57,8 +57,8 @@ pub enum ScalarExpr {
         case_insensitive: bool,
     },
     /// Operands and result have `value_type` (decimals: any scale in, this scale out). Integers and decimals are
-    /// checked (22003) and division by zero raises 22012, for floats too; float `+ - *` follow IEEE. Integer division
-    /// truncates to zero, `%` has the dividend's sign.
+    /// checked (22003), as are floats (finite operands that give an infinity, or a zero out of non-zeros by `*` and `/`),
+    /// and division by zero raises 22012. Integer division truncates to zero, `%` has the dividend's sign.
     Arithmetic {
         op: ArithmeticOp,
         left: Box<ScalarExpr>,
@@ -72,7 +72,7 @@ pub enum ScalarExpr {
         branches: Vec<(ScalarExpr, ScalarExpr)>,
         otherwise: Option<Box<ScalarExpr>>,
     },
-    /// Conversion. To integer: from float and decimal truncates, raises 22003 outside. To decimal: rounds half away
+    /// Conversion. To integer: from float rounds half to even, from decimal half away from zero, raises 22003 outside. To decimal: rounds half away
     /// from zero. From text: raises 22P02. Timestamp to date: floor.
     Cast {
         expr: Box<ScalarExpr>,
@@ -228,11 +228,7 @@ impl ScalarExpr {
             | Self::Case { .. } => false,
             // Patterns are matched without backtracking limits only in their case-sensitive form.
             Self::Like { case_insensitive, .. } => *case_insensitive,
-            Self::Arithmetic { op, value_type, .. } => match op {
-                ArithmeticOp::Add | ArithmeticOp::Subtract | ArithmeticOp::Multiply => !value_type.is_float(),
-                ArithmeticOp::Divide | ArithmeticOp::Remainder => true,
-            },
-            Self::Negate(_) => true,
+            Self::Arithmetic { .. } | Self::Negate(_) => true,
             Self::Cast { from, to, .. } => cast_can_fail(*from, *to),
             Self::Function { function, .. } => function.can_fail(),
             Self::Exists { relation, .. } | Self::InSubquery { relation, .. } => relation.can_fail(),

@@ -49,6 +49,7 @@ fn options(config: &Config) -> GateOptions {
         sessions_max: config.server.connection_max,
         statement_timeout: (!timeout.is_zero()).then_some(timeout),
         target_partitions: config.server.query_workers,
+        audit: config.log.audit.clone(),
         ..GateOptions::default()
     }
 }

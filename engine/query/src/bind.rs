@@ -4,9 +4,11 @@ use crate::dialect::{Dialect, output_name, rewrite};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
 use crate::guard::refuse_masked_predicates;
+use crate::refuse::refuse_ignored;
+use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::ScalarValue;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
@@ -114,7 +116,7 @@ pub(crate) async fn bind(
         refuse_masked_predicates(&plan)?;
     }
     let parameters = parameters_of(&plan, declared)?;
-    let (columns, schema) = describe(&plan)?;
+    let (columns, schema) = describe(&semantics::described(&plan, state.config_options()))?;
     Ok(Bound { plan, inventory, parameters, columns, schema, workspace: Arc::clone(workspace), whole: OnceLock::new() })
 }
 
@@ -126,13 +128,15 @@ pub(crate) async fn plan_query(
     declared: &[Option<PgType>],
 ) -> Result<LogicalPlan> {
     let mut ast = Ast::Query(Box::new(query.clone()));
+    refuse_ignored(&ast)?;
     rewrite(&mut ast)?;
     crate::parameters::declare(&mut ast, declared)?;
     let plan = state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await
         .map_err(|e| translate(&e, Stage::Plan))?;
-    dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))
+    let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
+    semantics::bound(plan).map_err(|e| translate(&e, Stage::Plan))
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.
@@ -145,8 +149,8 @@ pub(crate) fn plainly_named(plan: LogicalPlan) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| translate(&e, Stage::Plan))
 }
 
-fn describe(plan: &LogicalPlan) -> Result<(Arc<[Column]>, SchemaRef)> {
-    let fields = plan.schema().fields();
+fn describe(delivered: &DFSchema) -> Result<(Arc<[Column]>, SchemaRef)> {
+    let fields = delivered.fields();
     if fields.len() > limits::RESULT_COLUMNS_MAX {
         return Err(Error::new(
             ErrorCode::ProgramLimitExceeded,

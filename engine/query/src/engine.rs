@@ -5,6 +5,7 @@ use crate::classify::Classified;
 use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
 use crate::parse::parse;
+use crate::yielding::Yielding;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
@@ -52,6 +53,8 @@ pub(crate) fn now_ms() -> i64 {
 pub(crate) struct Workspace {
     pub(crate) catalog: PrincipalCatalog,
     pub(crate) dialect: Dialect,
+    /// When a membership begins or ends next, in milliseconds since 1970: rights are evaluated anew then.
+    pub(crate) until_ms: Option<i64>,
 }
 
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
@@ -62,7 +65,8 @@ pub(crate) async fn build_workspace(
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
 ) -> Result<Arc<Workspace>> {
-    let mut builder = CatalogBuilder::new(deployment, principal, live, now_ms());
+    let now = now_ms();
+    let mut builder = CatalogBuilder::new(deployment, principal, live, now);
     for view in &deployment.views {
         match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
@@ -78,7 +82,8 @@ pub(crate) async fn build_workspace(
     let pg = builder.pg_catalog();
     let dialect = Dialect::new(&pg);
     let state = state(&builder, &pg, &dialect, environment, config)?;
-    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect }))
+    let until_ms = deployment.facts.next_boundary(now);
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, until_ms }))
 }
 
 async fn bind_view(
@@ -117,6 +122,7 @@ fn state(
         .with_expr_planners(planners)
         .with_type_planner(dialect.type_planner())
         .with_query_planner(Arc::new(ApplyingPlanner))
+        .with_physical_optimizer_rule(Arc::new(Yielding))
         .build();
     let mut state = crate::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;

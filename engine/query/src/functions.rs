@@ -5,8 +5,14 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 /// Table functions that make rows of their arguments alone.
 const TABLE_FUNCTIONS: &[&str] = &["generate_series", "range"];
 
-/// Functions that tell of the engine rather than of data.
-const REMOVED: &[&str] = &["version", "arrow_typeof", "arrow_cast", "arrow_metadata", "arrow_try_cast"];
+/// Functions that tell of the engine rather than of data, and those that mean something else than Postgres' of that name
+/// (format patterns).
+const REMOVED: &[&str] = &[
+    "to_char",
+    "date_format",
+    "to_date",
+    "to_time",
+    "version", "arrow_typeof", "arrow_cast", "arrow_metadata", "arrow_try_cast"];
 
 /// Takes away what is not allowed.
 pub(crate) fn restrict(state: SessionState) -> SessionState {

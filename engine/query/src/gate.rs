@@ -150,6 +150,15 @@ impl Gate {
         self.deployment().sources.clone()
     }
 
+    /// Settings that a session starts with, before its own.
+    fn start_settings(&self) -> Result<Settings> {
+        let mut settings = Settings::default();
+        if let Some(timeout) = self.options.statement_timeout {
+            settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
+        }
+        Ok(settings)
+    }
+
     pub(crate) fn options(&self) -> &GateOptions {
         &self.options
     }
@@ -167,10 +176,11 @@ impl Gate {
         let key = (deployment.version, principal.login.clone());
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal
+            && found.until_ms.is_none_or(|until| crate::engine::now_ms() < until)
         {
             return Ok(found);
         }
-        let live = system::tables(&self.observer, deployment, principal);
+        let live = system::tables(&self.observer, deployment, principal, &self.start_settings()?);
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
         let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
@@ -249,11 +259,8 @@ impl QueryService for GateService {
             return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
                 .with_hint("Close idle sessions, or raise server.connection_max."));
         }
-        let mut settings = Settings::default();
+        let mut settings = self.gate.start_settings()?;
         settings.start("session_authorization", &principal.login)?;
-        if let Some(timeout) = self.gate.options.statement_timeout {
-            settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
-        }
         for (name, value) in &client.settings {
             settings.startup(name, value)?;
         }

@@ -20,10 +20,12 @@ mod parse;
 mod plan;
 mod receipts;
 mod recording;
+mod refuse;
 mod semantics;
 mod session;
 mod system;
 mod template;
 mod verify;
+mod yielding;
 
 pub use gate::{Gate, GateOptions, GateService};

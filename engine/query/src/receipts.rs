@@ -40,6 +40,7 @@ fn collect(plan: &Arc<dyn ExecutionPlan>, full: bool, found: &mut Vec<Receipt>) 
 /// Receipts as lines of EXPLAIN: each leaf with its source, then each part of the statement with its place.
 pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
     let mut lines = Vec::new();
+    let filters = has_filter(executable.physical());
     for (n, receipt) in receipts(executable.physical(), full).into_iter().enumerate() {
         lines.push(format!("Fragment {}: source {}, table {}", n + 1, receipt.source, receipt.table));
         lines.extend(receipt.lines.into_iter().map(|line| format!("  {line}")));
@@ -49,12 +50,22 @@ pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
             Some(source) => format!("Pushed to {source}:"),
             None => "Kept in the gate:".to_owned(),
         });
-        lines.extend(receipt.lines.iter().map(|line| match &line.reason {
+        let shown = receipt.lines.iter().filter(|line| receipt.source.is_some() || stays(&line.subject, filters));
+        lines.extend(shown.map(|line| match &line.reason {
             Some(reason) => format!("  {} ({reason})", line.subject),
             None => format!("  {}", line.subject),
         }));
     }
     lines
+}
+
+/// Scans, and filters that the leaves took, did not stay in the gate.
+fn stays(subject: &str, filters: bool) -> bool {
+    !subject.starts_with("scan ") && (filters || !subject.starts_with("filter "))
+}
+
+fn has_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.name() == "FilterExec" || plan.children().into_iter().any(has_filter)
 }
 
 /// What the books keep of a plan's leaves and receipts.

@@ -29,6 +29,7 @@ pub(crate) fn tables(
     observer: &Arc<Observer>,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
+    starts: &Settings,
 ) -> Vec<(&'static str, Arc<LiveTable>)> {
     let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
@@ -45,7 +46,8 @@ pub(crate) fn tables(
     let objects = move || object_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let policies = move || policy_rows(&d, &p);
-    let settings = || Settings::default().all().into_iter().map(|(n, v, h)| vec![text(n), text(&v), text(h)]).collect();
+    let starts = starts.clone();
+    let settings = move || starts.all().into_iter().map(|(n, v, h)| vec![text(n), text(&v), text(h)]).collect();
     vec![
         table("queries", QUERIES, queries),
         table("fragments", FRAGMENTS, fragments),

@@ -172,7 +172,7 @@ impl WholeFragment {
             return None;
         }
         let running = running(&self.driver, &self.translation, Arc::clone(&self.statement), values);
-        Some(governed_fragment(self.token.clone(), running, None))
+        Some(governed_fragment(self.token.clone(), running, None, !self.translation.policy_values.is_empty()))
     }
 
     /// What was pushed.
@@ -182,9 +182,14 @@ impl WholeFragment {
     }
 }
 
-fn governed_fragment(token: LeafToken, running: Running, fetch: Option<usize>) -> Arc<dyn ExecutionPlan> {
+fn governed_fragment(
+    token: LeafToken,
+    running: Running,
+    fetch: Option<usize>,
+    restricted: bool,
+) -> Arc<dyn ExecutionPlan> {
     let source = Arc::clone(&running.source);
-    let note = format!("source={source}, row policies inside");
+    let note = format!("source={source}{}", if restricted { ", row policies inside" } else { "" });
     Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(running)), fetch))
 }
 
@@ -208,6 +213,7 @@ impl LeafBuilder for Builder<'_> {
         }
         let table = FragmentTable {
             token: self.opener.catalog.token().clone(),
+            restricted: !translation.policy_values.is_empty(),
             running: running(driver, &translation, statement, values),
         };
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
@@ -240,6 +246,7 @@ fn nullable(schema: &SchemaRef) -> SchemaRef {
 #[derive(Debug)]
 pub struct FragmentTable {
     token: LeafToken,
+    restricted: bool,
     running: Running,
 }
 
@@ -272,6 +279,6 @@ impl TableProvider for FragmentTable {
             running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
             running.schema = Arc::new(self.running.schema.project(indices)?);
         }
-        Ok(governed_fragment(self.token.clone(), running, limit))
+        Ok(governed_fragment(self.token.clone(), running, limit, self.restricted))
     }
 }

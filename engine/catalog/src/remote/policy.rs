@@ -225,6 +225,12 @@ fn bound(value: &FilterValue, wanted: ValueType) -> Result<Value, NotPushed> {
             }
             Value::Float64(double)
         }
+        (FilterValue::Integer(n), ValueType::Decimal128 { precision, scale }) => {
+            decimal(&n.to_string(), precision, scale).ok_or_else(inexact)?
+        }
+        (FilterValue::Decimal(text), ValueType::Decimal128 { precision, scale }) => {
+            decimal(text, precision, scale).ok_or_else(inexact)?
+        }
         (FilterValue::Decimal(text), ValueType::Float64) => Value::Float64(text.parse().map_err(|_| inexact())?),
         (FilterValue::Boolean(b), ValueType::Boolean) => Value::Boolean(*b),
         (FilterValue::Date(days), ValueType::Date) => Value::Date(*days),
@@ -234,4 +240,44 @@ fn bound(value: &FilterValue, wanted: ValueType) -> Result<Value, NotPushed> {
         (FilterValue::Time(ms), ValueType::Time) => Value::Time(i64::from(*ms) * 1_000),
         _ => return Err(inexact()),
     })
+}
+
+/// Plain decimal text as a scaled integer, if nothing is lost.
+fn decimal(text: &str, precision: u8, scale: i8) -> Option<Value> {
+    let scale_digits = usize::try_from(scale).ok()?;
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > scale_digits {
+        return None;
+    }
+    let all = format!("{whole}{fraction:0<scale_digits$}");
+    let value = all.parse::<i128>().ok()?.checked_mul(sign)?;
+    let fits = value.unsigned_abs().checked_ilog10().is_none_or(|log| log < u32::from(precision));
+    fits.then_some(Value::Decimal128 { value, precision, scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        let value = |text: &str| match decimal(text, 6, 2) {
+            Some(Value::Decimal128 { value, .. }) => Some(value),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("5", Some(500)),
+            ("-5.5", Some(-550)),
+            ("0.10", Some(10)),
+            ("1.230", Some(123)),
+            ("1.234", None),
+            ("12345", None),
+            ("9999.99", Some(999_999)),
+            ("x", None),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
+        }
+    }
 }

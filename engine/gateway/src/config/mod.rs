@@ -188,6 +188,8 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// A tracing filter, `info` or `info,querygate_query=debug`. `QUERYGATE_LOG` overrides it.
     pub(crate) filter: String,
+    /// Append-only file of JSON lines, one per statement; `None` for none.
+    pub(crate) audit: Option<PathBuf>,
 }
 
 impl Config {

@@ -73,7 +73,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     users::fill_colleagues(&mut users);
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
-    let log = log(root.table("log", "[log]"));
+    let log = log(root.table("log", "[log]"), environment);
     warn_about(sink, &sources, &users, server.as_ref());
     root.finish();
     Some(Config {
@@ -228,8 +228,8 @@ fn governance(table: Option<Table<'_>>) -> Governance {
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 
-fn log(table: Option<Table<'_>>) -> Log {
-    let mut log = Log { format: LogFormat::Human, filter: "info".to_owned() };
+fn log(table: Option<Table<'_>>, environment: &Environment) -> Log {
+    let mut log = Log { format: LogFormat::Human, filter: "info".to_owned(), audit: None };
     let Some(table) = table else { return log };
     if let Some(format) = table.choice("format", LOG_FORMATS) {
         log.format = format.value;
@@ -240,6 +240,7 @@ fn log(table: Option<Table<'_>>) -> Log {
             Err(e) => table.error(filter.span, format!("`filter` is not a log filter: {e}")),
         }
     }
+    log.audit = table.text("audit").map(|path| Config::resolve_path(environment.folder(), &path.value));
     table.finish();
     log
 }

@@ -74,6 +74,12 @@ fn warn_of_dropped(policies: &CompiledPolicy) {
     }
     for ((policy, reason), objects) in grouped {
         let first = objects.first().copied().unwrap_or_default();
-        tracing::warn!(policy, reason, objects = objects.len(), first, "a row policy does not compile there and counts as denying");
+        tracing::warn!(
+            policy,
+            reason,
+            objects = objects.len(),
+            first,
+            "a row policy does not compile there and counts as denying"
+        );
     }
 }

@@ -93,6 +93,18 @@ impl fmt::Display for FactsError {
 
 impl std::error::Error for FactsError {}
 
+impl Facts {
+    /// The next time after `now_ms` at which a membership begins or ends, in milliseconds since 1970.
+    #[must_use]
+    pub fn next_boundary(&self, now_ms: i64) -> Option<i64> {
+        let positions = self.user_positions.values().flatten().map(|held| held.tenure);
+        let grants = self.user_sets.values().flatten().map(|grant| grant.tenure);
+        let members = self.unit_members.values().flatten().map(|member| member.tenure);
+        let boundaries = positions.chain(grants).chain(members).flat_map(|tenure| [tenure.from_ms, tenure.until_ms]);
+        boundaries.flatten().filter(|at| *at > now_ms).min()
+    }
+}
+
 /// Memberships and shares. Changes more often than metadata, so it lives beside the snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {

@@ -3,9 +3,10 @@
 use super::Translator;
 use super::types::value_type;
 use crate::outcome::{NotPushed, ParameterSource};
-use datafusion::common::ScalarValue;
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use querygate_driver_api::scalar::Constant;
@@ -17,7 +18,7 @@ impl Translator<'_> {
     pub(super) fn fold(&self, expr: &Expr) -> Result<Expr, NotPushed> {
         let simplifier = ExprSimplifier::new(self.context.clone()).with_canonicalize(false);
         let folded = expr.clone().transform_up(|node| {
-            if !is_computed(&node) || !reads_only_literals(&node)? {
+            if !is_computed(&node) || !reads_only_literals(&node)? || has_own_semantics(&node)? {
                 return Ok(Transformed::no(node));
             }
             // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
@@ -76,6 +77,32 @@ fn value_of(scalar: &ScalarValue) -> Result<Value, NotPushed> {
     let refused = || NotPushed::new(RefusalReason::Value, "constant cannot be bound exactly");
     let array = scalar.to_array().map_err(|_| refused())?;
     Value::from_array(array.as_ref(), 0).map_err(|_| refused())
+}
+
+/// Whether some part computes numbers by rules of the gate (overflow, rounding, text forms), which the engine's simplifier
+/// does not know: such a constant is left for whoever executes the plan.
+fn has_own_semantics(expr: &Expr) -> datafusion::common::Result<bool> {
+    let schema = DFSchema::empty();
+    expr.exists(|node| {
+        let number = |e: &Expr| e.get_type(&schema).map(|t| t.is_numeric());
+        Ok(match node {
+            Expr::BinaryExpr(binary) if is_arithmetic(binary.op) => number(node)?,
+            Expr::Negative(_) | Expr::ScalarFunction(_) => number(node)?,
+            Expr::Cast(cast) => {
+                let (from, to) = (cast.expr.get_type(&schema)?, cast.field.data_type());
+                let inexact = from.is_floating() || from.is_decimal();
+                let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+                (inexact && to.is_integer())
+                    || (text(&from) && (to.is_numeric() || *to == DataType::Boolean))
+                    || (text(to) && !text(&from) && !from.is_integer())
+            }
+            _ => false,
+        })
+    })
+}
+
+const fn is_arithmetic(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
 }
 
 /// A node that folding could replace.

@@ -140,7 +140,6 @@ fn word(name: &str) -> Option<(ScalarFunction, Shape)> {
         "floor" => (ScalarFunction::Floor, Shape::Number),
         "ceil" => (ScalarFunction::Ceil, Shape::Number),
         "trunc" => (ScalarFunction::Trunc, Shape::Number),
-        "round" => (ScalarFunction::Round, Shape::Number),
         "signum" => (ScalarFunction::Sign, Shape::Number),
         "sqrt" => (ScalarFunction::Sqrt, Shape::Double),
         _ => return None,

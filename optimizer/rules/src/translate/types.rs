@@ -33,7 +33,8 @@ pub(super) fn reads_in_utc(data_type: &DataType) -> bool {
 pub(super) fn cast_is_exact(from: ValueType, to: ValueType) -> bool {
     match from {
         ValueType::Int16 | ValueType::Int32 | ValueType::Int64 => to.is_numeric() || to == ValueType::Text,
-        ValueType::Float32 | ValueType::Float64 | ValueType::Decimal128 { .. } => to.is_numeric(),
+        // To a whole number rounds, and every source has its own way of that.
+        ValueType::Float32 | ValueType::Float64 | ValueType::Decimal128 { .. } => to.is_numeric() && !to.is_integer(),
         // Time stamps and dates have more spellings than any two readers agree on.
         ValueType::Text => to.is_numeric(),
         ValueType::Date => to == ValueType::Timestamp { utc: false },

@@ -20,7 +20,7 @@ select id from u where not (a = 1 or b = 2);
 select id from u where a + b > 10 and -a < 3 and b % 2 = 1 and a / 2 = 1;
 select case when a > 1 then 'big' when a is null then 'none' else name end from u;
 select case a when 1 then 'one' when 2 then 'two' end from u;
-select cast(a as bigint) as w, cast(f as int), cast(a as text) as t, cast(day as timestamp) from u;
+select cast(a as bigint) as w, cast(a as double precision), cast(a as text) as t, cast(day as timestamp) from u;
 select coalesce(name, note, 'none'), nullif(a, 0), greatest(a, b, 3), least(name, 'm') from u;
 select upper(name), lower(name), char_length(name), octet_length(name), substr(name, 2, 3), left(name, 2), right(name, 1) from u;
 select trim(name), ltrim(name), btrim(name, 'xy'), replace(name, 'a', 'b'), strpos(name, 'q'), starts_with(name, 'p'), contains(name, 'r') from u;

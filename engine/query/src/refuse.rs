@@ -1,0 +1,87 @@
+//! Parts of a query that the engine would leave out in silence are refused by name.
+
+use datafusion::sql::sqlparser::ast::{Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
+use querygate_types::{Error, ErrorCode, Result};
+use std::ops::ControlFlow;
+
+/// Refuses what would be ignored.
+pub(crate) fn refuse_ignored(statement: &Statement) -> Result<()> {
+    match statement.visit(&mut Ignored) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(what) => Err(Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))),
+    }
+}
+
+struct Ignored;
+
+impl Visitor for Ignored {
+    type Break = &'static str;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        let found = if !query.locks.is_empty() {
+            Some("FOR UPDATE or FOR SHARE")
+        } else if query.for_clause.is_some() || query.format_clause.is_some() || query.settings.is_some() {
+            Some("this clause")
+        } else if !query.pipe_operators.is_empty() {
+            Some("a pipe operator")
+        } else if let SetExpr::Select(select) = query.body.as_ref() {
+            of_select(select)
+        } else {
+            None
+        };
+        found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
+        match factor {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                ControlFlow::Break("TABLESAMPLE")
+            }
+            TableFactor::Table { version: Some(_), .. } => ControlFlow::Break("a table version"),
+            TableFactor::Table { partitions, .. } if !partitions.is_empty() => ControlFlow::Break("a partition list"),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn of_select(select: &Select) -> Option<&'static str> {
+    if select.into.is_some() {
+        return Some("SELECT INTO");
+    }
+    if select.top.is_some() {
+        return Some("TOP");
+    }
+    let foreign = !select.lateral_views.is_empty()
+        || select.prewhere.is_some()
+        || !select.cluster_by.is_empty()
+        || !select.distribute_by.is_empty()
+        || !select.sort_by.is_empty()
+        || !select.connect_by.is_empty();
+    foreign.then_some("this clause")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    fn judge(sql: &str) -> bool {
+        let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        refuse_ignored(&parsed.remove(0)).is_ok()
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        for sql in [
+            "select * from t for update",
+            "select * from t for share",
+            "select * from t tablesample bernoulli (10)",
+            "select * into x from t",
+            "select 1 where exists (select 1 from t for update)",
+        ] {
+            assert!(!judge(sql), "{sql}");
+        }
+        assert!(judge("select a, count(*) from t join u using (a) where b in (select 1) group by a having true order by 1 limit 1"));
+    }
+}
