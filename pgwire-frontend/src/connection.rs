@@ -4,6 +4,8 @@
 use crate::cancel::{CancelSlot, Registration};
 use crate::door::Shared;
 use crate::extended::Extended;
+use crate::guard::Guard;
+use crate::idle::idle_timeout;
 use crate::observe;
 use crate::report::{Report, write_notice};
 use crate::transport::Transport;
@@ -14,7 +16,6 @@ use querygate_query_api::{Effect, Session, TransactionStatus};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Why the work on a message stopped.
 #[derive(Debug)]
@@ -53,9 +54,7 @@ impl From<Closing> for Halt {
 }
 
 /// Time for a client to take the last frames before the socket is dropped.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-/// Time for the engine to end a cancelled step by itself before its future is dropped.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One session's connection.
 pub(crate) struct Connection {
@@ -307,41 +306,7 @@ impl Connection {
     }
 
     pub(crate) fn guard(&self) -> Guard<'_> {
-        Guard { shared: &self.shared, transport: &self.transport, session: &*self.session }
-    }
-}
-
-/// What can end a step of the engine early. Holds no stream, so that it may cross threads with the step.
-pub(crate) struct Guard<'a> {
-    shared: &'a Shared,
-    transport: &'a Transport,
-    session: &'a dyn Session,
-}
-
-impl Guard<'_> {
-    /// Runs one step of the engine, ended early by a cancel request, the end of the server or a client that left.
-    pub(crate) async fn run<T>(
-        self,
-        token: &CancellationToken,
-        step: impl Future<Output = querygate_types::Result<T>>,
-    ) -> Result<T, Halt> {
-        tokio::pin!(step);
-        tokio::select! {
-            biased;
-            done = &mut step => Ok(done?),
-            () = self.shared.kill.cancelled() => {
-                self.session.cancel();
-                Err(Closing::Saying(Report::shutdown()).into())
-            }
-            () = self.transport.abandoned() => {
-                self.session.cancel();
-                Err(Closing::Silently.into())
-            }
-            () = token.cancelled() => match tokio::time::timeout(CANCEL_PATIENCE, step).await {
-                Ok(done) => Ok(done?),
-                Err(_) => Err(Report::canceled().into()),
-            },
-        }
+        Guard::new(&self.shared, &self.transport, &*self.session)
     }
 }
 
@@ -352,37 +317,6 @@ fn refusal_report(refusal: Refusal) -> Report {
         }
         Refusal::FormatCode(code) => Report::error("22023", format!("unsupported format code: {code}")),
     }
-}
-
-fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
-    let (setting, report) = match status {
-        TransactionStatus::Idle => {
-            ("idle_session_timeout", Report::fatal("57P05", "terminating connection due to idle-session timeout"))
-        }
-        TransactionStatus::InTransaction | TransactionStatus::Failed => (
-            "idle_in_transaction_session_timeout",
-            Report::fatal("25P03", "terminating connection due to idle-in-transaction timeout"),
-        ),
-    };
-    let timeout = milliseconds(&session.setting(setting)?)?;
-    Some((timeout, report))
-}
-
-/// Reads a PostgreSQL time setting (`0`, `5s`, `1min`, plain milliseconds). `None` for off.
-fn milliseconds(value: &str) -> Option<Duration> {
-    let value = value.trim();
-    let unit_at = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let (count, unit) = value.split_at(unit_at);
-    let factor = match unit.trim() {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    let milliseconds = count.parse::<u64>().ok()?.checked_mul(factor)?;
-    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
 const fn kind(message: &Message) -> &'static str {
@@ -400,23 +334,5 @@ const fn kind(message: &Message) -> &'static str {
         Message::FunctionCall => "function_call",
         Message::Copy => "copy",
         Message::Authentication(_) => "authentication",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_settings_are_read_with_their_unit() {
-        let check = |value: &str, expected: Option<u64>| {
-            assert_eq!(milliseconds(value), expected.map(Duration::from_millis), "{value}");
-        };
-        check("0", None);
-        check("1500", Some(1500));
-        check("5s", Some(5_000));
-        check("2min", Some(120_000));
-        check("1 h", Some(3_600_000));
-        check("soon", None);
     }
 }

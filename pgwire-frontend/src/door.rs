@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::observe;
 use crate::startup::{Opened, open, refuse_overflow};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use querygate_query_api::{Authenticator, QueryService};
 use std::io;
 use std::net::SocketAddr;
@@ -153,14 +154,7 @@ fn admit(
 /// One client from accept to end. A panic here ends this client only.
 async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
     let _counted = observe::Connected::new();
-    let opening = async {
-        tokio::select! {
-            () = shared.shutdown.cancelled() => None,
-            opened = tokio::time::timeout(shared.config.startup_timeout, open(&shared, tcp, peer)) => opened.ok().flatten(),
-        }
-    };
-    // Boxed: the task then keeps only what an idle session needs.
-    let opened = AssertUnwindSafe(Box::pin(opening)).catch_unwind().await;
+    let opened = AssertUnwindSafe(opening(&shared, tcp, peer)).catch_unwind().await;
     match opened {
         Ok(Some(Opened { transport, session, registration })) => {
             tracing::Span::current().record("process_id", registration.process_id);
@@ -170,4 +164,14 @@ async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, place: Ow
         Err(_panic) => tracing::error!("a connection panicked before its session was open"),
     }
     drop(place);
+}
+
+/// Boxed here, so that the task of an idle session has no room reserved for its startup.
+fn opening(shared: &Shared, tcp: TcpStream, peer: SocketAddr) -> BoxFuture<'_, Option<Opened>> {
+    Box::pin(async move {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => None,
+            opened = tokio::time::timeout(shared.config.startup_timeout, open(shared, tcp, peer)) => opened.ok().flatten(),
+        }
+    })
 }

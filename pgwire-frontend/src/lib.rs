@@ -14,6 +14,8 @@ mod encode;
 mod extended;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
+mod idle;
 mod observe;
 mod random;
 mod report;

@@ -36,9 +36,11 @@ impl Transport {
             Self::Plain(tcp) => loop {
                 tcp.readable().await?;
                 input.reserve(READ_BYTES);
-                match tcp.try_read_buf(input) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    outcome => return outcome,
+                // A poll, unlike `try_read_buf`, forgets the readiness after a short read: the next wait is a real one.
+                match tcp.read_buf(input).now_or_never() {
+                    Some(outcome) => return outcome,
+                    None if input.is_empty() => *input = BytesMut::new(),
+                    None => {}
                 }
             },
             Self::Tls(tls) => {

@@ -2,6 +2,7 @@
 //! decoding and encoding of every type at once. Needs a server: `QUERYGATE_POSTGRES=host:port:user:password:database`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![allow(clippy::print_stderr, reason = "says what was measured or skipped")]
 
 mod common;
 
@@ -71,6 +72,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one flat table")]
 /// Literals of a type: the tricky ones by name, and generated ones.
 fn literals(pg_type: &str) -> Vec<String> {
     let list = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
@@ -95,7 +97,7 @@ fn literals(pg_type: &str) -> Vec<String> {
                 "0|-0|1|100000|1e15|123456789012345|1e21|1e-5|0.0001|1e308|1e400|1e-400|5e-324|NaN|Infinity|-infinity|x||.5|5.|1e23|9007199254740993|4.35|2.5e-5|1e|0x10",
             );
             values.extend(many(&mut |r| f64::from_bits(r.next()).to_string()));
-            values.extend(many(&mut |r| format!("{}e{}", r.digits(4), (r.next() % 40) as i64 - 20)));
+            values.extend(many(&mut |r| format!("{}e{}", r.digits(4), (r.next() % 40).cast_signed() - 20)));
             // Powers of two and what lies beside them, where shortest digits are decided by the boundaries.
             values.extend((0..2000_u64).map(|at| {
                 let bits = ((at + 24) << 52) + (at % 3);
@@ -156,7 +158,7 @@ fn literals(pg_type: &str) -> Vec<String> {
                     "{} mons {} days {} microseconds",
                     r.next() as i16,
                     r.next() as i16,
-                    (r.next() >> 24) as i64 - (1 << 39)
+                    (r.next() >> 24).cast_signed() - (1 << 39)
                 )
             }));
             values

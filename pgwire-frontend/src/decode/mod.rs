@@ -3,6 +3,7 @@
 mod array;
 mod binary;
 mod datetime;
+mod interval;
 mod numeric;
 mod text;
 mod value;

@@ -1,7 +1,7 @@
 //! Parameters in text format, as PostgreSQL's input functions read them. Knows no array layout.
 
 use super::value::Value;
-use super::{array, datetime, numeric, out_of_range, syntax};
+use super::{array, datetime, interval, numeric, out_of_range, syntax};
 use crate::zone::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
@@ -34,7 +34,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         PgType::Time => Value::Micros(datetime::time(text)?),
         PgType::Timestamp => Value::Micros(datetime::timestamp(text)?),
         PgType::Timestamptz => Value::Micros(datetime::timestamptz(text, zone)?),
-        PgType::Interval => Value::Interval(datetime::interval(text)?),
+        PgType::Interval => Value::Interval(interval::interval(text)?),
         PgType::Int2Vector | PgType::OidVector => {
             let element = if pg_type == PgType::Int2Vector { PgType::Int2 } else { PgType::Oid };
             let items = text.split_ascii_whitespace().map(|item| value(element, item, zone).map(Some));

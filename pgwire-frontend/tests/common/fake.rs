@@ -26,7 +26,8 @@ pub(crate) struct FakeAuth;
 
 pub(crate) fn verifier(password: &str) -> ScramVerifier {
     let salt = b"0123456789abcdef".to_vec();
-    let iterations = 4096;
+    // Few, so that tests with many clients stay fast.
+    let iterations = 64;
     let mut salted = [0; 32];
     let rounds = NonZeroU32::new(iterations).unwrap();
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, password.as_bytes(), &mut salted);

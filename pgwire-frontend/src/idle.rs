@@ -1,0 +1,55 @@
+//! The two idle timeouts of a session, read from its settings. Knows no socket.
+
+use crate::report::Report;
+use querygate_query_api::{Session, TransactionStatus};
+use std::time::Duration;
+
+/// How long the session may now wait for a message, and what it is told afterwards. `None`: for ever.
+pub(crate) fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
+    let (setting, report) = match status {
+        TransactionStatus::Idle => {
+            ("idle_session_timeout", Report::fatal("57P05", "terminating connection due to idle-session timeout"))
+        }
+        TransactionStatus::InTransaction | TransactionStatus::Failed => (
+            "idle_in_transaction_session_timeout",
+            Report::fatal("25P03", "terminating connection due to idle-in-transaction timeout"),
+        ),
+    };
+    let timeout = milliseconds(&session.setting(setting)?)?;
+    Some((timeout, report))
+}
+
+/// Reads a PostgreSQL time setting (`0`, `5s`, `1min`, plain milliseconds). `None` for off.
+fn milliseconds(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let unit_at = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (count, unit) = value.split_at(unit_at);
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let milliseconds = count.parse::<u64>().ok()?.checked_mul(factor)?;
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_settings_are_read_with_their_unit() {
+        let check = |value: &str, expected: Option<u64>| {
+            assert_eq!(milliseconds(value), expected.map(Duration::from_millis), "{value}");
+        };
+        check("0", None);
+        check("1500", Some(1500));
+        check("5s", Some(5_000));
+        check("2min", Some(120_000));
+        check("1 h", Some(3_600_000));
+        check("soon", None);
+    }
+}
