@@ -20,3 +20,5 @@ mod reload;
 mod slow;
 #[path = "e2e/slt.rs"]
 mod slt;
+#[path = "e2e/tpch.rs"]
+mod tpch;

@@ -64,11 +64,12 @@ fn digits(t: &DataType) -> Option<(i16, i16)> {
         | DataType::Decimal64(p, s)
         | DataType::Decimal128(p, s)
         | DataType::Decimal256(p, s) => Some((i16::from(*p) - i16::from(*s), i16::from(*s))),
-        _ => integer_bits(t).map(|(bits, _)| match bits {
-            8 => (3, 0),
-            16 => (5, 0),
-            32 => (10, 0),
-            _ => (20, 0),
+        _ => integer_bits(t).map(|bits| match bits {
+            (8, _) => (3, 0),
+            (16, _) => (5, 0),
+            (32, _) => (10, 0),
+            (_, true) => (19, 0),
+            (_, false) => (20, 0),
         }),
     }
 }
@@ -105,6 +106,8 @@ mod tests {
         let list = |t: T| T::List(Arc::new(arrow::datatypes::Field::new("item", t, true)));
         let allowed = [
             (T::Int8, T::Int64),
+            (T::Int64, T::Decimal128(19, 0)),
+            (T::UInt64, T::Decimal128(20, 0)),
             (T::UInt32, T::Int64),
             (T::Int32, T::Float64),
             (T::Int64, T::Float64),

@@ -1,13 +1,19 @@
 //! The command line as a process: exit codes, and what it says about real applications.
 
-use querygate_tests::server::{Server, Variant, binary, shared_folder};
+use querygate_tests::server::{Server, Variant, binary, psql, shared_folder};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-fn run(arguments: &[&str]) -> (Option<i32>, String) {
+/// Exit code, standard output, standard error.
+fn run_apart(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(binary()).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let (exit, out, err) = run_apart(arguments);
+    (exit, out + &err)
 }
 
 /// The folder of applications, where there is one.
@@ -50,10 +56,10 @@ fn the_demo_checks_and_a_misspelt_key_is_named() {
 #[test]
 fn the_local_shell_takes_the_same_governed_path() {
     let config = shared_folder().join("querygate.toml");
-    let sql = |user, query| run(&["sql", "-c", config.to_str().unwrap(), "-u", user, "--csv", query]);
-    let (exit, ada) = sql("ada", "SELECT count(*) AS n FROM accounts");
+    let sql = |user, query| run_apart(&["sql", "-c", config.to_str().unwrap(), "-u", user, "--csv", query]);
+    let (exit, ada, _) = sql("ada", "SELECT count(*) AS n FROM accounts");
     assert_eq!((exit, ada.as_str()), (Some(0), "n\n20000\n"));
-    let (exit, iris) = sql("iris", "SELECT count(*) AS n FROM employees");
+    let (exit, _, iris) = sql("iris", "SELECT count(*) AS n FROM employees");
     assert!(exit == Some(1) && iris.contains("42P01"), "{iris}");
 }
 
@@ -63,6 +69,8 @@ fn health_readiness_and_metrics_answer_and_a_stop_is_orderly() {
     let mut server: Server = variant.serve();
     assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
+    let asked = psql(&server, "sam", &["-At", "-c", "SELECT count(*) FROM accounts"]);
+    assert!(asked.success, "{}", asked.err);
     let metrics = server.get("/metrics");
     assert!(metrics.starts_with("HTTP/1.1 200") && metrics.contains("querygate_"), "{metrics}");
     assert!(server.get("/nothing").starts_with("HTTP/1.1 404"));

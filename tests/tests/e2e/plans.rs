@@ -1,16 +1,16 @@
 //! What each user's plan pushes where, and the rows it gives, against snapshots.
 
-use querygate_tests::server::{Demo, RawClient, demo, golden, psql};
+use querygate_tests::server::{RawClient, Server, Variant, demo, golden, psql};
 
 const USERS: [&str; 3] = ["ada", "sam", "iris"];
 
-fn snapshot(demo: &Demo, title: &str, name: &str, statements: &[&str]) {
+fn snapshot(server: &Server, title: &str, name: &str, statements: &[&str]) {
     let mut text = format!("# {title}\n");
     for sql in statements {
         text.push_str(&format!("\n{sql}\n"));
         for user in USERS {
-            let explained = psql(&demo.server, user, &["-At", "-c", &format!("EXPLAIN {sql}")]);
-            let rows = psql(&demo.server, user, &["-At", "-F", " | ", "-c", sql]);
+            let explained = psql(server, user, &["-At", "-c", &format!("EXPLAIN {sql}")]);
+            let rows = psql(server, user, &["-At", "-F", " | ", "-c", sql]);
             text.push_str(&format!("\n--- {user}: plan\n{}--- {user}: rows\n{}", explained.both(), rows.both()));
         }
     }
@@ -19,9 +19,11 @@ fn snapshot(demo: &Demo, title: &str, name: &str, statements: &[&str]) {
 
 #[test]
 fn plans_and_rows_are_as_recorded() {
-    let demo = demo();
+    // Partitions in a plan follow the number of workers.
+    let variant = Variant::new(|config| config.replace("[server]\n", "[server]\nquery_workers = 2\n"));
+    let server = &variant.serve();
     snapshot(
-        demo,
+        server,
         "three sources in one join",
         "three-sources",
         &["SELECT r.name AS region, count(DISTINCT a.id) AS accounts, count(*) AS requests\n  FROM regions r JOIN \
@@ -29,7 +31,7 @@ fn plans_and_rows_are_as_recorded() {
            e.occurred_at >= '2026-09-01'\n GROUP BY r.name ORDER BY r.name"],
     );
     snapshot(
-        demo,
+        server,
         "whole statements of one SQLite database, policy inside",
         "whole-statement",
         &[
@@ -40,7 +42,7 @@ fn plans_and_rows_are_as_recorded() {
         ],
     );
     snapshot(
-        demo,
+        server,
         "what stays in the gate, and why",
         "kept",
         &[

@@ -74,6 +74,10 @@ fn text(bytes: &[u8]) -> String {
 fn problem(head: &str, frame: &Frame) -> String {
     let field = |code| frame.field(code);
     let mut text = format!("{head} {}: {}", field(b'C').unwrap_or_default(), field(b'M').unwrap_or_default());
+    // An incident has another number each time.
+    if field(b'C').as_deref() == Some("XX000") {
+        return text;
+    }
     for (code, name) in [(b'D', "detail"), (b'H', "hint"), (b'P', "position")] {
         if let Some(value) = field(code) {
             text.push_str(&format!("\n  {name}: {value}"));
