@@ -3,7 +3,7 @@
 use crate::deployment::Deployment;
 use crate::leaf::LeafToken;
 use crate::live::LiveTable;
-use crate::pg_catalog::PgCatalog;
+use crate::pg_catalog::{CatalogImage, PgCatalog, Setting};
 use crate::principal::{VisibleObject, token, visible_objects};
 use crate::schema::FixedSchema;
 use datafusion::catalog::{
@@ -91,6 +91,7 @@ pub struct CatalogBuilder {
     objects: Vec<VisibleObject>,
     live: Vec<(&'static str, Arc<LiveTable>)>,
     views: Vec<BoundView>,
+    settings: Vec<Setting>,
 }
 
 impl CatalogBuilder {
@@ -112,7 +113,15 @@ impl CatalogBuilder {
             deployment: Arc::clone(deployment),
             live,
             views: Vec::new(),
+            settings: Vec::new(),
         }
+    }
+
+    /// Rows of `pg_settings`.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Vec<Setting>) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// Adds a view, for those after it and for the catalog.
@@ -128,7 +137,8 @@ impl CatalogBuilder {
     /// The system catalog of what was added so far.
     #[must_use]
     pub fn pg_catalog(&self) -> Arc<PgCatalog> {
-        PgCatalog::new(crate::image::image(&self.deployment, &self.principal, &self.objects, &self.views, &self.live))
+        let image = crate::image::image(&self.deployment, &self.principal, &self.objects, &self.views, &self.live);
+        PgCatalog::new(CatalogImage { settings: self.settings.clone(), ..image })
     }
 
     /// The schemas of what was added so far.

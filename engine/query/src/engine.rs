@@ -5,6 +5,7 @@ use crate::classify::Classified;
 use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
 use crate::parse::parse;
+use crate::session::settings::Settings;
 use crate::yielding::Yielding;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -15,6 +16,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -66,7 +68,7 @@ pub(crate) async fn build_workspace(
     config: SessionConfig,
 ) -> Result<Arc<Workspace>> {
     let now = now_ms();
-    let mut builder = CatalogBuilder::new(deployment, principal, live, now);
+    let mut builder = CatalogBuilder::new(deployment, principal, live, now).with_settings(catalog_settings());
     for view in &deployment.views {
         match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
@@ -84,6 +86,20 @@ pub(crate) async fn build_workspace(
     let state = state(&builder, &pg, &dialect, environment, config)?;
     let until_ms = deployment.facts.next_boundary(now);
     Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, until_ms }))
+}
+
+/// Rows of `pg_settings`; a session's own values replace these.
+fn catalog_settings() -> Vec<pg_catalog::Setting> {
+    let described = |(name, value, help): (&str, String, &str)| pg_catalog::Setting {
+        name: name.to_owned(),
+        value,
+        vartype: "string".to_owned(),
+        unit: None,
+        category: "Querygate".to_owned(),
+        description: help.to_owned(),
+        context: "user".to_owned(),
+    };
+    Settings::default().all().into_iter().map(described).collect()
 }
 
 async fn bind_view(
@@ -122,6 +138,7 @@ fn state(
         .with_expr_planners(planners)
         .with_type_planner(dialect.type_planner())
         .with_query_planner(Arc::new(ApplyingPlanner))
+        .with_optimizer_rules(crate::dialect::guarded(Optimizer::new().rules))
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .build();
     let mut state = crate::functions::restrict(state);

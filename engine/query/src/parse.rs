@@ -70,7 +70,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             return Ok(statements);
         }
         let start = byte_offset(sql, first.span.start);
-        let ast = parser.parse_statement().map_err(|e| {
+        let ast = parse_one(&mut parser).map_err(|e| {
             let at = parser.peek_token().span.start;
             syntax_error(sql, e, Some(at))
         })?;
@@ -83,6 +83,14 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         let end = if after.token == Token::EOF { sql.len() } else { byte_offset(sql, after.span.start) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
         statements.push(Arc::new(Parsed { text, class: classify(ast)? }));
+    }
+}
+
+/// `TABLE t` is a query to Postgres, and to the library only inside one.
+fn parse_one(parser: &mut Parser<'_>) -> std::result::Result<Ast, ParserError> {
+    match &parser.peek_token_ref().token {
+        Token::Word(word) if word.keyword == Keyword::TABLE => parser.parse_query().map(Ast::Query),
+        _ => parser.parse_statement(),
     }
 }
 

@@ -262,11 +262,12 @@ impl GateSession {
     }
 
     fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {
-        let mut inner = self.inner();
+        let inner = &mut *self.inner();
         match name {
-            None => inner.prepared.clear(),
+            None => inner.forget_statements(),
             Some(name) => {
                 inner.prepared.remove(name).ok_or_else(|| no_statement(name))?;
+                inner.deallocated.push(name.to_owned());
             }
         }
         Ok(done(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
@@ -278,7 +279,7 @@ impl GateSession {
             DiscardObject::ALL => {
                 inner.reset_all();
                 inner.cursors.clear();
-                inner.prepared.clear();
+                inner.forget_statements();
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => done("DISCARD PLANS"),
@@ -293,6 +294,12 @@ impl Inner {
         if reported {
             self.effects.push(Effect::ParameterStatus { name: name.to_owned(), value });
         }
+    }
+
+    /// Drops every prepared statement, and tells the door.
+    fn forget_statements(&mut self) {
+        let names: Vec<String> = self.prepared.drain().map(|(name, _)| name).collect();
+        self.deallocated.extend(names);
     }
 
     fn reset_all(&mut self) {

@@ -62,6 +62,9 @@ static SETTINGS: &[Setting] = &[
         "Isolation level of new transactions.",
     ),
     reported("default_transaction_read_only", Kind::Choice(&["on"]), "on", "Transactions only read."),
+    setting("default_table_access_method", Kind::Fixed, "heap", "Every table is a table."),
+    setting("jit", Kind::Choice(&["off"]), "off", "There is no just-in-time compiler."),
+    setting("max_index_keys", Kind::Fixed, "32", "Columns of an index in the catalog."),
     setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Digits of floating-point output."),
     setting(
         "idle_in_transaction_session_timeout",
@@ -260,9 +263,8 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
 }
 
 fn choose(setting: &Setting, choices: &[&str], value: &str) -> Option<String> {
-    let only_switch = choices.len() == 1 && matches!(choices, ["on"]);
-    if only_switch {
-        return (boolean(value)? && setting.default == "on").then(|| "on".to_owned());
+    if let ["on" | "off"] = choices {
+        return (boolean(value)? == (setting.default == "on")).then(|| setting.default.to_owned());
     }
     choices.iter().find(|c| c.eq_ignore_ascii_case(value.trim())).map(|c| (*c).to_owned())
 }

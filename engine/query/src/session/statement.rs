@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub(super) transaction: Transaction,
     pub(super) cursors: HashMap<String, Cursor>,
     pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
+    /// Names that SQL deallocated, for the door to forget.
+    pub(super) deallocated: Vec<String>,
     pub(super) effects: Vec<Effect>,
     /// Engine state made for the current workspace and settings.
     pub(super) current: Option<Current>,
@@ -109,6 +111,7 @@ impl GateSession {
             transaction: Transaction::default(),
             cursors: HashMap::new(),
             prepared: HashMap::new(),
+            deallocated: Vec::new(),
             effects: Vec::new(),
             current: None,
         };
@@ -352,6 +355,18 @@ impl Session for GateSession {
             self.fail_transaction();
         }
         outcome
+    }
+
+    fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
+        let mut inner = self.inner();
+        match prepared {
+            Some(prepared) => inner.prepared.insert(name.to_owned(), Arc::clone(prepared)),
+            None => inner.prepared.remove(name),
+        };
+    }
+
+    fn take_deallocated(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner().deallocated)
     }
 
     fn take_effects(&self) -> Vec<Effect> {
