@@ -1,0 +1,116 @@
+//! A Postgres door over rows in memory with no engine behind it: what the door alone can deliver. `door ROWS`; any query
+//! gets all rows. Prints its port, ends when its standard input does.
+#![allow(clippy::print_stdout, reason = "the port is for whoever started it")]
+
+use arrow::array::{ArrayRef, RecordBatch};
+use async_trait::async_trait;
+use futures::StreamExt;
+use querygate_bench::{door, wide};
+use querygate_query_api::{
+    ClientInfo, Column, CommandTag, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session, Statement,
+    TransactionStatus, column_of,
+};
+use querygate_types::{PgType, Principal, Result};
+use std::any::Any;
+use std::io::Read;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Clone)]
+struct Table {
+    batches: Arc<[RecordBatch]>,
+    columns: Arc<[Column]>,
+    text: String,
+}
+
+#[async_trait]
+impl QueryService for Table {
+    async fn open(&self, _principal: Arc<Principal>, _client: ClientInfo) -> Result<Arc<dyn Session>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Statement for Table {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Prepared for Table {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn parameter_types(&self) -> &[PgType] {
+        &[]
+    }
+
+    fn columns(&self) -> Option<&[Column]> {
+        Some(&self.columns)
+    }
+}
+
+#[async_trait]
+impl Session for Table {
+    fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
+        Ok(vec![Arc::new(Self { text: sql.to_owned(), ..self.clone() })])
+    }
+
+    async fn prepare(&self, _: &Arc<dyn Statement>, _: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
+        Ok(Arc::new(self.clone()))
+    }
+
+    async fn execute(&self, _: &Arc<dyn Prepared>, _: &[ArrayRef], _: ExecuteOptions) -> Result<Outcome> {
+        let batches = Arc::clone(&self.batches);
+        let stream = futures::stream::iter((0..batches.len()).map(move |at| Ok(batches[at].clone())));
+        Ok(Outcome::Rows(Rows {
+            columns: Arc::clone(&self.columns),
+            schema: wide::schema(),
+            batches: stream.boxed(),
+            tag: CommandTag::Counted("SELECT"),
+        }))
+    }
+
+    fn take_effects(&self) -> Vec<Effect> {
+        Vec::new()
+    }
+
+    fn reported_settings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn setting(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn transaction_status(&self) -> TransactionStatus {
+        TransactionStatus::Idle
+    }
+
+    fn fail_transaction(&self) {}
+
+    async fn sync(&self) {}
+
+    fn cancel(&self) {}
+
+    async fn close(&self) {}
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let count: i32 = std::env::args().nth(1).map_or(Ok(1_000), |s| s.parse())?;
+    let columns = wide::schema().fields().iter().map(|field| column_of(field)).collect();
+    let table = Table { batches: wide::batches(count)?.into(), columns, text: String::new() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (door, address) = runtime.block_on(door::bind(Arc::new(table)))?;
+    let stop = CancellationToken::new();
+    let served = runtime.spawn(door.serve(stop.clone()));
+    println!("{address}");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    stop.cancel();
+    runtime.block_on(served)?;
+    Ok(())
+}
