@@ -73,12 +73,10 @@ fn edit(text: &str, name: &str, verifier: &str) -> std::result::Result<(String, 
         Some(_) => return Err("`users` is not a list of tables".to_owned()),
     };
     let named = users.into_iter().flat_map(|users| users.iter()).filter_map(|user| user.get_ref().as_table());
-    let found = named
-        .filter(|user| {
-            user.iter().any(|(key, value)| key.get_ref() == "name" && value.get_ref().as_str() == Some(name))
-        })
-        .last();
-    let Some(user) = found else {
+    let mut found = named.filter(|user| {
+        user.iter().any(|(key, value)| key.get_ref() == "name" && value.get_ref().as_str() == Some(name))
+    });
+    let Some(user) = found.next() else {
         let gap = if text.is_empty() || text.ends_with("\n\n") {
             ""
         } else if text.ends_with('\n') {
