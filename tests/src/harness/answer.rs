@@ -16,6 +16,8 @@ pub enum Answer {
         rows: Vec<Vec<Option<String>>>,
     },
     Command(String),
+    /// SQLSTATE and text of a notice beside an answer.
+    Notice(String),
     Failed {
         /// SQLSTATE.
         code: String,
@@ -67,7 +69,7 @@ impl Answer {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Failed { code, .. } => Some(code),
-            Self::Rows { .. } | Self::Command(_) => None,
+            Self::Rows { .. } | Self::Command(_) | Self::Notice(_) => None,
         }
     }
 
@@ -76,7 +78,7 @@ impl Answer {
     pub fn table(&self) -> &[Vec<Option<String>>] {
         match self {
             Self::Rows { rows, .. } => rows,
-            Self::Command(_) | Self::Failed { .. } => panic!("no rows: {self}"),
+            Self::Command(_) | Self::Notice(_) | Self::Failed { .. } => panic!("no rows: {self}"),
         }
     }
 
@@ -99,7 +101,7 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command(tag) => f.write_str(tag),
+            Self::Command(tag) | Self::Notice(tag) => f.write_str(tag),
             Self::Failed { code, message, detail, hint } => {
                 write!(f, "{code} {message}")?;
                 detail.iter().try_for_each(|d| write!(f, "\n  detail: {d}"))?;

@@ -248,7 +248,7 @@ impl Client {
 fn notice(effect: Effect) -> Option<Answer> {
     match effect {
         Effect::Notice(notice) => {
-            Some(Answer::Command(format!("{} {} {:?}", notice.sqlstate, notice.message, notice.hint)))
+            Some(Answer::Notice(format!("{} {} {:?}", notice.sqlstate, notice.message, notice.hint)))
         }
         Effect::ParameterStatus { .. } => None,
     }

@@ -183,7 +183,7 @@ impl World {
                     totals.internal.push(format!("internal, {} query {n}:\n  {sql}", self.name));
                 }
             }
-            Answer::Rows { .. } | Answer::Command(_) => totals.rows += 1,
+            Answer::Rows { .. } | Answer::Command(_) | Answer::Notice(_) => totals.rows += 1,
         }
         for (at, (place, side)) in self.governed.iter().enumerate() {
             totals.comparisons += 1;

@@ -241,8 +241,8 @@ impl Rule {
         match self {
             Self::True => Some(true),
             Self::False => Some(false),
-            Self::And(a, b) => Some(a.constant()? && b.constant()?),
-            Self::Or(a, b) => Some(a.constant()? || b.constant()?),
+            Self::And(a, b) => a.constant().zip(b.constant()).map(|(a, b)| a && b),
+            Self::Or(a, b) => a.constant().zip(b.constant()).map(|(a, b)| a || b),
             Self::Not(a) => Some(!a.constant()?),
             Self::Broken(_)
             | Self::Compare { .. }
