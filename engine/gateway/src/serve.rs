@@ -23,10 +23,11 @@ pub(crate) struct Bound {
     pub(crate) http: Option<SocketAddr>,
 }
 
-/// Stack of a thread that serves sockets, in bytes.
-const WIRE_STACK: usize = 4 << 20;
+/// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there, as deep as it is
+/// long. Reserved, not used.
+const WIRE_STACK: usize = 128 << 20;
 /// Stack of a thread that plans and runs statements: binding recurses as deep as a statement nests. Reserved, not used.
-const QUERY_STACK: usize = 128 << 20;
+const QUERY_STACK: usize = 256 << 20;
 
 /// Both runtimes of a server.
 pub(crate) struct Threads {

@@ -22,13 +22,7 @@ pub struct Column {
 /// Describes an Arrow field as a Postgres column that comes from no table.
 #[must_use]
 pub fn column_of(field: &Field) -> Column {
-    Column {
-        name: field.name().clone(),
-        pg_type: pg_type_of(field),
-        type_modifier: -1,
-        table_oid: 0,
-        attribute: 0,
-    }
+    Column { name: field.name().clone(), pg_type: pg_type_of(field), type_modifier: -1, table_oid: 0, attribute: 0 }
 }
 
 /// The Postgres type of an Arrow field. Exhaustive: a type without an answer of its own is text by decision, not by default.
@@ -55,8 +49,15 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         DataType::Float64 => PgType::Float8,
         DataType::Date32 | DataType::Date64 => PgType::Date,
         DataType::Time32(_) | DataType::Time64(_) => PgType::Time,
-        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, zone) => {
-            if zone.is_some() { PgType::Timestamptz } else { PgType::Timestamp }
+        DataType::Timestamp(
+            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
+            zone,
+        ) => {
+            if zone.is_some() {
+                PgType::Timestamptz
+            } else {
+                PgType::Timestamp
+            }
         }
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Duration(_) => PgType::Interval,
@@ -88,24 +89,56 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         PgType::Int2 => DataType::Int16,
         PgType::Int4 => DataType::Int32,
         PgType::Int8 => DataType::Int64,
-        PgType::Oid | PgType::Regproc | PgType::Regclass | PgType::Regtype | PgType::Regnamespace | PgType::Regrole
+        PgType::Oid
+        | PgType::Regproc
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regnamespace
+        | PgType::Regrole
         | PgType::Xid => DataType::UInt32,
         PgType::Float4 => DataType::Float32,
         PgType::Float8 => DataType::Float64,
         PgType::Numeric => DataType::Decimal128(38, 10),
-        PgType::Char | PgType::Name | PgType::Text | PgType::Bpchar | PgType::Varchar | PgType::Unknown | PgType::Json
-        | PgType::Jsonb | PgType::PgNodeTree | PgType::Uuid => DataType::Utf8,
+        PgType::Char
+        | PgType::Name
+        | PgType::Text
+        | PgType::Bpchar
+        | PgType::Varchar
+        | PgType::Unknown
+        | PgType::Json
+        | PgType::Jsonb
+        | PgType::PgNodeTree
+        | PgType::Uuid => DataType::Utf8,
         PgType::Date => DataType::Date32,
         PgType::Time => DataType::Time64(TimeUnit::Microsecond),
         PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Void | PgType::Record | PgType::RecordArray => return None,
-        PgType::Int2Vector | PgType::OidVector | PgType::BoolArray | PgType::ByteaArray | PgType::CharArray
-        | PgType::NameArray | PgType::Int2Array | PgType::Int4Array | PgType::TextArray | PgType::BpcharArray
-        | PgType::VarcharArray | PgType::Int8Array | PgType::Float4Array | PgType::Float8Array | PgType::OidArray
-        | PgType::TimestampArray | PgType::DateArray | PgType::TimeArray | PgType::TimestamptzArray
-        | PgType::IntervalArray | PgType::NumericArray | PgType::JsonArray | PgType::UuidArray | PgType::JsonbArray => {
+        PgType::Int2Vector
+        | PgType::OidVector
+        | PgType::BoolArray
+        | PgType::ByteaArray
+        | PgType::CharArray
+        | PgType::NameArray
+        | PgType::Int2Array
+        | PgType::Int4Array
+        | PgType::TextArray
+        | PgType::BpcharArray
+        | PgType::VarcharArray
+        | PgType::Int8Array
+        | PgType::Float4Array
+        | PgType::Float8Array
+        | PgType::OidArray
+        | PgType::TimestampArray
+        | PgType::DateArray
+        | PgType::TimeArray
+        | PgType::TimestamptzArray
+        | PgType::IntervalArray
+        | PgType::NumericArray
+        | PgType::JsonArray
+        | PgType::UuidArray
+        | PgType::JsonbArray => {
             let item = arrow_type_of(pg_type.element()?)?;
             DataType::List(Field::new("item", item, true).into())
         }

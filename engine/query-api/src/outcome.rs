@@ -69,7 +69,10 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// A reported setting changed: send ParameterStatus.
-    ParameterStatus { name: String, value: String },
+    ParameterStatus {
+        name: String,
+        value: String,
+    },
     Notice(Notice),
 }
 

@@ -117,13 +117,22 @@ pub trait Session: Send + Sync {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>>;
 
     /// Binds one statement on the session's catalog. `parameter_types[i]` is the client's type of `$i+1`, `None` for unknown.
-    async fn prepare(&self, statement: &Arc<dyn Statement>, parameter_types: &[Option<PgType>]) -> Result<Arc<dyn Prepared>>;
+    async fn prepare(
+        &self,
+        statement: &Arc<dyn Statement>,
+        parameter_types: &[Option<PgType>],
+    ) -> Result<Arc<dyn Prepared>>;
 
     /// Runs a bound statement. `parameters[i]` is an array of one value for `$i+1`, of the Arrow type that
     /// [`arrow_type_of`](crate::arrow_type_of) gives for its declared type.
     /// Binds anew when the metadata snapshot changed; fails with 0A000 "cached plan must not change result type" when
     /// the columns would differ.
-    async fn execute(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], options: ExecuteOptions) -> Result<Outcome>;
+    async fn execute(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        options: ExecuteOptions,
+    ) -> Result<Outcome>;
 
     /// Notices and changed settings since the last call, in order.
     fn take_effects(&self) -> Vec<Effect>;

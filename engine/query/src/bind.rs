@@ -8,6 +8,7 @@ use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -16,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::{PrincipalCatalog, WholeFragment};
 use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
@@ -131,10 +133,8 @@ pub(crate) async fn plan_query(
     refuse_ignored(&ast)?;
     rewrite(&mut ast)?;
     crate::parameters::declare(&mut ast, declared)?;
-    let plan = state
-        .statement_to_plan(DfStatement::Statement(Box::new(ast)))
-        .await
-        .map_err(|e| translate(&e, Stage::Plan))?;
+    let plan =
+        state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| translate(&e, Stage::Plan))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     semantics::bound(plan).map_err(|e| translate(&e, Stage::Plan))
 }
@@ -146,7 +146,10 @@ pub(crate) fn plainly_named(plan: LogicalPlan) -> Result<LogicalPlan> {
         .iter()
         .map(|(qualifier, field)| Expr::from((qualifier, field)).alias(output_name(field.name())))
         .collect();
-    LogicalPlanBuilder::from(plan).project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| translate(&e, Stage::Plan))
+    LogicalPlanBuilder::from(plan)
+        .project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|e| translate(&e, Stage::Plan))
 }
 
 fn describe(delivered: &DFSchema) -> Result<(Arc<[Column]>, SchemaRef)> {
@@ -163,9 +166,42 @@ fn describe(delivered: &DFSchema) -> Result<(Arc<[Column]>, SchemaRef)> {
     Ok((columns.into(), Arc::new(Schema::new(fields))))
 }
 
+/// Types that the statement gives its parameters: the engine's, and what a cast or a LIMIT around one says.
+fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
+    let mut types = plan.get_parameter_types().map_err(|e| translate(&e, Stage::Plan))?;
+    let mut found: Vec<(String, DataType)> = Vec::new();
+    // The closures never fail, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for bound in [&limit.skip, &limit.fetch].into_iter().flatten() {
+                if let Expr::Placeholder(p) = bound.as_ref() {
+                    found.push((p.id.clone(), DataType::Int64));
+                }
+            }
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Cast(cast) = e
+                    && let Expr::Placeholder(p) = cast.expr.as_ref()
+                {
+                    found.push((p.id.clone(), cast.field.data_type().clone()));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    for (id, data_type) in found {
+        let slot = types.entry(id).or_default();
+        if slot.is_none() {
+            *slot = Some(data_type);
+        }
+    }
+    Ok(types)
+}
+
 /// Types of `$1…$n`: the client's where it gave one, else inferred, else text.
 fn parameters_of(plan: &LogicalPlan, declared: &[Option<PgType>]) -> Result<Vec<Parameter>> {
-    let inferred = plan.get_parameter_types().map_err(|e| translate(&e, Stage::Plan))?;
+    let inferred = inferred_types(plan)?;
     let mut count = declared.len();
     for name in inferred.keys() {
         let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);

@@ -17,20 +17,20 @@ pub(crate) enum Classified {
     Reset(Option<String>),
     Show(String),
     Begin { read_only: Option<bool> },
-    SetTransaction { read_only: Option<bool>, session: bool },
+    SetTransaction { read_only: Option<bool> },
     Commit,
     Rollback,
     Savepoint(String),
     RollbackTo(String),
     Release(String),
-    Declare { name: String, query: Box<Query>, hold: bool, scroll: bool, binary: bool },
+    Declare { name: String, query: Box<Query>, hold: bool, scroll: bool },
     Fetch { name: String, count: FetchCount },
     Close(Option<String>),
     Prepare { name: String, types: Vec<DataType>, statement: Box<Ast> },
     Execute { name: String, arguments: Vec<Expr> },
     Deallocate(Option<String>),
     Discard(DiscardObject),
-    Listen(String),
+    Listen,
     Unlisten,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
             Ok(Classified::Deallocate((!all).then_some(name.value)))
         }
         Ast::Discard { object_type } => Ok(Classified::Discard(object_type)),
-        Ast::LISTEN { channel } => Ok(Classified::Listen(channel.value)),
+        Ast::LISTEN { .. } => Ok(Classified::Listen),
         Ast::UNLISTEN { .. } => Ok(Classified::Unlisten),
         other => Err(refused(&other)),
     }
@@ -177,8 +177,8 @@ fn classify_set(set: Set) -> Result<Classified> {
             local: false,
         }),
         Set::SetNamesDefault {} => Ok(Classified::Reset(Some("client_encoding".to_owned()))),
-        Set::SetTransaction { modes, snapshot: None, session } => {
-            Ok(Classified::SetTransaction { read_only: access_mode(&modes), session })
+        Set::SetTransaction { modes, snapshot: None, session: _ } => {
+            Ok(Classified::SetTransaction { read_only: access_mode(&modes) })
         }
         Set::SetRole { .. } | Set::SetSessionAuthorization(_) => Err(role()),
         other => Err(unsupported(&other.to_string().split_whitespace().take(2).collect::<Vec<_>>().join(" "))),
@@ -201,12 +201,14 @@ fn declare(mut stmts: Vec<datafusion::sql::sqlparser::ast::Declare>) -> Result<C
     let (Some(query), [name]) = (one.for_query, one.names.as_slice()) else {
         return Err(unsupported("DECLARE without a query"));
     };
+    if one.binary == Some(true) {
+        return Err(unsupported("a binary cursor"));
+    }
     Ok(Classified::Declare {
         name: name.value.clone(),
         query,
         hold: one.hold == Some(true),
         scroll: one.scroll == Some(true),
-        binary: one.binary == Some(true),
     })
 }
 

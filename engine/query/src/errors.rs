@@ -203,6 +203,8 @@ fn plan_error(text: &str, stage: Stage) -> Error {
 }
 
 const PLAN_TEXTS: &[(&str, ErrorCode, &str)] = &[
+    ("LIMIT must be", ErrorCode::InvalidParameterValue, "LIMIT must not be negative"),
+    ("OFFSET must be", ErrorCode::InvalidParameterValue, "OFFSET must not be negative"),
     (
         "must appear in the GROUP BY clause",
         ErrorCode::GroupingError,

@@ -25,6 +25,7 @@ pub(crate) struct Guard {
     pub(crate) cancel: CancellationToken,
     pub(crate) deadline: Option<Instant>,
     /// Admission; given back when the stream ends.
+    #[expect(dead_code, reason = "held, not read")]
     pub(crate) permit: OwnedSemaphorePermit,
 }
 

@@ -12,7 +12,12 @@ const REMOVED: &[&str] = &[
     "date_format",
     "to_date",
     "to_time",
-    "version", "arrow_typeof", "arrow_cast", "arrow_metadata", "arrow_try_cast"];
+    "version",
+    "arrow_typeof",
+    "arrow_cast",
+    "arrow_metadata",
+    "arrow_try_cast",
+];
 
 /// Takes away what is not allowed.
 pub(crate) fn restrict(state: SessionState) -> SessionState {

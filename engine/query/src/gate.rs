@@ -172,7 +172,11 @@ impl Gate {
     }
 
     /// The principal's workspace on a deployment; made once per version.
-    pub(crate) async fn workspace(&self, deployment: &Arc<Deployment>, principal: &Arc<Principal>) -> Result<Arc<Workspace>> {
+    pub(crate) async fn workspace(
+        &self,
+        deployment: &Arc<Deployment>,
+        principal: &Arc<Principal>,
+    ) -> Result<Arc<Workspace>> {
         let key = (deployment.version, principal.login.clone());
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal

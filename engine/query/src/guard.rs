@@ -29,9 +29,10 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
             let pairs = projection.schema.columns().into_iter().zip(&projection.expr);
             Ok(pairs.filter(|(_, expr)| reads(expr, &seen)).map(|(column, _)| column).collect())
         }
-        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Subquery(_) | LogicalPlan::Limit(_) | LogicalPlan::Repartition(_) => {
-            Ok(renamed(plan, &inputs))
-        }
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Repartition(_) => Ok(renamed(plan, &inputs)),
         LogicalPlan::Union(union) => {
             let mut columns = BTreeSet::new();
             for input in &union.inputs {
@@ -41,7 +42,11 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
             Ok(columns)
         }
         LogicalPlan::Distinct(Distinct::All(input)) => {
-            if inputs.is_empty() { Ok(renamed(plan, &inputs)) } else { Err(refusal(input.schema(), &inputs)) }
+            if inputs.is_empty() {
+                Ok(renamed(plan, &inputs))
+            } else {
+                Err(refusal(input.schema(), &inputs))
+            }
         }
         LogicalPlan::Filter(_)
         | LogicalPlan::Join(_)
@@ -71,9 +76,8 @@ fn scanned(scan: &datafusion::logical_expr::TableScan, schema: &DFSchema) -> BTr
     let Ok(provider) = source_as_provider(&scan.source) else { return schema.columns().into_iter().collect() };
     let any: &dyn Any = provider.as_ref();
     let Some(table) = any.downcast_ref::<GovernedTable>() else { return BTreeSet::new() };
-    let is_masked = |column: &Column| {
-        table.columns().iter().any(|c| c.mask.is_some() && *c.field.name() == column.name)
-    };
+    let is_masked =
+        |column: &Column| table.columns().iter().any(|c| c.mask.is_some() && *c.field.name() == column.name);
     schema.columns().into_iter().filter(is_masked).collect()
 }
 

@@ -53,9 +53,11 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
-    if sql.len() > OPERATORS_MAX && operators(sql) > OPERATORS_MAX {
-        return Err(Error::new(ErrorCode::StatementTooComplex, "statement has too many operators")
-            .with_hint(format!("At most {OPERATORS_MAX} are accepted; an IN list or a VALUES list counts as one.")));
+    if sql.len() > WEIGHT_MAX && weight(sql) > WEIGHT_MAX {
+        return Err(Error::new(ErrorCode::StatementTooComplex, "statement has too many operators").with_hint(format!(
+            "At most {WEIGHT_MAX} AND and OR are accepted, or {} other operators; an IN list or a VALUES list counts as none.",
+            WEIGHT_MAX / 4
+        )));
     }
     let dialect = PostgreSqlDialect {};
     let mut parser = Parser::new(&dialect)
@@ -120,21 +122,35 @@ fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
     }
 }
 
-/// Operators of one text. A chain of them is as deep as it is long, for whoever walks it.
-const OPERATORS_MAX: usize = 5_000;
+/// Weight of the operators of one text. A chain of them is as deep as it is long, for whoever walks it, and the engine's
+/// coercion takes time that grows with the square of an arithmetic chain.
+const WEIGHT_MAX: usize = 2_000;
 
-fn operators(sql: &str) -> usize {
+/// AND and OR weigh one; other chains (arithmetic, set operations, joins) weigh four.
+fn weight(sql: &str) -> usize {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else { return 0 };
-    let chains = |token: &Token| match token {
-        Token::Word(word) => matches!(
-            word.keyword,
-            Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN
-        ),
-        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat | Token::DoubleColon
-        | Token::LBracket | Token::Arrow | Token::LongArrow | Token::Pipe | Token::Ampersand | Token::Caret => true,
-        _ => false,
+    let of = |token: &Token| match token {
+        Token::Word(word) => match word.keyword {
+            Keyword::AND | Keyword::OR => 1,
+            Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => 4,
+            _ => 0,
+        },
+        Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::Mod
+        | Token::StringConcat
+        | Token::DoubleColon
+        | Token::LBracket
+        | Token::Arrow
+        | Token::LongArrow
+        | Token::Pipe
+        | Token::Ampersand
+        | Token::Caret => 4,
+        _ => 0,
     };
-    tokens.iter().filter(|token| chains(token)).count()
+    tokens.iter().map(of).sum()
 }
 
 /// Whether parentheses nest, or prefix operators follow one another, beyond the limit.
@@ -148,6 +164,8 @@ fn is_deep(sql: &str) -> bool {
             Token::RParen | Token::RBracket => open = open.saturating_sub(1),
             Token::Minus | Token::Plus | Token::Tilde => prefixes += 1,
             Token::Word(word) if word.keyword == Keyword::NOT => prefixes += 1,
+            Token::Word(word) if word.keyword == Keyword::CASE => open += 1,
+            Token::Word(word) if word.keyword == Keyword::END => open = open.saturating_sub(1),
             _ => prefixes = 0,
         }
         if open > limits::SQL_DEPTH_MAX || prefixes > limits::SQL_DEPTH_MAX / 2 {

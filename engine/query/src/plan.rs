@@ -138,11 +138,7 @@ pub(crate) struct Subplans {
 
 #[async_trait]
 impl RunSubplan for Subplans {
-    async fn run(
-        &self,
-        plan: LogicalPlan,
-        context: Arc<TaskContext>,
-    ) -> datafusion::common::Result<Vec<RecordBatch>> {
+    async fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> datafusion::common::Result<Vec<RecordBatch>> {
         let outside = |e: Error| DataFusionError::External(Box::new(e));
         let inventory = verify_bound(&plan, &self.token).map_err(outside)?;
         let state = started(&self.state, &plan);

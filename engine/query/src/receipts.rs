@@ -74,7 +74,8 @@ pub(crate) fn fragments(executable: &Executable) -> Vec<FragmentRecord> {
         .receipts()
         .iter()
         .flat_map(|receipt| {
-            let place = receipt.source.as_ref().map_or_else(|| "kept".to_owned(), |source| format!("pushed to {source}"));
+            let place =
+                receipt.source.as_ref().map_or_else(|| "kept".to_owned(), |source| format!("pushed to {source}"));
             receipt.lines.iter().map(move |line| match &line.reason {
                 Some(reason) => format!("{place}: {} ({reason})", line.subject),
                 None => format!("{place}: {}", line.subject),

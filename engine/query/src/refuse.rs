@@ -82,6 +82,8 @@ mod tests {
         ] {
             assert!(!judge(sql), "{sql}");
         }
-        assert!(judge("select a, count(*) from t join u using (a) where b in (select 1) group by a having true order by 1 limit 1"));
+        assert!(judge(
+            "select a, count(*) from t join u using (a) where b in (select 1) group by a having true order by 1 limit 1"
+        ));
     }
 }

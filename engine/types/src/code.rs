@@ -114,22 +114,68 @@ pub enum Audience {
 impl ErrorCode {
     /// Every code, for tables and tests.
     pub const ALL: &'static [Self] = &[
-        Self::ProtocolViolation, Self::ConnectionDoesNotExist, Self::TooManyConnections, Self::InvalidPassword,
-        Self::InvalidAuthorization, Self::CannotConnectNow, Self::AdminShutdown, Self::IdleInTransactionTimeout,
-        Self::SyntaxError, Self::FeatureNotSupported, Self::StatementTooComplex, Self::ProgramLimitExceeded,
-        Self::UndefinedTable, Self::UndefinedColumn, Self::UndefinedFunction, Self::UndefinedObject,
-        Self::UndefinedParameter, Self::UndefinedSchema, Self::UndefinedDatabase, Self::AmbiguousColumn,
-        Self::DuplicateAlias, Self::DuplicateCursor, Self::DuplicatePreparedStatement, Self::InvalidCursorName,
-        Self::InvalidStatementName, Self::GroupingError, Self::DatatypeMismatch, Self::IndeterminateDatatype,
-        Self::InvalidColumnReference, Self::InvalidParameterValue, Self::CantChangeRuntimeParam,
-        Self::InsufficientPrivilege, Self::ReadOnlyTransaction, Self::ActiveTransaction, Self::NoActiveTransaction,
-        Self::InFailedTransaction, Self::NumericOutOfRange, Self::DivisionByZero, Self::InvalidTextRepresentation,
-        Self::InvalidBinaryRepresentation, Self::InvalidDatetimeFormat, Self::DatetimeOverflow,
-        Self::InvalidRegularExpression, Self::StringDataTooLong, Self::CharacterNotInRepertoire,
-        Self::UntranslatableCharacter, Self::CardinalityViolation, Self::InvalidArgumentForFunction,
-        Self::DataException, Self::OutOfMemory, Self::DiskFull, Self::QueryCanceled, Self::StatementTimeout,
-        Self::TooManyQueries, Self::SourceUnavailable, Self::SourceLost, Self::SourceSchemaChanged,
-        Self::SourceError, Self::PushdownRequired, Self::ConfigInvalid, Self::MetadataInvalid, Self::Internal,
+        Self::ProtocolViolation,
+        Self::ConnectionDoesNotExist,
+        Self::TooManyConnections,
+        Self::InvalidPassword,
+        Self::InvalidAuthorization,
+        Self::CannotConnectNow,
+        Self::AdminShutdown,
+        Self::IdleInTransactionTimeout,
+        Self::SyntaxError,
+        Self::FeatureNotSupported,
+        Self::StatementTooComplex,
+        Self::ProgramLimitExceeded,
+        Self::UndefinedTable,
+        Self::UndefinedColumn,
+        Self::UndefinedFunction,
+        Self::UndefinedObject,
+        Self::UndefinedParameter,
+        Self::UndefinedSchema,
+        Self::UndefinedDatabase,
+        Self::AmbiguousColumn,
+        Self::DuplicateAlias,
+        Self::DuplicateCursor,
+        Self::DuplicatePreparedStatement,
+        Self::InvalidCursorName,
+        Self::InvalidStatementName,
+        Self::GroupingError,
+        Self::DatatypeMismatch,
+        Self::IndeterminateDatatype,
+        Self::InvalidColumnReference,
+        Self::InvalidParameterValue,
+        Self::CantChangeRuntimeParam,
+        Self::InsufficientPrivilege,
+        Self::ReadOnlyTransaction,
+        Self::ActiveTransaction,
+        Self::NoActiveTransaction,
+        Self::InFailedTransaction,
+        Self::NumericOutOfRange,
+        Self::DivisionByZero,
+        Self::InvalidTextRepresentation,
+        Self::InvalidBinaryRepresentation,
+        Self::InvalidDatetimeFormat,
+        Self::DatetimeOverflow,
+        Self::InvalidRegularExpression,
+        Self::StringDataTooLong,
+        Self::CharacterNotInRepertoire,
+        Self::UntranslatableCharacter,
+        Self::CardinalityViolation,
+        Self::InvalidArgumentForFunction,
+        Self::DataException,
+        Self::OutOfMemory,
+        Self::DiskFull,
+        Self::QueryCanceled,
+        Self::StatementTimeout,
+        Self::TooManyQueries,
+        Self::SourceUnavailable,
+        Self::SourceLost,
+        Self::SourceSchemaChanged,
+        Self::SourceError,
+        Self::PushdownRequired,
+        Self::ConfigInvalid,
+        Self::MetadataInvalid,
+        Self::Internal,
     ];
 
     /// SQLSTATE, as PostgreSQL's appendix A assigns it.
@@ -201,29 +247,60 @@ impl ErrorCode {
     #[must_use]
     pub const fn grpc(self) -> GrpcStatus {
         match self {
-            Self::ProtocolViolation | Self::SyntaxError | Self::StatementTooComplex | Self::UndefinedColumn
-            | Self::UndefinedFunction | Self::UndefinedParameter | Self::AmbiguousColumn | Self::DuplicateAlias
-            | Self::GroupingError | Self::DatatypeMismatch | Self::IndeterminateDatatype
-            | Self::InvalidColumnReference | Self::InvalidParameterValue | Self::InvalidTextRepresentation
-            | Self::InvalidBinaryRepresentation | Self::InvalidDatetimeFormat | Self::InvalidRegularExpression
-            | Self::StringDataTooLong | Self::CharacterNotInRepertoire | Self::UntranslatableCharacter
-            | Self::CardinalityViolation | Self::InvalidArgumentForFunction | Self::DataException
-            | Self::ConfigInvalid | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
+            Self::ProtocolViolation
+            | Self::SyntaxError
+            | Self::StatementTooComplex
+            | Self::UndefinedColumn
+            | Self::UndefinedFunction
+            | Self::UndefinedParameter
+            | Self::AmbiguousColumn
+            | Self::DuplicateAlias
+            | Self::GroupingError
+            | Self::DatatypeMismatch
+            | Self::IndeterminateDatatype
+            | Self::InvalidColumnReference
+            | Self::InvalidParameterValue
+            | Self::InvalidTextRepresentation
+            | Self::InvalidBinaryRepresentation
+            | Self::InvalidDatetimeFormat
+            | Self::InvalidRegularExpression
+            | Self::StringDataTooLong
+            | Self::CharacterNotInRepertoire
+            | Self::UntranslatableCharacter
+            | Self::CardinalityViolation
+            | Self::InvalidArgumentForFunction
+            | Self::DataException
+            | Self::ConfigInvalid
+            | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
             Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow => GrpcStatus::OutOfRange,
             Self::InvalidPassword | Self::InvalidAuthorization => GrpcStatus::Unauthenticated,
             Self::InsufficientPrivilege => GrpcStatus::PermissionDenied,
-            Self::UndefinedTable | Self::UndefinedObject | Self::UndefinedSchema | Self::UndefinedDatabase
-            | Self::InvalidCursorName | Self::InvalidStatementName | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,
+            Self::UndefinedTable
+            | Self::UndefinedObject
+            | Self::UndefinedSchema
+            | Self::UndefinedDatabase
+            | Self::InvalidCursorName
+            | Self::InvalidStatementName
+            | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,
             Self::DuplicateCursor | Self::DuplicatePreparedStatement => GrpcStatus::AlreadyExists,
             Self::FeatureNotSupported | Self::PushdownRequired => GrpcStatus::Unimplemented,
-            Self::ReadOnlyTransaction | Self::ActiveTransaction | Self::NoActiveTransaction
-            | Self::InFailedTransaction | Self::IdleInTransactionTimeout | Self::CantChangeRuntimeParam
+            Self::ReadOnlyTransaction
+            | Self::ActiveTransaction
+            | Self::NoActiveTransaction
+            | Self::InFailedTransaction
+            | Self::IdleInTransactionTimeout
+            | Self::CantChangeRuntimeParam
             | Self::SourceSchemaChanged => GrpcStatus::FailedPrecondition,
-            Self::TooManyConnections | Self::TooManyQueries | Self::OutOfMemory | Self::DiskFull
+            Self::TooManyConnections
+            | Self::TooManyQueries
+            | Self::OutOfMemory
+            | Self::DiskFull
             | Self::ProgramLimitExceeded => GrpcStatus::ResourceExhausted,
             Self::QueryCanceled => GrpcStatus::Cancelled,
             Self::StatementTimeout => GrpcStatus::DeadlineExceeded,
-            Self::SourceUnavailable | Self::SourceLost | Self::CannotConnectNow | Self::AdminShutdown => GrpcStatus::Unavailable,
+            Self::SourceUnavailable | Self::SourceLost | Self::CannotConnectNow | Self::AdminShutdown => {
+                GrpcStatus::Unavailable
+            }
             Self::SourceError | Self::Internal => GrpcStatus::Internal,
         }
     }
@@ -251,19 +328,23 @@ impl ErrorCode {
     pub const fn retry(self) -> RetryClass {
         match self.grpc() {
             GrpcStatus::ResourceExhausted | GrpcStatus::Unavailable | GrpcStatus::DeadlineExceeded => RetryClass::Later,
-            GrpcStatus::Cancelled | GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::NotFound
-            | GrpcStatus::AlreadyExists | GrpcStatus::PermissionDenied | GrpcStatus::FailedPrecondition
-            | GrpcStatus::Unimplemented | GrpcStatus::Internal | GrpcStatus::Unauthenticated => RetryClass::Never,
+            GrpcStatus::Cancelled
+            | GrpcStatus::InvalidArgument
+            | GrpcStatus::OutOfRange
+            | GrpcStatus::NotFound
+            | GrpcStatus::AlreadyExists
+            | GrpcStatus::PermissionDenied
+            | GrpcStatus::FailedPrecondition
+            | GrpcStatus::Unimplemented
+            | GrpcStatus::Internal
+            | GrpcStatus::Unauthenticated => RetryClass::Never,
         }
     }
 
     /// Whether the message may be shown to a client as it is.
     #[must_use]
     pub const fn audience(self) -> Audience {
-        match self {
-            Self::Internal => Audience::Internal,
-            _ => Audience::Client,
-        }
+        if matches!(self, Self::Internal) { Audience::Internal } else { Audience::Client }
     }
 }
 

@@ -25,7 +25,16 @@ struct Parts {
 impl Error {
     /// `message` is lower case without a full stop and names nothing that the client may not see.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { inner: Box::new(Parts { code, message: message.into(), detail: None, hint: None, position: None, cause: None }) }
+        Self {
+            inner: Box::new(Parts {
+                code,
+                message: message.into(),
+                detail: None,
+                hint: None,
+                position: None,
+                cause: None,
+            }),
+        }
     }
 
     /// An error of ours: the client gets a fixed text, `cause` goes to the log.

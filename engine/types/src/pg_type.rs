@@ -31,7 +31,7 @@ macro_rules! pg_types {
             pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
             /// `pg_type.typlen`, −1 for variable length.
             #[must_use]
-            pub const fn len(self) -> i16 { match self { $(Self::$variant => $len,)* } }
+            pub const fn type_length(self) -> i16 { match self { $(Self::$variant => $len,)* } }
             /// `pg_type.typcategory`.
             #[must_use]
             pub const fn category(self) -> TypeCategory { match self { $(Self::$variant => TypeCategory::$category,)* } }

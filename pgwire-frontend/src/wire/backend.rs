@@ -79,7 +79,7 @@ pub(crate) trait Writer {
             self.u32(column.table_oid);
             self.i16(column.attribute);
             self.u32(column.pg_type.oid());
-            self.i16(column.pg_type.len());
+            self.i16(column.pg_type.type_length());
             self.i32(column.type_modifier);
             self.i16(formats(index).code());
         }

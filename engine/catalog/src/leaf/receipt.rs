@@ -1,8 +1,8 @@
 //! What a leaf does, in words: expressions with numbered parameters in place of their values.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use std::sync::Arc;

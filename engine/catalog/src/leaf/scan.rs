@@ -184,7 +184,8 @@ impl GovernedTable {
             lines.push(format!("filter in the leaf: {}", Numbered::default().conjuncts(&residual)));
         }
         for related in &self.policy.related {
-            lines.push(format!("rows whose {} is a visible {} of {}", related.column, related.key, related.master.name));
+            lines
+                .push(format!("rows whose {} is a visible {} of {}", related.column, related.key, related.master.name));
         }
         lines
     }

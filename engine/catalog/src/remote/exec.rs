@@ -10,7 +10,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
+};
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::{Driver, ExecuteContext, NativeStatement, Value};
 use querygate_types::Error;
@@ -35,14 +37,21 @@ impl Running {
     ///
     /// # Errors
     /// What the source says, in our codes.
-    pub(super) async fn start(&self, context: ExecuteContext) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+    pub(super) async fn start(
+        &self,
+        context: ExecuteContext,
+    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
         let batches = self.driver.execute(&self.statement, &self.values, context).await?;
         let (columns, schema) = (Arc::clone(&self.columns), Arc::clone(&self.schema));
         Ok(batches.map(move |batch| shape(&batch?, &columns, &schema)).boxed())
     }
 }
 
-fn shape(batch: &RecordBatch, columns: &[(usize, Option<DataType>)], schema: &SchemaRef) -> querygate_types::Result<RecordBatch> {
+fn shape(
+    batch: &RecordBatch,
+    columns: &[(usize, Option<DataType>)],
+    schema: &SchemaRef,
+) -> querygate_types::Result<RecordBatch> {
     let arrays = columns
         .iter()
         .map(|(index, cast)| {
@@ -87,7 +96,13 @@ impl FragmentExec {
 
 impl DisplayAs for FragmentExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fragment: source={}, {}={}", self.running.source, self.running.driver.kind(), self.running.statement.text)
+        write!(
+            f,
+            "Fragment: source={}, {}={}",
+            self.running.source,
+            self.running.driver.kind(),
+            self.running.statement.text
+        )
     }
 }
 
@@ -129,7 +144,8 @@ impl ExecutionPlan for FragmentExec {
         }
         let running = self.running.clone();
         let execute = ExecuteContext { batch_rows: context.session_config().batch_size(), ..ExecuteContext::default() };
-        let started = async move { running.start(execute).await.map_err(outside).map(|batches| batches.map_err(outside)) };
+        let started =
+            async move { running.start(execute).await.map_err(outside).map(|batches| batches.map_err(outside)) };
         let stream = futures::stream::once(started).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }

@@ -62,7 +62,9 @@ impl LeafOpener for GovernedOpener<'_> {
     fn open(&self, scan: &TableScan) -> std::result::Result<OpenedLeaf, NotPushed> {
         let provider = source_as_provider(&scan.source).map_err(|_| elsewhere("a scan without provider"))?;
         let any: &dyn Any = provider.as_ref();
-        let Some(governed) = any.downcast_ref::<GovernedTable>() else { return Err(elsewhere("the table is the gate's own")) };
+        let Some(governed) = any.downcast_ref::<GovernedTable>() else {
+            return Err(elsewhere("the table is the gate's own"));
+        };
         if governed.token() != self.catalog.token() {
             return Err(elsewhere("the table belongs to another session"));
         }
@@ -222,7 +224,12 @@ impl LeafBuilder for Builder<'_> {
     }
 }
 
-fn running(driver: &Arc<dyn Driver>, translation: &Translation, statement: Arc<NativeStatement>, values: Vec<Value>) -> Running {
+fn running(
+    driver: &Arc<dyn Driver>,
+    translation: &Translation,
+    statement: Arc<NativeStatement>,
+    values: Vec<Value>,
+) -> Running {
     let columns = translation.casts.iter().enumerate().map(|(i, cast)| (i, cast.clone())).collect();
     Running {
         driver: Arc::clone(driver),
@@ -237,7 +244,8 @@ fn running(driver: &Arc<dyn Driver>, translation: &Translation, statement: Arc<N
 /// Sources may deliver NULL where a plan's schema says otherwise; names need only be distinct.
 fn nullable(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().enumerate().map(|(i, field)| {
-        arrow::datatypes::Field::new(format!("c{i}"), field.data_type().clone(), true).with_metadata(field.metadata().clone())
+        arrow::datatypes::Field::new(format!("c{i}"), field.data_type().clone(), true)
+            .with_metadata(field.metadata().clone())
     });
     Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -41,8 +41,12 @@ impl LeafPolicy for FragmentPolicy {
     }
 
     fn predicate(&self, columns: &[ColumnId], scope: &mut PolicyScope<'_>) -> Result<ScalarExpr, NotPushed> {
-        let in_scope =
-            self.columns.iter().zip(columns).map(|((name, column), id)| (name.clone(), (*id, column.value_type))).collect();
+        let in_scope = self
+            .columns
+            .iter()
+            .zip(columns)
+            .map(|((name, column), id)| (name.clone(), (*id, column.value_type)))
+            .collect();
         Lowering { columns: in_scope, tables: &self.tables, source: &self.source }.boolean(&self.filter, false, scope)
     }
 }
@@ -105,9 +109,13 @@ impl Lowering<'_> {
                 let (id, _) = self.column(column)?;
                 Ok(ScalarExpr::IsNull { expr: Box::new(ScalarExpr::Column(id)), negated: *has_value != negated })
             }
-            Test::Text { column, kind, pattern, negated: outside } => self.text(column, *kind, pattern.value(), *outside != negated, scope),
+            Test::Text { column, kind, pattern, negated: outside } => {
+                self.text(column, *kind, pattern.value(), *outside != negated, scope)
+            }
             Test::ListContains { .. } => Err(refused("a policy tests the elements of a list")),
-            Test::InRelated { column, object, filter, select } => self.related(column, object, filter, select, negated, scope),
+            Test::InRelated { column, object, filter, select } => {
+                self.related(column, object, filter, select, negated, scope)
+            }
         }
     }
 
@@ -178,7 +186,8 @@ impl Lowering<'_> {
         };
         let keys = Relation::Project { input: Box::new(rows), exprs: vec![(key, ScalarExpr::Column(key))] };
         let (id, _) = self.column(column)?;
-        let verdict = ScalarExpr::InSubquery { expr: Box::new(ScalarExpr::Column(id)), relation: Box::new(keys), negated };
+        let verdict =
+            ScalarExpr::InSubquery { expr: Box::new(ScalarExpr::Column(id)), relation: Box::new(keys), negated };
         Ok(if negated { or_null(verdict, &[id]) } else { verdict })
     }
 

@@ -111,7 +111,8 @@ impl DriverTable {
         }
         if let Some(indices) = projection {
             let schema = &self.parts.schema;
-            plan = plan.project(indices.iter().map(|i| Expr::Column(Column::new(Some("t"), schema.field(*i).name()))))?;
+            plan =
+                plan.project(indices.iter().map(|i| Expr::Column(Column::new(Some("t"), schema.field(*i).name()))))?;
         }
         if limit.is_some() {
             plan = plan.limit(0, limit)?;
@@ -154,7 +155,9 @@ impl TableProvider for DriverTable {
         let judge = |filter: &&Expr| {
             let tried = self.translate(None, std::slice::from_ref(*filter), None, &context);
             Ok(match tried {
-                Ok(Ok((translation, statement))) if self.takes(&translation, &statement) => TableProviderFilterPushDown::Exact,
+                Ok(Ok((translation, statement))) if self.takes(&translation, &statement) => {
+                    TableProviderFilterPushDown::Exact
+                }
                 Ok(Ok(_) | Err(_)) | Err(_) => TableProviderFilterPushDown::Unsupported,
             })
         };
@@ -182,7 +185,8 @@ impl TableProvider for DriverTable {
             return internal_err!("the source refuses the values of a scan: {}", refusal.text);
         }
         let schema = Arc::new(self.parts.schema.project(wanted)?);
-        let columns = wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
+        let columns =
+            wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
         Ok(Arc::new(FragmentExec::new(Running {
             driver: Arc::clone(&self.parts.driver),
             source: Arc::clone(&self.parts.source),

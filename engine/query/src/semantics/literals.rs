@@ -4,10 +4,15 @@
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 
 /// The plan with its literals typed; output names stay.
 pub(super) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // The work table of a recursive query has the types that it was bound with.
+    let recursive = plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
+    if recursive {
+        return Ok(plan);
+    }
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }
 
@@ -27,6 +32,18 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn literal(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(match expr {
+        // Arithmetic of constants with a point is exact, as Postgres' numeric is.
+        Expr::BinaryExpr(binary)
+            if is_exact_arithmetic(binary.op) && is_constant(&binary.left) && is_constant(&binary.right) =>
+        {
+            let exact = Expr::BinaryExpr(binary).transform_up(|e| {
+                Ok(match decimal(&e) {
+                    Some(decimal) => Transformed::yes(Expr::Literal(decimal, None)),
+                    None => Transformed::no(e),
+                })
+            })?;
+            Transformed::new(exact.data, exact.transformed, TreeNodeRecursion::Jump)
+        }
         Expr::Literal(ScalarValue::Int64(Some(value)), None) => match i32::try_from(value) {
             Ok(narrow) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(narrow)), None)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), None)),
@@ -40,4 +57,35 @@ fn literal(expr: Expr) -> Result<Transformed<Expr>> {
         }
         other => Transformed::no(other),
     })
+}
+
+const fn is_exact_arithmetic(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
+}
+
+/// A number, or `+ - *` of numbers.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(Some(_)) | ScalarValue::Int64(Some(_)), _) => true,
+        Expr::Negative(inner) => is_constant(inner),
+        Expr::BinaryExpr(binary) => {
+            is_exact_arithmetic(binary.op) && is_constant(&binary.left) && is_constant(&binary.right)
+        }
+        _ => false,
+    }
+}
+
+/// The shortest decimal of a double that was written with a point, if it is short.
+fn decimal(expr: &Expr) -> Option<ScalarValue> {
+    let Expr::Literal(ScalarValue::Float64(Some(value)), _) = expr else { return None };
+    let text = value.to_string();
+    let digits = text.trim_start_matches('-');
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.len() + fraction.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return None;
+    }
+    let scaled: i128 = format!("{}{whole}{fraction}", if *value < 0.0 { "-" } else { "" }).parse().ok()?;
+    let scale = i8::try_from(fraction.len()).ok()?;
+    let precision = u8::try_from((whole.len() + fraction.len()).max(1)).ok()?;
+    Some(ScalarValue::Decimal128(Some(scaled), precision, scale))
 }

@@ -39,7 +39,7 @@ impl GateSession {
             | Classified::Prepare { .. }
             | Classified::Deallocate(_)
             | Classified::Discard(_)
-            | Classified::Listen(_)
+            | Classified::Listen
             | Classified::Unlisten => Ok(None),
         }
     }
@@ -55,7 +55,7 @@ impl GateSession {
             Classified::Reset(name) => self.reset(name.as_deref()),
             Classified::Show(name) => self.show(name),
             Classified::Begin { read_only } => self.begin(*read_only),
-            Classified::SetTransaction { read_only, session: _ } => {
+            Classified::SetTransaction { read_only } => {
                 refuse_writes(*read_only)?;
                 Ok(done("SET"))
             }
@@ -76,7 +76,7 @@ impl GateSession {
                 self.inner().transaction.release(name)?;
                 Ok(done("RELEASE"))
             }
-            Classified::Declare { name, query, hold, scroll, binary: _ } => {
+            Classified::Declare { name, query, hold, scroll } => {
                 self.declare(prepared, name, query, *hold, *scroll).await
             }
             Classified::Fetch { name, count } => self.fetch(name, *count).await,
@@ -87,7 +87,7 @@ impl GateSession {
             Classified::Execute { name, arguments } => self.execute_named(prepared, name, arguments).await,
             Classified::Deallocate(name) => self.deallocate(name.as_deref()),
             Classified::Discard(object) => Ok(self.discard(object)),
-            Classified::Listen(_) => Err(Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported")),
+            Classified::Listen => Err(Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported")),
             Classified::Unlisten => Ok(done("UNLISTEN")),
             Classified::Query(_) | Classified::Explain { .. } | Classified::CopyOut { .. } => {
                 Err(Error::internal("a query was run as a command"))

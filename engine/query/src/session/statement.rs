@@ -118,7 +118,17 @@ impl GateSession {
         let inner = Arc::new(Mutex::new(inner));
         let writer = Arc::new(Writer { inner: Arc::downgrade(&inner) });
         let cancel = Mutex::default();
-        Self { gate, principal, id, door: client.door, peer: client.peer, since: SystemTime::now(), writer, inner, cancel }
+        Self {
+            gate,
+            principal,
+            id,
+            door: client.door,
+            peer: client.peer,
+            since: SystemTime::now(),
+            writer,
+            inner,
+            cancel,
+        }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -159,7 +159,7 @@ impl GateSession {
             | Classified::Execute { .. }
             | Classified::Deallocate(_)
             | Classified::Discard(_)
-            | Classified::Listen(_)
+            | Classified::Listen
             | Classified::Unlisten => Err(Error::new(
                 ErrorCode::InFailedTransaction,
                 "current transaction is aborted, commands ignored until end of transaction block",

@@ -48,7 +48,8 @@ impl GateSession {
         {
             return Ok((workspace, Arc::clone(&current.state), Arc::clone(&current.key)));
         }
-        let key: Arc<str> = format!("{};{}", inner.settings.get("TimeZone")?, inner.settings.get("search_path")?).into();
+        let key: Arc<str> =
+            format!("{};{}", inner.settings.get("TimeZone")?, inner.settings.get("search_path")?).into();
         let state = self.engine_state(&workspace, &inner.settings)?;
         inner.current = Some(Current {
             workspace: Arc::clone(&workspace),
@@ -151,7 +152,8 @@ impl Drop for AbortOnDrop {
 
 /// Schemas of a `search_path`, without `pg_catalog`, which is searched anyway.
 fn schemas(path: &str, login: &str) -> Vec<String> {
-    let named = path.split(',').map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty());
+    let named =
+        path.split(',').map(|part| part.trim().trim_matches(['"', '\'']).to_owned()).filter(|part| !part.is_empty());
     let own = named.map(|part| if part == "$user" { login.to_owned() } else { part });
     let mut schemas: Vec<String> = own.filter(|part| part != login).collect();
     if schemas.is_empty() {

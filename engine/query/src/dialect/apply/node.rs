@@ -38,13 +38,6 @@ pub(crate) struct ApplyNode {
     pub(super) schema: DFSchemaRef,
 }
 
-impl ApplyNode {
-    /// The subplan, for a verifier.
-    pub(crate) fn subplan(&self) -> &Arc<LogicalPlan> {
-        &self.subplan
-    }
-}
-
 impl PartialEq for ApplyNode {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind
