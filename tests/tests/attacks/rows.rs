@@ -44,7 +44,7 @@ fn errors_on_hidden_values_do_not_happen() {
             d.same(&format!("SELECT id FROM employees WHERE {test} AND dept = 'dev'"));
             d.same(&format!("SELECT id FROM employees WHERE dept = 'ops' OR {test}"));
             d.same(&format!("SELECT id, {test} FROM employees"));
-            d.same(&format!("SELECT id FROM employees ORDER BY {test}, id LIMIT 2"));
+            d.same_unless_unplanned(&format!("SELECT id FROM employees ORDER BY {test}, id LIMIT 2"));
             d.same(&format!("SELECT count(*) FILTER (WHERE {test}) FROM employees"));
             d.same(&format!("SELECT CASE WHEN {test} THEN 1 ELSE 2 END FROM employees"));
         }

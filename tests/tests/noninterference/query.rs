@@ -167,7 +167,7 @@ impl<'a> Generator<'a> {
         let target = self.rng.pick(self.tables).name.clone();
         let sql = match link {
             Some(link) => format!(
-                "WITH RECURSIVE r(id, depth) AS (SELECT id, 0 FROM {target} UNION ALL SELECT t.id, r.depth + 1 FROM r JOIN {} t ON t.{} = r.id WHERE r.depth < 4) SELECT depth, count(*) FROM r GROUP BY depth",
+                "WITH RECURSIVE r(id, depth) AS (SELECT id, CAST(0 AS bigint) FROM {target} UNION ALL SELECT t.id, r.depth + 1 FROM r JOIN {} t ON t.{} = r.id WHERE r.depth < 4) SELECT depth, count(*) FROM r GROUP BY depth",
                 table.name, link.name
             ),
             None => format!(
@@ -190,7 +190,7 @@ impl<'a> Generator<'a> {
             2 => format!("SELECT id FROM {owner} ORDER BY {column}"),
             3 => format!("SELECT count({column}) FROM {owner} GROUP BY {column}"),
             4 => format!("SELECT a.id FROM {owner} a JOIN {owner} b USING ({column})"),
-            5 => format!("SELECT (SELECT max({column}) FROM {owner}) FROM {table}"),
+            5 => format!("SELECT (SELECT max(x.{column}) FROM {owner} x) FROM {table}"),
             _ => format!("SELECT \"{column}\" FROM \"{owner}\""),
         };
         (sql, Compare::Multiset)
