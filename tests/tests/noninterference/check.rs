@@ -15,7 +15,10 @@ use std::fmt;
 pub(crate) struct Totals {
     cases: u64,
     comparisons: u64,
-    rows: u64,
+    /// Cases that answer.
+    answered: u64,
+    /// Cases that answer with at least one row.
+    nonempty: u64,
     /// Error codes on both sides.
     errors: BTreeMap<String, u64>,
     /// Both sides answer, and the same principal over the reduced rows agrees with the governed side: the error comes
@@ -35,14 +38,15 @@ impl Totals {
         self.differences.len()
     }
 
-    pub(crate) fn answered(&self) -> u64 {
-        self.rows
+    pub(crate) fn nonempty(&self) -> u64 {
+        self.nonempty
     }
 
     pub(crate) fn add(&mut self, other: Self) {
         self.cases += other.cases;
         self.comparisons += other.comparisons;
-        self.rows += other.rows;
+        self.answered += other.answered;
+        self.nonempty += other.nonempty;
         self.plan_dependent += other.plan_dependent;
         self.layout_errors += other.layout_errors;
         self.internal.extend(other.internal);
@@ -58,10 +62,11 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} cases, {} comparisons: {} cases with rows, errors on both sides {:?}, {} errors that depend on the plan, {} on the layout, {} other layout differences without governance, {} internal errors, {} differences",
+            "{} cases, {} comparisons: {} cases answer, {} with rows, errors on both sides {:?}, {} errors that depend on the plan, {} on the layout, {} other layout differences without governance, {} internal errors, {} differences",
             self.cases,
             self.comparisons,
-            self.rows,
+            self.answered,
+            self.nonempty,
             self.errors,
             self.plan_dependent,
             self.layout_errors,
@@ -157,6 +162,21 @@ impl World {
         totals
     }
 
+    /// Queries that notice a gate which forgets a rule.
+    pub(crate) fn noticed(&self, rng: &mut Rng, sabotage: Sabotage, queries: u64) -> usize {
+        let mut fixture = self.world.governed();
+        sabotage.apply(&mut fixture.stack);
+        let side = Side::new(&fixture, &|_| Layout::Memory, &self.world.who);
+        let (seen, unseen, probes) = (self.world.seen(), self.world.unseen(), self.probes(rng));
+        let noticed = (0..queries).filter(|n| {
+            let mut own = Rng::part(rng.next(), *n);
+            let (sql, compare) = Generator::new(&mut own, &seen, &unseen, &probes).statement();
+            let sql = plain(&sql);
+            !same(&self.reference.client.run(&sql), &side.client.run(&sql), compare)
+        });
+        noticed.count()
+    }
+
     /// Values of the world's cells, hidden ones among them.
     fn probes(&self, rng: &mut Rng) -> Vec<Value> {
         let mut probes = Vec::new();
@@ -183,7 +203,11 @@ impl World {
                     totals.internal.push(format!("internal, {} query {n}:\n  {sql}", self.name));
                 }
             }
-            Answer::Rows { .. } | Answer::Command(_) | Answer::Notice(_) => totals.rows += 1,
+            Answer::Rows { rows, .. } => {
+                totals.answered += 1;
+                totals.nonempty += u64::from(!rows.is_empty());
+            }
+            Answer::Command(_) | Answer::Notice(_) => totals.answered += 1,
         }
         for (at, (place, side)) in self.governed.iter().enumerate() {
             totals.comparisons += 1;
@@ -272,6 +296,38 @@ impl World {
             best = next;
         }
         best
+    }
+}
+
+/// A rule that a sabotaged gate forgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    RowPolicies,
+    Owners,
+    Masks,
+    Fields,
+}
+
+impl Sabotage {
+    fn apply(self, stack: &mut Value) {
+        let objects = stack["objects"].as_array().map_or(0, Vec::len);
+        match self {
+            Self::RowPolicies => stack["permissions"][0]["rowLevelSecurity"] = Value::from(Vec::<Value>::new()),
+            Self::Fields => stack["permissions"][0]["fields"] = Value::Object(serde_json::Map::new()),
+            Self::Owners => {
+                stack["sharingRules"] = Value::from(Vec::<Value>::new());
+                (0..objects).for_each(|n| stack["objects"][n]["sharingModel"] = "public_read_write".into());
+            }
+            Self::Masks => {
+                for object in stack["objects"].as_array_mut().into_iter().flatten() {
+                    for field in object["fields"].as_object_mut().into_iter().flatten() {
+                        let field = field.1.as_object_mut().unwrap();
+                        field.remove("maskingRule");
+                        field.remove("requiredPermissions");
+                    }
+                }
+            }
+        }
     }
 }
 

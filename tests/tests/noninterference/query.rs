@@ -300,7 +300,7 @@ impl<'a> Generator<'a> {
         let windowed = wanted.is_none() && self.rng.percent(15);
         let types: Vec<Ty> = match wanted {
             Some(types) => types.to_vec(),
-            None => (0..self.rng.between(1, 4)).map(|_| *self.rng.pick(&SCALARS)).collect(),
+            None => (0..self.rng.between(1, 4)).map(|_| self.ty(&scope, &SCALARS)).collect(),
         };
         let mut items: Vec<String> = Vec::new();
         let mut out = Vec::new();
@@ -325,7 +325,7 @@ impl<'a> Generator<'a> {
     }
 
     fn filter(&mut self, scope: &[Col], depth: usize) -> String {
-        let count = *self.rng.pick(&[0, 1, 1, 2, 3]);
+        let count = *self.rng.pick(&[0, 0, 1, 1, 1, 2]);
         if count == 0 {
             return String::new();
         }
@@ -346,7 +346,7 @@ impl<'a> Generator<'a> {
     ) -> (String, Vec<Ty>) {
         let types: Vec<Ty> = match wanted {
             Some(types) => types.to_vec(),
-            None => (0..self.rng.between(1, 3)).map(|_| *self.rng.pick(&SCALARS)).collect(),
+            None => (0..self.rng.between(1, 3)).map(|_| self.ty(scope, &SCALARS)).collect(),
         };
         // Each output is a group key or an aggregate.
         let (mut keys, mut items): (Vec<(String, Ty)>, Vec<String>) = (Vec::new(), Vec::new());
@@ -404,11 +404,11 @@ impl<'a> Generator<'a> {
             Ty::Big | Ty::Int => match self.rng.below(3) {
                 0 => "count(*)".to_owned(),
                 1 => {
-                    let ty = *self.rng.pick(&SCALARS);
+                    let ty = self.ty(scope, &SCALARS);
                     format!("count(DISTINCT {})", self.expr(scope, ty, 1))
                 }
                 _ => {
-                    let ty = *self.rng.pick(&SCALARS);
+                    let ty = self.ty(scope, &SCALARS);
                     format!("count({})", self.expr(scope, ty, 1))
                 }
             },
@@ -436,11 +436,11 @@ impl<'a> Generator<'a> {
 
     fn window(&mut self, own: &[Col], scope: &[Col]) -> (String, Ty) {
         let partition = {
-            let ty = *self.rng.pick(&SCALARS);
+            let ty = self.ty(scope, &SCALARS);
             if self.rng.percent(60) { format!("PARTITION BY {} ", self.expr(scope, ty, 1)) } else { String::new() }
         };
         let order = {
-            let ty = *self.rng.pick(&[Ty::Text, Ty::Int, Ty::Date, Ty::Float]);
+            let ty = self.ty(scope, &[Ty::Text, Ty::Int, Ty::Date, Ty::Float]);
             self.expr(scope, ty, 1)
         };
         let ids: Vec<&str> = own.iter().filter(|c| c.id).map(|c| c.sql.as_str()).collect();
@@ -458,6 +458,12 @@ impl<'a> Generator<'a> {
                 (format!("{function}({value}) OVER ({})", partition.trim_end()), Ty::Float)
             }
         }
+    }
+
+    /// One of the types, by preference one that a column has.
+    fn ty(&mut self, scope: &[Col], of: &[Ty]) -> Ty {
+        let there: Vec<Ty> = of.iter().copied().filter(|ty| scope.iter().any(|c| c.ty == *ty)).collect();
+        if there.is_empty() || self.rng.percent(3) { *self.rng.pick(of) } else { *self.rng.pick(&there) }
     }
 
     fn column(&mut self, scope: &[Col], ty: Ty) -> Option<String> {
@@ -627,22 +633,22 @@ impl<'a> Generator<'a> {
     fn condition(&mut self, scope: &[Col], depth: usize) -> String {
         match self.rng.below(if depth > 0 { 26 } else { 20 }) {
             0..=5 => {
-                let ty = *self.rng.pick(&SCALARS);
+                let ty = self.ty(scope, &SCALARS);
                 let operator = *self.rng.pick(&["=", "<>", "<", "<=", ">", ">="]);
                 format!("{} {operator} {}", self.expr(scope, ty, 0), self.literal(ty))
             }
             6 => {
-                let ty = *self.rng.pick(&SCALARS);
+                let ty = self.ty(scope, &SCALARS);
                 format!("{} = {}", self.expr(scope, ty, 1), self.expr(scope, ty, 1))
             }
             7 | 8 => {
-                let ty = *self.rng.pick(&[Ty::Text, Ty::Int, Ty::Float, Ty::Date]);
+                let ty = self.ty(scope, &[Ty::Text, Ty::Int, Ty::Float, Ty::Date]);
                 let list: Vec<String> = (0..self.rng.between(1, 4)).map(|_| self.literal(ty)).collect();
                 let not = if self.rng.percent(30) { "NOT " } else { "" };
                 format!("{} {not}IN ({})", self.expr(scope, ty, 0), list.join(", "))
             }
             9 => {
-                let ty = *self.rng.pick(&[Ty::Text, Ty::Int, Ty::Float, Ty::Date, Ty::Instant]);
+                let ty = self.ty(scope, &[Ty::Text, Ty::Int, Ty::Float, Ty::Date, Ty::Instant]);
                 format!("{} BETWEEN {} AND {}", self.expr(scope, ty, 0), self.literal(ty), self.literal(ty))
             }
             10 | 11 => {
@@ -651,7 +657,7 @@ impl<'a> Generator<'a> {
                 format!("{} {operator} '{pattern}'", self.expr(scope, Ty::Text, 0))
             }
             12 => {
-                let ty = *self.rng.pick(&SCALARS);
+                let ty = self.ty(scope, &SCALARS);
                 format!("{} IS {}NULL", self.expr(scope, ty, 0), *self.rng.pick(&["", "NOT "]))
             }
             13 => format!("({} OR {})", self.condition(scope, 0), self.condition(scope, 0)),
@@ -661,7 +667,7 @@ impl<'a> Generator<'a> {
                 format!("CASE WHEN {test} THEN {} ELSE {} END", self.failing(scope, Ty::Bool), self.condition(scope, 0))
             }
             16..=19 => {
-                let ty = *self.rng.pick(&SCALARS);
+                let ty = self.ty(scope, &SCALARS);
                 let failing = self.failing(scope, ty);
                 if ty == Ty::Bool { failing } else { format!("{failing} = {}", self.literal(ty)) }
             }
@@ -679,13 +685,13 @@ impl<'a> Generator<'a> {
                 format!("{not}EXISTS (SELECT 1 FROM {} WHERE {on}{more})", table.sql)
             }
             22 | 23 => {
-                let ty = *self.rng.pick(&[Ty::Text, Ty::Int, Ty::Float]);
+                let ty = self.ty(scope, &[Ty::Text, Ty::Int, Ty::Float]);
                 let (sql, _) = self.select(&[], Some(&[ty]), depth - 1);
                 let not = if self.rng.percent(35) { "NOT " } else { "" };
                 format!("{} {not}IN ({sql})", self.expr(scope, ty, 0))
             }
             _ => {
-                let ty = *self.rng.pick(&[Ty::Text, Ty::Int, Ty::Float, Ty::Money]);
+                let ty = self.ty(scope, &[Ty::Text, Ty::Int, Ty::Float, Ty::Money]);
                 let operator = *self.rng.pick(&["=", "<", ">="]);
                 format!("{} {operator} {}", self.expr(scope, ty, 0), self.scalar_subquery(scope, ty))
             }

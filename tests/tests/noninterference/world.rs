@@ -367,7 +367,7 @@ fn object(rng: &mut Rng, name: &str, earlier: &[ObjectDef], walled: bool) -> Obj
         _ => Sharing::PublicReadWrite,
     };
     let ruled: Vec<(String, Kind)> = fields.iter().filter(|f| !f.payload).map(|f| (f.name.clone(), f.kind)).collect();
-    let policies = (0..*rng.pick(&[0, 1, 1, 1, 2, 3])).map(|_| {
+    let policies = (0..*rng.pick(&[0, 0, 1, 1, 2, 3])).map(|_| {
         let positions = match rng.below(6) {
             0 => vec!["ab".to_owned()],
             1 => vec!["never".to_owned()],
