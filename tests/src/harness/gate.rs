@@ -3,13 +3,16 @@
 use super::answer::Answer;
 use super::layout::{Layout, place};
 use super::table::{Row, Table};
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::compute::cast;
 use futures::StreamExt;
 use querygate_catalog::{Deployment, ViewDefinition, object_schema};
 use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Gate, GateOptions, GateService};
-use querygate_query_api::{ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session};
+use querygate_query_api::{
+    ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session, arrow_type_of,
+};
 use querygate_types::{Principal, Result};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -222,6 +225,19 @@ impl Client {
         let statements = self.session.split(sql)?;
         assert_eq!(statements.len(), 1, "{sql}");
         runtime().block_on(self.session.prepare(&statements[0], &[]))
+    }
+
+    /// Runs one statement with values given as texts, cast to the types that the gate infers.
+    #[must_use]
+    pub fn run_with(&self, sql: &str, values: &[String]) -> Answer {
+        let prepared = match self.prepare(sql) {
+            Ok(prepared) => prepared,
+            Err(error) => return Answer::failed(&error),
+        };
+        let types = prepared.parameter_types();
+        let texts = values.iter().map(|value| StringArray::from(vec![value.as_str()]));
+        let arrays = texts.zip(types).map(|(text, to)| cast(&text, &arrow_type_of(*to).unwrap()).unwrap());
+        self.execute_prepared(&prepared, &arrays.collect::<Vec<_>>())
     }
 
     /// Runs a bound statement with one-value arrays as parameters.

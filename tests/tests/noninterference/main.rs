@@ -62,7 +62,7 @@ fn run(cases: u64) {
     println!("{totals}");
     assert!(totals.real() == 0, "{} differences, seed {seed}; each is printed above", totals.real());
     if only.is_none() && cases >= 1_000 {
-        assert!(totals.nonempty() * 5 > cases * 2, "too few queries have rows: the generator is blunt\n{totals}");
+        assert!(totals.nonempty() * 3 > cases, "too few queries have rows: the generator is blunt\n{totals}");
     }
 }
 

@@ -66,6 +66,17 @@ pub(crate) struct Generator<'a> {
     /// Literals worth trying: values of hidden rows and masked columns among them.
     pub(crate) probes: &'a [Value],
     aliases: usize,
+    /// Values of `$1…`, when the statement has parameters.
+    parameters: Option<Vec<String>>,
+}
+
+/// A statement of the generator.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    /// With the marks for shrinking.
+    pub(crate) text: String,
+    pub(crate) parameters: Vec<String>,
+    pub(crate) compare: Compare,
 }
 
 const SCALARS: [Ty; 7] = [Ty::Text, Ty::Float, Ty::Int, Ty::Money, Ty::Bool, Ty::Date, Ty::Instant];
@@ -77,7 +88,8 @@ impl<'a> Generator<'a> {
         unseen: &'a [(String, String)],
         probes: &'a [Value],
     ) -> Self {
-        Self { rng, tables, unseen, probes, aliases: 0 }
+        let parameters = if rng.percent(12) { Some(Vec::new()) } else { None };
+        Self { rng, tables, unseen, probes, aliases: 0, parameters }
     }
 
     fn alias(&mut self) -> String {
@@ -86,7 +98,12 @@ impl<'a> Generator<'a> {
     }
 
     /// A whole statement.
-    pub(crate) fn statement(&mut self) -> (String, Compare) {
+    pub(crate) fn query(mut self) -> Query {
+        let (text, compare) = self.statement();
+        Query { text, parameters: self.parameters.unwrap_or_default(), compare }
+    }
+
+    fn statement(&mut self) -> (String, Compare) {
         match self.rng.below(100) {
             0..=9 => self.set_operation(),
             10..=21 => self.with(),
@@ -325,7 +342,7 @@ impl<'a> Generator<'a> {
     }
 
     fn filter(&mut self, scope: &[Col], depth: usize) -> String {
-        let count = *self.rng.pick(&[0, 0, 1, 1, 1, 2]);
+        let count = *self.rng.pick(&[0, 0, 0, 1, 1, 2]);
         if count == 0 {
             return String::new();
         }
@@ -498,6 +515,21 @@ impl<'a> Generator<'a> {
         } else {
             value(self.rng, kind)
         };
+        if let Some(parameters) = self.parameters.as_mut().filter(|p| p.len() < 6) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            parameters.push(text);
+            let cast = match ty {
+                Ty::Text => "text",
+                Ty::Float => "float8",
+                Ty::Int | Ty::Big => "int",
+                Ty::Money => "numeric(18,4)",
+                Ty::Bool => "bool",
+                Ty::Date => "date",
+                Ty::Instant => "timestamptz",
+                Ty::Tags => "text[]",
+            };
+            return format!("${}::{cast}", parameters.len());
+        }
         match (ty, value) {
             (Ty::Date, Value::String(text)) => format!("DATE '{text}'"),
             (Ty::Instant, Value::String(text)) => format!("TIMESTAMPTZ '{text}'"),
@@ -634,7 +666,7 @@ impl<'a> Generator<'a> {
         match self.rng.below(if depth > 0 { 26 } else { 20 }) {
             0..=5 => {
                 let ty = self.ty(scope, &SCALARS);
-                let operator = *self.rng.pick(&["=", "<>", "<", "<=", ">", ">="]);
+                let operator = *self.rng.pick(&["=", "<>", "<>", "<", "<=", ">", ">=", ">="]);
                 format!("{} {operator} {}", self.expr(scope, ty, 0), self.literal(ty))
             }
             6 => {

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 /// Text that stands only in cells which the principal may not see.
 pub(crate) const SENTINEL: &str = "hX9";
-const USER: &str = "u1";
+/// The two users that rows are owned by and shared with.
+pub(crate) const USERS: [&str; 2] = ["u1", "u2"];
 const ORGANIZATION: &str = "org1";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,9 @@ pub(crate) struct ObjectDef {
     pub(crate) reads_org: bool,
     /// Row policies: positions, rule.
     pub(crate) policies: Vec<(Vec<String>, Rule)>,
-    /// Rules that share rows with the principal, or with another user.
-    pub(crate) shared_by: Vec<(bool, Rule)>,
+    /// Rules that share rows, and with whom.
+    pub(crate) shared_by: Vec<(&'static str, Rule)>,
+    /// Rows shared with the first user.
     pub(crate) shared_ids: BTreeSet<String>,
     pub(crate) rows: Vec<Row>,
 }
@@ -66,6 +68,10 @@ pub(crate) struct ObjectDef {
 impl ObjectDef {
     pub(crate) fn sql_name(&self) -> &str {
         self.name.strip_prefix("w_").unwrap()
+    }
+
+    fn ruled(&self) -> Vec<(String, Kind)> {
+        ruled(&self.fields)
     }
 
     pub(crate) fn master(&self) -> Option<(&str, &str)> {
@@ -80,6 +86,7 @@ impl ObjectDef {
 pub(crate) struct World {
     pub(crate) objects: Vec<ObjectDef>,
     pub(crate) walled: bool,
+    /// Whose view this is.
     pub(crate) who: Principal,
     pub(crate) target_partitions: usize,
 }
@@ -87,7 +94,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn random(rng: &mut Rng) -> Self {
         let walled = rng.percent(15);
-        let who = principal(rng, walled);
+        let who = principal(rng, USERS[0], walled);
         let count = rng.between(2, 4);
         let names: Vec<String> = (0..count).map(|i| format!("w_t{i}")).collect();
         let mut objects: Vec<ObjectDef> = Vec::new();
@@ -101,8 +108,29 @@ impl World {
             world.objects[at].rows = rows;
         }
         world.shares(rng);
+        world.soften(rng);
         world.poison(rng);
         world
+    }
+
+    /// The same world as another user sees it.
+    pub(crate) fn seen_by_another(&self, rng: &mut Rng) -> Self {
+        Self { who: principal(rng, USERS[1], self.walled), ..self.clone() }
+    }
+
+    /// Rules drawn at random mostly hide everything: draws again, so that most objects show some rows and hide some.
+    fn soften(&mut self, rng: &mut Rng) {
+        for at in 0..self.objects.len() {
+            for _ in 0..6 {
+                let visible = self.visible(at).into_iter().filter(|v| *v).count();
+                let rows = self.objects[at].rows.len();
+                if (visible * 4 >= rows && visible < rows) || rng.percent(15) {
+                    break;
+                }
+                let ruled = self.objects[at].ruled();
+                self.objects[at].policies = policies(rng, &ruled);
+            }
+        }
     }
 
     fn shares(&mut self, rng: &mut Rng) {
@@ -141,7 +169,9 @@ impl World {
     }
 
     fn row_visible(&self, object: &ObjectDef, row: &Row) -> bool {
-        let wall = !self.walled || !object.tenant || row.get("organization_id") == Some(&json!(ORGANIZATION));
+        let wall = !self.walled
+            || !object.tenant
+            || row.get("organization_id").and_then(Value::as_str) == self.who.organization_id.as_deref();
         let parent = match (object.sharing, object.master()) {
             (Sharing::ControlledByParent, Some((fk, master))) => {
                 let master = self.object(master);
@@ -154,12 +184,12 @@ impl World {
         let owned = object.sharing != Sharing::Private
             || !object.owned
             || object.reads_org
-            || row.get("owner_id") == Some(&json!(USER))
-            || object.shared_ids.contains(row["id"].as_str().unwrap())
+            || row.get("owner_id") == Some(&json!(self.who.user_id))
+            || (self.who.user_id == USERS[0] && object.shared_ids.contains(row["id"].as_str().unwrap()))
             || object
                 .shared_by
                 .iter()
-                .any(|(mine, rule)| *mine && rule.binds(&self.who) && rule.passes(row, &self.who));
+                .any(|(with, rule)| *with == self.who.user_id && rule.binds(&self.who) && rule.passes(row, &self.who));
         let held = |positions: &Vec<String>| {
             positions.is_empty() || positions.iter().any(|p| p == "everyone" || self.who.positions.contains(p))
         };
@@ -192,7 +222,7 @@ impl World {
             for object in &self.objects {
                 for id in &object.shared_ids {
                     let row = json!({"object_name": object.name, "record_id": id, "recipient_type": "user",
-                        "recipient_id": USER, "access_level": "read"});
+                        "recipient_id": USERS[0], "access_level": "read"});
                     fixture.facts.push(("sys_record_share".to_owned(), row.as_object().unwrap().clone()));
                 }
             }
@@ -244,8 +274,7 @@ impl World {
                 policies.push(json!({"name": name, "object": object.name, "operation": operation,
                     "using": rule.cel(), "positions": positions}));
             }
-            for (n, (mine, rule)) in object.shared_by.iter().enumerate() {
-                let with = if *mine { USER } else { "u2" };
+            for (n, (with, rule)) in object.shared_by.iter().enumerate() {
                 sharing.push(json!({"type": "criteria", "name": format!("s_{}_{n}", object.sql_name()),
                     "label": "s", "object": object.name, "condition": rule.cel(), "accessLevel": "read",
                     "sharedWith": {"type": "user", "value": with}}));
@@ -287,10 +316,11 @@ fn manifest() -> Value {
         "engines": {"protocol": "^17"}})
 }
 
-fn principal(rng: &mut Rng, walled: bool) -> Principal {
-    let mut builder = Principal::builder("tess").user_id(USER).permission_set("w_set");
+fn principal(rng: &mut Rng, user: &str, walled: bool) -> Principal {
+    let mut builder = Principal::builder(&format!("login_{user}")).user_id(user).permission_set("w_set");
     if walled {
-        builder = builder.organization(ORGANIZATION);
+        let other = user == USERS[1] && rng.percent(50);
+        builder = builder.organization(if other { "org2" } else { ORGANIZATION });
     }
     if rng.percent(50) {
         builder = builder.position("ab");
@@ -366,18 +396,10 @@ fn object(rng: &mut Rng, name: &str, earlier: &[ObjectDef], walled: bool) -> Obj
         4..=7 if master => Sharing::ControlledByParent,
         _ => Sharing::PublicReadWrite,
     };
-    let ruled: Vec<(String, Kind)> = fields.iter().filter(|f| !f.payload).map(|f| (f.name.clone(), f.kind)).collect();
-    let policies = (0..*rng.pick(&[0, 0, 1, 1, 2, 3])).map(|_| {
-        let positions = match rng.below(6) {
-            0 => vec!["ab".to_owned()],
-            1 => vec!["never".to_owned()],
-            _ => Vec::new(),
-        };
-        (positions, Rule::random(rng, &ruled, 2))
-    });
-    let policies = policies.collect();
+    let ruled = ruled(&fields);
+    let policies = policies(rng, &ruled);
     let shared_by = if sharing == Sharing::Private && rng.percent(50) {
-        vec![(rng.percent(70), Rule::random(rng, &ruled, 1))]
+        vec![(USERS[usize::from(rng.percent(30))], Rule::random(rng, &ruled, 1))]
     } else {
         Vec::new()
     };
@@ -396,6 +418,24 @@ fn object(rng: &mut Rng, name: &str, earlier: &[ObjectDef], walled: bool) -> Obj
     }
 }
 
+/// Fields that rules may read.
+fn ruled(fields: &[FieldDef]) -> Vec<(String, Kind)> {
+    fields.iter().filter(|f| !f.payload).map(|f| (f.name.clone(), f.kind)).collect()
+}
+
+fn policies(rng: &mut Rng, ruled: &[(String, Kind)]) -> Vec<(Vec<String>, Rule)> {
+    (0..*rng.pick(&[0, 0, 1, 1, 2, 3]))
+        .map(|_| {
+            let positions = match rng.below(6) {
+                0 => vec!["ab".to_owned()],
+                1 => vec!["never".to_owned()],
+                _ => Vec::new(),
+            };
+            (positions, Rule::random(rng, ruled, 2))
+        })
+        .collect()
+}
+
 fn rows(rng: &mut Rng, objects: &[ObjectDef], at: usize, walled: bool) -> Vec<Row> {
     let object = &objects[at];
     let count = match rng.below(12) {
@@ -412,7 +452,7 @@ fn rows(rng: &mut Rng, objects: &[ObjectDef], at: usize, walled: bool) -> Vec<Ro
                 row.insert("organization_id".to_owned(), rng.pick(&organization).clone());
             }
             if object.owned {
-                row.insert("owner_id".to_owned(), rng.pick(&[json!(USER), json!("u2"), Value::Null]).clone());
+                row.insert("owner_id".to_owned(), rng.pick(&[json!(USERS[0]), json!(USERS[1]), Value::Null]).clone());
             }
             for field in object.fields.iter().filter(|f| !f.payload) {
                 let value = match &field.reference {
