@@ -34,7 +34,10 @@ fn literal(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(match expr {
         // Arithmetic of constants with a point is exact, as Postgres' numeric is.
         Expr::BinaryExpr(binary)
-            if is_exact_arithmetic(binary.op) && is_constant(&binary.left) && is_constant(&binary.right) =>
+            if is_exact_arithmetic(binary.op)
+                && is_constant(&binary.left)
+                && is_constant(&binary.right)
+                && (has_point(&binary.left) || has_point(&binary.right)) =>
         {
             let exact = Expr::BinaryExpr(binary).transform_up(|e| {
                 Ok(match decimal(&e) {
@@ -71,6 +74,15 @@ fn is_constant(expr: &Expr) -> bool {
         Expr::BinaryExpr(binary) => {
             is_exact_arithmetic(binary.op) && is_constant(&binary.left) && is_constant(&binary.right)
         }
+        _ => false,
+    }
+}
+
+fn has_point(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(_), _) => true,
+        Expr::Negative(inner) => has_point(inner),
+        Expr::BinaryExpr(binary) => has_point(&binary.left) || has_point(&binary.right),
         _ => false,
     }
 }
