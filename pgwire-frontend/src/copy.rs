@@ -8,7 +8,8 @@ use crate::wire::{Format, Writer};
 use querygate_query_api::{CopyFormat, CopyOptions, Rows};
 use tokio_util::sync::CancellationToken;
 
-/// Signature, flags and header extension length of the binary format.
+/// Signature, flags and header extension length of the binary format. In the first row's message, as PostgreSQL sends it:
+/// clients that read one record per message (ADBC, ConnectorX, psycopg) rely on that.
 const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// A field count of −1 ends binary data.
 const BINARY_TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
@@ -52,28 +53,29 @@ impl Connection {
             Shape::CopyText(_) | Shape::DataRow => Format::Text,
         };
         self.out.copy_out_response(rows.columns.len(), format);
-        match &style.shape {
-            Shape::CopyBinary => self.copy_data(BINARY_HEADER),
-            Shape::CopyText(text) if style.header => {
-                let mut line = Vec::new();
-                text.header(rows.columns.iter().map(|column| column.name.as_str()), &mut line);
-                self.copy_data(&line);
-            }
-            Shape::CopyText(_) | Shape::DataRow => {}
+        if let Shape::CopyText(text) = &style.shape
+            && style.header
+        {
+            let mut line = Vec::new();
+            text.header(rows.columns.iter().map(|column| column.name.as_str()), &mut line);
+            self.copy_data(&[&line]);
         }
         let mut source = RowSource::new(rows, &[format], style.shape)?;
+        if format == Format::Binary {
+            source.lead = Some(BINARY_HEADER);
+        }
         let progress = self.pump(&mut source, None, token).await?;
         if format == Format::Binary {
-            self.copy_data(&BINARY_TRAILER);
+            self.copy_data(&[source.lead.unwrap_or_default(), &BINARY_TRAILER]);
         }
         self.out.empty(b'c');
         self.take_effects();
         self.complete(&source.tag, progress.rows)
     }
 
-    fn copy_data(&mut self, data: &[u8]) {
+    fn copy_data(&mut self, parts: &[&[u8]]) {
         let mark = self.out.open(b'd');
-        self.out.extend_from_slice(data);
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
         self.out.close(mark);
     }
 }

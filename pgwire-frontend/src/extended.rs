@@ -251,7 +251,11 @@ impl Connection {
                 }
             }
             Target::Portal(name) => {
-                let portal = self.extended.portals.get(name).ok_or_else(|| no_portal(name))?;
+                let Some(portal) = self.extended.portals.get(name) else {
+                    let columns = self.session.cursor(name).ok_or_else(|| no_portal(name))?;
+                    self.out.row_description(&columns, |_| Format::Text);
+                    return Ok(());
+                };
                 let columns = match &portal.state {
                     PortalState::Suspended(source) => Some(source.columns()),
                     PortalState::Ready | PortalState::Read(_) | PortalState::Ran => {

@@ -29,6 +29,8 @@ pub(crate) struct RowSource {
     batches: BatchStream,
     /// The batch in hand and its next row.
     current: Option<(RecordBatch, usize)>,
+    /// What goes into the first row's frame before the row.
+    pub(crate) lead: Option<&'static [u8]>,
     pub(crate) tag: CommandTag,
 }
 
@@ -52,6 +54,7 @@ impl RowSource {
             shape,
             batches: rows.batches,
             current: None,
+            lead: None,
             tag: rows.tag,
         })
     }
@@ -91,7 +94,9 @@ impl Connection {
             }
             let Some((batch, first)) = self.batch_in_hand(source, token).await? else { break true };
             let last = batch.num_rows().min(first.saturating_add(left));
+            let lead = source.lead.take();
             let encoder = BatchEncoder::new(&batch, &source.columns, &source.formats, &source.shape, &style)?;
+            let encoder = encoder.led_by(lead, first);
             let mut row = first;
             while row < last {
                 let next = encoder.encode(row..last, CHUNK_BYTES, &mut self.out)?;

@@ -286,11 +286,28 @@ async fn copy_out_comes_in_text_csv_and_binary() {
     client.send(&extended.concat()).await;
     let frames = client.until_ready().await;
     let tags: String = frames.iter().map(|frame| frame.tag).collect();
-    assert_eq!(tags, "12nHddddddcCZ");
+    assert_eq!(tags, "12nHdddddcCZ");
     assert_eq!(frames[3].body, [1, 0, 2, 0, 1, 0, 1]);
     let data: Vec<u8> = frames.iter().filter(|frame| frame.tag == 'd').flat_map(|frame| frame.body.clone()).collect();
     assert!(data.starts_with(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\0\xff\xff\xff\xff\0\x02"));
     assert!(data.ends_with(&[255, 255]));
+    let each: Vec<usize> = frames.iter().filter(|frame| frame.tag == 'd').map(|frame| frame.body.len()).collect();
+    assert_eq!(
+        each,
+        [19 + 14, 16, 16, 14, 2],
+        "one message per row, the header in the first, as PostgreSQL sends them"
+    );
+    door.stop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_sql_is_described_as_a_portal() {
+    let door = serve().await;
+    let mut client = Client::connect(door.addr).await;
+    let answer = client.talk(&[describe(b'P', "declared"), sync()].concat()).await;
+    assert_eq!(answer, "T(id,name) Z(I)");
+    let answer = client.talk(&[describe(b'P', "other"), sync()].concat()).await;
+    assert_eq!(answer, "E(34000) Z(I)");
     door.stop().await;
 }
 

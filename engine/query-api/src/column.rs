@@ -39,7 +39,10 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         DataType::Boolean => PgType::Bool,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
         DataType::Int32 | DataType::UInt16 => PgType::Int4,
-        DataType::Int64 | DataType::UInt32 => PgType::Int8,
+        DataType::Int64 => PgType::Int8,
+        // Only the catalog has it, where it is an oid also behind a CASE or an aggregate that lost the field's metadata;
+        // sources hand unsigned numbers over as wider signed ones.
+        DataType::UInt32 => PgType::Oid,
         DataType::UInt64
         | DataType::Decimal32(..)
         | DataType::Decimal64(..)

@@ -160,6 +160,13 @@ pub trait Session: Send + Sync {
         Vec::new()
     }
 
+    /// Columns of a cursor that SQL declared. PostgreSQL keeps these and the protocol's portals in one name space: psycopg
+    /// describes its server-side cursors as portals.
+    fn cursor(&self, name: &str) -> Option<Arc<[Column]>> {
+        let _ = name;
+        None
+    }
+
     /// Extended protocol: Sync outside an explicit transaction block ends the implicit transaction.
     async fn sync(&self);
 

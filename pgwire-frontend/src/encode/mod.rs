@@ -31,6 +31,8 @@ pub(crate) struct BatchEncoder<'a> {
     columns: Vec<(Column<'a>, Format)>,
     shape: &'a Shape,
     style: &'a Style,
+    /// Bytes that go into a binary COPY's frame before this row.
+    lead: Option<(usize, &'static [u8])>,
 }
 
 impl<'a> BatchEncoder<'a> {
@@ -45,7 +47,13 @@ impl<'a> BatchEncoder<'a> {
         let columns = resolved
             .map(|((array, column), format)| Ok((Column::new(array, column.pg_type)?, *format)))
             .collect::<Result<_>>()?;
-        Ok(Self { columns, shape, style })
+        Ok(Self { columns, shape, style, lead: None })
+    }
+
+    /// Puts `lead` into the frame of `row`, before its fields (binary COPY only).
+    pub(crate) fn led_by(mut self, lead: Option<&'static [u8]>, row: usize) -> Self {
+        self.lead = lead.map(|lead| (row, lead));
+        self
     }
 
     /// Appends one frame per row until `bytes_max` is passed; gives the next row. On an error `out` ends before the row
@@ -79,6 +87,11 @@ impl<'a> BatchEncoder<'a> {
 
     fn copy_binary(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let mark = out.open(b'd');
+        if let Some((first, lead)) = self.lead
+            && first == row
+        {
+            out.extend_from_slice(lead);
+        }
         self.fields(row, out)?;
         out.close(mark);
         Ok(())

@@ -385,6 +385,10 @@ impl Session for FakeSession {
         }
     }
 
+    fn cursor(&self, name: &str) -> Option<Arc<[Column]>> {
+        (name == "declared").then(|| columns_of(&numbers_schema()).into())
+    }
+
     async fn sync(&self) {}
 
     fn cancel(&self) {

@@ -399,6 +399,10 @@ impl Session for GateSession {
         self.inner().transaction.fail();
     }
 
+    fn cursor(&self, name: &str) -> Option<Arc<[Column]>> {
+        self.cursor_columns(name).ok()
+    }
+
     async fn sync(&self) {
         self.inner().transaction.sync();
     }
