@@ -31,7 +31,7 @@ impl QueryService for Table {
 }
 
 impl Statement for Table {
-    fn as_any(&self) -> &dyn Any {
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 

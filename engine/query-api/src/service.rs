@@ -2,6 +2,7 @@
 
 use crate::{Column, Effect, Outcome};
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use querygate_types::{PgType, Principal, Result};
 use std::any::Any;
@@ -84,8 +85,8 @@ pub enum TransactionStatus {
 
 /// One statement cut out of a text: parsed, not yet bound.
 pub trait Statement: Send + Sync + std::fmt::Debug {
-    /// For the session that made it.
-    fn as_any(&self) -> &dyn Any;
+    /// For the session that made it, which shares it rather than copying its tree.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// The statement's own text.
     fn text(&self) -> &str;
 }
@@ -98,6 +99,11 @@ pub trait Prepared: Send + Sync + std::fmt::Debug {
     fn parameter_types(&self) -> &[PgType];
     /// `None` when the statement returns no rows.
     fn columns(&self) -> Option<&[Column]>;
+    /// Arrow schema of the batches that executing it gives, as long as [`columns`](Self::columns) hold. `None` where only the
+    /// Postgres types are known before it runs.
+    fn schema(&self) -> Option<SchemaRef> {
+        None
+    }
 }
 
 /// How to run a statement.
@@ -144,6 +150,12 @@ pub trait Session: Send + Sync {
     fn setting(&self, name: &str) -> Option<String>;
 
     fn transaction_status(&self) -> TransactionStatus;
+
+    /// Version of the metadata that the next statement sees; 0 of a service that knows no versions. A transaction pins its
+    /// version when asked.
+    fn snapshot_version(&self) -> u64 {
+        0
+    }
 
     /// Tells the session that an error ended an extended-protocol step outside `execute` (a wrong Bind, say), or that
     /// a stream failed: an open transaction is failed from now on.

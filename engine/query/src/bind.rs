@@ -1,9 +1,11 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
+use crate::asks::Asks;
 use crate::dialect::{Dialect, output_name, rewrite};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
 use crate::guard::refuse_masked_predicates;
+use crate::observe::FragmentRecord;
 use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
@@ -29,7 +31,16 @@ pub(crate) struct Bound {
     columns: Arc<[Column]>,
     schema: SchemaRef,
     workspace: Arc<Workspace>,
-    whole: OnceLock<Option<WholeFragment>>,
+    asks: Asks,
+    objects: Arc<[String]>,
+    whole: OnceLock<Option<Whole>>,
+}
+
+/// A statement that one source runs as a whole, and what the books say of each run.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) fragment: WholeFragment,
+    pub(crate) records: OnceLock<Arc<[FragmentRecord]>>,
 }
 
 /// A parameter: what the client sends, and what the plan wants.
@@ -65,9 +76,25 @@ impl Bound {
         &self.workspace.catalog
     }
 
+    /// What the statement asks of the moment and the session it runs in.
+    pub(crate) fn asks(&self) -> Asks {
+        self.asks
+    }
+
+    /// SQL names of the governed tables it reads.
+    pub(crate) fn objects(&self) -> &Arc<[String]> {
+        &self.objects
+    }
+
     /// The whole statement as one fragment of a source, found out once; `None`: it is not.
-    pub(crate) fn whole(&self, find: impl FnOnce() -> Option<WholeFragment>) -> Option<&WholeFragment> {
-        self.whole.get_or_init(find).as_ref()
+    pub(crate) fn whole(&self, find: impl FnOnce() -> Option<WholeFragment>) -> Option<&Whole> {
+        let found = || find().map(|fragment| Whole { fragment, records: OnceLock::new() });
+        self.whole.get_or_init(found).as_ref()
+    }
+
+    /// As [`Bound::whole`], without finding out.
+    pub(crate) fn whole_found(&self) -> Option<&Whole> {
+        self.whole.get()?.as_ref()
     }
 
     pub(crate) fn parameter_types(&self) -> Vec<PgType> {
@@ -119,7 +146,18 @@ pub(crate) async fn bind(
     }
     let parameters = parameters_of(&plan, declared)?;
     let (columns, schema) = describe(&semantics::described(&plan, state.config_options()))?;
-    Ok(Bound { plan, inventory, parameters, columns, schema, workspace: Arc::clone(workspace), whole: OnceLock::new() })
+    let objects = inventory.tables.clone().into();
+    Ok(Bound {
+        asks: Asks::of(&plan),
+        plan,
+        inventory,
+        parameters,
+        columns,
+        schema,
+        workspace: Arc::clone(workspace),
+        objects,
+        whole: OnceLock::new(),
+    })
 }
 
 /// Rewrites a query from Postgres' dialect and plans it. Nothing is verified yet.

@@ -25,7 +25,7 @@ pub(crate) async fn explain(
     analyze: bool,
     verbose: bool,
 ) -> Result<Rows> {
-    let (_, state) = session.workspace().await?;
+    let state = session.statement_state(bound).await?;
     let executable = session.plan_on_workers(bound, &state, parameters).await?;
     let mut lines: Vec<String> = Vec::new();
     if let Some(logical) = executable.logical().filter(|_| verbose) {

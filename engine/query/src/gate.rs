@@ -8,6 +8,7 @@ use crate::session::GateSession;
 use crate::session::settings::Settings;
 use crate::system;
 use async_trait::async_trait;
+use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -77,14 +78,20 @@ pub struct Gate {
     environment: Arc<RuntimeEnv>,
     deployment: RwLock<Arc<Deployment>>,
     workspaces: Cache<(u64, String), Arc<Workspace>>,
+    states: Cache<StateKey, Arc<SessionState>>,
     bound: Cache<BoundKey, Arc<Bound>>,
     admission: Arc<Semaphore>,
     waiting: AtomicUsize,
     observer: Arc<Observer>,
 }
 
+/// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
+type StateKey = (LeafToken, Arc<str>);
+
 /// Workspaces kept: one per principal and version.
 const WORKSPACES_MAX: u64 = 1_000;
+/// Engine states kept.
+const STATES_MAX: u64 = 1_000;
 /// Bound statements kept.
 const BOUND_MAX: u64 = 4_096;
 
@@ -127,6 +134,7 @@ impl Gate {
             environment,
             deployment: RwLock::new(Arc::new(deployment)),
             workspaces: Cache::new(WORKSPACES_MAX),
+            states: Cache::new(STATES_MAX),
             bound: Cache::new(BOUND_MAX),
             observer: Arc::new(observer),
         }))
@@ -192,6 +200,11 @@ impl Gate {
         Ok(made)
     }
 
+    /// Engine states that sessions of one principal and equal settings share.
+    pub(crate) fn states(&self) -> &Cache<StateKey, Arc<SessionState>> {
+        &self.states
+    }
+
     /// Statements bound before, by everything that binding depends on.
     pub(crate) fn bound(&self) -> &Cache<BoundKey, Arc<Bound>> {
         &self.bound
@@ -212,13 +225,12 @@ impl Gate {
     }
 
     /// A runtime environment with the statement's own memory cap.
-    pub(crate) fn statement_environment(&self) -> Result<Arc<RuntimeEnv>> {
+    pub(crate) fn statement_environment(&self) -> Arc<RuntimeEnv> {
         let pool: Arc<dyn MemoryPool> =
             Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), self.options.memory_per_query));
-        RuntimeEnvBuilder::from_runtime_env(&self.environment)
-            .with_memory_pool(pool)
-            .build_arc()
-            .map_err(Error::internal)
+        let mut environment = RuntimeEnv::clone(&self.environment);
+        environment.memory_pool = pool;
+        Arc::new(environment)
     }
 }
 

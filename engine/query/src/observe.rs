@@ -19,16 +19,16 @@ pub(crate) struct QueryRecord {
     pub(crate) login: String,
     pub(crate) session: u64,
     pub(crate) door: Door,
-    pub(crate) template: Template,
+    pub(crate) template: Arc<Template>,
     /// SQL names of the governed tables it read.
-    pub(crate) objects: Vec<String>,
+    pub(crate) objects: Arc<[String]>,
     pub(crate) planning: Duration,
     pub(crate) total: Duration,
     pub(crate) rows: u64,
     /// `None`: success.
     pub(crate) error: Option<ErrorCode>,
     pub(crate) cached: bool,
-    pub(crate) fragments: Vec<FragmentRecord>,
+    pub(crate) fragments: Arc<[FragmentRecord]>,
 }
 
 /// What one source did for a statement.
@@ -174,7 +174,7 @@ fn audit_line(record: &QueryRecord) -> String {
         "door": record.door.name(),
         "template": record.template.text,
         "fingerprint": format!("{:016x}", record.template.fingerprint),
-        "objects": record.objects,
+        "objects": record.objects.as_ref(),
         "rows": record.rows,
         "ms": record.total.as_secs_f64() * 1e3,
         "outcome": record.error.map_or("ok", ErrorCode::sqlstate),

@@ -1,6 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 use crate::classify::{Classified, classify};
+use crate::template::{Template, template};
 use datafusion::sql::sqlparser::ast::Statement as Ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -9,16 +10,26 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use querygate_query_api::Statement;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A statement that the grammar and the closed list of classes admit. Only [`parse`] makes one.
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     text: Arc<str>,
     class: Classified,
+    template: OnceLock<Arc<Template>>,
 }
 
 impl Parsed {
+    fn new(text: Arc<str>, ast: Ast) -> Result<Self> {
+        Ok(Self { text, class: classify(ast)?, template: OnceLock::new() })
+    }
+
+    /// The text without its literals; cut once, however often the statement runs.
+    pub(crate) fn template(&self) -> &Arc<Template> {
+        self.template.get_or_init(|| Arc::new(template(&self.text)))
+    }
+
     pub(crate) fn class(&self) -> &Classified {
         &self.class
     }
@@ -29,12 +40,12 @@ impl Parsed {
 
     /// A statement that another one carries (EXPLAIN, PREPARE, DECLARE, COPY).
     pub(crate) fn nested(text: &Arc<str>, ast: Ast) -> Result<Self> {
-        Ok(Self { text: Arc::clone(text), class: classify(ast)? })
+        Self::new(Arc::clone(text), ast)
     }
 }
 
 impl Statement for Parsed {
-    fn as_any(&self) -> &dyn Any {
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 
@@ -84,7 +95,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let end = if after.token == Token::EOF { sql.len() } else { byte_offset(sql, after.span.start) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
-        statements.push(Arc::new(Parsed { text, class: classify(ast)? }));
+        statements.push(Arc::new(Parsed::new(text, ast)?));
     }
 }
 

@@ -1,18 +1,19 @@
 //! From a bound statement to a verified, executable plan.
 
-use crate::bind::Bound;
+use crate::asks::Asks;
+use crate::bind::{Bound, Whole};
 use crate::dialect::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
+use crate::observe::FragmentRecord;
 use crate::verify::{Inventory, verify_bound, verify_final};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::{LeafToken, WholeFragment, federate};
 use querygate_rules::{Disposition, Receipt};
@@ -26,6 +27,7 @@ pub(crate) struct Executable {
     /// `None`: the source runs the statement as a whole.
     logical: Option<LogicalPlan>,
     receipts: Vec<Receipt>,
+    records: Arc<[FragmentRecord]>,
     cached: bool,
 }
 
@@ -44,6 +46,11 @@ impl Executable {
     /// What went to which source, and what stayed.
     pub(crate) fn receipts(&self) -> &[Receipt] {
         &self.receipts
+    }
+
+    /// The same for the books.
+    pub(crate) fn records(&self) -> &Arc<[FragmentRecord]> {
+        &self.records
     }
 
     /// The plan that was given to the engine.
@@ -65,39 +72,61 @@ pub(crate) async fn plan(
     options: PlanOptions,
 ) -> Result<Executable> {
     let values = bound.values(parameters)?;
-    if let Some(executable) = whole(bound, state, &values)? {
-        return Ok(executable);
+    if !bound.asks().moment {
+        let find = || WholeFragment::find(bound.plan(), bound.catalog(), &context(state));
+        let known = bound.whole_found().is_some();
+        if let Some(whole) = bound.whole(find)
+            && let Some(executable) = filled(bound, whole, &values, known)?
+        {
+            return Ok(executable);
+        }
     }
     let logical = bound.with_values(values)?;
-    let state = started(state, &logical);
+    let state = started(state, bound.asks());
     let federated = federate(&logical, bound.catalog(), &context(&state))?;
     if options.require_pushdown {
         everything_pushed(&federated.receipts)?;
     }
     let physical = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
-    Ok(Executable { physical, logical: Some(federated.plan), receipts: federated.receipts, cached: false })
+    let mut executable = Executable {
+        physical,
+        logical: Some(federated.plan),
+        receipts: federated.receipts,
+        records: Arc::default(),
+        cached: false,
+    };
+    executable.records = crate::receipts::fragments(&executable);
+    Ok(executable)
 }
 
-/// A statement that one source runs as a whole needs no planning after the first time.
-fn whole(bound: &Bound, state: &SessionState, values: &[ScalarValue]) -> Result<Option<Executable>> {
-    if reads_clock(bound.plan()) {
-        return Ok(None);
+/// A statement that one source runs as a whole needs no planning after the first time: values in, leaf out. `None`: it is
+/// none, or was not found to be one yet.
+pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<Executable>> {
+    match bound.whole_found() {
+        Some(whole) if !bound.asks().moment => filled(bound, whole, &bound.values(parameters)?, true),
+        Some(_) | None => Ok(None),
     }
-    let mut found_now = false;
-    let find = || {
-        found_now = true;
-        WholeFragment::find(bound.plan(), bound.catalog(), &context(state))
-    };
-    let Some(whole) = bound.whole(find) else { return Ok(None) };
+}
+
+fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> Result<Option<Executable>> {
     let mut placeholders = Vec::with_capacity(values.len());
     for value in values {
         let array = value.to_array().map_err(Error::internal)?;
         let Ok(value) = querygate_driver_api::Value::from_array(array.as_ref(), 0) else { return Ok(None) };
         placeholders.push(value);
     }
-    let Some(physical) = whole.leaf(&placeholders) else { return Ok(None) };
+    let Some(physical) = whole.fragment.leaf(&placeholders) else { return Ok(None) };
     verify_final(&physical, bound.catalog().token(), bound.inventory())?;
-    Ok(Some(Executable { physical, logical: None, receipts: vec![whole.receipt().clone()], cached: !found_now }))
+    let mut executable = Executable {
+        physical,
+        logical: None,
+        receipts: vec![whole.fragment.receipt().clone()],
+        records: Arc::default(),
+        cached: known,
+    };
+    let records = whole.records.get_or_init(|| crate::receipts::fragments(&executable));
+    executable.records = Arc::clone(records);
+    Ok(Some(executable))
 }
 
 /// Optimizes, plans and verifies. Correlated subqueries that the engine cannot unnest run per outer row.
@@ -141,7 +170,7 @@ impl RunSubplan for Subplans {
     async fn run(&self, plan: LogicalPlan, context: Arc<TaskContext>) -> datafusion::common::Result<Vec<RecordBatch>> {
         let outside = |e: Error| DataFusionError::External(Box::new(e));
         let inventory = verify_bound(&plan, &self.token).map_err(outside)?;
-        let state = started(&self.state, &plan);
+        let state = started(&self.state, Asks::of(&plan));
         let physical = physical(&plan, &state, &self.token, &inventory).await.map_err(outside)?;
         datafusion::physical_plan::collect(physical, context).await
     }
@@ -158,30 +187,11 @@ fn everything_pushed(receipts: &[Receipt]) -> Result<()> {
 }
 
 /// A state whose clock starts now, where the statement asks for the time; copying it is not free.
-fn started(state: &Arc<SessionState>, plan: &LogicalPlan) -> Arc<SessionState> {
-    if !reads_clock(plan) {
+fn started(state: &Arc<SessionState>, asks: Asks) -> Arc<SessionState> {
+    if !asks.moment {
         return Arc::clone(state);
     }
     let mut copy = SessionState::clone(state);
     copy.mark_start_execution();
     Arc::new(copy)
-}
-
-fn reads_clock(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    // The closures never fail, so neither does the walk.
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::ScalarFunction(f) = e
-                    && f.func.signature().volatility == Volatility::Stable
-                {
-                    found = true;
-                    return Ok(TreeNodeRecursion::Stop);
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    found
 }

@@ -69,7 +69,7 @@ fn has_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// What the books keep of a plan's leaves and receipts.
-pub(crate) fn fragments(executable: &Executable) -> Vec<FragmentRecord> {
+pub(crate) fn fragments(executable: &Executable) -> Arc<[FragmentRecord]> {
     let parts: Vec<String> = executable
         .receipts()
         .iter()

@@ -121,7 +121,7 @@ struct FakeSession {
 struct FakeStatement(String);
 
 impl Statement for FakeStatement {
-    fn as_any(&self) -> &dyn Any {
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
     fn text(&self) -> &str {

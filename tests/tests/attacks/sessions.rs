@@ -66,6 +66,31 @@ fn a_statement_prepared_by_another_gives_no_other_rows() {
 }
 
 #[test]
+fn sessions_that_share_plans_keep_their_own_variables() {
+    Duel::each(|d| {
+        let (one, other) = (d.company.ada(), d.company.ada());
+        let cell = |client: &Client, sql: &str| client.run(sql).table()[0][0].clone().unwrap();
+        for (client, name) in [(&one, "first"), (&other, "second")] {
+            assert_eq!(client.run(&format!("SET application_name = '{name}'")).code(), None);
+        }
+        // Each statement twice: planned, then from what was kept of it.
+        for _ in 0..2 {
+            for sql in [
+                "SELECT current_setting('application_name')",
+                "SELECT setting FROM pg_settings WHERE name = 'application_name'",
+                "SELECT (SELECT current_setting('application_name') WHERE e.id <> '') FROM employees e LIMIT 1",
+            ] {
+                assert_eq!((cell(&one, sql), cell(&other, sql)), ("first".to_owned(), "second".to_owned()), "{sql}");
+            }
+            assert_ne!(cell(&one, "SELECT pg_backend_pid()"), cell(&other, "SELECT pg_backend_pid()"));
+        }
+        assert_eq!(one.run("SET search_path = pg_catalog").code(), None);
+        assert_eq!(one.run("SELECT id FROM employees").code(), Some("42P01"));
+        assert_eq!(ids(&other.run("SELECT id FROM employees")), ALL);
+    });
+}
+
+#[test]
 fn named_statements_and_cursors_belong_to_their_session() {
     Duel::each(|d| {
         let ada = d.company.ada();

@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
-    server, sources, users,
+    flight, server, sources, users,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,6 +26,7 @@ pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
         (None, Report { file: name.clone(), text: String::new(), diagnostics })
     };
     match std::fs::metadata(file) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return failed("there is no such file".to_owned()),
         Err(e) => return failed(format!("cannot read the configuration: {}", e.kind())),
         Ok(meta) if meta.len() > CONFIG_BYTES_MAX => {
             return failed("the configuration is larger than 16 MB".to_owned());
@@ -63,6 +64,7 @@ pub(crate) fn parse(file: &Path, text: &str, environment: &Environment) -> (Opti
 
 fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink) -> Option<Config> {
     let server = server::resolve(root.table("server", "[server]"), environment);
+    let flight = flight::resolve(root.table("flight", "[flight]"), server.as_ref(), environment);
     let metadata = metadata(&root, root.table("metadata", "[metadata]"), environment);
     let limits = limits(root.table("limits", "[limits]"), environment, sink);
     let sources = named(sink, root.tables("sources", "[[sources]]"), |table| {
@@ -79,6 +81,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     Some(Config {
         file: file.to_path_buf(),
         server: server?,
+        flight: flight?,
         metadata: metadata?,
         limits,
         sources,

@@ -11,8 +11,8 @@ use crate::gate::Gate;
 use crate::observe::{QueryRecord, SessionRecord};
 use crate::parse::{Parsed, parse};
 use crate::plan::PlanOptions;
-use crate::template::template;
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::sql::sqlparser::ast::Query;
@@ -91,6 +91,13 @@ impl Prepared for PreparedStatement {
     fn columns(&self) -> Option<&[Column]> {
         self.columns.as_deref()
     }
+
+    fn schema(&self) -> Option<SchemaRef> {
+        match &self.kind {
+            Kind::Query(bound) => Some(Arc::clone(bound.schema())),
+            Kind::Copy(..) | Kind::Explain { .. } | Kind::Command => None,
+        }
+    }
 }
 
 impl GateSession {
@@ -168,7 +175,7 @@ impl GateSession {
 
     /// Binds anew when the version changed since; the columns must stay the same.
     async fn refreshed(&self, bound: &Arc<Bound>, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
-        let (workspace, _) = self.workspace().await?;
+        let workspace = self.workspace().await?;
         if Arc::ptr_eq(&workspace, bound.workspace()) {
             return Ok(Arc::clone(bound));
         }
@@ -231,11 +238,14 @@ impl GateSession {
     ) -> Result<querygate_query_api::BatchStream> {
         let work = async {
             let permit = self.gate.admit().await?;
-            let (_, state) = self.workspace().await?;
-            let executable = self.plan_on_workers(bound, &state, parameters).await?;
+            let state = self.statement_state(bound).await?;
+            let executable = match crate::plan::ready(bound, parameters)? {
+                Some(executable) => executable,
+                None => self.plan_on_workers(bound, &state, parameters).await?,
+            };
             record.cached = executable.cached();
-            record.fragments = crate::receipts::fragments(&executable);
-            let context = self.task_context(&state)?;
+            record.fragments = Arc::clone(executable.records());
+            let context = self.task_context(&state);
             let guard = Guard { cancel: cancel.clone(), deadline, permit };
             Ok(execute::run(self.gate.runtime(), Arc::clone(executable.physical()), context, guard))
         };
@@ -260,18 +270,19 @@ impl GateSession {
         self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
     }
 
-    pub(super) fn task_context(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
-        let environment = self.gate.statement_environment()?;
-        Ok(Arc::new(TaskContext::new(
+    pub(super) fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
+        let environment = self.gate.statement_environment();
+        // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.
+        Arc::new(TaskContext::new(
             None,
             state.session_id().to_owned(),
             state.config().clone(),
-            state.scalar_functions().clone(),
-            state.higher_order_functions().clone(),
-            state.aggregate_functions().clone(),
-            state.window_functions().clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
             environment,
-        )))
+        ))
     }
 
     fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
@@ -286,14 +297,14 @@ impl GateSession {
             login: self.principal.login.clone(),
             session: self.id,
             door: self.door,
-            template: template(prepared.parsed.text()),
-            objects: bound.inventory().tables.clone(),
+            template: Arc::clone(prepared.parsed.template()),
+            objects: Arc::clone(bound.objects()),
             planning: std::time::Duration::ZERO,
             total: std::time::Duration::ZERO,
             rows: 0,
             error: None,
             cached: false,
-            fragments: Vec::new(),
+            fragments: Arc::default(),
         }
     }
 
@@ -346,10 +357,9 @@ impl Session for GateSession {
         statement: &Arc<dyn Statement>,
         parameter_types: &[Option<PgType>],
     ) -> Result<Arc<dyn Prepared>> {
-        let Some(parsed) = statement.as_any().downcast_ref::<Parsed>() else {
+        let Ok(parsed) = Arc::clone(statement).into_any().downcast::<Parsed>() else {
             return Err(Error::internal("a statement of another service"));
         };
-        let parsed = Arc::new(parsed.clone());
         self.admits(parsed.class())?;
         Ok(Arc::new(self.prepare_parsed(parsed, parameter_types).await?))
     }
@@ -393,6 +403,10 @@ impl Session for GateSession {
 
     fn transaction_status(&self) -> TransactionStatus {
         self.inner().transaction.status()
+    }
+
+    fn snapshot_version(&self) -> u64 {
+        self.deployment().version
     }
 
     fn fail_transaction(&self) {

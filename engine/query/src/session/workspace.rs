@@ -18,7 +18,7 @@ use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::UNIX_EPOCH;
 
-/// The engine state that was made last, and what it was made for.
+/// What the last statement was planned with, and what that depends on.
 pub(super) struct Current {
     workspace: Arc<Workspace>,
     stamp: u64,
@@ -29,13 +29,27 @@ pub(super) struct Current {
 
 impl GateSession {
     /// The version this statement sees: the transaction's, else the current one.
-    fn deployment(&self) -> Arc<Deployment> {
+    pub(super) fn deployment(&self) -> Arc<Deployment> {
         self.inner().transaction.pin(|| self.gate.deployment())
     }
 
-    /// Workspace and engine state for the next statement.
-    pub(crate) async fn workspace(&self) -> Result<(Arc<Workspace>, Arc<SessionState>)> {
-        self.current().await.map(|(workspace, state, _)| (workspace, state))
+    /// Workspace for the next statement.
+    pub(crate) async fn workspace(&self) -> Result<Arc<Workspace>> {
+        self.current().await.map(|(workspace, ..)| workspace)
+    }
+
+    /// Engine state to plan and run a statement with: shared by all sessions of this principal with equal settings,
+    /// unless the statement asks for something that is this session's own.
+    pub(crate) async fn statement_state(&self, bound: &Bound) -> Result<Arc<SessionState>> {
+        let (workspace, state, _) = self.current().await?;
+        if !bound.asks().session {
+            return Ok(state);
+        }
+        let vars = self.session_vars(&self.inner().settings)?;
+        let own = with_config(&state, |config| {
+            config.options_mut().extensions.insert(vars);
+        });
+        Ok(with_runner(own, &workspace))
     }
 
     async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {
@@ -48,9 +62,13 @@ impl GateSession {
         {
             return Ok((workspace, Arc::clone(&current.state), Arc::clone(&current.key)));
         }
-        let key: Arc<str> =
-            format!("{};{}", inner.settings.get("TimeZone")?, inner.settings.get("search_path")?).into();
-        let state = self.engine_state(&workspace, &inner.settings)?;
+        let (zone, path) = (inner.settings.get("TimeZone")?, inner.settings.get("search_path")?);
+        let key: Arc<str> = format!("{zone};{path}").into();
+        let shared = (workspace.catalog.token().clone(), Arc::clone(&key));
+        let state = self.gate.states().get_with(shared, || {
+            let path = schemas(&path, &self.principal.login);
+            with_runner(with_config(workspace.catalog.state(), |config| configure(config, zone, &path)), &workspace)
+        });
         inner.current = Some(Current {
             workspace: Arc::clone(&workspace),
             stamp: inner.settings.stamp(),
@@ -60,36 +78,18 @@ impl GateSession {
         Ok((workspace, state, key))
     }
 
-    fn engine_state(&self, workspace: &Arc<Workspace>, settings: &Settings) -> Result<Arc<SessionState>> {
+    fn session_vars(&self, settings: &Settings) -> Result<SessionVars> {
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
-        let zone = settings.get("TimeZone")?;
-        let vars = self.session_vars(settings, &path);
-        let configure = |config: &mut SessionConfig| {
-            let options = config.options_mut();
-            options.execution.time_zone = Some(zone.clone());
-            if let Some(first) = path.first() {
-                options.catalog.default_schema.clone_from(first);
-            }
-            options.extensions.insert(vars.clone());
-        };
-        // Subplans of an apply are planned without a runner of their own: the context that runs them brings it.
-        let base = Arc::new(with_config(workspace.catalog.state(), configure));
-        let subplans = Subplans { state: Arc::clone(&base), token: workspace.catalog.token().clone() };
-        let state = with_config(&base, |config| config.set_extension(Arc::new(SubplanRunner(Arc::new(subplans)))));
-        Ok(Arc::new(state))
-    }
-
-    fn session_vars(&self, settings: &Settings, path: &[String]) -> SessionVars {
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-        SessionVars {
+        Ok(SessionVars {
             backend_pid: i32::try_from(self.id).unwrap_or(i32::MAX),
             settings: settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value)).collect(),
-            search_path: Some(path.to_vec()),
+            search_path: Some(path),
             started_micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
             client_address: self.peer.map(|p| p.ip().to_string()),
             client_port: self.peer.map(|p| i32::from(p.port())),
             writer: Some(SettingsWriter(Arc::clone(&self.writer) as Arc<dyn SetSetting>)),
-        }
+        })
     }
 
     /// Binds a query, or finds it bound. `text`: the statement's own text; `None` where another statement carries it.
@@ -148,6 +148,21 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+fn configure(config: &mut SessionConfig, zone: String, path: &[String]) {
+    let options = config.options_mut();
+    options.execution.time_zone = Some(zone);
+    if let Some(first) = path.first() {
+        options.catalog.default_schema.clone_from(first);
+    }
+}
+
+/// The state with a runner of subplans. Subplans themselves are planned without one: the context that runs them brings it.
+fn with_runner(state: SessionState, workspace: &Workspace) -> Arc<SessionState> {
+    let base = Arc::new(state);
+    let subplans = Subplans { state: Arc::clone(&base), token: workspace.catalog.token().clone() };
+    Arc::new(with_config(&base, |config| config.set_extension(Arc::new(SubplanRunner(Arc::new(subplans))))))
 }
 
 /// Schemas of a `search_path`, without `pg_catalog`, which is searched anyway.

@@ -1,0 +1,67 @@
+//! What a bound statement asks of the moment and the session it runs in. Plans of statements that ask nothing are the
+//! same in every session.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use querygate_catalog::pg_catalog;
+use std::any::Any;
+
+/// Found out once, when the statement is bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asks {
+    /// A function whose answer holds for one statement: the clock, `current_setting`.
+    pub(crate) moment: bool,
+    /// Anything that a session's own variables may answer: such a function, a random one, a catalog relation.
+    pub(crate) session: bool,
+}
+
+impl Asks {
+    /// Walks the plan with its subqueries.
+    pub(crate) fn of(plan: &LogicalPlan) -> Self {
+        let mut asks = Self::default();
+        // The closures never fail, so neither does the walk.
+        let _ = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                asks.session |= source_as_provider(&scan.source).map_or(true, |provider| {
+                    let any: &dyn Any = provider.as_ref();
+                    any.is::<pg_catalog::SystemTable>()
+                });
+            }
+            node.apply_expressions(|expr| {
+                expr.apply(|e| {
+                    asks.add(volatility(e));
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        asks
+    }
+
+    fn add(&mut self, volatility: Volatility) {
+        match volatility {
+            Volatility::Immutable => {}
+            Volatility::Stable => {
+                self.moment = true;
+                self.session = true;
+            }
+            Volatility::Volatile => self.session = true,
+        }
+    }
+}
+
+/// Of the expression's own function, if it calls one.
+fn volatility(expr: &Expr) -> Volatility {
+    match expr {
+        Expr::ScalarFunction(call) => call.func.signature().volatility,
+        Expr::AggregateFunction(AggregateFunction { func, .. }) => func.signature().volatility,
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(func) => func.signature().volatility,
+            WindowFunctionDefinition::WindowUDF(func) => func.signature().volatility,
+        },
+        Expr::HigherOrderFunction(call) => call.func.signature().volatility,
+        // Casts of a text to a timestamp with zone, and comparisons, depend on settings that the plan's key holds.
+        _ => Volatility::Immutable,
+    }
+}
