@@ -1,6 +1,7 @@
 //! The written semantics of scalar functions, casts and LIKE, executed on values.
 
 use crate::function::{DatePart, DateUnit, ScalarFunction};
+use crate::scalar::ArithmeticOp;
 use crate::testkit::reference::{Fault, order};
 use crate::value::{Value, ValueType};
 use arrow::array::AsArray;
@@ -56,6 +57,22 @@ pub(crate) fn like(text: &str, pattern: &str) -> bool {
         }
     }
     matches(&text.chars().collect::<Vec<_>>(), &pattern.chars().collect::<Vec<_>>())
+}
+
+/// Arithmetic of doubles: what finite operands cannot give raises.
+pub(crate) fn doubles(op: ArithmeticOp, a: f64, b: f64) -> Result<f64, Fault> {
+    let result = match op {
+        ArithmeticOp::Add => a + b,
+        ArithmeticOp::Subtract => a - b,
+        ArithmeticOp::Multiply => a * b,
+        _ if b == 0.0 => return Err("22012".to_owned()),
+        ArithmeticOp::Divide => a / b,
+        ArithmeticOp::Remainder => a % b,
+    };
+    let scales = matches!(op, ArithmeticOp::Multiply | ArithmeticOp::Divide);
+    let vanished = scales && result == 0.0 && a != 0.0 && b != 0.0;
+    let lost = (result.is_infinite() || vanished) && a.is_finite() && b.is_finite();
+    if lost { Err("22003".to_owned()) } else { Ok(result) }
 }
 
 pub(crate) fn cast(value: Value, to: ValueType) -> Result<Value, Fault> {
@@ -226,6 +243,15 @@ fn truncate(unit: DateUnit, micros: i64, value: &Value) -> Result<i64, Fault> {
         DateUnit::Day => floor(DAY),
         DateUnit::Month => floor(DAY) - (extract(DatePart::Day, value)? - 1) * DAY,
         DateUnit::Year => floor(DAY) - (extract(DatePart::DayOfYear, value)? - 1) * DAY,
-        DateUnit::Quarter | DateUnit::Week => return Err("unit is not interpreted".to_owned()),
+        DateUnit::Week => floor(DAY) - (extract(DatePart::IsoDayOfWeek, value)? - 1) * DAY,
+        DateUnit::Quarter => {
+            // Months before this one in its quarter, each ended by going to the day before its first.
+            let mut first = floor(DAY) - (extract(DatePart::Day, value)? - 1) * DAY;
+            for _ in 0..(extract(DatePart::Month, value)? - 1) % 3 {
+                let last = Value::Timestamp { micros: first - DAY, utc: false };
+                first -= extract(DatePart::Day, &last)? * DAY;
+            }
+            first
+        }
     })
 }

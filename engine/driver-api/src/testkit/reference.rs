@@ -44,8 +44,7 @@ fn env(outer: &Env, ids: &[ColumnId], row: &[Value]) -> Env {
     all
 }
 
-fn nulls(relation: &Relation, width: usize) -> Vec<Value> {
-    let _ = relation;
+fn nulls(_relation: &Relation, width: usize) -> Vec<Value> {
     vec![Value::Null(ValueType::Int64); width]
 }
 
@@ -319,7 +318,7 @@ impl Reference<'_> {
                 match rows.len() {
                     0 => Value::Null(ValueType::Int64),
                     1 => rows.swap_remove(0).into_iter().next().ok_or("no column")?,
-                    _ => return Err("more than one row".to_owned()),
+                    _ => return Err("21000".to_owned()),
                 }
             }
             ScalarExpr::Like { expr, pattern, negated, case_insensitive } => {
@@ -487,14 +486,7 @@ fn arithmetic(op: ArithmeticOp, left: &Value, right: &Value, to: ValueType) -> R
         return Ok(Value::Null(to));
     }
     match (left, right) {
-        (Value::Float64(a), Value::Float64(b)) => Ok(Value::Float64(match op {
-            ArithmeticOp::Add => a + b,
-            ArithmeticOp::Subtract => a - b,
-            ArithmeticOp::Multiply => a * b,
-            _ if *b == 0.0 => return Err("22012".to_owned()),
-            ArithmeticOp::Divide => a / b,
-            ArithmeticOp::Remainder => a % b,
-        })),
+        (Value::Float64(a), Value::Float64(b)) => functions::doubles(op, *a, *b).map(Value::Float64),
         (Value::Int64(a), Value::Int64(b)) => Ok(Value::Int64(
             match op {
                 ArithmeticOp::Add => a.checked_add(*b),
