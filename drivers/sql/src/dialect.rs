@@ -35,6 +35,11 @@ pub trait Dialect {
     /// The placeholder of a native parameter, from 1.
     fn placeholder(&self) -> fn(usize) -> String;
     fn constant(&self, constant: Constant) -> String;
+    /// A parameter's placeholder as an operand, where the source must be told its type.
+    fn parameter(&self, placeholder: String, value_type: ValueType) -> String {
+        let _ = value_type;
+        placeholder
+    }
     /// How a scan's column is read, so that above it text compares by code point.
     ///
     /// # Errors
@@ -43,6 +48,14 @@ pub trait Dialect {
     /// A condition under which a column's value has its declared type, for columns that are computed with.
     fn scan_guard(&self, table: &TableRef, qualified: &str, column: &ScanColumn) -> Option<String>;
     fn comparison(&self, op: ComparisonOp, left: &Argument, right: &Argument) -> Result<String, Refusal>;
+    /// `expr [NOT] IN (list)`; the list has a member.
+    ///
+    /// # Errors
+    /// No exact form.
+    fn in_list(&self, expr: &Argument, list: &[Argument], negated: bool) -> Result<String, Refusal> {
+        let items: Vec<&str> = list.iter().map(|item| item.text.as_str()).collect();
+        Ok(format!("({} {}IN ({}))", expr.text, if negated { "NOT " } else { "" }, items.join(", ")))
+    }
     fn truth(&self, text: &str, truth: Truth, negated: bool) -> String;
     /// A case-sensitive or insensitive LIKE against a pattern parameter.
     ///
@@ -62,6 +75,28 @@ pub trait Dialect {
     fn function(&self, function: ScalarFunction, call: RenderedArgs<'_>, to: ValueType) -> Result<String, Refusal>;
     /// The call without its filter.
     fn aggregate(&self, aggregate: &AggregateExpr, args: &[Argument]) -> Result<String, Refusal>;
+    /// The call over the rows for which the condition is TRUE.
+    ///
+    /// # Errors
+    /// No exact form.
+    fn filtered(&self, aggregate: &AggregateExpr, args: &[Argument], condition: &str) -> Result<String, Refusal> {
+        Ok(format!("{} FILTER (WHERE {condition})", self.aggregate(aggregate, args)?))
+    }
+    /// Whether HAVING may name any expression of GROUP BY; otherwise groups are filtered from outside.
+    fn filters_groups(&self) -> bool {
+        true
+    }
+    /// Whether the subquery of an IN may have a LIMIT of its own; otherwise it gets a derived table around it.
+    fn limits_in_lists(&self) -> bool {
+        true
+    }
+    /// An operand whose order counts: a sort key, the left side of BETWEEN.
+    fn ordered(&self, argument: &Argument) -> String {
+        argument.text.clone()
+    }
+    fn negate(&self, argument: &Argument) -> String {
+        format!("(- {})", argument.text)
+    }
     /// `key [ASC|DESC] [NULLS …]`.
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String;
     fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal>;

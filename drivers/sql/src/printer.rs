@@ -168,7 +168,8 @@ impl Printer<'_> {
     }
 
     fn filter(&mut self, block: Block, predicate: &ScalarExpr, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
-        let mut block = if block.is_cut() || block.distinct { self.close(block)? } else { block };
+        let closed = block.is_cut() || block.distinct || (block.aggregated && !self.dialect.filters_groups());
+        let mut block = if closed { self.close(block)? } else { block };
         let text = self.scalar(predicate, &Scope { block: &block.columns, outer })?;
         if block.aggregated {
             block.having.push(text);
@@ -205,7 +206,8 @@ impl Printer<'_> {
         let mut block = if block.is_cut() || block.distinct { self.close(block)? } else { block };
         let mut order_by = Vec::with_capacity(keys.len());
         for key in keys {
-            let text = self.scalar(&key.expr, &Scope { block: &block.columns, outer })?;
+            let key_argument = self.argument(&key.expr, &Scope { block: &block.columns, outer })?;
+            let text = self.dialect.ordered(&key_argument);
             order_by.push(self.dialect.sort_key(&text, key.ascending, key.nulls_first));
         }
         block.order_by = order_by;

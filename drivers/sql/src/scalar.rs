@@ -14,7 +14,10 @@ impl Printer<'_> {
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
         Ok(match expr {
             ScalarExpr::Column(id) => scope.text(*id).ok_or_else(|| Stop(undefined(*id)))?.to_owned(),
-            ScalarExpr::Parameter(index, _) => self.parameter(*index),
+            ScalarExpr::Parameter(index, value_type) => {
+                let placeholder = self.parameter(*index);
+                self.dialect.parameter(placeholder, *value_type)
+            }
             ScalarExpr::Constant(constant) => self.dialect.constant(*constant),
             ScalarExpr::Comparison { op, left, right } => {
                 let (left, right) = (self.argument(left, scope)?, self.argument(right, scope)?);
@@ -31,7 +34,8 @@ impl Printer<'_> {
                 self.dialect.truth(&text, *truth, *negated)
             }
             ScalarExpr::Between { expr, low, high, negated } => {
-                let text = self.scalar(expr, scope)?;
+                let argument = self.argument(expr, scope)?;
+                let text = self.dialect.ordered(&argument);
                 let (low, high) = (self.scalar(low, scope)?, self.scalar(high, scope)?);
                 format!("({text} {}BETWEEN {low} AND {high})", not(*negated))
             }
@@ -39,9 +43,9 @@ impl Printer<'_> {
                 self.dialect.constant(if *negated { Constant::True } else { Constant::False })
             }
             ScalarExpr::InList { expr, list, negated } => {
-                let text = self.scalar(expr, scope)?;
-                let items = list.iter().map(|item| self.scalar(item, scope)).collect::<Result<Vec<_>, _>>()?;
-                format!("({text} {}IN ({}))", not(*negated), items.join(", "))
+                let operand = self.argument(expr, scope)?;
+                let items = list.iter().map(|item| self.argument(item, scope)).collect::<Result<Vec<_>, _>>()?;
+                self.dialect.in_list(&operand, &items, *negated)?
             }
             ScalarExpr::Like { expr, pattern, negated, case_insensitive } => {
                 let text = self.scalar(expr, scope)?;
@@ -53,7 +57,10 @@ impl Printer<'_> {
                 let (left, right) = (self.argument(left, scope)?, self.argument(right, scope)?);
                 self.dialect.arithmetic(*op, &left, &right, *value_type)?
             }
-            ScalarExpr::Negate(expr) => format!("(- {})", self.scalar(expr, scope)?),
+            ScalarExpr::Negate(expr) => {
+                let argument = self.argument(expr, scope)?;
+                self.dialect.negate(&argument)
+            }
             ScalarExpr::Case { branches, otherwise } => self.case(branches, otherwise.as_deref(), scope)?,
             ScalarExpr::Cast { expr, to, .. } => {
                 let argument = self.argument(expr, scope)?;
@@ -81,8 +88,12 @@ impl Printer<'_> {
             }
             ScalarExpr::InSubquery { expr, relation, negated } => {
                 let text = self.scalar(expr, scope)?;
-                let subquery = self.subquery(relation, scope)?;
-                format!("({text} {}IN ({subquery}))", not(*negated))
+                let mut block = self.relation(relation, Some(scope))?;
+                if block.is_cut() && !self.dialect.limits_in_lists() {
+                    block = self.close(block)?;
+                }
+                let ids = block.order.clone();
+                format!("({text} {}IN ({}))", not(*negated), self.select(&block, &ids)?)
             }
             ScalarExpr::ScalarSubquery { relation } => format!("({})", self.subquery(relation, scope)?),
         })
@@ -98,7 +109,7 @@ impl Printer<'_> {
         bind(&mut self.bindings, self.dialect.placeholder(), index, BindingForm::Value)
     }
 
-    fn argument(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<Argument, Stop> {
+    pub(crate) fn argument(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<Argument, Stop> {
         let parameter = match expr {
             ScalarExpr::Parameter(index, _) => Some(*index),
             _ => None,
@@ -160,10 +171,13 @@ impl Printer<'_> {
         for (id, aggregate) in aggregates {
             let scope = Scope { block: &block.columns, outer };
             let args = aggregate.args.iter().map(|arg| self.argument(arg, &scope)).collect::<Result<Vec<_>, _>>()?;
-            let mut text = self.dialect.aggregate(aggregate, &args)?;
-            if let Some(filter) = &aggregate.filter {
-                text.push_str(&format!(" FILTER (WHERE {})", self.scalar(filter, &scope)?));
-            }
+            let text = match &aggregate.filter {
+                Some(filter) => {
+                    let condition = self.scalar(filter, &scope)?;
+                    self.dialect.filtered(aggregate, &args, &condition)?
+                }
+                None => self.dialect.aggregate(aggregate, &args)?,
+            };
             columns.insert(*id, text);
             order.push(*id);
         }
