@@ -5,12 +5,14 @@
 mod affixes;
 mod block;
 mod dialect;
+mod json;
 mod pattern;
 mod printer;
 mod scalar;
 mod usage;
 
 pub use dialect::{Argument, Dialect, RenderedArgs};
+pub use json::{parse_texts, write_texts};
 pub use pattern::{Segment, parse_like, prefix_end};
 pub use printer::print;
 pub use usage::{at_most_one_row, computed_columns};

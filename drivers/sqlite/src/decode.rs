@@ -176,7 +176,7 @@ impl Column {
             Builder::TextList(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Text(text) => {
-                    for item in crate::json::parse_texts(text).ok_or_else(wrong)? {
+                    for item in querygate_sql::parse_texts(text).ok_or_else(wrong)? {
                         builder.values().append_option(item);
                     }
                     builder.append(true);

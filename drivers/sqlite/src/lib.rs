@@ -13,7 +13,6 @@ mod error;
 mod execute;
 mod functions;
 mod introspect;
-mod json;
 mod pool;
 mod writer;
 

@@ -218,7 +218,9 @@ fn cell(value_type: ValueType, array: &dyn Array, row: usize) -> Result<Stored> 
         Value::Decimal128 { value, scale, .. } if is_text_decimal(value_type) => {
             Ok(Stored::Text(decimal_text(*value, *scale).into()))
         }
-        Value::TextList(items) => Ok(Stored::Text(crate::json::write_texts(items.iter().map(Option::as_deref)).into())),
+        Value::TextList(items) => {
+            Ok(Stored::Text(querygate_sql::write_texts(items.iter().map(Option::as_deref)).into()))
+        }
         Value::Timestamp { micros, .. } | Value::Time(micros) if micros % 1_000 != 0 => {
             Err(inexact("SQLite keeps times in whole milliseconds"))
         }

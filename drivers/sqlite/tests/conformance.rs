@@ -17,7 +17,7 @@ use querygate_types::Result;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const LIMITS: Limits = Limits { timestamp_step: 1_000, nan: false };
+const LIMITS: Limits = Limits { timestamp_step: 1_000, nan: false, infinite: true };
 
 async fn loaded() -> (TempDir, SqliteDriver) {
     let folder = TempDir::new().unwrap();

@@ -1,7 +1,8 @@
 //! JSON arrays of texts, the form in which lists are kept. Reads and writes nothing else.
 
 /// Members of an array of strings and nulls; none if it is anything else.
-pub(crate) fn parse_texts(text: &str) -> Option<Vec<Option<String>>> {
+#[must_use]
+pub fn parse_texts(text: &str) -> Option<Vec<Option<String>>> {
     let mut rest = text.trim().strip_prefix('[')?.trim_start();
     let mut items = Vec::new();
     if let Some(end) = rest.strip_prefix(']') {
@@ -65,7 +66,8 @@ fn hex4(characters: &mut std::str::CharIndices<'_>) -> Option<u32> {
 }
 
 /// Writes an array of strings and nulls.
-pub(crate) fn write_texts<'a>(items: impl Iterator<Item = Option<&'a str>>) -> String {
+#[must_use]
+pub fn write_texts<'a>(items: impl Iterator<Item = Option<&'a str>>) -> String {
     let mut text = String::from("[");
     for (i, item) in items.enumerate() {
         if i > 0 {
