@@ -1,0 +1,134 @@
+//! Values that a client binds: decoded from its Arrow messages and cast to what the statement takes. Knows no statement.
+
+use crate::command::unsupported;
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
+use arrow::ipc::{MessageHeader, root_as_message};
+use arrow::record_batch::RecordBatch;
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
+use futures::{FutureExt as _, TryStreamExt as _, stream};
+use querygate_query_api::{Session, arrow_type_of};
+use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use std::sync::Arc;
+
+/// Sets of values of one call at most.
+const BINDINGS_MAX: usize = 65_536;
+
+/// The rows of a client's messages; `None` when they hold no schema, so nothing to bind.
+pub(crate) fn decode(messages: Vec<FlightData>) -> Result<Option<RecordBatch>> {
+    let messages: Vec<FlightData> = messages.into_iter().filter(|m| !m.data_header.is_empty()).collect();
+    if messages.is_empty() {
+        return Ok(None);
+    }
+    messages.iter().try_for_each(refuse_compressed)?;
+    let stream = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages.into_iter().map(Ok)));
+    // Everything is here already: the stream never waits.
+    let decoded = collected(stream).now_or_never();
+    decoded.ok_or_else(|| Error::internal("a decoder waits for nothing"))?
+}
+
+async fn collected(mut stream: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
+    let broken = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
+    };
+    let mut batches = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.try_next().await.map_err(|error| broken(&error))? {
+        rows += batch.num_rows();
+        if rows > BINDINGS_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows of parameters")
+                .with_hint("Bind fewer rows at a time."));
+        }
+        batches.push(batch);
+    }
+    match stream.schema() {
+        Some(schema) => concat_batches(schema, &batches).map(Some).map_err(|error| broken(&error)),
+        None => Ok(None),
+    }
+}
+
+/// A compressed body says how large it becomes, and a false number would be reserved; parameters need no compression.
+fn refuse_compressed(message: &FlightData) -> Result<()> {
+    let header = root_as_message(&message.data_header).map_err(|error| {
+        Error::new(ErrorCode::ProtocolViolation, "the parameters are not valid Arrow data").with_cause(error)
+    })?;
+    let compressed = match header.header_type() {
+        MessageHeader::RecordBatch => header.header_as_record_batch().and_then(|b| b.compression()).is_some(),
+        MessageHeader::DictionaryBatch => {
+            header.header_as_dictionary_batch().and_then(|b| b.data()).and_then(|b| b.compression()).is_some()
+        }
+        _ => false,
+    };
+    if compressed { Err(unsupported("a compressed batch of parameters")) } else { Ok(()) }
+}
+
+/// Casts each column to its parameter's type and cuts rows into sets of one-value arrays.
+pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Vec<Vec<ArrayRef>>> {
+    if values.num_columns() > limits::PARAMETERS_MAX {
+        return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many parameters"));
+    }
+    let columns: Vec<ArrayRef> = values
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(index, column)| match types.get(index) {
+            Some(pg_type) => convert(column, *pg_type, index + 1, engine),
+            // One too many: the engine's own error says so.
+            None => Ok(Arc::clone(column)),
+        })
+        .collect::<Result<_>>()?;
+    Ok((0..values.num_rows()).map(|row| columns.iter().map(|column| column.slice(row, 1)).collect()).collect())
+}
+
+fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn Session>) -> Result<ArrayRef> {
+    let wanted =
+        arrow_type_of(pg_type).ok_or_else(|| unsupported(&format!("a parameter of type {}", pg_type.sql_name())))?;
+    let given = column.data_type();
+    if given == &wanted {
+        return Ok(Arc::clone(column));
+    }
+    let mismatch = || {
+        Error::new(
+            ErrorCode::DatatypeMismatch,
+            format!("parameter ${number} is of type {} but the value is of Arrow type {given}", pg_type.sql_name()),
+        )
+    };
+    if !can_cast_types(given, &wanted) {
+        return Err(mismatch());
+    }
+    refuse_guessing(given, &wanted, number, engine)?;
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
+}
+
+/// Between moments with and without a time zone stands the session's zone; only in UTC are both the same number.
+fn refuse_guessing(given: &DataType, wanted: &DataType, number: usize, engine: &Arc<dyn Session>) -> Result<()> {
+    let zoned = |data_type: &DataType| match data_type {
+        DataType::Timestamp(
+            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
+            zone,
+        ) => Some(zone.is_some()),
+        DataType::Date32 | DataType::Date64 | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(false),
+        _ => None,
+    };
+    let (Some(from), Some(to)) = (zoned(given), zoned(wanted)) else { return Ok(()) };
+    let zone = engine.setting("TimeZone").unwrap_or_default();
+    if from == to || ["UTC", "Etc/UTC", "GMT", "Etc/GMT"].iter().any(|utc| zone.eq_ignore_ascii_case(utc)) {
+        return Ok(());
+    }
+    Err(unsupported(&format!("converting the time zone of parameter ${number}"))
+        .with_hint("Bind a value of the parameter's own type, or SET TimeZone = 'UTC'."))
+}
+
+fn refused(error: &ArrowError, given: &DataType, pg_type: PgType, number: usize) -> Error {
+    let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let (code, what) = if is_text {
+        (ErrorCode::InvalidTextRepresentation, "invalid input syntax")
+    } else {
+        (ErrorCode::NumericOutOfRange, "value out of range")
+    };
+    Error::new(code, format!("{what} for parameter ${number} of type {}", pg_type.sql_name())).with_cause(error)
+}

@@ -1,0 +1,207 @@
+//! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no message.
+
+use crate::config::FlightConfig;
+use crate::observe;
+use crate::running::Running;
+use crate::seal::Seal;
+use crate::service::{Service, Shared};
+use crate::session::SessionLimits;
+use crate::sessions::Sessions;
+use crate::transport::{Admitted, Transport};
+use arrow_flight::flight_service_server::FlightServiceServer;
+use querygate_query_api::{Authenticator, QueryService};
+use querygate_types::limits;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+/// ALPN protocol of HTTP/2, which gRPC clients insist on.
+const ALPN: &[u8] = b"h2";
+/// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the last connections may take to end once streams were stopped.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often idle sessions are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Calls at once on one connection; the bound on streams is the door's own.
+const CALLS_PER_CONNECTION: u32 = 1_024;
+/// Headers of one call: tokens and a few settings.
+const HEADER_BYTES_MAX: u32 = 32 * 1024;
+/// A silent client is asked after so long whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A bound Flight SQL port.
+pub struct FlightDoor {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    /// Ends streams and connections.
+    kill: CancellationToken,
+}
+
+impl std::fmt::Debug for FlightDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlightDoor").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+impl FlightDoor {
+    /// Binds the port; port 0 takes a free one. Must run inside the tokio runtime that will serve the door, which may be
+    /// another one than the engine's.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the system gives no random bytes.
+    pub async fn bind(
+        config: FlightConfig,
+        service: Arc<dyn QueryService>,
+        auth: Arc<dyn Authenticator>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.addr).await?;
+        let kill = CancellationToken::new();
+        let limits = SessionLimits {
+            statements: config.statement_max,
+            statement_bytes: 2 * limits::FRAME_BYTES_MAX,
+            transactions: config.transaction_max,
+        };
+        let shared = Shared {
+            seal: Seal::new().map_err(io::Error::other)?,
+            sessions: Sessions::new(limits, config.session_idle, config.token_lifetime, kill.clone()),
+            running: Arc::new(Running::default()),
+            streams: Arc::new(Semaphore::new(config.stream_max.min(Semaphore::MAX_PERMITS))),
+            logins: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            shutdown: CancellationToken::new(),
+            config,
+            service,
+            auth,
+        };
+        Ok(Self { listener, shared: Arc::new(shared), kill })
+    }
+
+    /// The address clients connect to.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` fires, then drains: new calls get 57P01, running streams have `drain_timeout`, after it
+    /// they are cancelled. Every session is closed when this returns.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self { listener, shared, kill } = self;
+        let config = &shared.config;
+        let (sender, incoming) = mpsc::channel(1);
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), kill.clone(), sender));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&shared)));
+        let service = FlightServiceServer::new(Service(Arc::clone(&shared)))
+            .max_decoding_message_size(config.message_bytes_max)
+            .max_encoding_message_size(usize::MAX);
+        let server = Server::builder()
+            .max_concurrent_streams(CALLS_PER_CONNECTION)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .add_service(service);
+        let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
+        let stopping = shutdown.clone().cancelled_owned();
+        let serving = server.serve_with_incoming_shutdown(incoming, stopping);
+        tokio::pin!(serving);
+        let ended = tokio::select! {
+            ended = &mut serving => Some(ended),
+            () = shutdown.cancelled() => None,
+        };
+        accepting.abort();
+        shared.shutdown.cancel();
+        let ended = match ended {
+            Some(ended) => Some(ended),
+            None => match tokio::time::timeout(config.drain_timeout, &mut serving).await {
+                Ok(ended) => Some(ended),
+                Err(_) => {
+                    kill.cancel();
+                    tokio::time::timeout(KILL_PATIENCE, &mut serving).await.ok()
+                }
+            },
+        };
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!(%error, "the Flight door ended with an error"),
+            None => tracing::warn!("Flight connections did not end in time"),
+        }
+        kill.cancel();
+        sweeping.abort();
+        shared.sessions.close_all().await;
+    }
+}
+
+async fn sweep(shared: Arc<Shared>) {
+    let interval = SWEEP_INTERVAL.min(shared.config.session_idle.max(Duration::from_millis(100)));
+    loop {
+        tokio::time::sleep(interval).await;
+        shared.sessions.sweep().await;
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, kill: CancellationToken, sender: mpsc::Sender<Transport>) {
+    let places = Arc::new(Semaphore::new(shared.config.connection_max.min(Semaphore::MAX_PERMITS)));
+    let acceptor = shared.config.tls.as_ref().map(|settings| {
+        let mut server = (**settings).clone();
+        server.alpn_protocols = vec![ALPN.to_vec()];
+        TlsAcceptor::from(Arc::new(server))
+    });
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                if let Err(error) = tcp.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY refused");
+                }
+                // HTTP/2 has no word to say before the client's first; a client too many is closed.
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    observe::refused("connection_max");
+                    continue;
+                };
+                let admitted = Admitted { peer, place, patience: shared.config.startup_timeout };
+                match &acceptor {
+                    None => {
+                        if sender.send(Transport::plain(tcp, admitted, &kill)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(acceptor) => {
+                        tokio::spawn(tls(acceptor.clone(), tcp, admitted, kill.clone(), sender.clone()));
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Does the handshake apart from the listener, so that a slow client holds up nobody.
+async fn tls(
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+    admitted: Admitted,
+    kill: CancellationToken,
+    sender: mpsc::Sender<Transport>,
+) {
+    match tokio::time::timeout(admitted.patience, acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => {
+            // The door is closing when nobody takes it.
+            let _closing = sender.send(Transport::tls(stream, admitted, &kill)).await;
+        }
+        Ok(Err(error)) => {
+            observe::refused("tls");
+            tracing::info!(%error, peer = %admitted.peer, "TLS handshake failed");
+        }
+        Err(_) => observe::refused("tls_timeout"),
+    }
+}

@@ -1,0 +1,32 @@
+//! The Flight SQL door: speaks Arrow Flight to clients and [`querygate_query_api`] to the engine. Knows no plan and no source.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod actions;
+mod bind;
+mod command;
+mod config;
+mod door;
+mod encode;
+mod get;
+mod handshake;
+mod info;
+mod metadata;
+mod observe;
+mod options;
+mod password;
+mod puts;
+mod running;
+mod seal;
+mod service;
+mod session;
+mod sessions;
+mod statement;
+mod status;
+mod stream;
+mod ticket;
+mod transport;
+mod wire;
+
+pub use config::FlightConfig;
+pub use door::FlightDoor;

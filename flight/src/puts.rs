@@ -1,0 +1,114 @@
+//! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
+
+use crate::bind::{bind, decode};
+use crate::command::{Put, put as read_put, unsupported};
+use crate::service::Shared;
+use crate::session::FlightSession;
+use crate::statement::{Ran, describe, run};
+use arrow::array::ArrayRef;
+use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
+use arrow_flight::{FlightData, PutResult};
+use prost::Message as _;
+use querygate_query_api::{CommandTag, Prepared, Session};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::{Arc, PoisonError};
+use tonic::Streaming;
+
+/// Handles one DoPut and gives its one answer.
+pub(crate) async fn put(
+    shared: &Shared,
+    session: &FlightSession,
+    mut messages: Streaming<FlightData>,
+) -> Result<PutResult> {
+    let first = next(&mut messages).await?;
+    let first = first.ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the call holds no command"))?;
+    let descriptor = first.flight_descriptor.clone();
+    let descriptor = descriptor
+        .ok_or_else(|| Error::new(ErrorCode::ProtocolViolation, "the first message holds no flight descriptor"))?;
+    match read_put(&descriptor)? {
+        Put::Parameters { handle } => {
+            let statement = session.statement(&handle)?;
+            let received = receive(shared, first, messages).await?;
+            let bindings = match decode(received)? {
+                None => None,
+                Some(values) => {
+                    let types = statement.described.prepared.parameter_types();
+                    Some(Arc::new(bind(&values, types, &statement.engine)?))
+                }
+            };
+            *statement.bound.lock().unwrap_or_else(PoisonError::into_inner) = bindings;
+            let result = DoPutPreparedStatementResult { prepared_statement_handle: None };
+            Ok(PutResult { app_metadata: result.encode_to_vec().into() })
+        }
+        Put::Update { sql, transaction } => {
+            let engine = session.engine(transaction.as_deref())?;
+            let described = describe(&engine, &sql, &[]).await?;
+            update(&engine, &described.prepared, &[Vec::new()]).await
+        }
+        Put::PreparedUpdate { handle } => {
+            let statement = session.statement(&handle)?;
+            let received = receive(shared, first, messages).await?;
+            let prepared = &statement.described.prepared;
+            let bindings = match decode(received)? {
+                None => statement.bindings(),
+                Some(values) => Arc::new(bind(&values, prepared.parameter_types(), &statement.engine)?),
+            };
+            update(&statement.engine, prepared, &bindings).await
+        }
+    }
+}
+
+async fn next(messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {
+    messages.message().await.map_err(|status| {
+        let code = match status.code() {
+            tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => ErrorCode::ProgramLimitExceeded,
+            _ => ErrorCode::ProtocolViolation,
+        };
+        Error::new(code, "the client's stream broke off or a message is too large").with_cause(status)
+    })
+}
+
+/// All messages of a call, up to the bound.
+async fn receive(shared: &Shared, first: FlightData, mut messages: Streaming<FlightData>) -> Result<Vec<FlightData>> {
+    let size = |message: &FlightData| message.data_header.len() + message.data_body.len();
+    let mut bytes = size(&first);
+    let mut received = vec![first];
+    while let Some(message) = next(&mut messages).await? {
+        bytes = bytes.saturating_add(size(&message)).saturating_add(64);
+        if bytes > shared.config.parameter_bytes_max {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "the parameters are too large")
+                .with_hint("Bind fewer rows at a time."));
+        }
+        received.push(message);
+    }
+    Ok(received)
+}
+
+/// Runs a statement that returns no rows, once per set of values.
+async fn update(
+    engine: &Arc<dyn Session>,
+    prepared: &Arc<dyn Prepared>,
+    bindings: &[Vec<ArrayRef>],
+) -> Result<PutResult> {
+    if prepared.columns().is_some() {
+        engine.fail_transaction();
+        return Err(unsupported("a statement that returns rows as an update").with_hint("Run it as a query."));
+    }
+    let mut record_count = 0_i64;
+    for values in bindings {
+        match run(engine, prepared, values).await? {
+            Ran::Command(tag) => record_count = record_count.saturating_add(count(&tag)),
+            Ran::Rows(_) => return Err(Error::internal("an update gave rows")),
+        }
+    }
+    engine.sync().await;
+    Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
+}
+
+/// Rows that a command says it changed: the last word of its tag.
+fn count(tag: &CommandTag) -> i64 {
+    match tag {
+        CommandTag::Counted(_) => 0,
+        CommandTag::Fixed(text) => text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0),
+    }
+}

@@ -1,0 +1,109 @@
+//! Which tickets are being fetched, so that a client can cancel them, and which were cancelled. Knows no statement.
+
+use crate::seal::{Id, now_ms};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Cancelled tickets remembered; beyond it the ones that expire first are forgotten.
+const CANCELLED_MAX: usize = 10_000;
+
+#[derive(Debug, Default)]
+struct Inner {
+    fetched: HashMap<Id, Vec<(u64, CancellationToken)>>,
+    /// Cancelled tickets and when they expire.
+    cancelled: HashMap<Id, u64>,
+    next: u64,
+}
+
+/// Running fetches by ticket.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    inner: Mutex<Inner>,
+}
+
+/// A running fetch; not registered any more once dropped.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    running: Arc<Running>,
+    ticket: Id,
+    number: u64,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Running {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a fetch, which ends with `parent` too. A cancelled ticket's fetch is born cancelled.
+    pub(crate) fn begin(self: &Arc<Self>, ticket: Id, parent: &CancellationToken) -> Fetch {
+        let cancel = parent.child_token();
+        let inner = &mut *self.inner();
+        if inner.cancelled.contains_key(&ticket) {
+            cancel.cancel();
+        }
+        inner.next += 1;
+        let number = inner.next;
+        inner.fetched.entry(ticket).or_default().push((number, cancel.clone()));
+        Fetch { running: Arc::clone(self), ticket, number, cancel }
+    }
+
+    /// Ends the ticket's fetches and refuses later ones. Returns at once.
+    pub(crate) fn cancel(&self, ticket: Id, expires_ms: u64) {
+        let inner = &mut *self.inner();
+        for (_, token) in inner.fetched.get(&ticket).into_iter().flatten() {
+            token.cancel();
+        }
+        if inner.cancelled.len() >= CANCELLED_MAX {
+            let now = now_ms();
+            inner.cancelled.retain(|_, expires| *expires > now);
+        }
+        if inner.cancelled.len() >= CANCELLED_MAX
+            && let Some(first) = inner.cancelled.iter().min_by_key(|(_, expires)| **expires).map(|(id, _)| *id)
+        {
+            inner.cancelled.remove(&first);
+        }
+        inner.cancelled.insert(ticket, expires_ms);
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        let inner = &mut *self.running.inner();
+        if let Some(fetches) = inner.fetched.get_mut(&self.ticket) {
+            fetches.retain(|(number, _)| *number != self.number);
+            if fetches.is_empty() {
+                inner.fetched.remove(&self.ticket);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_ticket_ends_its_fetches_and_later_ones() {
+        let (running, root) = (Arc::new(Running::default()), CancellationToken::new());
+        let (first, second, other) =
+            (running.begin([1; 16], &root), running.begin([1; 16], &root), running.begin([2; 16], &root));
+        running.cancel([1; 16], now_ms() + 1_000);
+        assert!(first.cancel.is_cancelled() && second.cancel.is_cancelled() && !other.cancel.is_cancelled());
+        assert!(running.begin([1; 16], &root).cancel.is_cancelled());
+        drop((first, second, other));
+        assert!(running.inner().fetched.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let running = Running::default();
+        for number in 0..CANCELLED_MAX as u64 + 500 {
+            let mut id = Id::default();
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            running.cancel(id, u64::MAX - number);
+        }
+        assert_eq!(running.inner().cancelled.len(), CANCELLED_MAX);
+    }
+}

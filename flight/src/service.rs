@@ -1,0 +1,214 @@
+//! The gRPC service: finds the caller's session, hands the call on, and turns what comes back into gRPC. Panics end the
+//! call, not the connection. Decides nothing itself.
+
+use crate::config::FlightConfig;
+use crate::observe;
+use crate::running::Running;
+use crate::seal::Seal;
+use crate::session::FlightSession;
+use crate::sessions::Sessions;
+use crate::status::status;
+use crate::transport::Peer;
+use crate::{actions, get, handshake, info, puts};
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, Result as ActionResult, SchemaResult, Ticket,
+};
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use querygate_query_api::{Authenticator, QueryService};
+use querygate_types::{Error, ErrorCode, Result};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
+
+/// What all calls of a door share.
+pub(crate) struct Shared {
+    pub(crate) config: FlightConfig,
+    pub(crate) service: Arc<dyn QueryService>,
+    pub(crate) auth: Arc<dyn Authenticator>,
+    pub(crate) seal: Seal,
+    pub(crate) sessions: Sessions,
+    pub(crate) running: Arc<Running>,
+    /// Places for result streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Passwords checked at the same time: each costs milliseconds of a processor.
+    pub(crate) logins: Semaphore,
+    /// No new sessions and streams.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// The service of one door.
+#[derive(Clone)]
+pub(crate) struct Service(pub(crate) Arc<Shared>);
+
+type Answers<T> = BoxStream<'static, std::result::Result<T, Status>>;
+
+/// Runs a call; an error becomes its status, a panic an internal error.
+async fn call<T>(method: &'static str, work: impl Future<Output = Result<T>>) -> std::result::Result<T, Status> {
+    observe::called(method);
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome.map_err(|error| status(&error)),
+        Err(_panic) => Err(status(&Error::internal(format!("{method} panicked")))),
+    }
+}
+
+fn answers<T: Send + 'static>(items: Vec<T>) -> Answers<T> {
+    stream::iter(items.into_iter().map(Ok)).boxed()
+}
+
+/// The client's address, where the transport tells it.
+fn peer<T>(request: &Request<T>) -> Option<SocketAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.0)
+}
+
+impl Service {
+    /// The session whose token the call carries, in either of the headers that clients use for it.
+    fn caller(&self, metadata: &MetadataMap) -> Result<Arc<FlightSession>> {
+        if self.0.shutdown.is_cancelled() {
+            return Err(Error::new(ErrorCode::AdminShutdown, "the server is shutting down"));
+        }
+        let text = |value: &AsciiMetadataValue| value.to_str().ok().map(str::to_owned);
+        let bearer = metadata.get("authorization").and_then(text).and_then(|header| {
+            let (scheme, token) = header.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
+        let token = bearer.or_else(|| {
+            let bytes = metadata.get_bin("auth-token-bin")?.to_bytes().ok()?;
+            String::from_utf8(bytes.to_vec()).ok()
+        });
+        let token = token.ok_or_else(|| {
+            Error::new(ErrorCode::InvalidAuthorization, "the call carries no session token")
+                .with_hint("Log in with Handshake and send its token as \"authorization: Bearer …\".")
+        })?;
+        self.0.sessions.find(&token, &self.0.seal)
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for Service {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Answers<FlightData>;
+    type DoPutStream = Answers<PutResult>;
+    type DoActionStream = Answers<ActionResult>;
+    type ListActionsStream = Answers<ActionType>;
+    type DoExchangeStream = Answers<FlightData>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> std::result::Result<Response<Self::HandshakeStream>, Status> {
+        let peer = peer(&request);
+        let (metadata, _, messages) = request.into_parts();
+        let token = call("handshake", handshake::login(&self.0, &metadata, messages, peer)).await?;
+        let answer = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
+        let mut response = Response::new(answers(vec![answer]));
+        if let Ok(header) = format!("Bearer {token}").parse() {
+            response.metadata_mut().insert("authorization", header);
+        }
+        Ok(response)
+    }
+
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> std::result::Result<Response<Self::ListFlightsStream>, Status> {
+        call("list_flights", async {
+            self.caller(request.metadata())?;
+            Err(crate::command::unsupported("listing flights").with_hint("Ask for tables with GetTables."))
+        })
+        .await
+    }
+
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> std::result::Result<Response<FlightInfo>, Status> {
+        call("get_flight_info", async {
+            let session = self.caller(request.metadata())?;
+            info::flight_info(&self.0, &session, request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> std::result::Result<Response<PollInfo>, Status> {
+        call("poll_flight_info", async {
+            let session = self.caller(request.metadata())?;
+            info::poll_info(&self.0, &session, request.into_inner()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn get_schema(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> std::result::Result<Response<SchemaResult>, Status> {
+        call("get_schema", async {
+            let session = self.caller(request.metadata())?;
+            info::schema(&session, request.get_ref()).await.map(Response::new)
+        })
+        .await
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
+        call("do_get", async {
+            let session = self.caller(request.metadata())?;
+            let compression = get::compression(request.metadata(), &session)?;
+            let messages = get::fetch(&self.0, session, request.get_ref(), compression).await?;
+            Ok(Response::new(messages.boxed()))
+        })
+        .await
+    }
+
+    async fn do_put(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
+        call("do_put", async {
+            let session = self.caller(request.metadata())?;
+            let result = puts::put(&self.0, &session, request.into_inner()).await?;
+            Ok(Response::new(answers(vec![result])))
+        })
+        .await
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> std::result::Result<Response<Self::DoExchangeStream>, Status> {
+        call("do_exchange", async {
+            self.caller(request.metadata())?;
+            Err(crate::command::unsupported("DoExchange"))
+        })
+        .await
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
+        call("do_action", async {
+            let session = self.caller(request.metadata())?;
+            let results = actions::act(&self.0, &session, request.into_inner()).await?;
+            Ok(Response::new(answers(results)))
+        })
+        .await
+    }
+
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> std::result::Result<Response<Self::ListActionsStream>, Status> {
+        call("list_actions", async {
+            self.caller(request.metadata())?;
+            Ok(Response::new(answers(actions::list())))
+        })
+        .await
+    }
+}

@@ -1,0 +1,263 @@
+//! One client's session: its engine sessions, prepared statements and transactions. Knows no message.
+//!
+//! A session has one engine session, in which its settings live; a transaction takes it, and only a second transaction at
+//! the same time opens another. So a client that always is in a transaction, as ADBC's default connection, keeps its
+//! settings and costs one engine session.
+
+use crate::command::unsupported;
+use crate::encode::Compression;
+use crate::seal::{Id, now_ms, random_id};
+use crate::statement::{Described, command};
+use arrow::array::ArrayRef;
+use querygate_query_api::{ClientInfo, QueryService, Session, TransactionStatus};
+use querygate_types::{Error, ErrorCode, Principal, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Bound values: one vector of one-value arrays per execution.
+pub(crate) type Bindings = Arc<Vec<Vec<ArrayRef>>>;
+
+/// A prepared statement of a session.
+pub(crate) struct PreparedStatement {
+    pub(crate) engine: Arc<dyn Session>,
+    pub(crate) described: Described,
+    pub(crate) bound: Mutex<Option<Bindings>>,
+    /// What it counts towards the session's bound, without its values.
+    bytes: usize,
+}
+
+impl PreparedStatement {
+    /// The values of its next execution; none bound is one execution without values.
+    pub(crate) fn bindings(&self) -> Bindings {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.clone().unwrap_or_else(|| Arc::new(vec![Vec::new()]))
+    }
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Commit,
+    Rollback,
+}
+
+#[derive(Default)]
+struct State {
+    statements: HashMap<Id, Arc<PreparedStatement>>,
+    statement_bytes: usize,
+    transactions: HashMap<Id, Arc<dyn Session>>,
+    /// The transaction that has the main engine session.
+    main_taken: Option<Id>,
+    /// Options set so far, for engine sessions opened later.
+    options: Vec<(String, String)>,
+    compression: Compression,
+}
+
+/// Bounds of one session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLimits {
+    pub(crate) statements: usize,
+    /// Bytes of prepared texts.
+    pub(crate) statement_bytes: usize,
+    pub(crate) transactions: usize,
+}
+
+/// A client's session.
+pub(crate) struct FlightSession {
+    pub(crate) id: Id,
+    pub(crate) principal: Arc<Principal>,
+    /// Ends with the session, and with it every stream.
+    pub(crate) cancel: CancellationToken,
+    main: Arc<dyn Session>,
+    client: ClientInfo,
+    limits: SessionLimits,
+    used_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+impl FlightSession {
+    pub(crate) fn new(
+        id: Id,
+        principal: Arc<Principal>,
+        client: ClientInfo,
+        main: Arc<dyn Session>,
+        limits: SessionLimits,
+        cancel: CancellationToken,
+    ) -> Self {
+        let (used_ms, state) = (AtomicU64::new(now_ms()), Mutex::default());
+        Self { id, principal, cancel, main, client, limits, used_ms, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine session outside transactions.
+    pub(crate) fn main(&self) -> &Arc<dyn Session> {
+        &self.main
+    }
+
+    pub(crate) fn touch(&self) {
+        self.used_ms.store(now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn idle_ms(&self) -> u64 {
+        now_ms().saturating_sub(self.used_ms.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn compression(&self) -> Compression {
+        self.state().compression
+    }
+
+    pub(crate) fn set_compression(&self, compression: Compression) {
+        self.state().compression = compression;
+    }
+
+    /// Remembers an option for engine sessions opened later. The session's own has it already.
+    pub(crate) fn remember_option(&self, name: &str, value: &str) {
+        let state = &mut *self.state();
+        state.options.retain(|(known, _)| known != name);
+        state.options.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The engine session of a transaction, or the main one without a transaction.
+    pub(crate) fn engine(&self, transaction: Option<&[u8]>) -> Result<Arc<dyn Session>> {
+        match transaction {
+            None | Some([]) => Ok(Arc::clone(&self.main)),
+            Some(id) => {
+                let found = Id::try_from(id).ok().and_then(|id| self.state().transactions.get(&id).cloned());
+                found.ok_or_else(no_transaction)
+            }
+        }
+    }
+
+    /// BEGIN; gives the transaction's name.
+    pub(crate) async fn begin(&self, service: &dyn QueryService) -> Result<Id> {
+        let id = random_id()?;
+        let takes_main = {
+            let state = &mut *self.state();
+            if state.transactions.len() >= self.limits.transactions {
+                return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many transactions at once")
+                    .with_hint("End a transaction of this session first."));
+            }
+            let free = state.main_taken.is_none();
+            if free {
+                state.main_taken = Some(id);
+            }
+            free
+        };
+        match self.begun(service, takes_main).await {
+            Ok(engine) => {
+                self.state().transactions.insert(id, engine);
+                Ok(id)
+            }
+            Err(error) => {
+                if takes_main {
+                    self.state().main_taken = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begun(&self, service: &dyn QueryService, takes_main: bool) -> Result<Arc<dyn Session>> {
+        let engine = if takes_main {
+            Arc::clone(&self.main)
+        } else {
+            let opened = service.open(Arc::clone(&self.principal), self.client.clone()).await?;
+            let options = self.state().options.clone();
+            for (name, value) in options {
+                crate::options::set_config(&opened, &name, &value).await?;
+            }
+            opened
+        };
+        if engine.transaction_status() == TransactionStatus::Idle {
+            command(&engine, "BEGIN").await?;
+        }
+        Ok(engine)
+    }
+
+    /// COMMIT or ROLLBACK.
+    pub(crate) async fn end(&self, transaction: &[u8], ending: Ending) -> Result<()> {
+        let id = Id::try_from(transaction).map_err(|_| no_transaction())?;
+        let (engine, is_main) = {
+            let state = &mut *self.state();
+            let engine = state.transactions.remove(&id).ok_or_else(no_transaction)?;
+            (engine, state.main_taken == Some(id))
+        };
+        let statement = match ending {
+            Ending::Commit => "COMMIT",
+            Ending::Rollback => "ROLLBACK",
+        };
+        let ended = command(&engine, statement).await;
+        if is_main {
+            self.state().main_taken = None;
+        } else {
+            self.state().statements.retain(|_, statement| !Arc::ptr_eq(&statement.engine, &engine));
+            engine.close().await;
+        }
+        ended.map(drop)
+    }
+
+    /// Keeps a prepared statement; gives its handle.
+    pub(crate) fn prepared(&self, engine: Arc<dyn Session>, described: Described, text_bytes: usize) -> Result<Id> {
+        let id = random_id()?;
+        let state = &mut *self.state();
+        let bytes = text_bytes + 1_024;
+        if state.statements.len() >= self.limits.statements
+            || state.statement_bytes.saturating_add(bytes) > self.limits.statement_bytes
+        {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements")
+                .with_hint("Close statements that are not needed any more."));
+        }
+        state.statement_bytes += bytes;
+        let statement = PreparedStatement { engine, described, bound: Mutex::default(), bytes };
+        state.statements.insert(id, Arc::new(statement));
+        Ok(id)
+    }
+
+    pub(crate) fn statement(&self, handle: &[u8]) -> Result<Arc<PreparedStatement>> {
+        let found = Id::try_from(handle).ok().and_then(|id| self.state().statements.get(&id).cloned());
+        found.ok_or_else(|| Error::new(ErrorCode::InvalidStatementName, "the prepared statement does not exist"))
+    }
+
+    /// Forgets a prepared statement; one that is not there is no error.
+    pub(crate) fn close_statement(&self, handle: &[u8]) {
+        let Ok(id) = Id::try_from(handle) else { return };
+        let state = &mut *self.state();
+        if let Some(closed) = state.statements.remove(&id) {
+            state.statement_bytes = state.statement_bytes.saturating_sub(closed.bytes);
+        }
+    }
+
+    /// Ends streams, transactions and engine sessions.
+    pub(crate) async fn close(&self) {
+        self.cancel.cancel();
+        let engines: Vec<Arc<dyn Session>> = {
+            let state = &mut *self.state();
+            state.statements.clear();
+            state.transactions.drain().map(|(_, engine)| engine).collect()
+        };
+        for engine in engines.iter().filter(|engine| !Arc::ptr_eq(engine, &self.main)) {
+            engine.close().await;
+        }
+        self.main.close().await;
+    }
+}
+
+fn no_transaction() -> Error {
+    Error::new(ErrorCode::NoActiveTransaction, "the transaction does not exist")
+        .with_hint("It ended, or another session began it.")
+}
+
+/// Reads the end that a client wants for its transaction.
+pub(crate) fn ending(action: i32) -> Result<Ending> {
+    match action {
+        1 => Ok(Ending::Commit),
+        2 => Ok(Ending::Rollback),
+        0 => Err(Error::new(ErrorCode::ProtocolViolation, "the transaction's end is not specified")),
+        _ => Err(unsupported("this end of a transaction")),
+    }
+}

@@ -1,0 +1,94 @@
+//! Statements on an engine session: described without being run, run with bound values. Knows no message and no ticket.
+
+use crate::command::unsupported;
+use crate::wire::result_schema;
+use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use querygate_query_api::{BatchStream, CommandTag, ExecuteOptions, Outcome, Prepared, Session};
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::Arc;
+
+/// A bound statement and the schema promised for its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    pub(crate) prepared: Arc<dyn Prepared>,
+    pub(crate) schema: SchemaRef,
+}
+
+/// What one execution gave.
+pub(crate) enum Ran {
+    Rows(BatchStream),
+    Command(CommandTag),
+}
+
+/// Binds the one statement of a text. A failure fails an open transaction, as in Postgres.
+pub(crate) async fn describe(engine: &Arc<dyn Session>, sql: &str, types: &[Option<PgType>]) -> Result<Described> {
+    let prepared = prepare(engine, sql, types).await.inspect_err(|_| engine.fail_transaction())?;
+    let schema = result_schema(prepared.as_ref());
+    Ok(Described { prepared, schema })
+}
+
+async fn prepare(engine: &Arc<dyn Session>, sql: &str, types: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
+    let statements = engine.split(sql)?;
+    match statements.as_slice() {
+        [] => Err(Error::new(ErrorCode::SyntaxError, "the text holds no statement")),
+        [one] => engine.prepare(one, types).await,
+        [_, _, ..] => {
+            Err(Error::new(ErrorCode::SyntaxError, "cannot insert multiple commands into a prepared statement"))
+        }
+    }
+}
+
+/// Runs a bound statement once.
+pub(crate) async fn run(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, values: &[ArrayRef]) -> Result<Ran> {
+    let outcome = engine.execute(prepared, values, ExecuteOptions::default()).await;
+    // Notices and reported settings have no place in Flight; names that SQL deallocated are not the door's.
+    drop((engine.take_effects(), engine.take_deallocated()));
+    match outcome? {
+        Outcome::Empty => Ok(Ran::Command(CommandTag::Fixed(String::new()))),
+        Outcome::Command(tag) => Ok(Ran::Command(tag)),
+        Outcome::Rows(rows) => Ok(Ran::Rows(rows.batches)),
+        Outcome::CopyOut(..) => {
+            engine.fail_transaction();
+            Err(unsupported("COPY through this door")
+                .with_hint("Send the query itself: its result is a stream already."))
+        }
+    }
+}
+
+/// Runs a bound statement once for each set of values and gives all rows, in order. The first execution has begun when
+/// this returns, so that its failure is the call's.
+pub(crate) async fn run_all(
+    engine: &Arc<dyn Session>,
+    prepared: &Arc<dyn Prepared>,
+    bindings: &[Vec<ArrayRef>],
+) -> Result<BatchStream> {
+    let Some((first, rest)) = bindings.split_first() else { return Ok(stream::empty().boxed()) };
+    let begun = rows_of(run(engine, prepared, first).await?);
+    if rest.is_empty() {
+        return Ok(begun);
+    }
+    let (engine, prepared) = (Arc::clone(engine), Arc::clone(prepared));
+    let later = stream::iter(rest.to_vec()).then(move |values| {
+        let (engine, prepared) = (Arc::clone(&engine), Arc::clone(&prepared));
+        async move { run(&engine, &prepared, &values).await.map(rows_of) }
+    });
+    Ok(begun.chain(later.try_flatten()).boxed())
+}
+
+fn rows_of(ran: Ran) -> BatchStream {
+    match ran {
+        Ran::Rows(batches) => batches,
+        Ran::Command(_) => stream::empty().boxed(),
+    }
+}
+
+/// Runs a command of the door's own, which has no values.
+pub(crate) async fn command(engine: &Arc<dyn Session>, sql: &'static str) -> Result<CommandTag> {
+    let described = describe(engine, sql, &[]).await?;
+    match run(engine, &described.prepared, &[]).await? {
+        Ran::Command(tag) => Ok(tag),
+        Ran::Rows(_) => Err(Error::internal("a command gave rows")),
+    }
+}

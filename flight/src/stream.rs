@@ -1,0 +1,132 @@
+//! One result on its way to a client: a task that encodes ahead by a message or two, and a response that ends exactly as
+//! the query did. A client that does not read slows the query; one that reads nothing for long ends it.
+
+use crate::encode::Encoder;
+use crate::observe;
+use crate::running::Fetch;
+use crate::session::FlightSession;
+use crate::status::status;
+use arrow_flight::FlightData;
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use querygate_query_api::{BatchStream, Session};
+use querygate_types::{Error, ErrorCode, Result};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
+use tonic::Status;
+use tracing::Instrument as _;
+
+/// Encoded messages that wait for the client: enough to overlap encoding with sending, few enough to bound memory.
+const MESSAGES_AHEAD: usize = 1;
+
+/// What a stream holds while it runs.
+pub(crate) struct Held {
+    pub(crate) fetch: Fetch,
+    /// A place among the streams; given back when the stream ends.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Keeps the session from counting as idle.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) owner: Arc<FlightSession>,
+    /// Told when the stream fails, as a door must.
+    pub(crate) engine: Arc<dyn Session>,
+    pub(crate) stall_timeout: Duration,
+}
+
+/// The response of DoGet.
+pub(crate) struct Messages {
+    receiver: mpsc::Receiver<FlightData>,
+    end: Arc<OnceLock<Result<(), Status>>>,
+    over: bool,
+}
+
+/// Starts to send a result: its first message, then its batches. The query ends when the response is dropped.
+pub(crate) fn send(first: FlightData, encoder: Encoder, batches: BatchStream, held: Held) -> Messages {
+    let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
+    let end = Arc::new(OnceLock::new());
+    let (told, counted) = (Arc::clone(&end), observe::Streaming::new());
+    let task = async move {
+        let work = AssertUnwindSafe(pump(first, encoder, batches, &held, &sender)).catch_unwind().await;
+        let outcome = work.unwrap_or_else(|_| Err(Error::internal("a result stream panicked")));
+        if outcome.is_err() {
+            held.engine.fail_transaction();
+        }
+        held.engine.sync().await;
+        // Set once, here; before the channel closes, so that the reader finds it.
+        let _ = told.set(outcome.map_err(|error| status(&error)));
+        drop((sender, held, counted));
+    };
+    tokio::spawn(task.in_current_span());
+    Messages { receiver, end, over: false }
+}
+
+async fn pump(
+    first: FlightData,
+    mut encoder: Encoder,
+    mut batches: BatchStream,
+    held: &Held,
+    sender: &mpsc::Sender<FlightData>,
+) -> Result<()> {
+    offer(first, held, sender).await?;
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = held.fetch.cancel.cancelled() => return Err(canceled()),
+            () = sender.closed() => return Err(canceled()),
+            next = batches.next() => next,
+        };
+        let Some(batch) = next else { return Ok(()) };
+        let batch = batch?;
+        for message in encoder.encode(&batch)? {
+            observe::sent(0, message.data_body.len());
+            offer(message, held, sender).await?;
+        }
+        observe::sent(batch.num_rows(), 0);
+    }
+}
+
+async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<FlightData>) -> Result<()> {
+    let sent = tokio::select! {
+        biased;
+        () = held.fetch.cancel.cancelled() => return Err(canceled()),
+        sent = sender.send_timeout(message, held.stall_timeout) => sent,
+    };
+    match sent {
+        Ok(()) => Ok(()),
+        Err(SendTimeoutError::Closed(_)) => Err(canceled()),
+        Err(SendTimeoutError::Timeout(_)) => {
+            Err(Error::new(ErrorCode::StatementTimeout, "the client took no message of the result for too long"))
+        }
+    }
+}
+
+pub(crate) fn canceled() -> Error {
+    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
+}
+
+impl Stream for Messages {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        match self.receiver.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(message)) => Poll::Ready(Some(Ok(message))),
+            Poll::Ready(None) => {
+                self.over = true;
+                // A result that stopped without saying so must not look complete.
+                match self.end.get() {
+                    Some(Ok(())) => Poll::Ready(None),
+                    Some(Err(status)) => Poll::Ready(Some(Err(status.clone()))),
+                    None => Poll::Ready(Some(Err(status(&Error::internal("a result stream ended without a word"))))),
+                }
+            }
+        }
+    }
+}
