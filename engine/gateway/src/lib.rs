@@ -16,6 +16,7 @@ mod password;
 mod process;
 mod serve;
 mod shell;
+mod tls;
 mod wiring;
 
 pub use cli::run;

@@ -1,14 +1,13 @@
 //! Runs a gate: two runtimes, the doors, reloads, an orderly stop. Knows no query.
 
-use crate::config::{Config, TlsFiles};
+use crate::config::Config;
 use crate::gate::{Gate, Reload, Runtimes};
 use crate::process::{Signals, Wish, raise_file_limit, start_metrics};
-use crate::wiring;
+use crate::{tls, wiring};
+use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Probes};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
 use querygate_types::{Error, ErrorCode, Result};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Bound {
     pub(crate) postgres: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) flight: Option<SocketAddr>,
 }
 
 /// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there, as deep as it is
@@ -77,13 +77,12 @@ impl Threads {
 pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce(Bound)) -> Result<()> {
     let connections = raise_file_limit(config.server.connection_max);
     let metrics = start_metrics();
-    let tls = config.server.tls.as_ref().map(load_tls).transpose()?;
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
     let result = threads.wire.block_on(async {
-        let doors = Doors::bind(config, &gate, connections, tls, metrics).await?;
+        let doors = Doors::bind(config, &gate, connections, metrics).await?;
         let bound = doors.bound;
-        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, "ready");
+        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, "ready");
         ready(bound);
         doors.run(config, &gate, &threads.runtimes(), stop).await
     });
@@ -94,6 +93,7 @@ pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce
 struct Doors {
     postgres: Option<PostgresDoor>,
     http: Option<HttpDoor>,
+    flight: Option<FlightDoor>,
     bound: Bound,
 }
 
@@ -102,12 +102,16 @@ impl Doors {
         config: &Config,
         gate: &Gate,
         connections: usize,
-        tls: Option<TlsSettings>,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> Result<Self> {
         let postgres = match config.server.postgres {
             None => None,
             Some(address) => {
+                let files = config.server.tls.as_ref();
+                let tls = files
+                    .map(|files| tls::load(files, None))
+                    .transpose()?
+                    .map(|loaded| TlsSettings { config: loaded.config, certificate: loaded.certificate });
                 let settings = DoorConfig {
                     tls,
                     require_tls: config.server.require_tls,
@@ -128,18 +132,21 @@ impl Doors {
                 Some(door.map_err(|e| cannot_bind("http", address, &e))?)
             }
         };
+        let flight = flight_door(config, gate, connections).await?;
         let bound = Bound {
             postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
             http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
+            flight: flight.as_ref().map(FlightDoor::local_addr).transpose().map_err(Error::internal)?,
         };
-        Ok(Self { postgres, http, bound })
+        Ok(Self { postgres, http, flight, bound })
     }
 
     async fn run(self, config: &Config, gate: &Gate, runtimes: &Runtimes, stop: CancellationToken) -> Result<()> {
         let mut signals = Signals::listen()?;
-        // Health and metrics answer while the Postgres door drains, so they stop after it.
-        let (postgres_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
-        let postgres = self.postgres.map(|door| tokio::spawn(door.serve(postgres_stop.clone())));
+        // Health and metrics answer while the other doors drain, so they stop after them.
+        let (doors_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
+        let postgres = self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())));
+        let flight = self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())));
         let http = self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())));
         let watch = tokio::spawn(watch(
             config.metadata.path.clone(),
@@ -159,8 +166,8 @@ impl Doors {
         }
         tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
         watch.abort();
-        postgres_stop.cancel();
-        if let Some(task) = postgres {
+        doors_stop.cancel();
+        for task in [postgres, flight].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
         }
         http_stop.cancel();
@@ -170,6 +177,24 @@ impl Doors {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+async fn flight_door(config: &Config, gate: &Gate, connections: usize) -> Result<Option<FlightDoor>> {
+    let Some(address) = config.flight.address else { return Ok(None) };
+    let client_ca = config.flight.client_ca.as_deref();
+    let loaded = config.server.tls.as_ref().map(|files| tls::load(files, client_ca)).transpose()?;
+    let settings = FlightConfig {
+        tls: loaded.map(|loaded| loaded.config),
+        connection_max: connections,
+        stream_max: config.flight.stream_max,
+        session_idle: config.flight.session_idle,
+        token_lifetime: config.flight.token_lifetime,
+        ticket_lifetime: config.flight.ticket_lifetime,
+        drain_timeout: config.server.drain_timeout,
+        ..FlightConfig::new(address, &config.server.database)
+    };
+    let door = FlightDoor::bind(settings, Arc::clone(&gate.service), Arc::clone(&gate.authenticator));
+    door.await.map(Some).map_err(|e| cannot_bind("flight", address, &e))
 }
 
 fn cannot_bind(door: &str, address: SocketAddr, error: &std::io::Error) -> Error {
@@ -230,26 +255,6 @@ fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
     }
     found.sort();
     found
-}
-
-fn load_tls(files: &TlsFiles) -> Result<TlsSettings> {
-    let bad = |path: &Path, why: String| {
-        Error::new(ErrorCode::ConfigInvalid, format!("cannot use {} for TLS", path.display())).with_detail(why)
-    };
-    let chain: std::result::Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|e| bad(&files.certificate, e.to_string()))?;
-    let certificate =
-        chain.first().cloned().ok_or_else(|| bad(&files.certificate, "no certificate in it".to_owned()))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, e.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|e| bad(&files.certificate, e.to_string()))?;
-    Ok(TlsSettings { config: Arc::new(config), certificate })
 }
 
 #[cfg(test)]

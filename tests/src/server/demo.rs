@@ -35,6 +35,7 @@ pub fn demo() -> &'static Demo {
         let _ = server.wait_for("Ctrl-C stops.", 0);
         let guide = server.lines();
         server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
+        server.flight = find_after(&guide, "grpc://").trim_end_matches("\",").parse().unwrap();
         server.http = find_after(&guide, "curl http://").trim_end_matches("/readyz,").parse().unwrap();
         let questions = questions(&guide);
         Demo { server, guide, questions }

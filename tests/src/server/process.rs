@@ -39,15 +39,16 @@ pub struct Server {
     pub pid: u32,
     pub postgres: SocketAddr,
     pub http: SocketAddr,
+    pub flight: SocketAddr,
 }
 
 impl Server {
-    /// Runs `querygate ARGUMENTS --pg … --http …` and waits until both ports are open.
+    /// Runs `querygate ARGUMENTS --pg … --http … --flight …` in the background.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let mut keeper = Command::new("/bin/sh");
         keeper.arg("-c").arg(KEEPER).arg(binary());
-        keeper.args(arguments).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        keeper.args(arguments).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
         keeper.env_remove("QUERYGATE_LOG").env("NO_COLOR", "1");
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Output::default());
@@ -61,7 +62,7 @@ impl Server {
             kept.grown.notify_all();
         });
         let unbound = "127.0.0.1:0".parse().unwrap();
-        let mut server = Self { keeper, output, pid: 0, postgres: unbound, http: unbound };
+        let mut server = Self { keeper, output, pid: 0, postgres: unbound, http: unbound, flight: unbound };
         server.pid = server.wait_for("pid ", 0)["pid ".len()..].parse().unwrap();
         server
     }
@@ -76,6 +77,7 @@ impl Server {
             line[from..].split(',').next().unwrap().trim().parse().unwrap()
         };
         (server.postgres, server.http) = (address("postgres on "), address("http on "));
+        server.flight = address("flight on ");
         server
     }
 

@@ -72,6 +72,9 @@ pub(super) struct DemoArgs {
     /// Address of the HTTP port (health and metrics)
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
+    /// Address of the Flight SQL port
+    #[arg(long, value_name = "ADDR")]
+    pub(super) flight: Option<SocketAddr>,
     /// Make the folder and print the guide, but do not serve
     #[arg(long)]
     pub(super) seed_only: bool,
@@ -90,6 +93,9 @@ pub(super) struct ServeArgs {
     /// Address of the HTTP port instead of [server] http
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Address of the Flight SQL port instead of [flight] address
+    #[arg(long, value_name = "ADDR")]
+    flight: Option<SocketAddr>,
 }
 
 impl ServeArgs {
@@ -99,6 +105,9 @@ impl ServeArgs {
         }
         if self.http.is_some() {
             config.server.http = self.http;
+        }
+        if self.flight.is_some() {
+            config.flight.address = self.flight;
         }
     }
 }

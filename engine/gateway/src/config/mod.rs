@@ -1,6 +1,7 @@
 //! The configuration as the rest of the binary sees it: resolved, checked, and never half valid. Knows no TOML.
 
 pub(crate) mod diagnostic;
+mod flight;
 mod resolve;
 mod secret;
 mod server;
@@ -9,6 +10,7 @@ mod table;
 mod units;
 mod users;
 
+pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use resolve::load;
 pub(crate) use secret::Secret;
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
@@ -25,6 +27,7 @@ pub(crate) struct Config {
     /// The file, as given; for messages.
     pub(crate) file: PathBuf,
     pub(crate) server: Server,
+    pub(crate) flight: Flight,
     pub(crate) metadata: Metadata,
     pub(crate) limits: Limits,
     pub(crate) sources: Vec<Source>,
@@ -53,6 +56,23 @@ pub(crate) struct Server {
     pub(crate) query_workers: usize,
     /// How long an orderly stop waits for running statements.
     pub(crate) drain_timeout: Duration,
+}
+
+/// `[flight]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flight {
+    /// Where the Flight SQL door listens; `None` for nowhere.
+    pub(crate) address: Option<SocketAddr>,
+    /// PEM file of the authorities whose certificates clients must show. Only together with the server's `tls`.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Result streams at once.
+    pub(crate) stream_max: usize,
+    /// A session that nobody uses for so long ends.
+    pub(crate) session_idle: Duration,
+    /// How long a session lasts at most.
+    pub(crate) token_lifetime: Duration,
+    /// How long a ticket can be fetched.
+    pub(crate) ticket_lifetime: Duration,
 }
 
 /// PEM files.

@@ -8,7 +8,7 @@ use super::{Config, Server, TlsFiles};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-fn address(table: &Table<'_>, key: &'static str, default_port: u16) -> Result<Option<SocketAddr>, ()> {
+pub(super) fn address(table: &Table<'_>, key: &'static str, default_port: u16) -> Result<Option<SocketAddr>, ()> {
     let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), default_port);
     let Some(text) = table.text(key) else { return Ok(Some(loopback)) };
     if text.value == "off" {

@@ -259,3 +259,23 @@ fn an_open_port_without_tls_is_a_warning() {
     let (config, rendered) = read(&format!("{META}[server]\npostgres = \"0.0.0.0:5432\"\n"));
     assert!(config.is_some() && rendered.contains("open to other hosts without TLS"), "{rendered}");
 }
+
+#[test]
+fn the_flight_door_is_closed_without_its_table_and_takes_its_settings() {
+    let minimal = "[metadata]\npath = \"m\"\n[server]\ntls_certificate = \"c\"\ntls_key = \"k\"\n";
+    assert_eq!(good(minimal).flight.address, None);
+    let given = "[flight]\naddress = \"127.0.0.1:0\"\nclient_ca = \"ca.pem\"\nstream_max = 7\nsession_idle_timeout = \"5min\"\n\
+        token_lifetime = \"1h\"\nticket_lifetime = \"10s\"\n";
+    assert_eq!(
+        good(&format!("{minimal}{given}")).flight,
+        Flight {
+            address: "127.0.0.1:0".parse().ok(),
+            client_ca: Some("/etc/qg/ca.pem".into()),
+            stream_max: 7,
+            session_idle: Duration::from_secs(300),
+            token_lifetime: Duration::from_secs(3_600),
+            ticket_lifetime: Duration::from_secs(10),
+        }
+    );
+    assert_eq!(good(&format!("{minimal}[flight]\n")).flight.address, "127.0.0.1:8815".parse().ok());
+}

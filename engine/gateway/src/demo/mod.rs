@@ -17,6 +17,7 @@ mod metadata;
 mod proof;
 mod rng;
 mod setup;
+mod snippet;
 mod sqlite;
 mod tables;
 
@@ -24,10 +25,10 @@ pub(crate) use company::Scale;
 pub(crate) use guide::Guide;
 pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout};
 
+use crate::serve::Bound;
 use company::{Company, SEED};
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -136,7 +137,8 @@ fn disk(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// The guide as text, for the ports that were bound.
-pub(crate) fn guide_text(seeded: &Seeded, postgres: Option<SocketAddr>, http: Option<SocketAddr>) -> String {
+pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
+    let Bound { postgres, http, flight } = bound;
     let mut text = String::new();
     let made = if seeded.reused { "found" } else { "made" };
     text.push_str(&format!(
@@ -153,6 +155,9 @@ pub(crate) fn guide_text(seeded: &Seeded, postgres: Option<SocketAddr>, http: Op
                 user.login, user.password, user.about
             ));
         }
+    }
+    if let Some(address) = flight {
+        text.push_str(&snippet::python(address));
     }
     text.push_str("\nTry, as each of them:\n");
     for question in &seeded.guide.questions {
@@ -237,7 +242,10 @@ mod tests {
             let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer).collect();
             assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{question:?}");
         }
-        let text = guide_text(&seeded, "127.0.0.1:5433".parse().ok(), None);
+        let bound =
+            Bound { postgres: "127.0.0.1:5433".parse().ok(), http: None, flight: "127.0.0.1:8815".parse().ok() };
+        let text = guide_text(&seeded, bound);
         assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
+        assert!(text.contains("grpc://127.0.0.1:8815"), "{text}");
     }
 }

@@ -1,0 +1,49 @@
+//! TLS of the doors from PEM files. Knows no protocol.
+
+use crate::config::TlsFiles;
+use querygate_types::{Error, ErrorCode, Result};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A certificate ready to serve.
+pub(crate) struct Loaded {
+    pub(crate) config: Arc<ServerConfig>,
+    /// The end-entity certificate.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// Reads certificate and key. With `client_ca`, clients must show a certificate that it signed.
+pub(crate) fn load(files: &TlsFiles, client_ca: Option<&Path>) -> Result<Loaded> {
+    let chain = certificates(&files.certificate)?;
+    let certificate = chain.first().cloned().ok_or_else(|| bad(&files.certificate, "no certificate in it"))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, e))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(file) => {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(file)? {
+                roots.add(authority).map_err(|e| bad(file, e))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|e| bad(file, e))?)
+        }
+    };
+    let config = builder.with_single_cert(chain, key).map_err(|e| bad(&files.certificate, e))?;
+    Ok(Loaded { config: Arc::new(config), certificate })
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(file).and_then(Iterator::collect).map_err(|e| bad(file, e))
+}
+
+fn bad(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorCode::ConfigInvalid, format!("cannot use {} for TLS", path.display())).with_detail(why.to_string())
+}
