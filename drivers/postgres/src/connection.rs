@@ -1,0 +1,170 @@
+//! One connection: opened with the settings that our semantics need, and its prepared statements. Knows no fragment.
+
+use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
+use crate::options::PostgresOptions;
+use crate::tls::Encryption;
+use querygate_types::Result;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::Type;
+use tokio_postgres::{CancelToken, Client, Config, Statement};
+
+/// Statements that one connection keeps prepared.
+const STATEMENTS_MAX: usize = 256;
+/// Oldest server whose answers were compared with our semantics.
+const VERSION_MIN: u32 = 150_000;
+
+/// What every answer depends on. Nothing outside `pg_catalog` is found without its schema, so that no function of a
+/// user's takes the place of the server's own.
+const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
+     SET extra_float_digits = 1; SET standard_conforming_strings = on; SET bytea_output = 'hex'; \
+     SET search_path = pg_catalog; SET default_transaction_read_only = on; SET statement_timeout = 0";
+/// The server stops a statement whose client has died. Not every system can do it.
+const WATCH_CLIENT: &str = "SET client_connection_check_interval = '5s'";
+
+/// How connections are opened.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    source: String,
+    config: Config,
+    encryption: Encryption,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(crate) fn new(options: &PostgresOptions) -> Result<Self> {
+        let encryption = Encryption::new(&options.tls)?;
+        let mut config = Config::new();
+        config
+            .host(&options.host)
+            .port(options.port)
+            .user(&options.user)
+            .dbname(&options.database)
+            .application_name("querygate")
+            .ssl_mode(if encryption.is_on() { SslMode::Require } else { SslMode::Disable })
+            .connect_timeout(options.connect_timeout)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(60));
+        if let Some(password) = &options.password {
+            config.password(password);
+        }
+        Ok(Self { source: options.name.clone(), config, encryption, timeout: options.connect_timeout })
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// How long an attempt may last.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(timed_out_connecting(&self.source, self.timeout)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let refused = |error: tokio_postgres::Error| cannot_connect(&self.source, &error);
+        let (client, mut io) = self.config.connect(self.encryption.clone()).await.map_err(refused)?;
+        // Notices and warnings may quote values: they are dropped.
+        let io = async move { while let Some(Ok(_)) = poll_fn(|context| io.poll_message(context)).await {} };
+        let connection = Connection {
+            client,
+            io: tokio::spawn(io).abort_handle(),
+            statements: Mutex::default(),
+            opened: Instant::now(),
+            idle_since: Instant::now(),
+        };
+        connection.client.batch_execute(SETTINGS).await.map_err(refused)?;
+        // Whether it is possible there or not is no reason to refuse the server.
+        drop(connection.client.batch_execute(WATCH_CLIENT).await);
+        let version = connection.client.query_one("SELECT current_setting('server_version_num')::int4", &[]);
+        let version: i32 = version.await.and_then(|row| row.try_get(0)).map_err(refused)?;
+        if u32::try_from(version).unwrap_or(0) < VERSION_MIN {
+            return Err(unavailable(&self.source, "is older than PostgreSQL 15")
+                .with_hint("Only PostgreSQL 15 and later were compared with the gate's semantics."));
+        }
+        Ok(connection)
+    }
+
+    /// Asks the server to stop what a connection runs. Best effort: the caller watches the statement itself.
+    pub(crate) async fn cancel(&self, token: CancelToken) {
+        drop(tokio::time::timeout(self.timeout, token.cancel_query(self.encryption.clone())).await);
+    }
+}
+
+/// An open connection. Dropped, its socket closes at once.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    io: AbortHandle,
+    statements: Mutex<Prepared>,
+    pub(crate) opened: Instant,
+    pub(crate) idle_since: Instant,
+}
+
+type Key = (Arc<str>, Vec<u32>);
+
+#[derive(Debug, Default)]
+struct Prepared {
+    known: HashMap<Key, (Statement, u64)>,
+    uses: u64,
+}
+
+impl Connection {
+    /// The statement with these parameter types, prepared once.
+    pub(crate) async fn prepared(&self, text: &Arc<str>, types: &[Type]) -> Result<Statement, tokio_postgres::Error> {
+        let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>());
+        if let Some(known) = self.remembered(&key) {
+            return Ok(known);
+        }
+        let statement = self.client.prepare_typed(text, types).await?;
+        let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.known.len() >= STATEMENTS_MAX {
+            let oldest = prepared.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| prepared.known.remove(&key));
+        }
+        let used = prepared.uses;
+        prepared.known.insert(key, (statement.clone(), used));
+        Ok(statement)
+    }
+
+    fn remembered(&self, key: &Key) -> Option<Statement> {
+        let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.uses += 1;
+        let now = prepared.uses;
+        let (statement, used) = prepared.known.get_mut(key)?;
+        *used = now;
+        Some(statement.clone())
+    }
+
+    /// Forgets every statement: their tables may have changed.
+    pub(crate) fn forget(&self) {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).known.clear();
+    }
+
+    /// Rows of a query of our own.
+    pub(crate) async fn rows(
+        &self,
+        source: &str,
+        text: &'static str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        let statement = self.prepared(&Arc::from(text), &[]).await.map_err(|error| from_postgres(source, &error))?;
+        self.client.query(&statement, parameters).await.map_err(|error| from_postgres(source, &error))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.io.abort();
+    }
+}

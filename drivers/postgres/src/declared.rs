@@ -1,0 +1,171 @@
+//! What a column's declared type means: the type we give it, and in which form it reads as the type that metadata wants.
+
+use querygate_driver_api::relation::{Collation, Encoding};
+use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+
+/// How a column's text stands to order and equality by code point. Kept in [`Collation::Named`], whose text is ours.
+pub(crate) const CAST: &str = "type ";
+pub(crate) const NONDETERMINISTIC: &str = "nondeterministic ";
+/// The database's own collation: it yields to any other.
+pub(crate) const DEFAULT: &str = "default";
+/// By code point, by its name.
+pub(crate) const C: &str = "C";
+
+/// The type of a column that `format_type` prints so, base types of domains looked up. Types without a counterpart, and
+/// numbers without a precision, are texts: nothing is dropped, nothing is rounded.
+pub(crate) fn interpret(native: &str) -> ValueType {
+    match words(native) {
+        ("boolean", _) => ValueType::Boolean,
+        ("smallint", _) => ValueType::Int16,
+        ("integer", _) => ValueType::Int32,
+        ("bigint" | "oid", _) => ValueType::Int64,
+        ("real", _) => ValueType::Float32,
+        ("double precision", _) => ValueType::Float64,
+        ("numeric", arguments) => decimal(arguments).unwrap_or(ValueType::Text),
+        ("bytea", _) => ValueType::Binary,
+        ("date", _) => ValueType::Date,
+        ("time without time zone", _) => ValueType::Time,
+        ("timestamp without time zone", _) => ValueType::Timestamp { utc: false },
+        ("timestamp with time zone", _) => ValueType::Timestamp { utc: true },
+        (name, _) if name.ends_with("[]") => ValueType::TextList,
+        _ => ValueType::Text,
+    }
+}
+
+/// Whether the source itself keeps the column as text that compares as text.
+pub(crate) fn is_text(native: &str) -> bool {
+    matches!(words(native).0, "text" | "character varying")
+}
+
+/// The collation under which a text column is known to the printer.
+pub(crate) fn collation(native: &str, named: Option<Named<'_>>) -> Collation {
+    if interpret(native) != ValueType::Text {
+        return Collation::Binary;
+    }
+    if !is_text(native) {
+        return Collation::Named(format!("{CAST}{native}").into());
+    }
+    match named {
+        None => Collation::Named(DEFAULT.into()),
+        Some(Named { deterministic: false, name, .. }) => Collation::Named(format!("{NONDETERMINISTIC}{name}").into()),
+        Some(Named { database_is_c: true, name: DEFAULT | C | "POSIX", .. }) => Collation::Binary,
+        Some(Named { name, .. }) => Collation::Named(name.into()),
+    }
+}
+
+/// A collation as `pg_collation` has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) deterministic: bool,
+    /// The database's own order is by code point.
+    pub(crate) database_is_c: bool,
+}
+
+/// In which form a column of this declared type reads as `wanted`.
+pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refusal> {
+    let own = interpret(native);
+    if own == wanted {
+        return Ok(Encoding::Canonical);
+    }
+    let unbounded = words(native).0 == "numeric" && own == ValueType::Text;
+    match (own, wanted) {
+        (ValueType::Int16, ValueType::Int32 | ValueType::Int64) | (ValueType::Int32, ValueType::Int64) => {
+            Ok(Encoding::Canonical)
+        }
+        (ValueType::Int16 | ValueType::Int32 | ValueType::Int64, ValueType::Float64 | ValueType::Decimal128 { .. }) => {
+            Ok(Encoding::Canonical)
+        }
+        (ValueType::Float32, ValueType::Float64) => Ok(Encoding::Canonical),
+        // A double has no digits of its own: it is read at the declared scale, and computed with here.
+        (ValueType::Float32 | ValueType::Float64, ValueType::Decimal128 { .. }) => Ok(Encoding::Double),
+        // Digits that the declared type does not hold are an error when they are read, never rounded.
+        (ValueType::Decimal128 { .. }, ValueType::Decimal128 { .. }) => Ok(Encoding::Canonical),
+        (ValueType::Text, ValueType::Decimal128 { .. }) if unbounded => Ok(Encoding::Canonical),
+        (ValueType::Decimal128 { .. }, ValueType::Float64) => Ok(Encoding::Canonical),
+        // Sessions are in UTC: a wall clock there is that instant.
+        (ValueType::Timestamp { utc: false }, ValueType::Timestamp { utc: true }) => Ok(Encoding::Canonical),
+        _ => {
+            let text = format!("a column of type {native} in the source does not read as {}", wanted.name());
+            Err(Refusal::new(RefusalReason::Encoding, text))
+        }
+    }
+}
+
+/// The name without its arguments, and the arguments: `timestamp(3) without time zone` is `timestamp without time zone`
+/// and `3`.
+fn words(native: &str) -> (&str, &str) {
+    let Some((before, rest)) = native.split_once('(') else { return (native, "") };
+    let Some((arguments, after)) = rest.split_once(')') else { return (native, "") };
+    let name = match (before, after) {
+        ("time", " without time zone") => "time without time zone",
+        ("timestamp", " without time zone") => "timestamp without time zone",
+        ("timestamp", " with time zone") => "timestamp with time zone",
+        (before, "") => before,
+        _ if after.ends_with("[]") => "[]",
+        _ => native,
+    };
+    (name, arguments)
+}
+
+fn decimal(arguments: &str) -> Option<ValueType> {
+    let (precision, scale) = arguments.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
+    let fits = (1..=38).contains(&precision) && scale >= 0 && i16::from(scale) <= i16::from(precision);
+    fits.then_some(ValueType::Decimal128 { precision, scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_types_have_a_counterpart_or_are_texts() {
+        let money = ValueType::Decimal128 { precision: 10, scale: 2 };
+        for (native, expected) in [
+            ("boolean", ValueType::Boolean),
+            ("bigint", ValueType::Int64),
+            ("numeric(10,2)", money),
+            ("numeric", ValueType::Text),
+            ("numeric(40,2)", ValueType::Text),
+            ("numeric(3,5)", ValueType::Text),
+            ("numeric(5,-2)", ValueType::Text),
+            ("character varying(20)", ValueType::Text),
+            ("character(3)", ValueType::Text),
+            ("time(3) without time zone", ValueType::Time),
+            ("time with time zone", ValueType::Text),
+            ("timestamp(0) with time zone", ValueType::Timestamp { utc: true }),
+            ("timestamp without time zone", ValueType::Timestamp { utc: false }),
+            ("text[]", ValueType::TextList),
+            ("numeric(10,2)[]", ValueType::TextList),
+            ("timestamp(3) without time zone[]", ValueType::TextList),
+            ("uuid", ValueType::Text),
+            ("shop.\"Mood (old)\"", ValueType::Text),
+            ("jsonb", ValueType::Text),
+        ] {
+            assert_eq!(interpret(native), expected, "{native}");
+            assert_eq!(read_as(native, expected), Ok(Encoding::Canonical), "{native}");
+        }
+    }
+
+    #[test]
+    fn no_form_is_read_that_would_round_or_fail_on_a_row() {
+        let money = ValueType::Decimal128 { precision: 18, scale: 4 };
+        for (native, wanted, expected) in [
+            ("integer", ValueType::Decimal128 { precision: 19, scale: 0 }, Some(Encoding::Canonical)),
+            ("bigint", ValueType::Int32, None),
+            ("integer", ValueType::Float64, Some(Encoding::Canonical)),
+            ("numeric", money, Some(Encoding::Canonical)),
+            ("numeric", ValueType::Float64, None),
+            ("numeric(10,2)", ValueType::Float64, Some(Encoding::Canonical)),
+            ("double precision", money, Some(Encoding::Double)),
+            ("double precision", ValueType::Float32, None),
+            ("timestamp without time zone", ValueType::Timestamp { utc: true }, Some(Encoding::Canonical)),
+            ("date", ValueType::Timestamp { utc: true }, None),
+            ("integer", ValueType::Text, None),
+            ("uuid", money, None),
+        ] {
+            assert_eq!(read_as(native, wanted).ok(), expected, "{native} as {wanted:?}");
+        }
+    }
+}

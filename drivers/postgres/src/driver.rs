@@ -1,0 +1,138 @@
+//! The PostgreSQL source: a database read through a bounded set of connections that cannot write.
+
+use crate::bind::Parameters;
+use crate::capabilities::PostgresCapabilities;
+use crate::connection::Connection;
+use crate::declared;
+use crate::dialect::PostgresDialect;
+use crate::error::{from_postgres, unavailable};
+use crate::introspect;
+use crate::options::PostgresOptions;
+use crate::pool::Pool;
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time for an answer about the catalog.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A PostgreSQL database as a source. Connects to nothing before it is asked something.
+#[derive(Debug)]
+pub struct PostgresDriver {
+    pool: Arc<Pool>,
+    capabilities: PostgresCapabilities,
+}
+
+impl PostgresDriver {
+    /// A driver for one database, whose server need not run yet.
+    ///
+    /// # Errors
+    /// F0000 for a file of certificates that cannot be used.
+    pub fn new(options: &PostgresOptions) -> Result<Self> {
+        Ok(Self { pool: Pool::new(options)?, capabilities: PostgresCapabilities })
+    }
+
+    /// Labels of every enum type in their order, by the type's name as columns show it.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn enums(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        self.ask(|source, connection| introspect::enums(source, connection).boxed()).await
+    }
+
+    /// Asks a short question; a second time if the connection had been lost behind our back.
+    async fn ask<T>(
+        &self,
+        question: impl for<'a> Fn(&'a str, &'a Connection) -> BoxFuture<'a, Result<T>> + Send + Sync,
+    ) -> Result<T> {
+        let mut again = true;
+        loop {
+            let lease = self.pool.lease(None, &CancellationToken::new()).await?;
+            let answer = tokio::time::timeout(ANSWER_MAX, question(self.pool.source(), &lease.connection)).await;
+            match answer {
+                Err(_) => return Err(unavailable(self.pool.source(), "does not answer")),
+                Ok(Err(error)) if again && error.code() == ErrorCode::SourceLost => again = false,
+                Ok(answer) => {
+                    lease.give_back();
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for PostgresDriver {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        &self.capabilities
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        self.ask(|source, connection| introspect::tables(source, connection).boxed()).await
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        let table = table.clone();
+        self.ask(move |source, connection| {
+            let table = table.clone();
+            async move { introspect::describe(source, connection, &table).await }.boxed()
+        })
+        .await
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        declared::read_as(&column.native_type, wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        let table = table.clone();
+        self.ask(move |source, connection| {
+            let table = table.clone();
+            async move { introspect::statistics(source, connection, &table).await }.boxed()
+        })
+        .await
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        let types = self.capabilities.supports_fragment(fragment)?;
+        querygate_sql::print(fragment, types, &PostgresDialect::new(&fragment.relation)).map(Arc::new)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        Parameters::of(statement, values).map(drop)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        Fragment::check_values(&statement.parameters, values)?;
+        let parameters = Parameters::of(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.ask(|source, connection| {
+            async move { connection.client.check_connection().await.map_err(|error| from_postgres(source, &error)) }
+                .boxed()
+        })
+        .await
+    }
+}

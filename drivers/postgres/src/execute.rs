@@ -1,0 +1,226 @@
+//! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
+
+use crate::bind::Parameters;
+use crate::connection::Connection;
+use crate::decode::Decoder;
+use crate::error::{canceled, from_postgres, is_lost, timed_out};
+use crate::pool::{Lease, Pool, until};
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_types::{Error, Result};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{RowStream, Statement};
+
+/// Batches between the source and its reader.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// Bytes of rows after which a batch is delivered, however few its rows.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// How long a cancelled statement has to end; then its connection is closed.
+const REST: Duration = Duration::from_secs(1);
+
+pub(crate) async fn execute(
+    pool: &Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    parameters: Parameters,
+    context: ExecuteContext,
+) -> Result<BatchStream> {
+    let lease = pool.lease(context.deadline, &context.cancel).await?;
+    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+    let run = Run { pool: Arc::clone(pool), statement, parameters, context, sender };
+    tokio::spawn(run.whole(lease));
+    Ok(futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed())
+}
+
+/// How a run ended.
+enum End {
+    /// The source has delivered everything.
+    Complete,
+    /// Nobody wants the rest.
+    Abandoned,
+    /// The statement's own error; its connection is at rest.
+    Failed(Error),
+    /// As `Failed`, for a statement that still runs.
+    Stopped(Error),
+    /// The connection was gone before a row came: another may do.
+    NotStarted(Error),
+}
+
+struct Run {
+    pool: Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    parameters: Parameters,
+    context: ExecuteContext,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+}
+
+impl Run {
+    async fn whole(self, lease: Lease) {
+        let mut end = self.once(lease).await;
+        if matches!(end, End::NotStarted(_)) {
+            // The server was restarted behind an idle connection; a read can begin again.
+            end = match self.pool.lease(self.context.deadline, &self.context.cancel).await {
+                Ok(lease) => self.once(lease).await,
+                Err(error) => End::Failed(error),
+            };
+        }
+        match end {
+            End::Complete | End::Abandoned => {}
+            // Whoever is gone needs no error.
+            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => {
+                drop(self.sender.send(Err(error)).await);
+            }
+        }
+    }
+
+    /// One attempt. The connection is given back or closed before anybody hears of the end.
+    async fn once(&self, lease: Lease) -> End {
+        let (end, at_rest) = self.rows(&lease.connection).await;
+        if at_rest {
+            lease.give_back();
+        }
+        end
+    }
+
+    async fn rows(&self, connection: &Connection) -> (End, bool) {
+        let (mut decoder, rows) = tokio::select! {
+            biased;
+            started = self.start(connection) => match started {
+                Ok(started) => started,
+                Err(end) => {
+                    let at_rest = matches!(end, End::Failed(_));
+                    return (end, at_rest);
+                }
+            },
+            // What was sent is not heard to its end, so the connection is not used again.
+            end = self.stopped() => {
+                self.pool.connector().cancel(connection.client.cancel_token()).await;
+                return (end, false);
+            }
+        };
+        let mut rows = pin!(rows);
+        let end = self.batches(&mut decoder, rows.as_mut()).await;
+        match end {
+            End::Complete | End::Failed(_) => (end, true),
+            End::Stopped(_) | End::Abandoned => {
+                let at_rest = self.stop(connection, rows).await;
+                (end, at_rest)
+            }
+            End::NotStarted(_) => (end, false),
+        }
+    }
+
+    async fn start(&self, connection: &Connection) -> std::result::Result<(Decoder, RowStream), End> {
+        match self.begun(connection).await {
+            // The cached plan would give other columns now: prepared anew, they may still be what is asked for.
+            Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+                connection.forget();
+                self.begun(connection).await
+            }
+            begun => begun,
+        }
+        .map_err(|error| {
+            let told = from_postgres(self.pool.source(), &error);
+            if is_lost(&error) { End::NotStarted(told) } else { End::Failed(told) }
+        })
+        .and_then(|(prepared, rows)| {
+            let batch_rows = self.context.batch_rows.max(1);
+            let decoder = Decoder::new(self.pool.source(), &self.statement, prepared.columns(), batch_rows);
+            Ok((decoder.map_err(End::Stopped)?, rows))
+        })
+    }
+
+    async fn begun(
+        &self,
+        connection: &Connection,
+    ) -> std::result::Result<(Statement, RowStream), tokio_postgres::Error> {
+        let prepared = connection.prepared(&self.statement.text, &self.parameters.types).await?;
+        let rows = connection.client.query_raw(&prepared, self.parameters.values.iter().cloned()).await?;
+        Ok((prepared, rows))
+    }
+
+    async fn batches(&self, decoder: &mut Decoder, mut rows: Pin<&mut RowStream>) -> End {
+        let batch_rows = self.context.batch_rows.max(1);
+        loop {
+            let row = tokio::select! {
+                biased;
+                row = rows.next() => row,
+                end = self.stopped() => return end,
+            };
+            let ended = match row {
+                Some(Ok(row)) => {
+                    if let Err(error) = decoder.push(&row) {
+                        return End::Stopped(error);
+                    }
+                    false
+                }
+                Some(Err(error)) => return self.failure(&error),
+                None => true,
+            };
+            let full = decoder.rows() == batch_rows || decoder.bytes() >= BATCH_BYTES;
+            if (full || (ended && decoder.rows() > 0))
+                && let Some(end) = self.deliver(decoder).await
+            {
+                return if ended { End::Complete } else { end };
+            }
+            if ended {
+                return End::Complete;
+            }
+        }
+    }
+
+    /// An error in the middle of a result. A server that was told to stop says so in its own words.
+    fn failure(&self, error: &tokio_postgres::Error) -> End {
+        let told = from_postgres(self.pool.source(), error);
+        // The connection ends with it; nothing is left to stop.
+        if is_lost(error) { End::Stopped(told) } else { End::Failed(told) }
+    }
+
+    /// Waits until there is room for a batch and sends it.
+    async fn deliver(&self, decoder: &mut Decoder) -> Option<End> {
+        let batch = match decoder.finish() {
+            Ok(batch) => batch,
+            Err(error) => return Some(End::Stopped(error)),
+        };
+        // Rows that are always ready would never let the other side be looked at.
+        if self.context.cancel.is_cancelled() {
+            return Some(End::Stopped(canceled()));
+        }
+        tokio::select! {
+            biased;
+            sent = self.sender.send(Ok(batch)) => sent.err().map(|_| End::Abandoned),
+            end = self.stopped() => Some(end),
+        }
+    }
+
+    /// Ends when the statement should: cancelled, out of time, or without a reader.
+    async fn stopped(&self) -> End {
+        tokio::select! {
+            () = self.context.cancel.cancelled() => End::Stopped(canceled()),
+            () = until(self.context.deadline) => End::Stopped(timed_out()),
+            () = self.sender.closed() => End::Abandoned,
+        }
+    }
+
+    /// Stops the server's work on the statement. True if the connection can be used again: only when the statement was
+    /// seen to end by the cancel, since a cancel that comes late would hit the next one.
+    async fn stop(&self, connection: &Connection, mut rows: Pin<&mut RowStream>) -> bool {
+        if connection.client.is_closed() {
+            return false;
+        }
+        self.pool.connector().cancel(connection.client.cancel_token()).await;
+        let drained = async {
+            while let Some(row) = rows.next().await {
+                if let Err(error) = row {
+                    return error.code() == Some(&SqlState::QUERY_CANCELED);
+                }
+            }
+            false
+        };
+        tokio::time::timeout(REST, drained).await.unwrap_or(false)
+    }
+}

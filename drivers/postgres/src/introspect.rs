@@ -1,0 +1,221 @@
+//! What a database says of its tables. Reads PostgreSQL's own catalog; every name is bound, none is printed.
+
+use crate::connection::Connection;
+use crate::declared::{self, Named};
+use querygate_driver_api::remote::{
+    ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics,
+};
+use querygate_driver_api::{Identifier, TableRef};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+
+/// Schema of a table that is named without one.
+const SCHEMA: &str = "public";
+
+/// Partitions are read through their table.
+const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
+     AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') ORDER BY 1, 2";
+
+const TABLE: &str = "SELECT c.oid, c.relkind::text, c.reltuples::float8, obj_description(c.oid, 'pg_class') \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+/// Domains are followed to their base type, which keeps the type's arguments.
+const COLUMNS: &str = "WITH RECURSIVE base(num, typ, arguments, required) AS ( \
+         SELECT a.attnum, a.atttypid, a.atttypmod, a.attnotnull FROM pg_attribute a \
+         WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
+       UNION ALL \
+         SELECT b.num, t.typbasetype, t.typtypmod, b.required OR t.typnotnull \
+         FROM base b JOIN pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') \
+     SELECT a.attname::text, format_type(b.typ, b.arguments), b.required, col_description(a.attrelid, a.attnum), \
+            l.collname::text, coalesce(l.collisdeterministic, true), \
+            d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX') \
+     FROM base b JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd' \
+     JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = b.num \
+     JOIN pg_database d ON d.datname = current_database() \
+     LEFT JOIN pg_collation l ON l.oid = a.attcollation ORDER BY a.attnum";
+
+const KEYS: &str = "SELECT con.contype::text, \
+       ARRAY(SELECT a.attname::text FROM unnest(con.conkey) WITH ORDINALITY AS k(num, place) \
+             JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.num ORDER BY k.place), \
+       n.nspname::text, c.relname::text, \
+       ARRAY(SELECT a.attname::text FROM unnest(con.confkey) WITH ORDINALITY AS k(num, place) \
+             JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.num ORDER BY k.place) \
+     FROM pg_constraint con LEFT JOIN pg_class c ON c.oid = con.confrelid \
+     LEFT JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE con.conrelid = $1 AND con.contype IN ('p', 'f') ORDER BY con.conname";
+
+const INDEXES: &str = "SELECT c.relname::text, i.indisunique, i.indpred IS NOT NULL, \
+       i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT i.indisprimary, \
+       ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(num, place) \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num \
+             WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
+     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indisvalid ORDER BY 1";
+
+const STATISTICS: &str = "SELECT attname::text, n_distinct::float8, null_frac::float8 FROM pg_stats \
+     WHERE schemaname = $1 AND tablename = $2 ORDER BY attname, inherited DESC";
+
+const SIZE: &str = "SELECT c.reltuples::float8, pg_relation_size(c.oid) FROM pg_class c \
+     JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+const ENUMS: &str = "SELECT format_type(e.enumtypid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder) \
+     FROM pg_enum e GROUP BY e.enumtypid ORDER BY 1";
+
+type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+fn cell<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
+    row.try_get(index).map_err(Error::internal)
+}
+
+fn missing() -> Error {
+    Error::new(ErrorCode::UndefinedTable, "table does not exist in the source")
+}
+
+/// Schema and name.
+fn path(table: &TableRef) -> Result<(&str, &str)> {
+    match table.parts().len() {
+        1 | 2 => Ok((table.schema().unwrap_or(SCHEMA), table.name())),
+        // A statement sees one database only.
+        _ => Err(missing()),
+    }
+}
+
+pub(crate) async fn tables(source: &str, connection: &Connection) -> Result<Vec<TableRef>> {
+    let rows = connection.rows(source, TABLES, &[]).await?;
+    rows.iter().map(|row| TableRef::new([cell::<String>(row, 0)?, cell::<String>(row, 1)?])).collect()
+}
+
+pub(crate) async fn describe(source: &str, connection: &Connection, table: &TableRef) -> Result<RemoteTable> {
+    let (schema, name) = path(table)?;
+    let found = connection.rows(source, TABLE, &[&schema, &name]).await?;
+    let found = found.first().ok_or_else(missing)?;
+    let oid: u32 = cell(found, 0)?;
+    // Three questions, one way to the server and back.
+    let this: Parameters<'_> = &[&oid];
+    let (columns, keys, indexes) = futures::try_join!(
+        connection.rows(source, COLUMNS, this),
+        connection.rows(source, KEYS, this),
+        connection.rows(source, INDEXES, this),
+    )?;
+    let (primary_key, foreign_keys) = self::keys(&keys)?;
+    let mut unique = Vec::new();
+    let mut listed = Vec::new();
+    for row in &indexes {
+        let columns = names(cell(row, 4)?)?;
+        if cell(row, 3)? {
+            unique.push(columns.clone());
+        }
+        listed.push(Index { name: cell(row, 0)?, columns, unique: cell(row, 1)?, partial: cell(row, 2)? });
+    }
+    let kind = if cell::<&str>(found, 1)? == "v" { TableKind::View } else { TableKind::Table };
+    Ok(RemoteTable {
+        table: TableRef::new([schema, name])?,
+        kind,
+        columns: columns.iter().map(column).collect::<Result<_>>()?,
+        primary_key,
+        unique,
+        foreign_keys,
+        indexes: listed,
+        comment: cell(found, 3)?,
+        row_estimate: counted(cell(found, 2)?),
+        split: None,
+    })
+}
+
+fn column(row: &Row) -> Result<RemoteColumn> {
+    let native_type: String = cell(row, 1)?;
+    let named: Option<&str> = cell(row, 4)?;
+    let (deterministic, database_is_c) = (cell(row, 5)?, cell(row, 6)?);
+    let named = named.map(|name| Named { name, deterministic, database_is_c });
+    let value_type = declared::interpret(&native_type);
+    Ok(RemoteColumn {
+        name: Identifier::new(cell::<String>(row, 0)?)?,
+        value_type: Some(value_type),
+        nullable: !cell::<bool>(row, 2)?,
+        collation: declared::collation(&native_type, named),
+        encoding: declared::read_as(&native_type, value_type).map_err(Error::internal)?,
+        comment: cell(row, 3)?,
+        native_type,
+    })
+}
+
+fn names(names: Vec<String>) -> Result<Vec<Identifier>> {
+    names.into_iter().map(Identifier::new).collect()
+}
+
+fn keys(rows: &[Row]) -> Result<(Vec<Identifier>, Vec<ForeignKey>)> {
+    let (mut primary, mut foreign) = (Vec::new(), Vec::new());
+    for row in rows {
+        let columns = names(cell(row, 1)?)?;
+        if cell::<&str>(row, 0)? == "p" {
+            primary = columns;
+            continue;
+        }
+        let references = TableRef::new([cell::<String>(row, 2)?, cell::<String>(row, 3)?])?;
+        foreign.push(ForeignKey { columns, references, referenced_columns: names(cell(row, 4)?)? });
+    }
+    Ok((primary, foreign))
+}
+
+/// A count that the server keeps as a float; negative for "never counted".
+fn counted(rows: f64) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, not negative")]
+    (rows >= 0.0).then_some(rows as u64)
+}
+
+pub(crate) async fn statistics(source: &str, connection: &Connection, table: &TableRef) -> Result<TableStatistics> {
+    let (schema, name) = path(table)?;
+    let this: Parameters<'_> = &[&schema, &name];
+    let (size, columns) =
+        futures::try_join!(connection.rows(source, SIZE, this), connection.rows(source, STATISTICS, this))?;
+    let size = size.first().ok_or_else(missing)?;
+    let rows = counted(cell(size, 0)?);
+    let bytes = u64::try_from(cell::<Option<i64>>(size, 1)?.unwrap_or(0)).ok();
+    let mut known: BTreeMap<String, ColumnStatistics> = BTreeMap::new();
+    for row in &columns {
+        let (column, distinct, nulls): (String, f64, f64) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?);
+        let statistics = ColumnStatistics {
+            name: Identifier::new(column.clone())?,
+            distinct: distinct_values(distinct, rows),
+            null_fraction: Some(nulls),
+            least: None,
+            greatest: None,
+        };
+        known.entry(column).or_insert(statistics);
+    }
+    Ok(TableStatistics { rows, bytes, columns: known.into_values().collect() })
+}
+
+/// `n_distinct`: a number of values, or minus their share of the rows; 0 for unknown.
+fn distinct_values(distinct: f64, rows: Option<u64>) -> Option<u64> {
+    if distinct > 0.0 {
+        return counted(distinct);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    rows.filter(|_| distinct < 0.0).and_then(|rows| counted(-distinct * rows as f64))
+}
+
+pub(crate) async fn enums(source: &str, connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
+    let rows = connection.rows(source, ENUMS, &[]).await?;
+    rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_counts_are_numbers_or_shares() {
+        for (distinct, rows, expected) in
+            [(10.0, Some(100), Some(10)), (-0.5, Some(100), Some(50)), (-1.0, None, None), (0.0, Some(100), None)]
+        {
+            assert_eq!(distinct_values(distinct, rows), expected, "{distinct}");
+        }
+        assert_eq!(counted(-1.0), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The PostgreSQL driver: fragments down, Arrow batches up. Knows no DataFusion, no metadata and no policy.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod bind;
+mod breaker;
+mod capabilities;
+mod connection;
+mod declared;
+mod decode;
+mod dialect;
+mod driver;
+mod error;
+mod execute;
+mod functions;
+mod introspect;
+mod numeric;
+mod options;
+mod pool;
+mod tls;
+
+pub use driver::PostgresDriver;
+pub use options::{PostgresOptions, PostgresTls};

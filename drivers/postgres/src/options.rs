@@ -1,0 +1,77 @@
+//! Where a PostgreSQL source is and how it is spoken to. Never prints a password.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a connection is encrypted. A server that does not do what is asked is an error, never a downgrade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostgresTls {
+    /// Plain text.
+    Off,
+    /// Encrypted; whoever answers is believed.
+    Unverified,
+    /// The server's certificate must come from one of the authorities in this PEM file.
+    VerifyCa(PathBuf),
+    /// As `VerifyCa`, and it must name the host.
+    VerifyFull(PathBuf),
+}
+
+/// How a database is reached.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// What the configuration calls the source; errors name it.
+    pub name: String,
+    /// A host name, an address, or the folder of a Unix socket (begins with `/`).
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<String>,
+    pub database: String,
+    pub tls: PostgresTls,
+    /// Connections at most.
+    pub pool_size: usize,
+    /// Longest time for one connection to be made, settings included.
+    pub connect_timeout: Duration,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// A connection that was idle for longer is asked whether it lives before it is used.
+    pub check_after: Duration,
+    /// A connection older than this is replaced when it is next free.
+    pub lifetime: Duration,
+}
+
+impl PostgresOptions {
+    /// Port 5432, no password, no TLS, eight connections, five seconds to connect, thirty to wait.
+    #[must_use]
+    pub fn new(name: &str, host: &str, user: &str, database: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            port: 5432,
+            user: user.to_owned(),
+            password: None,
+            database: database.to_owned(),
+            tls: PostgresTls::Off,
+            pool_size: 8,
+            connect_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(30),
+            check_after: Duration::from_secs(30),
+            lifetime: Duration::from_secs(3_600),
+        }
+    }
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("name", &self.name)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
+    }
+}

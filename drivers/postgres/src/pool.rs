@@ -1,0 +1,131 @@
+//! Connections to one source: bounded, opened when first needed, handed out in the order of asking.
+
+use crate::breaker::Breaker;
+use crate::connection::{Connection, Connector};
+use crate::error::{canceled, timed_out, unavailable};
+use crate::options::PostgresOptions;
+use querygate_types::{Error, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// How long an idle connection has to answer whether it lives.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// The bounded set of connections.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    connector: Connector,
+    breaker: Breaker,
+    /// The one used last is at the end, and used next.
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+    acquire_timeout: Duration,
+    check_after: Duration,
+    lifetime: Duration,
+}
+
+/// A connection in use. Dropped, its connection is closed; [`Lease::give_back`] keeps it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) connection: Connection,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            connector: Connector::new(options)?,
+            breaker: Breaker::default(),
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(options.pool_size.max(1))),
+            acquire_timeout: options.acquire_timeout,
+            check_after: options.check_after,
+            lifetime: options.lifetime,
+        }))
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        self.connector.source()
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Waits for a connection, at most until the deadline, the cancel, or the pool's own limit.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        cancel: &CancellationToken,
+    ) -> Result<Lease> {
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(canceled()),
+            permit = waiting => permit.map_err(Error::internal)?,
+            () = until(deadline) => return Err(timed_out()),
+            () = tokio::time::sleep(self.acquire_timeout) => {
+                return Err(unavailable(self.source(), "has no free connection")
+                    .with_hint("Try again later, or raise the source's pool_size."));
+            }
+        };
+        let connection = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(canceled()),
+            () = until(deadline) => return Err(timed_out()),
+            connection = self.connection() => connection?,
+        };
+        Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
+    }
+
+    async fn connection(&self) -> Result<Connection> {
+        while let Some(connection) = self.next_idle() {
+            if connection.client.is_closed() || connection.opened.elapsed() > self.lifetime {
+                continue;
+            }
+            if connection.idle_since.elapsed() < self.check_after {
+                return Ok(connection);
+            }
+            if let Ok(Ok(())) = tokio::time::timeout(ANSWER, connection.client.check_connection()).await {
+                return Ok(connection);
+            }
+        }
+        self.breaker.admit(Instant::now(), self.connector.timeout())?;
+        match self.connector.open().await {
+            Ok(connection) => {
+                self.breaker.succeeded();
+                Ok(connection)
+            }
+            Err(error) => {
+                self.breaker.failed(Instant::now(), &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn next_idle(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+impl Lease {
+    /// Keeps the connection for the next. Nothing runs on it any more.
+    pub(crate) fn give_back(self) {
+        let Self { mut connection, pool, _permit } = self;
+        connection.idle_since = Instant::now();
+        if !connection.client.is_closed() {
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+/// Ends at the deadline; never without one.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
