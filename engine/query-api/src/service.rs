@@ -147,6 +147,7 @@ pub trait Session: Send + Sync {
     fn reported_settings(&self) -> Vec<(String, String)>;
 
     /// Value of a setting the door needs for encoding (`TimeZone`, `DateStyle`, `bytea_output`, `extra_float_digits`, …).
+    /// `TimeZone` is the zone that is meant: a name, or an offset where plus is east, however SHOW prints it.
     fn setting(&self, name: &str) -> Option<String>;
 
     fn transaction_status(&self) -> TransactionStatus;

@@ -6,6 +6,7 @@ use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
 use crate::guard::refuse_masked_predicates;
 use crate::observe::FragmentRecord;
+use crate::origin::trace;
 use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
@@ -145,14 +146,15 @@ pub(crate) async fn bind(
         refuse_masked_predicates(&plan)?;
     }
     let parameters = parameters_of(&plan, declared)?;
-    let (columns, schema) = describe(&semantics::described(&plan, state.config_options()))?;
+    let (mut columns, schema) = describe(&semantics::described(&plan, state.config_options()))?;
+    trace(&plan, &mut columns, workspace.catalog.pg_catalog());
     let objects = inventory.tables.clone().into();
     Ok(Bound {
         asks: Asks::of(&plan),
         plan,
         inventory,
         parameters,
-        columns,
+        columns: columns.into(),
         schema,
         workspace: Arc::clone(workspace),
         objects,
@@ -190,7 +192,7 @@ pub(crate) fn plainly_named(plan: LogicalPlan) -> Result<LogicalPlan> {
         .map_err(|e| translate(&e, Stage::Plan))
 }
 
-fn describe(delivered: &DFSchema) -> Result<(Arc<[Column]>, SchemaRef)> {
+fn describe(delivered: &DFSchema) -> Result<(Vec<Column>, SchemaRef)> {
     let fields = delivered.fields();
     if fields.len() > limits::RESULT_COLUMNS_MAX {
         return Err(Error::new(
@@ -201,7 +203,7 @@ fn describe(delivered: &DFSchema) -> Result<(Arc<[Column]>, SchemaRef)> {
     let named = |field: &Arc<Field>| field.as_ref().clone().with_name(output_name(field.name()));
     let fields: Vec<Field> = fields.iter().map(named).collect();
     let columns: Vec<Column> = fields.iter().map(column_of).collect();
-    Ok((columns.into(), Arc::new(Schema::new(fields))))
+    Ok((columns, Arc::new(Schema::new(fields))))
 }
 
 /// Types that the statement gives its parameters: the engine's, and what a cast or a LIMIT around one says.

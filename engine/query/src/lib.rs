@@ -16,6 +16,7 @@ mod gate;
 mod guard;
 mod memory;
 mod observe;
+mod origin;
 mod parameters;
 mod parse;
 mod plan;

@@ -3,6 +3,7 @@
 use super::settings::Settings;
 use super::statement::{GateSession, Inner, PreparedStatement};
 use super::text::{text_column, text_rows};
+use super::zone;
 use crate::classify::Classified;
 use crate::parse::Parsed;
 use arrow::array::ArrayRef;
@@ -342,6 +343,10 @@ fn setting_text(values: &[Expr]) -> Result<String> {
         },
         Expr::Identifier(ident) => Ok(ident.value.clone()),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{expr}")),
+        Expr::Interval(interval) => match interval.value.as_ref() {
+            Expr::Value(v) => v.clone().into_string().and_then(|t| zone::interval_hours(&t)).ok_or_else(bad_value),
+            _ => Err(bad_value()),
+        },
         _ => Err(bad_value()),
     };
     let parts = values.iter().map(one).collect::<Result<Vec<_>>>()?;

@@ -7,5 +7,6 @@ mod statement;
 pub(crate) mod text;
 mod transaction;
 mod workspace;
+mod zone;
 
 pub(crate) use statement::{GateSession, PreparedStatement};

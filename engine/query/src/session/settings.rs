@@ -1,5 +1,6 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
 
+use super::zone;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,6 +92,7 @@ static SETTINGS: &[Setting] = &[
     setting("ssl_renegotiation_limit", Kind::Fixed, "0", "No renegotiation."),
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in strings are plain."),
     setting("statement_timeout", Kind::Milliseconds, "0", "Ends a statement that runs longer."),
+    setting("synchronize_seqscans", Kind::Bool, "on", "Rows come in no promised order."),
     setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "Nothing is written."),
     reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
     setting(
@@ -196,6 +198,11 @@ impl Settings {
         self.get(name).is_ok_and(|value| value == "on")
     }
 
+    /// The zone that `TimeZone` means: a name, or an offset where plus is east.
+    pub(crate) fn zone(&self) -> Result<String> {
+        self.get("TimeZone").map(|shown| zone::meant(&shown))
+    }
+
     /// A duration setting; zero means none.
     pub(crate) fn duration(&self, name: &str) -> Option<std::time::Duration> {
         let text = self.get(name).ok()?;
@@ -243,10 +250,13 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
             }
         }
         Kind::Milliseconds => milliseconds(value).map(show_milliseconds).ok_or_else(refuse),
+        Kind::Choice(["on"]) if setting.name == "row_security" => choose(setting, &["on"], value).ok_or_else(|| {
+            refuse().with_hint("The gate's policies cannot be switched off; pg_dump has --enable-row-security.")
+        }),
         Kind::Choice(choices) => choose(setting, choices, value)
             .ok_or_else(|| refuse().with_hint(format!("Available values: {}.", choices.join(", ")))),
         Kind::Text => Ok(value.to_owned()),
-        Kind::TimeZone => time_zone(value).ok_or_else(refuse),
+        Kind::TimeZone => zone::accept(value).ok_or_else(refuse),
         Kind::DateStyle => date_style(value).ok_or_else(|| refuse().with_hint("Output is always ISO.")),
         Kind::Utf8 => {
             if crate::classify::is_utf8(value) {
@@ -300,22 +310,6 @@ fn show_milliseconds(ms: u64) -> String {
         None if ms == 0 => "0".to_owned(),
         None => format!("{ms}ms"),
     }
-}
-
-fn time_zone(value: &str) -> Option<String> {
-    use arrow::array::timezone::Tz;
-    use std::str::FromStr;
-    let text = value.trim().trim_matches('\'');
-    if text.is_empty() {
-        return None;
-    }
-    if text.eq_ignore_ascii_case("utc") || text.eq_ignore_ascii_case("gmt") || text.eq_ignore_ascii_case("default") {
-        return Some("UTC".to_owned());
-    }
-    if text.eq_ignore_ascii_case("etc/utc") {
-        return Some("Etc/UTC".to_owned());
-    }
-    Tz::from_str(text).ok().map(|_| text.to_owned())
 }
 
 /// Only ISO output; the order of day and month is remembered for SHOW.

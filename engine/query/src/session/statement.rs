@@ -398,7 +398,8 @@ impl Session for GateSession {
     }
 
     fn setting(&self, name: &str) -> Option<String> {
-        self.inner().settings.get(name).ok()
+        let inner = self.inner();
+        if name == "TimeZone" { inner.settings.zone().ok() } else { inner.settings.get(name).ok() }
     }
 
     fn transaction_status(&self) -> TransactionStatus {

@@ -62,7 +62,7 @@ impl GateSession {
         {
             return Ok((workspace, Arc::clone(&current.state), Arc::clone(&current.key)));
         }
-        let (zone, path) = (inner.settings.get("TimeZone")?, inner.settings.get("search_path")?);
+        let (zone, path) = (inner.settings.zone()?, inner.settings.get("search_path")?);
         let key: Arc<str> = format!("{zone};{path}").into();
         let shared = (workspace.catalog.token().clone(), Arc::clone(&key));
         let state = self.gate.states().get_with(shared, || {
