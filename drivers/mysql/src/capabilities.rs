@@ -1,0 +1,243 @@
+//! What MariaDB does exactly as the vocabulary's written semantics say, per operator, type and function. MySQL is given less: it was not measured.
+
+use crate::columns::Learned;
+use crate::dialect::quote;
+use crate::exact::{arguments, arithmetic, function_types};
+use crate::functions;
+use crate::lineage::{self, is_short};
+use crate::pool::Pool;
+use crate::session::Flavor;
+use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
+use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, Refusal, RefusalReason, ValueType};
+use querygate_sql::Argument;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What this server may be given.
+#[derive(Debug)]
+pub(crate) struct MysqlCapabilities {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) learned: Arc<RwLock<Learned>>,
+    pub(crate) schema: Arc<str>,
+}
+
+/// Parameters of one fragment: some are bound several times, and the protocol ends at 65,535.
+const PARAMETERS_MAX: usize = 20_000;
+/// Tables that one join of the server can hold is 61; some are left for its own.
+const SCANS_MAX: usize = 56;
+
+pub(crate) fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(reason, text))
+}
+
+fn invalid(error: &querygate_types::Error) -> Refusal {
+    Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
+}
+
+/// Types whose comparison in the source is the value's.
+pub(crate) fn comparable(value_type: ValueType) -> Result<(), Refusal> {
+    match value_type {
+        ValueType::Boolean
+        | ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Decimal128 { .. }
+        | ValueType::Text
+        | ValueType::Binary
+        | ValueType::Date
+        | ValueType::Time
+        | ValueType::Timestamp { .. } => Ok(()),
+        ValueType::TextList => refuse(RefusalReason::Type, "the source has no lists"),
+    }
+}
+
+impl MysqlCapabilities {
+    /// Refuses what only MariaDB was shown to do.
+    fn measured(&self, what: &str) -> Result<(), Refusal> {
+        match self.pool.flavor() {
+            Some(Flavor::MariaDb) => Ok(()),
+            Some(Flavor::MySql) => {
+                refuse(RefusalReason::Operator, format!("{what} is proved for MariaDB, not for MySQL"))
+            }
+            None => refuse(RefusalReason::Operator, "the source has not answered yet"),
+        }
+    }
+}
+
+/// Sorting and grouping look at the beginning of a long value only.
+fn whole(expr: &ScalarExpr, types: &ColumnTypes, input: &Relation) -> Result<(), Refusal> {
+    let value_type = types.type_of(expr).map_err(|error| invalid(&error))?;
+    comparable(value_type)?;
+    if is_short(expr, value_type, input) {
+        return Ok(());
+    }
+    let text = format!("the source sorts and groups {} by its first 255 characters only", value_type.name());
+    refuse(RefusalReason::Type, text)
+}
+
+fn whole_rows(relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+    relation.output().into_iter().try_for_each(|id| whole(&ScalarExpr::Column(id), types, relation))
+}
+
+impl Capabilities for MysqlCapabilities {
+    fn operator(&self, relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
+        match relation {
+            Relation::Scan { table, columns } => {
+                if self.pool.flavor().is_none() {
+                    return refuse(RefusalReason::Operator, "the source has not answered yet");
+                }
+                let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+                let known = columns.iter().all(|column| learned.column(&self.schema, table, &column.name).is_some());
+                if known {
+                    Ok(())
+                } else {
+                    refuse(RefusalReason::Operator, "the source has not described the table yet")
+                }
+            }
+            Relation::Join { kind: JoinKind::Full, .. } => {
+                refuse(RefusalReason::Operator, "the source has no FULL JOIN")
+            }
+            Relation::SetOperation { op, all, left, right, .. } => {
+                if *op != SetOp::Union {
+                    self.measured("this set operation")?;
+                }
+                if *op == SetOp::Union && *all {
+                    return Ok(());
+                }
+                whole_rows(left, types)?;
+                whole_rows(right, types)
+            }
+            Relation::Distinct { input } => whole_rows(input, types),
+            Relation::Sort { input, keys } => keys.iter().try_for_each(|key| whole(&key.expr, types, input)),
+            Relation::Aggregate { input, group, aggregates } => {
+                group.iter().try_for_each(|(_, expr)| whole(expr, types, input))?;
+                let distinct = aggregates.iter().filter(|(_, aggregate)| aggregate.distinct);
+                distinct
+                    .flat_map(|(_, aggregate)| &aggregate.args)
+                    .try_for_each(|argument| whole(argument, types, input))
+            }
+            Relation::Window { .. } => refuse(RefusalReason::Operator, "windows run locally over this source"),
+            Relation::Values { .. } => refuse(RefusalReason::Operator, "row values run locally over this source"),
+            Relation::Filter { .. }
+            | Relation::Project { .. }
+            | Relation::Join { .. }
+            | Relation::Limit { .. }
+            | Relation::Fence { .. }
+            | Relation::EmptyRow => Ok(()),
+        }
+    }
+
+    fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| invalid(&error));
+        match expr {
+            ScalarExpr::Column(_)
+            | ScalarExpr::Constant(_)
+            | ScalarExpr::And(_)
+            | ScalarExpr::Or(_)
+            | ScalarExpr::Not(_)
+            | ScalarExpr::IsNull { .. }
+            | ScalarExpr::IsTruth { .. }
+            | ScalarExpr::Exists { .. } => Ok(()),
+            ScalarExpr::Parameter(_, value_type) => comparable(*value_type),
+            ScalarExpr::Comparison { left, .. } => comparable(type_of(left)?),
+            ScalarExpr::Between { expr, .. }
+            | ScalarExpr::InList { expr, .. }
+            | ScalarExpr::InSubquery { expr, .. } => comparable(type_of(expr)?),
+            ScalarExpr::Like { case_insensitive: true, .. } => {
+                refuse(RefusalReason::Function, "the source folds case and accents in another way")
+            }
+            ScalarExpr::Like { .. } => self.measured("LIKE"),
+            ScalarExpr::Arithmetic { op, left, right, value_type } => {
+                self.measured("arithmetic")?;
+                arithmetic(*op, type_of(left)?, type_of(right)?, *value_type)
+            }
+            ScalarExpr::Negate(expr) => match type_of(expr)? {
+                ValueType::Int64 | ValueType::Float64 | ValueType::Decimal128 { .. } => self.measured("arithmetic"),
+                other => {
+                    refuse(RefusalReason::Overflow, format!("the source does not overflow as {} does", other.name()))
+                }
+            },
+            ScalarExpr::Case { .. } => comparable(type_of(expr)?),
+            ScalarExpr::Cast { from, to, .. } => {
+                let argument = Argument { text: String::new(), value_type: *from, parameter: None };
+                functions::cast(&argument, *to).map(drop)
+            }
+            ScalarExpr::Function { function, args, value_type } => {
+                self.measured("this function")?;
+                let types = args.iter().map(type_of).collect::<Result<Vec<_>, _>>()?;
+                function_types(*function, &types, *value_type)?;
+                arguments(*function, args)
+            }
+            // The source raises for several rows, as it should.
+            ScalarExpr::ScalarSubquery { .. } => Ok(()),
+        }
+    }
+
+    fn aggregate(&self, aggregate: &AggregateExpr, types: &ColumnTypes) -> Result<(), Refusal> {
+        let Some(argument) = aggregate.args.first() else { return Ok(()) };
+        let value_type = types.type_of(argument).map_err(|error| invalid(&error))?;
+        let result = aggregate.value_type;
+        let number = value_type.is_integer() || value_type == ValueType::Float64;
+        let fits = match aggregate.function {
+            AggregateFunction::CountStar => true,
+            // Columns that are only read may be counted, so only a distinct count looks at the type.
+            AggregateFunction::Count if !aggregate.distinct => true,
+            AggregateFunction::Count => return comparable(value_type),
+            AggregateFunction::Min | AggregateFunction::Max => {
+                comparable(value_type)?;
+                result == value_type
+            }
+            AggregateFunction::Sum => match (value_type, result) {
+                (ValueType::Decimal128 { scale: from, .. }, ValueType::Decimal128 { scale: to, .. }) => from == to,
+                (from, ValueType::Int64) => from.is_integer(),
+                (ValueType::Float64, ValueType::Float64) => true,
+                _ => false,
+            },
+            AggregateFunction::Avg => number && result == ValueType::Float64,
+            AggregateFunction::BoolAnd | AggregateFunction::BoolOr => value_type == ValueType::Boolean,
+            AggregateFunction::StddevSamp
+            | AggregateFunction::StddevPop
+            | AggregateFunction::VarSamp
+            | AggregateFunction::VarPop => number && result == ValueType::Float64 && !aggregate.distinct,
+        };
+        if fits {
+            return Ok(());
+        }
+        let text = format!("{} of {} is not exact in the source", aggregate.function.name(), value_type.name());
+        refuse(RefusalReason::Type, text)
+    }
+
+    fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
+        refuse(RefusalReason::Operator, "windows run locally over this source")
+    }
+
+    fn parameters_max(&self) -> usize {
+        PARAMETERS_MAX
+    }
+
+    fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
+        let types = fragment.check().map_err(|error| invalid(&error))?;
+        if fragment.parameters.len() > self.parameters_max() {
+            return refuse(RefusalReason::Size, "more parameters than the source accepts");
+        }
+        // What the printer would refuse is refused here, while another plan is possible.
+        let (mut scans, mut names) = (0_usize, Ok(()));
+        lineage::walk(&fragment.relation, &mut |relation| {
+            if let Relation::Scan { table, columns } = relation {
+                scans += 1;
+                let mut all = table.parts().iter().chain(columns.iter().map(|column| &column.name));
+                let quotable = all.try_for_each(|name| quote(name.as_str()).map(drop));
+                names = std::mem::replace(&mut names, Ok(())).and(quotable);
+            }
+        });
+        names?;
+        if scans > SCANS_MAX {
+            return refuse(RefusalReason::Size, "more tables than the source joins in one statement");
+        }
+        self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
+        Ok(types)
+    }
+}

@@ -1,0 +1,148 @@
+//! The source: one schema of a MariaDB or MySQL server, read through a bounded set of connections that cannot write.
+
+use crate::bind;
+use crate::capabilities::MysqlCapabilities;
+use crate::columns::Learned;
+use crate::declared::{self, Declared};
+use crate::dialect::{MysqlDialect, unsupported};
+use crate::introspect;
+use crate::lineage;
+use crate::options::MysqlOptions;
+use crate::placeholders::positional;
+use crate::pool::{Lease, Pool};
+use async_trait::async_trait;
+use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::relation::{Encoding, JoinKind, Relation};
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
+
+/// A MariaDB or MySQL schema as a source. Connects to nothing before it is asked something.
+#[derive(Debug)]
+pub struct MysqlDriver {
+    schema: Arc<str>,
+    pool: Arc<Pool>,
+    capabilities: MysqlCapabilities,
+    /// Declared types, as `describe` saw them last.
+    learned: Arc<RwLock<Learned>>,
+}
+
+impl MysqlDriver {
+    /// A driver for a server that need not be there yet.
+    #[must_use]
+    pub fn new(options: &MysqlOptions) -> Self {
+        let schema: Arc<str> = options.database.as_str().into();
+        let pool = Pool::new(options);
+        let learned = Arc::<RwLock<Learned>>::default();
+        let capabilities =
+            MysqlCapabilities { pool: Arc::clone(&pool), learned: Arc::clone(&learned), schema: Arc::clone(&schema) };
+        Self { schema, pool, capabilities, learned }
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        self.pool.lease(None, &CancellationToken::new()).await
+    }
+
+    /// The dialect for a fragment whose columns have been described.
+    fn dialect(&self, fragment: &Fragment) -> Result<MysqlDialect, Refusal> {
+        let Some(flavor) = self.pool.flavor() else { return unsupported("the source has not answered yet") };
+        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+        let mut declared = HashMap::new();
+        let (mut inner_only, mut unknown) = (true, false);
+        lineage::scanned(&fragment.relation, &mut |table, column| match learned.column(
+            &self.schema,
+            table,
+            &column.name,
+        ) {
+            Some(found) => drop(declared.insert(column.id, Declared::clone(found))),
+            None => unknown = true,
+        });
+        lineage::walk(&fragment.relation, &mut |relation| {
+            if let Relation::Join { kind: JoinKind::Left | JoinKind::Right | JoinKind::Full, .. } = relation {
+                inner_only = false;
+            }
+        });
+        if unknown {
+            return unsupported("the source has not described the table yet");
+        }
+        Ok(MysqlDialect::new(flavor, declared, inner_only))
+    }
+}
+
+#[async_trait]
+impl Driver for MysqlDriver {
+    fn kind(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        &self.capabilities
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        let mut lease = self.lease().await?;
+        let tables = introspect::tables(&mut lease.session.connection, &self.schema).await;
+        lease.release(tables.is_ok());
+        tables
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        let mut lease = self.lease().await?;
+        let described = introspect::describe(&mut lease.session.connection, &self.schema, table).await;
+        let undefined = described.as_ref().is_err_and(|error| error.code() == ErrorCode::UndefinedTable);
+        lease.release(described.is_ok() || undefined);
+        let described = described?;
+        let schema = table.schema().unwrap_or(&self.schema);
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        learned.insert(schema, table.name(), described.declared);
+        Ok(described.remote)
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        declared::read_as(Declared::parse(&column.native_type, None).native, wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        let mut lease = self.lease().await?;
+        let statistics = introspect::statistics(&mut lease.session.connection, &self.schema, table).await;
+        lease.release(statistics.is_ok());
+        statistics
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        let types = self.capabilities.supports_fragment(fragment)?;
+        let dialect = self.dialect(fragment)?;
+        let mut statement = querygate_sql::print(fragment, types, &dialect)?;
+        let (text, bindings) = positional(&statement.text, &statement.bindings)?;
+        statement.text = text.into();
+        statement.bindings = bindings;
+        Ok(Arc::new(statement))
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        bind::arguments(statement, values).map(drop)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        Fragment::check_values(&statement.parameters, values)?;
+        let arguments = bind::arguments(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), arguments, context).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        let mut lease = self.lease().await?;
+        let answers = lease.session.answers(std::time::Duration::from_secs(5)).await;
+        lease.release(answers);
+        if answers { Ok(()) } else { Err(crate::error::unreachable("source does not answer")) }
+    }
+}

@@ -1,0 +1,73 @@
+//! The server's failures as our codes. Its own texts quote values and names: they go to the log, never to a client.
+
+use querygate_types::{Error, ErrorCode};
+use sqlx::mysql::MySqlDatabaseError;
+
+/// Maps a failure of sqlx or the server.
+pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(database) => {
+            let number = database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
+            from_number(number).with_cause(error)
+        }
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => lost().with_cause(error),
+        sqlx::Error::Tls(_) => unreachable("source has no TLS as it is asked for")
+            .with_hint("Give the source's certificate authority with tls_ca, or set tls.")
+            .with_cause(error),
+        sqlx::Error::Configuration(_) => unreachable("source cannot be reached").with_cause(error),
+        _ => Error::new(ErrorCode::SourceError, "source failed").with_cause(error),
+    }
+}
+
+/// Error numbers that MariaDB and MySQL share (MariaDB's `errmsg-utf8.txt`, MySQL's error reference).
+fn from_number(number: u16) -> Error {
+    let (code, text) = match number {
+        1317 => (ErrorCode::QueryCanceled, "canceling statement due to user request"),
+        1969 | 3024 => (ErrorCode::StatementTimeout, "canceling statement due to statement timeout"),
+        1690 => (ErrorCode::NumericOutOfRange, "value out of range"),
+        1365 => (ErrorCode::DivisionByZero, "division by zero"),
+        1242 => (ErrorCode::CardinalityViolation, "more than one row returned by a subquery used as an expression"),
+        1054 | 1146 | 1049 | 1051 | 1356 | 1615 | 1412 => {
+            (ErrorCode::SourceSchemaChanged, "source no longer has a table or column that the statement needs")
+        }
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            return Error::new(ErrorCode::SourceError, "source refuses to let its tables be read")
+                .with_hint("An operator can grant SELECT to the source's user.");
+        }
+        1045 | 1698 | 1251 | 1130 => {
+            return unreachable("source refuses the login")
+                .with_hint("An operator can check the source's user and password.");
+        }
+        1040 | 1203 | 1226 | 1461 => (ErrorCode::SourceUnavailable, "source takes no more connections"),
+        1205 | 1213 => (ErrorCode::SourceUnavailable, "source is busy"),
+        1053 | 1152 | 1158..=1161 | 1184 | 1927 => (ErrorCode::SourceLost, "source connection was lost"),
+        1037 | 1038 | 1041 => (ErrorCode::OutOfMemory, "source is out of memory"),
+        3 | 28 | 1021 | 1114 => (ErrorCode::DiskFull, "source is out of disk space"),
+        1104 | 1116 | 1117 | 1118 | 1153 | 1390 | 1436 | 4031 => {
+            (ErrorCode::ProgramLimitExceeded, "statement is too large for the source")
+        }
+        1290 | 1792 => (ErrorCode::ReadOnlyTransaction, "source is read-only"),
+        _ => (ErrorCode::SourceError, "source failed"),
+    };
+    Error::new(code, text)
+}
+
+/// The source cannot be reached (08001).
+pub(crate) fn unreachable(text: &str) -> Error {
+    Error::new(ErrorCode::SourceUnavailable, text.to_owned())
+}
+
+/// The connection broke (08006).
+pub(crate) fn lost() -> Error {
+    Error::new(ErrorCode::SourceLost, "source connection was lost")
+}
+
+/// The statement was cancelled.
+pub(crate) fn canceled() -> Error {
+    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
+}
+
+/// The statement's time is over.
+pub(crate) fn timed_out() -> Error {
+    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
+}

@@ -1,0 +1,195 @@
+//! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
+
+use crate::decode::Decoder;
+use crate::error::{canceled, from_sqlx, lost, timed_out};
+use crate::pool::{Lease, Pool, until};
+use arrow::array::RecordBatch;
+use futures::{Stream, StreamExt};
+use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_types::{Error, ErrorCode, Result};
+use sqlx::AssertSqlSafe;
+use sqlx::mysql::{MySqlArguments, MySqlRow};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Batches between the source and its reader.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// How long a stopped statement may take to end before its connection is given up.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What goes to the reader; the end is said, so that a task that dies is no end.
+enum Message {
+    Batch(RecordBatch),
+    Failed(Error),
+    End,
+}
+
+pub(crate) async fn execute(
+    pool: &Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    arguments: MySqlArguments,
+    context: ExecuteContext,
+) -> Result<BatchStream> {
+    let lease = pool.lease(context.deadline, &context.cancel).await?;
+    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+    tokio::spawn(run(lease, statement, arguments, context, sender));
+    Ok(batches(receiver).boxed())
+}
+
+fn batches(receiver: mpsc::Receiver<Message>) -> impl Stream<Item = Result<RecordBatch>> {
+    futures::stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Message::Batch(batch)) => Some((Ok(batch), Some(receiver))),
+            Some(Message::Failed(error)) => Some((Err(error), None)),
+            Some(Message::End) => None,
+            None => Some((Err(lost()), None)),
+        }
+    })
+}
+
+/// How a run ended.
+enum End {
+    /// The source has delivered everything.
+    Complete,
+    /// The source has raised; nothing more comes.
+    Raised(Error),
+    /// The connection is of no more use.
+    Lost(Error),
+    /// Nobody wants the rest, or must have it; the source still runs.
+    Stopped(Option<Error>),
+}
+
+async fn run(
+    mut lease: Lease,
+    statement: Arc<NativeStatement>,
+    arguments: MySqlArguments,
+    context: ExecuteContext,
+    sender: mpsc::Sender<Message>,
+) {
+    let (pool, id) = (lease.pool(), lease.session.id);
+    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
+    let mut rows = query.fetch(&mut lease.session.connection);
+    let end = read(&mut rows, &statement, &context, &sender).await;
+    let clean = match &end {
+        End::Complete | End::Raised(_) => true,
+        End::Lost(_) => false,
+        End::Stopped(_) => {
+            pool.kill(id).await;
+            // A packet may be half read: only a statement read to its end leaves the connection usable.
+            tokio::time::timeout(STOP_TIMEOUT, drained(&mut rows)).await.unwrap_or(false)
+        }
+    };
+    drop(rows);
+    // A kill that came too late must not meet the next statement.
+    let clean = clean && (!matches!(end, End::Stopped(_)) || lease.session.answers(STOP_TIMEOUT).await);
+    // The source is at rest before anybody hears of the end.
+    lease.release(clean);
+    let message = match end {
+        End::Complete => Message::End,
+        End::Raised(error) | End::Lost(error) | End::Stopped(Some(error)) => Message::Failed(explain(error, &context)),
+        End::Stopped(None) => return,
+    };
+    // Whoever is gone needs no error.
+    drop(sender.send(message).await);
+}
+
+/// Reads what is left. Whether the connection can be used again.
+async fn drained<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(rows: &mut S) -> bool {
+    loop {
+        match rows.next().await {
+            None => return true,
+            Some(Ok(_)) => {}
+            Some(Err(sqlx::Error::Database(_))) => return true,
+            Some(Err(_)) => return false,
+        }
+    }
+}
+
+/// A statement that was killed was cancelled, or its time was over, or an operator stopped it.
+fn explain(error: Error, context: &ExecuteContext) -> Error {
+    if error.code() != ErrorCode::QueryCanceled || context.cancel.is_cancelled() {
+        return error;
+    }
+    let over = context.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    if over { timed_out() } else { error }
+}
+
+async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
+    rows: &mut S,
+    statement: &NativeStatement,
+    context: &ExecuteContext,
+    sender: &mpsc::Sender<Message>,
+) -> End {
+    let batch_rows = context.batch_rows.max(1);
+    let mut decoder = Decoder::new(statement, batch_rows);
+    loop {
+        let row = tokio::select! {
+            biased;
+            row = rows.next() => row,
+            end = stopped(context, sender) => return end,
+        };
+        let ended = match row {
+            Some(Ok(row)) => {
+                if let Err(error) = decoder.push(&row) {
+                    return End::Stopped(Some(error));
+                }
+                false
+            }
+            Some(Err(error)) => return failed(&error),
+            None => true,
+        };
+        let full = decoder.is_full(batch_rows) || (ended && decoder.rows() > 0);
+        if full && let Some(end) = deliver(&mut decoder, context, sender, ended).await {
+            return end;
+        }
+        if ended {
+            return End::Complete;
+        }
+    }
+}
+
+fn failed(error: &sqlx::Error) -> End {
+    let mapped = from_sqlx(error);
+    match error {
+        sqlx::Error::Database(_) if mapped.code() != ErrorCode::SourceLost => End::Raised(mapped),
+        _ => End::Lost(mapped),
+    }
+}
+
+/// Waits until there is room for a batch and sends it.
+async fn deliver(
+    decoder: &mut Decoder,
+    context: &ExecuteContext,
+    sender: &mpsc::Sender<Message>,
+    ended: bool,
+) -> Option<End> {
+    let batch = match decoder.finish() {
+        Ok(batch) => batch,
+        Err(error) => return Some(End::Stopped(Some(error))),
+    };
+    // Rows that are always ready would never let the other side be looked at.
+    if context.cancel.is_cancelled() {
+        return Some(if ended { End::Raised(canceled()) } else { End::Stopped(Some(canceled())) });
+    }
+    let end = tokio::select! {
+        biased;
+        sent = sender.send(Message::Batch(batch)) => sent.err().map(|_| End::Stopped(None)),
+        end = stopped(context, sender) => Some(end),
+    };
+    match end {
+        Some(End::Stopped(Some(error))) if ended => Some(End::Raised(error)),
+        Some(End::Stopped(None)) if ended => Some(End::Complete),
+        other => other,
+    }
+}
+
+/// Ends when the statement should: cancelled, out of time, or without a reader.
+async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Message>) -> End {
+    tokio::select! {
+        () = context.cancel.cancelled() => End::Stopped(Some(canceled())),
+        () = until(context.deadline) => End::Stopped(Some(timed_out())),
+        () = sender.closed() => End::Stopped(None),
+    }
+}

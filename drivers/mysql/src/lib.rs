@@ -1,0 +1,28 @@
+//! The MariaDB and MySQL driver: fragments down, Arrow batches up. Knows no DataFusion, no metadata and no policy.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod bind;
+mod breaker;
+mod capabilities;
+mod codec;
+mod columns;
+mod declared;
+mod decode;
+mod dialect;
+mod driver;
+mod error;
+mod exact;
+mod execute;
+mod functions;
+mod introspect;
+mod lineage;
+mod options;
+mod placeholders;
+mod pool;
+mod session;
+mod wire;
+
+pub use driver::MysqlDriver;
+pub use introspect::enum_values;
+pub use options::{MysqlOptions, MysqlTls};

@@ -1,0 +1,167 @@
+//! Connections: bounded, opened when first needed, looked at before they are used again, and a way to stop what runs on one.
+
+use crate::breaker::Breaker;
+use crate::error::{canceled, timed_out, unreachable};
+use crate::options::MysqlOptions;
+use crate::session::{Flavor, Session};
+use querygate_types::{Error, ErrorCode, Result};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{AssertSqlSafe, Executor};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// An idle connection is asked whether it lives when it has rested for so long.
+const REST_TRUSTED: Duration = Duration::from_millis(500);
+/// Longest wait for an answer of a connection that rested, or for a KILL.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The bounded set of connections to one server.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    connect: MySqlConnectOptions,
+    connect_timeout: Duration,
+    acquire_timeout: Duration,
+    idle: Mutex<Vec<Session>>,
+    permits: Arc<Semaphore>,
+    breaker: Breaker,
+    /// Carries KILL, so that a cancel never waits for what it is to stop.
+    control: tokio::sync::Mutex<Option<Session>>,
+    flavor: Mutex<Option<Flavor>>,
+}
+
+/// A connection in use. Given back by [`Lease::release`]; dropped without, it is closed.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) session: Session,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(crate) fn new(options: &MysqlOptions) -> Arc<Self> {
+        Arc::new(Self {
+            connect: options.connect(),
+            connect_timeout: options.connect_timeout,
+            acquire_timeout: options.acquire_timeout,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(options.connections.max(1))),
+            breaker: Breaker::new(options.connect_timeout),
+            control: tokio::sync::Mutex::default(),
+            flavor: Mutex::default(),
+        })
+    }
+
+    /// Whose server it is, once it has answered.
+    pub(crate) fn flavor(&self) -> Option<Flavor> {
+        *self.flavor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a connection, at most until the deadline or the cancel.
+    ///
+    /// # Errors
+    /// 57014, or 08001 when none becomes free in time or the server cannot be reached.
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        cancel: &CancellationToken,
+    ) -> Result<Lease> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(canceled()),
+            () = until(deadline) => Err(timed_out()),
+            lease = self.acquired() => lease,
+        }
+    }
+
+    async fn acquired(self: &Arc<Self>) -> Result<Lease> {
+        let permit = tokio::time::timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned());
+        let permit = match permit.await {
+            Ok(permit) => permit.map_err(Error::internal)?,
+            Err(_) => {
+                return Err(Error::new(ErrorCode::SourceUnavailable, "source is busy")
+                    .with_hint("All connections to it are in use; raise its pool_size or try again."));
+            }
+        };
+        loop {
+            let resting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut session) = resting else { break };
+            if session.last_used.elapsed() < REST_TRUSTED || session.answers(ANSWER_TIMEOUT).await {
+                return Ok(Lease { session, pool: Arc::clone(self), _permit: permit });
+            }
+        }
+        Ok(Lease { session: self.open().await?, pool: Arc::clone(self), _permit: permit })
+    }
+
+    async fn open(&self) -> Result<Session> {
+        if !self.breaker.admits(Instant::now()) {
+            return Err(unreachable("source could not be reached a moment ago"));
+        }
+        let opened = Session::open(&self.connect, self.connect_timeout).await;
+        match &opened {
+            Ok(session) => {
+                self.breaker.succeeded();
+                *self.flavor.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.flavor);
+            }
+            Err(_) => self.breaker.failed(Instant::now()),
+        }
+        opened
+    }
+
+    /// Stops what runs on a connection. Best effort: who waits for the end of it must not wait for ever.
+    pub(crate) async fn kill(&self, id: u64) {
+        if tokio::time::timeout(ANSWER_TIMEOUT, self.killed(id)).await.is_err() {
+            tracing::warn!("a source did not take a cancel in time");
+        }
+    }
+
+    async fn killed(&self, id: u64) {
+        let mut control = self.control.lock().await;
+        // Taken out, so that a connection on which this was given up is not used again.
+        let mut known = control.take();
+        if let Some(session) = &mut known
+            && !session.answers(ANSWER_TIMEOUT).await
+        {
+            known = None;
+        }
+        let mut session = match known {
+            Some(session) => session,
+            None => match Session::open(&self.connect, self.connect_timeout).await {
+                Ok(session) => session,
+                Err(error) => {
+                    tracing::warn!(%error, "a source cannot be told of a cancel");
+                    return;
+                }
+            },
+        };
+        // The statement may have ended meanwhile: then there is nothing to kill.
+        let killed = session.connection.execute(AssertSqlSafe(format!("KILL QUERY {id}"))).await;
+        if let Err(error) = &killed {
+            tracing::debug!(%error, "a cancel was not needed");
+        }
+        *control = Some(session);
+    }
+}
+
+impl Lease {
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
+    /// Gives the connection back. `clean`: everything of its statement has been read.
+    pub(crate) fn release(mut self, clean: bool) {
+        if clean {
+            self.session.last_used = Instant::now();
+            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
+        }
+    }
+}
+
+/// Ends at the deadline; never without one.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

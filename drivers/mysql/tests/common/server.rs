@@ -1,0 +1,178 @@
+//! A MariaDB of its own for a test: a fresh data directory, a free port, gone when dropped. Knows no driver.
+#![allow(clippy::print_stderr, reason = "says loudly when a server is missing")]
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The user that sources log in with.
+pub(crate) const USER: &str = "gate";
+/// Its password, with characters that connection strings would trip over.
+pub(crate) const PASSWORD: &str = "p@ss:/'w\"ord\\";
+
+const SERVER: &str = "/usr/sbin/mariadbd";
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    folder: TempDir,
+    pub(crate) port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A server with an account for sources. `None`, and a loud line, where MariaDB is not installed; in CI that is a
+    /// failure.
+    pub(crate) fn start() -> Option<Self> {
+        if !Path::new(SERVER).exists() {
+            assert!(std::env::var_os("CI").is_none(), "{SERVER} is absent, and CI must have it");
+            eprintln!("SKIPPED: {SERVER} is absent (install mariadb-server)");
+            return None;
+        }
+        let folder = TempDir::new().unwrap();
+        copy(&template(), &folder.path().join("data"));
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let mut server = Self { folder, port, child: None };
+        server.resume();
+        server.sql(&format!(
+            "CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{}'; GRANT SELECT, SHOW VIEW ON *.* TO '{USER}'@'127.0.0.1';",
+            PASSWORD.replace('\\', "\\\\").replace('\'', "''")
+        ));
+        Some(server)
+    }
+
+    /// Starts it again on its port, with its data.
+    pub(crate) fn resume(&mut self) {
+        let folder = self.folder.path();
+        let child = base(SERVER, &folder.join("data"))
+            .arg(format!("--tmpdir={}", folder.join("tmp").display()))
+            .arg(format!("--socket={}", self.socket().display()))
+            .arg(format!("--pid-file={}", folder.join("pid").display()))
+            .arg(format!("--log-error={}", folder.join("err").display()))
+            .arg(format!("--port={}", self.port))
+            .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=60"])
+            .args([
+                "--innodb-buffer-pool-size=64M",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-flush-method=nosync",
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let began = Instant::now();
+        // Each attempt is a process, which is pause enough.
+        while !self.client().args(["-e", "SELECT 1"]).output().unwrap().status.success() {
+            let log = || std::fs::read_to_string(self.folder.path().join("err")).unwrap_or_default();
+            assert!(began.elapsed() < Duration::from_secs(60), "MariaDB does not start: {}", log());
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Stops it where it stands: connections stay open and nothing answers.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Runs statements as the administrator and gives the rows, cells apart by tabs.
+    pub(crate) fn sql(&self, text: &str) -> String {
+        let mut client = self.client();
+        client.args(["--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4"]);
+        let mut child = client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs statements as the administrator. Whether the server took them.
+    pub(crate) fn try_sql(&self, text: &str) -> bool {
+        let mut client = self.client();
+        client.args(["--batch", "--default-character-set=utf8mb4"]);
+        let mut child = client.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait().unwrap().success()
+    }
+
+    /// Where an administrator connects, as root without password.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    fn client(&self) -> Command {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "-uroot"]).arg(format!("--socket={}", self.socket().display()));
+        client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn base(program: &str, data: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+    command.args(["--innodb-log-file-size=8M", "--innodb-data-file-path=ibdata1:12M:autoextend"]);
+    // A server refuses to run as root unless it is told to.
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.arg("--user=root");
+    }
+    command
+}
+
+/// An initialized data directory, made once per build folder: making one takes seconds, copying it does not.
+fn template() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let version = Command::new(SERVER).arg("--version").output().unwrap().stdout;
+    let version: String =
+        String::from_utf8_lossy(&version).chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+    let done = folder.join(format!("mariadb-template-{version}"));
+    if !done.exists() {
+        let making = TempDir::new_in(folder).unwrap();
+        let data = making.path().join("data");
+        let output = base("mariadb-install-db", &data)
+            .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Another test may have been faster.
+        if std::fs::rename(&data, &done).is_err() {
+            assert!(done.exists());
+        }
+    }
+    done
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").args(["-r", "--reflink=auto"]).arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
