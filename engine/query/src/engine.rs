@@ -23,7 +23,10 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LiveTable, PrincipalCatalog, pg_catalog};
+use querygate_catalog::{
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, KEY_BYTES_MAX, KEYS_MAX, LiveTable, PrincipalCatalog,
+    pg_catalog,
+};
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +44,8 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
     options.execution.time_zone = Some("UTC".to_owned());
     options.optimizer.prefer_existing_sort = false;
+    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = KEYS_MAX;
+    options.optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
     config
 }
 

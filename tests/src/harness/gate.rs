@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use futures::StreamExt;
 use querygate_catalog::{Deployment, ViewDefinition, object_schema};
+use querygate_driver_api::testkit::watch::Watch;
 use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Gate, GateOptions, GateService};
@@ -44,6 +45,8 @@ pub struct Fixture {
     pub views: Vec<ViewDefinition>,
     /// Degree of parallelism of a statement.
     pub target_partitions: usize,
+    /// What drivers run.
+    pub watch: Watch,
 }
 
 impl Fixture {
@@ -56,6 +59,7 @@ impl Fixture {
             tables,
             views: Vec::new(),
             target_partitions: 2,
+            watch: Watch::default(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Fixture {
         let facts = Facts::from_rows(self.facts.iter().map(|(object, row)| (object.as_str(), row))).unwrap();
         let folder = folder.path().join(version.to_string());
         std::fs::create_dir_all(&folder).unwrap();
-        let (tables, sources) = place(&self.tables, layout, &folder).await;
+        let (tables, sources) = place(&self.tables, layout, &folder, &self.watch).await;
         Deployment {
             version,
             database: "test".to_owned(),

@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use querygate_catalog::{DriverTable, RemoteField, SourceStatus, SourceTable};
+use querygate_driver_api::testkit::watch::Watch;
 use querygate_driver_api::{Driver, TableRef, ValueType};
 use querygate_files::{FileFormat, FilesConfig, FilesSource};
 use querygate_memory::{MemoryConfig, MemorySource};
@@ -48,6 +49,7 @@ pub(super) async fn place(
     tables: &[Table],
     layout: &dyn Fn(&str) -> Layout,
     folder: &Path,
+    watch: &Watch,
 ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
     let mut by_layout: BTreeMap<Layout, Vec<&Table>> = BTreeMap::new();
     for table in tables {
@@ -62,7 +64,7 @@ pub(super) async fn place(
             Layout::Parquet => files(&tables, &folder.join("files"), &mut placed).await,
             Layout::Sqlite | Layout::OtherSqlite => {
                 let path = folder.join(format!("{}.db", layout.name()));
-                sqlite(&tables, layout, &path, &mut placed).await;
+                sqlite(&tables, layout, &path, watch, &mut placed).await;
             }
         }
         let name = layout.name().to_owned();
@@ -97,7 +99,13 @@ async fn files(tables: &[&Table], folder: &Path, placed: &mut HashMap<String, So
     }
 }
 
-async fn sqlite(tables: &[&Table], layout: Layout, path: &Path, placed: &mut HashMap<String, SourceTable>) {
+async fn sqlite(
+    tables: &[&Table],
+    layout: Layout,
+    path: &Path,
+    watch: &Watch,
+    placed: &mut HashMap<String, SourceTable>,
+) {
     let mut writer = SqliteWriter::open(path).await.unwrap();
     for table in tables {
         let spec = spec(table);
@@ -106,7 +114,8 @@ async fn sqlite(tables: &[&Table], layout: Layout, path: &Path, placed: &mut Has
     }
     writer.analyze().await.unwrap();
     writer.close().await.unwrap();
-    let driver: Arc<dyn Driver> = Arc::new(SqliteDriver::new(SqliteOptions { readers: 3, ..SqliteOptions::new(path) }));
+    let options = SqliteOptions { readers: 3, ..SqliteOptions::new(path) };
+    let driver = watch.over(Arc::new(SqliteDriver::new(options)));
     for table in tables {
         let provider = Arc::new(opened(&driver, table, layout).await);
         placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider });

@@ -57,7 +57,7 @@ impl GovernedExec {
         Self { token, table, source, note, native, inner, properties, open_columns, fetch }
     }
 
-    /// A leaf whose policies are inside a fragment. It takes no dynamic filter and no sort.
+    /// A leaf whose policies are inside a fragment; masked columns never are. It takes the keys of joins, and no sort.
     pub(crate) fn fragment(
         token: LeafToken,
         source: Arc<str>,
@@ -70,7 +70,8 @@ impl GovernedExec {
             None => inner,
         };
         let native: Vec<String> = super::receipt::fragment_line(&inner).into_iter().collect();
-        Self::new(token, "fragment".into(), source, note, native.into(), inner, Arc::new(BTreeSet::new()), fetch)
+        let columns = inner.schema().fields().iter().map(|field| field.name().clone()).collect();
+        Self::new(token, "fragment".into(), source, note, native.into(), inner, Arc::new(columns), fetch)
     }
 
     /// Which snapshot and principal the leaf was made for.
@@ -134,6 +135,10 @@ impl DisplayAs for GovernedExec {
         }
         if let Some(fetch) = self.fetch {
             write!(f, ", fetch={fetch}")?;
+        }
+        let keys = keys_of(&bottom_of(&self.inner));
+        if !keys.is_empty() {
+            write!(f, ", keys=[{}]", keys.join(", "))?;
         }
         Ok(())
     }
@@ -307,6 +312,21 @@ fn bottom_of(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         };
         node = next;
     }
+}
+
+/// Columns of a fragment by which a join narrows it while it runs.
+fn keys_of(leaf: &Arc<dyn ExecutionPlan>) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    if leaf.name() == "Fragment" {
+        // The closure never fails, so neither does the walk.
+        let _ = leaf.apply_expressions(&mut |filter| {
+            names.extend(
+                filter.children().into_iter().filter_map(|c| c.downcast_ref::<Column>().map(|c| c.name().to_owned())),
+            );
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    names.into_iter().collect()
 }
 
 fn replace_bottom(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {

@@ -1,20 +1,24 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
+use super::keys::{Narrowing, is_key, narrowed};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::{Driver, ExecuteContext, NativeStatement, Value};
+use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
 use querygate_types::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +28,7 @@ use std::sync::Arc;
 pub(crate) struct Running {
     pub driver: Arc<dyn Driver>,
     pub source: Arc<str>,
+    pub fragment: Arc<Fragment>,
     pub statement: Arc<NativeStatement>,
     pub values: Arc<[Value]>,
     /// For each output column: where it is among the delivered ones, and the type to cast to, if another.
@@ -42,9 +47,49 @@ impl Running {
         context: ExecuteContext,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
         let batches = self.driver.execute(&self.statement, &self.values, context).await?;
-        let (columns, schema) = (Arc::clone(&self.columns), Arc::clone(&self.schema));
-        Ok(batches.map(move |batch| shape(&batch?, &columns, &schema)).boxed())
+        Ok(self.shaped(batches))
     }
+
+    /// As [`Running::start`], for the rows that can meet the other side of a join. What the source has no words for is
+    /// fetched and left to the join.
+    async fn start_narrowed(
+        &self,
+        filters: &[Arc<dyn PhysicalExpr>],
+        context: ExecuteContext,
+    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+        let known = filters.iter().filter_map(|filter| current(filter)).reduce(Narrowing::and);
+        let columns = match known {
+            Some(Narrowing::Never) => return Ok(futures::stream::empty().boxed()),
+            Some(Narrowing::Columns(columns)) => columns,
+            None => return self.start(context).await,
+        };
+        let places: Vec<usize> = self.columns.iter().map(|(place, _)| *place).collect();
+        let room = self.driver.capabilities().parameters_max();
+        let Some((fragment, values)) = narrowed(&self.fragment, &self.values, &places, &columns, room) else {
+            return self.start(context).await;
+        };
+        let Ok(statement) = self.driver.render(&fragment) else { return self.start(context).await };
+        if self.driver.accepts(&statement, &values).is_err() {
+            return self.start(context).await;
+        }
+        Ok(self.shaped(self.driver.execute(&statement, &values, context).await?))
+    }
+
+    fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
+        let (columns, schema) = (Arc::clone(&self.columns), Arc::clone(&self.schema));
+        batches.map(move |batch| shape(&batch?, &columns, &schema)).boxed()
+    }
+
+    /// Whether keys of this column of the plan may become a condition of the fragment.
+    fn takes_keys(&self, column: usize) -> bool {
+        let place = self.columns.get(column).map(|(place, _)| *place);
+        place.and_then(|place| self.fragment.output.get(place)).is_some_and(|output| is_key(output.value_type))
+    }
+}
+
+fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {
+    let dynamic = filter.downcast_ref::<DynamicFilterPhysicalExpr>()?;
+    dynamic.current().ok().map(|expr| Narrowing::of(&expr))
 }
 
 fn shape(
@@ -77,6 +122,8 @@ fn out_of_range() -> Error {
 #[derive(Debug)]
 pub(crate) struct FragmentExec {
     running: Running,
+    /// Dynamic filters over the output: filled by a join before it asks for the first row.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -90,7 +137,11 @@ impl FragmentExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Self { running, properties: Arc::new(properties) }
+        Self { running, filters: Vec::new(), properties: Arc::new(properties) }
+    }
+
+    fn with_filters(&self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self { running: self.running.clone(), filters, properties: Arc::clone(&self.properties) }
     }
 }
 
@@ -121,9 +172,45 @@ impl ExecutionPlan for FragmentExec {
 
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
+        for filter in &self.filters {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        // The join above makes itself a new filter; the old one holds the keys of another run.
+        Ok(Arc::new(self.with_filters(Vec::new())))
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let takes = |filter: &Arc<dyn PhysicalExpr>| {
+            filter.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()
+                && filter.children().into_iter().any(|child| {
+                    child.downcast_ref::<Column>().is_some_and(|column| self.running.takes_keys(column.index()))
+                })
+        };
+        let offered = result.parent_filters.iter().map(|offer| &offer.filter);
+        let taken: Vec<_> = match phase {
+            FilterPushdownPhase::Pre => Vec::new(),
+            FilterPushdownPhase::Post => offered.filter(|filter| takes(filter)).cloned().collect(),
+        };
+        // Never the whole answer: the join still compares.
+        let answer = FilterPushdownPropagation::all_unsupported(result);
+        if taken.is_empty() {
+            return Ok(answer);
+        }
+        let filters = self.filters.iter().cloned().chain(taken).collect();
+        Ok(answer.with_updated_node(Arc::new(self.with_filters(filters)) as _))
     }
 
     fn replace_children(
@@ -142,10 +229,12 @@ impl ExecutionPlan for FragmentExec {
         if partition != 0 {
             return internal_err!("a fragment has one partition");
         }
-        let running = self.running.clone();
+        let (running, filters) = (self.running.clone(), self.filters.clone());
         let execute = ExecuteContext { batch_rows: context.session_config().batch_size(), ..ExecuteContext::default() };
-        let started =
-            async move { running.start(execute).await.map_err(outside).map(|batches| batches.map_err(outside)) };
+        let started = async move {
+            let batches = running.start_narrowed(&filters, execute).await;
+            batches.map_err(outside).map(|batches| batches.map_err(outside))
+        };
         let stream = futures::stream::once(started).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }

@@ -234,6 +234,7 @@ fn running(
     Running {
         driver: Arc::clone(driver),
         source: Arc::clone(&translation.source),
+        fragment: Arc::new(translation.fragment.clone()),
         statement,
         values: values.into(),
         columns,

@@ -3,8 +3,10 @@
 
 mod exec;
 mod federate;
+mod keys;
 mod policy;
 mod table;
 
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
+pub use keys::{KEY_BYTES_MAX, KEYS_MAX};
 pub use table::{DriverTable, RemoteField};

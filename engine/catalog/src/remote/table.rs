@@ -190,6 +190,7 @@ impl TableProvider for DriverTable {
         Ok(Arc::new(FragmentExec::new(Running {
             driver: Arc::clone(&self.parts.driver),
             source: Arc::clone(&self.parts.source),
+            fragment: Arc::new(translation.fragment),
             statement,
             values: values.into(),
             columns,

@@ -1,0 +1,111 @@
+//! A driver around a driver that remembers what it was asked to run and how many rows left the source. Knows no source.
+
+use crate::capability::{Capabilities, Refusal};
+use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use crate::fragment::Fragment;
+use crate::identifier::TableRef;
+use crate::relation::Encoding;
+use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use crate::value::{Value, ValueType};
+use async_trait::async_trait;
+use futures::StreamExt;
+use querygate_types::Result;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One execution.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The native text, with numbered parameters.
+    pub text: Arc<str>,
+    /// Values that were bound.
+    pub values: usize,
+    rows: Arc<AtomicUsize>,
+}
+
+impl Run {
+    /// Rows that left the source so far.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+/// What drivers ran since it was last taken.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<Vec<Run>>>);
+
+impl Watch {
+    /// The driver, watched.
+    #[must_use]
+    pub fn over(&self, inner: Arc<dyn Driver>) -> Arc<dyn Driver> {
+        Arc::new(WatchedDriver { inner, watch: self.clone() })
+    }
+
+    /// The executions, oldest first; forgets them.
+    pub fn take(&self) -> Vec<Run> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[derive(Debug)]
+struct WatchedDriver {
+    inner: Arc<dyn Driver>,
+    watch: Watch,
+}
+
+#[async_trait]
+impl Driver for WatchedDriver {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        self.inner.tables().await
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        self.inner.describe(table).await
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        self.inner.read_as(column, wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        self.inner.statistics(table).await
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        self.inner.render(fragment)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        self.inner.accepts(statement, values)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        let run = Run { text: Arc::clone(&statement.text), values: values.len(), rows: Arc::default() };
+        self.watch.0.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
+        let stream = self.inner.execute(statement, values, context).await?;
+        let counted = stream.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                run.rows.fetch_add(batch.num_rows(), Ordering::Relaxed);
+            }
+        });
+        Ok(counted.boxed())
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.inner.health().await
+    }
+}
