@@ -108,15 +108,6 @@ impl Server {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs statements as the administrator. Whether the server took them.
-    pub(crate) fn try_sql(&self, text: &str) -> bool {
-        let mut client = self.client();
-        client.args(["--batch", "--default-character-set=utf8mb4"]);
-        let mut child = client.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        child.wait().unwrap().success()
-    }
-
     /// Where an administrator connects, as root without password.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
