@@ -1,5 +1,6 @@
 //! PostgreSQL's SQL, in the exact forms that were compared with the reference semantics. Refuses what it reads differently.
 
+use crate::collations::Found;
 use crate::declared;
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
@@ -7,9 +8,8 @@ use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Collation, ScanColumn, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
-use querygate_driver_api::{Refusal, RefusalReason, Relation, ScalarExpr, TableRef, ValueType};
+use querygate_driver_api::{Refusal, RefusalReason, Relation, TableRef, ValueType};
 use querygate_sql::{Argument, Dialect, RenderedArgs};
-use std::collections::BTreeSet;
 
 /// Longest name, in bytes: the server cuts longer ones without a word.
 const NAME_BYTES_MAX: usize = 63;
@@ -32,46 +32,8 @@ pub(crate) fn unsupported<T>(what: &str) -> Result<T, Refusal> {
 impl PostgresDialect {
     /// For a fragment's statement.
     pub(crate) fn new(relation: &Relation) -> Self {
-        let mut found = Found::default();
-        found.relation(relation);
+        let found = Found::of(relation);
         Self { collate: found.named, separate: found.conflict.len() > usize::from(!found.plain) }
-    }
-}
-
-/// Collations of a fragment's texts.
-#[derive(Default)]
-struct Found<'a> {
-    /// Some text is not ordered by code point by itself.
-    named: bool,
-    /// Some text is.
-    plain: bool,
-    /// Collations that do not yield to each other.
-    conflict: BTreeSet<&'a str>,
-}
-
-impl<'a> Found<'a> {
-    fn relation(&mut self, relation: &'a Relation) {
-        relation.inputs().into_iter().for_each(|input| self.relation(input));
-        relation.scalars().into_iter().for_each(|expr| self.scalar(expr));
-        let Relation::Scan { columns, .. } = relation else { return };
-        for column in columns.iter().filter(|column| column.value_type == ValueType::Text) {
-            match &column.collation {
-                Collation::Binary => self.plain = true,
-                Collation::Named(name) => {
-                    self.named = true;
-                    if !name.starts_with(declared::CAST) && name.as_ref() != declared::DEFAULT {
-                        self.conflict.insert(name);
-                    }
-                }
-            }
-        }
-    }
-
-    fn scalar(&mut self, expr: &'a ScalarExpr) {
-        expr.children().into_iter().for_each(|child| self.scalar(child));
-        if let Some(relation) = expr.subquery() {
-            self.relation(relation);
-        }
     }
 }
 

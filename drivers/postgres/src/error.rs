@@ -24,6 +24,10 @@ pub(crate) fn cannot_connect(source: &str, error: &tokio_postgres::Error) -> Err
         Some("3D000") => ("has no such database", "Ask an operator to look at the source's configuration."),
         Some("53300") => ("has no free connection", "Try again later, or lower the source's pool_size."),
         Some("57P03" | "57P01" | "57P02") => ("is starting or stopping", RETRY),
+        None if chain(error).contains("certificate") => (
+            "shows a certificate that the gate does not trust",
+            "Ask an operator to look at the source's tls and tls_ca.",
+        ),
         Some(_) | None => ("cannot be reached", RETRY),
     };
     Error::new(ErrorCode::SourceUnavailable, format!("source \"{source}\" {what}"))

@@ -5,6 +5,8 @@
 mod bind;
 mod breaker;
 mod capabilities;
+mod cells;
+mod collations;
 mod connection;
 mod declared;
 mod decode;

@@ -11,10 +11,10 @@ pub enum PostgresTls {
     Off,
     /// Encrypted; whoever answers is believed.
     Unverified,
-    /// The server's certificate must come from one of the authorities in this PEM file.
-    VerifyCa(PathBuf),
+    /// The server's certificate must come from one of the authorities in this PEM file, or of the system's.
+    VerifyCa(Option<PathBuf>),
     /// As `VerifyCa`, and it must name the host.
-    VerifyFull(PathBuf),
+    VerifyFull(Option<PathBuf>),
 }
 
 /// How a database is reached.

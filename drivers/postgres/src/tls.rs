@@ -32,8 +32,8 @@ impl Encryption {
         let verifier: Arc<dyn ServerCertVerifier> = match tls {
             PostgresTls::Off => return Ok(Self { config: None }),
             PostgresTls::Unverified => Arc::new(Unverified(Arc::clone(&provider))),
-            PostgresTls::VerifyCa(file) => Arc::new(AnyName(chain(file, &provider)?)),
-            PostgresTls::VerifyFull(file) => chain(file, &provider)?,
+            PostgresTls::VerifyCa(file) => Arc::new(AnyName(chain(file.as_deref(), &provider)?)),
+            PostgresTls::VerifyFull(file) => chain(file.as_deref(), &provider)?,
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -49,7 +49,16 @@ impl Encryption {
     }
 }
 
-fn chain(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+fn chain(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+    let roots = match file {
+        Some(file) => of_file(file)?,
+        None => of_system()?,
+    };
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    verifier.map_err(Error::internal)
+}
+
+fn of_file(file: &Path) -> Result<RootCertStore> {
     let wrong = |what: &str| Error::new(ErrorCode::ConfigInvalid, format!("{} {what}", file.display()));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|e| wrong("cannot be read").with_cause(e))? {
@@ -59,8 +68,18 @@ fn chain(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServer
     if roots.is_empty() {
         return Err(wrong("holds no certificate"));
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-    verifier.map_err(Error::internal)
+    Ok(roots)
+}
+
+/// What the system trusts; single certificates that cannot be used are none of our business.
+fn of_system() -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(Error::new(ErrorCode::ConfigInvalid, "the system trusts no certificate authority")
+            .with_hint("Name a file of certificates with tls_ca."));
+    }
+    Ok(roots)
 }
 
 /// Believes every certificate; the handshake itself is still checked.

@@ -8,7 +8,7 @@ use common::{Server, server, signal};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::{Fragment, Relation, Value, ValueType};
-use querygate_postgres::{PostgresDriver, PostgresOptions};
+use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::{Error, ErrorCode};
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
@@ -61,8 +61,8 @@ async fn cancel_and_deadline_reach_the_servers_own_statement() {
 
     let deadline = Some(Instant::now() + Duration::from_millis(200));
     let context = ExecuteContext { deadline, ..ExecuteContext::default() };
-    let mut stream = driver.execute(&statement, &[], context).await.unwrap();
-    assert_eq!(stream.next().await.unwrap().unwrap_err().code(), ErrorCode::StatementTimeout);
+    let error = run(&driver, &fragment, &[], context).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::StatementTimeout);
     until_running(&admin, "stopping", 0).await;
 
     let stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_source_that_cannot_be_entered_says_why_without_secrets() {
     let absent = PostgresOptions { port: 1, ..server.options("postgres") };
     let wrong_password = PostgresOptions { password: Some("guessed".to_owned()), ..server.options("postgres") };
     let no_database = server.options("nowhere_at_all");
-    let no_tls = PostgresOptions { tls: querygate_postgres::PostgresTls::Unverified, ..server.options("postgres") };
+    let no_tls = PostgresOptions { tls: PostgresTls::Unverified, ..server.options("postgres") };
     for (options, part) in [
         (absent, "cannot be reached"),
         (wrong_password, "credentials"),
@@ -185,6 +185,53 @@ async fn a_source_that_cannot_be_entered_says_why_without_secrets() {
         assert!(told.contains(part) && told.contains("\"shop\""), "{told}");
         assert!(!told.contains("guessed") && !told.contains("nowhere_at_all") && !told.contains("127.0.0.1"), "{told}");
         assert!(!format!("{options:?}").contains("guessed"));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_must_prove_what_was_asked_for() {
+    let Some(server) = Server::with_tls() else { return };
+    let (ours, theirs) = (Some(server.folder.join("ca.crt")), Some(server.folder.join("other.crt")));
+    for (host, tls, trusted) in [
+        ("localhost", PostgresTls::VerifyFull(ours.clone()), true),
+        ("127.0.0.1", PostgresTls::VerifyFull(ours.clone()), false),
+        ("127.0.0.1", PostgresTls::VerifyCa(ours.clone()), true),
+        ("localhost", PostgresTls::VerifyCa(theirs.clone()), false),
+        ("localhost", PostgresTls::VerifyFull(theirs), false),
+        ("127.0.0.1", PostgresTls::Unverified, true),
+        ("127.0.0.1", PostgresTls::Off, true),
+    ] {
+        let is_on = tls != PostgresTls::Off;
+        let named = format!("{host} {tls:?}");
+        let options = PostgresOptions { host: host.to_owned(), tls, ..server.options("postgres") };
+        let driver = PostgresDriver::new(&options).unwrap();
+        match driver.health().await {
+            Ok(()) => {
+                assert!(trusted, "{named}");
+                let admin = server.client("postgres").await;
+                let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'querygate'";
+                let encrypted: bool = admin.query_one(sql, &[]).await.unwrap().get(0);
+                assert_eq!(encrypted, is_on, "{named}");
+            }
+            Err(error) => {
+                assert!(!trusted, "{named}: {error} {:?}", error.cause());
+                assert!(error.message().contains("certificate"), "{named}: {error} {:?}", error.cause());
+            }
+        }
+        drop(driver);
+        let admin = server.client("postgres").await;
+        until_gone(&admin).await;
+    }
+    let absent = PostgresTls::VerifyFull(Some("/nowhere/ca.pem".into()));
+    let options = PostgresOptions { tls: absent, ..server.options("postgres") };
+    assert_eq!(PostgresDriver::new(&options).unwrap_err().code(), ErrorCode::ConfigInvalid);
+}
+
+/// No connection of a driver is left.
+async fn until_gone(admin: &Client) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'querygate'";
+    while admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -17,6 +17,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) const LIMITS: Limits = Limits { timestamp_step: 1, nan: true, infinite: true };
+const TLS: &str = "-c ssl=on -c ssl_cert_file=../server.crt -c ssl_key_file=../server.key";
+/// Makes an authority, a certificate of it for the name `localhost`, and another authority.
+const CERTIFICATES: &str = "set -e; cd \"$F\"; new='openssl req -x509 -newkey rsa:2048 -nodes -days 30'
+    $new -keyout ca.key -out ca.crt -subj /CN=ours; $new -keyout other.key -out other.crt -subj /CN=theirs
+    openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
+    printf 'subjectAltName=DNS:localhost' >ext; openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 30 \
+      -CAcreateserial -extfile ext -out server.crt 2>/dev/null; chmod 600 server.key; chmod 644 *.crt";
 pub(crate) const PASSWORD: &str = "se'cr\"et\\";
 
 /// A running server. Its shell stops it and removes its folder when the test process ends, however that happens.
@@ -47,6 +54,16 @@ fn free_port() -> u16 {
 
 impl Server {
     pub(crate) fn start() -> Option<Self> {
+        Self::made("")
+    }
+
+    /// A server that speaks TLS too: `ca.crt` and `other.crt` lie in its folder.
+    pub(crate) fn with_tls() -> Option<Self> {
+        Self::made(CERTIFICATES)
+    }
+
+    /// `first` runs in the server's folder before anything else.
+    fn made(first: &str) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(std::env::var_os("CI").is_none(), "PostgreSQL's server is not installed");
             eprintln!("SKIPPED: PostgreSQL's server is absent (apt-get install postgresql-15)");
@@ -56,6 +73,8 @@ impl Server {
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711)).unwrap();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
         let server = Self { port: free_port(), folder, binaries, running: Mutex::new(None) };
+        let prepared = server.as_server(first).output().unwrap();
+        assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
         // The database's own order is a language's, so that every forgotten collation shows.
         let made = server
             .as_server("chown -R postgres \"$F\" 2>/dev/null; cd /; exec $AS \"$B/initdb\" -D \"$F/data\" -U postgres -E UTF8 \
@@ -73,6 +92,7 @@ impl Server {
         let become_it = "setpriv --reuid postgres --regid postgres --clear-groups";
         command.args(["-c", script]).env("B", &self.binaries).env("F", &self.folder);
         command.env("AS", if root { become_it } else { "" }).env("PORT", self.port.to_string());
+        command.env("EXTRA", if self.folder.join("server.key").exists() { TLS } else { "" });
         command
     }
 
@@ -80,7 +100,7 @@ impl Server {
     pub(crate) fn run(&self) {
         let mut child = self
             .as_server("cd /; $AS \"$B/postgres\" -D \"$F/data\" -p $PORT -k '' -c listen_addresses=127.0.0.1 -c fsync=off \
-                 -c max_connections=60 >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
+                 -c max_connections=60 $EXTRA >\"$F/log\" 2>&1 </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; \
                  rm -rf \"$F\"")
             .stdin(Stdio::piped())
             .spawn()
