@@ -18,6 +18,9 @@ const BATCHES_IN_FLIGHT: usize = 2;
 /// How long a stopped statement may take to end before its connection is given up.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Longest statement that a connection keeps prepared: longer ones carry key lists, which do not come again.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
 /// What goes to the reader; the end is said, so that a task that dies is no end.
 enum Message {
     Batch(RecordBatch),
@@ -69,7 +72,8 @@ async fn run(
     sender: mpsc::Sender<Message>,
 ) {
     let (pool, id) = (lease.pool(), lease.session.id);
-    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
+    let keep = statement.text.len() <= KEPT_BYTES_MAX;
+    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(keep);
     let mut rows = query.fetch(&mut lease.session.connection);
     let end = read(&mut rows, &statement, &context, &sender).await;
     let clean = match &end {

@@ -22,12 +22,19 @@ pub(crate) struct Server {
     folder: TempDir,
     pub(crate) port: u16,
     child: Option<Child>,
+    /// Further arguments of the server.
+    settings: Vec<String>,
 }
 
 impl Server {
     /// A server with an account for sources. `None`, and a loud line, where MariaDB is not installed; in CI that is a
     /// failure.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same with settings, which may need files in the server's folder.
+    pub(crate) fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         if !Path::new(SERVER).exists() {
             assert!(std::env::var_os("CI").is_none(), "{SERVER} is absent, and CI must have it");
             eprintln!("SKIPPED: {SERVER} is absent (install mariadb-server)");
@@ -37,7 +44,8 @@ impl Server {
         copy(&template(), &folder.path().join("data"));
         std::fs::create_dir(folder.path().join("tmp")).unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder, port, child: None };
+        let settings = settings(folder.path());
+        let mut server = Self { folder, port, child: None, settings };
         server.resume();
         server.sql(&format!(
             "CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{}'; GRANT SELECT, SHOW VIEW ON *.* TO '{USER}'@'127.0.0.1';",
@@ -61,6 +69,7 @@ impl Server {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-flush-method=nosync",
             ])
+            .args(&self.settings)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
