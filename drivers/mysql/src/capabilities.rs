@@ -1,17 +1,20 @@
 //! What MariaDB does exactly as the vocabulary's written semantics say, per operator, type and function. MySQL is given less: it was not measured.
 
 use crate::columns::Learned;
-use crate::dialect::quote;
+use crate::declared::Declared;
+use crate::dialect::MysqlDialect;
 use crate::exact::{arguments, arithmetic, function_types};
 use crate::functions;
 use crate::lineage::{self, is_short};
+use crate::placeholders::positional;
 use crate::pool::Pool;
 use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::ScalarExpr;
-use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, Refusal, RefusalReason, ValueType};
+use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType};
 use querygate_sql::Argument;
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What this server may be given.
@@ -55,6 +58,49 @@ pub(crate) fn comparable(value_type: ValueType) -> Result<(), Refusal> {
 }
 
 impl MysqlCapabilities {
+    /// The statement of a fragment, if every part of it is exact.
+    ///
+    /// # Errors
+    /// The first part that is not.
+    pub(crate) fn rendered(&self, fragment: &Fragment) -> Result<NativeStatement, Refusal> {
+        let types = fragment.check().map_err(|error| invalid(&error))?;
+        if fragment.parameters.len() > PARAMETERS_MAX {
+            return refuse(RefusalReason::Size, "more parameters than the source accepts");
+        }
+        self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
+        let mut statement = querygate_sql::print(fragment, types, &self.dialect(fragment)?)?;
+        let (text, bindings) = positional(&statement.text, &statement.bindings)?;
+        statement.text = text.into();
+        statement.bindings = bindings;
+        Ok(statement)
+    }
+
+    /// The dialect for a fragment whose columns have been described.
+    fn dialect(&self, fragment: &Fragment) -> Result<MysqlDialect, Refusal> {
+        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+        let mut declared = HashMap::new();
+        let (mut scans, mut inner_only) = (0_usize, true);
+        lineage::walk(&fragment.relation, &mut |relation| match relation {
+            Relation::Scan { table, columns } => {
+                scans += 1;
+                for column in columns {
+                    if let Some(found) = learned.column(&self.schema, table, &column.name) {
+                        declared.insert(column.id, Declared::clone(found));
+                    }
+                }
+            }
+            Relation::Join { kind: JoinKind::Left | JoinKind::Right | JoinKind::Full, .. } => inner_only = false,
+            _ => {}
+        });
+        if scans > SCANS_MAX {
+            return refuse(RefusalReason::Size, "more tables than the source joins in one statement");
+        }
+        match self.pool.flavor() {
+            Some(flavor) => Ok(MysqlDialect::new(flavor, declared, inner_only)),
+            None => refuse(RefusalReason::Operator, "the source has not answered yet"),
+        }
+    }
+
     /// Refuses what only MariaDB was shown to do.
     fn measured(&self, what: &str) -> Result<(), Refusal> {
         match self.pool.flavor() {
@@ -218,26 +264,9 @@ impl Capabilities for MysqlCapabilities {
         PARAMETERS_MAX
     }
 
+    /// As far as printing it, so that what is supported can be rendered.
     fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
-        let types = fragment.check().map_err(|error| invalid(&error))?;
-        if fragment.parameters.len() > self.parameters_max() {
-            return refuse(RefusalReason::Size, "more parameters than the source accepts");
-        }
-        // What the printer would refuse is refused here, while another plan is possible.
-        let (mut scans, mut names) = (0_usize, Ok(()));
-        lineage::walk(&fragment.relation, &mut |relation| {
-            if let Relation::Scan { table, columns } = relation {
-                scans += 1;
-                let mut all = table.parts().iter().chain(columns.iter().map(|column| &column.name));
-                let quotable = all.try_for_each(|name| quote(name.as_str()).map(drop));
-                names = std::mem::replace(&mut names, Ok(())).and(quotable);
-            }
-        });
-        names?;
-        if scans > SCANS_MAX {
-            return refuse(RefusalReason::Size, "more tables than the source joins in one statement");
-        }
-        self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
-        Ok(types)
+        self.rendered(fragment)?;
+        fragment.check().map_err(|error| invalid(&error))
     }
 }

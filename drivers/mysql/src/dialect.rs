@@ -261,6 +261,10 @@ impl Dialect for MysqlDialect {
         false
     }
 
+    fn derived_see_outside(&self) -> bool {
+        false
+    }
+
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String {
         let direction = if ascending { "ASC" } else { "DESC" };
         // The source puts NULLs first in ASC and last in DESC.

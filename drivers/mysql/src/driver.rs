@@ -4,19 +4,15 @@ use crate::bind;
 use crate::capabilities::MysqlCapabilities;
 use crate::columns::Learned;
 use crate::declared::{self, Declared};
-use crate::dialect::{MysqlDialect, unsupported};
 use crate::introspect;
-use crate::lineage;
 use crate::options::MysqlOptions;
-use crate::placeholders::positional;
 use crate::pool::{Lease, Pool};
 use async_trait::async_trait;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
-use querygate_driver_api::relation::{Encoding, JoinKind, Relation};
+use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
 
@@ -44,31 +40,6 @@ impl MysqlDriver {
 
     async fn lease(&self) -> Result<Lease> {
         self.pool.lease(None, &CancellationToken::new()).await
-    }
-
-    /// The dialect for a fragment whose columns have been described.
-    fn dialect(&self, fragment: &Fragment) -> Result<MysqlDialect, Refusal> {
-        let Some(flavor) = self.pool.flavor() else { return unsupported("the source has not answered yet") };
-        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
-        let mut declared = HashMap::new();
-        let (mut inner_only, mut unknown) = (true, false);
-        lineage::scanned(&fragment.relation, &mut |table, column| match learned.column(
-            &self.schema,
-            table,
-            &column.name,
-        ) {
-            Some(found) => drop(declared.insert(column.id, Declared::clone(found))),
-            None => unknown = true,
-        });
-        lineage::walk(&fragment.relation, &mut |relation| {
-            if let Relation::Join { kind: JoinKind::Left | JoinKind::Right | JoinKind::Full, .. } = relation {
-                inner_only = false;
-            }
-        });
-        if unknown {
-            return unsupported("the source has not described the table yet");
-        }
-        Ok(MysqlDialect::new(flavor, declared, inner_only))
     }
 }
 
@@ -113,13 +84,7 @@ impl Driver for MysqlDriver {
     }
 
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
-        let types = self.capabilities.supports_fragment(fragment)?;
-        let dialect = self.dialect(fragment)?;
-        let mut statement = querygate_sql::print(fragment, types, &dialect)?;
-        let (text, bindings) = positional(&statement.text, &statement.bindings)?;
-        statement.text = text.into();
-        statement.bindings = bindings;
-        Ok(Arc::new(statement))
+        self.capabilities.rendered(fragment).map(Arc::new)
     }
 
     fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {

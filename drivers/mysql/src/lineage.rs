@@ -1,9 +1,9 @@
-//! Where a column of a fragment comes from: whether the server sorts and groups by the whole of it, and which columns are scanned.
+//! Where a column of a fragment comes from: whether the server sorts and groups by the whole of it. And a walk over everything in it.
 
 use querygate_driver_api::aggregate::AggregateFunction;
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn};
-use querygate_driver_api::{ColumnId, Relation, ScalarExpr, TableRef, ValueType};
+use querygate_driver_api::relation::{Collation, JoinKind};
+use querygate_driver_api::{ColumnId, Relation, ScalarExpr, ValueType};
 
 /// Whether an expression over `input` is no longer than what the server looks at when it sorts: a short column, or made
 /// of such. Everything that is not text is short, but for bytes.
@@ -103,15 +103,6 @@ pub(crate) fn is_short_column(id: ColumnId, relation: &Relation) -> bool {
         }
         Relation::Values { .. } | Relation::EmptyRow => false,
     }
-}
-
-/// Every scanned column with its table, subqueries included.
-pub(crate) fn scanned<'a>(relation: &'a Relation, visit: &mut dyn FnMut(&'a TableRef, &'a ScanColumn)) {
-    walk(relation, &mut |relation| {
-        if let Relation::Scan { table, columns } = relation {
-            columns.iter().for_each(|column| visit(table, column));
-        }
-    });
 }
 
 /// Every operator, subqueries included.

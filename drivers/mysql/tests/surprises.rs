@@ -271,3 +271,31 @@ async fn keys_are_found_by_index_in_any_collation() {
     let indexes = index_of(&server, &driver, joined, &["n7"]).await;
     assert_eq!(indexes, [Some("by_name".to_owned()), Some("by_person".to_owned())]);
 }
+
+#[tokio::test]
+async fn a_derived_table_that_would_have_to_look_out_is_refused() {
+    let Some(server) = Server::start() else { return };
+    schema(
+        &server,
+        "CREATE TABLE a (id BIGINT PRIMARY KEY, n BIGINT NOT NULL); INSERT INTO a VALUES (1, 10), (2, 20);",
+    );
+    let inside =
+        "SELECT COUNT(*) FROM a WHERE EXISTS (SELECT 1 FROM (SELECT b.n FROM a AS b WHERE b.id = a.id LIMIT 9) AS c)";
+    assert!(!server.takes(&format!("USE test_db; {inside}")), "the server itself does not know the outer column there");
+    let driver = driver(&server, "test_db");
+    let (outer, inner) = (scan(&driver, "a", 0).await, scan(&driver, "a", 10).await);
+    let same = ScalarExpr::compare(ComparisonOp::Eq, column(0), column(10));
+    let fenced = |relation| Relation::Fence { input: Box::new(relation) };
+    let small =
+        |relation| filter(relation, ScalarExpr::compare(ComparisonOp::Lt, column(11), ScalarExpr::Parameter(0, INT)));
+    let exists = |relation| ScalarExpr::Exists { relation: Box::new(relation), negated: false };
+    // The condition that looks out stands above the fence, then below it.
+    let above = filter(fenced(small(inner.clone())), same.clone());
+    let below = small(fenced(filter(inner, same)));
+    let found = rows(&driver, filter(outer.clone(), exists(above)), vec![output(0, INT)], &[Value::Int64(15)]).await;
+    assert_eq!(ids(&found.unwrap()), [1]);
+    let fragment =
+        Fragment { relation: filter(outer, exists(below)), output: vec![output(0, INT)], parameters: vec![INT] };
+    assert_eq!(driver.render(&fragment).unwrap_err().reason, RefusalReason::Operator);
+    assert!(driver.capabilities().supports_fragment(&fragment).is_err());
+}

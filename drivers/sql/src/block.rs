@@ -25,6 +25,8 @@ pub(crate) struct Block {
     /// Rows skipped and fetched.
     pub(crate) limit: Option<(u64, Option<u64>)>,
     pub(crate) fenced: bool,
+    /// It names a column of a block around it.
+    pub(crate) looks_out: bool,
 }
 
 impl Block {
@@ -45,10 +47,16 @@ pub(crate) struct Scope<'a> {
     pub(crate) outer: Option<&'a Scope<'a>>,
 }
 
+/// How many blocks stand around a block whose surroundings these are.
+pub(crate) fn depth(outer: Option<&Scope<'_>>) -> usize {
+    outer.map_or(0, |outer| 1 + depth(outer.outer))
+}
+
 impl Scope<'_> {
-    pub(crate) fn text(&self, id: ColumnId) -> Option<&str> {
+    /// The text of a column, and the depth of the block that it belongs to.
+    pub(crate) fn text(&self, id: ColumnId) -> Option<(&str, usize)> {
         match self.block.get(&id) {
-            Some(text) => Some(text),
+            Some(text) => Some((text, depth(self.outer))),
             None => self.outer.and_then(|outer| outer.text(id)),
         }
     }

@@ -90,6 +90,10 @@ pub trait Dialect {
     fn limits_in_lists(&self) -> bool {
         true
     }
+    /// Whether a derived table may name columns of the statement around its query block.
+    fn derived_see_outside(&self) -> bool {
+        true
+    }
     /// An operand whose order counts: a sort key, the left side of BETWEEN.
     fn ordered(&self, argument: &Argument) -> String {
         argument.text.clone()

@@ -1,7 +1,7 @@
 //! Fragment → one SELECT. Merges operators into a block while the meaning stays, closes it into a derived table otherwise.
 
 use crate::affixes::{balanced, table_alias};
-use crate::block::{Block, Scope};
+use crate::block::{Block, Scope, depth};
 use crate::dialect::Dialect;
 use crate::usage::computed_columns;
 use querygate_driver_api::driver::{Binding, BindingForm};
@@ -36,7 +36,7 @@ impl From<querygate_types::Error> for Stop {
 /// A name or form that the dialect refuses, or a text that grows too long.
 pub fn print(fragment: &Fragment, types: ColumnTypes, dialect: &dyn Dialect) -> Result<NativeStatement, Refusal> {
     let computed = computed_columns(&fragment.relation);
-    let mut printer = Printer { dialect, types, computed, bindings: Vec::new(), tables: 0 };
+    let mut printer = Printer { dialect, types, computed, bindings: Vec::new(), tables: 0, reached: usize::MAX };
     printer.statement(fragment).map_err(|Stop(refusal)| refusal)
 }
 
@@ -60,6 +60,8 @@ pub(crate) struct Printer<'a> {
     computed: HashSet<ColumnId>,
     pub(crate) bindings: Vec<Binding>,
     tables: u32,
+    /// Depth of the outermost block of which a column was named since the relation at hand began.
+    pub(crate) reached: usize,
 }
 
 impl Printer<'_> {
@@ -84,6 +86,14 @@ impl Printer<'_> {
     }
 
     pub(crate) fn relation(&mut self, relation: &Relation, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
+        let before = std::mem::replace(&mut self.reached, usize::MAX);
+        let mut block = self.operator(relation, outer)?;
+        block.looks_out = self.reached < depth(outer);
+        self.reached = self.reached.min(before);
+        Ok(block)
+    }
+
+    fn operator(&mut self, relation: &Relation, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
         match relation {
             Relation::Scan { table, columns } => self.scan(table, columns),
             Relation::Filter { input, predicate } => {
@@ -274,6 +284,7 @@ impl Printer<'_> {
     fn side(&mut self, relation: &Relation, columns: &[ColumnId], outer: Option<&Scope<'_>>) -> Result<String, Stop> {
         let block = self.relation(relation, outer)?;
         let mut block = if block.is_cut() { self.close(block)? } else { block };
+        self.may_derive(&block)?;
         block.order_by.clear();
         let items = block.order.iter().zip(columns).map(|(from, to)| (*from, *to)).collect::<Vec<_>>();
         self.select_as(&block, &items)
@@ -302,9 +313,18 @@ impl Printer<'_> {
         if block.limit.is_none() {
             block.order_by.clear();
         }
+        self.may_derive(&block)?;
         let ids = block.order.clone();
         let text = self.select(&block, &ids)?;
         self.derived(&text, &ids)
+    }
+
+    fn may_derive(&self, block: &Block) -> Result<(), Refusal> {
+        if block.looks_out && !self.dialect.derived_see_outside() {
+            let text = "a derived table of the source cannot name columns of the statement around it";
+            return Err(Refusal::new(RefusalReason::Operator, text));
+        }
+        Ok(())
     }
 
     /// As `close`, for operators that hand the order on: it is repeated above by its columns' position in the plan, so
@@ -314,6 +334,7 @@ impl Printer<'_> {
         if keys == 0 {
             return self.close(block);
         }
+        self.may_derive(&block)?;
         // A row number carries the order through the derived table.
         let ids = block.order.clone();
         let ordinal = self.dialect.quote("ordinal")?;

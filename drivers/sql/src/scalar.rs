@@ -13,7 +13,11 @@ use std::collections::HashMap;
 impl Printer<'_> {
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
         Ok(match expr {
-            ScalarExpr::Column(id) => scope.text(*id).ok_or_else(|| Stop(undefined(*id)))?.to_owned(),
+            ScalarExpr::Column(id) => {
+                let (text, depth) = scope.text(*id).ok_or_else(|| Stop(undefined(*id)))?;
+                self.reached = self.reached.min(depth);
+                text.to_owned()
+            }
             ScalarExpr::Parameter(index, value_type) => {
                 let placeholder = self.parameter(*index);
                 self.dialect.parameter(placeholder, *value_type)

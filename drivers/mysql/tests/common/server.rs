@@ -117,6 +117,11 @@ impl Server {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether the server takes a statement.
+    pub(crate) fn takes(&self, text: &str) -> bool {
+        self.client().args(["-e", text]).output().unwrap().status.success()
+    }
+
     /// Where an administrator connects, as root without password.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
