@@ -36,9 +36,9 @@ impl Connection {
         }
         let mut from = 0;
         for statement in &statements {
-            let before = place(sql, &mut from, statement.text(), statements.len());
+            let at = place(sql, &mut from, statement.text(), statements.len());
             self.run_statement(statement, token).await.map_err(|halt| match halt {
-                Halt::Statement(report) => Halt::Statement(report.shifted(before)),
+                Halt::Statement(report) => Halt::Statement(report.shifted(at.and_then(|at| characters(sql, at)))),
                 closing @ Halt::Connection(_) => closing,
             })?;
         }
@@ -86,14 +86,19 @@ pub(crate) fn check_width(rows: &Rows) -> Result<(), Report> {
     Ok(())
 }
 
-/// Characters of `sql` before a statement that was cut out of it; `None` when it is not found there word for word.
-fn place(sql: &str, from: &mut usize, statement: &str, statements: usize) -> Option<u32> {
+/// Bytes of `sql` before a statement that was cut out of it; `None` when it is not found there word for word.
+fn place(sql: &str, from: &mut usize, statement: &str, statements: usize) -> Option<usize> {
     if statements == 1 && sql.len() == statement.len() {
         return Some(0);
     }
     let at = *from + sql.get(*from..)?.find(statement)?;
     *from = at + statement.len();
-    u32::try_from(sql.get(..at)?.chars().count()).ok()
+    Some(at)
+}
+
+/// The same in characters, as clients count.
+fn characters(sql: &str, bytes: usize) -> Option<u32> {
+    u32::try_from(sql.get(..bytes)?.chars().count()).ok()
 }
 
 #[cfg(test)]
@@ -104,9 +109,10 @@ mod tests {
     fn a_statement_is_placed_in_its_text_in_characters() {
         let sql = "select 'ä'; select 1; select 1";
         let mut from = 0;
-        assert_eq!(place(sql, &mut from, "select 'ä'", 3), Some(0));
-        assert_eq!(place(sql, &mut from, "select 1", 3), Some(12));
-        assert_eq!(place(sql, &mut from, "select 1", 3), Some(22));
-        assert_eq!(place(sql, &mut from, "select 2", 3), None);
+        let mut next = |statement| place(sql, &mut from, statement, 3).and_then(|at| characters(sql, at));
+        assert_eq!(next("select 'ä'"), Some(0));
+        assert_eq!(next("select 1"), Some(12));
+        assert_eq!(next("select 1"), Some(22));
+        assert_eq!(next("select 2"), None);
     }
 }

@@ -38,7 +38,8 @@ impl Fetch {
         let bytes = self.store.get_range(&self.location, self.next..until).await?;
         self.next += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if bytes.is_empty() {
-            self.next = self.end;
+            let source = "the file ended before its listed size".into();
+            return Err(object_store::Error::Precondition { path: self.location.to_string(), source });
         }
         Ok(Some(bytes))
     }

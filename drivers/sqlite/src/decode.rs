@@ -19,6 +19,8 @@ pub(crate) struct Decoder {
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: usize,
+    /// Of texts and binaries.
+    bytes: usize,
 }
 
 struct Column {
@@ -63,17 +65,28 @@ impl Decoder {
                 builder: builder(column.value_type, batch_rows),
             })
             .collect();
-        Self { schema: Arc::clone(&statement.schema), columns, rows: 0 }
+        Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 }
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
+    /// Bytes of texts and binaries since the last batch.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn push(&mut self, row: &SqliteRow) -> Result<()> {
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.try_get_raw(index).map_err(Error::internal)?;
-            column.push(cell(value)?)?;
+            let cell = cell(value)?;
+            self.bytes += match cell {
+                Cell::Text(text) => text.len(),
+                Cell::Blob(bytes) => bytes.len(),
+                Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
+            };
+            column.push(cell)?;
         }
         self.rows += 1;
         Ok(())
@@ -83,6 +96,7 @@ impl Decoder {
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
         let arrays = self.columns.iter_mut().map(Column::finish).collect();
         self.rows = 0;
+        self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
     }
 }

@@ -6,13 +6,15 @@ use crate::pool::{Lease, Readers, until};
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
-use querygate_types::{ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
+/// A batch of wide rows ends here, with the row that reaches it.
+const BATCH_BYTES: usize = 8 << 20;
 /// Batches between the source and its reader.
 const BATCHES_IN_FLIGHT: usize = 2;
 
@@ -25,7 +27,24 @@ pub(crate) async fn execute(
     let lease = readers.lease(context.deadline, &context.cancel).await?;
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
     tokio::spawn(run(lease, statement, arguments, context, sender));
-    Ok(futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed())
+    Ok(futures::stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Sent::Batch(batch)) => Some((Ok(batch), Some(receiver))),
+            Some(Sent::End) => None,
+            Some(Sent::Failed(error)) => Some((Err(error), None)),
+            // The task died: what came so far is not the result.
+            None => Some((Err(Error::internal("reading the source ended without a word")), None)),
+        }
+    })
+    .boxed())
+}
+
+/// What goes to the reader. Only a spoken end is one.
+enum Sent {
+    Batch(RecordBatch),
+    End,
+    Failed(Error),
 }
 
 /// How a run ended.
@@ -35,7 +54,7 @@ enum End {
     /// Nobody wants the rest.
     Abandoned,
     /// To be told to the reader of the stream.
-    Failed(querygate_types::Error),
+    Failed(Error),
 }
 
 async fn run(
@@ -43,19 +62,22 @@ async fn run(
     statement: Arc<NativeStatement>,
     arguments: SqliteArguments,
     context: ExecuteContext,
-    sender: mpsc::Sender<Result<RecordBatch>>,
+    sender: mpsc::Sender<Sent>,
 ) {
     let end = rows(&mut lease, &statement, arguments, &context, &sender).await;
     // The source is at rest before anybody hears of the end.
     lease.release(matches!(end, End::Complete)).await;
-    if let End::Failed(error) = end {
-        // Whoever is gone needs no error.
-        drop(sender.send(Err(explain(error, &context))).await);
-    }
+    let last = match end {
+        End::Complete => Sent::End,
+        End::Failed(error) => Sent::Failed(explain(error, &context)),
+        End::Abandoned => return,
+    };
+    // Whoever is gone needs no word.
+    drop(sender.send(last).await);
 }
 
 /// An interrupted statement was cancelled, or its time was over.
-fn explain(error: querygate_types::Error, context: &ExecuteContext) -> querygate_types::Error {
+fn explain(error: Error, context: &ExecuteContext) -> Error {
     if error.code() != ErrorCode::QueryCanceled || context.cancel.is_cancelled() {
         return error;
     }
@@ -68,7 +90,7 @@ async fn rows(
     statement: &NativeStatement,
     arguments: SqliteArguments,
     context: &ExecuteContext,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
+    sender: &mpsc::Sender<Sent>,
 ) -> End {
     let batch_rows = context.batch_rows.max(1);
     let mut decoder = Decoder::new(statement, batch_rows);
@@ -94,7 +116,7 @@ async fn rows(
             Some(Err(error)) => return End::Failed(from_sqlx(&error)),
             None => true,
         };
-        let full = decoder.rows() == batch_rows || (ended && decoder.rows() > 0);
+        let full = decoder.rows() == batch_rows || decoder.bytes() >= BATCH_BYTES || (ended && decoder.rows() > 0);
         if full && let Some(end) = deliver(&mut decoder, context, sender).await {
             interrupt.stop();
             return end;
@@ -106,11 +128,7 @@ async fn rows(
 }
 
 /// Waits until there is room for a batch and sends it.
-async fn deliver(
-    decoder: &mut Decoder,
-    context: &ExecuteContext,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
-) -> Option<End> {
+async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, sender: &mpsc::Sender<Sent>) -> Option<End> {
     let batch = match decoder.finish() {
         Ok(batch) => batch,
         Err(error) => return Some(End::Failed(error)),
@@ -121,13 +139,13 @@ async fn deliver(
     }
     tokio::select! {
         biased;
-        sent = sender.send(Ok(batch)) => sent.err().map(|_| End::Abandoned),
+        sent = sender.send(Sent::Batch(batch)) => sent.err().map(|_| End::Abandoned),
         end = stopped(context, sender) => Some(end),
     }
 }
 
 /// Ends when the statement should: cancelled, out of time, or without a reader.
-async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Result<RecordBatch>>) -> End {
+async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Sent>) -> End {
     tokio::select! {
         () = context.cancel.cancelled() => End::Failed(canceled()),
         () = until(context.deadline) => End::Failed(timed_out()),

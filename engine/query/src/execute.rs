@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,9 +24,8 @@ const BATCHES_IN_FLIGHT: usize = 2;
 pub(crate) struct Guard {
     pub(crate) cancel: CancellationToken,
     pub(crate) deadline: Option<Instant>,
-    /// Admission; given back when the stream ends.
-    #[expect(dead_code, reason = "held, not read")]
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// Admission; given back while nobody reads, and when the stream ends.
+    pub(crate) permit: Turn,
 }
 
 /// Makes the batches of a verified plan. The work starts at once and stops when the stream is dropped.
@@ -39,26 +38,33 @@ pub(crate) fn run(
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
     let cancel = guard.cancel.clone();
     let task = runtime.spawn(async move {
-        let work = AssertUnwindSafe(drive(plan, context, &guard, &sender)).catch_unwind().await;
-        let failed = match work {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_) => Some(Error::internal("a query task panicked")),
+        let mut guard = guard;
+        let work = AssertUnwindSafe(drive(plan, context, &mut guard, &sender)).catch_unwind().await;
+        let last = match work {
+            Ok(Ok(())) => Sent::End,
+            Ok(Err(error)) => Sent::Failed(error),
+            Err(_) => Sent::Failed(Error::internal("a query task panicked")),
         };
-        if let Some(error) = failed {
-            // The reader may be gone already; then nobody needs the error.
-            let _ = sender.send(Err(error)).await;
-        }
+        // The reader may be slow to hear of the end, or gone; nobody else should wait for that.
+        guard.permit = Turn::given_back();
+        let _ = sender.send(last).await;
         drop(guard);
     });
-    Box::pin(Running { receiver, task, cancel })
+    Box::pin(Running { receiver, task, cancel, ended: false })
+}
+
+/// What goes to the door. Only a spoken end is one: a task that died ends in silence.
+enum Sent {
+    Batch(RecordBatch),
+    End,
+    Failed(Error),
 }
 
 async fn drive(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
-    guard: &Guard,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
+    guard: &mut Guard,
+    sender: &mpsc::Sender<Sent>,
 ) -> Result<()> {
     let mut stream = execute_stream(plan, context).map_err(|e| translate(&e, Stage::Execute))?;
     loop {
@@ -73,12 +79,58 @@ async fn drive(
         if batch.num_rows() == 0 {
             continue;
         }
-        tokio::select! {
-            biased;
-            () = guard.cancel.cancelled() => return Err(canceled()),
-            () = expired(guard.deadline) => return Err(timed_out()),
-            sent = sender.send(Ok(batch)) => if sent.is_err() { return Ok(()) },
+        let Some(place) = room(guard, sender).await? else { return Ok(()) };
+        place.send(Sent::Batch(batch));
+    }
+}
+
+/// Waits until the reader wants a batch; `None`: it is gone. A statement that waits gives its turn to others, or a few idle
+/// cursors would stop the gate, and takes a new one before it works on.
+async fn room<'a>(guard: &mut Guard, sender: &'a mpsc::Sender<Sent>) -> Result<Option<mpsc::Permit<'a, Sent>>> {
+    if let Ok(place) = sender.try_reserve() {
+        return Ok(Some(place));
+    }
+    let turns = guard.permit.semaphore().map(Arc::clone);
+    guard.permit = Turn::given_back();
+    let waited = async {
+        match sender.reserve().await {
+            Ok(place) => Turn::again(turns).await.map(|turn| Some((place, turn))),
+            Err(_) => Ok(None),
         }
+    };
+    let waited = tokio::select! {
+        biased;
+        () = guard.cancel.cancelled() => return Err(canceled()),
+        () = expired(guard.deadline) => return Err(timed_out()),
+        waited = waited => waited?,
+    };
+    Ok(waited.map(|(place, turn)| {
+        guard.permit = turn;
+        place
+    }))
+}
+
+/// A statement's admission.
+#[derive(Debug)]
+pub(crate) struct Turn(Option<OwnedSemaphorePermit>);
+
+impl Turn {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(permit))
+    }
+
+    fn given_back() -> Self {
+        Self(None)
+    }
+
+    fn semaphore(&self) -> Option<&Arc<Semaphore>> {
+        self.0.as_ref().map(OwnedSemaphorePermit::semaphore)
+    }
+
+    async fn again(turns: Option<Arc<Semaphore>>) -> Result<Self> {
+        let Some(turns) = turns else { return Ok(Self(None)) };
+        let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
+        turns.acquire_owned().await.map(Self::new).map_err(closed)
     }
 }
 
@@ -98,16 +150,28 @@ pub(crate) fn timed_out() -> Error {
 }
 
 struct Running {
-    receiver: mpsc::Receiver<Result<RecordBatch>>,
+    receiver: mpsc::Receiver<Sent>,
     task: JoinHandle<()>,
     cancel: CancellationToken,
+    ended: bool,
 }
 
 impl Stream for Running {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.receiver.poll_recv(cx)
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(sent) = self.receiver.poll_recv(cx) else { return Poll::Pending };
+        let next = match sent {
+            Some(Sent::Batch(batch)) => return Poll::Ready(Some(Ok(batch))),
+            Some(Sent::End) => None,
+            Some(Sent::Failed(error)) => Some(Err(error)),
+            None => Some(Err(Error::internal("a query task ended without a word"))),
+        };
+        self.ended = true;
+        Poll::Ready(next)
     }
 }
 

@@ -149,6 +149,10 @@ impl Gate {
     /// Swaps in another version. Statements that run keep the one they pinned.
     pub fn replace(&self, deployment: Deployment) {
         *self.deployment.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(deployment);
+        // What was made from another version holds all of it in memory; sessions that pinned it keep their own.
+        self.workspaces.invalidate_all();
+        self.states.invalidate_all();
+        self.bound.invalidate_all();
         metrics::counter!("querygate_deployments_total").increment(1);
     }
 

@@ -17,10 +17,9 @@ pub(crate) fn refuse_masked_predicates(plan: &LogicalPlan) -> Result<()> {
 
 /// Output columns whose values come from a masked one. `outer`: those of the queries around, as names.
 fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Column>> {
-    let mut inputs = BTreeSet::new();
-    for input in plan.inputs() {
-        inputs.extend(masked(input, outer)?);
-    }
+    // Each input once: asked again further down, a chain of unions would take time that doubles with each.
+    let each = plan.inputs().into_iter().map(|input| masked(input, outer)).collect::<Result<Vec<_>>>()?;
+    let inputs: BTreeSet<Column> = each.iter().flatten().cloned().collect();
     let seen: BTreeSet<Column> = inputs.union(outer).cloned().collect();
     subqueries(plan, &seen)?;
     match plan {
@@ -35,9 +34,8 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
         | LogicalPlan::Repartition(_) => Ok(renamed(plan, &inputs)),
         LogicalPlan::Union(union) => {
             let mut columns = BTreeSet::new();
-            for input in &union.inputs {
-                let own = masked(input, outer)?;
-                columns.extend(positions(input.schema(), &own).filter_map(|i| union.schema.columns().get(i).cloned()));
+            for (input, own) in union.inputs.iter().zip(&each) {
+                columns.extend(positions(input.schema(), own).filter_map(|i| union.schema.columns().get(i).cloned()));
             }
             Ok(columns)
         }
@@ -83,7 +81,7 @@ fn scanned(scan: &datafusion::logical_expr::TableScan, schema: &DFSchema) -> BTr
 
 fn subqueries(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<()> {
     let mut outcome = Ok(());
-    let _ = plan.apply_expressions(|expr| {
+    let walk = plan.apply_expressions(|expr| {
         expr.apply(|e| {
             let subquery = match e {
                 Expr::ScalarSubquery(s) => Some(s),
@@ -100,25 +98,24 @@ fn subqueries(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<()> {
             Ok(TreeNodeRecursion::Continue)
         })
     });
-    outcome
+    outcome.and(walk.map(drop).map_err(Error::internal))
 }
 
 /// An operator whose expressions choose rows, groups or an order.
 fn decides(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<()> {
     let mut named = None;
-    let _ = plan.apply_expressions(|expr| {
-        let _ = expr.apply(|e| {
+    let walk = plan.apply_expressions(|expr| {
+        expr.apply(|e| {
             if let Expr::Column(c) | Expr::OuterReferenceColumn(_, c) = e
                 && seen.contains(c)
             {
                 named.get_or_insert_with(|| c.name.clone());
             }
             Ok(TreeNodeRecursion::Continue)
-        });
-        Ok(TreeNodeRecursion::Continue)
+        })
     });
     match named {
-        None => Ok(()),
+        None => walk.map(drop).map_err(Error::internal),
         Some(name) => Err(refused(&name)),
     }
 }

@@ -28,6 +28,7 @@ mod session;
 mod system;
 mod template;
 mod verify;
+mod weight;
 mod yielding;
 
 pub use gate::{Gate, GateOptions, GateService};

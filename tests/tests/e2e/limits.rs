@@ -55,6 +55,10 @@ fn long_chains_answer_or_are_refused() {
         (format!("SELECT {}", chain("true", " AND ", 10_000)), Some("54001")),
         (format!("SELECT {}", chain("'a'", " || ", 10_000)), Some("54001")),
         (format!("SELECT count(*) FROM accounts WHERE {}", chain("id = 'x'", " OR ", 1_000)), None),
+        (format!("SELECT {}", chain("true", " = ", 100_000)), Some("54001")),
+        (format!("SELECT 1{}", " IS NULL".repeat(100_000)), Some("54001")),
+        (format!("SELECT 1{}", " AT TIME ZONE 'UTC'".repeat(60_000)), Some("54001")),
+        (chain("SELECT 1", ";", 40_000), Some("54000")),
         (chain("SELECT 1", " UNION ALL ", 500), None),
         (chain("SELECT 1", " UNION ALL ", 10_000), Some("54001")),
     ] {

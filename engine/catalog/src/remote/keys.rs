@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Keys that travel as a list; more travel as their range.
-pub const KEYS_MAX: usize = 16_384;
+pub const KEYS_MAX: usize = querygate_types::limits::KEY_LIST_MAX;
 
 /// Bytes of keys of which a join makes a list.
 pub const KEY_BYTES_MAX: usize = 4 << 20;

@@ -1,6 +1,6 @@
 //! Cursors of a session: DECLARE keeps the stream of a query, FETCH takes rows from it, forward only.
 
-use super::statement::{GateSession, PreparedStatement};
+use super::statement::{GateSession, Inner, PreparedStatement};
 use super::transaction::outside;
 use crate::classify::FetchCount;
 use arrow::datatypes::SchemaRef;
@@ -8,7 +8,8 @@ use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use querygate_query_api::{BatchStream, Column, CommandTag, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, Result, limits};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio_util::sync::CancellationToken;
 
 /// An open cursor.
 pub(super) struct Cursor {
@@ -20,29 +21,45 @@ pub(super) struct Cursor {
     pub(super) hold: bool,
 }
 
-impl Cursor {
-    async fn take(&mut self, count: FetchCount) -> Result<Vec<RecordBatch>> {
-        let mut wanted = match count {
-            FetchCount::Rows(rows) => rows,
-            FetchCount::All => u64::MAX,
-        };
-        let mut taken = Vec::new();
-        while wanted > 0 {
-            let batch = match self.rest.take() {
-                Some(batch) => batch,
-                None => match self.stream.next().await {
-                    Some(batch) => batch?,
-                    None => break,
-                },
-            };
-            let rows = usize::try_from(wanted).unwrap_or(usize::MAX).min(batch.num_rows());
-            if rows < batch.num_rows() {
-                self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
+/// Rows that one FETCH takes, as they come. The cursor goes back to its session when the door has read them.
+struct Fetch {
+    cursor: Option<Cursor>,
+    name: String,
+    wanted: u64,
+    home: Weak<Mutex<Inner>>,
+    cancel: CancellationToken,
+}
+
+impl Fetch {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(cursor) = self.cursor.as_mut().filter(|_| self.wanted > 0) else { return Ok(None) };
+        let batch = match cursor.rest.take() {
+            Some(batch) => Some(batch),
+            None => tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Some(Err(crate::execute::canceled())),
+                batch = cursor.stream.next() => batch,
             }
-            wanted -= rows as u64;
-            taken.push(batch.slice(0, rows));
+            .transpose()
+            .inspect_err(|_| self.cursor = None)?,
+        };
+        let (Some(batch), Some(cursor)) = (batch, self.cursor.as_mut()) else { return Ok(None) };
+        let rows = usize::try_from(self.wanted).unwrap_or(usize::MAX).min(batch.num_rows());
+        if rows < batch.num_rows() {
+            cursor.rest = Some(batch.slice(rows, batch.num_rows() - rows));
         }
-        Ok(taken)
+        self.wanted -= rows as u64;
+        Ok(Some(batch.slice(0, rows)))
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        let (Some(cursor), Some(home)) = (self.cursor.take(), self.home.upgrade()) else { return };
+        let mut inner = home.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursor.hold || inner.transaction.is_open() {
+            inner.cursors.insert(std::mem::take(&mut self.name), cursor);
+        }
     }
 }
 
@@ -81,23 +98,18 @@ impl GateSession {
 
     pub(super) async fn fetch(&self, name: &str, count: FetchCount) -> Result<Outcome> {
         // Taken out while rows are awaited: the lock is never held over an await.
-        let mut cursor = self.inner().cursors.remove(name).ok_or_else(|| no_cursor(name))?;
-        let cancel = self.new_cancel();
-        let taken = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(crate::execute::canceled()),
-            taken = cursor.take(count) => taken,
-        };
+        let cursor = self.inner().cursors.remove(name).ok_or_else(|| no_cursor(name))?;
         let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
-        let batches = match taken {
-            Ok(batches) => {
-                self.inner().cursors.insert(name.to_owned(), cursor);
-                batches
-            }
-            Err(error) => return Err(error),
+        let wanted = match count {
+            FetchCount::Rows(rows) => rows,
+            FetchCount::All => u64::MAX,
         };
-        let batches = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
-        Ok(Outcome::Rows(Rows { columns, schema, batches, tag: CommandTag::Counted("FETCH") }))
+        let home = Weak::clone(&self.writer.inner);
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), wanted, home, cancel: self.new_cancel() };
+        let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
+            Ok(fetch.next().await?.map(|batch| (batch, fetch)))
+        });
+        Ok(Outcome::Rows(Rows { columns, schema, batches: batches.boxed(), tag: CommandTag::Counted("FETCH") }))
     }
 
     pub(super) fn cursor_columns(&self, name: &str) -> Result<Arc<[Column]>> {

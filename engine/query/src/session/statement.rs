@@ -6,7 +6,7 @@ use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
 use crate::classify::Classified;
-use crate::execute::{self, Guard};
+use crate::execute::{self, Guard, Turn};
 use crate::gate::Gate;
 use crate::observe::{QueryRecord, SessionRecord};
 use crate::parse::{Parsed, parse};
@@ -223,6 +223,7 @@ impl GateSession {
                 record.total = started.elapsed();
                 record.error = Some(error.code());
                 self.gate.observer().finished(record);
+                self.gate.observer().session_changed(self.id, |session| session.state = "idle");
                 Err(error)
             }
         }
@@ -246,7 +247,7 @@ impl GateSession {
             record.cached = executable.cached();
             record.fragments = Arc::clone(executable.records());
             let context = self.task_context(&state);
-            let guard = Guard { cancel: cancel.clone(), deadline, permit };
+            let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
             Ok(execute::run(self.gate.runtime(), Arc::clone(executable.physical()), context, guard))
         };
         tokio::select! {
