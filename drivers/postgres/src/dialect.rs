@@ -3,6 +3,7 @@
 use crate::collations::Found;
 use crate::declared;
 use crate::functions;
+use crate::lookups;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
@@ -108,8 +109,8 @@ impl Dialect for PostgresDialect {
         Ok(match (column.value_type, &column.collation) {
             (ValueType::Text, Collation::Binary) => qualified,
             (ValueType::Text, Collation::Named(name)) => {
-                if name.starts_with(declared::CAST) {
-                    format!("{qualified}::text")
+                if let Some(native) = name.strip_prefix(declared::CAST) {
+                    lookups::read(&qualified, native)
                 } else if name.starts_with(declared::NONDETERMINISTIC)
                     || (self.separate && !matches!(name.as_ref(), declared::DEFAULT | declared::C))
                 {
@@ -130,6 +131,9 @@ impl Dialect for PostgresDialect {
     }
 
     fn comparison(&self, op: ComparisonOp, left: &Argument, right: &Argument) -> Result<String, Refusal> {
+        if let (ComparisonOp::Eq, Some(text)) = (op, lookups::equal(left, right)) {
+            return Ok(text);
+        }
         let operator = match op {
             ComparisonOp::Eq => "=",
             ComparisonOp::NotEq => "<>",
@@ -141,6 +145,15 @@ impl Dialect for PostgresDialect {
             ComparisonOp::GtEq => return Ok(format!("({} >= {})", self.ordered(left), right.text)),
         };
         Ok(format!("({} {operator} {})", left.text, right.text))
+    }
+
+    fn in_list(&self, expr: &Argument, list: &[Argument], negated: bool) -> Result<String, Refusal> {
+        let not = if negated { "NOT " } else { "" };
+        if let Some(text) = lookups::listed(expr, list) {
+            return Ok(format!("({not}{text})"));
+        }
+        let items: Vec<&str> = list.iter().map(|item| item.text.as_str()).collect();
+        Ok(format!("({} {not}IN ({}))", expr.text, items.join(", ")))
     }
 
     fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {

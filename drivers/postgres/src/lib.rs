@@ -16,6 +16,7 @@ mod error;
 mod execute;
 mod functions;
 mod introspect;
+mod lookups;
 mod numeric;
 mod options;
 mod pool;

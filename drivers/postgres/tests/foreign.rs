@@ -7,7 +7,7 @@ use common::query::{column, filter, integers, rows, scan, table};
 use common::server;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::function::{DatePart, ScalarFunction};
-use querygate_driver_api::relation::{Collation, Encoding, Relation, SortKey};
+use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, SortKey};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
 use querygate_driver_api::{ColumnId, Value, ValueType};
 use querygate_types::ErrorCode;
@@ -231,8 +231,10 @@ async fn an_index_is_used_under_every_condition_that_bounds_it() {
     let client = server.database("indexed", "").await;
     client
         .batch_execute(
-            "CREATE TABLE t (id bigint PRIMARY KEY, name varchar(20), c text COLLATE \"C\", at timestamp, amount numeric(12,2));
-             INSERT INTO t SELECT g, 'n' || g, 'c' || g, timestamp '2024-01-01' + g * interval '1 min', g FROM generate_series(1, 20000) g;
+            "CREATE TABLE t (id bigint PRIMARY KEY, name varchar(20), c text COLLATE \"C\", at timestamp, amount numeric(12,2), u uuid, ch char(8));
+             INSERT INTO t SELECT g, 'n' || g, 'c' || g, timestamp '2024-01-01' + g * interval '1 min', g, lpad(g::text, 32, '0')::uuid, g
+                FROM generate_series(1, 20000) g;
+             CREATE INDEX ON t (u); CREATE INDEX ON t (ch);
              CREATE INDEX ON t (name); CREATE INDEX ON t (c); CREATE INDEX ON t (at); CREATE INDEX ON t (amount); ANALYZE t",
         )
         .await
@@ -248,6 +250,8 @@ async fn an_index_is_used_under_every_condition_that_bounds_it() {
         (2, TEXT, ComparisonOp::Lt, "'c1'::text"),
         (3, instant, ComparisonOp::Lt, "'2024-01-01 00:05:00Z'::timestamptz"),
         (4, money, ComparisonOp::Eq, "5.00::numeric"),
+        (5, TEXT, ComparisonOp::Eq, "'00000000-0000-0000-0000-000000000005'::text"),
+        (6, TEXT, ComparisonOp::Eq, "'5'::text"),
     ] {
         let mut input = scan(&driver, "t").await;
         if let Relation::Scan { columns, .. } = &mut input {
@@ -262,6 +266,69 @@ async fn an_index_is_used_under_every_condition_that_bounds_it() {
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
         assert!(plan.join("\n").contains("Index"), "{text}\n{plan:?}");
     }
+}
+
+#[tokio::test]
+async fn columns_read_as_texts_are_found_in_three_valued_logic() {
+    let Some(server) = server() else { return };
+    let client = server.database("looked_up", "").await;
+    let sql = "CREATE TABLE t (id int, u uuid, c char(4));
+        INSERT INTO t VALUES (1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'ab'), (2, 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', ''), (3, NULL, NULL)";
+    client.batch_execute(sql).await.unwrap();
+    let driver = server.driver("looked_up");
+    for (id, value, found) in [
+        (1, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", &[1_i64][..]),
+        (1, "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", &[]),
+        (1, "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", &[]),
+        (1, "no uuid", &[]),
+        (1, "", &[]),
+        (2, "ab", &[1]),
+        (2, "ab  ", &[]),
+        (2, "AB", &[]),
+        (2, "", &[2]),
+        (2, " ", &[]),
+    ] {
+        let known = [1_i64, 2];
+        let others: Vec<i64> = known.into_iter().filter(|known| !found.contains(known)).collect();
+        let value = Value::text(value);
+        let parameter = || ScalarExpr::Parameter(0, TEXT);
+        let equal = || ScalarExpr::compare(ComparisonOp::Eq, column(id), parameter());
+        let listed = |negated| ScalarExpr::InList {
+            expr: Box::new(column(id)),
+            list: vec![parameter(), ScalarExpr::Parameter(0, TEXT)],
+            negated,
+        };
+        for (predicate, expected) in [
+            (equal(), found.to_vec()),
+            (ScalarExpr::compare(ComparisonOp::Eq, parameter(), column(id)), found.to_vec()),
+            (ScalarExpr::Not(Box::new(equal())), others.clone()),
+            (listed(false), found.to_vec()),
+            (listed(true), others.clone()),
+        ] {
+            let relation = Relation::Filter { input: Box::new(scan(&driver, "t").await), predicate };
+            let found = rows(&driver, relation, &[(0, INT)], std::slice::from_ref(&value)).await.unwrap();
+            assert_eq!(integers(&found), expected, "{id} {value:?}");
+        }
+        let null = rows(
+            &driver,
+            filter(scan(&driver, "t").await, ComparisonOp::Eq, id, TEXT),
+            &[(0, INT)],
+            &[Value::Null(TEXT)],
+        );
+        assert!(null.await.unwrap().is_empty());
+    }
+    let both = ScalarExpr::compare(ComparisonOp::Eq, column(1), column(11));
+    let mut right = scan(&driver, "t").await;
+    if let Relation::Scan { columns, .. } = &mut right {
+        columns.iter_mut().for_each(|column| column.id.0 += 10);
+    }
+    let joined = Relation::Join {
+        kind: JoinKind::Inner,
+        left: Box::new(scan(&driver, "t").await),
+        right: Box::new(right),
+        on: both,
+    };
+    assert_eq!(rows(&driver, joined, &[(0, INT)], &[]).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
