@@ -2,24 +2,31 @@
 //! except where a text format has no schema of its own.
 
 mod files;
+mod mysql;
+mod postgres;
+mod server;
 mod sqlite;
 mod write;
 
 use crate::cli::{Ended, IntrospectArgs, file_error, written};
+use crate::config::{Environment, Secret};
 use crate::output::Output;
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::Path;
 
 /// A table as the source has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Found {
     /// What the source calls it.
     remote: String,
+    /// Its schema, if the metadata must say so; `remote` begins with it.
+    schema: Option<String>,
     columns: Vec<FoundColumn>,
+    comment: Option<String>,
 }
 
 /// A column as the source has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct FoundColumn {
     remote: String,
     /// `None`: a type that no field type holds; the column is ignored, and said so.
@@ -29,6 +36,9 @@ struct FoundColumn {
     key: bool,
     /// Table that it references.
     references: Option<String>,
+    comment: Option<String>,
+    /// The only values it can have; empty for any.
+    options: Vec<String>,
 }
 
 /// The field types that introspection writes.
@@ -52,13 +62,7 @@ enum Kind {
 
 pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     let source = &args.source;
-    let meta = std::fs::metadata(source).map_err(|e| file_error("read", source, &e))?;
-    let (driver, tables) = if meta.is_dir() {
-        ("files", files::read(source)?)
-    } else {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
-        ("sqlite", runtime.block_on(sqlite::read(source))?)
-    };
+    let Origin { driver, name, entry, tables } = origin(args)?;
     if tables.is_empty() {
         return Err(Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", source.display())));
     }
@@ -71,7 +75,7 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
                     write::local_name(name)
                 )));
         }
-        None => write::local_name(&stem(source)),
+        None => write::local_name(&name),
     };
     let (text, ignored) = write::stack(&namespace, driver, &tables)?;
     for column in ignored {
@@ -89,8 +93,62 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     }
     std::fs::write(&file, text).map_err(|e| file_error("write", &file, &e))?;
     output.note(&format!("{} tables written to {}", tables.len(), file.display())).map_err(written)?;
-    output.note(&next_steps(&namespace, driver, source, folder)).map_err(written)?;
+    output.note(&next_steps(&namespace, &entry.replace(NAME, &namespace), folder)).map_err(written)?;
     Ok(Ended::Well)
+}
+
+/// Stands for the source's name in an entry.
+const NAME: &str = "NAMESPACE";
+
+/// Where tables were found.
+struct Origin {
+    /// The source's kind.
+    driver: &'static str,
+    /// What it is called where it is.
+    name: String,
+    /// Its `[[sources]]` entry, with [`NAME`] for its name.
+    entry: String,
+    tables: Vec<Found>,
+}
+
+fn origin(args: &IntrospectArgs) -> Result<Origin> {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal);
+    let source = &args.source;
+    if let Some(address) = source.to_str().filter(|text| mysql::SCHEMES.iter().any(|scheme| text.starts_with(scheme))) {
+        let mut server = mysql::parse(address)?;
+        server.tls = args.tls.map(Into::into);
+        server.tls_ca.clone_from(&args.tls_ca);
+        server.password = args.password.as_deref().map(secret).transpose()?;
+        let tables = runtime()?.block_on(mysql::read(&server))?;
+        let entry = mysql::entry(NAME, &server, args.password.as_deref());
+        return Ok(Origin { driver: "mysql", name: server.database, entry, tables });
+    }
+    if let Some(address) =
+        source.to_str().filter(|text| postgres::SCHEMES.iter().any(|scheme| text.starts_with(scheme)))
+    {
+        let mut server = postgres::parse(address)?;
+        server.tls = args.tls.map_or(server.tls, Into::into);
+        server.tls_ca.clone_from(&args.tls_ca);
+        server.password = args.password.as_deref().map(secret).transpose()?;
+        let tables = runtime()?.block_on(postgres::read(&server))?;
+        let entry = postgres::entry(NAME, &server, args.password.as_deref());
+        return Ok(Origin { driver: "postgres", name: server.database, entry, tables });
+    }
+    let meta = std::fs::metadata(source).map_err(|e| file_error("read", source, &e))?;
+    let (driver, tables) = if meta.is_dir() {
+        ("files", files::read(source)?)
+    } else {
+        ("sqlite", runtime()?.block_on(sqlite::read(source))?)
+    };
+    let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = \"{}\"", source.display());
+    Ok(Origin { driver, name: stem(source), entry, tables })
+}
+
+/// A secret that an argument names. Relative files are seen from here.
+fn secret(reference: &str) -> Result<Secret> {
+    Environment::process(Path::new(""))
+        .secret(reference)
+        .map_err(|message| Error::new(ErrorCode::InvalidParameterValue, format!("--password: {message}")))
 }
 
 fn stem(source: &Path) -> String {
@@ -98,10 +156,9 @@ fn stem(source: &Path) -> String {
     whole.file_stem().map_or_else(|| "source".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-fn next_steps(namespace: &str, driver: &str, source: &Path, folder: &Path) -> String {
+fn next_steps(namespace: &str, entry: &str, folder: &Path) -> String {
     format!(
-        "\nIn querygate.toml:\n\n[metadata]\npath = \"{}\"\n\n[[sources]]\nname = \"{namespace}\"\nkind = \"{driver}\"\npath = \"{}\"\n\nThen: querygate user add NAME --write, give NAME permission_sets = [\"{namespace}_reader\"], querygate check.",
+        "\nIn querygate.toml:\n\n[metadata]\npath = \"{}\"\n\n{entry}\n\nThen: querygate user add NAME --write, give NAME permission_sets = [\"{namespace}_reader\"], querygate check.",
         folder.display(),
-        source.display()
     )
 }

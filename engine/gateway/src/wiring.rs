@@ -2,6 +2,8 @@
 
 mod deployment;
 mod facts;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
 mod sources;
 
 use crate::auth::ConfigAuthenticator;

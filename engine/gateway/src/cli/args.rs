@@ -2,7 +2,8 @@
 
 use super::default_config;
 use crate::config::Config;
-use clap::{Args, Parser, Subcommand};
+use crate::config::mysql::Tls;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -188,18 +189,48 @@ pub(super) struct AccessArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate introspect shop.sqlite                    print the metadata\n  querygate introspect shop.sqlite -o metadata        write metadata/shop.json\n  querygate introspect data/ --namespace lake -o metadata\n\nThe metadata grants nothing but a permission set <namespace>_reader with read access to every object: give it\nto users, then narrow it with field permissions and rowLevelSecurity."
+    after_help = "Examples:\n  querygate introspect shop.sqlite                    print the metadata\n  querygate introspect shop.sqlite -o metadata        write metadata/shop.json\n  querygate introspect data/ --namespace lake -o metadata\n  querygate introspect mysql://gate@db.example/shop --password env:SHOP_PASSWORD -o metadata\n  querygate introspect postgres://gate@db.example/shop --password file:secret -o metadata\n\nThe metadata grants nothing but a permission set <namespace>_reader with read access to every object: give it\nto users, then narrow it with field permissions and rowLevelSecurity."
 )]
 pub(crate) struct IntrospectArgs {
-    /// A SQLite file, or a folder of Parquet, CSV and NDJSON files
+    /// A SQLite file, a folder of Parquet, CSV and NDJSON files, mysql://USER@HOST:PORT/SCHEMA,
+    /// or postgres://USER@HOST:PORT/DATABASE
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
+    /// Where the password of a server is: env:NAME or file:PATH
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) password: Option<String>,
+    /// TLS to a server; default: none on this machine, otherwise verify-full
+    #[arg(long, value_name = "MODE")]
+    pub(crate) tls: Option<TlsMode>,
+    /// Certificate authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Namespace of the package: every object's name starts with it; default: the source's name
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// Folder to write <namespace>.json into; default: print
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// As `tls` of a source in the configuration.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TlsMode {
+    Off,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl From<TlsMode> for Tls {
+    fn from(mode: TlsMode) -> Self {
+        match mode {
+            TlsMode::Off => Self::Off,
+            TlsMode::Require => Self::Require,
+            TlsMode::VerifyCa => Self::VerifyCa,
+            TlsMode::VerifyFull => Self::VerifyFull,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,8 @@
 
 pub(crate) mod diagnostic;
 mod flight;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
 mod resolve;
 mod secret;
 mod server;
@@ -12,7 +14,7 @@ mod users;
 
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use resolve::load;
-pub(crate) use secret::Secret;
+pub(crate) use secret::{Environment, Secret};
 pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
 pub(crate) use users::User;
 
@@ -143,6 +145,10 @@ pub(crate) enum SourceKind {
         /// they are compared in the source; otherwise they are only read there, and compared here.
         fixed_text: bool,
     },
+    /// A schema of a MariaDB or MySQL server.
+    Mysql(mysql::MysqlSource),
+    /// A PostgreSQL database.
+    Postgres(postgres::PostgresSource),
     /// A folder or bucket of Parquet, CSV and NDJSON.
     Files(FileStore),
     /// Rows held in memory, filled from the metadata's seed `data`.

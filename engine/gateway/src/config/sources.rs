@@ -9,11 +9,19 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Sqlite,
+    Mysql,
+    Postgres,
     Files,
     Memory,
 }
 
-const KINDS: &[(&str, Kind)] = &[("sqlite", Kind::Sqlite), ("files", Kind::Files), ("memory", Kind::Memory)];
+const KINDS: &[(&str, Kind)] = &[
+    ("sqlite", Kind::Sqlite),
+    ("mysql", Kind::Mysql),
+    ("postgres", Kind::Postgres),
+    ("files", Kind::Files),
+    ("memory", Kind::Memory),
+];
 const POOL_SIZE_DEFAULT: u32 = 4;
 
 /// Reads one source. `None` after a mistake, which has been reported.
@@ -23,6 +31,8 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let kind = kind_at.and_then(|_| table.choice("kind", KINDS));
     let kind = kind.and_then(|kind| match kind.value {
         Kind::Sqlite => sqlite(&table, environment),
+        Kind::Mysql => super::mysql::resolve(&table, environment).map(SourceKind::Mysql),
+        Kind::Postgres => super::postgres::resolve(&table, environment).map(SourceKind::Postgres),
         Kind::Files => files(&table, environment).map(SourceKind::Files),
         Kind::Memory => Some(SourceKind::Memory),
     });
@@ -122,7 +132,8 @@ fn store_of(
     Some(FileStore::S3(store))
 }
 
-fn secret(table: &Table<'_>, key: &'static str, environment: &Environment) -> Option<Secret> {
+/// A secret by reference, as `env:NAME` or `file:PATH`.
+pub(super) fn secret(table: &Table<'_>, key: &'static str, environment: &Environment) -> Option<Secret> {
     let reference = table.text(key)?;
     match environment.secret(&reference.value) {
         Ok(secret) => Some(secret),

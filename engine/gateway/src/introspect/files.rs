@@ -43,7 +43,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Found>> {
             continue;
         };
         let schema = schema(&file, format)?;
-        tables.push(Found { remote: name, columns: columns(&schema) });
+        tables.push(Found { remote: name, columns: columns(&schema), ..Found::default() });
     }
     Ok(tables)
 }
@@ -104,7 +104,7 @@ fn columns(schema: &Schema) -> Vec<FoundColumn> {
         kind: kind(field.data_type()),
         required: false,
         key: field.name() == "id",
-        references: None,
+        ..FoundColumn::default()
     };
     schema.fields().iter().map(column).collect()
 }

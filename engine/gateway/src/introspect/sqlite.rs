@@ -20,7 +20,7 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
     for row in names {
         let name: String = row.try_get(0).map_err(failed)?;
         let columns = columns(&mut connection, &name).await.map_err(failed)?;
-        tables.push(Found { remote: name, columns });
+        tables.push(Found { remote: name, columns, ..Found::default() });
     }
     connection.close().await.map_err(failed)?;
     Ok(tables)
@@ -50,6 +50,7 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result
             required: not_null != 0 && key == 0,
             key: key != 0,
             remote: name,
+            ..FoundColumn::default()
         });
     }
     if columns.iter().filter(|column| column.key).count() > 1 {

@@ -95,16 +95,24 @@ fn object(namespace: &str, table: &Found, names: &BTreeMap<&str, String>, ignore
         fields.insert(local, field(column, kind, target));
     }
     let mut external = json!({"remoteName": table.remote, "writable": false});
+    if let Some(schema) = &table.schema {
+        external["remoteSchema"] = json!(schema);
+        external["remoteName"] = json!(table.remote.strip_prefix(&format!("{schema}.")).unwrap_or(&table.remote));
+    }
     if !column_map.is_empty() {
         external["columnMap"] = Value::Object(column_map);
     }
     if !left_out.is_empty() {
         external["ignoreColumns"] = json!(left_out);
     }
-    json!({
+    let mut object = json!({
         "name": name, "label": label(short), "datasource": namespace, "external": external,
         "sharingModel": "public_read", "access": {"default": "private"}, "systemFields": false, "fields": fields,
-    })
+    });
+    if let Some(comment) = &table.comment {
+        object["description"] = Value::String(comment.clone());
+    }
+    object
 }
 
 /// ObjectStack's `id` is text. A text key becomes `id`; a key of another type keeps it, under the table's name, so that
@@ -122,6 +130,10 @@ fn local_column(column: &FoundColumn, kind: Kind, has_id: bool, table: &str) -> 
 fn field(column: &FoundColumn, kind: Kind, target: Option<&String>) -> Value {
     let mut field = match (target, kind) {
         (Some(target), Kind::Text) => json!({"type": "lookup", "reference": target}),
+        (None, Kind::Text) if is_select(&column.options) => {
+            let options = column.options.iter().map(|value| json!({"value": value, "label": label(value)}));
+            json!({"type": "select", "options": options.collect::<Vec<_>>()})
+        }
         (None, Kind::Text) => json!({"type": "text"}),
         (_, Kind::Number) => json!({"type": "number"}),
         (_, Kind::Decimal { precision, scale }) => json!({"type": "number", "precision": precision, "scale": scale}),
@@ -136,10 +148,26 @@ fn field(column: &FoundColumn, kind: Kind, target: Option<&String>) -> Value {
     if column.required {
         field["required"] = Value::Bool(true);
     }
+    let mut said: Vec<String> = column.comment.iter().cloned().collect();
     if let (Some(target), true) = (target, kind != Kind::Text) {
-        field["description"] = Value::String(format!("References {target}."));
+        said.push(format!("References {target}."));
+    }
+    if !column.options.is_empty() && !is_select(&column.options) {
+        said.push(format!("One of: {}.", column.options.join(", ")));
+    }
+    if !said.is_empty() {
+        field["description"] = Value::String(said.join(" "));
     }
     field
+}
+
+/// Whether ObjectStack takes all of these as options: at least two characters, lower case.
+fn is_select(options: &[String]) -> bool {
+    let takes = |value: &String| {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
+        value.len() >= 2 && value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(allowed)
+    };
+    !options.is_empty() && options.iter().all(takes)
 }
 
 fn label(name: &str) -> String {
@@ -170,19 +198,29 @@ mod tests {
             required: key,
             key,
             references: references.map(str::to_owned),
+            ..FoundColumn::default()
         };
         let integer = Some(Kind::Decimal { precision: 19, scale: 0 });
         let tables = [
             Found {
                 remote: "Customer".to_owned(),
+                comment: Some("Who buys".to_owned()),
+                schema: None,
                 columns: vec![
                     column("Name", Some(Kind::Text), false, None),
                     column("CustomerNo", Some(Kind::Text), true, None),
                     column("Photo", None, false, None),
+                    FoundColumn {
+                        options: vec!["new".to_owned(), "old".to_owned()],
+                        ..column("State", Some(Kind::Text), false, None)
+                    },
+                    FoundColumn { options: vec!["A".to_owned()], ..column("Grade", Some(Kind::Text), false, None) },
                 ],
             },
             Found {
-                remote: "orders".to_owned(),
+                remote: "sales.orders".to_owned(),
+                comment: None,
+                schema: Some("sales".to_owned()),
                 columns: vec![
                     column("id", integer, true, None),
                     column("customer", Some(Kind::Text), false, Some("Customer")),
@@ -196,10 +234,14 @@ mod tests {
         let customer = snapshot.object("shop_customer").unwrap();
         assert_eq!(customer.table_name(), "Customer");
         assert_eq!(customer.column_name("id"), "CustomerNo");
+        assert_eq!(customer.fields["state"].options.len(), 2);
+        // What ObjectStack does not take as an option is said in words.
+        assert!(customer.fields["grade"].options.is_empty() && text.contains("One of: A"));
+        assert!(text.contains("Who buys"));
         assert!(customer.fields["id"].stored());
-        assert_eq!(
-            snapshot.object("shop_orders").unwrap().fields["customer"].reference.as_deref(),
-            Some("shop_customer")
-        );
+        let orders = snapshot.object("shop_sales_orders").unwrap();
+        assert_eq!(orders.fields["customer"].reference.as_deref(), Some("shop_customer"));
+        assert_eq!(orders.table_name(), "orders");
+        assert_eq!(orders.external.as_ref().unwrap().remote_schema.as_deref(), Some("sales"));
     }
 }

@@ -28,6 +28,8 @@ enum Opened {
 /// The configured sources by name.
 pub(super) struct Sources {
     opened: BTreeMap<String, Opened>,
+    /// Schema of tables that the metadata names without one, by source; none where the source knows by itself.
+    schemas: BTreeMap<String, String>,
     memory_max: usize,
 }
 
@@ -35,12 +37,18 @@ impl Sources {
     /// Opens nothing that could be down: drivers connect when they are first asked.
     pub(super) fn open(config: &Config) -> Result<Self> {
         let mut opened = BTreeMap::new();
+        let mut schemas = BTreeMap::new();
         for source in &config.sources {
             let made = match &source.kind {
                 SourceKind::Sqlite { path, pool_size, fixed_text } => {
                     let readers = usize::try_from(*pool_size).unwrap_or(1);
                     let options = SqliteOptions { readers, fixed_text: *fixed_text, ..SqliteOptions::new(path) };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
+                }
+                SourceKind::Mysql(server) => Opened::Driver(Arc::new(super::mysql::driver(server))),
+                SourceKind::Postgres(server) => {
+                    schemas.insert(source.name.clone(), server.schema.clone());
+                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server)?))
                 }
                 SourceKind::Files(FileStore::Local(path)) => {
                     Opened::Files(Arc::new(FilesSource::new(FilesConfig::local(&source.name, path))?))
@@ -52,7 +60,7 @@ impl Sources {
             };
             opened.insert(source.name.clone(), made);
         }
-        Ok(Self { opened, memory_max: MEMORY_SOURCE_BYTES_MAX })
+        Ok(Self { opened, schemas, memory_max: MEMORY_SOURCE_BYTES_MAX })
     }
 
     /// The table of every object, and how each source is.
@@ -95,7 +103,10 @@ impl Sources {
         row_files: &[RowFile],
     ) -> Result<Arc<dyn TableProvider>> {
         match source {
-            Opened::Driver(driver) => Ok(Arc::new(driver_table(driver, object).await?)),
+            Opened::Driver(driver) => {
+                let schema = self.schemas.get(&object.datasource).map(String::as_str);
+                Ok(Arc::new(driver_table(driver, object, schema).await?))
+            }
             Opened::Files(files) => Ok(files.table(&file_spec(files, object).await?).await?),
             Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max),
         }
@@ -140,8 +151,9 @@ fn s3(store: &S3Store) -> S3Config {
 
 /// Columns that both the object and the source's table have, in the declared type. A field that the source lacks is
 /// absent; one whose stored form does not give its type is an error.
-async fn driver_table(driver: &Arc<dyn Driver>, object: &Object) -> Result<DriverTable> {
-    let schema = object.external.as_ref().and_then(|e| e.remote_schema.clone());
+async fn driver_table(driver: &Arc<dyn Driver>, object: &Object, schema: Option<&str>) -> Result<DriverTable> {
+    let own = object.external.as_ref().and_then(|e| e.remote_schema.as_deref());
+    let schema = own.or(schema).map(str::to_owned);
     let table = TableRef::new(schema.into_iter().chain([object.table_name().to_owned()]))?;
     let described = driver.describe(&table).await?;
     let mut fields = Vec::new();

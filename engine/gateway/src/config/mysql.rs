@@ -1,0 +1,85 @@
+//! A `mysql` source: where a MariaDB or MySQL server is. Knows no driver.
+
+use super::Config;
+use super::secret::{Environment, Secret};
+use super::table::Table;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A schema of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MysqlSource {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) user: String,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: String,
+    /// `None`: none on this machine, otherwise a verified certificate.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) pool_size: u32,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// How far TLS to a server goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    Off,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+pub(crate) const TLS: &[(&str, Tls)] =
+    &[("off", Tls::Off), ("require", Tls::Require), ("verify-ca", Tls::VerifyCa), ("verify-full", Tls::VerifyFull)];
+
+pub(crate) const PORT_DEFAULT: u16 = 3306;
+const POOL_SIZE_DEFAULT: u32 = 8;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+impl MysqlSource {
+    /// A server by its address; everything else as it is by default.
+    pub(crate) fn new(host: String, port: u16, user: String, database: String) -> Self {
+        Self {
+            host,
+            port,
+            socket: None,
+            user,
+            password: None,
+            database,
+            tls: None,
+            tls_ca: None,
+            pool_size: POOL_SIZE_DEFAULT,
+            acquire_timeout: TIMEOUT_DEFAULT,
+            connect_timeout: TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+/// Reads the keys of a `mysql` source. `None` after a mistake, which has been reported.
+pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<MysqlSource> {
+    let path = |key| table.text(key).map(|path| Config::resolve_path(environment.folder(), &path.value));
+    let socket = path("socket");
+    let host = if socket.is_some() { table.text("host") } else { table.required("host") };
+    let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
+    let (user, database) = (table.required("user"), table.required("database"));
+    let password = super::sources::secret(table, "password", environment);
+    let tls = table.choice("tls", TLS).map(|tls| tls.value);
+    let tls_ca = path("tls_ca");
+    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
+    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
+    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let host = host.map(|host| host.value).or_else(|| socket.as_ref().map(|_| "localhost".to_owned()));
+    Some(MysqlSource {
+        socket,
+        password,
+        tls,
+        tls_ca,
+        pool_size: pool_size?,
+        acquire_timeout,
+        connect_timeout,
+        ..MysqlSource::new(host?, port?, user?.value, database?.value)
+    })
+}

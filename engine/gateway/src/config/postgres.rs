@@ -1,0 +1,104 @@
+//! A `postgres` source: where a PostgreSQL server is. Knows no driver.
+
+use super::Config;
+use super::mysql::{TLS, Tls};
+use super::secret::{Environment, Secret};
+use super::table::Table;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A database of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PostgresSource {
+    /// A name, an address, or the folder of a Unix socket.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: String,
+    /// Schema of the tables that the metadata names without one.
+    pub(crate) schema: String,
+    pub(crate) tls: Tls,
+    /// Authorities to trust instead of the system's.
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) pool_size: u32,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+}
+
+pub(crate) const PORT_DEFAULT: u16 = 5432;
+pub(crate) const SCHEMA_DEFAULT: &str = "public";
+const POOL_SIZE_DEFAULT: u32 = 8;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+impl PostgresSource {
+    /// A database by its address; everything else as it is by default.
+    pub(crate) fn new(host: String, port: u16, user: String, database: String) -> Self {
+        let tls = if is_here(&host) { Tls::Off } else { Tls::VerifyFull };
+        Self {
+            host,
+            port,
+            user,
+            password: None,
+            database,
+            schema: SCHEMA_DEFAULT.to_owned(),
+            tls,
+            tls_ca: None,
+            pool_size: POOL_SIZE_DEFAULT,
+            acquire_timeout: TIMEOUT_DEFAULT,
+            connect_timeout: TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+/// Whether what is sent there never leaves this machine.
+fn is_here(host: &str) -> bool {
+    host.starts_with('/')
+        || host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Reads the keys of a `postgres` source. `None` after a mistake, which has been reported.
+pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<PostgresSource> {
+    let host = table.required("host");
+    let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
+    let (user, database) = (table.required("user"), table.required("database"));
+    let password = super::sources::secret(table, "password", environment);
+    let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
+    let tls = table.choice("tls", TLS).map(|tls| tls.value);
+    let tls_ca = table.text("tls_ca").map(|path| Config::resolve_path(environment.folder(), &path.value));
+    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
+    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
+    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let source = PostgresSource::new(host?.value, port?, user?.value, database?.value);
+    Some(PostgresSource {
+        password,
+        schema,
+        tls: tls.unwrap_or(source.tls),
+        tls_ca,
+        pool_size: pool_size?,
+        acquire_timeout,
+        connect_timeout,
+        ..source
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_the_machine_is_encrypted_and_verified() {
+        for (host, expected) in [
+            ("db.example", Tls::VerifyFull),
+            ("10.0.0.5", Tls::VerifyFull),
+            ("localhost", Tls::Off),
+            ("127.0.0.1", Tls::Off),
+            ("::1", Tls::Off),
+            ("/run/postgresql", Tls::Off),
+        ] {
+            let source = PostgresSource::new(host.to_owned(), PORT_DEFAULT, String::new(), String::new());
+            assert_eq!(source.tls, expected, "{host}");
+        }
+    }
+}

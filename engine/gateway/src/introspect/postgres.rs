@@ -1,0 +1,124 @@
+//! Reads the tables of a PostgreSQL database, given as `postgres://user@host:port/database`.
+
+use super::{Found, FoundColumn, Kind, server};
+use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
+use crate::wiring::postgres::driver;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::{Driver, TableRef};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+
+/// What addresses of such sources begin with.
+pub(super) const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// A database's address. It has no place for a password: that comes from the environment or a file.
+pub(super) fn parse(address: &str) -> Result<PostgresSource> {
+    let wrong = |what: &str| {
+        Err(Error::new(ErrorCode::InvalidParameterValue, format!("the address {what}")).with_hint(
+            "Write postgres://USER@HOST:PORT/DATABASE, and the password as --password env:NAME or file:PATH.",
+        ))
+    };
+    let rest = SCHEMES.iter().find_map(|scheme| address.strip_prefix(scheme)).unwrap_or(address);
+    let Some((login, database)) = rest.split_once('/') else { return wrong("names no database") };
+    let Some((user, place)) = login.rsplit_once('@') else { return wrong("names no user") };
+    if user.contains(':') {
+        return wrong("holds a password");
+    }
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') => match port.parse::<u16>() {
+            Ok(port) => (host, port),
+            Err(_) => return wrong("has no valid port"),
+        },
+        _ => (place, PORT_DEFAULT),
+    };
+    if user.is_empty() || host.is_empty() || database.is_empty() || database.contains(['/', '?']) {
+        return wrong("is incomplete, or has settings");
+    }
+    Ok(PostgresSource::new(host.to_owned(), port, user.to_owned(), database.to_owned()))
+}
+
+/// Every table that the user may read, those of other schemas than `public` under both names.
+pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
+    let driver = driver(&source.database, source)?;
+    let enums = driver.enums().await?;
+    let mut found = Vec::new();
+    for table in driver.tables().await? {
+        let described = driver.describe(&table).await?;
+        found.push(table_of(&described, &enums));
+    }
+    Ok(found)
+}
+
+/// The name under which a table is known here: with its schema, unless that is `public`.
+fn known_as(table: &TableRef) -> String {
+    match table.schema() {
+        Some(schema) if schema != SCHEMA_DEFAULT => format!("{schema}.{}", table.name()),
+        _ => table.name().to_owned(),
+    }
+}
+
+fn table_of(table: &RemoteTable, enums: &BTreeMap<String, Vec<String>>) -> Found {
+    let single: BTreeMap<&str, String> = table
+        .foreign_keys
+        .iter()
+        .filter(|key| key.columns.len() == 1)
+        .filter_map(|key| Some((key.columns.first()?.as_str(), known_as(&key.references))))
+        .collect();
+    let columns = table.columns.iter().map(|column| {
+        let name = column.name.as_str();
+        let key = table.primary_key.len() == 1 && table.primary_key.contains(&column.name);
+        FoundColumn {
+            remote: name.to_owned(),
+            kind: kind(column),
+            required: !column.nullable && !key,
+            key,
+            references: single.get(name).cloned(),
+            comment: column.comment.clone(),
+            options: enums.get(&column.native_type).cloned().unwrap_or_default(),
+        }
+    });
+    let schema = table.table.schema().filter(|schema| *schema != SCHEMA_DEFAULT);
+    Found {
+        remote: known_as(&table.table),
+        schema: schema.map(str::to_owned),
+        columns: columns.collect(),
+        comment: table.comment.clone(),
+    }
+}
+
+fn kind(column: &RemoteColumn) -> Option<Kind> {
+    match column.native_type.as_str() {
+        "json" | "jsonb" => Some(Kind::Json),
+        _ => server::kind(column),
+    }
+}
+
+/// The `[[sources]]` entry for it.
+pub(super) fn entry(name: &str, source: &PostgresSource, password: Option<&str>) -> String {
+    let mut entry = format!(
+        "[[sources]]\nname = \"{name}\"\nkind = \"postgres\"\nhost = \"{}\"\nport = {}\nuser = \"{}\"\ndatabase = \"{}\"",
+        source.host, source.port, source.user, source.database
+    );
+    if let Some(password) = password {
+        entry.push_str(&format!("\npassword = \"{password}\""));
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_passwords_in_them_refused() {
+        let source = parse("postgres://gate@db.example:5433/shop").unwrap();
+        assert_eq!((source.host.as_str(), source.port, source.user.as_str()), ("db.example", 5433, "gate"));
+        assert_eq!(parse("postgresql://a@b/c").unwrap().port, PORT_DEFAULT);
+        for wrong in
+            ["postgres://a:secret@b/c", "postgres://b/c", "postgres://a@b", "postgres://a@b:x/c", "postgres://@b/c"]
+        {
+            let error = parse(wrong).unwrap_err();
+            assert!(!format!("{error} {:?}", error.hint()).contains("secret"), "{wrong}");
+        }
+    }
+}

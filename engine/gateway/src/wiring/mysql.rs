@@ -1,0 +1,24 @@
+//! A `mysql` source's configuration as its driver wants it.
+
+use crate::config::mysql::{MysqlSource, Tls};
+use querygate_mysql::{MysqlDriver, MysqlOptions, MysqlTls};
+
+/// A driver that connects when it is first asked something.
+pub(crate) fn driver(source: &MysqlSource) -> MysqlDriver {
+    let mut options = MysqlOptions::new(&source.host, source.port, &source.user, &source.database);
+    options.socket.clone_from(&source.socket);
+    options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    options.tls = match source.tls {
+        None if source.socket.is_some() => MysqlTls::Off,
+        None => options.tls,
+        Some(Tls::Off) => MysqlTls::Off,
+        Some(Tls::Require) => MysqlTls::Required,
+        Some(Tls::VerifyCa) => MysqlTls::VerifyCa,
+        Some(Tls::VerifyFull) => MysqlTls::VerifyFull,
+    };
+    options.tls_ca.clone_from(&source.tls_ca);
+    options.connections = usize::try_from(source.pool_size).unwrap_or(1);
+    options.acquire_timeout = source.acquire_timeout;
+    options.connect_timeout = source.connect_timeout;
+    MysqlDriver::new(&options)
+}

@@ -1,0 +1,26 @@
+//! A `postgres` source's configuration as its driver wants it.
+
+use crate::config::mysql::Tls;
+use crate::config::postgres::PostgresSource;
+use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
+use querygate_types::Result;
+
+/// A driver that connects when it is first asked something. `name` is what errors call the source.
+///
+/// # Errors
+/// A file of certificates that cannot be used.
+pub(crate) fn driver(name: &str, source: &PostgresSource) -> Result<PostgresDriver> {
+    let mut options = PostgresOptions::new(name, &source.host, &source.user, &source.database);
+    options.port = source.port;
+    options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    options.tls = match source.tls {
+        Tls::Off => PostgresTls::Off,
+        Tls::Require => PostgresTls::Unverified,
+        Tls::VerifyCa => PostgresTls::VerifyCa(source.tls_ca.clone()),
+        Tls::VerifyFull => PostgresTls::VerifyFull(source.tls_ca.clone()),
+    };
+    options.pool_size = usize::try_from(source.pool_size).unwrap_or(1);
+    options.acquire_timeout = source.acquire_timeout;
+    options.connect_timeout = source.connect_timeout;
+    PostgresDriver::new(&options)
+}

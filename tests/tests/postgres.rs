@@ -1,0 +1,158 @@
+//! A PostgreSQL server behind the gate, from introspection to the port: two users, what is pushed, what happens when it dies.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+#[path = "../../drivers/postgres/tests/common/mod.rs"]
+mod common;
+
+use common::{PASSWORD, Server as Database};
+use querygate_tests::server::{Server, binary, psql, runtime};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const TABLES: &str = "
+    CREATE TYPE state AS ENUM ('new', 'paid', 'sent_back');
+    CREATE TABLE customers (id text PRIMARY KEY, name varchar(40) NOT NULL, region text NOT NULL);
+    CREATE TABLE orders (id bigint PRIMARY KEY, customer text NOT NULL REFERENCES customers (id), region text NOT NULL,
+        amount numeric(12,2) NOT NULL, state state NOT NULL, placed timestamptz NOT NULL, note text, cost numeric(12,2));
+    COMMENT ON TABLE orders IS 'What customers bought';
+    CREATE INDEX ON orders (region);
+    CREATE SCHEMA stock; CREATE TABLE stock.items (sku uuid PRIMARY KEY, label text, extra jsonb);
+    INSERT INTO customers VALUES ('c1', 'Ärger & Co', 'north'), ('c2', 'zebra', 'south'), ('c3', 'Apfel', 'north');
+    INSERT INTO orders SELECT g, 'c' || 1 + g % 3, CASE g % 3 WHEN 1 THEN 'south' ELSE 'north' END, g * 1.10,
+        (ARRAY['new', 'paid', 'sent_back'])[1 + g % 3]::state, timestamptz '2024-01-01 00:00Z' + g * interval '1 hour',
+        CASE WHEN g % 10 = 0 THEN NULL ELSE 'note ' || g END, g FROM generate_series(1, 3000) g;
+    INSERT INTO orders VALUES (0, 'c2', 'south', 0, 'new', '2024-01-01 00:00Z', 'hidden zero', 0);
+    INSERT INTO stock.items VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'bolt', '{\"size\": 3}');
+    ANALYZE;
+";
+
+/// Runs the binary with the database's password in its environment.
+fn querygate(arguments: &[&str]) -> String {
+    let output = Command::new(binary()).args(arguments).env("SHOP_PASSWORD", PASSWORD).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    assert!(!text.contains(PASSWORD), "{text}");
+    text
+}
+
+/// Describes the database with `introspect`, narrows what it grants, and writes a configuration with two users.
+fn configured(folder: &Path, database: &Database) {
+    let metadata = folder.join("metadata");
+    let address = format!("postgres://postgres@127.0.0.1:{}/shop", database.port);
+    let said =
+        querygate(&["introspect", &address, "--password", "env:SHOP_PASSWORD", "-o", metadata.to_str().unwrap()]);
+    assert!(said.contains("3 tables written") && said.contains("kind = \"postgres\""), "{said}");
+    let file = metadata.join("shop.json");
+    let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let package = &mut stack["packages"][0];
+    let orders = package["objects"].as_array().unwrap().iter().find(|object| object["name"] == "shop_orders").unwrap();
+    assert_eq!(orders["description"], "What customers bought");
+    assert_eq!(orders["fields"]["customer"]["reference"], "shop_customers");
+    assert_eq!(orders["fields"]["state"]["options"].as_array().unwrap().len(), 3);
+    let objects = package["objects"].as_array().unwrap();
+    let items = objects.iter().find(|object| object["name"] == "shop_stock_items").unwrap();
+    assert_eq!(items["external"]["remoteSchema"], "stock");
+    package["permissions"][0]["rowLevelSecurity"] = serde_json::json!([{
+        "name": "own_region", "object": "shop_orders", "operation": "select", "using": "region == current_user.region",
+    }]);
+    package["permissions"][0]["fields"] = serde_json::json!({"shop_orders.cost": {"readable": false}});
+    std::fs::write(&file, stack.to_string()).unwrap();
+    std::fs::write(folder.join("password"), PASSWORD).unwrap();
+    let user = |name: &str, region: &str| {
+        let verifier = postgres_protocol::password::scram_sha_256(format!("demo-{name}").as_bytes());
+        format!(
+            "[[users]]\nname = \"{name}\"\nverifier = \"{verifier}\"\nuser_id = \"{name}\"\npermission_sets = \
+             [\"shop_reader\"]\nattributes = {{ region = \"{region}\" }}\n"
+        )
+    };
+    let config = format!(
+        "[server]\ndatabase = \"demo\"\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \
+         \"postgres\"\nhost = \"127.0.0.1\"\nport = {}\nuser = \"postgres\"\ndatabase = \"shop\"\npassword = \
+         \"file:password\"\npool_size = 4\nconnect_timeout = \"2s\"\n{}{}",
+        database.port,
+        user("nora", "north"),
+        user("sven", "south").replace("user_id", "operator = true\nuser_id")
+    );
+    std::fs::write(folder.join("querygate.toml"), config).unwrap();
+}
+
+fn answer(server: &Server, user: &str, sql: &str) -> String {
+    let printed = psql(server, user, &["-At", "-F", "|", "-c", sql]);
+    assert!(printed.success, "{user}: {sql}: {}", printed.err);
+    printed.out.trim_end().to_owned()
+}
+
+fn refused(server: &Server, user: &str, sql: &str) -> String {
+    let printed = psql(server, user, &["-At", "-c", sql]);
+    assert!(!printed.success, "{user}: {sql}: {}", printed.out);
+    printed.err
+}
+
+#[test]
+fn a_database_is_described_governed_and_read_through_the_port() {
+    let Some(database) = Database::start() else { return };
+    let admin = runtime().block_on(async {
+        let admin = database.database("shop", "").await;
+        admin.batch_execute(TABLES).await.unwrap();
+        admin
+    });
+    let folder = TempDir::new().unwrap();
+    configured(folder.path(), &database);
+    let server = Server::serve(&folder.path().join("querygate.toml"));
+
+    // Each sees what the policy allows, as the database itself says.
+    for (user, region) in [("nora", "north"), ("sven", "south")] {
+        let sql = "SELECT count(*), sum(amount), min(note), max(placed)::text FROM orders";
+        let truth = "SELECT count(*)::text, sum(amount)::text, min(note COLLATE \"C\") FROM orders WHERE region = $1";
+        let truth = runtime().block_on(admin.query_one(truth, &[&region])).unwrap();
+        let truth = [0, 1, 2].map(|i| truth.get::<_, String>(i)).join("|");
+        assert!(answer(&server, user, sql).starts_with(&truth), "{user}: {truth}");
+        assert_eq!(answer(&server, user, "SELECT DISTINCT region FROM orders"), region);
+        assert!(refused(&server, user, "SELECT cost FROM orders").contains("42703"));
+    }
+    // What can fail never meets a hidden row; the database would say so loudly.
+    let quotient = "SELECT count(*) FROM orders WHERE 1000000 / orders_id < 500";
+    assert_eq!(answer(&server, "nora", quotient), "667");
+    assert!(refused(&server, "sven", quotient).contains("22012"));
+    // By code point, whatever the database's own order is.
+    assert_eq!(answer(&server, "nora", "SELECT name FROM customers ORDER BY name"), "Apfel\nzebra\nÄrger & Co");
+    let joined = "SELECT c.name, count(*) FROM customers c JOIN orders o ON o.customer = c.id WHERE o.state = 'paid' \
+                  GROUP BY c.name ORDER BY c.name";
+    assert_eq!(answer(&server, "nora", joined), "");
+    assert_eq!(answer(&server, "sven", joined), "zebra|1000");
+    assert_eq!(answer(&server, "nora", "SELECT label, extra FROM stock_items"), "bolt|{\"size\": 3}");
+
+    // The whole statement goes down as one, policy inside, values beside it. Only an operator sees its text.
+    assert!(!answer(&server, "nora", &format!("EXPLAIN {joined}")).contains("SELECT"));
+    let explained = answer(&server, "sven", &format!("EXPLAIN {joined}"));
+    let text: String = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("postgres=SELECT") && text.contains("\"public\".\"orders\""), "{explained}");
+    assert!(text.contains("\"region\" = $1") || text.contains("\"region\" = $2"), "{explained}");
+    assert!(text.contains("COLLATE \"C\") ASC"), "{explained}");
+    assert!(!text.contains("paid") && !text.contains("south"), "{explained}");
+    let fenced = answer(&server, "sven", "EXPLAIN SELECT count(*) FROM orders WHERE orders_id + 1 > 5");
+    assert!(fenced.contains("OFFSET 0"), "{fenced}");
+
+    dies_and_comes_back(&database, &server);
+}
+
+/// Only queries that need the source fail, at once and with its name, until it is there again.
+fn dies_and_comes_back(database: &Database, server: &Server) {
+    let sql = "SELECT count(*) FROM customers";
+    database.kill();
+    let asked = Instant::now();
+    let error = refused(server, "nora", sql);
+    assert!(error.contains("08001") || error.contains("08006"), "{error}");
+    assert!(error.contains("shop") && !error.contains("127.0.0.1"), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert_eq!(answer(server, "nora", "SELECT 1"), "1");
+    database.run();
+    let back = Instant::now();
+    while !psql(server, "nora", &["-At", "-c", sql]).success {
+        assert!(back.elapsed() < Duration::from_secs(20));
+    }
+    assert_eq!(answer(server, "nora", sql), "3");
+}
