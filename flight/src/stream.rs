@@ -37,6 +37,13 @@ pub(crate) struct Held {
     pub(crate) stall_timeout: Duration,
 }
 
+/// Whether the client still takes messages. One that left early fails no transaction, as closing a portal early does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
 /// The response of DoGet.
 pub(crate) struct Messages {
     receiver: mpsc::Receiver<FlightData>,
@@ -71,33 +78,37 @@ async fn pump(
     held: &Held,
     sender: &mpsc::Sender<FlightData>,
 ) -> Result<()> {
-    offer(first, held, sender).await?;
+    if offer(first, held, sender).await? == Reader::Gone {
+        return Ok(());
+    }
     loop {
         let next = tokio::select! {
             biased;
             () = held.fetch.cancel.cancelled() => return Err(canceled()),
-            () = sender.closed() => return Err(canceled()),
+            () = sender.closed() => return Ok(()),
             next = batches.next() => next,
         };
         let Some(batch) = next else { return Ok(()) };
         let batch = batch?;
         for message in encoder.encode(&batch)? {
             observe::sent(0, message.data_body.len());
-            offer(message, held, sender).await?;
+            if offer(message, held, sender).await? == Reader::Gone {
+                return Ok(());
+            }
         }
         observe::sent(batch.num_rows(), 0);
     }
 }
 
-async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<FlightData>) -> Result<()> {
+async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<FlightData>) -> Result<Reader> {
     let sent = tokio::select! {
         biased;
         () = held.fetch.cancel.cancelled() => return Err(canceled()),
         sent = sender.send_timeout(message, held.stall_timeout) => sent,
     };
     match sent {
-        Ok(()) => Ok(()),
-        Err(SendTimeoutError::Closed(_)) => Err(canceled()),
+        Ok(()) => Ok(Reader::There),
+        Err(SendTimeoutError::Closed(_)) => Ok(Reader::Gone),
         Err(SendTimeoutError::Timeout(_)) => {
             Err(Error::new(ErrorCode::StatementTimeout, "the client took no message of the result for too long"))
         }

@@ -1,0 +1,31 @@
+//! The Flight SQL door of the binary, as its clients meet it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests panic and tell figures"
+)]
+
+#[path = "flight/client.rs"]
+mod client;
+#[path = "flight/hostile.rs"]
+mod hostile;
+#[path = "flight/login.rs"]
+mod login;
+#[path = "flight/matrix.rs"]
+mod matrix;
+#[path = "flight/metadata.rs"]
+mod metadata;
+#[path = "flight/python.rs"]
+mod python;
+#[path = "flight/statements.rs"]
+mod statements;
+#[path = "flight/streams.rs"]
+mod streams;
+#[path = "flight/text.rs"]
+mod text;
+#[path = "flight/tickets.rs"]
+mod tickets;

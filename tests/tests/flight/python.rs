@@ -1,0 +1,286 @@
+//! Flight clients from Python as their users have them: ADBC and pyarrow, installed into an environment of their own.
+
+use querygate_tests::server::{Variant, binary, demo};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+const PACKAGES: [&str; 5] = ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars"];
+
+/// An environment with the clients, made once beside the binary. `None` where Python or the packages cannot be had.
+fn python() -> Option<&'static Path> {
+    static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let folder = binary().parent()?.join("querygate-test-flight-python");
+        let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
+        if ready.exists() {
+            return Some(python);
+        }
+        let succeeded = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        let made = succeeded(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            && succeeded(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        if made {
+            std::fs::write(ready, "").unwrap();
+            return Some(python);
+        }
+        None
+    });
+    PYTHON.as_deref()
+}
+
+/// Runs a script with the port and the printed guide's addresses; it must succeed. Each script is a process of its own,
+/// because a driver that fell over stays down.
+fn script(text: &str, arguments: &[&str]) -> Option<String> {
+    let Some(python) = python() else {
+        assert!(std::env::var_os("CI").is_none(), "python3 with venv and pip must be there in CI");
+        eprintln!("SKIPPED: Python clients of Flight absent");
+        return None;
+    };
+    script_at(python, demo().server.flight, text, arguments)
+}
+
+fn script_at(python: &Path, address: SocketAddr, text: &str, arguments: &[&str]) -> Option<String> {
+    let port = address.port().to_string();
+    let Output { status, stdout, stderr } =
+        Command::new(python).arg("-c").arg(text).arg(port).args(arguments).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned());
+    assert!(status.success(), "{out}\n{err}");
+    Some(out)
+}
+
+const CONNECT: &str = r#"
+import sys
+import adbc_driver_flightsql.dbapi as flight
+from adbc_driver_manager import DatabaseOptions
+PORT = sys.argv[1]
+def connect(user, **more):
+    login = {DatabaseOptions.USERNAME.value: user, DatabaseOptions.PASSWORD.value: "demo-" + user}
+    return flight.connect(f"grpc://127.0.0.1:{PORT}", db_kwargs=login, **more)
+"#;
+
+fn adbc(text: &str) {
+    script(&format!("{CONNECT}\n{text}"), &[]);
+}
+
+#[test]
+fn adbc_queries_by_default_and_with_autocommit() {
+    adbc(
+        r#"
+counts = {}
+for autocommit in [False, True]:
+    for user in ["ada", "sam", "iris"]:
+        with connect(user, autocommit=autocommit) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) AS n, current_user AS who FROM accounts")
+            n, who = cursor.fetchone()
+            assert who == user, who
+            counts.setdefault(user, set()).add(n)
+            cursor.execute("SELECT id, name, industry, created_at FROM accounts ORDER BY id")
+            table = cursor.fetch_arrow_table()
+            assert table.num_rows == n, (table.num_rows, n)
+            assert [f.name for f in table.schema] == ["id", "name", "industry", "created_at"]
+            connection.commit() if not autocommit else None
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == [(1,)]
+            connection.rollback() if not autocommit else None
+assert counts["ada"] == {20000} and len(counts["sam"]) == 1 and counts["sam"] != counts["ada"], counts
+"#,
+    );
+}
+
+#[test]
+fn adbc_binds_parameters() {
+    adbc(
+        r#"
+import datetime, decimal
+with connect("ada") as connection, connection.cursor() as cursor:
+    cursor.execute("SELECT count(*) FROM accounts WHERE industry = $1", ["retail"])
+    (retail,) = cursor.fetchone()
+    cursor.execute("SELECT count(*) FROM accounts WHERE industry = 'retail'")
+    assert cursor.fetchone() == (retail,) and retail > 0
+    cursor.execute("SELECT $1::bigint + 1, $2::text, $3::date, $4::float8, $5::bool", [41, "x", datetime.date(2024, 2, 29), 1.5, True])
+    assert cursor.fetchone() == (42, "x", datetime.date(2024, 2, 29), 1.5, True)
+    cursor.execute("SELECT $1::bigint IS NULL", [None])
+    assert cursor.fetchone() == (True,)
+    cursor.adbc_prepare("SELECT $1::bigint * 2")
+    for n in range(3):
+        cursor.execute("SELECT $1::bigint * 2", [n])
+        assert cursor.fetchone() == (2 * n,)
+"#,
+    );
+}
+
+#[test]
+fn adbc_describes_what_its_user_sees() {
+    adbc(
+        r#"
+seen = {}
+for user in ["ada", "iris"]:
+    with connect(user) as connection:
+        info = connection.adbc_get_info()
+        assert info["vendor_name"] == "Querygate", info
+        assert set(connection.adbc_get_table_types()) == {"TABLE", "VIEW", "SYSTEM TABLE", "SYSTEM VIEW"}
+        for depth in ["catalogs", "db_schemas", "tables", "all"]:
+            objects = connection.adbc_get_objects(depth=depth, db_schema_filter="public").read_all().to_pylist()
+            assert [o["catalog_name"] for o in objects] == ["demo"], objects
+        tables = objects[0]["catalog_db_schemas"][0]["db_schema_tables"]
+        seen[user] = {t["table_name"]: [c["column_name"] for c in t["table_columns"]] for t in tables}
+        schema = connection.adbc_get_table_schema("accounts", db_schema_filter="public")
+        assert [f.name for f in schema] == seen[user]["accounts"]
+        with connection.cursor() as cursor:
+            assert cursor.adbc_execute_schema("SELECT * FROM accounts").equals(schema)
+            partitions, described = cursor.adbc_execute_partitions("SELECT * FROM accounts")
+            assert described.equals(schema) and len(partitions) == 1
+            cursor.adbc_read_partition(partitions[0])
+            assert cursor.fetch_arrow_table().schema.equals(schema)
+assert len(seen["ada"]) > 20 and seen["ada"] != seen["iris"], {u: len(t) for u, t in seen.items()}
+"#,
+    );
+}
+
+#[test]
+fn adbc_shows_errors_and_goes_on() {
+    adbc(
+        r#"
+with connect("sam") as connection, connection.cursor() as cursor:
+    for sql, error, sqlstate in [
+        ("SELECT nothing FROM accounts", flight.ProgrammingError, "42703"),
+        ("SELECT * FROM nowhere", flight.ProgrammingError, "42P01"),
+        ("SELEC 1", flight.ProgrammingError, "42601"),
+        ("DELETE FROM accounts", flight.NotSupportedError, "0A000"),
+        ("SELECT 1/0", flight.Error, "22012"),
+    ]:
+        try:
+            cursor.execute(sql)
+            cursor.fetchall()
+            raise SystemExit(f"{sql} passed")
+        except flight.Error as caught:
+            assert isinstance(caught, error), (sql, type(caught))
+            assert f"(SQLSTATE {sqlstate})" in str(caught), (sql, str(caught))
+        connection.rollback()
+    cursor.execute("SELECT 1")
+    assert cursor.fetchone() == (1,)
+try:
+    flight.connect(f"grpc://127.0.0.1:{PORT}", db_kwargs={DatabaseOptions.USERNAME.value: "sam", DatabaseOptions.PASSWORD.value: "x"})
+    raise SystemExit("a wrong password passed")
+except flight.Error as caught:
+    assert "password authentication failed" in str(caught), str(caught)
+"#,
+    );
+}
+
+#[test]
+fn pandas_and_polars_read_through_adbc() {
+    adbc(
+        r#"
+import pandas, polars
+with connect("iris") as connection:
+    frame = pandas.read_sql("SELECT id, name, industry FROM accounts ORDER BY id", connection)
+    other = polars.read_database("SELECT id, name, industry FROM accounts ORDER BY id", connection)
+    assert list(frame.columns) == other.columns and len(frame) == len(other) > 0
+    assert frame["name"].tolist() == other["name"].to_list()
+"#,
+    );
+}
+
+#[test]
+fn pyarrow_flight_logs_in_and_fetches() {
+    script(
+        r#"
+import sys
+from pyarrow import flight
+client = flight.FlightClient(f"grpc://127.0.0.1:{sys.argv[1]}")
+options = flight.FlightCallOptions(headers=[client.authenticate_basic_token("sam", "demo-sam")])
+def varint(n):
+    out = b""
+    while True:
+        n, low = n >> 7, n & 0x7F
+        out += bytes([low | (0x80 if n else 0)])
+        if not n:
+            return out
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+sql = field(1, b"SELECT id, name FROM accounts ORDER BY id")
+command = field(1, b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery") + field(2, sql)
+info = client.get_flight_info(flight.FlightDescriptor.for_command(command), options)
+reader = client.do_get(info.endpoints[0].ticket, options)
+table = reader.read_all()
+assert table.schema.names == ["id", "name"] and table.num_rows > 0
+assert info.schema.equals(table.schema, check_metadata=True)
+assert len(list(client.list_actions(options))) == 10
+try:
+    client.get_flight_info(flight.FlightDescriptor.for_command(command))
+    raise SystemExit("no token passed")
+except flight.FlightUnauthenticatedError:
+    pass
+"#,
+        &[],
+    );
+}
+
+/// The lines that the demo prints work as they stand.
+#[test]
+fn the_printed_snippet_works() {
+    let guide = &demo().guide;
+    let from = guide.iter().position(|line| line.starts_with("From Python")).expect("the guide has a snippet");
+    let lines: Vec<&str> = guide[from + 1..].iter().map_while(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(lines.len(), 9, "{lines:#?}");
+    if let Some(out) = script(&lines.join("\n"), &[]) {
+        for user in ["ada", "sam", "iris"] {
+            assert!(out.contains(&format!("{user} ")), "{out}");
+        }
+    }
+}
+
+/// Certificates of an authority, a server on the loopback address and a client, made by the openssl command.
+const CERTIFICATES: &str = r#"
+set -e
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+for name in server client; do
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -keyout "$name.key" -out "$name.csr"
+  printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n' > "$name.ext"
+  openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile "$name.ext" -out "$name.pem"
+done
+"#;
+
+/// With `client_ca`, TLS is mutual: who shows no certificate is not even asked for a password.
+#[test]
+fn tls_is_mutual_when_an_authority_for_clients_is_named() {
+    let variant = Variant::new(|config| {
+        let tls = "[server]\ntls_certificate = \"server.pem\"\ntls_key = \"server.key\"\n";
+        config.replace("[server]\n", tls) + "\n[flight]\nclient_ca = \"ca.pem\"\n"
+    });
+    let folder = variant.folder.path();
+    let made = Command::new("/bin/sh").arg("-c").arg(CERTIFICATES).current_dir(folder).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let Some(python) = python() else {
+        eprintln!("SKIPPED: Python clients of Flight absent");
+        return;
+    };
+    let server = variant.serve();
+    let text = r#"
+import sys
+from pyarrow import flight
+folder = sys.argv[2]
+read = lambda name: open(f"{folder}/{name}", "rb").read()
+def login(password, **client):
+    with flight.FlightClient(f"grpc+tls://127.0.0.1:{sys.argv[1]}", tls_root_certs=read("ca.pem"), **client) as connected:
+        return connected.authenticate_basic_token("sam", password)
+certificate = dict(cert_chain=read("client.pem"), private_key=read("client.key"))
+assert login("demo-sam", **certificate)[1].startswith(b"Bearer ")
+for password, client, error in [
+    ("wrong", certificate, flight.FlightUnauthenticatedError),
+    ("demo-sam", {}, (flight.FlightUnavailableError, flight.FlightInternalError)),
+]:
+    try:
+        login(password, **client)
+        raise SystemExit("got in")
+    except error:
+        pass
+try:
+    flight.FlightClient(f"grpc://127.0.0.1:{sys.argv[1]}").authenticate_basic_token("sam", "demo-sam")
+    raise SystemExit("got in without TLS")
+except (flight.FlightUnavailableError, flight.FlightInternalError):
+    pass
+"#;
+    script_at(python, server.flight, text, &[folder.to_str().unwrap()]);
+}
