@@ -25,6 +25,7 @@ pub(crate) enum Classified {
     Release(String),
     Declare { name: String, query: Box<Query>, hold: bool, scroll: bool },
     Fetch { name: String, count: FetchCount },
+    Move { name: String, count: FetchCount },
     Close(Option<String>),
     Prepare { name: String, types: Vec<DataType>, statement: Box<Ast> },
     Execute { name: String, arguments: Vec<Expr> },
@@ -244,8 +245,9 @@ fn copy(
         return Err(unsupported("COPY FROM").with_hint("This gate reads; write to the source itself."));
     }
     match target {
-        CopyTarget::Stdout => {}
-        CopyTarget::Stdin | CopyTarget::File { .. } | CopyTarget::Program { .. } => {
+        // PostgreSQL takes either word for the client's end; PHP writes TO STDIN.
+        CopyTarget::Stdout | CopyTarget::Stdin => {}
+        CopyTarget::File { .. } | CopyTarget::Program { .. } => {
             return Err(Error::new(ErrorCode::InsufficientPrivilege, "permission denied to COPY to a file or program")
                 .with_hint("COPY … TO STDOUT reaches the client; psql's \\copy writes files there."));
         }

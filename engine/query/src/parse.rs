@@ -87,7 +87,8 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
                 .with_detail(format!("The limit is {}.", STATEMENTS_MAX)));
         }
         let start = place.advance(first.span.start);
-        let ast = parse_one(&mut parser).map_err(|e| {
+        let moves = is_move(&first.token);
+        let ast = parse_one(&mut parser, moves).map_err(|e| {
             let at = parser.peek_token().span.start;
             syntax_error(sql, e, Some(at))
         })?;
@@ -99,12 +100,33 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let end = if after.token == Token::EOF { sql.len() } else { place.advance(after.span.start) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
-        statements.push(Arc::new(Parsed::new(text, ast)?));
+        let mut parsed = Parsed::new(text, ast)?;
+        if moves && let Classified::Fetch { name, count } = parsed.class {
+            parsed.class = Classified::Move { name, count };
+        }
+        statements.push(Arc::new(parsed));
     }
 }
 
-/// `TABLE t` is a query to Postgres, and to the library only inside one.
-fn parse_one(parser: &mut Parser<'_>) -> std::result::Result<Ast, ParserError> {
+/// MOVE, which the library does not know, is FETCH without the rows.
+fn is_move(first: &Token) -> bool {
+    is_word(first, "move")
+}
+
+fn is_word(token: &Token, text: &str) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
+}
+
+/// `TABLE t` is a query to Postgres, and to the library only inside one; ABORT is an older word for ROLLBACK.
+fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, ParserError> {
+    if moves {
+        parser.next_token();
+        return parser.parse_fetch_statement();
+    }
+    if is_word(&parser.peek_token_ref().token, "abort") {
+        parser.next_token();
+        return parser.parse_rollback();
+    }
     match &parser.peek_token_ref().token {
         Token::Word(word) if word.keyword == Keyword::TABLE => parser.parse_query().map(Ast::Query),
         _ => parser.parse_statement(),

@@ -19,5 +19,5 @@ pub use image::{
     Relation, RelationKind, Role, Schema, Setting,
 };
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
-pub use session::{SessionVars, SetSetting, SettingsWriter};
+pub use session::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 pub use table::{PgCatalog, SystemTable, SystemTableExec};

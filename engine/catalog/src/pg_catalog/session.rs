@@ -19,8 +19,20 @@ pub struct SessionVars {
     pub started_micros: i64,
     pub client_address: Option<String>,
     pub client_port: Option<i32>,
+    /// Open cursors, for `pg_cursors`.
+    pub cursors: Vec<OpenCursor>,
     /// Where `set_config` goes; without one it is refused.
     pub writer: Option<SettingsWriter>,
+}
+
+/// A cursor of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCursor {
+    pub name: String,
+    pub statement: String,
+    pub holdable: bool,
+    /// Microseconds since 1970 UTC.
+    pub created_micros: i64,
 }
 
 /// Changes a session's settings on behalf of `set_config`, by the rules of SET.

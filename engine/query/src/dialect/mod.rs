@@ -20,6 +20,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unions;
 
 pub(crate) use cross_join::guarded;
 pub(crate) use names::output_name;

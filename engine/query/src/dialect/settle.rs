@@ -33,7 +33,7 @@ impl Settler {
 
     /// The plan with typed literals, subqueries included, and printable output columns.
     pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let plan = self.type_literals(plan)?;
+        let plan = super::unions::with_types(self.type_literals(plan)?)?;
         self.outputs(plan)
     }
 

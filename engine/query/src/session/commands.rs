@@ -36,6 +36,7 @@ impl GateSession {
             | Classified::RollbackTo(_)
             | Classified::Release(_)
             | Classified::Declare { .. }
+            | Classified::Move { .. }
             | Classified::Close(_)
             | Classified::Prepare { .. }
             | Classified::Deallocate(_)
@@ -81,6 +82,7 @@ impl GateSession {
                 self.declare(prepared, name, query, *hold, *scroll).await
             }
             Classified::Fetch { name, count } => self.fetch(name, *count).await,
+            Classified::Move { name, count } => self.skip(name, *count).await,
             Classified::Close(name) => self.close_cursor(name.as_deref()),
             Classified::Prepare { name, types, statement } => {
                 self.prepare_named(prepared, name, types, statement).await

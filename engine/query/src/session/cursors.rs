@@ -9,6 +9,7 @@ use futures::StreamExt;
 use querygate_query_api::{BatchStream, Column, CommandTag, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 /// An open cursor.
@@ -19,6 +20,8 @@ pub(super) struct Cursor {
     /// Rows of a batch that a FETCH did not take.
     rest: Option<RecordBatch>,
     pub(super) hold: bool,
+    pub(super) statement: Arc<str>,
+    pub(super) since: SystemTime,
 }
 
 /// Rows that one FETCH takes, as they come. The cursor goes back to its session when the door has read them.
@@ -91,7 +94,15 @@ impl GateSession {
         }
         let bound = self.bind_query(query, &[], None).await?;
         let rows = self.run_bound(prepared, &bound, &[]).await?;
-        let cursor = Cursor { columns: rows.columns, schema: rows.schema, stream: rows.batches, rest: None, hold };
+        let cursor = Cursor {
+            columns: rows.columns,
+            schema: rows.schema,
+            stream: rows.batches,
+            rest: None,
+            hold,
+            statement: Arc::clone(prepared.parsed.shared_text()),
+            since: SystemTime::now(),
+        };
         self.inner().cursors.insert(name.to_owned(), cursor);
         Ok(Outcome::Command(CommandTag::Fixed("DECLARE CURSOR".to_owned())))
     }
@@ -110,6 +121,18 @@ impl GateSession {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });
         Ok(Outcome::Rows(Rows { columns, schema, batches: batches.boxed(), tag: CommandTag::Counted("FETCH") }))
+    }
+
+    /// MOVE: as FETCH, and the rows are only counted.
+    pub(super) async fn skip(&self, name: &str, count: FetchCount) -> Result<Outcome> {
+        let Outcome::Rows(mut rows) = self.fetch(name, count).await? else {
+            return Err(Error::internal("a cursor gave no rows"));
+        };
+        let mut skipped = 0;
+        while let Some(batch) = rows.batches.next().await.transpose()? {
+            skipped += batch.num_rows();
+        }
+        Ok(Outcome::Command(CommandTag::Fixed(format!("MOVE {skipped}"))))
     }
 
     pub(super) fn cursor_columns(&self, name: &str) -> Result<Arc<[Column]>> {
@@ -131,4 +154,25 @@ impl GateSession {
 
 fn no_cursor(name: &str) -> Error {
     Error::new(ErrorCode::InvalidCursorName, format!("cursor \"{name}\" does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::classify::{Classified, FetchCount};
+    use crate::parse::parse;
+
+    #[test]
+    fn move_is_fetch_without_rows_and_abort_is_rollback() {
+        let class = |sql: &str| parse(sql).unwrap().first().unwrap().class().clone();
+        let moved = |sql: &str| match class(sql) {
+            Classified::Move { name, count } => (name, count),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(moved("MOVE 5 FROM c"), ("c".to_owned(), FetchCount::Rows(5)));
+        assert_eq!(moved("move forward all in c"), ("c".to_owned(), FetchCount::All));
+        assert!(matches!(class("FETCH 5 FROM move"), Classified::Fetch { .. }));
+        assert!(matches!(class("ABORT"), Classified::Rollback));
+        assert!(matches!(class("abort transaction"), Classified::Rollback));
+        assert!(parse("MOVE BACKWARD 1 FROM c").is_err());
+    }
 }

@@ -154,6 +154,7 @@ impl GateSession {
             | Classified::Release(_)
             | Classified::Declare { .. }
             | Classified::Fetch { .. }
+            | Classified::Move { .. }
             | Classified::Close(_)
             | Classified::Prepare { .. }
             | Classified::Execute { .. }

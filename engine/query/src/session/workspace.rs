@@ -1,7 +1,7 @@
 //! What a session's next statement is planned with: the pinned version's workspace, and an engine state that carries the
 //! session's settings.
 
-use super::settings::Settings;
+use super::cursors::Cursor;
 use super::statement::{GateSession, Inner};
 use crate::bind::{Bound, bind};
 use crate::dialect::apply::SubplanRunner;
@@ -12,11 +12,11 @@ use datafusion::execution::SessionState;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::Deployment;
-use querygate_catalog::pg_catalog::{SessionVars, SetSetting, SettingsWriter};
+use querygate_catalog::pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::Effect;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the last statement was planned with, and what that depends on.
 pub(super) struct Current {
@@ -45,7 +45,7 @@ impl GateSession {
         if !bound.asks().session {
             return Ok(state);
         }
-        let vars = self.session_vars(&self.inner().settings)?;
+        let vars = self.session_vars(&self.inner())?;
         let own = with_config(&state, |config| {
             config.options_mut().extensions.insert(vars);
         });
@@ -78,14 +78,21 @@ impl GateSession {
         Ok((workspace, state, key))
     }
 
-    fn session_vars(&self, settings: &Settings) -> Result<SessionVars> {
+    fn session_vars(&self, inner: &Inner) -> Result<SessionVars> {
+        let settings = &inner.settings;
+        let cursor = |(name, cursor): (&String, &Cursor)| OpenCursor {
+            name: name.clone(),
+            statement: cursor.statement.to_string(),
+            holdable: cursor.hold,
+            created_micros: micros(cursor.since),
+        };
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
-        let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(SessionVars {
             backend_pid: i32::try_from(self.id).unwrap_or(i32::MAX),
             settings: settings.all().into_iter().map(|(name, value, _)| (name.to_lowercase(), value)).collect(),
             search_path: Some(path),
-            started_micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            started_micros: micros(self.since),
+            cursors: inner.cursors.iter().map(cursor).collect(),
             client_address: self.peer.map(|p| p.ip().to_string()),
             client_port: self.peer.map(|p| i32::from(p.port())),
             writer: Some(SettingsWriter(Arc::clone(&self.writer) as Arc<dyn SetSetting>)),
@@ -114,6 +121,11 @@ impl GateSession {
         self.gate.bound().insert(key, Arc::clone(&bound));
         Ok(bound)
     }
+}
+
+/// Microseconds since 1970 UTC.
+fn micros(time: SystemTime) -> i64 {
+    i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 impl GateSession {

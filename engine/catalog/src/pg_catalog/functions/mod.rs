@@ -4,6 +4,7 @@
 mod arrays;
 mod comments;
 mod deparse;
+mod describe;
 mod lists;
 mod names;
 mod privileges;
@@ -81,10 +82,11 @@ impl PgCatalog {
     /// All functions, each under its name and as `pg_catalog.name`.
     #[must_use]
     pub fn functions(self: &Arc<Self>) -> Vec<Arc<ScalarUDF>> {
-        let lists: [&[Definition]; 7] = [
+        let lists: [&[Definition]; 8] = [
             session::FUNCTIONS,
             names::FUNCTIONS,
             deparse::FUNCTIONS,
+            describe::FUNCTIONS,
             privileges::FUNCTIONS,
             comments::FUNCTIONS,
             arrays::FUNCTIONS,

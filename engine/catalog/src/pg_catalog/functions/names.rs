@@ -283,7 +283,7 @@ fn in_fixed(relation: &str, id_column: usize, name_column: usize, name: &str) ->
     }
 }
 
-fn name_in_fixed(relation: &str, oid: u32) -> Option<String> {
+pub(super) fn name_in_fixed(relation: &str, oid: u32) -> Option<String> {
     let row = fixed_rows(relation).iter().find(|row| row.first() == Some(&Cell::Int(i64::from(oid))))?;
     match row.get(1) {
         Some(Cell::Text(name)) => Some(quote_ident(name)),
@@ -297,7 +297,7 @@ fn fixed_is_visible(relation: &str, args: &[Cell]) -> Cell {
     known.map(|_| true).into()
 }
 
-fn relation_text(call: &Call<'_>, oid: u32) -> Option<String> {
+pub(super) fn relation_text(call: &Call<'_>, oid: u32) -> Option<String> {
     let objects = &call.catalog.objects;
     if let Some(relation) = objects.relation(oid) {
         return Some(relation_name(objects, relation, &call.path()));

@@ -1,4 +1,4 @@
-//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`. They are built at each scan.
+//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`. They are built at each scan.
 
 use super::Fill;
 use crate::pg_catalog::cell::Cell;
@@ -11,6 +11,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_settings" => settings,
         "pg_stat_activity" => activity,
+        "pg_cursors" => cursors,
         "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
         _ => return None,
     })
@@ -55,7 +56,40 @@ fn activity(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()
     ])
 }
 
+fn cursors(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for cursor in &vars.cursors {
+        rows.push(vec![
+            ("name", (&cursor.name).into()),
+            ("statement", (&cursor.statement).into()),
+            ("is_holdable", cursor.holdable.into()),
+            ("is_binary", false.into()),
+            ("is_scrollable", false.into()),
+            ("creation_time", Cell::Micros(cursor.created_micros)),
+        ])?;
+    }
+    Ok(())
+}
+
 /// Flags of the own connection's protection; the doors' TLS is not known here.
 fn own_process(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     rows.push(vec![("pid", vars.backend_pid.into())])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pg_catalog::objects::Objects;
+    use crate::pg_catalog::session::{OpenCursor, SessionVars};
+    use arrow::array::AsArray as _;
+
+    #[test]
+    fn cursors_of_the_session_are_listed() {
+        let cursor =
+            OpenCursor { name: "c".to_owned(), statement: "select 1".to_owned(), holdable: true, created_micros: 1 };
+        let vars = SessionVars { cursors: vec![cursor], ..SessionVars::default() };
+        let objects = Objects::new(crate::pg_catalog::CatalogImage::default());
+        let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_cursors").unwrap().unwrap();
+        assert_eq!(batch.num_rows(), 1);
+        assert_eq!(batch.column(0).as_string::<i32>().value(0), "c");
+        assert!(batch.column(2).as_boolean().value(0));
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
+use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -42,12 +43,19 @@ pub(crate) struct ApplyExec {
     outer: Vec<(Column, FieldRef)>,
     /// Where the outer columns are in the input.
     places: Vec<usize>,
+    /// Where the guard is.
+    guard: Option<usize>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl ApplyExec {
-    pub(super) fn new(node: &ApplyNode, places: Vec<usize>, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+    pub(super) fn new(
+        node: &ApplyNode,
+        places: Vec<usize>,
+        guard: Option<usize>,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Result<Self> {
         let own = node.schema.fields().get(input.schema().fields().len()..);
         let Some(own) = own else { return internal_err!("apply adds columns to its input's") };
         let schema = Arc::new(Schema::new(input.schema().fields().iter().chain(own).cloned().collect::<Vec<_>>()));
@@ -57,6 +65,7 @@ impl ApplyExec {
             subplan: Arc::clone(&node.subplan),
             outer: node.outer.clone(),
             places,
+            guard,
             input,
             properties,
         })
@@ -159,7 +168,16 @@ impl Run {
     async fn batch(&mut self, input: &RecordBatch) -> Result<RecordBatch> {
         let mut results = Vec::with_capacity(input.num_rows());
         let mut total = 0_usize;
+        let guard = self.exec.guard.map(|place| as_boolean_array(input.column(place))).transpose()?;
+        // Columns of a lateral query need not take NULL, and it has no guard.
+        let not_asked = guard.map(|_| self.nulls()).transpose()?;
         for row in 0..input.num_rows() {
+            if let (Some(guard), Some(not_asked)) = (guard, &not_asked)
+                && (guard.is_null(row) || !guard.value(row))
+            {
+                results.push(not_asked.clone());
+                continue;
+            }
             let key = self.exec.places.iter().map(|place| ScalarValue::try_from_array(input.column(*place), row));
             let key = key.collect::<Result<Vec<_>>>()?;
             let result = match self.remembered.get(&key) {
@@ -180,6 +198,13 @@ impl Run {
             results.push(result);
         }
         self.join(input, &results)
+    }
+
+    /// One row without values.
+    fn nulls(&self) -> Result<RecordBatch> {
+        let fields = self.own_fields();
+        let nulls = fields.iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), nulls)?)
     }
 
     /// Each input row beside each row of its result.
@@ -212,8 +237,7 @@ impl Run {
         let plan = LogicalPlanBuilder::from(plan).limit(0, Some(limit))?.build()?;
         let batches = self.runner.0.run(plan, Arc::clone(&self.context)).await?;
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        let fields = self.own_fields();
-        let own = Arc::new(Schema::new(fields.clone()));
+        let own = Arc::new(Schema::new(self.own_fields()));
         match self.exec.kind {
             ApplyKind::Exists => {
                 let found: ArrayRef = Arc::new(BooleanArray::from(vec![rows > 0]));
@@ -224,10 +248,7 @@ impl Run {
                 Err(super::super::external(Error::new(ErrorCode::CardinalityViolation, message)))
             }
             ApplyKind::Lateral | ApplyKind::LateralOuter if rows > ROWS_MAX => Err(too_many()),
-            ApplyKind::Scalar | ApplyKind::LateralOuter if rows == 0 => {
-                let nulls = fields.iter().map(|f| new_null_array(f.data_type(), 1)).collect();
-                Ok(RecordBatch::try_new(own, nulls)?)
-            }
+            ApplyKind::Scalar | ApplyKind::LateralOuter if rows == 0 => self.nulls(),
             ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter => gather(&own, &batches),
         }
     }

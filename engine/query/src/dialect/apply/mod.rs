@@ -1,7 +1,9 @@
 //! Correlated subqueries that DataFusion cannot unnest, as an operator that runs them per distinct outer row.
 //! Catalogs are small; for tables of sources it is the last resort.
 
+mod branches;
 mod exec;
+mod joinable;
 mod node;
 mod references;
 
@@ -77,6 +79,8 @@ pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
 #[derive(Default)]
 struct Names {
     next: usize,
+    /// Column that is true for the rows which a subquery being lifted is for; `None`: for all.
+    guard: Option<Column>,
 }
 
 impl Names {
@@ -107,7 +111,14 @@ fn wanted(expr: &Expr, scope: Scope, in_filter: bool) -> Result<bool> {
     }
     let correlated = !free_references(&subquery.subquery)?.is_empty();
     let misplaced = !in_filter && matches!(expr, Expr::Exists(_) | Expr::InSubquery(_));
-    Ok((correlated || misplaced) && (scope == Scope::Everything || catalog_only(&subquery.subquery)?))
+    if !correlated && !misplaced {
+        return Ok(false);
+    }
+    if scope == Scope::Everything {
+        return Ok(true);
+    }
+    let joined = matches!(expr, Expr::ScalarSubquery(_)) && joinable::joinable(&subquery.subquery)?;
+    Ok(!joined && catalog_only(&subquery.subquery)?)
 }
 
 fn expand_node(node: LogicalPlan, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
@@ -222,6 +233,12 @@ fn lift(
     names: &mut Names,
 ) -> Result<Transformed<Expr>> {
     expr.transform_down(|e| {
+        if branches::has_work(&e, scope, in_filter)?
+            && let Expr::Case(case) = e
+        {
+            let lifted = branches::lift_case(case, input, scope, in_filter, names)?;
+            return Ok(Transformed::new(lifted, true, TreeNodeRecursion::Jump));
+        }
         if !wanted(&e, scope, in_filter)? {
             return Ok(Transformed::no(e));
         }
@@ -259,7 +276,7 @@ fn add(input: &mut LogicalPlan, kind: ApplyKind, subplan: &Arc<LogicalPlan>, nam
     };
     let added = DFSchema::new_with_metadata(vec![(column.relation.clone(), Arc::new(field))], Default::default())?;
     let schema = Arc::new(input.schema().join(&added)?);
-    *input = apply_node(input.clone(), kind, Arc::clone(subplan), schema)?;
+    *input = apply_node(input.clone(), kind, Arc::clone(subplan), schema, names.guard.clone())?;
     Ok(Expr::Column(column))
 }
 
@@ -268,12 +285,13 @@ fn apply_node(
     kind: ApplyKind,
     subplan: Arc<LogicalPlan>,
     schema: DFSchemaRef,
+    guard: Option<Column>,
 ) -> Result<LogicalPlan> {
     let outer = free_references(&subplan)?;
     if outer.iter().any(|(column, _)| !input.schema().has_column(column)) {
         return refused();
     }
-    let node = ApplyNode { kind, input, subplan, outer, schema };
+    let node = ApplyNode { kind, input, subplan, outer, guard, schema };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -401,7 +419,7 @@ fn lateral(join: Join) -> Result<Transformed<LogicalPlan>> {
     };
     let subplan = Arc::clone(&body.subquery);
     let schema = Arc::clone(&join.schema);
-    let mut plan = apply_node(join.left.as_ref().clone(), kind, subplan, schema)?;
+    let mut plan = apply_node(join.left.as_ref().clone(), kind, subplan, schema, None)?;
     let conditions = join.on.into_iter().map(|(l, r)| l.eq(r)).chain(join.filter.filter(|f| *f != lit(true)));
     for condition in conditions {
         plan = LogicalPlanBuilder::from(plan).filter(condition)?.build()?;

@@ -35,6 +35,8 @@ pub(crate) struct ApplyNode {
     pub(super) subplan: Arc<LogicalPlan>,
     /// Columns of the input, as the subplan names them.
     pub(super) outer: Vec<(Column, FieldRef)>,
+    /// A boolean column of the input: rows where it is not true get NULL and run nothing.
+    pub(super) guard: Option<Column>,
     pub(super) schema: DFSchemaRef,
 }
 
@@ -43,6 +45,7 @@ impl PartialEq for ApplyNode {
         self.kind == other.kind
             && self.input == other.input
             && self.subplan == other.subplan
+            && self.guard == other.guard
             && self.schema == other.schema
     }
 }
@@ -74,7 +77,7 @@ impl UserDefinedLogicalNodeCore for ApplyNode {
         &self.schema
     }
     fn expressions(&self) -> Vec<Expr> {
-        self.outer.iter().map(|(column, _)| Expr::Column(column.clone())).collect()
+        self.outer.iter().map(|(column, _)| column).chain(&self.guard).cloned().map(Expr::Column).collect()
     }
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<String> = self.outer.iter().map(|(c, _)| c.flat_name()).collect();
@@ -110,7 +113,8 @@ impl ExtensionPlanner for ApplyPlanner {
         let ([input], [plan]) = (logical, physical) else { return internal_err!("apply has one input") };
         let places =
             apply.outer.iter().map(|(column, _)| input.schema().index_of_column(column)).collect::<Result<Vec<_>>>()?;
-        let exec = ApplyExec::new(apply, places, Arc::clone(plan))?;
+        let guard = apply.guard.as_ref().map(|column| input.schema().index_of_column(column)).transpose()?;
+        let exec = ApplyExec::new(apply, places, guard, Arc::clone(plan))?;
         Ok(Some(Arc::new(exec)))
     }
 }

@@ -68,6 +68,37 @@ async fn values_print_as_postgres_prints_them() {
             "string_agg",
             "id",
         ),
+        // A branch's subquery runs only for rows that take the branch.
+        (
+            "SELECT CASE WHEN t.typname = 'none' THEN (SELECT 1 / (x.oid - t.oid)::int FROM pg_type x WHERE x.oid = t.oid LIMIT 1) ELSE 7 END FROM pg_type t WHERE t.typname = 'int4'",
+            "case",
+            "7",
+        ),
+        (
+            "SELECT CASE t.typname WHEN 'int4' THEN (SELECT x.typname FROM pg_type x WHERE x.oid < t.oid AND x.oid > t.oid - 3 AND x.typname <> 'x' ORDER BY x.oid LIMIT 1) ELSE 'b' END FROM pg_type t WHERE t.typname = 'int4'",
+            "case",
+            "int2",
+        ),
+        (
+            "SELECT (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum BETWEEN 1 AND 2) FROM pg_class c WHERE c.relname = 'pg_type'",
+            "array_agg",
+            "{oid,typname}",
+        ),
+        (
+            "SELECT (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 9999) FROM pg_class c WHERE c.relname = 'pg_type'",
+            "count",
+            "0",
+        ),
+        (
+            "SELECT pg_describe_object('pg_class'::regclass, 'customers'::regclass, 0)",
+            "pg_describe_object",
+            "table customers",
+        ),
+        (
+            "SELECT id FROM (SELECT NULL AS id UNION ALL SELECT oid FROM pg_class WHERE oid = 1259) x ORDER BY 1 LIMIT 1",
+            "id",
+            "1259",
+        ),
         ("SELECT unnest((SELECT ARRAY[1])), unnest((SELECT ARRAY[2]))", "unnest,unnest", "1,2"),
         (
             "SELECT indkey::text, ARRAY['a b', NULL]::text FROM pg_index ORDER BY 1 DESC LIMIT 1",
