@@ -52,7 +52,8 @@ pub(crate) async fn describe(connection: &mut SqliteConnection, table: &TableRef
     let kind = if text(listed, 0)? == "view" { TableKind::View } else { TableKind::Table };
     let (strict, without_rowid) = (integer(listed, 1)? != 0, integer(listed, 2)? != 0);
     let sql = definition(connection, name).await?;
-    let collated = sql.to_ascii_uppercase().contains("COLLATE");
+    // A view's column compares like the column it comes from, without a word of it in the view's own text.
+    let collated = kind == TableKind::View || sql.to_ascii_uppercase().contains("COLLATE");
     let infos = fetch(
         connection,
         "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid",

@@ -85,10 +85,9 @@ fn object_relation(visible: &VisibleObject, all: &[VisibleObject], oids: &OidSpa
         visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
     let columns: Vec<Column> = visible
         .fields()
-        .map(|field| {
-            let number = object.fields.get_index_of(&field.name).map_or(0, |i| i + 1);
-            column(field, number, masked.contains(&field.name.as_str()))
-        })
+        .enumerate()
+        // Numbers among the visible columns: a gap would tell how many are hidden, and where.
+        .map(|(place, field)| column(field, place + 1, masked.contains(&field.name.as_str())))
         .collect();
     let has = |name: &str| columns.iter().any(|c| c.name == name);
     let key = (has("id") && !masked.contains(&"id")).then(|| Key { name: None, columns: vec!["id".to_owned()] });

@@ -1,6 +1,7 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
 use crate::asks::Asks;
+use crate::breadth::refuse_wide;
 use crate::dialect::{Dialect, output_name, rewrite};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate};
@@ -171,6 +172,7 @@ pub(crate) async fn plan_query(
 ) -> Result<LogicalPlan> {
     let mut ast = Ast::Query(Box::new(query.clone()));
     refuse_ignored(&ast)?;
+    refuse_wide(&ast)?;
     rewrite(&mut ast)?;
     crate::parameters::declare(&mut ast, declared)?;
     let plan =

@@ -4,7 +4,7 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Subquery};
 use querygate_catalog::GovernedTable;
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
@@ -21,12 +21,12 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
     let each = plan.inputs().into_iter().map(|input| masked(input, outer)).collect::<Result<Vec<_>>>()?;
     let inputs: BTreeSet<Column> = each.iter().flatten().cloned().collect();
     let seen: BTreeSet<Column> = inputs.union(outer).cloned().collect();
-    subqueries(plan, &seen)?;
+    let reading = readings(plan, &seen)?;
     match plan {
         LogicalPlan::TableScan(scan) => Ok(scanned(scan, plan.schema())),
         LogicalPlan::Projection(projection) => {
-            let pairs = projection.schema.columns().into_iter().zip(&projection.expr);
-            Ok(pairs.filter(|(_, expr)| reads(expr, &seen)).map(|(column, _)| column).collect())
+            let pairs = projection.schema.columns().into_iter().zip(&reading);
+            Ok(pairs.filter(|(_, read)| read.is_some()).map(|(column, _)| column).collect())
         }
         LogicalPlan::SubqueryAlias(_)
         | LogicalPlan::Subquery(_)
@@ -53,11 +53,18 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
         | LogicalPlan::Window(_)
         | LogicalPlan::Distinct(Distinct::On(_))
         | LogicalPlan::Unnest(_)
-        | LogicalPlan::RecursiveQuery(_)
         | LogicalPlan::Values(_)
-        | LogicalPlan::EmptyRelation(_) => {
-            decides(plan, &seen)?;
-            Ok(renamed(plan, &inputs))
+        | LogicalPlan::EmptyRelation(_) => match reading.into_iter().flatten().next() {
+            None => Ok(renamed(plan, &inputs)),
+            Some(name) => Err(refused(&name)),
+        },
+        // What the first term delivers comes back as the work table's columns, which have no mark.
+        LogicalPlan::RecursiveQuery(recursive) => {
+            if inputs.is_empty() {
+                Ok(BTreeSet::new())
+            } else {
+                Err(refusal(recursive.static_term.schema(), &inputs))
+            }
         }
         LogicalPlan::Statement(_)
         | LogicalPlan::Explain(_)
@@ -79,50 +86,43 @@ fn scanned(scan: &datafusion::logical_expr::TableScan, schema: &DFSchema) -> BTr
     schema.columns().into_iter().filter(is_masked).collect()
 }
 
-fn subqueries(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<()> {
+/// For each expression of an operator, a masked column that its value depends on, also through a subquery.
+fn readings(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<Vec<Option<String>>> {
+    let mut readings = Vec::new();
     let mut outcome = Ok(());
     let walk = plan.apply_expressions(|expr| {
-        expr.apply(|e| {
-            let subquery = match e {
-                Expr::ScalarSubquery(s) => Some(s),
-                Expr::Exists(s) => Some(&s.subquery),
-                Expr::InSubquery(s) => Some(&s.subquery),
-                Expr::SetComparison(s) => Some(&s.subquery),
-                _ => None,
-            };
-            if let Some(subquery) = subquery
-                && outcome.is_ok()
-            {
-                outcome = masked(&subquery.subquery, seen).map(drop);
+        let mut read = None;
+        let inner = expr.apply(|e| {
+            if outcome.is_ok() {
+                match column_of(e, seen) {
+                    Ok(Some(name)) => read = Some(name),
+                    Ok(None) => {}
+                    Err(error) => outcome = Err(error),
+                }
             }
             Ok(TreeNodeRecursion::Continue)
-        })
+        });
+        readings.push(read);
+        inner
     });
-    outcome.and(walk.map(drop).map_err(Error::internal))
+    outcome?;
+    walk.map_err(Error::internal)?;
+    Ok(readings)
 }
 
-/// An operator whose expressions choose rows, groups or an order.
-fn decides(plan: &LogicalPlan, seen: &BTreeSet<Column>) -> Result<()> {
-    let mut named = None;
-    let walk = plan.apply_expressions(|expr| {
-        expr.apply(|e| {
-            if let Expr::Column(c) | Expr::OuterReferenceColumn(_, c) = e
-                && seen.contains(c)
-            {
-                named.get_or_insert_with(|| c.name.clone());
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })
-    });
-    match named {
-        None => walk.map(drop).map_err(Error::internal),
-        Some(name) => Err(refused(&name)),
+/// The masked column that this node itself reads.
+fn column_of(expr: &Expr, seen: &BTreeSet<Column>) -> Result<Option<String>> {
+    let delivered = |subquery: &Subquery| masked(&subquery.subquery, seen);
+    let of = |columns: BTreeSet<Column>| columns.into_iter().next().map(|c| c.name);
+    match expr {
+        Expr::Column(c) | Expr::OuterReferenceColumn(_, c) => Ok(seen.contains(c).then(|| c.name.clone())),
+        Expr::ScalarSubquery(s) => delivered(s).map(of),
+        Expr::InSubquery(s) => delivered(&s.subquery).map(of),
+        Expr::SetComparison(s) => delivered(&s.subquery).map(of),
+        // Whether there is a row says nothing of what it holds.
+        Expr::Exists(s) => delivered(&s.subquery).map(|_| None),
+        _ => Ok(None),
     }
-}
-
-fn reads(expr: &Expr, seen: &BTreeSet<Column>) -> bool {
-    expr.column_refs().into_iter().any(|c| seen.contains(c))
-        || expr.exists(|e| Ok(matches!(e, Expr::OuterReferenceColumn(_, c) if seen.contains(c)))).unwrap_or(true)
 }
 
 /// The same columns under the names of this operator's output: by name where it passes them on, by place where it renames.

@@ -5,6 +5,7 @@
 
 mod asks;
 mod bind;
+mod breadth;
 mod classify;
 mod dialect;
 mod engine;

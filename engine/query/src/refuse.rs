@@ -1,6 +1,6 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
-use datafusion::sql::sqlparser::ast::{Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Query, Select, Statement, TableFactor, Visit, Visitor};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
@@ -24,12 +24,14 @@ impl Visitor for Ignored {
             Some("this clause")
         } else if !query.pipe_operators.is_empty() {
             Some("a pipe operator")
-        } else if let SetExpr::Select(select) = query.body.as_ref() {
-            of_select(select)
         } else {
             None
         };
         found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
+        of_select(select).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
@@ -78,6 +80,7 @@ mod tests {
             "select * from t for share",
             "select * from t tablesample bernoulli (10)",
             "select * into x from t",
+            "select 1 union select * into x from t",
             "select 1 where exists (select 1 from t for update)",
         ] {
             assert!(!judge(sql), "{sql}");

@@ -186,6 +186,9 @@ fn operand(expr: &Expr, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
 }
 
 /// Case-sensitive, without ESCAPE, a constant pattern that does not end with a backslash (some sources raise there).
+/// A longer pattern may become a regular expression that is too large to compile: an error, and only where a row is met.
+const PATTERN_BYTES_MAX: usize = 1_000;
+
 fn pattern(like: &Like, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
     operand(&like.expr, unmasked)?;
     let Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) =
@@ -193,7 +196,7 @@ fn pattern(like: &Like, unmasked: &dyn Fn(&Column) -> bool) -> Verdict {
     else {
         return Err(ConjunctClass::Pattern);
     };
-    let plain = text.as_ref().is_none_or(|text| !text.ends_with('\\'));
+    let plain = text.as_ref().is_none_or(|text| !text.ends_with('\\') && text.len() <= PATTERN_BYTES_MAX);
     if plain && like.escape_char.is_none() && !like.case_insensitive { Ok(()) } else { Err(ConjunctClass::Pattern) }
 }
 

@@ -36,6 +36,22 @@ const FAILING_ON_HIDDEN_ROWS: &[&str] = &[
     "chr(grade + 60) <> ''",
 ];
 
+/// A pattern that is too large for a regular expression fails where a row is met, so it may meet visible rows only.
+#[test]
+fn patterns_too_large_to_compile_tell_nothing_of_hidden_rows() {
+    Duel::each(|d| {
+        for length in [900, 2_000, 13_000, 60_000] {
+            let pattern = format!("{}x", "_".repeat(length));
+            for condition in ["id = 'r7'", "id = 'r1'", "id = 'none'", "words >= 'a'"] {
+                for operator in ["LIKE", "NOT LIKE", "ILIKE"] {
+                    d.same(&format!("SELECT count(*) FROM reviews WHERE {condition} AND words {operator} '{pattern}'"));
+                }
+            }
+            d.same(&format!("SELECT count(*) FROM employees WHERE id = 'e7' AND name LIKE '{pattern}'"));
+        }
+    });
+}
+
 #[test]
 fn errors_on_hidden_values_do_not_happen() {
     Duel::each(|d| {

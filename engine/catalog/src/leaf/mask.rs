@@ -52,6 +52,11 @@ impl ColumnMask {
     }
 
     fn apply_scalar(&self, values: &ArrayRef) -> Result<ArrayRef> {
+        if values.data_type() == &DataType::Boolean {
+            // The length of a masked truth value would tell which one it is.
+            let stars = (0..values.len()).map(|row| values.is_valid(row).then_some("***"));
+            return Ok(Arc::new(stars.collect::<StringArray>()));
+        }
         let text = cast(values, &DataType::Utf8)?;
         let Some(text) = text.as_any().downcast_ref::<StringArray>() else {
             return internal_err!("a mask met a value without text form");

@@ -82,7 +82,7 @@ pub struct Relation {
     pub row_estimate: Option<f32>,
 }
 
-/// A column. `attnum` is its position in the *full* object from 1, so that it is the same for all principals;
+/// A column. `attnum` is its position from 1 among the columns that the principal sees;
 /// gaps are allowed. 0: position in `columns`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {

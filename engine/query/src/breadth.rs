@@ -1,0 +1,189 @@
+//! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor,
+};
+use querygate_types::{Error, ErrorCode, Result, limits};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+/// Relations of a statement, each use of a WITH query counted with all it reads.
+const RELATIONS_MAX: u64 = 1_000;
+/// WITH queries inside WITH queries.
+const WITH_DEPTH_MAX: usize = 16;
+/// Columns of one CUBE; the grouping sets double with each.
+const CUBE_MAX: usize = 8;
+
+/// Refuses a statement that unfolds beyond what planning takes in a moment.
+///
+/// # Errors
+/// 54001 and 54011, as Postgres has them.
+pub(crate) fn refuse_wide(statement: &Statement) -> Result<()> {
+    let mut visitor = Wide::default();
+    if let ControlFlow::Break(error) = statement.visit(&mut visitor) {
+        return Err(error);
+    }
+    let mut costs = vec![Cost::Unknown; visitor.with.len()];
+    let total = visitor.relations.iter().fold(0_u64, |sum, name| sum.saturating_add(visitor.cost(name, &mut costs)));
+    if total > RELATIONS_MAX {
+        return Err(Error::new(ErrorCode::StatementTooComplex, "statement reads too many relations").with_detail(
+            format!("The limit is {RELATIONS_MAX}, each use of a WITH query counted with all it reads."),
+        ));
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Cost {
+    Unknown,
+    /// Being counted: a recursive query, or one that has the name of a query around it.
+    Open,
+    Known(u64),
+}
+
+#[derive(Default)]
+struct Wide {
+    /// Every relation that the statement names.
+    relations: Vec<String>,
+    /// Relations that each WITH query names, at any depth.
+    with: Vec<Vec<String>>,
+    by_name: HashMap<String, Vec<usize>>,
+    /// Whether each query that is being visited has a WITH.
+    open: Vec<bool>,
+}
+
+impl Wide {
+    fn cost(&self, name: &str, costs: &mut [Cost]) -> u64 {
+        let Some(candidates) = self.by_name.get(name) else { return 1 };
+        candidates.iter().map(|n| self.cost_of(*n, costs)).max().unwrap_or(1)
+    }
+
+    fn cost_of(&self, n: usize, costs: &mut [Cost]) -> u64 {
+        match costs.get(n) {
+            Some(Cost::Known(cost)) => *cost,
+            Some(Cost::Open) | None => 1,
+            Some(Cost::Unknown) => {
+                if let Some(slot) = costs.get_mut(n) {
+                    *slot = Cost::Open;
+                }
+                let names = self.with.get(n).map_or(&[][..], Vec::as_slice);
+                let cost = names.iter().fold(1_u64, |sum, name| sum.saturating_add(self.cost(name, costs)));
+                if let Some(slot) = costs.get_mut(n) {
+                    *slot = Cost::Known(cost);
+                }
+                cost
+            }
+        }
+    }
+}
+
+/// Relations that a part of a statement names.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        self.0.push(plain(relation));
+        ControlFlow::Continue(())
+    }
+}
+
+fn plain(name: &ObjectName) -> String {
+    name.to_string().to_lowercase()
+}
+
+impl Visitor for Wide {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        self.open.push(query.with.is_some());
+        if self.open.iter().filter(|with| **with).count() > WITH_DEPTH_MAX {
+            let error = Error::new(ErrorCode::StatementTooComplex, "WITH queries are nested too deep");
+            return ControlFlow::Break(error.with_detail(format!("The limit is {WITH_DEPTH_MAX} levels.")));
+        }
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let mut names = Names::default();
+            let _ = cte.query.visit(&mut names);
+            self.by_name.entry(cte.alias.name.to_string().to_lowercase()).or_default().push(self.with.len());
+            self.with.push(names.0);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<Error> {
+        self.open.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        if select.projection.len() > limits::RESULT_COLUMNS_MAX {
+            let message = format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX);
+            return ControlFlow::Break(Error::new(ErrorCode::ProgramLimitExceeded, message));
+        }
+        if let GroupByExpr::Expressions(keys, _) = &select.group_by
+            && keys.iter().any(|key| matches!(key, Expr::Cube(sets) if sets.len() > CUBE_MAX))
+        {
+            let message = format!("CUBE is limited to {CUBE_MAX} elements");
+            return ControlFlow::Break(Error::new(ErrorCode::ProgramLimitExceeded, message));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Error> {
+        self.relations.push(plain(relation));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        // Derived tables name no relation and are joined all the same.
+        if matches!(factor, TableFactor::Derived { .. }) {
+            self.relations.push(String::new());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    fn judge(sql: &str) -> Option<ErrorCode> {
+        let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        refuse_wide(&parsed.remove(0)).err().map(|error| error.code())
+    }
+
+    /// `levels` WITH queries, each of which reads the one before twice.
+    fn doubling(levels: usize) -> String {
+        let more: Vec<String> =
+            (1..=levels).map(|n| format!("c{n} as (select * from C{0} a, c{0} b)", n - 1)).collect();
+        format!("with c0 as (select * from t), {} select * from c{levels}", more.join(", "))
+    }
+
+    #[test]
+    fn what_unfolds_without_bound_is_refused() {
+        let complex = Some(ErrorCode::StatementTooComplex);
+        assert_eq!(judge(&doubling(24)), complex);
+        assert_eq!(judge(&format!("select 1 from {}", vec!["(select 1) r"; 3_000].join(", "))), complex);
+        let nested = format!("{}select 1{}", "with a as (".repeat(40), ") select * from a".repeat(40));
+        assert_eq!(judge(&nested), complex);
+        let wide = Some(ErrorCode::ProgramLimitExceeded);
+        assert_eq!(judge(&format!("select {}", vec!["1"; 30_000].join(", "))), wide);
+        assert_eq!(judge("select 1 from t group by cube (a,b,c,d,e,f,g,h,i,j)"), wide);
+    }
+
+    #[test]
+    fn what_people_write_is_accepted() {
+        for sql in [
+            &doubling(5),
+            "with recursive r as (select 1 as n union all select n + 1 from r where n < 9) select * from r a, r b",
+            "with a as (select 1) select * from (with a as (select * from a) select * from a) x join a on true",
+            "select 1 from t group by cube (a, b, c), rollup (d, e)",
+        ] {
+            assert_eq!(judge(sql), None, "{sql}");
+        }
+    }
+}
