@@ -178,7 +178,7 @@ pub(crate) async fn plan_query(
     let plan =
         state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| translate(&e, Stage::Plan))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    semantics::bound(plan).map_err(|e| translate(&e, Stage::Plan))
+    semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.

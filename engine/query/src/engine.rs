@@ -42,6 +42,7 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
         .with_batch_size(limits::BATCH_ROWS);
     let options = config.options_mut();
     options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
+    options.sql_parser.parse_float_as_decimal = true;
     options.execution.time_zone = Some("UTC".to_owned());
     options.optimizer.prefer_existing_sort = false;
     options.optimizer.hash_join_inlist_pushdown_max_distinct_values = KEYS_MAX;

@@ -1,6 +1,7 @@
 //! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
+use crate::error_words::known;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
@@ -31,13 +32,16 @@ pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
                 Some(nested) => translate(nested, stage),
                 None => match inner.downcast_ref::<ArrowError>() {
                     Some(arrow) => translate_arrow(arrow),
+                    None if inner.to_string().starts_with("regex parse error") => {
+                        Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression").with_cause(inner)
+                    }
                     None => Error::internal(inner),
                 },
             },
         },
         DataFusionError::ArrowError(inner, _) => translate_arrow(inner),
         DataFusionError::SQL(inner, _) => Error::new(ErrorCode::SyntaxError, "syntax error").with_cause(inner),
-        DataFusionError::NotImplemented(text) => not_supported(text, stage),
+        DataFusionError::NotImplemented(text) => not_supported(text),
         DataFusionError::Plan(text) => plan_error(text, stage),
         DataFusionError::SchemaError(inner, _) => schema_error(inner),
         DataFusionError::ResourcesExhausted(text) => out_of_memory(text),
@@ -76,8 +80,13 @@ fn out_of_memory(text: &str) -> Error {
 
 fn schema_error(error: &SchemaError) -> Error {
     match error {
-        SchemaError::FieldNotFound { field, .. } => {
-            undefined_column(&field.name, field.relation.as_ref().map(|r| r.table()))
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let table = field.relation.as_ref().map(|r| r.table());
+            let is_table = |name| valid_fields.iter().any(|f| f.relation.as_ref().is_some_and(|r| r.table() == name));
+            match table {
+                Some(table) if !is_table(table) => missing_table(table),
+                table => undefined_column(&field.name, table),
+            }
         }
         SchemaError::AmbiguousReference { field } => {
             Error::new(ErrorCode::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
@@ -96,6 +105,11 @@ fn schema_error(error: &SchemaError) -> Error {
 pub(crate) fn undefined_column(name: &str, table: Option<&str>) -> Error {
     let name = table.map_or_else(|| format!("\"{name}\""), |t| format!("{t}.{name}"));
     Error::new(ErrorCode::UndefinedColumn, format!("column {name} does not exist"))
+}
+
+/// A qualifier that no table of the statement has.
+fn missing_table(name: &str) -> Error {
+    Error::new(ErrorCode::UndefinedTable, format!("missing FROM-clause entry for table \"{name}\""))
 }
 
 /// Same text for a hidden relation and for one that never was.
@@ -118,7 +132,7 @@ fn translate_arrow(error: &ArrowError) -> Error {
                 None => source_error(inner),
             },
         },
-        ArrowError::NotYetImplemented(text) => not_supported(text, Stage::Execute),
+        ArrowError::NotYetImplemented(text) => not_supported(text),
         ArrowError::IoError(_, inner) => io_error(inner),
         ArrowError::CsvError(text)
         | ArrowError::JsonError(text)
@@ -190,11 +204,8 @@ fn plan_error(text: &str, stage: Stage) -> Error {
         let name = rest.split('\'').next().unwrap_or_default();
         return Error::new(ErrorCode::UndefinedFunction, format!("function {name} does not exist"));
     }
-    for (part, code, message) in PLAN_TEXTS {
-        if text.contains(part) {
-            let error = Error::new(*code, *message);
-            return if stage == Stage::Plan { error.with_detail(first_line(text)) } else { error.with_cause(text) };
-        }
+    if let Some(error) = known(text) {
+        return error.with_cause(text);
     }
     match stage {
         Stage::Plan => Error::new(ErrorCode::SyntaxError, lower_first(&first_line(text))),
@@ -202,57 +213,8 @@ fn plan_error(text: &str, stage: Stage) -> Error {
     }
 }
 
-const PLAN_TEXTS: &[(&str, ErrorCode, &str)] = &[
-    ("LIMIT must be", ErrorCode::InvalidParameterValue, "LIMIT must not be negative"),
-    ("OFFSET must be", ErrorCode::InvalidParameterValue, "OFFSET must not be negative"),
-    (
-        "must appear in the GROUP BY clause",
-        ErrorCode::GroupingError,
-        "column must appear in the GROUP BY clause or be used in an aggregate function",
-    ),
-    (
-        "must be part of an aggregate function",
-        ErrorCode::GroupingError,
-        "column must appear in the GROUP BY clause or be used in an aggregate function",
-    ),
-    (
-        "could not be resolved from available columns",
-        ErrorCode::GroupingError,
-        "column must appear in the GROUP BY clause or be used in an aggregate function",
-    ),
-    ("Cannot coerce arithmetic expression", ErrorCode::UndefinedFunction, "operator does not exist for these types"),
-    ("Cannot infer common argument type", ErrorCode::UndefinedFunction, "operator does not exist for these types"),
-    (
-        "No function matches the given name and argument types",
-        ErrorCode::UndefinedFunction,
-        "no function matches the given name and argument types",
-    ),
-    (
-        "Failed to coerce arguments",
-        ErrorCode::UndefinedFunction,
-        "no function matches the given name and argument types",
-    ),
-    ("error occurred while coerc", ErrorCode::DatatypeMismatch, "argument types do not fit"),
-    ("WITH query name", ErrorCode::DuplicateAlias, "WITH query name specified more than once"),
-    (
-        "Projections require unique expression names",
-        ErrorCode::DuplicateAlias,
-        "output column names must be unique here",
-    ),
-    (
-        "Physical plan does not support logical expression",
-        ErrorCode::FeatureNotSupported,
-        "a subquery at this place is not supported",
-    ),
-    ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
-];
-
-fn not_supported(text: &str, stage: Stage) -> Error {
-    let error = Error::new(ErrorCode::FeatureNotSupported, "feature is not supported");
-    match stage {
-        Stage::Plan => error.with_detail(first_line(text)),
-        Stage::Optimize | Stage::Execute => error.with_cause(text),
-    }
+fn not_supported(text: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, "feature is not supported").with_cause(text)
 }
 
 /// Execution texts may quote data: only the kind of failure is told.
@@ -270,6 +232,9 @@ fn execution_error(text: &str) -> Error {
             "more than one row returned by a subquery used as an expression",
         );
     }
+    if lower.contains("negative substring length") {
+        return Error::new(ErrorCode::DataException, "negative substring length not allowed");
+    }
     if lower.contains("regular expression") || lower.contains("regex") {
         return Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression").with_cause(text);
     }
@@ -283,6 +248,12 @@ fn execution_error(text: &str) -> Error {
 }
 
 fn internal_or_known(text: &str) -> Error {
+    if text.contains("Incompatible inputs for Union") {
+        return Error::new(ErrorCode::DatatypeMismatch, "UNION types cannot be matched").with_cause(text);
+    }
+    if text.contains("Expected LIMIT to be an integer") {
+        return Error::new(ErrorCode::DatatypeMismatch, "argument of LIMIT must be type bigint").with_cause(text);
+    }
     if text.contains("Physical plan does not support logical expression") {
         return Error::new(ErrorCode::FeatureNotSupported, "a subquery at this place is not supported")
             .with_cause(text);

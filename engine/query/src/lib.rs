@@ -9,6 +9,7 @@ mod breadth;
 mod classify;
 mod dialect;
 mod engine;
+mod error_words;
 mod errors;
 mod execute;
 mod explain;

@@ -19,5 +19,6 @@ pub use image::{
     Relation, RelationKind, Role, Schema, Setting,
 };
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
+pub use quote::quote_ident;
 pub use session::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 pub use table::{PgCatalog, SystemTable, SystemTableExec};

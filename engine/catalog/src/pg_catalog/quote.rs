@@ -156,7 +156,7 @@ const QUOTED_WORDS: &[&str] = &[
 ];
 
 /// `quote_ident`.
-pub(crate) fn quote_ident(name: &str) -> String {
+pub fn quote_ident(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !QUOTED_WORDS.contains(&name);

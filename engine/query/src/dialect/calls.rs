@@ -4,9 +4,11 @@
 use super::ast::{
     aliased, call, cast, derived, list, literal_text, number, parts, plain_arguments, select, table_alias,
 };
+use super::constants;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName,
-    ObjectNamePart, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Subscript, Value,
+    AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, OrderByExpr,
+    OrderByKind, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, UnaryOperator, Value,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::Result;
@@ -60,14 +62,150 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             *expr = call(&ident.value.to_lowercase(), Vec::new());
             Ok(())
         }
+        Expr::UnaryOp { op, expr: operand } => {
+            let operand = (**operand).clone();
+            match op {
+                UnaryOperator::Minus => {
+                    if let Some(power) = negated_power(operand) {
+                        *expr = power;
+                    }
+                }
+                UnaryOperator::PGSquareRoot => *expr = call("sqrt", vec![operand]),
+                UnaryOperator::PGCubeRoot => *expr = call("cbrt", vec![operand]),
+                UnaryOperator::PGAbs => *expr = call("abs", vec![operand]),
+                UnaryOperator::BitwiseNot => {
+                    let minus =
+                        Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(Expr::Nested(Box::new(operand))) };
+                    let less =
+                        Expr::BinaryOp { left: Box::new(minus), op: BinaryOperator::Minus, right: Box::new(number(1)) };
+                    *expr = Expr::Nested(Box::new(less));
+                }
+                _ => {}
+            }
+            Ok(())
+        }
         Expr::Substring { expr: value, substring_from: Some(pattern), substring_for: None, .. }
             if literal_text(pattern).is_some() =>
         {
             *expr = first_match((**value).clone(), (**pattern).clone());
             Ok(())
         }
-        Expr::Function(_) => function(expr),
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
+            Ok(())
+        }
+        Expr::Extract { field, expr: of, .. } => {
+            let field = field.to_string().trim_matches(['"', '\'']).to_lowercase();
+            *expr = call("extract", vec![super::ast::text(&field), (**of).clone()]);
+            Ok(())
+        }
+        Expr::Function(_) => {
+            type_parameters(expr);
+            renamed(expr);
+            function(expr)
+        }
         _ => Ok(()),
+    }
+}
+
+/// `- 5 ^ 2` is the square of minus five: the sign binds tighter in PostgreSQL than the parser has it.
+fn negated_power(operand: Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } = operand else { return None };
+    let left = match negated_power((*left).clone()) {
+        Some(power) => power,
+        None => Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr: left })),
+    };
+    Some(Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::PGExp, right })
+}
+
+/// Parameters get the types of their places; rows that are arguments are records.
+fn type_parameters(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = unqualified(&function.name) else { return };
+    let FunctionArguments::List(arguments) = &mut function.args else { return };
+    for (place, argument) in arguments.args.iter_mut().enumerate() {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument else { continue };
+        if constants::is_parameter(argument)
+            && let Some(data_type) = constants::parameter_type(&name, place)
+        {
+            let parameter = std::mem::replace(argument, Expr::Value(Value::Null.with_empty_span()));
+            *argument = cast(parameter, data_type);
+        }
+        record(argument);
+    }
+}
+
+/// Functions that are something else here.
+fn renamed(expr: &mut Expr) {
+    let Expr::Function(function) = &mut *expr else { return };
+    let Some(name) = unqualified(&function.name) else { return };
+    let mut rename = |to: &str| function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(to))]);
+    match name.as_str() {
+        "ceiling" => return rename("ceil"),
+        "sign" => return rename("signum"),
+        "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => return rename("now"),
+        "localtime" => {
+            *expr = cast(call("now", Vec::new()), DataType::Time(None, TimezoneInfo::None));
+            return;
+        }
+        "localtimestamp" | "current_timestamp"
+            if name == "localtimestamp" || matches!(function.args, FunctionArguments::List(_)) =>
+        {
+            let zone = if name == "localtimestamp" { TimezoneInfo::None } else { TimezoneInfo::Tz };
+            let digits = plain_arguments(&function.args).and_then(|a| constants::whole(a.first()?));
+            let digits = digits.and_then(|d| u64::try_from(d).ok());
+            *expr = cast(call("now", Vec::new()), DataType::Timestamp(digits, zone));
+            return;
+        }
+        "make_interval" => {
+            if let FunctionArguments::List(arguments) = &function.args
+                && let Some(all) = constants::interval_fields(&arguments.args)
+            {
+                *expr = call("make_interval", all);
+            }
+            return;
+        }
+        _ => {}
+    }
+    let Some(arguments) = plain_arguments(&function.args) else { return };
+    let arguments: Vec<Expr> = arguments.into_iter().cloned().collect();
+    match (name.as_str(), arguments.as_slice()) {
+        ("date_part", [_, _]) => *expr = cast(call("extract", arguments), DataType::DoublePrecision),
+        ("mod", [a, b]) => {
+            let (a, b) = (Expr::Nested(Box::new(a.clone())), Expr::Nested(Box::new(b.clone())));
+            let rest = Expr::BinaryOp { left: Box::new(a), op: BinaryOperator::Modulo, right: Box::new(b) };
+            *expr = Expr::Nested(Box::new(rest));
+        }
+        ("age", [of]) => {
+            let today = cast(call("current_date", Vec::new()), DataType::Timestamp(None, TimezoneInfo::None));
+            *expr = call("age", vec![today, of.clone()]);
+        }
+        ("factorial", [of]) => {
+            *expr = cast(call("factorial", vec![of.clone()]), DataType::Numeric(ExactNumberInfo::None))
+        }
+        ("gen_random_uuid", []) => *expr = cast(call("uuid", Vec::new()), DataType::Uuid),
+        ("pg_typeof", [of]) if literal_text(of).is_some() => {
+            *expr = call("regtypein", vec![super::ast::text("unknown")]);
+        }
+        _ => {}
+    }
+}
+
+/// Rows in a select list are records; elsewhere they are compared.
+pub(super) fn records(items: &mut [SelectItem]) {
+    for item in items {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        record(expr);
+    }
+}
+
+fn record(expr: &mut Expr) {
+    match expr {
+        Expr::Tuple(fields) => *expr = call("record_of", std::mem::take(fields)),
+        Expr::Function(function) if unqualified(&function.name).as_deref() == Some("row") => {
+            function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("record_of"))]);
+        }
+        _ => {}
     }
 }
 
@@ -112,6 +250,10 @@ fn function(expr: &mut Expr) -> Result<()> {
     if UNSIGNED_RESULTS.contains(&name.as_str()) {
         let inner = expr.clone();
         *expr = cast(inner, DataType::Int(None));
+        if name == "array_length" {
+            // An empty array has no dimension, so no length.
+            *expr = call("nullif", vec![expr.clone(), number(0)]);
+        }
         return Ok(());
     }
     if name == "substring"
@@ -132,8 +274,16 @@ fn function(expr: &mut Expr) -> Result<()> {
         return Ok(());
     }
     if is_set(&name) && name != "unnest" {
+        let set = super::sets::find(&name);
+        if let (Some(set), Expr::Function(function)) = (&set, &mut *expr) {
+            function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(set.list))]);
+        }
         let inner = expr.clone();
         *expr = call("unnest", vec![inner]);
+        if let Some(json) = set.filter(|set| set.fields.is_empty()).and_then(|set| set.json) {
+            let inner = expr.clone();
+            *expr = cast(inner, json);
+        }
     }
     Ok(())
 }
@@ -149,7 +299,9 @@ pub(super) fn unqualified(name: &ObjectName) -> Option<String> {
 
 /// Whether a function returns a set in PostgreSQL and a list here.
 pub(super) fn is_set(name: &str) -> bool {
-    matches!(name, "unnest" | "generate_series") || PgCatalog::row_function(name).is_some()
+    matches!(name, "unnest" | "generate_series")
+        || super::sets::find(name).is_some()
+        || PgCatalog::row_function(name).is_some()
 }
 
 /// `ARRAY(SELECT x … ORDER BY y)` is `array_or_empty((SELECT array_agg(x ORDER BY y) …))`.

@@ -2,7 +2,7 @@
 
 use super::ast::{array, call, cast, element_type, literal_text, parts, text};
 use super::literals::split_array;
-use datafusion::sql::sqlparser::ast::{DataType, Expr, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, Value};
 use querygate_types::Result;
 
 /// Types whose values are object ids that read and print as names.
@@ -45,14 +45,21 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     let (inner, data_type) = match expr {
         Expr::Cast { expr: inner, data_type, format: None, .. } => (inner.as_mut(), &*data_type),
         Expr::TypedString(typed) => {
-            let Some(reg) = reg_type(&typed.data_type) else { return Ok(()) };
             let value = Expr::Value(typed.value.clone());
+            let Some(reg) = reg_type(&typed.data_type) else {
+                *expr = cast(value, typed.data_type.clone());
+                return rewrite(expr);
+            };
             *expr = call(&format!("{}in", canonical(reg)), vec![value]);
             return Ok(());
         }
         _ => return Ok(()),
     };
     let null = Expr::Value(Value::Null.with_empty_span());
+    if let Some(moment) = literal_text(inner).and_then(|literal| special_moment(literal, data_type)) {
+        *inner = moment;
+        return Ok(());
+    }
     if let Some(reg) = reg_type(data_type) {
         let inner = std::mem::replace(inner, null);
         *expr = call(&format!("{}in", canonical(reg)), vec![inner]);
@@ -92,4 +99,20 @@ fn printed_by(expr: &Expr) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Words that mean a time when the statement runs.
+fn special_moment(literal: &str, data_type: &DataType) -> Option<Expr> {
+    if !matches!(data_type, DataType::Date | DataType::Timestamp(..)) {
+        return None;
+    }
+    let today = || call("current_date", Vec::new());
+    let days = |op, left| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(super::ast::number(1)) };
+    Some(match literal.trim().to_ascii_lowercase().as_str() {
+        "now" => call("now", Vec::new()),
+        "today" => today(),
+        "tomorrow" => Expr::Nested(Box::new(days(BinaryOperator::Plus, today()))),
+        "yesterday" => Expr::Nested(Box::new(days(BinaryOperator::Minus, today()))),
+        _ => return None,
+    })
 }

@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::{Error, ErrorCode, PgType};
@@ -35,7 +35,24 @@ impl PgExprPlanner {
         if let Some(reader) = reg.and_then(|name| self.functions.get(&format!("{name}in"))) {
             return Ok(Some(reader.call(vec![literal.clone()])));
         }
+        if read_when_bound(other) {
+            let field = Arc::new(other.as_ref().clone().with_name("").with_nullable(true));
+            return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field })));
+        }
         Ok(read_literal(text, other.data_type())?.map(lit))
+    }
+}
+
+/// Types whose input functions need the session's settings, or check a text that stays one.
+fn read_when_bound(field: &FieldRef) -> bool {
+    match field.data_type() {
+        DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary => {
+            true
+        }
+        DataType::Utf8 => {
+            field.metadata().get(PG_TYPE_KEY).is_some_and(|name| matches!(name.as_str(), "uuid" | "jsonb"))
+        }
+        _ => false,
     }
 }
 
@@ -51,7 +68,9 @@ fn untyped_text(expr: &Expr) -> Option<&str> {
 pub(super) fn field_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef> {
     match expr {
         Expr::OuterReferenceColumn(field, _) => Some(Arc::clone(field)),
-        Expr::Literal(..) => None,
+        // Only texts wait for a type.
+        Expr::Literal(value, _) if value.is_null() || untyped_text(expr).is_some() => None,
+        Expr::Literal(value, _) => Some(Arc::new(arrow::datatypes::Field::new("", value.data_type(), true))),
         other => other.to_field(schema).ok().map(|(_, field)| field),
     }
 }
@@ -59,6 +78,9 @@ pub(super) fn field_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef>
 impl ExprPlanner for PgExprPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expr;
+        if let Some(call) = super::planned::call(&op, &left, &right, schema)? {
+            return Ok(PlannerResult::Planned(call));
+        }
         if !adopts(&op) {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
@@ -85,6 +107,10 @@ impl ExprPlanner for PgExprPlanner {
         let field_access = match field_access {
             GetFieldAccess::ListIndex { key } if from_zero => {
                 GetFieldAccess::ListIndex { key: Box::new(*key + lit(1_i64)) }
+            }
+            // Negative places count from the end here; PostgreSQL's arrays begin at 1.
+            GetFieldAccess::ListIndex { key } if matches!(*key, Expr::Literal(ScalarValue::Int64(Some(..1)), _)) => {
+                GetFieldAccess::ListIndex { key: Box::new(Expr::Literal(ScalarValue::Int64(None), None)) }
             }
             other => other,
         };
@@ -245,7 +271,7 @@ fn invalid(type_name: &str, text: &str) -> DataFusionError {
 ///
 /// # Errors
 /// 22P02 for a malformed literal, 0A000 for more dimensions.
-pub(super) fn split_array(text: &str) -> querygate_types::Result<Vec<Option<String>>> {
+pub(crate) fn split_array(text: &str) -> querygate_types::Result<Vec<Option<String>>> {
     let malformed = || Error::new(ErrorCode::InvalidTextRepresentation, format!("malformed array literal: \"{text}\""));
     let inner = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}')).ok_or_else(malformed)?;
     let mut parts = Vec::new();

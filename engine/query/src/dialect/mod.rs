@@ -5,17 +5,22 @@
 //! Order of use: [`rewrite`] → bind with [`Dialect`]'s planners and functions → [`Settler::settle`] →
 //! [`apply::expand`] → optimize.
 
+mod aggregates;
 pub(crate) mod apply;
 mod ast;
 mod calls;
 mod casts;
+mod constants;
+mod counts;
 mod cross_join;
 mod functions;
 mod literals;
 mod names;
 mod operators;
+mod planned;
 mod relations;
 mod rewrite;
+mod sets;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -23,6 +28,9 @@ mod types;
 mod unions;
 
 pub(crate) use cross_join::guarded;
+#[cfg(test)]
+pub(crate) use functions::helpers;
+pub(crate) use literals::split_array;
 pub(crate) use names::output_name;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;

@@ -2,13 +2,15 @@
 
 use super::ast::{array, call, literal_text, parts, text};
 use super::literals::split_array;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
         Expr::BinaryOp { op, .. } => {
-            if let BinaryOperator::PGCustomBinaryOperator(names) = op {
+            if let BinaryOperator::PGCustomBinaryOperator(names) = op
+                && !matches!(names.first().map(String::as_str), Some("any" | "all"))
+            {
                 *op = named_operator(names)?;
             }
             Ok(())
@@ -21,7 +23,21 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             membership(expr);
             Ok(())
         }
-        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => array_literal(right),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+            array_literal(right)?;
+            among_constants(expr);
+            Ok(())
+        }
+        Expr::Like { any: true, negated, expr: value, pattern, .. } => {
+            let matched = call("like_any", vec![(**value).clone(), (**pattern).clone()]);
+            *expr = if *negated { negation(matched) } else { matched };
+            Ok(())
+        }
+        Expr::SimilarTo { negated, expr: value, pattern, .. } => {
+            let matched = call("similar_to", vec![(**value).clone(), (**pattern).clone()]);
+            *expr = if *negated { negation(matched) } else { matched };
+            Ok(())
+        }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             let Some(escape) = escape_char.take() else { return Ok(()) };
             let Value::SingleQuotedString(escape) = &escape.value else {
@@ -114,6 +130,40 @@ fn array_literal(right: &mut Expr) -> Result<()> {
         elements.into_iter().map(|e| e.map_or_else(|| Expr::Value(Value::Null.with_empty_span()), |t| text(&t)));
     *right = array(elements.collect());
     Ok(())
+}
+
+fn negation(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
+}
+
+/// `= ANY (ARRAY[…])` is IN, `<> ALL (ARRAY[…])` is NOT IN; an array that is a parameter is told from others.
+fn among_constants(expr: &mut Expr) {
+    let (quantifier, left, op, right) = match expr {
+        Expr::AnyOp { left, compare_op, right, .. } => ("any", left, compare_op, right),
+        Expr::AllOp { left, compare_op, right } => ("all", left, compare_op, right),
+        _ => return,
+    };
+    let mut array = right.as_ref();
+    while let Expr::Nested(inner) = array {
+        array = inner;
+    }
+    match (quantifier, &*op, array) {
+        ("any", BinaryOperator::Eq, Expr::Array(array)) | ("all", BinaryOperator::NotEq, Expr::Array(array))
+            if array.elem.iter().all(|item| !matches!(item, Expr::Array(_))) =>
+        {
+            let negated = quantifier == "all";
+            *expr = if array.elem.is_empty() {
+                Expr::Value(Value::Boolean(negated).with_empty_span())
+            } else {
+                Expr::InList { expr: left.clone(), list: array.elem.clone(), negated }
+            };
+        }
+        (_, _, Expr::Subquery(_)) => {}
+        _ => {
+            let op = BinaryOperator::PGCustomBinaryOperator(vec![quantifier.to_owned(), op.to_string()]);
+            *expr = Expr::Nested(Box::new(Expr::BinaryOp { left: left.clone(), op, right: Box::new(array.clone()) }));
+        }
+    }
 }
 
 /// A LIKE pattern with backslash as its escape in place of another character (or of none).

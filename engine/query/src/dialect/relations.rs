@@ -4,10 +4,12 @@ use super::ast::{
     aliased, call, cast, derived, folded, number, object_name, parts, plain, quoted, select, table_alias, text,
 };
 use super::calls::{is_set, unqualified};
+use super::constants::whole;
 use super::rewrite::Rewriter;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, FunctionArg, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, Subscript, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, WildcardAdditionalOptions,
+    AccessExpr, DataType, Expr, FunctionArg, JoinConstraint, JoinOperator, LimitClause, ObjectName, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor,
+    WildcardAdditionalOptions,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
@@ -42,6 +44,48 @@ pub(super) fn expand_table(query: &mut Query) -> Result<()> {
     };
     let everything = SelectItem::Wildcard(WildcardAdditionalOptions::default());
     query.body = select(vec![everything], Some(factor))?.body;
+    Ok(())
+}
+
+/// The engine gives a full join's USING columns the left side's values, which are NULL where only the right has a row.
+pub(super) fn refuse_full_using(select: &Select) -> Result<()> {
+    let joins = select.from.iter().flat_map(|table| &table.joins);
+    let wrong = joins.into_iter().any(|join| {
+        matches!(&join.join_operator, JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural))
+    });
+    if !wrong {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::FeatureNotSupported, "FULL JOIN with USING is not supported")
+        .with_hint("Join ON the columns and select coalesce() of both."))
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+pub(super) fn limit_of_fetch(query: &mut Query) -> Result<()> {
+    if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+        for bound in [limit.as_mut(), offset.as_mut().map(|offset| &mut offset.value)].into_iter().flatten() {
+            // A literal without a type is a bigint here.
+            if let Some(literal) = super::ast::literal_text(bound) {
+                let count: i64 = literal.trim().parse().map_err(|_| {
+                    Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type bigint")
+                })?;
+                *bound = number(count);
+            }
+        }
+    }
+    let Some(fetch) = query.fetch.take() else { return Ok(()) };
+    if fetch.with_ties || fetch.percent {
+        return Err(Error::new(ErrorCode::FeatureNotSupported, "FETCH with ties or percent is not supported"));
+    }
+    let count = fetch.quantity.unwrap_or_else(|| number(1));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(count),
+        Some(_) => return Err(Error::new(ErrorCode::SyntaxError, "multiple LIMIT clauses not allowed")),
+        None => {
+            query.limit_clause =
+                Some(LimitClause::LimitOffset { limit: Some(count), offset: None, limit_by: Vec::new() });
+        }
+    }
     Ok(())
 }
 
@@ -162,12 +206,19 @@ impl InFrom {
 
     /// DataFusion streams `generate_series` over constants; a list of all numbers would have to fit into memory.
     fn native(&self) -> bool {
-        self.name == "generate_series" && !self.ordinality && self.arguments.iter().all(is_number)
+        self.name == "generate_series" && !self.ordinality && self.arguments.iter().all(|a| whole(a).is_some())
     }
 
     fn derived(self, alias: Option<TableAlias>) -> Result<TableFactor> {
         let default = alias.as_ref().map_or_else(|| self.name.clone(), |a| folded(&a.name));
-        let fields = PgCatalog::row_function(&self.name).flatten();
+        let known = super::sets::find(&self.name);
+        let fields = match &known {
+            Some(set) if set.fields.is_empty() => None,
+            Some(set) => Some(set.fields.to_vec()),
+            None => PgCatalog::row_function(&self.name).flatten(),
+        };
+        let default = known.as_ref().and_then(|set| set.column).map_or(default, str::to_owned);
+        let json = known.as_ref().and_then(|set| set.json.clone());
         let given: Vec<String> = alias.iter().flat_map(|a| &a.columns).map(|c| folded(&c.name)).collect();
         let column = |place: usize, otherwise: &str| given.get(place).cloned().unwrap_or_else(|| otherwise.to_owned());
         let table = TableAlias { columns: Vec::new(), ..alias.unwrap_or_else(|| table_alias(&self.name, &[])) };
@@ -175,7 +226,7 @@ impl InFrom {
         if self.name == "unnest" && self.arguments.len() > 1 {
             let names: Vec<String> = (1..=self.arguments.len()).map(|n| format!("c{n}")).collect();
             let source = call("zip_arrays", self.arguments);
-            return row_source(source, self.ordinality, &names, &|place, _| column(place, "unnest"), table);
+            return row_source(source, self.ordinality, &names, None, &|place, _| column(place, "unnest"), table);
         }
         let plain_value = fields.is_none();
         let set = is_set(&self.name);
@@ -185,25 +236,28 @@ impl InFrom {
                 .next()
                 .ok_or_else(|| Error::new(ErrorCode::UndefinedFunction, "function unnest() does not exist"))?
         } else {
-            call(&self.name, self.arguments)
+            call(known.as_ref().map_or(self.name.as_str(), |set| set.list), self.arguments)
         };
         if !set {
             // A function with one result: one row.
             return Ok(derived(select(vec![aliased(source, &column(0, &default))], None)?, true, Some(table)));
         }
         if plain_value && !self.ordinality {
-            let item = aliased(call("unnest", vec![source]), &column(0, &default));
+            let item = call("unnest", vec![source]);
+            let item = json.map_or_else(|| item.clone(), |json| cast(item.clone(), json));
+            let item = aliased(item, &column(0, &default));
             return Ok(derived(select(vec![item], None)?, true, Some(table)));
         }
         match &fields {
             Some(names) => {
                 let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-                row_source(source, self.ordinality, &names, &column, table)
+                row_source(source, self.ordinality, &names, json, &column, table)
             }
             None => row_source(
                 source,
                 self.ordinality,
                 &[],
+                json,
                 &|place, name| column(place, if place == 0 { &default } else { name }),
                 table,
             ),
@@ -216,6 +270,7 @@ fn row_source(
     source: Expr,
     ordinality: bool,
     fields: &[String],
+    json: Option<DataType>,
     column: &dyn Fn(usize, &str) -> String,
     table: TableAlias,
 ) -> Result<TableFactor> {
@@ -224,10 +279,14 @@ fn row_source(
         derived(select(vec![aliased(call("unnest", vec![list]), "item")], None)?, false, Some(table_alias("set", &[])));
     let item = Expr::CompoundIdentifier(vec![quoted("set"), quoted("item")]);
     let value = if ordinality { field(item.clone(), "value") } else { item.clone() };
+    let typed = |value: Expr, name: &str| match &json {
+        Some(json) if name == "value" => cast(value, json.clone()),
+        _ => value,
+    };
     let mut items: Vec<SelectItem> =
-        fields.iter().enumerate().map(|(i, n)| aliased(field(value.clone(), n), &column(i, n))).collect();
+        fields.iter().enumerate().map(|(i, n)| aliased(typed(field(value.clone(), n), n), &column(i, n))).collect();
     if fields.is_empty() {
-        items.push(aliased(value, &column(0, "value")));
+        items.push(aliased(typed(value, "value"), &column(0, "value")));
     }
     if ordinality {
         let place = items.len();
@@ -242,22 +301,21 @@ fn field(expr: Expr, name: &str) -> Expr {
     Expr::CompoundFieldAccess { root: Box::new(expr), access_chain: vec![access] }
 }
 
-fn is_number(expr: &Expr) -> bool {
-    use datafusion::sql::sqlparser::ast::Value;
-    match expr {
-        Expr::Value(v) => matches!(v.value, Value::Number(..)),
-        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_number(expr),
-        _ => false,
-    }
-}
-
-/// PostgreSQL names the column like the alias, DataFusion `value`.
+/// DataFusion's rows are called `value` and are bigint; PostgreSQL's are called like the alias, and integer if the bounds are.
 fn native_series(factor: &mut TableFactor) -> Result<()> {
-    let TableFactor::Table { name, alias, .. } = factor else { return Ok(()) };
+    let TableFactor::Table { name, alias, args, .. } = factor else { return Ok(()) };
     *name = ObjectName(vec![datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier("generate_series".into())]);
-    let alias = alias.get_or_insert_with(|| table_alias("generate_series", &[]));
-    if alias.columns.is_empty() {
-        alias.columns = vec![TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
+    let outer = alias.take().unwrap_or_else(|| table_alias("generate_series", &[]));
+    let bounds: Vec<i64> = args.iter().flat_map(|a| &a.args).filter_map(|a| plain(a).and_then(whole)).collect();
+    let narrow = bounds.iter().all(|bound| i32::try_from(*bound).is_ok());
+    if args.as_ref().is_some_and(|a| a.args.len() == 3) && bounds.get(2) == Some(&0) {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "step size cannot equal zero"));
     }
+    *alias = Some(table_alias("series", &["value".to_owned()]));
+    let column = outer.columns.first().map_or_else(|| folded(&outer.name), |c| folded(&c.name));
+    let value = Expr::CompoundIdentifier(vec![quoted("series"), quoted("value")]);
+    let value = cast(value, if narrow { DataType::Int(None) } else { DataType::BigInt(None) });
+    let rows = select(vec![aliased(value, &column)], Some(factor.clone()))?;
+    *factor = derived(rows, false, Some(TableAlias { columns: Vec::new(), ..outer }));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
 //! planner is closed by a function of a neighbouring file. Knows no catalog content.
 
-use super::{calls, casts, names, operators, relations};
+use super::{aggregates, calls, casts, constants, names, operators, relations};
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, VisitMut, VisitorMut};
 use querygate_types::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -58,7 +58,9 @@ impl VisitorMut for Rewriter {
         let names =
             query.with.iter().flat_map(|w| &w.cte_tables).map(|cte| super::ast::folded(&cte.alias.name)).collect();
         self.ctes.push(names);
-        flow(relations::expand_table(query))
+        constants::type_recursion(query);
+        constants::type_values(query.body.as_mut());
+        flow(relations::limit_of_fetch(query).and_then(|()| relations::expand_table(query)))
     }
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
@@ -67,9 +69,13 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if let Err(error) = relations::refuse_full_using(select) {
+            return ControlFlow::Break(error);
+        }
         self.scopes.push(relations::system_aliases(self, select));
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
+        calls::records(&mut select.projection);
         ControlFlow::Continue(())
     }
 
@@ -92,6 +98,9 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        constants::interval(expr);
+        constants::large_number(expr);
+        aggregates::rewrite(expr);
         let steps = [operators::rewrite, casts::rewrite, calls::rewrite];
         for step in steps {
             if let Err(error) = step(expr) {

@@ -1,6 +1,7 @@
 //! The pass over a bound plan, before analysis: literals in IN, BETWEEN and CASE take their type, reg types print as names,
 //! and the outermost columns get types that a client can be told.
 
+use super::counts::counted;
 use super::literals::{PgExprPlanner, field_of};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -132,18 +133,24 @@ impl Settler {
     /// Reg columns become the names they print as, still declared as reg types; columns of no type become text.
     fn outputs(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let schema = Arc::clone(plan.schema());
-        let needed = schema.fields().iter().any(|f| f.data_type() == &DataType::Null || self.printer(f).is_some());
+        let needed = schema
+            .fields()
+            .iter()
+            .any(|f| matches!(f.data_type(), DataType::Null | DataType::UInt64) || self.printer(f).is_some());
         if !needed || !returns_rows(&plan) {
             return Ok(plan);
         }
         let mut columns = Vec::with_capacity(schema.fields().len());
-        for (qualifier, field) in schema.iter() {
+        for (place, (qualifier, field)) in schema.iter().enumerate() {
+            let count = if field.data_type() == &DataType::UInt64 { counted(&plan, place) } else { None };
             let column = Expr::from((qualifier, field));
             columns.push(if let Some(printer) = self.printer(field) {
                 let metadata = Some(datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
                 printer.call(vec![column]).alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata)
             } else if field.data_type() == &DataType::Null {
                 column.cast_to(&DataType::Utf8, schema.as_ref())?.alias_qualified(qualifier.cloned(), field.name())
+            } else if let Some(signed) = count {
+                column.cast_to(&signed, schema.as_ref())?.alias_qualified(qualifier.cloned(), field.name())
             } else {
                 column
             });

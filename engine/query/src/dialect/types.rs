@@ -1,10 +1,11 @@
 //! PostgreSQL's type names that DataFusion does not plan, with the Postgres type in the field's metadata.
 
 use super::ast::parts;
+use crate::semantics::TYPE_MODIFIER_KEY;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
@@ -36,12 +37,31 @@ impl TypePlanner for PgTypePlanner {
             SqlType::Real | SqlType::Float4 => field_of(PgType::Float4),
             SqlType::DoublePrecision | SqlType::Float8 => field_of(PgType::Float8),
             SqlType::Text => field_of(PgType::Text),
-            SqlType::Varchar(None) | SqlType::CharacterVarying(None) => field_of(PgType::Varchar),
+            SqlType::Varchar(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length) => {
+                modified(PgType::Varchar, length.as_ref().and_then(characters))
+            }
+            SqlType::Char(length) | SqlType::Character(length) => {
+                modified(PgType::Bpchar, Some(length.as_ref().and_then(characters).unwrap_or(1).to_string()))
+            }
+            SqlType::Numeric(ExactNumberInfo::None)
+            | SqlType::Decimal(ExactNumberInfo::None)
+            | SqlType::Dec(ExactNumberInfo::None) => modified(PgType::Numeric, Some("any")),
+            SqlType::Interval { precision, .. } => modified(PgType::Interval, *precision),
+            SqlType::Array(_) => match super::ast::element_type(sql_type) {
+                Some(element) => array_of(self.plan_type_field(element)?),
+                None => None,
+            },
             SqlType::Date => field_of(PgType::Date),
             SqlType::Bytea => field_of(PgType::Bytea),
-            SqlType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => field_of(PgType::Timestamptz),
-            SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => field_of(PgType::Timestamp),
-            SqlType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => field_of(PgType::Time),
+            SqlType::Timestamp(digits, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+                modified(PgType::Timestamptz, *digits)
+            }
+            SqlType::Timestamp(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                modified(PgType::Timestamp, *digits)
+            }
+            SqlType::Time(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                modified(PgType::Time, *digits)
+            }
             _ => None,
         })
     }
@@ -82,4 +102,33 @@ fn field_of(pg_type: PgType) -> Option<FieldRef> {
     let data_type = arrow_type_of(pg_type)?;
     let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
     Some(Arc::new(Field::new("", data_type, true).with_metadata(metadata)))
+}
+
+/// A type with a length, or digits of a second.
+fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef> {
+    let field = field_of(pg_type)?;
+    let Some(modifier) = modifier else { return Some(field) };
+    let mut metadata = field.metadata().clone();
+    metadata.insert(TYPE_MODIFIER_KEY.to_owned(), modifier.to_string());
+    Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
+}
+
+fn characters(length: &CharacterLength) -> Option<u64> {
+    match length {
+        CharacterLength::IntegerLength { length, .. } => Some(*length),
+        CharacterLength::Max => None,
+    }
+}
+
+/// The array type over a planned element type: the element's own field carries no metadata.
+fn array_of(element: Option<FieldRef>) -> Option<FieldRef> {
+    let element = element?;
+    let name = element.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name));
+    let array = match name {
+        Some(name) => name.array()?,
+        None => return None,
+    };
+    let item = Arc::new(Field::new("item", element.data_type().clone(), true));
+    let metadata = [(PG_TYPE_KEY.to_owned(), array.name().to_owned())].into();
+    Some(Arc::new(Field::new("", arrow::datatypes::DataType::List(item), true).with_metadata(metadata)))
 }

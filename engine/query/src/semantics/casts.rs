@@ -1,78 +1,170 @@
-//! Conversions that Postgres makes otherwise than Arrow: rounding to whole numbers, numbers read from text, texts of floats
-//! and time stamps. Knows no plan.
+//! Conversions that Postgres makes otherwise than Arrow: texts read by its input functions and printed by its output
+//! functions, rounding to whole numbers, instants on the session's clock, lengths of char and varchar. Knows no plan.
 
-use super::fault::Fault;
-use super::text;
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray, StringViewArray,
-};
+use super::display::text_of;
+use super::moments;
+use super::rounding::{decimals_of_floats, narrowed, rounded};
+use super::texts_read::{read, read_named};
+use super::zone::Zone;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringViewArray};
 use arrow::datatypes::{
-    ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, MAX_DECIMAL128_FOR_EACH_PRECISION, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use querygate_query_api::PG_TYPE_KEY;
 use std::sync::Arc;
 
+/// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
+/// numeric whose places nobody named.
+pub(crate) const TYPE_MODIFIER_KEY: &str = "pg_type_modifier";
+
+/// The Postgres type that a field names.
+pub(super) fn named(field: &Field) -> Option<&str> {
+    field.metadata().get(PG_TYPE_KEY).map(String::as_str)
+}
+
+pub(super) fn modifier(field: &Field) -> Option<&str> {
+    field.metadata().get(TYPE_MODIFIER_KEY).map(String::as_str)
+}
+
+pub(super) const fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
 /// The function that converts as Postgres does; `None` where Arrow's cast does.
-pub(super) fn conversion(from: &DataType, to: &DataType) -> Option<Arc<ScalarUDF>> {
-    let ours = match (from, to) {
-        (DataType::Float32 | DataType::Float64 | DataType::Decimal128(..), to) if to.is_integer() => true,
-        (DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8, to) => {
-            to.is_integer()
+pub(super) fn conversion(from: &Field, to: &Field, zone: Zone) -> Option<Arc<ScalarUDF>> {
+    is_ours(from, to).then(|| {
+        let to = Arc::new(to.clone().with_name("convert").with_nullable(true));
+        Arc::new(ScalarUDF::new_from_impl(Convert { to, zone, signature: Signature::any(1, Volatility::Immutable) }))
+    })
+}
+
+/// Whether a bound plan holds the conversion as a function already: sources read and print these in ways of their own, and
+/// the session's time zone is known only now.
+pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
+    let moment = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_));
+    let (source, target) = (from.data_type(), to.data_type());
+    let special = |t: &DataType| {
+        moment(t) || matches!(t, DataType::Interval(_) | DataType::Binary | DataType::List(_) | DataType::Struct(_))
+    };
+    is_ours(from, to)
+        && (is_text(source) && special(target)
+            || special(source) && is_text(target)
+            || moment(source) && moment(target)
+            || is_text(target) && (is_text(source) || modifier(to).is_some())
+            || source.is_floating() && target.is_decimal())
+}
+
+fn is_ours(from: &Field, to: &Field) -> bool {
+    use DataType as T;
+    let zoned = |t: &T| matches!(t, T::Timestamp(_, Some(_)));
+    match (from.data_type(), to.data_type()) {
+        (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
+        (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
+        (source, target) if is_text(source) && is_text(target) => {
+            let (own, wanted) = (named(from), named(to));
+            let length = matches!(wanted, Some("varchar" | "bpchar")) && modifier(to).is_some();
+            let checked = matches!(wanted, Some("uuid" | "json" | "jsonb")) && own != wanted;
+            // jsonb as json is what it is.
+            length || checked && !(own == Some("jsonb") && wanted == Some("json"))
+        }
+        (source, target) if is_text(source) => {
+            target.is_integer()
                 || matches!(
-                    to,
-                    DataType::Float32 | DataType::Float64 | DataType::Decimal128(_, 0..) | DataType::Boolean
+                    target,
+                    T::Float32
+                        | T::Float64
+                        | T::Decimal128(_, 0..)
+                        | T::Boolean
+                        | T::Binary
+                        | T::Date32
+                        | T::Time64(_)
+                        | T::Timestamp(..)
+                        | T::Interval(_)
+                        | T::List(_)
                 )
         }
         (
-            DataType::Float32
-            | DataType::Float64
-            | DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, None),
-            DataType::Utf8 | DataType::Utf8View,
+            T::Float32
+            | T::Float64
+            | T::Timestamp(..)
+            | T::Date32
+            | T::Time64(_)
+            | T::Interval(_)
+            | T::Binary
+            | T::Struct(_),
+            T::Utf8 | T::Utf8View,
         ) => true,
+        (source, T::Utf8 | T::Utf8View) if modifier(to).is_some() => *source != T::Null,
+        (T::Timestamp(..), T::Timestamp(..)) if modifier(to).is_some() => true,
+        (source @ (T::Timestamp(..) | T::Date32), target @ (T::Timestamp(..) | T::Date32 | T::Time64(_))) => {
+            zoned(source) != zoned(target)
+        }
+        (T::Interval(_), T::Time64(_)) | (T::Time64(_), T::Interval(_)) => true,
+        (T::Time64(_), T::Time64(_)) => modifier(to).is_some(),
         _ => false,
-    };
-    ours.then(|| Arc::new(ScalarUDF::new_from_impl(Convert::new(to.clone()))))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Convert {
-    to: DataType,
+    to: FieldRef,
+    zone: Zone,
     signature: Signature,
 }
 
-impl Convert {
-    fn new(to: DataType) -> Self {
-        Self { to, signature: Signature::any(1, Volatility::Immutable) }
-    }
+/// Converts one constant.
+pub(super) fn constant(value: &ScalarValue, from: &Field, to: &FieldRef, zone: Zone) -> Result<ScalarValue> {
+    let array = converted(&value.to_array()?, from, to, zone)?;
+    ScalarValue::try_from_array(&array, 0)
+}
 
-    fn array(&self, values: &ArrayRef) -> Result<ArrayRef> {
-        match (values.data_type(), &self.to) {
-            (DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8, to) => read(values, to),
-            (DataType::Float32, DataType::Utf8 | DataType::Utf8View) => {
-                Ok(written(values.as_primitive::<Float32Type>().iter().map(|v| v.map(text::real)), &self.to))
+fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Result<ArrayRef> {
+    use DataType as T;
+    if values.data_type() == &T::Null {
+        return Ok(arrow::array::new_null_array(to.data_type(), values.len()));
+    }
+    match (values.data_type(), to.data_type()) {
+        (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),
+        (source, target) if is_text(source) => read(values, to, target, zone),
+        (
+            T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
+            T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
+        ) => moments::converted(values, to.data_type(), modifier(to), zone),
+        (_, target @ (T::Utf8 | T::Utf8View)) => {
+            let texts = (0..values.len()).map(|row| text_of(values.as_ref(), row, from, zone));
+            let mut texts = texts.collect::<Result<Vec<_>>>()?;
+            if from.data_type() == &T::Boolean {
+                // A cast spells truth out, unlike the type's output.
+                for text in texts.iter_mut().flatten() {
+                    *text = if text == "t" { "true" } else { "false" }.to_owned();
+                }
             }
-            (DataType::Float64, DataType::Utf8 | DataType::Utf8View) => {
-                Ok(written(values.as_primitive::<Float64Type>().iter().map(|v| v.map(text::double)), &self.to))
-            }
-            (DataType::Timestamp(..), DataType::Utf8 | DataType::Utf8View) => {
-                let micros = arrow::compute::cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-                let micros = micros.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
-                Ok(written(micros.iter().map(|v| v.map(text::timestamp)), &self.to))
-            }
-            (_, DataType::Int8) => rounded::<Int8Type>(values, "smallint"),
-            (_, DataType::Int16) => rounded::<Int16Type>(values, "smallint"),
-            (_, DataType::Int32) => rounded::<Int32Type>(values, "integer"),
-            (_, DataType::Int64) => rounded::<Int64Type>(values, "bigint"),
-            (_, DataType::UInt8) => rounded::<UInt8Type>(values, "smallint"),
-            (_, DataType::UInt16) => rounded::<UInt16Type>(values, "integer"),
-            (_, DataType::UInt32) => rounded::<UInt32Type>(values, "oid"),
-            (_, DataType::UInt64) => rounded::<UInt64Type>(values, "numeric"),
-            (from, to) => exec_err!("a conversion of {from} to {to} was not planned"),
+            let texts = written(texts, target);
+            if modifier(to).is_some() { read_named(&texts, named(to), modifier(to)) } else { Ok(texts) }
         }
+        (T::Float64, T::Float32) => narrowed(values),
+        (T::Float32 | T::Float64, T::Decimal128(precision, scale)) => decimals_of_floats(values, *precision, *scale),
+        (_, T::Int8) => rounded::<Int8Type>(values, "smallint"),
+        (_, T::Int16) => rounded::<Int16Type>(values, "smallint"),
+        (_, T::Int32) => rounded::<Int32Type>(values, "integer"),
+        (_, T::Int64) => rounded::<Int64Type>(values, "bigint"),
+        (_, T::UInt8) => rounded::<UInt8Type>(values, "smallint"),
+        (_, T::UInt16) => rounded::<UInt16Type>(values, "integer"),
+        (_, T::UInt32) => rounded::<UInt32Type>(values, "oid"),
+        (_, T::UInt64) => rounded::<UInt64Type>(values, "numeric"),
+        (from, to) => exec_err!("a conversion of {from} to {to} was not planned"),
+    }
+}
+
+fn written(texts: Vec<Option<String>>, to: &DataType) -> ArrayRef {
+    if *to == DataType::Utf8View {
+        Arc::new(texts.into_iter().collect::<StringViewArray>())
+    } else {
+        Arc::new(texts.into_iter().collect::<StringArray>())
     }
 }
 
@@ -92,12 +184,12 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn return_type(&self, _args: &[DataType]) -> Result<DataType> {
-        Ok(self.to.clone())
+        Ok(self.to.data_type().clone())
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let nullable = args.arg_fields.iter().any(|f| f.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.to.clone(), nullable)))
+        Ok(Arc::new(self.to.as_ref().clone().with_nullable(nullable)))
     }
 
     fn is_strict(&self) -> bool {
@@ -105,109 +197,25 @@ impl ScalarUDFImpl for Convert {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(from) = args.arg_fields.first() else { return exec_err!("one value is needed") };
         match args.args.as_slice() {
-            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(self.array(values)?)),
-            [ColumnarValue::Scalar(value)] => {
-                let array = self.array(&value.to_array()?)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
-            }
+            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(converted(values, from, &self.to, self.zone)?)),
+            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(constant(value, from, &self.to, self.zone)?)),
             _ => exec_err!("one value is needed"),
         }
     }
 }
 
-/// Floats to the nearest whole number, halves to the even one; decimals' halves away from zero.
-fn rounded<T>(values: &ArrayRef, name: &'static str) -> Result<ArrayRef>
-where
-    T: ArrowPrimitiveType,
-    T::Native: TryFrom<i128> + ArrowNativeType,
-{
-    let whole = |value: i128| T::Native::try_from(value).map_err(|_| Fault::OutOfRange(name).error());
-    let array: PrimitiveArray<T> = match values.data_type() {
-        DataType::Float32 => {
-            values.as_primitive::<Float32Type>().try_unary(|value| whole(nearest(f64::from(value), name)?))?
-        }
-        DataType::Float64 => values.as_primitive::<Float64Type>().try_unary(|value| whole(nearest(value, name)?))?,
-        DataType::Decimal128(_, scale) => {
-            let unit = unit(*scale)?;
-            let digits = values.as_primitive::<Decimal128Type>();
-            if *scale < 0 {
-                digits
-                    .try_unary(|value| whole(value.checked_mul(unit).ok_or_else(|| Fault::OutOfRange(name).error())?))?
-            } else {
-                digits.try_unary(|value| whole(half_away(value, unit)))?
-            }
-        }
-        other => return exec_err!("a conversion of {other} to a whole number was not planned"),
-    };
-    Ok(Arc::new(array))
-}
-
-fn nearest(value: f64, name: &'static str) -> Result<i128> {
-    let rounded = value.round_ties_even();
-    // Far beyond every whole type, and NaN: the cast below would saturate.
-    if !rounded.is_finite() || rounded.abs() > 1e30 {
-        return Err(Fault::OutOfRange(name).error());
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "finite and in range by the check above")]
-    let whole = rounded as i128;
-    Ok(whole)
-}
-
-/// 10 to the scale's magnitude.
-fn unit(scale: i8) -> Result<i128> {
-    match 10_i128.checked_pow(u32::from(scale.unsigned_abs())) {
-        Some(unit) => Ok(unit),
-        None => Err(Fault::OutOfRange("numeric").error()),
-    }
-}
-
-fn half_away(value: i128, unit: i128) -> i128 {
-    let (quotient, rest) = (value / unit, value % unit);
-    if rest.unsigned_abs() * 2 >= unit.unsigned_abs() { quotient + value.signum() } else { quotient }
-}
-
-fn read(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+/// The texts of an array, whatever its layout.
+pub(super) fn texts_of(values: &ArrayRef) -> Result<StringViewArray> {
     let texts = arrow::compute::cast(values, &DataType::Utf8View)?;
-    let texts = texts.as_string_view();
-    Ok(match to {
-        DataType::Boolean => {
-            let read = texts.iter().map(|t| t.map(text::read_boolean).transpose()).collect::<Result<BooleanArray, _>>();
-            Arc::new(read.map_err(Fault::error)?)
-        }
-        DataType::Float32 => numbers::<Float32Type>(texts, text::read_real)?,
-        DataType::Float64 => numbers::<Float64Type>(texts, text::read_double)?,
-        DataType::Int8 => numbers::<Int8Type>(texts, |t| text::read_integer(t, "smallint"))?,
-        DataType::Int16 => numbers::<Int16Type>(texts, |t| text::read_integer(t, "smallint"))?,
-        DataType::Int32 => numbers::<Int32Type>(texts, |t| text::read_integer(t, "integer"))?,
-        DataType::Int64 => numbers::<Int64Type>(texts, |t| text::read_integer(t, "bigint"))?,
-        DataType::UInt8 => numbers::<UInt8Type>(texts, |t| text::read_integer(t, "smallint"))?,
-        DataType::UInt16 => numbers::<UInt16Type>(texts, |t| text::read_integer(t, "integer"))?,
-        DataType::UInt32 => numbers::<UInt32Type>(texts, |t| text::read_integer(t, "oid"))?,
-        DataType::UInt64 => numbers::<UInt64Type>(texts, |t| text::read_integer(t, "numeric"))?,
-        DataType::Decimal128(precision, scale) => {
-            let most = MAX_DECIMAL128_FOR_EACH_PRECISION[usize::from(*precision)];
-            let scale_digits = u32::from(scale.unsigned_abs());
-            let read = texts.iter().map(|t| t.map(|t| text::read_decimal(t, scale_digits, most)).transpose());
-            let digits = read.collect::<Result<PrimitiveArray<Decimal128Type>, _>>().map_err(Fault::error)?;
-            Arc::new(digits.with_precision_and_scale(*precision, *scale)?)
-        }
-        other => return exec_err!("reading {other} from text was not planned"),
-    })
+    Ok(texts.as_string_view().clone())
 }
 
-fn numbers<T: ArrowPrimitiveType>(
-    texts: &StringViewArray,
-    read: impl Fn(&str) -> Result<T::Native, Fault>,
-) -> Result<ArrayRef> {
-    let numbers = texts.iter().map(|text| text.map(&read).transpose()).collect::<Result<Vec<_>, _>>();
-    Ok(Arc::new(PrimitiveArray::<T>::from_iter(numbers.map_err(Fault::error)?)))
-}
-
-fn written(texts: impl Iterator<Item = Option<String>>, to: &DataType) -> ArrayRef {
-    if *to == DataType::Utf8View {
-        Arc::new(texts.collect::<StringViewArray>())
-    } else {
-        Arc::new(texts.collect::<StringArray>())
+/// The items of an array literal in their type.
+pub(super) fn items(parts: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Result<ArrayRef> {
+    if is_ours(from, to) {
+        return converted(parts, from, to, zone);
     }
+    if is_text(to.data_type()) { Ok(Arc::clone(parts)) } else { Ok(arrow::compute::cast(parts, to.data_type())?) }
 }

@@ -3,9 +3,11 @@
 //! plan.
 
 use super::patterns;
+use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
 /// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
@@ -38,6 +40,7 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
+        Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         other => Transformed::no(other),
     })
@@ -80,7 +83,8 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
             Some(_) | None => continue,
         };
         if let Some(to) = to {
-            *side = std::mem::take(side).cast_to(to, schema)?;
+            let (own, is_double) = super::binding::as_double(std::mem::take(side), to == &DataType::Float64);
+            *side = if is_double { own } else { own.cast_to(to, schema)? };
             changed = true;
         }
     }
@@ -112,4 +116,18 @@ fn written_decimal(expr: &Expr) -> Option<ScalarValue> {
     let precision = u8::try_from(whole.trim_start_matches('-').len() + fraction.len()).ok()?;
     // Room for the other side's digits: comparing aligns the scales.
     (precision <= DECIMAL128_MAX_PRECISION / 2).then_some(ScalarValue::Decimal128(Some(digits), precision, scale))
+}
+
+/// `x = ANY ($1)` once the parameter has a value: IN, which sources and files know.
+fn among(call: ScalarFunction) -> Result<Transformed<Expr>> {
+    let [Expr::Literal(op, _), value, Expr::Literal(ScalarValue::List(list), _)] = call.args.as_slice() else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    };
+    if op.try_as_str().flatten() != Some("=") || list.is_null(0) || list.value(0).is_empty() {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    let items = list.value(0);
+    let items = (0..items.len()).map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&items, at)?, None)));
+    let list = items.collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(value.clone()), list, negated: false })))
 }

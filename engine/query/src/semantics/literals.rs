@@ -1,18 +1,14 @@
 //! The types of whole-number literals as Postgres reads them: integer where they fit, else bigint. Knows no value of a
 //! parameter: it works on bound plans, before parameters are filled in.
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Union};
 
 /// The plan with its literals typed; output names stay.
 pub(super) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
-    // The work table of a recursive query has the types that it was bound with.
-    let recursive = plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
-    if recursive {
-        return Ok(plan);
-    }
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }
 
@@ -20,6 +16,9 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     // Limits are bigint. The types of VALUES are fixed when they are bound.
     if matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::Values(_) | LogicalPlan::TableScan(_)) {
         return Ok(Transformed::no(plan));
+    }
+    if let LogicalPlan::Union(union) = plan {
+        return retyped(union);
     }
     let names = NamePreserver::new(&plan);
     plan.map_expressions(|expr| {
@@ -100,4 +99,19 @@ fn decimal(expr: &Expr) -> Option<ScalarValue> {
     let scale = i8::try_from(fraction.len()).ok()?;
     let precision = u8::try_from((whole.len() + fraction.len()).max(1)).ok()?;
     Some(ScalarValue::Decimal128(Some(scaled), precision, scale))
+}
+
+/// A union of what its inputs have become, where they agree; else coercion settles it later.
+fn retyped(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let types = |plan: &LogicalPlan| -> Vec<DataType> {
+        plan.schema().fields().iter().map(|f| f.data_type().clone()).collect()
+    };
+    let Some(first) = union.inputs.first().map(|input| types(input)) else {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    };
+    let own: Vec<DataType> = union.schema.fields().iter().map(|f| f.data_type().clone()).collect();
+    if own == first || union.inputs.iter().any(|input| types(input) != first) {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new(union.inputs)?)))
 }

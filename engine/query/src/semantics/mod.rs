@@ -24,27 +24,41 @@
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
 
 mod arithmetic;
+mod binding;
 mod casts;
 mod civil;
 mod clock;
 mod comparable;
 mod date_trunc;
+mod datetime;
+mod display;
 mod fault;
+mod functions;
+mod json;
 mod kernels;
 mod literals;
+mod moments;
+mod number_format;
 mod numbers;
+mod numeric;
 mod patterns;
+mod rounding;
 mod rule;
 mod set_operations;
 mod sum;
 #[cfg(test)]
 mod tests;
 mod text;
+mod texts_read;
+mod zone;
+
+pub(crate) use binding::is_jsonb;
+pub(crate) use casts::TYPE_MODIFIER_KEY;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use std::sync::Arc;
@@ -65,6 +79,7 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     let mut scalars = numbers::functions();
     scalars.push(date_trunc::function());
     scalars.extend(clock::functions());
+    scalars.extend(functions::all());
     let known = builder.scalar_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
@@ -80,8 +95,19 @@ pub(crate) fn install(state: SessionState) -> SessionState {
 ///
 /// # Errors
 /// 22023 for a LIKE pattern that ends with its escape.
-pub(crate) fn bound(plan: LogicalPlan) -> Result<LogicalPlan> {
-    rule::Coerced.analyze(literals::typed(plan)?, &ConfigOptions::default())
+pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+    let plan = rule::settled(literals::typed(plan)?, zone_of(options))?;
+    rule::Coerced.analyze(plan, options)
+}
+
+/// The function of ours with a name, in UTC: binding puts the session's time zone in.
+pub(crate) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
+    functions::in_zone(name, zone::Zone::UTC)
+}
+
+/// The session's time zone. Settings hold only names that are zones.
+fn zone_of(options: &ConfigOptions) -> zone::Zone {
+    options.execution.time_zone.as_deref().and_then(zone::Zone::parse).unwrap_or(zone::Zone::UTC)
 }
 
 /// The columns that a bound plan delivers when it runs. A bound plan's own schema does not see coercion: it gives CASE the

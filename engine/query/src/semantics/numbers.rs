@@ -1,9 +1,9 @@
 //! Mathematical functions with Postgres' domains, ranges and rounding, around DataFusion's own. Knows no plan.
 
 use super::fault::Fault;
-use arrow::array::{Array, AsArray, Float64Array, PrimitiveArray};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type};
-use datafusion::common::{Result, ScalarValue};
+use arrow::array::{Array, AsArray, Float64Array};
+use arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::common::Result;
 use datafusion::functions::math;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -24,11 +24,9 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         (math::cosh(), Rule::Range),
         (math::asin(), Rule::Sine),
         (math::acos(), Rule::Sine),
-        (math::round(), Rule::HalfToEven),
     ]
     .into_iter()
     .map(|(inner, rule)| Arc::new(ScalarUDF::new_from_impl(Guarded { inner, rule })))
-    .chain([Arc::new(math::signum().as_ref().clone().with_aliases(["sign"]))])
     .collect()
 }
 
@@ -41,8 +39,6 @@ enum Rule {
     /// Results that become infinite or vanish are errors.
     Range,
     Sine,
-    /// Floats round to the even neighbour; decimals as before.
-    HalfToEven,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -77,17 +73,6 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if self.rule == Rule::HalfToEven {
-            return match args.args.as_slice() {
-                [value] if value.data_type() == DataType::Float64 => {
-                    unary::<Float64Type>(value, |v: f64| v.round_ties_even())
-                }
-                [value] if value.data_type() == DataType::Float32 => {
-                    unary::<Float32Type>(value, |v: f32| v.round_ties_even())
-                }
-                _ => self.inner.invoke_with_args(args),
-            };
-        }
         let given = args.args.iter().map(doubles).collect::<Result<Vec<_>>>()?;
         for row in 0..given.iter().map(Float64Array::len).max().unwrap_or(0) {
             if let Some(fault) = self.refused(&given, row) {
@@ -127,7 +112,7 @@ impl Guarded {
                 _ => None,
             },
             Rule::Sine if value(args, 0, row)?.abs() > 1.0 => Some(Fault::OutOfRange("input is")),
-            Rule::NotNegative | Rule::Sine | Rule::Range | Rule::HalfToEven => None,
+            Rule::NotNegative | Rule::Sine | Rule::Range => None,
         }
     }
 
@@ -165,14 +150,4 @@ fn doubles(value: &ColumnarValue) -> Result<Float64Array> {
         ColumnarValue::Scalar(scalar) => scalar.to_array()?,
     };
     Ok(arrow::compute::cast(&array, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-}
-
-fn unary<T: ArrowPrimitiveType>(value: &ColumnarValue, f: impl Fn(T::Native) -> T::Native) -> Result<ColumnarValue> {
-    let apply = |array: &dyn Array| -> PrimitiveArray<T> { array.as_primitive::<T>().unary(&f) };
-    Ok(match value {
-        ColumnarValue::Array(array) => ColumnarValue::Array(Arc::new(apply(array.as_ref()))),
-        ColumnarValue::Scalar(scalar) => {
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&apply(scalar.to_array()?.as_ref()), 0)?)
-        }
-    })
 }

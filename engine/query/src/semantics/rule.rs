@@ -2,7 +2,8 @@
 //! rows.
 
 use super::fault::unsupported;
-use super::{arithmetic, casts, comparable, set_operations, sum};
+use super::zone::Zone;
+use super::{arithmetic, binding, casts, comparable, set_operations, sum};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -12,6 +13,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
+use std::sync::Arc;
 
 /// Before coercion: operands of comparisons that DataFusion would coerce to a type that cannot hold them.
 #[derive(Debug)]
@@ -36,10 +38,16 @@ impl AnalyzerRule for Checked {
         "semantics_after_coercion"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
-        each_expression(plan, Order::ParentsFirst, &checked)
+        let zone = super::zone_of(config);
+        each_expression(plan, Order::ParentsFirst, &|expr, schema| checked(expr, schema, zone))
     }
+}
+
+/// What is decided once, when a statement is bound.
+pub(super) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
+    each_expression(plan, Order::ChildrenFirst, &|expr, schema| binding::settle(expr, schema, zone))
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
@@ -73,7 +81,7 @@ fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Res
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }
 
-fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(binary) if arithmetic::op_of(binary.op).is_some() => {
             match arithmetic::checked(binary, schema)? {
@@ -85,10 +93,18 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Some(function) => Transformed::yes(function.call(vec![*operand])),
             None => Transformed::no(Expr::Negative(operand)),
         },
-        Expr::Cast(Cast { expr, field }) => match casts::conversion(&expr.get_type(schema)?, field.data_type()) {
-            Some(function) => Transformed::yes(function.call(vec![*expr])),
-            None => Transformed::no(Expr::Cast(Cast { expr, field })),
-        },
+        Expr::Cast(Cast { expr, field }) => {
+            let (_, from) = expr.to_field(schema)?;
+            match casts::conversion(&from, &field, zone) {
+                Some(function) => Transformed::yes(function.call(vec![*expr])),
+                // A cast is as nullable as its value: plans would differ from their descriptions.
+                None if field.is_nullable() != from.is_nullable() => {
+                    let field = Arc::new(field.as_ref().clone().with_nullable(from.is_nullable()));
+                    Transformed::yes(Expr::Cast(Cast { expr, field }))
+                }
+                None => Transformed::no(Expr::Cast(Cast { expr, field })),
+            }
+        }
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
         other => Transformed::no(other),
     })

@@ -214,8 +214,12 @@ impl Run {
             indices.extend(std::iter::repeat_n(row, result.num_rows()));
         }
         let rows = indices.len();
-        let left = take_record_batch(input, &UInt64Array::from(indices))?;
-        let mut columns: Vec<ArrayRef> = left.columns().to_vec();
+        // Without FROM, the row has no columns to take.
+        let mut columns: Vec<ArrayRef> = if input.num_columns() == 0 {
+            Vec::new()
+        } else {
+            take_record_batch(input, &UInt64Array::from(indices))?.columns().to_vec()
+        };
         for (place, field) in self.own_fields().iter().enumerate() {
             let pieces: Vec<&dyn arrow::array::Array> = results.iter().map(|r| r.column(place).as_ref()).collect();
             columns.push(if pieces.is_empty() { new_null_array(field.data_type(), 0) } else { concat(&pieces)? });

@@ -98,6 +98,7 @@ impl TestSession {
                 .with_target_partitions(1)
                 .with_default_catalog_and_schema("shop", "public")
                 .with_create_default_catalog_and_schema(false);
+            config.options_mut().sql_parser.parse_float_as_decimal = true;
             config.set_extension(Arc::new(runner));
             config.options_mut().extensions.insert(vars());
             let mut planners = vec![dialect.expr_planner()];
@@ -112,6 +113,7 @@ impl TestSession {
                 .build();
             dialect.register(&mut state).unwrap();
             state.catalog_list().register_catalog("shop".to_owned(), provider(&catalog));
+            let state = crate::semantics::install(state);
             Self { state, dialect, catalog }
         })
     }
@@ -128,7 +130,9 @@ impl TestSession {
         let parsed = datafusion::sql::parser::Statement::Statement(Box::new(statement));
         let plan = self.state.statement_to_plan(parsed).await.map_err(|e| Failure::Bind(e.to_string()))?;
         let plan = self.dialect.settler.settle(plan).map_err(|e| Failure::Bind(e.to_string()))?;
-        let schema = Arc::clone(plan.schema());
+        let options = self.state.config_options();
+        let plan = crate::semantics::bound(plan, options).map_err(|e| Failure::Bind(e.to_string()))?;
+        let schema = crate::semantics::described(&plan, options);
         let batches = self.run_plan(plan).await.map_err(|e| Failure::Run(e.to_string()))?;
         let fields = schema.fields();
         let mut rows = Vec::new();

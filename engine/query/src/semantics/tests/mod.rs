@@ -1,6 +1,7 @@
 //! Statements with the answers that a PostgreSQL 15 server gave, run by a state with the semantics installed.
 
 mod plans;
+mod readers;
 
 use super::{described, install, text};
 use crate::errors::{Stage, translate};
@@ -12,7 +13,10 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use std::sync::Arc;
 
 /// A line is a statement, what PostgreSQL answered, and, where we differ on purpose, what we answer.
@@ -34,12 +38,16 @@ impl TypePlanner for Micros {
 pub(super) async fn context() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(2);
     config.options_mut().sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
+    config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().execution.time_zone = Some("UTC".to_owned());
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_type_planner(Arc::new(Micros))
         .build();
     let context = SessionContext::new_with_state(install(install(state)));
+    for helper in crate::dialect::helpers() {
+        context.register_udf(helper.as_ref().clone());
+    }
     for statement in SETUP.split(';').filter(|s| !s.trim().is_empty()) {
         context.sql(statement).await.unwrap().collect().await.unwrap();
     }
@@ -48,7 +56,18 @@ pub(super) async fn context() -> SessionContext {
 
 /// The plan of a statement as the gate binds it.
 pub(super) async fn bound(context: &SessionContext, sql: &str) -> Result<LogicalPlan, DataFusionError> {
-    super::bound(context.state().create_logical_plan(sql).await?)
+    {
+        let state = context.state();
+        // COPY and EXPLAIN are the engine's own statements.
+        let plan = match Parser::parse_sql(&PostgreSqlDialect {}, sql).map(|mut parsed| parsed.remove(0)) {
+            Ok(mut statement) => {
+                crate::dialect::rewrite(&mut statement).map_err(|error| DataFusionError::External(Box::new(error)))?;
+                state.statement_to_plan(Statement::Statement(Box::new(statement))).await?
+            }
+            Err(_) => state.create_logical_plan(sql).await?,
+        };
+        super::bound(plan, state.config_options())
+    }
 }
 
 pub(super) async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {

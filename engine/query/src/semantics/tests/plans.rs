@@ -64,7 +64,7 @@ async fn sums_are_described_with_their_final_types() {
         ("SELECT avg(a) FROM t", DataType::Float64),
         ("SELECT a + a FROM t", DataType::Int32),
         ("SELECT -s FROM t", DataType::Int16),
-        ("SELECT n / n FROM t", DataType::Decimal128(18, 6)),
+        ("SELECT n / n FROM t", DataType::Decimal128(38, 16)),
         ("SELECT a + 1 FROM t", DataType::Int32),
         ("SELECT a + 3000000000 FROM t", DataType::Int64),
         ("SELECT sum(CASE WHEN id > 1 THEN a ELSE 0 END) FROM t", DataType::Int64),

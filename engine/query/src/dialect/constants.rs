@@ -1,0 +1,235 @@
+//! Constants and parameters whose type their place decides: VALUES, intervals with fields, arguments of functions.
+
+use super::ast::{cast, literal_text, text};
+use datafusion::sql::sqlparser::ast::{
+    DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr, UnaryOperator,
+    Value, Values, VisitMut, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Gives the cells of each column one type, where constants and casts say which.
+fn type_columns(values: &mut Values) {
+    let width = values.rows.first().map_or(0, |row| row.len());
+    for column in 0..width {
+        let cells: Vec<&Expr> = values.rows.iter().filter_map(|row| row.content.get(column)).collect();
+        let Some(data_type) = common(&cells) else { continue };
+        for row in &mut values.rows {
+            if let Some(cell) = row.content.get_mut(column) {
+                let same = matches!(&*cell, Expr::Cast { data_type: own, .. } if *own == data_type);
+                if !same {
+                    let old = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
+                    *cell = cast(old, data_type.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Columns of the VALUES in a query's body, unions included.
+pub(super) fn type_values(body: &mut SetExpr) {
+    match body {
+        SetExpr::Values(values) => type_columns(values),
+        SetExpr::SetOperation { left, right, .. } => {
+            type_values(left);
+            type_values(right);
+        }
+        _ => {}
+    }
+}
+
+/// The table of a recursive query takes its types from the first term: whole numbers there become integers at once, and
+/// what the first term casts, the second casts alike.
+pub(super) fn type_recursion(query: &mut Query) {
+    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return };
+    for table in &mut with.cte_tables {
+        let SetExpr::SetOperation { left, right, .. } = table.query.body.as_mut() else { continue };
+        let types: Vec<Option<DataType>> = match left.as_mut() {
+            SetExpr::Select(select) => {
+                // Visiting never breaks.
+                let _ = select.projection.visit(&mut Integers);
+                select.projection.iter().map(|item| expression(item).and_then(cast_type)).collect()
+            }
+            SetExpr::Values(values) => {
+                type_columns(values);
+                values.rows.first().map_or_else(Vec::new, |row| row.content.iter().map(cast_type).collect())
+            }
+            _ => continue,
+        };
+        let SetExpr::Select(select) = right.as_mut() else { continue };
+        if select.projection.len() != types.len() || select.projection.iter().any(|item| expression(item).is_none()) {
+            continue;
+        }
+        for (item, data_type) in select.projection.iter_mut().zip(types) {
+            let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, Some(data_type)) =
+                (item, data_type)
+            else {
+                continue;
+            };
+            let old = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
+            *expr = cast(old, data_type);
+        }
+    }
+}
+
+fn expression(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+fn cast_type(expr: &Expr) -> Option<DataType> {
+    match expr {
+        Expr::Cast { data_type, .. } => Some(data_type.clone()),
+        Expr::Nested(inner) => cast_type(inner),
+        _ => None,
+    }
+}
+
+struct Integers;
+
+impl VisitorMut for Integers {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let literal = matches!(&*expr, Expr::Value(_));
+        if literal && whole(expr).is_some_and(|number| i32::try_from(number).is_ok()) {
+            let number = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
+            *expr = cast(number, DataType::Int(None));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The type of a column: that of a cast in it, or integer for whole numbers that fit.
+fn common(cells: &[&Expr]) -> Option<DataType> {
+    let casts = cells.iter().find_map(|cell| match cell {
+        Expr::Cast { data_type, .. } => Some(data_type.clone()),
+        Expr::TypedString(typed) => Some(typed.data_type.clone()),
+        _ => None,
+    });
+    if casts.is_some() {
+        return casts;
+    }
+    let mut any = false;
+    for cell in cells {
+        match whole(cell) {
+            Some(_) => any = true,
+            None if is_null(cell) => {}
+            None => return None,
+        }
+    }
+    let fits = cells.iter().filter_map(|cell| whole(cell)).all(|number| i32::try_from(number).is_ok());
+    any.then_some(if fits { DataType::Int(None) } else { DataType::BigInt(None) })
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Null)
+}
+
+/// A whole number, maybe with a sign.
+pub(super) fn whole(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.parse().ok(),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).and_then(i64::checked_neg),
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } | Expr::Nested(expr) => whole(expr),
+        _ => None,
+    }
+}
+
+/// A number beyond every decimal here is a double.
+pub(super) fn large_number(expr: &mut Expr) {
+    let Expr::Value(value) = &*expr else { return };
+    let Value::Number(digits, _) = &value.value else { return };
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let length = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(i64::MAX / 2);
+    let scale = i64::try_from(fraction).unwrap_or(i64::MAX / 4) - exponent;
+    let whole = i64::try_from(length).unwrap_or(i64::MAX / 4) - scale;
+    // Without an exponent, 76 digits have a type that prints all of them.
+    let most = if digits.contains(['e', 'E']) { 38 } else { 76 };
+    if whole.max(0) + scale.max(0) > most {
+        *expr = cast(text(digits), DataType::DoublePrecision);
+    }
+}
+
+/// `INTERVAL '1' DAY` and `INTERVAL '1-2' YEAR TO MONTH` as a cast of a text that says it all.
+pub(super) fn interval(expr: &mut Expr) {
+    let Expr::Interval(Interval { value, leading_field, last_field, .. }) = expr else { return };
+    let Some(literal) = literal_text(value) else { return };
+    let field = last_field.as_ref().or(leading_field.as_ref());
+    let plain = literal.trim();
+    let bare = !plain.is_empty()
+        && plain.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
+        && !plain.get(1..).unwrap_or_default().contains('-');
+    let whole = match (leading_field.as_ref(), field) {
+        (_, Some(field)) if bare => format!("{plain} {}", unit(field)),
+        // `'1 2' DAY TO HOUR`: days, then hours.
+        (Some(DateTimeField::Day), Some(DateTimeField::Hour)) => match plain.split_once(' ') {
+            Some((days, hours)) if !hours.contains(':') => format!("{days} day {} hour", hours.trim()),
+            _ => literal.to_owned(),
+        },
+        (Some(DateTimeField::Minute), Some(DateTimeField::Second)) if plain.matches(':').count() == 1 => {
+            format!("00:{plain}")
+        }
+        _ => literal.to_owned(),
+    };
+    *expr = cast(text(&whole), DataType::Interval { fields: None, precision: None });
+}
+
+fn unit(field: &DateTimeField) -> String {
+    field.to_string().to_lowercase()
+}
+
+/// Types of parameters that a function's place decides: PostgreSQL resolves them so. `None` in other places.
+pub(super) fn parameter_type(function: &str, place: usize) -> Option<DataType> {
+    let int = DataType::Int(None);
+    match (function, place) {
+        ("generate_series", _) => Some(int),
+        (
+            "upper" | "lower" | "initcap" | "length" | "char_length" | "character_length" | "octet_length"
+            | "bit_length" | "trim" | "btrim" | "ltrim" | "rtrim" | "reverse" | "ascii" | "md5" | "replace"
+            | "translate" | "strpos" | "starts_with" | "concat" | "concat_ws" | "quote_ident" | "regexp_replace"
+            | "regexp_match" | "regexp_like" | "string_to_array" | "to_date" | "format",
+            _,
+        ) => Some(DataType::Text),
+        ("substr" | "substring" | "left" | "right" | "repeat" | "lpad" | "rpad", 0) => Some(DataType::Text),
+        ("substr" | "substring" | "left" | "right" | "repeat" | "lpad" | "rpad", 1) => Some(int),
+        ("substr" | "substring", 2) | ("split_part", 2) => Some(int),
+        ("lpad" | "rpad", 2) | ("split_part", 0 | 1) => Some(DataType::Text),
+        ("date_trunc" | "date_part" | "extract", 0) | ("to_char" | "to_timestamp" | "to_number", 1) => {
+            Some(DataType::Text)
+        }
+        ("pg_sleep", 0) => Some(DataType::DoublePrecision),
+        _ => None,
+    }
+}
+
+/// The seven arguments of `make_interval`, of which any may be named or left out.
+pub(super) fn interval_fields(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
+    const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let mut fields: Vec<Expr> = NAMES.iter().map(|_| super::ast::number(0)).collect();
+    for (place, argument) in arguments.iter().enumerate() {
+        let (place, value) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (place, value),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                (NAMES.iter().position(|known| name.value.eq_ignore_ascii_case(known))?, value)
+            }
+            FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
+                (NAMES.iter().position(|known| name.value.eq_ignore_ascii_case(known))?, value)
+            }
+            _ => return None,
+        };
+        *fields.get_mut(place)? = value.clone();
+    }
+    Some(fields)
+}
+
+/// Whether an expression is a parameter.
+pub(super) fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
+}

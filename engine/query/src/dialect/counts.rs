@@ -1,0 +1,34 @@
+//! Where unsigned columns of a plan come from: what counts rows is bigint in PostgreSQL, unsigned here. Knows no catalog.
+
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+
+/// The type PostgreSQL gives a column that counts; `None` where it is not known to count, such as a source's own unsigned
+/// number.
+pub(super) fn counted(plan: &LogicalPlan, column: usize) -> Option<DataType> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let mut expr = projection.expr.get(column)?;
+            while let Expr::Alias(alias) = expr {
+                expr = &alias.expr;
+            }
+            let Expr::Column(name) = expr else { return None };
+            counted(&projection.input, projection.input.schema().maybe_index_of_column(name)?)
+        }
+        LogicalPlan::SubqueryAlias(node) => counted(&node.input, column),
+        LogicalPlan::Filter(node) => counted(&node.input, column),
+        LogicalPlan::Sort(node) => counted(&node.input, column),
+        LogicalPlan::Limit(node) => counted(&node.input, column),
+        LogicalPlan::Distinct(Distinct::All(input)) => counted(input, column),
+        LogicalPlan::Window(window) => {
+            let own = window.input.schema().fields().len();
+            if column < own {
+                return counted(&window.input, column);
+            }
+            let ntile = window.window_expr.get(column - own)?.schema_name().to_string().starts_with("ntile");
+            Some(if ntile { DataType::Int32 } else { DataType::Int64 })
+        }
+        LogicalPlan::Aggregate(aggregate) => (column >= aggregate.group_expr.len()).then_some(DataType::Int64),
+        _ => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! Operators that DataFusion does not plan, or plans with another meaning, as calls of functions: JSON, bytea, arrays that
+//! are parameters, dates and times. Knows types, no rows.
+
+use super::literals::field_of;
+use crate::semantics::{function, is_jsonb};
+use arrow::datatypes::{DataType, Field, IntervalUnit};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+use querygate_query_api::PG_TYPE_KEY;
+use std::sync::Arc;
+
+/// The call for an operator; `None` where DataFusion plans it.
+pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    if let BinaryOperator::PGCustomBinaryOperator(words) = op
+        && let [quantifier, op] = words.as_slice()
+        && matches!(quantifier.as_str(), "any" | "all")
+    {
+        return Ok(quantified(quantifier, op, left, right, schema));
+    }
+    if let (BinaryOperator::StringConcat, Some(texts)) = (op, as_texts(left, right)) {
+        return Ok(Some(Expr::BinaryExpr(texts)));
+    }
+    let (l, r) = (field_of(left, schema), field_of(right, schema));
+    let named = |name: &str| function(name).map(|f| f.call(vec![left.clone(), right.clone()]));
+    if let Some(name) = json_operator(op, l.as_deref(), r.as_deref()) {
+        return Ok(named(name));
+    }
+    let of = |field: &Option<Arc<Field>>, expr: &Expr| match field {
+        Some(field) => Some(field.data_type().clone()),
+        None => match expr {
+            Expr::Literal(value, _) => Some(value.data_type()),
+            _ => None,
+        },
+    };
+    let (Some(l), Some(r)) = (of(&l, left), of(&r, right)) else { return Ok(None) };
+    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary);
+    Ok(match op {
+        BinaryOperator::PGStartsWith => {
+            let like = datafusion::functions::string::starts_with();
+            Some(like.call(vec![left.clone(), right.clone()]))
+        }
+        BinaryOperator::PGOverlap if matches!(l, DataType::List(_)) => named("array_overlap"),
+        BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
+        _ => moments(op, (left, &l), (right, &r)),
+    })
+}
+
+fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {
+    let jsonb = left.is_some_and(is_jsonb);
+    let either = jsonb || right.is_some_and(is_jsonb);
+    Some(match op {
+        BinaryOperator::Arrow => "json_get",
+        BinaryOperator::LongArrow => "json_get_text",
+        BinaryOperator::HashArrow => "json_follow",
+        BinaryOperator::HashLongArrow => "json_follow_text",
+        BinaryOperator::Question => "jsonb_exists",
+        BinaryOperator::QuestionPipe => "jsonb_exists_any",
+        BinaryOperator::QuestionAnd => "jsonb_exists_all",
+        BinaryOperator::HashMinus => "jsonb_delete_path",
+        BinaryOperator::AtArrow if either => "jsonb_contains",
+        BinaryOperator::ArrowAt if either => "jsonb_contained",
+        BinaryOperator::StringConcat if jsonb && either => "jsonb_concat",
+        BinaryOperator::Minus if jsonb => "jsonb_delete",
+        BinaryOperator::Eq if either => "jsonb_equal",
+        _ => return None,
+    })
+}
+
+/// `left op ANY (array)` where the array is a parameter, which takes its type from the other side.
+fn quantified(quantifier: &str, op: &str, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let array = match (right, field_of(left, schema)) {
+        (Expr::Placeholder(Placeholder { id, field: None }), Some(item)) => {
+            let item = Arc::new(Field::new("item", item.data_type().clone(), true));
+            let list = Arc::new(Field::new(id.clone(), DataType::List(item), true));
+            Expr::Placeholder(Placeholder { id: id.clone(), field: Some(list) })
+        }
+        _ => right.clone(),
+    };
+    let left = match (left, field_of(&array, schema)) {
+        (Expr::Placeholder(Placeholder { id, field: None }), Some(list)) => match list.data_type() {
+            DataType::List(item) => {
+                let field = Arc::new(Field::new(id.clone(), item.data_type().clone(), true));
+                Expr::Placeholder(Placeholder { id: id.clone(), field: Some(field) })
+            }
+            _ => left.clone(),
+        },
+        _ => left.clone(),
+    };
+    let name = if quantifier == "any" { "compare_any" } else { "compare_all" };
+    Some(function(name)?.call(vec![lit(op), left, array]))
+}
+
+fn stamp() -> DataType {
+    DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)
+}
+
+fn cast(expr: &Expr, to: DataType, pg_type: &str) -> Expr {
+    let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.to_owned())].into();
+    let field = Arc::new(Field::new("", to, true).with_metadata(metadata));
+    Expr::Cast(Cast { expr: Box::new(expr.clone()), field })
+}
+
+/// Arithmetic of dates, times and intervals.
+fn moments(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &DataType)) -> Option<Expr> {
+    use DataType as T;
+    let called = |name: &str, a: Expr, b: Expr| function(name).map(|f| f.call(vec![a, b]));
+    let span = |t: &T| matches!(t, T::Interval(_));
+    let number = |t: &T| t.is_numeric();
+    let interval = || T::Interval(IntervalUnit::MonthDayNano);
+    let ((a, l), (b, r)) = (left, right);
+    if span(l)
+        && span(r)
+        && let Some(op) = comparison(op)
+    {
+        let of = |e: &Expr| function("interval_span").map(|f| f.call(vec![e.clone()]));
+        return Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(of(a)?), op, Box::new(of(b)?))));
+    }
+    match (op, l, r) {
+        (BinaryOperator::Minus, T::Date32, T::Date32) => {
+            let days = BinaryExpr::new(Box::new(a.clone()), Operator::Minus, Box::new(b.clone()));
+            Some(cast(&Expr::BinaryExpr(days), T::Int32, "int4"))
+        }
+        (BinaryOperator::Plus | BinaryOperator::Minus, T::Date32, r) if span(r) => {
+            let name = if matches!(op, BinaryOperator::Plus) { "moved" } else { "moved_back" };
+            called(name, cast(a, stamp(), "timestamp"), b.clone())
+        }
+        (BinaryOperator::Plus | BinaryOperator::Minus, T::Timestamp(..) | T::Time64(_), r) if span(r) => {
+            let name = if matches!(op, BinaryOperator::Plus) { "moved" } else { "moved_back" };
+            called(name, a.clone(), b.clone())
+        }
+        (BinaryOperator::Plus, l, T::Date32) if span(l) => called("moved", cast(b, stamp(), "timestamp"), a.clone()),
+        (BinaryOperator::Plus, l, T::Timestamp(..) | T::Time64(_)) if span(l) => called("moved", b.clone(), a.clone()),
+        (BinaryOperator::Plus, T::Date32, T::Time64(_)) => {
+            called("moved", cast(a, stamp(), "timestamp"), cast(b, interval(), "interval"))
+        }
+        (BinaryOperator::Plus, T::Time64(_), T::Date32) => {
+            called("moved", cast(b, stamp(), "timestamp"), cast(a, interval(), "interval"))
+        }
+        (BinaryOperator::Minus, T::Timestamp(_, None) | T::Date32, T::Timestamp(_, None) | T::Date32)
+            if !(*l == T::Date32 && *r == T::Date32) =>
+        {
+            called("elapsed", cast(a, stamp(), "timestamp"), cast(b, stamp(), "timestamp"))
+        }
+        (BinaryOperator::Minus, T::Timestamp(..), T::Timestamp(..)) => called("elapsed", a.clone(), b.clone()),
+        (BinaryOperator::Minus, T::Time64(_), T::Time64(_)) => called("elapsed", a.clone(), b.clone()),
+        (BinaryOperator::Multiply, l, r) if span(l) && number(r) => called("interval_times", a.clone(), b.clone()),
+        (BinaryOperator::Multiply, l, r) if number(l) && span(r) => called("interval_times", b.clone(), a.clone()),
+        (BinaryOperator::Divide, l, r) if span(l) && number(r) => called("interval_over", a.clone(), b.clone()),
+        _ => None,
+    }
+}
+
+const fn comparison(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
+/// `$1 || $2`: parameters without a type are texts here.
+fn as_texts(left: &Expr, right: &Expr) -> Option<BinaryExpr> {
+    let text = |expr: &Expr| match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let field = Some(Arc::new(Field::new(id.clone(), DataType::Utf8, true)));
+            Some(Expr::Placeholder(Placeholder { id: id.clone(), field }))
+        }
+        _ => None,
+    };
+    let (l, r) = (text(left), text(right));
+    if l.is_none() && r.is_none() {
+        return None;
+    }
+    let (left, right) = (l.unwrap_or_else(|| left.clone()), r.unwrap_or_else(|| right.clone()));
+    Some(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right)))
+}

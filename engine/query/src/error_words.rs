@@ -1,0 +1,227 @@
+//! The engine's planning errors in Postgres' words: what they say of functions, operators and columns, without its own names
+//! of types. Knows texts only.
+
+use querygate_types::{Error, ErrorCode};
+
+const FUNCTION_HINT: &str =
+    "No function matches the given name and argument types. You might need to add explicit type casts.";
+const OPERATOR_HINT: &str =
+    "No operator matches the given name and argument types. You might need to add explicit type casts.";
+
+/// Texts that say one thing whatever follows.
+const FIXED: &[(&str, ErrorCode, &str)] = &[
+    ("LIMIT must be", ErrorCode::InvalidParameterValue, "LIMIT must not be negative"),
+    ("OFFSET must be", ErrorCode::InvalidParameterValue, "OFFSET must not be negative"),
+    (
+        "ggregate functions are not allowed in the WHERE clause",
+        ErrorCode::GroupingError,
+        "aggregate functions are not allowed in WHERE",
+    ),
+    ("ggregate function calls cannot be nested", ErrorCode::GroupingError, "aggregate function calls cannot be nested"),
+    (
+        "For SELECT DISTINCT, ORDER BY expressions",
+        ErrorCode::InvalidColumnReference,
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+    ),
+    (
+        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+        ErrorCode::InvalidColumnReference,
+        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ),
+    ("error occurred while coerc", ErrorCode::DatatypeMismatch, "argument types do not fit"),
+    ("WITH query name", ErrorCode::DuplicateAlias, "WITH query name specified more than once"),
+    (
+        "Projections require unique expression names",
+        ErrorCode::DuplicateAlias,
+        "output column names must be unique here",
+    ),
+    (
+        "Physical plan does not support logical expression",
+        ErrorCode::FeatureNotSupported,
+        "a subquery at this place is not supported",
+    ),
+    ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
+    ("Incompatible inputs for Union", ErrorCode::DatatypeMismatch, "UNION types cannot be matched"),
+    ("Expected LIMIT to be an integer", ErrorCode::DatatypeMismatch, "argument of LIMIT must be type bigint"),
+    ("logical boolean operation", ErrorCode::DatatypeMismatch, "argument of AND or OR must be type boolean"),
+    ("requires a boolean expression", ErrorCode::DatatypeMismatch, "argument must be type boolean"),
+    (
+        "only supports signed numeric, interval and timestamp",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist for this type",
+    ),
+    ("not found in struct", ErrorCode::UndefinedColumn, "column not found in data type record"),
+    ("Failed to coerce arguments", ErrorCode::UndefinedFunction, "function does not exist for these argument types"),
+];
+
+/// The error for a planning text, if it is a known one.
+pub(crate) fn known(text: &str) -> Option<Error> {
+    if let Some(error) = function(text).or_else(|| operator(text)).or_else(|| grouping(text)).or_else(|| place(text)) {
+        return Some(error);
+    }
+    FIXED.iter().find(|(part, ..)| text.contains(part)).map(|(_, code, message)| Error::new(*code, *message))
+}
+
+/// What stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+/// `… argument types 'upper(Int64)' …`.
+fn function(text: &str) -> Option<Error> {
+    let call = between(text, "argument types '", "'")
+        .or_else(|| between(text, "signature '", "'").filter(|_| text.contains("Failed to coerce arguments")))?;
+    let (name, types) = call.strip_suffix(')')?.split_once('(')?;
+    let types: Vec<String> = split_types(types).into_iter().map(type_name).collect();
+    let message = format!("function {name}({}) does not exist", types.join(", "));
+    Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(FUNCTION_HINT))
+}
+
+/// `… arithmetic expression Int64 + Utf8 to valid types`, `… comparison operation Int64 = Boolean`.
+fn operator(text: &str) -> Option<Error> {
+    let expression = between(text, "arithmetic expression ", " to valid types").or_else(|| {
+        text.split_once("comparison operation ").map(|(_, rest)| rest.lines().next().unwrap_or_default())
+    })?;
+    let parts = split_words(expression);
+    let [left, op, right] = parts.as_slice() else { return None };
+    let message = format!("operator does not exist: {} {op} {}", type_name(left), type_name(right));
+    Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(OPERATOR_HINT))
+}
+
+fn grouping(text: &str) -> Option<Error> {
+    const MARKS: &[&str] = &[
+        "must appear in the GROUP BY clause",
+        "must be part of an aggregate function",
+        "could not be resolved from available columns",
+    ];
+    if !MARKS.iter().any(|mark| text.contains(mark)) {
+        return None;
+    }
+    let column = between(text, "column \"", "\" must");
+    let subject = column.map_or_else(|| "column".to_owned(), |column| format!("column \"{column}\""));
+    let message = format!("{subject} must appear in the GROUP BY clause or be used in an aggregate function");
+    Some(Error::new(ErrorCode::GroupingError, message))
+}
+
+/// Positions in ORDER BY and GROUP BY, and the number of column names.
+fn place(text: &str) -> Option<Error> {
+    let error = |message| Some(Error::new(ErrorCode::InvalidColumnReference, message));
+    if let Some(place) = between(text, "rder by column out of bounds, specified: ", ",") {
+        return error(format!("ORDER BY position {place} is not in select list"));
+    }
+    if let Some(place) = between(text, "annot find column with position ", " in SELECT clause") {
+        return error(format!("GROUP BY position {place} is not in select list"));
+    }
+    if let Some(have) = between(text, "ource table contains ", " columns but only ") {
+        let given = between(text, "columns but only ", " names")?;
+        return error(format!("table has {have} columns available but {given} columns specified"));
+    }
+    None
+}
+
+/// At commas outside of parentheses.
+fn split_types(text: &str) -> Vec<&str> {
+    split(text, |c| c == ',')
+}
+
+fn split_words(text: &str) -> Vec<&str> {
+    split(text, |c| c == ' ')
+}
+
+fn split(text: &str, separates: impl Fn(char) -> bool) -> Vec<&str> {
+    let (mut depth, mut from, mut parts) = (0_i32, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            c if depth == 0 && separates(c) => {
+                parts.push(&text[from..at]);
+                from = at + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// PostgreSQL's name of a type that the engine names its way.
+fn type_name(engine: &str) -> String {
+    let head = engine.split(['(', '<']).next().unwrap_or_default();
+    match head {
+        "Boolean" => "boolean",
+        "Int8" | "Int16" | "UInt8" => "smallint",
+        "Int32" | "UInt16" => "integer",
+        "Int64" | "UInt32" => "bigint",
+        "Float16" | "Float32" => "real",
+        "Float64" => "double precision",
+        "UInt64" | "Decimal32" | "Decimal64" | "Decimal128" | "Decimal256" => "numeric",
+        "Utf8" | "LargeUtf8" | "Utf8View" | "String" => "text",
+        "Binary" | "LargeBinary" | "BinaryView" | "FixedSizeBinary" => "bytea",
+        "Date32" | "Date64" => "date",
+        "Time32" | "Time64" => "time without time zone",
+        "Timestamp" if engine.contains('"') || engine.contains("Some") => "timestamp with time zone",
+        "Timestamp" => "timestamp without time zone",
+        "Interval" | "Duration" => "interval",
+        "Null" => "unknown",
+        "List" | "LargeList" | "FixedSizeList" => return format!("{}[]", list_item(engine)),
+        _ => "record",
+    }
+    .to_owned()
+}
+
+fn list_item(engine: &str) -> String {
+    let inner = engine.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    let word = inner.rsplit([' ', ':']).find(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+    word.map_or_else(|| "anyelement".to_owned(), type_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planning_errors_are_postgres_words() {
+        let check = |text: &str, sqlstate: &str, message: &str| {
+            let error = known(text).unwrap();
+            assert_eq!((error.code().sqlstate(), error.message()), (sqlstate, message), "{text}");
+        };
+        check(
+            "Execution error: Function 'sum' user-defined coercion failed with: Error during planning: No function matches the given name and argument types 'sum(Utf8)'.",
+            "42883",
+            "function sum(text) does not exist",
+        );
+        check(
+            "No function matches the given name and argument types 'f(Decimal128(2, 1), Int64)'.",
+            "42883",
+            "function f(numeric, bigint) does not exist",
+        );
+        check(
+            "Cannot coerce arithmetic expression Int64 + Utf8 to valid types",
+            "42883",
+            "operator does not exist: bigint + text",
+        );
+        check(
+            "Cannot infer common argument type for comparison operation Int64 = Boolean",
+            "42883",
+            "operator does not exist: bigint = boolean",
+        );
+        check(
+            "Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, column \"a.id\" must appear in the GROUP BY clause or must be part of an aggregate function, currently only \"a.name\"",
+            "42803",
+            "column \"a.id\" must appear in the GROUP BY clause or be used in an aggregate function",
+        );
+        check(
+            "Order by column out of bounds, specified: 2, max: 1",
+            "42P10",
+            "ORDER BY position 2 is not in select list",
+        );
+        check(
+            "Source table contains 1 columns but only 2 names given as column alias",
+            "42P10",
+            "table has 1 columns available but 2 columns specified",
+        );
+        assert!(known("something else").is_none());
+    }
+}

@@ -1,0 +1,333 @@
+//! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
+//! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
+
+use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is_text, modifier, named};
+use super::fault::{Fault, external};
+use super::functions;
+use super::numeric::{divided, parse, precision, quotient_scale};
+use super::zone::Zone;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions::datetime;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+};
+use querygate_query_api::pg_type_of;
+use querygate_types::{Error, ErrorCode, PgType, TypeCategory};
+use std::sync::Arc;
+
+/// Functions of constants that are computed at once, so that sources and files see a constant.
+const FOLDED: &[&str] = &["moved", "moved_back", "interval_times", "interval_over"];
+
+/// Parts of a date or time stamp that DataFusion and sources take as Postgres does.
+const PLAIN_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy", "hour", "minute"];
+
+/// Settles one expression whose children are settled.
+pub(super) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), metadata) if scale < 0 => {
+            let whole =
+                super::numeric::rescaled(digits, scale, 0).ok_or_else(|| Fault::OutOfRange("numeric").error())?;
+            let value = ScalarValue::Decimal128(Some(whole), precision(whole, 0), 0);
+            Ok(Transformed::yes(Expr::Literal(value, metadata)))
+        }
+        Expr::Cast(cast) => settle_cast(cast, schema, zone),
+        Expr::ScalarFunction(call) => settle_call(call, schema, zone),
+        Expr::BinaryExpr(binary) => settle_operator(binary, schema),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    // A parameter without a type becomes what it is cast to.
+    let Ok((_, from)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    let null = matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
+    if !null {
+        castable(&from, &cast.field)?;
+    }
+    let to = Arc::clone(&cast.field);
+    if modifier(&to) == Some("any") {
+        return numeric_of_any_places(cast, &from, zone);
+    }
+    if let Expr::Literal(value, _) = cast.expr.as_ref() {
+        if to.data_type().is_floating() && from.data_type().is_decimal() && !null {
+            let (Expr::Literal(value, _), true) = as_double(*cast.expr, true) else {
+                return datafusion::common::internal_err!("a decimal constant is a double");
+            };
+            let value = value.cast_to(to.data_type())?;
+            if matches!(&value, ScalarValue::Float32(Some(v)) if v.is_infinite()) {
+                return Err(Fault::OutOfRange("real").error());
+            }
+            return Ok(Transformed::yes(Expr::Literal(value, Some(FieldMetadata::from(to.metadata().clone())))));
+        }
+        let reads = is_text(from.data_type()) || is_settled_early(&from, &to);
+        if reads && conversion(&from, &to, zone).is_some() && !matches!(to.data_type(), DataType::List(_)) {
+            let value = constant(value, &from, &to, zone)?;
+            return Ok(Transformed::yes(Expr::Literal(value, Some(FieldMetadata::from(to.metadata().clone())))));
+        }
+    }
+    if is_settled_early(&from, &to)
+        && let Some(function) = conversion(&from, &to, zone)
+    {
+        return Ok(Transformed::yes(function.call(vec![*cast.expr])));
+    }
+    Ok(Transformed::no(Expr::Cast(cast)))
+}
+
+/// `x::numeric`: as many places as the value has, where that is known.
+fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transformed<Expr>> {
+    let to = Arc::clone(&cast.field);
+    let plain = |precision, scale| {
+        let metadata = to.metadata().iter().filter(|(key, _)| *key != TYPE_MODIFIER_KEY);
+        let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
+        Arc::new(Field::new("", DataType::Decimal128(precision, scale), true).with_metadata(metadata))
+    };
+    if let Expr::Literal(value, _) = cast.expr.as_ref() {
+        let exact = match value {
+            ScalarValue::Utf8(Some(text)) => Some(parse(text).ok_or_else(|| unread(text))?),
+            ScalarValue::Int32(Some(value)) => Some((i128::from(*value), 0)),
+            ScalarValue::Int64(Some(value)) => Some((i128::from(*value), 0)),
+            ScalarValue::Int16(Some(value)) => Some((i128::from(*value), 0)),
+            ScalarValue::Decimal128(Some(digits), _, scale) => Some((*digits, *scale)),
+            ScalarValue::Float64(Some(value)) => super::rounding::significant(*value, 15),
+            ScalarValue::Float32(Some(value)) => super::rounding::significant(f64::from(*value), 6),
+            _ => None,
+        };
+        if let Some((digits, scale)) = exact {
+            let value = ScalarValue::Decimal128(Some(digits), precision(digits, scale), scale);
+            return Ok(Transformed::yes(Expr::Literal(value, None)));
+        }
+    }
+    let to = match from.data_type() {
+        DataType::Int16 => plain(5, 0),
+        DataType::Int32 => plain(10, 0),
+        DataType::Int64 => plain(19, 0),
+        DataType::UInt64 => plain(20, 0),
+        DataType::Decimal128(precision, scale) => plain(*precision, *scale),
+        _ => plain(38, 10),
+    };
+    if is_settled_early(from, &to)
+        && let Some(function) = conversion(from, &to, zone)
+    {
+        return Ok(Transformed::yes(function.call(vec![*cast.expr])));
+    }
+    Ok(Transformed::yes(Expr::Cast(Cast { expr: cast.expr, field: to })))
+}
+
+/// What a text that is no numeric of 38 digits is.
+fn unread(text: &str) -> datafusion::common::DataFusionError {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "nan" | "infinity" | "inf" | "-infinity" | "-inf" | "+infinity" | "+inf" => {
+            super::fault::unsupported("NaN and infinity are not supported in numeric")
+        }
+        text if !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e'))
+            && text.bytes().any(|b| b.is_ascii_digit()) =>
+        {
+            Fault::OutOfRange("numeric").error()
+        }
+        _ => Fault::Syntax("numeric").error(),
+    }
+}
+
+/// Refuses casts that Postgres does not have.
+fn castable(from: &Field, to: &Field) -> Result<()> {
+    let (source, target) = (pg_type_of(from), pg_type_of(to));
+    let is = |t: PgType, category: TypeCategory| t.category() == category;
+    let number = |t: PgType| is(t, TypeCategory::Numeric) && !t.name().starts_with("reg") && t != PgType::Oid;
+    let time = |t: PgType| is(t, TypeCategory::DateTime) || is(t, TypeCategory::Timespan);
+    let absent = match (source, target) {
+        (PgType::Bool, t) => (number(t) && t != PgType::Int4) || time(t) || t == PgType::Uuid || t == PgType::Bytea,
+        (s, PgType::Bool) => (number(s) && s != PgType::Int4) || time(s),
+        (s, t) if number(s) => time(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
+        (s, t) if time(s) => number(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
+        (PgType::Uuid, t) => number(t) || time(t),
+        _ => false,
+    };
+    let lists = (matches!(from.data_type(), DataType::List(_)), matches!(to.data_type(), DataType::List(_)));
+    let scalar = |t: &DataType| !is_text(t) && *t != DataType::Null;
+    let absent = absent
+        || (lists == (true, false) && scalar(to.data_type()))
+        || (lists == (false, true) && scalar(from.data_type()));
+    if !absent || from.data_type() == &DataType::Null {
+        return Ok(());
+    }
+    let message = format!("cannot cast type {} to {}", source.sql_name(), target.sql_name());
+    Err(external(Error::new(ErrorCode::DatatypeMismatch, message)))
+}
+
+fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    let name = call.func.name();
+    if matches!(name, "concat" | "concat_ws") {
+        let mut changed = false;
+        for arg in &mut call.args {
+            let Ok(data_type) = arg.get_type(schema) else { continue };
+            if !is_text(&data_type) && data_type != DataType::Null {
+                changed = true;
+                // Truth is printed as a letter here, unlike by a cast.
+                let printed = functions::in_zone("display", zone);
+                let value = std::mem::take(arg);
+                *arg = match printed {
+                    Some(printed) => printed.call(vec![value]),
+                    None => value,
+                };
+            }
+        }
+        return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
+    }
+    let of_bytes = call.args.first().and_then(|of| of.get_type(schema).ok()).is_some_and(|t| {
+        matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_))
+    });
+    // As text, a bytea would be as long as its digits.
+    if name == "character_length"
+        && of_bytes
+        && let Some(length) = functions::in_zone("octet_length", zone)
+    {
+        return Ok(Transformed::yes(length.call(call.args)));
+    }
+    if name == "date_trunc" && zone != Zone::UTC && call.args.len() == 2 {
+        let zoned = call.args.get(1).and_then(|of| of.get_type(schema).ok());
+        let zoned = zoned.is_some_and(|t| matches!(t, DataType::Timestamp(_, Some(_))));
+        if zoned {
+            call.args.push(datafusion::logical_expr::lit(zone.name()));
+        }
+        return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), zoned));
+    }
+    if name == "extract"
+        && let Some(part) = plain_part(&call, schema)
+    {
+        return Ok(Transformed::yes(part));
+    }
+    if FOLDED.contains(&name)
+        && let Some(value) = folded(&call.func, &call.args)?
+    {
+        return Ok(Transformed::yes(Expr::Literal(value, None)));
+    }
+    if zone != Zone::UTC
+        && let Some(function) = functions::in_zone(name, zone)
+    {
+        return Ok(Transformed::yes(function.call(call.args)));
+    }
+    Ok(Transformed::no(Expr::ScalarFunction(call)))
+}
+
+/// `extract` of a part that DataFusion takes alike, as its function: sources know that one.
+fn plain_part(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let [Expr::Literal(part, _), of] = call.args.as_slice() else { return None };
+    let part = part.try_as_str().flatten()?.to_ascii_lowercase();
+    let of_date = match of.get_type(schema).ok()? {
+        DataType::Date32 => true,
+        DataType::Timestamp(_, None) => false,
+        _ => return None,
+    };
+    if !PLAIN_PARTS.contains(&part.as_str()) || (of_date && matches!(part.as_str(), "hour" | "minute")) {
+        return None;
+    }
+    let taken = datetime::date_part().call(vec![datafusion::logical_expr::lit(part), of.clone()]);
+    let field = Arc::new(Field::new("", DataType::Decimal128(10, 0), true));
+    Some(Expr::Cast(Cast { expr: Box::new(taken), field }))
+}
+
+/// The value of a function of constants.
+fn folded(function: &Arc<ScalarUDF>, args: &[Expr]) -> Result<Option<ScalarValue>> {
+    let mut values = Vec::with_capacity(args.len());
+    for arg in args {
+        match arg {
+            Expr::Literal(value, _) if !value.is_null() => values.push(value.clone()),
+            _ => return Ok(None),
+        }
+    }
+    let given: Vec<DataType> = values.iter().map(ScalarValue::data_type).collect();
+    let types = function.coerce_types(&given)?;
+    // A text would have to be read first.
+    if given.iter().zip(&types).any(|(from, to)| is_text(from) && !is_text(to)) {
+        return Ok(None);
+    }
+    let values = values.iter().zip(&types).map(|(v, t)| v.cast_to(t)).collect::<Result<Vec<_>>>()?;
+    let fields: Vec<FieldRef> = types.iter().map(|t| Arc::new(Field::new("", t.clone(), true))).collect();
+    let constants: Vec<Option<&ScalarValue>> = values.iter().map(Some).collect();
+    let returns =
+        function.return_field_from_args(ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &constants })?;
+    let result = function.invoke_with_args(ScalarFunctionArgs {
+        args: values.iter().cloned().map(ColumnarValue::Scalar).collect(),
+        arg_fields: fields,
+        number_rows: 1,
+        return_field: returns,
+        config_options: Arc::new(ConfigOptions::default()),
+    })?;
+    match result {
+        ColumnarValue::Scalar(value) => Ok(Some(value)),
+        ColumnarValue::Array(_) => Ok(None),
+    }
+}
+
+fn settle_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    let whole = |left, right| Expr::BinaryExpr(BinaryExpr { left, op, right });
+    let arithmetic =
+        matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo);
+    if !arithmetic {
+        return Ok(Transformed::no(whole(left, right)));
+    }
+    let (Ok(l), Ok(r)) = (left.get_type(schema), right.get_type(schema)) else {
+        return Ok(Transformed::no(whole(left, right)));
+    };
+    // A constant with a point beside a double is one.
+    if l.is_floating() != r.is_floating() {
+        let (left, a) = as_double(*left, r.is_floating());
+        let (right, b) = as_double(*right, l.is_floating());
+        return Ok(Transformed::new_transformed(whole(Box::new(left), Box::new(right)), a || b));
+    }
+    let exact = |t: &DataType| t.is_integer() || t.is_decimal();
+    if op != Operator::Divide || !(exact(&l) && exact(&r) && (l.is_decimal() || r.is_decimal())) {
+        return Ok(Transformed::no(whole(left, right)));
+    }
+    if let (Some(a), Some(b)) = (digits_of(&left), digits_of(&right)) {
+        if b.0 == 0 {
+            return Err(Fault::DivisionByZero.error());
+        }
+        let scale = quotient_scale(a, b);
+        let digits = divided(a, b, scale).ok_or_else(|| Fault::OutOfRange("numeric").error())?;
+        let value = ScalarValue::Decimal128(Some(digits), precision(digits, scale), scale);
+        return Ok(Transformed::yes(Expr::Literal(value, None)));
+    }
+    match functions::in_zone("numeric_divide", Zone::UTC) {
+        Some(function) => Ok(Transformed::yes(function.call(vec![*left, *right]))),
+        None => Ok(Transformed::no(whole(left, right))),
+    }
+}
+
+/// Digits and scale of an exact constant.
+fn digits_of(expr: &Expr) -> Option<(i128, i8)> {
+    match expr {
+        Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), _) => Some((*digits, *scale)),
+        Expr::Literal(ScalarValue::Int32(Some(value)), _) => Some((i128::from(*value), 0)),
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some((i128::from(*value), 0)),
+        Expr::Negative(inner) => digits_of(inner).map(|(digits, scale)| (-digits, scale)),
+        _ => None,
+    }
+}
+
+/// A decimal constant as the double that was written.
+pub(super) fn as_double(expr: Expr, wanted: bool) -> (Expr, bool) {
+    match expr {
+        Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), None) if wanted => {
+            let value = super::display::decimal(digits, scale).parse().unwrap_or(f64::NAN);
+            (Expr::Literal(ScalarValue::Float64(Some(value)), None), true)
+        }
+        Expr::Negative(inner) if wanted => {
+            let (inner, changed) = as_double(*inner, true);
+            (Expr::Negative(Box::new(inner)), changed)
+        }
+        other => (other, false),
+    }
+}
+
+/// Whether a field is jsonb.
+pub(crate) fn is_jsonb(field: &Field) -> bool {
+    named(field) == Some("jsonb")
+}

@@ -1,0 +1,38 @@
+//! Dates, time stamps, times of day and intervals: Postgres' texts in and out. Knows no array.
+
+pub(super) mod format;
+pub(super) mod interval;
+pub(super) mod moment;
+mod names;
+pub(super) mod parse;
+pub(super) mod pattern;
+pub(super) mod read;
+mod token;
+
+use super::fault::external;
+use datafusion::common::DataFusionError;
+use querygate_types::{Error, ErrorCode};
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// Not of this form.
+    Syntax,
+    /// A field that no calendar or clock has.
+    Field,
+    /// Beyond what the type holds.
+    Range,
+}
+
+impl Wrong {
+    /// The error, without the text.
+    pub(super) fn error(self, type_name: &str) -> DataFusionError {
+        external(match self {
+            Self::Syntax => {
+                Error::new(ErrorCode::InvalidDatetimeFormat, format!("invalid input syntax for type {type_name}"))
+            }
+            Self::Field => Error::new(ErrorCode::DatetimeOverflow, "date/time field value out of range"),
+            Self::Range => Error::new(ErrorCode::DatetimeOverflow, format!("{type_name} out of range")),
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! `to_date` and `to_timestamp` with a pattern. Lenient where Postgres is: separators match separators, blanks are skipped.
+
+use super::Wrong;
+use super::names::{DAYS, MONTHS, ROMAN_MONTHS};
+use super::parse::days_in;
+use super::pattern::{Field, Piece};
+use crate::semantics::civil::Date;
+use crate::semantics::zone::{SECOND, Zone, offset};
+
+/// What a text said.
+#[derive(Debug, Default)]
+struct Found {
+    year: Option<i64>,
+    iso_year: Option<i64>,
+    month: Option<i64>,
+    day: Option<i64>,
+    day_of_year: Option<i64>,
+    iso_week: Option<i64>,
+    iso_day: Option<i64>,
+    week: Option<i64>,
+    julian: Option<i64>,
+    hour: i64,
+    hour_is_12: bool,
+    afternoon: Option<bool>,
+    minute: i64,
+    second: i64,
+    micros: i64,
+    of_day: Option<i64>,
+    before_christ: bool,
+    zone: Option<Zone>,
+    zone_hours: Option<i32>,
+}
+
+/// Reads by a pattern: the wall clock in microseconds since 1970, and the zone if the text has one.
+pub(in crate::semantics) fn read(text: &str, pieces: &[Piece]) -> Result<(i64, Option<Zone>), Wrong> {
+    let mut found = Found::default();
+    let mut rest = text.trim_start();
+    for (at, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Text(pattern) => rest = separator(rest, pattern),
+            Piece::Field { field, ordinal, .. } => {
+                rest = rest.trim_start();
+                let digits_follow = matches!(pieces.get(at + 1), Some(Piece::Field { .. }));
+                rest = found.field(*field, rest, digits_follow)?;
+                if ordinal.is_some() {
+                    rest = rest.get(2..).unwrap_or_default();
+                }
+            }
+        }
+    }
+    found.finish()
+}
+
+/// A separator of the pattern matches any one of the text, or none.
+fn separator<'a>(mut rest: &'a str, pattern: &str) -> &'a str {
+    for wanted in pattern.chars() {
+        let Some(c) = rest.chars().next() else { break };
+        let is_separator = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric();
+        if wanted.is_whitespace() {
+            rest = rest.trim_start();
+            if let Some(c) = rest.chars().next().filter(|c| is_separator(*c) && !matches!(c, '+' | '-')) {
+                rest = &rest[c.len_utf8()..];
+            }
+        } else if is_separator(wanted) {
+            rest = rest.trim_start();
+            if let Some(c) = rest.chars().next().filter(|c| is_separator(*c)) {
+                rest = &rest[c.len_utf8()..];
+            }
+        } else {
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    rest
+}
+
+/// Digits at the front, at most `width`; all of them where no digits follow in the pattern.
+fn number(rest: &str, width: usize, bounded: bool) -> Result<(i64, &str), Wrong> {
+    let signed = rest.strip_prefix(['-', '+']);
+    let body = signed.unwrap_or(rest);
+    let all = body.find(|c: char| !c.is_ascii_digit()).unwrap_or(body.len());
+    let length = if bounded { all.min(width) } else { all };
+    if length == 0 {
+        return Err(Wrong::Syntax);
+    }
+    let value: i64 = body[..length].parse().map_err(|_| Wrong::Field)?;
+    let value = if rest.starts_with('-') { -value } else { value };
+    Ok((value, &body[length..]))
+}
+
+/// The longest of some names that a text begins with.
+fn named<'a>(rest: &'a str, names: &[&str], short: bool) -> Result<(i64, &'a str), Wrong> {
+    for (name, number) in names.iter().zip(0..) {
+        let name = if short { &name[..3] } else { name };
+        if rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)) {
+            return Ok((number, &rest[name.len()..]));
+        }
+    }
+    Err(Wrong::Syntax)
+}
+
+impl Found {
+    fn field<'a>(&mut self, field: Field, rest: &'a str, bounded: bool) -> Result<&'a str, Wrong> {
+        let put = |slot: &mut Option<i64>, width: usize| {
+            let (value, rest) = number(rest, width, bounded)?;
+            *slot = Some(value);
+            Ok(rest)
+        };
+        let mut plain: Option<i64> = None;
+        match field {
+            Field::Year(width @ 1..=4) => {
+                let (value, after) = number(rest, usize::from(width), bounded)?;
+                let digits = rest.len() - after.len();
+                self.year = Some(completed(value, width, digits));
+                Ok(after)
+            }
+            Field::Year(_) => {
+                let (thousands, after) = number(rest, 3, true)?;
+                let (rest_of, after) = number(after.strip_prefix(',').ok_or(Wrong::Syntax)?, 3, true)?;
+                self.year = Some(thousands * 1_000 + rest_of);
+                Ok(after)
+            }
+            Field::IsoYear(width) => {
+                let (value, after) = number(rest, usize::from(width), bounded)?;
+                let digits = rest.len() - after.len();
+                self.iso_year = Some(completed(value, width, digits));
+                Ok(after)
+            }
+            Field::Month => put(&mut self.month, 2),
+            Field::Day => put(&mut self.day, 2),
+            Field::DayOfYear => put(&mut self.day_of_year, 3),
+            Field::IsoWeek => put(&mut self.iso_week, 2),
+            Field::IsoDayOfWeek => put(&mut self.iso_day, 1),
+            Field::WeekOfYear => put(&mut self.week, 2),
+            Field::Julian => put(&mut self.julian, 7),
+            Field::SecondOfDay => put(&mut self.of_day, 5),
+            Field::DayOfWeek | Field::Quarter | Field::WeekOfMonth | Field::Century | Field::IsoDayOfYear => {
+                put(&mut plain, 2)
+            }
+            Field::MonthName | Field::MonthShort => {
+                let (month, after) = named(rest, &MONTHS, false).or_else(|_| named(rest, &MONTHS, true))?;
+                self.month = Some(month + 1);
+                Ok(after)
+            }
+            Field::DayName | Field::DayShort => Ok(named(rest, &DAYS, false).or_else(|_| named(rest, &DAYS, true))?.1),
+            Field::MonthRoman => {
+                let at = ROMAN_MONTHS
+                    .iter()
+                    .zip(0..)
+                    .find(|(name, _)| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)));
+                let (name, at) = at.ok_or(Wrong::Syntax)?;
+                self.month = Some(12 - at);
+                Ok(&rest[name.len()..])
+            }
+            Field::Hour12
+            | Field::Hour24
+            | Field::Minute
+            | Field::Second
+            | Field::Millisecond
+            | Field::Microsecond
+            | Field::Fraction(_)
+            | Field::Meridiem(_)
+            | Field::Era(_)
+            | Field::Zone
+            | Field::ZoneHours
+            | Field::ZoneMinutes
+            | Field::Offset => self.clock(field, rest, bounded),
+        }
+    }
+
+    fn clock<'a>(&mut self, field: Field, rest: &'a str, bounded: bool) -> Result<&'a str, Wrong> {
+        match field {
+            Field::Hour12 | Field::Hour24 => {
+                self.hour_is_12 = field == Field::Hour12;
+                let (hour, after) = number(rest, 2, bounded)?;
+                self.hour = hour;
+                Ok(after)
+            }
+            Field::Minute => {
+                let (minute, after) = number(rest, 2, bounded)?;
+                self.minute = minute;
+                Ok(after)
+            }
+            Field::Second => {
+                let (second, after) = number(rest, 2, bounded)?;
+                self.second = second;
+                Ok(after)
+            }
+            Field::Millisecond | Field::Microsecond | Field::Fraction(_) => {
+                let width = match field {
+                    Field::Millisecond => 3,
+                    Field::Fraction(places) => places as usize,
+                    _ => 6,
+                };
+                let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()).min(width);
+                if end == 0 {
+                    return Err(Wrong::Syntax);
+                }
+                // Digits after a point: 5 is 500 milliseconds.
+                self.micros = format!("{:0<6}", &rest[..end]).parse().map_err(|_| Wrong::Field)?;
+                Ok(&rest[end..])
+            }
+            Field::Meridiem(points) | Field::Era(points) => {
+                let length = if points { 4 } else { 2 };
+                let word = rest.get(..length).ok_or(Wrong::Syntax)?.to_ascii_lowercase().replace('.', "");
+                match word.as_str() {
+                    "am" => self.afternoon = Some(false),
+                    "pm" => self.afternoon = Some(true),
+                    "bc" => self.before_christ = true,
+                    "ad" => {}
+                    _ => return Err(Wrong::Syntax),
+                }
+                Ok(&rest[length..])
+            }
+            Field::ZoneHours | Field::Offset => {
+                let end = rest.find(|c: char| !matches!(c, '+' | '-' | ':' | '0'..='9')).unwrap_or(rest.len());
+                let end = if field == Field::ZoneHours { end.min(3) } else { end };
+                let east = offset(&rest[..end]).ok_or(Wrong::Syntax)?;
+                self.zone_hours = Some(east);
+                self.zone = Some(Zone::Fixed(east));
+                Ok(&rest[end..])
+            }
+            Field::ZoneMinutes => {
+                let (minutes, after) = number(rest, 2, true)?;
+                let east = self.zone_hours.unwrap_or(0);
+                let minutes = i32::try_from(minutes * 60).map_err(|_| Wrong::Field)?;
+                self.zone = Some(Zone::Fixed(if east < 0 { east - minutes } else { east + minutes }));
+                Ok(after)
+            }
+            _ => Err(Wrong::Syntax),
+        }
+    }
+
+    fn finish(&self) -> Result<(i64, Option<Zone>), Wrong> {
+        let within =
+            |value: i64, low: i64, high: i64| if (low..=high).contains(&value) { Ok(()) } else { Err(Wrong::Field) };
+        within(self.minute, 0, 59)?;
+        within(self.second, 0, 59)?;
+        let mut hour = self.hour;
+        if self.hour_is_12 || self.afternoon.is_some() {
+            within(hour, 1, 12)?;
+            hour %= 12;
+            if self.afternoon == Some(true) {
+                hour += 12;
+            }
+        }
+        within(hour, 0, 24)?;
+        let clock = match self.of_day {
+            Some(seconds) => {
+                within(seconds, 0, 86_400)?;
+                seconds * SECOND
+            }
+            None => (hour * 3_600 + self.minute * 60 + self.second) * SECOND,
+        };
+        let local = self.day()?.checked_mul(86_400 * SECOND).and_then(|d| d.checked_add(clock + self.micros));
+        Ok((local.ok_or(Wrong::Range)?, self.zone))
+    }
+
+    /// Days since 1970.
+    fn day(&self) -> Result<i64, Wrong> {
+        if let Some(julian) = self.julian {
+            return Ok(julian - 2_440_588);
+        }
+        if let (Some(year), Some(week)) = (self.iso_year, self.iso_week) {
+            let day = self.iso_day.unwrap_or(1);
+            if !(1..=53).contains(&week) || !(1..=7).contains(&day) {
+                return Err(Wrong::Field);
+            }
+            let fourth = Date::new(year, 1, 4).to_days();
+            let monday = fourth - (fourth + 3).rem_euclid(7);
+            return Ok(monday + (week - 1) * 7 + day - 1);
+        }
+        // Without a year it is 1 BC, as in Postgres.
+        let year = match self.year.or(self.iso_year) {
+            Some(year) if self.before_christ => 1 - year,
+            Some(year) => year,
+            None => 0,
+        };
+        if !(-4_713..=294_276).contains(&year) {
+            return Err(Wrong::Range);
+        }
+        let first = Date::new(year, 1, 1).to_days();
+        if let Some(day) = self.day_of_year {
+            return if (1..=365 + i64::from(days_in(year, 2) == 29)).contains(&day) {
+                Ok(first + day - 1)
+            } else {
+                Err(Wrong::Field)
+            };
+        }
+        if let Some(week) = self.week {
+            return if (1..=53).contains(&week) { Ok(first + (week - 1) * 7) } else { Err(Wrong::Field) };
+        }
+        let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
+        if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
+            return Err(Wrong::Field);
+        }
+        Ok(Date::new(year, month, day).to_days())
+    }
+}
+
+/// A year of fewer digits than four lies near 2020, as in Postgres.
+fn completed(value: i64, width: u8, digits: usize) -> i64 {
+    match (width, digits) {
+        (4, _) | (_, 4..) => value,
+        (3, 3) => {
+            if value < 520 {
+                value + 2_000
+            } else {
+                value + 1_000
+            }
+        }
+        (_, 1 | 2) => {
+            if value < 70 {
+                value + 2_000
+            } else {
+                value + 1_900
+            }
+        }
+        _ => value,
+    }
+}

@@ -1,0 +1,280 @@
+//! Functions of arrays that DataFusion lacks or means otherwise, and what ordered aggregates end with.
+
+use super::form::{P, R, form};
+use super::{Def, Row, Value, lenient, strict};
+use crate::semantics::fault::{Fault, external};
+use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue};
+use querygate_types::{Error, ErrorCode};
+use std::sync::Arc;
+
+const ITEM: &[P] = &[P::AnyArray, P::Any];
+/// An operator, a value and an array.
+const COMPARED: &[P] = &[P::Text, P::Any, P::AnyArray];
+
+pub(super) const DEFS: &[Def] = &[
+    strict(
+        "array_dims",
+        &[form(&[P::AnyArray], R::Text, |r| {
+            let (mut items, mut text) = (r.list(0), String::new());
+            while !items.is_empty() {
+                text.push_str(&format!("[1:{}]", items.len()));
+                let Some(inner) = items.as_list_opt::<i32>().map(|l| l.value(0)) else { break };
+                items = inner;
+            }
+            Ok(if text.is_empty() { Value::Null } else { Value::Text(text) })
+        })],
+    ),
+    strict(
+        "array_remove",
+        &[form(ITEM, R::By(like_first), |r| {
+            let (items, same) = matching(r)?;
+            kept(&items, same.iter().map(|s| !s))
+        })],
+    ),
+    strict(
+        "array_positions",
+        &[form(ITEM, R::Int4Array, |r| {
+            let (_, same) = matching(r)?;
+            let places = same.iter().zip(1..).filter(|(s, _)| **s).map(|(_, place)| Some(place));
+            Ok(Value::Ints(places.collect()))
+        })],
+    ),
+    strict(
+        "array_replace",
+        &[form(&[P::AnyArray, P::Any, P::Any], R::By(like_first), |r| {
+            let (items, same) = matching(r)?;
+            let (new, at) = r.array(2);
+            let new = arrow::compute::cast(&new.slice(at, 1), items.data_type())?;
+            let picks = same.iter().enumerate().map(|(at, s)| if *s { (1, 0) } else { (0, at) }).collect::<Vec<_>>();
+            let all = arrow::compute::interleave(&[items.as_ref(), new.as_ref()], &picks)?;
+            one_list(&all)
+        })],
+    ),
+    strict(
+        "trim_array",
+        &[form(&[P::AnyArray, P::Int], R::By(like_first), |r| {
+            let items = r.list(0);
+            let cut = usize::try_from(r.int(1)).ok().filter(|cut| *cut <= items.len());
+            let Some(cut) = cut else {
+                return Err(external(Error::new(
+                    ErrorCode::DataException,
+                    "number of elements to trim is out of range",
+                )));
+            };
+            one_list(&items.slice(0, items.len() - cut))
+        })],
+    ),
+    lenient("compare_any", &[form(COMPARED, R::Bool, |r| compared(r, true))]),
+    lenient("compare_all", &[form(COMPARED, R::Bool, |r| compared(r, false))]),
+    strict(
+        "array_overlap",
+        &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| {
+            let (a, b) = (r.list(0), arrow::compute::cast(&r.list(1), r.list(0).data_type())?);
+            for at in 0..b.len() {
+                if b.is_valid(at) && equal_to(&a, &b.slice(at, 1))?.contains(&true) {
+                    return Ok(Value::Bool(true));
+                }
+            }
+            Ok(Value::Bool(false))
+        })],
+    ),
+    strict(
+        "array_fill",
+        &[form(&[P::Any, P::AnyArray], R::By(|args, _| Ok(list_of_first(args))), |r| {
+            let counts = arrow::compute::cast(&r.list(1), &DataType::Int64)?;
+            let counts = counts.as_primitive::<arrow::datatypes::Int64Type>();
+            let count = match counts.values().as_ref() {
+                [count] => usize::try_from(*count).ok().filter(|c| *c <= 1_000_000),
+                _ => None,
+            };
+            let Some(count) = count else {
+                return Err(external(Error::new(
+                    ErrorCode::ProgramLimitExceeded,
+                    "array size exceeds the maximum allowed",
+                )));
+            };
+            let (value, at) = r.array(0);
+            let places = UInt64Array::from(vec![0; count]);
+            one_list(&arrow::compute::take(&value.slice(at, 1), &places, None)?)
+        })],
+    ),
+    strict(
+        "percentile_disc_of",
+        &[form(&[P::AnyArray, P::Double], R::By(|args, _| Ok(item_of_first(args))), |r| {
+            let items = present(&r.list(0))?;
+            let part = fraction(r.double(1))?;
+            if items.is_empty() {
+                return Ok(Value::Null);
+            }
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a place among the items"
+            )]
+            let place = ((part * items.len() as f64).ceil() as usize).clamp(1, items.len());
+            Ok(Value::Any(ScalarValue::try_from_array(&items, place - 1)?))
+        })],
+    ),
+    strict(
+        "percentile_cont_of",
+        &[
+            form(&[P::DoubleArray, P::Double], R::Double, |r| {
+                Ok(continuous(&present(&r.list(0))?, r.double(1))?.map_or(Value::Null, Value::Double))
+            }),
+            form(
+                &[P::DoubleArray, P::DoubleArray],
+                R::By(|_, _| Ok(Field::new("p", super::form::list(DataType::Float64), true))),
+                |r| {
+                    let items = present(&r.list(0))?;
+                    let parts = r.list(1);
+                    let parts = parts.as_primitive::<Float64Type>().iter();
+                    let found = parts.map(|p| match p {
+                        Some(p) => continuous(&items, p),
+                        None => Ok(None),
+                    });
+                    let found = found.collect::<Result<Vec<_>>>()?;
+                    let items: Vec<ScalarValue> = found.into_iter().map(ScalarValue::Float64).collect();
+                    Ok(Value::Any(ScalarValue::List(ScalarValue::new_list_nullable(&items, &DataType::Float64))))
+                },
+            ),
+        ],
+    ),
+    strict(
+        "mode_of",
+        &[form(&[P::AnyArray], R::By(|args, _| Ok(item_of_first(args))), |r| {
+            let items = present(&r.list(0))?;
+            let (mut best, mut from) = ((0, 0), 0);
+            for at in 1..=items.len() {
+                let same = at < items.len() && equal_to(&items.slice(at, 1), &items.slice(from, 1))?.contains(&true);
+                if !same {
+                    if at - from > best.0 {
+                        best = (at - from, from);
+                    }
+                    from = at;
+                }
+            }
+            Ok(if items.is_empty() { Value::Null } else { Value::Any(ScalarValue::try_from_array(&items, best.1)?) })
+        })],
+    ),
+];
+
+fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    Ok(args
+        .first()
+        .map_or_else(|| Field::new("array", DataType::Null, true), |f| f.as_ref().clone().with_nullable(true)))
+}
+
+fn item_of_first(args: &[FieldRef]) -> Field {
+    match args.first().map(|f| f.data_type()) {
+        Some(DataType::List(item)) => item.as_ref().clone().with_nullable(true),
+        _ => Field::new("item", DataType::Null, true),
+    }
+}
+
+fn list_of_first(args: &[FieldRef]) -> Field {
+    let item = args.first().map_or(DataType::Null, |f| f.data_type().clone());
+    Field::new("array", super::form::list(item), true)
+}
+
+/// Which items equal the single value.
+fn equal_to(items: &ArrayRef, one: &ArrayRef) -> Result<Vec<bool>> {
+    let scalar = arrow::array::Scalar::new(Arc::clone(one));
+    Ok(not_distinct(items, &scalar)?.iter().map(|same| same == Some(true)).collect())
+}
+
+/// The first argument's items and which of them equal the second.
+fn matching(row: &Row<'_>) -> Result<(ArrayRef, Vec<bool>)> {
+    let items = row.list(0);
+    let (value, at) = row.array(1);
+    let value = arrow::compute::cast(&value.slice(at, 1), items.data_type())?;
+    let same = equal_to(&items, &value)?;
+    Ok((items, same))
+}
+
+fn kept(items: &ArrayRef, keep: impl Iterator<Item = bool>) -> Result<Value> {
+    let keep: arrow::array::BooleanArray = keep.map(Some).collect();
+    one_list(&arrow::compute::filter(items, &keep)?)
+}
+
+fn one_list(items: &ArrayRef) -> Result<Value> {
+    let list = datafusion::common::utils::SingleRowListArrayBuilder::new(Arc::clone(items)).build_list_array();
+    Ok(Value::Any(ScalarValue::List(Arc::new(list))))
+}
+
+/// Items that are not NULL.
+fn present(items: &ArrayRef) -> Result<ArrayRef> {
+    if items.null_count() == 0 {
+        return Ok(Arc::clone(items));
+    }
+    Ok(arrow::compute::filter(items, &arrow::compute::is_not_null(items)?)?)
+}
+
+fn fraction(part: f64) -> Result<f64> {
+    if (0.0..=1.0).contains(&part) {
+        return Ok(part);
+    }
+    let _ = Fault::Overflow;
+    Err(external(Error::new(ErrorCode::NumericOutOfRange, "percentile value is not between 0 and 1")))
+}
+
+/// Between two neighbours by the fraction.
+fn continuous(items: &ArrayRef, part: f64) -> Result<Option<f64>> {
+    let part = fraction(part)?;
+    let items = items.as_primitive::<Float64Type>();
+    if items.is_empty() {
+        return Ok(None);
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "places among the items"
+    )]
+    let (at, low, high) = {
+        let at = part * (items.len() - 1) as f64;
+        (at, at.floor() as usize, at.ceil() as usize)
+    };
+    let (a, b) = (items.value(low), items.value(high));
+    #[expect(clippy::cast_precision_loss, reason = "a place among the items")]
+    let result = a + (at - low as f64) * (b - a);
+    Ok(Some(if low == high { a } else { result }))
+}
+
+/// `value op ANY (array)` and `… ALL …`, with SQL's unknown.
+fn compared(row: &Row<'_>, any: bool) -> Result<Value> {
+    use arrow::compute::kernels::cmp;
+    if row.is_null(2) {
+        return Ok(Value::Null);
+    }
+    let items = row.list(2);
+    if items.is_empty() {
+        return Ok(Value::Bool(!any));
+    }
+    if row.is_null(1) {
+        return Ok(Value::Null);
+    }
+    let (value, at) = row.array(1);
+    let value = arrow::compute::cast(&value.slice(at, 1), items.data_type())?;
+    let value = arrow::array::Scalar::new(value);
+    let results = match row.text(0) {
+        "=" => cmp::eq(&value, &items)?,
+        "<>" | "!=" => cmp::neq(&value, &items)?,
+        "<" => cmp::lt(&value, &items)?,
+        "<=" => cmp::lt_eq(&value, &items)?,
+        ">" => cmp::gt(&value, &items)?,
+        ">=" => cmp::gt_eq(&value, &items)?,
+        _ => return Err(crate::semantics::fault::unsupported("this operator with ANY or ALL is not supported")),
+    };
+    let decided = results.iter().any(|result| result == Some(any));
+    Ok(if decided {
+        Value::Bool(any)
+    } else if results.null_count() > 0 {
+        Value::Null
+    } else {
+        Value::Bool(!any)
+    })
+}

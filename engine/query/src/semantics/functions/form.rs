@@ -1,0 +1,218 @@
+//! Argument and result types of functions, and how near given types are to them.
+
+use super::row::{Row, Value};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
+use querygate_query_api::PG_TYPE_KEY;
+use std::sync::Arc;
+
+/// A parameter's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::semantics) enum P {
+    Text,
+    /// A whole number, as bigint.
+    Int,
+    Double,
+    Numeric,
+    Bool,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    Bytea,
+    TextArray,
+    DoubleArray,
+    AnyArray,
+    Any,
+}
+
+/// A result's type.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::semantics) enum R {
+    Text,
+    Int4,
+    Double,
+    Bool,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    Bytea,
+    Json,
+    Jsonb,
+    TextArray,
+    Int4Array,
+    /// Decided by the arguments.
+    By(fn(&[FieldRef], &[Option<&ScalarValue>]) -> Result<Field>),
+}
+
+/// One form of a function.
+#[derive(Debug)]
+pub(in crate::semantics) struct Form {
+    pub(in crate::semantics) params: &'static [P],
+    /// Any number more of these.
+    pub(in crate::semantics) rest: Option<P>,
+    pub(in crate::semantics) returns: R,
+    pub(in crate::semantics) eval: fn(&Row<'_>) -> Result<Value>,
+}
+
+/// A form with so many arguments.
+pub(in crate::semantics) const fn form(params: &'static [P], returns: R, eval: fn(&Row<'_>) -> Result<Value>) -> Form {
+    Form { params, rest: None, returns, eval }
+}
+
+/// A form with any number of arguments after the first ones.
+pub(in crate::semantics) const fn variadic(
+    params: &'static [P],
+    rest: P,
+    returns: R,
+    eval: fn(&Row<'_>) -> Result<Value>,
+) -> Form {
+    Form { params, rest: Some(rest), returns, eval }
+}
+
+pub(in crate::semantics) fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+pub(in crate::semantics) fn timestamptz() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Digits enough for every whole number.
+pub(in crate::semantics) const WHOLE: DataType = DataType::Decimal128(20, 0);
+
+impl P {
+    /// The type to which an argument is converted, and how far it is from it. `None`: it does not fit.
+    fn fit(self, given: &DataType) -> Option<(DataType, u32)> {
+        let text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let (to, distance) = match (self, given) {
+            (Self::Any, DataType::Utf8View | DataType::LargeUtf8) => (DataType::Utf8, 9),
+            (Self::Any, _) => return Some((given.clone(), 9)),
+            (Self::AnyArray, DataType::List(_)) => return Some((given.clone(), 1)),
+            (Self::AnyArray, DataType::Null) => return Some((DataType::Null, 2)),
+            (Self::AnyArray, _) => return None,
+            (Self::Text, DataType::Utf8) => (DataType::Utf8, 0),
+            (Self::Text, _) if text => (DataType::Utf8, 1),
+            (Self::Int, DataType::Int64 | DataType::Int32) => return Some((given.clone(), 0)),
+            (Self::Int, d) if d.is_integer() => (DataType::Int64, 1),
+            (Self::Double, DataType::Float64) => (DataType::Float64, 0),
+            (Self::Double, DataType::Float32) => (DataType::Float64, 1),
+            (Self::Double, d) if d.is_decimal() => (DataType::Float64, 3),
+            (Self::Double, d) if d.is_integer() => (DataType::Float64, 4),
+            (Self::Numeric, d @ DataType::Decimal128(..)) => (d.clone(), 0),
+            (Self::Numeric, d) if d.is_integer() => (WHOLE, 2),
+            (Self::Bool, DataType::Boolean) => (DataType::Boolean, 0),
+            (Self::Date, DataType::Date32) => (DataType::Date32, 0),
+            (Self::Time, DataType::Time64(TimeUnit::Microsecond)) => (given.clone(), 0),
+            (Self::Time, DataType::Time64(_) | DataType::Time32(_)) => (DataType::Time64(TimeUnit::Microsecond), 1),
+            (Self::Timestamp, DataType::Timestamp(_, None)) => (timestamp(), 0),
+            (Self::Timestamp, DataType::Date32) => (timestamp(), 3),
+            (Self::Timestamptz, DataType::Timestamp(_, Some(_))) => (timestamptz(), 0),
+            (Self::Timestamptz, DataType::Timestamp(_, None)) => (timestamptz(), 2),
+            (Self::Timestamptz, DataType::Date32) => (timestamptz(), 2),
+            (Self::Interval, DataType::Interval(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 0),
+            (Self::Interval, DataType::Duration(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 1),
+            (Self::Bytea, DataType::Binary) => (DataType::Binary, 0),
+            (Self::Bytea, DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_)) => {
+                (DataType::Binary, 1)
+            }
+            (Self::TextArray, DataType::List(item)) => {
+                let far = u32::from(item.data_type() != &DataType::Utf8);
+                (list(DataType::Utf8), far)
+            }
+            (Self::DoubleArray, DataType::List(item)) if item.data_type().is_numeric() => (list(DataType::Float64), 1),
+            // A literal without a type takes the parameter's.
+            (Self::TextArray, _) if text => (list(DataType::Utf8), 8),
+            (Self::TextArray | Self::DoubleArray, DataType::Null) => (self.arrow()?, 2),
+            (Self::TextArray | Self::DoubleArray, _) => return None,
+            (_, DataType::Null) => (self.arrow()?, 2),
+            (Self::Timestamptz, _) if text => (timestamptz(), 5),
+            (Self::Double | Self::Timestamp | Self::Interval | Self::Bytea | Self::Date | Self::Time, _) if text => {
+                (self.arrow()?, 6)
+            }
+            (Self::Int | Self::Bool, _) if text => (self.arrow()?, 7),
+            _ => return None,
+        };
+        Some((to, distance))
+    }
+
+    fn arrow(self) -> Option<DataType> {
+        Some(match self {
+            Self::Text => DataType::Utf8,
+            Self::Int => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Numeric => WHOLE,
+            Self::Bool => DataType::Boolean,
+            Self::Date => DataType::Date32,
+            Self::Time => DataType::Time64(TimeUnit::Microsecond),
+            Self::Timestamp => timestamp(),
+            Self::Timestamptz => timestamptz(),
+            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Self::Bytea => DataType::Binary,
+            Self::TextArray => list(DataType::Utf8),
+            Self::DoubleArray => list(DataType::Float64),
+            Self::AnyArray | Self::Any => return None,
+        })
+    }
+}
+
+pub(in crate::semantics) fn list(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("item", item, true)))
+}
+
+impl R {
+    pub(super) fn field(self, name: &str, args: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Field> {
+        let (data_type, pg) = match self {
+            Self::Text => (DataType::Utf8, "text"),
+            Self::Int4 => (DataType::Int32, "int4"),
+            Self::Double => (DataType::Float64, "float8"),
+            Self::Bool => (DataType::Boolean, "bool"),
+            Self::Date => (DataType::Date32, "date"),
+            Self::Time => (DataType::Time64(TimeUnit::Microsecond), "time"),
+            Self::Timestamp => (timestamp(), "timestamp"),
+            Self::Timestamptz => (timestamptz(), "timestamptz"),
+            Self::Interval => (DataType::Interval(IntervalUnit::MonthDayNano), "interval"),
+            Self::Bytea => (DataType::Binary, "bytea"),
+            Self::Json => (DataType::Utf8, "json"),
+            Self::Jsonb => (DataType::Utf8, "jsonb"),
+            Self::TextArray => (list(DataType::Utf8), "_text"),
+            Self::Int4Array => (list(DataType::Int32), "_int4"),
+            Self::By(decide) => return Ok(decide(args, constants)?.with_name(name)),
+        };
+        // Only what the Arrow type does not say.
+        let metadata = match pg {
+            "json" | "jsonb" => [(PG_TYPE_KEY.to_owned(), pg.to_owned())].into(),
+            _ => Default::default(),
+        };
+        Ok(Field::new(name, data_type, true).with_metadata(metadata))
+    }
+}
+
+/// The nearest form to some types, and the types it wants.
+pub(super) fn choose(forms: &'static [Form], given: &[DataType]) -> Option<(&'static Form, Vec<DataType>)> {
+    let mut best: Option<(&'static Form, Vec<DataType>, u32)> = None;
+    for form in forms {
+        let Some((types, distance)) = fit(form, given) else { continue };
+        if best.as_ref().is_none_or(|(.., least)| distance < *least) {
+            best = Some((form, types, distance));
+        }
+    }
+    best.map(|(form, types, _)| (form, types))
+}
+
+fn fit(form: &Form, given: &[DataType]) -> Option<(Vec<DataType>, u32)> {
+    if given.len() < form.params.len() || (form.rest.is_none() && given.len() > form.params.len()) {
+        return None;
+    }
+    let mut types = Vec::with_capacity(given.len());
+    let mut total = 0;
+    for (at, data_type) in given.iter().enumerate() {
+        let (to, distance) = form.params.get(at).copied().or(form.rest)?.fit(data_type)?;
+        types.push(to);
+        total += distance;
+    }
+    Some((types, total))
+}

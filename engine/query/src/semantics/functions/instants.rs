@@ -1,0 +1,217 @@
+//! Functions of dates, time stamps, times and intervals.
+
+use super::form::{P, R, form};
+use super::{Def, Row, Value, strict};
+use crate::semantics::datetime::format::Shown;
+use crate::semantics::datetime::interval::Interval;
+use crate::semantics::datetime::moment::{age, moved};
+use crate::semantics::datetime::pattern::pieces;
+use crate::semantics::datetime::{Wrong, read};
+use crate::semantics::display::days_of;
+use crate::semantics::fault::external;
+use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
+use datafusion::common::Result;
+use querygate_types::{Error, ErrorCode};
+
+pub(super) const DEFS: &[Def] = &[
+    strict(
+        "to_char",
+        &[
+            form(&[P::Timestamp, P::Text], R::Text, |r| shown(r, Shown::moment(r.micros(0), None), Some(r.micros(0)))),
+            form(&[P::Timestamptz, P::Text], R::Text, |r| {
+                let (instant, zone) = (r.micros(0), r.zone);
+                let named = (zone.offset_at(instant), zone.abbreviation(instant));
+                shown(r, Shown::moment(zone.local(instant), Some(named)), Some(instant))
+            }),
+            form(&[P::Interval, P::Text], R::Text, |r| shown(r, Shown::interval(r.interval(0)), None)),
+            form(&[P::Time, P::Text], R::Text, |r| {
+                shown(r, Shown::interval(Interval { micros: r.micros(0), ..Interval::default() }), None)
+            }),
+            form(&[P::Int, P::Text], R::Text, super::numbers::to_char_int),
+            form(&[P::Numeric, P::Text], R::Text, super::numbers::to_char_decimal),
+            form(&[P::Double, P::Text], R::Text, super::numbers::to_char_double),
+        ],
+    ),
+    strict(
+        "to_date",
+        &[form(&[P::Text, P::Text], R::Date, |r| {
+            let (local, _) = by_pattern(r)?;
+            Ok(Value::Date(i32::try_from(days_of(local)).map_err(|_| Wrong::Range.error("date"))?))
+        })],
+    ),
+    strict(
+        "to_timestamp",
+        &[
+            form(&[P::Double], R::Timestamptz, |r| epoch(r.double(0))),
+            form(&[P::Text, P::Text], R::Timestamptz, |r| {
+                let (local, zone) = by_pattern(r)?;
+                Ok(Value::Micros(zone.unwrap_or(r.zone).instant(local)))
+            }),
+        ],
+    ),
+    strict(
+        "timezone",
+        &[
+            form(&[P::Text, P::Timestamp], R::Timestamptz, |r| Ok(Value::Micros(named(r)?.instant(r.micros(1))))),
+            form(&[P::Text, P::Timestamptz], R::Timestamp, |r| Ok(Value::Micros(named(r)?.local(r.micros(1))))),
+            form(&[P::Interval, P::Timestamp], R::Timestamptz, |r| {
+                Ok(Value::Micros(by_interval(r)?.instant(r.micros(1))))
+            }),
+            form(&[P::Interval, P::Timestamptz], R::Timestamp, |r| {
+                Ok(Value::Micros(by_interval(r)?.local(r.micros(1))))
+            }),
+        ],
+    ),
+    strict(
+        "age",
+        &[
+            form(&[P::Timestamp, P::Timestamp], R::Interval, |r| between(r.micros(0), r.micros(1))),
+            form(&[P::Timestamptz, P::Timestamptz], R::Interval, |r| {
+                between(r.zone.local(r.micros(0)), r.zone.local(r.micros(1)))
+            }),
+        ],
+    ),
+    strict(
+        "moved",
+        &[
+            form(&[P::Timestamp, P::Interval], R::Timestamp, |r| plus(r, 1)),
+            form(&[P::Timestamptz, P::Interval], R::Timestamptz, |r| plus(r, 1)),
+            form(&[P::Time, P::Interval], R::Time, |r| {
+                Ok(Value::Micros((r.micros(0) + r.interval(1).micros).rem_euclid(DAY)))
+            }),
+        ],
+    ),
+    strict(
+        "moved_back",
+        &[
+            form(&[P::Timestamp, P::Interval], R::Timestamp, |r| plus(r, -1)),
+            form(&[P::Timestamptz, P::Interval], R::Timestamptz, |r| plus(r, -1)),
+            form(&[P::Time, P::Interval], R::Time, |r| {
+                Ok(Value::Micros((r.micros(0) - r.interval(1).micros).rem_euclid(DAY)))
+            }),
+        ],
+    ),
+    strict(
+        "elapsed",
+        &[
+            form(&[P::Timestamp, P::Timestamp], R::Interval, elapsed),
+            form(&[P::Timestamptz, P::Timestamptz], R::Interval, elapsed),
+            form(&[P::Time, P::Time], R::Interval, |r| {
+                Ok(Value::Interval(Interval { micros: r.micros(0) - r.micros(1), ..Interval::default() }))
+            }),
+        ],
+    ),
+    strict(
+        "isfinite",
+        &[
+            form(&[P::Date], R::Bool, |r| Ok(Value::Bool(!matches!(r.date(0), i32::MAX | i32::MIN)))),
+            form(&[P::Timestamp], R::Bool, |r| Ok(Value::Bool(!is_infinite(r.micros(0))))),
+            form(&[P::Timestamptz], R::Bool, |r| Ok(Value::Bool(!is_infinite(r.micros(0))))),
+            form(&[P::Interval], R::Bool, |_| Ok(Value::Bool(true))),
+        ],
+    ),
+    strict(
+        "date_bin",
+        &[
+            form(&[P::Interval, P::Timestamp, P::Timestamp], R::Timestamp, bin),
+            form(&[P::Interval, P::Timestamptz, P::Timestamptz], R::Timestamptz, bin),
+        ],
+    ),
+];
+
+fn shown(row: &Row<'_>, shown: Shown, instant: Option<i64>) -> Result<Value> {
+    let pattern = row.text(1);
+    if pattern.is_empty() || instant.is_some_and(is_infinite) {
+        return Ok(Value::Null);
+    }
+    Ok(Value::Text(shown.text(&pieces(pattern))?))
+}
+
+fn by_pattern(row: &Row<'_>) -> Result<(i64, Option<Zone>)> {
+    read::read(row.text(0), &pieces(row.text(1))).map_err(|wrong| match wrong {
+        Wrong::Syntax => external(Error::new(ErrorCode::InvalidDatetimeFormat, "invalid value for the format pattern")),
+        other => other.error("timestamp"),
+    })
+}
+
+fn epoch(seconds: f64) -> Result<Value> {
+    if seconds.is_infinite() {
+        return Ok(Value::Micros(if seconds > 0.0 { i64::MAX } else { i64::MIN }));
+    }
+    // Whole seconds and the fraction apart: their product would lose microseconds.
+    let whole = seconds.floor();
+    // 4714 BC to 294247.
+    if !(-210_866_803_200.0..9_223_372_022_400.0).contains(&whole) {
+        return Err(Wrong::Range.error("timestamp"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "in range by the check above")]
+    let (whole, fraction) = (whole as i64, ((seconds - whole) * 1e6).round_ties_even() as i64);
+    Ok(Value::Micros(whole * SECOND + fraction))
+}
+
+fn named(row: &Row<'_>) -> Result<Zone> {
+    Zone::argument(row.text(0))
+}
+
+fn by_interval(row: &Row<'_>) -> Result<Zone> {
+    let offset = row.interval(0);
+    if offset.months != 0 || offset.days != 0 {
+        let message = "interval time zone must not include months or days";
+        return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+    }
+    let seconds = i32::try_from(offset.micros / SECOND).map_err(|_| Wrong::Range.error("interval"))?;
+    Ok(Zone::Fixed(seconds))
+}
+
+fn between(later: i64, earlier: i64) -> Result<Value> {
+    if is_infinite(later) || is_infinite(earlier) {
+        return Err(Wrong::Range.error("interval"));
+    }
+    Ok(Value::Interval(age(later, earlier)))
+}
+
+fn plus(row: &Row<'_>, sign: i64) -> Result<Value> {
+    let by = row.interval(1);
+    let by = Interval { months: by.months * sign, days: by.days * sign, micros: by.micros * sign };
+    let at = row.micros(0);
+    let wrong = |wrong: Wrong| wrong.error("timestamp");
+    // Months and days of an instant are those of the session's wall clock.
+    if row.returns.data_type() == &super::form::timestamptz() && (by.months != 0 || by.days != 0) {
+        let date = Interval { micros: 0, ..by };
+        let moved_date = row.zone.instant(moved(row.zone.local(at), date).map_err(wrong)?);
+        let time = Interval { micros: by.micros, ..Interval::default() };
+        return Ok(Value::Micros(moved(moved_date, time).map_err(wrong)?));
+    }
+    Ok(Value::Micros(moved(at, by).map_err(wrong)?))
+}
+
+/// The difference in days and time.
+fn elapsed(row: &Row<'_>) -> Result<Value> {
+    let (a, b) = (row.micros(0), row.micros(1));
+    if is_infinite(a) || is_infinite(b) {
+        let message = "cannot subtract infinite timestamps";
+        return Err(external(Error::new(ErrorCode::DatetimeOverflow, message)));
+    }
+    let micros = a.checked_sub(b).ok_or_else(|| Wrong::Range.error("interval"))?;
+    Ok(Value::Interval(Interval { months: 0, days: micros / DAY, micros: micros % DAY }))
+}
+
+fn bin(row: &Row<'_>) -> Result<Value> {
+    let (stride, at, origin) = (row.interval(0), row.micros(1), row.micros(2));
+    let refused = |code, message: &'static str| external(Error::new(code, message));
+    if stride.months != 0 {
+        return Err(refused(
+            ErrorCode::FeatureNotSupported,
+            "timestamps cannot be binned into intervals containing months or years",
+        ));
+    }
+    let width = stride.days.checked_mul(DAY).and_then(|d| d.checked_add(stride.micros)).filter(|w| *w > 0);
+    let Some(width) = width else {
+        return Err(refused(ErrorCode::DatetimeOverflow, "stride must be greater than zero"));
+    };
+    if is_infinite(at) {
+        return Ok(Value::Micros(at));
+    }
+    let since = at.checked_sub(origin).ok_or_else(|| Wrong::Range.error("interval"))?;
+    Ok(Value::Micros(origin + since.div_euclid(width) * width))
+}

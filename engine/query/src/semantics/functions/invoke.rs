@@ -1,0 +1,128 @@
+//! A function of the tables as DataFusion calls it: forms chosen by types, rows computed one by one, results bounded.
+
+use super::form::choose;
+use super::row::{Row, Value};
+use super::{Def, Form};
+use crate::semantics::fault::external;
+use crate::semantics::zone::Zone;
+use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use querygate_query_api::pg_type_of;
+use querygate_types::{Error, ErrorCode};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Bytes that one batch of results may take.
+const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A function of the tables, in a time zone.
+#[derive(Debug)]
+pub(in crate::semantics) struct Builtin {
+    def: &'static Def,
+    zone: Zone,
+    signature: Signature,
+}
+
+impl PartialEq for Builtin {
+    fn eq(&self, other: &Self) -> bool {
+        self.def.name == other.def.name && self.zone == other.zone
+    }
+}
+
+impl Eq for Builtin {}
+
+impl Hash for Builtin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.def.name, self.zone).hash(state);
+    }
+}
+
+impl Builtin {
+    pub(in crate::semantics) fn udf(def: &'static Def, zone: Zone) -> Arc<ScalarUDF> {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Self { def, zone, signature }))
+    }
+
+    fn chosen(&self, types: &[DataType]) -> Result<(&'static Form, Vec<DataType>)> {
+        choose(self.def.forms, types).ok_or_else(|| external(undefined(self.def.name, types)))
+    }
+}
+
+/// `function upper(integer) does not exist`.
+fn undefined(name: &str, types: &[DataType]) -> Error {
+    let types = types.iter().map(|t| match t {
+        DataType::Null => "unknown".to_owned(),
+        other => pg_type_of(&Field::new("", other.clone(), true)).sql_name(),
+    });
+    let types: Vec<String> = types.collect();
+    Error::new(ErrorCode::UndefinedFunction, format!("function {name}({}) does not exist", types.join(", ")))
+        .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+}
+
+impl ScalarUDFImpl for Builtin {
+    fn name(&self) -> &'static str {
+        self.def.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(self.chosen(types)?.1)
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        internal_err!("the result's type needs the arguments' fields")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
+        let (form, _) = self.chosen(&types)?;
+        Ok(Arc::new(form.returns.field(self.def.name, args.arg_fields, args.scalar_arguments)?))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let types: Vec<DataType> = args.args.iter().map(ColumnarValue::data_type).collect();
+        let (form, _) = self.chosen(&types)?;
+        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let arrays: Vec<ArrayRef> = args
+            .args
+            .iter()
+            .map(|a| match a {
+                ColumnarValue::Array(array) => Ok(Arc::clone(array)),
+                ColumnarValue::Scalar(scalar) => scalar.to_array(),
+            })
+            .collect::<Result<_>>()?;
+        let returns = args.return_field.data_type();
+        if rows == 0 {
+            return Ok(ColumnarValue::Array(new_null_array(returns, 0)));
+        }
+        let mut values = Vec::with_capacity(rows);
+        let mut size = 0_usize;
+        for at in 0..rows {
+            let row = Row { args: &arrays, fields: &args.arg_fields, at, zone: self.zone, returns: &args.return_field };
+            let null = self.def.strict && (0..arrays.len()).any(|arg| row.is_null(arg));
+            let value = if null { Value::Null } else { (form.eval)(&row)? };
+            size = size.saturating_add(value.size());
+            if size > BATCH_BYTES_MAX {
+                return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));
+            }
+            values.push(value.scalar(returns)?);
+        }
+        if constant {
+            return match values.into_iter().next() {
+                Some(value) => Ok(ColumnarValue::Scalar(value)),
+                None => internal_err!("a constant has a row"),
+            };
+        }
+        let array = ScalarValue::iter_to_array(values)?;
+        let array = if array.data_type() == returns { array } else { arrow::compute::cast(&array, returns)? };
+        Ok(ColumnarValue::Array(array))
+    }
+}

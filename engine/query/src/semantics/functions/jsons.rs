@@ -1,0 +1,365 @@
+//! JSON functions and operators. The operators' functions have names that no user would guess and mean no harm.
+
+use super::form::{Form, P, R, form, list, variadic};
+use super::{Def, Row, Value, lenient, strict};
+use crate::semantics::fault::external;
+use crate::semantics::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
+use crate::semantics::json::of_value::write;
+use crate::semantics::json::print::{normal, normal_text, pretty, quoted, text};
+use crate::semantics::json::tree::{Json, Node, parse};
+use crate::semantics::json::{invalid, path};
+use arrow::array::Array;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::{Result, ScalarValue};
+use querygate_query_api::PG_TYPE_KEY;
+use querygate_types::{Error, ErrorCode};
+use std::sync::Arc;
+
+const ONE: &[P] = &[P::Text];
+const KEY: &[P] = &[P::Text, P::Text];
+const PLACE: &[P] = &[P::Text, P::Int];
+const PATH: &[P] = &[P::Text, P::TextArray];
+
+pub(super) const DEFS: &[Def] = &[
+    strict("json_get", &[form(KEY, R::By(like_first), get), form(PLACE, R::By(like_first), get_place)]),
+    strict("json_get_text", &[form(KEY, R::Text, get), form(PLACE, R::Text, get_place)]),
+    strict("json_follow", &[form(PATH, R::By(like_first), follow)]),
+    strict("json_follow_text", &[form(PATH, R::Text, follow)]),
+    strict(
+        "jsonb_contains",
+        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 0)?, &node(r, 1)?, true))))],
+    ),
+    strict(
+        "jsonb_contained",
+        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 1)?, &node(r, 0)?, true))))],
+    ),
+    strict(
+        "jsonb_equal",
+        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::equal(&normal(node(r, 0)?), &normal(node(r, 1)?)))))],
+    ),
+    strict("jsonb_exists", &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::has(&node(r, 0)?, r.text(1)))))]),
+    strict("jsonb_exists_any", &[form(PATH, R::Bool, |r| exists(r, false))]),
+    strict("jsonb_exists_all", &[form(PATH, R::Bool, |r| exists(r, true))]),
+    strict("jsonb_concat", &[form(KEY, R::Jsonb, |r| printed(concat(node(r, 0)?, node(r, 1)?)))]),
+    strict(
+        "jsonb_delete",
+        &[
+            form(KEY, R::Jsonb, |r| printed(without_key(node(r, 0)?, r.text(1))?)),
+            form(PLACE, R::Jsonb, |r| printed(without_element(node(r, 0)?, r.int(1))?)),
+            form(PATH, R::Jsonb, |r| {
+                let keys = r.texts(1);
+                printed(keys.iter().flatten().try_fold(node(r, 0)?, |node, key| without_key(node, key))?)
+            }),
+        ],
+    ),
+    strict("jsonb_delete_path", &[form(PATH, R::Jsonb, |r| printed(without_path(node(r, 0)?, &r.texts(1))?))]),
+    strict("json_typeof", TYPE_OF),
+    strict("jsonb_typeof", TYPE_OF),
+    strict("json_array_length", LENGTH),
+    strict("jsonb_array_length", LENGTH),
+    strict("json_strip_nulls", &[form(ONE, R::Json, |r| Ok(Value::Text(compact(&stripped(node(r, 0)?)))))]),
+    strict("jsonb_strip_nulls", &[form(ONE, R::Jsonb, |r| printed(stripped(node(r, 0)?)))]),
+    strict("jsonb_pretty", &[form(ONE, R::Text, |r| Ok(Value::Text(pretty(&normal(node(r, 0)?)))))]),
+    strict(
+        "jsonb_set",
+        &[
+            form(&[P::Text, P::TextArray, P::Text], R::Jsonb, |r| changed(r, Change::Set { create: true })),
+            form(&[P::Text, P::TextArray, P::Text, P::Bool], R::Jsonb, |r| {
+                changed(r, Change::Set { create: r.bool(3) })
+            }),
+        ],
+    ),
+    strict(
+        "jsonb_insert",
+        &[
+            form(&[P::Text, P::TextArray, P::Text], R::Jsonb, |r| changed(r, Change::Insert { after: false })),
+            form(&[P::Text, P::TextArray, P::Text, P::Bool], R::Jsonb, |r| {
+                changed(r, Change::Insert { after: r.bool(3) })
+            }),
+        ],
+    ),
+    strict("json_extract_path", &[variadic(ONE, P::Text, R::Json, extract)]),
+    strict("jsonb_extract_path", &[variadic(ONE, P::Text, R::Jsonb, extract)]),
+    strict("json_extract_path_text", &[variadic(ONE, P::Text, R::Text, extract)]),
+    strict("jsonb_extract_path_text", &[variadic(ONE, P::Text, R::Text, extract)]),
+    strict("to_json", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
+    strict("to_jsonb", &[form(&[P::Any], R::Jsonb, |r| printed(read(&json_of(r, 0)?)?))]),
+    strict("array_to_json", &[form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
+    strict("row_to_json", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
+    lenient("json_build_object", &[variadic(&[], P::Any, R::Json, |r| Ok(Value::Text(object(r)?)))]),
+    lenient("jsonb_build_object", &[variadic(&[], P::Any, R::Jsonb, |r| printed(read(&object(r)?)?))]),
+    lenient("json_build_array", &[variadic(&[], P::Any, R::Json, |r| Ok(Value::Text(array(r)?)))]),
+    lenient("jsonb_build_array", &[variadic(&[], P::Any, R::Jsonb, |r| printed(read(&array(r)?)?))]),
+    strict("json_object", OBJECT_OF_TEXTS),
+    strict("jsonb_object", OBJECT_OF_TEXTS_B),
+    strict("json_of_rows", &[form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(rows(r)?)))]),
+    strict("jsonb_of_rows", &[form(&[P::AnyArray], R::Jsonb, |r| printed(read(&rows(r)?)?))]),
+    strict("json_of_pairs", &[form(&[P::AnyArray, P::AnyArray], R::Json, |r| Ok(Value::Text(pairs(r)?)))]),
+    strict("jsonb_of_pairs", &[form(&[P::AnyArray, P::AnyArray], R::Jsonb, |r| printed(read(&pairs(r)?)?))]),
+    strict("json_elements", &[form(ONE, R::TextArray, |r| elements(r, false))]),
+    strict("json_elements_text", &[form(ONE, R::TextArray, |r| elements(r, true))]),
+    strict("json_keys", &[form(ONE, R::TextArray, keys)]),
+    strict("json_members", &[form(ONE, R::By(|_, _| Ok(member_list())), |r| members(r, false))]),
+    strict("json_members_text", &[form(ONE, R::By(|_, _| Ok(member_list())), |r| members(r, true))]),
+];
+
+const TYPE_OF: &[Form] = &[form(ONE, R::Text, |r| Ok(Value::Text(node(r, 0)?.value.type_name().to_owned())))];
+const LENGTH: &[Form] = &[form(ONE, R::Int4, |r| match node(r, 0)?.value {
+    Json::Array(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
+    Json::Object(_) => Err(refused("cannot get array length of a non-array")),
+    _ => Err(refused("cannot get array length of a scalar")),
+})];
+const OBJECT_OF_TEXTS: &[Form] = &[
+    form(&[P::TextArray], R::Json, |r| Ok(Value::Text(object_of_texts(r)?))),
+    form(&[P::TextArray, P::TextArray], R::Json, |r| Ok(Value::Text(object_of_texts(r)?))),
+];
+const OBJECT_OF_TEXTS_B: &[Form] = &[
+    form(&[P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
+    form(&[P::TextArray, P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
+];
+
+fn refused(message: &'static str) -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::InvalidParameterValue, message))
+}
+
+fn read(text: &str) -> Result<Node> {
+    parse(text).ok_or_else(invalid)
+}
+
+fn node(row: &Row<'_>, arg: usize) -> Result<Node> {
+    read(row.text(arg))
+}
+
+fn printed(node: Node) -> Result<Value> {
+    Ok(Value::Text(normal_text(node)))
+}
+
+/// The name of the first argument's JSON type: jsonb where nothing is said.
+fn pg_name(args: &[FieldRef]) -> &'static str {
+    let named = args.first().and_then(|f| f.metadata().get(PG_TYPE_KEY)).is_some_and(|name| name == "json");
+    if named { "json" } else { "jsonb" }
+}
+
+fn json_field(name: &str, pg_type: &str) -> Field {
+    Field::new(name, DataType::Utf8, true).with_metadata([(PG_TYPE_KEY.to_owned(), pg_type.to_owned())].into())
+}
+
+fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    Ok(json_field("json", pg_name(args)))
+}
+
+/// Pairs of texts. That values are JSON is said outside: a type inside of a list carries no name here.
+fn member_list() -> Field {
+    let fields = Fields::from(vec![Field::new("key", DataType::Utf8, true), Field::new("value", DataType::Utf8, true)]);
+    let item = Field::new("item", DataType::Struct(fields), true);
+    Field::new("item", DataType::List(Arc::new(item)), true)
+}
+
+/// The text whose spelling is kept: json's, not jsonb's.
+fn source<'a>(row: &'a Row<'_>) -> Option<&'a str> {
+    (row.pg_type(0) == Some("json")).then(|| row.text(0))
+}
+
+/// What was found as the result's type wants it.
+fn found(row: &Row<'_>, node: Option<&Node>) -> Value {
+    let is_json = row.returns.metadata().contains_key(PG_TYPE_KEY);
+    match node {
+        None => Value::Null,
+        Some(node) if is_json => Value::Text(path::spelled(node, source(row))),
+        Some(node) => path::as_text(node, source(row)).map_or(Value::Null, Value::Text),
+    }
+}
+
+fn get(row: &Row<'_>) -> Result<Value> {
+    Ok(found(row, path::member(&node(row, 0)?, row.text(1))))
+}
+
+fn get_place(row: &Row<'_>) -> Result<Value> {
+    Ok(found(row, path::element(&node(row, 0)?, row.int(1))))
+}
+
+fn follow(row: &Row<'_>) -> Result<Value> {
+    Ok(found(row, path::follow(&node(row, 0)?, &row.texts(1))))
+}
+
+fn extract(row: &Row<'_>) -> Result<Value> {
+    let steps: Vec<Option<String>> = (1..row.len()).map(|arg| Some(row.text(arg).to_owned())).collect();
+    Ok(found(row, path::follow(&node(row, 0)?, &steps)))
+}
+
+fn exists(row: &Row<'_>, all: bool) -> Result<Value> {
+    let (whole, keys) = (node(row, 0)?, row.texts(1));
+    let mut wanted = keys.iter().flatten();
+    let answer = if all { wanted.all(|key| path::has(&whole, key)) } else { wanted.any(|key| path::has(&whole, key)) };
+    Ok(Value::Bool(answer))
+}
+
+fn changed(row: &Row<'_>, change: Change) -> Result<Value> {
+    printed(put(normal(node(row, 0)?), &row.texts(1), &normal(node(row, 2)?), change)?)
+}
+
+fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
+    let mut out = String::new();
+    let (array, at) = row.array(arg);
+    write(array.as_ref(), at, row.field(arg), row.zone, &mut out)?;
+    Ok(out)
+}
+
+/// `{"a" : 1, "b" : 2}` of keys and values in turn.
+fn object(row: &Row<'_>) -> Result<String> {
+    if row.len() % 2 == 1 {
+        return Err(refused("argument list must have even number of elements"));
+    }
+    let mut out = String::from("{");
+    for key in (0..row.len()).step_by(2) {
+        if row.is_null(key) {
+            return Err(external(Error::new(
+                ErrorCode::InvalidParameterValue,
+                "null value not allowed for object key",
+            )));
+        }
+        let (array, at) = row.array(key);
+        let name = crate::semantics::display::text_of(array.as_ref(), at, row.field(key), row.zone)?;
+        out.push_str(if key > 0 { ", " } else { "" });
+        quoted(&name.unwrap_or_default(), &mut out);
+        out.push_str(" : ");
+        out.push_str(&json_of(row, key + 1)?);
+    }
+    out.push('}');
+    Ok(out)
+}
+
+fn array(row: &Row<'_>) -> Result<String> {
+    let items = (0..row.len()).map(|arg| json_of(row, arg)).collect::<Result<Vec<_>>>()?;
+    Ok(format!("[{}]", items.join(", ")))
+}
+
+/// The result of `json_agg`: elements of an array, rows of their own on lines of their own.
+fn rows(row: &Row<'_>) -> Result<String> {
+    let items = row.list(0);
+    let DataType::List(item) = row.field(0).data_type() else { return Ok("[]".to_owned()) };
+    let between = if matches!(item.data_type(), DataType::Struct(_) | DataType::List(_)) { ", \n " } else { ", " };
+    let mut out = String::from("[");
+    for at in 0..items.len() {
+        out.push_str(if at > 0 { between } else { "" });
+        write(items.as_ref(), at, item, row.zone, &mut out)?;
+    }
+    out.push(']');
+    Ok(out)
+}
+
+/// The result of `json_object_agg`.
+fn pairs(row: &Row<'_>) -> Result<String> {
+    let (keys, values) = (row.list(0), row.list(1));
+    let (DataType::List(key), DataType::List(value)) = (row.field(0).data_type(), row.field(1).data_type()) else {
+        return Ok("{}".to_owned());
+    };
+    let mut out = String::from("{ ");
+    for at in 0..keys.len().min(values.len()) {
+        let name = crate::semantics::display::text_of(keys.as_ref(), at, key, row.zone)?;
+        let Some(name) = name else { return Err(refused("field name must not be null")) };
+        out.push_str(if at > 0 { ", " } else { "" });
+        quoted(&name, &mut out);
+        out.push_str(" : ");
+        write(values.as_ref(), at, value, row.zone, &mut out)?;
+    }
+    out.push_str(" }");
+    Ok(out)
+}
+
+fn object_of_texts(row: &Row<'_>) -> Result<String> {
+    let first = row.texts(0);
+    let pairs: Vec<(Option<String>, Option<String>)> = if row.len() == 2 {
+        let second = row.texts(1);
+        if first.len() != second.len() {
+            return Err(refused("mismatched array dimensions"));
+        }
+        first.into_iter().zip(second).collect()
+    } else {
+        if first.len() % 2 == 1 {
+            return Err(refused("array must have even number of elements"));
+        }
+        first.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    };
+    let mut out = String::from("{");
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        let Some(key) = key else { return Err(refused("null value not allowed for object key")) };
+        out.push_str(if at > 0 { ", " } else { "" });
+        quoted(key, &mut out);
+        out.push_str(" : ");
+        match value {
+            Some(value) => quoted(value, &mut out),
+            None => out.push_str("null"),
+        }
+    }
+    out.push('}');
+    Ok(out)
+}
+
+fn elements(row: &Row<'_>, as_text: bool) -> Result<Value> {
+    let whole = node(row, 0)?;
+    let source = source(row);
+    let Json::Array(items) = &whole.value else {
+        return Err(refused(match whole.value {
+            Json::Object(_) => "cannot extract elements from an object",
+            _ => "cannot extract elements from a scalar",
+        }));
+    };
+    let texts: Vec<Option<String>> = items
+        .iter()
+        .map(|item| if as_text { path::as_text(item, source) } else { Some(path::spelled(item, source)) })
+        .collect();
+    Ok(Value::Texts(texts))
+}
+
+fn own_members(row: &Row<'_>) -> Result<Vec<(String, Node)>> {
+    let whole = node(row, 0)?;
+    let whole = if source(row).is_some() { whole } else { normal(whole) };
+    match whole.value {
+        Json::Object(members) => Ok(members),
+        Json::Array(_) => Err(refused("cannot call this function on an array")),
+        _ => Err(refused("cannot call this function on a scalar")),
+    }
+}
+
+fn keys(row: &Row<'_>) -> Result<Value> {
+    Ok(Value::Texts(own_members(row)?.into_iter().map(|(key, _)| Some(key)).collect()))
+}
+
+fn members(row: &Row<'_>, as_text: bool) -> Result<Value> {
+    let source = source(row);
+    let members = own_members(row)?;
+    let DataType::List(item) = row.returns.data_type() else { return Ok(Value::Null) };
+    let DataType::Struct(fields) = item.data_type() else { return Ok(Value::Null) };
+    let keys: arrow::array::StringArray = members.iter().map(|(key, _)| Some(key.as_str())).collect();
+    let texts = members
+        .iter()
+        .map(|(_, value)| if as_text { path::as_text(value, source) } else { Some(path::spelled(value, source)) });
+    let values: arrow::array::StringArray = texts.collect();
+    let rows =
+        arrow::array::StructArray::try_new(fields.clone(), vec![Arc::new(keys) as _, Arc::new(values) as _], None)?;
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([rows.len()]);
+    let rows = arrow::array::ListArray::try_new(Arc::clone(item), offsets, Arc::new(rows), None)?;
+    Ok(Value::Any(ScalarValue::List(Arc::new(rows))))
+}
+
+/// A text without blanks, as `json_strip_nulls` prints it.
+fn compact(node: &Node) -> String {
+    match &node.value {
+        Json::Array(items) => format!("[{}]", items.iter().map(compact).collect::<Vec<_>>().join(",")),
+        Json::Object(members) => {
+            let member = |(key, value): &(String, Node)| {
+                let mut out = String::new();
+                quoted(key, &mut out);
+                out + ":" + &compact(value)
+            };
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        _ => text(node),
+    }
+}
+
+/// A list of texts.
+pub(super) fn texts() -> DataType {
+    list(DataType::Utf8)
+}

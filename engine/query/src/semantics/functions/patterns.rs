@@ -1,0 +1,231 @@
+//! Functions of regular expressions, on an engine whose time is linear in the text. Postgres' classes and escapes are
+//! read as far as both agree; look-around and back-references are refused as invalid.
+
+use super::form::{P, R, form};
+use super::{Def, Row, Value, strict};
+use crate::semantics::fault::external;
+use datafusion::common::{DataFusionError, Result};
+use querygate_types::{Error, ErrorCode};
+use regex::{Captures, Regex, RegexBuilder};
+
+/// Memory that a compiled expression may take.
+const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+const TWO: &[P] = &[P::Text, P::Text];
+const THREE: &[P] = &[P::Text, P::Text, P::Text];
+
+pub(super) const DEFS: &[Def] = &[
+    strict("regexp_all_matches", &[form(TWO, R::By(lists), all_matches), form(THREE, R::By(lists), all_matches)]),
+    strict("regexp_split_to_array", &[form(TWO, R::TextArray, split), form(THREE, R::TextArray, split)]),
+    strict(
+        "regexp_substr",
+        &[form(TWO, R::Text, |r| {
+            let found = compiled(r.text(1), "")?.find(r.text(0)).map(|m| m.as_str().to_owned());
+            Ok(found.map_or(Value::Null, Value::Text))
+        })],
+    ),
+    strict("regexp_replace", &[form(TWO_TO, R::Text, replaced), form(FOUR, R::Text, replaced)]),
+    strict(
+        "regexp_count",
+        &[
+            form(TWO, R::Int4, |r| counted(r, 0, "")),
+            form(&[P::Text, P::Text, P::Int], R::Int4, |r| counted(r, r.int(2) - 1, "")),
+            form(&[P::Text, P::Text, P::Int, P::Text], R::Int4, |r| counted(r, r.int(2) - 1, r.text(3))),
+        ],
+    ),
+    strict(
+        "regexp_instr",
+        &[form(TWO, R::Int4, |r| {
+            let text = r.text(0);
+            let place = compiled(r.text(1), "")?.find(text).map_or(0, |m| text[..m.start()].chars().count() + 1);
+            Ok(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)))
+        })],
+    ),
+    strict(
+        "similar_to",
+        &[form(TWO, R::Bool, |r| {
+            let pattern = similar(r.text(1));
+            Ok(Value::Bool(compiled(&pattern, "s")?.is_match(r.text(0))))
+        })],
+    ),
+];
+
+const TWO_TO: &[P] = &[P::Text, P::Text, P::Text];
+const FOUR: &[P] = &[P::Text, P::Text, P::Text, P::Text];
+
+fn lists(
+    _: &[arrow::datatypes::FieldRef],
+    _: &[Option<&datafusion::common::ScalarValue>],
+) -> Result<arrow::datatypes::Field> {
+    Ok(arrow::datatypes::Field::new("matches", super::form::list(super::jsons::texts()), true))
+}
+
+fn invalid() -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
+}
+
+fn compiled(pattern: &str, flags: &str) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(pattern);
+    builder.size_limit(COMPILED_BYTES_MAX).dot_matches_new_line(true);
+    for flag in flags.chars() {
+        match flag {
+            'i' => builder.case_insensitive(true),
+            'c' => builder.case_insensitive(false),
+            'g' | 's' => &mut builder,
+            'n' | 'm' => builder.multi_line(true).dot_matches_new_line(false),
+            'p' => builder.dot_matches_new_line(false),
+            'w' => builder.multi_line(true),
+            'x' => builder.ignore_whitespace(true),
+            _ => {
+                let message = "invalid regular expression option";
+                return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+            }
+        };
+    }
+    builder.build().map_err(|_| invalid())
+}
+
+/// The groups of a match, or all of it.
+fn groups(found: &Captures<'_>) -> Vec<Option<String>> {
+    let text = |at: usize| found.get(at).map(|m| m.as_str().to_owned());
+    if found.len() > 1 { (1..found.len()).map(text).collect() } else { vec![text(0)] }
+}
+
+fn all_matches(row: &Row<'_>) -> Result<Value> {
+    let flags = if row.len() > 2 { row.text(2) } else { "" };
+    let expression = compiled(row.text(1), flags)?;
+    let many = if flags.contains('g') { usize::MAX } else { 1 };
+    let rows: Vec<_> = expression.captures_iter(row.text(0)).take(many).map(|found| groups(&found)).collect();
+    let items = rows.into_iter().map(|texts| Value::Texts(texts).scalar(&super::jsons::texts()));
+    let items = items.collect::<Result<Vec<_>>>()?;
+    let list = datafusion::common::ScalarValue::new_list_nullable(&items, &super::jsons::texts());
+    Ok(Value::Any(datafusion::common::ScalarValue::List(list)))
+}
+
+fn split(row: &Row<'_>) -> Result<Value> {
+    let flags = if row.len() > 2 { row.text(2) } else { "" };
+    let (text, expression) = (row.text(0), compiled(row.text(1), flags)?);
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for found in expression.find_iter(text) {
+        // An empty match at either end splits nothing off.
+        if found.is_empty() && (found.start() == 0 || found.end() == text.len()) {
+            continue;
+        }
+        parts.push(Some(text[from..found.start()].to_owned()));
+        from = found.end();
+    }
+    parts.push(Some(text[from..].to_owned()));
+    Ok(Value::Texts(parts))
+}
+
+fn replaced(row: &Row<'_>) -> Result<Value> {
+    let flags = if row.len() > 3 { row.text(3) } else { "" };
+    let expression = compiled(row.text(1), flags)?;
+    let (text, template) = (row.text(0), row.text(2));
+    let mut out = String::new();
+    let mut from = 0;
+    let many = if flags.contains('g') { usize::MAX } else { 1 };
+    for found in expression.captures_iter(text).take(many) {
+        let Some(whole) = found.get(0) else { continue };
+        out.push_str(&text[from..whole.start()]);
+        fill(template, &found, &mut out);
+        from = whole.end();
+    }
+    out.push_str(&text[from..]);
+    Ok(Value::Text(out))
+}
+
+/// `\1` to `\9` are groups, `\&` the whole match.
+fn fill(template: &str, found: &Captures<'_>, out: &mut String) {
+    let mut chars = template.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('&') => out.push_str(found.get(0).map_or("", |m| m.as_str())),
+            Some(digit @ '1'..='9') => {
+                let at = digit.to_digit(10).and_then(|d| usize::try_from(d).ok()).unwrap_or(0);
+                out.push_str(found.get(at).map_or("", |m| m.as_str()));
+            }
+            Some('\\') | None => out.push('\\'),
+            Some(other) => {
+                out.push('\\');
+                out.push(other);
+            }
+        }
+    }
+}
+
+fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {
+    let skip = usize::try_from(skip)
+        .map_err(|_| external(Error::new(ErrorCode::InvalidParameterValue, "invalid value for parameter \"start\"")))?;
+    let text = row.text(0);
+    let from = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
+    let count = compiled(row.text(1), flags)?.find_iter(&text[from..]).count();
+    Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
+}
+
+/// A pattern of SIMILAR TO as a regular expression over the whole text.
+fn similar(pattern: &str) -> String {
+    let mut out = String::from("^(?:");
+    let mut chars = pattern.chars();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                if let Some(next) = chars.next() {
+                    out.push_str(&regex::escape(&next.to_string()));
+                }
+            }
+            '[' => {
+                in_class = true;
+                out.push(c);
+            }
+            ']' => {
+                in_class = false;
+                out.push(c);
+            }
+            _ if in_class => out.push(c),
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '.' | '^' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            other => out.push(other),
+        }
+    }
+    out + ")$"
+}
+
+/// LIKE, for patterns that come one by one.
+pub(super) fn like(text: &str, pattern: &str) -> bool {
+    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
+    // Greedy with one place to go back to: linear for most patterns, at worst their product.
+    let (mut t, mut p, mut star) = (0, 0, None);
+    while t < text.len() {
+        let literal = match pattern.get(p) {
+            Some('%') => {
+                star = Some((p + 1, t));
+                p += 1;
+                continue;
+            }
+            Some('_') => Some(1),
+            Some('\\') if p + 1 < pattern.len() => (pattern[p + 1] == text[t]).then_some(2),
+            Some(c) => (*c == text[t]).then_some(1),
+            None => None,
+        };
+        match (literal, star) {
+            (Some(step), _) => (t, p) = (t + 1, p + step),
+            (None, Some((after, from))) => {
+                star = Some((after, from + 1));
+                (t, p) = (from + 1, after);
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '%')
+}

@@ -1,0 +1,132 @@
+//! `generate_series` as a list, of numbers, numerics and time stamps. Its length is bounded.
+
+use super::form::{P, R, form, list, timestamp, timestamptz};
+use super::{Def, Row, Value, strict};
+use crate::semantics::datetime::Wrong;
+use crate::semantics::datetime::interval::Interval;
+use crate::semantics::datetime::moment::moved;
+use crate::semantics::fault::external;
+use crate::semantics::numeric::rescaled;
+use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use querygate_types::{Error, ErrorCode};
+use std::sync::Arc;
+
+/// Members of one list.
+const MEMBERS_MAX: usize = 4_000_000;
+
+pub(super) const DEFS: &[Def] = &[strict(
+    "generate_series",
+    &[
+        form(&[P::Int, P::Int], R::By(whole), |r| numbers(r, 1)),
+        form(&[P::Int, P::Int, P::Int], R::By(whole), |r| numbers(r, r.int(2))),
+        form(&[P::Numeric, P::Numeric], R::By(decimals), numerics),
+        form(&[P::Numeric, P::Numeric, P::Numeric], R::By(decimals), numerics),
+        form(&[P::Timestamp, P::Timestamp, P::Interval], R::By(|_, _| Ok(of(timestamp()))), |r| moments(r, false)),
+        form(&[P::Timestamptz, P::Timestamptz, P::Interval], R::By(|_, _| Ok(of(timestamptz()))), |r| moments(r, true)),
+    ],
+)];
+
+fn of(item: DataType) -> Field {
+    Field::new("generate_series", list(item), true)
+}
+
+/// Integers where the arguments are, else bigints. Literals are narrowed before this is asked for the last time.
+fn whole(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    let narrow = args.iter().all(|f| matches!(f.data_type(), DataType::Int32 | DataType::Int16 | DataType::Null));
+    Ok(of(if narrow { DataType::Int32 } else { DataType::Int64 }))
+}
+
+fn decimals(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    let scale = args.iter().filter_map(|f| match f.data_type() {
+        DataType::Decimal128(_, scale) => Some(*scale),
+        _ => None,
+    });
+    Ok(of(DataType::Decimal128(38, scale.max().unwrap_or(0))))
+}
+
+fn refused(message: &'static str) -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::InvalidParameterValue, message))
+}
+
+fn too_many() -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::ProgramLimitExceeded, "generate_series has too many members"))
+}
+
+fn one_list(items: ArrayRef) -> Value {
+    let list = datafusion::common::utils::SingleRowListArrayBuilder::new(items).build_list_array();
+    Value::Any(ScalarValue::List(Arc::new(list)))
+}
+
+/// All members by a step, up to the bound.
+fn members(from: i128, to: i128, step: i128) -> Result<Vec<i128>> {
+    if step == 0 {
+        return Err(refused("step size cannot equal zero"));
+    }
+    let (mut at, mut found) = (from, Vec::new());
+    while if step > 0 { at <= to } else { at >= to } {
+        if found.len() == MEMBERS_MAX {
+            return Err(too_many());
+        }
+        found.push(at);
+        at += step;
+    }
+    Ok(found)
+}
+
+fn numbers(row: &Row<'_>, step: i64) -> Result<Value> {
+    let members = members(i128::from(row.int(0)), i128::from(row.int(1)), i128::from(step))?;
+    let narrow = matches!(row.returns.data_type(), DataType::List(item) if item.data_type() == &DataType::Int32);
+    let items: ArrayRef = if narrow {
+        Arc::new(members.iter().map(|m| i32::try_from(*m).ok()).collect::<Int32Array>())
+    } else {
+        Arc::new(members.iter().map(|m| i64::try_from(*m).ok()).collect::<Int64Array>())
+    };
+    Ok(one_list(items))
+}
+
+fn numerics(row: &Row<'_>) -> Result<Value> {
+    let scale = match row.returns.data_type() {
+        DataType::List(item) => match item.data_type() {
+            DataType::Decimal128(_, scale) => *scale,
+            _ => 0,
+        },
+        _ => 0,
+    };
+    let out_of_range = || crate::semantics::fault::Fault::OutOfRange("numeric").error();
+    let at = |arg: usize| {
+        let (digits, own) = row.decimal(arg);
+        rescaled(digits, own, scale).ok_or_else(out_of_range)
+    };
+    let step = if row.len() == 3 { at(2)? } else { rescaled(1, 0, scale).ok_or_else(out_of_range)? };
+    let members: Decimal128Array = members(at(0)?, at(1)?, step)?.into_iter().map(Some).collect();
+    Ok(one_list(Arc::new(members.with_precision_and_scale(38, scale)?)))
+}
+
+fn moments(row: &Row<'_>, zoned: bool) -> Result<Value> {
+    let step = row.interval(2);
+    let up = match step.span() {
+        0 => return Err(refused("step size cannot equal zero")),
+        span => span > 0,
+    };
+    let (mut at, end) = (row.micros(0), row.micros(1));
+    let wrong = |wrong: Wrong| wrong.error("timestamp");
+    let mut found = Vec::new();
+    while if up { at <= end } else { at >= end } {
+        if found.len() == MEMBERS_MAX {
+            return Err(too_many());
+        }
+        found.push(at);
+        // Days and months of an instant are those of the session's wall clock.
+        at = if zoned {
+            let date = Interval { micros: 0, ..step };
+            let day = row.zone.instant(moved(row.zone.local(at), date).map_err(wrong)?);
+            moved(day, Interval { micros: step.micros, ..Interval::default() }).map_err(wrong)?
+        } else {
+            moved(at, step).map_err(wrong)?
+        };
+    }
+    let items = TimestampMicrosecondArray::from(found);
+    Ok(one_list(if zoned { Arc::new(items.with_timezone("UTC")) } else { Arc::new(items) }))
+}

@@ -1,0 +1,16 @@
+//! JSON texts as Postgres reads, compares and prints them. Numbers keep their digits. Knows no array of rows.
+
+pub(super) mod edit;
+pub(super) mod of_value;
+pub(super) mod path;
+pub(super) mod print;
+pub(super) mod tree;
+
+use super::fault::external;
+use datafusion::common::DataFusionError;
+use querygate_types::{Error, ErrorCode};
+
+/// The error for a text that is no JSON, without the text.
+pub(super) fn invalid() -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type json"))
+}

@@ -1,0 +1,475 @@
+//! `to_char` and `to_number` of numbers, after Postgres' number processor. Knows no array.
+
+use super::datetime::format::ordinal_suffix;
+use super::fault::external;
+use super::numeric::{parse, rescaled};
+use datafusion::common::{DataFusionError, Result};
+use querygate_types::{Error, ErrorCode};
+
+/// What is printed.
+pub(super) enum Number {
+    /// With its digits.
+    Decimal(String),
+    Double(f64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Nine,
+    Zero,
+    Point,
+    Comma,
+    Group,
+    Currency,
+    Minus,
+    Plus,
+    SignHere,
+    Sign,
+    Ordinal(bool),
+    /// Ends of a bracketed number, `V`, `B`, `FM`, `EEEE`: known by the description.
+    Silent,
+    Roman(bool),
+    Literal(char),
+}
+
+/// What a pattern says on the whole.
+#[derive(Debug, Default)]
+struct Shape {
+    before: usize,
+    after: usize,
+    zero_start: Option<usize>,
+    zero_end: usize,
+    fill: bool,
+    point: bool,
+    bracket: bool,
+    minus: bool,
+    plus: bool,
+    /// Where `S` stands: before or after the digits.
+    sign: Option<bool>,
+    digits_at_sign: usize,
+    shift: Option<usize>,
+    roman: bool,
+    exponent: bool,
+}
+
+fn refused(message: &'static str) -> DataFusionError {
+    external(Error::new(ErrorCode::SyntaxError, message))
+}
+
+const WORDS: &[(&str, Key)] = &[
+    ("EEEE", Key::Silent),
+    ("FM", Key::Silent),
+    ("MI", Key::Minus),
+    ("PL", Key::Plus),
+    ("PR", Key::Silent),
+    ("RN", Key::Roman(true)),
+    ("SG", Key::SignHere),
+    ("TH", Key::Ordinal(true)),
+    ("B", Key::Silent),
+    ("D", Key::Point),
+    ("G", Key::Group),
+    ("L", Key::Currency),
+    ("S", Key::Sign),
+    ("V", Key::Silent),
+];
+
+fn understood(pattern: &str) -> Result<(Vec<Key>, Shape)> {
+    let mut keys = Vec::new();
+    let mut shape = Shape::default();
+    let mut rest = pattern;
+    'next: while let Some(c) = rest.chars().next() {
+        for (word, key) in WORDS {
+            let head = rest.get(..word.len());
+            let lower = head.is_some_and(|h| h == word.to_ascii_lowercase());
+            if head != Some(word) && !lower {
+                continue;
+            }
+            rest = &rest[word.len()..];
+            let key = match key {
+                Key::Ordinal(_) => Key::Ordinal(!lower),
+                Key::Roman(_) => Key::Roman(!lower),
+                other => *other,
+            };
+            shape.note(word, key)?;
+            keys.push(key);
+            continue 'next;
+        }
+        rest = &rest[c.len_utf8()..];
+        let key = match c {
+            '9' => Key::Nine,
+            '0' => Key::Zero,
+            '.' => Key::Point,
+            ',' => Key::Comma,
+            '"' => {
+                let end = rest.find('"').unwrap_or(rest.len());
+                keys.extend(rest[..end].chars().map(Key::Literal));
+                rest = rest.get(end + 1..).unwrap_or_default();
+                continue;
+            }
+            '\\' => {
+                let quoted = rest.starts_with('"');
+                rest = if quoted { &rest[1..] } else { rest };
+                Key::Literal(if quoted { '"' } else { '\\' })
+            }
+            other => Key::Literal(other),
+        };
+        shape.note("", key)?;
+        keys.push(key);
+    }
+    Ok((keys, shape))
+}
+
+impl Shape {
+    fn note(&mut self, word: &str, key: Key) -> Result<()> {
+        if self.exponent && !matches!(key, Key::Literal(_)) {
+            return Err(refused("\"EEEE\" must be the last pattern used"));
+        }
+        match (word, key) {
+            (_, Key::Nine | Key::Zero) if self.bracket => return Err(refused("digits must be ahead of \"PR\"")),
+            (_, Key::Nine) => match &mut self.shift {
+                Some(shift) => *shift += 1,
+                None if self.point => self.after += 1,
+                None => self.before += 1,
+            },
+            (_, Key::Zero) => {
+                if self.zero_start.is_none() && !self.point {
+                    self.zero_start = Some(self.before + 1);
+                }
+                if self.point {
+                    self.after += 1
+                } else {
+                    self.before += 1
+                }
+                self.zero_end = self.before + self.after;
+            }
+            (_, Key::Point) if self.point => return Err(refused("multiple decimal points")),
+            (_, Key::Point) if self.shift.is_some() => {
+                return Err(refused("cannot use \"V\" and decimal point together"));
+            }
+            (_, Key::Point) => self.point = true,
+            ("FM", _) => self.fill = true,
+            (_, Key::Sign) if self.minus || self.plus || self.bracket || self.sign == Some(true) => {
+                return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\"/\"PR\" together"));
+            }
+            (_, Key::Sign) => {
+                if self.sign.is_none() {
+                    self.sign = Some(!self.point);
+                    self.digits_at_sign = self.before;
+                }
+            }
+            (_, Key::Minus | Key::Plus | Key::SignHere) if self.sign.is_some() => {
+                return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\" together"));
+            }
+            (_, Key::Minus) => self.minus = true,
+            (_, Key::Plus) => self.plus = true,
+            (_, Key::SignHere) => (self.minus, self.plus) = (true, true),
+            ("PR", _) => self.bracket = true,
+            ("V", _) if self.point => return Err(refused("cannot use \"V\" and decimal point together")),
+            ("V", _) => self.shift = Some(0),
+            ("EEEE", _) => self.exponent = true,
+            (_, Key::Roman(_)) => self.roman = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Prints a number by a pattern.
+pub(super) fn format(number: &Number, pattern: &str) -> Result<String> {
+    let (keys, shape) = understood(pattern)?;
+    if shape.exponent {
+        return Ok(scientific(number, &shape));
+    }
+    let digits = match number {
+        Number::Decimal(text) => text.clone(),
+        Number::Double(value) if !value.is_finite() => "#".to_owned(),
+        // Fifteen digits are what a double surely holds.
+        Number::Double(value) => {
+            let places = shape.after + shape.shift.unwrap_or(0);
+            let before = format!("{:.0}", value.trunc().abs()).len();
+            let held = 15_usize.saturating_sub(before).min(places);
+            format!("{value:.held$}")
+        }
+    };
+    if shape.roman {
+        return Ok(roman(&digits, keys.contains(&Key::Roman(true)), shape.fill));
+    }
+    let shift = i8::try_from(shape.shift.unwrap_or(0)).unwrap_or(0);
+    let places = i8::try_from(shape.after.min(38)).unwrap_or(38);
+    let rounded = parse(&digits).and_then(|(value, scale)| {
+        // `V` moves the point.
+        let (value, scale) = if scale >= shift { (value, scale - shift) } else { (rescaled(value, scale, shift)?, 0) };
+        Some((value, rescaled(value, scale, places)?))
+    });
+    let Some((_, value)) = rounded else { return Ok(overflowing(&shape)) };
+    let mut text = super::display::decimal(value.abs(), places);
+    let before = shape.before + shape.shift.unwrap_or(0);
+    let negative = value < 0;
+    let whole = text.find('.').unwrap_or(text.len());
+    let spaces = before.saturating_sub(whole);
+    if whole > before {
+        text = "#".repeat(before + shape.after + 1);
+        text.replace_range(before..=before, ".");
+    }
+    Ok(Printer::new(&text, negative, spaces, &shape).print(&keys))
+}
+
+fn overflowing(shape: &Shape) -> String {
+    format!(" {}", "#".repeat(shape.before.max(1)))
+}
+
+/// The processor's state: Postgres' `NUMProc`.
+struct Printer<'a> {
+    digits: Vec<char>,
+    at: usize,
+    negative: bool,
+    spaces: usize,
+    shape: &'a Shape,
+    sign_written: bool,
+    sign_first: Option<bool>,
+    bracket: bool,
+    in_number: bool,
+    current: usize,
+    count: usize,
+    /// The last digit worth printing in fill mode.
+    last: Option<usize>,
+    out: String,
+}
+
+impl<'a> Printer<'a> {
+    fn new(digits: &str, negative: bool, spaces: usize, shape: &'a Shape) -> Self {
+        let digits: Vec<char> = digits.chars().collect();
+        let bracket = shape.bracket && (negative || !shape.fill);
+        let mut sign_first = shape.sign;
+        let sign_written = if shape.plus || shape.minus {
+            !(shape.plus && !shape.minus)
+        } else {
+            if sign_first == Some(true) && shape.before == shape.digits_at_sign {
+                sign_first = Some(false);
+            }
+            !negative && shape.fill && shape.sign.is_none()
+        };
+        let count = (shape.after + shape.before + shape.shift.unwrap_or(0)).saturating_sub(1);
+        let mut last = None;
+        if shape.fill && shape.point {
+            let point = digits.iter().position(|c| *c == '.');
+            last = point.map(|point| (point + 1..digits.len()).rev().find(|at| digits[*at] != '0').unwrap_or(point));
+            if let (Some(found), true) = (last, shape.zero_end > spaces) {
+                let zero = (digits.len() - 1).min(shape.zero_end - spaces);
+                last = Some(found.max(zero));
+            }
+        }
+        let count = if !sign_written && spaces == 0 { count + 1 } else { count };
+        Self {
+            digits,
+            at: 0,
+            negative,
+            spaces,
+            shape,
+            sign_written,
+            sign_first,
+            bracket,
+            in_number: false,
+            current: 0,
+            count,
+            last,
+            out: String::new(),
+        }
+    }
+
+    fn print(mut self, keys: &[Key]) -> String {
+        let fill = self.shape.fill;
+        for key in keys {
+            match key {
+                Key::Nine | Key::Zero | Key::Point => self.digit(*key),
+                Key::Comma | Key::Group => match (self.in_number, fill) {
+                    (false, true) => {}
+                    (false, false) => self.out.push(' '),
+                    (true, _) => self.out.push(','),
+                },
+                Key::Currency => self.out.push(' '),
+                Key::Minus => match (self.negative, fill) {
+                    (true, _) => self.out.push('-'),
+                    (false, true) => {}
+                    (false, false) => self.out.push(' '),
+                },
+                Key::Plus => match (self.negative, fill) {
+                    (false, _) => self.out.push('+'),
+                    (true, true) => {}
+                    (true, false) => self.out.push(' '),
+                },
+                Key::SignHere => self.out.push(if self.negative { '-' } else { '+' }),
+                Key::Ordinal(upper) => {
+                    if !(self.negative || self.shape.point || self.digits.first() == Some(&'#')) {
+                        let text: String = self.digits.iter().collect();
+                        let tail: i64 = text[text.len().saturating_sub(2)..].parse().unwrap_or(0);
+                        let suffix = ordinal_suffix(tail);
+                        self.out.push_str(if *upper { suffix.0 } else { suffix.1 });
+                    }
+                }
+                Key::Literal(c) => self.out.push(*c),
+                Key::Sign | Key::Silent | Key::Roman(_) => {}
+            }
+        }
+        self.out
+    }
+
+    /// A number like `0.5` with no digit asked before the point.
+    fn before_point_is_blank(&self) -> bool {
+        self.shape.zero_start.is_none() && self.at == 0 && self.digits.first() == Some(&'0') && self.shape.after != 0
+    }
+
+    fn last_is_point(&self) -> bool {
+        self.last.is_some_and(|last| self.digits.get(last) == Some(&'.'))
+    }
+
+    fn sign(&mut self) {
+        let starts = self.current >= self.spaces || self.shape.zero_start.is_some_and(|z| z - 1 == self.current);
+        if self.sign_written || !starts || (self.before_point_is_blank() && !self.last_is_point()) {
+            return;
+        }
+        match self.sign_first {
+            Some(true) => self.out.push(if self.negative { '-' } else { '+' }),
+            Some(false) => return,
+            None if self.bracket => self.out.push(if self.negative { '<' } else { ' ' }),
+            None if self.negative => self.out.push('-'),
+            None if !self.shape.fill => self.out.push(' '),
+            None => {}
+        }
+        self.sign_written = true;
+    }
+
+    fn digit(&mut self, key: Key) {
+        self.in_number = false;
+        self.sign();
+        let zero_from = self.shape.zero_start.map(|z| z - 1);
+        if self.current < self.spaces && zero_from.is_none_or(|z| z > self.current) {
+            if !self.shape.fill {
+                self.out.push(' ');
+            }
+        } else if self.current < self.spaces {
+            self.out.push('0');
+            self.in_number = true;
+        } else {
+            self.number_part(key);
+        }
+        let end = if self.last.is_some_and(|last| last == self.at) {
+            self.current
+        } else {
+            self.count + usize::from(self.spaces > 0) + usize::from(self.shape.point)
+        };
+        if self.current + 1 == end {
+            if self.sign_written && self.bracket {
+                self.out.push(if self.negative { '>' } else { ' ' });
+            } else if self.sign_first == Some(false) {
+                self.out.push(if self.negative { '-' } else { '+' });
+            }
+        }
+        self.current += 1;
+    }
+
+    fn number_part(&mut self, key: Key) {
+        match self.digits.get(self.at).copied() {
+            Some('.') => {
+                if !self.last_is_point() || self.shape.fill {
+                    self.out.push('.');
+                }
+                self.at += 1;
+            }
+            digit => {
+                if self.last.is_some_and(|last| self.at > last) && key != Key::Zero {
+                    // Beyond what matters.
+                } else if self.before_point_is_blank() {
+                    if !self.shape.fill {
+                        self.out.push(' ');
+                    } else if self.last_is_point() {
+                        self.out.push('0');
+                    }
+                } else if let Some(digit) = digit {
+                    self.out.push(digit);
+                    self.in_number = true;
+                }
+                if digit.is_some() {
+                    self.at += 1;
+                }
+            }
+        }
+    }
+}
+
+fn scientific(number: &Number, shape: &Shape) -> String {
+    let value = match number {
+        Number::Decimal(text) => text.parse().unwrap_or(f64::NAN),
+        Number::Double(value) => *value,
+    };
+    if !value.is_finite() {
+        return format!("{}#.####", if shape.fill { "" } else { " " });
+    }
+    let raw = format!("{value:.0$e}", shape.after);
+    let (mantissa, exponent) = raw.split_once('e').unwrap_or((&raw, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if value < 0.0 || shape.fill { "" } else { " " };
+    format!("{sign}{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
+}
+
+fn roman(digits: &str, upper: bool, fill: bool) -> String {
+    const PARTS: &[(i64, &str)] = &[
+        (1_000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ];
+    let value = parse(digits).and_then(|(d, s)| rescaled(d, s, 0)).and_then(|d| i64::try_from(d).ok());
+    let mut text = String::new();
+    match value {
+        Some(mut value @ 1..=3_999) => {
+            for (part, letters) in PARTS {
+                while value >= *part {
+                    text.push_str(letters);
+                    value -= part;
+                }
+            }
+        }
+        _ => text = "#".repeat(15),
+    }
+    let text = if upper { text } else { text.to_lowercase() };
+    if fill { text } else { format!("{text:>15}") }
+}
+
+/// Reads a number by a pattern: digits, a point, a sign; what else the pattern has is skipped.
+pub(super) fn read(text: &str, pattern: &str) -> Result<(i128, i8)> {
+    let (keys, shape) = understood(pattern)?;
+    let invalid =
+        || external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type numeric"));
+    if shape.roman || shape.exponent {
+        return Err(external(Error::new(ErrorCode::FeatureNotSupported, "this pattern is not supported for input")));
+    }
+    let _ = keys;
+    let negative = text.contains('-') || (shape.bracket && text.contains('<'));
+    let (mut whole, mut fraction, mut after_point) = (String::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            '.' if !after_point && shape.point => after_point = true,
+            '.' if !after_point => break,
+            c if c.is_ascii_digit() && after_point && fraction.len() < shape.after => fraction.push(c),
+            c if c.is_ascii_digit() && !after_point && whole.len() < shape.before + shape.shift.unwrap_or(0) => {
+                whole.push(c)
+            }
+            _ => {}
+        }
+    }
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(invalid());
+    }
+    let (digits, scale) = parse(&format!("{whole}.{fraction}")).ok_or_else(invalid)?;
+    Ok((if negative { -digits } else { digits }, scale))
+}
