@@ -33,7 +33,24 @@ pub(crate) async fn execute(
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
     let run = Run { pool: Arc::clone(pool), statement, parameters, context, sender };
     tokio::spawn(run.whole(lease));
-    Ok(futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed())
+    Ok(futures::stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Sent::Batch(batch)) => Some((Ok(batch), Some(receiver))),
+            Some(Sent::End) => None,
+            Some(Sent::Failed(error)) => Some((Err(error), None)),
+            // The task died: what came so far is not the result.
+            None => Some((Err(Error::internal("reading the source ended without a word")), None)),
+        }
+    })
+    .boxed())
+}
+
+/// What goes to the reader. Only a spoken end is one.
+enum Sent {
+    Batch(RecordBatch),
+    End,
+    Failed(Error),
 }
 
 /// How a run ended.
@@ -55,7 +72,7 @@ struct Run {
     statement: Arc<NativeStatement>,
     parameters: Parameters,
     context: ExecuteContext,
-    sender: mpsc::Sender<Result<RecordBatch>>,
+    sender: mpsc::Sender<Sent>,
 }
 
 impl Run {
@@ -68,13 +85,13 @@ impl Run {
                 Err(error) => End::Failed(error),
             };
         }
-        match end {
-            End::Complete | End::Abandoned => {}
-            // Whoever is gone needs no error.
-            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => {
-                drop(self.sender.send(Err(error)).await);
-            }
-        }
+        let last = match end {
+            End::Complete => Sent::End,
+            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => Sent::Failed(error),
+            End::Abandoned => return,
+        };
+        // Whoever is gone needs no word.
+        drop(self.sender.send(last).await);
     }
 
     /// One attempt. The connection is given back or closed before anybody hears of the end.
@@ -165,7 +182,12 @@ impl Run {
             if (full || (ended && decoder.rows() > 0))
                 && let Some(end) = self.deliver(decoder).await
             {
-                return if ended { End::Complete } else { end };
+                // The server has said all: its connection is at rest, whatever became of the last batch.
+                return match end {
+                    End::Stopped(error) if ended => End::Failed(error),
+                    End::Abandoned if ended => End::Complete,
+                    other => other,
+                };
             }
             if ended {
                 return End::Complete;
@@ -192,7 +214,7 @@ impl Run {
         }
         tokio::select! {
             biased;
-            sent = self.sender.send(Ok(batch)) => sent.err().map(|_| End::Abandoned),
+            sent = self.sender.send(Sent::Batch(batch)) => sent.err().map(|_| End::Abandoned),
             end = self.stopped() => Some(end),
         }
     }
