@@ -196,4 +196,9 @@ fn a_server_that_goes_away_takes_only_its_tables_along() {
     let lost = ask(&gate, "boss", count);
     assert!(lost.contains("08001") && !lost.contains(PASSWORD), "{lost}");
     assert_eq!(ask(&gate, "boss", "SELECT 1"), "1");
+    // When it comes, its tables are found without a word from anybody.
+    shop.database.resume();
+    let _ = gate.wait_for("a source is back", 0);
+    let _ = gate.wait_for("metadata reloaded", 0);
+    assert_eq!(ask(&gate, "boss", count), "3");
 }

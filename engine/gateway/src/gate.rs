@@ -14,6 +14,9 @@ pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
 /// one gives a line for the log.
 pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync>;
 
+/// Whether a source that was away when the current version was made answers now, so that a reload would find its tables.
+pub(crate) type Returned = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// A built gate: sources connected or known to be down, metadata loaded, nothing listening yet.
 #[derive(Clone)]
 pub(crate) struct Gate {
@@ -21,6 +24,7 @@ pub(crate) struct Gate {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) readiness: ReadinessProbe,
     pub(crate) reload: Reload,
+    pub(crate) returned: Returned,
 }
 
 impl std::fmt::Debug for Gate {

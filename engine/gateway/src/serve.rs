@@ -1,7 +1,7 @@
 //! Runs a gate: two runtimes, the doors, reloads, an orderly stop. Knows no query.
 
 use crate::config::Config;
-use crate::gate::{Gate, Reload, Runtimes};
+use crate::gate::{Gate, Reload, Returned, Runtimes};
 use crate::process::{Signals, Wish, raise_file_limit, start_metrics};
 use crate::{tls, wiring};
 use querygate_flight::{FlightConfig, FlightDoor};
@@ -154,6 +154,7 @@ impl Doors {
             Arc::clone(&gate.reload),
             runtimes.clone(),
         ));
+        let heal = tokio::spawn(heal(Arc::clone(&gate.returned), Arc::clone(&gate.reload), runtimes.clone()));
         loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
@@ -166,6 +167,7 @@ impl Doors {
         }
         tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
         watch.abort();
+        heal.abort();
         doors_stop.cancel();
         for task in [postgres, flight].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
@@ -209,6 +211,22 @@ async fn reload(reload: &Reload, runtimes: &Runtimes) {
         Ok(Ok(summary)) => tracing::info!(summary, "metadata reloaded"),
         Ok(Err(error)) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
         Err(error) => tracing::error!(%error, "metadata not reloaded, the old one stays"),
+    }
+}
+
+/// How often sources that are away are asked for.
+const HEAL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Reloads when a source that was away at the last load is there, so that its tables are found again.
+async fn heal(returned: Returned, reload_: Reload, runtimes: Runtimes) {
+    loop {
+        tokio::time::sleep(HEAL_INTERVAL).await;
+        let returned = Arc::clone(&returned);
+        let asked = runtimes.query.spawn(async move { returned().await });
+        if asked.await.unwrap_or(false) {
+            tracing::info!("a source is back");
+            reload(&reload_, &runtimes).await;
+        }
     }
 }
 

@@ -25,6 +25,13 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         let engine = Arc::clone(&engine);
         Arc::new(move || readiness(&engine))
     };
+    let returned = {
+        let (engine, builder) = (Arc::clone(&engine), Arc::clone(&builder));
+        Arc::new(move || {
+            let (deployment, builder) = (engine.deployment(), Arc::clone(&builder));
+            async move { builder.source_returned(&deployment.sources).await }.boxed()
+        })
+    };
     let reload = {
         let engine = Arc::clone(&engine);
         Arc::new(move || reload(Arc::clone(&engine), Arc::clone(&builder)).boxed())
@@ -34,6 +41,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         authenticator: Arc::new(ConfigAuthenticator::new(config)?),
         readiness,
         reload,
+        returned,
     })
 }
 

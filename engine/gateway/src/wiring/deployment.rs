@@ -3,7 +3,7 @@
 use super::facts::facts;
 use super::sources::Sources;
 use crate::config::{Config, MaskInPredicates, Tenancy};
-use querygate_catalog::{Deployment, ViewDefinition};
+use querygate_catalog::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::{LoadOptions, Loaded, TenancyPosture, load, permission_sets_from_rows};
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
@@ -19,6 +19,19 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(config: &Config) -> Result<Self> {
         Ok(Self { config: config.clone(), sources: Sources::open(config)? })
+    }
+
+    /// Whether a source that could not be reached before answers now.
+    pub(super) async fn source_returned(&self, sources: &[SourceStatus]) -> bool {
+        let away = sources
+            .iter()
+            .filter(|source| source.error.as_ref().is_some_and(|error| error.code().sqlstate().starts_with("08")));
+        for source in away {
+            if self.sources.answers(&source.name).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Loads everything anew.

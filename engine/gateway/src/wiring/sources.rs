@@ -63,6 +63,14 @@ impl Sources {
         Ok(Self { opened, schemas, memory_max: MEMORY_SOURCE_BYTES_MAX })
     }
 
+    /// Whether a source's server answers; files and memory are looked at by a reload alone.
+    pub(super) async fn answers(&self, source: &str) -> bool {
+        match self.opened.get(source) {
+            Some(Opened::Driver(driver)) => driver.health().await.is_ok(),
+            Some(Opened::Files(_) | Opened::Memory) | None => false,
+        }
+    }
+
     /// The table of every object, and how each source is.
     pub(super) async fn tables(
         &self,
