@@ -1,4 +1,4 @@
-//! Where the rows of a test lie: memory, Parquet files or SQLite. Builds the tables of a deployment from JSON rows.
+//! Where the rows of a test lie: memory, Parquet files, SQLite or PostgreSQL. Builds the tables of a deployment from JSON rows.
 
 use super::table::Table;
 use arrow::datatypes::{DataType, TimeUnit};
@@ -23,11 +23,19 @@ pub enum Layout {
     Sqlite,
     /// A second SQLite database: joins with the first one cross sources.
     OtherSqlite,
+    /// A real server, where it is installed.
+    Postgres,
 }
 
 impl Layout {
     /// The layouts that differ in how rows are read.
     pub const ALL: [Self; 3] = [Self::Memory, Self::Parquet, Self::Sqlite];
+
+    /// The layout on a PostgreSQL server, if there is one.
+    #[must_use]
+    pub fn postgres() -> Option<Self> {
+        super::postgres::is_there().then_some(Self::Postgres)
+    }
 
     /// Name of the source.
     #[must_use]
@@ -37,6 +45,7 @@ impl Layout {
             Self::Parquet => "parquet",
             Self::Sqlite => "sqlite",
             Self::OtherSqlite => "sqlite2",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -66,6 +75,7 @@ pub(super) async fn place(
                 let path = folder.join(format!("{}.db", layout.name()));
                 sqlite(&tables, layout, &path, watch, &mut placed).await;
             }
+            Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
         }
         let name = layout.name().to_owned();
         sources.push(SourceStatus { kind: name.clone(), name, error: None, tables: count });
@@ -117,7 +127,8 @@ async fn sqlite(
     let options = SqliteOptions { readers: 3, ..SqliteOptions::new(path) };
     let driver = watch.over(Arc::new(SqliteDriver::new(options)));
     for table in tables {
-        let provider = Arc::new(opened(&driver, table, layout).await);
+        let reference = TableRef::new([table.object.clone()]).unwrap();
+        let provider = Arc::new(open_table(&driver, table, layout, reference).await);
         placed.insert(table.object.clone(), SourceTable { source: layout.name().into(), provider });
     }
 }
@@ -139,8 +150,13 @@ fn spec(table: &Table) -> querygate_sqlite::TableSpec {
     }
 }
 
-async fn opened(driver: &Arc<dyn Driver>, table: &Table, layout: Layout) -> DriverTable {
-    let reference = TableRef::new([table.object.clone()]).unwrap();
+/// A driver's table with the columns that the test's table has, in its types.
+pub(super) async fn open_table(
+    driver: &Arc<dyn Driver>,
+    table: &Table,
+    layout: Layout,
+    reference: TableRef,
+) -> DriverTable {
     let described = driver.describe(&reference).await.unwrap();
     let fields: Vec<RemoteField> = table
         .schema
@@ -168,7 +184,7 @@ async fn opened(driver: &Arc<dyn Driver>, table: &Table, layout: Layout) -> Driv
     DriverTable::new(Arc::clone(driver), layout.name().into(), reference, fields, key)
 }
 
-fn value_type(data_type: &DataType) -> ValueType {
+pub(super) fn value_type(data_type: &DataType) -> ValueType {
     match data_type {
         DataType::Utf8 => ValueType::Text,
         DataType::List(_) => ValueType::TextList,

@@ -1,4 +1,4 @@
-//! Gates in process: deployments from metadata text and JSON rows over three physical layouts, and statements run as a
+//! Gates in process: deployments from metadata text and JSON rows over several physical layouts, and statements run as a
 //! principal. Knows no wire.
 
 #![allow(
@@ -13,6 +13,7 @@ mod answer;
 mod company;
 mod gate;
 mod layout;
+mod postgres;
 mod rng;
 mod table;
 

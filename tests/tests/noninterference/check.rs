@@ -138,13 +138,18 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn random(rng: &mut Rng, seed: u64, n: u64) -> Self {
+        Self::over(rng, seed, n, &Layout::ALL)
+    }
+
+    /// With all objects in each of these layouts, and sometimes spread.
+    pub(crate) fn over(rng: &mut Rng, seed: u64, n: u64, layouts: &[Layout]) -> Self {
         let world = loop {
             let world = world::World::random(rng);
             if world.objects.iter().any(|o| o.readable) {
                 break world;
             }
         };
-        let mut places: Vec<Place> = Layout::ALL.iter().map(|l| Place::One(*l)).collect();
+        let mut places: Vec<Place> = layouts.iter().map(|l| Place::One(*l)).collect();
         if rng.percent(50) {
             places.push(Place::Spread(rng.below(4)));
         }

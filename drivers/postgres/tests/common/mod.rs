@@ -206,14 +206,19 @@ pub(crate) fn plain(_name: &str, value_type: ValueType) -> String {
 }
 
 async fn copy(client: &Client, table: &Table) {
+    copy_rows(client, &format!("\"{}\"", table.name), &table.rows).await;
+}
+
+/// Loads rows into a table, whose name is as SQL writes it.
+pub(crate) async fn copy_rows(client: &Client, table: &str, rows: &[Vec<Value>]) {
     use futures::SinkExt;
     let mut text = String::new();
-    for row in &table.rows {
+    for row in rows {
         let cells: Vec<String> = row.iter().map(cell).collect();
         writeln!(text, "{}", cells.join("\t")).unwrap();
     }
     client.batch_execute("SET TimeZone = 'UTC'").await.unwrap();
-    let sink = client.copy_in::<_, bytes::Bytes>(&format!("COPY \"{}\" FROM STDIN", table.name)).await.unwrap();
+    let sink = client.copy_in::<_, bytes::Bytes>(&format!("COPY {table} FROM STDIN")).await.unwrap();
     let mut sink = std::pin::pin!(sink);
     sink.send(bytes::Bytes::from(text)).await.unwrap();
     sink.finish().await.unwrap();

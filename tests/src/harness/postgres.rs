@@ -1,0 +1,68 @@
+//! Rows in a real PostgreSQL server: a schema for each gate, in one database of one server for each test binary.
+
+#[path = "../../../drivers/postgres/tests/common/mod.rs"]
+mod server;
+
+use super::layout::{Layout, open_table, value_type};
+use super::table::Table;
+use querygate_catalog::SourceTable;
+use querygate_driver_api::testkit::watch::Watch;
+use querygate_driver_api::{TableRef, Value};
+use querygate_postgres::{PostgresDriver, PostgresOptions};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether PostgreSQL is installed; `CI` does not excuse its absence.
+pub(super) fn is_there() -> bool {
+    server::server().is_some()
+}
+
+/// Loads the tables into a schema of their own and opens them.
+pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap<String, SourceTable>) {
+    static SCHEMAS: AtomicU64 = AtomicU64::new(0);
+    let server = server::server().expect("PostgreSQL is installed");
+    let schema = format!("gate_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let client = server.client("postgres").await;
+    let mut made = format!("CREATE SCHEMA {schema};");
+    for table in tables {
+        write!(made, "{}", declared(&schema, table)).unwrap();
+    }
+    client.batch_execute(&made).await.unwrap();
+    for table in tables {
+        server::copy_rows(&client, &format!("{schema}.\"{}\"", table.object), &rows(table)).await;
+    }
+    let options = PostgresOptions { pool_size: 3, ..server.options("postgres") };
+    let driver = watch.over(Arc::new(PostgresDriver::new(&options).unwrap()));
+    for table in tables {
+        let reference = TableRef::new([schema.clone(), table.object.clone()]).unwrap();
+        let provider = Arc::new(open_table(&driver, table, Layout::Postgres, reference).await);
+        placed.insert(table.object.clone(), SourceTable { source: Layout::Postgres.name().into(), provider });
+    }
+}
+
+/// The table, with an index on every second column, so that the server has other paths than a scan to choose from.
+fn declared(schema: &str, table: &Table) -> String {
+    let (mut columns, mut indexes) = (Vec::new(), String::new());
+    for (at, field) in table.schema.fields().iter().enumerate() {
+        let (name, of) = (field.name(), value_type(field.data_type()));
+        let key = if name == "id" && !field.is_nullable() { " PRIMARY KEY" } else { "" };
+        columns.push(format!("\"{name}\" {}{key}", server::plain(name, of)));
+        if at % 2 == 1 {
+            write!(indexes, "CREATE INDEX ON {schema}.\"{}\" (\"{name}\");", table.object).unwrap();
+        }
+    }
+    format!("CREATE TABLE {schema}.\"{}\" ({});{indexes}", table.object, columns.join(", "))
+}
+
+fn rows(table: &Table) -> Vec<Vec<Value>> {
+    let batch = table.batch();
+    let columns = batch.columns().iter().map(|column| {
+        let of = value_type(column.data_type());
+        arrow::compute::cast(column, &of.to_arrow()).unwrap()
+    });
+    let columns: Vec<_> = columns.collect();
+    let row = |at: usize| columns.iter().map(|column| Value::from_array(column.as_ref(), at).unwrap()).collect();
+    (0..batch.num_rows()).map(row).collect()
+}
