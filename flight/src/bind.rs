@@ -65,8 +65,37 @@ fn refuse_compressed(message: &FlightData) -> Result<()> {
     if compressed { Err(unsupported("a compressed batch of parameters")) } else { Ok(()) }
 }
 
-/// Casts each column to its parameter's type and cuts rows into sets of one-value arrays.
-pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Vec<Vec<ArrayRef>>> {
+/// Values of a statement's parameters: a column for each, a row for each execution.
+#[derive(Debug, Clone)]
+pub(crate) struct Bindings {
+    columns: Vec<ArrayRef>,
+    rows: usize,
+}
+
+impl Bindings {
+    /// One execution without values.
+    pub(crate) fn none() -> Self {
+        Self { columns: Vec::new(), rows: 1 }
+    }
+
+    /// Executions.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The one-value arrays of an execution.
+    pub(crate) fn row(&self, row: usize) -> Vec<ArrayRef> {
+        self.columns.iter().map(|column| column.slice(row, 1)).collect()
+    }
+
+    /// Memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.get_array_memory_size()).sum()
+    }
+}
+
+/// Casts each column to its parameter's type.
+pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Bindings> {
     if values.num_columns() > limits::PARAMETERS_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many parameters"));
     }
@@ -80,7 +109,7 @@ pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Sess
             None => Ok(Arc::clone(column)),
         })
         .collect::<Result<_>>()?;
-    Ok((0..values.num_rows()).map(|row| columns.iter().map(|column| column.slice(row, 1)).collect()).collect())
+    Ok(Bindings { columns, rows: values.num_rows() })
 }
 
 fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn Session>) -> Result<ArrayRef> {

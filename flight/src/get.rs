@@ -1,5 +1,6 @@
 //! DoGet: a ticket in, its result out, as it was promised or not at all.
 
+use crate::bind::Bindings;
 use crate::command::{Query, query};
 use crate::encode::{Compression, Encoder};
 use crate::info::schema_digest;
@@ -68,7 +69,7 @@ async fn begin(session: &FlightSession, body: &TicketBody, database: &str) -> Re
             same_snapshot(&engine, body)?;
             let described = describe(&engine, &sql, &[]).await?;
             same_schema(&described.schema, body)?;
-            let batches = run_all(&engine, &described.prepared, &[Vec::new()]).await?;
+            let batches = run_all(&engine, &described.prepared, Arc::new(Bindings::none())).await?;
             Ok(Begun { engine, schema: described.schema, batches })
         }
         Query::Prepared { handle } => {
@@ -77,7 +78,7 @@ async fn begin(session: &FlightSession, body: &TicketBody, database: &str) -> Re
             same_snapshot(&engine, body)?;
             let schema = Arc::clone(&statement.described.schema);
             same_schema(&schema, body)?;
-            let batches = run_all(&engine, &statement.described.prepared, &statement.bindings()).await?;
+            let batches = run_all(&engine, &statement.described.prepared, statement.bindings()).await?;
             Ok(Begun { engine, schema, batches })
         }
         Query::Metadata(command) => {

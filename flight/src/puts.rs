@@ -1,17 +1,16 @@
 //! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
 
-use crate::bind::{bind, decode};
+use crate::bind::{Bindings, bind, decode};
 use crate::command::{Put, put as read_put, unsupported};
 use crate::service::Shared;
 use crate::session::FlightSession;
 use crate::statement::{Ran, describe, run};
-use arrow::array::ArrayRef;
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use prost::Message as _;
 use querygate_query_api::{CommandTag, Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use tonic::Streaming;
 
 /// Handles one DoPut and gives its one answer.
@@ -29,21 +28,16 @@ pub(crate) async fn put(
         Put::Parameters { handle } => {
             let statement = session.statement(&handle)?;
             let received = receive(shared, first, messages).await?;
-            let bindings = match decode(received)? {
-                None => None,
-                Some(values) => {
-                    let types = statement.described.prepared.parameter_types();
-                    Some(Arc::new(bind(&values, types, &statement.engine)?))
-                }
-            };
-            *statement.bound.lock().unwrap_or_else(PoisonError::into_inner) = bindings;
+            let types = statement.described.prepared.parameter_types();
+            let bindings = decode(received)?.map(|values| bind(&values, types, &statement.engine)).transpose()?;
+            session.bind(&statement, bindings)?;
             let result = DoPutPreparedStatementResult { prepared_statement_handle: None };
             Ok(PutResult { app_metadata: result.encode_to_vec().into() })
         }
         Put::Update { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;
             let described = describe(&engine, &sql, &[]).await?;
-            update(&engine, &described.prepared, &[Vec::new()]).await
+            update(&engine, &described.prepared, &Bindings::none()).await
         }
         Put::PreparedUpdate { handle } => {
             let statement = session.statement(&handle)?;
@@ -85,18 +79,14 @@ async fn receive(shared: &Shared, first: FlightData, mut messages: Streaming<Fli
 }
 
 /// Runs a statement that returns no rows, once per set of values.
-async fn update(
-    engine: &Arc<dyn Session>,
-    prepared: &Arc<dyn Prepared>,
-    bindings: &[Vec<ArrayRef>],
-) -> Result<PutResult> {
+async fn update(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, bindings: &Bindings) -> Result<PutResult> {
     if prepared.columns().is_some() {
         engine.fail_transaction();
         return Err(unsupported("a statement that returns rows as an update").with_hint("Run it as a query."));
     }
     let mut record_count = 0_i64;
-    for values in bindings {
-        match run(engine, prepared, values).await? {
+    for row in 0..bindings.rows() {
+        match run(engine, prepared, &bindings.row(row)).await? {
             Ran::Command(tag) => record_count = record_count.saturating_add(count(&tag)),
             Ran::Rows(_) => return Err(Error::internal("an update gave rows")),
         }

@@ -4,11 +4,11 @@
 //! the same time opens another. So a client that always is in a transaction, as ADBC's default connection, keeps its
 //! settings and costs one engine session.
 
+use crate::bind::Bindings;
 use crate::command::unsupported;
 use crate::encode::Compression;
 use crate::seal::{Id, now_ms, random_id};
 use crate::statement::{Described, command};
-use arrow::array::ArrayRef;
 use querygate_query_api::{ClientInfo, QueryService, Session, TransactionStatus};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
@@ -16,23 +16,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Bound values: one vector of one-value arrays per execution.
-pub(crate) type Bindings = Arc<Vec<Vec<ArrayRef>>>;
-
 /// A prepared statement of a session.
 pub(crate) struct PreparedStatement {
     pub(crate) engine: Arc<dyn Session>,
     pub(crate) described: Described,
-    pub(crate) bound: Mutex<Option<Bindings>>,
-    /// What it counts towards the session's bound, without its values.
+    bound: Mutex<Option<Arc<Bindings>>>,
+    /// What its text counts towards the session's bound.
     bytes: usize,
 }
 
 impl PreparedStatement {
     /// The values of its next execution; none bound is one execution without values.
-    pub(crate) fn bindings(&self) -> Bindings {
-        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        bound.clone().unwrap_or_else(|| Arc::new(vec![Vec::new()]))
+    pub(crate) fn bindings(&self) -> Arc<Bindings> {
+        self.bound().clone().unwrap_or_else(|| Arc::new(Bindings::none()))
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Option<Arc<Bindings>>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.bytes + self.bound().as_ref().map_or(0, |bound| bound.bytes())
     }
 }
 
@@ -46,7 +50,6 @@ pub(crate) enum Ending {
 #[derive(Default)]
 struct State {
     statements: HashMap<Id, Arc<PreparedStatement>>,
-    statement_bytes: usize,
     transactions: HashMap<Id, Arc<dyn Session>>,
     /// The transaction that has the main engine session.
     main_taken: Option<Id>,
@@ -59,7 +62,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionLimits {
     pub(crate) statements: usize,
-    /// Bytes of prepared texts.
+    /// Bytes of prepared texts and bound values.
     pub(crate) statement_bytes: usize,
     pub(crate) transactions: usize,
 }
@@ -206,16 +209,28 @@ impl FlightSession {
         let id = random_id()?;
         let state = &mut *self.state();
         let bytes = text_bytes + 1_024;
-        if state.statements.len() >= self.limits.statements
-            || state.statement_bytes.saturating_add(bytes) > self.limits.statement_bytes
-        {
-            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements")
-                .with_hint("Close statements that are not needed any more."));
+        if state.statements.len() >= self.limits.statements || self.held(state) + bytes > self.limits.statement_bytes {
+            return Err(too_many_statements());
         }
-        state.statement_bytes += bytes;
         let statement = PreparedStatement { engine, described, bound: Mutex::default(), bytes };
         state.statements.insert(id, Arc::new(statement));
         Ok(id)
+    }
+
+    fn held(&self, state: &State) -> usize {
+        state.statements.values().map(|statement| statement.held_bytes()).sum()
+    }
+
+    /// Keeps values for a statement's next executions; `None` forgets those it had.
+    pub(crate) fn bind(&self, statement: &PreparedStatement, bindings: Option<Bindings>) -> Result<()> {
+        *statement.bound() = None;
+        let Some(bindings) = bindings else { return Ok(()) };
+        let state = &*self.state();
+        if self.held(state).saturating_add(bindings.bytes()) > self.limits.statement_bytes {
+            return Err(too_many_statements());
+        }
+        *statement.bound() = Some(Arc::new(bindings));
+        Ok(())
     }
 
     pub(crate) fn statement(&self, handle: &[u8]) -> Result<Arc<PreparedStatement>> {
@@ -226,10 +241,7 @@ impl FlightSession {
     /// Forgets a prepared statement; one that is not there is no error.
     pub(crate) fn close_statement(&self, handle: &[u8]) {
         let Ok(id) = Id::try_from(handle) else { return };
-        let state = &mut *self.state();
-        if let Some(closed) = state.statements.remove(&id) {
-            state.statement_bytes = state.statement_bytes.saturating_sub(closed.bytes);
-        }
+        self.state().statements.remove(&id);
     }
 
     /// Ends streams, transactions and engine sessions.
@@ -245,6 +257,11 @@ impl FlightSession {
         }
         self.main.close().await;
     }
+}
+
+fn too_many_statements() -> Error {
+    Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements or bound values")
+        .with_hint("Close statements that are not needed any more.")
 }
 
 fn no_transaction() -> Error {

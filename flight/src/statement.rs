@@ -1,5 +1,6 @@
 //! Statements on an engine session: described without being run, run with bound values. Knows no message and no ticket.
 
+use crate::bind::Bindings;
 use crate::command::unsupported;
 use crate::wire::result_schema;
 use arrow::array::ArrayRef;
@@ -62,16 +63,18 @@ pub(crate) async fn run(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>,
 pub(crate) async fn run_all(
     engine: &Arc<dyn Session>,
     prepared: &Arc<dyn Prepared>,
-    bindings: &[Vec<ArrayRef>],
+    bindings: Arc<Bindings>,
 ) -> Result<BatchStream> {
-    let Some((first, rest)) = bindings.split_first() else { return Ok(stream::empty().boxed()) };
-    let begun = rows_of(run(engine, prepared, first).await?);
-    if rest.is_empty() {
+    if bindings.rows() == 0 {
+        return Ok(stream::empty().boxed());
+    }
+    let begun = rows_of(run(engine, prepared, &bindings.row(0)).await?);
+    if bindings.rows() == 1 {
         return Ok(begun);
     }
     let (engine, prepared) = (Arc::clone(engine), Arc::clone(prepared));
-    let later = stream::iter(rest.to_vec()).then(move |values| {
-        let (engine, prepared) = (Arc::clone(&engine), Arc::clone(&prepared));
+    let later = stream::iter(1..bindings.rows()).then(move |row| {
+        let (engine, prepared, values) = (Arc::clone(&engine), Arc::clone(&prepared), bindings.row(row));
         async move { run(&engine, &prepared, &values).await.map(rows_of) }
     });
     Ok(begun.chain(later.try_flatten()).boxed())

@@ -1,6 +1,6 @@
 //! Who gets in, and how long a token is good.
 
-use crate::client::{Flight, basic, channel, handshake, service, statement};
+use crate::client::{Flight, basic, channel, handshake, service, statement, ticket};
 use crate::text::cells;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use futures::stream;
@@ -111,5 +111,32 @@ fn a_closed_session_and_an_expired_token_end() {
     runtime().block_on(async {
         let flight = Flight::login(&server, "sam").await;
         assert_eq!(flight.query("SELECT 1").await.unwrap_err().sqlstate, "28000");
+    });
+}
+
+#[test]
+fn an_idle_session_ends_and_one_that_streams_does_not() {
+    let variant = Variant::new(|config| config + "\n[flight]\nsession_idle_timeout = \"100ms\"\n");
+    let server = variant.serve();
+    runtime().block_on(async {
+        let postgres = server.client("ada").await;
+        let sessions = async || -> i64 {
+            let sql = "SELECT count(*) FROM querygate.sessions WHERE door = 'flight'";
+            postgres.query_one(sql, &[]).await.unwrap().get(0)
+        };
+        let (idle, busy) = (Flight::login(&server, "sam").await, Flight::login(&server, "ada").await);
+        let info = busy.info(&statement("SELECT * FROM events")).await.unwrap();
+        let mut messages = busy.messages(ticket(&info)).await.unwrap();
+        assert!(messages.message().await.unwrap().is_some());
+        let began = Instant::now();
+        while sessions().await != 1 {
+            assert!(began.elapsed() < Duration::from_secs(60), "{} sessions", sessions().await);
+        }
+        assert_eq!(idle.query("SELECT 1").await.unwrap_err().sqlstate, "28000");
+        assert!(messages.message().await.unwrap().is_some());
+        drop(messages);
+        while sessions().await != 0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "{} sessions", sessions().await);
+        }
     });
 }

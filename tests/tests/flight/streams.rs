@@ -171,3 +171,31 @@ fn streams_beyond_the_bound_are_refused() {
         assert_eq!(ada.query("SELECT 1").await.unwrap().rows(), 1);
     });
 }
+
+/// A result that the end of the server cuts short does not look complete, and the server does end.
+#[test]
+fn the_end_of_the_server_ends_streams_after_their_time() {
+    let variant = Variant::new(|config| config.replace("[server]\n", "[server]\ndrain_timeout = \"1s\"\n"));
+    let mut server = variant.serve();
+    let (ada, mut messages) = runtime().block_on(async {
+        let ada = Flight::login(&server, "ada").await;
+        let info = ada.info(&statement("SELECT a.*, b.id FROM events a, accounts b")).await.unwrap();
+        let mut messages = ada.messages(ticket(&info)).await.unwrap();
+        assert!(messages.message().await.unwrap().is_some());
+        (ada, messages)
+    });
+    let began = Instant::now();
+    assert_eq!(server.stop(), 0);
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    runtime().block_on(async {
+        let ended = loop {
+            match messages.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a result that was cut short looks complete"),
+                Err(status) => break status,
+            }
+        };
+        assert_ne!(ended.code(), Code::Ok);
+        assert!(ada.info(&statement("SELECT 1")).await.is_err());
+    });
+}

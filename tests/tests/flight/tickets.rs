@@ -71,9 +71,8 @@ fn a_ticket_can_be_fetched_again_and_by_another_session_of_its_user_until_it_exp
         assert!(info.endpoint[0].expiration_time.is_some());
         // The next call comes later than a millisecond after the ticket was made, or soon will.
         let failure = loop {
-            match sam.get(ticket(&info)).await {
-                Err(failure) => break failure,
-                Ok(_) => {}
+            if let Err(failure) = sam.get(ticket(&info)).await {
+                break failure;
             }
         };
         assert_eq!((failure.sqlstate.as_str(), failure.message.contains("expired")), ("28000", true), "{failure:?}");
