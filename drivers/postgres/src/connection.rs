@@ -15,6 +15,8 @@ use tokio_postgres::{CancelToken, Client, Config, Statement};
 
 /// Statements that one connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
+/// Longest text of a statement that is kept: long lists of keys seldom come again, and cost the server memory.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Oldest server whose answers were compared with our semantics.
 const VERSION_MIN: u32 = 150_000;
 
@@ -120,13 +122,17 @@ struct Prepared {
 }
 
 impl Connection {
-    /// The statement with these parameter types, prepared once.
+    /// The statement with these parameter types, prepared once if it is not too long to be kept.
     pub(crate) async fn prepared(&self, text: &Arc<str>, types: &[Type]) -> Result<Statement, tokio_postgres::Error> {
         let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>());
         if let Some(known) = self.remembered(&key) {
             return Ok(known);
         }
         let statement = self.client.prepare_typed(text, types).await?;
+        if text.len() > KEPT_BYTES_MAX {
+            // Its last user's drop closes it.
+            return Ok(statement);
+        }
         let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.known.len() >= STATEMENTS_MAX {
             let oldest = prepared.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());

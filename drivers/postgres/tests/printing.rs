@@ -1,0 +1,195 @@
+//! Fragments and the exact PostgreSQL text they become. Needs no server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+
+use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::driver::Driver;
+use querygate_driver_api::function::{DatePart, ScalarFunction};
+use querygate_driver_api::relation::{Collation, Encoding, JoinKind, ScanColumn, SetOp, SortKey};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
+use querygate_driver_api::{
+    ColumnId, Fragment, Identifier, OutputColumn, RefusalReason, Relation, ScalarExpr, TableRef, ValueType,
+};
+use querygate_postgres::{PostgresDriver, PostgresOptions};
+
+const INT: ValueType = ValueType::Int64;
+const TEXT: ValueType = ValueType::Text;
+const MONEY: ValueType = ValueType::Decimal128 { precision: 12, scale: 2 };
+
+fn driver() -> PostgresDriver {
+    PostgresDriver::new(&PostgresOptions::new("shop", "nowhere", "u", "d")).unwrap()
+}
+
+fn scan(base: u32, columns: &[(&str, ValueType, &str)]) -> Relation {
+    let column = |((name, value_type, collation), id): (&(&str, ValueType, &str), u32)| ScanColumn {
+        id: ColumnId(id),
+        name: Identifier::new(*name).unwrap(),
+        value_type: *value_type,
+        nullable: true,
+        collation: if collation.is_empty() { Collation::Binary } else { Collation::Named((*collation).into()) },
+        encoding: Encoding::Canonical,
+    };
+    let columns = columns.iter().zip(base..).map(column).collect();
+    Relation::Scan { table: TableRef::new(["public", "t"]).unwrap(), columns }
+}
+
+fn column(id: u32) -> ScalarExpr {
+    ScalarExpr::Column(ColumnId(id))
+}
+
+fn parameter(index: usize, value_type: ValueType) -> ScalarExpr {
+    ScalarExpr::Parameter(index, value_type)
+}
+
+fn fragment(relation: Relation, output: &[(u32, ValueType)], parameters: &[ValueType]) -> Fragment {
+    let column = |(id, value_type): &(u32, ValueType)| OutputColumn {
+        id: ColumnId(*id),
+        name: "any \" name; --".to_owned(),
+        value_type: *value_type,
+        nullable: true,
+    };
+    Fragment { relation, output: output.iter().map(column).collect(), parameters: parameters.to_vec() }
+}
+
+fn filter(input: Relation, predicate: ScalarExpr) -> Relation {
+    Relation::Filter { input: Box::new(input), predicate }
+}
+
+fn sorted(input: Relation, id: u32) -> Relation {
+    let keys = vec![SortKey { expr: column(id), ascending: true, nulls_first: false }];
+    Relation::Sort { input: Box::new(input), keys }
+}
+
+fn check(fragment: &Fragment, expected: &str) {
+    assert_eq!(driver().render(fragment).unwrap().text.as_ref(), expected);
+}
+
+#[test]
+fn text_is_ordered_by_code_point_and_equal_as_it_is() {
+    for (collation, operand) in [
+        ("", "\"t1\".\"a\""),
+        ("default", "\"t1\".\"a\""),
+        ("C", "\"t1\".\"a\""),
+        ("nondeterministic folded", "(\"t1\".\"a\" COLLATE \"C\")"),
+        ("type jsonb", "\"t1\".\"a\"::text"),
+    ] {
+        let equal = ScalarExpr::compare(ComparisonOp::Eq, column(1), parameter(0, TEXT));
+        let less = ScalarExpr::compare(ComparisonOp::Lt, column(1), parameter(0, TEXT));
+        let relation = filter(scan(1, &[("a", TEXT, collation)]), ScalarExpr::And(vec![equal, less]));
+        let ordered = if collation.is_empty() { operand.to_owned() } else { format!("({operand} COLLATE \"C\")") };
+        check(
+            &fragment(sorted(relation, 1), &[(1, TEXT)], &[TEXT]),
+            &format!(
+                "SELECT {operand} AS \"c1\" FROM \"public\".\"t\" AS \"t1\" WHERE (({operand} = $1) AND ({ordered} < $1)) \
+                 ORDER BY {ordered} ASC"
+            ),
+        );
+    }
+}
+
+#[test]
+fn texts_of_two_collations_say_so_and_one_does_not_need_to() {
+    let both = ScalarExpr::compare(ComparisonOp::Eq, column(1), column(2));
+    for (a, b, expected) in [
+        ("default", "de-x-icu", "(\"t1\".\"a\" = \"t1\".\"b\")"),
+        ("C", "de-x-icu", "(\"t1\".\"a\" = (\"t1\".\"b\" COLLATE \"C\"))"),
+        ("en-x-icu", "de-x-icu", "((\"t1\".\"a\" COLLATE \"C\") = (\"t1\".\"b\" COLLATE \"C\"))"),
+    ] {
+        let relation = filter(scan(1, &[("a", TEXT, a), ("b", TEXT, b), ("n", INT, "")]), both.clone());
+        let text = driver().render(&fragment(relation, &[(3, INT)], &[])).unwrap().text.to_string();
+        assert!(text.ends_with(&format!("WHERE {expected}")), "{text}");
+    }
+}
+
+#[test]
+fn numbers_are_computed_in_their_declared_type() {
+    let call = |op, right: ScalarExpr, value_type| ScalarExpr::Arithmetic {
+        op,
+        left: Box::new(column(2)),
+        right: Box::new(right),
+        value_type,
+    };
+    let decimal = |precision, scale| ValueType::Decimal128 { precision, scale };
+    for (expr, value_type, expected) in [
+        (
+            call(ArithmeticOp::Multiply, column(2), decimal(25, 4)),
+            decimal(25, 4),
+            "(\"t1\".\"m\"::numeric * \"t1\".\"m\"::numeric)::numeric(25,4)",
+        ),
+        (
+            call(ArithmeticOp::Divide, column(2), decimal(18, 6)),
+            decimal(18, 6),
+            "(div(\"t1\".\"m\"::numeric * 1000000, \"t1\".\"m\"::numeric) * 0.000001)::numeric(18,6)",
+        ),
+        (ScalarExpr::Negate(Box::new(column(1))), INT, "(- \"t1\".\"n\"::int8)"),
+        (ScalarExpr::Cast { expr: Box::new(column(2)), from: MONEY, to: INT }, INT, "\"t1\".\"m\"::numeric::int8"),
+        (ScalarExpr::Constant(Constant::Null(MONEY)), MONEY, "NULL::numeric(12,2)"),
+    ] {
+        let input = Box::new(scan(1, &[("n", INT, ""), ("m", MONEY, "")]));
+        let relation = Relation::Project { input, exprs: vec![(ColumnId(9), expr)] };
+        check(
+            &fragment(relation, &[(9, value_type)], &[]),
+            &format!("SELECT {expected} AS \"c9\" FROM \"public\".\"t\" AS \"t1\""),
+        );
+    }
+}
+
+#[test]
+fn sums_widths_filters_and_fences_are_written_out() {
+    let sum = AggregateExpr {
+        function: AggregateFunction::Sum,
+        args: vec![column(1)],
+        distinct: false,
+        filter: Some(ScalarExpr::compare(ComparisonOp::Gt, column(1), parameter(0, INT))),
+        value_type: INT,
+    };
+    let policy = filter(
+        scan(1, &[("n", INT, ""), ("at", ValueType::Timestamp { utc: true }, "")]),
+        ScalarExpr::compare(ComparisonOp::Eq, column(1), parameter(1, INT)),
+    );
+    let function = ScalarFunction::DatePart(DatePart::Second);
+    let second = ScalarExpr::Function { function, args: vec![column(2)], value_type: ValueType::Int32 };
+    let input = Box::new(Relation::Fence { input: Box::new(policy) });
+    let relation =
+        Relation::Aggregate { input, group: vec![(ColumnId(5), second)], aggregates: vec![(ColumnId(6), sum)] };
+    check(
+        &fragment(relation, &[(5, ValueType::Int32), (6, INT)], &[INT, INT]),
+        "SELECT nullif(nullif(floor(extract(second FROM \"t2\".\"c2\"::timestamptz)), 'infinity'::numeric), \
+         '-infinity'::numeric)::int4 AS \"c5\", sum(\"t2\".\"c1\") FILTER (WHERE (\"t2\".\"c1\" > $2))::int8 AS \"c6\" FROM \
+         (SELECT \"t1\".\"n\" AS \"c1\", \"t1\".\"at\" AS \"c2\" FROM \"public\".\"t\" AS \"t1\" WHERE (\"t1\".\"n\" = $1) \
+         OFFSET 0) AS \"t2\" GROUP BY nullif(nullif(floor(extract(second FROM \"t2\".\"c2\"::timestamptz)), \
+         'infinity'::numeric), '-infinity'::numeric)::int4",
+    );
+}
+
+#[test]
+fn what_is_not_exact_is_refused_with_its_reason() {
+    let floats =
+        || scan(1, &[("f", ValueType::Float64, ""), ("b", ValueType::Binary, ""), ("l", ValueType::TextList, "")]);
+    let project = |expr| Relation::Project { input: Box::new(floats()), exprs: vec![(ColumnId(9), expr)] };
+    let round =
+        ScalarExpr::Function { function: ScalarFunction::Round, args: vec![column(1)], value_type: ValueType::Float64 };
+    let like = ScalarExpr::Like { expr: Box::new(column(1)), pattern: 0, negated: false, case_insensitive: true };
+    let full = Relation::Join {
+        kind: JoinKind::Full,
+        left: Box::new(scan(1, &[("n", INT, "")])),
+        right: Box::new(scan(11, &[("n", INT, "")])),
+        on: ScalarExpr::compare(ComparisonOp::Lt, column(1), column(11)),
+    };
+    let set = Relation::SetOperation {
+        op: SetOp::Union,
+        all: false,
+        columns: vec![ColumnId(30)],
+        left: Box::new(scan(1, &[("l", ValueType::TextList, "")])),
+        right: Box::new(scan(11, &[("l", ValueType::TextList, "")])),
+    };
+    for (relation, output, parameters, reason) in [
+        (project(round), (9, ValueType::Float64), vec![], RefusalReason::Type),
+        (filter(scan(1, &[("a", TEXT, "")]), like), (1, TEXT), vec![TEXT], RefusalReason::Function),
+        (full, (1, INT), vec![], RefusalReason::Operator),
+        (set, (30, ValueType::TextList), vec![], RefusalReason::Type),
+        (sorted(floats(), 3), (1, ValueType::Float64), vec![], RefusalReason::Type),
+    ] {
+        let refusal = driver().render(&fragment(relation, &[output], &parameters)).unwrap_err();
+        assert_eq!(refusal.reason, reason, "{refusal}");
+    }
+}
