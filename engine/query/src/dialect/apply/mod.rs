@@ -13,6 +13,7 @@ pub(crate) use node::{ApplyKind, ApplyNode, ApplyPlanner};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err};
+use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::functions_aggregate::bool_and_or::bool_or;
 use datafusion::functions_aggregate::count::count;
@@ -97,7 +98,8 @@ fn catalog_only(plan: &LogicalPlan) -> Result<bool> {
         if let LogicalPlan::TableScan(scan) = node {
             let provider = source_as_provider(&scan.source)?;
             let any: &dyn Any = provider.as_ref();
-            only &= any.downcast_ref::<SystemTable>().is_some();
+            // A recursive query reads itself.
+            only &= any.is::<SystemTable>() || any.is::<CteWorkTable>();
         }
         Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
