@@ -5,7 +5,10 @@ use crate::error_words::known;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::ast::{Statement, TableFactor, Visit, Visitor};
 use querygate_types::{Error, ErrorCode};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 /// Where the error arose: names in planning are the user's own, values in execution are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,53 @@ pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
         DataFusionError::ParquetError(inner) => source_error(inner),
         DataFusionError::ObjectStore(inner) => source_error(inner),
         DataFusionError::Ffi(text) => Error::internal(text),
+    }
+}
+
+/// As [`translate`], for an error of binding. The engine knows the tables of the innermost query only; `named` says whether
+/// the statement names a table at all, so that a column which is missing from an outer one is no missing table.
+pub(crate) fn translate_binding(error: &DataFusionError, named: &dyn Fn(&str) -> bool) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, named),
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => match field.relation.as_ref().map(|r| r.table()) {
+                Some(table) if named(table) => undefined_column(&field.name, Some(table)),
+                _ => translate(error, Stage::Plan),
+            },
+            _ => translate(error, Stage::Plan),
+        },
+        _ => translate(error, Stage::Plan),
+    }
+}
+
+/// Names and aliases of all relations of a statement, as the engine folds them.
+pub(crate) fn named_tables(statement: &Statement) -> HashSet<String> {
+    let mut tables = Tables::default();
+    let _ = statement.visit(&mut tables);
+    tables.0
+}
+
+#[derive(Default)]
+struct Tables(HashSet<String>);
+
+impl Visitor for Tables {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let (alias, name) = match factor {
+            TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
+            TableFactor::Derived { alias, .. }
+            | TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => (alias.as_ref(), None),
+            _ => (None, None),
+        };
+        if let Some(ident) = alias.map(|alias| &alias.name).or(name) {
+            let folded = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
+            self.0.insert(folded);
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -91,6 +91,24 @@ fn sessions_that_share_plans_keep_their_own_variables() {
 }
 
 #[test]
+fn what_was_refused_is_in_the_books_without_its_values() {
+    Duel::each(|d| {
+        for (sql, code) in
+            [("SELECT secret_code FROM employees WHERE id = 'probe'", "42703"), ("TABLE payroll", "42P01")]
+        {
+            assert_eq!(d.iris.run(sql).code(), Some(code), "{sql}");
+        }
+        let books = "SELECT template, outcome FROM querygate.queries WHERE outcome IN ('42703', '42P01')";
+        let text = d.iris.run(books).text();
+        assert!(
+            text.contains("select secret_code from employees where id = ?") && text.contains("table payroll"),
+            "{text}"
+        );
+        assert!(!text.contains("probe"), "{text}");
+    });
+}
+
+#[test]
 fn named_statements_and_cursors_belong_to_their_session() {
     Duel::each(|d| {
         let ada = d.company.ada();

@@ -287,19 +287,33 @@ impl GateSession {
     }
 
     fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
-        let observer = self.gate.observer();
-        observer.session_changed(self.id, |session| {
+        self.gate.observer().session_changed(self.id, |session| {
             session.statements += 1;
             session.state = "active";
         });
+        self.record_of(&prepared.parsed, Arc::clone(bound.objects()))
+    }
+
+    /// A statement that was never bound: who looks for what is not there is worth knowing.
+    fn refused(&self, parsed: &Parsed, started: Instant, error: &Error) {
+        let observer = self.gate.observer();
+        observer.session_changed(self.id, |session| session.statements += 1);
+        let mut record = self.record_of(parsed, Arc::default());
+        record.planning = started.elapsed();
+        record.total = record.planning;
+        record.error = Some(error.code());
+        observer.finished(record);
+    }
+
+    fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
         QueryRecord {
-            id: observer.next_query(),
+            id: self.gate.observer().next_query(),
             started: SystemTime::now(),
             login: self.principal.login.clone(),
             session: self.id,
             door: self.door,
-            template: Arc::clone(prepared.parsed.template()),
-            objects: Arc::clone(bound.objects()),
+            template: Arc::clone(parsed.template()),
+            objects,
             planning: std::time::Duration::ZERO,
             total: std::time::Duration::ZERO,
             rows: 0,
@@ -362,7 +376,20 @@ impl Session for GateSession {
             return Err(Error::internal("a statement of another service"));
         };
         self.admits(parsed.class())?;
-        Ok(Arc::new(self.prepare_parsed(parsed, parameter_types).await?))
+        let started = Instant::now();
+        let timeout = self.inner().settings.duration("statement_timeout");
+        let prepared = tokio::select! {
+            biased;
+            () = execute::expired(timeout.map(|t| started + t)) => Err(execute::timed_out()),
+            prepared = self.prepare_parsed(Arc::clone(&parsed), parameter_types) => prepared,
+        };
+        match prepared {
+            Ok(prepared) => Ok(Arc::new(prepared)),
+            Err(error) => {
+                self.refused(&parsed, started, &error);
+                Err(error)
+            }
+        }
     }
 
     async fn execute(
