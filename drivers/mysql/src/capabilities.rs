@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
-use querygate_driver_api::scalar::ScalarExpr;
+use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType};
 use querygate_sql::Argument;
 use std::collections::HashMap;
@@ -198,6 +198,11 @@ impl Capabilities for MysqlCapabilities {
             ScalarExpr::Like { .. } => self.measured("LIKE"),
             ScalarExpr::Arithmetic { op, left, right, value_type } => {
                 self.measured("arithmetic")?;
+                let leaf = |expr: &ScalarExpr| matches!(expr, ScalarExpr::Column(_) | ScalarExpr::Parameter(..));
+                // Each operand is printed several times.
+                if *op == ArithmeticOp::Subtract && *value_type == ValueType::Int64 && !(leaf(left) && leaf(right)) {
+                    return refuse(RefusalReason::Overflow, "the source misses an overflow of a difference");
+                }
                 arithmetic(*op, type_of(left)?, type_of(right)?, *value_type)
             }
             ScalarExpr::Negate(expr) => match type_of(expr)? {

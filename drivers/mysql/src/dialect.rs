@@ -4,6 +4,7 @@ use crate::bind::PATTERN_ESCAPE;
 use crate::columns::{Indexed, reading};
 use crate::declared::Declared;
 use crate::functions;
+use crate::names::quote;
 use crate::placeholders::numbered;
 use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
@@ -32,18 +33,6 @@ pub(crate) struct MysqlDialect {
 
 pub(crate) fn unsupported<T>(what: &str) -> Result<T, Refusal> {
     Err(Refusal::new(RefusalReason::Operator, what))
-}
-
-/// A quoted identifier. The server stored each such name as it was; it refuses the others, or cuts them.
-pub(crate) fn quote(name: &str) -> Result<String, Refusal> {
-    let wrong = name.is_empty()
-        || name.chars().count() > 64
-        || name.chars().any(|character| character == '\0' || character > '\u{FFFF}')
-        || name.ends_with(char::is_whitespace);
-    if wrong {
-        return Err(Refusal::new(RefusalReason::Name, "name is one that the source cannot have"));
-    }
-    Ok(format!("`{}`", name.replace('`', "``")))
 }
 
 impl MysqlDialect {
@@ -228,7 +217,15 @@ impl Dialect for MysqlDialect {
             }
             _ => argument.text.clone(),
         };
-        Ok(format!("({} {operator} {})", operand(left), operand(right)))
+        let (left, right) = (operand(left), operand(right));
+        if op == ArithmeticOp::Subtract && to == ValueType::Int64 {
+            // MariaDB does not notice that a - least overflows for an a from 0 on; the sum in its place does.
+            return Ok(format!(
+                "(CASE WHEN {right} < -9223372036854775807 AND {left} >= 0 THEN {left} + 9223372036854775807 + 1 \
+                 ELSE {left} - {right} END)"
+            ));
+        }
+        Ok(format!("({left} {operator} {right})"))
     }
 
     fn cast(&self, argument: &Argument, to: ValueType) -> Result<String, Refusal> {

@@ -1,8 +1,8 @@
 //! What a server says of its tables. Reads `information_schema`; every name is bound, none is printed but in one statement.
 
 use crate::declared::{self, Declared, Native};
-use crate::dialect::quote;
 use crate::error::from_sqlx;
+use crate::names::quote;
 use crate::wire;
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{

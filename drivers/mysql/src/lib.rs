@@ -17,6 +17,7 @@ mod execute;
 mod functions;
 mod introspect;
 mod lineage;
+mod names;
 mod options;
 mod placeholders;
 mod pool;
