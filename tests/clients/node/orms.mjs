@@ -30,7 +30,7 @@ const clients = {
         return 'writes are refused with 0A000: the gate reads';
       },
       policy: async () => { for (const [s, user] of [[ada, 'ada'], [sam, 'sam']]) m.expect('count', await model(s).count(), m.ACCOUNTS[user]); },
-      own: () => m.expectError(() => ada.sync(), '0A000').then(() => { throw new m.Refused('sync is refused with 0A000: the gate reads'); }),
+      own: () => m.expectError(() => { ada.define('new_things', { name: DataTypes.TEXT }); return ada.sync(); }, '0A000').then(() => { throw new m.Refused('sync is refused with 0A000: the gate reads'); }),
     }];
   },
   async typeorm() {
@@ -43,6 +43,7 @@ const clients = {
       connect: async () => m.expect('version', String(ada.driver.version).startsWith('15'), true),
       tables: async () => {
         const runner = ada.createQueryRunner();
+        m.expect('hasTable', [await runner.hasTable('public.employees'), await runner.hasColumn('public.employees', 'salary')], [true, true]);
         const tables = await runner.getTables(['public.accounts', 'public.employees', 'public.contacts']);
         m.expect('tables', tables.length, 3);
         m.expect('keys', tables.find((t) => t.name.endsWith('accounts')).primaryColumns.map((c) => c.name), ['id']);

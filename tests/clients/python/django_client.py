@@ -38,7 +38,7 @@ def describe():
         m.expect(f"salary for {user}", "salary" in employees, user == "ada")
     if "models.ForeignKey" not in models and "models.DO_NOTHING" not in models:
         raise AssertionError("no foreign keys")
-    return f"inspectdb: {m.TABLES["ada"]} models with keys"
+    return f"inspectdb: {m.TABLES['ada']} models with keys"
 
 
 def models():
