@@ -1,36 +1,51 @@
-//! What a client learns before it fetches: a result's schema and the ticket for it. Runs no statement.
+//! What a client learns before it fetches: a result's schema and the ticket for it. Runs only what gives no rows.
 
+use crate::bind::Bindings;
 use crate::command::{MetadataCommand, Query, command_bytes, query, query_of};
 use crate::encode::schema_bytes;
 use crate::metadata;
 use crate::seal::{later_ms, random_id};
 use crate::service::Shared;
 use crate::session::FlightSession;
-use crate::statement::describe;
+use crate::statement::{Described, describe, run_effects};
 use crate::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{
     CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult,
 };
 use bytes::Bytes;
-use querygate_query_api::Session;
+use querygate_query_api::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::digest;
 use std::sync::Arc;
 
-/// The engine session that a command runs in, and the schema it promises.
-async fn promised(session: &FlightSession, command: &Query) -> Result<(Arc<dyn Session>, SchemaRef)> {
+/// What a command will give.
+struct Promised {
+    /// The engine session it runs in.
+    engine: Arc<dyn Session>,
+    schema: SchemaRef,
+    /// A statement that gives no rows, and its values.
+    effect: Option<(Arc<dyn Prepared>, Arc<Bindings>)>,
+}
+
+async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> {
     match command {
         Query::Statement { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;
-            let schema = describe(&engine, sql, &[]).await?.schema;
-            Ok((engine, schema))
+            let Described { prepared, schema } = describe(&engine, sql, &[]).await?;
+            let effect = prepared.columns().is_none().then(|| (prepared, Arc::new(Bindings::none())));
+            Ok(Promised { engine, schema, effect })
         }
         Query::Prepared { handle } => {
             let statement = session.statement(handle)?;
-            Ok((Arc::clone(&statement.engine), Arc::clone(&statement.described.schema)))
+            let Described { prepared, schema } = statement.described.clone();
+            let effect = prepared.columns().is_none().then(|| (prepared, statement.bindings()));
+            Ok(Promised { engine: Arc::clone(&statement.engine), schema, effect })
         }
-        Query::Metadata(command) => Ok((Arc::clone(session.main()), metadata::schema(command)?)),
+        Query::Metadata(command) => {
+            let schema = metadata::schema(command)?;
+            Ok(Promised { engine: Arc::clone(session.main()), schema, effect: None })
+        }
     }
 }
 
@@ -40,14 +55,21 @@ pub(crate) fn schema_digest(schema: &SchemaRef) -> Result<Bytes> {
     Ok(Bytes::copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref()))
 }
 
-/// GetFlightInfo: the schema, and one endpoint with a ticket.
+/// GetFlightInfo: the schema, and one endpoint with a ticket. A statement that gives no rows runs here and has no endpoint:
+/// nobody would wait for its stream, and a client that leaves it unread (as ADBC does) must not undo a SET.
 pub(crate) async fn flight_info(
     shared: &Shared,
     session: &FlightSession,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo> {
     let command = command_bytes(&descriptor)?;
-    let (engine, schema) = promised(session, &query(&command)?).await?;
+    let Promised { engine, schema, effect } = promised(session, &query(&command)?).await?;
+    let mut info = FlightInfo::new().with_descriptor(descriptor);
+    info.schema = schema_bytes(&schema)?;
+    if let Some((prepared, bindings)) = effect {
+        run_effects(&engine, &prepared, &bindings).await?;
+        return Ok(info);
+    }
     let body = TicketBody {
         login: session.principal.login.clone(),
         snapshot: engine.snapshot_version(),
@@ -56,9 +78,7 @@ pub(crate) async fn flight_info(
         schema: schema_digest(&schema)?,
         command,
     };
-    let mut info = FlightInfo::new().with_descriptor(descriptor).with_endpoint(body.endpoint(&shared.seal));
-    info.schema = schema_bytes(&schema)?;
-    Ok(info)
+    Ok(info.with_endpoint(body.endpoint(&shared.seal)))
 }
 
 /// PollFlightInfo: planning is done when this returns and rows flow while they are made, so the first poll is the last.
@@ -78,7 +98,7 @@ pub(crate) async fn schema(session: &FlightSession, descriptor: &FlightDescripto
     let schema = match &command {
         // No engine session is needed to know it.
         Query::Metadata(MetadataCommand::SqlInfo(_)) => metadata::schema(&MetadataCommand::SqlInfo(Vec::new()))?,
-        other => promised(session, other).await?.1,
+        other => promised(session, other).await?.schema,
     };
     Ok(SchemaResult { schema: schema_bytes(&schema)? })
 }

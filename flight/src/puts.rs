@@ -4,11 +4,11 @@ use crate::bind::{Bindings, bind, decode};
 use crate::command::{Put, put as read_put, unsupported};
 use crate::service::Shared;
 use crate::session::FlightSession;
-use crate::statement::{Ran, describe, run};
+use crate::statement::{describe, run_effects};
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use prost::Message as _;
-use querygate_query_api::{CommandTag, Prepared, Session};
+use querygate_query_api::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tonic::Streaming;
@@ -84,21 +84,6 @@ async fn update(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, binding
         engine.fail_transaction();
         return Err(unsupported("a statement that returns rows as an update").with_hint("Run it as a query."));
     }
-    let mut record_count = 0_i64;
-    for row in 0..bindings.rows() {
-        match run(engine, prepared, &bindings.row(row)).await? {
-            Ran::Command(tag) => record_count = record_count.saturating_add(count(&tag)),
-            Ran::Rows(_) => return Err(Error::internal("an update gave rows")),
-        }
-    }
-    engine.sync().await;
+    let record_count = run_effects(engine, prepared, bindings).await?;
     Ok(PutResult { app_metadata: DoPutUpdateResult { record_count }.encode_to_vec().into() })
-}
-
-/// Rows that a command says it changed: the last word of its tag.
-fn count(tag: &CommandTag) -> i64 {
-    match tag {
-        CommandTag::Counted(_) => 0,
-        CommandTag::Fixed(text) => text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0),
-    }
 }

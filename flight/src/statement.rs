@@ -80,6 +80,31 @@ pub(crate) async fn run_all(
     Ok(begun.chain(later.try_flatten()).boxed())
 }
 
+/// Runs a bound statement that gives no rows once for each set of values; the rows that it says it changed.
+pub(crate) async fn run_effects(
+    engine: &Arc<dyn Session>,
+    prepared: &Arc<dyn Prepared>,
+    bindings: &Bindings,
+) -> Result<i64> {
+    let mut changed = 0_i64;
+    for row in 0..bindings.rows() {
+        match run(engine, prepared, &bindings.row(row)).await? {
+            Ran::Command(tag) => changed = changed.saturating_add(count(&tag)),
+            Ran::Rows(_) => return Err(Error::internal("a statement without columns gave rows")),
+        }
+    }
+    engine.sync().await;
+    Ok(changed)
+}
+
+/// Rows that a command says it changed: the last word of its tag.
+fn count(tag: &CommandTag) -> i64 {
+    match tag {
+        CommandTag::Counted(_) => 0,
+        CommandTag::Fixed(text) => text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0),
+    }
+}
+
 fn rows_of(ran: Ran) -> BatchStream {
     match ran {
         Ran::Rows(batches) => batches,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Flight SQL's key of field metadata for the type's name in the database.
 const TYPE_NAME_KEY: &str = "ARROW:FLIGHT:SQL:TYPE_NAME";
 
-/// Schema of a statement's rows on the wire; without columns for a statement that returns none.
+/// Schema of a statement's rows on the wire; no columns for a statement that returns none.
 pub(crate) fn result_schema(prepared: &dyn Prepared) -> SchemaRef {
     match (prepared.schema(), prepared.columns()) {
         (Some(schema), _) => wire_schema(&schema),

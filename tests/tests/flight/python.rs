@@ -81,6 +81,9 @@ for autocommit in [False, True]:
             connection.commit() if not autocommit else None
             cursor.execute("SELECT 1")
             assert cursor.fetchall() == [(1,)]
+            cursor.execute("SET TimeZone = 'Europe/Berlin'")
+            cursor.execute("SHOW TimeZone")
+            assert cursor.fetchone() == ("Europe/Berlin",)
             connection.rollback() if not autocommit else None
 assert counts["ada"] == {20000} and len(counts["sam"]) == 1 and counts["sam"] != counts["ada"], counts
 "#,
