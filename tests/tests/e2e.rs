@@ -12,6 +12,8 @@ mod limits;
 mod login;
 #[path = "e2e/plans.rs"]
 mod plans;
+#[path = "e2e/postgres.rs"]
+mod postgres;
 #[path = "e2e/psql.rs"]
 mod psql;
 #[path = "e2e/reload.rs"]

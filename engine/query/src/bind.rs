@@ -30,6 +30,7 @@ pub(crate) struct Bound {
     plan: LogicalPlan,
     inventory: Inventory,
     parameters: Vec<Parameter>,
+    reader: semantics::Reader,
     columns: Arc<[Column]>,
     schema: SchemaRef,
     workspace: Arc<Workspace>,
@@ -120,7 +121,7 @@ impl Bound {
             .zip(given)
             .map(|(parameter, array)| {
                 let value = ScalarValue::try_from_array(array, 0).map_err(Error::internal)?;
-                value.cast_to(&parameter.planned).map_err(|e| translate(&e, Stage::Execute))
+                self.reader.value(&value, &parameter.planned).map_err(|e| translate(&e, Stage::Execute))
             })
             .collect()
     }
@@ -155,6 +156,7 @@ pub(crate) async fn bind(
         plan,
         inventory,
         parameters,
+        reader: semantics::Reader::new(state.config_options()),
         columns: columns.into(),
         schema,
         workspace: Arc::clone(workspace),

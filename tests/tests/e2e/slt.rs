@@ -91,7 +91,7 @@ fn number(bytes: &[u8]) -> i32 {
 }
 
 /// Names and types by their names, or oids.
-fn columns(body: &[u8]) -> Vec<String> {
+pub(super) fn columns(body: &[u8]) -> Vec<String> {
     let mut rest = &body[2..];
     let mut found = Vec::new();
     while let Some(end) = rest.iter().position(|&byte| byte == 0) {
@@ -103,7 +103,7 @@ fn columns(body: &[u8]) -> Vec<String> {
     found
 }
 
-fn cells(body: &[u8]) -> Vec<String> {
+pub(super) fn cells(body: &[u8]) -> Vec<String> {
     let mut rest = &body[2..];
     let mut found = Vec::new();
     while rest.len() >= 4 {

@@ -57,6 +57,7 @@ fn absorb_qualifiers(root: &mut Expr, chain: &mut Vec<AccessExpr>) {
 }
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    type_operands(expr);
     match expr {
         Expr::Identifier(ident) if is_keyword(ident) => {
             *expr = call(&ident.value.to_lowercase(), Vec::new());
@@ -116,6 +117,36 @@ fn negated_power(operand: Expr) -> Option<Expr> {
         None => Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr: left })),
     };
     Some(Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::PGExp, right })
+}
+
+fn type_as(operand: &mut Expr, data_type: DataType) {
+    if constants::is_parameter(operand) {
+        let parameter = std::mem::replace(operand, Expr::Value(Value::Null.with_empty_span()));
+        *operand = cast(parameter, data_type);
+    }
+}
+
+/// The same for functions with a syntax of their own.
+fn type_operands(expr: &mut Expr) {
+    match expr {
+        Expr::Substring { expr: value, substring_from, substring_for, .. } => {
+            type_as(value, DataType::Text);
+            for place in [substring_from, substring_for].into_iter().flatten() {
+                type_as(place, DataType::Int(None));
+            }
+        }
+        Expr::Trim { expr: value, trim_what, .. } => {
+            type_as(value, DataType::Text);
+            if let Some(what) = trim_what {
+                type_as(what, DataType::Text);
+            }
+        }
+        Expr::Position { expr: wanted, r#in: value } => {
+            type_as(wanted, DataType::Text);
+            type_as(value, DataType::Text);
+        }
+        _ => {}
+    }
 }
 
 /// Parameters get the types of their places; rows that are arguments are records.

@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
 pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    // Chains of these are long, and their types are asked for below.
+    if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+        return Ok(None);
+    }
     if let BinaryOperator::PGCustomBinaryOperator(words) = op
         && let [quantifier, op] = words.as_slice()
         && matches!(quantifier.as_str(), "any" | "all")
@@ -21,6 +25,9 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
     }
     if let (BinaryOperator::StringConcat, Some(texts)) = (op, as_texts(left, right)) {
         return Ok(Some(Expr::BinaryExpr(texts)));
+    }
+    if is_chain_of_numbers(left, schema) {
+        return Ok(None);
     }
     let (l, r) = (field_of(left, schema), field_of(right, schema));
     let named = |name: &str| function(name).map(|f| f.call(vec![left.clone(), right.clone()]));
@@ -179,4 +186,19 @@ fn as_texts(left: &Expr, right: &Expr) -> Option<BinaryExpr> {
     }
     let (left, right) = (l.unwrap_or_else(|| left.clone()), r.unwrap_or_else(|| right.clone()));
     Some(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right)))
+}
+
+/// Whether the left side is arithmetic that begins with a number: then it is a number, and so is what is done with it. Asking
+/// it for its type would take time that grows with the square of a chain's length.
+fn is_chain_of_numbers(left: &Expr, schema: &DFSchema) -> bool {
+    let mut first = left;
+    let mut operators = 0_usize;
+    while let Expr::BinaryExpr(BinaryExpr { left, op, .. }) = first {
+        if !matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo) {
+            return false;
+        }
+        operators += 1;
+        first = left;
+    }
+    operators > 8 && field_of(first, schema).is_some_and(|field| field.data_type().is_numeric())
 }

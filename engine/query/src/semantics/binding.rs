@@ -12,7 +12,7 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions::datetime;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
 };
@@ -43,7 +43,21 @@ pub(super) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transf
 }
 
 fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    // A parameter without a type becomes what it is cast to.
+    // A parameter without a type is of the one that it is cast to. A text is checked by its cast.
+    if let Expr::Placeholder(Placeholder { id, field: None }) = cast.expr.as_ref() {
+        let checked = modifier(&cast.field).is_some() || matches!(named(&cast.field), Some("uuid" | "json" | "jsonb"));
+        let field = if checked && is_text(cast.field.data_type()) {
+            Arc::new(Field::new(id.clone(), DataType::Utf8, true))
+        } else {
+            Arc::new(cast.field.as_ref().clone().with_name(id.clone()))
+        };
+        let typed = Expr::Placeholder(Placeholder { id: id.clone(), field: Some(field) });
+        return Ok(Transformed::yes(if checked {
+            Expr::Cast(Cast { expr: Box::new(typed), field: cast.field })
+        } else {
+            typed
+        }));
+    }
     let Ok((_, from)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
     let null = matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
     if !null {
@@ -179,12 +193,9 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
     }
-    let of_bytes = call.args.first().and_then(|of| of.get_type(schema).ok()).is_some_and(|t| {
-        matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_))
-    });
     // As text, a bytea would be as long as its digits.
     if name == "character_length"
-        && of_bytes
+        && call.args.first().is_some_and(|of| is_bytes(of, schema))
         && let Some(length) = functions::in_zone("octet_length", zone)
     {
         return Ok(Transformed::yes(length.call(call.args)));
@@ -202,17 +213,24 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
     {
         return Ok(Transformed::yes(part));
     }
+    let zoned = if zone == Zone::UTC { None } else { functions::in_zone(name, zone) };
+    let in_place = zoned.is_some();
+    let function = zoned.unwrap_or_else(|| Arc::clone(&call.func));
     if FOLDED.contains(&name)
-        && let Some(value) = folded(&call.func, &call.args)?
+        && let Some(value) = folded(&function, &call.args)?
     {
         return Ok(Transformed::yes(Expr::Literal(value, None)));
     }
-    if zone != Zone::UTC
-        && let Some(function) = functions::in_zone(name, zone)
-    {
+    if in_place {
         return Ok(Transformed::yes(function.call(call.args)));
     }
     Ok(Transformed::no(Expr::ScalarFunction(call)))
+}
+
+fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|t| {
+        matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_))
+    })
 }
 
 /// `extract` of a part that DataFusion takes alike, as its function: sources know that one.
@@ -271,6 +289,10 @@ fn settle_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<
     let arithmetic =
         matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo);
     if !arithmetic {
+        return Ok(Transformed::no(whole(left, right)));
+    }
+    // Asking a long chain for its type at each of its operators takes time that grows with the square of its length.
+    if op != Operator::Divide && digits_of(&left).is_none() && digits_of(&right).is_none_or(|(_, scale)| scale == 0) {
         return Ok(Transformed::no(whole(left, right)));
     }
     let (Ok(l), Ok(r)) = (left.get_type(schema), right.get_type(schema)) else {

@@ -6,17 +6,15 @@
 //! name when the state is made, so that types are right from binding on.
 //!
 //! # Known differences from Postgres
-//! - Whole-number literals are integer or bigint as in Postgres where [`bound`] has been over the plan; those of
-//!   VALUES are bigint, those beyond bigint are unsigned and not numeric.
-//! - Decimals have at most 38 digits and a fixed scale; `/` has four digits more than its dividend and truncates; `avg` of
-//!   decimals too. No NaN and no infinity in decimals.
-//! - A literal with a point is double precision, except beside a decimal in comparisons, `+`, `-` and `*`: `0.1 + 0.2 = 0.3`
-//!   is false, `round(2.5)` is 2.
+//! `engine/docs/differences.md` lists them with their reasons; a test compares each with a PostgreSQL server's answer. What
+//! matters here:
+//! - Decimals have at most 38 digits and a fixed scale, no NaN and no infinity. A quotient of columns has 16 places, of
+//!   constants as many as in Postgres; `avg` of decimals has four digits more than its argument.
 //! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
 //!   Sums of floats that overflow are infinite.
 //! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not
 //!   find the one by the other.
-//! - `date_trunc` of a date is a time stamp without a zone. `extract` gives integers for whole fields.
+//! - `date_trunc` of a date is a time stamp without a zone.
 //! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
 //! - CASE, COALESCE, GREATEST and UNION over dates and time stamps meet at nanoseconds and raise outside 1677–2262.
 //! - ILIKE folds case by single characters and without a locale.
@@ -55,8 +53,9 @@ mod zone;
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
 
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchemaRef, Result};
+use datafusion::common::{DFSchemaRef, Result, ScalarValue};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
@@ -103,6 +102,28 @@ pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<Logica
 /// The function of ours with a name, in UTC: binding puts the session's time zone in.
 pub(crate) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
     functions::in_zone(name, zone::Zone::UTC)
+}
+
+/// Reads parameters that come as text, as casts in the same session would.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    zone: zone::Zone,
+}
+
+impl Reader {
+    pub(crate) fn new(options: &ConfigOptions) -> Self {
+        Self { zone: zone_of(options) }
+    }
+
+    /// A parameter's value in the type that the plan wants.
+    pub(crate) fn value(self, given: &ScalarValue, wanted: &DataType) -> Result<ScalarValue> {
+        let from = Field::new("", given.data_type(), true);
+        let to = Arc::new(Field::new("", wanted.clone(), true));
+        if casts::conversion(&from, &to, self.zone).is_some() {
+            return casts::constant(given, &from, &to, self.zone);
+        }
+        given.cast_to(wanted)
+    }
 }
 
 /// The session's time zone. Settings hold only names that are zones.

@@ -7,6 +7,7 @@ use super::zone;
 use crate::classify::Classified;
 use crate::parse::Parsed;
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, DiscardObject, Expr, UnaryOperator, Value};
 use futures::StreamExt;
 use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
@@ -251,7 +252,9 @@ impl GateSession {
                 let target = querygate_query_api::arrow_type_of(*pg_type).ok_or_else(|| {
                     Error::new(ErrorCode::FeatureNotSupported, "a parameter of this type is not supported")
                 })?;
-                if *pg_type == PgType::Numeric {
+                // Texts are read when they are bound, by the type's own rules and in the session's time zone.
+                let read_later = column.data_type() == &DataType::Utf8 && target != DataType::Utf8;
+                if *pg_type == PgType::Numeric || read_later {
                     return Ok(Arc::clone(column));
                 }
                 arrow::compute::cast(column, &target)

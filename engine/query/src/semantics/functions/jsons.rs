@@ -175,7 +175,12 @@ fn get(row: &Row<'_>) -> Result<Value> {
 }
 
 fn get_place(row: &Row<'_>) -> Result<Value> {
-    Ok(found(row, path::element(&node(row, 0)?, row.int(1))))
+    let whole = node(row, 0)?;
+    // To jsonb, a scalar is an array of one.
+    if source(row).is_none() && !matches!(whole.value, Json::Array(_) | Json::Object(_)) {
+        return Ok(found(row, matches!(row.int(1), 0 | -1).then_some(&whole)));
+    }
+    Ok(found(row, path::element(&whole, row.int(1))))
 }
 
 fn follow(row: &Row<'_>) -> Result<Value> {
