@@ -13,3 +13,26 @@ pub(crate) fn quote(name: &str) -> Result<String, Refusal> {
     }
     Ok(format!("`{}`", name.replace('`', "``")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_whole_or_refused() {
+        for (name, expected) in [
+            ("a", Some("`a`")),
+            ("a`b", Some("`a``b`")),
+            ("`; DROP TABLE t; -- x", Some("```; DROP TABLE t; -- x`")),
+            (" begins", Some("` begins`")),
+            ("ends ", None),
+            ("ends\t", None),
+            ("", None),
+            ("a\0b", None),
+            ("emoji😀", None),
+        ] {
+            assert_eq!(quote(name).ok().as_deref(), expected, "{name:?}");
+        }
+        assert!(quote(&"x".repeat(64)).is_ok() && quote(&"x".repeat(65)).is_err());
+    }
+}

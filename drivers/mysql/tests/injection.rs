@@ -11,9 +11,7 @@ use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::Seeded;
-use querygate_driver_api::{
-    ColumnId, Fragment, Identifier, RefusalReason, Relation, ScalarExpr, TableRef, Value, ValueType,
-};
+use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr, TableRef, Value, ValueType};
 use querygate_mysql::MysqlDriver;
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlConnection;
@@ -170,9 +168,6 @@ async fn a_name_is_itself_or_refused() {
         }
     }
     assert!(stored > 80, "only {stored} names were tried");
-    for name in ["ends ", "ends\t", "emoji😀", &"x".repeat(65)] {
-        driver_refuses(&driver, name);
-    }
 }
 
 fn is_plain(name: &str) -> bool {
@@ -201,10 +196,4 @@ async fn create(
     let relation = Relation::Filter { input: Box::new(scan_of(table, name)), predicate: equal };
     let found = rows(driver, relation, vec![output(0, ValueType::Int64)], &[Value::text("x")]).await.unwrap();
     Some(ids(&found))
-}
-
-fn driver_refuses(driver: &MysqlDriver, name: &str) {
-    let relation = scan_of(&TableRef::new([name]).unwrap(), "t");
-    let fragment = Fragment { relation, output: vec![output(0, ValueType::Int64)], parameters: vec![] };
-    assert_eq!(driver.render(&fragment).unwrap_err().reason, RefusalReason::Name, "{name:?}");
 }
