@@ -1,6 +1,6 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
-use datafusion::sql::sqlparser::ast::{Query, Select, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, Statement, TableFactor, UnaryOperator, Visit, Visitor};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
@@ -30,6 +30,22 @@ impl Visitor for Ignored {
         found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let negated = match expr {
+            Expr::InSubquery { expr, negated: true, .. } => Some(expr),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => match bare(expr) {
+                Expr::InSubquery { expr, negated: false, .. } => Some(expr),
+                _ => None,
+            },
+            _ => None,
+        };
+        // The engine plans it as an anti join that forgets what a NULL in the list means.
+        if negated.is_some_and(|left| !reads_column(left)) {
+            return ControlFlow::Break("NOT IN of a constant over a subquery");
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
         of_select(select).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
@@ -44,6 +60,27 @@ impl Visitor for Ignored {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => bare(inner),
+        other => other,
+    }
+}
+
+fn reads_column(expr: &Expr) -> bool {
+    struct Columns(bool);
+    impl Visitor for Columns {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            self.0 |= matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut columns = Columns(false);
+    let _ = expr.visit(&mut columns);
+    columns.0
 }
 
 fn of_select(select: &Select) -> Option<&'static str> {
@@ -82,9 +119,12 @@ mod tests {
             "select * into x from t",
             "select 1 union select * into x from t",
             "select 1 where exists (select 1 from t for update)",
+            "select 1 from t where 'x' not in (select a from u)",
+            "select 1 from t where not ('x' in (select a from u))",
         ] {
             assert!(!judge(sql), "{sql}");
         }
+        assert!(judge("select a, count(*) from t where a not in (select 1) and 'x' in (select b from u)"));
         assert!(judge(
             "select a, count(*) from t join u using (a) where b in (select 1) group by a having true order by 1 limit 1"
         ));
