@@ -1,5 +1,6 @@
 """Django: inspectdb's models as each user, queries through them, a server-side iterator."""
 
+import functools
 import io
 import os
 import subprocess
@@ -21,6 +22,7 @@ def settings(user):
     django.setup()
 
 
+@functools.cache
 def inspected(user):
     """In a process of its own: Django has one configuration for each."""
     done = subprocess.run([sys.executable, __file__, "inspect", user], capture_output=True, text=True, check=False)
@@ -41,6 +43,7 @@ def describe():
     return f"inspectdb: {m.TABLES['ada']} models with keys"
 
 
+@functools.cache
 def models():
     from django.db import connection
     from django.db import models as dm
