@@ -242,7 +242,7 @@ impl<'a> Printer<'a> {
         let bracket = shape.bracket && (negative || !shape.fill);
         let mut sign_first = shape.sign;
         let sign_written = if shape.plus || shape.minus {
-            !(shape.plus && !shape.minus)
+            !shape.plus || shape.minus
         } else {
             if sign_first == Some(true) && shape.before == shape.digits_at_sign {
                 sign_first = Some(false);

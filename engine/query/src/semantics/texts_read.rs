@@ -166,7 +166,7 @@ fn uuid(text: &str) -> Result<String> {
             return Err(wrong());
         }
         digits.push(c.to_ascii_lowercase());
-        after_group = digits.len() % 4 == 0 && digits.len() < 32;
+        after_group = digits.len().is_multiple_of(4) && digits.len() < 32;
     }
     if digits.len() != 32 {
         return Err(wrong());

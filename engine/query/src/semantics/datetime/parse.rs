@@ -237,7 +237,7 @@ impl Fields {
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
             return Err(Wrong::Field);
         }
-        if year > 5_874_897 || year < -4_713 {
+        if !(-4_713..=5_874_897).contains(&year) {
             return Err(Wrong::Range);
         }
         Ok(Date::new(year, month, day).to_days())

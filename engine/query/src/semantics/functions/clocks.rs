@@ -44,7 +44,7 @@ pub(super) const DEFS: &[Def] = &[
         &[form(&[P::Int, P::Int, P::Int, P::Int, P::Int, P::Int, P::Double], R::Interval, |r| {
             let wrong = || Wrong::Range.error("interval");
             let fields = [0, 1, 2, 3, 4, 5].map(|arg| r.int(arg));
-            if fields.iter().any(|f| i32::try_from(*f).is_err()) || !(r.double(6).abs() < 9e12) {
+            if fields.iter().any(|f| i32::try_from(*f).is_err()) || r.double(6).is_nan() || r.double(6).abs() >= 9e12 {
                 return Err(wrong());
             }
             let [years, months, weeks, days, hours, minutes] = fields;
@@ -200,7 +200,7 @@ fn scaled(of: Interval, factor: f64) -> Result<Value> {
         rest_seconds -= carried as f64 * 86_400.0;
     }
     let micros = (of.micros as f64 * factor + rest_seconds * 1e6).round_ties_even();
-    if !(micros.abs() < 9.2e18) {
+    if micros.is_nan() || micros.abs() >= 9.2e18 {
         return Err(wrong());
     }
     let days = days.trunc() as i64 + month_days.trunc() as i64 + carried;

@@ -17,7 +17,7 @@ pub(super) const DEFS: &[Def] = &[
         "to_number",
         &[form(&[P::Text, P::Text], R::By(pattern_scale), |r| {
             let (digits, scale) = read(r.text(0), r.text(1))?;
-            Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(|| out_of_range())?))
+            Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
         })],
     ),
     strict(
