@@ -88,6 +88,10 @@ async fn run(
     drop(rows);
     // A kill that came too late must not meet the next statement.
     let clean = clean && (!matches!(end, End::Stopped(_)) || lease.session.answers(STOP_TIMEOUT).await);
+    if !clean && matches!(end, End::Stopped(_)) {
+        // Nobody waits for this: the connection is given up either way.
+        tokio::spawn(async move { pool.end(id).await });
+    }
     // The source is at rest before anybody hears of the end.
     lease.release(clean);
     let message = match end {

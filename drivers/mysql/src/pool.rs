@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 /// An idle connection is asked whether it lives when it has rested for so long.
 const REST_TRUSTED: Duration = Duration::from_millis(500);
+/// Longest wait for a connection to be ended, behind others.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for an answer of a connection that rested, or for a KILL.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -111,12 +113,20 @@ impl Pool {
 
     /// Stops what runs on a connection. Best effort: who waits for the end of it must not wait for ever.
     pub(crate) async fn kill(&self, id: u64) {
-        if tokio::time::timeout(ANSWER_TIMEOUT, self.killed(id)).await.is_err() {
+        if tokio::time::timeout(ANSWER_TIMEOUT, self.killed(format!("KILL QUERY {id}"))).await.is_err() {
             tracing::warn!("a source did not take a cancel in time");
         }
     }
 
-    async fn killed(&self, id: u64) {
+    /// Ends a connection at its server too. A cancel may have come before its statement began, or not have come at all
+    /// while others waited for theirs, and a server that only computes does not notice that nobody listens.
+    pub(crate) async fn end(&self, id: u64) {
+        if tokio::time::timeout(END_TIMEOUT, self.killed(format!("KILL {id}"))).await.is_err() {
+            tracing::warn!("a source did not end a connection in time");
+        }
+    }
+
+    async fn killed(&self, command: String) {
         let mut control = self.control.lock().await;
         // Taken out, so that a connection on which this was given up is not used again.
         let mut known = control.take();
@@ -136,7 +146,7 @@ impl Pool {
             },
         };
         // The statement may have ended meanwhile: then there is nothing to kill.
-        let killed = session.connection.execute(AssertSqlSafe(format!("KILL QUERY {id}"))).await;
+        let killed = session.connection.execute(AssertSqlSafe(command)).await;
         if let Err(error) = &killed {
             tracing::debug!(%error, "a cancel was not needed");
         }
