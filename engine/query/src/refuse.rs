@@ -30,24 +30,12 @@ impl Visitor for Ignored {
         found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-        let negated = match expr {
-            Expr::InSubquery { expr, negated: true, .. } => Some(expr),
-            Expr::UnaryOp { op: UnaryOperator::Not, expr } => match bare(expr) {
-                Expr::InSubquery { expr, negated: false, .. } => Some(expr),
-                _ => None,
-            },
-            _ => None,
-        };
-        // The engine plans it as an anti join that forgets what a NULL in the list means.
-        if negated.is_some_and(|left| !reads_column(left)) {
-            return ControlFlow::Break("NOT IN of a constant over a subquery");
-        }
-        ControlFlow::Continue(())
-    }
-
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
-        of_select(select).map_or(ControlFlow::Continue(()), ControlFlow::Break)
+        if let Some(what) = of_select(select) {
+            return ControlFlow::Break(what);
+        }
+        let conditions = [&select.selection, &select.having];
+        conditions.into_iter().flatten().try_for_each(|condition| condition.visit(&mut Conditions))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
@@ -59,6 +47,29 @@ impl Visitor for Ignored {
             TableFactor::Table { partitions, .. } if !partitions.is_empty() => ControlFlow::Break("a partition list"),
             _ => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// What the engine gets wrong where it chooses rows.
+struct Conditions;
+
+impl Visitor for Conditions {
+    type Break = &'static str;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let negated = match expr {
+            Expr::InSubquery { expr, negated: true, .. } => Some(expr),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => match bare(expr) {
+                Expr::InSubquery { expr, negated: false, .. } => Some(expr),
+                _ => None,
+            },
+            _ => None,
+        };
+        // It becomes an anti join that forgets what a NULL in the list means.
+        if negated.is_some_and(|left| !reads_column(left)) {
+            return ControlFlow::Break("NOT IN of a constant over a subquery");
+        }
+        ControlFlow::Continue(())
     }
 }
 
