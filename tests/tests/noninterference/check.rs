@@ -402,8 +402,9 @@ fn open() -> Principal {
 }
 
 /// Class 22 and the cardinality violation: raised by rows.
+/// An error that a value raises. 54000: a result that is too large, or a character that is none.
 fn is_data_error(code: &str) -> bool {
-    code.starts_with("22") || code == "21000"
+    code.starts_with("22") || code == "21000" || code == "54000"
 }
 
 fn both_data_errors(a: &Answer, b: &Answer) -> bool {

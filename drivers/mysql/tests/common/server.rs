@@ -66,7 +66,7 @@ impl Server {
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=60"])
             .args([
                 "--innodb-buffer-pool-size=64M",
-                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-flush-log-at-trx-commit=2",
                 "--innodb-flush-method=nosync",
             ])
             .args(&self.settings)
