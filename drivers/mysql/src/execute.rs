@@ -1,32 +1,21 @@
 //! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
 
 use crate::decode::Decoder;
-use crate::error::{canceled, from_sqlx, lost, timed_out};
+use crate::error::{canceled, from_sqlx, timed_out};
 use crate::pool::{Lease, Pool, until};
-use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
-use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
-/// Batches between the source and its reader.
-const BATCHES_IN_FLIGHT: usize = 2;
 /// How long a stopped statement may take to end before its connection is given up.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Longest statement that a connection keeps prepared: longer ones carry key lists, which do not come again.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
-
-/// What goes to the reader; the end is said, so that a task that dies is no end.
-enum Message {
-    Batch(RecordBatch),
-    Failed(Error),
-    End,
-}
 
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
@@ -35,21 +24,9 @@ pub(crate) async fn execute(
     context: ExecuteContext,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
-    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-    tokio::spawn(run(lease, statement, arguments, context, sender));
-    Ok(batches(receiver).boxed())
-}
-
-fn batches(receiver: mpsc::Receiver<Message>) -> impl Stream<Item = Result<RecordBatch>> {
-    futures::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Message::Batch(batch)) => Some((Ok(batch), Some(receiver))),
-            Some(Message::Failed(error)) => Some((Err(error), None)),
-            Some(Message::End) => None,
-            None => Some((Err(lost()), None)),
-        }
-    })
+    let (delivery, batches) = delivery();
+    tokio::spawn(run(lease, statement, arguments, context, delivery));
+    Ok(batches)
 }
 
 /// How a run ended.
@@ -69,13 +46,13 @@ async fn run(
     statement: Arc<NativeStatement>,
     arguments: MySqlArguments,
     context: ExecuteContext,
-    sender: mpsc::Sender<Message>,
+    delivery: Delivery,
 ) {
     let (pool, id) = (lease.pool(), lease.session.id);
     let keep = statement.text.len() <= KEPT_BYTES_MAX;
     let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(keep);
     let mut rows = query.fetch(&mut lease.session.connection);
-    let end = read(&mut rows, &statement, &context, &sender).await;
+    let end = read(&mut rows, &statement, &context, &delivery).await;
     let clean = match &end {
         End::Complete | End::Raised(_) => true,
         End::Lost(_) => false,
@@ -94,13 +71,13 @@ async fn run(
     }
     // The source is at rest before anybody hears of the end.
     lease.release(clean);
-    let message = match end {
-        End::Complete => Message::End,
-        End::Raised(error) | End::Lost(error) | End::Stopped(Some(error)) => Message::Failed(explain(error, &context)),
-        End::Stopped(None) => return,
-    };
-    // Whoever is gone needs no error.
-    drop(sender.send(message).await);
+    match end {
+        End::Complete => delivery.end(Ok(())).await,
+        End::Raised(error) | End::Lost(error) | End::Stopped(Some(error)) => {
+            delivery.end(Err(explain(error, &context))).await;
+        }
+        End::Stopped(None) => {}
+    }
 }
 
 /// Reads what is left. Whether the connection can be used again.
@@ -128,7 +105,7 @@ async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
     rows: &mut S,
     statement: &NativeStatement,
     context: &ExecuteContext,
-    sender: &mpsc::Sender<Message>,
+    delivery: &Delivery,
 ) -> End {
     let batch_rows = context.batch_rows.max(1);
     let mut decoder = Decoder::new(statement, batch_rows);
@@ -136,7 +113,7 @@ async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
         let row = tokio::select! {
             biased;
             row = rows.next() => row,
-            end = stopped(context, sender) => return end,
+            end = stopped(context, delivery) => return end,
         };
         let ended = match row {
             Some(Ok(row)) => {
@@ -149,7 +126,7 @@ async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
             None => true,
         };
         let full = decoder.is_full(batch_rows) || (ended && decoder.rows() > 0);
-        if full && let Some(end) = deliver(&mut decoder, context, sender, ended).await {
+        if full && let Some(end) = deliver(&mut decoder, context, delivery, ended).await {
             return end;
         }
         if ended {
@@ -167,12 +144,7 @@ fn failed(error: &sqlx::Error) -> End {
 }
 
 /// Waits until there is room for a batch and sends it.
-async fn deliver(
-    decoder: &mut Decoder,
-    context: &ExecuteContext,
-    sender: &mpsc::Sender<Message>,
-    ended: bool,
-) -> Option<End> {
+async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, delivery: &Delivery, ended: bool) -> Option<End> {
     let batch = match decoder.finish() {
         Ok(batch) => batch,
         Err(error) => return Some(End::Stopped(Some(error))),
@@ -183,8 +155,8 @@ async fn deliver(
     }
     let end = tokio::select! {
         biased;
-        sent = sender.send(Message::Batch(batch)) => sent.err().map(|_| End::Stopped(None)),
-        end = stopped(context, sender) => Some(end),
+        taken = delivery.batch(batch) => (!taken).then_some(End::Stopped(None)),
+        end = stopped(context, delivery) => Some(end),
     };
     match end {
         Some(End::Stopped(Some(error))) if ended => Some(End::Raised(error)),
@@ -194,10 +166,10 @@ async fn deliver(
 }
 
 /// Ends when the statement should: cancelled, out of time, or without a reader.
-async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Message>) -> End {
+async fn stopped(context: &ExecuteContext, delivery: &Delivery) -> End {
     tokio::select! {
         () = context.cancel.cancelled() => End::Stopped(Some(canceled())),
         () = until(context.deadline) => End::Stopped(Some(timed_out())),
-        () = sender.closed() => End::Stopped(None),
+        () = delivery.abandoned() => End::Stopped(None),
     }
 }

@@ -5,19 +5,15 @@ use crate::connection::Connection;
 use crate::decode::Decoder;
 use crate::error::{canceled, from_postgres, is_lost, timed_out};
 use crate::pool::{Lease, Pool, until};
-use arrow::array::RecordBatch;
 use futures::StreamExt;
-use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, Result};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{RowStream, Statement};
 
-/// Batches between the source and its reader.
-const BATCHES_IN_FLIGHT: usize = 2;
 /// Bytes of rows after which a batch is delivered, however few its rows.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long a cancelled statement has to end; then its connection is closed.
@@ -30,27 +26,10 @@ pub(crate) async fn execute(
     context: ExecuteContext,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
-    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-    let run = Run { pool: Arc::clone(pool), statement, parameters, context, sender };
+    let (delivery, batches) = delivery();
+    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery };
     tokio::spawn(run.whole(lease));
-    Ok(futures::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Sent::Batch(batch)) => Some((Ok(batch), Some(receiver))),
-            Some(Sent::End) => None,
-            Some(Sent::Failed(error)) => Some((Err(error), None)),
-            // The task died: what came so far is not the result.
-            None => Some((Err(Error::internal("reading the source ended without a word")), None)),
-        }
-    })
-    .boxed())
-}
-
-/// What goes to the reader. Only a spoken end is one.
-enum Sent {
-    Batch(RecordBatch),
-    End,
-    Failed(Error),
+    Ok(batches)
 }
 
 /// How a run ended.
@@ -72,7 +51,7 @@ struct Run {
     statement: Arc<NativeStatement>,
     parameters: Parameters,
     context: ExecuteContext,
-    sender: mpsc::Sender<Sent>,
+    delivery: Delivery,
 }
 
 impl Run {
@@ -85,13 +64,11 @@ impl Run {
                 Err(error) => End::Failed(error),
             };
         }
-        let last = match end {
-            End::Complete => Sent::End,
-            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => Sent::Failed(error),
-            End::Abandoned => return,
-        };
-        // Whoever is gone needs no word.
-        drop(self.sender.send(last).await);
+        match end {
+            End::Complete => self.delivery.end(Ok(())).await,
+            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => self.delivery.end(Err(error)).await,
+            End::Abandoned => {}
+        }
     }
 
     /// One attempt. The connection is given back or closed before anybody hears of the end.
@@ -214,7 +191,7 @@ impl Run {
         }
         tokio::select! {
             biased;
-            sent = self.sender.send(Sent::Batch(batch)) => sent.err().map(|_| End::Abandoned),
+            taken = self.delivery.batch(batch) => (!taken).then_some(End::Abandoned),
             end = self.stopped() => Some(end),
         }
     }
@@ -224,7 +201,7 @@ impl Run {
         tokio::select! {
             () = self.context.cancel.cancelled() => End::Stopped(canceled()),
             () = until(self.context.deadline) => End::Stopped(timed_out()),
-            () = self.sender.closed() => End::Abandoned,
+            () = self.delivery.abandoned() => End::Abandoned,
         }
     }
 

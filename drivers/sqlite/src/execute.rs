@@ -3,20 +3,16 @@
 use crate::decode::Decoder;
 use crate::error::{canceled, from_sqlx, timed_out};
 use crate::pool::{Lease, Readers, until};
-use arrow::array::RecordBatch;
 use futures::StreamExt;
-use querygate_driver_api::{BatchStream, ExecuteContext, NativeStatement};
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::mpsc;
 
 /// A batch of wide rows ends here, with the row that reaches it.
 const BATCH_BYTES: usize = 8 << 20;
-/// Batches between the source and its reader.
-const BATCHES_IN_FLIGHT: usize = 2;
 
 pub(crate) async fn execute(
     readers: &Arc<Readers>,
@@ -25,26 +21,9 @@ pub(crate) async fn execute(
     context: ExecuteContext,
 ) -> Result<BatchStream> {
     let lease = readers.lease(context.deadline, &context.cancel).await?;
-    let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-    tokio::spawn(run(lease, statement, arguments, context, sender));
-    Ok(futures::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Sent::Batch(batch)) => Some((Ok(batch), Some(receiver))),
-            Some(Sent::End) => None,
-            Some(Sent::Failed(error)) => Some((Err(error), None)),
-            // The task died: what came so far is not the result.
-            None => Some((Err(Error::internal("reading the source ended without a word")), None)),
-        }
-    })
-    .boxed())
-}
-
-/// What goes to the reader. Only a spoken end is one.
-enum Sent {
-    Batch(RecordBatch),
-    End,
-    Failed(Error),
+    let (delivery, batches) = delivery();
+    tokio::spawn(run(lease, statement, arguments, context, delivery));
+    Ok(batches)
 }
 
 /// How a run ended.
@@ -62,18 +41,16 @@ async fn run(
     statement: Arc<NativeStatement>,
     arguments: SqliteArguments,
     context: ExecuteContext,
-    sender: mpsc::Sender<Sent>,
+    delivery: Delivery,
 ) {
-    let end = rows(&mut lease, &statement, arguments, &context, &sender).await;
+    let end = rows(&mut lease, &statement, arguments, &context, &delivery).await;
     // The source is at rest before anybody hears of the end.
     lease.release(matches!(end, End::Complete)).await;
-    let last = match end {
-        End::Complete => Sent::End,
-        End::Failed(error) => Sent::Failed(explain(error, &context)),
-        End::Abandoned => return,
-    };
-    // Whoever is gone needs no word.
-    drop(sender.send(last).await);
+    match end {
+        End::Complete => delivery.end(Ok(())).await,
+        End::Failed(error) => delivery.end(Err(explain(error, &context))).await,
+        End::Abandoned => {}
+    }
 }
 
 /// An interrupted statement was cancelled, or its time was over.
@@ -90,7 +67,7 @@ async fn rows(
     statement: &NativeStatement,
     arguments: SqliteArguments,
     context: &ExecuteContext,
-    sender: &mpsc::Sender<Sent>,
+    delivery: &Delivery,
 ) -> End {
     let batch_rows = context.batch_rows.max(1);
     let mut decoder = Decoder::new(statement, batch_rows);
@@ -101,7 +78,7 @@ async fn rows(
         let row = tokio::select! {
             biased;
             row = rows.next() => row,
-            end = stopped(context, sender) => {
+            end = stopped(context, delivery) => {
                 interrupt.stop();
                 return end;
             }
@@ -117,7 +94,7 @@ async fn rows(
             None => true,
         };
         let full = decoder.rows() == batch_rows || decoder.bytes() >= BATCH_BYTES || (ended && decoder.rows() > 0);
-        if full && let Some(end) = deliver(&mut decoder, context, sender).await {
+        if full && let Some(end) = deliver(&mut decoder, context, delivery).await {
             interrupt.stop();
             return end;
         }
@@ -128,7 +105,7 @@ async fn rows(
 }
 
 /// Waits until there is room for a batch and sends it.
-async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, sender: &mpsc::Sender<Sent>) -> Option<End> {
+async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, delivery: &Delivery) -> Option<End> {
     let batch = match decoder.finish() {
         Ok(batch) => batch,
         Err(error) => return Some(End::Failed(error)),
@@ -139,16 +116,16 @@ async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, sender: &mpsc:
     }
     tokio::select! {
         biased;
-        sent = sender.send(Sent::Batch(batch)) => sent.err().map(|_| End::Abandoned),
-        end = stopped(context, sender) => Some(end),
+        taken = delivery.batch(batch) => (!taken).then_some(End::Abandoned),
+        end = stopped(context, delivery) => Some(end),
     }
 }
 
 /// Ends when the statement should: cancelled, out of time, or without a reader.
-async fn stopped(context: &ExecuteContext, sender: &mpsc::Sender<Sent>) -> End {
+async fn stopped(context: &ExecuteContext, delivery: &Delivery) -> End {
     tokio::select! {
         () = context.cancel.cancelled() => End::Failed(canceled()),
         () = until(context.deadline) => End::Failed(timed_out()),
-        () = sender.closed() => End::Abandoned,
+        () = delivery.abandoned() => End::Abandoned,
     }
 }

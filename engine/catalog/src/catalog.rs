@@ -5,6 +5,7 @@ use crate::leaf::LeafToken;
 use crate::live::LiveTable;
 use crate::pg_catalog::{CatalogImage, PgCatalog, Setting};
 use crate::principal::{VisibleObject, token, visible_objects};
+use crate::remote::Remotes;
 use crate::schema::FixedSchema;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
@@ -29,9 +30,15 @@ pub struct PrincipalCatalog {
     objects: Vec<VisibleObject>,
     pg_catalog: Arc<PgCatalog>,
     state: Arc<SessionState>,
+    remotes: Remotes,
 }
 
 impl PrincipalCatalog {
+    /// What the federation rule opens leaves with.
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
     #[must_use]
     pub fn token(&self) -> &LeafToken {
         &self.token
@@ -182,6 +189,7 @@ impl CatalogBuilder {
     #[must_use]
     pub fn finish(self, pg_catalog: Arc<PgCatalog>, state: SessionState) -> PrincipalCatalog {
         PrincipalCatalog {
+            remotes: Remotes::of(&self.deployment),
             token: self.token,
             login: self.login,
             principal: self.principal,

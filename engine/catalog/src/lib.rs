@@ -21,7 +21,5 @@ pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{GovernedExec, GovernedTable, LeafToken};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::VisibleObject;
-pub use remote::{
-    DriverTable, Federated, FragmentTable, KEY_BYTES_MAX, KEYS_MAX, RemoteField, WholeFragment, federate,
-};
+pub use remote::{DriverTable, Federated, FragmentTable, RemoteField, WholeFragment, federate};
 pub use unavailable::UnavailableTable;

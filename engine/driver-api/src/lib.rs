@@ -10,6 +10,7 @@
 pub mod aggregate;
 pub mod capability;
 pub mod columns;
+mod delivery;
 pub mod driver;
 pub mod fragment;
 pub mod function;
@@ -24,6 +25,7 @@ mod value_array;
 
 pub use capability::{Capabilities, Refusal, RefusalReason};
 pub use columns::{ColumnInfo, ColumnTypes};
+pub use delivery::{Delivery, delivery};
 pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 pub use fragment::{Fragment, OutputColumn};
 pub use identifier::{ColumnId, Identifier, TableRef};

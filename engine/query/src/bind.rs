@@ -4,7 +4,7 @@ use crate::asks::Asks;
 use crate::breadth::refuse_wide;
 use crate::dialect::{Dialect, output_name, rewrite};
 use crate::engine::Workspace;
-use crate::errors::{Stage, named_tables, translate, translate_binding};
+use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
@@ -177,11 +177,10 @@ pub(crate) async fn plan_query(
     refuse_wide(&ast)?;
     rewrite(&mut ast)?;
     crate::parameters::declare(&mut ast, declared)?;
-    let named = named_tables(&ast);
     let plan = state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await
-        .map_err(|e| translate_binding(&e, &|table| named.contains(table)))?;
+        .map_err(|e| translate_binding(&e, query))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))
 }

@@ -23,14 +23,14 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, KEY_BYTES_MAX, KEYS_MAX, LiveTable, PrincipalCatalog,
-    pg_catalog,
-};
+use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LiveTable, PrincipalCatalog, pg_catalog};
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Bytes of keys of which a join makes a list for its other side.
+const KEY_BYTES_MAX: usize = 4 << 20;
 
 /// Engine configuration that all sessions share.
 pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
@@ -45,7 +45,8 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     options.execution.time_zone = Some("UTC".to_owned());
     options.optimizer.prefer_existing_sort = false;
-    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = KEYS_MAX;
+    // More keys than a fragment takes travel as their range.
+    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = limits::KEY_LIST_MAX;
     options.optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
     config
 }

@@ -5,7 +5,7 @@ use crate::error_words::known;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -60,14 +60,14 @@ pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
     }
 }
 
-/// As [`translate`], for an error of binding. The engine knows the tables of the innermost query only; `named` says whether
-/// the statement names a table at all, so that a column which is missing from an outer one is no missing table.
-pub(crate) fn translate_binding(error: &DataFusionError, named: &dyn Fn(&str) -> bool) -> Error {
+/// As [`translate`], for an error of binding. The engine knows the tables of the innermost query only: a column which is
+/// missing from an outer one, that the statement names, is no missing table.
+pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, named),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, query),
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
             SchemaError::FieldNotFound { field, .. } => match field.relation.as_ref().map(|r| r.table()) {
-                Some(table) if named(table) => undefined_column(&field.name, Some(table)),
+                Some(table) if named_tables(query).contains(table) => undefined_column(&field.name, Some(table)),
                 _ => translate(error, Stage::Plan),
             },
             _ => translate(error, Stage::Plan),
@@ -76,10 +76,10 @@ pub(crate) fn translate_binding(error: &DataFusionError, named: &dyn Fn(&str) ->
     }
 }
 
-/// Names and aliases of all relations of a statement, as the engine folds them.
-pub(crate) fn named_tables(statement: &Statement) -> HashSet<String> {
+/// Names and aliases of all relations of a query, as the engine folds them.
+fn named_tables(query: &Query) -> HashSet<String> {
     let mut tables = Tables::default();
-    let _ = statement.visit(&mut tables);
+    let _ = query.visit(&mut tables);
     tables.0
 }
 

@@ -68,12 +68,12 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
-    refuse_heavy(sql)?;
     let dialect = PostgreSqlDialect {};
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(limits::SQL_DEPTH_MAX)
-        .try_with_sql(sql)
-        .map_err(|e| syntax_error(sql, e, None))?;
+    let tokens =
+        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax_error(sql, e.into(), None))?;
+    refuse_heavy(&tokens)?;
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut place = Place::new(sql);
     loop {

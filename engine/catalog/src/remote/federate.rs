@@ -5,6 +5,7 @@ use super::exec::{FragmentExec, Running};
 use super::policy::{FragmentPolicy, Tables};
 use super::table::DriverTable;
 use crate::catalog::PrincipalCatalog;
+use crate::deployment::Deployment;
 use crate::leaf::{GovernedExec, GovernedTable, LeafToken};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -25,32 +26,48 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Opens the governed tables of one catalog.
-pub(crate) struct GovernedOpener<'a> {
-    catalog: &'a PrincipalCatalog,
+/// The driver tables of a deployment, and their drivers by source. Made once per catalog, not per statement.
+#[derive(Debug)]
+pub(crate) struct Remotes {
     tables: Tables,
     drivers: BTreeMap<String, Arc<dyn Driver>>,
 }
 
-impl<'a> GovernedOpener<'a> {
-    #[must_use]
-    fn new(catalog: &'a PrincipalCatalog) -> Self {
+impl Remotes {
+    pub(crate) fn of(deployment: &Deployment) -> Self {
         let mut tables = BTreeMap::new();
         let mut drivers = BTreeMap::new();
-        for (object, source) in &catalog.deployment().tables {
+        for (object, source) in &deployment.tables {
             let any: &dyn Any = source.provider.as_ref();
             if let Some(table) = any.downcast_ref::<DriverTable>() {
                 drivers.insert(table.source().to_string(), Arc::clone(table.driver()));
                 tables.insert(object.clone(), table.clone());
             }
         }
-        Self { catalog, tables: Arc::new(tables), drivers }
+        Self { tables: Arc::new(tables), drivers }
+    }
+}
+
+/// Opens the governed tables of one catalog.
+pub(crate) struct GovernedOpener<'a> {
+    catalog: &'a PrincipalCatalog,
+    remotes: &'a Remotes,
+}
+
+impl<'a> GovernedOpener<'a> {
+    #[must_use]
+    fn new(catalog: &'a PrincipalCatalog) -> Self {
+        Self { catalog, remotes: catalog.remotes() }
     }
 
     /// Whether any table is a driver's; without one there is nothing to carve.
     #[must_use]
     fn is_empty(&self) -> bool {
-        self.drivers.is_empty()
+        self.remotes.drivers.is_empty()
+    }
+
+    fn driver(&self, source: &str) -> Option<&'a Arc<dyn Driver>> {
+        self.remotes.drivers.get(source)
     }
 }
 
@@ -86,7 +103,7 @@ impl LeafOpener for GovernedOpener<'_> {
         let restricted = governed.policy().restricts();
         let filter = visible.decision.row_filter();
         let policy = if restricted {
-            let policy = FragmentPolicy::new(filter, table, &self.tables)
+            let policy = FragmentPolicy::new(filter, table, &self.remotes.tables)
                 .ok_or_else(|| elsewhere("the row policy names a column that its source lacks"))?;
             Some(Arc::new(policy) as Arc<dyn LeafPolicy>)
         } else {
@@ -103,7 +120,7 @@ impl LeafOpener for GovernedOpener<'_> {
     }
 
     fn capabilities(&self, source: &str) -> Option<&dyn Capabilities> {
-        self.drivers.get(source).map(|driver| driver.capabilities())
+        self.driver(source).map(|driver| driver.capabilities())
     }
 }
 
@@ -160,7 +177,7 @@ impl WholeFragment {
             return None;
         }
         let translation = translate(plan, &opener, context).ok()?;
-        let driver = opener.drivers.get(translation.source.as_ref())?;
+        let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
         Some(Self { token: catalog.token().clone(), driver: Arc::clone(driver), translation, statement })
     }
@@ -204,7 +221,7 @@ struct Builder<'a> {
 impl LeafBuilder for Builder<'_> {
     fn leaf(&self, translation: Translation) -> Result<LogicalPlan> {
         let missing = || Error::internal("a fragment for a source without driver");
-        let driver = self.opener.drivers.get(translation.source.as_ref()).ok_or_else(missing)?;
+        let driver = self.opener.driver(&translation.source).ok_or_else(missing)?;
         let statement = driver
             .render(&translation.fragment)
             .map_err(|refusal| Error::internal(format!("a translated fragment is refused: {}", refusal.text)))?;

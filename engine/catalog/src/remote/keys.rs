@@ -8,14 +8,9 @@ use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, InLis
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
+use querygate_types::limits::KEY_LIST_MAX;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-
-/// Keys that travel as a list; more travel as their range.
-pub const KEYS_MAX: usize = querygate_types::limits::KEY_LIST_MAX;
-
-/// Bytes of keys of which a join makes a list.
-pub const KEY_BYTES_MAX: usize = 4 << 20;
 
 /// What a row must fulfil to meet any row of the other side.
 #[derive(Debug, Clone, PartialEq)]
@@ -169,7 +164,7 @@ pub(super) fn narrowed(
         if !is_key(output.value_type) {
             continue;
         }
-        let room = parameters_max.saturating_sub(values.len()).min(KEYS_MAX);
+        let room = parameters_max.saturating_sub(values.len()).min(KEY_LIST_MAX);
         let Some(keys) = typed(keys, output.value_type, room) else { continue };
         let mut scope = Scope { parameters: &mut narrowed.parameters, values: &mut values };
         let predicate = |id: ColumnId, scope: &mut Scope<'_>| scope.predicate(id, &keys);

@@ -7,6 +7,6 @@ mod keys;
 mod policy;
 mod table;
 
+pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
-pub use keys::{KEY_BYTES_MAX, KEYS_MAX};
 pub use table::{DriverTable, RemoteField};
