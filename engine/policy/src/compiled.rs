@@ -1,9 +1,10 @@
 //! A snapshot's policies, compiled once: permission sets by name, row policies and sharing rules per object.
 
 use crate::expression::{DropReason, Template, compile};
+use crate::formula::{self, Formula};
 use crate::query_filter::Column;
 use querygate_metadata::model::{
-    AccessLevel, Dialect, Expression, Object, PermissionSet, Recipient, RowOperation, RowPolicy, Snapshot,
+    AccessLevel, Dialect, Expression, FieldType, Object, PermissionSet, Recipient, RowOperation, RowPolicy, Snapshot,
     TenancyPosture,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,8 @@ pub struct CompiledPolicy {
     sets: BTreeMap<String, Arc<PermissionSet>>,
     row_policies: HashMap<String, Vec<CompiledRowPolicy>>,
     sharing: HashMap<String, Vec<CompiledSharing>>,
+    /// By object and field.
+    formulas: HashMap<String, BTreeMap<String, Result<Arc<Formula>, DropReason>>>,
 }
 
 impl CompiledPolicy {
@@ -64,8 +67,13 @@ impl CompiledPolicy {
             set.is_default |= sets.get(&set.name).is_some_and(|declared| declared.is_default);
             sets.insert(set.name.clone(), Arc::new(set));
         }
-        let mut compiled =
-            Self { sets, row_policies: HashMap::new(), sharing: HashMap::new(), snapshot: Arc::clone(&snapshot) };
+        let mut compiled = Self {
+            sets,
+            row_policies: HashMap::new(),
+            sharing: HashMap::new(),
+            formulas: HashMap::new(),
+            snapshot: Arc::clone(&snapshot),
+        };
         for object in snapshot.objects.values() {
             compiled.compile_object(object);
         }
@@ -104,6 +112,17 @@ impl CompiledPolicy {
                 condition: compile(&rule.condition),
             });
         self.sharing.insert(object.name.clone(), sharing.collect());
+        let formulas = object.fields.values().filter(|field| field.field_type == FieldType::Formula).map(|field| {
+            let formula = match &field.expression {
+                None => Err(DropReason::new("a formula without an expression")),
+                Some(expression) if expression.dialect != Dialect::Cel => {
+                    Err(DropReason::new("the expression is not CEL"))
+                }
+                Some(expression) => formula::compile(&expression.source, &columns).map(Arc::new),
+            };
+            (field.name.clone(), formula)
+        });
+        self.formulas.insert(object.name.clone(), formulas.collect());
     }
 
     /// The snapshot that was compiled.
@@ -129,6 +148,27 @@ impl CompiledPolicy {
 
     pub(crate) fn sharing(&self, object: &str) -> &[CompiledSharing] {
         self.sharing.get(object).map_or(&[], Vec::as_slice)
+    }
+
+    /// The formula of a field; `None` where it does not compile or the field is none.
+    #[must_use]
+    pub fn formula(&self, object: &str, field: &str) -> Option<&Arc<Formula>> {
+        self.formulas.get(object)?.get(field)?.as_ref().ok()
+    }
+
+    /// Formulas that do not compile, so that their fields are not served, with the reason: object, field, reason.
+    #[must_use]
+    pub fn uncomputed(&self) -> Vec<(&str, &str, &str)> {
+        let mut uncomputed = Vec::new();
+        for (object, fields) in &self.formulas {
+            for (field, formula) in fields {
+                if let Err(reason) = formula {
+                    uncomputed.push((object.as_str(), field.as_str(), reason.0.as_str()));
+                }
+            }
+        }
+        uncomputed.sort_unstable();
+        uncomputed
     }
 
     /// Policies and sharing rules that can never take part, with the reason: object, name, reason.

@@ -9,6 +9,7 @@ mod decision;
 mod evaluator;
 mod expression;
 pub mod filter;
+pub mod formula;
 mod layers;
 mod mask;
 mod principal;

@@ -14,13 +14,7 @@ const SOURCE_BYTES_MAX: usize = 16 * 1024;
 
 /// Compiles a policy's expression for an object.
 pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Template, DropReason> {
-    if source.len() > SOURCE_BYTES_MAX {
-        return Err(DropReason::new("expression is too long"));
-    }
-    if !spelling::is_shallow(source) {
-        return Err(DropReason::new("expression is nested too deeply"));
-    }
-    let parsed = parse(spelling::modernize(source))?;
+    let parsed = parse(source)?;
     Compiler { columns }.boolean(&parsed)
 }
 
@@ -29,7 +23,14 @@ const PARSER_STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Parses on a thread of its own, whose stack suffices for the bounds of [`spelling::is_shallow`]. A panic of the
 /// parser is an expression that cannot be parsed.
-fn parse(source: String) -> Result<IdedExpr, DropReason> {
+pub(crate) fn parse(source: &str) -> Result<IdedExpr, DropReason> {
+    if source.len() > SOURCE_BYTES_MAX {
+        return Err(DropReason::new("expression is too long"));
+    }
+    if !spelling::is_shallow(source) {
+        return Err(DropReason::new("expression is nested too deeply"));
+    }
+    let source = spelling::modernize(source);
     let invalid = || DropReason::new("expression is not valid CEL");
     std::thread::Builder::new()
         .name("policy-parser".to_owned())

@@ -6,7 +6,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use compile::compile;
+pub(crate) use compile::{compile, parse};
 pub(crate) use template::{Provenance, Template, compare, member, text_test};
 
 /// What the compiler asks of the filtered object: the kind of a column, `None` when there is no such column.

@@ -1,0 +1,139 @@
+//! Compiles the CEL of a formula. What formulas do not have is refused with its name; nothing is guessed.
+
+use super::functions::Function;
+use super::{Arithmetic, Cell, Comparison, Formula, Node};
+use crate::expression::{Columns, DropReason, parse};
+use crate::value::ColumnKind;
+use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
+
+/// Most fields that one formula reads.
+const INPUTS_MAX: usize = 64;
+
+/// Compiles a formula of an object.
+pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Formula, DropReason> {
+    let parsed = parse(source)?;
+    let mut compiler = Compiler { columns, inputs: Vec::new() };
+    let program = compiler.node(&parsed)?;
+    Ok(Formula { program, inputs: compiler.inputs })
+}
+
+struct Compiler<'a> {
+    columns: Columns<'a>,
+    inputs: Vec<String>,
+}
+
+impl Compiler<'_> {
+    fn node(&mut self, expr: &IdedExpr) -> Result<Node, DropReason> {
+        match &expr.expr {
+            Expr::Literal(literal) => constant(literal).map(Node::Constant),
+            Expr::Select(select) => match &select.operand.expr {
+                Expr::Ident(root) if root == "record" => {
+                    let input = self.input(&select.field)?;
+                    // Every declared field is present, null when empty.
+                    Ok(if select.test { Node::Constant(Cell::Boolean(true)) } else { input })
+                }
+                _ => Err(DropReason::new(format!("'{}' is read of something that is not the record", select.field))),
+            },
+            Expr::List(list) if list.optional_indices.is_empty() => {
+                list.elements.iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Node::List)
+            }
+            Expr::Call(call) => {
+                let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
+                let nodes = operands.into_iter().map(|one| self.node(one)).collect::<Result<Vec<_>, _>>()?;
+                self.call(&call.func_name, nodes)
+            }
+            Expr::Ident(name) => Err(DropReason::new(format!("formulas do not know '{name}'"))),
+            Expr::List(_) | Expr::Comprehension(_) | Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
+                Err(DropReason::new("formulas have no comprehensions, maps and messages"))
+            }
+        }
+    }
+
+    fn input(&mut self, name: &str) -> Result<Node, DropReason> {
+        match (self.columns)(name) {
+            None => return Err(DropReason::new(format!("there is no column '{name}'"))),
+            Some(ColumnKind::Computed) => return Err(DropReason::new("a formula does not read another")),
+            Some(ColumnKind::Json | ColumnKind::Time) => {
+                return Err(DropReason::new(format!(
+                    "formulas do not read '{name}', a structured value or time of day"
+                )));
+            }
+            Some(
+                ColumnKind::Text
+                | ColumnKind::Number
+                | ColumnKind::Boolean
+                | ColumnKind::Date
+                | ColumnKind::Timestamp
+                | ColumnKind::List,
+            ) => {}
+        }
+        if let Some(place) = self.inputs.iter().position(|input| input == name) {
+            return Ok(Node::Input(place));
+        }
+        if self.inputs.len() == INPUTS_MAX {
+            return Err(DropReason::new(format!("a formula reads more than {INPUTS_MAX} fields")));
+        }
+        self.inputs.push(name.to_owned());
+        Ok(Node::Input(self.inputs.len() - 1))
+    }
+
+    fn call(&self, name: &str, nodes: Vec<Node>) -> Result<Node, DropReason> {
+        let count = nodes.len();
+        let unknown = || DropReason::new(format!("formulas have no '{name}' of {count} arguments"));
+        if let Some(function) = Function::of(name, count) {
+            return Ok(Node::Call(function, nodes));
+        }
+        match count {
+            1 => {
+                let [inner]: [Node; 1] = nodes.try_into().map_err(|_| unknown())?;
+                match name {
+                    operators::LOGICAL_NOT => Ok(Node::Not(Box::new(inner))),
+                    operators::NEGATE => Ok(Node::Negate(Box::new(inner))),
+                    _ => Err(unknown()),
+                }
+            }
+            2 => {
+                let sides: Box<[Node; 2]> = Box::new(nodes.try_into().map_err(|_| unknown())?);
+                binary(name, sides).ok_or_else(unknown)
+            }
+            3 if name == operators::CONDITIONAL => Ok(Node::Choose(Box::new(nodes.try_into().map_err(|_| unknown())?))),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn binary(name: &str, sides: Box<[Node; 2]>) -> Option<Node> {
+    let arithmetic = |operator, sides| Some(Node::Arithmetic(operator, sides));
+    let compare = |operator, sides| Some(Node::Compare(operator, sides));
+    match name {
+        operators::LOGICAL_AND => Some(Node::And(sides)),
+        operators::LOGICAL_OR => Some(Node::Or(sides)),
+        operators::IN => Some(Node::In(sides)),
+        operators::ADD => arithmetic(Arithmetic::Add, sides),
+        operators::SUBSTRACT => arithmetic(Arithmetic::Subtract, sides),
+        operators::MULTIPLY => arithmetic(Arithmetic::Multiply, sides),
+        operators::DIVIDE => arithmetic(Arithmetic::Divide, sides),
+        operators::MODULO => arithmetic(Arithmetic::Remainder, sides),
+        operators::EQUALS => compare(Comparison::Equal, sides),
+        operators::NOT_EQUALS => compare(Comparison::NotEqual, sides),
+        operators::LESS => compare(Comparison::Less, sides),
+        operators::LESS_EQUALS => compare(Comparison::LessOrEqual, sides),
+        operators::GREATER => compare(Comparison::Greater, sides),
+        operators::GREATER_EQUALS => compare(Comparison::GreaterOrEqual, sides),
+        _ => None,
+    }
+}
+
+fn constant(literal: &LiteralValue) -> Result<Cell, DropReason> {
+    Ok(match literal {
+        LiteralValue::Boolean(b) => Cell::Boolean(*b.inner()),
+        LiteralValue::Int(n) => Cell::Integer(*n.inner()),
+        LiteralValue::UInt(n) => {
+            Cell::Integer(i64::try_from(*n.inner()).map_err(|_| DropReason::new("a number is too large"))?)
+        }
+        LiteralValue::Double(n) => Cell::Float(*n.inner()),
+        LiteralValue::String(text) => Cell::Text(text.inner().to_owned()),
+        LiteralValue::Null => Cell::Null,
+        LiteralValue::Bytes(_) => return Err(DropReason::new("formulas have no bytes")),
+    })
+}

@@ -1,0 +1,89 @@
+//! Formula fields: CEL over `record`, compiled once per snapshot and evaluated a row at a time (ObjectStack reference,
+//! sections 3 and 4). Knows no table and reads no clock.
+
+mod calendar;
+mod cell;
+mod compile;
+mod evaluate;
+mod functions;
+#[cfg(test)]
+mod tests;
+
+pub use cell::Cell;
+pub(crate) use compile::compile;
+use functions::Function;
+
+/// Why a formula has no value for a row. ObjectStack reads null there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An operand of a type that the operator does not take; null counts as one.
+    Type,
+    /// Integer overflow, division by zero, a date out of range.
+    Range,
+    /// A text or list longer than [`TEXT_BYTES_MAX`] bytes.
+    Size,
+}
+
+/// Longest text that a formula may make, in bytes.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// A compiled formula.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Formula {
+    program: Node,
+    inputs: Vec<String>,
+}
+
+impl Formula {
+    /// Fields of the record that it reads, in the order in which [`Formula::evaluate`] wants their values.
+    #[must_use]
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// Its value for one row. `now_ms`: milliseconds since 1970, for `now()` and `today()`.
+    ///
+    /// # Errors
+    /// [`Fault`]: the row has no value.
+    pub fn evaluate(&self, row: &[Cell], now_ms: i64) -> Result<Cell, Fault> {
+        evaluate::Row { cells: row, now_ms }.value(&self.program)
+    }
+}
+
+/// A node of a compiled formula.
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Constant(Cell),
+    /// Place among the inputs.
+    Input(usize),
+    List(Vec<Node>),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    And(Box<[Node; 2]>),
+    Or(Box<[Node; 2]>),
+    /// Condition, then, otherwise.
+    Choose(Box<[Node; 3]>),
+    Arithmetic(Arithmetic, Box<[Node; 2]>),
+    Compare(Comparison, Box<[Node; 2]>),
+    In(Box<[Node; 2]>),
+    Call(Function, Vec<Node>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
