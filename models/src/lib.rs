@@ -4,6 +4,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 pub mod anomaly;
+pub mod conformal;
 pub mod index;
+pub mod matrix;
+pub mod numeric;
+pub mod rls;
 pub mod rng;
 pub mod saved;
+pub mod sketch;
+pub mod trees;

@@ -1,0 +1,208 @@
+//! The ensemble: training by gradient boosting, prediction, saving. Knows losses and trees.
+
+use super::bins::Binned;
+use super::grow::{Limits, grow};
+use super::tree::{Node, descend, sound};
+use crate::matrix::Matrix;
+use crate::numeric;
+use crate::rng::Rng;
+use crate::saved::{LoadError, Saved};
+use serde::{Deserialize, Serialize};
+
+/// What a prediction is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Loss {
+    /// The mean.
+    Squared,
+    /// The quantile of this level (0 to 1).
+    Quantile(f64),
+}
+
+/// How to train. The defaults suit a few hundred to some ten thousand rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Loss that is made small.
+    pub loss: Loss,
+    /// Number of trees.
+    pub trees: usize,
+    /// Share of each tree that is added.
+    pub rate: f64,
+    /// Leaves of a tree, at most.
+    pub leaves: usize,
+    /// Rows of a leaf, at least.
+    pub min_leaf: usize,
+    /// Pull of leaf values towards zero, in rows.
+    pub l2: f64,
+    /// Share of rows that each tree sees.
+    pub row_share: f64,
+    /// Share of features that each tree may use.
+    pub feature_share: f64,
+    /// Per feature: +1 the prediction never falls when it rises, -1 never rises, 0 free. May be shorter than the rows.
+    pub monotone: Vec<i8>,
+    /// Seed of the samples.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            loss: Loss::Squared,
+            trees: 400,
+            rate: 0.05,
+            leaves: 15,
+            min_leaf: 5,
+            l2: 0.5,
+            row_share: 0.7,
+            feature_share: 0.5,
+            monotone: Vec::new(),
+            seed: 0,
+        }
+    }
+}
+
+/// A trained ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ensemble {
+    width: usize,
+    base: f64,
+    roots: Vec<u32>,
+    nodes: Vec<Node>,
+}
+
+impl Ensemble {
+    /// Trains on the rows of `x` with finite targets. `None` when there is no such row or no column.
+    #[must_use]
+    pub fn train(x: &Matrix, targets: &[f64], options: &Options) -> Option<Self> {
+        let usable: Vec<usize> = (0..x.rows().min(targets.len())).filter(|row| targets[*row].is_finite()).collect();
+        if usable.is_empty() || x.width() == 0 {
+            return None;
+        }
+        let mut kept = Matrix::new(x.width());
+        usable.iter().for_each(|row| kept.push(x.row(*row)));
+        let targets: Vec<f64> = usable.iter().map(|row| targets[*row]).collect();
+        let base = match options.loss {
+            Loss::Squared => numeric::mean(&targets),
+            Loss::Quantile(level) => level_of(targets.iter().copied(), level),
+        };
+        let mut ensemble = Self { width: x.width(), base, roots: Vec::new(), nodes: Vec::new() };
+        ensemble.boost(&kept, &targets, options);
+        Some(ensemble)
+    }
+
+    fn boost(&mut self, x: &Matrix, targets: &[f64], options: &Options) {
+        let binned = Binned::new(x);
+        let mut fitted = vec![self.base; targets.len()];
+        let mut rng = Rng::new(options.seed);
+        let mut rows: Vec<u32> = (0..u32::try_from(targets.len()).unwrap_or(u32::MAX)).collect();
+        let mut features: Vec<usize> = (0..x.width()).filter(|f| binned.bins(*f) > 2).collect();
+        let share = |len: usize, share: f64| numeric::index((len as f64 * share).ceil(), len + 1).max(1).min(len);
+        let (rows_used, features_used) =
+            (share(rows.len(), options.row_share), share(features.len(), options.feature_share));
+        for _ in 0..options.trees {
+            let gradients: Vec<f64> = targets.iter().zip(&fitted).map(|(y, f)| options.loss.gradient(y - f)).collect();
+            rng.shuffle(&mut rows);
+            rng.shuffle(&mut features);
+            // In order, so that the sums do not depend on the shuffle and memory is read forward.
+            let mut used = rows[..rows_used].to_vec();
+            used.sort_unstable();
+            let mut chosen = features[..features_used].to_vec();
+            chosen.sort_unstable();
+            let limits = Limits {
+                leaves: options.leaves.max(1),
+                min_leaf: options.min_leaf.max(1),
+                l2: options.l2.max(0.0),
+                features: &chosen,
+                monotone: &options.monotone,
+            };
+            let mut grown = grow(&binned, &gradients, used, &limits);
+            // A quantile's gradients say a direction; how far, the residuals say.
+            let step = match options.loss {
+                Loss::Squared => 1.0,
+                Loss::Quantile(_) => 2.0 * numeric::mean_of(targets.iter().zip(&fitted).map(|(y, f)| (y - f).abs())),
+            };
+            for (node, rows, (low, high)) in &grown.leaves {
+                let value = match options.loss {
+                    Loss::Quantile(level) if options.monotone.is_empty() => {
+                        level_of(rows.iter().map(|r| targets[*r as usize] - fitted[*r as usize]), level)
+                    }
+                    // Bounds of monotone ancestors hold for means of gradients, not for quantiles of residuals.
+                    Loss::Squared | Loss::Quantile(_) => {
+                        let sum: f64 = rows.iter().map(|r| gradients[*r as usize]).sum();
+                        step * (sum / (rows.len() as f64 + limits.l2)).clamp(*low, *high)
+                    }
+                };
+                grown.nodes[*node] = Node::Leaf(options.rate * value);
+            }
+            self.add(grown.nodes);
+            let root = self.roots[self.roots.len() - 1];
+            fitted.iter_mut().enumerate().for_each(|(row, f)| *f += descend(&self.nodes, root, x.row(row)));
+        }
+    }
+
+    fn add(&mut self, tree: Vec<Node>) {
+        let root = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.roots.push(root);
+        self.nodes.extend(tree.into_iter().map(|node| match node {
+            Node::Split { feature, threshold, missing_left, left, right } => {
+                Node::Split { feature, threshold, missing_left, left: left + root, right: right + root }
+            }
+            leaf @ Node::Leaf(_) => leaf,
+        }));
+    }
+
+    /// The prediction for one row; NaN and absent values are missing.
+    #[must_use]
+    pub fn predict(&self, row: &[f64]) -> f64 {
+        self.base + self.roots.iter().map(|root| descend(&self.nodes, *root, row)).sum::<f64>()
+    }
+
+    /// Number of trees.
+    #[must_use]
+    pub fn trees(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Features of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+}
+
+impl Loss {
+    fn gradient(self, residual: f64) -> f64 {
+        match self {
+            Self::Squared => residual,
+            Self::Quantile(level) => {
+                if residual > 0.0 {
+                    level
+                } else {
+                    level - 1.0
+                }
+            }
+        }
+    }
+}
+
+fn level_of(values: impl Iterator<Item = f64>, level: f64) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    numeric::sort(&mut values);
+    numeric::quantile(&values, level)
+}
+
+impl Saved for Ensemble {
+    const KIND: &'static str = "trees";
+    const VERSION: u16 = 1;
+
+    fn check(&self) -> Result<(), LoadError> {
+        let roots = self.roots.iter().all(|root| (*root as usize) < self.nodes.len());
+        if !roots || !self.base.is_finite() || !sound(&self.nodes, self.width) {
+            return Err(LoadError::Contents("an ensemble of trees"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
