@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 pub mod anomaly;
+pub mod cardinality;
 pub mod conformal;
 pub mod index;
 pub mod matrix;

@@ -31,10 +31,6 @@ impl Binned {
         &self.codes[feature * self.rows..(feature + 1) * self.rows]
     }
 
-    pub(crate) fn features(&self) -> usize {
-        self.edges.len()
-    }
-
     /// Bins of a feature, the missing one included.
     pub(crate) fn bins(&self, feature: usize) -> usize {
         self.edges[feature].len() + 2
@@ -89,7 +85,7 @@ mod tests {
         let binned = Binned::new(&column(&[3.0, f64::NAN, 1.0, 3.0, 2.0]));
         assert_eq!(binned.edges[0], [1.5, 2.5]);
         assert_eq!(binned.codes(0), [3, MISSING, 1, 3, 2]);
-        assert_eq!((binned.features(), binned.bins(0)), (1, 4));
+        assert_eq!(binned.bins(0), 4);
     }
 
     #[test]

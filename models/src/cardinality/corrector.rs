@@ -1,0 +1,261 @@
+//! The model that is asked: trains from observations, answers with a value and an interval. Knows its parts.
+
+use super::encode::{Encoded, Encoder};
+use super::interval::{DIFFICULTY, HeldOut, Intervals};
+use super::kernel::Kernel;
+use super::subplan::{Observation, Subplan};
+use crate::matrix::Matrix;
+use crate::numeric;
+use crate::rng::mix;
+use crate::saved::{LoadError, Saved};
+use crate::trees::{self, Ensemble};
+use serde::{Deserialize, Serialize};
+
+/// What upper bounds are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundUse {
+    /// To cap the result.
+    Cap,
+    /// To start from as well: the model learns how far below its bound a sub-plan ends. Much better where bounds are good.
+    Start,
+}
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What bounds are used for.
+    pub bounds: BoundUse,
+    /// Share of new sub-plans that intervals shall contain.
+    pub coverage: f64,
+    /// Folds for judging the model on itself; fewer than two leave intervals out.
+    pub folds: usize,
+    /// Seed of all samples.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { bounds: BoundUse::Start, coverage: 0.9, folds: 4, seed: 0 }
+    }
+}
+
+/// Most observations that are trained on; of more, the latest.
+pub const OBSERVATIONS_MAX: usize = 20_000;
+/// Fewer are not worth a model.
+pub const OBSERVATIONS_MIN: usize = 30;
+
+/// An answer, in rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Correction {
+    /// The corrected estimate, at least 1.
+    pub rows: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+    /// Tables and joins that training never saw: with any, do not act on the answer.
+    pub unseen: usize,
+}
+
+/// A trained model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Corrector {
+    encoder: Encoder,
+    /// For sub-plans without a bound, and for all when bounds only cap.
+    plain: Layer,
+    /// For sub-plans with one.
+    bounded: Option<Layer>,
+}
+
+/// One pair of models with its intervals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Layer {
+    start: Start,
+    pair: Pair,
+    intervals: Option<Intervals>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Pair {
+    kernel: Kernel,
+    trees: Ensemble,
+}
+
+/// What a prediction is relative to, in logarithms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Start {
+    /// This share of the source's estimate.
+    Estimate(f64),
+    Bound,
+}
+
+/// A row ready for training.
+struct Row<'a> {
+    encoded: Encoded,
+    observed: &'a Observation,
+    truth: f64,
+}
+
+fn bound_of(subplan: &Subplan) -> Option<f64> {
+    subplan.bound.filter(|b| b.is_finite()).map(|b| numeric::log_of(b, 1.0))
+}
+
+impl Start {
+    fn of(self, subplan: &Subplan, estimate: f64) -> f64 {
+        match self {
+            Self::Estimate(share) => share * estimate,
+            Self::Bound => bound_of(subplan).unwrap_or(estimate),
+        }
+    }
+
+    fn features(self, encoded: &Encoded, subplan: &Subplan) -> Vec<f64> {
+        let mut features = encoded.features.clone();
+        if self == Self::Bound {
+            let bound = bound_of(subplan).unwrap_or(f64::NAN);
+            features.extend([bound, bound - encoded.estimate]);
+        }
+        features
+    }
+
+    fn extra_features(self) -> usize {
+        match self {
+            Self::Estimate(_) => 0,
+            Self::Bound => 2,
+        }
+    }
+}
+
+/// The slope of truths over the source's estimates, between 0 and 1: how much a source's estimate is worth. A source whose
+/// estimates say nothing (they exist) is not followed.
+fn worth(rows: &[Row<'_>]) -> f64 {
+    let x = numeric::mean_of(rows.iter().map(|r| r.encoded.estimate));
+    let y = numeric::mean_of(rows.iter().map(|r| r.truth));
+    let covariance: f64 = rows.iter().map(|r| (r.encoded.estimate - x) * (r.truth - y)).sum();
+    let variance: f64 = rows.iter().map(|r| (r.encoded.estimate - x).powi(2)).sum();
+    if variance > 0.0 { (covariance / variance).clamp(0.0, 1.0) } else { 0.0 }
+}
+
+impl Pair {
+    fn train(rows: &[&Row<'_>], start: Start, seed: u64) -> Option<Self> {
+        let target = |r: &&Row<'_>| r.truth - start.of(&r.observed.subplan, r.encoded.estimate);
+        let targets: Vec<f64> = rows.iter().map(target).collect();
+        let encoded: Vec<&Encoded> = rows.iter().map(|r| &r.encoded).collect();
+        let width = rows.first()?.encoded.features.len() + start.extra_features();
+        let mut x = Matrix::new(width);
+        rows.iter().for_each(|r| x.push(&start.features(&r.encoded, &r.observed.subplan)));
+        let options = trees::Options { seed, ..trees::Options::default() };
+        Some(Self { kernel: Kernel::train(&encoded, &targets, seed)?, trees: Ensemble::train(&x, &targets, &options)? })
+    }
+
+    /// Logarithm of rows, capped, with what tells how hard this one is.
+    fn predict(&self, encoded: &Encoded, subplan: &Subplan, start: Start) -> (f64, [f64; DIFFICULTY]) {
+        let kernel = self.kernel.predict(encoded);
+        let trees = self.trees.predict(&start.features(encoded, subplan));
+        let mean = f64::midpoint(kernel, trees) + start.of(subplan, encoded.estimate);
+        let bound = bound_of(subplan);
+        let value = bound.map_or(mean, |b| mean.min(b)).max(0.0);
+        let difficulty = [
+            (kernel - trees).abs(),
+            bound.map_or(f64::NAN, |b| b - mean),
+            mean,
+            subplan.tables.len() as f64,
+            subplan.ranges.len() as f64,
+            encoded.estimate - mean,
+            encoded.features[4],
+        ];
+        (value, difficulty)
+    }
+}
+
+impl Layer {
+    fn train(rows: &[&Row<'_>], start: Start, options: &Options) -> Option<Self> {
+        let pair = Pair::train(rows, start, options.seed)?;
+        let mut held_out = Vec::with_capacity(rows.len());
+        let fold_of = |group: u64| {
+            let folds = u64::try_from(options.folds).unwrap_or(u64::MAX).max(1);
+            usize::try_from(mix(group ^ options.seed) % folds).unwrap_or(0)
+        };
+        for fold in 0..if options.folds < 2 { 0 } else { options.folds } {
+            let (out, kept): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
+                rows.iter().copied().partition(|r| fold_of(r.observed.group) == fold);
+            let Some(pair) = Pair::train(&kept, start, options.seed).filter(|_| !out.is_empty()) else { continue };
+            held_out.extend(out.iter().map(|r| {
+                let (value, difficulty) = pair.predict(&r.encoded, &r.observed.subplan, start);
+                HeldOut { difficulty, error: r.truth - value, group: r.observed.group, fold }
+            }));
+        }
+        Some(Self { start, pair, intervals: Intervals::calibrate(&held_out, options.coverage) })
+    }
+}
+
+impl Corrector {
+    /// Trains from what was observed, oldest first. `None` with fewer than [`OBSERVATIONS_MIN`] usable observations.
+    #[must_use]
+    pub fn train(observations: &[Observation], options: &Options) -> Option<Self> {
+        let latest = &observations[observations.len().saturating_sub(OBSERVATIONS_MAX)..];
+        let usable: Vec<&Observation> = latest.iter().filter(|o| o.rows.is_finite() && o.rows >= 0.0).collect();
+        if usable.len() < OBSERVATIONS_MIN {
+            return None;
+        }
+        let encoder = Encoder::learn(usable.iter().map(|o| &o.subplan));
+        let rows: Vec<Row<'_>> = usable
+            .iter()
+            .map(|o| Row { encoded: encoder.encode(&o.subplan), observed: o, truth: numeric::log_of(o.rows, 1.0) })
+            .collect();
+        let all: Vec<&Row<'_>> = rows.iter().collect();
+        let with_bound: Vec<&Row<'_>> = rows.iter().filter(|r| bound_of(&r.observed.subplan).is_some()).collect();
+        let bounded = match options.bounds {
+            BoundUse::Start if with_bound.len() >= OBSERVATIONS_MIN => Layer::train(&with_bound, Start::Bound, options),
+            BoundUse::Start | BoundUse::Cap => None,
+        };
+        // The plain layer needs no intervals of its own when every sub-plan has a bound.
+        let covered = bounded.is_some() && with_bound.len() == all.len();
+        let plain_options = Options { folds: if covered { 0 } else { options.folds }, ..options.clone() };
+        let plain = Layer::train(&all, Start::Estimate(worth(&rows)), &plain_options)?;
+        Some(Self { encoder, plain, bounded })
+    }
+
+    /// The answer for a sub-plan.
+    #[must_use]
+    pub fn correct(&self, subplan: &Subplan) -> Correction {
+        let encoded = self.encoder.encode(subplan);
+        let layer = self.bounded.as_ref().filter(|_| bound_of(subplan).is_some()).unwrap_or(&self.plain);
+        let (value, difficulty) = layer.pair.predict(&encoded, subplan, layer.start);
+        let ceiling = bound_of(subplan).unwrap_or(f64::INFINITY);
+        let (low, high) = match &layer.intervals {
+            Some(intervals) => intervals.around(value, &difficulty),
+            None => (0.0, ceiling),
+        };
+        Correction {
+            rows: value.exp(),
+            low: low.clamp(0.0, value).exp(),
+            high: high.min(ceiling).max(value).exp(),
+            unseen: encoded.unseen,
+        }
+    }
+}
+
+impl Saved for Corrector {
+    const KIND: &'static str = "cardinality";
+    const VERSION: u16 = 1;
+
+    fn check(&self) -> Result<(), LoadError> {
+        let (graph, ranks) = (self.encoder.graph_width(), self.encoder.ranks_width());
+        let sound = |layer: &Layer| {
+            let share = match layer.start {
+                Start::Estimate(share) => share.is_finite(),
+                Start::Bound => true,
+            };
+            let trees = layer.pair.trees.check().is_ok()
+                && layer.pair.trees.width() == self.encoder.features_width() + layer.start.extra_features();
+            share
+                && trees
+                && layer.pair.kernel.is_sound(graph, ranks)
+                && layer.intervals.as_ref().is_none_or(Intervals::is_sound)
+        };
+        if !self.encoder.is_sound() || !sound(&self.plain) || !self.bounded.as_ref().is_none_or(sound) {
+            return Err(LoadError::Contents("a model of cardinalities"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! How far off a correction may be. Knows predictions made without their truths, and features of difficulty.
+
+use crate::conformal::{Conformal, Residual};
+use crate::matrix::Matrix;
+use crate::saved::{LoadError, Saved};
+use crate::trees::{Ensemble, Loss, Options};
+use serde::{Deserialize, Serialize};
+
+/// Numbers that tell hard sub-plans from easy ones.
+pub(crate) const DIFFICULTY: usize = 7;
+/// Below this, scales are taken for equal (a factor of 1.1).
+const SCALE_MIN: f64 = 0.1;
+
+/// A held-out prediction.
+pub(crate) struct HeldOut {
+    pub(crate) difficulty: [f64; DIFFICULTY],
+    /// Logarithm of truth over prediction.
+    pub(crate) error: f64,
+    pub(crate) group: u64,
+    pub(crate) fold: usize,
+}
+
+/// Scale by trees, offsets by conformal prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Intervals {
+    scale: Ensemble,
+    conformal: Conformal,
+}
+
+fn scale_model<'a>(rows: impl Iterator<Item = &'a HeldOut>) -> Option<Ensemble> {
+    let (mut x, mut y) = (Matrix::new(DIFFICULTY), Vec::new());
+    for row in rows {
+        x.push(&row.difficulty);
+        y.push(row.error.abs().max(SCALE_MIN).ln());
+    }
+    let options = Options {
+        loss: Loss::Quantile(0.7),
+        trees: 60,
+        rate: 0.1,
+        leaves: 6,
+        min_leaf: (y.len() / 40).max(10),
+        feature_share: 0.7,
+        ..Options::default()
+    };
+    Ensemble::train(&x, &y, &options)
+}
+
+fn scale(model: &Ensemble, difficulty: &[f64]) -> f64 {
+    model.predict(difficulty).exp().max(SCALE_MIN)
+}
+
+impl Intervals {
+    /// Each row's scale comes from a model that did not see its fold, as a new row's will.
+    pub(crate) fn calibrate(rows: &[HeldOut], coverage: f64) -> Option<Self> {
+        let folds = rows.iter().map(|r| r.fold).max()? + 1;
+        let mut residuals = Vec::with_capacity(rows.len());
+        for fold in 0..folds {
+            let Some(model) = scale_model(rows.iter().filter(|r| r.fold != fold)) else { continue };
+            residuals.extend(rows.iter().filter(|r| r.fold == fold).map(|r| Residual {
+                error: r.error,
+                scale: scale(&model, &r.difficulty),
+                group: r.group,
+            }));
+        }
+        Some(Self { scale: scale_model(rows.iter())?, conformal: Conformal::calibrate(&residuals, coverage)? })
+    }
+
+    /// Ends in logarithms.
+    pub(crate) fn around(&self, prediction: f64, difficulty: &[f64]) -> (f64, f64) {
+        self.conformal.interval(prediction, scale(&self.scale, difficulty))
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        let check: Result<(), LoadError> = self.scale.check();
+        check.is_ok() && self.scale.width() == DIFFICULTY && self.conformal.is_finite()
+    }
+}
