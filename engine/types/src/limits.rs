@@ -17,4 +17,4 @@ pub const RESULT_COLUMNS_MAX: usize = 1_664;
 /// Rows a batch aims at.
 pub const BATCH_ROWS: usize = 8_192;
 /// Members of a key list bound into one fragment.
-pub const KEY_LIST_MAX: usize = 16_384;
+pub const KEY_LIST_MAX: usize = 32_768;

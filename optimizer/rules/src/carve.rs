@@ -1,5 +1,8 @@
 //! Replaces the largest one-source parts of a plan by leaves, top-down, and says for every operator where it runs. Knows neither how a leaf executes nor what a source is.
 
+use crate::distinct_keys::distinct_keys;
+use crate::eager::aggregate_first;
+use crate::estimate;
 use crate::leak_proof::becomes_leak_proof;
 use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, Translation};
@@ -119,7 +122,8 @@ impl Carving<'_> {
 
     /// The plan with its parts carved.
     fn parts(&mut self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, Fault> {
-        let plan = regroup(plan, self.opener)?;
+        let plan = aggregate_first(regroup(plan, self.opener)?, self.opener)?;
+        let plan = distinct_keys(plan, self.opener)?;
         self.node(plan, &None).map(|(carved, _)| carved)
     }
 
@@ -192,10 +196,11 @@ impl Carving<'_> {
     fn replace(
         &mut self,
         plan: &LogicalPlan,
-        translation: Translation,
+        mut translation: Translation,
         order: Option<LogicalPlan>,
     ) -> std::result::Result<LogicalPlan, Fault> {
         self.pushed.push(translation.receipt.clone());
+        translation.size = estimate::of(plan, self.opener.estimator()).of_fragment();
         let leaf = self.builder.leaf(translation).map_err(Fault::Ours)?;
         let leaf = renamed(leaf, plan.schema())?;
         match order {

@@ -3,11 +3,16 @@
 //! - [`translate`]: a whole statement over one source becomes one fragment;
 //! - [`carve`]: a statement over several sources keeps its plan, with its largest one-source parts replaced by leaves;
 //! - [`classify_conjunct`]: which conditions may stand beside a policy;
-//! - [`Receipt`]: what was pushed, what was kept, and why.
+//! - [`Receipt`]: what was pushed, what was kept, and why;
+//! - [`join_order`]: which join comes first, by what [`estimate`] says of sizes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod carve;
+mod distinct_keys;
+mod eager;
+pub mod estimate;
+pub mod join_order;
 mod leak_proof;
 mod opener;
 mod outcome;

@@ -1,5 +1,6 @@
 //! How translation sees a governed table: as its opener shows it. Knows neither policies nor providers.
 
+use crate::estimate::{Estimator, NoEstimates};
 use crate::outcome::{NotPushed, ParameterSource};
 use datafusion::logical_expr::TableScan;
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
@@ -18,6 +19,11 @@ pub trait LeafOpener {
 
     /// What the source may be given; `None` for a source that takes no fragments or is not reachable.
     fn capabilities(&self, source: &str) -> Option<&dyn Capabilities>;
+
+    /// Tells how large tables are.
+    fn estimator(&self) -> &dyn Estimator {
+        &NoEstimates
+    }
 }
 
 /// A governed table, opened.

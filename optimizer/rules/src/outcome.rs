@@ -1,5 +1,6 @@
 //! What a translation gives: a fragment with the origin of each parameter, or the reason why there is none. Holds no text of a statement.
 
+use crate::estimate::TableEstimate;
 use crate::receipt::Receipt;
 use arrow::datatypes::{DataType, SchemaRef};
 use querygate_driver_api::{Fragment, Refusal, RefusalReason, Value};
@@ -7,7 +8,8 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a plan did not become a fragment. The text reaches the user's receipt: operators and types, no value.
+/// Why a plan did not become a fragment. The text reaches the user's receipt: operators and types, no value. What it says of
+/// a row policy reaches only those who may read policies; see [`NotPushed::plainly`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotPushed {
     /// Kind, for counting. `Invalid` is a fault of ours.
@@ -16,11 +18,13 @@ pub struct NotPushed {
     pub text: String,
     /// The operator that was being translated (`filter`, `join`, …).
     pub place: &'static str,
+    /// Whether the text tells how a row policy is made.
+    pub of_policy: bool,
 }
 
 impl NotPushed {
     pub(crate) fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), place: "" }
+        Self { reason, text: text.into(), place: "", of_policy: false }
     }
 
     pub(crate) fn operator(text: impl Into<String>) -> Self {
@@ -33,6 +37,19 @@ impl NotPushed {
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::new(RefusalReason::Invalid, text)
+    }
+
+    /// The same, about a row policy.
+    #[must_use]
+    pub(crate) fn of_policy(mut self) -> Self {
+        self.of_policy = true;
+        self
+    }
+
+    /// What every reader may be told.
+    #[must_use]
+    pub fn plainly(&self) -> String {
+        if self.of_policy { "a row policy is applied in the gate".to_owned() } else { self.to_string() }
     }
 
     /// The innermost operator keeps its name.
@@ -93,6 +110,8 @@ pub struct Translation {
     pub fences: usize,
     /// One line per operator and condition.
     pub receipt: Receipt,
+    /// What it is expected to deliver; a part of a plan knows, a whole statement need not.
+    pub size: TableEstimate,
 }
 
 impl Translation {

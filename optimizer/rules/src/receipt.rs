@@ -26,8 +26,10 @@ pub struct ReceiptLine {
     /// `filter t.a > ?`; holds no value.
     pub subject: String,
     pub disposition: Disposition,
-    /// Why, where it was kept.
+    /// Why, where it was kept; for every reader.
     pub reason: Option<String>,
+    /// The same where it tells how a row policy is made: only for those who may read policies.
+    pub policy_reason: Option<String>,
 }
 
 /// Where something runs.
@@ -48,14 +50,24 @@ impl Receipt {
         // A walk that only reads cannot fail.
         let _walked = plan.apply_with_subqueries(|node| {
             for subject in subjects(node) {
-                lines.push(ReceiptLine { subject, disposition: Disposition::Pushed, reason: None });
+                lines.push(ReceiptLine {
+                    subject,
+                    disposition: Disposition::Pushed,
+                    reason: None,
+                    policy_reason: None,
+                });
             }
             Ok(if lines.len() < LINES_MAX { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         if fences > 0 {
             let subject = format!("fence around {fences} restricted scan{}", if fences == 1 { "" } else { "s" });
             let reason = "an expression above can fail".to_owned();
-            lines.push(ReceiptLine { subject, disposition: Disposition::Fenced, reason: Some(reason) });
+            lines.push(ReceiptLine {
+                subject,
+                disposition: Disposition::Fenced,
+                reason: Some(reason),
+                policy_reason: None,
+            });
         }
         lines.truncate(LINES_MAX);
         Self { source: Some(Arc::clone(source)), lines }
@@ -63,8 +75,14 @@ impl Receipt {
 
     /// One operator that the gate runs.
     pub(crate) fn kept(plan: &LogicalPlan, why: &NotPushed, below: bool) -> Vec<ReceiptLine> {
-        let reason = if below { "part of its input stays in the gate".to_owned() } else { why.to_string() };
-        let line = |subject| ReceiptLine { subject, disposition: Disposition::Kept, reason: Some(reason.clone()) };
+        let reason = if below { "part of its input stays in the gate".to_owned() } else { why.plainly() };
+        let policy_reason = (why.of_policy && !below).then(|| why.to_string());
+        let line = |subject| ReceiptLine {
+            subject,
+            disposition: Disposition::Kept,
+            reason: Some(reason.clone()),
+            policy_reason: policy_reason.clone(),
+        };
         subjects(plan).into_iter().map(line).collect()
     }
 }

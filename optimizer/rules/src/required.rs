@@ -82,7 +82,8 @@ fn read_by(plan: &LogicalPlan) -> Result<HashSet<Column>> {
     Ok(read)
 }
 
-fn collect(expr: &Expr, read: &mut HashSet<Column>) -> Result<()> {
+/// Every column that an expression names, those that its subqueries take from around them included.
+pub(crate) fn collect(expr: &Expr, read: &mut HashSet<Column>) -> Result<()> {
     expr.apply(|node| {
         match node {
             Expr::Column(column) => {

@@ -4,12 +4,16 @@
 
 mod support;
 
-use datafusion::logical_expr::TableScan;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
 use querygate_driver_api::columns::ColumnTypes;
-use querygate_driver_api::{Capabilities, Refusal, RefusalReason, Relation, ScalarExpr, Value};
-use querygate_rules::{LeafOpener, NotPushed, OpenedLeaf, ParameterSource, translate};
+use querygate_driver_api::{Capabilities, ColumnId, Refusal, RefusalReason, Relation, ScalarExpr, Value};
+use querygate_rules::{
+    LeafBuilder, LeafOpener, LeafPolicy, NotPushed, OpenedLeaf, ParameterSource, PolicyScope, RemoteColumn,
+    Translation, carve, translate,
+};
+use std::sync::Arc;
 use support::tables::Opener;
 use support::{bind, try_translate};
 
@@ -98,6 +102,68 @@ async fn what_the_source_cannot_do_is_refused_with_its_reason() {
         let outcome = translate(&bind(sql).await, &Narrow, &SimplifyContext::builder().build());
         assert_eq!(outcome.err().map(|refusal| refusal.reason), expected, "{sql}");
     }
+}
+
+/// Table `r` under `tenant LIKE <value>`, which the source cannot run.
+#[derive(Debug)]
+struct Shy;
+
+impl LeafOpener for Shy {
+    fn open(&self, scan: &TableScan) -> Result<OpenedLeaf, NotPushed> {
+        let leaf = Opener.open(scan)?;
+        let columns = leaf.policy.iter().flat_map(|policy| policy.columns()).collect();
+        Ok(OpenedLeaf { policy: Some(Arc::new(Pattern(columns))), restricted: true, ..leaf })
+    }
+
+    fn capabilities(&self, _source: &str) -> Option<&dyn Capabilities> {
+        Some(&Narrow)
+    }
+}
+
+struct Pattern(Vec<RemoteColumn>);
+
+impl LeafPolicy for Pattern {
+    fn columns(&self) -> Vec<RemoteColumn> {
+        self.0.clone()
+    }
+
+    fn predicate(&self, columns: &[ColumnId], scope: &mut PolicyScope<'_>) -> Result<ScalarExpr, NotPushed> {
+        let expr = Box::new(ScalarExpr::Column(columns[0]));
+        Ok(ScalarExpr::Like { expr, pattern: scope.pattern("a%"), negated: false, case_insensitive: false })
+    }
+}
+
+/// Makes no leaf: nothing may be pushed.
+struct Never;
+
+impl LeafBuilder for Never {
+    fn leaf(&self, _: Translation) -> querygate_types::Result<LogicalPlan> {
+        panic!("something was pushed")
+    }
+}
+
+#[tokio::test]
+async fn what_a_policy_keeps_in_the_gate_is_told_apart() {
+    let context = SimplifyContext::builder().build();
+    let kept = |opener: &'static dyn LeafOpener| {
+        let context = context.clone();
+        async move {
+            let plan = bind("select count(*) from r where name like 'x%' and length(name) > 1").await;
+            let carved = carve(&plan, opener, &Never, &context).unwrap();
+            let lines = carved.receipts.into_iter().flat_map(|receipt| receipt.lines);
+            lines.map(|line| (line.reason.unwrap_or_default(), line.policy_reason)).collect::<Vec<_>>()
+        }
+    };
+    let of_policy = kept(&Shy).await;
+    let of_statement = kept(&Narrow).await;
+    assert!(of_policy.iter().all(|(plain, _)| !plain.contains("like")), "{of_policy:?}");
+    let told = |(plain, detail): &(String, Option<String>)| {
+        plain == "a row policy is applied in the gate"
+            && detail.as_ref().is_some_and(|text| text.contains("like on text"))
+    };
+    assert!(of_policy.iter().any(told), "{of_policy:?}");
+    assert!(of_statement.iter().any(|(plain, _)| plain.contains("like on text")), "{of_statement:?}");
+    assert!(of_statement.iter().all(|(_, detail)| detail.is_none()), "{of_statement:?}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod set;
 mod types;
 mod verify;
 
+use crate::estimate::TableEstimate;
 use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, ParameterSource, Translation};
 use crate::receipt::Receipt;
@@ -172,7 +173,17 @@ impl<'a> Translator<'a> {
         let fragment = Fragment { relation, output, parameters: self.parameter_types };
         let capabilities =
             self.opener.capabilities(&source).ok_or_else(|| NotPushed::operator("source takes no fragments"))?;
-        capabilities.supports_fragment(&fragment)?;
+        // Policies first: what is refused afterwards is the statement's own.
+        for policy in self.leaves.iter().filter_map(|leaf| leaf.policy.as_ref()) {
+            capabilities
+                .supports_scalar(policy, &self.types)
+                .map_err(|refusal| NotPushed::from(refusal).of_policy())?;
+        }
+        capabilities.supports_fragment(&fragment).map_err(|refusal| {
+            // How many values a policy has is its own business, too.
+            let of_policy = refusal.reason == RefusalReason::Size && !self.policy_values.is_empty();
+            NotPushed { of_policy, ..refusal.into() }
+        })?;
         let receipt = Receipt::pushed(&source, plan, fences);
         Ok(Translation {
             source,
@@ -183,6 +194,7 @@ impl<'a> Translator<'a> {
             casts,
             fences,
             receipt,
+            size: TableEstimate::default(),
         })
     }
 }

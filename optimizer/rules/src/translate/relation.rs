@@ -171,7 +171,7 @@ impl Translator<'_> {
                     parameter_types: &mut self.parameter_types,
                     values: &mut self.policy_values,
                 };
-                Some(policy.predicate(&read, &mut scope)?)
+                Some(policy.predicate(&read, &mut scope).map_err(NotPushed::of_policy)?)
             }
             None if leaf.restricted => return Err(NotPushed::invalid("restricted table without a policy")),
             None => None,
