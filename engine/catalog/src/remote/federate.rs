@@ -72,7 +72,7 @@ impl<'a> GovernedOpener<'a> {
 }
 
 fn elsewhere(text: &str) -> NotPushed {
-    NotPushed { reason: RefusalReason::Operator, text: text.to_owned(), place: "scan" }
+    NotPushed { reason: RefusalReason::Operator, text: text.to_owned(), place: "scan", of_policy: false }
 }
 
 impl LeafOpener for GovernedOpener<'_> {

@@ -58,7 +58,7 @@ struct Lowering<'a> {
 }
 
 fn refused(text: &str) -> NotPushed {
-    NotPushed { reason: RefusalReason::Operator, text: text.to_owned(), place: "row policy" }
+    NotPushed { reason: RefusalReason::Operator, text: text.to_owned(), place: "row policy", of_policy: true }
 }
 
 impl Lowering<'_> {
