@@ -1,5 +1,6 @@
 //! When to try a source again that could not be reached. Knows time, no connection.
 
+use querygate_driver_api::pool::BreakerState;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,15 @@ impl Breaker {
         true
     }
 
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.closed_until {
+            _ if state.failures == 0 => BreakerState::Closed,
+            Some(until) if now < until => BreakerState::Open,
+            Some(_) | None => BreakerState::HalfOpen,
+        }
+    }
+
     pub(crate) fn succeeded(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
@@ -62,12 +72,14 @@ mod tests {
         assert!(breaker.admits(at(0)));
         breaker.failed(at(0));
         assert!(!breaker.admits(at(99)));
+        assert_eq!((breaker.state(at(99)), breaker.state(at(101))), (BreakerState::Open, BreakerState::HalfOpen));
         assert!(breaker.admits(at(101)));
         assert!(!breaker.admits(at(102)), "only one at a time");
         breaker.failed(at(103));
         assert!(!breaker.admits(at(302)));
         assert!(breaker.admits(at(304)));
         breaker.succeeded();
+        assert_eq!(breaker.state(at(305)), BreakerState::Closed);
         assert!(breaker.admits(at(305)) && breaker.admits(at(305)));
     }
 }

@@ -9,6 +9,7 @@ use crate::options::MysqlOptions;
 use crate::pool::{Lease, Pool};
 use async_trait::async_trait;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
@@ -109,5 +110,9 @@ impl Driver for MysqlDriver {
         let answers = lease.session.answers(std::time::Duration::from_secs(5)).await;
         lease.release(answers);
         if answers { Ok(()) } else { Err(crate::error::unreachable("source does not answer")) }
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        Some(self.pool.status())
     }
 }

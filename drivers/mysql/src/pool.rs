@@ -4,6 +4,7 @@ use crate::breaker::Breaker;
 use crate::error::{canceled, timed_out, unreachable};
 use crate::options::MysqlOptions;
 use crate::session::{Flavor, Session};
+use querygate_driver_api::pool::{PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Executor};
@@ -27,6 +28,8 @@ pub(crate) struct Pool {
     acquire_timeout: Duration,
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
+    size: usize,
+    meter: PoolMeter,
     breaker: Breaker,
     /// Carries KILL, so that a cancel never waits for what it is to stop.
     control: tokio::sync::Mutex<Option<Session>>,
@@ -49,6 +52,8 @@ impl Pool {
             acquire_timeout: options.acquire_timeout,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(options.connections.max(1))),
+            size: options.connections.max(1),
+            meter: PoolMeter::default(),
             breaker: Breaker::new(options.connect_timeout),
             control: tokio::sync::Mutex::default(),
             flavor: Mutex::default(),
@@ -69,12 +74,23 @@ impl Pool {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
-        tokio::select! {
+        let waiting = self.meter.wait();
+        let lease = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(canceled()),
             () = until(deadline) => Err(timed_out()),
             lease = self.acquired() => lease,
+        };
+        if lease.is_ok() {
+            waiting.leased();
         }
+        lease
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let breaker = self.breaker.state(Instant::now());
+        self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
     }
 
     async fn acquired(self: &Arc<Self>) -> Result<Lease> {
@@ -101,6 +117,7 @@ impl Pool {
             return Err(unreachable("source could not be reached a moment ago"));
         }
         let opened = Session::open(&self.connect, self.connect_timeout).await;
+        self.meter.opened(&opened);
         match &opened {
             Ok(session) => {
                 self.breaker.succeeded();

@@ -1,5 +1,6 @@
 //! When a source that could not be reached is tried again. Knows no connection.
 
+use querygate_driver_api::pool::BreakerState;
 use querygate_types::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +45,15 @@ impl Breaker {
         state.open = Some((now + pause, error.clone()));
     }
 
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &state.open {
+            None => BreakerState::Closed,
+            Some((until, _)) if now < *until => BreakerState::Open,
+            Some(_) => BreakerState::HalfOpen,
+        }
+    }
+
     pub(crate) fn succeeded(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
@@ -62,13 +72,16 @@ mod tests {
         assert!(breaker.admit(start, attempt).is_ok());
         breaker.failed(start, &error);
         assert_eq!(breaker.admit(start, attempt).unwrap_err().message(), "down");
+        assert_eq!(breaker.state(start), BreakerState::Open);
         let later = start + FIRST_PAUSE;
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
         assert!(breaker.admit(later, attempt).is_ok());
         assert!(breaker.admit(later, attempt).is_err(), "two at once");
         breaker.failed(later, &error);
         assert!(breaker.admit(later + FIRST_PAUSE, attempt).is_err());
         assert!(breaker.admit(later + 2 * FIRST_PAUSE, attempt).is_ok());
         breaker.succeeded();
+        assert_eq!(breaker.state(later), BreakerState::Closed);
         assert!(breaker.admit(later, attempt).is_ok());
         for _ in 0..100 {
             breaker.failed(start, &error);

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
@@ -134,5 +135,9 @@ impl Driver for PostgresDriver {
                 .boxed()
         })
         .await
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        Some(self.pool.status())
     }
 }

@@ -4,6 +4,7 @@ use crate::breaker::Breaker;
 use crate::connection::{Connection, Connector};
 use crate::error::{canceled, timed_out, unavailable};
 use crate::options::PostgresOptions;
+use querygate_driver_api::pool::{PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct Pool {
     /// The one used last is at the end, and used next.
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    size: usize,
+    meter: PoolMeter,
     acquire_timeout: Duration,
     check_after: Duration,
     lifetime: Duration,
@@ -41,6 +44,8 @@ impl Pool {
             breaker: Breaker::default(),
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(options.pool_size.max(1))),
+            size: options.pool_size.max(1),
+            meter: PoolMeter::default(),
             acquire_timeout: options.acquire_timeout,
             check_after: options.check_after,
             lifetime: options.lifetime,
@@ -61,11 +66,12 @@ impl Pool {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
-        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let waiting = self.meter.wait();
+        let turn = Arc::clone(&self.permits).acquire_owned();
         let permit = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(canceled()),
-            permit = waiting => permit.map_err(Error::internal)?,
+            permit = turn => permit.map_err(Error::internal)?,
             () = until(deadline) => return Err(timed_out()),
             () = tokio::time::sleep(self.acquire_timeout) => {
                 return Err(unavailable(self.source(), "has no free connection")
@@ -78,7 +84,14 @@ impl Pool {
             () = until(deadline) => return Err(timed_out()),
             connection = self.connection() => connection?,
         };
+        waiting.leased();
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let breaker = self.breaker.state(Instant::now());
+        self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
     }
 
     async fn connection(&self) -> Result<Connection> {
@@ -94,7 +107,9 @@ impl Pool {
             }
         }
         self.breaker.admit(Instant::now(), self.connector.timeout())?;
-        match self.connector.open().await {
+        let opened = self.connector.open().await;
+        self.meter.opened(&opened);
+        match opened {
             Ok(connection) => {
                 self.breaker.succeeded();
                 Ok(connection)

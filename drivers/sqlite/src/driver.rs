@@ -9,6 +9,7 @@ use crate::introspect;
 use crate::pool::{Lease, Readers};
 use async_trait::async_trait;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, TableRef, Value, ValueType};
@@ -163,6 +164,10 @@ impl Driver for SqliteDriver {
             sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").fetch_optional(&mut lease.reader.connection).await;
         lease.release(answer.is_ok()).await;
         answer.map(drop).map_err(|error| from_sqlx(&error))
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        Some(self.readers.status())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading connections: bounded, opened when first needed, each with a switch that stops its running statement.
 
 use crate::error::{canceled, from_sqlx, timed_out};
+use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -52,6 +53,8 @@ pub(crate) struct Readers {
     options: SqliteConnectOptions,
     idle: Mutex<Vec<Reader>>,
     permits: Arc<Semaphore>,
+    size: usize,
+    meter: PoolMeter,
 }
 
 /// A reader in use. Given back by [`Lease::release`]; dropped without, its connection is closed.
@@ -64,7 +67,15 @@ pub(crate) struct Lease {
 
 impl Readers {
     pub(crate) fn new(options: SqliteConnectOptions, size: usize) -> Arc<Self> {
-        Arc::new(Self { options, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(size.max(1))) })
+        let size = size.max(1);
+        let permits = Arc::new(Semaphore::new(size));
+        Arc::new(Self { options, idle: Mutex::new(Vec::new()), permits, size, meter: PoolMeter::default() })
+    }
+
+    /// A file is tried anew each time: there is nothing to break.
+    pub(crate) fn status(&self) -> PoolStatus {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.meter.status(self.size, self.permits.available_permits(), idle, BreakerState::Closed)
     }
 
     /// Waits for a free reader, at most until the deadline or the cancel.
@@ -73,6 +84,7 @@ impl Readers {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
+        let waiting = self.meter.wait();
         let permits = Arc::clone(&self.permits);
         let permit = tokio::select! {
             biased;
@@ -83,8 +95,13 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => self.open().await?,
+            None => {
+                let opened = self.open().await;
+                self.meter.opened(&opened);
+                opened?
+            }
         };
+        waiting.leased();
         reader.interrupt.arm(deadline);
         Ok(Lease { reader, readers: Arc::clone(self), _permit: permit })
     }

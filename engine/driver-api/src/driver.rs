@@ -3,6 +3,7 @@
 use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
+use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::value::{Value, ValueType};
@@ -73,6 +74,11 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// # Errors
     /// 08001 if not.
     async fn health(&self) -> Result<()>;
+
+    /// Its connections, in numbers. `None`: it has none to count.
+    fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
 }
 
 /// A compiled fragment. Its text holds no value; each of its own parameters is made from one of the fragment's.

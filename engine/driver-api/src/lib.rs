@@ -15,6 +15,7 @@ pub mod driver;
 pub mod fragment;
 pub mod function;
 mod identifier;
+pub mod pool;
 pub mod relation;
 pub mod remote;
 pub mod scalar;

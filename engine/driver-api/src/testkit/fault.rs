@@ -4,6 +4,7 @@ use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
+use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::testkit::Seeded;
@@ -133,6 +134,10 @@ impl Driver for FaultyDriver {
 
     async fn health(&self) -> Result<()> {
         self.inner.health().await
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        self.inner.pool()
     }
 }
 

@@ -4,13 +4,14 @@ use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
+use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::value::{Value, ValueType};
 use async_trait::async_trait;
 use futures::StreamExt;
 use querygate_types::Result;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One execution.
@@ -33,7 +34,10 @@ impl Run {
 
 /// What drivers ran since it was last taken.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<Vec<Run>>>);
+pub struct Watch {
+    runs: Arc<Mutex<Vec<Run>>>,
+    lies: Arc<AtomicBool>,
+}
 
 impl Watch {
     /// The driver, watched.
@@ -44,7 +48,12 @@ impl Watch {
 
     /// The executions, oldest first; forgets them.
     pub fn take(&self) -> Vec<Run> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on, statements with a condition lose the first row of each batch: a source, or a translation, that is wrong.
+    pub fn lie(&self) {
+        self.lies.store(true, Ordering::Relaxed);
     }
 }
 
@@ -95,8 +104,12 @@ impl Driver for WatchedDriver {
         context: ExecuteContext,
     ) -> Result<BatchStream> {
         let run = Run { text: Arc::clone(&statement.text), values: values.len(), rows: Arc::default() };
-        self.watch.0.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
+        self.watch.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
         let stream = self.inner.execute(statement, values, context).await?;
+        let lies = self.watch.lies.load(Ordering::Relaxed) && statement.text.contains("WHERE");
+        let stream = stream.map(move |batch| {
+            batch.map(|batch| if lies { batch.slice(1, batch.num_rows().saturating_sub(1)) } else { batch })
+        });
         let counted = stream.inspect(move |batch| {
             if let Ok(batch) = batch {
                 run.rows.fetch_add(batch.num_rows(), Ordering::Relaxed);
@@ -107,5 +120,9 @@ impl Driver for WatchedDriver {
 
     async fn health(&self) -> Result<()> {
         self.inner.health().await
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        self.inner.pool()
     }
 }
