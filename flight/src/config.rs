@@ -18,6 +18,8 @@ pub struct FlightConfig {
     pub connection_max: usize,
     /// Result streams at once, over all connections; further ones get 53300.
     pub stream_max: usize,
+    /// Endpoints of a large result when the client names no number; 1: a client that wants several has to say so.
+    pub endpoint_max: usize,
     /// A session that nobody uses for so long ends.
     pub session_idle: Duration,
     /// How long a session's token is good at most.
@@ -41,6 +43,12 @@ pub struct FlightConfig {
 }
 
 impl FlightConfig {
+    /// As many as there are processors, within reason.
+    #[must_use]
+    pub fn default_endpoint_max() -> usize {
+        std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8)
+    }
+
     /// Defaults for an address, without TLS.
     #[must_use]
     pub fn new(addr: SocketAddr, database: &str) -> Self {
@@ -50,6 +58,7 @@ impl FlightConfig {
             database: database.to_owned(),
             connection_max: 1_000,
             stream_max: 512,
+            endpoint_max: Self::default_endpoint_max(),
             session_idle: Duration::from_secs(3_600),
             token_lifetime: Duration::from_secs(12 * 3_600),
             ticket_lifetime: Duration::from_secs(300),

@@ -1,10 +1,11 @@
-//! Batches to Flight messages: the promised schema first, then slices of about a megabyte. Knows no query and no client.
+//! Batches to Flight messages: the promised schema first, then rows in messages of half a megabyte to one, however the
+//! engine cut them. Knows no query and no client.
 //!
 //! arrow-flight's own encoder measures a batch by the memory behind it, which counts shared buffers once per column, and
 //! turns a large list into a list; so the messages are made here, from the same IPC generator.
 
+use crate::merge::{Merger, wire_bytes};
 use crate::wire::to_wire;
-use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
@@ -13,10 +14,10 @@ use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
 use querygate_types::{Error, Result};
 
-/// Bytes that a message aims at: measured best for both sides between half a megabyte and one.
-const MESSAGE_BYTES: usize = 1 << 20;
+/// Bytes of a message at most: measured best for both sides between half a megabyte and one.
+pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 /// Rows of a message at most.
-const MESSAGE_ROWS: usize = 65_536;
+pub(crate) const MESSAGE_ROWS: usize = 65_536;
 
 /// What compresses message bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +55,7 @@ pub(crate) struct Encoder {
     generator: IpcDataGenerator,
     dictionaries: DictionaryTracker,
     context: IpcWriteContext,
+    merger: Merger,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -74,14 +76,38 @@ impl Encoder {
         let generator = IpcDataGenerator::default();
         let mut dictionaries = DictionaryTracker::new(false);
         let first = generator.schema_to_bytes_with_dictionary_tracker(&schema, &mut dictionaries, &options).into();
-        Ok((Self { schema, options, generator, dictionaries, context: IpcWriteContext::default() }, first))
+        let merger = Merger::new(&schema);
+        Ok((Self { schema, options, generator, dictionaries, context: IpcWriteContext::default(), merger }, first))
     }
 
-    /// The messages of one batch, in order.
+    /// Takes a batch and gives the messages that are full now, in order. Rows of small batches wait for more.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<FlightData>> {
         let batch = to_wire(batch, &self.schema)?;
-        let rows = rows_per_message(&batch);
-        let mut messages = Vec::with_capacity(batch.num_rows().div_ceil(rows));
+        let full = self.merger.push(batch);
+        self.messages(&full)
+    }
+
+    /// The messages of the rows that wait.
+    pub(crate) fn flush(&mut self) -> Result<Vec<FlightData>> {
+        let rest = self.merger.flush();
+        self.messages(&rest)
+    }
+
+    /// Whether rows wait.
+    pub(crate) fn waits(&self) -> bool {
+        self.merger.waits()
+    }
+
+    fn messages(&mut self, batches: &[RecordBatch]) -> Result<Vec<FlightData>> {
+        let mut messages = Vec::with_capacity(batches.len());
+        for batch in batches {
+            self.slices(batch, &mut messages)?;
+        }
+        Ok(messages)
+    }
+
+    fn slices(&mut self, batch: &RecordBatch, messages: &mut Vec<FlightData>) -> Result<()> {
+        let rows = rows_per_message(batch);
         let mut offset = 0;
         while offset < batch.num_rows() {
             let slice = batch.slice(offset, rows.min(batch.num_rows() - offset));
@@ -93,15 +119,15 @@ impl Encoder {
             messages.extend(dictionaries.into_iter().map(FlightData::from));
             messages.push(data.into());
         }
-        Ok(messages)
+        Ok(())
     }
 }
 
-/// Rows that make a message of the wanted size, by the bytes that the batch's rows themselves take.
+/// Rows of each message of a batch: as few messages as its bytes and rows allow, all of them alike.
 fn rows_per_message(batch: &RecordBatch) -> usize {
-    let bytes: usize = batch.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum();
     let rows = batch.num_rows();
-    (rows.saturating_mul(MESSAGE_BYTES) / bytes.max(1)).clamp(1, MESSAGE_ROWS)
+    let messages = wire_bytes(batch).div_ceil(MESSAGE_BYTES).max(rows.div_ceil(MESSAGE_ROWS)).max(1);
+    rows.div_ceil(messages).max(1)
 }
 
 /// A schema as FlightInfo and SchemaResult carry it: an encapsulated IPC message.
@@ -149,6 +175,7 @@ mod tests {
         for batch in batches {
             messages.extend(encoder.encode(batch).unwrap());
         }
+        messages.extend(encoder.flush().unwrap());
         let largest = messages.iter().map(|m| m.data_body.len()).max().unwrap();
         let decoded = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages.into_iter().map(Ok)));
         (decoded.try_collect().await.unwrap(), largest)
@@ -170,6 +197,27 @@ mod tests {
             let together = concat_batches(&schema, &received).unwrap();
             assert_eq!(together, to_wire(&batch, &schema).unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn crumbs_travel_together_and_dictionaries_stay() {
+        let batch = sample(120_000);
+        let schema = crate::wire::wire_schema(&batch.schema());
+        let crumbs: Vec<RecordBatch> = (0..120_000).step_by(100).map(|at| batch.slice(at, 100)).collect();
+        let (received, largest) = round_trip(&crumbs, &schema, Compression::None).await;
+        let rows: Vec<usize> = received.iter().map(RecordBatch::num_rows).collect();
+        assert!(received.len() < 20 && largest <= MESSAGE_BYTES, "{rows:?}, largest {largest}");
+        assert!(rows[..rows.len() - 1].iter().all(|rows| *rows >= 8_192), "{rows:?}");
+        assert_eq!(schema.field(2).data_type().to_string(), "Dictionary(Int32, Utf8)");
+        assert_eq!(concat_batches(&schema, &received).unwrap(), to_wire(&batch, &schema).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_cut_into_equal_messages() {
+        let wide: ArrayRef = Arc::new(StringArray::from_iter_values((0..12_000).map(|_| "x".repeat(96))));
+        let batch = RecordBatch::try_from_iter([("t", wide)]).unwrap();
+        let (received, _) = round_trip(std::slice::from_ref(&batch), &batch.schema(), Compression::None).await;
+        assert_eq!(received.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [6_000, 6_000]);
     }
 
     #[tokio::test]

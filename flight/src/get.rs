@@ -13,13 +13,13 @@ use crate::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
 use futures::{StreamExt as _, stream};
-use querygate_query_api::{BatchStream, Session};
+use querygate_query_api::{BatchStream, Part, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 
 /// Header with which one call asks for compressed bodies.
-const COMPRESSION_HEADER: &str = "querygate-compression";
+pub(crate) const COMPRESSION_HEADER: &str = "querygate-compression";
 
 /// What the call asks for, else what the session does.
 pub(crate) fn compression(metadata: &MetadataMap, session: &FlightSession) -> Result<Compression> {
@@ -49,7 +49,7 @@ pub(crate) async fn fetch(
         Error::new(ErrorCode::TooManyQueries, "too many result streams are open")
             .with_hint("Read or close other streams, or try again later.")
     })?;
-    let fetch = shared.running.begin(body.name(), &session.cancel);
+    let fetch = shared.running.begin(&body, &session.cancel);
     let cancel = fetch.cancel.clone();
     let begun = tokio::select! {
         biased;
@@ -63,13 +63,14 @@ pub(crate) async fn fetch(
 }
 
 async fn begin(session: &FlightSession, body: &TicketBody, database: &str) -> Result<Begun> {
+    let part = (!body.part.is_empty()).then(|| Part::new(body.part.as_ref()));
     match query(&body.command)? {
         Query::Statement { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;
             same_snapshot(&engine, body)?;
             let described = describe(&engine, &sql, &[]).await?;
             same_schema(&described.schema, body)?;
-            let batches = run_all(&engine, &described.prepared, Arc::new(Bindings::none())).await?;
+            let batches = run_all(&engine, &described.prepared, Arc::new(Bindings::none()), part).await?;
             Ok(Begun { engine, schema: described.schema, batches })
         }
         Query::Prepared { handle } => {
@@ -78,7 +79,7 @@ async fn begin(session: &FlightSession, body: &TicketBody, database: &str) -> Re
             same_snapshot(&engine, body)?;
             let schema = Arc::clone(&statement.described.schema);
             same_schema(&schema, body)?;
-            let batches = run_all(&engine, &statement.described.prepared, statement.bindings()).await?;
+            let batches = run_all(&engine, &statement.described.prepared, statement.bindings(), part).await?;
             Ok(Begun { engine, schema, batches })
         }
         Query::Metadata(command) => {

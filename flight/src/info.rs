@@ -7,25 +7,48 @@ use crate::metadata;
 use crate::seal::{later_ms, random_id};
 use crate::service::Shared;
 use crate::session::FlightSession;
-use crate::statement::{Described, describe, run_effects};
+use crate::statement::{Described, describe, parts, run_effects};
 use crate::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{
-    CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult,
+    CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult, Ticket,
 };
 use bytes::Bytes;
-use querygate_query_api::{Prepared, Session};
+use querygate_query_api::{Parts, Prepared, Session, Split};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::digest;
 use std::sync::Arc;
+use tonic::metadata::MetadataMap;
+
+/// Header with which one call names the number of endpoints it wants.
+pub(crate) const ENDPOINTS_HEADER: &str = "querygate-endpoints";
+/// Endpoints that a client may ask for.
+const ENDPOINTS_MAX: usize = 64;
+
+/// Into how many endpoints the call wants its result divided, else what the session wants, else the door's own choice.
+pub(crate) fn split(shared: &Shared, metadata: &MetadataMap, session: &FlightSession) -> Result<Split> {
+    let asked = match metadata.get(ENDPOINTS_HEADER) {
+        Some(asked) => Some(asked.to_str().ok().and_then(endpoints).ok_or_else(|| {
+            Error::new(ErrorCode::InvalidParameterValue, "this number of endpoints is not served")
+                .with_hint(format!("Ask for 1 to {ENDPOINTS_MAX}."))
+        })?),
+        None => session.endpoints(),
+    };
+    Ok(asked.map_or(Split::UpTo(shared.config.endpoint_max), Split::Exactly))
+}
+
+/// A number of endpoints as a client writes it.
+pub(crate) fn endpoints(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number| (1..=ENDPOINTS_MAX).contains(number))
+}
 
 /// What a command will give.
 struct Promised {
     /// The engine session it runs in.
     engine: Arc<dyn Session>,
     schema: SchemaRef,
-    /// A statement that gives no rows, and its values.
-    effect: Option<(Arc<dyn Prepared>, Arc<Bindings>)>,
+    /// The statement, and its values; none for a command of the door's own.
+    statement: Option<(Arc<dyn Prepared>, Arc<Bindings>)>,
 }
 
 async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> {
@@ -33,18 +56,17 @@ async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> 
         Query::Statement { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;
             let Described { prepared, schema } = describe(&engine, sql, &[]).await?;
-            let effect = prepared.columns().is_none().then(|| (prepared, Arc::new(Bindings::none())));
-            Ok(Promised { engine, schema, effect })
+            Ok(Promised { engine, schema, statement: Some((prepared, Arc::new(Bindings::none()))) })
         }
         Query::Prepared { handle } => {
             let statement = session.statement(handle)?;
             let Described { prepared, schema } = statement.described.clone();
-            let effect = prepared.columns().is_none().then(|| (prepared, statement.bindings()));
-            Ok(Promised { engine: Arc::clone(&statement.engine), schema, effect })
+            let engine = Arc::clone(&statement.engine);
+            Ok(Promised { engine, schema, statement: Some((prepared, statement.bindings())) })
         }
         Query::Metadata(command) => {
             let schema = metadata::schema(command)?;
-            Ok(Promised { engine: Arc::clone(session.main()), schema, effect: None })
+            Ok(Promised { engine: Arc::clone(session.main()), schema, statement: None })
         }
     }
 }
@@ -55,39 +77,75 @@ pub(crate) fn schema_digest(schema: &SchemaRef) -> Result<Bytes> {
     Ok(Bytes::copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref()))
 }
 
-/// GetFlightInfo: the schema, and one endpoint with a ticket. A statement that gives no rows runs here and has no endpoint:
-/// nobody would wait for its stream, and a client that leaves it unread (as ADBC does) must not undo a SET.
+/// GetFlightInfo: the schema, and an endpoint with a ticket for each part of the result. A statement that gives no rows runs
+/// here and has no endpoint: nobody would wait for its stream, and a client that leaves it unread (as ADBC does) must not
+/// undo a SET.
 pub(crate) async fn flight_info(
     shared: &Shared,
     session: &FlightSession,
     descriptor: FlightDescriptor,
+    split: Split,
 ) -> Result<FlightInfo> {
     let command = command_bytes(&descriptor)?;
-    let Promised { engine, schema, effect } = promised(session, &query(&command)?).await?;
+    let Promised { engine, schema, statement } = promised(session, &query(&command)?).await?;
     let mut info = FlightInfo::new().with_descriptor(descriptor);
     info.schema = schema_bytes(&schema)?;
-    if let Some((prepared, bindings)) = effect {
-        run_effects(&engine, &prepared, &bindings).await?;
-        return Ok(info);
-    }
-    let body = TicketBody {
+    let Parts { parts, rows } = match statement {
+        Some((prepared, bindings)) if prepared.columns().is_none() => {
+            run_effects(&engine, &prepared, &bindings).await?;
+            return Ok(info);
+        }
+        Some((prepared, bindings)) => parts(&engine, &prepared, &bindings, split).await,
+        None => Parts::default(),
+    };
+    let mut body = TicketBody {
         login: session.principal.login.clone(),
         snapshot: engine.snapshot_version(),
         expires_ms: later_ms(shared.config.ticket_lifetime),
         id: Bytes::copy_from_slice(&random_id()?),
         schema: schema_digest(&schema)?,
         command,
+        part: Bytes::new(),
+        place: 0,
+        places: u32::try_from(parts.len().max(1)).map_err(Error::internal)?,
+        rows,
     };
-    Ok(info.with_endpoint(body.endpoint(&shared.seal)))
+    if let Some(rows) = rows.and_then(|rows| i64::try_from(rows).ok()) {
+        info.total_records = rows;
+    }
+    if parts.is_empty() {
+        return Ok(info.with_endpoint(body.endpoint(&shared.seal)));
+    }
+    for (place, part) in (0..).zip(&parts) {
+        body.place = place;
+        body.part = Bytes::copy_from_slice(part.name());
+        info = info.with_endpoint(body.endpoint(&shared.seal));
+    }
+    Ok(info)
 }
 
-/// PollFlightInfo: planning is done when this returns and rows flow while they are made, so the first poll is the last.
+/// PollFlightInfo. Of a command: planning is done when this returns and rows flow while they are made, so the first poll is
+/// the last. Of a ticket: how much of its flight was fetched.
 pub(crate) async fn poll_info(
     shared: &Shared,
     session: &FlightSession,
     descriptor: FlightDescriptor,
+    split: Split,
 ) -> Result<PollInfo> {
-    let info = flight_info(shared, session, descriptor).await?;
+    let command = command_bytes(&descriptor)?;
+    if TicketBody::is_ticket(&command) {
+        let body = TicketBody::open(&shared.seal, &Ticket::new(command), &session.principal.login)?;
+        let progress = shared.running.progress(&body);
+        let over = progress.is_some_and(|done| done >= 1.0);
+        let expiration_time = Some(body.expiration());
+        return Ok(PollInfo {
+            info: None,
+            flight_descriptor: (!over).then_some(descriptor),
+            progress,
+            expiration_time,
+        });
+    }
+    let info = flight_info(shared, session, descriptor, split).await?;
     let expires = info.endpoint.first().and_then(|endpoint| endpoint.expiration_time);
     Ok(PollInfo { info: Some(info), flight_descriptor: None, progress: Some(1.0), expiration_time: expires })
 }

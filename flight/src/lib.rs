@@ -1,9 +1,11 @@
-//! The Flight SQL door: speaks Arrow Flight to clients and [`querygate_query_api`] to the engine. Knows no plan and no source.
+//! The Flight SQL door: speaks Arrow Flight to clients and [`querygate_query_api`] to the engine; and a client of such a door.
+//! Knows no plan and no source.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod actions;
 mod bind;
+mod client;
 mod command;
 mod config;
 mod door;
@@ -11,10 +13,12 @@ mod encode;
 mod get;
 mod handshake;
 mod info;
+mod merge;
 mod metadata;
 mod observe;
 mod options;
 mod password;
+mod progress;
 mod puts;
 mod running;
 mod seal;
@@ -28,5 +32,6 @@ mod ticket;
 mod transport;
 mod wire;
 
+pub use client::{ClientOptions, ClientTls, FlightClient, RemoteResult};
 pub use config::FlightConfig;
 pub use door::FlightDoor;

@@ -1,6 +1,7 @@
 //! Session options: Flight's messages for them, and the settings of the session behind. Decides no setting itself.
 
 use crate::encode::Compression;
+use crate::info::endpoints;
 use crate::metadata::ask;
 use crate::session::FlightSession;
 use prost::Message;
@@ -76,6 +77,9 @@ const OTHER_ERROR: i32 = 3;
 const CATALOG: &str = "catalog";
 const SCHEMA: &str = "schema";
 const COMPRESSION: &str = "compression";
+const ENDPOINTS: &str = "endpoints";
+/// The value of `endpoints` that leaves their number to the door.
+const AUTOMATIC: &str = "auto";
 
 /// Sets what can be set and says what cannot.
 pub(crate) async fn set(
@@ -107,6 +111,14 @@ async fn set_one(session: &FlightSession, database: &str, name: &str, value: Opt
         CATALOG => Err(INVALID_VALUE),
         COMPRESSION => {
             session.set_compression(Compression::named(&text).ok_or(INVALID_VALUE)?);
+            Ok(())
+        }
+        ENDPOINTS if text == AUTOMATIC => {
+            session.set_endpoints(None);
+            Ok(())
+        }
+        ENDPOINTS => {
+            session.set_endpoints(Some(endpoints(&text).ok_or(INVALID_VALUE)?));
             Ok(())
         }
         SCHEMA => setting(session, "search_path", &quoted(&text)).await,
@@ -144,6 +156,8 @@ pub(crate) fn current(session: &FlightSession, database: &str) -> GetSessionOpti
     let mut options = main.reported_settings();
     options.push((CATALOG.to_owned(), database.to_owned()));
     options.push((COMPRESSION.to_owned(), session.compression().name().to_owned()));
+    let wanted = session.endpoints().map_or_else(|| AUTOMATIC.to_owned(), |number| number.to_string());
+    options.push((ENDPOINTS.to_owned(), wanted));
     options.extend(main.setting("search_path").map(|path| (SCHEMA.to_owned(), path)));
     let value = |text| OptionValue { value: Some(Value::Text(text)) };
     GetSessionOptionsResult { options: options.into_iter().map(|(name, text)| (name, value(text))).collect() }

@@ -1,22 +1,26 @@
-//! Which tickets are being fetched, so that a client can cancel them, and which were cancelled. Knows no statement.
+//! Which flights are being fetched, so that a client can cancel them, which were cancelled, and how far they are. Knows no
+//! statement.
 
+use crate::progress::{Place, Progress};
 use crate::seal::{Id, now_ms};
+use crate::ticket::TicketBody;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled tickets remembered; beyond it the ones that expire first are forgotten.
+/// Cancelled flights remembered; beyond it the ones that expire first are forgotten.
 const CANCELLED_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 struct Inner {
     fetched: HashMap<Id, Vec<(u64, CancellationToken)>>,
-    /// Cancelled tickets and when they expire.
+    /// Cancelled flights and when they expire.
     cancelled: HashMap<Id, u64>,
+    progress: Progress,
     next: u64,
 }
 
-/// Running fetches by ticket.
+/// Running fetches by flight.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     inner: Mutex<Inner>,
@@ -28,7 +32,25 @@ pub(crate) struct Fetch {
     running: Arc<Running>,
     ticket: Id,
     number: u64,
+    /// Where it is counted, if anybody may ask.
+    place: Option<Arc<Place>>,
     pub(crate) cancel: CancellationToken,
+}
+
+impl Fetch {
+    /// So many rows more went out.
+    pub(crate) fn sent(&self, rows: usize) {
+        if let Some(place) = &self.place {
+            place.sent(rows);
+        }
+    }
+
+    /// All went out.
+    pub(crate) fn complete(&self) {
+        if let Some(place) = &self.place {
+            place.complete();
+        }
+    }
 }
 
 impl Running {
@@ -36,20 +58,26 @@ impl Running {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a fetch, which ends with `parent` too. A cancelled ticket's fetch is born cancelled.
-    pub(crate) fn begin(self: &Arc<Self>, ticket: Id, parent: &CancellationToken) -> Fetch {
-        let cancel = parent.child_token();
+    /// Registers a fetch, which ends with `parent` too. A cancelled flight's fetch is born cancelled.
+    pub(crate) fn begin(self: &Arc<Self>, body: &TicketBody, parent: &CancellationToken) -> Fetch {
+        let (ticket, cancel) = (body.name(), parent.child_token());
         let inner = &mut *self.inner();
+        let place = inner.progress.begin(body);
         if inner.cancelled.contains_key(&ticket) {
             cancel.cancel();
         }
         inner.next += 1;
         let number = inner.next;
         inner.fetched.entry(ticket).or_default().push((number, cancel.clone()));
-        Fetch { running: Arc::clone(self), ticket, number, cancel }
+        Fetch { running: Arc::clone(self), ticket, number, place, cancel }
     }
 
-    /// Ends the ticket's fetches and refuses later ones. Returns at once.
+    /// How much of a flight was fetched, between 0 and 1; `None`: nobody counted.
+    pub(crate) fn progress(&self, body: &TicketBody) -> Option<f64> {
+        self.inner().progress.of(body)
+    }
+
+    /// Ends the flight's fetches and refuses later ones. Returns at once.
     pub(crate) fn cancel(&self, ticket: Id, expires_ms: u64) {
         let inner = &mut *self.inner();
         for (_, token) in inner.fetched.get(&ticket).into_iter().flatten() {
@@ -87,11 +115,12 @@ mod tests {
     #[test]
     fn a_cancelled_ticket_ends_its_fetches_and_later_ones() {
         let (running, root) = (Arc::new(Running::default()), CancellationToken::new());
+        let body = |id: u8| TicketBody { id: vec![id; 16].into(), ..TicketBody::default() };
         let (first, second, other) =
-            (running.begin([1; 16], &root), running.begin([1; 16], &root), running.begin([2; 16], &root));
+            (running.begin(&body(1), &root), running.begin(&body(1), &root), running.begin(&body(2), &root));
         running.cancel([1; 16], now_ms() + 1_000);
         assert!(first.cancel.is_cancelled() && second.cancel.is_cancelled() && !other.cancel.is_cancelled());
-        assert!(running.begin([1; 16], &root).cancel.is_cancelled());
+        assert!(running.begin(&body(1), &root).cancel.is_cancelled());
         drop((first, second, other));
         assert!(running.inner().fetched.is_empty());
     }

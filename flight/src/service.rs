@@ -132,7 +132,8 @@ impl FlightService for Service {
     ) -> std::result::Result<Response<FlightInfo>, Status> {
         call("get_flight_info", async {
             let session = self.caller(request.metadata())?;
-            info::flight_info(&self.0, &session, request.into_inner()).await.map(Response::new)
+            let split = info::split(&self.0, request.metadata(), &session)?;
+            info::flight_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
         .await
     }
@@ -143,7 +144,8 @@ impl FlightService for Service {
     ) -> std::result::Result<Response<PollInfo>, Status> {
         call("poll_flight_info", async {
             let session = self.caller(request.metadata())?;
-            info::poll_info(&self.0, &session, request.into_inner()).await.map(Response::new)
+            let split = info::split(&self.0, request.metadata(), &session)?;
+            info::poll_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
         .await
     }

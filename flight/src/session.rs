@@ -56,6 +56,8 @@ struct State {
     /// Options set so far, for engine sessions opened later.
     options: Vec<(String, String)>,
     compression: Compression,
+    /// Endpoints that results are to have; `None`: the door chooses.
+    endpoints: Option<usize>,
 }
 
 /// Bounds of one session.
@@ -116,6 +118,14 @@ impl FlightSession {
 
     pub(crate) fn set_compression(&self, compression: Compression) {
         self.state().compression = compression;
+    }
+
+    pub(crate) fn endpoints(&self) -> Option<usize> {
+        self.state().endpoints
+    }
+
+    pub(crate) fn set_endpoints(&self, endpoints: Option<usize>) {
+        self.state().endpoints = endpoints;
     }
 
     /// Remembers an option for engine sessions opened later. The session's own has it already.

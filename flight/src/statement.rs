@@ -6,7 +6,7 @@ use crate::wire::result_schema;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use querygate_query_api::{BatchStream, CommandTag, ExecuteOptions, Outcome, Prepared, Session};
+use querygate_query_api::{BatchStream, CommandTag, ExecuteOptions, Outcome, Part, Parts, Prepared, Session, Split};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -43,7 +43,20 @@ async fn prepare(engine: &Arc<dyn Session>, sql: &str, types: &[Option<PgType>])
 
 /// Runs a bound statement once.
 pub(crate) async fn run(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>, values: &[ArrayRef]) -> Result<Ran> {
-    let outcome = engine.execute(prepared, values, ExecuteOptions::default()).await;
+    run_part(engine, prepared, values, None).await
+}
+
+/// The same, all of it or one of its parts.
+async fn run_part(
+    engine: &Arc<dyn Session>,
+    prepared: &Arc<dyn Prepared>,
+    values: &[ArrayRef],
+    part: Option<&Part>,
+) -> Result<Ran> {
+    let outcome = match part {
+        Some(part) => engine.execute_part(prepared, values, part).await,
+        None => engine.execute(prepared, values, ExecuteOptions::default()).await,
+    };
     // Notices and reported settings have no place in Flight; names that SQL deallocated are not the door's.
     drop((engine.take_effects(), engine.take_deallocated()));
     match outcome? {
@@ -58,17 +71,42 @@ pub(crate) async fn run(engine: &Arc<dyn Session>, prepared: &Arc<dyn Prepared>,
     }
 }
 
-/// Runs a bound statement once for each set of values and gives all rows, in order. The first execution has begun when
-/// this returns, so that its failure is the call's.
+/// Divides what a bound statement gives. Several sets of values give one result, in their order, so they are not divided.
+/// A statement that cannot even be divided says so when it is fetched.
+pub(crate) async fn parts(
+    engine: &Arc<dyn Session>,
+    prepared: &Arc<dyn Prepared>,
+    bindings: &Bindings,
+    split: Split,
+) -> Parts {
+    if bindings.rows() != 1 {
+        return Parts::default();
+    }
+    match engine.parts(prepared, &bindings.row(0), split).await {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::debug!(%error, "a result is not divided");
+            Parts::default()
+        }
+    }
+}
+
+/// Runs a bound statement once for each set of values and gives all rows, in order, or those of one part. The first
+/// execution has begun when this returns, so that its failure is the call's.
 pub(crate) async fn run_all(
     engine: &Arc<dyn Session>,
     prepared: &Arc<dyn Prepared>,
     bindings: Arc<Bindings>,
+    part: Option<Part>,
 ) -> Result<BatchStream> {
     if bindings.rows() == 0 {
         return Ok(stream::empty().boxed());
     }
-    let begun = rows_of(run(engine, prepared, &bindings.row(0)).await?);
+    if part.is_some() && bindings.rows() > 1 {
+        return Err(Error::new(ErrorCode::SourceSchemaChanged, "other values were bound after the ticket was made")
+            .with_hint("Ask for the flight again."));
+    }
+    let begun = rows_of(run_part(engine, prepared, &bindings.row(0), part.as_ref()).await?);
     if bindings.rows() == 1 {
         return Ok(begun);
     }

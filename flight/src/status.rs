@@ -102,6 +102,33 @@ fn trailers(code: ErrorCode) -> MetadataMap {
     trailers
 }
 
+/// The error that a gate's status stands for, as a client of it sees it.
+pub(crate) fn error_of(status: &Status) -> Error {
+    let named = status.metadata().get(CODE_KEY).and_then(|name| name.to_str().ok());
+    let known = ErrorCode::ALL.iter().find(|code| named.is_some_and(|name| name == format!("{code:?}")));
+    let Some(code) = known else {
+        // Not a gate's own word: the connection, or another server.
+        return Error::new(ErrorCode::SourceLost, "the connection to the server failed").with_detail(format!(
+            "{}: {}",
+            status.code().description(),
+            status.message()
+        ));
+    };
+    let told = RpcStatus::decode(status.details()).ok().and_then(|told| told.details.into_iter().next());
+    let info = told.and_then(|any| ErrorInfo::decode(any.value.as_slice()).ok()).unwrap_or_default();
+    let text = status.message();
+    let message = text.split(" (SQLSTATE ").next().unwrap_or(text);
+    let error = Error::new(*code, message);
+    let error = match info.metadata.get("detail") {
+        Some(detail) => error.with_detail(detail),
+        None => error,
+    };
+    match info.metadata.get("hint") {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
 fn incident() -> String {
     let id = crate::seal::random_id().unwrap_or_default();
     id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
@@ -123,6 +150,18 @@ mod tests {
             let info = ErrorInfo::decode(details.details[0].value.as_slice()).unwrap();
             assert_eq!((info.reason, info.metadata["sqlstate"].as_str()), (format!("{code:?}"), code.sqlstate()));
         }
+    }
+
+    #[test]
+    fn a_client_reads_back_what_a_gate_wrote() {
+        for code in ErrorCode::ALL.iter().filter(|code| code.audience() == Audience::Client) {
+            let error = Error::new(*code, "what happened").with_detail("Where.").with_hint("What to do.");
+            let read = error_of(&status(&error));
+            assert_eq!((read.code(), read.message()), (*code, "what happened"));
+            assert_eq!((read.detail(), read.hint()), (Some("Where."), Some("What to do.")));
+        }
+        let lost = error_of(&Status::unavailable("connection reset"));
+        assert_eq!((lost.code(), lost.detail().is_some()), (ErrorCode::SourceLost, true));
     }
 
     #[test]

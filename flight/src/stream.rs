@@ -17,11 +17,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, error::SendTimeoutError};
+use tokio::time::Instant;
 use tonic::Status;
 use tracing::Instrument as _;
 
 /// Encoded messages that wait for the client: enough to overlap encoding with sending, few enough to bound memory.
 const MESSAGES_AHEAD: usize = 1;
+/// How long rows of small batches wait for more. The first rows of a result wait for nothing.
+const MERGE_WAIT: Duration = Duration::from_millis(20);
 
 /// What a stream holds while it runs.
 pub(crate) struct Held {
@@ -81,22 +84,41 @@ async fn pump(
     if offer(first, held, sender).await? == Reader::Gone {
         return Ok(());
     }
+    // When rows that wait are sent, however few they are; until the first rows are out, at once.
+    let (mut due, mut sent) = (Instant::now(), false);
     loop {
+        let waits = encoder.waits();
         let next = tokio::select! {
             biased;
             () = held.fetch.cancel.cancelled() => return Err(canceled()),
             () = sender.closed() => return Ok(()),
-            next = batches.next() => next,
+            next = batches.next() => Some(next),
+            () = tokio::time::sleep_until(due), if waits => None,
         };
-        let Some(batch) = next else { return Ok(()) };
-        let batch = batch?;
-        for message in encoder.encode(&batch)? {
+        let (messages, ended) = match next {
+            None => (encoder.flush()?, false),
+            Some(None) => (encoder.flush()?, true),
+            Some(Some(batch)) => {
+                let batch = batch?;
+                observe::sent(batch.num_rows(), 0);
+                held.fetch.sent(batch.num_rows());
+                (encoder.encode(&batch)?, false)
+            }
+        };
+        sent |= !messages.is_empty();
+        if sent && (!waits || !messages.is_empty()) {
+            due = Instant::now() + MERGE_WAIT;
+        }
+        for message in messages {
             observe::sent(0, message.data_body.len());
             if offer(message, held, sender).await? == Reader::Gone {
                 return Ok(());
             }
         }
-        observe::sent(batch.num_rows(), 0);
+        if ended {
+            held.fetch.complete();
+            return Ok(());
+        }
     }
 }
 

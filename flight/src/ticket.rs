@@ -20,7 +20,7 @@ pub(crate) struct TicketBody {
     /// Milliseconds since 1970.
     #[prost(uint64, tag = "3")]
     pub(crate) expires_ms: u64,
-    /// Name of this ticket, for cancelling.
+    /// Name of the flight, for cancelling it and for asking how far it is.
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) id: Bytes,
     /// SHA-256 of the promised schema.
@@ -29,6 +29,18 @@ pub(crate) struct TicketBody {
     /// The command, as the client sent it (`google.protobuf.Any`).
     #[prost(bytes = "bytes", tag = "6")]
     pub(crate) command: Bytes,
+    /// The part of the result that it gives, as the engine named it; empty for all of it.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub(crate) part: Bytes,
+    /// Which of the flight's endpoints this is, from 0.
+    #[prost(uint32, tag = "8")]
+    pub(crate) place: u32,
+    /// Endpoints of the flight.
+    #[prost(uint32, tag = "9")]
+    pub(crate) places: u32,
+    /// Rows of the whole flight, where that is known.
+    #[prost(uint64, optional, tag = "10")]
+    pub(crate) rows: Option<u64>,
 }
 
 impl TicketBody {
@@ -58,6 +70,11 @@ impl TicketBody {
         Self::decode(seal.open(Purpose::Ticket, &handle)?).ok()
     }
 
+    /// Whether bytes that came as a command are a ticket's.
+    pub(crate) fn is_ticket(command: &Bytes) -> bool {
+        Any::decode(command.clone()).is_ok_and(|any| any.is::<TicketStatementQuery>())
+    }
+
     /// The name as a key.
     pub(crate) fn name(&self) -> Id {
         Id::try_from(self.id.as_ref()).unwrap_or_default()
@@ -65,11 +82,14 @@ impl TicketBody {
 
     /// The endpoint that offers this ticket. No location: fetch it where it was asked for.
     pub(crate) fn endpoint(&self, seal: &Seal) -> FlightEndpoint {
+        FlightEndpoint::new().with_ticket(self.seal(seal)).with_expiration_time(self.expiration())
+    }
+
+    /// When it is worth nothing any more.
+    pub(crate) fn expiration(&self) -> prost_types::Timestamp {
         let seconds = i64::try_from(self.expires_ms / 1_000).unwrap_or(i64::MAX);
         let nanos = i32::try_from(self.expires_ms % 1_000 * 1_000_000).unwrap_or(0);
-        FlightEndpoint::new()
-            .with_ticket(self.seal(seal))
-            .with_expiration_time(prost_types::Timestamp { seconds, nanos })
+        prost_types::Timestamp { seconds, nanos }
     }
 }
 
@@ -90,6 +110,10 @@ mod tests {
             id: Bytes::from_static(&[9; 16]),
             schema: Bytes::from_static(&[1; 32]),
             command: Bytes::from_static(b"command"),
+            part: Bytes::from_static(b"a part"),
+            place: 1,
+            places: 2,
+            rows: Some(9),
         }
     }
 

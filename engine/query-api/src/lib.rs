@@ -5,10 +5,12 @@
 
 mod column;
 mod outcome;
+mod parts;
 mod service;
 
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+pub use parts::{Part, Parts, Split};
 pub use service::{
     Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, ScramVerifier, Session, Statement,
     TransactionStatus,

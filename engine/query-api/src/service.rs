@@ -1,10 +1,10 @@
 //! The service and session traits.
 
-use crate::{Column, Effect, Outcome};
+use crate::{Column, Effect, Outcome, Part, Parts, Split};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use querygate_types::{PgType, Principal, Result};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -139,6 +139,24 @@ pub trait Session: Send + Sync {
         parameters: &[ArrayRef],
         options: ExecuteOptions,
     ) -> Result<Outcome>;
+
+    /// Divides the rows that executing a bound statement would give. Reads no row, or only the ends of a key.
+    async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
+        let _ = (prepared, parameters, split);
+        Ok(Parts::default())
+    }
+
+    /// As [`execute`](Self::execute), for one of the statement's parts. Fails with 0A000 when the source is not what it was
+    /// when it was divided. Several parts of a statement may run at the same time.
+    async fn execute_part(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        part: &Part,
+    ) -> Result<Outcome> {
+        let _ = (prepared, parameters, part);
+        Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
+    }
 
     /// Notices and changed settings since the last call, in order.
     fn take_effects(&self) -> Vec<Effect>;

@@ -1,0 +1,38 @@
+//! Shares of one result that can be fetched apart. Says nothing of how a source is divided.
+
+use std::sync::Arc;
+
+/// One share of a statement's rows, as the session names it. Doors carry it and never read it; it stays good as long as
+/// the source can still be divided as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part(Arc<[u8]>);
+
+impl Part {
+    #[must_use]
+    pub fn new(name: impl Into<Arc<[u8]>>) -> Self {
+        Self(name.into())
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How a statement's rows can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Every row is in exactly one of them. Empty: the rows can be read only as a whole.
+    pub parts: Vec<Part>,
+    /// Rows of all of them together, where that is known exactly and counts no row that the reader may not see.
+    pub rows: Option<u64>,
+}
+
+/// Into how many parts a result is to be divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// The client named the number, so that it tells nothing of the rows.
+    Exactly(usize),
+    /// As many as the rows are worth, up to this; one, where their number would tell of rows that the reader may not see.
+    UpTo(usize),
+}

@@ -1,0 +1,156 @@
+//! A client of a gate's Flight door: logs in, describes a statement, fetches its parts side by side. Writes no file and
+//! prints nothing.
+
+mod connect;
+mod server;
+
+pub use connect::{ClientOptions, ClientTls};
+
+use crate::get::COMPRESSION_HEADER;
+use crate::info::ENDPOINTS_HEADER;
+use crate::status::error_of;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
+use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, Ticket};
+use connect::connect;
+use futures::{StreamExt as _, TryStreamExt as _};
+use prost::Message as _;
+use querygate_query_api::BatchStream;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tonic::Request;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::{Channel, Endpoint};
+
+/// A session at a gate.
+#[derive(Debug, Clone)]
+pub struct FlightClient {
+    /// How further connections are made: each stream has its own.
+    endpoint: Endpoint,
+    channel: Channel,
+    /// `Bearer …`.
+    token: AsciiMetadataValue,
+    received: Arc<AtomicU64>,
+}
+
+/// A described result.
+#[derive(Debug, Clone)]
+pub struct RemoteResult {
+    /// Schema of every batch.
+    pub schema: SchemaRef,
+    /// What to fetch: every row is in exactly one of them.
+    pub tickets: Vec<Ticket>,
+    /// Rows of all of them, where the gate tells.
+    pub rows: Option<u64>,
+    info: FlightInfo,
+}
+
+impl FlightClient {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// 08001: nobody listens there; 28P01: wrong password; F0000: options that cannot be used.
+    pub async fn connect(options: &ClientOptions) -> Result<Self> {
+        let (endpoint, channel, token) = connect(options).await?;
+        Ok(Self { endpoint, channel, token, received: Arc::default() })
+    }
+
+    fn request<T>(&self, body: T) -> Request<T> {
+        let mut request = Request::new(body);
+        request.metadata_mut().insert("authorization", self.token.clone());
+        request
+    }
+
+    fn service(&self, channel: Channel) -> FlightServiceClient<Channel> {
+        FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX)
+    }
+
+    /// Describes a statement, divided into so many parts where it can be. Nothing runs yet.
+    ///
+    /// # Errors
+    /// The gate's own.
+    pub async fn describe(&self, sql: &str, parts: usize) -> Result<RemoteResult> {
+        let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None };
+        let mut request = self.request(FlightDescriptor::new_cmd(command.as_any().encode_to_vec()));
+        request.metadata_mut().insert(ENDPOINTS_HEADER, parts.to_string().parse().map_err(Error::internal)?);
+        let answer = self.service(self.channel.clone()).get_flight_info(request).await;
+        let info = answer.map_err(|status| error_of(&status))?.into_inner();
+        let schema = info.clone().try_decode_schema().map_err(|error| undecodable(&error))?;
+        let tickets = info.endpoint.iter().map(|endpoint| {
+            // A gate that sends its clients elsewhere would have to say who that is.
+            let here = endpoint.location.is_empty();
+            endpoint.ticket.clone().filter(|_| here).ok_or_else(|| {
+                Error::new(ErrorCode::FeatureNotSupported, "a part of the result lies at another server")
+            })
+        });
+        let tickets = tickets.collect::<Result<_>>()?;
+        let rows = u64::try_from(info.total_records).ok();
+        Ok(RemoteResult { schema: Arc::new(schema), tickets, rows, info })
+    }
+
+    /// Fetches one part over a connection of its own. `compression` of message bodies: `lz4`, `zstd`, or none.
+    ///
+    /// # Errors
+    /// The gate's own, here or in the stream.
+    pub async fn fetch(&self, ticket: &Ticket, compression: Option<&'static str>) -> Result<BatchStream> {
+        let channel = self.endpoint.connect().await.map_err(|error| connect::unreachable(&self.endpoint, &error))?;
+        let mut request = self.request(ticket.clone());
+        if let Some(name) = compression {
+            request.metadata_mut().insert(COMPRESSION_HEADER, AsciiMetadataValue::from_static(name));
+        }
+        let messages = self.service(channel).do_get(request).await.map_err(|status| error_of(&status))?.into_inner();
+        let received = Arc::clone(&self.received);
+        let messages = messages.map_err(FlightError::from).inspect_ok(move |message| {
+            let bytes = message.data_header.len() + message.data_body.len();
+            received.fetch_add(bytes as u64, Ordering::Relaxed);
+        });
+        let batches = FlightRecordBatchStream::new_from_flight_data(messages);
+        Ok(batches.map_err(broken).boxed())
+    }
+
+    /// Bytes of messages that all streams received so far.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Ends a result's streams at the gate.
+    ///
+    /// # Errors
+    /// The gate's own.
+    pub async fn cancel(&self, result: &RemoteResult) -> Result<()> {
+        let request = CancelFlightInfoRequest { info: Some(result.info.clone()) };
+        self.act("CancelFlightInfo", request.encode_to_vec()).await
+    }
+
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// The gate's own.
+    pub async fn close(self) -> Result<()> {
+        self.act("CloseSession", Vec::new()).await
+    }
+
+    async fn act(&self, name: &'static str, body: Vec<u8>) -> Result<()> {
+        let request = self.request(Action::new(name, body));
+        let mut service = self.service(self.channel.clone());
+        let results = service.do_action(request).await.map_err(|status| error_of(&status))?.into_inner();
+        results.try_collect::<Vec<_>>().await.map(drop).map_err(|status| error_of(&status))
+    }
+}
+
+/// A stream's end: what the gate said, or what could not be understood.
+fn broken(error: FlightError) -> Error {
+    match error {
+        FlightError::Tonic(status) => error_of(&status),
+        other => undecodable(&other),
+    }
+}
+
+fn undecodable(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::ProtocolViolation, "the server's answer is not valid Arrow data").with_cause(error)
+}
