@@ -35,7 +35,7 @@ pub(crate) struct Season {
 fn slot(time: i64) -> usize {
     let day = (time.div_euclid(86_400) + 4).rem_euclid(7);
     let weekend = day == 0 || day == 6;
-    time.div_euclid(SLOT_SECONDS).rem_euclid(SLOTS as i64) as usize + if weekend { SLOTS } else { 0 }
+    time.div_euclid(SLOT_SECONDS).rem_euclid(86_400 / SLOT_SECONDS) as usize + if weekend { SLOTS } else { 0 }
 }
 
 impl Season {

@@ -1,0 +1,87 @@
+//! One alert for what belongs together: incidents that share a principal, template, source or object and begin close to each
+//! other. Knows keys as numbers, not what they stand for.
+
+use serde::{Deserialize, Serialize};
+
+/// Incidents this close in time, in seconds, may belong together.
+const CLOSE: i64 = 1800;
+const OPEN_MOST: usize = 1000;
+const KEYS_MOST: usize = 64;
+
+/// Groups that may still grow; at most 1,000, the quietest are closed first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Groups {
+    next: u64,
+    open: Vec<(u64, i64, Vec<u64>)>,
+}
+
+/// Where an incident belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is the first of a new alert.
+    New(u64),
+    /// It belongs to this alert.
+    Joins(u64),
+}
+
+impl Groups {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Places an incident that began at `time` (UTC seconds) and concerns `keys` (hashes of principal, template, source
+    /// and object). It joins the most recent group that shares a key.
+    pub fn place(&mut self, time: i64, keys: &[u64]) -> Place {
+        self.open.retain(|(_, last, _)| time - last <= CLOSE);
+        let related = self.open.iter_mut().filter(|(_, _, known)| keys.iter().any(|key| known.contains(key)));
+        if let Some((id, last, known)) = related.max_by_key(|(_, last, _)| *last) {
+            *last = time.max(*last);
+            for key in keys {
+                if !known.contains(key) && known.len() < KEYS_MOST {
+                    known.push(*key);
+                }
+            }
+            return Place::Joins(*id);
+        }
+        if self.open.len() >= OPEN_MOST {
+            let quietest = self.open.iter().enumerate().min_by_key(|(_, (_, last, _))| *last).map(|(at, _)| at);
+            quietest.map(|at| self.open.swap_remove(at));
+        }
+        let id = self.next;
+        self.next += 1;
+        self.open.push((id, time, keys.iter().copied().take(KEYS_MOST).collect()));
+        Place::New(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shares_a_key_and_a_time_is_one_alert() {
+        let mut groups = Groups::new();
+        for (time, keys, expected) in [
+            (0, [1, 10].as_slice(), Place::New(0)),
+            (300, &[2, 10], Place::Joins(0)),
+            // Key 2 came with the second incident.
+            (600, &[2, 11], Place::Joins(0)),
+            (600, &[3, 12], Place::New(1)),
+            (600 + CLOSE + 1, &[1, 10], Place::New(2)),
+            (600 + CLOSE + 1, &[], Place::New(3)),
+        ] {
+            assert_eq!(groups.place(time, keys), expected, "{time} {keys:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_never_more_than_a_thousand() {
+        let mut groups = Groups::new();
+        (0..5000).for_each(|key| {
+            groups.place(0, &[key]);
+        });
+        assert_eq!(groups.open.len(), OPEN_MOST);
+    }
+}

@@ -1,0 +1,316 @@
+//! An incident in plain words with numbers, and how severe it is. Takes names and counts only: there is no place for a value
+//! of a row.
+
+use serde::{Deserialize, Serialize};
+
+/// What a level is a level of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Metric {
+    /// Milliseconds a statement.
+    Latency,
+    /// Rows a statement.
+    Rows,
+    /// Bytes a statement.
+    Bytes,
+    /// Statements an interval.
+    Statements,
+}
+
+/// What was found, with the numbers that show it. Names are what the reader of the alert may see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Finding {
+    /// A jump or burst of a level.
+    Jump {
+        /// Template, source, object or principal.
+        subject: String,
+        /// Of what.
+        metric: Metric,
+        /// Now, in the metric's unit.
+        now: f64,
+        /// Usual for this hour of the week.
+        usual: f64,
+    },
+    /// A slow rise of a level over at least a day.
+    Drift {
+        /// Template, source, object or principal.
+        subject: String,
+        /// Of what.
+        metric: Metric,
+        /// Mean of the last day ÷ usual.
+        factor: f64,
+    },
+    /// Statements fail.
+    Errors {
+        /// Template, source, object or principal.
+        subject: String,
+        /// Share that fails now.
+        now: f64,
+        /// Share that usually fails.
+        usual: f64,
+    },
+    /// A principal sends statements that it never sent.
+    NewTemplates {
+        /// The principal.
+        who: String,
+        /// In the last hour.
+        now: f64,
+        /// In an hour.
+        usual: f64,
+    },
+    /// A principal reads in bulk.
+    Extraction {
+        /// The principal.
+        who: String,
+        /// The object read most, if the reader of the alert may see it.
+        object: Option<String>,
+        /// Rows.
+        rows: f64,
+        /// In so many seconds.
+        seconds: f64,
+        /// Usual rows an hour.
+        usual_an_hour: f64,
+        /// Share of the object's keys read in a day: now and usual.
+        share: Option<(f64, f64)>,
+    },
+    /// A principal reads more than usual day after day.
+    Drip {
+        /// The principal.
+        who: String,
+        /// Days in a row.
+        days: u32,
+        /// Rows a day now.
+        rows: f64,
+        /// Usual rows a day.
+        usual: f64,
+    },
+    /// A metric that no other detector knows.
+    Series {
+        /// What it is.
+        subject: String,
+        /// Now.
+        now: f64,
+        /// Usual for this half hour, where known.
+        usual: Option<f64>,
+        /// Names of the detectors that found it unusual ([`super::PARTS`]).
+        because: Vec<String>,
+    },
+}
+
+/// How much somebody should hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// Look at it some day.
+    Notice,
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+impl Finding {
+    /// By the size of the effect: a doubling is a notice, four times a warning, ten times critical; data that may leave is
+    /// a warning at least.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        let by_factor = |factor: f64| {
+            if factor >= 8.0 {
+                Severity::Critical
+            } else if factor >= 3.0 {
+                Severity::Warning
+            } else {
+                Severity::Notice
+            }
+        };
+        match self {
+            Self::Jump { now, usual, .. } => {
+                by_factor((now + 1.0) / (usual + 1.0)).max(by_factor((usual + 1.0) / (now + 1.0)))
+            }
+            Self::Drift { factor, .. } => by_factor(*factor).min(Severity::Warning),
+            Self::Errors { now, usual, .. } if *now >= 0.2 => by_factor(now / usual.max(1e-4)).max(Severity::Critical),
+            Self::Errors { .. } => Severity::Warning,
+            Self::NewTemplates { now, .. } => {
+                if *now >= 100.0 {
+                    Severity::Warning
+                } else {
+                    Severity::Notice
+                }
+            }
+            Self::Extraction { rows, seconds, usual_an_hour, .. } => {
+                by_factor(rows / (usual_an_hour * seconds / 3600.0).max(1.0) / 10.0).max(Severity::Warning)
+            }
+            Self::Drip { .. } => Severity::Warning,
+            Self::Series { .. } => Severity::Notice,
+        }
+    }
+
+    /// One sentence, without a full stop.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Jump { subject, metric, now, usual } => {
+                format!("{subject}: {}; usual at this hour: {}", amount(*metric, *now), amount(*metric, *usual))
+            }
+            Self::Drift { subject, metric, factor } => {
+                let what = match metric {
+                    Metric::Latency => "statements take",
+                    Metric::Rows => "statements return",
+                    Metric::Bytes => "statements send",
+                    Metric::Statements => "statements come",
+                };
+                format!("{subject}: {what} {} of the usual for a day, and it grows slowly", times(*factor))
+            }
+            Self::Errors { subject, now, usual } => {
+                format!("{subject}: {} of the statements fail; usual: {}", percent(*now), percent(*usual))
+            }
+            Self::NewTemplates { who, now, usual } => {
+                format!("{who} sent {} new kinds of statements in an hour; usual: {}", count(*now), per_day(*usual))
+            }
+            Self::Extraction { who, object, rows, seconds, usual_an_hour, share } => {
+                let of = object.as_ref().map_or(String::new(), |object| format!(" of {object}"));
+                let mut text = format!(
+                    "{who} read {} rows{of} in {}; usual: {} an hour",
+                    count(*rows),
+                    duration(*seconds),
+                    count(*usual_an_hour)
+                );
+                if let Some((now, usual)) = share {
+                    text.push_str(&format!("; {} of all keys in a day, usual: {}", percent(*now), percent(*usual)));
+                }
+                text
+            }
+            Self::Drip { who, days, rows, usual } => {
+                format!("{who} read {} rows a day for {days} days; usual: {} a day", count(*rows), count(*usual))
+            }
+            Self::Series { subject, now, usual, because } => {
+                let usual = usual.map_or(String::new(), |usual| format!("; usual at this hour: {}", count(usual)));
+                format!("{subject}: {}{usual} ({})", count(*now), because.join(", "))
+            }
+        }
+    }
+}
+
+fn amount(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Latency if value >= 1000.0 => format!("{} s a statement", count(value / 1000.0)),
+        Metric::Latency => format!("{} ms a statement", count(value)),
+        Metric::Rows => format!("{} rows a statement", count(value)),
+        Metric::Bytes if value >= 1e6 => format!("{} MB a statement", count(value / 1e6)),
+        Metric::Bytes => format!("{} bytes a statement", count(value)),
+        Metric::Statements => format!("{} statements", count(value)),
+    }
+}
+
+fn times(factor: f64) -> String {
+    format!("{} times", count(factor))
+}
+
+fn per_day(an_hour: f64) -> String {
+    if an_hour >= 1.0 { format!("{} an hour", count(an_hour)) } else { format!("{} a day", count(24.0 * an_hour)) }
+}
+
+fn percent(share: f64) -> String {
+    format!("{}%", count(100.0 * share))
+}
+
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 90.0 => (s, "second"),
+        s if s < 5400.0 => (s / 60.0, "minute"),
+        s if s < 129_600.0 => (s / 3600.0, "hour"),
+        s => (s / 86_400.0, "day"),
+    };
+    let value = value.round().max(1.0);
+    format!("{value} {unit}{}", if value > 1.0 { "s" } else { "" })
+}
+
+/// Three significant digits, thousands apart: 411,987 is 412,000, 0.04567 is 0.0457.
+fn count(value: f64) -> String {
+    if !value.is_finite() {
+        return "unknown".to_owned();
+    }
+    if value.abs() < 1e-9 {
+        return "0".to_owned();
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "a decimal exponent")]
+    let digits = 2 - value.abs().log10().floor() as i32;
+    if digits > 0 {
+        let places = usize::try_from(digits.min(9)).unwrap_or(0);
+        let text = format!("{value:.places$}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let unit = 10f64.powi(-digits);
+    let text = format!("{:.0}", (value / unit).round() * unit);
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |text| ("-", text));
+    let groups: Vec<&str> =
+        text.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    format!("{sign}{}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(finding: &Finding, text: &str, severity: Severity) {
+        assert_eq!((finding.text().as_str(), finding.severity()), (text, severity));
+    }
+
+    #[test]
+    fn findings_read_like_sentences_with_numbers() {
+        let sam = Finding::Extraction {
+            who: "sam".into(),
+            object: Some("contacts".into()),
+            rows: 411_987.0,
+            seconds: 600.0,
+            usual_an_hour: 900.4,
+            share: None,
+        };
+        check(&sam, "sam read 412,000 rows of contacts in 10 minutes; usual: 900 an hour", Severity::Critical);
+        let jump = |metric, now, usual| Finding::Jump { subject: "orders by day".into(), metric, now, usual };
+        check(
+            &jump(Metric::Latency, 2_130.0, 410.0),
+            "orders by day: 2.13 s a statement; usual at this hour: 410 ms a statement",
+            Severity::Warning,
+        );
+        check(
+            &jump(Metric::Statements, 3.0, 4_000.0),
+            "orders by day: 3 statements; usual at this hour: 4,000 statements",
+            Severity::Critical,
+        );
+        check(
+            &Finding::Errors { subject: "source crm".into(), now: 0.052, usual: 0.001 },
+            "source crm: 5.2% of the statements fail; usual: 0.1%",
+            Severity::Warning,
+        );
+        check(
+            &Finding::NewTemplates { who: "ann".into(), now: 34.0, usual: 0.05 },
+            "ann sent 34 new kinds of statements in an hour; usual: 1.2 a day",
+            Severity::Notice,
+        );
+        check(
+            &Finding::Drip { who: "sam".into(), days: 5, rows: 25_300.0, usual: 5_000.0 },
+            "sam read 25,300 rows a day for 5 days; usual: 5,000 a day",
+            Severity::Warning,
+        );
+        check(
+            &Finding::Drift { subject: "source crm".into(), metric: Metric::Latency, factor: 1.5 },
+            "source crm: statements take 1.5 times of the usual for a day, and it grows slowly",
+            Severity::Notice,
+        );
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.045_67, "0.0457"),
+            (9.999, "10"),
+            (12.34, "12.3"),
+            (999.6, "1,000"),
+            (1_234_567.0, "1,230,000"),
+            (-45_678.0, "-45,700"),
+            (f64::NAN, "unknown"),
+        ] {
+            assert_eq!(count(value), text, "{value}");
+        }
+    }
+}
