@@ -44,7 +44,7 @@ impl Score {
     }
 
     fn print(&self, name: &str, intervals: bool) {
-        let [p50, p95, p99] = support::q_errors(&self.errors);
+        let [p50, p95, p99] = numeric::q_errors(&self.errors);
         print!("| {name} | {} | {p50:.2} | {p95:.1} | {p99:.1} |", self.errors.len());
         if intervals {
             let covered = 100.0 * self.covered as f64 / self.errors.len() as f64;
@@ -52,7 +52,10 @@ impl Score {
         } else {
             print!(" | |");
         }
-        println!(" {:.2} | {:.0} |", numeric::mean(&self.seconds), numeric::median(&self.microseconds));
+        match self.seconds.as_slice() {
+            [] => println!(" | |"),
+            seconds => println!(" {:.2} | {:.0} |", numeric::mean(seconds), numeric::median(&self.microseconds)),
+        }
     }
 }
 

@@ -11,8 +11,6 @@ pub struct Residual {
     pub error: f64,
     /// How hard the prediction looked beforehand, in the unit of the error; positive.
     pub scale: f64,
-    /// What came together (a query, a template): rows of one group count as one piece of evidence.
-    pub group: u64,
 }
 
 /// Offsets, in scales, below and above a prediction.
@@ -23,8 +21,8 @@ pub struct Conformal {
 }
 
 impl Conformal {
-    /// Offsets so that `coverage` of new errors fall between them, the two tails alike. The finite-sample correction counts
-    /// groups, not rows: errors of one group are alike. `None` without a usable residual.
+    /// Offsets so that `coverage` of new errors fall between them, the two tails alike, with the finite-sample
+    /// correction of split conformal prediction. `None` without a usable residual.
     #[must_use]
     pub fn calibrate(residuals: &[Residual], coverage: f64) -> Option<Self> {
         let usable = residuals.iter().filter(|r| r.error.is_finite() && r.scale.is_finite() && r.scale > 0.0);
@@ -33,10 +31,7 @@ impl Conformal {
             return None;
         }
         numeric::sort(&mut scores);
-        let mut groups: Vec<u64> = residuals.iter().map(|r| r.group).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let correction = 1.0 + 1.0 / groups.len() as f64;
+        let correction = 1.0 + 1.0 / scores.len() as f64;
         let tail = ((1.0 - coverage.clamp(0.0, 1.0) * correction) / 2.0).max(0.0);
         let [low, high] = [tail, 1.0 - tail].map(|level| numeric::quantile(&scores, level));
         Some(Self { low, high })
@@ -64,14 +59,14 @@ mod tests {
     #[test]
     fn coverage_is_kept_though_errors_differ_in_scale_and_are_skewed() {
         let mut rng = Rng::new(11);
-        let mut draw = |group| {
+        let mut draw = || {
             let scale = 0.1 + rng.unit();
-            Residual { error: scale * (rng.normal().exp() - 1.0), scale, group }
+            Residual { error: scale * (rng.normal().exp() - 1.0), scale }
         };
-        let seen: Vec<Residual> = (0..2_000).map(&mut draw).collect();
+        let seen: Vec<Residual> = (0..2_000).map(|_| draw()).collect();
         let conformal = Conformal::calibrate(&seen, 0.9).unwrap();
-        let inside = (0..5_000).filter(|g| {
-            let new = draw(*g);
+        let inside = (0..5_000).filter(|_| {
+            let new = draw();
             let (low, high) = conformal.interval(0.0, new.scale);
             (low..=high).contains(&new.error)
         });
@@ -80,21 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn few_groups_widen_and_none_give_nothing() {
-        let rows = |groups: u64| -> Vec<Residual> {
-            (0..100_i32)
-                .map(|i| Residual {
-                    error: f64::from(i) - 49.5,
-                    scale: 1.0,
-                    group: u64::from(i.unsigned_abs()) % groups,
-                })
-                .collect()
-        };
-        let width = |groups| {
-            let (low, high) = Conformal::calibrate(&rows(groups), 0.8).unwrap().interval(0.0, 1.0);
+    fn few_residuals_widen_and_none_give_nothing() {
+        let width = |count: i32| {
+            let seen: Vec<Residual> =
+                (0..count).map(|i| Residual { error: f64::from(i) / f64::from(count - 1), scale: 1.0 }).collect();
+            let (low, high) = Conformal::calibrate(&seen, 0.8).unwrap().interval(0.5, 1.0);
             high - low
         };
-        assert!(width(4) > width(100) && width(4) <= 99.0);
-        assert_eq!(Conformal::calibrate(&[Residual { error: f64::NAN, scale: 1.0, group: 0 }], 0.9), None);
+        assert!(width(5) > width(1_000) && width(1_000) > 0.79);
+        assert_eq!(Conformal::calibrate(&[Residual { error: f64::NAN, scale: 1.0 }], 0.9), None);
     }
 }

@@ -55,6 +55,14 @@ pub fn log_of(value: f64, floor: f64) -> f64 {
     if value.is_nan() { floor.ln() } else { value.clamp(floor, f64::MAX).ln() }
 }
 
+/// The p50, p95 and p99 of q-errors, whose logarithms (truth less estimate, of either sign) are given.
+#[must_use]
+pub fn q_errors(logs: &[f64]) -> [f64; 3] {
+    let mut sizes: Vec<f64> = logs.iter().map(|v| v.abs()).collect();
+    sort(&mut sizes);
+    [0.5, 0.95, 0.99].map(|level| quantile(&sizes, level).exp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,6 +44,9 @@ pub const OBSERVATIONS_MAX: usize = 20_000;
 /// Fewer are not worth a model.
 pub const OBSERVATIONS_MIN: usize = 30;
 
+/// Share of the variance that a source's estimates must explain to be started from.
+const FOLLOWED_FROM: f64 = 0.75;
+
 /// An answer, in rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correction {
@@ -55,6 +58,24 @@ pub struct Correction {
     pub high: f64,
     /// Tables and joins that training never saw: with any, do not act on the answer.
     pub unseen: usize,
+}
+
+/// What the model would have answered for its own observations without having seen their groups, against the source's own
+/// estimates: q-errors, p50, p95, p99.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Of the source's estimates.
+    pub source: [f64; 3],
+    /// Of the corrected ones.
+    pub corrected: [f64; 3],
+}
+
+impl Judgement {
+    /// Whether the model is worth using: better in the middle and no worse in the tail.
+    #[must_use]
+    pub fn is_better(&self) -> bool {
+        self.corrected[0] <= self.source[0] && self.corrected[1] <= self.source[1]
+    }
 }
 
 /// A trained model.
@@ -73,6 +94,7 @@ struct Layer {
     start: Start,
     pair: Pair,
     intervals: Option<Intervals>,
+    judgement: Option<Judgement>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,14 +147,15 @@ impl Start {
     }
 }
 
-/// The slope of truths over the source's estimates, between 0 and 1: how much a source's estimate is worth. A source whose
-/// estimates say nothing (they exist) is not followed.
+/// How far to follow the source's estimates: their slope against truths when they explain most of the variance, else not at
+/// all. (On STATS-CEB, Postgres' published estimates explain nearly nothing, and starting from them costs a third.)
 fn worth(rows: &[Row<'_>]) -> f64 {
     let x = numeric::mean_of(rows.iter().map(|r| r.encoded.estimate));
     let y = numeric::mean_of(rows.iter().map(|r| r.truth));
-    let covariance: f64 = rows.iter().map(|r| (r.encoded.estimate - x) * (r.truth - y)).sum();
-    let variance: f64 = rows.iter().map(|r| (r.encoded.estimate - x).powi(2)).sum();
-    if variance > 0.0 { (covariance / variance).clamp(0.0, 1.0) } else { 0.0 }
+    let sum = |f: fn(f64, f64) -> f64| -> f64 { rows.iter().map(|r| f(r.encoded.estimate - x, r.truth - y)).sum() };
+    let (together, estimates, truths) = (sum(|a, b| a * b), sum(|a, _| a * a), sum(|_, b| b * b));
+    let explained = together * together / (estimates * truths);
+    if explained >= FOLLOWED_FROM { (together / estimates).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 impl Pair {
@@ -162,6 +185,9 @@ impl Pair {
             subplan.ranges.len() as f64,
             encoded.estimate - mean,
             encoded.features[4],
+            encoded.graph[encoded.graph.len() - 3],
+            bound.unwrap_or(f64::NAN),
+            subplan.joins.len() as f64,
         ];
         (value, difficulty)
     }
@@ -181,10 +207,14 @@ impl Layer {
             let Some(pair) = Pair::train(&kept, start, options.seed).filter(|_| !out.is_empty()) else { continue };
             held_out.extend(out.iter().map(|r| {
                 let (value, difficulty) = pair.predict(&r.encoded, &r.observed.subplan, start);
-                HeldOut { difficulty, error: r.truth - value, group: r.observed.group, fold }
+                HeldOut { difficulty, error: r.truth - value, fold }
             }));
         }
-        Some(Self { start, pair, intervals: Intervals::calibrate(&held_out, options.coverage) })
+        let corrected: Vec<f64> = held_out.iter().map(|h| h.error).collect();
+        let source: Vec<f64> = rows.iter().map(|r| r.truth - r.encoded.estimate).collect();
+        let judgement = (!corrected.is_empty())
+            .then(|| Judgement { source: numeric::q_errors(&source), corrected: numeric::q_errors(&corrected) });
+        Some(Self { start, pair, intervals: Intervals::calibrate(&held_out, options.coverage), judgement })
     }
 }
 
@@ -213,6 +243,12 @@ impl Corrector {
         let plain_options = Options { folds: if covered { 0 } else { options.folds }, ..options.clone() };
         let plain = Layer::train(&all, Start::Estimate(worth(&rows)), &plain_options)?;
         Some(Self { encoder, plain, bounded })
+    }
+
+    /// How the model did on groups that it had not seen; `None` when it was trained without folds.
+    #[must_use]
+    pub fn judgement(&self) -> Option<Judgement> {
+        self.bounded.as_ref().and_then(|layer| layer.judgement).or(self.plain.judgement)
     }
 
     /// The answer for a sub-plan.

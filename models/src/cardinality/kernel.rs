@@ -59,6 +59,7 @@ fn kernel(a: &Point<'_>, b: &Point<'_>) -> f64 {
         + 3.0 * like_graph * (1.0 + like_ranges)
         + 0.5 * ranges
         + 0.5 * like_estimate
+        + 0.05 * (a.estimate - 10.0) * (b.estimate - 10.0)
 }
 
 impl Kernel {

@@ -14,9 +14,11 @@ pub fn shared() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// The p50, p95 and p99 of q-errors given as logarithms of truth over estimate.
-pub fn q_errors(logs: &[f64]) -> [f64; 3] {
-    let mut sizes: Vec<f64> = logs.iter().map(|v| v.abs()).collect();
-    querygate_models::numeric::sort(&mut sizes);
-    [0.5, 0.95, 0.99].map(|level| querygate_models::numeric::quantile(&sizes, level).exp())
+/// The folder of a data set below the shared data, or `None` with a loud line.
+pub fn data_set(name: &str) -> Option<PathBuf> {
+    let folder = shared().map(|shared| shared.join(name)).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        eprintln!("SKIPPED: the data set {name} is absent (set QUERYGATE_SHARED)");
+    }
+    folder
 }

@@ -47,7 +47,7 @@ fn parse(sql: &str) -> Result<(Subplan, String), String> {
         table_of.push((alias.trim(), name));
     }
     for condition in conditions.split(" AND ") {
-        let operator = ["<=", ">=", "="].into_iter().find(|o| condition.contains(o)).ok_or("no operator")?;
+        let operator = ["<=", ">=", "=", "<", ">"].into_iter().find(|o| condition.contains(o)).ok_or("no operator")?;
         let (left, right) = condition.split_once(operator).ok_or("no operator")?;
         let (left, right) = (left.trim(), right.trim());
         let table = |column: &str| {
@@ -72,8 +72,8 @@ fn parse(sql: &str) -> Result<(Subplan, String), String> {
         });
         let range = &mut subplan.ranges[place];
         match operator {
-            "<=" => range.high = value,
-            ">=" => range.low = value,
+            "<=" | "<" => range.high = value,
+            ">=" | ">" => range.low = value,
             _ => (range.low, range.high) = (value, value),
         }
     }
