@@ -102,23 +102,25 @@ pub struct CatalogBuilder {
 }
 
 impl CatalogBuilder {
-    /// Evaluates policy for every object. `now_ms`: milliseconds since 1970.
+    /// Evaluates policy for every object. `live` makes the gate's own tables for this principal, whose token it is given.
+    /// `now_ms`: milliseconds since 1970.
     #[must_use]
     pub fn new(
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
-        live: Vec<(&'static str, Arc<LiveTable>)>,
+        live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
         now_ms: i64,
     ) -> Self {
         let login = Principal::clone(principal);
         let resolved = resolve_principal(login, &deployment.policies, &deployment.facts, now_ms);
+        let token = token(deployment, &resolved);
         Self {
-            token: token(deployment, &resolved),
+            live: live(&token),
+            token,
             objects: visible_objects(deployment, &resolved, now_ms),
             login: Arc::clone(principal),
             principal: Arc::new(resolved),
             deployment: Arc::clone(deployment),
-            live,
             views: Vec::new(),
             settings: Vec::new(),
         }
@@ -145,7 +147,7 @@ impl CatalogBuilder {
     #[must_use]
     pub fn pg_catalog(&self) -> Arc<PgCatalog> {
         let image = crate::image::image(&self.deployment, &self.principal, &self.objects, &self.views, &self.live);
-        PgCatalog::new(CatalogImage { settings: self.settings.clone(), ..image })
+        PgCatalog::new(self.token.clone(), CatalogImage { settings: self.settings.clone(), ..image })
     }
 
     /// The schemas of what was added so far.

@@ -1,5 +1,6 @@
 //! Tables whose rows are made when they are scanned: the gate's own (schema `querygate`). Holds no data of a source.
 
+use crate::leaf::LeafToken;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -21,18 +22,25 @@ use std::sync::Arc;
 /// Makes the rows that one principal may see, at the time of the scan.
 pub type LiveRows = Arc<dyn Fn() -> querygate_types::Result<RecordBatch> + Send + Sync>;
 
-/// A table of the gate's own.
+/// A table of the gate's own, for one reader.
 pub struct LiveTable {
+    token: LeafToken,
     name: &'static str,
     schema: SchemaRef,
     rows: LiveRows,
 }
 
 impl LiveTable {
-    /// `rows` must give batches of exactly `schema`.
+    /// `rows` must give batches of exactly `schema`, and only what the token's principal may see.
     #[must_use]
-    pub fn new(name: &'static str, schema: SchemaRef, rows: LiveRows) -> Self {
-        Self { name, schema, rows }
+    pub fn new(token: LeafToken, name: &'static str, schema: SchemaRef, rows: LiveRows) -> Self {
+        Self { token, name, schema, rows }
+    }
+
+    /// Whose rows it shows.
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
     }
 }
 
@@ -70,6 +78,7 @@ impl TableProvider for LiveTable {
             Boundedness::Bounded,
         );
         Ok(Arc::new(LiveExec {
+            token: self.token.clone(),
             name: self.name,
             rows: Arc::clone(&self.rows),
             projection: projection.cloned(),
@@ -80,10 +89,19 @@ impl TableProvider for LiveTable {
 
 /// Scan of a [`LiveTable`].
 pub struct LiveExec {
+    token: LeafToken,
     name: &'static str,
     rows: LiveRows,
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
+}
+
+impl LiveExec {
+    /// Whose rows it reads.
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
+    }
 }
 
 impl fmt::Debug for LiveExec {

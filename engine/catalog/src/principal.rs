@@ -46,7 +46,13 @@ pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, no
         let decision = evaluator.decide_read(&object.name);
         let Ok(permit) = decision.permit() else { continue };
         let maker = TableMaker { deployment, permit: &permit, token: &token };
-        let table = Arc::new(maker.table(&sql_name, &object, source, &decision));
+        let table = match maker.table(&sql_name, &object, source, &decision) {
+            Ok(table) => Arc::new(table),
+            Err(error) => {
+                tracing::error!(object = object.name, cause = error.cause(), "the object is left out");
+                continue;
+            }
+        };
         if table.columns().is_empty() {
             continue;
         }
@@ -70,23 +76,22 @@ struct TableMaker<'a> {
 }
 
 impl TableMaker<'_> {
-    fn table(&self, sql_name: &str, object: &Object, source: &SourceTable, decision: &ReadDecision) -> GovernedTable {
+    fn table(
+        &self,
+        sql_name: &str,
+        object: &Object,
+        source: &SourceTable,
+        decision: &ReadDecision,
+    ) -> Result<GovernedTable> {
         let columns = columns(object, source, decision);
         let keys = primary_key(object, &columns);
         let policy = self.policy_or_nothing(decision.row_filter(), source, &object.name);
-        let table = GovernedTable::new(
-            self.permit,
-            self.token.clone(),
-            sql_name,
-            &source.source,
-            Arc::clone(&source.provider),
-            columns,
-            policy,
-        );
-        match keys {
+        let token = self.token.clone();
+        let table = GovernedTable::new(self.permit, token, &object.name, sql_name, source, columns, policy)?;
+        Ok(match keys {
             Some(keys) => table.with_constraints(keys),
             None => table,
-        }
+        })
     }
 
     /// The row policy; if it cannot be applied exactly, no row at all.
@@ -107,21 +112,9 @@ impl TableMaker<'_> {
         let missing =
             || querygate_types::Error::internal(format!("policy names object {}, which has no source", test.object));
         let source = self.deployment.tables.get(&test.object).ok_or_else(missing)?;
-        let schema = source.provider.schema();
-        let raw_index = schema
-            .index_of(&test.select)
-            .map_err(|_| querygate_types::Error::internal("a related object lacks its key column"))?;
-        let column = GovernedColumn { field: schema.field(raw_index).clone(), raw_index, mask: None };
         let policy = self.policy(&test.filter, source)?;
-        let master = GovernedTable::new(
-            self.permit,
-            self.token.clone(),
-            &test.object,
-            &source.source,
-            Arc::clone(&source.provider),
-            vec![column],
-            policy,
-        );
+        let token = self.token.clone();
+        let master = GovernedTable::keys(self.permit, token, &test.object, &test.select, source, policy)?;
         Ok(RelatedKeys { column: test.column, master: Arc::new(master), key: test.select, mark: test.mark })
     }
 }

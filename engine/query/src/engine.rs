@@ -23,7 +23,9 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LiveTable, PrincipalCatalog, pg_catalog};
+use querygate_catalog::{
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, pg_catalog,
+};
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,7 +72,7 @@ pub(crate) struct Workspace {
 pub(crate) async fn build_workspace(
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
-    live: Vec<(&'static str, Arc<LiveTable>)>,
+    live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
 ) -> Result<Arc<Workspace>> {

@@ -196,7 +196,8 @@ impl Gate {
         {
             return Ok(found);
         }
-        let live = system::tables(&self.observer, deployment, principal, &self.start_settings()?);
+        let starts = self.start_settings()?;
+        let live = |token: &LeafToken| system::tables(&self.observer, token, deployment, principal, &starts);
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
         let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;

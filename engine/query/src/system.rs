@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use querygate_catalog::{Deployment, LiveTable};
+use querygate_catalog::{Deployment, LeafToken, LiveTable};
 use querygate_policy::Evaluator;
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ type Row = Vec<Cell>;
 /// The tables, bound to one principal.
 pub(crate) fn tables(
     observer: &Arc<Observer>,
+    token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
     starts: &Settings,
@@ -49,14 +50,14 @@ pub(crate) fn tables(
     let starts = starts.clone();
     let settings = move || starts.all().into_iter().map(|(n, v, h)| vec![text(n), text(&v), text(h)]).collect();
     vec![
-        table("queries", QUERIES, queries),
-        table("fragments", FRAGMENTS, fragments),
-        table("sources", SOURCES, sources),
-        table("objects", OBJECTS, objects),
-        table("policies_effective", POLICIES, policies),
-        table("sessions", SESSIONS, sessions),
-        table("settings", SETTINGS, settings),
-        table("audit", AUDIT, audit),
+        table(token, "queries", QUERIES, queries),
+        table(token, "fragments", FRAGMENTS, fragments),
+        table(token, "sources", SOURCES, sources),
+        table(token, "objects", OBJECTS, objects),
+        table(token, "policies_effective", POLICIES, policies),
+        table(token, "sessions", SESSIONS, sessions),
+        table(token, "settings", SETTINGS, settings),
+        table(token, "audit", AUDIT, audit),
     ]
 }
 
@@ -133,6 +134,7 @@ const AUDIT: Columns = &[
 ];
 
 fn table(
+    token: &LeafToken,
     name: &'static str,
     columns: Columns,
     rows: impl Fn() -> Vec<Row> + Send + Sync + 'static,
@@ -140,7 +142,7 @@ fn table(
     let schema = schema(columns);
     let made = Arc::clone(&schema);
     let rows = Arc::new(move || batch(&made, columns, rows()));
-    (name, Arc::new(LiveTable::new(name, schema, rows)))
+    (name, Arc::new(LiveTable::new(token.clone(), name, schema, rows)))
 }
 
 fn schema(columns: Columns) -> SchemaRef {

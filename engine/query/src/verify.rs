@@ -10,7 +10,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
-use querygate_catalog::{GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable, pg_catalog};
+use querygate_catalog::pg_catalog::{SystemTable, SystemTableExec};
+use querygate_catalog::{GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable};
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) struct Inventory {
 }
 
 /// Walks the bound plan with its subqueries: every scan is a governed table of this session, a table of the gate's own,
-/// or the work table of a recursive query.
+/// made for it, or the work table of a recursive query.
 pub(crate) fn verify_bound(plan: &LogicalPlan, token: &LeafToken) -> Result<Inventory> {
     let mut inventory = Inventory::default();
     let mut refusal = None;
@@ -90,11 +91,16 @@ fn verify_scan(scan: &datafusion::logical_expr::TableScan, token: &LeafToken, in
         inventory.tables.push(governed.name().to_owned());
         return Ok(());
     }
-    let own = any.is::<LiveTable>()
-        || any.is::<pg_catalog::SystemTable>()
-        || any.is::<datafusion::datasource::cte_worktable::CteWorkTable>()
-        || is_series(any);
-    if own { Ok(()) } else { Err(Error::internal("an ungoverned table was bound")) }
+    let live = any.downcast_ref::<LiveTable>().map(LiveTable::token);
+    if let Some(own) = live.or_else(|| any.downcast_ref::<SystemTable>().map(SystemTable::token)) {
+        return if own == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a table of the gate's own was bound for another session"))
+        };
+    }
+    let holds_nothing = any.is::<datafusion::datasource::cte_worktable::CteWorkTable>() || is_series(any);
+    if holds_nothing { Ok(()) } else { Err(Error::internal("an ungoverned table was bound")) }
 }
 
 /// `generate_series` and `range` make rows of nothing.
@@ -135,11 +141,68 @@ fn verify_leaves(plan: &Arc<dyn ExecutionPlan>, token: &LeafToken, constants: &m
         }
         return Err(Error::internal("a raw source scan was planned"));
     }
+    let live = any.downcast_ref::<LiveExec>().map(LiveExec::token);
+    if let Some(own) = live.or_else(|| any.downcast_ref::<SystemTableExec>().map(SystemTableExec::token)) {
+        return if own == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a table of the gate's own was planned for another session"))
+        };
+    }
     let known = any.is::<EmptyExec>()
         || any.is::<PlaceholderRowExec>()
         || any.is::<WorkTableExec>()
-        || any.is::<LazyMemoryExec>()
-        || any.is::<LiveExec>()
-        || any.is::<pg_catalog::SystemTableExec>();
+        || any.is::<LazyMemoryExec>();
     if known { Ok(()) } else { Err(Error::internal(format!("an unknown leaf was planned: {}", plan.name()))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::RecordBatch;
+    use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+    use datafusion::catalog::TableProvider;
+    use datafusion::datasource::{MemTable, provider_as_source};
+    use datafusion::logical_expr::LogicalPlanBuilder;
+    use datafusion::prelude::SessionContext;
+    use querygate_catalog::LiveRows;
+    use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog};
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]))
+    }
+
+    fn token(principal: u64) -> LeafToken {
+        LeafToken { state_version: 1, principal }
+    }
+
+    fn live(principal: u64) -> Arc<dyn TableProvider> {
+        let rows: LiveRows = Arc::new(|| Ok(RecordBatch::new_empty(schema())));
+        Arc::new(LiveTable::new(token(principal), "queries", schema(), rows))
+    }
+
+    fn system(principal: u64) -> Arc<dyn TableProvider> {
+        PgCatalog::new(token(principal), CatalogImage::default()).table("pg_catalog", "pg_class").unwrap()
+    }
+
+    fn memory() -> Arc<dyn TableProvider> {
+        Arc::new(MemTable::try_new(schema(), vec![vec![RecordBatch::new_empty(schema())]]).unwrap())
+    }
+
+    #[tokio::test]
+    async fn both_walks_refuse_tables_of_other_readers_and_unknown_ones() {
+        let state = SessionContext::new().state();
+        for (what, table, admitted) in [
+            ("own live", live(1), true),
+            ("another's live", live(2), false),
+            ("own catalog", system(1), true),
+            ("another's catalog", system(2), false),
+            ("unknown", memory(), false),
+        ] {
+            let scan = LogicalPlanBuilder::scan("t", provider_as_source(Arc::clone(&table)), None).unwrap();
+            assert_eq!(verify_bound(&scan.build().unwrap(), &token(1)).is_ok(), admitted, "bound {what}");
+            let plan = table.scan(&state, None, &[], None).await.unwrap();
+            assert_eq!(verify_final(&plan, &token(1), &Inventory::default()).is_ok(), admitted, "final {what}");
+        }
+    }
 }

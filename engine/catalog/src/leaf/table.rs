@@ -3,17 +3,20 @@
 use super::barrier::is_leak_proof;
 use super::mask::ColumnMask;
 use super::related::RelatedKeys;
+use crate::deployment::SourceTable;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraints, Result, not_impl_err};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_policy::Permit;
+use querygate_policy::{Permit, RowFilter};
+use querygate_types::Error;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Which snapshot and principal a leaf was made for. Verification compares it with the session's.
+/// Which snapshot and principal a leaf was made for: governed tables and the gate's own ones. Verification compares it with
+/// the session's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeafToken {
     /// Version of the gate's state: metadata, facts and sources together.
@@ -64,14 +67,63 @@ pub struct GovernedTable {
 }
 
 impl GovernedTable {
-    /// Puts a policy around a raw provider. The permit proves that policy allowed this principal to read the object.
-    #[must_use]
+    /// Puts a policy around the rows of `object`. The permit proves that policy allowed this principal to read it, and is
+    /// good for that object only, without the fields that it hides, with its masks, and under some row policy where it has
+    /// one.
+    ///
+    /// # Errors
+    /// Internal: the permit does not cover what was asked for.
     pub fn new(
-        _permit: &Permit,
+        permit: &Permit,
+        token: LeafToken,
+        object: &str,
+        name: &str,
+        source: &SourceTable,
+        columns: Vec<GovernedColumn>,
+        policy: LeafPolicy,
+    ) -> querygate_types::Result<Self> {
+        if permit.object() != object {
+            return Err(Error::internal(format!("a permit for {} was used for {object}", permit.object())));
+        }
+        columns.iter().try_for_each(|column| covers(permit, source, column))?;
+        if restricts(permit.row_filter()) && !policy.restricts() {
+            return Err(Error::internal(format!("{object} lost the row policy of its permit")));
+        }
+        Ok(Self::around(token, name, source, columns, policy))
+    }
+
+    /// The keys `select` of `object`, which the row policy of the permit's own object asks for. They never leave that
+    /// object's leaf.
+    ///
+    /// # Errors
+    /// Internal: the permit's policy does not read these keys, or its condition on them is gone, or the source has none.
+    pub(crate) fn keys(
+        permit: &Permit,
+        token: LeafToken,
+        object: &str,
+        select: &str,
+        source: &SourceTable,
+        policy: LeafPolicy,
+    ) -> querygate_types::Result<Self> {
+        let conditions = permit.row_filter().keys_of(object, select);
+        if conditions.is_empty() {
+            let text = format!("the policy of {} does not read {select} of {object}", permit.object());
+            return Err(Error::internal(text));
+        }
+        if conditions.into_iter().all(restricts) && !policy.restricts() {
+            return Err(Error::internal(format!("keys of {object} lost their condition")));
+        }
+        let schema = source.provider.schema();
+        let raw_index =
+            schema.index_of(select).map_err(|_| Error::internal("a related object lacks its key column"))?;
+        let column = GovernedColumn { field: schema.field(raw_index).clone(), raw_index, mask: None };
+        Ok(Self::around(token, object, source, vec![column], policy))
+    }
+
+    fn around(
         token: LeafToken,
         name: &str,
-        source: &str,
-        raw: Arc<dyn TableProvider>,
+        source: &SourceTable,
         columns: Vec<GovernedColumn>,
         policy: LeafPolicy,
     ) -> Self {
@@ -95,8 +147,8 @@ impl GovernedTable {
         Self {
             token,
             name: name.into(),
-            source: source.into(),
-            raw,
+            source: Arc::clone(&source.source),
+            raw: Arc::clone(&source.provider),
             columns,
             schema: Arc::new(Schema::new(fields)),
             policy,
@@ -151,6 +203,23 @@ impl GovernedTable {
     }
 }
 
+/// Whether the permit lets this column be read as it is meant to be: its own raw column, not hidden, masked if it must be.
+fn covers(permit: &Permit, source: &SourceTable, column: &GovernedColumn) -> querygate_types::Result<()> {
+    let name = column.field.name();
+    let schema = source.provider.schema();
+    let own = schema.fields().get(column.raw_index).is_some_and(|raw| raw.name() == name);
+    let masked = column.mask.is_some() || !permit.masks().contains_key(name);
+    if own && masked && !permit.hidden_fields().contains(name) {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("a permit for {} does not cover column {name}", permit.object())))
+    }
+}
+
+fn restricts(filter: &RowFilter) -> bool {
+    !filter.clone().simplify().is_all()
+}
+
 #[async_trait]
 impl TableProvider for GovernedTable {
     fn schema(&self) -> SchemaRef {
@@ -195,5 +264,113 @@ impl TableProvider for GovernedTable {
         _op: datafusion::logical_expr::dml::InsertOp,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         not_impl_err!("a governed table is not written through its provider")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mask::MaskText;
+    use super::*;
+    use arrow::datatypes::DataType;
+    use datafusion::datasource::empty::EmptyTable;
+    use datafusion::prelude::{col, lit};
+    use querygate_metadata::model::Facts;
+    use querygate_metadata::{LoadOptions, TenancyPosture, load_text};
+    use querygate_policy::{CompiledPolicy, Evaluator, resolve_principal};
+    use querygate_types::Principal;
+
+    const STACK: &str = r#"{
+        "manifest": {"id": "com.example.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},
+        "objects": [
+            {"name": "t_own", "label": "O", "sharingModel": "private", "fields": {"title": {"type": "text", "label": "T"}}},
+            {"name": "t_open", "label": "P", "sharingModel": "public_read_write", "fields": {
+                "title": {"type": "text", "label": "T"},
+                "phone": {"type": "text", "label": "P", "maskingRule": "phone"},
+                "salary": {"type": "text", "label": "S", "requiredPermissions": ["see_pay"]}}},
+            {"name": "t_line", "label": "L", "sharingModel": "controlled_by_parent", "fields": {
+                "parent": {"type": "master_detail", "label": "M", "reference": "t_own", "required": true}}}
+        ],
+        "capabilities": [{"name": "see_pay", "label": "Pay", "scope": "org"}],
+        "permissions": [{"name": "all", "label": "All", "objects": {"*": {"allowRead": true}}}]
+    }"#;
+
+    fn permit(object: &str) -> Permit {
+        let snapshot = load_text("stack.json", STACK, &LoadOptions { posture: TenancyPosture::Single }).unwrap();
+        let policy = CompiledPolicy::compile(Arc::new(snapshot), Vec::new());
+        let facts = Facts::default();
+        let principal = resolve_principal(Principal::builder("ada").permission_set("all").build(), &policy, &facts, 0);
+        Evaluator { policy: &policy, principal: &principal, facts: &facts, now_ms: 0 }
+            .decide_read(object)
+            .permit()
+            .unwrap()
+    }
+
+    fn source() -> SourceTable {
+        let names = ["id", "title", "phone", "salary", "owner_id", "parent"];
+        let fields: Vec<Field> = names.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        SourceTable { source: "s".into(), provider: Arc::new(EmptyTable::new(Arc::new(Schema::new(fields)))) }
+    }
+
+    fn token() -> LeafToken {
+        LeafToken { state_version: 1, principal: 1 }
+    }
+
+    struct Stars;
+
+    impl MaskText for Stars {
+        fn mask(&self, _: &str) -> String {
+            "***".to_owned()
+        }
+
+        fn fingerprint(&self) -> u64 {
+            0
+        }
+    }
+
+    /// A column read from the raw column `raw`.
+    fn column(name: &str, raw: &str, masked: bool) -> GovernedColumn {
+        let schema = source().provider.schema();
+        let mask = masked.then(|| ColumnMask::new(Arc::new(Stars)));
+        GovernedColumn {
+            field: schema.field_with_name(name).unwrap().clone(),
+            raw_index: schema.index_of(raw).unwrap(),
+            mask,
+        }
+    }
+
+    fn own_rows() -> LeafPolicy {
+        LeafPolicy { conjuncts: vec![col("owner_id").eq(lit("ada"))], related: Vec::new() }
+    }
+
+    #[test]
+    fn a_permit_is_good_for_its_object_its_fields_and_its_rows_only() {
+        let (own, open) = (permit("t_own"), permit("t_open"));
+        let check = |permit: &Permit, object: &str, column: GovernedColumn, policy: LeafPolicy, good: bool| {
+            let made = GovernedTable::new(permit, token(), object, "t", &source(), vec![column], policy);
+            assert_eq!(made.is_ok(), good, "{object}");
+        };
+        check(&open, "t_open", column("title", "title", false), LeafPolicy::default(), true);
+        check(&open, "t_own", column("title", "title", false), own_rows(), false);
+        check(&own, "t_open", column("title", "title", false), own_rows(), false);
+        check(&open, "t_open", column("salary", "salary", false), LeafPolicy::default(), false);
+        check(&open, "t_open", column("title", "salary", false), LeafPolicy::default(), false);
+        check(&open, "t_open", column("phone", "phone", false), LeafPolicy::default(), false);
+        check(&open, "t_open", column("phone", "phone", true), LeafPolicy::default(), true);
+        check(&own, "t_own", column("title", "title", false), own_rows(), true);
+        check(&own, "t_own", column("title", "title", false), LeafPolicy::default(), false);
+    }
+
+    #[test]
+    fn keys_are_those_that_the_permits_policy_reads_and_under_its_condition() {
+        let check = |permit: &Permit, object: &str, select: &str, policy: LeafPolicy, good: bool| {
+            let made = GovernedTable::keys(permit, token(), object, select, &source(), policy);
+            assert_eq!(made.is_ok(), good, "{object}.{select}");
+        };
+        let line = permit("t_line");
+        check(&line, "t_own", "id", own_rows(), true);
+        check(&line, "t_own", "id", LeafPolicy::default(), false);
+        check(&line, "t_own", "title", own_rows(), false);
+        check(&line, "t_open", "id", own_rows(), false);
+        check(&permit("t_own"), "t_own", "id", own_rows(), false);
     }
 }

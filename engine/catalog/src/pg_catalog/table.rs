@@ -5,6 +5,7 @@ use super::objects::Objects;
 use super::rows;
 use super::session::SessionVars;
 use super::{CatalogImage, layout};
+use crate::leaf::LeafToken;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// One principal's `pg_catalog` and `information_schema` for one metadata snapshot. Build it once and share it.
 pub struct PgCatalog {
+    token: LeafToken,
     pub(crate) objects: Objects,
     kept: Mutex<HashMap<(&'static str, &'static str), RecordBatch>>,
     pub(crate) comments: OnceLock<Comments>,
@@ -38,10 +40,10 @@ impl std::fmt::Debug for PgCatalog {
 }
 
 impl PgCatalog {
-    /// Gives out object ids; rows come later.
+    /// Gives out object ids; rows come later. `image`: what the token's principal may see.
     #[must_use]
-    pub fn new(image: CatalogImage) -> Arc<Self> {
-        Arc::new(Self { objects: Objects::new(image), kept: Mutex::default(), comments: OnceLock::new() })
+    pub fn new(token: LeafToken, image: CatalogImage) -> Arc<Self> {
+        Arc::new(Self { token, objects: Objects::new(image), kept: Mutex::default(), comments: OnceLock::new() })
     }
 
     /// What it was built from.
@@ -145,16 +147,10 @@ pub struct SystemTable {
 }
 
 impl SystemTable {
-    /// The catalog it belongs to: compare by pointer with the session's own.
+    /// Whose catalog it belongs to.
     #[must_use]
-    pub fn catalog(&self) -> &Arc<PgCatalog> {
-        &self.catalog
-    }
-
-    /// `pg_class.oid`.
-    #[must_use]
-    pub fn oid(&self) -> u32 {
-        self.layout.oid
+    pub fn token(&self) -> &LeafToken {
+        &self.catalog.token
     }
 }
 
@@ -205,10 +201,10 @@ pub struct SystemTableExec {
 }
 
 impl SystemTableExec {
-    /// What it reads.
+    /// Whose catalog it reads.
     #[must_use]
-    pub fn table(&self) -> &SystemTable {
-        &self.table
+    pub fn token(&self) -> &LeafToken {
+        self.table.token()
     }
 }
 

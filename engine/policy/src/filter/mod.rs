@@ -180,6 +180,38 @@ impl RowFilter {
         columns
     }
 
+    /// The filters under which this filter reads `select` of the rows of `object`, at any depth; none: it does not.
+    #[must_use]
+    pub fn keys_of(&self, object: &str, select: &str) -> Vec<&Self> {
+        let mut found = Vec::new();
+        self.collect_keys(object, select, &mut found);
+        found
+    }
+
+    fn collect_keys<'a>(&'a self, object: &str, select: &str, found: &mut Vec<&'a Self>) {
+        match self {
+            Self::All | Self::Nothing => {}
+            Self::And(members) | Self::Or(members) => {
+                members.iter().for_each(|member| member.collect_keys(object, select, found));
+            }
+            Self::Not(inner) => inner.collect_keys(object, select, found),
+            Self::Test(test) => match test {
+                Test::InRelated { object: read, filter, select: key, .. } => {
+                    if read == object && key == select {
+                        found.push(filter);
+                    }
+                    filter.collect_keys(object, select, found);
+                }
+                Test::Compare { .. }
+                | Test::CompareColumns { .. }
+                | Test::In { .. }
+                | Test::IsNull { .. }
+                | Test::Text { .. }
+                | Test::ListContains { .. } => {}
+            },
+        }
+    }
+
     fn collect_columns<'a>(&'a self, columns: &mut BTreeSet<&'a str>) {
         match self {
             Self::All | Self::Nothing => {}

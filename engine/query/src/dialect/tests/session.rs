@@ -19,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use querygate_catalog::LeafToken;
 use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
 use std::sync::{Arc, Weak};
@@ -90,7 +91,7 @@ impl apply::RunSubplan for Runner {
 
 impl TestSession {
     pub(super) fn new(image: CatalogImage) -> Arc<Self> {
-        let catalog = PgCatalog::new(image);
+        let catalog = PgCatalog::new(LeafToken { state_version: 1, principal: 1 }, image);
         let dialect = Dialect::new(&catalog);
         Arc::new_cyclic(|me: &Weak<Self>| {
             let runner = apply::SubplanRunner(Arc::new(Runner(Weak::clone(me))));
