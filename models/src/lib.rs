@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+pub mod advisor;
 pub mod anomaly;
 pub mod cardinality;
 pub mod conformal;
