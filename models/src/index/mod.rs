@@ -1,1 +1,18 @@
 //! Search for indexes under a budget. Knows candidate costs through a trait, no source.
+
+mod advice;
+mod candidates;
+mod existing;
+mod oracle;
+mod search;
+mod shape;
+mod size;
+#[cfg(test)]
+mod tests;
+
+pub use advice::{Advice, Rejected, Suggestion, WhyNot, advise};
+pub use existing::{DAYS_LEAST, Existing, Needless, needless};
+pub use oracle::{Answer, CostOracle};
+pub use search::{SearchError, Settings};
+pub use shape::{Access, Column, Index, Predicate, Statement, Table, Workload};
+pub use size::{size, writes};

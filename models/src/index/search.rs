@@ -1,0 +1,241 @@
+//! Finding indexes for a whole workload under a storage budget: Extend's greedy steps (Schlosser, Kossmann, Boissier 2019:
+//! a new column or a wider index, by benefit for its size), then local exchanges. Knows no source.
+
+use super::candidates::{Allowed, extensions, obvious, reductions, singles};
+use super::oracle::{Asked, CostOracle, Set};
+use super::shape::{Index, Workload};
+use super::size::writes;
+use std::collections::BTreeSet;
+
+/// Bounds of a search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Bytes that all new indexes together may take.
+    pub budget: f64,
+    /// Key columns an index, 1 to 4.
+    pub width: usize,
+    /// Whether columns may be carried along (`INCLUDE`).
+    pub include: bool,
+    /// Cost of writing one index entry, in the planner's unit.
+    pub write_cost: f64,
+    /// An index must save this share of the workload's cost.
+    pub least_benefit: f64,
+    /// Questions to the planner, at most.
+    pub questions: usize,
+    /// Rounds of local exchanges; 0 is plain Extend.
+    pub rounds: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            budget: 512.0 * 1024.0 * 1024.0,
+            width: 4,
+            include: true,
+            write_cost: 1.0,
+            least_benefit: 0.001,
+            questions: 20_000,
+            rounds: 3,
+        }
+    }
+}
+
+/// Why a search gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError<E> {
+    /// A number in the workload refers to nothing.
+    #[error("the workload refers to a table, column or predicate that it does not have")]
+    Workload,
+    /// The width is not 1 to 4, or a bound is no number.
+    #[error("the bounds of the search are not valid")]
+    Settings,
+    /// The planner could not answer.
+    #[error("the planner did not answer")]
+    Oracle(E),
+}
+
+/// The state of a search: candidates by number, with the workload's cost.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) set: Set,
+    pub(crate) cost: f64,
+    pub(crate) bytes: f64,
+}
+
+pub(crate) struct Search<'a, O> {
+    pub(crate) workload: &'a Workload,
+    pub(crate) settings: Settings,
+    pub(crate) asked: Asked<'a, O>,
+    starts: Vec<usize>,
+    pub(crate) before: f64,
+}
+
+fn insert(set: &[usize], number: usize) -> Set {
+    let mut set = set.to_vec();
+    if let Err(place) = set.binary_search(&number) {
+        set.insert(place, number);
+    }
+    set
+}
+
+fn without(set: &[usize], number: usize) -> Set {
+    set.iter().copied().filter(|other| *other != number).collect()
+}
+
+impl<'a, O: CostOracle> Search<'a, O> {
+    pub(crate) fn new(workload: &'a Workload, oracle: O, settings: Settings) -> Result<Self, SearchError<O::Error>> {
+        if !workload.is_sound() {
+            return Err(SearchError::Workload);
+        }
+        let numbers = [settings.budget, settings.write_cost, settings.least_benefit];
+        if !(1..=4).contains(&settings.width) || numbers.iter().any(|number| !number.is_finite() || *number < 0.0) {
+            return Err(SearchError::Settings);
+        }
+        let mut asked = Asked::new(workload, oracle, settings.questions);
+        let starts: BTreeSet<usize> = singles(workload).iter().map(|index| asked.number(index)).collect();
+        let before = asked.total(&[]).map_err(SearchError::Oracle)?;
+        Ok(Self { workload, settings, asked, starts: starts.into_iter().collect(), before })
+    }
+
+    pub(crate) fn allowed(&self) -> Allowed {
+        Allowed { width: self.settings.width, include: self.settings.include }
+    }
+
+    pub(crate) fn write_cost(&self, number: usize) -> f64 {
+        self.settings.write_cost * writes(self.workload, &self.asked.candidates[number])
+    }
+
+    /// Cost of the workload and of writing, with this set.
+    pub(crate) fn state(&mut self, set: Set) -> Result<State, SearchError<O::Error>> {
+        let reads = self.asked.total(&set).map_err(SearchError::Oracle)?;
+        let writing: f64 = set.iter().map(|number| self.write_cost(*number)).sum();
+        let bytes = set.iter().map(|number| self.asked.bytes(*number)).sum();
+        Ok(State { set, cost: reads + writing, bytes })
+    }
+
+    /// Sets one step away: a new index, or one made wider or covering.
+    fn steps(&mut self, set: &[usize]) -> Vec<Set> {
+        let mut found: Vec<Set> = Vec::new();
+        let mut news = self.starts.clone();
+        if self.settings.rounds > 0 {
+            let obvious: Vec<Index> = obvious(self.workload, self.allowed()).into_iter().collect();
+            news.extend(obvious.iter().map(|index| self.asked.number(index)));
+        }
+        for number in news {
+            let (index, candidates) = (&self.asked.candidates[number], &self.asked.candidates);
+            // A prefix of what is there gives nothing new.
+            let known = set.iter().any(|other| serves(&candidates[*other], index));
+            if !known {
+                found.push(insert(set, number));
+            }
+        }
+        for number in set {
+            let index = self.asked.candidates[*number].clone();
+            for wider in extensions(self.workload, &index, self.allowed()) {
+                let wider = self.asked.number(&wider);
+                if !set.contains(&wider) {
+                    found.push(insert(&without(set, *number), wider));
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Greedy steps from a state until nothing fits or pays.
+    pub(crate) fn fill(&mut self, mut state: State, by_size: bool) -> Result<State, SearchError<O::Error>> {
+        let least = self.settings.least_benefit * self.before;
+        loop {
+            let mut best: Option<(f64, State)> = None;
+            for set in self.steps(&state.set) {
+                if self.asked.is_exhausted() {
+                    break;
+                }
+                let bytes: f64 = set.iter().map(|number| self.asked.bytes(*number)).sum();
+                if bytes > self.settings.budget {
+                    continue;
+                }
+                let next = self.state(set)?;
+                let benefit = state.cost - next.cost;
+                let value = if by_size { benefit / (next.bytes - state.bytes).max(8192.0) } else { benefit };
+                if benefit > least && best.as_ref().is_none_or(|(other, _)| value > *other) {
+                    best = Some((value, next));
+                }
+            }
+            match best {
+                Some((_, next)) => state = next,
+                None => return Ok(state),
+            }
+        }
+    }
+
+    /// Leaves out or narrows one index at a time, fills the room again, and keeps what is cheaper.
+    pub(crate) fn exchange(&mut self, mut state: State) -> Result<State, SearchError<O::Error>> {
+        for _ in 0..self.settings.rounds {
+            let mut improved = false;
+            for number in state.set.clone() {
+                if self.asked.is_exhausted() {
+                    return Ok(state);
+                }
+                if !state.set.contains(&number) {
+                    continue;
+                }
+                let rest = without(&state.set, number);
+                let mut starts = vec![rest.clone()];
+                for smaller in reductions(&self.asked.candidates[number].clone()) {
+                    let smaller = self.asked.number(&smaller);
+                    starts.push(insert(&rest, smaller));
+                }
+                for start in starts {
+                    for by_size in [true, false] {
+                        let start = self.state(start.clone())?;
+                        let other = self.fill(start, by_size)?;
+                        if other.cost < state.cost * (1.0 - 1e-6) && other.bytes <= self.settings.budget {
+                            (state, improved) = (other, true);
+                        }
+                    }
+                }
+            }
+            if !improved {
+                break;
+            }
+        }
+        Ok(state)
+    }
+
+    /// Leaves out what no longer pays for itself.
+    pub(crate) fn prune(&mut self, mut state: State) -> Result<State, SearchError<O::Error>> {
+        let least = self.settings.least_benefit * self.before;
+        for number in state.set.clone() {
+            let other = self.state(without(&state.set, number))?;
+            if other.cost - state.cost <= least {
+                state = other;
+            }
+        }
+        Ok(state)
+    }
+
+    /// The best state that was found.
+    pub(crate) fn best(&mut self) -> Result<State, SearchError<O::Error>> {
+        let empty = self.state(Set::new())?;
+        let mut best = self.fill(empty.clone(), true)?;
+        if self.settings.rounds > 0 {
+            best = self.exchange(best)?;
+            let other = self.fill(empty, false)?;
+            let other = self.exchange(other)?;
+            if other.cost < best.cost {
+                best = other;
+            }
+        }
+        self.prune(best)
+    }
+}
+
+/// Whether everything that `index` gives, `wider` gives as well: its keys begin alike and it covers no less.
+pub(crate) fn serves(wider: &Index, index: &Index) -> bool {
+    wider.table == index.table
+        && wider.predicate == index.predicate
+        && wider.keys.starts_with(&index.keys)
+        && wider.covers(&index.include)
+}
