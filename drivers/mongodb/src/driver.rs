@@ -1,0 +1,113 @@
+//! The source: one database of a MongoDB deployment, read through a bounded set of connections by commands that cannot write.
+
+use crate::bind;
+use crate::capabilities::MongoCapabilities;
+use crate::introspect;
+use crate::kinds::Kinds;
+use crate::options::MongoOptions;
+use crate::pool::{Lease, Pool};
+use async_trait::async_trait;
+use mongodb::bson::doc;
+use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::pool::PoolStatus;
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for a sign of life.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A MongoDB database as a source. Connects to nothing before it is asked something.
+#[derive(Debug)]
+pub struct MongoDriver {
+    pool: Arc<Pool>,
+    capabilities: MongoCapabilities,
+}
+
+impl MongoDriver {
+    /// A driver for a deployment that need not be there yet.
+    #[must_use]
+    pub fn new(options: &MongoOptions) -> Self {
+        let database: Arc<str> = options.database.as_str().into();
+        Self { pool: Pool::new(options), capabilities: MongoCapabilities { database } }
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        self.pool.lease(None, &CancellationToken::new()).await
+    }
+
+    fn collection<'a>(&self, table: &'a TableRef) -> Result<&'a str> {
+        let unknown = |_| Error::new(ErrorCode::UndefinedTable, "collection does not exist in the source");
+        self.capabilities.collection(table).map_err(unknown)
+    }
+}
+
+#[async_trait]
+impl Driver for MongoDriver {
+    fn kind(&self) -> &'static str {
+        "mongodb"
+    }
+
+    fn capabilities(&self) -> &dyn Capabilities {
+        &self.capabilities
+    }
+
+    async fn tables(&self) -> Result<Vec<TableRef>> {
+        introspect::tables(&self.lease().await?, &self.capabilities.database).await
+    }
+
+    async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
+        let collection = self.collection(table)?;
+        introspect::describe(&self.lease().await?, &self.capabilities.database, collection).await
+    }
+
+    fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        Kinds::parse(&column.native_type).read_as(wanted)
+    }
+
+    async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
+        introspect::statistics(&self.lease().await?, self.collection(table)?).await
+    }
+
+    fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
+        self.capabilities.rendered(fragment).map(Arc::new)
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
+        bind::command(statement, values).map(drop)
+    }
+
+    async fn execute(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        Fragment::check_values(&statement.parameters, values)?;
+        let command = bind::command(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), command, context).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        let lease = self.lease().await?;
+        let answer = tokio::time::timeout(HEALTH_TIMEOUT, lease.command(doc! { "ping": 1 })).await;
+        let silent = || Err(crate::error::unreachable("source does not answer"));
+        let answer = answer.unwrap_or_else(|_| silent());
+        lease.heard(answer.as_ref().err());
+        // A connection that broke a moment ago is the same to who asks for health.
+        answer.map(drop).map_err(|error| match error.code() {
+            ErrorCode::SourceLost => crate::error::unreachable("source cannot be reached").with_cause(error),
+            _ => error,
+        })
+    }
+
+    fn pool(&self) -> Option<PoolStatus> {
+        Some(self.pool.status())
+    }
+}

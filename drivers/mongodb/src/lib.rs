@@ -1,0 +1,32 @@
+//! The MongoDB driver: fragments down as aggregation pipelines, BSON up as Arrow batches. Knows no DataFusion, no metadata and no policy.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod aggregate;
+mod bind;
+mod breaker;
+mod capabilities;
+mod cells;
+mod compile;
+mod decimal;
+mod decode;
+mod driver;
+mod error;
+mod execute;
+mod expression;
+mod functions;
+mod introspect;
+mod json;
+mod kinds;
+mod matching;
+mod node;
+mod options;
+mod order;
+mod parse;
+mod pattern;
+mod place;
+mod pool;
+mod sample;
+
+pub use driver::MongoDriver;
+pub use options::{MongoOptions, MongoTls};

@@ -1,0 +1,86 @@
+//! Order and distinct rows as stages. The source orders NULL and NaN in another way than the vocabulary.
+
+use crate::capabilities::refuse;
+use crate::compile::{Compiler, Pipeline};
+use crate::node::{Node, call, one, text};
+use crate::place::{self, Place};
+use querygate_driver_api::relation::SortKey;
+use querygate_driver_api::{Refusal, RefusalReason, ScalarExpr};
+
+/// Keys of one sort; the server takes 32, and each may need three.
+const SORT_KEYS_MAX: usize = 10;
+
+impl Compiler<'_> {
+    /// The source puts NULLs first, and NaN below all numbers. Where that is not what is asked for, the keys say so
+    /// before the value does.
+    pub(crate) fn sorted(&mut self, mut pipeline: Pipeline, keys: &[SortKey]) -> Result<Pipeline, Refusal> {
+        if keys.len() > SORT_KEYS_MAX {
+            return refuse(RefusalReason::Size, "more sort keys than the source takes");
+        }
+        let plain = |key: &SortKey| {
+            let place = match &key.expr {
+                ScalarExpr::Column(id) => pipeline.columns.get(id),
+                _ => None,
+            };
+            place.is_some_and(|place| key.nulls_first == key.ascending && !place.value_type.is_float())
+        };
+        if !keys.iter().all(plain) && !pipeline.shaped {
+            let order = pipeline.order.clone();
+            pipeline.project(&order)?;
+        }
+        let direction = |up: bool| Node::Int(if up { 1 } else { -1 });
+        let mut sort: Vec<(String, Node)> = Vec::new();
+        let mut added: Vec<(String, Node)> = Vec::new();
+        for key in keys {
+            let value_type = self.type_of(&key.expr)?;
+            let path = match &key.expr {
+                ScalarExpr::Column(id) => pipeline.place(*id)?.path.clone(),
+                other => {
+                    let name = format!("k{}", added.len());
+                    added.push((name.clone(), self.value(other, &pipeline.columns)?));
+                    name
+                }
+            };
+            let value = match added.iter().find(|(name, _)| *name == path) {
+                Some((_, node)) => node.clone(),
+                None => text(format!("${path}")),
+            };
+            if key.nulls_first != key.ascending {
+                let name = format!("k{}", added.len());
+                added.push((name.clone(), call("$lte", [value.clone(), Node::Null])));
+                sort.push((name, direction(!key.nulls_first)));
+            }
+            if value_type.is_float() {
+                let name = format!("k{}", added.len());
+                added.push((name.clone(), call("$eq", [value, Node::NotANumber])));
+                sort.push((name, direction(key.ascending)));
+            }
+            if !sort.iter().any(|(known, _)| *known == path) {
+                sort.push((path, direction(key.ascending)));
+            }
+        }
+        if !added.is_empty() {
+            pipeline.stage("$set", Node::Object(added));
+        }
+        if !sort.is_empty() {
+            pipeline.stage("$sort", Node::Object(sort));
+        }
+        Ok(pipeline)
+    }
+}
+
+/// One of each group of equal rows.
+pub(crate) fn distinct(mut pipeline: Pipeline) -> Result<Pipeline, Refusal> {
+    let mut key = Vec::new();
+    let mut columns = Vec::new();
+    for id in pipeline.order.clone() {
+        let place = pipeline.place(id)?.clone();
+        // Missing and null are one value.
+        key.push((place::field(id), call("$ifNull", [place.raw(), Node::Null])));
+        columns.push((id, Place { path: place::field(id), ..place }));
+    }
+    pipeline.stage("$group", one("_id", Node::Object(key)));
+    pipeline.stage("$replaceRoot", one("newRoot", text("$_id")));
+    pipeline.reshaped(columns);
+    Ok(pipeline)
+}
