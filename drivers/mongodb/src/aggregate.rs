@@ -26,10 +26,6 @@ struct Collected {
 /// Why not.
 pub(crate) fn supported(aggregate: &AggregateExpr, argument: Option<ValueType>) -> Result<(), Refusal> {
     let Some(value_type) = argument else { return Ok(()) };
-    if aggregate.distinct && !matches!(aggregate.function, AggregateFunction::Min | AggregateFunction::Max) {
-        let text = format!("{} of distinct values would be collected in one document", aggregate.function.name());
-        return refuse(RefusalReason::Size, text);
-    }
     let to = aggregate.value_type;
     let number = value_type.is_integer() || value_type == ValueType::Float64;
     let fits = match aggregate.function {
@@ -58,6 +54,36 @@ pub(crate) fn supported(aggregate: &AggregateExpr, argument: Option<ValueType>) 
     refuse(RefusalReason::Type, text)
 }
 
+/// The one argument of aggregates over distinct values; none where there are only plain ones.
+///
+/// # Errors
+/// Several arguments, or plain aggregates beside them: each would need groups of its own.
+pub(crate) fn distinct_argument<'a>(
+    aggregates: impl Iterator<Item = &'a AggregateExpr>,
+) -> Result<Option<&'a ScalarExpr>, Refusal> {
+    let (mut found, mut plain) = (None, false);
+    for aggregate in aggregates {
+        // The least of all values is the least of the distinct ones.
+        let extreme = matches!(aggregate.function, AggregateFunction::Min | AggregateFunction::Max);
+        let argument = aggregate.args.first();
+        match argument {
+            Some(argument) if aggregate.distinct && !extreme && aggregate.filter.is_none() => {
+                if found.is_some_and(|known| known != argument) {
+                    return mixed();
+                }
+                found = Some(argument);
+            }
+            _ if aggregate.distinct && !extreme => return mixed(),
+            _ => plain = true,
+        }
+    }
+    if found.is_some() && plain { mixed() } else { Ok(found) }
+}
+
+fn mixed<T>() -> Result<T, Refusal> {
+    refuse(RefusalReason::Operator, "the source has distinct values of one argument at a time")
+}
+
 impl Compiler<'_> {
     pub(crate) fn aggregated(
         &mut self,
@@ -65,25 +91,21 @@ impl Compiler<'_> {
         group: &[(ColumnId, ScalarExpr)],
         aggregates: &[(ColumnId, AggregateExpr)],
     ) -> Result<Pipeline, Refusal> {
+        let mut columns = Vec::new();
+        let mut values = Vec::new();
+        for (id, expr) in group {
+            let (value, place) = self.grouped(expr, &pipeline.columns)?;
+            // Missing and null are one group.
+            values.push(call("$ifNull", [value, Node::Null]));
+            columns.push((*id, Place { path: place::field(*id), ..place }));
+        }
+        let aggregates = self.once(&mut pipeline, &mut values, aggregates)?;
         let mut keys = Vec::new();
         let mut shape = vec![("_id".to_owned(), Node::Int(0))];
-        let mut columns = Vec::new();
-        for (id, expr) in group {
+        for ((id, _), value) in group.iter().zip(values) {
             let field = place::field(*id);
-            let (value, place) = match expr {
-                ScalarExpr::Column(from) => {
-                    let place = pipeline.place(*from)?.clone();
-                    (place.raw(), place)
-                }
-                other => {
-                    let place = Place::computed(String::new(), self.type_of(other)?);
-                    (self.value(other, &pipeline.columns)?, place)
-                }
-            };
-            // Missing and null are one group.
-            keys.push((field.clone(), call("$ifNull", [value, Node::Null])));
+            keys.push((field.clone(), value));
             shape.push((field.clone(), text(format!("$_id.{field}"))));
-            columns.push((*id, Place { path: field, ..place }));
         }
         let mut groups = vec![("_id".to_owned(), if keys.is_empty() { Node::Null } else { Node::Object(keys) })];
         let mut nothing = Vec::new();
@@ -107,18 +129,49 @@ impl Compiler<'_> {
         Ok(pipeline)
     }
 
+    /// The value of a key or argument, and what is known of its place.
+    fn grouped(&mut self, expr: &ScalarExpr, columns: &Columns) -> Result<(Node, Place), Refusal> {
+        match expr {
+            // A bare column keeps its form: ObjectIds stay what they are, and order as their texts do.
+            ScalarExpr::Column(from) => {
+                let place = place_of(columns, *from)?.clone();
+                Ok((place.raw(), place))
+            }
+            other => Ok((self.value(other, columns)?, Place::computed(String::new(), self.type_of(other)?))),
+        }
+    }
+
+    /// Aggregates over distinct values become plain ones over the groups of keys and value, each of which is there once.
+    fn once(
+        &mut self,
+        pipeline: &mut Pipeline,
+        keys: &mut [Node],
+        aggregates: &[(ColumnId, AggregateExpr)],
+    ) -> Result<Vec<(ColumnId, AggregateExpr)>, Refusal> {
+        let Some(argument) = distinct_argument(aggregates.iter().map(|(_, aggregate)| aggregate))? else {
+            return Ok(aggregates.to_vec());
+        };
+        let (value, place) = self.grouped(argument, &pipeline.columns)?;
+        let mut each = vec![("d".to_owned(), call("$ifNull", [value, Node::Null]))];
+        for (number, key) in keys.iter_mut().enumerate() {
+            let field = format!("g{number}");
+            each.push((field.clone(), std::mem::replace(key, text(format!("$_id.{field}")))));
+        }
+        pipeline.stage("$group", one("_id", Node::Object(each)));
+        // Their argument is the value of the group now, under the id of the first of them.
+        let Some(id) = aggregates.first().map(|(id, _)| *id) else { return Ok(Vec::new()) };
+        pipeline.columns.insert(id, Place { path: "_id.d".to_owned(), stored: false, ..place });
+        let plain = |(own, aggregate): &(ColumnId, AggregateExpr)| {
+            (*own, AggregateExpr { args: vec![ScalarExpr::Column(id)], distinct: false, ..aggregate.clone() })
+        };
+        Ok(aggregates.iter().map(plain).collect())
+    }
+
     /// The fields of one aggregate, under names that no other has.
     fn collected(&mut self, aggregate: &AggregateExpr, number: usize, columns: &Columns) -> Result<Collected, Refusal> {
         let argument = aggregate.args.first();
-        let value_type = argument.map(|argument| self.type_of(argument)).transpose()?;
-        supported(aggregate, value_type)?;
-        // A bare column keeps its form: ObjectIds stay what they are, and order as their texts do.
         let (value, place) = match argument {
-            Some(ScalarExpr::Column(id)) => {
-                let place = place_of(columns, *id)?.clone();
-                (place.raw(), place)
-            }
-            Some(other) => (self.value(other, columns)?, Place::computed(String::new(), aggregate.value_type)),
+            Some(argument) => self.grouped(argument, columns)?,
             None => (Node::Int(1), Place::computed(String::new(), aggregate.value_type)),
         };
         let value = match &aggregate.filter {

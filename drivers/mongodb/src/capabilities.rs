@@ -125,7 +125,13 @@ impl Capabilities for MongoCapabilities {
             Relation::Distinct { input } => {
                 input.output().into_iter().try_for_each(|id| equal(type_of(&ScalarExpr::Column(id))?))
             }
-            Relation::Aggregate { group, .. } => group.iter().try_for_each(|(_, expr)| equal(type_of(expr)?)),
+            Relation::Aggregate { group, aggregates, .. } => {
+                group.iter().try_for_each(|(_, expr)| equal(type_of(expr)?))?;
+                match aggregate::distinct_argument(aggregates.iter().map(|(_, aggregate)| aggregate))? {
+                    Some(argument) => equal(type_of(argument)?),
+                    None => Ok(()),
+                }
+            }
             Relation::Filter { .. } | Relation::Project { .. } | Relation::Limit { .. } | Relation::Fence { .. } => {
                 Ok(())
             }

@@ -49,7 +49,12 @@ pub(crate) fn statement(fragment: &Fragment, types: &ColumnTypes) -> Result<Nati
             wanted.push(column.id);
         }
     }
-    pipeline.project(&wanted)?;
+    let mut delivered = vec![("_id".to_owned(), Node::Int(0))];
+    for id in wanted {
+        let place = pipeline.place(id)?;
+        delivered.push((place::delivered(id, place.object_id), place.raw()));
+    }
+    pipeline.stage("$project", Node::Object(delivered));
     let command = Node::Object(vec![
         ("aggregate".to_owned(), text(pipeline.collection)),
         ("pipeline".to_owned(), Node::Array(pipeline.stages)),

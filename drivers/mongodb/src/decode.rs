@@ -32,6 +32,8 @@ pub(crate) struct Decoder {
 
 struct Column {
     field: String,
+    /// The field's name where it holds ObjectIds.
+    object_ids: String,
     value_type: ValueType,
     encoding: Encoding,
     builder: Builder,
@@ -64,13 +66,13 @@ impl Decoder {
         let mut columns: Vec<Column> = Vec::new();
         let mut delivered = Vec::new();
         for (output, encoding) in &statement.output {
-            let field = place::field(output.id);
+            let (field, object_ids) = (place::delivered(output.id, false), place::delivered(output.id, true));
             let at = match columns.iter().position(|column| column.field == field) {
                 Some(at) => at,
                 None => {
                     let builder = Builder::new(output.value_type, rows)?;
                     let (value_type, encoding) = (output.value_type, *encoding);
-                    columns.push(Column { field, value_type, encoding, builder, filled: 0 });
+                    columns.push(Column { field, object_ids, value_type, encoding, builder, filled: 0 });
                     columns.len() - 1
                 }
             };
@@ -98,7 +100,7 @@ impl Decoder {
             let element = element.map_err(|error| broken(&error))?;
             let name = element.key().as_str();
             // Fields come in the order in which they were asked for; the missing ones are left out.
-            let known = |(_, column): &(usize, &Column)| column.field == name;
+            let known = |(_, column): &(usize, &Column)| column.field == name || column.object_ids == name;
             let places = self.columns.iter().enumerate();
             let found = places.clone().skip(next).find(known).or_else(|| places.clone().take(next).find(known));
             let Some((at, _)) = found else { continue };
@@ -107,7 +109,8 @@ impl Decoder {
             if let Some(column) = self.columns.get_mut(at)
                 && column.filled == self.rows
             {
-                column.push(value)?;
+                let object_id = column.field != name;
+                column.push(value, object_id)?;
                 column.filled += 1;
             }
         }
@@ -159,7 +162,8 @@ impl Builder {
 }
 
 impl Column {
-    fn push(&mut self, value: RawBsonRef<'_>) -> Result<()> {
+    /// `object_id`: it must be one, and its digits are the text.
+    fn push(&mut self, value: RawBsonRef<'_>, object_id: bool) -> Result<()> {
         if matches!(value, RawBsonRef::Null) {
             self.push_null();
             return Ok(());
@@ -179,8 +183,8 @@ impl Column {
                 builder.append_value(cells::numeric(value, *precision, *scale, encoding)?);
             }
             Builder::Text(builder) => match value {
-                RawBsonRef::String(text) => builder.append_value(cells::without_nul(text)?),
-                RawBsonRef::ObjectId(id) => builder.append_value(id.to_hex()),
+                RawBsonRef::String(text) if !object_id => builder.append_value(cells::without_nul(text)?),
+                RawBsonRef::ObjectId(id) if object_id => builder.append_value(id.to_hex()),
                 other if encoding == Encoding::Text => match text(other)? {
                     Some(text) => builder.append_value(cells::without_nul(&text)?),
                     None => builder.append_null(),

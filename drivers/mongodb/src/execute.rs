@@ -20,6 +20,9 @@ const DOCUMENTS_MAX: usize = 8_192;
 /// How much later than ours the server's own limit ends a statement, so that it is ours that is told.
 const SERVER_GRACE: Duration = Duration::from_secs(1);
 
+/// A longer limit is ours alone to keep: the server counts its own in 32 bits of milliseconds.
+const SERVER_LIMIT_MAX: Duration = Duration::from_secs(86_400);
+
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
@@ -115,38 +118,61 @@ async fn read(
         // Whatever the collection's own is: texts compare by code point.
         .collation(Collation::builder().locale("simple").build());
     if let Some(deadline) = context.deadline {
-        aggregate = aggregate.max_time(deadline.saturating_duration_since(Instant::now()) + SERVER_GRACE);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left < SERVER_LIMIT_MAX {
+            aggregate = aggregate.max_time(left + SERVER_GRACE);
+        }
     }
     let mut cursor = match aggregate.session(&mut *session).batch().await {
         Ok(cursor) => cursor,
         Err(error) => return End::Over(Err(from_mongo(&error))),
     };
     let mut answers = cursor.stream(session);
-    while let Some(answer) = answers.next().await {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => return End::Over(Err(from_mongo(&error))),
-        };
-        match decoded(&answer, &mut decoder, batch_rows, delivery).await {
-            Ok(true) => {}
-            Ok(false) => return End::Stopped(None),
-            Err(error) => return End::Stopped(Some(error)),
-        }
-        if context.cancel.is_cancelled() {
-            return End::Stopped(Some(canceled()));
-        }
-    }
-    if decoder.rows() > 0 {
-        match decoder.finish() {
-            Ok(batch) => {
-                if !delivery.batch(batch).await {
-                    return End::Stopped(None);
-                }
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    // Asks for the next answer before the last one is decoded, so that server and gate work at a time.
+    let fetch = async {
+        while let Some(answer) = answers.next().await {
+            if sender.send(answer).await.is_err() {
+                break;
             }
-            Err(error) => return End::Over(Err(error)),
         }
+        drop(sender);
+        std::future::pending::<End>().await
+    };
+    let decode = async {
+        while let Some(answer) = receiver.recv().await {
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => return End::Over(Err(from_mongo(&error))),
+            };
+            match decoded(&answer, &mut decoder, batch_rows, delivery).await {
+                Ok(true) => {}
+                Ok(false) => return End::Stopped(None),
+                Err(error) => return End::Stopped(Some(error)),
+            }
+            if context.cancel.is_cancelled() {
+                return End::Stopped(Some(canceled()));
+            }
+        }
+        match last(&mut decoder, delivery).await {
+            Ok(true) => End::Over(Ok(())),
+            Ok(false) => End::Stopped(None),
+            Err(error) => End::Over(Err(error)),
+        }
+    };
+    tokio::select! {
+        biased;
+        end = decode => end,
+        end = fetch => end,
     }
-    End::Over(Ok(()))
+}
+
+/// What is left after the last answer; `false` when nobody wants it.
+async fn last(decoder: &mut Decoder, delivery: &Delivery) -> Result<bool> {
+    if decoder.rows() == 0 {
+        return Ok(true);
+    }
+    Ok(delivery.batch(decoder.finish()?).await)
 }
 
 /// One answer of the server; `false` when nobody wants more.

@@ -25,8 +25,9 @@ async fn listed(lease: &Lease, name: Option<&str>) -> Result<Vec<(String, TableK
         if name.starts_with("system.") || name.contains('$') {
             continue;
         }
-        let kind =
-            if document.get_str("type").is_ok_and(|kind| kind == "view") { TableKind::View } else { TableKind::Table };
+        // A time series has no key either.
+        let plain = document.get_str("type").is_ok_and(|kind| kind == "collection");
+        let kind = if plain { TableKind::Table } else { TableKind::View };
         found.push((name.to_owned(), kind));
     }
     Ok(found)

@@ -69,6 +69,11 @@ pub(crate) fn field(id: querygate_driver_api::ColumnId) -> String {
     id.to_string()
 }
 
+/// The name of a column's field in what is delivered: an ObjectId that is to be a text has another than a text.
+pub(crate) fn delivered(id: querygate_driver_api::ColumnId, object_id: bool) -> String {
+    if object_id { format!("o{}", id.0) } else { field(id) }
+}
+
 /// The source's word for what a column of this type holds.
 pub(crate) fn type_name(value_type: ValueType, object_id: bool) -> &'static str {
     match value_type {
