@@ -5,7 +5,12 @@ use super::candidates::{Allowed, extensions, obvious, reductions, singles};
 use super::oracle::{Asked, CostOracle, Set};
 use super::shape::{Index, Workload};
 use super::size::writes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+
+/// How much more than ever before a step may give.
+const HOPE: f64 = 1.5;
+/// Passed-over indexes that are tried, at most.
+const FORCED: usize = 24;
 
 /// Bounds of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +39,7 @@ impl Default for Settings {
             include: true,
             write_cost: 1.0,
             least_benefit: 0.001,
-            questions: 20_000,
+            questions: 5_000,
             rounds: 3,
         }
     }
@@ -68,6 +73,14 @@ pub(crate) struct Search<'a, O> {
     pub(crate) asked: Asked<'a, O>,
     starts: Vec<usize>,
     pub(crate) before: f64,
+    /// The most that a step gave, in whatever company.
+    seen: HashMap<(Option<usize>, Option<usize>), f64>,
+}
+
+/// What a step puts in, and what it takes out for it.
+fn difference(from: &[usize], to: &[usize]) -> (Option<usize>, Option<usize>) {
+    let missing = |set: &[usize], other: &[usize]| other.iter().find(|number| !set.contains(number)).copied();
+    (missing(from, to), missing(to, from))
 }
 
 fn insert(set: &[usize], number: usize) -> Set {
@@ -94,7 +107,7 @@ impl<'a, O: CostOracle> Search<'a, O> {
         let mut asked = Asked::new(workload, oracle, settings.questions);
         let starts: BTreeSet<usize> = singles(workload).iter().map(|index| asked.number(index)).collect();
         let before = asked.total(&[]).map_err(SearchError::Oracle)?;
-        Ok(Self { workload, settings, asked, starts: starts.into_iter().collect(), before })
+        Ok(Self { workload, settings, asked, starts: starts.into_iter().collect(), before, seen: HashMap::new() })
     }
 
     pub(crate) fn allowed(&self) -> Allowed {
@@ -143,21 +156,43 @@ impl<'a, O: CostOracle> Search<'a, O> {
         found
     }
 
+    /// Steps that fit, with the value that can be hoped for: what they gave in other company and half as much again, or
+    /// without bound. The best first, so that most need no question.
+    fn hopeful(&mut self, state: &State, by_size: bool) -> Vec<(Set, f64)> {
+        let least = self.settings.least_benefit * self.before;
+        let mut found = Vec::new();
+        for set in self.steps(&state.set) {
+            let bytes: f64 = set.iter().map(|number| self.asked.bytes(*number)).sum();
+            if bytes > self.settings.budget {
+                continue;
+            }
+            let seen = self.seen.get(&difference(&state.set, &set)).copied().unwrap_or(f64::INFINITY);
+            let benefit = HOPE * seen;
+            if benefit > least {
+                let value = if by_size { benefit / (bytes - state.bytes).max(8192.0) } else { benefit };
+                found.push((set, value));
+            }
+        }
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found
+    }
+
     /// Greedy steps from a state until nothing fits or pays.
     pub(crate) fn fill(&mut self, mut state: State, by_size: bool) -> Result<State, SearchError<O::Error>> {
         let least = self.settings.least_benefit * self.before;
         loop {
             let mut best: Option<(f64, State)> = None;
-            for set in self.steps(&state.set) {
+            for (set, hope) in self.hopeful(&state, by_size) {
                 if self.asked.is_exhausted() {
                     break;
                 }
-                let bytes: f64 = set.iter().map(|number| self.asked.bytes(*number)).sum();
-                if bytes > self.settings.budget {
+                if hope <= best.as_ref().map_or(0.0, |(value, _)| *value) {
                     continue;
                 }
                 let next = self.state(set)?;
                 let benefit = state.cost - next.cost;
+                let seen = self.seen.entry(difference(&state.set, &next.set)).or_insert(f64::NEG_INFINITY);
+                *seen = seen.max(benefit);
                 let value = if by_size { benefit / (next.bytes - state.bytes).max(8192.0) } else { benefit };
                 if benefit > least && best.as_ref().is_none_or(|(other, _)| value > *other) {
                     best = Some((value, next));
@@ -204,6 +239,61 @@ impl<'a, O: CostOracle> Search<'a, O> {
         Ok(state)
     }
 
+    /// Puts in one index that greedy steps passed over, leaves out what gives least for its size until it fits, fills the
+    /// room again, and keeps what is cheaper.
+    pub(crate) fn force(&mut self, mut state: State) -> Result<State, SearchError<O::Error>> {
+        let mut alone = Vec::new();
+        for set in self.steps(&[]) {
+            if self.asked.is_exhausted() {
+                return Ok(state);
+            }
+            if set.iter().any(|number| self.asked.bytes(*number) > self.settings.budget) {
+                continue;
+            }
+            let one = self.state(set)?;
+            if one.cost < self.before {
+                alone.push(one);
+            }
+        }
+        alone.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        alone.truncate(FORCED);
+        for one in alone {
+            for number in one.set.iter().filter(|number| !state.set.contains(number)).copied().collect::<Vec<_>>() {
+                let fitting = self.fitting(insert(&state.set, number), number)?;
+                for by_size in [true, false] {
+                    if self.asked.is_exhausted() {
+                        return Ok(state);
+                    }
+                    let other = self.fill(fitting.clone(), by_size)?;
+                    if other.cost < state.cost * (1.0 - 1e-6) {
+                        state = other;
+                    }
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// The set without what adds least for its size, until it fits; `kept` stays.
+    fn fitting(&mut self, set: Set, kept: usize) -> Result<State, SearchError<O::Error>> {
+        let mut state = self.state(set)?;
+        while state.bytes > self.settings.budget {
+            let mut least: Option<(f64, State)> = None;
+            for number in state.set.iter().filter(|number| **number != kept) {
+                let other = self.state(without(&state.set, *number))?;
+                let value = (other.cost - state.cost) / (state.bytes - other.bytes).max(1.0);
+                if least.as_ref().is_none_or(|(known, _)| value < *known) {
+                    least = Some((value, other));
+                }
+            }
+            match least {
+                Some((_, other)) => state = other,
+                None => break,
+            }
+        }
+        Ok(state)
+    }
+
     /// Leaves out what no longer pays for itself.
     pub(crate) fn prune(&mut self, mut state: State) -> Result<State, SearchError<O::Error>> {
         let least = self.settings.least_benefit * self.before;
@@ -227,6 +317,7 @@ impl<'a, O: CostOracle> Search<'a, O> {
             if other.cost < best.cost {
                 best = other;
             }
+            best = self.force(best)?;
         }
         self.prune(best)
     }
