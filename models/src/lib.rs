@@ -8,6 +8,7 @@ pub mod anomaly;
 pub mod cardinality;
 pub mod conformal;
 pub mod index;
+pub mod latency;
 pub mod matrix;
 pub mod numeric;
 pub mod rls;

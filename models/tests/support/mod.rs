@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of several programs")]
 
 pub mod csv;
+pub mod fragments;
 pub mod hints;
 pub mod subplans;
 
