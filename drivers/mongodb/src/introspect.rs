@@ -6,7 +6,7 @@ use crate::pool::Lease;
 use crate::sample;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
-use querygate_driver_api::remote::{Index, RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::remote::{ColumnStatistics, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -128,5 +128,18 @@ pub(crate) async fn statistics(lease: &Lease, collection: &str) -> Result<TableS
         Some(Bson::Double(value)) if *value >= 0.0 => Ok(Some(*value as u64)),
         _ => Ok(None),
     };
-    Ok(TableStatistics { rows: number("count")?, bytes: number("size")?, columns: Vec::new() })
+    let rows = number("count")?;
+    Ok(TableStatistics { rows, bytes: number("size")?, columns: unique(lease, collection, rows).await? })
+}
+
+/// Fields that have as many values as there are documents.
+async fn unique(lease: &Lease, collection: &str, rows: Option<u64>) -> Result<Vec<ColumnStatistics>> {
+    let key = vec![Identifier::new(KEY)?];
+    let others = indexes(lease, collection).await?.into_iter().filter(|index| index.unique && !index.partial);
+    let fields = std::iter::once(key).chain(others.map(|index| index.columns)).filter(|columns| columns.len() == 1);
+    let statistics = |name: Identifier| {
+        let null_fraction = (name.as_str() == KEY).then_some(0.0);
+        ColumnStatistics { name, distinct: rows, null_fraction, least: None, greatest: None }
+    };
+    Ok(fields.flatten().map(statistics).collect())
 }

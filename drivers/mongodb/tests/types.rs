@@ -136,6 +136,8 @@ async fn collections_are_described_by_their_documents() {
     let by_name = t.indexes.iter().find(|index| index.name == "by_name").unwrap();
     assert_eq!(by_name.columns.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["name", "address.city"]);
     assert_eq!((t.unique.len(), t.indexes.len()), (1, 2));
+    let statistics = driver.statistics(&TableRef::new(["t"]).unwrap()).await.unwrap();
+    assert_eq!((statistics.rows, statistics.columns.len(), statistics.columns[0].distinct), (Some(2), 1, Some(2)));
     let seen = driver.describe(&TableRef::new(["kinds", "seen"]).unwrap()).await.unwrap();
     assert!(seen.primary_key.is_empty() && seen.columns.len() == 2);
     for unknown in [vec!["nothing"], vec!["admin", "t"], vec!["system.users"]] {
