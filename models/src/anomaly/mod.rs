@@ -8,6 +8,7 @@ mod group;
 mod incident;
 mod level;
 mod novelty;
+mod numbers;
 mod season;
 mod tail;
 mod week;

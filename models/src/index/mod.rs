@@ -2,6 +2,7 @@
 
 mod advice;
 mod candidates;
+mod exchange;
 mod existing;
 mod oracle;
 mod search;
