@@ -21,6 +21,8 @@ mod observe;
 mod origin;
 mod parameters;
 mod parse;
+mod part_name;
+mod parts;
 mod plan;
 mod receipts;
 mod recording;

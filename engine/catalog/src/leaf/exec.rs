@@ -109,7 +109,7 @@ impl GovernedExec {
         &self.inner
     }
 
-    fn with_inner(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
+    pub(crate) fn with_inner(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
         Self::new(
             self.token.clone(),
             Arc::clone(&self.table),

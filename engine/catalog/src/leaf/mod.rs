@@ -4,6 +4,7 @@
 mod barrier;
 mod exec;
 mod mask;
+mod parts;
 mod receipt;
 mod related;
 mod scan;
@@ -11,6 +12,8 @@ mod table;
 
 pub use exec::GovernedExec;
 pub(crate) use mask::{ColumnMask, MaskText};
+pub use parts::{Division, division, share};
+pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub(crate) use related::RelatedKeys;
 pub(crate) use table::{GovernedColumn, LeafPolicy};
 pub use table::{GovernedTable, LeafToken};

@@ -140,6 +140,10 @@ impl FragmentExec {
         Self { running, filters: Vec::new(), properties: Arc::new(properties) }
     }
 
+    pub(super) fn running(&self) -> &Running {
+        &self.running
+    }
+
     fn with_filters(&self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         Self { running: self.running.clone(), filters, properties: Arc::clone(&self.properties) }
     }

@@ -5,8 +5,10 @@ mod exec;
 mod federate;
 mod keys;
 mod policy;
+mod ranges;
 mod table;
 
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
+pub use ranges::{KeyRange, in_range, key_ranges, range_key};
 pub use table::{DriverTable, RemoteField};

@@ -2,6 +2,7 @@
 
 mod commands;
 mod cursors;
+mod parts;
 pub(crate) mod settings;
 mod statement;
 pub(crate) mod text;

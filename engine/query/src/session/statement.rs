@@ -18,8 +18,8 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
-    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Outcome, Prepared, Rows, Session,
-    Statement, TransactionStatus,
+    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Outcome, Part, Parts, Prepared, Rows,
+    Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::any::Any;
@@ -174,7 +174,12 @@ impl GateSession {
     }
 
     /// Binds anew when the version changed since; the columns must stay the same.
-    async fn refreshed(&self, bound: &Arc<Bound>, query: &Query, declared: &[Option<PgType>]) -> Result<Arc<Bound>> {
+    pub(super) async fn refreshed(
+        &self,
+        bound: &Arc<Bound>,
+        query: &Query,
+        declared: &[Option<PgType>],
+    ) -> Result<Arc<Bound>> {
         let workspace = self.workspace().await?;
         if Arc::ptr_eq(&workspace, bound.workspace()) {
             return Ok(Arc::clone(bound));
@@ -193,12 +198,23 @@ impl GateSession {
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
     ) -> Result<Rows> {
+        self.run_rows(prepared, bound, parameters, None).await
+    }
+
+    /// The same, for all rows or those of one part.
+    pub(super) async fn run_rows(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        part: Option<&Part>,
+    ) -> Result<Rows> {
         let started = Instant::now();
         let cancel = self.new_cancel();
         let timeout = self.inner().settings.duration("statement_timeout");
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
-        let outcome = self.plan_and_start(bound, parameters, &cancel, deadline, &mut record).await;
+        let outcome = self.plan_and_start(bound, parameters, part, (&cancel, deadline), &mut record).await;
         record.planning = started.elapsed();
         match outcome {
             Ok(batches) => {
@@ -233,8 +249,8 @@ impl GateSession {
         &self,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
-        cancel: &CancellationToken,
-        deadline: Option<Instant>,
+        part: Option<&Part>,
+        (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
     ) -> Result<querygate_query_api::BatchStream> {
         let work = async {
@@ -246,9 +262,13 @@ impl GateSession {
             };
             record.cached = executable.cached();
             record.fragments = Arc::clone(executable.records());
+            let physical = match part {
+                Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
+                None => Arc::clone(executable.physical()),
+            };
             let context = self.task_context(&state);
             let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
-            Ok(execute::run(self.gate.runtime(), Arc::clone(executable.physical()), context, guard))
+            Ok(execute::run(self.gate.runtime(), physical, context, guard))
         };
         tokio::select! {
             biased;
@@ -399,6 +419,23 @@ impl Session for GateSession {
         _options: ExecuteOptions,
     ) -> Result<Outcome> {
         let outcome = self.execute_prepared(ours(prepared)?, parameters).await;
+        if outcome.is_err() {
+            self.fail_transaction();
+        }
+        outcome
+    }
+
+    async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
+        self.divide(ours(prepared)?, parameters, split).await
+    }
+
+    async fn execute_part(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        part: &Part,
+    ) -> Result<Outcome> {
+        let outcome = self.execute_one_part(ours(prepared)?, parameters, part).await;
         if outcome.is_err() {
             self.fail_transaction();
         }

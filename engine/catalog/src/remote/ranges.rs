@@ -1,0 +1,272 @@
+//! A fragment's rows in ranges of their table's key, so that they can be read in parts. The ends of the ranges are keys of
+//! rows that the reader sees, found with the policy in place. What is not understood has no ranges.
+
+use super::exec::{FragmentExec, Running};
+use super::table::DriverTable;
+use crate::leaf::{GovernedTable, governed_leaf, leaf_of, over_leaf};
+use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::TryStreamExt as _;
+use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn, SortKey};
+use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::{ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
+use querygate_rules::RemoteColumn;
+use querygate_types::{Error, Result};
+use std::any::Any;
+use std::sync::Arc;
+
+/// First of the column ids that are added here; a translation counts its own from 0.
+const FRESH: u32 = 1 << 30;
+
+/// Keys from `low`, itself included, to below `high`; open where there is none. NULL is below every key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRange {
+    pub low: Option<Value>,
+    pub high: Option<Value>,
+}
+
+/// The key by which a table's rows can be read in ranges: one visible, unmasked column that the source orders as we do.
+#[must_use]
+pub fn range_key(table: &GovernedTable) -> Option<RemoteColumn> {
+    let raw: &dyn Any = table.raw().as_ref();
+    let remote = raw.downcast_ref::<DriverTable>()?;
+    let [only] = remote.key()?.as_slice() else { return None };
+    let schema = TableProvider::schema(remote);
+    let name = schema.fields().get(*only)?.name();
+    table.columns().iter().find(|column| column.field.name() == name && column.mask.is_none())?;
+    let key = remote.column(name)?;
+    (key.encoding.is_exact() && is_ordered(key)).then(|| key.clone())
+}
+
+/// Whether the source's own order, and so its index, is ours.
+fn is_ordered(key: &RemoteColumn) -> bool {
+    match key.value_type {
+        ValueType::Int16 | ValueType::Int32 | ValueType::Int64 => true,
+        ValueType::Text => key.collation == Collation::Binary,
+        ValueType::Boolean
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Decimal128 { .. }
+        | ValueType::Binary
+        | ValueType::Date
+        | ValueType::Time
+        | ValueType::Timestamp { .. }
+        | ValueType::TextList => false,
+    }
+}
+
+fn running(plan: &Arc<dyn ExecutionPlan>) -> Option<&Running> {
+    let (leaf, _) = governed_leaf(plan)?;
+    let (inner, _) = leaf_of(leaf.inner())?;
+    let any: &dyn Any = inner.as_ref();
+    any.downcast_ref::<FragmentExec>().map(FragmentExec::running)
+}
+
+/// Divides the rows of a physical plan into at most so many ranges with about as many rows each. `None`: its rows do not
+/// come from one fragment that treats them one by one, or the source cannot count and order them.
+///
+/// # Errors
+/// What the source says.
+pub async fn key_ranges(plan: &Arc<dyn ExecutionPlan>, key: &RemoteColumn, of: usize) -> Result<Option<Vec<KeyRange>>> {
+    let Some(running) = running(plan) else { return Ok(None) };
+    let Some((relation, id)) = carry(&running.fragment.relation, key, &mut FRESH.clone()) else { return Ok(None) };
+    let Some(Value::Int64(rows)) = ask(running, counted(&relation), ValueType::Int64).await? else { return Ok(None) };
+    let rows = u64::try_from(rows).map_err(Error::internal)?;
+    let mut ends: Vec<Value> = Vec::new();
+    for part in 1..of as u64 {
+        let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
+        let found = ask(running, at_place(&relation, id, place), key.value_type).await?;
+        // Rows may go meanwhile; then there is nothing at their place.
+        ends.extend(found.filter(|value| !matches!(value, Value::Null(_)) && ends.last() != Some(value)));
+    }
+    let mut low = None;
+    let mut ranges = Vec::with_capacity(ends.len() + 1);
+    for end in ends {
+        ranges.push(KeyRange { low: low.replace(end.clone()), high: Some(end) });
+    }
+    ranges.push(KeyRange { low, high: None });
+    Ok(Some(ranges))
+}
+
+/// The plan for the rows of one range. `None`: the plan has no ranges, or the source does not take the values.
+///
+/// # Errors
+/// Internal: a fragment that was divided before and cannot be made now.
+pub fn in_range(
+    plan: &Arc<dyn ExecutionPlan>,
+    key: &RemoteColumn,
+    range: &KeyRange,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let (Some(whole), Some((leaf, _))) = (running(plan), governed_leaf(plan)) else { return Ok(None) };
+    let mut fragment = Fragment::clone(&whole.fragment);
+    let mut values = whole.values.to_vec();
+    let Some((relation, _)) = narrowed(&fragment.relation, key, range, &mut fragment.parameters, &mut values) else {
+        return Ok(None);
+    };
+    fragment.relation = relation;
+    fragment.check()?;
+    let Ok(statement) = whole.driver.render(&fragment) else { return Ok(None) };
+    if whole.driver.accepts(&statement, &values).is_err() {
+        return Ok(None);
+    }
+    let part = Running { fragment: Arc::new(fragment), statement, values: values.into(), ..whole.clone() };
+    let inner = over_leaf(leaf.inner(), Arc::new(FragmentExec::new(part))).map_err(Error::internal)?;
+    over_leaf(plan, Arc::new(leaf.with_inner(inner))).map(Some).map_err(Error::internal)
+}
+
+/// The relation with the key among its columns. `None`: it looks at several rows at once.
+fn carry(relation: &Relation, key: &RemoteColumn, fresh: &mut u32) -> Option<(Relation, ColumnId)> {
+    Some(match relation {
+        Relation::Scan { table, columns } => {
+            let (columns, id) = with_key(columns, key, fresh);
+            (Relation::Scan { table: table.clone(), columns }, id)
+        }
+        Relation::Filter { input, predicate } => {
+            let (input, id) = carry(input, key, fresh)?;
+            (Relation::Filter { input: Box::new(input), predicate: predicate.clone() }, id)
+        }
+        Relation::Fence { input } => {
+            let (input, id) = carry(input, key, fresh)?;
+            (Relation::Fence { input: Box::new(input) }, id)
+        }
+        Relation::Project { input, exprs } => {
+            let (input, below) = carry(input, key, fresh)?;
+            let mut exprs = exprs.clone();
+            let known = exprs.iter().find(|(_, expr)| *expr == ScalarExpr::Column(below)).map(|(id, _)| *id);
+            let id = known.unwrap_or_else(|| {
+                exprs.push((below, ScalarExpr::Column(below)));
+                below
+            });
+            (Relation::Project { input: Box::new(input), exprs }, id)
+        }
+        Relation::Join { kind: kind @ (JoinKind::LeftSemi | JoinKind::LeftAnti), left, right, on } => {
+            let (left, id) = carry(left, key, fresh)?;
+            (Relation::Join { kind: *kind, left: Box::new(left), right: right.clone(), on: on.clone() }, id)
+        }
+        Relation::Join { .. }
+        | Relation::Aggregate { .. }
+        | Relation::Distinct { .. }
+        | Relation::Sort { .. }
+        | Relation::Limit { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Window { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => return None,
+    })
+}
+
+fn with_key(columns: &[ScanColumn], key: &RemoteColumn, fresh: &mut u32) -> (Vec<ScanColumn>, ColumnId) {
+    let mut columns = columns.to_vec();
+    if let Some(known) = columns.iter().find(|column| column.name == key.name) {
+        let id = known.id;
+        return (columns, id);
+    }
+    let id = ColumnId(*fresh);
+    *fresh += 1;
+    columns.push(ScanColumn {
+        id,
+        name: key.name.clone(),
+        value_type: key.value_type,
+        nullable: key.nullable,
+        collation: key.collation.clone(),
+        encoding: key.encoding,
+    });
+    (columns, id)
+}
+
+/// The relation with the range as a condition directly on the table's rows, where the source can use its index.
+fn narrowed(
+    relation: &Relation,
+    key: &RemoteColumn,
+    range: &KeyRange,
+    parameters: &mut Vec<ValueType>,
+    values: &mut Vec<Value>,
+) -> Option<(Relation, ColumnId)> {
+    let mut again = |input: &Relation| -> Option<Box<Relation>> {
+        narrowed(input, key, range, parameters, values).map(|(relation, _)| Box::new(relation))
+    };
+    let same = ColumnId(FRESH);
+    Some(match relation {
+        Relation::Scan { table, columns } => {
+            let (columns, id) = with_key(columns, key, &mut FRESH.clone());
+            let scan = Relation::Scan { table: table.clone(), columns };
+            let predicate = condition(id, range, parameters, values);
+            (Relation::Filter { input: Box::new(scan), predicate }, id)
+        }
+        Relation::Filter { input, predicate } => {
+            (Relation::Filter { input: again(input)?, predicate: predicate.clone() }, same)
+        }
+        Relation::Fence { input } => (Relation::Fence { input: again(input)? }, same),
+        Relation::Project { input, exprs } => (Relation::Project { input: again(input)?, exprs: exprs.clone() }, same),
+        Relation::Join { kind: kind @ (JoinKind::LeftSemi | JoinKind::LeftAnti), left, right, on } => {
+            (Relation::Join { kind: *kind, left: again(left)?, right: right.clone(), on: on.clone() }, same)
+        }
+        Relation::Join { .. }
+        | Relation::Aggregate { .. }
+        | Relation::Distinct { .. }
+        | Relation::Sort { .. }
+        | Relation::Limit { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Window { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => return None,
+    })
+}
+
+fn condition(key: ColumnId, range: &KeyRange, parameters: &mut Vec<ValueType>, values: &mut Vec<Value>) -> ScalarExpr {
+    let mut compared = |op: ComparisonOp, value: &Value| {
+        parameters.push(value.value_type());
+        values.push(value.clone());
+        let bound = ScalarExpr::Parameter(parameters.len() - 1, value.value_type());
+        ScalarExpr::compare(op, ScalarExpr::Column(key), bound)
+    };
+    let low = range.low.as_ref().map(|low| compared(ComparisonOp::GtEq, low));
+    let high = range.high.as_ref().map(|high| compared(ComparisonOp::Lt, high));
+    match (low, high) {
+        (None, Some(high)) => {
+            let null = ScalarExpr::IsNull { expr: Box::new(ScalarExpr::Column(key)), negated: false };
+            ScalarExpr::Or(vec![high, null])
+        }
+        (low, high) => ScalarExpr::And(low.into_iter().chain(high).collect()),
+    }
+}
+
+fn counted(relation: &Relation) -> (Relation, ColumnId) {
+    let id = ColumnId(FRESH + 1_000);
+    let count = AggregateExpr {
+        function: AggregateFunction::CountStar,
+        args: Vec::new(),
+        distinct: false,
+        filter: None,
+        value_type: ValueType::Int64,
+    };
+    let input = Box::new(relation.clone());
+    (Relation::Aggregate { input, group: Vec::new(), aggregates: vec![(id, count)] }, id)
+}
+
+fn at_place(relation: &Relation, key: ColumnId, place: u64) -> (Relation, ColumnId) {
+    let keys = vec![(key, ScalarExpr::Column(key))];
+    let keys = Relation::Project { input: Box::new(relation.clone()), exprs: keys };
+    let order = vec![SortKey { expr: ScalarExpr::Column(key), ascending: true, nulls_first: true }];
+    let sorted = Relation::Sort { input: Box::new(keys), keys: order };
+    (Relation::Limit { input: Box::new(sorted), skip: place, fetch: Some(1) }, key)
+}
+
+/// The one value that a relation over a fragment's rows gives; `None`: no row, or the source may not be asked.
+async fn ask(whole: &Running, (relation, id): (Relation, ColumnId), value_type: ValueType) -> Result<Option<Value>> {
+    let output = vec![OutputColumn { id, name: "value".to_owned(), value_type, nullable: true }];
+    let fragment = Fragment { relation, output, parameters: whole.fragment.parameters.clone() };
+    fragment.check()?;
+    let Ok(statement) = whole.driver.render(&fragment) else { return Ok(None) };
+    if whole.driver.accepts(&statement, &whole.values).is_err() {
+        return Ok(None);
+    }
+    let mut batches = whole.driver.execute(&statement, &whole.values, ExecuteContext::default()).await?;
+    while let Some(batch) = batches.try_next().await? {
+        if let Some(column) = batch.columns().first().filter(|_| batch.num_rows() > 0) {
+            return Ok(Value::from_array(column.as_ref(), 0).ok());
+        }
+    }
+    Ok(None)
+}

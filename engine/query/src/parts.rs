@@ -1,0 +1,136 @@
+//! Statements whose rows can be read in parts: which they are, how many parts, and the plan of one. Knows no door.
+
+use crate::bind::Bound;
+use crate::errors::{Stage, translate};
+use crate::part_name::{Name, Share};
+use crate::verify::verify_final;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::physical_plan::ExecutionPlan;
+use querygate_catalog::{GovernedTable, division, in_range, key_ranges, range_key, share};
+use querygate_query_api::{Part, Parts, Split};
+use querygate_rules::RemoteColumn;
+use querygate_types::{Error, ErrorCode, Result};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Rows that are worth a part of their own.
+const PART_ROWS: u64 = 500_000;
+/// Parts of one result at most.
+pub(crate) const PARTS_MAX: usize = 64;
+
+/// A statement that filters and computes rows of one table, each by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Plain {
+    /// Whether policy may hide rows of the table.
+    restricted: bool,
+    /// By which a database can be asked for ranges of it.
+    key: Option<RemoteColumn>,
+}
+
+impl Plain {
+    /// `None`: the statement is another kind of query, or one whose answer depends on the moment.
+    pub(crate) fn of(bound: &Bound) -> Option<Self> {
+        if bound.asks().moment || bound.asks().session {
+            return None;
+        }
+        let (scan, nodes) = scan_of(bound.plan())?;
+        // A subquery in an expression reads something too.
+        let mut visited = 0;
+        let walk = bound.plan().apply_with_subqueries(|_| {
+            visited += 1;
+            Ok(TreeNodeRecursion::Continue)
+        });
+        walk.ok().filter(|_| visited == nodes)?;
+        let provider = source_as_provider(&scan.source).ok()?;
+        let any: &dyn Any = provider.as_ref();
+        let table = any.downcast_ref::<GovernedTable>()?;
+        Some(Self { restricted: table.policy().restricts(), key: range_key(table) })
+    }
+
+    /// The parts of its plan: files by their bytes, which costs nothing to know; databases by ranges of a key, for which
+    /// they have to count, so only for a client that asks.
+    pub(crate) async fn parts(self, plan: &Arc<dyn ExecutionPlan>, split: Split) -> Result<Parts> {
+        match (division(plan, 1), self.key, split) {
+            (Some(whole), _, split) => {
+                let seen = whole.scanned.filter(|_| !self.restricted);
+                let count = match split {
+                    Split::Exactly(count) => count.min(PARTS_MAX),
+                    Split::UpTo(most) => worth(seen.unwrap_or(0)).min(most).min(PARTS_MAX),
+                };
+                Ok(Parts { parts: files(plan, count), rows: seen.filter(|_| whole.all) })
+            }
+            (None, Some(key), Split::Exactly(count)) if count > 1 => {
+                let ranges = key_ranges(plan, &key, count.min(PARTS_MAX)).await?.unwrap_or_default();
+                let parts = ranges.into_iter().map(|range| Name::Keys(range).part());
+                Ok(Parts { parts: parts.collect(), rows: None })
+            }
+            (None, Some(_) | None, Split::Exactly(_) | Split::UpTo(_)) => Ok(Parts::default()),
+        }
+    }
+}
+
+fn files(plan: &Arc<dyn ExecutionPlan>, count: usize) -> Vec<Part> {
+    let divided = if count > 1 { division(plan, count) } else { None };
+    let Some(divided) = divided else { return Vec::new() };
+    let of = u32::try_from(count).unwrap_or(0);
+    (0..of).map(|index| Name::Files(Share { index, of, layout: divided.layout }).part()).collect()
+}
+
+/// How many parts so many rows are worth.
+fn worth(rows: u64) -> usize {
+    usize::try_from(rows / PART_ROWS).unwrap_or(PARTS_MAX)
+}
+
+/// The one scan under nodes that treat rows one by one, and how many nodes there are with it. What is not named here has
+/// no parts.
+fn scan_of(plan: &LogicalPlan) -> Option<(&TableScan, usize)> {
+    let (mut node, mut nodes) = (plan, 1);
+    loop {
+        node = match node {
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::Filter(filter) => &filter.input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            LogicalPlan::TableScan(scan) => return scan.fetch.is_none().then_some((scan, nodes)),
+            _ => return None,
+        };
+        nodes += 1;
+    }
+}
+
+/// The plan of one part, verified as the whole was.
+pub(crate) fn part_of(plan: &Arc<dyn ExecutionPlan>, part: &Part, bound: &Bound) -> Result<Arc<dyn ExecutionPlan>> {
+    let name = Name::read(part).ok_or_else(|| Error::internal("a part's name is not one of this gate's"))?;
+    let plan = match name {
+        Name::Files(wanted) => {
+            let of = wanted.of as usize;
+            if division(plan, of).is_none_or(|now| now.layout != wanted.layout) {
+                return Err(changed());
+            }
+            share(plan, wanted.index as usize, of).map_err(|e| translate(&e, Stage::Optimize))?
+        }
+        Name::Keys(range) => {
+            let key = Plain::of(bound).and_then(|plain| plain.key).ok_or_else(changed)?;
+            in_range(plan, &key, &range)?.ok_or_else(changed)?
+        }
+    };
+    verify_final(&plan, bound.catalog().token(), bound.inventory())?;
+    Ok(plan)
+}
+
+/// Parts of two states of a source do not make a whole.
+fn changed() -> Error {
+    Error::new(ErrorCode::SourceSchemaChanged, "the source changed after the result was divided")
+        .with_hint("Ask for the result again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_worth_parts_by_the_half_million() {
+        assert_eq!([0, 499_999, 1_000_000, 1_900_000].map(worth), [0, 0, 2, 3]);
+    }
+}
