@@ -17,6 +17,9 @@ pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Se
 /// Whether a source that was away when the current version was made answers now, so that a reload would find its tables.
 pub(crate) type Returned = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
+/// Writes down what is still to be written, within a bound. For the end, when nothing runs any more.
+pub(crate) type Close = Arc<dyn Fn() + Send + Sync>;
+
 /// A built gate: sources connected or known to be down, metadata loaded, nothing listening yet.
 #[derive(Clone)]
 pub(crate) struct Gate {
@@ -25,6 +28,7 @@ pub(crate) struct Gate {
     pub(crate) readiness: ReadinessProbe,
     pub(crate) reload: Reload,
     pub(crate) returned: Returned,
+    pub(crate) close: Close,
 }
 
 impl std::fmt::Debug for Gate {

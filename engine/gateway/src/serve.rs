@@ -87,6 +87,8 @@ pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce
         doors.run(config, &gate, &threads.runtimes(), stop).await
     });
     threads.stop();
+    // Both runtimes are gone, so the last statement has been recorded.
+    (gate.close)();
     result
 }
 

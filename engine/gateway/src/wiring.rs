@@ -36,12 +36,17 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         let engine = Arc::clone(&engine);
         Arc::new(move || reload(Arc::clone(&engine), Arc::clone(&builder)).boxed())
     };
+    let close = {
+        let engine = Arc::clone(&engine);
+        Arc::new(move || engine.close())
+    };
     Ok(Gate {
         service: Arc::new(GateService::new(engine)),
         authenticator: Arc::new(ConfigAuthenticator::new(config)?),
         readiness,
         reload,
         returned,
+        close,
     })
 }
 

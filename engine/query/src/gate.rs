@@ -156,6 +156,12 @@ impl Gate {
         metrics::counter!("querygate_deployments_total").increment(1);
     }
 
+    /// Waits, for at most some seconds, until what was observed is in the audit file. For the end, when no statement runs
+    /// any more: what finishes afterwards is counted as lost.
+    pub fn close(&self) {
+        self.observer.close();
+    }
+
     /// Sources of the current version and how they are.
     #[must_use]
     pub fn sources(&self) -> Vec<SourceStatus> {

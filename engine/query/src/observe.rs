@@ -1,13 +1,12 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
+use crate::audit::Audit;
 use crate::template::Template;
 use querygate_query_api::Door;
 use querygate_types::ErrorCode;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -60,26 +59,22 @@ pub(crate) struct Observer {
     next_session: AtomicU64,
     queries: Mutex<VecDeque<Arc<QueryRecord>>>,
     sessions: Mutex<BTreeMap<u64, SessionRecord>>,
-    audit: Option<SyncSender<Arc<QueryRecord>>>,
-    audit_dropped: AtomicU64,
+    audit: Option<Audit>,
 }
 
 /// Statements remembered in memory.
 const QUERIES_MAX: usize = 10_000;
-/// Records waiting for the audit file.
-const AUDIT_QUEUE_MAX: usize = 65_536;
 
 impl Observer {
-    /// `audit`: an append-only file of JSON lines, written by a thread of its own.
+    /// `audit`: an append-only file of JSON lines.
     pub(crate) fn new(audit: Option<&Path>) -> std::io::Result<Self> {
-        let audit = audit.map(start_audit).transpose()?;
+        let audit = audit.map(Audit::open).transpose()?;
         Ok(Self {
             next_query: AtomicU64::new(1),
             next_session: AtomicU64::new(1),
             queries: Mutex::default(),
             sessions: Mutex::default(),
             audit,
-            audit_dropped: AtomicU64::new(0),
         })
     }
 
@@ -98,19 +93,20 @@ impl Observer {
         metrics::counter!("querygate_rows_total", "door" => record.door.name()).increment(record.rows);
         let record = Arc::new(record);
         if let Some(audit) = &self.audit {
-            match audit.try_send(Arc::clone(&record)) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                    self.audit_dropped.fetch_add(1, Ordering::Relaxed);
-                    metrics::counter!("querygate_audit_dropped_total").increment(1);
-                }
-            }
+            audit.record(&record);
         }
         let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
         if queries.len() >= QUERIES_MAX {
             queries.pop_front();
         }
         queries.push_back(record);
+    }
+
+    /// Waits, within a bound, until the audit file has everything.
+    pub(crate) fn close(&self) {
+        if let Some(audit) = &self.audit {
+            audit.close();
+        }
     }
 
     /// Newest last.
@@ -142,42 +138,4 @@ impl Observer {
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
-}
-
-fn start_audit(path: &Path) -> std::io::Result<SyncSender<Arc<QueryRecord>>> {
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    let (sender, receiver) = sync_channel(AUDIT_QUEUE_MAX);
-    std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_audit(file, &receiver))?;
-    Ok(sender)
-}
-
-/// Ends when the gate is dropped; each batch of waiting records is flushed together.
-fn write_audit(file: std::fs::File, records: &Receiver<Arc<QueryRecord>>) {
-    let mut out = std::io::BufWriter::new(file);
-    while let Ok(first) = records.recv() {
-        let batch = std::iter::once(first).chain(records.try_iter());
-        let written =
-            batch.map(|record| out.write_all(audit_line(&record).as_bytes())).collect::<std::io::Result<Vec<()>>>();
-        if let Err(error) = written.and_then(|_| out.flush()) {
-            tracing::error!(%error, "the audit file cannot be written");
-        }
-    }
-}
-
-fn audit_line(record: &QueryRecord) -> String {
-    let at = chrono::DateTime::<chrono::Utc>::from(record.started).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let line = serde_json::json!({
-        "at": at,
-        "query": record.id,
-        "session": record.session,
-        "login": record.login,
-        "door": record.door.name(),
-        "template": record.template.text,
-        "fingerprint": format!("{:016x}", record.template.fingerprint),
-        "objects": record.objects.as_ref(),
-        "rows": record.rows,
-        "ms": record.total.as_secs_f64() * 1e3,
-        "outcome": record.error.map_or("ok", ErrorCode::sqlstate),
-    });
-    format!("{line}\n")
 }

@@ -60,7 +60,9 @@ fn with_shell(
         let result = work(&mut shell, output).await;
         shell.close().await;
         result
-    })?;
+    });
+    (gate.close)();
+    let well = well?;
     Ok(if well { Ended::Well } else { Ended::WithFindings })
 }
 

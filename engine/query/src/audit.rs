@@ -1,0 +1,307 @@
+//! The audit file: a line of JSON for each finished statement, written by a thread of its own. Decides nothing about
+//! statements, and never slows one down.
+
+use crate::observe::QueryRecord;
+use querygate_types::ErrorCode;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Records waiting for the thread.
+const QUEUE_MAX: usize = 65_536;
+/// Records that are written together.
+const BATCH_MAX: usize = 1_024;
+/// Bytes of lines that wait for a file which cannot be written.
+const WAITING_MAX: usize = 16 << 20;
+/// How soon a file that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the end of a gate waits for its last records.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What both ends count.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Handed over, and neither written nor lost.
+    waiting: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Counts {
+    fn lose(&self, records: u64, why: &str) {
+        if records == 0 {
+            return;
+        }
+        metrics::counter!("querygate_audit_dropped_total").increment(records);
+        let before = self.lost.fetch_add(records, Ordering::Relaxed);
+        // Each time the number of digits grows: a full queue must not fill the log.
+        if before == 0 || before.ilog10() != (before + records).ilog10() {
+            tracing::error!(lost = before + records, why, "records are missing in the audit file");
+        }
+    }
+}
+
+/// The way to the file.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    /// `None` when closed.
+    queue: Mutex<Option<SyncSender<Arc<QueryRecord>>>>,
+    /// Ends when the thread does.
+    ended: Mutex<Receiver<()>>,
+    counts: Arc<Counts>,
+}
+
+impl Audit {
+    /// Appends to the file, which is made if it is not there.
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        Self::start(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+    }
+
+    fn start(out: impl Write + Send + 'static) -> std::io::Result<Self> {
+        let (queue, records) = sync_channel(QUEUE_MAX);
+        let (end, ended) = sync_channel(1);
+        let counts = Arc::new(Counts::default());
+        let mut lines = Lines { out, bytes: Vec::new(), failing: false, counts: Arc::clone(&counts) };
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            write_all(&mut lines, &records);
+            drop(end);
+        })?;
+        Ok(Self { queue: Mutex::new(Some(queue)), ended: Mutex::new(ended), counts })
+    }
+
+    /// Hands a record over. What does not fit, or comes after the end, is counted as lost.
+    pub(crate) fn record(&self, record: &Arc<QueryRecord>) {
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let handed_over = queue.as_ref().is_some_and(|queue| queue.try_send(Arc::clone(record)).is_ok());
+        if !handed_over {
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.counts.lose(1, "more came than could be written");
+        }
+    }
+
+    /// Waits, within a bound, until everything that was handed over is in the file. Nothing is taken afterwards.
+    pub(crate) fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended.recv_timeout(PATIENCE) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                self.counts.lose(self.counts.waiting.swap(0, Ordering::Relaxed), "the file was too slow at the end");
+            }
+        }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Until the queue is closed and empty.
+fn write_all<W: Write>(lines: &mut Lines<W>, records: &Receiver<Arc<QueryRecord>>) {
+    loop {
+        let first = if lines.bytes.is_empty() {
+            records.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            records.recv_timeout(RETRY)
+        };
+        let first = match first {
+            Ok(record) => Some(record),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        for record in first.into_iter().chain(records.try_iter()).take(BATCH_MAX) {
+            lines.add(&line(&record));
+        }
+        lines.write();
+    }
+    lines.write();
+    lines.give_up();
+}
+
+/// Lines on their way into the file. What could not be written stays at the front, so that no line is torn.
+struct Lines<W> {
+    out: W,
+    bytes: Vec<u8>,
+    failing: bool,
+    counts: Arc<Counts>,
+}
+
+impl<W: Write> Lines<W> {
+    fn add(&mut self, line: &str) {
+        if self.bytes.len() + line.len() > WAITING_MAX {
+            self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.counts.lose(1, "the file cannot be written");
+        } else {
+            self.bytes.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    /// Tries to write everything that waits.
+    fn write(&mut self) {
+        let mut done = 0;
+        let mut failure: Option<std::io::Error> = None;
+        while let Some(rest) = self.bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.out.write(rest) {
+                Ok(0) => failure = Some(ErrorKind::WriteZero.into()),
+                Ok(some) => done += some,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => failure = Some(error),
+            }
+            if failure.is_some() {
+                break;
+            }
+        }
+        let failure = failure.or_else(|| self.out.flush().err());
+        let written = ends(self.bytes.drain(..done));
+        self.counts.waiting.fetch_sub(written, Ordering::Relaxed);
+        match failure {
+            Some(error) => {
+                metrics::counter!("querygate_audit_errors_total").increment(1);
+                if !self.failing {
+                    tracing::error!(%error, "the audit file cannot be written; it is tried again every second");
+                }
+                self.failing = true;
+            }
+            None if self.failing => {
+                tracing::warn!("the audit file is written again");
+                self.failing = false;
+            }
+            None => {}
+        }
+    }
+
+    /// Counts what is still not written as lost.
+    fn give_up(&mut self) {
+        let left = ends(self.bytes.drain(..));
+        self.counts.waiting.fetch_sub(left, Ordering::Relaxed);
+        self.counts.lose(left, "the file could not be written");
+    }
+}
+
+/// Lines that end in these bytes.
+fn ends(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.filter(|byte| *byte == b'\n').count() as u64
+}
+
+fn line(record: &QueryRecord) -> String {
+    let at = chrono::DateTime::<chrono::Utc>::from(record.started).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let line = serde_json::json!({
+        "at": at,
+        "query": record.id,
+        "session": record.session,
+        "login": record.login,
+        "door": record.door.name(),
+        "template": record.template.text,
+        "fingerprint": format!("{:016x}", record.template.fingerprint),
+        "objects": record.objects.as_ref(),
+        "rows": record.rows,
+        "ms": record.total.as_secs_f64() * 1e3,
+        "outcome": record.error.map_or("ok", ErrorCode::sqlstate),
+    });
+    format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::template;
+    use querygate_query_api::Door;
+    use std::time::SystemTime;
+
+    fn record(id: u64) -> Arc<QueryRecord> {
+        Arc::new(QueryRecord {
+            id,
+            started: SystemTime::UNIX_EPOCH,
+            login: "ada".to_owned(),
+            session: 1,
+            door: Door::Shell,
+            template: Arc::new(template("select 1")),
+            objects: Arc::default(),
+            planning: Duration::ZERO,
+            total: Duration::ZERO,
+            rows: 0,
+            error: None,
+            cached: false,
+            fragments: Arc::default(),
+        })
+    }
+
+    /// Takes as many bytes as the front of `plan` says, and fails at a zero; afterwards all.
+    #[derive(Clone, Default)]
+    struct File {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        plan: Arc<Mutex<Vec<usize>>>,
+        broken: bool,
+    }
+
+    impl Write for File {
+        fn write(&mut self, given: &[u8]) -> std::io::Result<usize> {
+            let mut plan = self.plan.lock().unwrap();
+            let most = if plan.is_empty() { given.len() } else { plan.remove(0) };
+            if self.broken || most == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let taken = &given[..most.min(given.len())];
+            self.bytes.lock().unwrap().extend_from_slice(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl File {
+        fn ids(&self) -> Vec<u64> {
+            let text = String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap();
+            let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["query"].as_u64().unwrap();
+            text.lines().map(line).collect()
+        }
+    }
+
+    #[test]
+    fn closing_writes_the_last_records_and_counts_later_ones() {
+        let file = File::default();
+        let audit = Audit::start(file.clone()).unwrap();
+        (0..5_000).for_each(|id| audit.record(&record(id)));
+        audit.close();
+        assert_eq!(file.ids(), (0..5_000).collect::<Vec<_>>());
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        assert_eq!((count(&audit.counts.waiting), count(&audit.counts.lost)), (0, 0));
+        audit.record(&record(5_000));
+        assert_eq!((count(&audit.counts.waiting), count(&audit.counts.lost)), (0, 1));
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_written_later_without_a_torn_line() {
+        let file = File { plan: Arc::new(Mutex::new(vec![7, 0, 3, 0])), ..File::default() };
+        let audit = Audit::start(file.clone()).unwrap();
+        (0..10).for_each(|id| audit.record(&record(id)));
+        audit.close();
+        // The plan may have outlasted the end; what was written is whole lines but for the last.
+        let lost = audit.counts.lost.load(Ordering::Relaxed);
+        let text = String::from_utf8(file.bytes.lock().unwrap().clone()).unwrap();
+        let whole = text.matches('\n').count() as u64;
+        assert_eq!(whole + lost, 10, "{text}");
+        let mut lines = Lines { out: file.clone(), bytes: Vec::new(), failing: false, counts: Arc::default() };
+        file.bytes.lock().unwrap().clear();
+        *file.plan.lock().unwrap() = vec![7, 0, 3, 0];
+        (0..3).for_each(|id| lines.add(&line(&record(id))));
+        (0..3).for_each(|_| lines.write());
+        assert_eq!(file.ids(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_file_that_stays_broken_loses_a_counted_number() {
+        let audit = Audit::start(File { broken: true, ..File::default() }).unwrap();
+        (0..20).for_each(|id| audit.record(&record(id)));
+        audit.close();
+        assert_eq!(audit.counts.lost.load(Ordering::Relaxed), 20);
+        assert_eq!(audit.counts.waiting.load(Ordering::Relaxed), 0);
+    }
+}
