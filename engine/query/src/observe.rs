@@ -4,7 +4,9 @@ use crate::audit::Audit;
 use crate::template::Template;
 use querygate_query_api::Door;
 use querygate_types::ErrorCode;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +44,7 @@ pub(crate) struct FragmentRecord {
 /// A live session.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionRecord {
+    /// Given by [`Observer::session_opened`].
     pub(crate) id: u64,
     pub(crate) login: String,
     pub(crate) door: Door,
@@ -55,11 +58,31 @@ pub(crate) struct SessionRecord {
 /// Rings and counters of one gate.
 #[derive(Debug)]
 pub(crate) struct Observer {
-    next_query: AtomicU64,
-    next_session: AtomicU64,
+    numbers: Numbers,
     queries: Mutex<VecDeque<Arc<QueryRecord>>>,
     sessions: Mutex<BTreeMap<u64, SessionRecord>>,
     audit: Option<Audit>,
+}
+
+/// Numbers of statements and sessions. Their readers see numbers of their own only, and must not learn from them how many
+/// others there were in between, nor guess the next one.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Of this process; the hash is keyed with random bytes of the system.
+    key: RandomState,
+    count: AtomicU64,
+}
+
+impl Numbers {
+    /// A number of at most so many bits, and not zero.
+    fn next(&self, bits: u32) -> u64 {
+        loop {
+            let number = self.key.hash_one(self.count.fetch_add(1, Ordering::Relaxed)) >> (u64::BITS - bits);
+            if number != 0 {
+                return number;
+            }
+        }
+    }
 }
 
 /// Statements remembered in memory.
@@ -69,21 +92,12 @@ impl Observer {
     /// `audit`: an append-only file of JSON lines.
     pub(crate) fn new(audit: Option<&Path>) -> std::io::Result<Self> {
         let audit = audit.map(Audit::open).transpose()?;
-        Ok(Self {
-            next_query: AtomicU64::new(1),
-            next_session: AtomicU64::new(1),
-            queries: Mutex::default(),
-            sessions: Mutex::default(),
-            audit,
-        })
+        Ok(Self { numbers: Numbers::default(), queries: Mutex::default(), sessions: Mutex::default(), audit })
     }
 
+    /// A number for a statement, exact in clients that have only doubles.
     pub(crate) fn next_query(&self) -> u64 {
-        self.next_query.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn next_session(&self) -> u64 {
-        self.next_session.fetch_add(1, Ordering::Relaxed)
+        self.numbers.next(53)
     }
 
     pub(crate) fn finished(&self, record: QueryRecord) {
@@ -114,9 +128,17 @@ impl Observer {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(crate) fn session_opened(&self, record: SessionRecord) {
+    /// Numbers the session; no open one has the same number, which fits `pg_backend_pid()`.
+    pub(crate) fn session_opened(&self, record: SessionRecord) -> u64 {
         metrics::gauge!("querygate_sessions", "door" => record.door.name()).increment(1.0);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(record.id, record);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Entry::Vacant(place) = sessions.entry(self.numbers.next(31)) {
+                let id = *place.key();
+                place.insert(SessionRecord { id, ..record });
+                return id;
+            }
+        }
     }
 
     pub(crate) fn session_changed(&self, id: u64, change: impl FnOnce(&mut SessionRecord)) {
@@ -137,5 +159,39 @@ impl Observer {
 
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn session() -> SessionRecord {
+        SessionRecord {
+            id: 0,
+            login: "ada".to_owned(),
+            door: Door::Shell,
+            application: String::new(),
+            peer: None,
+            since: SystemTime::UNIX_EPOCH,
+            statements: 0,
+            state: "idle",
+        }
+    }
+
+    #[test]
+    fn numbers_fit_differ_and_do_not_tell_how_many_came_before() {
+        let (one, other) = (Observer::new(None).unwrap(), Observer::new(None).unwrap());
+        let queries: Vec<u64> = (0..1_000).map(|_| one.next_query()).collect();
+        let sessions: Vec<u64> = (0..1_000).map(|_| one.session_opened(session())).collect();
+        for (numbers, bits) in [(&queries, 53), (&sessions, 31)] {
+            assert!(numbers.iter().all(|n| (1..1 << bits).contains(n)));
+            assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), 1_000);
+            let rising = numbers.windows(2).filter(|pair| pair[0] < pair[1]).count();
+            assert!((300..700).contains(&rising), "{rising} of 999 rise");
+        }
+        assert_eq!(one.session_count(), 1_000);
+        assert_ne!(queries[0], other.next_query(), "each process has numbers of its own");
     }
 }

@@ -102,9 +102,8 @@ impl Prepared for PreparedStatement {
 
 impl GateSession {
     pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, client: &ClientInfo, settings: Settings) -> Self {
-        let id = gate.observer().next_session();
-        gate.observer().session_opened(SessionRecord {
-            id,
+        let id = gate.observer().session_opened(SessionRecord {
+            id: 0,
             login: principal.login.clone(),
             door: client.door,
             application: settings.get("application_name").unwrap_or_default(),
