@@ -21,7 +21,7 @@ fn mean_of_seeds(hints: &Hints, seeds: u64) -> [f64; 4] {
 #[test]
 fn exploration_pays_for_itself_on_ceb() {
     let Some(folder) = support::data_set("hint_matrix") else { return };
-    let found = mean_of_seeds(&hints::read(&folder.join("ceb_matrix.csv")).unwrap(), 3);
+    let found = mean_of_seeds(&hints::read(&folder.join("ceb_matrix.csv")).unwrap(), 2);
     assert!(found.iter().zip([0.78, 0.57, 0.45, 0.41]).all(|(found, most)| *found <= most), "{found:?}");
 }
 
@@ -42,7 +42,7 @@ fn workload(rows: usize) -> Hints {
     let mut rng = Rng::new(4);
     let effects: Vec<[f64; 2]> = (0..12).map(|_| [rng.normal(), rng.normal()]).collect();
     let row = |rng: &mut Rng| {
-        let (size, kind) = ((2.0 * rng.normal()).exp(), [rng.normal(), rng.normal()]);
+        let (size, kind) = (rng.normal().exp(), [rng.normal(), rng.normal()]);
         let mut times: Vec<f64> =
             effects.iter().map(|e| size * (0.3 + e[0] * kind[0] + e[1] * kind[1] + 0.2 * rng.normal()).exp()).collect();
         times[0] = size;
@@ -57,11 +57,17 @@ fn a_workload_with_structure_is_explored_better_than_at_random() {
     let found = mean_of_seeds(&hints, 3);
     let total: f64 = hints.seconds.iter().map(|row| row[0]).sum();
     // At random: the longest statement first, any alternative.
-    let mut rng = Rng::new(9);
+    let random = (0..5).map(|seed| at_random(&hints, total, seed)).sum::<f64>() / 5.0;
+    assert!(found[2] < 0.95 * random && found.is_sorted_by(|a, b| a >= b), "{found:?}, at random {random}");
+}
+
+/// Total over default total after a whole default total of trials.
+fn at_random(hints: &Hints, total: f64, seed: u64) -> f64 {
+    let mut rng = Rng::new(seed);
     let mut best: Vec<f64> = hints.seconds.iter().map(|row| row[0]).collect();
     let mut untried: Vec<Vec<usize>> = (0..200).map(|_| (1..12).collect()).collect();
     let mut spent = 0.0;
-    while spent < 0.5 * total {
+    while spent < total {
         let open = (0..200).filter(|row| !untried[*row].is_empty());
         let row = open.max_by(|a, b| best[*a].total_cmp(&best[*b])).unwrap();
         let at = rng.below(untried[row].len());
@@ -69,8 +75,7 @@ fn a_workload_with_structure_is_explored_better_than_at_random() {
         spent += seconds.min(best[row]);
         best[row] = best[row].min(seconds);
     }
-    let random = best.iter().sum::<f64>() / total;
-    assert!(found[1] < random && found.is_sorted_by(|a, b| a >= b), "{found:?}, at random {random}");
+    best.iter().sum::<f64>() / total
 }
 
 #[test]

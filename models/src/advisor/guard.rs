@@ -70,10 +70,10 @@ const PRIOR: f64 = 2.0;
 pub fn choose(evidence: &[Evidence], band: f64, variant: u64, guard: &Guard) -> Choice {
     let default = Choice { action: 0, upper: 0.0, evidence: 0.0 };
     let largest = evidence.iter().map(|e| e.band).fold(f64::NEG_INFINITY, f64::max);
-    let band = band.min(largest);
-    if !band.is_finite() {
+    if band.is_nan() || !band.min(largest).is_finite() {
         return default;
     }
+    let band = band.min(largest);
     let weigh = |e: &Evidence| {
         let near = (-0.5 * ((e.band - band) / guard.width).powi(2)).exp();
         near * if e.variant == variant { 1.0 } else { guard.other_variant }
