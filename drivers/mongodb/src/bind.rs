@@ -104,6 +104,7 @@ impl Binder<'_> {
             Node::Bool(value) => Bson::Boolean(*value),
             Node::Int(value) => Bson::Int64(*value),
             Node::NotANumber => Bson::Double(f64::NAN),
+            Node::Infinity => Bson::Double(f64::INFINITY),
             Node::Text(text) => Bson::String(text.clone()),
             Node::Array(items) => Bson::Array(all(items)?),
             Node::Object(fields) => {

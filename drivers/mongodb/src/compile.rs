@@ -86,7 +86,13 @@ fn depth(node: &Node) -> usize {
         Node::Array(items) | Node::Present(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Node::Object(fields) => 1 + fields.iter().map(|(_, node)| depth(node)).max().unwrap_or(0),
         Node::Known(_, inner) => depth(inner),
-        Node::Null | Node::Bool(_) | Node::Int(_) | Node::NotANumber | Node::Text(_) | Node::Parameter(..) => 1,
+        Node::Null
+        | Node::Bool(_)
+        | Node::Int(_)
+        | Node::NotANumber
+        | Node::Infinity
+        | Node::Text(_)
+        | Node::Parameter(..) => 1,
     }
 }
 

@@ -33,6 +33,9 @@ fn from_code(code: i32) -> Error {
         }
         18 | 11 => return refused_login(),
         6 | 7 | 89 | 91 | 189 | 202 | 9001 | 10058 | 10107 | 11600 | 11602 | 13435 | 13436 => return lost(),
+        // The only conversions that we let fail are of numbers.
+        241 => (ErrorCode::NumericOutOfRange, "value out of range"),
+        16610 => (ErrorCode::DivisionByZero, "division by zero"),
         26 | 166 => (ErrorCode::SourceSchemaChanged, "source no longer has a collection that the statement needs"),
         146 | 292 | 16819 | 16945 => (ErrorCode::OutOfMemory, "source is out of memory"),
         14031 => (ErrorCode::DiskFull, "source is out of disk space"),

@@ -90,9 +90,10 @@ impl Compiler<'_> {
             }
             ScalarExpr::Cast { expr, from, to } => self.cast(expr, *from, *to, columns),
             ScalarExpr::Function { function, args, value_type } => self.function(*function, args, *value_type, columns),
-            ScalarExpr::Arithmetic { .. } | ScalarExpr::Negate(_) => {
-                refuse(RefusalReason::Overflow, "the source overflows in another way")
+            ScalarExpr::Arithmetic { op, left, right, value_type } => {
+                self.arithmetic(*op, (left, right), *value_type, columns)
             }
+            ScalarExpr::Negate(expr) => self.negated(expr, columns),
             ScalarExpr::Exists { .. } | ScalarExpr::InSubquery { .. } | ScalarExpr::ScalarSubquery { .. } => {
                 refuse(RefusalReason::Operator, "subqueries run locally over this source")
             }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod aggregate;
+mod arithmetic;
 mod bind;
 mod breaker;
 mod capabilities;

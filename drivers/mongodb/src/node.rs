@@ -7,6 +7,7 @@ pub(crate) enum Node {
     Bool(bool),
     Int(i64),
     NotANumber,
+    Infinity,
     Text(String),
     Array(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -99,6 +100,7 @@ impl Node {
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Int(value) => out.push_str(&value.to_string()),
             Self::NotANumber => out.push_str("NaN"),
+            Self::Infinity => out.push_str("Infinity"),
             Self::Text(value) => quoted(value, out),
             Self::Array(items) => list(items, out),
             Self::Object(fields) => {

@@ -47,9 +47,13 @@ impl Reader<'_> {
     }
 
     fn word(&mut self, deeper: usize) -> Option<Node> {
-        for (word, node) in
-            [("null", Node::Null), ("true", Node::Bool(true)), ("false", Node::Bool(false)), ("NaN", Node::NotANumber)]
-        {
+        for (word, node) in [
+            ("null", Node::Null),
+            ("true", Node::Bool(true)),
+            ("false", Node::Bool(false)),
+            ("NaN", Node::NotANumber),
+            ("Infinity", Node::Infinity),
+        ] {
             if self.take(word) {
                 return Some(node);
             }
@@ -159,7 +163,10 @@ mod tests {
         let node = Node::Object(vec![
             (name.to_owned(), Node::Known(vec![0, 11], Box::new(one(name, Node::Parameter(11, Form::Floor))))),
             ("x".to_owned(), Node::Present(vec![Node::Parameter(0, Form::ObjectId), Node::Parameter(3, Form::Value)])),
-            (String::new(), call("$and", [Node::Null, Node::Bool(true), Node::Bool(false), Node::NotANumber])),
+            (
+                String::new(),
+                call("$and", [Node::Null, Node::Bool(true), Node::Bool(false), Node::NotANumber, Node::Infinity]),
+            ),
             ("n".to_owned(), Node::Array(vec![Node::Int(i64::MIN), Node::Int(i64::MAX), text(name)])),
             ("e".to_owned(), Node::Array(vec![Node::Object(vec![]), Node::Array(vec![])])),
             ("r".to_owned(), Node::Parameter(7, Form::Pattern)),
