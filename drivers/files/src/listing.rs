@@ -105,7 +105,7 @@ impl<T> Fresh<T> {
     }
 
     /// The last value and whether it is fresh.
-    fn last(&self) -> (Option<Arc<T>>, bool) {
+    pub(crate) fn last(&self) -> (Option<Arc<T>>, bool) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match current.as_ref() {
             Some((at, value)) => {

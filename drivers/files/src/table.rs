@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, Statistics, project_schema};
+use datafusion::common::{ColumnStatistics, DFSchema, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
@@ -59,6 +59,8 @@ pub(crate) struct Files {
     /// One row per file.
     partitions: RecordBatch,
     files: Vec<PartitionedFile>,
+    /// Of all files together, for the declared columns; inexact, since files may be replaced at any time.
+    statistics: Statistics,
 }
 
 impl std::fmt::Debug for FileTable {
@@ -133,8 +135,9 @@ impl FileTable {
         let reader = self.shared.footers()?;
         let reads: Vec<_> =
             listed.iter().enumerate().map(|(row, meta)| self.file(meta, row, &layout, &partitions, &reader)).collect();
-        let files = stream::iter(reads).buffered(FOOTERS_AT_ONCE).try_collect().await?;
-        Ok(Arc::new(Files { listed, layout, partitions, files }))
+        let files: Vec<_> = stream::iter(reads).buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        let statistics = together(&files, &layout);
+        Ok(Arc::new(Files { listed, layout, partitions, files, statistics }))
     }
 
     /// One file with its partition values and statistics.
@@ -209,6 +212,16 @@ impl FileTable {
     }
 }
 
+/// Statistics of all files together, one for each declared column.
+fn together(files: &[PartitionedFile], layout: &Layout) -> Statistics {
+    let each: Option<Vec<&Statistics>> = files.iter().map(|file| file.statistics.as_deref()).collect();
+    let merged = each.and_then(|each| Statistics::try_merge_iter(each, &layout.file_schema).ok());
+    let merged = merged.unwrap_or_else(|| Statistics::new_unknown(&layout.file_schema)).to_inexact();
+    let columns = layout.scan_projection(None).into_iter();
+    let columns = columns.map(|at| merged.column_statistics.get(at).cloned().unwrap_or_else(ColumnStatistics::new_unknown));
+    Statistics { column_statistics: columns.collect(), ..merged }
+}
+
 impl Files {
     /// The files that the filters over partition columns leave.
     fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> PlanResult<Vec<PartitionedFile>> {
@@ -254,6 +267,11 @@ impl TableProvider for FileTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    /// What the footers told when they were read last; reads nothing.
+    fn statistics(&self) -> Option<Statistics> {
+        self.files.last().0.map(|files| files.statistics.clone())
     }
 
     /// Filters prune files, row groups and pages, and are always evaluated again above.

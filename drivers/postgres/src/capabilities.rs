@@ -140,7 +140,7 @@ impl Capabilities for PostgresCapabilities {
                 (ValueType::Float64, ValueType::Float64) => true,
                 _ => false,
             },
-            // Decimals divide with other digits there.
+            AggregateFunction::Avg if of.is_decimal() => is_mean(of, result),
             AggregateFunction::Avg
             | AggregateFunction::StddevSamp
             | AggregateFunction::StddevPop
@@ -163,6 +163,16 @@ impl Capabilities for PostgresCapabilities {
 
     fn parameters_max(&self) -> usize {
         PARAMETERS_MAX
+    }
+}
+
+/// Whether a decimal's average is one that we make of sum and count: four digits more, and no sum that would overflow here.
+fn is_mean(of: ValueType, result: ValueType) -> bool {
+    match (of, result) {
+        (ValueType::Decimal128 { precision: p, scale: s }, ValueType::Decimal128 { precision, scale }) => {
+            s >= 0 && p <= 20 && precision == p + 4 && scale == s + 4
+        }
+        _ => false,
     }
 }
 

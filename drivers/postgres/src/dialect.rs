@@ -204,11 +204,11 @@ impl Dialect for PostgresDialect {
     }
 
     fn aggregate(&self, aggregate: &AggregateExpr, args: &[Argument]) -> Result<String, Refusal> {
-        Ok(typed(aggregate, self.call(aggregate, args)))
+        Ok(typed(aggregate, self.call(aggregate, args, "")))
     }
 
     fn filtered(&self, aggregate: &AggregateExpr, args: &[Argument], condition: &str) -> Result<String, Refusal> {
-        Ok(typed(aggregate, format!("{} FILTER (WHERE {condition})", self.call(aggregate, args))))
+        Ok(typed(aggregate, self.call(aggregate, args, &format!(" FILTER (WHERE {condition})"))))
     }
 
     fn ordered(&self, argument: &Argument) -> String {
@@ -252,12 +252,12 @@ impl Dialect for PostgresDialect {
 }
 
 impl PostgresDialect {
-    fn call(&self, aggregate: &AggregateExpr, args: &[Argument]) -> String {
+    fn call(&self, aggregate: &AggregateExpr, args: &[Argument], filter: &str) -> String {
         let distinct = if aggregate.distinct { "DISTINCT " } else { "" };
-        let Some(argument) = args.first() else { return "count(*)".to_owned() };
+        let Some(argument) = args.first() else { return format!("count(*){filter}") };
         let is_boolean = argument.value_type == ValueType::Boolean;
         let (name, text) = match aggregate.function {
-            AggregateFunction::CountStar => return "count(*)".to_owned(),
+            AggregateFunction::CountStar => return format!("count(*){filter}"),
             AggregateFunction::Count => ("count", argument.text.clone()),
             AggregateFunction::Sum => ("sum", argument.text.clone()),
             // false < true.
@@ -265,14 +265,27 @@ impl PostgresDialect {
             AggregateFunction::Max | AggregateFunction::BoolOr if is_boolean => ("bool_or", argument.text.clone()),
             AggregateFunction::Min | AggregateFunction::BoolAnd => ("min", self.ordered(argument)),
             AggregateFunction::Max | AggregateFunction::BoolOr => ("max", self.ordered(argument)),
-            AggregateFunction::Avg => ("avg", format!("{}::float8", argument.text)),
+            AggregateFunction::Avg => match aggregate.value_type {
+                ValueType::Decimal128 { scale, .. } => {
+                    let of = |name: &str| format!("{name}({distinct}{}){filter}", argument.text);
+                    return quotient(&of("sum"), &of("count"), usize::try_from(scale).unwrap_or(0));
+                }
+                _ => ("avg", format!("{}::float8", argument.text)),
+            },
             AggregateFunction::StddevSamp => ("stddev_samp", format!("{}::float8", argument.text)),
             AggregateFunction::StddevPop => ("stddev_pop", format!("{}::float8", argument.text)),
             AggregateFunction::VarSamp => ("var_samp", format!("{}::float8", argument.text)),
             AggregateFunction::VarPop => ("var_pop", format!("{}::float8", argument.text)),
         };
-        format!("{name}({distinct}{text})")
+        format!("{name}({distinct}{text}){filter}")
     }
+}
+
+/// The exact quotient, cut to so many digits: `avg` and `/` round, and to a number of digits of their own.
+fn quotient(sum: &str, count: &str, digits: usize) -> String {
+    let zeros = "0".repeat(digits);
+    let unit = if digits == 0 { "1".to_owned() } else { format!("0.{:0>digits$}", 1) };
+    format!("(div({sum} * 1{zeros}::numeric, {count}) * {unit}::numeric)")
 }
 
 /// A sum of bigints is a numeric there; ours raises beyond bigint.

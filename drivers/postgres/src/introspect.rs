@@ -2,10 +2,12 @@
 
 use crate::connection::Connection;
 use crate::declared::{self, Named};
+use arrow::compute::kernels::cast_utils::Parser;
+use arrow::datatypes::Date32Type;
 use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::{Identifier, TableRef, Value};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
@@ -56,8 +58,15 @@ const INDEXES: &str = "SELECT c.relname::text, i.indisunique, i.indpred IS NOT N
              WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indisvalid ORDER BY 1";
 
-const STATISTICS: &str = "SELECT attname::text, n_distinct::float8, null_frac::float8 FROM pg_stats \
-     WHERE schemaname = $1 AND tablename = $2 ORDER BY attname, inherited DESC";
+/// Values of types that lie on a line, as texts: the commonest ones, and bounds of shares of the others in their order.
+const STATISTICS: &str = "SELECT s.attname::text, s.n_distinct::float8, s.null_frac::float8, a.atttypid::regtype::text, \
+       CASE WHEN a.atttypid = ANY(l.types) THEN s.most_common_vals::text::text[] END, \
+       CASE WHEN a.atttypid = ANY(l.types) THEN s.histogram_bounds::text::text[] END \
+     FROM pg_stats s JOIN pg_namespace n ON n.nspname = s.schemaname \
+     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename \
+     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname, \
+     (SELECT ARRAY['int2', 'int4', 'int8', 'numeric', 'date']::regtype[]::oid[]) AS l(types) \
+     WHERE s.schemaname = $1 AND s.tablename = $2 ORDER BY s.attname, s.inherited DESC";
 
 const SIZE: &str = "SELECT c.reltuples::float8, pg_relation_size(c.oid) FROM pg_class c \
      JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -179,16 +188,42 @@ pub(crate) async fn statistics(source: &str, connection: &Connection, table: &Ta
     let mut known: BTreeMap<String, ColumnStatistics> = BTreeMap::new();
     for row in &columns {
         let (column, distinct, nulls): (String, f64, f64) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?);
+        let native: &str = cell(row, 3)?;
+        let common: Option<Vec<Option<&str>>> = cell(row, 4)?;
+        let bounds: Option<Vec<Option<&str>>> = cell(row, 5)?;
+        let texts = [common, bounds].into_iter().flatten().flatten().flatten();
+        let (least, greatest) = ends(texts.filter_map(|text| on_a_line(native, text)));
         let statistics = ColumnStatistics {
             name: Identifier::new(column.clone())?,
             distinct: distinct_values(distinct, rows),
             null_fraction: Some(nulls),
-            least: None,
-            greatest: None,
+            least,
+            greatest,
         };
         known.entry(column).or_insert(statistics);
     }
     Ok(TableStatistics { rows, bytes, columns: known.into_values().collect() })
+}
+
+/// A value in a form that is near enough for an estimate, with its place.
+fn on_a_line(native: &str, text: &str) -> Option<(f64, Value)> {
+    match native {
+        "date" => Date32Type::parse(text).map(|days| (f64::from(days), Value::Date(days))),
+        _ => text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| (number, Value::Float64(number))),
+    }
+}
+
+fn ends(values: impl Iterator<Item = (f64, Value)>) -> (Option<Value>, Option<Value>) {
+    let mut ends: Option<[(f64, Value); 2]> = None;
+    for value in values {
+        ends = Some(match ends {
+            None => [value.clone(), value],
+            Some([least, greatest]) if value.0 < least.0 => [value, greatest],
+            Some([least, greatest]) if value.0 > greatest.0 => [least, value],
+            Some(same) => same,
+        });
+    }
+    ends.map_or((None, None), |[least, greatest]| (Some(least.1), Some(greatest.1)))
 }
 
 /// `n_distinct`: a number of values, or minus their share of the rows; 0 for unknown.
@@ -208,6 +243,14 @@ pub(crate) async fn enums(source: &str, connection: &Connection) -> Result<BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ends_are_found_among_values_on_a_line() {
+        let of = |native: &str, texts: &[&str]| ends(texts.iter().filter_map(|text| on_a_line(native, text)));
+        assert_eq!(of("bigint", &["7", "-3", "12"]), (Some(Value::Float64(-3.0)), Some(Value::Float64(12.0))));
+        assert_eq!(of("date", &["1970-01-03", "1970-01-02"]), (Some(Value::Date(1)), Some(Value::Date(2))));
+        assert_eq!(of("numeric", &["NaN"]), (None, None));
+    }
 
     #[test]
     fn distinct_counts_are_numbers_or_shares() {

@@ -33,7 +33,8 @@ pub enum AggregateFunction {
     Min,
     /// Text by code point; NaN is the largest float.
     Max,
-    /// Integers and floats give double precision (approximate, as sum). Decimals: sum divided by count.
+    /// Integers and floats give double precision (approximate, as sum). Decimals: the exact sum divided by the count, cut
+    /// towards zero to the result's scale.
     Avg,
     /// TRUE if all are.
     BoolAnd,

@@ -16,7 +16,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -24,8 +24,10 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, pg_catalog,
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, TableSizes,
+    pg_catalog,
 };
+use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -147,12 +149,19 @@ fn state(
         .with_expr_planners(planners)
         .with_type_planner(dialect.type_planner())
         .with_query_planner(Arc::new(ApplyingPlanner))
-        .with_optimizer_rules(crate::dialect::guarded(Optimizer::new().rules))
+        .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .build();
     let mut state = crate::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
     Ok(crate::semantics::install(state))
+}
+
+/// DataFusion's rules, then the order of joins: one of those joins as the statement is written.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = crate::dialect::guarded(Optimizer::new().rules);
+    rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
+    rules
 }
 
 /// DataFusion's planner, with the apply operator.

@@ -2,7 +2,8 @@
 
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use querygate_query_api::Column;
+use futures::StreamExt;
+use querygate_query_api::{Column, Rows};
 use querygate_types::{Error, ErrorCode};
 use std::fmt;
 
@@ -62,6 +63,18 @@ impl Answer {
             types: described.iter().map(typed).collect(),
             rows,
         }
+    }
+
+    /// The rows of an outcome, or the error that ended them.
+    pub async fn collect(mut rows: Rows) -> Self {
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.batches.next().await {
+            match batch {
+                Ok(batch) => batches.push(batch),
+                Err(error) => return Self::failed(&error),
+            }
+        }
+        Self::rows(&rows.columns, &batches)
     }
 
     /// SQLSTATE of a failure.

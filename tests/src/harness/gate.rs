@@ -5,14 +5,13 @@ use super::layout::{Layout, place};
 use super::table::{Row, Table};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
-use futures::StreamExt;
 use querygate_catalog::{Deployment, ViewDefinition, object_schema};
 use querygate_driver_api::testkit::watch::Watch;
 use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Gate, GateOptions, GateService};
 use querygate_query_api::{
-    ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session, arrow_type_of,
+    ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Session, arrow_type_of,
 };
 use querygate_types::{Principal, Result};
 use serde_json::Value;
@@ -87,7 +86,7 @@ impl Fixture {
         let folder = folder.path().join(version.to_string());
         std::fs::create_dir_all(&folder).unwrap();
         let (tables, sources) = place(&self.tables, layout, &folder, &self.watch).await;
-        Deployment {
+        let deployment = Deployment {
             version,
             database: "test".to_owned(),
             snapshot,
@@ -97,7 +96,9 @@ impl Fixture {
             views: self.views.clone(),
             sources,
             refuse_masked_predicates: false,
-        }
+        };
+        deployment.measure().await;
+        deployment
     }
 }
 
@@ -258,7 +259,7 @@ impl Client {
         match self.session.execute(prepared, parameters, ExecuteOptions::default()).await {
             Ok(Outcome::Empty) => Answer::Command(String::new()),
             Ok(Outcome::Command(tag)) => Answer::Command(format!("{tag:?}")),
-            Ok(Outcome::Rows(rows) | Outcome::CopyOut(rows, _)) => collect(rows).await,
+            Ok(Outcome::Rows(rows) | Outcome::CopyOut(rows, _)) => Answer::collect(rows).await,
             Err(error) => Answer::failed(&error),
         }
     }
@@ -272,15 +273,4 @@ fn notice(effect: Effect) -> Option<Answer> {
         }
         Effect::ParameterStatus { .. } => None,
     }
-}
-
-async fn collect(mut rows: Rows) -> Answer {
-    let mut batches = Vec::new();
-    while let Some(batch) = rows.batches.next().await {
-        match batch {
-            Ok(batch) => batches.push(batch),
-            Err(error) => return Answer::failed(&error),
-        }
-    }
-    Answer::rows(&rows.columns, &batches)
 }

@@ -7,6 +7,7 @@ use super::table::DriverTable;
 use crate::catalog::PrincipalCatalog;
 use crate::deployment::Deployment;
 use crate::leaf::{GovernedExec, GovernedTable, LeafToken};
+use crate::sizes::TableSizes;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -16,6 +17,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
+use querygate_rules::estimate::{Estimator, TableEstimate};
 use querygate_rules::{
     Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, Receipt, Translation,
     carve, translate,
@@ -124,6 +126,10 @@ impl LeafOpener for GovernedOpener<'_> {
     }
 }
 
+
+    fn estimator(&self) -> &dyn Estimator {
+        &TableSizes
+    }
 /// The table's key as indexes of the governed columns, when all of it is visible and unmasked.
 fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
     table
@@ -235,6 +241,7 @@ impl LeafBuilder for Builder<'_> {
             restricted: !translation.policy_values.is_empty(),
             running: running(driver, &translation, statement, values),
         };
+            size: translation.size.clone(),
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
             .and_then(LogicalPlanBuilder::build)
             .map_err(Error::internal)
@@ -275,6 +282,8 @@ pub struct FragmentTable {
     restricted: bool,
     running: Running,
 }
+    /// What it is expected to deliver.
+    size: TableEstimate,
 
 impl FragmentTable {
     #[must_use]
@@ -283,6 +292,10 @@ impl FragmentTable {
     }
 }
 
+
+    pub(crate) fn size(&self) -> &TableEstimate {
+        &self.size
+    }
 #[async_trait]
 impl TableProvider for FragmentTable {
     fn schema(&self) -> SchemaRef {

@@ -4,6 +4,7 @@
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, InListExpr, Literal};
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_driver_api::scalar::ComparisonOp;
@@ -87,9 +88,10 @@ impl Narrowing {
 }
 
 impl Keys {
-    /// A list says more than a range of the same keys.
+    /// A list says more than a range of the same keys, and a short one more than a long one.
     fn and(self, other: Self) -> Self {
         match (self, other) {
+            (Self::Any(list), Self::Any(other)) => Self::Any(if other.len() < list.len() { other } else { list }),
             (list @ Self::Any(_), _) | (_, list @ Self::Any(_)) => list,
             (Self::Between(low, high), Self::Between(other_low, other_high)) => {
                 Self::Between(low.or(other_low), high.or(other_high))
@@ -123,9 +125,25 @@ fn bound(binary: &BinaryExpr, keys: impl FnOnce(ScalarValue) -> Keys) -> Narrowi
 }
 
 fn members(list: &InListExpr) -> Option<Narrowing> {
-    let column = list.expr().downcast_ref::<Column>().filter(|_| !list.negated())?;
+    if list.negated() {
+        return None;
+    }
     let values = list.list().iter().map(|item| item.downcast_ref::<Literal>().map(|l| l.value().clone()));
-    Some(Narrowing::Columns(BTreeMap::from([(column.index(), Keys::Any(values.collect::<Option<_>>()?))])))
+    let values: Vec<ScalarValue> = values.collect::<Option<_>>()?;
+    if let Some(column) = list.expr().downcast_ref::<Column>() {
+        return Some(Narrowing::Columns(BTreeMap::from([(column.index(), Keys::Any(values))])));
+    }
+    // Keys of several columns are structs: each column for itself has these values.
+    let together = list.expr().downcast_ref::<ScalarFunctionExpr>().filter(|call| call.name() == "struct")?;
+    let columns = together.args().iter().enumerate().filter_map(|(place, arg)| {
+        let part = |value: &ScalarValue| match value {
+            ScalarValue::Struct(parts) => ScalarValue::try_from_array(parts.columns().get(place)?, 0).ok(),
+            _ => None,
+        };
+        let keys = values.iter().map(part).collect::<Option<_>>()?;
+        Some((arg.downcast_ref::<Column>()?.index(), Keys::Any(keys)))
+    });
+    Some(Narrowing::Columns(columns.collect()))
 }
 
 /// Whether equality of this type means the same to the engine and to every source that compares it at all.

@@ -7,6 +7,7 @@ mod keys;
 mod policy;
 mod ranges;
 mod table;
+mod statistics;
 
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};

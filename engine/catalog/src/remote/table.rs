@@ -2,10 +2,11 @@
 //! per conjunct, and everything else stays with the governed leaf around it.
 
 use super::exec::{FragmentExec, Running};
+use super::statistics::Told;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, Result, internal_err};
+use datafusion::common::{Column, Result, Statistics, internal_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -36,6 +37,7 @@ struct Parts {
     fields: Vec<RemoteField>,
     key: Option<Vec<usize>>,
     schema: SchemaRef,
+    told: Told,
 }
 
 impl DriverTable {
@@ -52,7 +54,19 @@ impl DriverTable {
             .iter()
             .map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable))
             .collect::<Vec<_>>();
-        Self { parts: Arc::new(Parts { driver, source, table, fields, key, schema: Arc::new(Schema::new(schema)) }) }
+        let schema = Arc::new(Schema::new(schema));
+        Self { parts: Arc::new(Parts { driver, source, table, fields, key, schema, told: Told::default() }) }
+    }
+
+    /// Asks the source how large the table is, for later statements.
+    ///
+    /// # Errors
+    /// The source's; what was known stays.
+    pub async fn measure(&self) -> querygate_types::Result<()> {
+        let told = self.parts.driver.statistics(&self.parts.table).await?;
+        let names = self.parts.fields.iter().map(|field| field.column.name.as_str());
+        self.parts.told.keep(&told, &self.parts.schema, names);
+        Ok(())
     }
 
     #[must_use]
@@ -148,6 +162,11 @@ impl TableProvider for DriverTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    /// What the source told when it was asked last.
+    fn statistics(&self) -> Option<Statistics> {
+        self.parts.told.last()
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

@@ -244,6 +244,9 @@ impl Reference<'_> {
             AggregateFunction::BoolOr => Ok(values.into_iter().max_by(order).unwrap_or(null)),
             _ if values.is_empty() => Ok(null),
             AggregateFunction::Sum => sum(&values, aggregate.value_type),
+            AggregateFunction::Avg if aggregate.value_type.is_decimal() => {
+                mean(&values, i128::from(count), aggregate.value_type)
+            }
             AggregateFunction::Avg => {
                 let total: f64 = values.iter().map(functions::as_double).sum::<Result<f64, Fault>>()?;
                 #[expect(clippy::cast_precision_loss, reason = "few rows")]
@@ -478,6 +481,17 @@ fn sum(values: &[Value], to: ValueType) -> Result<Value, Fault> {
             Ok(Value::Decimal128 { value: values.iter().try_fold(0, add).ok_or("22003")?, precision, scale })
         }
         other => Err(format!("sum to {} is not interpreted", other.name())),
+    }
+}
+
+/// An average of decimals.
+fn mean(values: &[Value], count: i128, to: ValueType) -> Result<Value, Fault> {
+    match (sum(values, to)?, values, to) {
+        (Value::Decimal128 { value, .. }, [Value::Decimal128 { scale: of, .. }, ..], ValueType::Decimal128 { precision, scale }) => {
+            let more = 10_i128.pow(u32::try_from(scale - of).map_err(|_| "an average of another scale")?);
+            Ok(Value::Decimal128 { value: value.checked_mul(more).ok_or("22003")? / count, precision, scale })
+        }
+        _ => Err("an average of something else".to_owned()),
     }
 }
 

@@ -99,7 +99,15 @@ impl Suite<'_> {
                 group: vec![],
                 aggregates: vec![(ColumnId(101), call(AggregateFunction::Sum, 6, false, value_type))],
             };
-            self.check("sum of money", summed, &[(101, value_type)], &case, Rows::Bag).await;
+            self.check("sum of money", summed.clone(), &[(101, value_type)], &case, Rows::Bag).await;
+            let value_type = ValueType::Decimal128 { precision: 22, scale: 8 };
+            let Relation::Aggregate { input, group, .. } = summed else { return };
+            let aggregates = vec![
+                (ColumnId(101), call(AggregateFunction::Avg, 6, false, value_type)),
+                (ColumnId(102), call(AggregateFunction::Avg, 6, true, value_type)),
+            ];
+            let averaged = Relation::Aggregate { input, group, aggregates };
+            self.check("average of money", averaged, &[(101, value_type), (102, value_type)], &case, Rows::Bag).await;
             let mut case = Case::default();
             let expr = Box::new(column(5));
             let (low, high) = (Box::new(case.bind(&Value::Float64(-10.0))), Box::new(case.bind(&Value::Float64(10.0))));

@@ -1,0 +1,44 @@
+//! What a source last told of a table's size and values. Asked beside queries, never by one; decides nothing.
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use querygate_driver_api::Value;
+use querygate_driver_api::remote::TableStatistics;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The last answer; none yet, if the source was never reached.
+#[derive(Debug, Default)]
+pub(super) struct Told(RwLock<Option<Arc<Statistics>>>);
+
+impl Told {
+    pub(super) fn last(&self) -> Option<Statistics> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
+    }
+
+    /// Keeps an answer; `remote` gives the source's name of each column of the schema.
+    pub(super) fn keep<'a>(&self, told: &TableStatistics, schema: &SchemaRef, remote: impl Iterator<Item = &'a str>) {
+        let mut statistics = Statistics::new_unknown(schema);
+        statistics.num_rows = inexact(told.rows);
+        statistics.total_byte_size = inexact(told.bytes);
+        statistics.column_statistics = remote.map(|name| column(told, name)).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statistics));
+    }
+}
+
+fn inexact(count: Option<u64>) -> Precision<usize> {
+    count.and_then(|count| usize::try_from(count).ok()).map_or(Precision::Absent, Precision::Inexact)
+}
+
+fn column(told: &TableStatistics, name: &str) -> ColumnStatistics {
+    let mut statistics = ColumnStatistics::new_unknown();
+    let Some(told_of) = told.columns.iter().find(|column| column.name.as_str() == name) else { return statistics };
+    statistics.distinct_count = inexact(told_of.distinct);
+    let scalar = |value: &Option<Value>| {
+        let array = value.as_ref()?.to_array().ok()?;
+        ScalarValue::try_from_array(&array, 0).ok().filter(|value| !value.is_null())
+    };
+    statistics.min_value = scalar(&told_of.least).map_or(Precision::Absent, Precision::Inexact);
+    statistics.max_value = scalar(&told_of.greatest).map_or(Precision::Absent, Precision::Inexact);
+    statistics
+}
