@@ -29,6 +29,8 @@ const ERROR_ODDS: f64 = 13.8;
 /// Statements after which the past fades by half, and before which nothing is said.
 const STATEMENTS_MEMORY: f64 = 200_000.0;
 const STATEMENTS_LEAST: f64 = 500.0;
+/// Statements that the first expectation counts for.
+const PRIOR: f64 = 1000.0;
 const RECENT: usize = 12;
 
 impl Default for ErrorRate {
@@ -41,7 +43,12 @@ impl ErrorRate {
     /// Expects one failure in two thousand until it knows better.
     #[must_use]
     pub const fn new() -> Self {
-        Self { failed: 0.5, statements: 1000.0, evidence: 0.0, recent: VecDeque::new() }
+        Self { failed: 0.0005 * PRIOR, statements: PRIOR, evidence: 0.0, recent: VecDeque::new() }
+    }
+
+    /// Expects nothing in particular: for shares that are whatever they are (of NULLs).
+    pub(crate) const fn without_expectation() -> Self {
+        Self { failed: 0.05, statements: 1.0, evidence: 0.0, recent: VecDeque::new() }
     }
 
     /// Judges an interval with `failed` of `statements`, then learns it (not while the evidence is high: an outage is not
@@ -57,7 +64,10 @@ impl ErrorRate {
             self.recent.pop_front();
         }
         let (lately, of) = self.recent.iter().fold((0.0, 0.0), |sum, (f, s)| (sum.0 + f, sum.1 + s));
-        let known = self.statements >= STATEMENTS_LEAST + 1000.0;
+        let known = self.statements >= STATEMENTS_LEAST + PRIOR;
+        if !known {
+            self.evidence = 0.0;
+        }
         // Three failures are a coincidence, whatever the odds.
         let score = if known && lately >= 4.0 { self.evidence / ERROR_ODDS } else { 0.0 };
         let weight = if self.evidence > 0.5 * ERROR_ODDS { 0.05 } else { 1.0 };

@@ -84,6 +84,24 @@ pub enum Finding {
         /// Usual rows a day.
         usual: f64,
     },
+    /// A column's data is not what it was. Names the fault, not a value.
+    Quality {
+        /// Object and column, if the reader of the alert may see them.
+        subject: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// A source's schema is another than the metadata's.
+    Schema {
+        /// The source or object.
+        subject: String,
+        /// Columns that are gone, new, or of another type.
+        gone: u32,
+        /// New ones.
+        new: u32,
+        /// Of another type.
+        changed: u32,
+    },
     /// A metric that no other detector knows.
     Series {
         /// What it is.
@@ -95,6 +113,17 @@ pub enum Finding {
         /// Names of the detectors that found it unusual ([`super::PARTS`]).
         because: Vec<String>,
     },
+}
+
+/// What is wrong with a column's data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Share of NULLs now and usually.
+    Nulls(f64, f64),
+    /// Numbers are outside of the range that they always had.
+    Range,
+    /// The mix of categories is another one.
+    Categories,
 }
 
 /// How much somebody should hurry.
@@ -140,6 +169,15 @@ impl Finding {
                 by_factor(rows / (usual_an_hour * seconds / 3600.0).max(1.0) / 10.0).max(Severity::Warning)
             }
             Self::Drip { .. } => Severity::Warning,
+            Self::Quality { fault: Fault::Nulls(now, _), .. } if *now >= 0.5 => Severity::Warning,
+            Self::Quality { .. } => Severity::Notice,
+            Self::Schema { gone, changed, .. } => {
+                if gone + changed > 0 {
+                    Severity::Warning
+                } else {
+                    Severity::Notice
+                }
+            }
             Self::Series { .. } => Severity::Notice,
         }
     }
@@ -181,6 +219,16 @@ impl Finding {
             }
             Self::Drip { who, days, rows, usual } => {
                 format!("{who} read {} rows a day for {days} days; usual: {} a day", count(*rows), count(*usual))
+            }
+            Self::Quality { subject, fault } => match fault {
+                Fault::Nulls(now, usual) => {
+                    format!("{subject}: {} of the values are null; usual: {}", percent(*now), percent(*usual))
+                }
+                Fault::Range => format!("{subject}: values outside of the range that they had so far"),
+                Fault::Categories => format!("{subject}: the mix of values is another than usual"),
+            },
+            Self::Schema { subject, gone, new, changed } => {
+                format!("{subject}: the schema changed: columns gone: {gone}, new: {new}, of another type: {changed}")
             }
             Self::Series { subject, now, usual, because } => {
                 let usual = usual.map_or(String::new(), |usual| format!("; usual at this hour: {}", count(usual)));
@@ -244,6 +292,16 @@ mod tests {
         check(
             &Finding::Drip { who: "sam".into(), days: 5, rows: 25_300.0, usual: 5_000.0 },
             "sam read 25,300 rows a day for 5 days; usual: 5,000 a day",
+            Severity::Warning,
+        );
+        check(
+            &Finding::Quality { subject: "contacts.email".into(), fault: Fault::Nulls(0.61, 0.02) },
+            "contacts.email: 61% of the values are null; usual: 2%",
+            Severity::Warning,
+        );
+        check(
+            &Finding::Schema { subject: "source crm".into(), gone: 1, new: 0, changed: 2 },
+            "source crm: the schema changed: columns gone: 1, new: 0, of another type: 2",
             Severity::Warning,
         );
         check(
