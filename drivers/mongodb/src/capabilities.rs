@@ -4,7 +4,7 @@ use crate::aggregate;
 use crate::compile::{Columns, Compiler, invalid, statement};
 use crate::place::{self, Place, is_object_id, path};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
-use querygate_driver_api::relation::Relation;
+use querygate_driver_api::relation::{Relation, SetOp};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::{
     Capabilities, ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, TableRef, ValueType,
@@ -138,8 +138,12 @@ impl Capabilities for MongoCapabilities {
             Relation::Join { .. } => {
                 refuse(RefusalReason::Operator, "joins run locally over this source: it would look up row by row")
             }
+            Relation::SetOperation { op: SetOp::Union, all: true, .. } => Ok(()),
+            Relation::SetOperation { op: SetOp::Union, left, .. } => {
+                left.output().into_iter().try_for_each(|id| equal(type_of(&ScalarExpr::Column(id))?))
+            }
             Relation::SetOperation { .. } => {
-                refuse(RefusalReason::Operator, "set operations run locally over this source")
+                refuse(RefusalReason::Operator, "INTERSECT and EXCEPT run locally over this source")
             }
             Relation::Window { .. } => refuse(RefusalReason::Operator, "windows run locally over this source"),
             Relation::Values { .. } | Relation::EmptyRow => {

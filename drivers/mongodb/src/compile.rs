@@ -5,6 +5,7 @@ use crate::node::{Form, Node, never, one, text};
 use crate::order;
 use crate::place::{self, Place};
 use querygate_driver_api::driver::{Binding, BindingForm};
+use querygate_driver_api::relation::SetOp;
 use querygate_driver_api::{
     ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, Relation, ScalarExpr, ValueType,
 };
@@ -20,7 +21,7 @@ pub(crate) type Columns = HashMap<ColumnId, Place>;
 
 /// A pipeline while it grows.
 pub(crate) struct Pipeline {
-    collection: String,
+    pub(crate) collection: String,
     pub(crate) stages: Vec<Node>,
     pub(crate) columns: Columns,
     /// Visible columns, in order.
@@ -33,6 +34,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Compiler<'a> {
     pub(crate) types: &'a ColumnTypes,
     bindings: Vec<Binding>,
+    /// Where each binding is: key lists are long.
+    known: HashMap<Binding, usize>,
     variables: usize,
 }
 
@@ -116,7 +119,7 @@ impl Pipeline {
     }
 
     /// The stage that leaves these fields and no other.
-    fn shape(&mut self, fields: Vec<(ColumnId, Node)>) {
+    pub(crate) fn shape(&mut self, fields: Vec<(ColumnId, Node)>) {
         self.order = fields.iter().map(|(id, _)| *id).collect();
         let fields = fields.into_iter().map(|(id, node)| (place::field(id), node));
         let shape = std::iter::once(("_id".to_owned(), Node::Int(0))).chain(fields).collect();
@@ -137,8 +140,8 @@ pub(crate) fn place_of(columns: &Columns, id: ColumnId) -> Result<&Place, Refusa
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) const fn new(types: &'a ColumnTypes) -> Self {
-        Self { types, bindings: Vec::new(), variables: 0 }
+    pub(crate) fn new(types: &'a ColumnTypes) -> Self {
+        Self { types, bindings: Vec::new(), known: HashMap::new(), variables: 0 }
     }
 
     /// A name for a variable that no other expression has.
@@ -154,13 +157,12 @@ impl<'a> Compiler<'a> {
     /// The native parameter of one of the fragment's.
     pub(crate) fn native(&mut self, parameter: usize, form: BindingForm) -> usize {
         let binding = Binding { parameter, form };
-        match self.bindings.iter().rposition(|known| *known == binding) {
-            Some(at) => at,
-            None => {
-                self.bindings.push(binding);
-                self.bindings.len() - 1
-            }
+        let next = self.bindings.len();
+        let at = *self.known.entry(binding).or_insert(next);
+        if at == next {
+            self.bindings.push(binding);
         }
+        at
     }
 
     /// A fragment's parameter in a form.
@@ -219,6 +221,11 @@ impl<'a> Compiler<'a> {
                 let mut pipeline = self.relation(input)?;
                 pipeline.stage("$limit", Node::Int(FENCE));
                 Ok(pipeline)
+            }
+            Relation::SetOperation { op: SetOp::Union, all, columns, left, right } => {
+                let (left, right) = (self.relation(left)?, self.relation(right)?);
+                let both = order::united(left, right, columns)?;
+                if *all { Ok(both) } else { order::distinct(both) }
             }
             Relation::Join { .. }
             | Relation::SetOperation { .. }

@@ -1,11 +1,11 @@
-//! Order and distinct rows as stages. The source orders NULL and NaN in another way than the vocabulary.
+//! Order, distinct rows and unions as stages. The source orders NULL and NaN in another way than the vocabulary.
 
 use crate::capabilities::refuse;
 use crate::compile::{Compiler, Pipeline};
 use crate::node::{Node, call, one, text};
 use crate::place::{self, Place};
 use querygate_driver_api::relation::SortKey;
-use querygate_driver_api::{Refusal, RefusalReason, ScalarExpr};
+use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr};
 
 /// Keys of one sort; the server takes 32, and each may need three.
 const SORT_KEYS_MAX: usize = 10;
@@ -83,4 +83,30 @@ pub(crate) fn distinct(mut pipeline: Pipeline) -> Result<Pipeline, Refusal> {
     pipeline.stage("$replaceRoot", one("newRoot", text("$_id")));
     pipeline.reshaped(columns);
     Ok(pipeline)
+}
+
+/// The rows of both, by position.
+pub(crate) fn united(left: Pipeline, right: Pipeline, columns: &[ColumnId]) -> Result<Pipeline, Refusal> {
+    let (mut left, left_forms) = renamed(left, columns)?;
+    let (right, right_forms) = renamed(right, columns)?;
+    if left_forms != right_forms {
+        return refuse(RefusalReason::Encoding, "one side of the union holds ObjectIds, the other texts");
+    }
+    let right = vec![("coll".to_owned(), text(right.collection)), ("pipeline".to_owned(), Node::Array(right.stages))];
+    left.stage("$unionWith", Node::Object(right));
+    Ok(left)
+}
+
+/// A pipeline under other names, and which of its columns are ObjectIds.
+fn renamed(mut pipeline: Pipeline, columns: &[ColumnId]) -> Result<(Pipeline, Vec<bool>), Refusal> {
+    let (mut fields, mut places) = (Vec::new(), Vec::new());
+    for (id, from) in columns.iter().zip(pipeline.order.clone()) {
+        let place = pipeline.place(from)?.clone();
+        fields.push((*id, place.raw()));
+        places.push((*id, Place { path: place::field(*id), ..place }));
+    }
+    pipeline.shape(fields);
+    let forms = places.iter().map(|(_, place)| place.object_id).collect();
+    pipeline.reshaped(places);
+    Ok((pipeline, forms))
 }

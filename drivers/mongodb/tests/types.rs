@@ -323,3 +323,22 @@ async fn fields_that_are_only_read_are_never_compared() {
     let fragment = Fragment { relation, output: vec![output(1, TEXT)], parameters: vec![] };
     assert_eq!(driver.render(&fragment).unwrap_err().reason, RefusalReason::Encoding);
 }
+
+#[tokio::test]
+async fn a_long_list_of_keys_is_bound_at_once() {
+    let Some(server) = Server::start().await else { return };
+    let keys = (0..60_000_i64).map(|id| doc! { "_id": id });
+    server.admin("keys").collection::<Document>("t").insert_many(keys).await.unwrap();
+    let driver = driver(&server, "keys");
+    let values: Vec<Value> = (0..40_000).map(|number| Value::Int64(number * 2)).collect();
+    let list: Vec<ScalarExpr> = (0..values.len()).map(|index| ScalarExpr::Parameter(index, INT)).collect();
+    for (negated, expected) in [(false, 30_000), (true, 30_000)] {
+        let input = Box::new(reading(&driver, "t", "_id", INT).await);
+        let member = ScalarExpr::InList { expr: Box::new(column()), list: list.clone(), negated };
+        let relation = Relation::Filter { input, predicate: member };
+        let began = std::time::Instant::now();
+        let found = rows(&driver, relation, vec![output(1, INT)], &values).await.unwrap();
+        assert_eq!(found.len(), expected);
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+}
