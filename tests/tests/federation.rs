@@ -3,6 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use querygate_tests::harness::{Answer, Client, Company, Fixture, Layout, TestGate};
+use serde_json::json;
+
+/// The gate of [`split`], which computes each pushed statement once more and compares.
+fn checked(partitions: usize) -> (Fixture, TestGate) {
+    let mut fixture = Company::fixture();
+    (fixture.target_partitions, fixture.verify_sample) = (partitions, 1.0);
+    let gate = TestGate::placed(&fixture, &|object| match object {
+        "hr_employees" => Layout::OtherSqlite,
+        _ => Layout::Sqlite,
+    });
+    (fixture, gate)
+}
 
 /// Employees in one database, reviews in another.
 fn split(partitions: usize) -> (Fixture, TestGate) {
@@ -78,4 +90,141 @@ fn a_recursive_query_narrows_each_step_anew() {
     let (memory, answer) = (TestGate::new(&Company::fixture(), Layout::Memory), ada.run(sql));
     assert_eq!(ids(&answer), ids(&memory.client(&Company::admin()).run(sql)));
     assert!(ids(&answer).len() > 1, "{answer}");
+}
+
+/// Statements that sources run parts of, of every shape that is carved.
+const SHAPES: [&str; 14] = [
+    "SELECT * FROM employees",
+    "SELECT id, name FROM employees WHERE id > 'e2' ORDER BY name DESC, id",
+    "SELECT id FROM employees ORDER BY id LIMIT 3 OFFSET 1",
+    "SELECT count(*), min(id), max(id) FROM reviews",
+    "SELECT employee, count(*) FROM reviews GROUP BY employee ORDER BY employee",
+    "SELECT DISTINCT employee FROM reviews WHERE employee IS NOT NULL",
+    "SELECT r.id, e.name FROM employees e JOIN reviews r ON r.employee = e.id",
+    "SELECT e.id, r.id FROM employees e LEFT JOIN reviews r ON r.employee = e.id AND r.id > 'r2'",
+    "SELECT id FROM employees e WHERE EXISTS (SELECT 1 FROM reviews r WHERE r.employee = e.id)",
+    "SELECT id FROM employees WHERE id NOT IN (SELECT employee FROM reviews WHERE employee IS NOT NULL)",
+    "SELECT id FROM employees UNION ALL SELECT id FROM reviews",
+    "SELECT a.id, b.id FROM employees a JOIN employees b ON a.boss = b.id",
+    "SELECT id, (SELECT count(*) FROM reviews r WHERE r.employee = e.id) AS n FROM employees e",
+    "SELECT name FROM employees WHERE name LIKE '%a%' OR name IS NULL",
+];
+
+#[test]
+fn what_sources_answer_is_what_the_gate_computes() {
+    let (_, gate) = checked(2);
+    for user in [Company::admin(), Company::analyst()] {
+        let client = gate.client(&user);
+        for sql in SHAPES {
+            let answer = client.run(sql);
+            assert_eq!(answer.code(), None, "{sql}: {answer}");
+        }
+    }
+    let found = gate.self_checks();
+    let wrong: Vec<_> = found.iter().filter(|[outcome, ..]| outcome != "equal").collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(found.len(), 2 * SHAPES.len());
+}
+
+#[test]
+fn a_source_that_answers_wrongly_is_an_alarm_and_no_error() {
+    let (fixture, gate) = checked(1);
+    let ada = gate.client(&Company::admin());
+    let sql = "SELECT id FROM employees WHERE id > 'e2'";
+    let right = ids(&ada.run(sql));
+    fixture.watch.lie();
+    assert_eq!(ids(&ada.run(sql)).len(), right.len() - 1);
+    let found = gate.self_checks();
+    let [[first, ..], [second, what, template]] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((first.as_str(), second.as_str()), ("equal", "different"));
+    assert_eq!(*what, format!("{} rows pushed, {} rows locally", right.len() - 1, right.len()));
+    assert!(!template.contains("e2"), "{template}");
+    // Chance and the clock have no second answer; a LIMIT without order leaves its rows open, but not their number.
+    let before = found.len();
+    for sql in ["SELECT id FROM employees WHERE random() < 2", "SELECT id, now() FROM employees"] {
+        assert_eq!(ada.run(sql).code(), None);
+    }
+    assert_eq!(gate.self_checks().len(), before);
+    assert_eq!(ada.run("SELECT id FROM employees LIMIT 2").code(), None);
+    assert_eq!(gate.self_checks().last().unwrap()[0], "equal");
+}
+
+#[test]
+fn a_session_chooses_its_own_share() {
+    let (_, gate) = split(1);
+    let ada = gate.client(&Company::admin());
+    let count = "SELECT count(*) FROM employees";
+    let _ = ada.run(count);
+    assert!(gate.self_checks().is_empty());
+    assert_eq!(ada.run("SET querygate.verify_sample = 1").code(), None);
+    let _ = ada.run(count);
+    assert_eq!(gate.self_checks().len(), 1);
+    assert_eq!(ada.run("SET querygate.verify_sample = 2").code(), Some("22023"));
+}
+
+/// Sources count every row; the order of joins, which side is read first and what is fetched show in EXPLAIN.
+#[test]
+fn the_order_of_joins_tells_nothing_of_hidden_rows() {
+    let (few, gate) = split(2);
+    let mut many = few.clone();
+    for (object, rows) in [("hr_employees", 3_000), ("hr_reviews", 9_000)] {
+        let table = many.tables.iter_mut().find(|table| table.object == object).unwrap();
+        for n in 0..rows {
+            let row = match object {
+                "hr_employees" => json!({"id": format!("x{n}"), "name": "hX9", "grade": 1, "zone_code": "zone-s"}),
+                _ => json!({"id": format!("y{n}"), "employee": format!("x{}", n % 3_000), "stars": 1}),
+            };
+            table.rows.push(row.as_object().unwrap().clone());
+        }
+    }
+    let crowded = TestGate::placed(&many, &|object| match object {
+        "hr_employees" => Layout::OtherSqlite,
+        _ => Layout::Sqlite,
+    });
+    let (iris, same) = (gate.client(&Company::analyst()), crowded.client(&Company::analyst()));
+    for sql in [
+        "SELECT r.id FROM employees e JOIN reviews r ON r.employee = e.id",
+        "SELECT r.id FROM reviews r JOIN employees e ON r.employee = e.id",
+        "SELECT r.id FROM employees e JOIN reviews r ON r.employee = e.id JOIN employees b ON b.id = e.boss WHERE e.grade > 2",
+        "SELECT e.id FROM employees e WHERE e.id IN (SELECT employee FROM reviews)",
+        "SELECT r.id FROM reviews r WHERE r.employee IN (SELECT id FROM employees WHERE grade = 1)",
+        "SELECT r.id FROM (VALUES ('e1'), ('e2')) v(id) JOIN reviews r ON r.employee = v.id JOIN employees e ON e.id = v.id",
+        "SELECT e.id, count(r.id) FROM employees e LEFT JOIN reviews r ON r.employee = e.id GROUP BY e.id",
+    ] {
+        assert_eq!(ids(&iris.run(sql)), ids(&same.run(sql)), "{sql}");
+        let explain = format!("EXPLAIN {sql}");
+        assert_eq!(iris.run(&explain).text(), same.run(&explain).text());
+    }
+}
+
+/// Groups leave the source instead of rows, and what is looked for comes once.
+#[test]
+fn what_is_counted_and_what_is_looked_for_is_reduced_at_its_source() {
+    let (fixture, gate) = split(2);
+    let ada = gate.client(&Company::admin());
+    let memory = TestGate::new(&Company::fixture(), Layout::Memory);
+    let plain = memory.client(&Company::admin());
+    let employees: Vec<String> = ids(&ada.run("SELECT DISTINCT employee FROM reviews WHERE employee IS NOT NULL"));
+    for (sql, most) in [
+        (
+            "SELECT e.id || '/' || count(r.id), max(r.stars) FROM employees e LEFT JOIN reviews r ON r.employee = e.id GROUP BY e.id",
+            employees.len(),
+        ),
+        (
+            "SELECT e.id || '/' || count(r.id) FROM employees e LEFT JOIN reviews r ON r.employee = e.id AND r.stars > 3 GROUP BY e.id",
+            employees.len(),
+        ),
+        (
+            "SELECT e.id FROM employees e WHERE NOT EXISTS (SELECT 1 FROM reviews r WHERE r.employee = e.id)",
+            employees.len(),
+        ),
+        (
+            "SELECT e.id FROM employees e WHERE EXISTS (SELECT 1 FROM reviews r WHERE r.employee = e.id AND r.stars > 1)",
+            employees.len(),
+        ),
+    ] {
+        let (found, rows, _) = reviews(&fixture, &ada, sql);
+        assert_eq!(found, ids(&plain.run(sql)), "{sql}");
+        assert!(rows <= most, "{rows} rows left for {sql}");
+    }
 }

@@ -65,7 +65,7 @@ fn prepared() -> Option<Shop> {
     std::fs::write(&file, stack.to_string()).unwrap();
     std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
     let mut config = format!(
-        "[server]\ndatabase = \"demo\"\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"mysql\"\n\
+        "[server]\ndatabase = \"demo\"\n[governance]\nverify_sample = 1\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"mysql\"\n\
          host = \"127.0.0.1\"\nport = {}\nuser = \"{USER}\"\ndatabase = \"shop\"\npassword = \"file:password\"\n",
         database.port
     );
@@ -171,6 +171,8 @@ fn two_users_see_their_own_shop_and_the_server_does_the_work() {
     let plan = ask(&gate, "rep", joined);
     assert!(plan.contains("row policies inside") && !plan.contains("HashJoin"), "{plan}");
     assert!(!plan.contains("emea"), "{plan}");
+    let found = gate.self_checks();
+    assert!(found["equal"] >= 14 && !found.contains_key("different") && !found.contains_key("failed"), "{found:?}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn configured(folder: &Path, database: &Database) {
         )
     };
     let config = format!(
-        "[server]\ndatabase = \"demo\"\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \
+        "[server]\ndatabase = \"demo\"\n[governance]\nverify_sample = 1\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \
          \"postgres\"\nhost = \"127.0.0.1\"\nport = {}\nuser = \"postgres\"\ndatabase = \"shop\"\npassword = \
          \"file:password\"\npool_size = 4\nconnect_timeout = \"2s\"\n{}{}",
         database.port,
@@ -136,7 +136,27 @@ fn a_database_is_described_governed_and_read_through_the_port() {
     let fenced = answer(&server, "sven", "EXPLAIN SELECT count(*) FROM orders WHERE orders_id + 1 > 5");
     assert!(fenced.contains("OFFSET 0"), "{fenced}");
 
+    // Each of these was computed in the gate as well.
+    let found = server.self_checks();
+    assert!(found["equal"] >= 9 && !found.contains_key("different") && !found.contains_key("failed"), "{found:?}");
+    connections(&server);
     dies_and_comes_back(&database, &server);
+}
+
+/// What the source's connections do, for operators and for Prometheus.
+fn connections(server: &Server) {
+    let sql = "SELECT pool_size, in_use, waiting, failed, breaker, idle > 0, opened > 0, mean_lease_ms < 1000 FROM querygate.sources";
+    assert_eq!(answer(server, "sven", sql), "4|0|0|0|closed|t|t|t");
+    assert_eq!(answer(server, "nora", "SELECT count(*) FROM querygate.sources"), "0");
+    let metrics = server.get("/metrics");
+    for line in [
+        "querygate_source_connections{source=\"shop\",state=\"in_use\"} 0",
+        "querygate_source_connections_max{source=\"shop\"} 4",
+        "querygate_source_connects_total{source=\"shop\",outcome=\"failed\"} 0",
+        "querygate_source_breaker{source=\"shop\",state=\"closed\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
 
 /// Only queries that need the source fail, at once and with its name, until it is there again.
@@ -149,6 +169,11 @@ fn dies_and_comes_back(database: &Database, server: &Server) {
     assert!(error.contains("shop") && !error.contains("127.0.0.1"), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(5));
     assert_eq!(answer(server, "nora", "SELECT 1"), "1");
+    // Nobody tries for a while: whoever asks hears of the failure at once.
+    while server.get("/metrics").contains("querygate_source_breaker{source=\"shop\",state=\"closed\"} 1") {
+        refused(server, "nora", sql);
+        assert!(asked.elapsed() < Duration::from_secs(20));
+    }
     database.run();
     let back = Instant::now();
     while !psql(server, "nora", &["-At", "-c", sql]).success {

@@ -3,6 +3,7 @@
 
 use datafusion::catalog::TableProvider;
 use indexmap::IndexMap;
+use querygate_driver_api::Driver;
 use querygate_metadata::{Facts, Object, Snapshot};
 use querygate_policy::CompiledPolicy;
 use querygate_types::Error;
@@ -35,6 +36,8 @@ pub struct SourceStatus {
     /// `None`: up.
     pub error: Option<Error>,
     pub tables: usize,
+    /// What connects to it; `None` where nothing does.
+    pub driver: Option<Arc<dyn Driver>>,
 }
 
 /// One version of the gate's state. A statement pins one, a transaction pins one.

@@ -23,7 +23,7 @@ pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::VisibleObject;
-pub use remote::{DriverTable, Federated, FragmentTable, RemoteField, WholeFragment, federate};
+pub use remote::{DriverTable, Federated, FragmentTable, PlainScans, RemoteField, WholeFragment, federate};
 pub use remote::{KeyRange, in_range, key_ranges, range_key};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 
 /// Reports what is up. Cheap: it is called on every `/readyz`.
 pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
+/// Brings the metrics of what is counted elsewhere up to date. Cheap: it is called on every `/metrics`.
+pub(crate) type Measure = Arc<dyn Fn() + Send + Sync>;
 /// Loads the metadata anew and swaps the snapshot. A bad reload keeps the old one and is an error that says why; a good
 /// one gives a line for the log.
 pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync>;
@@ -26,6 +28,7 @@ pub(crate) struct Gate {
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) readiness: ReadinessProbe,
+    pub(crate) measure: Measure,
     pub(crate) reload: Reload,
     pub(crate) returned: Returned,
     pub(crate) close: Close,

@@ -128,8 +128,12 @@ impl Doors {
         let http = match config.server.http {
             None => None,
             Some(address) => {
-                let probes =
-                    Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(move || metrics.render()) };
+                let measure = Arc::clone(&gate.measure);
+                let render = move || {
+                    measure();
+                    metrics.render()
+                };
+                let probes = Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(render) };
                 let door = HttpDoor::bind(HttpConfig::new(address), probes).await;
                 Some(door.map_err(|e| cannot_bind("http", address, &e))?)
             }

@@ -25,6 +25,10 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         let engine = Arc::clone(&engine);
         Arc::new(move || readiness(&engine))
     };
+    let measure = {
+        let engine = Arc::clone(&engine);
+        Arc::new(move || engine.measure())
+    };
     let returned = {
         let (engine, builder) = (Arc::clone(&engine), Arc::clone(&builder));
         Arc::new(move || {
@@ -44,6 +48,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         service: Arc::new(GateService::new(engine)),
         authenticator: Arc::new(ConfigAuthenticator::new(config)?),
         readiness,
+        measure,
         reload,
         returned,
         close,
@@ -65,6 +70,7 @@ fn options(config: &Config) -> GateOptions {
         statement_timeout: (!timeout.is_zero()).then_some(timeout),
         target_partitions: config.server.query_workers,
         audit: config.log.audit.clone(),
+        verify_sample: config.governance.verify_sample,
         ..GateOptions::default()
     }
 }

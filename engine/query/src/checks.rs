@@ -134,14 +134,14 @@ impl Checks {
         kept.push_back(record);
     }
 
-    /// All that are remembered, in the order of their statements.
+    /// All that are remembered, oldest first.
     pub(crate) fn all(&self) -> Vec<CheckRecord> {
         let copy = |records: &Mutex<VecDeque<CheckRecord>>| -> Vec<CheckRecord> {
             records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
         };
         let mut all = copy(&self.others);
         all.extend(copy(&self.differences));
-        all.sort_by_key(|record| record.query);
+        all.sort_by_key(|record| record.at);
         all
     }
 }

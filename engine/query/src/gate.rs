@@ -1,14 +1,15 @@
 //! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
 
 use crate::bind::Bound;
+use crate::checks::Checks;
 use crate::engine::Workspace;
 use crate::memory::StatementPool;
-use crate::observe::Observer;
+use crate::observe::{self, Observer};
 use crate::session::GateSession;
 use crate::session::settings::Settings;
 use crate::system;
 use async_trait::async_trait;
-use datafusion::execution::SessionState;
+use datafusion::execution::{SessionState, TaskContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -16,6 +17,7 @@ use moka::sync::Cache;
 use querygate_catalog::{Deployment, LeafToken, SourceStatus};
 use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -48,6 +50,9 @@ pub struct GateOptions {
     pub audit: Option<PathBuf>,
     /// Degree of parallelism of one statement.
     pub target_partitions: usize,
+    /// Start value of `querygate.verify_sample`: the share of pushed reads, from 0 to 1, that are also computed here and
+    /// compared.
+    pub verify_sample: f64,
 }
 
 impl Default for GateOptions {
@@ -65,6 +70,7 @@ impl Default for GateOptions {
             statement_timeout: None,
             audit: None,
             target_partitions: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            verify_sample: 0.0,
         }
     }
 }
@@ -83,6 +89,7 @@ pub struct Gate {
     admission: Arc<Semaphore>,
     waiting: AtomicUsize,
     observer: Arc<Observer>,
+    checks: Arc<Checks>,
 }
 
 /// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
@@ -137,6 +144,7 @@ impl Gate {
             states: Cache::new(STATES_MAX),
             bound: Cache::new(BOUND_MAX),
             observer: Arc::new(observer),
+            checks: Arc::default(),
         }))
     }
 
@@ -168,11 +176,23 @@ impl Gate {
         self.deployment().sources.clone()
     }
 
+    /// Sets the metrics of the sources' connections.
+    pub fn measure(&self) {
+        for source in &self.deployment().sources {
+            if let Some(pool) = source.driver.as_ref().and_then(|driver| driver.pool()) {
+                observe::measured(&source.name, &pool);
+            }
+        }
+    }
+
     /// Settings that a session starts with, before its own.
     fn start_settings(&self) -> Result<Settings> {
         let mut settings = Settings::default();
         if let Some(timeout) = self.options.statement_timeout {
             settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
+        }
+        if self.options.verify_sample > 0.0 {
+            settings.start("querygate.verify_sample", &self.options.verify_sample.to_string())?;
         }
         Ok(settings)
     }
@@ -189,6 +209,10 @@ impl Gate {
         &self.observer
     }
 
+    pub(crate) fn checks(&self) -> &Arc<Checks> {
+        &self.checks
+    }
+
     /// The principal's workspace on a deployment; made once per version.
     pub(crate) async fn workspace(
         &self,
@@ -203,7 +227,7 @@ impl Gate {
             return Ok(found);
         }
         let starts = self.start_settings()?;
-        let live = |token: &LeafToken| system::tables(&self.observer, token, deployment, principal, &starts);
+        let live = |token: &LeafToken| system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
         let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
@@ -235,8 +259,23 @@ impl Gate {
         }
     }
 
+    /// What one statement runs in.
+    pub(crate) fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
+        // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.
+        Arc::new(TaskContext::new(
+            None,
+            state.session_id().to_owned(),
+            state.config().clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            self.statement_environment(),
+        ))
+    }
+
     /// A runtime environment with the statement's own memory cap.
-    pub(crate) fn statement_environment(&self) -> Arc<RuntimeEnv> {
+    fn statement_environment(&self) -> Arc<RuntimeEnv> {
         let pool: Arc<dyn MemoryPool> =
             Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), self.options.memory_per_query));
         let mut environment = RuntimeEnv::clone(&self.environment);

@@ -53,6 +53,11 @@ impl Executable {
         &self.records
     }
 
+    /// Names of the sources that run a statement of their own for it; empty: none does.
+    pub(crate) fn pushed_to(&self) -> String {
+        crate::receipts::asked_sources(&self.physical).into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     /// The plan that was given to the engine.
     pub(crate) fn logical(&self) -> Option<&LogicalPlan> {
         self.logical.as_ref()
@@ -97,6 +102,16 @@ pub(crate) async fn plan(
     };
     executable.records = crate::receipts::fragments(&executable);
     Ok(executable)
+}
+
+/// The same statement with nothing given to sources as a fragment.
+pub(crate) async fn local(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    parameters: &[ArrayRef],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let logical = bound.with_values(bound.values(parameters)?)?;
+    physical(&logical, state, bound.catalog().token(), bound.inventory()).await
 }
 
 /// A statement that one source runs as a whole needs no planning after the first time: values in, leaf out. `None`: it is

@@ -5,6 +5,7 @@ use crate::plan::Executable;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::GovernedExec;
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One governed leaf of a plan.
@@ -35,6 +36,19 @@ fn collect(plan: &Arc<dyn ExecutionPlan>, full: bool, found: &mut Vec<Receipt>) 
     for child in plan.children() {
         collect(child, full, found);
     }
+}
+
+/// Sources whose drivers run a statement for the plan.
+pub(crate) fn asked_sources(plan: &Arc<dyn ExecutionPlan>) -> BTreeSet<String> {
+    let any: &dyn Any = plan.as_ref();
+    if let Some(leaf) = any.downcast_ref::<GovernedExec>() {
+        return holds_fragment(leaf.inner()).then(|| leaf.source().to_owned()).into_iter().collect();
+    }
+    plan.children().into_iter().flat_map(asked_sources).collect()
+}
+
+fn holds_fragment(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.name() == "Fragment" || plan.children().into_iter().any(holds_fragment)
 }
 
 /// Receipts as lines of EXPLAIN: each leaf with its source, then each part of the statement with its place.

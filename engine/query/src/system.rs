@@ -1,5 +1,6 @@
 //! Schema `querygate`: what the gate knows of itself, as tables. A principal sees its own rows, an operator all.
 
+use crate::checks::{CheckRecord, Checks};
 use crate::observe::Observer;
 use crate::session::settings::Settings;
 use arrow::array::{
@@ -20,13 +21,15 @@ enum Cell {
     Float(f64),
     Flag(bool),
     Time(SystemTime),
+    /// No number.
+    Absent,
 }
 
 type Row = Vec<Cell>;
 
 /// The tables, bound to one principal.
 pub(crate) fn tables(
-    observer: &Arc<Observer>,
+    (observer, checks): (&Arc<Observer>, &Arc<Checks>),
     token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
@@ -41,6 +44,9 @@ pub(crate) fn tables(
     let fragments = move || o.queries().iter().filter(|q| own(&q.login, &p)).flat_map(|q| fragment_rows(q)).collect();
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
     let sessions = move || o.sessions().into_iter().filter(|s| own(&s.login, &p)).map(session_row).collect();
+    let (c, p) = (Arc::clone(checks), Arc::clone(principal));
+    let checks =
+        move || c.all().into_iter().filter(|check| own(&check.login, &p)).map(|check| check_row(&check, &p)).collect();
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let sources = move || source_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
@@ -58,6 +64,7 @@ pub(crate) fn tables(
         table(token, "sessions", SESSIONS, sessions),
         table(token, "settings", SETTINGS, settings),
         table(token, "audit", AUDIT, audit),
+        table(token, "self_checks", CHECKS, checks),
     ]
 }
 
@@ -94,8 +101,31 @@ const FRAGMENTS: Columns = &[
     ("object", Kind::Text),
     ("receipt", Kind::Text),
 ];
-const SOURCES: Columns =
-    &[("name", Kind::Text), ("kind", Kind::Text), ("tables", Kind::Integer), ("up", Kind::Flag), ("error", Kind::Text)];
+const SOURCES: Columns = &[
+    ("name", Kind::Text),
+    ("kind", Kind::Text),
+    ("tables", Kind::Integer),
+    ("up", Kind::Flag),
+    ("error", Kind::Text),
+    ("pool_size", Kind::Integer),
+    ("in_use", Kind::Integer),
+    ("idle", Kind::Integer),
+    ("waiting", Kind::Integer),
+    ("opened", Kind::Integer),
+    ("failed", Kind::Integer),
+    ("mean_lease_ms", Kind::Float),
+    ("breaker", Kind::Text),
+];
+const CHECKS: Columns = &[
+    ("query", Kind::Integer),
+    ("at", Kind::Time),
+    ("login", Kind::Text),
+    ("sources", Kind::Text),
+    ("template", Kind::Text),
+    ("outcome", Kind::Text),
+    ("detail", Kind::Text),
+    ("ms", Kind::Float),
+];
 const OBJECTS: Columns = &[
     ("name", Kind::Text),
     ("object", Kind::Text),
@@ -185,16 +215,22 @@ fn array(kind: Kind, cells: Vec<Cell>) -> Result<ArrayRef> {
         Kind::Integer => {
             let mut builder = Int64Builder::new();
             for cell in cells {
-                let Cell::Integer(value) = cell else { return Err(wrong()) };
-                builder.append_value(value);
+                match cell {
+                    Cell::Integer(value) => builder.append_value(value),
+                    Cell::Absent => builder.append_null(),
+                    Cell::Text(_) | Cell::Float(_) | Cell::Flag(_) | Cell::Time(_) => return Err(wrong()),
+                }
             }
             Arc::new(builder.finish())
         }
         Kind::Float => {
             let mut builder = Float64Builder::new();
             for cell in cells {
-                let Cell::Float(value) = cell else { return Err(wrong()) };
-                builder.append_value(value);
+                match cell {
+                    Cell::Float(value) => builder.append_value(value),
+                    Cell::Absent => builder.append_null(),
+                    Cell::Text(_) | Cell::Integer(_) | Cell::Flag(_) | Cell::Time(_) => return Err(wrong()),
+                }
             }
             Arc::new(builder.finish())
         }
@@ -285,6 +321,38 @@ fn session_row(s: crate::observe::SessionRecord) -> Row {
     ]
 }
 
+/// Sources are named to operators only.
+fn check_row(check: &CheckRecord, principal: &Principal) -> Row {
+    vec![
+        number(check.query),
+        Cell::Time(check.at),
+        text(&check.login),
+        Cell::Text(principal.operator.then(|| check.sources.clone())),
+        text(&check.template.text),
+        text(check.finding.name()),
+        Cell::Text(check.finding.detail().map(str::to_owned)),
+        Cell::Float(check.took.as_secs_f64() * 1e3),
+    ]
+}
+
+/// The connections of a source; nothing for one without.
+fn pool_cells(source: &querygate_catalog::SourceStatus) -> Row {
+    let Some(pool) = source.driver.as_ref().and_then(|driver| driver.pool()) else {
+        let numbers = (0..7).map(|_| Cell::Absent);
+        return numbers.chain([Cell::Text(None)]).collect();
+    };
+    vec![
+        count(pool.size),
+        count(pool.in_use),
+        count(pool.idle),
+        count(pool.waiting),
+        number(pool.opened),
+        number(pool.failed),
+        pool.mean_lease().map_or(Cell::Absent, |mean| Cell::Float(mean.as_secs_f64() * 1e3)),
+        text(pool.breaker.name()),
+    ]
+}
+
 /// Sources are named to operators only: a source without a visible table is none of a reader's business.
 fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     if !principal.operator {
@@ -292,7 +360,10 @@ fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     }
     let row = |s: &querygate_catalog::SourceStatus| {
         let error = s.error.as_ref().map(ToString::to_string);
-        vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(s.error.is_none()), Cell::Text(error)]
+        let mut row =
+            vec![text(&s.name), text(&s.kind), count(s.tables), Cell::Flag(s.error.is_none()), Cell::Text(error)];
+        row.extend(pool_cells(s));
+        row
     };
     deployment.sources.iter().map(row).collect()
 }

@@ -46,6 +46,8 @@ pub struct Fixture {
     pub target_partitions: usize,
     /// What drivers run.
     pub watch: Watch,
+    /// Share of the pushed reads that are also computed in the gate.
+    pub verify_sample: f64,
 }
 
 impl Fixture {
@@ -59,6 +61,7 @@ impl Fixture {
             views: Vec::new(),
             target_partitions: 2,
             watch: Watch::default(),
+            verify_sample: 0.0,
         }
     }
 
@@ -126,6 +129,7 @@ impl TestGate {
             memory_total: 1 << 30,
             memory_per_query: 256 << 20,
             target_partitions: fixture.target_partitions,
+            verify_sample: fixture.verify_sample,
             ..GateOptions::default()
         };
         let gate = Gate::new(options, runtime().handle().clone(), deployment).unwrap();
@@ -137,6 +141,18 @@ impl TestGate {
         assert_eq!(self.target_partitions, fixture.target_partitions);
         let version = self.gate.deployment().version + 1;
         self.gate.replace(runtime().block_on(fixture.deployment(version, &|_| layout, &self.folder)));
+    }
+
+    /// What the self-check found so far: outcome, detail, template.
+    ///
+    /// # Panics
+    /// When its table cannot be read.
+    #[must_use]
+    pub fn self_checks(&self) -> Vec<[String; 3]> {
+        let operator = Principal::builder("operator").operator(true).build();
+        let answer = self.client(&operator).run("SELECT outcome, detail, template FROM querygate.self_checks");
+        let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
+        answer.table().iter().map(|row| [text(&row[0]), text(&row[1]), text(&row[2])]).collect()
     }
 
     /// A session of a principal.

@@ -78,7 +78,7 @@ pub(super) async fn place(
             Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
         }
         let name = layout.name().to_owned();
-        sources.push(SourceStatus { kind: name.clone(), name, error: None, tables: count });
+        sources.push(SourceStatus { kind: name.clone(), name, error: None, tables: count, driver: None });
     }
     (placed, sources)
 }

@@ -43,14 +43,23 @@ pub fn demo() -> &'static Demo {
     &DEMO
 }
 
-fn find_after(lines: &[String], text: &str) -> String {
+/// What stands in the guide right after a text, up to the next blank.
+///
+/// # Panics
+/// When the text is not there.
+#[must_use]
+pub fn find_after(lines: &[String], text: &str) -> String {
     let line = lines.iter().find(|line| line.contains(text)).unwrap();
     let from = line.find(text).unwrap() + text.len();
     line[from..].split_whitespace().next().unwrap().to_owned()
 }
 
 /// Reads the printed guide as a person would: a title, a statement, then a line or several for each user.
-fn questions(guide: &[String]) -> Vec<Question> {
+///
+/// # Panics
+/// When it is not made like that.
+#[must_use]
+pub fn questions(guide: &[String]) -> Vec<Question> {
     let mut questions: Vec<Question> = Vec::new();
     let mut lines = guide.iter().skip_while(|line| !line.starts_with("-- "));
     while let Some(line) = lines.next().filter(|line| !line.starts_with("Also: ")) {

@@ -8,7 +8,7 @@ mod psql;
 mod raw;
 
 pub use binary::binary;
-pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, shared_folder};
+pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, find_after, questions, shared_folder};
 pub use golden::{blessing, golden};
 pub use process::{Server, connect, runtime};
 pub use psql::{Printed, psql, psql_with};

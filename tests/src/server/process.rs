@@ -1,6 +1,7 @@
 //! A server process: started on free ports, ended with the test that started it, its output kept line by line.
 
 use super::binary;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -145,6 +146,18 @@ impl Server {
         config.host("127.0.0.1").port(self.postgres.port()).dbname("demo");
         config.user(user).password(format!("demo-{user}"));
         config
+    }
+
+    /// Self-checks so far by what they found.
+    ///
+    /// # Panics
+    /// When the metrics cannot be read.
+    #[must_use]
+    pub fn self_checks(&self) -> BTreeMap<String, u64> {
+        let metrics = self.get("/metrics");
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix("querygate_self_checks_total{outcome=\""));
+        let found = lines.map(|line| line.split_once("\"} ").unwrap());
+        found.map(|(outcome, count)| (outcome.to_owned(), count.trim().parse().unwrap())).collect()
     }
 
     /// Body of `GET path`, with its status line before it.

@@ -104,8 +104,17 @@ fn system_tables_show_only_ones_own() {
         let ada = d.company.ada();
         assert_eq!(ada.run("SELECT * FROM employees WHERE note = 'hX9-literal'").table().len(), 0);
         assert_eq!(ada.run("SELECT * FROM payroll").table().len(), 2);
-        let tables =
-            ["queries", "fragments", "sources", "objects", "policies_effective", "sessions", "settings", "audit"];
+        let tables = [
+            "queries",
+            "fragments",
+            "sources",
+            "objects",
+            "policies_effective",
+            "sessions",
+            "settings",
+            "audit",
+            "self_checks",
+        ];
         for table in tables {
             let answer = d.iris.run(&format!("SELECT * FROM querygate.{table}"));
             assert!(answer.code().is_none(), "{table}: {answer}");

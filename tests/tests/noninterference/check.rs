@@ -32,6 +32,8 @@ pub(crate) struct Totals {
     /// Statements that fail inside the engine, on both sides.
     internal: Vec<String>,
     differences: Vec<String>,
+    /// Pushed statements that the gate computed as well, with equal rows.
+    self_checked: usize,
 }
 
 impl Totals {
@@ -56,6 +58,7 @@ impl Totals {
         }
         self.layout_dependent.extend(other.layout_dependent);
         self.differences.extend(other.differences);
+        self.self_checked += other.self_checked;
     }
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for Totals {
             self.layout_errors,
             self.layout_dependent.len(),
             self.internal.len(),
+            self.self_checked,
             self.differences.len()
         )?;
         let faults = self.layout_dependent.iter().take(20).chain(self.internal.iter().take(20));
@@ -153,7 +157,9 @@ impl World {
         if rng.percent(50) {
             places.push(Place::Spread(rng.below(4)));
         }
-        let fixture = world.governed();
+        let mut fixture = world.governed();
+        // A real server computes, and so does the gate.
+        fixture.verify_sample = if layouts.contains(&Layout::Postgres) { 1.0 } else { 0.0 };
         let gates = places.iter().map(|p| (*p, Arc::new(Side::new(&fixture, &|o| p.of(o), &world.who))));
         let gates: Vec<(Place, Arc<Side>)> = gates.collect();
         let another = world.seen_by_another(rng);
@@ -198,6 +204,14 @@ impl World {
             if n % 8 == 4 {
                 // Once more, from whatever was kept of the first time.
                 self.case(n, &query, &mut totals);
+            }
+        }
+        for (place, side, _) in &self.governed {
+            for [outcome, what, template] in side.gate.self_checks() {
+                totals.self_checked += usize::from(outcome == "equal");
+                if outcome == "different" {
+                    totals.differences.push(format!("{}, {place:?}: self-check: {what}\n  {template}", self.name));
+                }
             }
         }
         totals

@@ -5,6 +5,7 @@ use super::exec::GovernedExec;
 use super::mask::MaskExpr;
 use super::receipt::{Numbered, fragment_line};
 use super::table::{GovernedColumn, GovernedTable};
+use crate::remote::{DriverTable, PlainScans};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, internal_err};
@@ -18,6 +19,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -37,8 +39,9 @@ impl GovernedTable {
             );
         }
         let output = self.output_columns(projection)?;
-        let split = self.split_filters(filters)?;
-        let plan = self.raw_scan(state, &output, &split, limit).await?;
+        let plain = self.is_plain(state);
+        let split = self.split_filters(filters, plain)?;
+        let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
         let plan = self.filtered(state, plan, &split).await?;
         let config = state.config_options();
@@ -79,8 +82,14 @@ impl GovernedTable {
         Ok(output)
     }
 
+    /// Whether this run wants rows of the source, and nothing done there.
+    fn is_plain(&self, state: &dyn Session) -> bool {
+        let raw: &dyn Any = self.raw.as_ref();
+        raw.is::<DriverTable>() && state.config().get_extension::<PlainScans>().is_some()
+    }
+
     /// Sorts policy conjuncts and pushed conjuncts by what the raw provider does with them.
-    fn split_filters(&self, filters: &[Expr]) -> Result<SplitFilters> {
+    fn split_filters(&self, filters: &[Expr], rows_only: bool) -> Result<SplitFilters> {
         let marks: BTreeSet<&str> = self.policy.related.iter().filter_map(|r| r.mark.as_deref()).collect();
         let (marked, plain): (Vec<&Expr>, Vec<&Expr>) = self
             .policy
@@ -88,7 +97,11 @@ impl GovernedTable {
             .iter()
             .partition(|conjunct| columns_of(conjunct).iter().any(|name| marks.contains(name.as_str())));
         let below: Vec<&Expr> = plain.into_iter().chain(filters).collect();
-        let verdicts = self.raw.supports_filters_pushdown(&below)?;
+        let verdicts = if rows_only {
+            vec![TableProviderFilterPushDown::Unsupported; below.len()]
+        } else {
+            self.raw.supports_filters_pushdown(&below)?
+        };
         if verdicts.len() != below.len() {
             return internal_err!("the raw provider answered for {} of {} filters", verdicts.len(), below.len());
         }

@@ -1,6 +1,7 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
 use super::keys::{Narrowing, is_key, narrowed};
+use super::plain::PlainScans;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -235,9 +236,14 @@ impl ExecutionPlan for FragmentExec {
         }
         let (running, filters) = (self.running.clone(), self.filters.clone());
         let execute = ExecuteContext { batch_rows: context.session_config().batch_size(), ..ExecuteContext::default() };
+        let plain = context.session_config().get_extension::<PlainScans>();
         let started = async move {
-            let batches = running.start_narrowed(&filters, execute).await;
-            batches.map_err(outside).map(|batches| batches.map_err(outside))
+            let batches = running.start_narrowed(&filters, execute).await.map_err(outside)?;
+            let batches = match plain {
+                Some(plain) => plain.counted(batches),
+                None => batches,
+            };
+            Ok::<_, DataFusionError>(batches.map_err(outside))
         };
         let stream = futures::stream::once(started).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))

@@ -4,6 +4,7 @@
 mod exec;
 mod federate;
 mod keys;
+mod plain;
 mod policy;
 mod ranges;
 mod table;
@@ -12,4 +13,5 @@ mod statistics;
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use ranges::{KeyRange, in_range, key_ranges, range_key};
+pub use plain::PlainScans;
 pub use table::{DriverTable, RemoteField};

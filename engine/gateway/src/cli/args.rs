@@ -61,7 +61,7 @@ impl ConfigArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew."
+    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, beside Parquet files, introspects them and\nserves one query over all; Ctrl-C stops and removes them."
 )]
 pub(super) struct DemoArgs {
     /// Folder for data, metadata and configuration
@@ -79,6 +79,9 @@ pub(super) struct DemoArgs {
     /// Make the folder and print the guide, but do not serve
     #[arg(long)]
     pub(super) seed_only: bool,
+    /// Start private database servers in a temporary folder and serve one query over all of them
+    #[arg(long, conflicts_with_all = ["dir", "seed_only"])]
+    pub(super) backends: bool,
 }
 
 #[derive(Debug, Args)]

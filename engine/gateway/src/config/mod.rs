@@ -196,9 +196,11 @@ pub(crate) enum MaskInPredicates {
 }
 
 /// `[governance]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Governance {
     pub(crate) mask_in_predicates: MaskInPredicates,
+    /// Share of the reads that sources run, from 0 to 1, which are also computed here and compared.
+    pub(crate) verify_sample: f64,
 }
 
 /// How log lines look.

@@ -220,10 +220,13 @@ const MASK_IN_PREDICATES: &[(&str, MaskInPredicates)] =
     &[("mask", MaskInPredicates::Mask), ("refuse", MaskInPredicates::Refuse)];
 
 fn governance(table: Option<Table<'_>>) -> Governance {
-    let mut governance = Governance { mask_in_predicates: MaskInPredicates::Mask };
+    let mut governance = Governance { mask_in_predicates: MaskInPredicates::Mask, verify_sample: 0.0 };
     let Some(table) = table else { return governance };
     if let Some(mask) = table.choice("mask_in_predicates", MASK_IN_PREDICATES) {
         governance.mask_in_predicates = mask.value;
+    }
+    if let Some(share) = table.share("verify_sample") {
+        governance.verify_sample = share.value;
     }
     table.finish();
     governance

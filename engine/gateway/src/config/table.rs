@@ -172,6 +172,26 @@ impl<'a> Table<'a> {
         None
     }
 
+    /// A number from 0 to 1, such as 0.01.
+    pub(crate) fn share(&self, key: &'static str) -> Option<At<f64>> {
+        let value = self.take(key)?;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(_)
+            | DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        if let Some(number) = number.filter(|number| (0.0..=1.0).contains(number)) {
+            return Some(At { value: number, span: value.span() });
+        }
+        self.error(value.span(), format!("`{key}` must be a number from 0 to 1, such as 0.01"));
+        None
+    }
+
     /// One of a closed list of words.
     pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&'static str, T)]) -> Option<At<T>> {
         let text = self.text(key)?;

@@ -133,7 +133,7 @@ fn contacts(company: &Company, user: &DemoUser) -> Vec<Vec<String>> {
 }
 
 /// The preset `email`: first character of the local part, stars, the whole domain.
-fn mask_email(email: &str) -> String {
+pub(super) fn mask_email(email: &str) -> String {
     let (local, domain) = email.split_once('@').unwrap_or((email, ""));
     let mut masked: String = local.chars().take(1).collect();
     masked.extend(std::iter::repeat_n('*', local.chars().count().saturating_sub(1)));

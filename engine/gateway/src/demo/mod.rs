@@ -1,4 +1,5 @@
-//! `querygate demo`: makes an embedded company, the metadata that governs it, and the configuration that serves both.
+//! `querygate demo`: makes an embedded company, the metadata that governs it, and the configuration that serves both; with
+//! `--backends`, one over private servers.
 //! Knows nothing of how queries run.
 //!
 //! # Names (`sql_name`)
@@ -7,6 +8,7 @@
 //! packages would give the same table name, each of those objects keeps its full name.** Objects of packages without a
 //! namespace, and names that are nothing but the prefix, keep their full name.
 
+pub(crate) mod backends;
 pub(crate) mod company;
 mod crm;
 pub(crate) mod guide;
@@ -160,7 +162,20 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
         text.push_str(&snippet::python(address));
     }
     text.push_str("\nTry, as each of them:\n");
-    for question in &seeded.guide.questions {
+    text.push_str(&questions_text(&seeded.guide.questions));
+    text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
+    text.push_str("      SELECT * FROM querygate.sources, querygate.queries, querygate.policies_effective\n");
+    if let Some(address) = http {
+        text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
+    }
+    text.push_str(&format!("\nEdit {} and send SIGHUP to reload. Ctrl-C stops.\n", seeded.layout.metadata().display()));
+    text
+}
+
+/// Each statement with the answer of each user.
+fn questions_text(questions: &[guide::Question]) -> String {
+    let mut text = String::new();
+    for question in questions {
         text.push_str(&format!("\n-- {}\n{}\n", question.title, question.sql));
         for (login, answer) in &question.answers {
             for (index, line) in answer.lines().iter().enumerate() {
@@ -169,12 +184,6 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
             }
         }
     }
-    text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
-    text.push_str("      SELECT * FROM querygate.sources, querygate.queries, querygate.policies_effective\n");
-    if let Some(address) = http {
-        text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
-    }
-    text.push_str(&format!("\nEdit {} and send SIGHUP to reload. Ctrl-C stops.\n", seeded.layout.metadata().display()));
     text
 }
 

@@ -99,6 +99,10 @@ impl Sources {
             kind: kind(source).to_owned(),
             error: errors.get(name.as_str()).cloned(),
             tables: counts.get(name.as_str()).copied().unwrap_or(0),
+            driver: match source {
+                Opened::Driver(driver) => Some(Arc::clone(driver)),
+                Opened::Files(_) | Opened::Memory => None,
+            },
         });
         (tables, status.collect())
     }

@@ -1,5 +1,6 @@
 //! A session: settings, transaction, cursors, prepared statements, and the life of each statement in it.
 
+mod check;
 mod commands;
 mod cursors;
 mod parts;

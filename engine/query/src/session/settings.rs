@@ -1,6 +1,7 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
 
 use super::zone;
+use crate::checks::WHOLE;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ enum Kind {
     Integer(i64, i64),
     /// Milliseconds; Postgres' units are understood (`ms`, `s`, `min`, `h`, `d`).
     Milliseconds,
+    /// A number from 0 to 1.
+    Share,
     /// One of these; compared without case, shown as written here.
     Choice(&'static [&'static str]),
     Text,
@@ -110,7 +113,15 @@ static SETTINGS: &[Setting] = &[
         "off",
         "Refuse a statement on a pushable source that would run locally.",
     ),
+    setting(
+        VERIFY_SAMPLE,
+        Kind::Share,
+        "0",
+        "Share of the reads that sources run which the gate computes again and compares; with 1, reads end after that.",
+    ),
 ];
+
+const VERIFY_SAMPLE: &str = "querygate.verify_sample";
 
 /// The values of one session.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +132,8 @@ pub(crate) struct Settings {
     starts: BTreeMap<&'static str, String>,
     /// Another number after each change: equal stamps mean equal values.
     stamp: u64,
+    /// `querygate.verify_sample` in parts of [`WHOLE`]: asked for at each statement.
+    check_share: u32,
 }
 
 /// Numbers for changes, of all sessions.
@@ -134,6 +147,12 @@ impl Settings {
 
     fn changed(&mut self) {
         self.stamp = CHANGES.fetch_add(1, Ordering::Relaxed);
+        self.check_share = self.get(VERIFY_SAMPLE).ok().and_then(|value| share(&value)).unwrap_or(0);
+    }
+
+    /// The share of pushed reads to check, in parts of [`WHOLE`].
+    pub(crate) fn check_share(&self) -> u32 {
+        self.check_share
     }
 
     /// Sets the value that RESET goes back to.
@@ -250,6 +269,10 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
             }
         }
         Kind::Milliseconds => milliseconds(value).map(show_milliseconds).ok_or_else(refuse),
+        Kind::Share => {
+            let kept = share(value).map(|_| value.trim().to_owned());
+            kept.ok_or_else(|| refuse().with_detail("It is a number from 0 to 1."))
+        }
         Kind::Choice(["on"]) if setting.name == "row_security" => choose(setting, &["on"], value).ok_or_else(|| {
             refuse().with_hint("The gate's policies cannot be switched off; pg_dump has --enable-row-security.")
         }),
@@ -285,6 +308,13 @@ fn boolean(value: &str) -> Option<bool> {
         "off" | "false" | "no" | "0" | "f" | "n" => Some(false),
         _ => None,
     }
+}
+
+/// A number from 0 to 1 in parts of [`WHOLE`].
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a million, and not negative")]
+fn share(value: &str) -> Option<u32> {
+    let number: f64 = value.trim().parse().ok()?;
+    (0.0..=1.0).contains(&number).then(|| (number * f64::from(WHOLE)).round() as u32)
 }
 
 fn milliseconds(value: &str) -> Option<u64> {
@@ -343,11 +373,13 @@ mod tests {
             ("client_encoding", "'utf-8'", "UTF8"),
             ("extra_float_digits", "3", "3"),
             ("querygate.require_pushdown", "true", "on"),
+            ("querygate.verify_sample", " 0.25", "0.25"),
             ("default_transaction_read_only", "true", "on"),
         ] {
             assert_eq!(settings.set(name, value).map(|(_, v, _)| v).unwrap(), kept, "{name}");
         }
         assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_secs(60)));
+        assert_eq!(settings.check_share(), WHOLE / 4);
     }
 
     #[test]
@@ -356,6 +388,8 @@ mod tests {
         for (name, value, code) in [
             ("no_such_thing", "1", ErrorCode::UndefinedObject),
             ("client_encoding", "LATIN1", ErrorCode::InvalidParameterValue),
+            ("querygate.verify_sample", "1.1", ErrorCode::InvalidParameterValue),
+            ("querygate.verify_sample", "nan", ErrorCode::InvalidParameterValue),
             ("datestyle", "German", ErrorCode::InvalidParameterValue),
             ("server_version", "16", ErrorCode::CantChangeRuntimeParam),
             ("row_security", "off", ErrorCode::InvalidParameterValue),

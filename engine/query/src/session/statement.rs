@@ -14,7 +14,7 @@ use crate::plan::PlanOptions;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
@@ -265,9 +265,11 @@ impl GateSession {
                 Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
                 None => Arc::clone(executable.physical()),
             };
-            let context = self.task_context(&state);
+            let context = self.gate.task_context(&state);
             let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
-            Ok(execute::run(self.gate.runtime(), physical, context, guard))
+            let batches = execute::run(self.gate.runtime(), physical, context, guard);
+            let whole = part.is_none().then_some((bound, parameters, &state));
+            Ok(self.checked(whole, &executable, record, batches, cancel))
         };
         tokio::select! {
             biased;
@@ -288,21 +290,6 @@ impl GateSession {
         let parameters = parameters.to_vec();
         let options = PlanOptions { require_pushdown: self.inner().settings.flag("querygate.require_pushdown") };
         self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
-    }
-
-    pub(super) fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
-        let environment = self.gate.statement_environment();
-        // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.
-        Arc::new(TaskContext::new(
-            None,
-            state.session_id().to_owned(),
-            state.config().clone(),
-            HashMap::new(),
-            HashMap::new(),
-            HashMap::new(),
-            HashMap::new(),
-            environment,
-        ))
     }
 
     fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {

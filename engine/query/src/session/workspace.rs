@@ -171,7 +171,7 @@ fn configure(config: &mut SessionConfig, zone: String, path: &[String]) {
 }
 
 /// The state with a runner of subplans. Subplans themselves are planned without one: the context that runs them brings it.
-fn with_runner(state: SessionState, workspace: &Workspace) -> Arc<SessionState> {
+pub(super) fn with_runner(state: SessionState, workspace: &Workspace) -> Arc<SessionState> {
     let base = Arc::new(state);
     let subplans = Subplans { state: Arc::clone(&base), token: workspace.catalog.token().clone() };
     Arc::new(with_config(&base, |config| config.set_extension(Arc::new(SubplanRunner(Arc::new(subplans))))))

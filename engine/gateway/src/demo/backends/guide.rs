@@ -10,7 +10,6 @@ use crate::serve::Bound;
 
 /// What one source adds to the query and to the users' rights.
 pub(super) struct Part {
-    pub(super) source: &'static str,
     pub(super) columns: &'static [&'static str],
     pub(super) tables: &'static str,
     /// How it joins with what came before; empty for the first.

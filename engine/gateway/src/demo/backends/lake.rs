@@ -39,7 +39,6 @@ pub(super) fn govern(package: &mut Value) -> Result<()> {
 
 pub(super) fn part() -> Part {
     Part {
-        source: SOURCE,
         columns: &["s.days_late"],
         tables: "shipments s",
         on: "s.order_id = o.id",

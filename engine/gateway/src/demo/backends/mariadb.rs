@@ -117,7 +117,6 @@ impl Backend for MariaDb {
 
     fn part(&self) -> Part {
         Part {
-            source: self.source(),
             columns: &["p.title"],
             tables: "products p",
             on: "p.id = o.product_id",

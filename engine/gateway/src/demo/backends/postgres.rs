@@ -121,7 +121,6 @@ impl Backend for Postgres {
 
     fn part(&self) -> Part {
         Part {
-            source: self.source(),
             columns: &["o.id", "c.name", "c.email", "o.amount"],
             tables: "orders o JOIN customers c ON c.id = o.customer_id",
             on: "",

@@ -1,0 +1,101 @@
+//! `querygate demo --backends` as a person meets it: real servers, one printed query, an answer for each user, and nothing
+//! left behind.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")
+)]
+
+use querygate_tests::server::{Server, find_after, psql, questions};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+
+/// Whether the servers are installed; `CI` does not excuse their absence.
+fn installed() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let postgres = versions.map(|version| version.path().join("bin/initdb")).any(|program| program.exists());
+    let there = postgres && Path::new("/usr/sbin/mariadbd").exists();
+    assert!(there || std::env::var_os("CI").is_none(), "PostgreSQL and MariaDB must be installed");
+    if !there {
+        eprintln!("SKIPPED: servers are absent (apt-get install postgresql mariadb-server)");
+    }
+    there
+}
+
+/// Ports of the private servers, from the configuration.
+fn ports(config: &str) -> Vec<SocketAddr> {
+    let ports = config.lines().filter_map(|line| line.strip_prefix("port = "));
+    ports.map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect()
+}
+
+#[test]
+fn one_query_over_every_server_has_three_answers_and_nothing_stays_behind() {
+    if !installed() {
+        return;
+    }
+    let mut server = Server::start(&["demo", "--backends"]);
+    let _ = server.wait_for("Ctrl-C stops", 0);
+    let guide = server.lines();
+    server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
+    server.http = find_after(&guide, "curl http://").trim_end_matches("/readyz,").parse().unwrap();
+    let folder = PathBuf::from(find_after(&guide, "metadata is in ").trim_end_matches("/metadata."));
+    let config = std::fs::read_to_string(folder.join("querygate.toml")).unwrap();
+    let ports = ports(&config);
+    assert!(ports.len() >= 2 && ports.iter().all(|port| TcpStream::connect(port).is_ok()), "{config}");
+
+    let asked = questions(&guide);
+    let [question] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(question.answers.iter().map(|(user, _)| user.as_str()).collect::<Vec<_>>(), ["ada", "sam", "iris"]);
+    for (user, answer) in &question.answers {
+        let printed = psql(&server, user, &["-At", "-F", " | ", "-c", &question.sql]);
+        assert_eq!(printed.both().lines().collect::<Vec<_>>(), *answer, "{user}");
+        assert_eq!(answer.len(), 3, "{user}");
+    }
+    plans(&server, &guide, &question.sql);
+    secrets_stay_secret(&folder, &config, &guide);
+    let sources = psql(&server, "ada", &["-At", "-c", "SELECT name, kind, up FROM querygate.sources ORDER BY name"]);
+    for line in ["lake|files|t", "shop|postgres|t", "warehouse|mysql|t"] {
+        assert!(sources.out.lines().any(|found| found == line), "{}", sources.both());
+    }
+    checked(&server, &question.sql);
+    assert_eq!(server.stop(), 0, "{}", server.lines().join("\n"));
+    assert!(ports.iter().all(|port| TcpStream::connect(port).is_err()));
+    assert!(!folder.exists());
+}
+
+/// One fragment for each source, the restricted user's with policies inside; values are numbered, never printed.
+fn plans(server: &Server, guide: &[String], sql: &str) {
+    let own = psql(server, "ada", &["-At", "-c", &format!("EXPLAIN {sql}")]).out;
+    let shown: String = guide.iter().skip_while(|line| !line.contains("policies inside")).skip(1).cloned().collect();
+    for (plan, restricted) in [(&own, false), (&shown, true)] {
+        for text in
+            ["source shop", "source warehouse", "source lake", "\"public\".\"orders\"", "`products`", "= (?", "$1"]
+        {
+            assert!(plan.contains(text), "{text}: {plan}");
+        }
+        assert_eq!(plan.contains("row policies inside"), restricted, "{plan}");
+        assert!(!plan.contains("machines") && !plan.contains("900"), "{plan}");
+    }
+    assert!(shown.contains("\"region\" = $") && shown.contains("`audience` = (?"), "{shown}");
+    assert!(!shown.contains("amer"), "{shown}");
+    // Who is no operator sees neither text nor policy on the port.
+    let hidden = psql(server, "sam", &["-At", "-c", &format!("EXPLAIN {sql}")]).out;
+    assert!(hidden.contains("row policies inside") && !hidden.contains("audience"), "{hidden}");
+}
+
+/// What the sources answer together is what the gate computes from their plain rows.
+fn checked(server: &Server, sql: &str) {
+    for user in ["ada", "sam", "iris"] {
+        let asked = psql(server, user, &["-At", "-c", "SET querygate.verify_sample = 1", "-c", sql]);
+        assert!(asked.success, "{}", asked.err);
+    }
+    assert_eq!(server.self_checks().into_iter().collect::<Vec<_>>(), [("equal".to_owned(), 3)]);
+}
+
+fn secrets_stay_secret(folder: &Path, config: &str, guide: &[String]) {
+    for source in ["shop", "warehouse"] {
+        let password = std::fs::read_to_string(folder.join(format!("{source}.password"))).unwrap();
+        assert_eq!(password.len(), 32);
+        assert!(!config.contains(&password) && !guide.iter().any(|line| line.contains(&password)));
+    }
+}
