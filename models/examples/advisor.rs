@@ -3,7 +3,6 @@
 //! `cargo run --release -p querygate-models --example advisor -- DATA`: `DATA` holds `ceb_matrix.csv`, `job_matrix.csv` and
 //! `dsb_matrix.csv`; those that are absent are left out.
 #![allow(clippy::print_stdout, reason = "the tables are for whoever started it")]
-#![allow(clippy::expect_used, reason = "a broken file ends it")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -17,7 +16,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn exploration(name: &str, hints: &Hints, seeds: u64) {
     let began = Instant::now();
-    let runs: Vec<([f64; 4], usize)> = (0..seeds).map(|seed| hints::explore(hints, seed)).collect();
+    let runs: Vec<([f64; 4], usize)> = (0..seeds).filter_map(|seed| hints::explore(hints, seed)).collect();
     let at = |mark: usize| {
         let shares: Vec<f64> = runs.iter().map(|(shares, _)| shares[mark]).collect();
         let mean = numeric::mean(&shares);

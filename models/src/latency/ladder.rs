@@ -89,7 +89,7 @@ impl Default for Ladder {
 }
 
 fn amount(value: f64, unit: f64) -> f64 {
-    if value.is_finite() { value.max(0.0).min(1e15) / unit } else { 0.0 }
+    if value.is_finite() { value.clamp(0.0, 1e15) / unit } else { 0.0 }
 }
 
 impl Ladder {

@@ -26,10 +26,10 @@ pub const MARKS: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
 
 /// Total over default total after each mark of exploration time, and statements that ended more than 10% slower. Trials are
 /// charged with what they take, at most the statement's best time, where they are stopped.
-pub fn explore(hints: &Hints, seed: u64) -> ([f64; 4], usize) {
+pub fn explore(hints: &Hints, seed: u64) -> Option<([f64; 4], usize)> {
     let defaults: Vec<f64> = hints.seconds.iter().map(|row| row[0]).collect();
     let total: f64 = defaults.iter().sum();
-    let mut explorer = Explorer::new(&defaults, hints.seconds[0].len(), seed).expect("a workload");
+    let mut explorer = Explorer::new(&defaults, hints.seconds[0].len(), seed)?;
     let share = |explorer: &Explorer| {
         // The truth of what it chose, not what it believes.
         explorer.plans().iter().enumerate().map(|(row, plan)| hints.seconds[row][plan.action]).sum::<f64>() / total
@@ -52,7 +52,8 @@ pub fn explore(hints: &Hints, seed: u64) -> ([f64; 4], usize) {
     }
     shares.resize(MARKS.len(), share(&explorer));
     let slower = |row: usize| hints.seconds[row][explorer.plans()[row].action] > 1.1 * defaults[row];
-    ([shares[0], shares[1], shares[2], shares[3]], (0..defaults.len()).filter(|row| slower(*row)).count())
+    let slower = (0..defaults.len()).filter(|row| slower(*row)).count();
+    Some(([shares[0], shares[1], shares[2], shares[3]], slower))
 }
 
 /// What guarded choices give: shares of the oracle's gains, and of executions slower by more than 10%.
