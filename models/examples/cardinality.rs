@@ -162,6 +162,9 @@ fn judge_held_out(name: &str, train: &[Row], test: &[Row], group: fn(&Row) -> u6
         train.iter().map(|r| Observation { group: group(r), ..r.observation.clone() }).collect();
     for bounds in [BoundUse::Cap, BoundUse::Start] {
         for (rows, which) in [(&new, "held out"), (&unseen, "held out, unseen graphs")] {
+            if rows.is_empty() {
+                continue;
+            }
             let mut score = Score::default();
             score.judge(&train, rows, &Options { bounds, ..Options::default() })?;
             score.print(&format!("{name}, {which}, bound to {bounds:?}"), true);

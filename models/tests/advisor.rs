@@ -6,6 +6,7 @@ mod support;
 
 use querygate_models::advisor::{Explorer, Outcome, Trial};
 use querygate_models::rng::Rng;
+use querygate_models::saved;
 use support::hints::{self, Hints};
 
 fn mean_of_seeds(hints: &Hints, seeds: u64) -> [f64; 4] {
@@ -96,6 +97,7 @@ fn equal_seeds_propose_equal_trials_and_odd_outcomes_do_no_harm() {
         }
     }
     assert!(one.propose(1.0).is_empty(), "everything was tried");
+    assert_eq!(saved::load::<Explorer>(&saved::save(&one).unwrap()), Ok(one.clone()));
     assert_eq!(one.plans()[0].action, 0);
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
         assert!(Explorer::new(&[bad], 3, 0).is_none());

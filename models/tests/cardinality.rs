@@ -86,6 +86,7 @@ fn answers_stay_numbers_within_bounds_whatever_comes_in() {
             0 => observation.rows = f64::NAN,
             1 => observation.subplan.estimate = f64::INFINITY,
             2 => observation.subplan.bound = Some(f64::NAN),
+            4 => observation.rows = 1e300,
             3 => observation.subplan.ranges.iter_mut().for_each(|r| r.low = f64::NAN),
             _ => {}
         }
@@ -93,7 +94,7 @@ fn answers_stay_numbers_within_bounds_whatever_comes_in() {
     let options = Options { folds: 2, ..Options::default() };
     let model = Corrector::train(&train, &options).unwrap();
     for (estimate, bound) in [(f64::NAN, None), (-1.0, Some(0.0)), (1e300, Some(7.0)), (0.0, Some(f64::INFINITY))] {
-        let answer = model.correct(&Subplan { estimate, bound, ..train[4].subplan.clone() });
+        let answer = model.correct(&Subplan { estimate, bound, ..train[5].subplan.clone() });
         assert!(1.0 <= answer.low && answer.low <= answer.rows && answer.rows <= answer.high, "{answer:?}");
         assert!(answer.rows.is_finite() && bound.is_none_or(|b| answer.rows <= b.max(1.0)), "{answer:?}");
     }

@@ -4,6 +4,8 @@ use super::factors::{Factors, Seen};
 use super::normal::below;
 use crate::numeric;
 use crate::rng::Rng;
+use crate::saved::{LoadError, Saved};
+use serde::{Deserialize, Serialize};
 
 /// A run worth making.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +28,7 @@ pub enum Outcome {
 }
 
 /// What a statement runs with now.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Alternative; 0 is the default.
     pub action: usize,
@@ -36,7 +38,7 @@ pub struct Plan {
 
 /// Explores a workload of repeating statements. All time spent on trials is bounded by the limits it sets: a trial never takes
 /// longer than the statement itself would.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explorer {
     defaults: Vec<f64>,
     plans: Vec<Plan>,
@@ -145,5 +147,27 @@ impl Explorer {
         if !stopped && seconds < self.plans[row].seconds {
             self.plans[row] = Plan { action, seconds };
         }
+    }
+}
+
+impl Saved for Explorer {
+    const KIND: &'static str = "explorer";
+    const VERSION: u16 = 1;
+
+    fn check(&self) -> Result<(), LoadError> {
+        let rows = self.defaults.len();
+        let positive = |seconds: f64| seconds.is_finite() && seconds > 0.0;
+        let plans = self.plans.iter().all(|plan| plan.action < self.actions && positive(plan.seconds));
+        let seen = self.seen.iter().all(|one| one.row < rows && one.action < self.actions && one.log.is_finite());
+        let sizes = self.plans.len() == rows && rows.checked_mul(self.actions) == Some(self.tried.len());
+        if !sizes
+            || !plans
+            || !seen
+            || !self.defaults.iter().all(|d| positive(*d))
+            || !self.law.is_sound(rows, self.actions)
+        {
+            return Err(LoadError::Contents("an exploration"));
+        }
+        Ok(())
     }
 }

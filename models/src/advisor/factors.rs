@@ -59,6 +59,17 @@ impl Factors {
         law
     }
 
+    pub(super) fn is_sound(&self, rows: usize, actions: usize) -> bool {
+        let sizes = [self.x.len(), self.hidden.rows(), self.row_doubt.len()].iter().all(|len| *len == rows)
+            && [self.actions.rows(), self.doubt.len()].iter().all(|len| *len == actions)
+            && (self.hidden.width(), self.actions.width()) == (RANK, WIDTH);
+        let doubts = self.row_doubt.iter().all(|c| c.is_empty() || c.len() == RANK * RANK);
+        let numbers = self.x.iter().chain(self.row_doubt.iter().flatten()).chain(self.doubt.iter().flatten());
+        let noise = self.noise.is_finite() && self.noise > 0.0;
+        let finite = numbers.into_iter().all(|v| v.is_finite()) && self.hidden.is_finite() && self.actions.is_finite();
+        sizes && doubts && noise && finite
+    }
+
     fn coordinates(&self, row: usize) -> [f64; WIDTH] {
         let mut all = [1.0, self.x[row], 0.0, 0.0, 0.0];
         all[KNOWN..].copy_from_slice(self.hidden.row(row));

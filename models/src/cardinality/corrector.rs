@@ -1,9 +1,9 @@
 //! The model that is asked: trains from observations, answers with a value and an interval. Knows its parts.
 
 use super::encode::{Encoded, Encoder};
-use super::interval::{DIFFICULTY, HeldOut, Intervals};
+use super::interval::{DIFFICULTY, HeldOut, Intervals, Judgement};
 use super::kernel::Kernel;
-use super::subplan::{Observation, Subplan};
+use super::subplan::{Observation, ROWS_MAX, Subplan};
 use crate::matrix::Matrix;
 use crate::numeric;
 use crate::rng::mix;
@@ -60,24 +60,6 @@ pub struct Correction {
     pub unseen: usize,
 }
 
-/// What the model would have answered for its own observations without having seen their groups, against the source's own
-/// estimates: q-errors, p50, p95, p99.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// Of the source's estimates.
-    pub source: [f64; 3],
-    /// Of the corrected ones.
-    pub corrected: [f64; 3],
-}
-
-impl Judgement {
-    /// Whether the model is worth using: better in the middle and no worse in the tail.
-    #[must_use]
-    pub fn is_better(&self) -> bool {
-        self.corrected[0] <= self.source[0] && self.corrected[1] <= self.source[1]
-    }
-}
-
 /// A trained model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Corrector {
@@ -119,7 +101,7 @@ struct Row<'a> {
 }
 
 fn bound_of(subplan: &Subplan) -> Option<f64> {
-    subplan.bound.filter(|b| b.is_finite()).map(|b| numeric::log_of(b, 1.0))
+    subplan.bound.filter(|b| b.is_finite()).map(|b| numeric::log_of(b.min(ROWS_MAX), 1.0))
 }
 
 impl Start {
@@ -230,7 +212,11 @@ impl Corrector {
         let encoder = Encoder::learn(usable.iter().map(|o| &o.subplan));
         let rows: Vec<Row<'_>> = usable
             .iter()
-            .map(|o| Row { encoded: encoder.encode(&o.subplan), observed: o, truth: numeric::log_of(o.rows, 1.0) })
+            .map(|o| Row {
+                encoded: encoder.encode(&o.subplan),
+                observed: o,
+                truth: numeric::log_of(o.rows.min(ROWS_MAX), 1.0),
+            })
             .collect();
         let all: Vec<&Row<'_>> = rows.iter().collect();
         let with_bound: Vec<&Row<'_>> = rows.iter().filter(|r| bound_of(&r.observed.subplan).is_some()).collect();

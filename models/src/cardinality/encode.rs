@@ -1,6 +1,6 @@
 //! Sub-plans as rows of numbers. Knows the vocabulary of the training data; what is not in it is counted, not guessed.
 
-use super::subplan::{Range, Subplan};
+use super::subplan::{ROWS_MAX, Range, Subplan};
 use crate::numeric;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,7 +141,7 @@ impl Encoder {
                 }
             }
         }
-        let estimate = numeric::log_of(subplan.estimate, 1.0);
+        let estimate = numeric::log_of(subplan.estimate.min(ROWS_MAX), 1.0);
         let (tables, joins, conditions) = (subplan.tables.len(), subplan.joins.len(), subplan.ranges.len());
         let mut features = Vec::with_capacity(self.features_width());
         features.extend([estimate, tables as f64, joins as f64, (conditions + subplan.marks.len()) as f64, narrowing]);

@@ -23,6 +23,24 @@ pub(crate) struct HeldOut {
 /// those of the model in use. Measured on STATS-CEB and JOB-range, where 90% became 91% to 93%.
 const OVERSTATED: f64 = 0.03;
 
+/// What the model would have answered for its own observations without having seen their groups, against the source's own
+/// estimates: q-errors, p50, p95, p99.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Of the source's estimates.
+    pub source: [f64; 3],
+    /// Of the corrected ones.
+    pub corrected: [f64; 3],
+}
+
+impl Judgement {
+    /// Whether the model is worth using: better in the middle and no worse in the tail.
+    #[must_use]
+    pub fn is_better(&self) -> bool {
+        self.corrected[0] <= self.source[0] && self.corrected[1] <= self.source[1]
+    }
+}
+
 /// Scale by trees, offsets by conformal prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Intervals {

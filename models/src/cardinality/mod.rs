@@ -10,5 +10,6 @@ mod interval;
 mod kernel;
 mod subplan;
 
-pub use corrector::{BoundUse, Correction, Corrector, Judgement, OBSERVATIONS_MAX, OBSERVATIONS_MIN, Options};
+pub use corrector::{BoundUse, Correction, Corrector, OBSERVATIONS_MAX, OBSERVATIONS_MIN, Options};
+pub use interval::Judgement;
 pub use subplan::{Observation, Range, Subplan, code_of_text};

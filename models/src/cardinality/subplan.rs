@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// More rows than any source has: what claims more does not get more weight.
+pub(super) const ROWS_MAX: f64 = 1e18;
+
 /// What a column is compared with, conjunctively: `low <= column <= high`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
