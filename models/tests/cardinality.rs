@@ -69,6 +69,14 @@ fn a_model_judges_itself_survives_saving_and_says_what_it_never_saw() {
     let all: Vec<&Row> = rows.iter().collect();
     let model = Corrector::train(&observations(&all), &Options::default()).unwrap();
     assert!(model.judgement().unwrap().is_better(), "{:?}", model.judgement());
+    assert!(model.judge(&observations(&all)).unwrap().is_better() && model.judge(&[]).is_none());
+    // After a change of the data that the source's statistics follow, the model is the worse one.
+    let mut changed = observations(&all);
+    changed.iter_mut().for_each(|o| {
+        o.rows *= 1_000.0;
+        (o.subplan.estimate, o.subplan.bound) = (o.rows, None);
+    });
+    assert!(!model.judge(&changed).unwrap().is_better());
     let loaded: Corrector = saved::load(&saved::save(&model).unwrap()).unwrap();
     assert_eq!(loaded, model);
     let known = &rows[0].observation.subplan;

@@ -237,6 +237,18 @@ impl Corrector {
         self.bounded.as_ref().and_then(|layer| layer.judgement).or(self.plain.judgement)
     }
 
+    /// How the model does on observations that it was not trained on: to choose between an old and a new model, and to notice
+    /// that the data have changed. `None` without a usable one.
+    #[must_use]
+    pub fn judge(&self, observations: &[Observation]) -> Option<Judgement> {
+        let usable = || observations.iter().filter(|o| o.rows.is_finite() && o.rows >= 0.0);
+        let log = |rows: f64| numeric::log_of(rows.min(ROWS_MAX), 1.0);
+        let source: Vec<f64> = usable().map(|o| log(o.rows) - log(o.subplan.estimate)).collect();
+        let corrected: Vec<f64> = usable().map(|o| log(o.rows) - self.correct(&o.subplan).rows.ln()).collect();
+        (!source.is_empty())
+            .then(|| Judgement { source: numeric::q_errors(&source), corrected: numeric::q_errors(&corrected) })
+    }
+
     /// The answer for a sub-plan.
     #[must_use]
     pub fn correct(&self, subplan: &Subplan) -> Correction {
