@@ -148,7 +148,7 @@ mod tests {
             Existing { partial: true, ..unused() },
             Existing { expression: true, ..unused() },
         ] {
-            check(&[kept.clone()], &[]);
+            check(std::slice::from_ref(&kept), &[]);
             check(&[kept.clone(), kept.clone()], &[]);
             check(&[kept, plain(&[1, 2])], &[]);
         }
