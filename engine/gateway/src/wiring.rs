@@ -15,6 +15,7 @@ use querygate_http::{Readiness, SourceReadiness};
 use querygate_query::{Gate as Engine, GateOptions, GateService};
 use querygate_types::Result;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
@@ -37,8 +38,8 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         })
     };
     let reload = {
-        let engine = Arc::clone(&engine);
-        Arc::new(move || reload(Arc::clone(&engine), Arc::clone(&builder)).boxed())
+        let reloads = Arc::new(Reloads { engine: Arc::clone(&engine), builder, turn: Mutex::new(()) });
+        Arc::new(move || Arc::clone(&reloads).reload().boxed())
     };
     let close = {
         let engine = Arc::clone(&engine);
@@ -89,10 +90,21 @@ fn readiness(engine: &Engine) -> Readiness {
     }
 }
 
-async fn reload(engine: Arc<Engine>, builder: Arc<Builder>) -> Result<String> {
-    let version = engine.deployment().version + 1;
-    let deployment = builder.build(version).await?;
-    let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
-    engine.replace(deployment);
-    Ok(summary)
+/// Signals, changed files and sources that return ask for reloads at any time. They take turns, each with the next version:
+/// what was read earlier never replaces what was read later.
+struct Reloads {
+    engine: Arc<Engine>,
+    builder: Arc<Builder>,
+    turn: Mutex<()>,
+}
+
+impl Reloads {
+    async fn reload(self: Arc<Self>) -> Result<String> {
+        let _turn = self.turn.lock().await;
+        let version = self.engine.deployment().version + 1;
+        let deployment = self.builder.build(version).await?;
+        let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
+        self.engine.replace(deployment)?;
+        Ok(summary)
+    }
 }

@@ -154,14 +154,24 @@ impl Gate {
         Arc::clone(&self.deployment.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Swaps in another version. Statements that run keep the one they pinned.
-    pub fn replace(&self, deployment: Deployment) {
-        *self.deployment.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(deployment);
+    /// Swaps in a newer version. Statements that run keep the one they pinned.
+    ///
+    /// # Errors
+    /// Internal: the version is not newer than the current one, which stays.
+    pub fn replace(&self, deployment: Deployment) -> Result<()> {
+        let mut current = self.deployment.write().unwrap_or_else(PoisonError::into_inner);
+        if deployment.version <= current.version {
+            let text = format!("version {} came after version {}", deployment.version, current.version);
+            return Err(Error::internal(text));
+        }
+        *current = Arc::new(deployment);
+        drop(current);
         // What was made from another version holds all of it in memory; sessions that pinned it keep their own.
         self.workspaces.invalidate_all();
         self.states.invalidate_all();
         self.bound.invalidate_all();
         metrics::counter!("querygate_deployments_total").increment(1);
+        Ok(())
     }
 
     /// Waits, for at most some seconds, until what was observed is in the audit file. For the end, when no statement runs

@@ -140,7 +140,7 @@ impl TestGate {
     pub fn replace(&self, fixture: &Fixture, layout: Layout) {
         assert_eq!(self.target_partitions, fixture.target_partitions);
         let version = self.gate.deployment().version + 1;
-        self.gate.replace(runtime().block_on(fixture.deployment(version, &|_| layout, &self.folder)));
+        self.gate.replace(runtime().block_on(fixture.deployment(version, &|_| layout, &self.folder))).unwrap();
     }
 
     /// What the self-check found so far: outcome, detail, template.

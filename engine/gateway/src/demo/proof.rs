@@ -65,6 +65,19 @@ async fn a_reload_takes_an_edit_and_a_bad_one_changes_nothing() {
     assert_eq!(ask(&gate, iris, count).await, (true, "10\n".to_owned()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_at_once_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let seeded = seed(folder.path(), Scale::divided_by(1_000), &mut |_| {}).await.unwrap();
+    let config = crate::config::load(&seeded.layout.config()).0.unwrap();
+    let gate = wiring::build(&config, &Runtimes { query: Handle::current() }).await.unwrap();
+    let (one, two, three) = tokio::join!((gate.reload)(), (gate.reload)(), (gate.reload)());
+    let mut versions = [one, two, three].map(|said| said.unwrap().split(':').next().unwrap().to_owned());
+    versions.sort();
+    assert_eq!(versions, ["version 2", "version 3", "version 4"]);
+    assert_eq!((gate.readiness)().metadata_version, Some(4));
+}
+
 /// Adds `crm_employees` to the set `crm_support`.
 fn grant(text: &str) -> String {
     let mut stack: serde_json::Value = serde_json::from_str(text).unwrap();
