@@ -20,6 +20,8 @@ pub(crate) struct ConfigAuthenticator {
     database: String,
     /// Of this process: unknown users' made-up verifiers derive from it.
     mock_key: hmac::Key,
+    /// Iterations and salt length of each configured verifier: made-up ones are like one of them.
+    shapes: Vec<(u32, usize)>,
 }
 
 impl std::fmt::Debug for ConfigAuthenticator {
@@ -36,7 +38,17 @@ impl ConfigAuthenticator {
             verifier: user.verifier.clone(),
             principal: Arc::clone(&user.principal),
         };
+        let mut shapes: Vec<_> = config
+            .users
+            .iter()
+            .filter_map(|user| user.verifier.as_ref())
+            .map(|v| (v.iterations, v.salt.len()))
+            .collect();
+        if shapes.is_empty() {
+            shapes.push((verifier::ITERATIONS_DEFAULT.get(), verifier::SALT_BYTES));
+        }
         Ok(Self {
+            shapes,
             users: config.users.iter().map(|user| (user.name.clone(), known(user))).collect(),
             database: config.server.database.clone(),
             mock_key,
@@ -45,25 +57,28 @@ impl ConfigAuthenticator {
 
     /// A verifier that no password fits: its keys are the output of a keyed hash, not of a password. Stable per
     /// name within the process, as PostgreSQL's `mock_authentication_nonce` makes it, so that asking twice does not
-    /// tell an unknown user from a known one.
+    /// tell an unknown user from a known one. Its iterations and salt length are those of some configured user, chosen by
+    /// the name: as many names have them as if the name were one more user.
     fn made_up(&self, user: &str) -> ScramVerifier {
-        let part = |label: &str| {
+        let part = |label: &str, block: u32| {
             let mut context = hmac::Context::with_key(&self.mock_key);
             context.update(label.as_bytes());
             context.update(&[0]);
+            context.update(&block.to_be_bytes());
             context.update(user.as_bytes());
-            context.sign()
-        };
-        let array = |label: &str| {
             let mut bytes = [0_u8; 32];
-            bytes.copy_from_slice(part(label).as_ref());
+            bytes.copy_from_slice(context.sign().as_ref());
             bytes
         };
+        let [a, b, c, d, ..] = part("shape", 0);
+        let choice = u32::from_be_bytes([a, b, c, d]) as usize % self.shapes.len().max(1);
+        let default = (verifier::ITERATIONS_DEFAULT.get(), verifier::SALT_BYTES);
+        let (iterations, salt_bytes) = self.shapes.get(choice).copied().unwrap_or(default);
         ScramVerifier {
-            iterations: verifier::ITERATIONS_DEFAULT.get(),
-            salt: array("salt")[..16].to_vec(),
-            stored_key: array("stored key"),
-            server_key: array("server key"),
+            iterations,
+            salt: (0..).flat_map(|block| part("salt", block)).take(salt_bytes).collect(),
+            stored_key: part("stored key", 0),
+            server_key: part("server key", 0),
         }
     }
 }
@@ -94,12 +109,17 @@ mod tests {
     use super::*;
 
     fn authenticator() -> ConfigAuthenticator {
+        with_users(&[("a", verifier::create("right").unwrap())])
+    }
+
+    /// These users, and one without a verifier.
+    fn with_users(users: &[(&str, ScramVerifier)]) -> ConfigAuthenticator {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("q.toml");
-        let verifier = verifier::print(&verifier::create("right").unwrap());
-        let text = format!(
-            "[server]\ndatabase = \"d\"\n[metadata]\npath = \"m\"\n[[users]]\nname = \"a\"\nverifier = \"{verifier}\"\n[[users]]\nname = \"robot\"\n"
-        );
+        let mut text = "[server]\ndatabase = \"d\"\n[metadata]\npath = \"m\"\n[[users]]\nname = \"robot\"\n".to_owned();
+        for (name, verifier) in users {
+            text += &format!("[[users]]\nname = \"{name}\"\nverifier = \"{}\"\n", verifier::print(verifier));
+        }
         std::fs::write(&file, text).unwrap();
         ConfigAuthenticator::new(&crate::config::load(&file).0.unwrap()).unwrap()
     }
@@ -113,6 +133,24 @@ mod tests {
         assert!(ghost == auth.scram_verifier("ghost"));
         assert!(ghost != auth.scram_verifier("ghost2") && ghost != authenticator().scram_verifier("ghost"));
         assert_eq!((ghost.iterations, ghost.salt.len()), (known.iterations, known.salt.len()));
+    }
+
+    #[test]
+    fn made_up_verifiers_are_shaped_like_the_configured_ones() {
+        let derived =
+            |iterations, salt: &[u8]| verifier::derive("x", salt, std::num::NonZeroU32::new(iterations).unwrap());
+        let auth = with_users(&[("a", derived(5_000, &[1; 40])), ("b", derived(4_096, &[2; 16]))]);
+        let mut seen = std::collections::BTreeMap::new();
+        for n in 0..200 {
+            let ghost = auth.scram_verifier(&format!("ghost{n}"));
+            *seen.entry((ghost.iterations, ghost.salt.len())).or_insert(0) += 1;
+        }
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [(4_096, 16), (5_000, 40)]);
+        assert!(seen.values().all(|count| *count > 50), "{seen:?}");
+        let robot = auth.scram_verifier("robot");
+        assert!(seen.contains_key(&(robot.iterations, robot.salt.len())));
+        let nobody = with_users(&[]).scram_verifier("ghost");
+        assert_eq!((nobody.iterations, nobody.salt.len()), (4_096, 16));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) const ITERATIONS_DEFAULT: NonZeroU32 = match NonZeroU32::new(4_096) {
 /// Bounds on what a login may cost the server's peer; RFC 7677 asks for at least 4096.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=10_000_000;
 /// PostgreSQL's own length.
-const SALT_BYTES: usize = 16;
+pub(crate) const SALT_BYTES: usize = 16;
 const SALT_BYTES_MAX: usize = 1_024;
 /// PostgreSQL's bound on passwords.
 const PASSWORD_BYTES_MAX: usize = 1_024;
