@@ -4,6 +4,7 @@ use crate::observe::FragmentRecord;
 use crate::plan::Executable;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::GovernedExec;
+use querygate_rules::ReceiptLine;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ fn holds_fragment(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.name() == "Fragment" || plan.children().into_iter().any(holds_fragment)
 }
 
-/// Receipts as lines of EXPLAIN: each leaf with its source, then each part of the statement with its place.
+/// Receipts as lines of EXPLAIN: each leaf with its source, then each part of the statement with its place. `full`: native
+/// texts, and why policies stayed in the gate; both show how policies are made.
 pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let filters = has_filter(executable.physical());
@@ -65,7 +67,8 @@ pub(crate) fn lines(executable: &Executable, full: bool) -> Vec<String> {
             None => "Kept in the gate:".to_owned(),
         });
         let shown = receipt.lines.iter().filter(|line| receipt.source.is_some() || stays(&line.subject, filters));
-        lines.extend(shown.map(|line| match &line.reason {
+        let policy_reason = |line: &ReceiptLine| line.policy_reason.clone().filter(|_| full);
+        lines.extend(shown.map(|line| match policy_reason(line).as_ref().or(line.reason.as_ref()) {
             Some(reason) => format!("  {} ({reason})", line.subject),
             None => format!("  {}", line.subject),
         }));

@@ -105,8 +105,10 @@ impl LeafOpener for GovernedOpener<'_> {
         let restricted = governed.policy().restricts();
         let filter = visible.decision.row_filter();
         let policy = if restricted {
-            let policy = FragmentPolicy::new(filter, table, &self.remotes.tables)
-                .ok_or_else(|| elsewhere("the row policy names a column that its source lacks"))?;
+            let policy = FragmentPolicy::new(filter, table, &self.remotes.tables).ok_or_else(|| NotPushed {
+                of_policy: true,
+                ..elsewhere("the row policy names a column that its source lacks")
+            })?;
             Some(Arc::new(policy) as Arc<dyn LeafPolicy>)
         } else {
             None
