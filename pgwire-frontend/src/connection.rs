@@ -13,6 +13,7 @@ use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Wri
 use bytes::BytesMut;
 use futures::FutureExt as _;
 use querygate_query_api::{Effect, Session, TransactionStatus};
+use querygate_types::ErrorCode;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,7 +222,10 @@ impl Connection {
             // A client that still sends after a failed COPY does no harm (protocol, "COPY operations").
             Message::Copy => Ok(()),
             Message::FunctionCall => {
-                self.fail(Report::error("0A000", "function calls by the fastpath protocol are not supported"));
+                self.fail(Report::error(
+                    ErrorCode::FeatureNotSupported,
+                    "function calls by the fastpath protocol are not supported",
+                ));
                 self.ready().await;
                 Ok(())
             }
@@ -312,10 +316,13 @@ impl Connection {
 
 fn refusal_report(refusal: Refusal) -> Report {
     match refusal {
-        Refusal::InvalidUtf8(bytes) => {
-            Report::error("22021", format!("invalid byte sequence for encoding \"UTF8\": {bytes}"))
+        Refusal::InvalidUtf8(bytes) => Report::error(
+            ErrorCode::CharacterNotInRepertoire,
+            format!("invalid byte sequence for encoding \"UTF8\": {bytes}"),
+        ),
+        Refusal::FormatCode(code) => {
+            Report::error(ErrorCode::InvalidParameterValue, format!("unsupported format code: {code}"))
         }
-        Refusal::FormatCode(code) => Report::error("22023", format!("unsupported format code: {code}")),
     }
 }
 

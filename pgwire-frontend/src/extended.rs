@@ -10,7 +10,7 @@ use crate::stream::{RowSource, Shape, expand};
 use crate::wire::{Bind, Format, Parse, Target, Writer};
 use arrow::array::ArrayRef;
 use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Prepared, TransactionStatus};
-use querygate_types::{PgType, limits};
+use querygate_types::{ErrorCode, PgType, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ impl Extended {
     fn hold(&mut self, bytes: usize) -> Result<(), Report> {
         let held = self.held_bytes.saturating_add(bytes);
         if held > self.held_bytes_max {
-            let mut report = Report::error("53200", "out of memory");
+            let mut report = Report::error(ErrorCode::OutOfMemory, "out of memory");
             report.detail =
                 Some("The prepared statements and bound parameters of this connection are too large.".to_owned());
             return Err(report);
@@ -125,13 +125,13 @@ impl Extended {
             } else {
                 format!("prepared statement \"{name}\" does not exist")
             };
-            Report::error("26000", message)
+            Report::error(ErrorCode::InvalidStatementName, message)
         })
     }
 }
 
 fn no_portal(name: &str) -> Report {
-    Report::error("34000", format!("portal \"{name}\" does not exist"))
+    Report::error(ErrorCode::InvalidCursorName, format!("portal \"{name}\" does not exist"))
 }
 
 fn columns_of(prepared: Option<&Arc<dyn Prepared>>) -> usize {
@@ -144,13 +144,17 @@ impl Connection {
         if name.is_empty() {
             self.extended.drop_statement("");
         } else if self.extended.statements.contains_key(&name) {
-            return Err(Report::error("42P05", format!("prepared statement \"{name}\" already exists")).into());
+            return Err(Report::error(
+                ErrorCode::DuplicatePreparedStatement,
+                format!("prepared statement \"{name}\" already exists"),
+            )
+            .into());
         }
         if self.extended.statements.len() >= self.extended.statement_max {
-            return Err(Report::error("54000", "too many prepared statements").into());
+            return Err(Report::error(ErrorCode::ProgramLimitExceeded, "too many prepared statements").into());
         }
         if sql.len() > limits::SQL_BYTES_MAX {
-            return Err(Report::error("54000", "statement text is too long").into());
+            return Err(Report::error(ErrorCode::ProgramLimitExceeded, "statement text is too long").into());
         }
         let types = parameter_types.iter().map(|oid| known_type(*oid)).collect::<Result<Vec<_>, _>>()?;
         let mut statements = self.session.split(&sql)?.into_iter();
@@ -158,7 +162,7 @@ impl Connection {
             (None, _) => None,
             (Some(_), Some(_)) => {
                 let message = "cannot insert multiple commands into a prepared statement";
-                return Err(Report::error("42601", message).into());
+                return Err(Report::error(ErrorCode::SyntaxError, message).into());
             }
             (Some(statement), None) => {
                 let token = self.slot.begin();
@@ -201,10 +205,14 @@ impl Connection {
         if bind.portal.is_empty() {
             self.extended.drop_portal("");
         } else if self.extended.portals.contains_key(&bind.portal) {
-            return Err(Report::error("42P03", format!("cursor \"{}\" already exists", bind.portal)).into());
+            return Err(Report::error(
+                ErrorCode::DuplicateCursor,
+                format!("cursor \"{}\" already exists", bind.portal),
+            )
+            .into());
         }
         if self.extended.portals.len() >= self.extended.portal_max {
-            return Err(Report::error("54000", "too many portals").into());
+            return Err(Report::error(ErrorCode::ProgramLimitExceeded, "too many portals").into());
         }
         let bytes =
             bind.portal.len() + bind.parameters.iter().flatten().map(bytes::Bytes::len).sum::<usize>() + 16 * given;
@@ -311,7 +319,10 @@ impl Connection {
             }
             PortalState::Suspended(source) => self.read_portal(source, rows_max, &token).await,
             PortalState::Read(tag) => self.complete(&tag, 0).map(|()| PortalState::Read(tag)),
-            PortalState::Ran => Err(Report::error("55000", format!("portal \"{name}\" cannot be run")).into()),
+            PortalState::Ran => {
+                Err(Report::error(ErrorCode::ObjectNotInPrerequisiteState, format!("portal \"{name}\" cannot be run"))
+                    .into())
+            }
         };
         self.slot.end();
         state
@@ -370,6 +381,6 @@ fn known_type(oid: u32) -> Result<Option<PgType>, Report> {
         Some(PgType::Unknown) => Ok(None),
         Some(known) => Ok(Some(known)),
         None if oid == 0 => Ok(None),
-        None => Err(Report::error("42704", format!("type with OID {oid} does not exist"))),
+        None => Err(Report::error(ErrorCode::UndefinedObject, format!("type with OID {oid} does not exist"))),
     }
 }

@@ -2,17 +2,22 @@
 
 use crate::report::Report;
 use querygate_query_api::{Session, TransactionStatus};
+use querygate_types::ErrorCode;
 use std::time::Duration;
 
 /// How long the session may now wait for a message, and what it is told afterwards. `None`: for ever.
 pub(crate) fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
     let (setting, report) = match status {
-        TransactionStatus::Idle => {
-            ("idle_session_timeout", Report::fatal("57P05", "terminating connection due to idle-session timeout"))
-        }
+        TransactionStatus::Idle => (
+            "idle_session_timeout",
+            Report::fatal(ErrorCode::IdleSessionTimeout, "terminating connection due to idle-session timeout"),
+        ),
         TransactionStatus::InTransaction | TransactionStatus::Failed => (
             "idle_in_transaction_session_timeout",
-            Report::fatal("25P03", "terminating connection due to idle-in-transaction timeout"),
+            Report::fatal(
+                ErrorCode::IdleInTransactionTimeout,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
         ),
     };
     let timeout = milliseconds(&session.setting(setting)?)?;

@@ -36,12 +36,19 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn error(sqlstate: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { severity: Severity::Error, sqlstate, message: message.into(), detail: None, hint: None, position: None }
+    pub(crate) fn error(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            severity: Severity::Error,
+            sqlstate: code.sqlstate(),
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+        }
     }
 
-    pub(crate) fn fatal(sqlstate: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::error(sqlstate, message).into_fatal()
+    pub(crate) fn fatal(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::error(code, message).into_fatal()
     }
 
     pub(crate) fn into_fatal(mut self) -> Self {
@@ -50,15 +57,15 @@ impl Report {
     }
 
     pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::error("08P01", message)
+        Self::error(ErrorCode::ProtocolViolation, message)
     }
 
     pub(crate) fn canceled() -> Self {
-        Self::error("57014", "canceling statement due to user request")
+        Self::error(ErrorCode::QueryCanceled, "canceling statement due to user request")
     }
 
     pub(crate) fn shutdown() -> Self {
-        Self::fatal("57P01", "terminating connection due to administrator command")
+        Self::fatal(ErrorCode::AdminShutdown, "terminating connection due to administrator command")
     }
 
     pub(crate) fn panicked() -> Self {
@@ -130,7 +137,7 @@ impl From<Error> for Report {
                 let incident = incident_id();
                 let cause = error.cause().unwrap_or("unknown");
                 tracing::error!(%incident, cause, message = error.message(), "internal error");
-                let mut report = Self::error(ErrorCode::Internal.sqlstate(), "internal error");
+                let mut report = Self::error(ErrorCode::Internal, "internal error");
                 report.detail = Some(format!("Incident {incident}."));
                 report.hint = Some("The cause is in the server's log under this incident number.".to_owned());
                 report

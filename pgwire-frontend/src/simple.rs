@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::stream::{RowSource, Shape};
 use crate::wire::{Format, Writer};
 use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Rows, Statement};
-use querygate_types::limits;
+use querygate_types::{ErrorCode, limits};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ impl Connection {
 
     async fn run_text(&mut self, sql: &str, token: &CancellationToken) -> Result<(), Halt> {
         if sql.len() > limits::SQL_BYTES_MAX {
-            return Err(Report::error("54000", "statement text is too long").into());
+            return Err(Report::error(ErrorCode::ProgramLimitExceeded, "statement text is too long").into());
         }
         let statements = self.session.split(sql)?;
         if statements.is_empty() {
@@ -48,7 +48,7 @@ impl Connection {
     async fn run_statement(&mut self, statement: &Arc<dyn Statement>, token: &CancellationToken) -> Result<(), Halt> {
         let prepared = self.guard().run(token, self.session.prepare(statement, &[])).await?;
         if !prepared.parameter_types().is_empty() {
-            return Err(Report::error("42P02", "there is no parameter $1").into());
+            return Err(Report::error(ErrorCode::UndefinedParameter, "there is no parameter $1").into());
         }
         let outcome = self.guard().run(token, self.session.execute(&prepared, &[], ExecuteOptions::default())).await?;
         self.take_effects();
@@ -81,7 +81,7 @@ impl Connection {
 pub(crate) fn check_width(rows: &Rows) -> Result<(), Report> {
     if rows.columns.len() > limits::RESULT_COLUMNS_MAX {
         let message = format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX);
-        return Err(Report::error("54011", message));
+        return Err(Report::error(ErrorCode::TooManyColumns, message));
     }
     Ok(())
 }

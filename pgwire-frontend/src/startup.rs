@@ -13,7 +13,7 @@ use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_messa
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use querygate_query_api::{ClientInfo, Door, Session};
-use querygate_types::{Error, limits};
+use querygate_types::{Error, ErrorCode, limits};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(crate) async fn refuse_overflow(tcp: TcpStream, place: OwnedSemaphorePermit)
         let mut first = BytesMut::new();
         transport.read(&mut first).await?;
         let mut out = Vec::new();
-        Report::fatal("53300", "sorry, too many clients already").write(&mut out);
+        Report::fatal(ErrorCode::TooManyConnections, "sorry, too many clients already").write(&mut out);
         transport.write_all(&out, REFUSAL_PATIENCE).await
     };
     if let Ok(Ok(())) = tokio::time::timeout(REFUSAL_PATIENCE, telling).await {
@@ -117,7 +117,8 @@ async fn encrypted(shared: &Shared, tcp: TcpStream) -> Option<(Transport, Startu
         let answer = match read_first_packet(&mut transport).await {
             Ok(FirstPacket::Startup(startup)) if shared.config.require_tls && !transport.is_tls() => {
                 drop(startup);
-                Err(Report::fatal("28000", "this server accepts encrypted connections only").into())
+                Err(Report::fatal(ErrorCode::InvalidAuthorization, "this server accepts encrypted connections only")
+                    .into())
             }
             Ok(FirstPacket::Startup(startup)) => return Some((transport, startup)),
             Ok(FirstPacket::Cancel(request)) => {
@@ -134,7 +135,7 @@ async fn encrypted(shared: &Shared, tcp: TcpStream) -> Option<(Transport, Startu
                 transport.write_all(b"N", shared.config.write_timeout).await.map(|()| None).map_err(Ended::from)
             }
             Ok(FirstPacket::Ssl | FirstPacket::Gss) => {
-                Err(Report::fatal("08P01", "encryption was requested twice").into())
+                Err(Report::fatal(ErrorCode::ProtocolViolation, "encryption was requested twice").into())
             }
             Err(ended) => Err(ended),
         };
@@ -178,7 +179,7 @@ async fn answer_ssl<'a>(shared: &'a Shared, transport: &mut Transport) -> Result
     if let Transport::Plain(tcp) = transport
         && matches!(tcp.try_read(&mut [0; 1]), Ok(count) if count > 0)
     {
-        return Err(Report::fatal("08P01", "received unencrypted data after SSL request").into());
+        return Err(Report::fatal(ErrorCode::ProtocolViolation, "received unencrypted data after SSL request").into());
     }
     transport.write_all(b"S", shared.config.write_timeout).await?;
     Ok(Some(tls))
@@ -189,7 +190,7 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
     transport.read_exact(&mut length).await?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if !(8..=limits::STARTUP_BYTES_MAX).contains(&length) {
-        return Err(Report::fatal("08P01", "invalid length of startup packet").into());
+        return Err(Report::fatal(ErrorCode::ProtocolViolation, "invalid length of startup packet").into());
     }
     let mut body = vec![0; length - 4];
     transport.read_exact(&mut body).await?;
@@ -219,7 +220,11 @@ async fn establish(
     let failed = || Ended::from(password_failed(&startup.user));
     let principal = shared.auth.principal(&startup.user).ok_or_else(failed)?;
     if !shared.auth.has_database(&startup.database) {
-        return Err(Report::fatal("3D000", format!("database \"{}\" does not exist", startup.database)).into());
+        return Err(Report::fatal(
+            ErrorCode::UndefinedDatabase,
+            format!("database \"{}\" does not exist", startup.database),
+        )
+        .into());
     }
     let client =
         ClientInfo { door: Door::Postgres, database: startup.database, peer: Some(peer), settings: startup.settings };
@@ -277,7 +282,13 @@ impl Handshake<'_> {
         let plus = match mechanism {
             name if name == SCRAM_SHA_256.as_bytes() => false,
             name if name == SCRAM_SHA_256_PLUS.as_bytes() && channel.is_some() => true,
-            _ => return Err(Report::fatal("08P01", "client selected an invalid SASL authentication mechanism").into()),
+            _ => {
+                return Err(Report::fatal(
+                    ErrorCode::ProtocolViolation,
+                    "client selected an invalid SASL authentication mechanism",
+                )
+                .into());
+            }
         };
         let refused = |refused| Ended::from(refusal(refused, user));
         let nonce = random::bytes::<NONCE_BYTES>().ok_or_else(|| Report::from(Error::internal("no randomness")))?;
@@ -324,22 +335,22 @@ fn text(bytes: &[u8]) -> Result<&str, Ended> {
 }
 
 fn malformed(detail: &str) -> Report {
-    let mut report = Report::fatal("08P01", "malformed SCRAM message");
+    let mut report = Report::fatal(ErrorCode::ProtocolViolation, "malformed SCRAM message");
     report.detail = Some(detail.to_owned());
     report
 }
 
 fn password_failed(user: &str) -> Report {
-    Report::fatal("28P01", format!("password authentication failed for user \"{user}\""))
+    Report::fatal(ErrorCode::InvalidPassword, format!("password authentication failed for user \"{user}\""))
 }
 
 fn refusal(refused: Refused, user: &str) -> Report {
     match refused {
         Refused::Malformed(detail) => malformed(detail),
         Refused::WrongProof => password_failed(user),
-        Refused::ChannelBinding => Report::fatal("28000", "SCRAM channel binding check failed"),
+        Refused::ChannelBinding => Report::fatal(ErrorCode::InvalidAuthorization, "SCRAM channel binding check failed"),
         Refused::Downgrade => {
-            let mut report = Report::fatal("28000", "SCRAM channel binding negotiation error");
+            let mut report = Report::fatal(ErrorCode::InvalidAuthorization, "SCRAM channel binding negotiation error");
             report.detail = Some(
                 "The client supports SCRAM channel binding but thinks the server does not. However, this server does \
                  support channel binding."
@@ -348,7 +359,7 @@ fn refusal(refused: Refused, user: &str) -> Report {
             report
         }
         Refused::AuthorizationIdentity => {
-            Report::fatal("0A000", "client uses authorization identity, but it is not supported")
+            Report::fatal(ErrorCode::FeatureNotSupported, "client uses authorization identity, but it is not supported")
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::report::Report;
 use crate::wire::{Reader, Short};
 use bytes::Bytes;
+use querygate_types::ErrorCode;
 
 /// A first packet, after its length.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub(crate) fn first_packet(body: &Bytes) -> Result<FirstPacket, Report> {
             startup(reader, minor).map(FirstPacket::Startup)
         }
         version => Err(Report::fatal(
-            "0A000",
+            ErrorCode::FeatureNotSupported,
             format!(
                 "unsupported frontend protocol {}.{}: server supports 3.0 to 3.{NEWEST_MINOR}",
                 version >> 16,
@@ -77,7 +78,7 @@ fn empty(reader: &Reader<'_>, packet: FirstPacket) -> Result<FirstPacket, Report
 }
 
 fn malformed() -> Report {
-    Report::fatal("08P01", "invalid startup packet layout: expected terminator as last byte")
+    Report::fatal(ErrorCode::ProtocolViolation, "invalid startup packet layout: expected terminator as last byte")
 }
 
 fn startup(mut reader: Reader<'_>, minor: u16) -> Result<Startup, Report> {
@@ -104,16 +105,22 @@ fn startup(mut reader: Reader<'_>, minor: u16) -> Result<Startup, Report> {
         return Err(malformed());
     }
     if startup.user.is_empty() {
-        return Err(Report::fatal("28000", "no PostgreSQL user name specified in startup packet"));
+        return Err(Report::fatal(
+            ErrorCode::InvalidAuthorization,
+            "no PostgreSQL user name specified in startup packet",
+        ));
     }
     startup.database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| startup.user.clone());
     Ok(startup)
 }
 
 fn text(bytes: &[u8]) -> Result<String, Report> {
-    std::str::from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|_| Report::fatal("22021", "invalid byte sequence for encoding \"UTF8\" in startup packet"))
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| {
+        Report::fatal(
+            ErrorCode::CharacterNotInRepertoire,
+            "invalid byte sequence for encoding \"UTF8\" in startup packet",
+        )
+    })
 }
 
 fn encoding_name(value: String) -> String {
@@ -126,9 +133,9 @@ fn refuse_replication(value: &str) -> Result<(), Report> {
     match value.to_ascii_lowercase().as_str() {
         "false" | "off" | "no" | "0" | "f" | "n" => Ok(()),
         "true" | "on" | "yes" | "1" | "t" | "y" | "database" => {
-            Err(Report::fatal("0A000", "replication connections are not supported"))
+            Err(Report::fatal(ErrorCode::FeatureNotSupported, "replication connections are not supported"))
         }
-        _ => Err(Report::fatal("22023", "invalid value for parameter \"replication\"")),
+        _ => Err(Report::fatal(ErrorCode::InvalidParameterValue, "invalid value for parameter \"replication\"")),
     }
 }
 
@@ -153,7 +160,7 @@ fn command_line(options: &str) -> Result<Vec<(String, String)>, Report> {
 }
 
 fn invalid_option(word: &str) -> Report {
-    Report::fatal("42601", format!("invalid command-line argument for server process: {word}"))
+    Report::fatal(ErrorCode::SyntaxError, format!("invalid command-line argument for server process: {word}"))
 }
 
 fn words(options: &str) -> Vec<String> {

@@ -12,11 +12,13 @@ pub enum ErrorCode {
     CannotConnectNow,
     AdminShutdown,
     IdleInTransactionTimeout,
+    IdleSessionTimeout,
     // Statement
     SyntaxError,
     FeatureNotSupported,
     StatementTooComplex,
     ProgramLimitExceeded,
+    TooManyColumns,
     UndefinedTable,
     UndefinedColumn,
     UndefinedFunction,
@@ -31,11 +33,13 @@ pub enum ErrorCode {
     InvalidCursorName,
     InvalidStatementName,
     GroupingError,
+    WindowingError,
     DatatypeMismatch,
     IndeterminateDatatype,
     InvalidColumnReference,
     InvalidParameterValue,
     CantChangeRuntimeParam,
+    ObjectNotInPrerequisiteState,
     InsufficientPrivilege,
     ReadOnlyTransaction,
     ActiveTransaction,
@@ -122,10 +126,12 @@ impl ErrorCode {
         Self::CannotConnectNow,
         Self::AdminShutdown,
         Self::IdleInTransactionTimeout,
+        Self::IdleSessionTimeout,
         Self::SyntaxError,
         Self::FeatureNotSupported,
         Self::StatementTooComplex,
         Self::ProgramLimitExceeded,
+        Self::TooManyColumns,
         Self::UndefinedTable,
         Self::UndefinedColumn,
         Self::UndefinedFunction,
@@ -140,11 +146,13 @@ impl ErrorCode {
         Self::InvalidCursorName,
         Self::InvalidStatementName,
         Self::GroupingError,
+        Self::WindowingError,
         Self::DatatypeMismatch,
         Self::IndeterminateDatatype,
         Self::InvalidColumnReference,
         Self::InvalidParameterValue,
         Self::CantChangeRuntimeParam,
+        Self::ObjectNotInPrerequisiteState,
         Self::InsufficientPrivilege,
         Self::ReadOnlyTransaction,
         Self::ActiveTransaction,
@@ -190,10 +198,12 @@ impl ErrorCode {
             Self::CannotConnectNow => "57P03",
             Self::AdminShutdown => "57P01",
             Self::IdleInTransactionTimeout => "25P03",
+            Self::IdleSessionTimeout => "57P05",
             Self::SyntaxError => "42601",
             Self::FeatureNotSupported | Self::PushdownRequired => "0A000",
             Self::StatementTooComplex => "54001",
             Self::ProgramLimitExceeded => "54000",
+            Self::TooManyColumns => "54011",
             Self::UndefinedTable => "42P01",
             Self::UndefinedColumn => "42703",
             Self::UndefinedFunction => "42883",
@@ -208,11 +218,13 @@ impl ErrorCode {
             Self::InvalidCursorName => "34000",
             Self::InvalidStatementName => "26000",
             Self::GroupingError => "42803",
+            Self::WindowingError => "42P20",
             Self::DatatypeMismatch => "42804",
             Self::IndeterminateDatatype => "42P18",
             Self::InvalidColumnReference => "42P10",
             Self::InvalidParameterValue => "22023",
             Self::CantChangeRuntimeParam => "55P02",
+            Self::ObjectNotInPrerequisiteState => "55000",
             Self::InsufficientPrivilege => "42501",
             Self::ReadOnlyTransaction => "25006",
             Self::ActiveTransaction => "25001",
@@ -256,6 +268,7 @@ impl ErrorCode {
             | Self::AmbiguousColumn
             | Self::DuplicateAlias
             | Self::GroupingError
+            | Self::WindowingError
             | Self::DatatypeMismatch
             | Self::IndeterminateDatatype
             | Self::InvalidColumnReference
@@ -289,13 +302,16 @@ impl ErrorCode {
             | Self::NoActiveTransaction
             | Self::InFailedTransaction
             | Self::IdleInTransactionTimeout
+            | Self::IdleSessionTimeout
             | Self::CantChangeRuntimeParam
+            | Self::ObjectNotInPrerequisiteState
             | Self::SourceSchemaChanged => GrpcStatus::FailedPrecondition,
             Self::TooManyConnections
             | Self::TooManyQueries
             | Self::OutOfMemory
             | Self::DiskFull
-            | Self::ProgramLimitExceeded => GrpcStatus::ResourceExhausted,
+            | Self::ProgramLimitExceeded
+            | Self::TooManyColumns => GrpcStatus::ResourceExhausted,
             Self::QueryCanceled => GrpcStatus::Cancelled,
             Self::StatementTimeout => GrpcStatus::DeadlineExceeded,
             Self::SourceUnavailable | Self::SourceLost | Self::CannotConnectNow | Self::AdminShutdown => {

@@ -36,7 +36,10 @@ pub(crate) fn decode_parameter(
     zone: &Zone,
 ) -> std::result::Result<ArrayRef, Report> {
     let Some(data_type) = arrow_type_of(pg_type) else {
-        return Err(Report::error("0A000", format!("input of type {} is not supported", pg_type.sql_name())));
+        return Err(Report::error(
+            ErrorCode::FeatureNotSupported,
+            format!("input of type {} is not supported", pg_type.sql_name()),
+        ));
     };
     let Some(bytes) = bytes else { return Ok(new_null_array(&data_type, 1)) };
     let decoded = match format {
