@@ -41,6 +41,60 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         "a subquery at this place is not supported",
     ),
     ("should only return one column", ErrorCode::SyntaxError, "subquery must return only one column"),
+    ("Join condition must be boolean", ErrorCode::DatatypeMismatch, "argument of JOIN/ON must be type boolean"),
+    ("filter with non-boolean predicate", ErrorCode::DatatypeMismatch, "argument of WHERE must be type boolean"),
+    (
+        "Invalid window frame: start bound",
+        ErrorCode::WindowingError,
+        "frame starting from following row cannot have preceding rows",
+    ),
+    (
+        "Invalid window frame: frame offsets",
+        ErrorCode::InvalidParameterValue,
+        "frame offset must be an integer that is not negative",
+    ),
+    (
+        "RANGE requires exactly one ORDER BY column",
+        ErrorCode::WindowingError,
+        "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
+    ),
+    (
+        "is not in grouping columns",
+        ErrorCode::GroupingError,
+        "arguments to GROUPING must be grouping expressions of the associated query level",
+    ),
+    ("Inconsistent data length across values list", ErrorCode::SyntaxError, "VALUES lists must all be the same length"),
+    (
+        "queries have different number of columns",
+        ErrorCode::SyntaxError,
+        "each set operation query must have the same number of columns",
+    ),
+    (
+        "only supports numeric, interval and timestamp",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist for this type",
+    ),
+    (
+        "There isn't a common type to coerce",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist: a pattern needs text on both sides",
+    ),
+    (
+        "in SetComparison",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist: the types of ANY or ALL and its subquery do not fit",
+    ),
+    (
+        "in InSubquery",
+        ErrorCode::UndefinedFunction,
+        "operator does not exist: the types of IN and its subquery do not fit",
+    ),
+    ("unnest() can only be applied to array", ErrorCode::UndefinedFunction, "function unnest needs an array"),
+    (
+        "should satisfy `0 < precision",
+        ErrorCode::InvalidParameterValue,
+        "numeric precision must be from 1 to 76, and its scale not larger",
+    ),
     ("Incompatible inputs for Union", ErrorCode::DatatypeMismatch, "UNION types cannot be matched"),
     ("Expected LIMIT to be an integer", ErrorCode::DatatypeMismatch, "argument of LIMIT must be type bigint"),
     ("logical boolean operation", ErrorCode::DatatypeMismatch, "argument of AND or OR must be type boolean"),
@@ -56,7 +110,12 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
 
 /// The error for a planning text, if it is a known one.
 pub(crate) fn known(text: &str) -> Option<Error> {
-    if let Some(error) = function(text).or_else(|| operator(text)).or_else(|| grouping(text)).or_else(|| place(text)) {
+    if let Some(error) = function(text)
+        .or_else(|| operator(text))
+        .or_else(|| grouping(text))
+        .or_else(|| place(text))
+        .or_else(|| unnamed(text))
+    {
         return Some(error);
     }
     FIXED.iter().find(|(part, ..)| text.contains(part)).map(|(_, code, message)| Error::new(*code, *message))
@@ -78,15 +137,43 @@ fn function(text: &str) -> Option<Error> {
     Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(FUNCTION_HINT))
 }
 
-/// `… arithmetic expression Int64 + Utf8 to valid types`, `… comparison operation Int64 = Boolean`.
+/// `… arithmetic expression Int64 + Utf8 to valid types`, `… comparison operation Int64 = Boolean`; bitwise, string
+/// concat, regex and temporal operations likewise.
 fn operator(text: &str) -> Option<Error> {
+    const KINDS: &[&str] = &[
+        "comparison operation ",
+        "bitwise operation ",
+        "string concat operation ",
+        "regex operation ",
+        "temporal operation ",
+    ];
     let expression = between(text, "arithmetic expression ", " to valid types").or_else(|| {
-        text.split_once("comparison operation ").map(|(_, rest)| rest.lines().next().unwrap_or_default())
+        let (_, rest) = KINDS.iter().find_map(|kind| text.split_once(kind))?;
+        let line = rest.lines().next().unwrap_or_default();
+        Some(line.split_once(": ").map_or(line, |(operation, _)| operation))
     })?;
     let parts = split_words(expression);
-    let [left, op, right] = parts.as_slice() else { return None };
+    let (left, op, right) = match parts.as_slice() {
+        [left, op, right] => (left, *op, right),
+        // `IS TRUE` and its like are written so, too.
+        [_, "IS", .., "Boolean"] => {
+            return Some(Error::new(ErrorCode::DatatypeMismatch, "argument of IS must be type boolean"));
+        }
+        [left, "IS", .., "FROM", right] => (left, "=", right),
+        _ => return None,
+    };
     let message = format!("operator does not exist: {} {op} {}", type_name(left), type_name(right));
     Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(OPERATOR_HINT))
+}
+
+/// A window that no WINDOW clause defines, a qualifier of `*` that no table has.
+fn unnamed(text: &str) -> Option<Error> {
+    if let Some(name) = text.strip_prefix("Invalid qualifier ") {
+        let message = format!("missing FROM-clause entry for table \"{name}\"");
+        return Some(Error::new(ErrorCode::UndefinedTable, message));
+    }
+    let name = between(text, "The window ", " is not defined")?;
+    Some(Error::new(ErrorCode::UndefinedObject, format!("window \"{name}\" does not exist")))
 }
 
 fn grouping(text: &str) -> Option<Error> {
@@ -222,6 +309,38 @@ mod tests {
             "42P10",
             "table has 1 columns available but 2 columns specified",
         );
+        check(
+            "Cannot infer common argument type for comparison operation Int32 IS DISTINCT FROM Boolean",
+            "42804",
+            "argument of IS must be type boolean",
+        );
+        check(
+            "Cannot infer common argument type for comparison operation Int32 IS NOT DISTINCT FROM Date32",
+            "42883",
+            "operator does not exist: integer = date",
+        );
+        check("Join condition must be boolean type, but got Utf8", "42804", "argument of JOIN/ON must be type boolean");
+        check(
+            "There isn't a common type to coerce Int32 and Utf8 in LIKE expression",
+            "42883",
+            "operator does not exist: a pattern needs text on both sides",
+        );
+        check(
+            "Cannot get result type for temporal operation Date32 * Int64: Invalid argument error: x",
+            "42883",
+            "operator does not exist: date * bigint",
+        );
+        check(
+            "Cannot infer common type for bitwise operation Int64 << Utf8",
+            "42883",
+            "operator does not exist: bigint << text",
+        );
+        check(
+            "Invalid window frame: start bound (1 FOLLOWING) cannot be larger than end bound (2 PRECEDING)",
+            "42P20",
+            "frame starting from following row cannot have preceding rows",
+        );
+        check("The window w is not defined!", "42704", "window \"w\" does not exist");
         assert!(known("something else").is_none());
     }
 }

@@ -16,5 +16,7 @@ pub const SQL_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RESULT_COLUMNS_MAX: usize = 1_664;
 /// Rows a batch aims at.
 pub const BATCH_ROWS: usize = 8_192;
+/// Longest time that a setting such as `statement_timeout` may hold, in milliseconds (PostgreSQL's own bound, 24 days).
+pub const SETTING_MILLISECONDS_MAX: u64 = 2_147_483_647;
 /// Members of a key list bound into one fragment.
 pub const KEY_LIST_MAX: usize = 32_768;

@@ -7,6 +7,7 @@ use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
     flight, server, sources, users,
 };
+use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -175,7 +176,13 @@ fn limits(table: Option<Table<'_>>, environment: &Environment, sink: &Sink) -> L
         table.error(at.span, "`memory_per_query` must not exceed `memory_total`");
     }
     if let Some(timeout) = table.duration("statement_timeout") {
-        limits.statement_timeout = timeout.value;
+        let most = Duration::from_millis(SETTING_MILLISECONDS_MAX);
+        if timeout.value > most {
+            let message = format!("`statement_timeout` must be at most \"{}ms\" (24 days)", most.as_millis());
+            table.error(timeout.span, message);
+        } else {
+            limits.statement_timeout = timeout.value;
+        }
     }
     let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
     limits.queries_max = count("queries_max", 1..=10_000, limits.queries_max);

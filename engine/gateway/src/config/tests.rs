@@ -239,6 +239,8 @@ fn what_belongs_together_is_checked_together() {
         ("[limits]\nmemory_total = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed"),
         ("[limits]\nmemory_total = \"1\"\n", "at least 1MB"),
         ("[limits]\nstatement_timeout = 30\n", "must be a time such as"),
+        ("[limits]\nstatement_timeout = \"600h\"\n", "must be at most \"2147483647ms\" (24 days)"),
+        ("[flight]\naddress = \"off\"\ntoken_lifetime = \"99999999999h\"\n", "must be a time such as"),
         ("[[users]]\nname = \"a\"\nadministrator = true\nposture = \"member\"\n", "an administrator's posture"),
         ("[[users]]\nname = \"a\"\nattributes = { id = \"x\" }\n", "would hide current_user.id"),
         ("[[users]]\nname = \"a\"\nattributes = { x = 1.5 }\n", "not a number with a fraction"),

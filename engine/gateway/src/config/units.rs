@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Ten years.
+const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 fn split_unit(text: &str) -> Option<(u64, String)> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
@@ -35,7 +38,9 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         "h" => 3_600_000,
         _ => return None,
     };
-    Some(Duration::from_millis(number.checked_mul(millis)?))
+    // Far from where adding it to an instant could overflow.
+    let duration = Duration::from_millis(number.checked_mul(millis)?);
+    (duration <= DURATION_MAX).then_some(duration)
 }
 
 #[cfg(test)]
@@ -62,6 +67,8 @@ mod tests {
             ("0", Some(0)),
             ("30", None),
             ("2h", Some(7_200_000)),
+            ("99999999h", None),
+            ("99999999999999999999ms", None),
         ] {
             assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
         }

@@ -2,7 +2,7 @@
 
 use super::zone;
 use crate::checks::WHOLE;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -268,7 +268,15 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
                 Err(refuse().with_detail(format!("The range is {least} to {most}.")))
             }
         }
-        Kind::Milliseconds => milliseconds(value).map(show_milliseconds).ok_or_else(refuse),
+        Kind::Milliseconds => {
+            let ms = milliseconds(value).ok_or_else(refuse)?;
+            if ms > limits::SETTING_MILLISECONDS_MAX {
+                let (name, most) = (setting.name, limits::SETTING_MILLISECONDS_MAX);
+                let text = format!("{ms} ms is outside the valid range for parameter \"{name}\" (0 .. {most})");
+                return Err(Error::new(ErrorCode::InvalidParameterValue, text));
+            }
+            Ok(show_milliseconds(ms))
+        }
         Kind::Share => {
             let kept = share(value).map(|_| value.trim().to_owned());
             kept.ok_or_else(|| refuse().with_detail("It is a number from 0 to 1."))
@@ -329,7 +337,7 @@ fn milliseconds(value: &str) -> Option<u64> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(factor).filter(|ms| *ms <= u64::from(u32::MAX >> 1))
+    number.checked_mul(factor)
 }
 
 /// The largest unit that divides, as SHOW prints it.
@@ -380,6 +388,20 @@ mod tests {
         }
         assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_secs(60)));
         assert_eq!(settings.check_share(), WHOLE / 4);
+    }
+
+    #[test]
+    fn times_end_where_postgres_ends_them() {
+        let mut settings = Settings::default();
+        let most = settings.set("statement_timeout", "2147483647").map(|(_, shown, _)| shown);
+        assert_eq!(most.unwrap(), "2147483647ms");
+        for value in ["2147483648", "25d", "597h"] {
+            let error = settings.set("statement_timeout", value).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameterValue, "{value}");
+            assert!(error.message().ends_with("for parameter \"statement_timeout\" (0 .. 2147483647)"), "{error}");
+        }
+        assert!(settings.set("statement_timeout", "99999999999999999999").is_err());
+        assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_millis(2_147_483_647)));
     }
 
     #[test]
