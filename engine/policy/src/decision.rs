@@ -103,7 +103,6 @@ pub struct ReadDecision {
     pub(crate) row_filter: RowFilter,
     pub(crate) hidden_fields: BTreeSet<String>,
     pub(crate) masks: BTreeMap<String, Mask>,
-    pub(crate) guarded_fields: BTreeSet<String>,
     pub(crate) layers: Vec<LayerVerdict>,
 }
 
@@ -181,23 +180,6 @@ impl ReadDecision {
         fingerprint.finish()
     }
 
-    /// The predicate guard of QueryAST doors (6.8): refuses a predicate, sort, group or aggregate on a field that is
-    /// hidden or masked for the caller. Row filters of the policy itself are exempt. `internal` fields may be filtered.
-    ///
-    /// # Errors
-    /// `InsufficientPrivilege`, with the names the caller wrote.
-    pub fn guard_predicate<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Result<()> {
-        let refused: BTreeSet<&str> = fields.into_iter().filter(|f| self.guarded_fields.contains(*f)).collect();
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let names = refused.into_iter().collect::<Vec<_>>().join(", ");
-        Err(Error::new(
-            ErrorCode::InsufficientPrivilege,
-            format!("the query references field(s) not readable by the caller: {names}"),
-        ))
-    }
-
     /// The permit of an allowed read, which a governed scan requires.
     ///
     /// # Errors
@@ -252,11 +234,5 @@ impl Permit {
     #[must_use]
     pub fn masks(&self) -> &BTreeMap<String, Mask> {
         &self.decision.masks
-    }
-
-    /// As [`ReadDecision::shape_fingerprint`].
-    #[must_use]
-    pub fn shape_fingerprint(&self) -> u64 {
-        self.decision.shape_fingerprint()
     }
 }

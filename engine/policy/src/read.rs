@@ -54,7 +54,6 @@ impl<'a> Evaluator<'a> {
             row_filter: RowFilter::And(vec![wall, parent, owner, bound.into_filter()]).simplify(),
             hidden_fields,
             masks,
-            guarded_fields: self.guarded_fields(object),
             layers,
         }
     }
@@ -72,7 +71,6 @@ impl<'a> Evaluator<'a> {
             snapshot_version: self.policy.snapshot().version,
             verdict: Verdict::Deny(reason),
             row_filter: RowFilter::Nothing,
-            guarded_fields: fields.clone(),
             hidden_fields: fields,
             masks: BTreeMap::new(),
             layers,

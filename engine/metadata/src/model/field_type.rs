@@ -110,12 +110,6 @@ impl FieldType {
     pub const fn may_be_multiple(self) -> bool {
         matches!(self, Self::Select | Self::Lookup | Self::User | Self::Image | Self::File) || self.always_list()
     }
-
-    /// Whether it takes `options`.
-    #[must_use]
-    pub const fn has_options(self) -> bool {
-        matches!(self, Self::Select | Self::Radio | Self::Multiselect | Self::Checkboxes | Self::Tags)
-    }
 }
 
 /// The type of a field's value as the gate serves it. The catalog maps each to one Arrow type.
