@@ -6,7 +6,7 @@ use crate::live::LiveTable;
 use crate::pg_catalog::{CatalogImage, PgCatalog, Setting};
 use crate::principal::{VisibleObject, token, visible_objects};
 use crate::remote::Remotes;
-use crate::schema::FixedSchema;
+use crate::schema::{FixedSchema, SEARCHED, with_search_path};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
@@ -70,6 +70,21 @@ impl PrincipalCatalog {
     #[must_use]
     pub fn pg_catalog(&self) -> &Arc<PgCatalog> {
         &self.pg_catalog
+    }
+
+    /// The schemas with one more, whose name comes first: it is to be the default one, and has what those of `path` have, in
+    /// their order. `None`: `public` alone, which is the default anyway.
+    ///
+    /// # Errors
+    /// Internal: a schema that cannot be registered.
+    pub fn searched(&self, path: &[String]) -> Result<Option<(&'static str, Arc<dyn CatalogProviderList>)>> {
+        if let [only] = path
+            && only == "public"
+        {
+            return Ok(None);
+        }
+        let list = with_search_path(self.state.catalog_list().as_ref(), path).map_err(Error::internal)?;
+        Ok(Some((SEARCHED, list)))
     }
 
     /// Engine state whose catalog is this one.

@@ -320,11 +320,12 @@ fn lower_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |c| c.to_lowercase().collect::<String>() + chars.as_str())
 }
 
-/// `catalog.public.t` → `t`, `catalog.other.t` → `other.t`.
+/// `catalog.public.t` → `t`, `catalog.other.t` → `other.t`. A name that was looked up in the search path has a schema that
+/// begins with NUL.
 fn short_name(name: &str) -> &str {
     let parts: Vec<&str> = name.splitn(3, '.').collect();
     match parts.as_slice() {
-        [_, "public", _] => name.splitn(3, '.').nth(2).unwrap_or(name),
+        [_, schema, table] if *schema == "public" || schema.starts_with('\0') => table,
         [catalog, _, _] => name.strip_prefix(catalog).map_or(name, |rest| rest.trim_start_matches('.')),
         _ => name,
     }

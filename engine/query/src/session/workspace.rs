@@ -8,8 +8,8 @@ use crate::dialect::apply::SubplanRunner;
 use crate::engine::{Workspace, with_config};
 use crate::gate::BoundKey;
 use crate::plan::Subplans;
-use datafusion::execution::SessionState;
-use datafusion::prelude::SessionConfig;
+use datafusion::catalog::CatalogProviderList;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::Deployment;
 use querygate_catalog::pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
@@ -65,10 +65,11 @@ impl GateSession {
         let (zone, path) = (inner.settings.zone()?, inner.settings.get("search_path")?);
         let key: Arc<str> = format!("{zone};{path}").into();
         let shared = (workspace.catalog.token().clone(), Arc::clone(&key));
-        let state = self.gate.states().get_with(shared, || {
-            let path = schemas(&path, &self.principal.login);
-            with_runner(with_config(workspace.catalog.state(), |config| configure(config, zone, &path)), &workspace)
-        });
+        let searched = workspace.catalog.searched(&schemas(&path, &self.principal.login))?;
+        let state = self
+            .gate
+            .states()
+            .get_with(shared, || with_runner(for_settings(workspace.catalog.state(), zone, searched), &workspace));
         inner.current = Some(Current {
             workspace: Arc::clone(&workspace),
             stamp: inner.settings.stamp(),
@@ -162,11 +163,21 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn configure(config: &mut SessionConfig, zone: String, path: &[String]) {
-    let options = config.options_mut();
-    options.execution.time_zone = Some(zone);
-    if let Some(first) = path.first() {
-        options.catalog.default_schema.clone_from(first);
+/// The state with a session's time zone, and with its search path where that is not `public` alone.
+fn for_settings(
+    state: &SessionState,
+    zone: String,
+    searched: Option<(&str, Arc<dyn CatalogProviderList>)>,
+) -> SessionState {
+    let mut config = state.config().clone();
+    config.options_mut().execution.time_zone = Some(zone);
+    let builder = SessionStateBuilder::new_from_existing(state.clone());
+    match searched {
+        None => builder.with_config(config).build(),
+        Some((schema, list)) => {
+            schema.clone_into(&mut config.options_mut().catalog.default_schema);
+            builder.with_config(config).with_catalog_list(list).build()
+        }
     }
 }
 
