@@ -2,7 +2,10 @@
 
 use crate::config::{Metadata, Tenancy};
 use crate::output::{Output, Stream};
-use querygate_metadata::{Diagnostic, LoadError, LoadOptions, Loaded, Severity, TenancyPosture, load};
+use querygate_metadata::{
+    Diagnostic, LoadError, LoadOptions, Loaded, PermissionSet, Severity, Snapshot, TenancyPosture, load,
+};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -23,6 +26,25 @@ pub(crate) fn load_configured(metadata: &Metadata) -> Result<Loaded, LoadError> 
 /// Loads a file or folder.
 pub(crate) fn load_path(path: &Path, posture: TenancyPosture) -> Result<Loaded, LoadError> {
     load(path, &LoadOptions { posture })
+}
+
+/// Permission sets of the metadata itself, without the platform's own.
+pub(crate) fn declared_sets(snapshot: &Snapshot) -> impl Iterator<Item = &PermissionSet> {
+    snapshot.permission_sets.values().map(AsRef::as_ref).filter(|set| set.package.is_some())
+}
+
+/// Row policies of the platform's own sets, without those whose names the metadata uses too. They name columns that many
+/// objects do not have, and are meant to drop out there.
+pub(crate) fn platform_policies(snapshot: &Snapshot) -> BTreeSet<&str> {
+    let platform = snapshot.permission_sets.values().filter(|set| set.package.is_none());
+    let mut own: BTreeSet<&str> =
+        platform.flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str())).collect();
+    let declared =
+        declared_sets(snapshot).flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str()));
+    for name in declared.chain(snapshot.sharing_rules.keys().map(String::as_str)) {
+        own.remove(name);
+    }
+    own
 }
 
 /// Prints one finding, the way [`crate::config::diagnostic`] does.

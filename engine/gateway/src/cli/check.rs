@@ -4,10 +4,10 @@ use super::args::CheckArgs;
 use super::{Ended, default_config, written};
 use crate::config::diagnostic::nearest;
 use crate::config::{self, Config};
-use crate::metadata;
+use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
-use querygate_metadata::{PermissionSet, Severity, Snapshot, TenancyPosture};
+use querygate_metadata::{Severity, Snapshot, TenancyPosture};
 use querygate_policy::CompiledPolicy;
 use querygate_types::Result;
 use std::collections::BTreeSet;
@@ -86,9 +86,8 @@ impl Check<'_> {
             }
         }
         let policy = CompiledPolicy::compile(Arc::clone(&snapshot), Vec::new());
-        // The platform's own policies name columns that many objects do not have; they are meant to drop out there.
-        let declared = declared_policies(&snapshot);
-        for (object, name, why) in policy.dropped().into_iter().filter(|(_, name, _)| declared.contains(name)) {
+        let platform = metadata::platform_policies(&snapshot);
+        for (object, name, why) in policy.dropped().into_iter().filter(|(_, name, _)| !platform.contains(name)) {
             self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
         }
         if let Err(error) = snapshot.seed_facts() {
@@ -167,18 +166,6 @@ impl Check<'_> {
     fn line(&mut self, text: &str) -> Result<()> {
         self.output.line(text).map_err(written)
     }
-}
-
-/// Permission sets of the metadata itself, without the platform's own.
-fn declared_sets(snapshot: &Snapshot) -> impl Iterator<Item = &PermissionSet> {
-    snapshot.permission_sets.values().map(AsRef::as_ref).filter(|set| set.package.is_some())
-}
-
-/// Row policies and sharing rules that the metadata itself declares.
-fn declared_policies(snapshot: &Snapshot) -> BTreeSet<&str> {
-    let policies =
-        declared_sets(snapshot).flat_map(|set| set.row_level_security.iter().map(|policy| policy.name.as_str()));
-    policies.chain(snapshot.sharing_rules.keys().map(String::as_str)).collect()
 }
 
 /// Sets of the platform itself.

@@ -3,6 +3,7 @@
 use super::facts::facts;
 use super::sources::Sources;
 use crate::config::{Config, MaskInPredicates, Tenancy};
+use crate::metadata::platform_policies;
 use querygate_catalog::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::{LoadOptions, Loaded, TenancyPosture, load, permission_sets_from_rows};
 use querygate_policy::CompiledPolicy;
@@ -82,7 +83,8 @@ impl Builder {
 /// One line per policy and reason, however many objects it is about.
 fn warn_of_dropped(policies: &CompiledPolicy) {
     let mut grouped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for (object, policy, reason) in policies.dropped() {
+    let platform = platform_policies(policies.snapshot());
+    for (object, policy, reason) in policies.dropped().into_iter().filter(|(_, name, _)| !platform.contains(name)) {
         grouped.entry((policy, reason)).or_default().push(object);
     }
     for ((policy, reason), objects) in grouped {
