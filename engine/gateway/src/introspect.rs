@@ -140,7 +140,8 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     } else {
         ("sqlite", runtime()?.block_on(sqlite::read(source))?)
     };
-    let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = \"{}\"", source.display());
+    let path = quoted(&source.to_string_lossy());
+    let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = {path}");
     Ok(Origin { driver, name: stem(source), entry, tables })
 }
 
@@ -151,6 +152,21 @@ fn secret(reference: &str) -> Result<Secret> {
         .map_err(|message| Error::new(ErrorCode::InvalidParameterValue, format!("--password: {message}")))
 }
 
+/// A text as a value of the configuration's language.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 fn stem(source: &Path) -> String {
     let whole = source.canonicalize().unwrap_or_else(|_| source.to_path_buf());
     whole.file_stem().map_or_else(|| "source".to_owned(), |stem| stem.to_string_lossy().into_owned())
@@ -158,7 +174,7 @@ fn stem(source: &Path) -> String {
 
 fn next_steps(namespace: &str, entry: &str, folder: &Path) -> String {
     format!(
-        "\nIn querygate.toml:\n\n[metadata]\npath = \"{}\"\n\n{entry}\n\nThen: querygate user add NAME --write, give NAME permission_sets = [\"{namespace}_reader\"], querygate check.",
-        folder.display(),
+        "\nIn querygate.toml:\n\n[metadata]\npath = {}\n\n{entry}\n\nThen: querygate user add NAME --write, give NAME permission_sets = [\"{namespace}_reader\"], querygate check.",
+        quoted(&folder.to_string_lossy()),
     )
 }

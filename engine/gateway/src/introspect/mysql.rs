@@ -34,20 +34,20 @@ pub(super) fn parse(address: &str) -> Result<MysqlSource> {
 }
 
 pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
-    let options: server::Options = |column| querygate_mysql::enum_values(&column.native_type).unwrap_or_default();
-    server::read(&driver(source), options).await
+    let reading = server::Reading {
+        options: &|column| querygate_mysql::enum_values(&column.native_type).unwrap_or_default(),
+        known_as: |table| table.name().to_owned(),
+        schema: |_| None,
+        follows: |from, to| from.schema() == to.schema(),
+        kind: server::kind,
+    };
+    server::read(&driver(source), &reading).await
 }
 
 /// The `[[sources]]` entry for it.
 pub(super) fn entry(name: &str, source: &MysqlSource, password: Option<&str>) -> String {
-    let mut entry = format!(
-        "[[sources]]\nname = \"{name}\"\nkind = \"mysql\"\nhost = \"{}\"\nport = {}\nuser = \"{}\"\ndatabase = \"{}\"",
-        source.host, source.port, source.user, source.database
-    );
-    if let Some(password) = password {
-        entry.push_str(&format!("\npassword = \"{password}\""));
-    }
-    entry
+    let MysqlSource { host, port, user, database, .. } = source;
+    server::Login { kind: "mysql", host, port: *port, user, database, password }.entry(name)
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Reads the tables of a PostgreSQL database, given as `postgres://user@host:port/database`.
 
-use super::{Found, FoundColumn, Kind, server};
+use super::{Found, Kind, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
-use querygate_driver_api::{Driver, TableRef};
+use querygate_driver_api::TableRef;
+use querygate_driver_api::remote::RemoteColumn;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::BTreeMap;
 
 /// What addresses of such sources begin with.
 pub(super) const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -41,12 +40,9 @@ pub(super) fn parse(address: &str) -> Result<PostgresSource> {
 pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let driver = driver(&source.database, source)?;
     let enums = driver.enums().await?;
-    let mut found = Vec::new();
-    for table in driver.tables().await? {
-        let described = driver.describe(&table).await?;
-        found.push(table_of(&described, &enums));
-    }
-    Ok(found)
+    let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
+    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, kind };
+    server::read(&driver, &reading).await
 }
 
 /// The name under which a table is known here: with its schema, unless that is `public`.
@@ -57,33 +53,8 @@ fn known_as(table: &TableRef) -> String {
     }
 }
 
-fn table_of(table: &RemoteTable, enums: &BTreeMap<String, Vec<String>>) -> Found {
-    let single: BTreeMap<&str, String> = table
-        .foreign_keys
-        .iter()
-        .filter(|key| key.columns.len() == 1)
-        .filter_map(|key| Some((key.columns.first()?.as_str(), known_as(&key.references))))
-        .collect();
-    let columns = table.columns.iter().map(|column| {
-        let name = column.name.as_str();
-        let key = table.primary_key.len() == 1 && table.primary_key.contains(&column.name);
-        FoundColumn {
-            remote: name.to_owned(),
-            kind: kind(column),
-            required: !column.nullable && !key,
-            key,
-            references: single.get(name).cloned(),
-            comment: column.comment.clone(),
-            options: enums.get(&column.native_type).cloned().unwrap_or_default(),
-        }
-    });
-    let schema = table.table.schema().filter(|schema| *schema != SCHEMA_DEFAULT);
-    Found {
-        remote: known_as(&table.table),
-        schema: schema.map(str::to_owned),
-        columns: columns.collect(),
-        comment: table.comment.clone(),
-    }
+fn schema(table: &TableRef) -> Option<String> {
+    table.schema().filter(|schema| *schema != SCHEMA_DEFAULT).map(str::to_owned)
 }
 
 fn kind(column: &RemoteColumn) -> Option<Kind> {
@@ -95,14 +66,8 @@ fn kind(column: &RemoteColumn) -> Option<Kind> {
 
 /// The `[[sources]]` entry for it.
 pub(super) fn entry(name: &str, source: &PostgresSource, password: Option<&str>) -> String {
-    let mut entry = format!(
-        "[[sources]]\nname = \"{name}\"\nkind = \"postgres\"\nhost = \"{}\"\nport = {}\nuser = \"{}\"\ndatabase = \"{}\"",
-        source.host, source.port, source.user, source.database
-    );
-    if let Some(password) = password {
-        entry.push_str(&format!("\npassword = \"{password}\""));
-    }
-    entry
+    let PostgresSource { host, port, user, database, .. } = source;
+    server::Login { kind: "postgres", host, port: *port, user, database, password }.entry(name)
 }
 
 #[cfg(test)]

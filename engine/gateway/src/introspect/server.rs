@@ -1,49 +1,84 @@
 //! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
 
-use super::{Found, FoundColumn, Kind};
+use super::{Found, FoundColumn, Kind, quoted};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
-use querygate_driver_api::{Driver, ValueType};
+use querygate_driver_api::{Driver, TableRef, ValueType};
 use querygate_types::Result;
 use std::collections::BTreeMap;
 
-/// Reads the values of a column that has a closed list of them, from its declared type.
-pub(super) type Options = fn(&RemoteColumn) -> Vec<String>;
+/// What each kind of server does in its own way.
+pub(super) struct Reading<'a> {
+    /// The values of a column that has a closed list of them.
+    pub(super) options: &'a dyn Fn(&RemoteColumn) -> Vec<String>,
+    /// The name under which the metadata knows a table.
+    pub(super) known_as: fn(&TableRef) -> String,
+    /// A table's schema, where the metadata must say it.
+    pub(super) schema: fn(&TableRef) -> Option<String>,
+    /// Whether a reference from the first table to the second becomes a field.
+    pub(super) follows: fn(&TableRef, &TableRef) -> bool,
+    /// The field type that holds what a column holds.
+    pub(super) kind: fn(&RemoteColumn) -> Option<Kind>,
+}
 
-/// Every table of the source. Tables of another schema keep its name, as `schema.table`.
-pub(super) async fn read(driver: &dyn Driver, options: Options) -> Result<Vec<Found>> {
+/// Every table of the source.
+pub(super) async fn read(driver: &dyn Driver, reading: &Reading<'_>) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for table in driver.tables().await? {
         let described = driver.describe(&table).await?;
-        found.push(table_of(&described, options));
+        found.push(table_of(&described, reading));
     }
     Ok(found)
 }
 
-fn table_of(table: &RemoteTable, options: Options) -> Found {
-    let single: BTreeMap<&str, &str> = table
+fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
+    let single: BTreeMap<&str, String> = table
         .foreign_keys
         .iter()
-        .filter(|key| key.columns.len() == 1 && key.references.schema() == table.table.schema())
-        .filter_map(|key| Some((key.columns.first()?.as_str(), key.references.name())))
+        .filter(|key| key.columns.len() == 1 && (reading.follows)(&table.table, &key.references))
+        .filter_map(|key| Some((key.columns.first()?.as_str(), (reading.known_as)(&key.references))))
         .collect();
     let columns = table.columns.iter().map(|column| {
         let name = column.name.as_str();
         let key = table.primary_key.len() == 1 && table.primary_key.contains(&column.name);
         FoundColumn {
             remote: name.to_owned(),
-            kind: kind(column),
+            kind: (reading.kind)(column),
             required: !column.nullable && !key,
             key,
-            references: single.get(name).map(|target| (*target).to_owned()),
+            references: single.get(name).cloned(),
             comment: column.comment.clone(),
-            options: options(column),
+            options: (reading.options)(column),
         }
     });
     Found {
-        remote: table.table.name().to_owned(),
+        remote: (reading.known_as)(&table.table),
+        schema: (reading.schema)(&table.table),
         columns: columns.collect(),
         comment: table.comment.clone(),
-        ..Found::default()
+    }
+}
+
+/// Where a server is and who logs in.
+pub(super) struct Login<'a> {
+    pub(super) kind: &'a str,
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) user: &'a str,
+    pub(super) database: &'a str,
+    /// A secret's reference, never the secret.
+    pub(super) password: Option<&'a str>,
+}
+
+impl Login<'_> {
+    /// The `[[sources]]` entry.
+    pub(super) fn entry(&self, name: &str) -> String {
+        let mut entry = format!("[[sources]]\nname = {}\nkind = {}", quoted(name), quoted(self.kind));
+        entry.push_str(&format!("\nhost = {}\nport = {}", quoted(self.host), self.port));
+        entry.push_str(&format!("\nuser = {}\ndatabase = {}", quoted(self.user), quoted(self.database)));
+        if let Some(password) = self.password {
+            entry.push_str(&format!("\npassword = {}", quoted(password)));
+        }
+        entry
     }
 }
 
@@ -66,4 +101,30 @@ pub(super) fn kind(column: &RemoteColumn) -> Option<Kind> {
         ValueType::TextList => Kind::Tags,
         ValueType::Timestamp { .. } => Kind::Datetime,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_reads_back_as_what_it_was_made_of() {
+        let hostile = "a\"\nkind = \"files\"\\ \u{7f}é";
+        let login = Login {
+            kind: "postgres",
+            host: hostile,
+            port: 5432,
+            user: hostile,
+            database: hostile,
+            password: Some("env:SECRET"),
+        };
+        let read: toml::Table = toml::from_str(&login.entry("shop")).unwrap();
+        let source = &read["sources"][0];
+        for key in ["host", "user", "database"] {
+            assert_eq!(source[key].as_str(), Some(hostile), "{key}");
+        }
+        assert_eq!(source["kind"].as_str(), Some("postgres"));
+        assert_eq!((source["port"].as_integer(), source["password"].as_str()), (Some(5432), Some("env:SECRET")));
+        assert_eq!(source.as_table().unwrap().len(), 7);
+    }
 }
