@@ -126,12 +126,12 @@ impl LeafOpener for GovernedOpener<'_> {
     fn capabilities(&self, source: &str) -> Option<&dyn Capabilities> {
         self.driver(source).map(|driver| driver.capabilities())
     }
-}
-
 
     fn estimator(&self) -> &dyn Estimator {
         &TableSizes
     }
+}
+
 /// The table's key as indexes of the governed columns, when all of it is visible and unmasked.
 fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
     table
@@ -241,9 +241,9 @@ impl LeafBuilder for Builder<'_> {
         let table = FragmentTable {
             token: self.opener.catalog.token().clone(),
             restricted: !translation.policy_values.is_empty(),
+            size: translation.size.clone(),
             running: running(driver, &translation, statement, values),
         };
-            size: translation.size.clone(),
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
             .and_then(LogicalPlanBuilder::build)
             .map_err(Error::internal)
@@ -282,22 +282,22 @@ fn nullable(schema: &SchemaRef) -> SchemaRef {
 pub struct FragmentTable {
     token: LeafToken,
     restricted: bool,
-    running: Running,
-}
     /// What it is expected to deliver.
     size: TableEstimate,
+    running: Running,
+}
 
 impl FragmentTable {
     #[must_use]
     pub fn token(&self) -> &LeafToken {
         &self.token
     }
-}
-
 
     pub(crate) fn size(&self) -> &TableEstimate {
         &self.size
     }
+}
+
 #[async_trait]
 impl TableProvider for FragmentTable {
     fn schema(&self) -> SchemaRef {
