@@ -31,6 +31,10 @@ fn from_code(code: i32) -> Error {
             return Error::new(ErrorCode::SourceError, "source refuses to let its collections be read")
                 .with_hint("An operator can grant the role read to the source's user.");
         }
+        167 => {
+            return Error::new(ErrorCode::SourceError, "source has a view that compares texts in its own way")
+                .with_hint("An operator can make it anew with the collation { locale: \"simple\" }.");
+        }
         18 | 11 => return refused_login(),
         6 | 7 | 89 | 91 | 189 | 202 | 9001 | 10058 | 10107 | 11600 | 11602 | 13435 | 13436 => return lost(),
         // The only conversions that we let fail are of numbers.

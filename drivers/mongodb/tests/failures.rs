@@ -160,6 +160,13 @@ async fn a_source_that_is_not_there_or_says_no_is_told_apart() {
     (encrypted.tls, encrypted.connect_timeout) =
         (Some(querygate_mongodb::MongoTls::Verify), Duration::from_millis(500));
     assert_eq!(MongoDriver::new(&encrypted).health().await.unwrap_err().code(), ErrorCode::SourceUnavailable);
+    // A view with a collation of its own cannot be read by code point, and says so.
+    let folding =
+        doc! { "create": "folding", "viewOn": "few", "pipeline": [], "collation": { "locale": "en", "strength": 1 } };
+    server.admin("shop").run_command(folding).await.unwrap();
+    let (view, output) = all(&driver(&server, "shop"), "folding").await;
+    let error = rows(&driver(&server, "shop"), view, output, &[]).await.unwrap_err();
+    assert!(error.code() == ErrorCode::SourceError && error.hint().is_some(), "{error}");
     // The source's user cannot write, whatever is asked of it: there is no statement that could.
     let (few, output) = all(&driver(&server, "shop"), "few").await;
     assert_eq!(rows(&driver(&server, "shop"), few, output, &[]).await.unwrap().len(), 2);
