@@ -33,13 +33,20 @@ impl Deployment {
 }
 
 async fn ask(table: &SourceTable, state: &SessionState) {
-    let provider: &dyn Any = table.provider.as_ref();
-    let failed = match provider.downcast_ref::<DriverTable>() {
-        Some(remote) => remote.measure().await.err().map(|error| error.to_string()),
+    let asked = match remote(table) {
+        Some(remote) => remote.measure().await.map_err(|error| error.to_string()),
         // Files read their footers when a scan is planned; nothing runs it.
-        None => table.provider.scan(state, Some(&Vec::new()), &[], None).await.err().map(|error| error.to_string()),
+        None => {
+            let planned = table.provider.scan(state, Some(&Vec::new()), &[], None).await;
+            planned.map(drop).map_err(|error| error.to_string())
+        }
     };
-    if let Some(error) = failed {
+    if let Err(error) = asked {
         tracing::debug!(source = %table.source, error, "a source does not tell the size of a table");
     }
+}
+
+fn remote(table: &SourceTable) -> Option<&DriverTable> {
+    let provider: &dyn Any = table.provider.as_ref();
+    provider.downcast_ref()
 }

@@ -2,6 +2,7 @@
 
 mod deployment;
 mod facts;
+mod measure;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
@@ -21,7 +22,9 @@ use tokio::sync::Mutex;
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
     let builder = Arc::new(Builder::new(config)?);
     let deployment = builder.build(1).await?;
+    measure::soon(&deployment).await;
     let engine = Engine::new(options(config), runtimes.query.clone(), deployment)?;
+    measure::keep(&engine, &runtimes.query);
     let readiness = {
         let engine = Arc::clone(&engine);
         Arc::new(move || readiness(&engine))
@@ -103,6 +106,7 @@ impl Reloads {
         let _turn = self.turn.lock().await;
         let version = self.engine.deployment().version + 1;
         let deployment = self.builder.build(version).await?;
+        measure::soon(&deployment).await;
         let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
         self.engine.replace(deployment)?;
         Ok(summary)
