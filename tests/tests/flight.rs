@@ -11,6 +11,8 @@
 
 #[path = "flight/client.rs"]
 mod client;
+#[path = "flight/extract.rs"]
+mod extract;
 #[path = "flight/hostile.rs"]
 mod hostile;
 #[path = "flight/login.rs"]
@@ -19,6 +21,8 @@ mod login;
 mod matrix;
 #[path = "flight/metadata.rs"]
 mod metadata;
+#[path = "flight/parts.rs"]
+mod parts;
 #[path = "flight/python.rs"]
 mod python;
 #[path = "flight/statements.rs"]

@@ -6,6 +6,7 @@ mod auth;
 mod cli;
 mod config;
 mod demo;
+mod extract;
 mod gate;
 mod introspect;
 mod logging;

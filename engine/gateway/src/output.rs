@@ -17,6 +17,7 @@ pub struct Output {
     input: Box<dyn BufRead + Send>,
     color: bool,
     interactive: bool,
+    progress: bool,
 }
 
 impl std::fmt::Debug for Output {
@@ -36,6 +37,7 @@ impl Output {
             input: Box::new(io::BufReader::new(io::stdin())),
             color,
             interactive: io::stdin().is_terminal(),
+            progress: io::stderr().is_terminal(),
         }
     }
 
@@ -49,6 +51,7 @@ impl Output {
             input: Box::new(io::Cursor::new(input.to_owned())),
             color: false,
             interactive: false,
+            progress: false,
         };
         (output, captured)
     }
@@ -64,6 +67,11 @@ impl Output {
     /// Whether a person sits at the input.
     pub(crate) fn interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// Whether a person looks at standard error, so that a line may be drawn over.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.progress
     }
 
     /// One line on standard output.

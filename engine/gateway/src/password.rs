@@ -44,6 +44,11 @@ pub(crate) fn ask(output: &mut Output) -> io::Result<Option<String>> {
     }
 }
 
+/// Reads a password that exists already, from a terminal. `None` at the end of input.
+pub(crate) fn ask_once(output: &mut Output) -> io::Result<Option<String>> {
+    hidden(output, "Password: ")
+}
+
 fn hidden(output: &mut Output, prompt: &str) -> io::Result<Option<String>> {
     output.prompt(prompt)?;
     let echo = Echo::off();

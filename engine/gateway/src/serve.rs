@@ -195,6 +195,7 @@ async fn flight_door(config: &Config, gate: &Gate, connections: usize) -> Result
         tls: loaded.map(|loaded| loaded.config),
         connection_max: connections,
         stream_max: config.flight.stream_max,
+        endpoint_max: config.flight.endpoint_max,
         session_idle: config.flight.session_idle,
         token_lifetime: config.flight.token_lifetime,
         ticket_lifetime: config.flight.ticket_lifetime,

@@ -145,10 +145,33 @@ impl Flight {
             let schema = Arc::new(info.try_decode_schema().unwrap());
             return Ok(Table { schema, batches: Vec::new() });
         }
-        let table = self.get(ticket(&info)).await?;
+        let table = self.all(&info).await?;
         assert_eq!(*table.schema, info.try_decode_schema().unwrap());
         assert!(table.batches.iter().all(|batch| batch.schema() == table.schema));
         Ok(table)
+    }
+
+    /// What all endpoints of a flight give, in their order.
+    pub(crate) async fn all(&self, info: &FlightInfo) -> Result<Table, Failure> {
+        let mut whole: Option<Table> = None;
+        for ticket in tickets(info) {
+            let part = self.get(ticket).await?;
+            match &mut whole {
+                None => whole = Some(part),
+                Some(whole) => {
+                    assert_eq!(whole.schema, part.schema);
+                    whole.batches.extend(part.batches);
+                }
+            }
+        }
+        Ok(whole.unwrap())
+    }
+
+    /// GetFlightInfo of a statement, with so many endpoints asked for.
+    pub(crate) async fn divided(&self, sql: &str, endpoints: &str) -> Result<FlightInfo, Failure> {
+        let mut request = self.request(FlightDescriptor::new_cmd(packed(&statement(sql))));
+        request.metadata_mut().insert("querygate-endpoints", endpoints.parse().unwrap());
+        Ok(self.service().get_flight_info(request).await?.into_inner())
     }
 
     /// Runs a statement.
@@ -201,6 +224,11 @@ pub(crate) fn packed(message: &impl ProstMessageExt) -> Bytes {
 
 pub(crate) fn unpacked<M: ProstMessageExt>(body: &Bytes) -> M {
     Any::decode(body.clone()).unwrap().unpack().unwrap().unwrap()
+}
+
+/// The tickets of a flight.
+pub(crate) fn tickets(info: &FlightInfo) -> Vec<Ticket> {
+    info.endpoint.iter().map(|endpoint| endpoint.ticket.clone().unwrap()).collect()
 }
 
 /// The one ticket of a flight.

@@ -1,6 +1,6 @@
 //! Who gets in, and how long a token is good.
 
-use crate::client::{Flight, basic, channel, handshake, service, statement, ticket};
+use crate::client::{Flight, basic, channel, handshake, service, statement, ticket, tickets};
 use crate::text::cells;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use futures::stream;
@@ -126,7 +126,7 @@ fn an_idle_session_ends_and_one_that_streams_does_not() {
         };
         let (idle, busy) = (Flight::login(&server, "sam").await, Flight::login(&server, "ada").await);
         let info = busy.info(&statement("SELECT * FROM events")).await.unwrap();
-        let mut messages = busy.messages(ticket(&info)).await.unwrap();
+        let mut messages = busy.messages(tickets(&info).swap_remove(0)).await.unwrap();
         assert!(messages.message().await.unwrap().is_some());
         let began = Instant::now();
         while sessions().await != 1 {

@@ -235,7 +235,7 @@ fn the_printed_snippet_works() {
 }
 
 /// Certificates of an authority, a server on the loopback address and a client, made by the openssl command.
-const CERTIFICATES: &str = r#"
+pub(crate) const CERTIFICATES: &str = r#"
 set -e
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
 for name in server client; do

@@ -1,6 +1,7 @@
 //! The arguments, with help that teaches. Knows nothing of what the commands do.
 
 use super::default_config;
+use super::extract::ExtractArgs;
 use crate::config::Config;
 use crate::config::mysql::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// A local SQL shell on the same governed path that the ports use
     Sql(SqlArgs),
+    /// Fetch a result from a running gate into a Parquet, Arrow or CSV file, over several connections at once
+    Extract(ExtractArgs),
     /// Show what a statement would push to which source, what stays, and why
     Explain(ExplainArgs),
     /// Say what a user may do with an object, and which layer decided

@@ -4,6 +4,7 @@ mod access;
 mod args;
 mod check;
 mod demo;
+mod extract;
 mod sql;
 mod user;
 
@@ -18,7 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
-/// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong.
+/// Exit code after Ctrl-C: what shells give for the signal.
+const INTERRUPTED: u8 = 130;
+
+/// Runs one command. Exit codes: 0 done, 1 a finding or failure that was printed, 2 the command line is wrong, 130 Ctrl-C.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -27,6 +31,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -
     match dispatch(cli.command, output) {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::WithFindings) => ExitCode::FAILURE,
+        Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             // Nobody reads any more (`querygate … | head`): nothing to report and nobody to report it to.
             if print_error(output, &error).is_err() {
@@ -43,6 +48,8 @@ pub(crate) enum Ended {
     Well,
     /// It printed errors it was asked to look for.
     WithFindings,
+    /// Ctrl-C ended it before it was done.
+    Interrupted,
 }
 
 fn usage(error: &clap::Error, output: &mut Output) -> ExitCode {
@@ -60,6 +67,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Serve(args) => serve(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Sql(args) => sql::run(&args, output),
+        Command::Extract(args) => extract::run(&args, output),
         Command::Explain(args) => sql::explain(&args, output),
         Command::Access(args) => access::run(&args, output),
         Command::Introspect(args) => crate::introspect::run(&args, output),

@@ -5,6 +5,7 @@ use super::resolve::to_usize;
 use super::secret::Environment;
 use super::table::Table;
 use super::{Config, Flight, Server};
+use querygate_flight::FlightConfig;
 use std::time::Duration;
 
 pub(crate) const FLIGHT_PORT: u16 = 8815;
@@ -15,6 +16,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, server: Option<&Server>, environ
         address: None,
         client_ca: None,
         stream_max: 512,
+        endpoint_max: FlightConfig::default_endpoint_max(),
         session_idle: Duration::from_secs(3_600),
         token_lifetime: Duration::from_secs(12 * 3_600),
         ticket_lifetime: Duration::from_secs(300),
@@ -29,6 +31,9 @@ pub(super) fn resolve(table: Option<Table<'_>>, server: Option<&Server>, environ
     }
     if let Some(streams) = table.number("stream_max", 1..=100_000) {
         flight.stream_max = to_usize(streams.value);
+    }
+    if let Some(endpoints) = table.number("endpoint_max", 1..=64) {
+        flight.endpoint_max = to_usize(endpoints.value);
     }
     let duration = |key: &'static str, default: Duration| match table.duration(key) {
         Some(given) if given.value.is_zero() => {

@@ -69,6 +69,8 @@ pub(crate) struct Flight {
     pub(crate) client_ca: Option<PathBuf>,
     /// Result streams at once.
     pub(crate) stream_max: usize,
+    /// Endpoints of a large result when the client names no number.
+    pub(crate) endpoint_max: usize,
     /// A session that nobody uses for so long ends.
     pub(crate) session_idle: Duration,
     /// How long a session lasts at most.

@@ -266,7 +266,7 @@ fn an_open_port_without_tls_is_a_warning() {
 fn the_flight_door_is_closed_without_its_table_and_takes_its_settings() {
     let minimal = "[metadata]\npath = \"m\"\n[server]\ntls_certificate = \"c\"\ntls_key = \"k\"\n";
     assert_eq!(good(minimal).flight.address, None);
-    let given = "[flight]\naddress = \"127.0.0.1:0\"\nclient_ca = \"ca.pem\"\nstream_max = 7\nsession_idle_timeout = \"5min\"\n\
+    let given = "[flight]\naddress = \"127.0.0.1:0\"\nclient_ca = \"ca.pem\"\nstream_max = 7\nendpoint_max = 3\nsession_idle_timeout = \"5min\"\n\
         token_lifetime = \"1h\"\nticket_lifetime = \"10s\"\n";
     assert_eq!(
         good(&format!("{minimal}{given}")).flight,
@@ -274,6 +274,7 @@ fn the_flight_door_is_closed_without_its_table_and_takes_its_settings() {
             address: "127.0.0.1:0".parse().ok(),
             client_ca: Some("/etc/qg/ca.pem".into()),
             stream_max: 7,
+            endpoint_max: 3,
             session_idle: Duration::from_secs(300),
             token_lifetime: Duration::from_secs(3_600),
             ticket_lifetime: Duration::from_secs(10),
