@@ -1,13 +1,14 @@
 //! Governed against ungoverned TPC-H on Parquet: `cargo run --release -p querygate-bench --example governed -- DIR SCALE
-//! [RUNS]`. Writes the files when DIR has none; prints a markdown table.
+//! [RUNS [QUERY]]`. Writes the files when DIR has none; prints a markdown table, or both plans of one query.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
+use arrow::array::{AsArray, RecordBatch};
 use datafusion::execution::context::SessionContext;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use querygate_bench::{gate, process, tpch};
-use querygate_query_api::Session;
+use querygate_query_api::{ExecuteOptions, Outcome, Session};
 use querygate_types::limits;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +60,9 @@ fn main() -> Result<(), Failure> {
         tpch::write_parquet(folder, scale)?;
     }
     let runtime = gate::runtime()?;
+    if let Some(query) = arguments.next() {
+        return explain(folder, &query);
+    }
     println!("TPC-H scale {scale}, best of {runs} alternating runs; {}\n", process::machine());
     for (title, policies) in [("no row policy", &[][..]), ("a row policy on lineitem", &[POLICY][..])] {
         compare(&runtime, folder, title, policies, runs)?;
@@ -119,6 +123,35 @@ fn compare(
     }
     println!("| geometric mean of {compared} | | | {:.3} |\n", (logs / compared).exp());
     Ok(())
+}
+
+/// Prints both plans of one query, by number or as SQL, with what each operator did.
+fn explain(folder: &Path, query: &str) -> Result<(), Failure> {
+    let runtime = gate::runtime()?;
+    let text = tpch::queries().into_iter().find(|(n, _)| *n == query).map_or(query, |(_, text)| text);
+    let sql = format!("EXPLAIN ANALYZE {}", text.trim().trim_end_matches(';'));
+    let plain = runtime.block_on(context(folder, false))?;
+    for batch in runtime.block_on(async { plain.sql(&sql).await?.collect().await })? {
+        print_text(&batch);
+    }
+    let tables = runtime.block_on(gate::tpch_tables(folder))?;
+    let gate = gate::gate(runtime.handle().clone(), gate::tpch_deployment(tables, &[])?)?;
+    runtime.block_on(async {
+        let session = gate::session(&gate, gate::reader()).await?;
+        let prepared = gate::prepare(&session, &sql).await?;
+        if let Outcome::Rows(mut rows) = session.execute(&prepared, &[], ExecuteOptions::default()).await? {
+            while let Some(batch) = rows.batches.next().await {
+                print_text(&batch?);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn print_text(batch: &RecordBatch) {
+    if let Some(lines) = batch.columns().last().and_then(|column| column.as_string_opt::<i32>()) {
+        lines.iter().flatten().for_each(|line| println!("{line}"));
+    }
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -4,7 +4,7 @@ use crate::declared::SCALED_PRECISION_MAX;
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::function::ScalarFunction;
-use querygate_driver_api::relation::{Encoding, Relation, SetOp};
+use querygate_driver_api::relation::{Encoding, JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType};
 use querygate_sql::{Argument, at_most_one_row};
@@ -59,6 +59,10 @@ impl Capabilities for SqliteCapabilities {
             }),
             Relation::SetOperation { op: SetOp::Intersect | SetOp::Except, all: true, .. } => {
                 refuse(RefusalReason::Operator, "the source has no INTERSECT ALL or EXCEPT ALL")
+            }
+            // Under UNION ALL the source loses rows of these joins when the other side has a condition.
+            Relation::Join { kind: JoinKind::Right | JoinKind::Full, .. } => {
+                refuse(RefusalReason::Operator, "the source joins unmatched rows of the right side wrongly in places")
             }
             Relation::Window { .. } => refuse(RefusalReason::Operator, "windows run locally over this source"),
             Relation::Filter { .. }

@@ -3,11 +3,15 @@
 
 use crate::arrow_types::{arrow_field, with_pg_type};
 use crate::deployment::{Deployment, SourceTable};
-use crate::leaf::{ColumnMask, GovernedColumn, GovernedTable, LeafPolicy, LeafToken, MaskText, RelatedKeys};
+use crate::leaf::{
+    ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, LeafToken, MaskText,
+    RelatedKeys,
+};
 use crate::row_filter::{RelatedTest, lower};
+use arrow::datatypes::Schema;
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
-use querygate_metadata::{Field, Object};
+use querygate_metadata::{Field, Object, ValueType};
 use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter};
 use querygate_types::{Principal, Result};
 use std::hash::{Hash, Hasher};
@@ -83,7 +87,7 @@ impl TableMaker<'_> {
         source: &SourceTable,
         decision: &ReadDecision,
     ) -> Result<GovernedTable> {
-        let columns = columns(object, source, decision);
+        let columns = self.columns(object, source, decision);
         let keys = primary_key(object, &columns);
         let policy = self.policy_or_nothing(decision.row_filter(), source, &object.name);
         let token = self.token.clone();
@@ -92,6 +96,47 @@ impl TableMaker<'_> {
             Some(keys) => table.with_constraints(keys),
             None => table,
         })
+    }
+
+    /// Columns that the reader may see: stored ones that the source has, typed as the source gives them, and formulas.
+    fn columns(&self, object: &Object, source: &SourceTable, decision: &ReadDecision) -> Vec<GovernedColumn> {
+        let schema = source.provider.schema();
+        object
+            .fields
+            .values()
+            .filter(|field| !field.phantom && !decision.hidden_fields().contains(&field.name))
+            .filter_map(|field| {
+                let declared = arrow_field(field);
+                let (served, origin) = if field.stored() {
+                    let (raw_index, raw) = schema.column_with_name(&field.name)?;
+                    (raw.clone().with_metadata(declared.metadata().clone()), ColumnOrigin::Raw(raw_index))
+                } else {
+                    let formula = self.formula(object, field, &schema, decision)?;
+                    (declared.with_nullable(true), ColumnOrigin::Formula(formula))
+                };
+                let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(*mask))));
+                Some(GovernedColumn { field: with_pg_type(served, field.value_type().pg_type()), origin, mask })
+            })
+            .collect()
+    }
+
+    /// A formula is there for those who see all that it reads: its value would tell a hidden or masked one.
+    fn formula(
+        &self,
+        object: &Object,
+        field: &Field,
+        schema: &Schema,
+        decision: &ReadDecision,
+    ) -> Option<FormulaColumn> {
+        let formula = self.deployment.policies.formula(&object.name, &field.name)?;
+        let inputs = formula.inputs().iter().map(|name| {
+            let input = object.field(name).filter(|input| input.stored())?;
+            if decision.hidden_fields().contains(name) || decision.masks().contains_key(name) {
+                return None;
+            }
+            Some((schema.index_of(name).ok()?, input_kind(input.value_type())?))
+        });
+        Some(FormulaColumn { formula: Arc::clone(formula), inputs: inputs.collect::<Option<_>>()? })
     }
 
     /// The row policy; if it cannot be applied exactly, no row at all.
@@ -119,21 +164,17 @@ impl TableMaker<'_> {
     }
 }
 
-/// Columns that the source has, that are stored, and that the reader may see; types as the source gives them.
-fn columns(object: &Object, source: &SourceTable, decision: &ReadDecision) -> Vec<GovernedColumn> {
-    let schema = source.provider.schema();
-    object
-        .fields
-        .values()
-        .filter(|field| field.stored() && !decision.hidden_fields().contains(&field.name))
-        .filter_map(|field| {
-            let (raw_index, raw) = schema.column_with_name(&field.name)?;
-            let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(*mask))));
-            let declared = arrow_field(field);
-            let served = raw.clone().with_metadata(declared.metadata().clone());
-            Some(GovernedColumn { field: with_pg_type(served, field.value_type().pg_type()), raw_index, mask })
-        })
-        .collect()
+/// What formulas read of a value; `None` for those that they refuse.
+fn input_kind(value_type: ValueType) -> Option<InputKind> {
+    match value_type {
+        ValueType::Text => Some(InputKind::Text),
+        ValueType::TextList => Some(InputKind::TextList),
+        ValueType::Float64 | ValueType::Int32 | ValueType::Decimal { .. } => Some(InputKind::Number),
+        ValueType::Boolean => Some(InputKind::Boolean),
+        ValueType::Date => Some(InputKind::Date),
+        ValueType::TimestampMillisUtc => Some(InputKind::Timestamp),
+        ValueType::Json | ValueType::TimeMillis | ValueType::Float32Vector(_) => None,
+    }
 }
 
 /// `id` is unique among all rows, so among the visible ones; not where it is masked.

@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
 use crate::parse::parse;
 use crate::session::settings::Settings;
+use crate::topk::WholeKeys;
 use crate::yielding::Yielding;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -24,8 +25,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, TableSizes,
-    pg_catalog,
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, TableSizes, pg_catalog,
 };
 use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
@@ -49,7 +49,14 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     options.execution.time_zone = Some("UTC".to_owned());
     options.optimizer.prefer_existing_sort = false;
-    // More keys than a fragment takes travel as their range.
+    config
+}
+
+/// What a plan runs with whose fragments take the keys of joins as lists; more than a fragment takes travel as their
+/// range. Others keep the engine's bounds: it walks a list again for each row group of a file.
+pub(crate) fn with_key_lists(config: &SessionConfig) -> SessionConfig {
+    let mut config = config.clone();
+    let options = config.options_mut();
     options.optimizer.hash_join_inlist_pushdown_max_distinct_values = limits::KEY_LIST_MAX;
     options.optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
     config
@@ -150,6 +157,7 @@ fn state(
         .with_type_planner(dialect.type_planner())
         .with_query_planner(Arc::new(ApplyingPlanner))
         .with_optimizer_rules(optimizer_rules())
+        .with_physical_optimizer_rule(Arc::new(WholeKeys))
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .build();
     let mut state = crate::functions::restrict(state);
@@ -176,7 +184,8 @@ impl QueryPlanner for ApplyingPlanner {
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
-        planner.create_physical_plan(plan, state).await
+        let plan = crate::dialect::guard_failures(plan.clone())?;
+        planner.create_physical_plan(&plan, state).await
     }
 }
 

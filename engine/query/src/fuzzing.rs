@@ -14,7 +14,9 @@ pub fn statements(sql: &str) -> Result<Result<usize, &'static str>, String> {
         Err(error) => {
             let characters = u32::try_from(sql.chars().count()).unwrap_or(u32::MAX);
             return match error.position() {
-                Some(at) if at == 0 || at > characters.saturating_add(1) => Err(format!("position {at} of {characters}")),
+                Some(at) if at == 0 || at > characters.saturating_add(1) => {
+                    Err(format!("position {at} of {characters}"))
+                }
                 Some(_) | None => Ok(Err(error.code().sqlstate())),
             };
         }

@@ -2,19 +2,21 @@
 
 use crate::bind::Bound;
 use crate::checks::Checks;
-use crate::engine::Workspace;
+use crate::engine::{Workspace, with_key_lists};
 use crate::memory::StatementPool;
 use crate::observe::{self, Observer};
 use crate::session::GateSession;
 use crate::session::settings::Settings;
 use crate::system;
 use async_trait::async_trait;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, LeafToken, SourceStatus};
+use querygate_catalog::{Deployment, GovernedExec, LeafToken, SourceStatus};
 use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::collections::HashMap;
@@ -237,7 +239,8 @@ impl Gate {
             return Ok(found);
         }
         let starts = self.start_settings()?;
-        let live = |token: &LeafToken| system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
+        let live =
+            |token: &LeafToken| system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
         let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
@@ -270,12 +273,14 @@ impl Gate {
     }
 
     /// What one statement runs in.
-    pub(crate) fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
+    pub(crate) fn task_context(&self, state: &SessionState, plan: &Arc<dyn ExecutionPlan>) -> Arc<TaskContext> {
+        let narrows = plan.exists(|node| Ok(node.downcast_ref::<GovernedExec>().is_some_and(GovernedExec::takes_keys)));
+        let config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
         // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.
         Arc::new(TaskContext::new(
             None,
             state.session_id().to_owned(),
-            state.config().clone(),
+            config,
             HashMap::new(),
             HashMap::new(),
             HashMap::new(),

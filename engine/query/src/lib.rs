@@ -17,6 +17,8 @@ mod errors;
 mod execute;
 mod explain;
 mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod memory;
@@ -34,6 +36,7 @@ mod semantics;
 mod session;
 mod system;
 mod template;
+mod topk;
 mod verify;
 mod weight;
 mod yielding;

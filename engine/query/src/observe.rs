@@ -42,27 +42,6 @@ pub(crate) struct FragmentRecord {
     pub(crate) receipt: String,
 }
 
-/// A source's connections as metrics.
-#[allow(clippy::cast_precision_loss, reason = "counts of connections are small")]
-pub(crate) fn measured(source: &str, pool: &PoolStatus) {
-    for (state, count) in [("in_use", pool.in_use), ("idle", pool.idle), ("waiting", pool.waiting)] {
-        metrics::gauge!("querygate_source_connections", "source" => source.to_owned(), "state" => state)
-            .set(count as f64);
-    }
-    metrics::gauge!("querygate_source_connections_max", "source" => source.to_owned()).set(pool.size as f64);
-    for (outcome, count) in [("opened", pool.opened), ("failed", pool.failed)] {
-        metrics::counter!("querygate_source_connects_total", "source" => source.to_owned(), "outcome" => outcome)
-            .absolute(count);
-    }
-    metrics::counter!("querygate_source_leases_total", "source" => source.to_owned()).absolute(pool.leased);
-    metrics::gauge!("querygate_source_lease_seconds_sum", "source" => source.to_owned())
-        .set(pool.lease_time.as_secs_f64());
-    for state in [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open] {
-        metrics::gauge!("querygate_source_breaker", "source" => source.to_owned(), "state" => state.name())
-            .set(if pool.breaker == state { 1.0 } else { 0.0 });
-    }
-}
-
 /// A live session.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionRecord {
@@ -181,6 +160,27 @@ impl Observer {
 
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// A source's connections as metrics.
+#[allow(clippy::cast_precision_loss, reason = "counts of connections are small")]
+pub(crate) fn measured(source: &str, pool: &PoolStatus) {
+    for (state, count) in [("in_use", pool.in_use), ("idle", pool.idle), ("waiting", pool.waiting)] {
+        metrics::gauge!("querygate_source_connections", "source" => source.to_owned(), "state" => state)
+            .set(count as f64);
+    }
+    metrics::gauge!("querygate_source_connections_max", "source" => source.to_owned()).set(pool.size as f64);
+    for (outcome, count) in [("opened", pool.opened), ("failed", pool.failed)] {
+        metrics::counter!("querygate_source_connects_total", "source" => source.to_owned(), "outcome" => outcome)
+            .absolute(count);
+    }
+    metrics::counter!("querygate_source_leases_total", "source" => source.to_owned()).absolute(pool.leased);
+    metrics::gauge!("querygate_source_lease_seconds_sum", "source" => source.to_owned())
+        .set(pool.lease_time.as_secs_f64());
+    for state in [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open] {
+        metrics::gauge!("querygate_source_breaker", "source" => source.to_owned(), "state" => state.name())
+            .set(if pool.breaker == state { 1.0 } else { 0.0 });
     }
 }
 

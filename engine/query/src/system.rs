@@ -388,8 +388,13 @@ fn object_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
     for (sql_name, object) in deployment.sql_names() {
         let decision = evaluator.decide_read(&object.name);
         let Some(source) = deployment.tables.get(&object.name).filter(|_| decision.is_allowed()) else { continue };
-        let visible =
-            object.fields.values().filter(|f| f.stored() && !decision.hidden_fields().contains(&f.name)).count();
+        let open = |name: &String| !decision.hidden_fields().contains(name) && !decision.masks().contains_key(name);
+        let computed = |field: &querygate_metadata::Field| {
+            let formula = deployment.policies.formula(&object.name, &field.name);
+            formula.is_some_and(|formula| formula.inputs().iter().all(open))
+        };
+        let visible = object.fields.values().filter(|f| !decision.hidden_fields().contains(&f.name));
+        let visible = visible.filter(|f| f.stored() || computed(f)).count();
         let source = if principal.operator { Some(source.source.to_string()) } else { None };
         rows.push(vec![
             text(&sql_name),

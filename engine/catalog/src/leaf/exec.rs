@@ -103,6 +103,12 @@ impl GovernedExec {
         lines
     }
 
+    /// Whether a join gives the leaf's source its keys while it runs.
+    #[must_use]
+    pub fn takes_keys(&self) -> bool {
+        !keys_of(&bottom_of(&self.inner)).is_empty()
+    }
+
     /// The plan inside. For the gate's own receipts and for verification; never for an optimizer rule.
     #[must_use]
     pub fn inner(&self) -> &Arc<dyn ExecutionPlan> {

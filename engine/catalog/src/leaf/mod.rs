@@ -3,6 +3,7 @@
 
 mod barrier;
 mod exec;
+mod formula;
 mod mask;
 mod parts;
 mod receipt;
@@ -11,9 +12,10 @@ mod scan;
 mod table;
 
 pub use exec::GovernedExec;
+pub(crate) use formula::{FormulaColumn, InputKind};
 pub(crate) use mask::{ColumnMask, MaskText};
 pub use parts::{Division, division, share};
 pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub(crate) use related::RelatedKeys;
-pub(crate) use table::{GovernedColumn, LeafPolicy};
+pub(crate) use table::{ColumnOrigin, GovernedColumn, LeafPolicy};
 pub use table::{GovernedTable, LeafToken};

@@ -2,9 +2,10 @@
 
 use super::barrier::columns_of;
 use super::exec::GovernedExec;
+use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
 use super::receipt::{Numbered, fragment_line};
-use super::table::{GovernedColumn, GovernedTable};
+use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
 use crate::remote::{DriverTable, PlainScans};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -51,7 +52,7 @@ impl GovernedTable {
         } else {
             FilterPushdown::new_post_optimization().optimize(plan, config)?
         };
-        let plan = Self::projected(plan, &output)?;
+        let plan = self.projected(plan, &output)?;
         let plan = ProjectionPushdown::new().optimize(plan, config)?;
         let plan: Arc<dyn ExecutionPlan> = match limit {
             Some(fetch) => Arc::new(LocalLimitExec::new(plan, fetch)),
@@ -127,7 +128,7 @@ impl GovernedTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let raw_schema = self.raw.schema();
-        let mut needed: BTreeSet<usize> = output.iter().map(|column| column.raw_index).collect();
+        let mut needed: BTreeSet<usize> = output.iter().flat_map(|column| column.reads()).collect();
         for conjunct in split.residual.iter().chain(&split.marked) {
             for name in columns_of(conjunct) {
                 if let Ok(index) = raw_schema.index_of(&name) {
@@ -162,17 +163,28 @@ impl GovernedTable {
         filter(state, plan, &split.marked)
     }
 
-    fn projected(plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
+    fn projected(&self, plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
         let schema: SchemaRef = plan.schema();
+        let raw_schema = self.raw.schema();
+        let read =
+            |name: &str| -> Result<Arc<dyn PhysicalExpr>> { Ok(Arc::new(Column::new(name, schema.index_of(name)?))) };
         let mut exprs: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::with_capacity(output.len());
         for column in output {
             let name = column.field.name();
-            let index = schema.index_of(name)?;
-            let read: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, index));
-            let stored = schema.field(index).data_type();
+            let value: Arc<dyn PhysicalExpr> = match &column.origin {
+                ColumnOrigin::Raw(_) => read(name)?,
+                ColumnOrigin::Formula(formula) => {
+                    let inputs = formula.inputs.iter().map(|(index, _)| read(raw_schema.field(*index).name()));
+                    let inputs = inputs.collect::<Result<_>>()?;
+                    Arc::new(FormulaExpr::new(formula, inputs, column.field.data_type().clone()))
+                }
+            };
             let expr = match &column.mask {
-                None => read,
-                Some(mask) => Arc::new(MaskExpr::new(read, mask.clone(), stored)),
+                None => value,
+                Some(mask) => {
+                    let stored = value.data_type(&schema)?;
+                    Arc::new(MaskExpr::new(value, mask.clone(), &stored))
+                }
             };
             exprs.push((expr, name.clone()));
         }

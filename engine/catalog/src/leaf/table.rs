@@ -1,6 +1,7 @@
 //! The provider of a governed table: its contract with the optimizer is the barrier.
 
 use super::barrier::is_leak_proof;
+use super::formula::FormulaColumn;
 use super::mask::ColumnMask;
 use super::related::RelatedKeys;
 use crate::deployment::SourceTable;
@@ -30,9 +31,39 @@ pub struct LeafToken {
 pub struct GovernedColumn {
     /// Output field: name, type as stored (a mask changes it to text), metadata for doors.
     pub field: Field,
-    /// Index in the raw provider's schema.
-    pub raw_index: usize,
+    pub origin: ColumnOrigin,
     pub mask: Option<ColumnMask>,
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone)]
+pub enum ColumnOrigin {
+    /// Index in the raw provider's schema.
+    Raw(usize),
+    Formula(FormulaColumn),
+}
+
+impl GovernedColumn {
+    /// Whether the reader sees the stored value itself, so that a source may judge conditions on it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.mask.is_none() && matches!(self.origin, ColumnOrigin::Raw(_))
+    }
+
+    /// Whether it is that column of the raw provider, unmasked.
+    #[must_use]
+    pub fn is_raw(&self, index: usize) -> bool {
+        self.mask.is_none() && matches!(self.origin, ColumnOrigin::Raw(raw) if raw == index)
+    }
+
+    /// Indexes of the raw provider's columns that it is made from.
+    pub(super) fn reads(&self) -> impl Iterator<Item = usize> + '_ {
+        let (raw, inputs) = match &self.origin {
+            ColumnOrigin::Raw(index) => (Some(*index), [].as_slice()),
+            ColumnOrigin::Formula(formula) => (None, formula.inputs.as_slice()),
+        };
+        raw.into_iter().chain(inputs.iter().map(|(index, _)| *index))
+    }
 }
 
 /// The row policy of a leaf, over raw columns.
@@ -116,7 +147,8 @@ impl GovernedTable {
         let schema = source.provider.schema();
         let raw_index =
             schema.index_of(select).map_err(|_| Error::internal("a related object lacks its key column"))?;
-        let column = GovernedColumn { field: schema.field(raw_index).clone(), raw_index, mask: None };
+        let column =
+            GovernedColumn { field: schema.field(raw_index).clone(), origin: ColumnOrigin::Raw(raw_index), mask: None };
         Ok(Self::around(token, object, source, vec![column], policy))
     }
 
@@ -141,7 +173,7 @@ impl GovernedTable {
             .collect();
         let open_columns = columns
             .iter()
-            .filter(|column| column.mask.is_none())
+            .filter(|column| column.is_open())
             .map(|column| column.field.name().clone())
             .collect::<BTreeSet<_>>();
         Self {
@@ -207,7 +239,13 @@ impl GovernedTable {
 fn covers(permit: &Permit, source: &SourceTable, column: &GovernedColumn) -> querygate_types::Result<()> {
     let name = column.field.name();
     let schema = source.provider.schema();
-    let own = schema.fields().get(column.raw_index).is_some_and(|raw| raw.name() == name);
+    let raw = |index: usize| schema.fields().get(index).map(|raw| raw.name());
+    let open = |name: &String| !permit.hidden_fields().contains(name) && !permit.masks().contains_key(name);
+    let own = match &column.origin {
+        ColumnOrigin::Raw(index) => raw(*index) == Some(name),
+        // Its value would tell what it reads.
+        ColumnOrigin::Formula(_) => column.reads().all(|index| raw(index).is_some_and(open)),
+    };
     let masked = column.mask.is_some() || !permit.masks().contains_key(name);
     if own && masked && !permit.hidden_fields().contains(name) {
         Ok(())
@@ -333,7 +371,7 @@ mod tests {
         let mask = masked.then(|| ColumnMask::new(Arc::new(Stars)));
         GovernedColumn {
             field: schema.field_with_name(name).unwrap().clone(),
-            raw_index: schema.index_of(raw).unwrap(),
+            origin: ColumnOrigin::Raw(schema.index_of(raw).unwrap()),
             mask,
         }
     }

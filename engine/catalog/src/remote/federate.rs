@@ -134,11 +134,7 @@ impl LeafOpener for GovernedOpener<'_> {
 
 /// The table's key as indexes of the governed columns, when all of it is visible and unmasked.
 fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
-    table
-        .key()?
-        .iter()
-        .map(|raw| governed.columns().iter().position(|c| c.raw_index == *raw && c.mask.is_none()))
-        .collect()
+    table.key()?.iter().map(|raw| governed.columns().iter().position(|c| c.is_raw(*raw))).collect()
 }
 
 /// A plan with fragments in it, and what became of its parts.

@@ -90,6 +90,9 @@ impl Check<'_> {
         for (object, name, why) in policy.dropped().into_iter().filter(|(_, name, _)| !platform.contains(name)) {
             self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
         }
+        for (object, field, why) in policy.uncomputed() {
+            self.warn(&format!("formula {object}.{field} is not served: {why}"))?;
+        }
         if let Err(error) = snapshot.seed_facts() {
             self.errors += 1;
             let head = self.output.red("error");

@@ -59,6 +59,9 @@ impl Builder {
         })?;
         let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), sets));
         warn_of_dropped(&policies);
+        for (object, field, reason) in policies.uncomputed() {
+            tracing::warn!(object, field, reason, "a formula does not compile and its field is not served");
+        }
         let (tables, sources) = self.sources.tables(&snapshot, &row_files).await;
         let views = self.config.views.iter().map(|view| ViewDefinition {
             schema: view.schema.clone(),

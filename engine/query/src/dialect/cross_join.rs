@@ -3,8 +3,8 @@
 //! relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{Result, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::{NullEquality, Result, TableReference};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
@@ -33,16 +33,18 @@ impl OptimizerRule for Guard {
         true
     }
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if has_spanning_key(&plan)? { Ok(Transformed::no(plan)) } else { self.rule.rewrite(plan, config) }
+        if must_stay(&plan)? { Ok(Transformed::no(plan)) } else { self.rule.rewrite(plan, config) }
     }
 }
 
-/// Whether a join key reads columns of more than one relation on one side.
-fn has_spanning_key(plan: &LogicalPlan) -> Result<bool> {
+/// Whether a join key reads columns of more than one relation on one side, or an inner join counts null as equal to null:
+/// the rule gives all the joins that it makes of several ones the same word about null.
+fn must_stay(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Join(join) = node {
             found |= join.on.iter().any(|(left, right)| spans(left) || spans(right));
+            found |= join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNull;
         }
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;

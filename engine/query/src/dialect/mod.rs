@@ -22,6 +22,7 @@ mod relations;
 mod rewrite;
 mod sets;
 mod settle;
+mod short_circuit;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -34,6 +35,7 @@ pub(crate) use literals::split_array;
 pub(crate) use names::output_name;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;
+pub(crate) use short_circuit::guard_failures;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;

@@ -265,7 +265,7 @@ impl GateSession {
                 Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
                 None => Arc::clone(executable.physical()),
             };
-            let context = self.gate.task_context(&state);
+            let context = self.gate.task_context(&state, &physical);
             let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
             let batches = execute::run(self.gate.runtime(), physical, context, guard);
             let whole = part.is_none().then_some((bound, parameters, &state));
