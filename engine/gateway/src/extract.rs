@@ -19,6 +19,7 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use writer::Writer;
@@ -60,6 +61,8 @@ pub(crate) fn run(extraction: &Extraction, output: &mut Output) -> Result<Ended>
 }
 
 async fn extract(client: &FlightClient, extraction: &Extraction, output: &mut Output) -> Result<Ended> {
+    // Before there is a file that Ctrl-C could leave behind.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let result = client.describe(&extraction.query, extraction.streams).await?;
     if result.schema.fields().is_empty() && result.tickets.is_empty() {
         return Err(Error::new(ErrorCode::InvalidParameterValue, "the statement gives no rows to write")
@@ -81,7 +84,7 @@ async fn extract(client: &FlightClient, extraction: &Extraction, output: &mut Ou
         tokio::select! {
             ended = &mut work => break ended.map(|()| Ended::Well),
             () = progress.tick() => progress.show(&counts, client.received_bytes(), output).map_err(written)?,
-            _ = tokio::signal::ctrl_c() => break Ok(Ended::Interrupted),
+            _ = interrupt.recv() => break Ok(Ended::Interrupted),
         }
     };
     progress.clear(output).map_err(written)?;
