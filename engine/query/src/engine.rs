@@ -27,6 +27,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
     BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, TableSizes, pg_catalog,
 };
+use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
@@ -165,9 +166,12 @@ fn state(
     Ok(crate::semantics::install(state))
 }
 
-/// DataFusion's rules, then the order of joins: one of those joins as the statement is written.
+/// DataFusion's rules; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules
+/// joins as the statement is written.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = crate::dialect::guarded(Optimizer::new().rules);
+    let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
+    rules.insert(simplified, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
     rules
 }

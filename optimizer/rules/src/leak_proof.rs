@@ -1,5 +1,6 @@
 //! Which conditions may stand beside a policy: a closed list that can neither raise nor be observed. Knows no plan.
 
+use crate::date_bounds::in_days;
 use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, Like};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -61,7 +62,8 @@ pub fn classify_conjunct(expr: &Expr, unmasked: impl Fn(&Column) -> bool) -> Con
 pub(crate) fn becomes_leak_proof(expr: &Expr, schema: &DFSchemaRef) -> bool {
     let context = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
     let simplified = ExprSimplifier::new(context).simplify(expr.clone());
-    simplified.is_ok_and(|expr| is_leak_proof(&expr, |_| true))
+    let compared = simplified.and_then(|expr| in_days(expr, schema));
+    compared.is_ok_and(|expr| is_leak_proof(&expr.data, |_| true))
 }
 
 type Verdict = Result<(), ConjunctClass>;

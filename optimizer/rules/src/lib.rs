@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod carve;
+pub mod date_bounds;
 mod distinct_keys;
 mod eager;
 pub mod estimate;
