@@ -306,7 +306,9 @@ fn beside(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{Array, ArrayRef, Int64Array, StructArray};
     use arrow::datatypes::{Field, Schema};
+    use datafusion::common::config::ConfigOptions;
     use datafusion::physical_expr::expressions::{in_list, lit};
     use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
     use querygate_driver_api::{Identifier, OutputColumn, TableRef};
@@ -355,6 +357,24 @@ mod tests {
         assert_eq!(known(&cases(&[range(5, 9), range(1, 6)])), between(1, 9));
         assert_eq!(known(&cases(&[list(&[2]), lit(false)])), any(&[2]));
         assert_eq!(Narrowing::of(&cases(&[lit(false), lit(false)])), Narrowing::Never);
+    }
+
+    #[test]
+    fn keys_of_several_columns_are_a_list_of_each() {
+        let field = |name: &str| Arc::new(Field::new(name, DataType::Int64, true));
+        let values = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+        let pairs = StructArray::from(vec![(field("c0"), values(vec![1, 2])), (field("c1"), values(vec![3, 3]))]);
+        let args = vec![column(), Arc::new(Column::new("m", 1)) as Arc<dyn PhysicalExpr>];
+        let of = Arc::new(Field::new("struct", pairs.data_type().clone(), true));
+        let options = Arc::new(ConfigOptions::default());
+        let together = ScalarFunctionExpr::new("struct", datafusion::functions::core::r#struct(), args, of, options);
+        let schema = Schema::new(vec![field("k"), field("m")]);
+        let listed = InListExpr::try_new_from_array(Arc::new(together), Arc::new(pairs), false, &schema).unwrap();
+        let listed: Arc<dyn PhysicalExpr> = Arc::new(listed);
+        let columns = BTreeMap::from([(0, any(&[1, 2]).unwrap()), (1, any(&[3, 3]).unwrap())]);
+        assert_eq!(Narrowing::of(&listed), Narrowing::Columns(columns));
+        let shorter = Keys::Any(vec![ScalarValue::from(1_i64)]);
+        assert_eq!(any(&[1, 2]).unwrap().and(shorter.clone()), shorter);
     }
 
     #[test]
