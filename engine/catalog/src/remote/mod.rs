@@ -7,11 +7,11 @@ mod keys;
 mod plain;
 mod policy;
 mod ranges;
-mod table;
 mod statistics;
+mod table;
 
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
-pub use ranges::{KeyRange, in_range, key_ranges, range_key};
 pub use plain::PlainScans;
+pub use ranges::{KeyRange, in_range, key_ranges, range_key};
 pub use table::{DriverTable, RemoteField};

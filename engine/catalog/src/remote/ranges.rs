@@ -70,7 +70,8 @@ fn running(plan: &Arc<dyn ExecutionPlan>) -> Option<&Running> {
 /// What the source says.
 pub async fn key_ranges(plan: &Arc<dyn ExecutionPlan>, key: &RemoteColumn, of: usize) -> Result<Option<Vec<KeyRange>>> {
     let Some(running) = running(plan) else { return Ok(None) };
-    let Some((relation, id)) = carry(&running.fragment.relation, key, &mut FRESH.clone()) else { return Ok(None) };
+    let mut fresh = FRESH;
+    let Some((relation, id)) = carry(&running.fragment.relation, key, &mut fresh) else { return Ok(None) };
     let Some(Value::Int64(rows)) = ask(running, counted(&relation), ValueType::Int64).await? else { return Ok(None) };
     let rows = u64::try_from(rows).map_err(Error::internal)?;
     let mut ends: Vec<Value> = Vec::new();
@@ -189,7 +190,8 @@ fn narrowed(
     let same = ColumnId(FRESH);
     Some(match relation {
         Relation::Scan { table, columns } => {
-            let (columns, id) = with_key(columns, key, &mut FRESH.clone());
+            let mut fresh = FRESH;
+            let (columns, id) = with_key(columns, key, &mut fresh);
             let scan = Relation::Scan { table: table.clone(), columns };
             let predicate = condition(id, range, parameters, values);
             (Relation::Filter { input: Box::new(scan), predicate }, id)
