@@ -1,7 +1,8 @@
-//! A Postgres door that admits one user. Knows no engine.
+//! Doors that admit one user. Knows no engine.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor};
 use querygate_query_api::{Authenticator, QueryService, ScramVerifier};
 use querygate_types::{Error, Principal, Result};
@@ -60,6 +61,17 @@ fn verifier() -> Result<ScramVerifier> {
 pub async fn bind(service: Arc<dyn QueryService>) -> Result<(PostgresDoor, SocketAddr)> {
     let config = DoorConfig { connection_max: 5_000, ..DoorConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))) };
     let door = PostgresDoor::bind(config, service, Arc::new(OneUser(verifier()?))).await.map_err(Error::internal)?;
+    let address = door.local_addr().map_err(Error::internal)?;
+    Ok((door, address))
+}
+
+/// A Flight door over a service, on a free port.
+///
+/// # Errors
+/// When no port can be had.
+pub async fn bind_flight(service: Arc<dyn QueryService>) -> Result<(FlightDoor, SocketAddr)> {
+    let config = FlightConfig::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), DATABASE);
+    let door = FlightDoor::bind(config, service, Arc::new(OneUser(verifier()?))).await.map_err(Error::internal)?;
     let address = door.local_addr().map_err(Error::internal)?;
     Ok((door, address))
 }

@@ -6,6 +6,8 @@ pub mod crm;
 #[cfg(feature = "door")]
 pub mod door;
 #[cfg(feature = "engine")]
+pub mod extract;
+#[cfg(feature = "engine")]
 pub mod federated;
 #[cfg(feature = "engine")]
 pub mod gate;
