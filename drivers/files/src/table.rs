@@ -218,7 +218,8 @@ fn together(files: &[PartitionedFile], layout: &Layout) -> Statistics {
     let merged = each.and_then(|each| Statistics::try_merge_iter(each, &layout.file_schema).ok());
     let merged = merged.unwrap_or_else(|| Statistics::new_unknown(&layout.file_schema)).to_inexact();
     let columns = layout.scan_projection(None).into_iter();
-    let columns = columns.map(|at| merged.column_statistics.get(at).cloned().unwrap_or_else(ColumnStatistics::new_unknown));
+    let columns =
+        columns.map(|at| merged.column_statistics.get(at).cloned().unwrap_or_else(ColumnStatistics::new_unknown));
     Statistics { column_statistics: columns.collect(), ..merged }
 }
 

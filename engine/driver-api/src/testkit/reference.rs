@@ -487,7 +487,11 @@ fn sum(values: &[Value], to: ValueType) -> Result<Value, Fault> {
 /// An average of decimals.
 fn mean(values: &[Value], count: i128, to: ValueType) -> Result<Value, Fault> {
     match (sum(values, to)?, values, to) {
-        (Value::Decimal128 { value, .. }, [Value::Decimal128 { scale: of, .. }, ..], ValueType::Decimal128 { precision, scale }) => {
+        (
+            Value::Decimal128 { value, .. },
+            [Value::Decimal128 { scale: of, .. }, ..],
+            ValueType::Decimal128 { precision, scale },
+        ) => {
             let more = 10_i128.pow(u32::try_from(scale - of).map_err(|_| "an average of another scale")?);
             Ok(Value::Decimal128 { value: value.checked_mul(more).ok_or("22003")? / count, precision, scale })
         }
