@@ -10,6 +10,7 @@ mod functions;
 pub mod lifecycle;
 pub mod reference;
 pub mod suite;
+mod totals;
 pub mod watch;
 
 /// A small deterministic generator of numbers (Steele and others' `splitmix64`).
