@@ -1,6 +1,6 @@
 //! Who gets in, and how long a token is good.
 
-use crate::client::{Flight, basic, channel, handshake, service, statement, ticket, tickets};
+use crate::client::{Flight, basic, channel, handshake, service, statement, tickets};
 use crate::text::cells;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use futures::stream;
