@@ -1,6 +1,6 @@
 //! Rows that leave PostgreSQL over the 22 statements of TPC-H with orders and lineitem there and the rest in Parquet files:
 //! `federated DIR SCALE PORT [SQL]` with a server of user and password `bench`. Fills both when they are empty; prints a
-//! markdown table. `SQL`: also the native statements.
+//! markdown table. `SQL`: also the native statements. `RUNS`: times are the best of so many.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 use querygate_bench::{federated, gate, process, tpch};
@@ -23,6 +23,7 @@ fn main() -> Result<(), Failure> {
     let scale: f64 = arguments.next().ok_or("a scale is needed")?.parse()?;
     let port: u16 = arguments.next().ok_or("a port is needed")?.parse()?;
     let shown = arguments.next().is_some();
+    let times: usize = std::env::var("RUNS").map_or(Ok(1), |text| text.parse())?;
     let runtime = gate::runtime()?;
     let password = std::env::var("PGPASSWORD").unwrap_or_else(|_| "bench".to_owned());
     let mut options = PostgresOptions::new("postgres", "127.0.0.1", "bench", "postgres");
@@ -51,13 +52,17 @@ fn main() -> Result<(), Failure> {
     let (mut total, mut time) = (0, 0.0);
     for (number, text) in tpch::queries() {
         watch.take();
-        let started = Instant::now();
-        let answered = runtime.block_on(async {
-            let prepared = gate::prepare(&session, text.trim().trim_end_matches(';')).await?;
-            gate::drain(&session, &prepared, &[]).await
-        });
-        let took = started.elapsed().as_secs_f64() * 1_000.0;
+        let once = || {
+            let started = Instant::now();
+            let answered = runtime.block_on(async {
+                let prepared = gate::prepare(&session, text.trim().trim_end_matches(';')).await?;
+                gate::drain(&session, &prepared, &[]).await
+            });
+            (answered, started.elapsed().as_secs_f64() * 1_000.0)
+        };
+        let (answered, first) = once();
         let runs = watch.take();
+        let took = (1..times).map(|_| once().1).fold(first, f64::min);
         let rows: usize = runs.iter().map(Run::rows).sum();
         let values: usize = runs.iter().map(|run| run.values).sum();
         (total, time) = (total + rows, time + took);

@@ -14,7 +14,7 @@ use querygate_bench::{federated, gate, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_query::Gate;
 use querygate_query_api::{ExecuteOptions, Outcome, Session};
-use querygate_tests::harness::Answer;
+use querygate_tests::harness::{Answer, answer_differs};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -73,27 +73,6 @@ impl Federation {
     }
 }
 
-/// Equal text, or numbers that differ by less than the last digit of an average of decimals.
-fn same(found: &str, expected: &str) -> bool {
-    found == expected
-        || match (found.parse::<f64>(), expected.parse::<f64>()) {
-            (Ok(found), Ok(expected)) => (found - expected).abs() <= 1.1e-6 + 1e-9 * expected.abs(),
-            _ => false,
-        }
-}
-
-fn differs(found: &Answer, expected: &str) -> Option<String> {
-    let expected: Vec<Vec<&str>> = expected.lines().map(|line| line.split('\t').map(str::trim).collect()).collect();
-    let found: Vec<Vec<&str>> =
-        found.table().iter().map(|row| row.iter().map(|cell| cell.as_deref().unwrap_or("").trim()).collect()).collect();
-    if found.len() != expected.len() {
-        return Some(format!("{} rows, expected {}", found.len(), expected.len()));
-    }
-    let equal = |f: &Vec<&str>, e: &Vec<&str>| f.len() == e.len() && f.iter().zip(e).all(|(f, e)| same(f, e));
-    let other = found.iter().zip(&expected).find(|(f, e)| !equal(f, e));
-    other.map(|(found, expected)| format!("{found:?}, expected {expected:?}"))
-}
-
 /// As many as may leave at scale 1, in proportion.
 #[test]
 fn few_rows_leave_the_server_and_the_answers_are_right() {
@@ -106,7 +85,7 @@ fn few_rows_leave_the_server_and_the_answers_are_right() {
         let expected = std::fs::read_to_string(answers.join(format!("q{number}.tsv"))).unwrap();
         let (answer, rows, runs) = federation.count(sql);
         if scale().to_bits() == SCALE.to_bits() {
-            wrong.extend(differs(&answer, &expected).map(|why| format!("q{number}: {why}")));
+            wrong.extend(answer_differs(&answer, &expected).map(|why| format!("q{number}: {why}")));
         }
         total += rows;
         println!("q{number}: {rows} rows in {} statements", runs.len());

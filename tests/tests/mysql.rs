@@ -177,7 +177,7 @@ fn two_users_see_their_own_shop_and_the_server_does_the_work() {
 
 #[test]
 fn a_server_that_goes_away_takes_only_its_tables_along() {
-    let Some(mut shop) = prepared() else { return };
+    let Some(shop) = prepared() else { return };
     let gate = Server::serve(&shop.folder.path().join("querygate.toml"));
     let count = "SELECT count(*) FROM customers";
     assert_eq!(ask(&gate, "boss", count), "3");

@@ -230,9 +230,6 @@ const MOMENT: [&str; 12] = [
     "minmxid",
 ];
 
-/// Joins of large catalog relations that take minutes in a debug build: not asked.
-const SLOW: [(&str, u64); 2] = [("jdbc", 18), ("pg_dump", 28)];
-
 struct Outcome {
     key: (String, u64),
     difference: Option<(Difference, String)>,
@@ -244,8 +241,7 @@ fn replay(all: &[Recorded], first: usize, postgres: &Place, tables: &Place, view
     let places = [postgres, tables, views];
     let mut clients = places.map(Place::login);
     let mut outcomes = Vec::new();
-    let slow = |recorded: &&Recorded| SLOW.contains(&(recorded.client.as_str(), recorded.number));
-    for recorded in all.iter().skip(first).step_by(SESSIONS).filter(|recorded| !slow(recorded)) {
+    for recorded in all.iter().skip(first).step_by(SESSIONS) {
         let gate = if asks_catalog(&recorded.sql) { 1 } else { 2 };
         let answers = [0, gate].map(|at| {
             let answer = ask(&mut clients[at], &recorded.for_server(&places[at].ids));

@@ -184,6 +184,8 @@ impl Compiler<'_> {
         let counted = (name("n"), unary("$sum", known));
         let none = call("$eq", [field("n"), Node::Int(0)]);
         let computed = Place::computed(String::new(), aggregate.value_type);
+        let is_number = argument.map(|argument| self.type_of(argument)).transpose()?.is_some_and(is_number);
+        let value = if is_number { number_or_error(value) } else { value };
         let plain = |operator: &str, place: Place| Collected {
             fields: vec![(name("a"), unary(operator, value.clone()))],
             result: field("a"),
@@ -213,6 +215,15 @@ impl Compiler<'_> {
             }
         })
     }
+}
+
+fn is_number(value_type: ValueType) -> bool {
+    value_type.is_integer() || value_type.is_float() || matches!(value_type, ValueType::Decimal128 { .. })
+}
+
+/// Accumulators pass over what is no number, and a document may hold anything: this one raises.
+fn number_or_error(value: Node) -> Node {
+    call("$multiply", [value, Node::Int(1)])
 }
 
 /// The least or greatest float: NaN, the source's least and our greatest, is looked for by itself.

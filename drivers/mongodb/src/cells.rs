@@ -59,8 +59,9 @@ pub(crate) fn double(value: RawBsonRef<'_>, encoding: Encoding) -> Result<f64> {
     }
 }
 
-pub(crate) fn numeric(value: RawBsonRef<'_>, precision: u8, scale: i8, encoding: Encoding) -> Result<i128> {
-    let name = "numeric";
+pub(crate) fn numeric(value: RawBsonRef<'_>, value_type: ValueType, encoding: Encoding) -> Result<i128> {
+    let name = value_type.name();
+    let ValueType::Decimal128 { precision, scale } = value_type else { return Err(wrong_value(name)) };
     let exact = |value: &Decimal128| match decimal::finite(value) {
         Some(_) => decimal::scaled(value, precision, scale).ok_or_else(|| out_of_range(name)),
         None => Err(out_of_range(name)),

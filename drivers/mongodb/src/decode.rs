@@ -4,13 +4,10 @@ use crate::cells;
 use crate::error::{out_of_range, wrong_value};
 use crate::json::{broken, text};
 use crate::place;
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
-};
+use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use mongodb::bson::{RawBsonRef, RawDocument};
+use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
 use querygate_types::{Error, Result};
@@ -36,31 +33,13 @@ struct Column {
     object_ids: String,
     value_type: ValueType,
     encoding: Encoding,
-    builder: Builder,
+    builder: ColumnBuilder,
     /// Values so far: a row without one is NULL.
     filled: usize,
 }
 
-enum Builder {
-    Boolean(BooleanBuilder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    Decimal128(Decimal128Builder, u8, i8),
-    Text(StringBuilder),
-    Binary(BinaryBuilder),
-    Date(Date32Builder),
-    Time(Time64MicrosecondBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    TextList(ListBuilder<StringBuilder>),
-}
-
 impl Decoder {
-    /// # Errors
-    /// A decimal type that Arrow does not have: a fault of ours.
-    pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Result<Self> {
+    pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Self {
         // What a small result needs; builders grow.
         let rows = batch_rows.min(1_024);
         let mut columns: Vec<Column> = Vec::new();
@@ -70,7 +49,7 @@ impl Decoder {
             let at = match columns.iter().position(|column| column.field == field) {
                 Some(at) => at,
                 None => {
-                    let builder = Builder::new(output.value_type, rows)?;
+                    let builder = ColumnBuilder::new(output.value_type, rows);
                     let (value_type, encoding) = (output.value_type, *encoding);
                     columns.push(Column { field, object_ids, value_type, encoding, builder, filled: 0 });
                     columns.len() - 1
@@ -78,7 +57,7 @@ impl Decoder {
             };
             delivered.push(at);
         }
-        Ok(Self { schema: Arc::clone(&statement.schema), columns, delivered, rows: 0, bytes: 0 })
+        Self { schema: Arc::clone(&statement.schema), columns, delivered, rows: 0, bytes: 0 }
     }
 
     pub(crate) const fn rows(&self) -> usize {
@@ -117,7 +96,7 @@ impl Decoder {
         self.rows += 1;
         for column in &mut self.columns {
             if column.filled < self.rows {
-                column.push_null();
+                column.builder.append_null();
                 column.filled += 1;
             }
         }
@@ -136,53 +115,26 @@ impl Decoder {
     }
 }
 
-impl Builder {
-    fn new(value_type: ValueType, rows: usize) -> Result<Self> {
-        Ok(match value_type {
-            ValueType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
-            ValueType::Int16 => Self::Int16(Int16Builder::with_capacity(rows)),
-            ValueType::Int32 => Self::Int32(Int32Builder::with_capacity(rows)),
-            ValueType::Int64 => Self::Int64(Int64Builder::with_capacity(rows)),
-            ValueType::Float32 => Self::Float32(Float32Builder::with_capacity(rows)),
-            ValueType::Float64 => Self::Float64(Float64Builder::with_capacity(rows)),
-            ValueType::Decimal128 { precision, scale } => {
-                let builder = Decimal128Builder::with_capacity(rows).with_precision_and_scale(precision, scale);
-                Self::Decimal128(builder.map_err(Error::internal)?, precision, scale)
-            }
-            ValueType::Text => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
-            ValueType::Binary => Self::Binary(BinaryBuilder::with_capacity(rows, rows * 16)),
-            ValueType::Date => Self::Date(Date32Builder::with_capacity(rows)),
-            ValueType::Time => Self::Time(Time64MicrosecondBuilder::with_capacity(rows)),
-            ValueType::Timestamp { utc } => Self::Timestamp(
-                TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(utc.then_some("UTC")),
-            ),
-            ValueType::TextList => Self::TextList(ListBuilder::new(StringBuilder::new())),
-        })
-    }
-}
-
 impl Column {
     /// `object_id`: it must be one, and its digits are the text.
     fn push(&mut self, value: RawBsonRef<'_>, object_id: bool) -> Result<()> {
         if matches!(value, RawBsonRef::Null) {
-            self.push_null();
+            self.builder.append_null();
             return Ok(());
         }
         let (value_type, encoding) = (self.value_type, self.encoding);
         let whole = |value| cells::integer(value, value_type);
         let range = || out_of_range(value_type.name());
         match &mut self.builder {
-            Builder::Boolean(builder) => builder.append_value(cells::boolean(value)?),
-            Builder::Int16(builder) => builder.append_value(i16::try_from(whole(value)?).map_err(|_| range())?),
-            Builder::Int32(builder) => builder.append_value(i32::try_from(whole(value)?).map_err(|_| range())?),
-            Builder::Int64(builder) => builder.append_value(whole(value)?),
+            ColumnBuilder::Boolean(builder) => builder.append_value(cells::boolean(value)?),
+            ColumnBuilder::Int16(builder) => builder.append_value(i16::try_from(whole(value)?).map_err(|_| range())?),
+            ColumnBuilder::Int32(builder) => builder.append_value(i32::try_from(whole(value)?).map_err(|_| range())?),
+            ColumnBuilder::Int64(builder) => builder.append_value(whole(value)?),
             #[expect(clippy::cast_possible_truncation, reason = "no column of this source is single precision")]
-            Builder::Float32(builder) => builder.append_value(cells::double(value, encoding)? as f32),
-            Builder::Float64(builder) => builder.append_value(cells::double(value, encoding)?),
-            Builder::Decimal128(builder, precision, scale) => {
-                builder.append_value(cells::numeric(value, *precision, *scale, encoding)?);
-            }
-            Builder::Text(builder) => match value {
+            ColumnBuilder::Float32(builder) => builder.append_value(cells::double(value, encoding)? as f32),
+            ColumnBuilder::Float64(builder) => builder.append_value(cells::double(value, encoding)?),
+            ColumnBuilder::Decimal128(builder) => builder.append_value(cells::numeric(value, value_type, encoding)?),
+            ColumnBuilder::Text(builder) => match value {
                 RawBsonRef::String(text) if !object_id => builder.append_value(cells::without_nul(text)?),
                 RawBsonRef::ObjectId(id) if object_id => builder.append_value(id.to_hex()),
                 other if encoding == Encoding::Text => match text(other)? {
@@ -191,53 +143,21 @@ impl Column {
                 },
                 _ => return Err(wrong_value("text")),
             },
-            Builder::Binary(builder) => match value {
+            ColumnBuilder::Binary(builder) => match value {
                 RawBsonRef::Binary(binary) => builder.append_value(binary.bytes),
                 _ => return Err(wrong_value("bytea")),
             },
-            Builder::Date(builder) => builder.append_value(cells::day(value, encoding)?),
-            Builder::Time(builder) => builder.append_value(cells::time(value)?),
-            Builder::Timestamp(builder) => builder.append_value(cells::moment(value, encoding)?),
-            Builder::TextList(builder) => texts(builder, value)?,
+            ColumnBuilder::Date(builder) => builder.append_value(cells::day(value, encoding)?),
+            ColumnBuilder::Time(builder) => builder.append_value(cells::time(value)?),
+            ColumnBuilder::Timestamp(builder) => builder.append_value(cells::moment(value, encoding)?),
+            ColumnBuilder::TextList(builder) => texts(builder, value)?,
         }
         Ok(())
     }
 
-    fn push_null(&mut self) {
-        match &mut self.builder {
-            Builder::Boolean(builder) => builder.append_null(),
-            Builder::Int16(builder) => builder.append_null(),
-            Builder::Int32(builder) => builder.append_null(),
-            Builder::Int64(builder) => builder.append_null(),
-            Builder::Float32(builder) => builder.append_null(),
-            Builder::Float64(builder) => builder.append_null(),
-            Builder::Decimal128(builder, ..) => builder.append_null(),
-            Builder::Text(builder) => builder.append_null(),
-            Builder::Binary(builder) => builder.append_null(),
-            Builder::Date(builder) => builder.append_null(),
-            Builder::Time(builder) => builder.append_null(),
-            Builder::Timestamp(builder) => builder.append_null(),
-            Builder::TextList(builder) => builder.append_null(),
-        }
-    }
-
     fn finish(&mut self) -> ArrayRef {
         self.filled = 0;
-        match &mut self.builder {
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Int16(builder) => Arc::new(builder.finish()),
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Int64(builder) => Arc::new(builder.finish()),
-            Builder::Float32(builder) => Arc::new(builder.finish()),
-            Builder::Float64(builder) => Arc::new(builder.finish()),
-            Builder::Decimal128(builder, ..) => Arc::new(builder.finish()),
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Binary(builder) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-            Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Timestamp(builder) => Arc::new(builder.finish()),
-            Builder::TextList(builder) => Arc::new(builder.finish()),
-        }
+        self.builder.finish()
     }
 }
 

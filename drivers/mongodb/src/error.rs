@@ -39,6 +39,8 @@ fn from_code(code: i32) -> Error {
         6 | 7 | 89 | 91 | 189 | 202 | 9001 | 10058 | 10107 | 11600 | 11602 | 13435 | 13436 => return lost(),
         // The only conversions that we let fail are of numbers.
         241 => (ErrorCode::NumericOutOfRange, "value out of range"),
+        // By one engine and the other: arithmetic with what is no number.
+        14 | 16555 | 7_157_721 => (ErrorCode::DataException, "source holds a value that is not of its column's type"),
         16610 => (ErrorCode::DivisionByZero, "division by zero"),
         26 | 166 => (ErrorCode::SourceSchemaChanged, "source no longer has a collection that the statement needs"),
         146 | 292 | 16819 | 16945 => (ErrorCode::OutOfMemory, "source is out of memory"),
@@ -60,17 +62,7 @@ pub(crate) fn unreachable(text: &str) -> Error {
 
 /// The connection broke (08006).
 pub(crate) fn lost() -> Error {
-    Error::new(ErrorCode::SourceLost, "source connection was lost")
-}
-
-/// The statement was cancelled.
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
-}
-
-/// The statement's time is over.
-pub(crate) fn timed_out() -> Error {
-    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
+    Error::new(ErrorCode::SourceLost, "source broke the connection")
 }
 
 /// A value that is not of its column's type.

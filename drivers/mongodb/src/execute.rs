@@ -2,14 +2,15 @@
 
 use crate::bind::Command;
 use crate::decode::Decoder;
-use crate::error::{canceled, from_mongo, timed_out};
+use crate::error::from_mongo;
 use crate::json::broken;
-use crate::pool::{Lease, Pool, until};
+use crate::pool::{Lease, Pool};
 use futures::StreamExt;
 use mongodb::bson::RawBsonRef;
 use mongodb::options::Collation;
 use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{ClientSession, bson::Document};
+use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -105,10 +106,7 @@ async fn read(
     delivery: &Delivery,
 ) -> End {
     let batch_rows = context.batch_rows.max(1);
-    let mut decoder = match Decoder::new(statement, batch_rows) {
-        Ok(decoder) => decoder,
-        Err(error) => return End::Over(Err(error)),
-    };
+    let mut decoder = Decoder::new(statement, batch_rows);
     let documents = u32::try_from(batch_rows.min(DOCUMENTS_MAX)).unwrap_or(1);
     let collection = lease.database().collection::<Document>(&command.collection);
     let mut aggregate = collection
@@ -193,8 +191,7 @@ async fn decoded(answer: &RawBatch, decoder: &mut Decoder, batch_rows: usize, de
 /// Ends when the statement should: cancelled, out of time, or without a reader.
 async fn stopped(context: &ExecuteContext, delivery: &Delivery) -> Option<Error> {
     tokio::select! {
-        () = context.cancel.cancelled() => Some(canceled()),
-        () = until(context.deadline) => Some(timed_out()),
+        error = context.over() => Some(error),
         () = delivery.abandoned() => None,
     }
 }

@@ -5,7 +5,6 @@
 mod aggregate;
 mod arithmetic;
 mod bind;
-mod breaker;
 mod capabilities;
 mod cells;
 mod compile;

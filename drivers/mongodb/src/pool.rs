@@ -1,14 +1,14 @@
 //! The client of one deployment: made when first needed, bounded, given up on for a while when nobody answers, and a way to stop what runs.
 
-use crate::breaker::Breaker;
-use crate::error::{canceled, from_mongo, timed_out, unreachable};
+use crate::error::{from_mongo, unreachable};
 use crate::options::MongoOptions;
 use mongodb::bson::{Document, doc};
 use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::SessionOptions;
 use mongodb::{Client, ClientSession, Database};
-use querygate_driver_api::pool::{PoolMeter, PoolStatus};
+use querygate_driver_api::ending::{canceled, timed_out, until};
+use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,14 +94,12 @@ impl Pool {
                     .with_hint("All connections to it are in use; raise its pool_size or try again."));
             }
         };
-        if !self.breaker.admits(Instant::now()) {
-            return Err(unreachable("source could not be reached a moment ago"));
-        }
+        self.breaker.admit(Instant::now())?;
         let client = self.client.get_or_try_init(|| self.open()).await;
         let client = client
-            .inspect_err(|_| {
+            .inspect_err(|error| {
                 self.meter.opened::<(), ()>(&Err(()));
-                self.breaker.failed(Instant::now());
+                self.breaker.failed(Instant::now(), error);
             })?
             .clone();
         Ok(Lease { client, database: self.options.database.clone(), pool: Arc::clone(self), _permit: permit })
@@ -143,8 +141,12 @@ impl Pool {
 
     /// Notes how an attempt ended.
     pub(crate) fn heard(&self, error: Option<&Error>) {
-        match error.map(Error::code) {
-            Some(ErrorCode::SourceUnavailable | ErrorCode::SourceLost) => self.breaker.failed(Instant::now()),
+        match error {
+            Some(error) if error.code() == ErrorCode::SourceUnavailable => self.breaker.failed(Instant::now(), error),
+            // That it was lost is the statement's own fate; others find it out of reach.
+            Some(error) if error.code() == ErrorCode::SourceLost => {
+                self.breaker.failed(Instant::now(), &unreachable("source cannot be reached"));
+            }
             _ => self.breaker.succeeded(),
         }
     }
@@ -198,13 +200,5 @@ impl Lease {
             Ok(Err(error)) => tracing::warn!(%error, "a source did not take a cancel"),
             Err(_) => tracing::warn!("a source did not take a cancel in time"),
         }
-    }
-}
-
-/// Ends at the deadline; never without one.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -342,3 +342,40 @@ async fn a_long_list_of_keys_is_bound_at_once() {
         assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }
+
+/// A field is described by some of its documents; another may hold anything.
+#[tokio::test]
+async fn what_is_no_number_is_an_error_and_never_left_out_of_an_aggregate() {
+    let Some(server) = Server::start().await else { return };
+    let numbers = server.admin("aggregated").collection::<Document>("t");
+    let documents = (1..=10_i64).map(|id| doc! { "_id": id, "n": id });
+    numbers
+        .insert_many(documents.chain([doc! { "_id": 11_i64, "n": Bson::Null }, doc! { "_id": 12_i64 }]))
+        .await
+        .unwrap();
+    let driver = driver(&server, "aggregated");
+    let scan = reading(&driver, "t", "n", INT).await;
+    let aggregate = |function, value_type| {
+        let (filter, args) = (None, vec![column()]);
+        let aggregate = AggregateExpr { function, args, distinct: false, filter, value_type };
+        let input = Box::new(scan.clone());
+        (Relation::Aggregate { input, group: vec![], aggregates: vec![(ColumnId(9), aggregate)] }, value_type)
+    };
+    let cases = [
+        (aggregate(AggregateFunction::Sum, INT), Value::Int64(55)),
+        (aggregate(AggregateFunction::Avg, ValueType::Float64), Value::Float64(5.5)),
+        (aggregate(AggregateFunction::Max, INT), Value::Int64(10)),
+    ];
+    for ((relation, of), expected) in &cases {
+        let found = rows(&driver, relation.clone(), vec![output(9, *of)], &[]).await.unwrap();
+        assert_eq!(found, [[expected.clone()]]);
+    }
+    for other in [Bson::from("secret"), Bson::Boolean(true), Bson::DateTime(DateTime::from_millis(5)), doc! {}.into()] {
+        numbers.update_one(doc! { "_id": 5_i64 }, doc! { "$set": { "n": other.clone() } }).await.unwrap();
+        for ((relation, of), _) in &cases {
+            let error = rows(&driver, relation.clone(), vec![output(9, *of)], &[]).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::DataException, "{other}: {error} {:?}", error.cause());
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

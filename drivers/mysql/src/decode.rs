@@ -2,12 +2,9 @@
 
 use crate::codec::{self, DAY_MICROS};
 use crate::wire::{Cell, Wire, cell};
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
-};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
@@ -30,23 +27,7 @@ struct Column {
     encoding: Encoding,
     /// How the source sends it; known with the first row.
     wire: Option<Wire>,
-    builder: Builder,
-}
-
-enum Builder {
-    Boolean(BooleanBuilder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    Decimal128(Decimal128Builder),
-    Text(StringBuilder),
-    Binary(BinaryBuilder),
-    Date(Date32Builder),
-    Time(Time64MicrosecondBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    TextList(ListBuilder<StringBuilder>),
+    builder: ColumnBuilder,
 }
 
 impl Decoder {
@@ -60,7 +41,7 @@ impl Decoder {
                 value_type: column.value_type,
                 encoding: *encoding,
                 wire: None,
-                builder: builder(column.value_type, rows),
+                builder: ColumnBuilder::new(column.value_type, rows),
             })
             .collect();
         Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 }
@@ -93,32 +74,10 @@ impl Decoder {
 
     /// The rows since the last batch.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
-        let arrays = self.columns.iter_mut().map(Column::finish).collect();
+        let arrays = self.columns.iter_mut().map(|column| column.builder.finish()).collect();
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
-    }
-}
-
-fn builder(value_type: ValueType, rows: usize) -> Builder {
-    match value_type {
-        ValueType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
-        ValueType::Int16 => Builder::Int16(Int16Builder::with_capacity(rows)),
-        ValueType::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
-        ValueType::Int64 => Builder::Int64(Int64Builder::with_capacity(rows)),
-        ValueType::Float32 => Builder::Float32(Float32Builder::with_capacity(rows)),
-        ValueType::Float64 => Builder::Float64(Float64Builder::with_capacity(rows)),
-        ValueType::Decimal128 { .. } => {
-            Builder::Decimal128(Decimal128Builder::with_capacity(rows).with_data_type(value_type.to_arrow()))
-        }
-        ValueType::Text => Builder::Text(StringBuilder::with_capacity(rows, rows * 16)),
-        ValueType::Binary => Builder::Binary(BinaryBuilder::with_capacity(rows, rows * 16)),
-        ValueType::Date => Builder::Date(Date32Builder::with_capacity(rows)),
-        ValueType::Time => Builder::Time(Time64MicrosecondBuilder::with_capacity(rows)),
-        ValueType::Timestamp { .. } => {
-            Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(value_type.to_arrow()))
-        }
-        ValueType::TextList => Builder::TextList(ListBuilder::new(StringBuilder::new())),
     }
 }
 
@@ -127,16 +86,16 @@ impl Column {
         let value_type = self.value_type;
         let wrong = || wrong_value(value_type);
         match &mut self.builder {
-            Builder::Boolean(builder) => builder.append_option(match integer(cell).ok_or_else(wrong)?? {
+            ColumnBuilder::Boolean(builder) => builder.append_option(match integer(cell).ok_or_else(wrong)?? {
                 None => None,
                 Some(0) => Some(false),
                 Some(1) => Some(true),
                 Some(_) => return Err(wrong()),
             }),
-            Builder::Int16(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
-            Builder::Int32(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
-            Builder::Int64(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
-            Builder::Float32(builder) => {
+            ColumnBuilder::Int16(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
+            ColumnBuilder::Int32(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
+            ColumnBuilder::Int64(builder) => builder.append_option(narrow(integer(cell).ok_or_else(wrong)??)?),
+            ColumnBuilder::Float32(builder) => {
                 let value = float(cell).ok_or_else(wrong)?;
                 let narrowed = value.map(float32);
                 if narrowed.map(f64::from) != value {
@@ -144,28 +103,28 @@ impl Column {
                 }
                 builder.append_option(narrowed);
             }
-            Builder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
-            Builder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, self.encoding)?),
-            Builder::Text(builder) => builder.append_option(text(cell, value_type)?),
-            Builder::Binary(builder) => match cell {
+            ColumnBuilder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
+            ColumnBuilder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, self.encoding)?),
+            ColumnBuilder::Text(builder) => builder.append_option(text(cell, value_type)?),
+            ColumnBuilder::Binary(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Bytes(bytes) => builder.append_value(bytes),
                 _ => return Err(wrong()),
             },
-            Builder::Date(builder) => builder.append_option(match moment(cell, value_type)? {
+            ColumnBuilder::Date(builder) => builder.append_option(match moment(cell, value_type)? {
                 None => None,
                 Some(micros) if micros.rem_euclid(DAY_MICROS) == 0 => {
                     Some(i32::try_from(micros / DAY_MICROS).map_err(|_| wrong())?)
                 }
                 Some(_) => return Err(wrong()),
             }),
-            Builder::Time(builder) => match cell {
+            ColumnBuilder::Time(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Clock(micros) if (0..DAY_MICROS).contains(&micros) => builder.append_value(micros),
                 _ => return Err(wrong()),
             },
-            Builder::Timestamp(builder) => builder.append_option(moment(cell, value_type)?),
-            Builder::TextList(builder) => match text(cell, value_type)? {
+            ColumnBuilder::Timestamp(builder) => builder.append_option(moment(cell, value_type)?),
+            ColumnBuilder::TextList(builder) => match text(cell, value_type)? {
                 None => builder.append_null(),
                 Some(text) => {
                     for item in querygate_sql::parse_texts(text).ok_or_else(wrong)? {
@@ -176,24 +135,6 @@ impl Column {
             },
         }
         Ok(())
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match &mut self.builder {
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Int16(builder) => Arc::new(builder.finish()),
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Int64(builder) => Arc::new(builder.finish()),
-            Builder::Float32(builder) => Arc::new(builder.finish()),
-            Builder::Float64(builder) => Arc::new(builder.finish()),
-            Builder::Decimal128(builder) => Arc::new(builder.finish()),
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Binary(builder) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-            Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Timestamp(builder) => Arc::new(builder.finish()),
-            Builder::TextList(builder) => Arc::new(builder.finish()),
-        }
     }
 }
 

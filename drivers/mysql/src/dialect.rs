@@ -5,7 +5,7 @@ use crate::columns::{Indexed, reading};
 use crate::declared::Declared;
 use crate::functions;
 use crate::names::quote;
-use crate::placeholders::numbered;
+use crate::placeholders::{no_position, numbered};
 use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::BindingForm;
@@ -92,10 +92,10 @@ impl Dialect for MysqlDialect {
     }
 
     fn constant(&self, constant: Constant) -> String {
-        // Words, not digits: a digit in ORDER BY or GROUP BY would be a position.
+        // In ORDER BY and GROUP BY the source takes even these words for positions; what is computed is none.
         match constant {
-            Constant::True => "TRUE",
-            Constant::False => "FALSE",
+            Constant::True => "(1 = 1)",
+            Constant::False => "(1 = 0)",
             Constant::Null(_) => "NULL",
         }
         .to_owned()
@@ -262,7 +262,12 @@ impl Dialect for MysqlDialect {
         false
     }
 
+    fn group_key(&self, text: &str) -> String {
+        no_position(text)
+    }
+
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String {
+        let text = &no_position(text);
         let direction = if ascending { "ASC" } else { "DESC" };
         // The source puts NULLs first in ASC and last in DESC.
         if ascending == nulls_first || self.present.borrow().contains(text) {

@@ -19,6 +19,12 @@ pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
     }
 }
 
+/// Whether a statement may run if it is prepared anew: its tables were altered, or forgotten and opened again.
+pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else { return false };
+    matches!(database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number), Some(1412 | 1615))
+}
+
 /// Error numbers that MariaDB and MySQL share (MariaDB's `errmsg-utf8.txt`, MySQL's error reference).
 fn from_number(number: u16) -> Error {
     let (code, text) = match number {
@@ -40,7 +46,7 @@ fn from_number(number: u16) -> Error {
         }
         1040 | 1203 | 1226 | 1461 => (ErrorCode::SourceUnavailable, "source takes no more connections"),
         1205 | 1213 => (ErrorCode::SourceUnavailable, "source is busy"),
-        1053 | 1152 | 1158..=1161 | 1184 | 1927 => (ErrorCode::SourceLost, "source connection was lost"),
+        1053 | 1152 | 1158..=1161 | 1184 | 1927 => (ErrorCode::SourceLost, "source broke the connection"),
         1037 | 1038 | 1041 => (ErrorCode::OutOfMemory, "source is out of memory"),
         3 | 28 | 1021 | 1114 => (ErrorCode::DiskFull, "source is out of disk space"),
         1104 | 1116 | 1117 | 1118 | 1153 | 1390 | 1436 | 4031 => {
@@ -59,15 +65,5 @@ pub(crate) fn unreachable(text: &str) -> Error {
 
 /// The connection broke (08006).
 pub(crate) fn lost() -> Error {
-    Error::new(ErrorCode::SourceLost, "source connection was lost")
-}
-
-/// The statement was cancelled.
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
-}
-
-/// The statement's time is over.
-pub(crate) fn timed_out() -> Error {
-    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
+    Error::new(ErrorCode::SourceLost, "source broke the connection")
 }

@@ -1,18 +1,22 @@
 //! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
 
 use crate::decode::Decoder;
-use crate::error::{canceled, from_sqlx, timed_out};
-use crate::pool::{Lease, Pool, until};
+use crate::error::{from_sqlx, is_outdated};
+use crate::pool::{Lease, Pool};
 use futures::{Stream, StreamExt};
+use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, ErrorCode, Result};
-use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a stopped statement may take to end before its connection is given up.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a statement is begun whose tables are not those that it was prepared for.
+const ATTEMPTS_MAX: usize = 4;
 
 /// Longest statement that a connection keeps prepared: longer ones carry key lists, which do not come again.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
@@ -35,6 +39,8 @@ enum End {
     Complete,
     /// The source has raised; nothing more comes.
     Raised(Error),
+    /// As `Raised`, before the first row, because its tables are not those that the statement was prepared for.
+    Outdated(Error),
     /// The connection is of no more use.
     Lost(Error),
     /// Nobody wants the rest, or must have it; the source still runs.
@@ -48,13 +54,45 @@ async fn run(
     context: ExecuteContext,
     delivery: Delivery,
 ) {
+    let (mut end, mut clean) = once(&mut lease, &statement, arguments.clone(), &context, &delivery).await;
+    for _ in 1..ATTEMPTS_MAX {
+        // A server with many tables forgets some, and may give up on preparing anew what uses them.
+        if !matches!(end, End::Outdated(_)) || lease.session.connection.clear_cached_statements().await.is_err() {
+            break;
+        }
+        (end, clean) = once(&mut lease, &statement, arguments.clone(), &context, &delivery).await;
+    }
+    if !clean && matches!(end, End::Stopped(_)) {
+        let (pool, id) = (lease.pool(), lease.session.id);
+        // Nobody waits for this: the connection is given up either way.
+        tokio::spawn(async move { pool.end(id).await });
+    }
+    // The source is at rest before anybody hears of the end.
+    lease.release(clean);
+    match end {
+        End::Complete => delivery.end(Ok(())).await,
+        End::Raised(error) | End::Outdated(error) | End::Lost(error) | End::Stopped(Some(error)) => {
+            delivery.end(Err(explain(error, &context))).await;
+        }
+        End::Stopped(None) => {}
+    }
+}
+
+/// One attempt. Whether the connection can be used again.
+async fn once(
+    lease: &mut Lease,
+    statement: &Arc<NativeStatement>,
+    arguments: MySqlArguments,
+    context: &ExecuteContext,
+    delivery: &Delivery,
+) -> (End, bool) {
     let (pool, id) = (lease.pool(), lease.session.id);
     let keep = statement.text.len() <= KEPT_BYTES_MAX;
     let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(keep);
     let mut rows = query.fetch(&mut lease.session.connection);
-    let end = read(&mut rows, &statement, &context, &delivery).await;
+    let end = read(&mut rows, statement, context, delivery).await;
     let clean = match &end {
-        End::Complete | End::Raised(_) => true,
+        End::Complete | End::Raised(_) | End::Outdated(_) => true,
         End::Lost(_) => false,
         End::Stopped(_) => {
             pool.kill(id).await;
@@ -65,19 +103,7 @@ async fn run(
     drop(rows);
     // A kill that came too late must not meet the next statement.
     let clean = clean && (!matches!(end, End::Stopped(_)) || lease.session.answers(STOP_TIMEOUT).await);
-    if !clean && matches!(end, End::Stopped(_)) {
-        // Nobody waits for this: the connection is given up either way.
-        tokio::spawn(async move { pool.end(id).await });
-    }
-    // The source is at rest before anybody hears of the end.
-    lease.release(clean);
-    match end {
-        End::Complete => delivery.end(Ok(())).await,
-        End::Raised(error) | End::Lost(error) | End::Stopped(Some(error)) => {
-            delivery.end(Err(explain(error, &context))).await;
-        }
-        End::Stopped(None) => {}
-    }
+    (end, clean)
 }
 
 /// Reads what is left. Whether the connection can be used again.
@@ -109,6 +135,7 @@ async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
 ) -> End {
     let batch_rows = context.batch_rows.max(1);
     let mut decoder = Decoder::new(statement, batch_rows);
+    let mut begun = false;
     loop {
         let row = tokio::select! {
             biased;
@@ -117,11 +144,13 @@ async fn read<S: Stream<Item = sqlx::Result<MySqlRow>> + Unpin>(
         };
         let ended = match row {
             Some(Ok(row)) => {
+                begun = true;
                 if let Err(error) = decoder.push(&row) {
                     return End::Stopped(Some(error));
                 }
                 false
             }
+            Some(Err(error)) if !begun && is_outdated(&error) => return End::Outdated(from_sqlx(&error)),
             Some(Err(error)) => return failed(&error),
             None => true,
         };
@@ -168,8 +197,7 @@ async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, delivery: &Del
 /// Ends when the statement should: cancelled, out of time, or without a reader.
 async fn stopped(context: &ExecuteContext, delivery: &Delivery) -> End {
     tokio::select! {
-        () = context.cancel.cancelled() => End::Stopped(Some(canceled())),
-        () = until(context.deadline) => End::Stopped(Some(timed_out())),
+        error = context.over() => End::Stopped(Some(error)),
         () = delivery.abandoned() => End::Stopped(None),
     }
 }

@@ -3,7 +3,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod bind;
-mod breaker;
 mod capabilities;
 mod codec;
 mod columns;

@@ -11,6 +11,13 @@ pub(crate) fn numbered(number: usize) -> String {
     format!("?{number}")
 }
 
+/// A key as it is; a bare parameter as something computed of it, which is as constant: the source takes a whole number, even a
+/// bound one, for the position of a column.
+pub(crate) fn no_position(text: &str) -> String {
+    let bare = text.strip_prefix('?').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    if bare { format!("({text} IS NULL)") } else { text.to_owned() }
+}
+
 /// The text with every `?n` as `?`, and what to bind to each, in order.
 ///
 /// # Errors

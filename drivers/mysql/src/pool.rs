@@ -1,10 +1,9 @@
 //! Connections: bounded, opened when first needed, looked at before they are used again, and a way to stop what runs on one.
 
-use crate::breaker::Breaker;
-use crate::error::{canceled, timed_out, unreachable};
 use crate::options::MysqlOptions;
 use crate::session::{Flavor, Session};
-use querygate_driver_api::pool::{PoolMeter, PoolStatus};
+use querygate_driver_api::ending::{canceled, timed_out, until};
+use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Executor};
@@ -113,9 +112,7 @@ impl Pool {
     }
 
     async fn open(&self) -> Result<Session> {
-        if !self.breaker.admits(Instant::now()) {
-            return Err(unreachable("source could not be reached a moment ago"));
-        }
+        self.breaker.admit(Instant::now())?;
         let opened = Session::open(&self.connect, self.connect_timeout).await;
         self.meter.opened(&opened);
         match &opened {
@@ -123,7 +120,7 @@ impl Pool {
                 self.breaker.succeeded();
                 *self.flavor.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.flavor);
             }
-            Err(_) => self.breaker.failed(Instant::now()),
+            Err(error) => self.breaker.failed(Instant::now(), error),
         }
         opened
     }
@@ -182,13 +179,5 @@ impl Lease {
             self.session.last_used = Instant::now();
             self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
         }
-    }
-}
-
-/// Ends at the deadline; never without one.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -94,7 +94,7 @@ async fn a_cancel_and_a_deadline_end_the_servers_own_query() {
 
 #[tokio::test]
 async fn a_server_that_dies_and_returns_is_found_again() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(server) = Server::start() else { return };
     prepare(&server);
     let driver = driver(&server, "shop");
     let (many, output) = all(&driver, "many").await;
@@ -189,6 +189,27 @@ async fn a_schema_that_changed_is_said_without_names() {
     assert_eq!(rows(&driver, few.clone(), output.clone(), &[]).await.unwrap_err().code(), ErrorCode::DataException);
     server.sql("DROP TABLE shop.few");
     assert_eq!(rows(&driver, few, output, &[]).await.unwrap_err().code(), ErrorCode::SourceSchemaChanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forgets_its_tables_is_asked_again() {
+    let Some(server) = Server::start() else { return };
+    prepare(&server);
+    let driver = driver(&server, "shop");
+    let (few, output) = all(&driver, "few").await;
+    std::thread::scope(|scope| {
+        let forgetting =
+            scope.spawn(|| server.sql(&"FLUSH TABLES shop.few; ALTER TABLE shop.few COMMENT 'again';".repeat(300)));
+        let mut asked = 0;
+        while !forgetting.is_finished() {
+            let found = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(rows(&driver, few.clone(), output.clone(), &[]))
+            });
+            assert_eq!(found.unwrap().len(), 2);
+            asked += 1;
+        }
+        assert!(asked > 5, "asked only {asked} times");
+    });
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use common::{administrator, driver, ids, output, rows, scan};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{JoinKind, SortKey};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::{ColumnId, Fragment, RefusalReason, Relation, ScalarExpr, Value, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::ErrorCode;
@@ -298,4 +298,42 @@ async fn a_derived_table_that_would_have_to_look_out_is_refused() {
         Fragment { relation: filter(outer, exists(below)), output: vec![output(0, INT)], parameters: vec![INT] };
     assert_eq!(driver.render(&fragment).unwrap_err().reason, RefusalReason::Operator);
     assert!(driver.capabilities().supports_fragment(&fragment).is_err());
+}
+
+/// `ORDER BY TRUE` orders by the first column there, `ORDER BY FALSE` by one that does not exist, and a bound 2 by the second.
+#[tokio::test]
+async fn a_constant_key_is_no_position() {
+    let Some(server) = Server::start() else { return };
+    schema(
+        &server,
+        "CREATE TABLE a (id BIGINT PRIMARY KEY, n BIGINT); INSERT INTO a VALUES (1, 10), (2, 20), (3, 10);",
+    );
+    assert!(!server.takes("USE test_db; SELECT id FROM a ORDER BY FALSE"), "the server takes FALSE for no position");
+    let driver = driver(&server, "test_db");
+    let key = |expr, ascending| SortKey { expr, ascending, nulls_first: false };
+    for constant in [Constant::True, Constant::False, Constant::Null(INT)] {
+        let scan = scan(&driver, "a", 0).await;
+        let keys = vec![key(ScalarExpr::Constant(constant), true), key(column(0), false)];
+        let sorted = Relation::Sort { input: Box::new(scan.clone()), keys };
+        let limited = Relation::Limit { input: Box::new(sorted), skip: 0, fetch: Some(2) };
+        let found = rows(&driver, limited, vec![output(0, INT)], &[]).await.unwrap();
+        assert_eq!(found, [[Value::Int64(3)], [Value::Int64(2)]], "{constant:?}");
+        let group = vec![(ColumnId(5), ScalarExpr::Constant(constant))];
+        let grouped = Relation::Aggregate { input: Box::new(scan), group, aggregates: vec![] };
+        let of = if matches!(constant, Constant::Null(_)) { INT } else { ValueType::Boolean };
+        assert_eq!(rows(&driver, grouped, vec![output(5, of)], &[]).await.unwrap().len(), 1, "{constant:?}");
+    }
+    for number in [1, 2, 6] {
+        let scan = scan(&driver, "a", 0).await;
+        let bound = ScalarExpr::Parameter(0, INT);
+        let keys = vec![key(bound.clone(), true), key(column(0), false)];
+        let sorted = Relation::Sort { input: Box::new(scan.clone()), keys };
+        let limited = Relation::Limit { input: Box::new(sorted), skip: 0, fetch: Some(2) };
+        let found = rows(&driver, limited, vec![output(0, INT)], &[Value::Int64(number)]).await.unwrap();
+        assert_eq!(found, [[Value::Int64(3)], [Value::Int64(2)]], "{number}");
+        let grouped =
+            Relation::Aggregate { input: Box::new(scan), group: vec![(ColumnId(5), bound)], aggregates: vec![] };
+        let found = rows(&driver, grouped, vec![output(5, INT)], &[Value::Int64(number)]).await.unwrap();
+        assert_eq!(found, [[Value::Int64(number)]]);
+    }
 }

@@ -2,16 +2,18 @@
 
 use crate::bind::Parameters;
 use crate::capabilities::PostgresCapabilities;
-use crate::connection::Connection;
+use crate::connection::{Connection, Connector};
 use crate::declared;
 use crate::dialect::PostgresDialect;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
+use crate::whole::Wholes;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
@@ -31,6 +33,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub struct PostgresDriver {
     pool: Arc<Pool>,
     capabilities: PostgresCapabilities,
+    wholes: Wholes,
+    bulk_bytes: u64,
+    /// Opens connections that may change indexes.
+    advisor: Connector,
 }
 
 impl PostgresDriver {
@@ -39,7 +45,22 @@ impl PostgresDriver {
     /// # Errors
     /// F0000 for a file of certificates that cannot be used.
     pub fn new(options: &PostgresOptions) -> Result<Self> {
-        Ok(Self { pool: Pool::new(options)?, capabilities: PostgresCapabilities })
+        let advisor = Connector::new(&options.of_advisor())?;
+        Ok(Self {
+            pool: Pool::new(options)?,
+            capabilities: PostgresCapabilities,
+            wholes: Wholes::default(),
+            bulk_bytes: options.bulk_bytes,
+            advisor,
+        })
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(crate) fn advisor(&self) -> &Connector {
+        &self.advisor
     }
 
     /// Labels of every enum type in their order, by the type's name as columns show it.
@@ -51,7 +72,7 @@ impl PostgresDriver {
     }
 
     /// Asks a short question; a second time if the connection had been lost behind our back.
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         question: impl for<'a> Fn(&'a str, &'a Connection) -> BoxFuture<'a, Result<T>> + Send + Sync,
     ) -> Result<T> {
@@ -99,17 +120,22 @@ impl Driver for PostgresDriver {
     }
 
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        let table = table.clone();
-        self.ask(move |source, connection| {
-            let table = table.clone();
-            async move { introspect::statistics(source, connection, &table).await }.boxed()
-        })
-        .await
+        let asked = table.clone();
+        let statistics = self
+            .ask(move |source, connection| {
+                let table = asked.clone();
+                async move { introspect::statistics(source, connection, &table).await }.boxed()
+            })
+            .await?;
+        self.wholes.measured(table, statistics.bytes.unwrap_or(0));
+        Ok(statistics)
     }
 
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {
         let types = self.capabilities.supports_fragment(fragment)?;
-        querygate_sql::print(fragment, types, &PostgresDialect::new(&fragment.relation)).map(Arc::new)
+        let statement = querygate_sql::print(fragment, types, &PostgresDialect::new(&fragment.relation))?;
+        self.wholes.rendered(&fragment.relation, &statement);
+        Ok(Arc::new(statement))
     }
 
     fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal> {
@@ -126,6 +152,11 @@ impl Driver for PostgresDriver {
         let parameters = Parameters::of(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
+        if let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
+            && let Some(batches) = crate::bulk::execute(&self.pool, statement, whole, &context).await?
+        {
+            return Ok(batches);
+        }
         crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
     }
 
@@ -139,5 +170,9 @@ impl Driver for PostgresDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn index_advice(&self) -> Option<&dyn IndexAdvice> {
+        Some(self)
     }
 }

@@ -64,9 +64,13 @@ fn from_state(source: &str, state: &str) -> Error {
         "22P02" => plain(ErrorCode::InvalidTextRepresentation, "invalid input syntax"),
         "22007" => plain(ErrorCode::InvalidDatetimeFormat, "invalid input syntax for a date or time"),
         "22008" => plain(ErrorCode::DatetimeOverflow, "date or time is out of range"),
-        "2201E" | "2201F" | "2201G" | "2201W" | "2201X" | "22014" | "22016" => {
-            plain(ErrorCode::InvalidArgumentForFunction, "argument is out of the function's range")
-        }
+        "22011" => plain(ErrorCode::NegativeSubstringLength, "negative substring length not allowed"),
+        "2201E" => plain(ErrorCode::InvalidLogarithmArgument, "cannot take logarithm of this number"),
+        "2201F" => plain(ErrorCode::InvalidPowerArgument, "the power or root of these numbers does not exist"),
+        "2201G" => plain(ErrorCode::InvalidWidthBucketArgument, "bounds or count do not fit"),
+        "2201W" => plain(ErrorCode::InvalidLimit, "LIMIT must not be negative"),
+        "2201X" => plain(ErrorCode::InvalidOffset, "OFFSET must not be negative"),
+        "22014" | "22016" => plain(ErrorCode::InvalidParameterValue, "argument of a window function is out of range"),
         "2201B" => plain(ErrorCode::InvalidRegularExpression, "invalid regular expression"),
         "22021" => plain(ErrorCode::CharacterNotInRepertoire, "invalid byte sequence for encoding"),
         "22P05" => plain(ErrorCode::UntranslatableCharacter, "character has no equivalent in the source's encoding"),
@@ -120,14 +124,4 @@ pub(crate) fn lost(source: &str) -> Error {
 /// No connection in time.
 pub(crate) fn timed_out_connecting(source: &str, limit: Duration) -> Error {
     unavailable(source, "cannot be reached").with_cause(format_args!("no connection after {limit:?}"))
-}
-
-/// The statement was cancelled.
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
-}
-
-/// The statement's time is over.
-pub(crate) fn timed_out() -> Error {
-    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
 }

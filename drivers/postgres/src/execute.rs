@@ -3,9 +3,10 @@
 use crate::bind::Parameters;
 use crate::connection::Connection;
 use crate::decode::Decoder;
-use crate::error::{canceled, from_postgres, is_lost, timed_out};
-use crate::pool::{Lease, Pool, until};
+use crate::error::{from_postgres, is_lost};
+use crate::pool::{Lease, Pool};
 use futures::StreamExt;
+use querygate_driver_api::ending::canceled;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, Result};
 use std::pin::{Pin, pin};
@@ -199,8 +200,7 @@ impl Run {
     /// Ends when the statement should: cancelled, out of time, or without a reader.
     async fn stopped(&self) -> End {
         tokio::select! {
-            () = self.context.cancel.cancelled() => End::Stopped(canceled()),
-            () = until(self.context.deadline) => End::Stopped(timed_out()),
+            error = self.context.over() => End::Stopped(error),
             () = self.delivery.abandoned() => End::Abandoned,
         }
     }

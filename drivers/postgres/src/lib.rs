@@ -2,8 +2,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+mod advice;
 mod bind;
-mod breaker;
+mod bulk;
 mod capabilities;
 mod cells;
 mod collations;
@@ -21,6 +22,7 @@ mod numeric;
 mod options;
 mod pool;
 mod tls;
+mod whole;
 
 pub use driver::PostgresDriver;
 pub use options::{PostgresOptions, PostgresTls};

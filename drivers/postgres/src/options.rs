@@ -27,6 +27,8 @@ pub struct PostgresOptions {
     pub port: u16,
     pub user: String,
     pub password: Option<String>,
+    /// Who makes and drops indexes that an operator wants, with its password; `None`: the same user.
+    pub advisor: Option<(String, Option<String>)>,
     pub database: String,
     pub tls: PostgresTls,
     /// Connections at most.
@@ -39,6 +41,8 @@ pub struct PostgresOptions {
     pub check_after: Duration,
     /// A connection older than this is replaced when it is next free.
     pub lifetime: Duration,
+    /// Tables from this size on, in bytes, are read over several connections at once when they are read whole.
+    pub bulk_bytes: u64,
 }
 
 impl PostgresOptions {
@@ -51,6 +55,7 @@ impl PostgresOptions {
             port: 5432,
             user: user.to_owned(),
             password: None,
+            advisor: None,
             database: database.to_owned(),
             tls: PostgresTls::Off,
             pool_size: 8,
@@ -58,7 +63,17 @@ impl PostgresOptions {
             acquire_timeout: Duration::from_secs(30),
             check_after: Duration::from_secs(30),
             lifetime: Duration::from_secs(3_600),
+            bulk_bytes: 64 << 20,
         }
+    }
+
+    /// The same database, by the advisor's user.
+    pub(crate) fn of_advisor(&self) -> Self {
+        let mut options = self.clone();
+        if let Some((user, password)) = &self.advisor {
+            (options.user, options.password) = (user.clone(), password.clone());
+        }
+        options
     }
 }
 

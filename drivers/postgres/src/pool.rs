@@ -1,10 +1,10 @@
 //! Connections to one source: bounded, opened when first needed, handed out in the order of asking.
 
-use crate::breaker::Breaker;
 use crate::connection::{Connection, Connector};
-use crate::error::{canceled, timed_out, unavailable};
+use crate::error::unavailable;
 use crate::options::PostgresOptions;
-use querygate_driver_api::pool::{PoolMeter, PoolStatus};
+use querygate_driver_api::ending::{canceled, timed_out, until};
+use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,9 +39,10 @@ pub(crate) struct Lease {
 
 impl Pool {
     pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
+        let connector = Connector::new(options)?;
         Ok(Arc::new(Self {
-            connector: Connector::new(options)?,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(connector.timeout()),
+            connector,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(options.pool_size.max(1))),
             size: options.pool_size.max(1),
@@ -88,6 +89,18 @@ impl Pool {
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
 
+    /// A connection that nobody waits for, if more than half are free: who reads much leaves the others room.
+    pub(crate) async fn spare(self: &Arc<Self>) -> Option<Lease> {
+        if self.permits.available_permits() * 2 <= self.size {
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let waiting = self.meter.wait();
+        let connection = self.connection().await.ok()?;
+        waiting.leased();
+        Some(Lease { connection, pool: Arc::clone(self), _permit: permit })
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());
@@ -106,7 +119,7 @@ impl Pool {
                 return Ok(connection);
             }
         }
-        self.breaker.admit(Instant::now(), self.connector.timeout())?;
+        self.breaker.admit(Instant::now())?;
         let opened = self.connector.open().await;
         self.meter.opened(&opened);
         match opened {
@@ -134,13 +147,5 @@ impl Lease {
         if !connection.client.is_closed() {
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
-    }
-}
-
-/// Ends at the deadline; never without one.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

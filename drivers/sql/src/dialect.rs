@@ -101,6 +101,10 @@ pub trait Dialect {
     fn negate(&self, argument: &Argument) -> String {
         format!("(- {})", argument.text)
     }
+    /// A key of GROUP BY.
+    fn group_key(&self, text: &str) -> String {
+        text.to_owned()
+    }
     /// `key [ASC|DESC] [NULLS …]`.
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String;
     fn set_operation(&self, op: SetOp, all: bool) -> Result<&'static str, Refusal>;

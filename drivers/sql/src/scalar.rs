@@ -168,7 +168,7 @@ impl Printer<'_> {
         let mut group_by = Vec::new();
         for (id, expr) in group {
             let text = self.scalar(expr, &Scope { block: &block.columns, outer })?;
-            group_by.push(text.clone());
+            group_by.push(self.dialect.group_key(&text));
             columns.insert(*id, text);
             order.push(*id);
         }

@@ -1,12 +1,9 @@
 //! Rows → Arrow, column by column. A value of another storage class than its column's type is an error, never a guess.
 
 use crate::codec;
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
-};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
@@ -26,23 +23,7 @@ pub(crate) struct Decoder {
 struct Column {
     value_type: ValueType,
     encoding: Encoding,
-    builder: Builder,
-}
-
-enum Builder {
-    Boolean(BooleanBuilder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    Decimal128(Decimal128Builder),
-    Text(StringBuilder),
-    Binary(BinaryBuilder),
-    Date(Date32Builder),
-    Time(Time64MicrosecondBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    TextList(ListBuilder<StringBuilder>),
+    builder: ColumnBuilder,
 }
 
 /// A value's storage class with the value.
@@ -62,7 +43,7 @@ impl Decoder {
             .map(|(column, encoding)| Column {
                 value_type: column.value_type,
                 encoding: *encoding,
-                builder: builder(column.value_type, batch_rows),
+                builder: ColumnBuilder::new(column.value_type, batch_rows),
             })
             .collect();
         Self { schema: Arc::clone(&statement.schema), columns, rows: 0, bytes: 0 }
@@ -94,7 +75,7 @@ impl Decoder {
 
     /// The rows since the last batch.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
-        let arrays = self.columns.iter_mut().map(Column::finish).collect();
+        let arrays = self.columns.iter_mut().map(|column| column.builder.finish()).collect();
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(Error::internal)
@@ -126,43 +107,21 @@ fn not_utf8() -> Error {
     Error::new(ErrorCode::CharacterNotInRepertoire, "source holds a text with a NUL or an invalid byte")
 }
 
-fn builder(value_type: ValueType, rows: usize) -> Builder {
-    match value_type {
-        ValueType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
-        ValueType::Int16 => Builder::Int16(Int16Builder::with_capacity(rows)),
-        ValueType::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
-        ValueType::Int64 => Builder::Int64(Int64Builder::with_capacity(rows)),
-        ValueType::Float32 => Builder::Float32(Float32Builder::with_capacity(rows)),
-        ValueType::Float64 => Builder::Float64(Float64Builder::with_capacity(rows)),
-        ValueType::Decimal128 { .. } => {
-            Builder::Decimal128(Decimal128Builder::with_capacity(rows).with_data_type(value_type.to_arrow()))
-        }
-        ValueType::Text => Builder::Text(StringBuilder::with_capacity(rows, rows * 16)),
-        ValueType::Binary => Builder::Binary(BinaryBuilder::with_capacity(rows, rows * 16)),
-        ValueType::Date => Builder::Date(Date32Builder::with_capacity(rows)),
-        ValueType::Time => Builder::Time(Time64MicrosecondBuilder::with_capacity(rows)),
-        ValueType::Timestamp { .. } => {
-            Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(value_type.to_arrow()))
-        }
-        ValueType::TextList => Builder::TextList(ListBuilder::new(StringBuilder::new())),
-    }
-}
-
 impl Column {
     fn push(&mut self, cell: Cell<'_>) -> Result<()> {
         let (value_type, encoding) = (self.value_type, self.encoding);
         let wrong = || wrong_class(value_type);
         match &mut self.builder {
-            Builder::Boolean(builder) => match cell {
+            ColumnBuilder::Boolean(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Integer(0) => builder.append_value(false),
                 Cell::Integer(1) => builder.append_value(true),
                 _ => return Err(wrong()),
             },
-            Builder::Int16(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
-            Builder::Int32(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
-            Builder::Int64(builder) => builder.append_option(integer(cell, encoding).ok_or_else(wrong)?),
-            Builder::Float32(builder) => {
+            ColumnBuilder::Int16(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
+            ColumnBuilder::Int32(builder) => builder.append_option(narrow(integer(cell, encoding).ok_or_else(wrong)?)?),
+            ColumnBuilder::Int64(builder) => builder.append_option(integer(cell, encoding).ok_or_else(wrong)?),
+            ColumnBuilder::Float32(builder) => {
                 let value = float(cell).ok_or_else(wrong)?;
                 let narrowed = value.map(float32);
                 if encoding == Encoding::Canonical && narrowed.map(f64::from) != value {
@@ -170,24 +129,24 @@ impl Column {
                 }
                 builder.append_option(narrowed);
             }
-            Builder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
-            Builder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, encoding)?),
-            Builder::Text(builder) => match cell {
+            ColumnBuilder::Float64(builder) => builder.append_option(float(cell).ok_or_else(wrong)?),
+            ColumnBuilder::Decimal128(builder) => builder.append_option(decimal(cell, value_type, encoding)?),
+            ColumnBuilder::Text(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Text(text) => builder.append_value(text),
                 _ => return Err(wrong()),
             },
-            Builder::Binary(builder) => match cell {
+            ColumnBuilder::Binary(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Blob(bytes) => builder.append_value(bytes),
                 _ => return Err(wrong()),
             },
-            Builder::Date(builder) => builder.append_option(date(cell, encoding).ok_or_else(wrong)?),
-            Builder::Time(builder) => builder.append_option(time(cell, encoding).ok_or_else(wrong)?),
-            Builder::Timestamp(builder) => {
+            ColumnBuilder::Date(builder) => builder.append_option(date(cell, encoding).ok_or_else(wrong)?),
+            ColumnBuilder::Time(builder) => builder.append_option(time(cell, encoding).ok_or_else(wrong)?),
+            ColumnBuilder::Timestamp(builder) => {
                 builder.append_option(timestamp(cell, value_type, encoding).ok_or_else(wrong)?);
             }
-            Builder::TextList(builder) => match cell {
+            ColumnBuilder::TextList(builder) => match cell {
                 Cell::Null => builder.append_null(),
                 Cell::Text(text) => {
                     for item in querygate_sql::parse_texts(text).ok_or_else(wrong)? {
@@ -199,24 +158,6 @@ impl Column {
             },
         }
         Ok(())
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match &mut self.builder {
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Int16(builder) => Arc::new(builder.finish()),
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Int64(builder) => Arc::new(builder.finish()),
-            Builder::Float32(builder) => Arc::new(builder.finish()),
-            Builder::Float64(builder) => Arc::new(builder.finish()),
-            Builder::Decimal128(builder) => Arc::new(builder.finish()),
-            Builder::Text(builder) => Arc::new(builder.finish()),
-            Builder::Binary(builder) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-            Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Timestamp(builder) => Arc::new(builder.finish()),
-            Builder::TextList(builder) => Arc::new(builder.finish()),
-        }
     }
 }
 

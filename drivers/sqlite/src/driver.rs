@@ -8,6 +8,7 @@ use crate::error::from_sqlx;
 use crate::introspect;
 use crate::pool::{Lease, Readers};
 use async_trait::async_trait;
+use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
@@ -18,7 +19,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Tables that one SQLite join can hold is 64; some are left for SQLite's own.
@@ -84,7 +85,15 @@ impl SqliteDriver {
     }
 
     async fn lease(&self) -> Result<Lease> {
-        self.readers.lease(None, &CancellationToken::new()).await
+        self.lease_until(None).await
+    }
+
+    pub(crate) async fn lease_until(&self, deadline: Option<Instant>) -> Result<Lease> {
+        self.readers.lease(deadline, &CancellationToken::new()).await
+    }
+
+    pub(crate) fn options(&self) -> &SqliteOptions {
+        &self.options
     }
 }
 
@@ -168,6 +177,10 @@ impl Driver for SqliteDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.readers.status())
+    }
+
+    fn index_advice(&self) -> Option<&dyn IndexAdvice> {
+        Some(self)
     }
 }
 

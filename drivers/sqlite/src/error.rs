@@ -11,7 +11,7 @@ pub(crate) fn from_sqlx(error: &sqlx::Error) -> Error {
             from_code(primary, database.message()).with_cause(error)
         }
         sqlx::Error::Io(_) => failure(ErrorCode::SourceLost, "source failed to read its storage"),
-        sqlx::Error::WorkerCrashed => failure(ErrorCode::SourceLost, "source connection was lost"),
+        sqlx::Error::WorkerCrashed => failure(ErrorCode::SourceLost, "source broke the connection"),
         sqlx::Error::Configuration(_) => failure(ErrorCode::SourceUnavailable, "source cannot be opened"),
         _ => failure(ErrorCode::SourceError, "source failed"),
     }
@@ -36,14 +36,4 @@ fn from_code(primary: i32, message: &str) -> Error {
         _ => (ErrorCode::SourceError, "source failed"),
     };
     Error::new(code, text)
-}
-
-/// The statement was cancelled.
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
-}
-
-/// The statement's time is over.
-pub(crate) fn timed_out() -> Error {
-    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
 }

@@ -1,9 +1,10 @@
 //! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
 
 use crate::decode::Decoder;
-use crate::error::{canceled, from_sqlx, timed_out};
-use crate::pool::{Lease, Readers, until};
+use crate::error::from_sqlx;
+use crate::pool::{Lease, Readers};
 use futures::StreamExt;
+use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::AssertSqlSafe;
@@ -124,8 +125,7 @@ async fn deliver(decoder: &mut Decoder, context: &ExecuteContext, delivery: &Del
 /// Ends when the statement should: cancelled, out of time, or without a reader.
 async fn stopped(context: &ExecuteContext, delivery: &Delivery) -> End {
     tokio::select! {
-        () = context.cancel.cancelled() => End::Failed(canceled()),
-        () = until(context.deadline) => End::Failed(timed_out()),
+        error = context.over() => End::Failed(error),
         () = delivery.abandoned() => End::Abandoned,
     }
 }

@@ -1,6 +1,7 @@
 //! Reading connections: bounded, opened when first needed, each with a switch that stops its running statement.
 
-use crate::error::{canceled, from_sqlx, timed_out};
+use crate::error::from_sqlx;
+use querygate_driver_api::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -128,13 +129,5 @@ impl Lease {
         }
         self.reader.interrupt.arm(None);
         self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
-    }
-}
-
-/// Ends at the deadline; never without one.
-pub(crate) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -24,6 +24,6 @@ pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::VisibleObject;
 pub use remote::{DriverTable, Federated, FragmentTable, PlainScans, RemoteField, WholeFragment, federate};
-pub use remote::{KeyRange, in_range, key_ranges, range_key};
+pub use remote::{FragmentRuns, KeyRange, batch_bytes, in_range, key_ranges, range_key};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

@@ -36,7 +36,7 @@ fn governed(table: &GovernedTable) -> TableEstimate {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let rows = told.num_rows.get_value().map(|rows| *rows as f64);
     if table.policy().restricts() {
-        return TableEstimate { rows: rows.and_then(magnitude), ..unknown };
+        return TableEstimate { rows: rows.map(magnitude), ..unknown };
     }
     let schema = table.raw().schema();
     let columns = table.columns().iter().map(|column| {

@@ -1,5 +1,6 @@
 //! The driver trait: what every kind of source offers to the gate. Knows fragments, values and Arrow batches only.
 
+use crate::advice::IndexAdvice;
 use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
@@ -77,6 +78,11 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Its connections, in numbers. `None`: it has none to count.
     fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
+
+    /// Advice on its indexes. `None`: it cannot be advised.
+    fn index_advice(&self) -> Option<&dyn IndexAdvice> {
         None
     }
 }

@@ -3,15 +3,21 @@
 //! - [`relation`], [`scalar`], [`function`], [`aggregate`]: the closed algebra;
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
 //! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself;
+//! - [`advice`]: its indexes, and what others would change;
+//! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
 //! - `testkit` (feature): the conformance suite and the fault layer.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+pub mod advice;
 pub mod aggregate;
+mod breaker;
+pub mod builder;
 pub mod capability;
 pub mod columns;
 mod delivery;
 pub mod driver;
+pub mod ending;
 pub mod fragment;
 pub mod function;
 mod identifier;

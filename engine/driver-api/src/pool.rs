@@ -1,5 +1,6 @@
 //! What a driver's connections do, in numbers: for metrics, `querygate.sources` and benchmarks. Knows no connection.
 
+pub use crate::breaker::Breaker;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 //! except where a text format has no schema of its own.
 
 mod files;
+mod mongodb;
 mod mysql;
 mod postgres;
 mod server;
@@ -122,6 +123,15 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         let tables = runtime()?.block_on(mysql::read(&server))?;
         let entry = mysql::entry(NAME, &server, args.password.as_deref());
         return Ok(Origin { driver: "mysql", name: server.database, entry, tables });
+    }
+    if let Some(address) = source.to_str().filter(|text| text.starts_with(mongodb::SCHEME)) {
+        let mut server = mongodb::parse(address)?;
+        server.tls = args.tls.map(Into::into);
+        server.tls_ca.clone_from(&args.tls_ca);
+        server.password = args.password.as_deref().map(secret).transpose()?;
+        let tables = runtime()?.block_on(mongodb::read(&server))?;
+        let entry = mongodb::entry(NAME, &server, args.password.as_deref());
+        return Ok(Origin { driver: "mongodb", name: server.database, entry, tables });
     }
     if let Some(address) =
         source.to_str().filter(|text| postgres::SCHEMES.iter().any(|scheme| text.starts_with(scheme)))

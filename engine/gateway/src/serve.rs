@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::gate::{Gate, Reload, Returned, Runtimes};
 use crate::process::{Signals, Wish, raise_file_limit, start_metrics};
 use crate::{tls, wiring};
+use futures::future::BoxFuture;
 use querygate_flight::{FlightConfig, FlightDoor};
-use querygate_http::{HttpConfig, HttpDoor, Probes};
+use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
 use querygate_types::{Error, ErrorCode, Result};
 use std::net::SocketAddr;
@@ -73,8 +74,21 @@ impl Threads {
     }
 }
 
+/// Something that runs where queries run, as long as the server serves.
+pub(crate) type Companion = Box<dyn FnOnce(Gate) -> BoxFuture<'static, ()> + Send>;
+
 /// Serves until SIGTERM or SIGINT, or until `stop` fires. `ready` is called once with the bound ports.
 pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce(Bound)) -> Result<()> {
+    serve_with(config, stop, None, ready)
+}
+
+/// The same, with a companion.
+pub(crate) fn serve_with(
+    config: &Config,
+    stop: CancellationToken,
+    companion: Option<Companion>,
+    ready: impl FnOnce(Bound),
+) -> Result<()> {
     let connections = raise_file_limit(config.server.connection_max);
     let metrics = start_metrics();
     let threads = Threads::start(config)?;
@@ -84,7 +98,10 @@ pub(crate) fn serve(config: &Config, stop: CancellationToken, ready: impl FnOnce
         let bound = doors.bound;
         tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, "ready");
         ready(bound);
-        doors.run(config, &gate, &threads.runtimes(), stop).await
+        let beside = companion.map(|companion| threads.query.spawn(companion(gate.clone())));
+        let served = doors.run(config, &gate, &threads.runtimes(), stop).await;
+        beside.inspect(|task| task.abort());
+        served
     });
     threads.stop();
     // Both runtimes are gone, so the last statement has been recorded.
@@ -128,14 +145,8 @@ impl Doors {
         let http = match config.server.http {
             None => None,
             Some(address) => {
-                let measure = Arc::clone(&gate.measure);
-                let render = move || {
-                    measure();
-                    metrics.render()
-                };
-                let probes = Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(render) };
-                let door = HttpDoor::bind(HttpConfig::new(address), probes).await;
-                Some(door.map_err(|e| cannot_bind("http", address, &e))?)
+                let door = HttpDoor::bind(HttpConfig::new(address), probes(gate, metrics)).await;
+                Some(with_pages(door.map_err(|e| cannot_bind("http", address, &e))?, config, gate, address))
             }
         };
         let flight = flight_door(config, gate, connections).await?;
@@ -185,6 +196,31 @@ impl Doors {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn probes(gate: &Gate, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Probes {
+    let measure = Arc::clone(&gate.measure);
+    let render = move || {
+        measure();
+        metrics.render()
+    };
+    Probes { readiness: Arc::clone(&gate.readiness), metrics: Arc::new(render) }
+}
+
+/// Passwords of the pages go in the clear: unless the configuration says otherwise, only within this machine.
+fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr) -> HttpDoor {
+    let within = address.ip().is_loopback();
+    if !config.server.pages.unwrap_or(within) {
+        return door;
+    }
+    if !within {
+        tracing::warn!(%address, "the pages ask for passwords without TLS: put a proxy with TLS in front of them");
+    }
+    door.with_pages(Pages {
+        service: Arc::clone(&gate.service),
+        authenticator: Arc::clone(&gate.authenticator),
+        database: config.server.database.clone(),
+    })
 }
 
 async fn flight_door(config: &Config, gate: &Gate, connections: usize) -> Result<Option<FlightDoor>> {

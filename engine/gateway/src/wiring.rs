@@ -2,7 +2,9 @@
 
 mod deployment;
 mod facts;
+mod learning;
 mod measure;
+pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
@@ -23,7 +25,10 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     let builder = Arc::new(Builder::new(config)?);
     let deployment = builder.build(1).await?;
     measure::soon(&deployment).await;
-    let engine = Engine::new(options(config), runtimes.query.clone(), deployment)?;
+    let place = learning::Place::default();
+    let learning = learning::start(config, &runtimes.query, &place)?;
+    let engine = Engine::new(learning::attach(options(config), learning.as_ref()), runtimes.query.clone(), deployment)?;
+    let _ = place.set(Arc::downgrade(&engine));
     measure::keep(&engine, &runtimes.query);
     let readiness = {
         let engine = Arc::clone(&engine);
@@ -46,7 +51,12 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
     };
     let close = {
         let engine = Arc::clone(&engine);
-        Arc::new(move || engine.close())
+        Arc::new(move || {
+            engine.close();
+            if let Some(learning) = &learning {
+                learning.close();
+            }
+        })
     };
     Ok(Gate {
         service: Arc::new(GateService::new(engine)),

@@ -1,6 +1,7 @@
 //! The routes and the server around them.
 
-use crate::listener::BoundedListener;
+use crate::listener::{BoundedListener, Peer};
+use crate::pages::{self, Pages};
 use crate::probes::Probes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
@@ -20,7 +21,7 @@ pub struct HttpConfig {
     pub addr: SocketAddr,
     /// Connections served at once; further ones wait in the system's queue.
     pub connection_max: usize,
-    /// Silence after which a connection is closed.
+    /// Silence after which a connection is closed, and time for a request to arrive whole.
     pub idle_timeout: Duration,
     /// How long open requests may go on after shutdown began.
     pub drain_timeout: Duration,
@@ -40,6 +41,7 @@ pub struct HttpDoor {
     tcp: TcpListener,
     config: HttpConfig,
     probes: Probes,
+    pages: Option<Pages>,
 }
 
 impl HttpDoor {
@@ -48,7 +50,14 @@ impl HttpDoor {
     /// # Errors
     /// The address is taken or not ours.
     pub async fn bind(config: HttpConfig, probes: Probes) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(config.addr).await?, config, probes })
+        Ok(Self { tcp: TcpListener::bind(config.addr).await?, config, probes, pages: None })
+    }
+
+    /// Serves pages below `/ui` too, to users who log in.
+    #[must_use]
+    pub fn with_pages(mut self, pages: Pages) -> Self {
+        self.pages = Some(pages);
+        self
     }
 
     /// The address clients connect to.
@@ -67,8 +76,10 @@ impl HttpDoor {
             // The receiver lives as long as this function.
             let _ = stopping.send(true);
         };
+        let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let listener = BoundedListener::new(self.tcp, self.config.connection_max, self.config.idle_timeout);
-        let server = axum::serve(listener, routes(self.probes)).with_graceful_shutdown(shutdown).into_future();
+        let routes = routes(self.probes, self.pages, within).into_make_service_with_connect_info::<Peer>();
+        let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown).into_future();
         let deadline = async {
             // An error means that the sender is gone: the server has ended.
             let _ = stopped.wait_for(|stopping| *stopping).await;
@@ -85,14 +96,22 @@ impl HttpDoor {
     }
 }
 
-fn routes(probes: Probes) -> Router {
-    Router::new()
+fn routes(probes: Probes, pages: Option<Pages>, within: bool) -> Router {
+    let known = match pages {
+        Some(_) => "there is /healthz, /readyz, /metrics and /ui",
+        None => "there is /healthz, /readyz and /metrics",
+    };
+    let own = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .fallback(not_found)
+        .fallback(async move |uri: Uri| not_found(&uri, known))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(probes)
+        .with_state(probes);
+    match pages {
+        Some(pages) => own.merge(pages::routes(pages, within)),
+        None => own,
+    }
 }
 
 async fn healthz() -> Response {
@@ -113,8 +132,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": message, "code": code}))).into_response()
 }
 
-async fn not_found(uri: Uri) -> Response {
-    let known = "there is /healthz, /readyz and /metrics";
+fn not_found(uri: &Uri, known: &str) -> Response {
     tracing::debug!(path = uri.path(), "no such route");
     error(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", &format!("no such route; {known}"))
 }

@@ -1,10 +1,13 @@
-//! The HTTP door: liveness, readiness, metrics. Knows no engine and no exporter: what it shows is handed in.
+//! The HTTP door: liveness, readiness, metrics, and pages for people who log in. Knows no engine and no exporter: what it shows
+//! is handed in or read through `QueryService`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod door;
 mod listener;
+mod pages;
 mod probes;
 
 pub use door::{HttpConfig, HttpDoor};
+pub use pages::Pages;
 pub use probes::{Probes, Readiness, SourceReadiness};

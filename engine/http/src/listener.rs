@@ -1,9 +1,10 @@
 //! A listener that bounds how many clients there are and how long one may be silent. Knows no HTTP.
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -42,7 +43,7 @@ impl Listener for BoundedListener {
             match self.tcp.accept().await {
                 Ok((tcp, peer)) => {
                     let sleep = Box::pin(tokio::time::sleep(self.idle));
-                    return (BoundedStream { tcp, idle: self.idle, sleep, _place: place }, peer);
+                    return (BoundedStream { tcp, idle: self.idle, sleep, asked: false, _place: place }, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
@@ -57,46 +58,83 @@ impl Listener for BoundedListener {
     }
 }
 
-/// A connection that ends when neither side moved a byte for the idle time.
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Peer {
+    /// What attempts are counted by: the address, or for IPv6 the network that one customer has.
+    pub(crate) fn key(self) -> String {
+        match self.0.ip().to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// A connection that ends when it is silent for the idle time, or when a request has not arrived whole within it: bytes that drip
+/// in do not keep a place.
 pub(crate) struct BoundedStream {
     tcp: TcpStream,
     idle: Duration,
     sleep: Pin<Box<Sleep>>,
+    /// Whether something of a request has come since the last byte of an answer.
+    asked: bool,
     _place: OwnedSemaphorePermit,
 }
 
 impl BoundedStream {
-    fn watched<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        match polled {
-            Poll::Ready(result) => {
-                let deadline = Instant::now() + self.idle;
-                self.sleep.as_mut().reset(deadline);
-                Poll::Ready(result)
-            }
-            Poll::Pending => match self.sleep.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Poll::Pending => Poll::Pending,
-            },
+    fn begin_anew(&mut self) {
+        let deadline = Instant::now() + self.idle;
+        self.sleep.as_mut().reset(deadline);
+    }
+
+    /// Fails once the time is over; else wakes the task when it is.
+    fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.sleep.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
         }
     }
 }
 
 impl AsyncRead for BoundedStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Before the read: who sends without a pause never lets one wait.
+        self.in_time(context)?;
         let polled = Pin::new(&mut self.tcp).poll_read(context, buf);
-        self.watched(polled, context)
+        if polled.is_ready() && !self.asked {
+            self.asked = true;
+            self.begin_anew();
+        }
+        polled
     }
 }
 
 impl AsyncWrite for BoundedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write(context, buf);
-        self.watched(polled, context)
+        if polled.is_ready() {
+            self.asked = false;
+            self.begin_anew();
+        } else {
+            self.in_time(context)?;
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.tcp).poll_flush(context);
-        self.watched(polled, context)
+        // Says nothing of the client: a socket has nothing to flush.
+        Pin::new(&mut self.tcp).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

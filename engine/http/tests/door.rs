@@ -91,3 +91,54 @@ async fn silent_clients_are_closed_and_shutdown_does_not_wait_for_them() {
     running.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(10), running.task).await.unwrap().unwrap();
 }
+
+/// A request that never ends, a little at a time, until the gate closes the connection.
+async fn drip(mut tcp: TcpStream, head: &str) {
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    let mut pause = tokio::time::interval(Duration::from_millis(10));
+    while tcp.write_all(b"x-more: 1\r\n").await.is_ok() {
+        pause.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn requests_that_drip_in_do_not_keep_their_places() {
+    let running = start(ready(), |config| {
+        config.connection_max = 2;
+        config.idle_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let within = Duration::from_secs(10);
+    for head in
+        ["GET /healthz HTTP/1.1\r\nHost: x\r\n", "POST /ui HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"]
+    {
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            slow.push(tokio::spawn(drip(TcpStream::connect(running.addr).await.unwrap(), head)));
+        }
+        // They hold all places; the answer comes once they are closed.
+        let asked = tokio::time::timeout(within, ask(running.addr, "GET /healthz")).await;
+        assert_eq!(asked.unwrap().0, 200, "{head}");
+        for one in slow {
+            tokio::time::timeout(within, one).await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_has_the_whole_time_for_each_request() {
+    let running = start(ready(), |config| config.idle_timeout = Duration::from_millis(400)).await;
+    let mut tcp = TcpStream::connect(running.addr).await.unwrap();
+    let began = std::time::Instant::now();
+    let mut pause = tokio::time::interval(Duration::from_millis(40));
+    let mut answers = 0;
+    while began.elapsed() < Duration::from_millis(1_000) {
+        pause.tick().await;
+        tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 4_096];
+        let count = tcp.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
+        answers += 1;
+    }
+    assert!(answers > 1);
+}

@@ -111,6 +111,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         | PgType::Json
         | PgType::Jsonb
         | PgType::PgNodeTree
+        | PgType::AclItem
         | PgType::Uuid => DataType::Utf8,
         PgType::Date => DataType::Date32,
         PgType::Time => DataType::Time64(TimeUnit::Microsecond),
@@ -138,6 +139,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         | PgType::TimeArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
+        | PgType::AclItemArray
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray

@@ -3,10 +3,13 @@
 //! A door authenticates with [`Authenticator`], opens a [`Session`] with [`QueryService`] and hands it SQL. Everything
 //! that has meaning in SQL (SET, BEGIN, DECLARE, PREPARE) is the session's; frames, portals and formats are the door's.
 
+pub mod advice;
 mod column;
 mod outcome;
 mod parts;
 mod service;
+pub mod system;
+pub mod telemetry;
 
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};

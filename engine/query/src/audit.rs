@@ -196,7 +196,7 @@ fn line(record: &QueryRecord) -> String {
         "session": record.session,
         "login": record.login,
         "door": record.door.name(),
-        "template": record.template.text,
+        "template": &*record.template.text,
         "fingerprint": format!("{:016x}", record.template.fingerprint),
         "objects": record.objects.as_ref(),
         "rows": record.rows,
@@ -228,6 +228,7 @@ mod tests {
             error: None,
             cached: false,
             fragments: Arc::default(),
+            told: None,
         })
     }
 

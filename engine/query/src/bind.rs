@@ -2,10 +2,11 @@
 
 use crate::asks::Asks;
 use crate::breadth::refuse_wide;
-use crate::dialect::{Dialect, output_name, rewrite};
+use crate::dialect::{Dialect, output_name, rewrite, without_keys};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
+use crate::locate::located;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::refuse::refuse_ignored;
@@ -142,7 +143,7 @@ pub(crate) async fn bind(
     query: &Query,
     declared: &[Option<PgType>],
 ) -> Result<Bound> {
-    let plan = plan_query(query, state, &workspace.dialect, declared).await?;
+    let plan = plan_query(query, state, &workspace.dialect, declared).await.map_err(|error| located(error, query))?;
     let inventory = verify_bound(&plan, workspace.catalog.token())?;
     if workspace.catalog.deployment().refuse_masked_predicates {
         refuse_masked_predicates(&plan)?;
@@ -175,14 +176,15 @@ pub(crate) async fn plan_query(
     let mut ast = Ast::Query(Box::new(query.clone()));
     refuse_ignored(&ast)?;
     refuse_wide(&ast)?;
-    rewrite(&mut ast)?;
+    rewrite(&mut ast, &dialect.catalog)?;
     crate::parameters::declare(&mut ast, declared)?;
     let plan = state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await
         .map_err(|e| translate_binding(&e, query))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))
+    let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
+    without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.

@@ -113,7 +113,7 @@ impl Checks {
                     login = record.login,
                     sources = record.sources,
                     fingerprint = format!("{:016x}", record.template.fingerprint),
-                    template = record.template.text,
+                    template = &*record.template.text,
                     what,
                     "self-check: a pushed statement and its local run differ"
                 );

@@ -2,8 +2,10 @@
 
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, ContextModifier, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr,
-    FetchDirection, Query, Reset, Set, Statement as Ast, TransactionAccessMode, TransactionMode, UtilityOption, Value,
+    FetchDirection, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Reset, Set, Statement as Ast,
+    TransactionAccessMode, TransactionMode, UnaryOperator, UtilityOption, Value,
 };
+use querygate_query_api::system::Cell;
 use querygate_query_api::{CopyFormat, CopyOptions};
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -33,6 +35,7 @@ pub(crate) enum Classified {
     Discard(DiscardObject),
     Listen,
     Unlisten,
+    Call { name: String, arguments: Vec<Cell> },
 }
 
 /// How many rows FETCH takes; only forward.
@@ -102,7 +105,47 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
         Ast::Discard { object_type } => Ok(Classified::Discard(object_type)),
         Ast::LISTEN { .. } => Ok(Classified::Listen),
         Ast::UNLISTEN { .. } => Ok(Classified::Unlisten),
+        Ast::Call(function) => call(&function),
         other => Err(refused(&other)),
+    }
+}
+
+/// `CALL name(constants)`.
+fn call(function: &Function) -> Result<Classified> {
+    let plain = function.filter.is_none() && function.over.is_none() && function.within_group.is_empty();
+    let list = match &function.args {
+        FunctionArguments::List(list) if plain && list.clauses.is_empty() && list.duplicate_treatment.is_none() => list,
+        FunctionArguments::None | FunctionArguments::Subquery(_) | FunctionArguments::List(_) => {
+            return Err(unsupported("this form of CALL"));
+        }
+    };
+    let argument = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => constant(expr),
+        _ => Err(unsupported("this kind of argument in CALL")),
+    };
+    let arguments = list.args.iter().map(argument).collect::<Result<_>>()?;
+    Ok(Classified::Call { name: unquoted(&function.name.to_string()).to_lowercase(), arguments })
+}
+
+fn constant(expr: &Expr) -> Result<Cell> {
+    let number = |text: &str| {
+        let whole = text.parse().map(Cell::Integer);
+        whole.or_else(|_| text.parse().map(Cell::Float)).map_err(|_| unsupported("this number in CALL"))
+    };
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Ok(Cell::text(text)),
+            Value::Number(text, _) => number(text),
+            Value::Boolean(flag) => Ok(Cell::Flag(*flag)),
+            Value::Null => Ok(Cell::Null),
+            _ => Err(unsupported("this constant in CALL")),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match constant(expr)? {
+            Cell::Integer(value) => Ok(Cell::Integer(-value)),
+            Cell::Float(value) => Ok(Cell::Float(-value)),
+            Cell::Null | Cell::Text(_) | Cell::Flag(_) | Cell::Time(_) => Err(unsupported("this constant in CALL")),
+        },
+        _ => Err(unsupported("an argument of CALL that is no constant")),
     }
 }
 
@@ -216,7 +259,7 @@ fn declare(mut stmts: Vec<datafusion::sql::sqlparser::ast::Declare>) -> Result<C
 fn fetch_count(direction: &FetchDirection) -> Result<FetchCount> {
     let rows = |text: String| {
         text.parse::<u64>().map(FetchCount::Rows).map_err(|_| {
-            Error::new(ErrorCode::FeatureNotSupported, "cursor can only scan forward")
+            Error::new(ErrorCode::ObjectNotInPrerequisiteState, "cursor can only scan forward")
                 .with_hint("Declare another cursor to read the rows again.")
         })
     };

@@ -4,9 +4,10 @@ use crate::bind;
 use crate::classify::Classified;
 use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
+use crate::lost_orders::LostOrders;
 use crate::parse::parse;
 use crate::session::settings::Settings;
-use crate::topk::WholeKeys;
+use crate::topk::{LimitedGroups, WholeKeys};
 use crate::yielding::Yielding;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -18,6 +19,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -50,6 +53,8 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     options.execution.time_zone = Some("UTC".to_owned());
     options.optimizer.prefer_existing_sort = false;
+    // It compares metadata too, where both plans of a set operation keep another side's.
+    options.execution.skip_physical_aggregate_schema_check = true;
     config
 }
 
@@ -158,8 +163,7 @@ fn state(
         .with_type_planner(dialect.type_planner())
         .with_query_planner(Arc::new(ApplyingPlanner))
         .with_optimizer_rules(optimizer_rules())
-        .with_physical_optimizer_rule(Arc::new(WholeKeys))
-        .with_physical_optimizer_rule(Arc::new(Yielding))
+        .with_physical_optimizer_rules(physical_rules())
         .build();
     let mut state = crate::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
@@ -174,6 +178,26 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(simplified, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
     rules
+}
+
+/// DataFusion's rules; lost orders before its check of them, first rows and yielding after it.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
+    rules.insert(check, Arc::new(LostOrders));
+    rules.push(Arc::new(WholeKeys));
+    rules.push(Arc::new(LimitedGroups));
+    rules.push(Arc::new(Yielding));
+    rules
+}
+
+/// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide
+/// work, after which it forgets by what its rows are sorted.
+pub(crate) fn careful(state: &SessionState) -> SessionState {
+    let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != "common_sub_expression_eliminate");
+    let config = state.config().clone().with_target_partitions(1);
+    let rules = rules.cloned().collect();
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).with_optimizer_rules(rules).build()
 }
 
 /// DataFusion's planner, with the apply operator.

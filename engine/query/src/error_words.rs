@@ -10,8 +10,8 @@ const OPERATOR_HINT: &str =
 
 /// Texts that say one thing whatever follows.
 const FIXED: &[(&str, ErrorCode, &str)] = &[
-    ("LIMIT must be", ErrorCode::InvalidParameterValue, "LIMIT must not be negative"),
-    ("OFFSET must be", ErrorCode::InvalidParameterValue, "OFFSET must not be negative"),
+    ("LIMIT must be", ErrorCode::InvalidLimit, "LIMIT must not be negative"),
+    ("OFFSET must be", ErrorCode::InvalidOffset, "OFFSET must not be negative"),
     (
         "ggregate functions are not allowed in the WHERE clause",
         ErrorCode::GroupingError,

@@ -282,8 +282,8 @@ fn execution_error(text: &str) -> Error {
             "more than one row returned by a subquery used as an expression",
         );
     }
-    if lower.contains("negative substring length") {
-        return Error::new(ErrorCode::DataException, "negative substring length not allowed");
+    if lower.contains("negative count not allowed") {
+        return Error::new(ErrorCode::NegativeSubstringLength, "negative substring length not allowed");
     }
     if lower.contains("regular expression") || lower.contains("regex") {
         return Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression").with_cause(text);

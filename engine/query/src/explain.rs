@@ -4,6 +4,7 @@ use crate::bind::Bound;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
 use crate::session::text::{text_column, text_rows};
+use crate::variant::Chosen;
 use arrow::array::ArrayRef;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
@@ -26,7 +27,8 @@ pub(crate) async fn explain(
     verbose: bool,
 ) -> Result<Rows> {
     let state = session.statement_state(bound).await?;
-    let executable = session.plan_on_workers(bound, &state, parameters).await?;
+    let asking = session.asking(prepared.parsed(), true);
+    let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
     let mut lines: Vec<String> = Vec::new();
     if let Some(logical) = executable.logical().filter(|_| verbose) {
         lines.push("Logical:".to_owned());
@@ -46,6 +48,7 @@ pub(crate) async fn explain(
         lines.push(format!("Execution Time: {:.3} ms", started.elapsed().as_secs_f64() * 1e3));
     }
     lines.extend(crate::receipts::lines(&executable, session.shows_native_text()));
+    lines.extend(executable.chosen().map(Chosen::explained));
     match text_rows(&["QUERY PLAN"], vec![lines], "EXPLAIN")? {
         Outcome::Rows(rows) => Ok(rows),
         Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Err(Error::internal("EXPLAIN gave no rows")),

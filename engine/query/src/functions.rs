@@ -34,3 +34,26 @@ pub(crate) fn restrict(state: SessionState) -> SessionState {
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// What the engine brings and is left. A new version may bring more: each is looked at before it is on the list.
+    #[test]
+    fn no_function_of_the_engine_is_allowed_because_nobody_thought_of_it() {
+        let state = restrict(SessionStateBuilder::new_with_default_features().build());
+        let mut names = BTreeSet::new();
+        names.extend(state.scalar_functions().keys().map(|name| format!("scalar {name}")));
+        names.extend(state.higher_order_functions().keys().map(|name| format!("higher-order {name}")));
+        names.extend(state.aggregate_functions().keys().map(|name| format!("aggregate {name}")));
+        names.extend(state.window_functions().keys().map(|name| format!("window {name}")));
+        names.extend(state.table_functions().keys().map(|name| format!("table {name}")));
+        let actual: String = names.into_iter().map(|name| name + "\n").collect();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions.txt"), &actual).unwrap();
+        }
+        assert_eq!(actual, include_str!("functions.txt"), "look at what is new, then BLESS=1");
+    }
+}

@@ -16,7 +16,10 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, GovernedExec, LeafToken, SourceStatus};
+use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus};
+use querygate_query_api::advice::PlanAdvisor;
+use querygate_query_api::system::SystemExtension;
+use querygate_query_api::telemetry::Telemetry;
 use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::collections::HashMap;
@@ -55,6 +58,12 @@ pub struct GateOptions {
     /// Start value of `querygate.verify_sample`: the share of pushed reads, from 0 to 1, that are also computed here and
     /// compared.
     pub verify_sample: f64,
+    /// Who is told of finished statements.
+    pub telemetry: Option<Arc<dyn Telemetry>>,
+    /// Further relations and procedures of schema `querygate`.
+    pub extensions: Vec<Arc<dyn SystemExtension>>,
+    /// Who chooses among valid plans.
+    pub advisor: Option<Arc<dyn PlanAdvisor>>,
 }
 
 impl Default for GateOptions {
@@ -73,6 +82,9 @@ impl Default for GateOptions {
             audit: None,
             target_partitions: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             verify_sample: 0.0,
+            telemetry: None,
+            extensions: Vec::new(),
+            advisor: None,
         }
     }
 }
@@ -133,8 +145,9 @@ impl Gate {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| config("the spill folder cannot be used", &e))?;
-        let observer =
-            Observer::new(options.audit.as_deref()).map_err(|e| config("the audit file cannot be opened", &e))?;
+        let telemetry = options.telemetry.clone();
+        let observer = Observer::new(options.audit.as_deref(), telemetry)
+            .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
             admission: Arc::new(Semaphore::new(options.queries_max)),
             waiting: AtomicUsize::new(0),
@@ -239,8 +252,11 @@ impl Gate {
             return Ok(found);
         }
         let starts = self.start_settings()?;
-        let live =
-            |token: &LeafToken| system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
+        let live = |token: &LeafToken| {
+            let own = system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
+            let supplied = system::extensions::tables(&self.options.extensions, token, principal);
+            own.into_iter().chain(supplied).collect()
+        };
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
         let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
@@ -272,10 +288,18 @@ impl Gate {
         }
     }
 
-    /// What one statement runs in.
-    pub(crate) fn task_context(&self, state: &SessionState, plan: &Arc<dyn ExecutionPlan>) -> Arc<TaskContext> {
+    /// What one statement runs in. `runs`: where its fragments are measured.
+    pub(crate) fn task_context(
+        &self,
+        state: &SessionState,
+        plan: &Arc<dyn ExecutionPlan>,
+        runs: Option<Arc<FragmentRuns>>,
+    ) -> Arc<TaskContext> {
         let narrows = plan.exists(|node| Ok(node.downcast_ref::<GovernedExec>().is_some_and(GovernedExec::takes_keys)));
-        let config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
+        let mut config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
+        if let Some(runs) = runs {
+            config.set_extension(runs);
+        }
         // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.
         Arc::new(TaskContext::new(
             None,

@@ -2,8 +2,10 @@
 
 use crate::audit::Audit;
 use crate::template::Template;
+use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
+use querygate_query_api::telemetry::{Choice, StatementRecord, Telemetry};
 use querygate_types::ErrorCode;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +33,18 @@ pub(crate) struct QueryRecord {
     pub(crate) error: Option<ErrorCode>,
     pub(crate) cached: bool,
     pub(crate) fragments: Arc<[FragmentRecord]>,
+    /// What learning is told beyond that; `None`: nothing.
+    pub(crate) told: Option<Told>,
+}
+
+/// What is measured for learning alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) application: Arc<str>,
+    pub(crate) first_row: Option<Duration>,
+    pub(crate) bytes: u64,
+    pub(crate) choice: Option<Choice>,
+    pub(crate) runs: Arc<FragmentRuns>,
 }
 
 /// What one source did for a statement.
@@ -63,6 +77,7 @@ pub(crate) struct Observer {
     queries: Mutex<VecDeque<Arc<QueryRecord>>>,
     sessions: Mutex<BTreeMap<u64, SessionRecord>>,
     audit: Option<Audit>,
+    telemetry: Option<Arc<dyn Telemetry>>,
 }
 
 /// Numbers of statements and sessions. Their readers see numbers of their own only, and must not learn from them how many
@@ -91,9 +106,15 @@ const QUERIES_MAX: usize = 10_000;
 
 impl Observer {
     /// `audit`: an append-only file of JSON lines.
-    pub(crate) fn new(audit: Option<&Path>) -> std::io::Result<Self> {
+    pub(crate) fn new(audit: Option<&Path>, telemetry: Option<Arc<dyn Telemetry>>) -> std::io::Result<Self> {
         let audit = audit.map(Audit::open).transpose()?;
-        Ok(Self { numbers: Numbers::default(), queries: Mutex::default(), sessions: Mutex::default(), audit })
+        Ok(Self {
+            numbers: Numbers::default(),
+            queries: Mutex::default(),
+            sessions: Mutex::default(),
+            audit,
+            telemetry,
+        })
     }
 
     /// A number for a statement, exact in clients that have only doubles.
@@ -106,6 +127,9 @@ impl Observer {
         metrics::counter!("querygate_queries_total", "door" => record.door.name(), "outcome" => outcome).increment(1);
         metrics::histogram!("querygate_query_seconds", "door" => record.door.name()).record(record.total.as_secs_f64());
         metrics::counter!("querygate_rows_total", "door" => record.door.name()).increment(record.rows);
+        if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {
+            telemetry.record(statement(&record, told));
+        }
         let record = Arc::new(record);
         if let Some(audit) = &self.audit {
             audit.record(&record);
@@ -115,6 +139,11 @@ impl Observer {
             queries.pop_front();
         }
         queries.push_back(record);
+    }
+
+    /// Whether somebody wants to learn from statements.
+    pub(crate) fn tells(&self) -> bool {
+        self.telemetry.is_some()
     }
 
     /// Waits, within a bound, until the audit file has everything.
@@ -163,6 +192,28 @@ impl Observer {
     }
 }
 
+fn statement(record: &QueryRecord, told: &Told) -> StatementRecord {
+    StatementRecord {
+        id: record.id,
+        started: record.started,
+        login: record.login.as_str().into(),
+        door: record.door,
+        application: Arc::clone(&told.application),
+        template: Arc::clone(&record.template.text),
+        fingerprint: record.template.fingerprint,
+        objects: Arc::clone(&record.objects),
+        planning: record.planning,
+        first_row: told.first_row,
+        total: record.total,
+        rows: record.rows,
+        bytes: told.bytes,
+        error: record.error,
+        cached: record.cached,
+        choice: told.choice.clone(),
+        fragments: told.runs.take(),
+    }
+}
+
 /// A source's connections as metrics.
 #[allow(clippy::cast_precision_loss, reason = "counts of connections are small")]
 pub(crate) fn measured(source: &str, pool: &PoolStatus) {
@@ -204,7 +255,7 @@ mod tests {
 
     #[test]
     fn numbers_fit_differ_and_do_not_tell_how_many_came_before() {
-        let (one, other) = (Observer::new(None).unwrap(), Observer::new(None).unwrap());
+        let (one, other) = (Observer::new(None, None).unwrap(), Observer::new(None, None).unwrap());
         let queries: Vec<u64> = (0..1_000).map(|_| one.next_query()).collect();
         let sessions: Vec<u64> = (0..1_000).map(|_| one.session_opened(session())).collect();
         for (numbers, bits) in [(&queries, 53), (&sessions, 31)] {

@@ -1,11 +1,12 @@
 //! Where a result's columns come from: table, attribute and type modifier, as PostgreSQL's RowDescription tells them.
 //! Reads plans only; what the principal cannot see has no object id and so no origin.
 
+use crate::output_types::narrower;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
-use datafusion::logical_expr::{Distinct, Expr, ExprSchemable as _, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
 use querygate_catalog::pg_catalog::PgCatalog;
-use querygate_query_api::{Column, PG_TYPE_KEY};
+use querygate_query_api::Column;
 use querygate_types::PgType;
 
 /// What stands behind an output column.
@@ -13,13 +14,14 @@ enum Origin<'a> {
     Table(&'a TableReference, &'a Field),
     /// A cast to a type with a modifier.
     Cast(&'a DataType),
-    /// `array_agg` of such a value: its result says nothing of what names and ids are.
-    Array(PgType),
 }
 
 /// Puts origins into the columns of a bound plan, one per output column.
 pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) {
     for (index, column) in columns.iter_mut().enumerate() {
+        if let Some(found) = narrower(plan, index, column.pg_type) {
+            column.pg_type = found;
+        }
         let data_type = match origin(plan, index) {
             Some(Origin::Table(table, field)) => {
                 let schema = table.schema().unwrap_or("public");
@@ -34,10 +36,6 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
                 field.data_type()
             }
             Some(Origin::Cast(data_type)) => data_type,
-            Some(Origin::Array(array)) => {
-                column.pg_type = array;
-                continue;
-            }
             None => continue,
         };
         if let (PgType::Numeric, DataType::Decimal128(precision, scale)) = (column.pg_type, data_type) {
@@ -62,7 +60,7 @@ fn origin(plan: &LogicalPlan, index: usize) -> Option<Origin<'_>> {
         LogicalPlan::Projection(projection) => through(projection.expr.get(index)?, &projection.input),
         LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.get(index) {
             Some(group) => through(group, &aggregate.input),
-            None => array_of(aggregate.aggr_expr.get(index - aggregate.group_expr.len())?, &aggregate.input),
+            None => None,
         },
         LogicalPlan::Window(window) => within(&window.input, index),
         LogicalPlan::SubqueryAlias(alias) => origin(&alias.input, index),
@@ -101,22 +99,6 @@ fn origin(plan: &LogicalPlan, index: usize) -> Option<Origin<'_>> {
 /// A column of the input, when it is one: windows and marks add columns behind those of their input.
 fn within(input: &LogicalPlan, index: usize) -> Option<Origin<'_>> {
     (index < input.schema().fields().len()).then(|| origin(input, index)).flatten()
-}
-
-/// The array type of `array_agg(x)` where `x` has a type of its own, such as name.
-fn array_of<'a>(expr: &Expr, input: &LogicalPlan) -> Option<Origin<'a>> {
-    let Expr::AggregateFunction(call) = expr else { return None };
-    let [value] = call.params.args.as_slice() else { return None };
-    if call.func.name() != "array_agg" {
-        return None;
-    }
-    let field = value.to_field(input.schema().as_ref()).ok()?.1;
-    let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name))?;
-    // Those that are sent as the array of texts or numbers is.
-    matches!(named, PgType::Name | PgType::Char | PgType::Varchar | PgType::Bpchar)
-        .then(|| named.array())
-        .flatten()
-        .map(Origin::Array)
 }
 
 fn through<'a>(expr: &'a Expr, input: &'a LogicalPlan) -> Option<Origin<'a>> {

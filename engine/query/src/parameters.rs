@@ -93,6 +93,7 @@ fn sql_type(pg_type: PgType) -> Cast {
         | PgType::Regproc
         | PgType::Regnamespace
         | PgType::Regrole
+        | PgType::AclItem
         | PgType::Xid => Cast::None,
         PgType::Int2Vector
         | PgType::OidVector
@@ -114,6 +115,7 @@ fn sql_type(pg_type: PgType) -> Cast {
         | PgType::TimeArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
+        | PgType::AclItemArray
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray

@@ -2,8 +2,9 @@
 
 use crate::classify::{Classified, classify};
 use crate::template::{Template, template};
+use crate::tokens::{character, is_word, position, tokens};
 use crate::weight::refuse_heavy;
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::ast::{DescribeAlias, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -69,13 +70,15 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
     let dialect = PostgreSqlDialect {};
-    let tokens =
-        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax_error(sql, e.into(), None))?;
+    let tokens = tokens(sql).map_err(|e| {
+        let at = e.location;
+        syntax_error(sql, e.into(), Some(Location { line: 1, column: u64::from(position(sql, at)) }))
+    })?;
     refuse_heavy(&tokens)?;
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
-    let mut place = Place::new(sql);
+    let mut bytes = Bytes { sql, characters: 1, offset: 0 };
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let first = parser.peek_token();
@@ -86,7 +89,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many statements in one text")
                 .with_detail(format!("The limit is {}.", STATEMENTS_MAX)));
         }
-        let start = place.advance(first.span.start);
+        let start = bytes.before(character(first.span.start));
         let moves = is_move(&first.token);
         let ast = parse_one(&mut parser, moves).map_err(|e| {
             let at = parser.peek_token().span.start;
@@ -98,7 +101,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             let unexpected = ParserError::ParserError(format!("found: {} at Line:", after.token));
             return Err(syntax_error(sql, unexpected, Some(after.span.start)));
         }
-        let end = if after.token == Token::EOF { sql.len() } else { place.advance(after.span.start) };
+        let end = if after.token == Token::EOF { sql.len() } else { bytes.before(character(after.span.start)) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
         let mut parsed = Parsed::new(text, ast)?;
         if moves && let Classified::Fetch { name, count } = parsed.class {
@@ -113,11 +116,7 @@ fn is_move(first: &Token) -> bool {
     is_word(first, "move")
 }
 
-fn is_word(token: &Token, text: &str) -> bool {
-    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
-}
-
-/// `TABLE t` is a query to Postgres, and to the library only inside one; ABORT is an older word for ROLLBACK.
+/// ABORT is an older word for ROLLBACK; `EXPLAIN (SELECT …)` has no options.
 fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, ParserError> {
     if moves {
         parser.next_token();
@@ -127,13 +126,39 @@ fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, P
         parser.next_token();
         return parser.parse_rollback();
     }
-    match &parser.peek_token_ref().token {
-        Token::Word(word) if word.keyword == Keyword::TABLE => parser.parse_query().map(Ast::Query),
-        _ => parser.parse_statement(),
+    if explains_parentheses(parser) {
+        parser.next_token();
+        let query = parser.parse_query()?;
+        return Ok(Ast::Explain {
+            describe_alias: DescribeAlias::Explain,
+            analyze: false,
+            verbose: false,
+            query_plan: false,
+            estimate: false,
+            statement: Box::new(Ast::Query(query)),
+            format: None,
+            options: None,
+        });
     }
+    parser.parse_statement()
+}
+
+/// EXPLAIN, parentheses, and in them what begins a query.
+fn explains_parentheses(parser: &Parser<'_>) -> bool {
+    if !is_word(&parser.peek_token_ref().token, "explain") {
+        return false;
+    }
+    let mut at = 1;
+    while parser.peek_nth_token_ref(at).token == Token::LParen {
+        at += 1;
+    }
+    let begins = |word: Keyword| matches!(word, Keyword::SELECT | Keyword::WITH | Keyword::VALUES);
+    at > 1 && matches!(&parser.peek_nth_token_ref(at).token, Token::Word(word) if begins(word.keyword))
 }
 
 fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
+    // The tokenizer's own text counts lines, tokens count characters.
+    let is_tokenizer = matches!(error, ParserError::TokenizerError(_));
     match error {
         ParserError::RecursionLimitExceeded => {
             Error::new(ErrorCode::StatementTooComplex, "statement is nested too deep")
@@ -142,16 +167,15 @@ fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
         // The library tries several readings and may report another one's failure.
         ParserError::ParserError(_) if is_deep(sql) => syntax_error(sql, ParserError::RecursionLimitExceeded, at),
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
-            let location = location_in(&text).or(at);
+            let location = at.filter(|_| is_tokenizer).or_else(|| location_in(&text)).or(at);
             match found_token(&text) {
                 Some("EOF") => {
                     let end = u32::try_from(sql.chars().count()).unwrap_or(u32::MAX).saturating_add(1);
                     Error::new(ErrorCode::SyntaxError, "syntax error at end of input").with_position(end)
                 }
-                Some(token) => near(sql, token, location),
+                Some(token) => near(token, location),
                 None => with_location(
                     Error::new(ErrorCode::SyntaxError, format!("syntax error: {}", without_location(&text))),
-                    sql,
                     location,
                 ),
             }
@@ -181,13 +205,15 @@ fn is_deep(sql: &str) -> bool {
     false
 }
 
-fn near(sql: &str, token: &str, at: Option<Location>) -> Error {
-    with_location(Error::new(ErrorCode::SyntaxError, format!("syntax error at or near \"{token}\"")), sql, at)
+fn near(token: &str, at: Option<Location>) -> Error {
+    with_location(Error::new(ErrorCode::SyntaxError, format!("syntax error at or near \"{token}\"")), at)
 }
 
-fn with_location(error: Error, sql: &str, at: Option<Location>) -> Error {
+fn with_location(error: Error, at: Option<Location>) -> Error {
     match at {
-        Some(location) if location.line > 0 => error.with_position(position(sql, location)),
+        Some(location) if location.line > 0 => {
+            error.with_position(u32::try_from(character(location)).unwrap_or(u32::MAX))
+        }
         _ => error,
     }
 }
@@ -209,43 +235,21 @@ fn location_in(text: &str) -> Option<Location> {
     Some(Location { line: line.trim().parse().ok()?, column: digits.parse().ok()? })
 }
 
-/// Characters from 1, as Postgres counts.
-pub(crate) fn position(sql: &str, at: Location) -> u32 {
-    let offset = byte_offset(sql, at);
-    let characters = sql.get(..offset).map_or(0, |head| head.chars().count());
-    u32::try_from(characters).unwrap_or(u32::MAX).saturating_add(1)
-}
-
-fn byte_offset(sql: &str, at: Location) -> usize {
-    Place::new(sql).advance(at)
-}
-
-/// A place in a text that only moves on, so that all statements of a text are found in one pass. The library counts lines
-/// from 1 and columns, in characters, from 1.
-struct Place<'a> {
+/// Byte offsets of characters, in one pass over a text.
+struct Bytes<'a> {
     sql: &'a str,
+    characters: u64,
     offset: usize,
-    line: u64,
-    column: u64,
 }
 
-impl<'a> Place<'a> {
-    fn new(sql: &'a str) -> Self {
-        Self { sql, offset: 0, line: 1, column: 1 }
-    }
-
-    /// Byte offset of a location that is not before the last one.
-    fn advance(&mut self, at: Location) -> usize {
+impl Bytes<'_> {
+    /// Bytes before a character, counted from 1, that is not before the last one asked for.
+    fn before(&mut self, character: u64) -> usize {
         for c in self.sql.get(self.offset..).unwrap_or_default().chars() {
-            if self.line == at.line && self.column == at.column {
+            if self.characters >= character {
                 break;
             }
-            if c == '\n' {
-                self.line += 1;
-                self.column = 1;
-            } else {
-                self.column += 1;
-            }
+            self.characters += 1;
             self.offset += c.len_utf8();
         }
         self.offset

@@ -3,8 +3,10 @@
 use crate::asks::Asks;
 use crate::bind::{Bound, Whole};
 use crate::dialect::apply::{self, RunSubplan, Scope};
+use crate::engine::careful;
 use crate::errors::{Stage, translate};
 use crate::observe::FragmentRecord;
+use crate::variant::{Asking, Chosen, state_for};
 use crate::verify::{Inventory, verify_bound, verify_final};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -15,7 +17,8 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::{LeafToken, WholeFragment, federate};
+use querygate_catalog::{Federated, LeafToken, WholeFragment, federate};
+use querygate_query_api::advice::{Lost, Variant};
 use querygate_rules::{Disposition, Receipt};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -29,13 +32,17 @@ pub(crate) struct Executable {
     receipts: Vec<Receipt>,
     records: Arc<[FragmentRecord]>,
     cached: bool,
+    /// `None`: nobody was asked, or there was nothing to choose.
+    chosen: Option<Chosen>,
 }
 
 /// What a session asks of planning.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PlanOptions {
     /// `querygate.require_pushdown`: a part that could have gone to a source and did not is an error.
     pub(crate) require_pushdown: bool,
+    /// Who chooses among valid plans; `None`: the default is planned.
+    pub(crate) asking: Option<Asking>,
 }
 
 impl Executable {
@@ -67,6 +74,11 @@ impl Executable {
     pub(crate) fn cached(&self) -> bool {
         self.cached
     }
+
+    /// What was chosen among valid plans.
+    pub(crate) fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_ref()
+    }
 }
 
 /// Plans and verifies a bound statement with its parameters' values.
@@ -92,16 +104,44 @@ pub(crate) async fn plan(
     if options.require_pushdown {
         everything_pushed(&federated.receipts)?;
     }
-    let physical = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
-    let mut executable = Executable {
-        physical,
-        logical: Some(federated.plan),
-        receipts: federated.receipts,
-        records: Arc::default(),
-        cached: false,
+    let chosen = options.asking.and_then(|asking| asking.choose(&federated.plan, options.require_pushdown));
+    let advised = following(bound, &state, chosen.as_ref(), &logical, &federated).await;
+    let chosen = chosen.filter(|chosen| advised.is_some() || chosen.advice.variant == Variant::Default);
+    let (physical, logical, receipts) = match advised {
+        Some((physical, true)) => (physical, logical, Vec::new()),
+        Some((physical, false)) => (physical, federated.plan, federated.receipts),
+        None => {
+            let default = physical(&federated.plan, &state, bound.catalog().token(), bound.inventory()).await?;
+            (default, federated.plan, federated.receipts)
+        }
     };
+    let mut executable =
+        Executable { physical, logical: Some(logical), receipts, records: Arc::default(), cached: false, chosen };
     executable.records = crate::receipts::fragments(&executable);
     Ok(executable)
+}
+
+/// The plan that advice asks for, and whether nothing is given to sources in it. `None`: the default, also where the other
+/// one cannot be planned. Verified like any plan.
+async fn following(
+    bound: &Bound,
+    state: &Arc<SessionState>,
+    chosen: Option<&Chosen>,
+    bare: &LogicalPlan,
+    federated: &Federated,
+) -> Option<(Arc<dyn ExecutionPlan>, bool)> {
+    let chosen = chosen.filter(|chosen| chosen.advice.variant != Variant::Default)?;
+    let fetches = chosen.advice.variant == Variant::Fetch;
+    let plan = if fetches { bare } else { &federated.plan };
+    let state = state_for(chosen.advice.variant, state);
+    match physical(plan, &state, bound.catalog().token(), bound.inventory()).await {
+        Ok(physical) => Some((physical, fetches)),
+        Err(error) => {
+            tracing::debug!(%error, cause = error.cause(), "a plan that advice asked for cannot be made");
+            chosen.lost(Lost::Failed);
+            None
+        }
+    }
 }
 
 /// The same statement with nothing given to sources as a fragment.
@@ -138,6 +178,7 @@ fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> 
         receipts: vec![whole.fragment.receipt().clone()],
         records: Arc::default(),
         cached: known,
+        chosen: None,
     };
     let records = whole.records.get_or_init(|| crate::receipts::fragments(&executable));
     executable.records = Arc::clone(records);
@@ -155,16 +196,26 @@ pub(crate) async fn physical(
     let first = apply::expand(plan.clone(), Scope::CatalogOnly).map_err(|e| failed(&e))?;
     let physical = match state.create_physical_plan(&first).await {
         Ok(physical) => physical,
-        Err(error) => {
-            if !apply::has_work(plan, Scope::Everything).map_err(|e| failed(&e))? {
-                return Err(failed(&error));
-            }
+        Err(error) if apply::has_work(plan, Scope::Everything).map_err(|e| failed(&e))? => {
             let all = apply::expand(plan.clone(), Scope::Everything).map_err(|_| failed(&error))?;
-            state.create_physical_plan(&all).await.map_err(|e| failed(&e))?
+            match state.create_physical_plan(&all).await {
+                Ok(physical) => physical,
+                Err(error) => again(&all, state, failed(&error)).await?,
+            }
         }
+        Err(error) => again(&first, state, failed(&error)).await?,
     };
     verify_final(&physical, token, inventory)?;
     Ok(physical)
+}
+
+/// A plan that the engine's own rules broke is made a second time without the ones that are known to break plans.
+async fn again(plan: &LogicalPlan, state: &Arc<SessionState>, error: Error) -> Result<Arc<dyn ExecutionPlan>> {
+    if error.code() != ErrorCode::Internal {
+        return Err(error);
+    }
+    tracing::warn!(cause = error.cause(), "a statement is planned a second time, with fewer rules");
+    careful(state).create_physical_plan(plan).await.map_err(|_| error)
 }
 
 fn context(state: &SessionState) -> SimplifyContext {

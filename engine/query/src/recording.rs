@@ -48,9 +48,13 @@ impl Stream for Recorded {
         let next = self.batches.poll_next_unpin(cx);
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
-                let max = self.rows_max;
+                let (max, started) = (self.rows_max, self.started);
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
+                    if let Some(told) = &mut record.told {
+                        told.first_row.get_or_insert_with(|| started.elapsed());
+                        told.bytes += querygate_catalog::batch_bytes(batch);
+                    }
                     if let Some(max) = max.filter(|max| record.rows > *max) {
                         self.finish(Some(ErrorCode::ProgramLimitExceeded));
                         self.batches = futures::stream::empty().boxed();

@@ -1,5 +1,7 @@
 //! Schema `querygate`: what the gate knows of itself, as tables. A principal sees its own rows, an operator all.
 
+pub(crate) mod extensions;
+
 use crate::checks::{CheckRecord, Checks};
 use crate::observe::Observer;
 use crate::session::settings::Settings;
@@ -21,7 +23,7 @@ enum Cell {
     Float(f64),
     Flag(bool),
     Time(SystemTime),
-    /// No number.
+    /// No number, flag or time.
     Absent,
 }
 
@@ -78,6 +80,7 @@ enum Kind {
 }
 
 type Columns = &'static [(&'static str, Kind)];
+type AnyColumns = [(&'static str, Kind)];
 
 const QUERIES: Columns = &[
     ("id", Kind::Integer),
@@ -169,13 +172,13 @@ fn table(
     columns: Columns,
     rows: impl Fn() -> Vec<Row> + Send + Sync + 'static,
 ) -> (&'static str, Arc<LiveTable>) {
-    let schema = schema(columns);
+    let schema = schema_of(columns);
     let made = Arc::clone(&schema);
-    let rows = Arc::new(move || batch(&made, columns, rows()));
+    let rows = Arc::new(move || batch_of(&made, columns, rows()));
     (name, Arc::new(LiveTable::new(token.clone(), name, schema, rows)))
 }
 
-fn schema(columns: Columns) -> SchemaRef {
+fn schema_of(columns: &AnyColumns) -> SchemaRef {
     let field = |(name, kind): &(&'static str, Kind)| {
         let data_type = match kind {
             Kind::Text => DataType::Utf8,
@@ -189,7 +192,7 @@ fn schema(columns: Columns) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-fn batch(schema: &SchemaRef, columns: Columns, rows: Vec<Row>) -> Result<RecordBatch> {
+fn batch_of(schema: &SchemaRef, columns: &AnyColumns, rows: Vec<Row>) -> Result<RecordBatch> {
     let mut turned: Vec<Vec<Cell>> = columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
     for row in rows {
         for (column, cell) in turned.iter_mut().zip(row) {
@@ -237,15 +240,25 @@ fn array(kind: Kind, cells: Vec<Cell>) -> Result<ArrayRef> {
         Kind::Flag => {
             let mut builder = BooleanBuilder::new();
             for cell in cells {
-                let Cell::Flag(value) = cell else { return Err(wrong()) };
-                builder.append_value(value);
+                match cell {
+                    Cell::Flag(value) => builder.append_value(value),
+                    Cell::Absent => builder.append_null(),
+                    Cell::Text(_) | Cell::Integer(_) | Cell::Float(_) | Cell::Time(_) => return Err(wrong()),
+                }
             }
             Arc::new(builder.finish())
         }
         Kind::Time => {
             let mut builder = TimestampMicrosecondBuilder::new().with_timezone("UTC");
             for cell in cells {
-                let Cell::Time(value) = cell else { return Err(wrong()) };
+                let value = match cell {
+                    Cell::Time(value) => value,
+                    Cell::Absent => {
+                        builder.append_null();
+                        continue;
+                    }
+                    Cell::Text(_) | Cell::Integer(_) | Cell::Float(_) | Cell::Flag(_) => return Err(wrong()),
+                };
                 let since = value.duration_since(UNIX_EPOCH).unwrap_or_default();
                 builder.append_value(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
             }

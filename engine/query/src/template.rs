@@ -1,14 +1,18 @@
-//! Templates: a statement without its literals, and its fingerprint. Stable across literals, white space, letter case and the length of IN lists.
+//! Templates: a statement without its literals, and its fingerprint. Stable across literals, white space, letter case, aliases and the
+//! length of IN lists.
+
+mod aliases;
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// A statement's template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
     /// Text with `?` for every literal, bounded.
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     pub(crate) fingerprint: u64,
 }
 
@@ -19,10 +23,11 @@ pub(crate) fn template(sql: &str) -> Template {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
         return finish("?".to_owned());
     };
+    let told = |token: &Token| !matches!(token, Token::Whitespace(_) | Token::EOF);
+    let tokens = aliases::renamed(&tokens.into_iter().filter(told).collect::<Vec<_>>());
     let mut words: Vec<String> = Vec::with_capacity(tokens.len());
     for token in tokens {
         match token {
-            Token::Whitespace(_) | Token::EOF => {}
             Token::Number(..)
             | Token::SingleQuotedString(_)
             | Token::DollarQuotedString(_)
@@ -37,6 +42,30 @@ pub(crate) fn template(sql: &str) -> Template {
         }
     }
     finish(words.join(" "))
+}
+
+/// The template of the statement that an EXPLAIN carries.
+pub(crate) fn explained(sql: &str) -> Template {
+    let word = |text: &str, word: &str| {
+        let (head, rest) = text.split_at_checked(word.len())?;
+        let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        (ends && head.eq_ignore_ascii_case(word)).then(|| rest.trim_start().to_owned())
+    };
+    let mut rest = sql.trim_start().to_owned();
+    if let Some(after) = word(&rest, "explain") {
+        rest = after;
+    }
+    let options = rest.strip_prefix('(').map(str::trim_start);
+    let query = |text: &str| ["select", "with", "values", "("].iter().any(|start| word(text, start).is_some());
+    if let Some((_, after)) = options.filter(|text| !query(text)).and_then(|text| text.split_once(')')) {
+        rest = after.trim_start().to_owned();
+    }
+    for option in ["analyze", "analyse", "verbose"] {
+        if let Some(after) = word(&rest, option) {
+            rest = after;
+        }
+    }
+    template(&rest)
 }
 
 /// `?, ?, ?` becomes one `?`.
@@ -55,7 +84,7 @@ fn finish(text: String) -> Template {
     let mut hasher = std::hash::DefaultHasher::new();
     text.hash(&mut hasher);
     let fingerprint = hasher.finish();
-    Template { text: text.chars().take(TEMPLATE_CHARS_MAX).collect(), fingerprint }
+    Template { text: text.chars().take(TEMPLATE_CHARS_MAX).collect::<String>().into(), fingerprint }
 }
 
 #[cfg(test)]
@@ -67,8 +96,22 @@ mod tests {
         let one = template("select a from T where b = 'x' and c in (1, 2, 3)");
         let other = template("SELECT  a\nFROM t WHERE b = 'it''s'  AND c IN (4)");
         assert_eq!(one, other);
-        assert_eq!(one.text, "select a from t where b = ? and c in ( ? )");
+        assert_eq!(&*one.text, "select a from t where b = ? and c in ( ? )");
         assert_ne!(one.fingerprint, template("select a from t where b = 'x'").fingerprint);
+    }
+
+    #[test]
+    fn explain_is_no_part_of_what_it_explains() {
+        for sql in [
+            "select a from t",
+            "EXPLAIN select a from t",
+            "explain  analyze verbose\nselect a from t",
+            "EXPLAIN (ANALYZE, COSTS off) SELECT a FROM t",
+        ] {
+            assert_eq!(explained(sql), template("select a from t"), "{sql}");
+        }
+        assert_eq!(explained("explain (select 1)"), template("(select 2)"));
+        assert_eq!(explained(""), template(""));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use std::sync::Arc;
@@ -38,6 +39,33 @@ impl PhysicalOptimizerRule for WholeKeys {
 
     fn name(&self) -> &'static str {
         "whole_sort_keys"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// An aggregate that may stop after some groups was given this before its input was sorted; sorted, it asks for an order of
+/// its groups that nobody gave it. It makes them all, and the limit above takes some. Put after the engine's rules.
+#[derive(Debug)]
+pub(crate) struct LimitedGroups;
+
+impl PhysicalOptimizerRule for LimitedGroups {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let unlimited = plan.transform_up(|node| {
+            let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(Transformed::no(node)) };
+            let unordered = aggregate.limit_options().is_some_and(|limit| limit.descending.is_none());
+            if !unordered || aggregate.is_unordered_unfiltered_group_by_distinct() {
+                return Ok(Transformed::no(node));
+            }
+            Ok(Transformed::yes(Arc::new(aggregate.with_new_limit_options(None)) as Arc<dyn ExecutionPlan>))
+        })?;
+        Ok(unlimited.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "limited_groups"
     }
 
     fn schema_check(&self) -> bool {

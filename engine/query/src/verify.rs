@@ -11,7 +11,7 @@ use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
 use querygate_catalog::pg_catalog::{SystemTable, SystemTableExec};
-use querygate_catalog::{GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable};
+use querygate_catalog::{FragmentTable, GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable};
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::sync::Arc;
@@ -90,6 +90,14 @@ fn verify_scan(scan: &datafusion::logical_expr::TableScan, token: &LeafToken, in
         }
         inventory.tables.push(governed.name().to_owned());
         return Ok(());
+    }
+    if let Some(fragment) = any.downcast_ref::<FragmentTable>() {
+        // Only the gate makes them, of governed tables: in a subquery that runs for each row of what is around it.
+        return if fragment.token() == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a fragment of another session was bound"))
+        };
     }
     let live = any.downcast_ref::<LiveTable>().map(LiveTable::token);
     if let Some(own) = live.or_else(|| any.downcast_ref::<SystemTable>().map(SystemTable::token)) {

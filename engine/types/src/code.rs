@@ -35,6 +35,7 @@ pub enum ErrorCode {
     GroupingError,
     WindowingError,
     DatatypeMismatch,
+    CannotCoerce,
     IndeterminateDatatype,
     InvalidColumnReference,
     InvalidParameterValue,
@@ -57,7 +58,12 @@ pub enum ErrorCode {
     CharacterNotInRepertoire,
     UntranslatableCharacter,
     CardinalityViolation,
-    InvalidArgumentForFunction,
+    NegativeSubstringLength,
+    InvalidLogarithmArgument,
+    InvalidPowerArgument,
+    InvalidWidthBucketArgument,
+    InvalidLimit,
+    InvalidOffset,
     DataException,
     // Resources
     OutOfMemory,
@@ -148,6 +154,7 @@ impl ErrorCode {
         Self::GroupingError,
         Self::WindowingError,
         Self::DatatypeMismatch,
+        Self::CannotCoerce,
         Self::IndeterminateDatatype,
         Self::InvalidColumnReference,
         Self::InvalidParameterValue,
@@ -169,7 +176,12 @@ impl ErrorCode {
         Self::CharacterNotInRepertoire,
         Self::UntranslatableCharacter,
         Self::CardinalityViolation,
-        Self::InvalidArgumentForFunction,
+        Self::NegativeSubstringLength,
+        Self::InvalidLogarithmArgument,
+        Self::InvalidPowerArgument,
+        Self::InvalidWidthBucketArgument,
+        Self::InvalidLimit,
+        Self::InvalidOffset,
         Self::DataException,
         Self::OutOfMemory,
         Self::DiskFull,
@@ -220,6 +232,7 @@ impl ErrorCode {
             Self::GroupingError => "42803",
             Self::WindowingError => "42P20",
             Self::DatatypeMismatch => "42804",
+            Self::CannotCoerce => "42846",
             Self::IndeterminateDatatype => "42P18",
             Self::InvalidColumnReference => "42P10",
             Self::InvalidParameterValue => "22023",
@@ -241,7 +254,12 @@ impl ErrorCode {
             Self::CharacterNotInRepertoire => "22021",
             Self::UntranslatableCharacter => "22P05",
             Self::CardinalityViolation => "21000",
-            Self::InvalidArgumentForFunction => "2201X",
+            Self::NegativeSubstringLength => "22011",
+            Self::InvalidLogarithmArgument => "2201E",
+            Self::InvalidPowerArgument => "2201F",
+            Self::InvalidWidthBucketArgument => "2201G",
+            Self::InvalidLimit => "2201W",
+            Self::InvalidOffset => "2201X",
             Self::DataException => "22000",
             Self::OutOfMemory => "53200",
             Self::DiskFull => "53100",
@@ -270,6 +288,7 @@ impl ErrorCode {
             | Self::GroupingError
             | Self::WindowingError
             | Self::DatatypeMismatch
+            | Self::CannotCoerce
             | Self::IndeterminateDatatype
             | Self::InvalidColumnReference
             | Self::InvalidParameterValue
@@ -281,7 +300,12 @@ impl ErrorCode {
             | Self::CharacterNotInRepertoire
             | Self::UntranslatableCharacter
             | Self::CardinalityViolation
-            | Self::InvalidArgumentForFunction
+            | Self::NegativeSubstringLength
+            | Self::InvalidLogarithmArgument
+            | Self::InvalidPowerArgument
+            | Self::InvalidWidthBucketArgument
+            | Self::InvalidLimit
+            | Self::InvalidOffset
             | Self::DataException
             | Self::ConfigInvalid
             | Self::MetadataInvalid => GrpcStatus::InvalidArgument,

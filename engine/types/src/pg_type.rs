@@ -67,6 +67,7 @@ pg_types! {
     Float4, 700, "float4", 4, Numeric, 1021;
     Float8, 701, "float8", 8, Numeric, 1022;
     Unknown, 705, "unknown", -2, Pseudo, 0;
+    AclItem, 1033, "aclitem", 12, UserDefined, 1034;
     Bpchar, 1042, "bpchar", -1, String, 1014;
     Varchar, 1043, "varchar", -1, String, 1015;
     Date, 1082, "date", 4, DateTime, 1182;
@@ -101,6 +102,7 @@ pg_types! {
     TimeArray, 1183, "_time", -1, Array, 0;
     TimestamptzArray, 1185, "_timestamptz", -1, Array, 0;
     IntervalArray, 1187, "_interval", -1, Array, 0;
+    AclItemArray, 1034, "_aclitem", -1, Array, 0;
     NumericArray, 1231, "_numeric", -1, Array, 0;
     JsonArray, 199, "_json", -1, Array, 0;
     UuidArray, 2951, "_uuid", -1, Array, 0;

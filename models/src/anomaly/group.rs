@@ -32,10 +32,11 @@ impl Groups {
     }
 
     /// Places an incident that began at `time` (UTC seconds) and concerns `keys` (hashes of principal, template, source
-    /// and object). It joins the most recent group that shares a key.
-    pub fn place(&mut self, time: i64, keys: &[u64]) -> Place {
+    /// and object). It joins the most recent group that shares a key and that `may_join` allows.
+    pub fn place(&mut self, time: i64, keys: &[u64], may_join: impl Fn(u64) -> bool) -> Place {
         self.open.retain(|(_, last, _)| time - last <= CLOSE);
-        let related = self.open.iter_mut().filter(|(_, _, known)| keys.iter().any(|key| known.contains(key)));
+        let related =
+            self.open.iter_mut().filter(|(id, _, known)| keys.iter().any(|key| known.contains(key)) && may_join(*id));
         if let Some((id, last, known)) = related.max_by_key(|(_, last, _)| *last) {
             *last = time.max(*last);
             for key in keys {
@@ -72,7 +73,7 @@ mod tests {
             (600 + CLOSE + 1, &[1, 10], Place::New(2)),
             (600 + CLOSE + 1, &[], Place::New(3)),
         ] {
-            assert_eq!(groups.place(time, keys), expected, "{time} {keys:?}");
+            assert_eq!(groups.place(time, keys, |_| true), expected, "{time} {keys:?}");
         }
     }
 
@@ -80,8 +81,16 @@ mod tests {
     fn there_are_never_more_than_a_thousand() {
         let mut groups = Groups::new();
         (0..5000).for_each(|key| {
-            groups.place(0, &[key]);
+            groups.place(0, &[key], |_| true);
         });
         assert_eq!(groups.open.len(), OPEN_MOST);
+    }
+
+    #[test]
+    fn what_may_not_join_begins_a_group() {
+        let mut groups = Groups::new();
+        assert_eq!(groups.place(0, &[1], |_| true), Place::New(0));
+        assert_eq!(groups.place(1, &[1], |group| group != 0), Place::New(1));
+        assert_eq!(groups.place(2, &[1], |group| group == 0), Place::Joins(0));
     }
 }

@@ -1,5 +1,6 @@
 //! Detectors of unusual traffic. Knows numbers and time steps, no principal and no query.
 
+mod bulk;
 mod counts;
 mod ensemble;
 mod entropy;
@@ -17,6 +18,7 @@ mod words;
 
 pub mod nab;
 
+pub use bulk::{Bulk, BulkReading};
 pub use counts::{CountReading, ErrorRate, NewTemplates};
 pub use ensemble::{Ensemble, PARTS, Reading};
 pub use extraction::{Extraction, ExtractionReading, Peers, Reads};

@@ -50,6 +50,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         | PgType::Varchar
         | PgType::Unknown
         | PgType::Json
+        | PgType::AclItem
         | PgType::PgNodeTree => return Ok(utf8(reader.rest()).map(|text| Value::Text(text.to_owned()))),
         PgType::Jsonb => {
             let version = reader.u8()?;
@@ -106,6 +107,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         | PgType::TimeArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
+        | PgType::AclItemArray
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray

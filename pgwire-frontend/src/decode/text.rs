@@ -27,6 +27,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::Unknown
         | PgType::Json
         | PgType::Jsonb
+        | PgType::AclItem
         | PgType::PgNodeTree => Value::Text(text.to_owned()),
         PgType::Bytea => Value::Bytes(bytea(text)?),
         PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
@@ -58,6 +59,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::TimeArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
+        | PgType::AclItemArray
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray

@@ -238,12 +238,16 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
             P::Int(ints @ (Ints::I8(_) | Ints::U8(_))) => Some(Values::CharByte(ints)),
             _ => None,
         },
-        PgType::Name | PgType::Text | PgType::Bpchar | PgType::Varchar | PgType::Unknown | PgType::PgNodeTree => {
-            match physical {
-                P::Text(texts) => Some(Values::Text(texts)),
-                _ => None,
-            }
-        }
+        PgType::Name
+        | PgType::Text
+        | PgType::Bpchar
+        | PgType::Varchar
+        | PgType::Unknown
+        | PgType::AclItem
+        | PgType::PgNodeTree => match physical {
+            P::Text(texts) => Some(Values::Text(texts)),
+            _ => None,
+        },
         PgType::Bytea => match physical {
             P::Blob(blobs) => Some(Values::Bytea(blobs)),
             _ => None,
@@ -299,6 +303,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         | PgType::TimeArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
+        | PgType::AclItemArray
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray

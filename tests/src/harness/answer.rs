@@ -132,3 +132,26 @@ impl fmt::Display for Answer {
         }
     }
 }
+
+/// Equal text, or numbers that differ by less than the last digit of an average of decimals.
+fn same(found: &str, expected: &str) -> bool {
+    found == expected
+        || match (found.parse::<f64>(), expected.parse::<f64>()) {
+            (Ok(found), Ok(expected)) => (found - expected).abs() <= 1.1e-6 + 1e-9 * expected.abs(),
+            _ => false,
+        }
+}
+
+/// What is wrong with an answer, beside the rows that another engine gave: lines of cells apart by tabs.
+#[must_use]
+pub fn answer_differs(found: &Answer, expected: &str) -> Option<String> {
+    let expected: Vec<Vec<&str>> = expected.lines().map(|line| line.split('\t').map(str::trim).collect()).collect();
+    let found: Vec<Vec<&str>> =
+        found.table().iter().map(|row| row.iter().map(|cell| cell.as_deref().unwrap_or("").trim()).collect()).collect();
+    if found.len() != expected.len() {
+        return Some(format!("{} rows, expected {}", found.len(), expected.len()));
+    }
+    let equal = |f: &Vec<&str>, e: &Vec<&str>| f.len() == e.len() && f.iter().zip(e).all(|(f, e)| same(f, e));
+    let other = found.iter().zip(&expected).find(|(f, e)| !equal(f, e));
+    other.map(|(found, expected)| format!("{found:?}, expected {expected:?}"))
+}

@@ -1,4 +1,4 @@
-//! Where the rows of a test lie: memory, Parquet files, SQLite or PostgreSQL. Builds the tables of a deployment from JSON rows.
+//! Where the rows of a test lie: memory, Parquet files, SQLite, or a server. Builds the tables of a deployment from JSON rows.
 
 use super::table::Table;
 use arrow::datatypes::{DataType, TimeUnit};
@@ -6,7 +6,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use querygate_catalog::{DriverTable, RemoteField, SourceStatus, SourceTable};
 use querygate_driver_api::testkit::watch::Watch;
-use querygate_driver_api::{Driver, TableRef, ValueType};
+use querygate_driver_api::{Driver, TableRef, Value, ValueType};
 use querygate_files::{FileFormat, FilesConfig, FilesSource};
 use querygate_memory::{MemoryConfig, MemorySource};
 use querygate_rules::RemoteColumn;
@@ -23,18 +23,39 @@ pub enum Layout {
     Sqlite,
     /// A second SQLite database: joins with the first one cross sources.
     OtherSqlite,
-    /// A real server, where it is installed.
+    /// Real servers, where they are installed.
     Postgres,
+    MariaDb,
+    MongoDb,
 }
 
 impl Layout {
     /// The layouts that differ in how rows are read.
     pub const ALL: [Self; 3] = [Self::Memory, Self::Parquet, Self::Sqlite];
 
-    /// The layout on a PostgreSQL server, if there is one.
+    /// The layouts on servers that are installed.
     #[must_use]
-    pub fn postgres() -> Option<Self> {
-        super::postgres::is_there().then_some(Self::Postgres)
+    pub fn servers() -> Vec<Self> {
+        let all = [
+            (Self::Postgres, super::postgres::is_there as fn() -> bool),
+            (Self::MariaDb, super::mysql::is_there),
+            (Self::MongoDb, super::mongodb::is_there),
+        ];
+        all.into_iter().filter(|(_, is_there)| is_there()).map(|(layout, _)| layout).collect()
+    }
+
+    /// Whether a server of its own computes there.
+    #[must_use]
+    pub const fn is_server(self) -> bool {
+        match self {
+            Self::Postgres | Self::MariaDb | Self::MongoDb => true,
+            Self::Memory | Self::Parquet | Self::Sqlite | Self::OtherSqlite => false,
+        }
+    }
+
+    /// What a column is called there.
+    pub(super) fn stored(self, column: &str) -> &str {
+        if self == Self::MongoDb && column == "id" { "_id" } else { column }
     }
 
     /// Name of the source.
@@ -46,8 +67,24 @@ impl Layout {
             Self::Sqlite => "sqlite",
             Self::OtherSqlite => "sqlite2",
             Self::Postgres => "postgres",
+            Self::MariaDb => "mariadb",
+            Self::MongoDb => "mongodb",
         }
     }
+}
+
+/// Gates of one test binary that keep their rows on a server: a world has fewer.
+const GATES_KEPT: u64 = 64;
+
+/// The gate whose rows make room for those of another.
+pub(super) fn forgotten(number: u64) -> Option<u64> {
+    number.checked_sub(GATES_KEPT)
+}
+
+/// Whether a server's column has an index: every second one, so that it has other paths than a scan to choose from, and what is
+/// a key by its place.
+pub(super) fn is_indexed(at: usize, name: &str) -> bool {
+    at % 2 == 1 || (at == 0 && name != "id")
 }
 
 /// Rows per batch, row group: small, so that a dozen rows already make several.
@@ -76,6 +113,8 @@ pub(super) async fn place(
                 sqlite(&tables, layout, &path, watch, &mut placed).await;
             }
             Layout::Postgres => super::postgres::place(&tables, watch, &mut placed).await,
+            Layout::MariaDb => super::mysql::place(&tables, watch, &mut placed).await,
+            Layout::MongoDb => super::mongodb::place(&tables, watch, &mut placed).await,
         }
         let name = layout.name().to_owned();
         sources.push(SourceStatus { kind: name.clone(), name, error: None, tables: count, driver: None });
@@ -163,7 +202,7 @@ pub(super) async fn open_table(
         .fields()
         .iter()
         .map(|field| {
-            let column = described.columns.iter().find(|c| c.name.as_str() == field.name()).unwrap();
+            let column = described.columns.iter().find(|c| c.name.as_str() == layout.stored(field.name())).unwrap();
             let value_type = value_type(field.data_type());
             let column = RemoteColumn {
                 name: column.name.clone(),
@@ -186,10 +225,11 @@ pub(super) async fn open_table(
 
 pub(super) fn value_type(data_type: &DataType) -> ValueType {
     match data_type {
-        DataType::Utf8 => ValueType::Text,
+        DataType::Utf8 | DataType::Utf8View => ValueType::Text,
         DataType::List(_) => ValueType::TextList,
         DataType::Float64 => ValueType::Float64,
         DataType::Int32 => ValueType::Int32,
+        DataType::Int64 => ValueType::Int64,
         DataType::Decimal128(precision, scale) => ValueType::Decimal128 { precision: *precision, scale: *scale },
         DataType::Boolean => ValueType::Boolean,
         DataType::Date32 => ValueType::Date,
@@ -197,4 +237,16 @@ pub(super) fn value_type(data_type: &DataType) -> ValueType {
         DataType::Time32(TimeUnit::Millisecond) => ValueType::Time,
         other => panic!("no test needs columns of type {other}"),
     }
+}
+
+/// The rows as values, in the order of the columns.
+pub(super) fn rows(table: &Table) -> Vec<Vec<Value>> {
+    let batch = table.batch();
+    let columns = batch.columns().iter().map(|column| {
+        let of = value_type(column.data_type());
+        arrow::compute::cast(column, &of.to_arrow()).unwrap()
+    });
+    let columns: Vec<_> = columns.collect();
+    let row = |at: usize| columns.iter().map(|column| Value::from_array(column.as_ref(), at).unwrap()).collect();
+    (0..batch.num_rows()).map(row).collect()
 }

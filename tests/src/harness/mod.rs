@@ -13,11 +13,13 @@ mod answer;
 mod company;
 mod gate;
 mod layout;
+mod mongodb;
+mod mysql;
 mod postgres;
 mod rng;
 mod table;
 
-pub use answer::Answer;
+pub use answer::{Answer, answer_differs};
 pub use company::Company;
 pub use gate::{Client, Fixture, TestGate, runtime};
 pub use layout::Layout;

@@ -3,11 +3,11 @@
 #[path = "../../../drivers/postgres/tests/common/mod.rs"]
 mod server;
 
-use super::layout::{Layout, open_table, value_type};
+use super::layout::{Layout, forgotten, is_indexed, open_table, rows, value_type};
 use super::table::Table;
 use querygate_catalog::SourceTable;
+use querygate_driver_api::TableRef;
 use querygate_driver_api::testkit::watch::Watch;
-use querygate_driver_api::{TableRef, Value};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,9 +23,13 @@ pub(super) fn is_there() -> bool {
 pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap<String, SourceTable>) {
     static SCHEMAS: AtomicU64 = AtomicU64::new(0);
     let server = server::server().expect("PostgreSQL is installed");
-    let schema = format!("gate_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
+    let schema = format!("gate_{number}");
     let client = server.client("postgres").await;
     let mut made = format!("CREATE SCHEMA {schema};");
+    if let Some(old) = forgotten(number) {
+        write!(made, "DROP SCHEMA gate_{old} CASCADE;").unwrap();
+    }
     for table in tables {
         write!(made, "{}", declared(&schema, table)).unwrap();
     }
@@ -42,27 +46,16 @@ pub(super) async fn place(tables: &[&Table], watch: &Watch, placed: &mut HashMap
     }
 }
 
-/// The table, with an index on every second column, so that the server has other paths than a scan to choose from.
+/// The table with its indexes.
 fn declared(schema: &str, table: &Table) -> String {
     let (mut columns, mut indexes) = (Vec::new(), String::new());
     for (at, field) in table.schema.fields().iter().enumerate() {
         let (name, of) = (field.name(), value_type(field.data_type()));
         let key = if name == "id" && !field.is_nullable() { " PRIMARY KEY" } else { "" };
         columns.push(format!("\"{name}\" {}{key}", server::plain(name, of)));
-        if at % 2 == 1 {
+        if is_indexed(at, name) {
             write!(indexes, "CREATE INDEX ON {schema}.\"{}\" (\"{name}\");", table.object).unwrap();
         }
     }
     format!("CREATE TABLE {schema}.\"{}\" ({});{indexes}", table.object, columns.join(", "))
-}
-
-fn rows(table: &Table) -> Vec<Vec<Value>> {
-    let batch = table.batch();
-    let columns = batch.columns().iter().map(|column| {
-        let of = value_type(column.data_type());
-        arrow::compute::cast(column, &of.to_arrow()).unwrap()
-    });
-    let columns: Vec<_> = columns.collect();
-    let row = |at: usize| columns.iter().map(|column| Value::from_array(column.as_ref(), at).unwrap()).collect();
-    (0..batch.num_rows()).map(row).collect()
 }

@@ -15,17 +15,28 @@ pub struct Table {
     pub object: String,
     pub schema: SchemaRef,
     pub rows: Vec<Row>,
+    /// The rows instead, where they are many.
+    given: Option<RecordBatch>,
 }
 
 impl Table {
     #[must_use]
     pub fn new(object: &str, schema: SchemaRef, rows: Vec<Row>) -> Self {
-        Self { object: object.to_owned(), schema, rows }
+        Self { object: object.to_owned(), schema, rows, given: None }
+    }
+
+    /// A table of rows that are Arrow already.
+    #[must_use]
+    pub fn of(object: &str, batch: RecordBatch) -> Self {
+        Self { given: Some(batch.clone()), ..Self::new(object, batch.schema(), Vec::new()) }
     }
 
     /// All rows in one batch.
     #[must_use]
     pub fn batch(&self) -> RecordBatch {
+        if let Some(batch) = &self.given {
+            return batch.clone();
+        }
         let mut lines = String::new();
         for row in &self.rows {
             lines.push_str(&serde_json::to_string(row).unwrap());

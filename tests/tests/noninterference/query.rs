@@ -461,14 +461,14 @@ impl<'a> Generator<'a> {
             self.expr(scope, ty, 1)
         };
         let ids: Vec<&str> = own.iter().filter(|c| c.id).map(|c| c.sql.as_str()).collect();
+        // Ids of every relation in the FROM clause make the order total; a subquery has none.
+        let alias = |column: &Col| column.sql.split('.').next().map(str::to_owned);
+        let is_total = !ids.is_empty() && own.iter().all(|c| own.iter().any(|o| o.id && alias(o) == alias(c)));
         match self.rng.below(5) {
             0 => (format!("rank() OVER ({partition}ORDER BY {order})"), Ty::Big),
             1 => (format!("dense_rank() OVER ({partition}ORDER BY {order} DESC)"), Ty::Big),
             2 => (format!("count(*) OVER ({partition}ORDER BY {order})"), Ty::Big),
-            3 if !ids.is_empty() && ids.len() == own.iter().filter(|c| c.id).count() => {
-                // Ids of every table in the FROM clause make the order total.
-                (format!("row_number() OVER ({partition}ORDER BY {order}, {})", ids.join(", ")), Ty::Big)
-            }
+            3 if is_total => (format!("row_number() OVER ({partition}ORDER BY {order}, {})", ids.join(", ")), Ty::Big),
             _ => {
                 let value = self.column_or(scope, Ty::Float, "1.0::float8");
                 let function = *self.rng.pick(&["sum", "min", "max", "avg"]);

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -16,12 +17,16 @@ pub(crate) const PASSWORD: &str = "p@ss:/'w\"ord\\";
 
 const SERVER: &str = "/usr/sbin/mariadbd";
 
+/// Runs the server until the test process ends or says `keep`; then the data stays.
+const KEEPER: &str = "\"$@\" </dev/null >/dev/null 2>&1 & p=$!; echo $p >\"$F/process\"; read x; kill -9 $p; wait $p; \
+    [ -n \"$x\" ] || rm -rf \"$F\"";
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    folder: TempDir,
+    folder: PathBuf,
     pub(crate) port: u16,
-    child: Option<Child>,
+    running: Mutex<Option<(Child, ChildStdin)>>,
     /// Further arguments of the server.
     settings: Vec<String>,
 }
@@ -40,12 +45,12 @@ impl Server {
             eprintln!("SKIPPED: {SERVER} is absent (install mariadb-server)");
             return None;
         }
-        let folder = TempDir::new().unwrap();
-        copy(&template(), &folder.path().join("data"));
-        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let folder = tempfile::Builder::new().prefix("qg-maria-").tempdir().unwrap().keep();
+        copy(&template(), &folder.join("data"));
+        std::fs::create_dir(folder.join("tmp")).unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let settings = settings(folder.path());
-        let mut server = Self { folder, port, child: None, settings };
+        let settings = settings(&folder);
+        let server = Self { folder, port, running: Mutex::default(), settings };
         server.resume();
         server.sql(&format!(
             "CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{}'; GRANT SELECT, SHOW VIEW ON *.* TO '{USER}'@'127.0.0.1';",
@@ -55,9 +60,11 @@ impl Server {
     }
 
     /// Starts it again on its port, with its data.
-    pub(crate) fn resume(&mut self) {
-        let folder = self.folder.path();
-        let child = base(SERVER, &folder.join("data"))
+    pub(crate) fn resume(&self) {
+        let folder = &self.folder;
+        let mut child = Command::new("sh")
+            .args(["-c", KEEPER, "keeper", SERVER])
+            .args(arguments(&folder.join("data")))
             .arg(format!("--tmpdir={}", folder.join("tmp").display()))
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
@@ -70,25 +77,25 @@ impl Server {
                 "--innodb-flush-method=nosync",
             ])
             .args(&self.settings)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .env("F", folder)
+            .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        self.child = Some(child);
+        let stdin = child.stdin.take().unwrap();
+        *self.running.lock().unwrap() = Some((child, stdin));
         let began = Instant::now();
         // Each attempt is a process, which is pause enough.
         while !self.client().args(["-e", "SELECT 1"]).output().unwrap().status.success() {
-            let log = || std::fs::read_to_string(self.folder.path().join("err")).unwrap_or_default();
+            let log = || std::fs::read_to_string(self.folder.join("err")).unwrap_or_default();
             assert!(began.elapsed() < Duration::from_secs(60), "MariaDB does not start: {}", log());
         }
     }
 
     /// Ends it at once, as a crash would.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+    pub(crate) fn kill(&self) {
+        let (mut child, mut stdin) = self.running.lock().unwrap().take().unwrap();
+        stdin.write_all(b"keep\n").unwrap();
+        child.wait().unwrap();
     }
 
     /// Stops it where it stands: connections stay open and nothing answers.
@@ -102,8 +109,8 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let id = std::fs::read_to_string(self.folder.join("process")).unwrap();
+        assert!(Command::new("kill").args([signal, id.trim()]).status().unwrap().success());
     }
 
     /// Runs statements as the administrator and gives the rows, cells apart by tabs.
@@ -124,7 +131,7 @@ impl Server {
 
     /// Where an administrator connects, as root without password.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("s")
+        self.folder.join("s")
     }
 
     fn client(&self) -> Command {
@@ -136,27 +143,26 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.kill());
+        if let Some((mut child, stdin)) = self.running.lock().unwrap().take() {
+            drop(stdin);
             drop(child.wait());
         }
     }
 }
 
-fn base(program: &str, data: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
-    command.args(["--innodb-log-file-size=8M", "--innodb-data-file-path=ibdata1:12M:autoextend"]);
+/// Arguments of the server and of the program that makes its data directory.
+fn arguments(data: &Path) -> Vec<String> {
+    let settings = ["--innodb-log-file-size=8M", "--innodb-data-file-path=ibdata1:12M:autoextend"];
     // A server refuses to run as root unless it is told to.
-    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-        command.arg("--user=root");
-    }
-    command
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let user = root.then_some("--user=root");
+    let first = ["--no-defaults".to_owned(), format!("--datadir={}", data.display())];
+    first.into_iter().chain(settings.into_iter().chain(user).map(str::to_owned)).collect()
 }
 
 /// An initialized data directory, made once per build folder: making one takes seconds, copying it does not.
 fn template() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = &build_folder();
     let version = Command::new(SERVER).arg("--version").output().unwrap().stdout;
     let version: String =
         String::from_utf8_lossy(&version).chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
@@ -164,7 +170,8 @@ fn template() -> PathBuf {
     if !done.exists() {
         let making = TempDir::new_in(folder).unwrap();
         let data = making.path().join("data");
-        let output = base("mariadb-install-db", &data)
+        let output = Command::new("mariadb-install-db")
+            .args(arguments(&data))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .output()
             .unwrap();
@@ -175,6 +182,14 @@ fn template() -> PathBuf {
         }
     }
     done
+}
+
+/// Cargo's folder for files of tests, found from the test's own program.
+fn build_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.ancestors().nth(3).unwrap().join("tmp");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 fn copy(from: &Path, to: &Path) {

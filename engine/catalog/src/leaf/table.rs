@@ -196,6 +196,22 @@ impl GovernedTable {
         self
     }
 
+    /// The same table, which tells nothing of its keys.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self {
+            token: self.token.clone(),
+            name: Arc::clone(&self.name),
+            source: Arc::clone(&self.source),
+            raw: Arc::clone(&self.raw),
+            columns: self.columns.clone(),
+            schema: Arc::clone(&self.schema),
+            policy: self.policy.clone(),
+            open_columns: Arc::clone(&self.open_columns),
+            constraints: None,
+        }
+    }
+
     #[must_use]
     pub fn token(&self) -> &LeafToken {
         &self.token

@@ -106,7 +106,8 @@ fn wire_type(type_name: &str) -> (DataType, PgType) {
         "_float8" => (list(DataType::Float64), PgType::Float8Array),
         "_char" => (list(DataType::Utf8), PgType::CharArray),
         "_name" => (list(DataType::Utf8), PgType::NameArray),
-        "_text" | "_aclitem" | "_pg_statistic" => (list(DataType::Utf8), PgType::TextArray),
+        "_aclitem" => (list(DataType::Utf8), PgType::AclItemArray),
+        "_text" | "_pg_statistic" => (list(DataType::Utf8), PgType::TextArray),
         "pg_node_tree" => (DataType::Utf8, PgType::PgNodeTree),
         _ => (DataType::Utf8, PgType::Text),
     }

@@ -65,6 +65,13 @@ impl PgCatalog {
         relation.columns.iter().find(|c| c.name == column).map(|c| c.attnum)
     }
 
+    /// Names of a visible relation's columns, in their order.
+    #[must_use]
+    pub fn column_names(&self, schema: &str, relation: &str) -> Option<Vec<String>> {
+        let relation = self.objects.relation_in(schema, relation)?;
+        Some(relation.columns.iter().map(|column| column.name.clone()).collect())
+    }
+
     /// `pg_class.oid` of one of PostgreSQL's own relations that exists here.
     #[must_use]
     pub fn system_oid(schema: &str, name: &str) -> Option<u32> {

@@ -2,6 +2,8 @@
 
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
+use super::runs::{FragmentRuns, Known, Run};
+use super::told::named;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -36,6 +38,10 @@ pub(crate) struct Running {
     pub columns: Arc<[(usize, Option<DataType>)]>,
     /// What comes out.
     pub schema: SchemaRef,
+    /// For the books.
+    pub(super) known: Arc<Known>,
+    /// Whether it is a part of what its template says.
+    pub(super) part: bool,
 }
 
 impl Running {
@@ -47,8 +53,7 @@ impl Running {
         &self,
         context: ExecuteContext,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        let batches = self.driver.execute(&self.statement, &self.values, context).await?;
-        Ok(self.shaped(batches))
+        self.executed(&self.statement, &self.values, context).await
     }
 
     /// As [`Running::start`], for the rows that can meet the other side of a join. What the source has no words for is
@@ -73,12 +78,28 @@ impl Running {
         if self.driver.accepts(&statement, &values).is_err() {
             return self.start(context).await;
         }
-        Ok(self.shaped(self.driver.execute(&statement, &values, context).await?))
+        self.executed(&statement, &values, context).await
+    }
+
+    async fn executed(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
+        let batches = self.driver.execute(statement, values, context).await;
+        batches.map(|batches| self.shaped(batches)).map_err(|error| named(&self.source, error))
+    }
+
+    fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
+        let template = self.known.template((&self.driver, &self.source), &self.fragment, &self.statement);
+        Run::begin(runs, template, &self.known, narrowed || self.part)
     }
 
     fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
-        let (columns, schema) = (Arc::clone(&self.columns), Arc::clone(&self.schema));
-        batches.map(move |batch| shape(&batch?, &columns, &schema)).boxed()
+        let (columns, schema, source) = (Arc::clone(&self.columns), Arc::clone(&self.schema), Arc::clone(&self.source));
+        let told = move |batch: querygate_types::Result<RecordBatch>| batch.map_err(|error| named(&source, error));
+        batches.map(move |batch| shape(&told(batch)?, &columns, &schema)).boxed()
     }
 
     /// Whether keys of this column of the plan may become a condition of the fragment.
@@ -237,8 +258,19 @@ impl ExecutionPlan for FragmentExec {
         let (running, filters) = (self.running.clone(), self.filters.clone());
         let execute = ExecuteContext { batch_rows: context.session_config().batch_size(), ..ExecuteContext::default() };
         let plain = context.session_config().get_extension::<PlainScans>();
+        let runs = context.session_config().get_extension::<FragmentRuns>();
         let started = async move {
-            let batches = running.start_narrowed(&filters, execute).await.map_err(outside)?;
+            let run = runs.map(|runs| running.run(runs, !filters.is_empty()));
+            let batches = match (running.start_narrowed(&filters, execute).await, run) {
+                (Ok(batches), Some(run)) => run.measured(batches),
+                (Ok(batches), None) => batches,
+                (Err(error), run) => {
+                    if let Some(run) = run {
+                        run.failed(&error);
+                    }
+                    return Err(outside(error));
+                }
+            };
             let batches = match plain {
                 Some(plain) => plain.counted(batches),
                 None => batches,

@@ -3,6 +3,7 @@
 
 use super::exec::{FragmentExec, Running};
 use super::policy::{FragmentPolicy, Tables};
+use super::runs::Known;
 use super::table::DriverTable;
 use crate::catalog::PrincipalCatalog;
 use crate::deployment::Deployment;
@@ -19,8 +20,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
 use querygate_rules::estimate::{Estimator, TableEstimate};
 use querygate_rules::{
-    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, Receipt, Translation,
-    carve, translate,
+    Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, ParameterSource,
+    Receipt, Translation, carve, translate,
 };
 use querygate_types::{Error, Result};
 use std::any::Any;
@@ -170,6 +171,7 @@ pub struct WholeFragment {
     driver: Arc<dyn Driver>,
     translation: Translation,
     statement: Arc<NativeStatement>,
+    known: Arc<Known>,
 }
 
 impl WholeFragment {
@@ -183,7 +185,8 @@ impl WholeFragment {
         let translation = translate(plan, &opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
-        Some(Self { token: catalog.token().clone(), driver: Arc::clone(driver), translation, statement })
+        let known = known(&translation);
+        Some(Self { token: catalog.token().clone(), driver: Arc::clone(driver), translation, statement, known })
     }
 
     /// A leaf with these values. `None`: the source cannot be given them with equal results.
@@ -194,7 +197,8 @@ impl WholeFragment {
         if !typed || self.driver.accepts(&self.statement, &values).is_err() {
             return None;
         }
-        let running = running(&self.driver, &self.translation, Arc::clone(&self.statement), values);
+        let running =
+            running(&self.driver, &self.translation, Arc::clone(&self.statement), values, Arc::clone(&self.known));
         Some(governed_fragment(self.token.clone(), running, None, !self.translation.policy_values.is_empty()))
     }
 
@@ -238,7 +242,7 @@ impl LeafBuilder for Builder<'_> {
             token: self.opener.catalog.token().clone(),
             restricted: !translation.policy_values.is_empty(),
             size: translation.size.clone(),
-            running: running(driver, &translation, statement, values),
+            running: running(driver, &translation, statement, values, known(&translation)),
         };
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
             .and_then(LogicalPlanBuilder::build)
@@ -251,6 +255,7 @@ fn running(
     translation: &Translation,
     statement: Arc<NativeStatement>,
     values: Vec<Value>,
+    known: Arc<Known>,
 ) -> Running {
     let columns = translation.casts.iter().enumerate().map(|(i, cast)| (i, cast.clone())).collect();
     Running {
@@ -261,7 +266,16 @@ fn running(
         values: values.into(),
         columns,
         schema: nullable(&translation.schema),
+        known,
+        part: false,
     }
+}
+
+/// What the books are told of a fragment before it runs.
+fn known(translation: &Translation) -> Arc<Known> {
+    let origins = translation.parameters.iter().enumerate();
+    let policy = origins.filter(|(_, origin)| matches!(origin, ParameterSource::Policy(_)));
+    Arc::new(Known::new(translation.size.rows, policy.map(|(index, _)| index).collect()))
 }
 
 /// Sources may deliver NULL where a plan's schema says otherwise; names need only be distinct.

@@ -7,11 +7,15 @@ mod keys;
 mod plain;
 mod policy;
 mod ranges;
+mod runs;
+mod shape;
 mod statistics;
 mod table;
+mod told;
 
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use plain::PlainScans;
 pub use ranges::{KeyRange, in_range, key_ranges, range_key};
+pub use runs::{FragmentRuns, batch_bytes};
 pub use table::{DriverTable, RemoteField};

@@ -111,7 +111,11 @@ pub fn in_range(
     if whole.driver.accepts(&statement, &values).is_err() {
         return Ok(None);
     }
-    let part = Running { fragment: Arc::new(fragment), statement, values: values.into(), ..whole.clone() };
+    // A template of its own would be one for each range.
+    let known = Arc::clone(&whole.known);
+    known.template((&whole.driver, &whole.source), &whole.fragment, &whole.statement);
+    let (values, fragment) = (values.into(), Arc::new(fragment));
+    let part = Running { fragment, statement, values, known, part: true, ..whole.clone() };
     let inner = over_leaf(leaf.inner(), Arc::new(FragmentExec::new(part))).map_err(Error::internal)?;
     over_leaf(plan, Arc::new(leaf.with_inner(inner))).map(Some).map_err(Error::internal)
 }

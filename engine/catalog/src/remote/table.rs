@@ -2,6 +2,7 @@
 //! per conjunct, and everything else stays with the governed leaf around it.
 
 use super::exec::{FragmentExec, Running};
+use super::runs::Known;
 use super::statistics::Told;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -214,6 +215,8 @@ impl TableProvider for DriverTable {
             values: values.into(),
             columns,
             schema,
+            known: Arc::new(Known::new(translation.size.rows, Vec::new())),
+            part: false,
         })))
     }
 }

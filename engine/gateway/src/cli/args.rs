@@ -36,6 +36,8 @@ pub(super) enum Command {
     Extract(ExtractArgs),
     /// Show what a statement would push to which source, what stays, and why
     Explain(ExplainArgs),
+    /// Report what a gate has learnt: indexes to make, the costliest templates, incidents
+    Advise(AdviseArgs),
     /// Say what a user may do with an object, and which layer decided
     Access(AccessArgs),
     /// Write ObjectStack metadata for an existing SQLite file or a folder of Parquet, CSV and NDJSON
@@ -64,7 +66,7 @@ impl ConfigArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, beside Parquet files, introspects them and\nserves one query over all; Ctrl-C stops and removes them."
+    after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nIn a browser, http://127.0.0.1:8080/ui shows queries, plans, index advice and anomalies to whoever logs in.\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start\nkeeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, and MongoDB where it is installed, beside\nParquet files, introspects them and serves one query over all; Ctrl-C stops and removes them."
 )]
 pub(super) struct DemoArgs {
     /// Folder for data, metadata and configuration
@@ -82,6 +84,9 @@ pub(super) struct DemoArgs {
     /// Make the folder and print the guide, but do not serve
     #[arg(long)]
     pub(super) seed_only: bool,
+    /// Let the three users ask things all the time, one of them unusual, so that there is something to see
+    #[arg(long, conflicts_with_all = ["seed_only", "backends"])]
+    pub(super) traffic: bool,
     /// Start private database servers in a temporary folder and serve one query over all of them
     #[arg(long, conflicts_with_all = ["dir", "seed_only"])]
     pub(super) backends: bool,
@@ -117,6 +122,15 @@ impl ServeArgs {
             config.flight.address = self.flight;
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate advise\n  querygate advise -c querygate.toml\n\nReads the store that [learning] names, of a gate that runs or not. In a running gate the same is in the tables\nquerygate.index_suggestions, querygate.templates and querygate.anomalies; CALL querygate.suggest_indexes()\nsearches now, CALL querygate.apply(id) makes an index where apply_indexes = true, CALL querygate.undo(id) drops it."
+)]
+pub(super) struct AdviseArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +213,7 @@ pub(super) struct AccessArgs {
 )]
 pub(crate) struct IntrospectArgs {
     /// A SQLite file, a folder of Parquet, CSV and NDJSON files, mysql://USER@HOST:PORT/SCHEMA,
+    /// mongodb://USER@HOST:PORT/DATABASE?authSource=admin,
     /// or postgres://USER@HOST:PORT/DATABASE
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,

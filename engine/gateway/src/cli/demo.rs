@@ -5,7 +5,7 @@ use super::{Ended, load, written};
 use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT};
 use crate::demo::{self, Scale};
 use crate::output::Output;
-use crate::serve::Bound;
+use crate::serve::{Bound, Companion};
 use querygate_types::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -27,9 +27,18 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         output.text(&demo::guide_text(&seeded, planned)).map_err(written)?;
         return Ok(Ended::Well);
     }
-    let config = configured(&seeded.layout.config(), args, output)?;
-    crate::serve::serve(&config, CancellationToken::new(), |bound| {
+    let mut config = configured(&seeded.layout.config(), args, output)?;
+    if args.traffic && config.learning.is_none() {
+        config.learning = Some(demo::traffic::learning(&seeded.layout));
+    }
+    let database = config.server.database.clone();
+    let traffic: Option<Companion> =
+        args.traffic.then(|| Box::new(move |gate| demo::traffic::run(gate, database)) as Companion);
+    crate::serve::serve_with(&config, CancellationToken::new(), traffic, |bound| {
         let _ = output.text(&demo::guide_text(&seeded, bound));
+        if args.traffic {
+            let _ = output.text(&demo::traffic::guide_text(bound));
+        }
     })?;
     Ok(Ended::Well)
 }

@@ -1,6 +1,7 @@
 //! The command line: what there is to type, and which module answers. Decides nothing itself.
 
 mod access;
+mod advise;
 mod args;
 mod check;
 mod demo;
@@ -69,6 +70,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Sql(args) => sql::run(&args, output),
         Command::Extract(args) => extract::run(&args, output),
         Command::Explain(args) => sql::explain(&args, output),
+        Command::Advise(args) => advise::run(&args, output),
         Command::Access(args) => access::run(&args, output),
         Command::Introspect(args) => crate::introspect::run(&args, output),
         Command::User(args) => user::run(&args, output),

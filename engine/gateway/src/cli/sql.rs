@@ -47,7 +47,8 @@ fn with_shell(
     }
     crate::logging::start(&config.log);
     let threads = Threads::start(&config)?;
-    let gate = threads.build(&config)?;
+    // A second writer beside a running gate would spoil what that one learns.
+    let gate = threads.build(&Config { learning: None, ..config.clone() })?;
     let client = ClientInfo {
         door: Door::Shell,
         database: config.server.database.clone(),

@@ -2,6 +2,8 @@
 
 pub(crate) mod diagnostic;
 mod flight;
+mod learning;
+pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod resolve;
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) views: Vec<View>,
     pub(crate) governance: Governance,
     pub(crate) log: Log,
+    /// `None`: the gate does not learn.
+    pub(crate) learning: Option<Learning>,
 }
 
 /// `[server]`.
@@ -46,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) postgres: Option<SocketAddr>,
     /// Where health, readiness and metrics listen; `None` for "off".
     pub(crate) http: Option<SocketAddr>,
+    /// Whether there are pages to log in to on it; by default only where nobody else can listen, on this machine.
+    pub(crate) pages: Option<bool>,
     /// The one database name that clients connect to.
     pub(crate) database: String,
     pub(crate) tls: Option<TlsFiles>,
@@ -134,6 +140,8 @@ pub(crate) struct Limits {
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) kind: SourceKind,
+    /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
+    pub(crate) apply_indexes: Option<bool>,
 }
 
 /// What a source is.
@@ -149,6 +157,8 @@ pub(crate) enum SourceKind {
     },
     /// A schema of a MariaDB or MySQL server.
     Mysql(mysql::MysqlSource),
+    /// A database of a MongoDB deployment.
+    Mongodb(mongodb::MongoSource),
     /// A PostgreSQL database.
     Postgres(postgres::PostgresSource),
     /// A folder or bucket of Parquet, CSV and NDJSON.
@@ -203,6 +213,32 @@ pub(crate) struct Governance {
     pub(crate) mask_in_predicates: MaskInPredicates,
     /// Share of the reads that sources run, from 0 to 1, which are also computed here and compared.
     pub(crate) verify_sample: f64,
+}
+
+/// `[learning]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Learning {
+    /// Folder of the telemetry store.
+    pub(crate) directory: PathBuf,
+    /// Age at which records of single statements are forgotten.
+    pub(crate) retention: Duration,
+    /// Bytes that the store may have.
+    pub(crate) size_max: u64,
+    pub(crate) alerts_per_day: u32,
+    pub(crate) webhook: Option<Webhook>,
+    /// Whether operators may make and drop suggested indexes through the gate.
+    pub(crate) apply_indexes: bool,
+    /// How often indexes are searched; zero: only on demand.
+    pub(crate) suggest_every: Duration,
+    /// Bytes that the suggested indexes of a source may take together.
+    pub(crate) index_budget: u64,
+}
+
+/// Where alerts go, and the key that signs them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Webhook {
+    pub(crate) url: Secret,
+    pub(crate) secret: Secret,
 }
 
 /// How log lines look.

@@ -15,6 +15,8 @@ pub(crate) struct PostgresSource {
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
+    /// Who makes and drops suggested indexes, with its password; `None`: the same user.
+    pub(crate) advisor: Option<(String, Option<Secret>)>,
     pub(crate) database: String,
     /// Schema of the tables that the metadata names without one.
     pub(crate) schema: String,
@@ -40,6 +42,7 @@ impl PostgresSource {
             port,
             user,
             password: None,
+            advisor: None,
             database,
             schema: SCHEMA_DEFAULT.to_owned(),
             tls,
@@ -64,6 +67,12 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
     let (user, database) = (table.required("user"), table.required("database"));
     let password = super::sources::secret(table, "password", environment);
+    let advisor_password = super::sources::secret(table, "advisor_password", environment);
+    let advisor = table.text("advisor_user").map(|user| (user.value, advisor_password));
+    let place = |wanted: &str| table.keys().find(|(key, _)| *key == wanted).map(|(_, place)| place);
+    if let (Some(place), None) = (place("advisor_password"), place("advisor_user")) {
+        table.error(place, "`advisor_password` needs `advisor_user`");
+    }
     let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
     let tls = table.choice("tls", TLS).map(|tls| tls.value);
     let tls_ca = table.text("tls_ca").map(|path| Config::resolve_path(environment.folder(), &path.value));
@@ -73,6 +82,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     let source = PostgresSource::new(host?.value, port?, user?.value, database?.value);
     Some(PostgresSource {
         password,
+        advisor,
         schema,
         tls: tls.unwrap_or(source.tls),
         tls_ca,

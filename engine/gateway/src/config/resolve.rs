@@ -5,7 +5,7 @@ use super::secret::Environment;
 use super::table::{At, Sink, Table};
 use super::{
     Config, Governance, Limits, Log, LogFormat, MaskInPredicates, Metadata, Server, Source, Tenancy, User, View,
-    flight, server, sources, users,
+    flight, learning, server, sources, users,
 };
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let server = server::resolve(root.table("server", "[server]"), environment);
     let flight = flight::resolve(root.table("flight", "[flight]"), server.as_ref(), environment);
     let metadata = metadata(&root, root.table("metadata", "[metadata]"), environment);
-    let limits = limits(root.table("limits", "[limits]"), environment, sink);
+    let limits = limits(root.table("limits", "[limits]"), environment);
     let sources = named(sink, root.tables("sources", "[[sources]]"), |table| {
         let span = table.span.clone();
         sources::resolve(table, environment).map(|source| (At { value: source.name.clone(), span }, source))
@@ -77,6 +77,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
     let log = log(root.table("log", "[log]"), environment);
+    let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     warn_about(sink, &sources, &users, server.as_ref());
     root.finish();
     Some(Config {
@@ -90,6 +91,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         views,
         governance,
         log,
+        learning,
     })
 }
 
@@ -151,7 +153,7 @@ fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environmen
 
 const GIB: u64 = 1 << 30;
 
-fn limits(table: Option<Table<'_>>, environment: &Environment, sink: &Sink) -> Limits {
+fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     let mut limits = Limits {
         memory_per_query: GIB,
         memory_total: 4 * GIB,
@@ -192,9 +194,6 @@ fn limits(table: Option<Table<'_>>, environment: &Environment, sink: &Sink) -> L
         table.text("spill_directory").map(|d| Config::resolve_path(environment.folder(), &d.value));
     if let Some(spill) = table.bytes("spill_max") {
         limits.spill_max = spill.value;
-        if limits.spill_directory.is_none() {
-            sink.push(Diagnostic::warning(Some(spill.span), "`spill_max` has no effect without `spill_directory`"));
-        }
     }
     table.finish();
     limits

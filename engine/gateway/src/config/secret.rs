@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// A value that was not read by reference and may be a secret all the same.
+    pub(crate) fn plain(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value, for the driver that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0

@@ -39,6 +39,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     let mut server = Server {
         postgres: loopback(POSTGRES_PORT),
         http: loopback(HTTP_PORT),
+        pages: None,
         database: "querygate".to_owned(),
         tls: None,
         require_tls: false,
@@ -50,6 +51,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     let Some(table) = table else { return Some(server) };
     let postgres = address(&table, "postgres", POSTGRES_PORT);
     let http = address(&table, "http", HTTP_PORT);
+    server.pages = table.boolean("pages").map(|pages| pages.value);
     if let Some(database) = table.text("database") {
         server.database = database.value;
     }

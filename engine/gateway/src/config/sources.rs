@@ -9,6 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Sqlite,
+    Mongodb,
     Mysql,
     Postgres,
     Files,
@@ -17,6 +18,7 @@ enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[
     ("sqlite", Kind::Sqlite),
+    ("mongodb", Kind::Mongodb),
     ("mysql", Kind::Mysql),
     ("postgres", Kind::Postgres),
     ("files", Kind::Files),
@@ -28,17 +30,31 @@ const POOL_SIZE_DEFAULT: u32 = 4;
 pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Source> {
     let name = table.required("name");
     let kind_at = table.required("kind");
-    let kind = kind_at.and_then(|_| table.choice("kind", KINDS));
-    let kind = kind.and_then(|kind| match kind.value {
+    let chosen = kind_at.and_then(|_| table.choice("kind", KINDS)).map(|kind| kind.value);
+    let kind = chosen.and_then(|kind| match kind {
         Kind::Sqlite => sqlite(&table, environment),
+        Kind::Mongodb => super::mongodb::resolve(&table, environment).map(SourceKind::Mongodb),
         Kind::Mysql => super::mysql::resolve(&table, environment).map(SourceKind::Mysql),
         Kind::Postgres => super::postgres::resolve(&table, environment).map(SourceKind::Postgres),
         Kind::Files => files(&table, environment).map(SourceKind::Files),
         Kind::Memory => Some(SourceKind::Memory),
     });
     let name = name.and_then(|name| check_name(&table, name));
+    let apply_indexes = apply_indexes(&table, chosen);
     table.finish();
-    Some(Source { name: name?.value, kind: kind? })
+    Some(Source { name: name?.value, kind: kind?, apply_indexes })
+}
+
+/// Refused where no index can be made: whoever sets it must not believe that it does something.
+fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
+    let given = table.boolean("apply_indexes")?;
+    match kind? {
+        Kind::Sqlite | Kind::Postgres => Some(given.value),
+        Kind::Mongodb | Kind::Mysql | Kind::Files | Kind::Memory => {
+            table.error(given.span, "`apply_indexes` is for sqlite and postgres sources only");
+            None
+        }
+    }
 }
 
 /// Names are ObjectStack identifiers, so that `datasource` can say them.

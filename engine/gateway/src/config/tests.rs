@@ -33,6 +33,7 @@ const FULL: &str = r#"
 [server]
 postgres = "0.0.0.0:5432"
 http = "off"
+pages = false
 database = "sales"
 tls_certificate = "tls/server.pem"
 tls_key = "/keys/server.key"
@@ -112,6 +113,7 @@ fn a_full_configuration_resolves() {
         Server {
             postgres: "0.0.0.0:5432".parse().ok(),
             http: None,
+            pages: Some(false),
             database: "sales".to_owned(),
             tls: Some(TlsFiles { certificate: "/etc/qg/tls/server.pem".into(), key: "/keys/server.key".into() }),
             require_tls: true,
@@ -248,6 +250,14 @@ fn what_belongs_together_is_checked_together() {
         ("[[views]]\nname = \"v\"\nsql = \"SELECT 1\"\nschema = \"pg_catalog\"\n", "is reserved"),
         ("[[sources]]\nname = \"a\"\nkind = \"files\"\n", "needs `path` (a folder) or `url`"),
         ("[[sources]]\nname = \"a\"\nkind = \"memory\"\npath = \"x\"\n", "unknown key `path` in [[sources]]"),
+        (
+            "[[sources]]\nname = \"a\"\nkind = \"memory\"\napply_indexes = true\n",
+            "`apply_indexes` is for sqlite and postgres sources only",
+        ),
+        (
+            "[[sources]]\nname = \"a\"\nkind = \"postgres\"\nhost = \"h\"\nuser = \"u\"\ndatabase = \"d\"\nadvisor_password = \"env:S3_KEY\"\n",
+            "`advisor_password` needs `advisor_user`",
+        ),
         ("[log]\nfilter = \"a=b=c\"\n", "`filter` is not a log filter"),
         ("[server\n", "not TOML"),
     ] {

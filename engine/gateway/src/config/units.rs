@@ -36,6 +36,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "min" | "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     // Far from where adding it to an instant could overflow.
@@ -67,6 +68,7 @@ mod tests {
             ("0", Some(0)),
             ("30", None),
             ("2h", Some(7_200_000)),
+            ("30d", Some(30 * 86_400_000)),
             ("99999999h", None),
             ("99999999999999999999ms", None),
         ] {

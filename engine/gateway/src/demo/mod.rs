@@ -22,6 +22,7 @@ mod setup;
 mod snippet;
 mod sqlite;
 mod tables;
+pub(crate) mod traffic;
 
 pub(crate) use company::Scale;
 pub(crate) use guide::Guide;
@@ -164,9 +165,16 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
     text.push_str("\nTry, as each of them:\n");
     text.push_str(&questions_text(&seeded.guide.questions));
     text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
-    text.push_str("      SELECT * FROM querygate.sources, querygate.queries, querygate.policies_effective\n");
+    text.push_str("      SELECT * FROM querygate.sources; SELECT * FROM querygate.queries;\n");
+    text.push_str("      SELECT * FROM querygate.policies_effective;\n");
     if let Some(address) = http {
         text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
+        // As the configuration has it by default.
+        if address.ip().is_loopback() {
+            text.push_str(&format!(
+                "\nIn a browser: http://{address}/ui (ada, demo-ada; sam and iris see their own)\n"
+            ));
+        }
     }
     text.push_str(&format!("\nEdit {} and send SIGHUP to reload. Ctrl-C stops.\n", seeded.layout.metadata().display()));
     text
@@ -251,10 +259,14 @@ mod tests {
             let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer).collect();
             assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{question:?}");
         }
-        let bound =
-            Bound { postgres: "127.0.0.1:5433".parse().ok(), http: None, flight: "127.0.0.1:8815".parse().ok() };
+        let bound = Bound {
+            postgres: "127.0.0.1:5433".parse().ok(),
+            http: "127.0.0.1:8080".parse().ok(),
+            flight: "127.0.0.1:8815".parse().ok(),
+        };
         let text = guide_text(&seeded, bound);
         assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
         assert!(text.contains("grpc://127.0.0.1:8815"), "{text}");
+        assert!(text.contains("http://127.0.0.1:8080/ui"), "{text}");
     }
 }

@@ -13,6 +13,10 @@ pub(crate) fn driver(name: &str, source: &PostgresSource) -> Result<PostgresDriv
     let mut options = PostgresOptions::new(name, &source.host, &source.user, &source.database);
     options.port = source.port;
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    options.advisor = source
+        .advisor
+        .as_ref()
+        .map(|(user, password)| (user.clone(), password.as_ref().map(|password| password.expose().to_owned())));
     options.tls = match source.tls {
         Tls::Off => PostgresTls::Off,
         Tls::Require => PostgresTls::Unverified,

@@ -45,6 +45,7 @@ impl Sources {
                     let options = SqliteOptions { readers, fixed_text: *fixed_text, ..SqliteOptions::new(path) };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
+                SourceKind::Mongodb(server) => Opened::Driver(Arc::new(super::mongodb::driver(server))),
                 SourceKind::Mysql(server) => Opened::Driver(Arc::new(super::mysql::driver(server))),
                 SourceKind::Postgres(server) => {
                     schemas.insert(source.name.clone(), server.schema.clone());

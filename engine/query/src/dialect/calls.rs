@@ -5,8 +5,9 @@ use super::ast::{
     aliased, call, cast, derived, list, literal_text, number, parts, plain_arguments, select, table_alias,
 };
 use super::constants;
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    AccessExpr, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, OrderByExpr,
     OrderByKind, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, UnaryOperator, Value,
 };
@@ -120,6 +121,9 @@ fn negated_power(operand: Expr) -> Option<Expr> {
 }
 
 fn type_as(operand: &mut Expr, data_type: DataType) {
+    if let Expr::Nested(inner) = operand {
+        return type_as(inner, data_type);
+    }
     if constants::is_parameter(operand) {
         let parameter = std::mem::replace(operand, Expr::Value(Value::Null.with_empty_span()));
         *operand = cast(parameter, data_type);
@@ -129,6 +133,11 @@ fn type_as(operand: &mut Expr, data_type: DataType) {
 /// The same for functions with a syntax of their own.
 fn type_operands(expr: &mut Expr) {
     match expr {
+        Expr::UnaryOp { op: UnaryOperator::Not, expr: operand } => type_as(operand, DataType::Boolean),
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+            type_as(left, DataType::Boolean);
+            type_as(right, DataType::Boolean);
+        }
         Expr::Substring { expr: value, substring_from, substring_for, .. } => {
             type_as(value, DataType::Text);
             for place in [substring_from, substring_for].into_iter().flatten() {
@@ -213,6 +222,21 @@ fn renamed(expr: &mut Expr) {
         }
         ("factorial", [of]) => {
             *expr = cast(call("factorial", vec![of.clone()]), DataType::Numeric(ExactNumberInfo::None))
+        }
+        // The empty array takes its type in a CASE, whose branches the planner leaves to be settled.
+        ("coalesce", [value, default])
+            if literal_text(default).is_some_and(|text| text.trim_start().starts_with('{')) =>
+        {
+            *expr = Expr::Case {
+                case_token: AttachedToken::empty(),
+                end_token: AttachedToken::empty(),
+                operand: None,
+                conditions: vec![CaseWhen {
+                    condition: Expr::IsNotNull(Box::new(value.clone())),
+                    result: value.clone(),
+                }],
+                else_result: Some(Box::new(default.clone())),
+            };
         }
         ("gen_random_uuid", []) => *expr = cast(call("uuid", Vec::new()), DataType::Uuid),
         ("pg_typeof", [of]) if literal_text(of).is_some() => {

@@ -1,8 +1,8 @@
 //! Casts: to and from `regclass` and its kin, and array literals.
 
+use super::array_text::{Item, items};
 use super::ast::{array, call, cast, element_type, literal_text, parts, text};
-use super::literals::split_array;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, Value};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, Value};
 use querygate_types::Result;
 
 /// Types whose values are object ids that read and print as names.
@@ -69,18 +69,31 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         let inner = std::mem::replace(inner, null);
         *expr = call(&out, vec![inner]);
     } else if let (Some(element), Some(literal)) = (element_type(data_type), literal_text(inner)) {
-        let items = split_array(literal)?.into_iter().map(|item| {
-            let value = item.map_or_else(|| null.clone(), |t| text(&t));
-            cast(value, element.clone())
-        });
-        let items: Vec<Expr> = items.collect();
-        if items.is_empty() {
-            *inner = array(Vec::new());
+        let element = innermost(element).clone();
+        let items = items(literal)?;
+        *expr = if items.is_empty() {
+            let one = ArrayElemTypeDef::SquareBracket(Box::new(element), None);
+            cast(array(Vec::new()), DataType::Array(one))
         } else {
-            *expr = array(items);
-        }
+            elements(items, &element)
+        };
     }
     Ok(())
+}
+
+/// However many dimensions an array type is declared with, it is one.
+fn innermost(data_type: &DataType) -> &DataType {
+    element_type(data_type).map_or(data_type, innermost)
+}
+
+/// `ARRAY[…]` of casts, arrays within for more dimensions.
+fn elements(items: Vec<Item>, element: &DataType) -> Expr {
+    let item = |item| match item {
+        Item::Null => cast(Expr::Value(Value::Null.with_empty_span()), element.clone()),
+        Item::Text(value) => cast(text(&value), element.clone()),
+        Item::Array(inner) => elements(inner, element),
+    };
+    array(items.into_iter().map(item).collect())
 }
 
 fn canonical(reg: &'static str) -> &'static str {

@@ -140,6 +140,15 @@ pub(super) fn whole(expr: &Expr) -> Option<i64> {
     }
 }
 
+/// `U&'…'` and `N'…'` are texts like others once they are read.
+pub(super) fn plain_text(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::UnicodeStringLiteral(read) | Value::NationalStringLiteral(read) = &value.value
+    {
+        value.value = Value::SingleQuotedString(read.clone());
+    }
+}
+
 /// A number beyond every decimal here is a double.
 pub(super) fn large_number(expr: &mut Expr) {
     let Expr::Value(value) = &*expr else { return };

@@ -2,6 +2,7 @@
 //! The rule flattens inner joins and joins them anew in another order; a key of an ON clause whose one side reads several
 //! relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
 
+use super::kept_types::KeptTypes;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{NullEquality, Result, TableReference};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
@@ -9,10 +10,14 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
 
-/// The rules with the guard in place. Give them to every session state.
+/// The rules with their guards in place. Give them to every session state.
 pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let guard = |rule: Arc<dyn OptimizerRule + Send + Sync>| -> Arc<dyn OptimizerRule + Send + Sync> {
-        if rule.name() == "eliminate_cross_join" { Arc::new(Guard { rule }) } else { rule }
+        match rule.name() {
+            "eliminate_cross_join" => Arc::new(Guard { rule }),
+            KeptTypes::RULE => Arc::new(KeptTypes::new(rule)),
+            _ => rule,
+        }
     };
     rules.into_iter().map(guard).collect()
 }

@@ -101,6 +101,16 @@ impl ExprPlanner for PgExprPlanner {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         let RawFieldAccessExpr { field_access, expr } = expr;
+        if let (GetFieldAccess::ListIndex { key }, Some(field)) = (&field_access, field_of(&expr, schema))
+            && field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == "name")
+        {
+            // A name is an array of characters that counts from 0.
+            let place = key.as_ref().clone() + lit(1_i64);
+            let letter = datafusion::functions::unicode::substr().call(vec![expr, place, lit(1_i64)]);
+            let text = [(PG_TYPE_KEY.to_owned(), "char".to_owned())].into();
+            let field = Arc::new(arrow::datatypes::Field::new("", DataType::Utf8, true).with_metadata(text));
+            return Ok(PlannerResult::Planned(Expr::Cast(Cast { expr: Box::new(letter), field })));
+        }
         let from_zero = field_of(&expr, schema)
             .and_then(|f| f.metadata().get(PG_TYPE_KEY).cloned())
             .is_some_and(|name| matches!(PgType::from_name(&name), Some(PgType::Int2Vector | PgType::OidVector)));

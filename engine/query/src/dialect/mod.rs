@@ -7,6 +7,7 @@
 
 mod aggregates;
 pub(crate) mod apply;
+mod array_text;
 mod ast;
 mod calls;
 mod casts;
@@ -14,12 +15,17 @@ mod constants;
 mod counts;
 mod cross_join;
 mod functions;
+mod kept_types;
+mod keys;
 mod literals;
 mod names;
 mod operators;
 mod planned;
+mod quantified;
 mod relations;
 mod rewrite;
+mod rows;
+mod set_names;
 mod sets;
 mod settle;
 mod short_circuit;
@@ -31,6 +37,7 @@ mod unions;
 pub(crate) use cross_join::guarded;
 #[cfg(test)]
 pub(crate) use functions::helpers;
+pub(crate) use keys::without_keys;
 pub(crate) use literals::split_array;
 pub(crate) use names::output_name;
 pub(crate) use rewrite::rewrite;
@@ -47,6 +54,8 @@ use std::sync::Arc;
 /// What a session state of one principal needs to bind PostgreSQL's SQL.
 #[derive(Debug)]
 pub(crate) struct Dialect {
+    /// What the reader's catalog shows, which names of columns are taken from.
+    pub(crate) catalog: Arc<PgCatalog>,
     functions: Vec<Arc<ScalarUDF>>,
     /// The pass over bound plans.
     pub(crate) settler: Settler,
@@ -55,7 +64,7 @@ pub(crate) struct Dialect {
 impl Dialect {
     pub(crate) fn new(catalog: &Arc<PgCatalog>) -> Self {
         let functions = catalog.functions();
-        Self { settler: Settler::new(&functions), functions }
+        Self { catalog: Arc::clone(catalog), settler: Settler::new(&functions), functions }
     }
 
     /// Planners to put before DataFusion's own.

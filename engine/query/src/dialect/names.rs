@@ -28,7 +28,7 @@ pub(super) fn name_columns(select: &mut Select, outermost: bool) {
             SelectItem::UnnamedExpr(expr) => {
                 let name = column_name(&expr);
                 let is_column =
-                    matches!(&expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && !is_keyword_function(&expr);
+                    matches!(&expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && !is_replaced(&expr, &name);
                 if is_column && !(wildcard && outermost) && taken.insert(name.clone()) {
                     SelectItem::UnnamedExpr(expr)
                 } else {
@@ -45,6 +45,11 @@ pub(super) fn name_columns(select: &mut Select, outermost: bool) {
             other => other,
         };
     }
+}
+
+/// Whether another expression will stand in a column's place, so that it must keep the name.
+fn is_replaced(expr: &Expr, name: &str) -> bool {
+    is_keyword_function(expr) || matches!(name, "tableoid" | "xmin" | "xmax" | "cmin" | "cmax" | "ctid")
 }
 
 fn unique(name: String, taken: &mut HashSet<String>) -> String {

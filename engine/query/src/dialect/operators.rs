@@ -2,6 +2,7 @@
 
 use super::ast::{array, call, literal_text, parts, text};
 use super::literals::split_array;
+use super::quantified::compared;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -16,11 +17,26 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::Collate { .. } => strip_collation(expr),
-        Expr::AnyOp { compare_op: BinaryOperator::Eq, right, .. }
-        | Expr::AllOp { compare_op: BinaryOperator::NotEq, right, .. }
-            if matches!(right.as_ref(), Expr::Subquery(_)) =>
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. }
+        | Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right }
+            if matches!(right.as_ref(), Expr::Subquery(_)) && !is_row(left) =>
         {
             membership(expr);
+            Ok(())
+        }
+        Expr::AnyOp { left, compare_op, right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+            let Expr::Subquery(subquery) = right.as_ref() else { return Ok(()) };
+            *expr = compared(left, compare_op, subquery, false)?;
+            Ok(())
+        }
+        Expr::AllOp { left, compare_op, right } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+            let Expr::Subquery(subquery) = right.as_ref() else { return Ok(()) };
+            *expr = compared(left, compare_op, subquery, true)?;
+            Ok(())
+        }
+        Expr::InSubquery { expr: left, subquery, negated } if is_row(left) => {
+            let found = compared(left, &BinaryOperator::Eq, subquery, false)?;
+            *expr = if *negated { negation(found) } else { found };
             Ok(())
         }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
@@ -50,6 +66,15 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+fn is_row(expr: &Expr) -> bool {
+    match expr {
+        Expr::Tuple(_) => true,
+        Expr::Function(function) => super::calls::unqualified(&function.name).as_deref() == Some("row"),
+        Expr::Nested(inner) => is_row(inner),
+        _ => false,
     }
 }
 

@@ -15,15 +15,27 @@ use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 
-/// `pg_class` means `pg_catalog.pg_class`, which PostgreSQL searches before any other schema.
-pub(super) fn qualify(rewriter: &Rewriter, relation: &mut ObjectName) {
-    let Some(names) = parts(relation) else { return };
-    if let [name] = names.as_slice()
-        && !rewriter.is_cte(name)
-        && PgCatalog::system_oid("pg_catalog", name).is_some()
-    {
-        *relation = object_name(&["pg_catalog", name]);
+/// `pg_class` means `pg_catalog.pg_class`, which PostgreSQL searches before any other schema; the session's own database may
+/// stand in front.
+///
+/// # Errors
+/// 0A000 for another database.
+pub(super) fn qualify(rewriter: &Rewriter<'_>, relation: &mut ObjectName) -> Result<()> {
+    let Some(names) = parts(relation) else { return Ok(()) };
+    match names.as_slice() {
+        [name] if !rewriter.is_cte(name) && PgCatalog::system_oid("pg_catalog", name).is_some() => {
+            *relation = object_name(&["pg_catalog", name]);
+        }
+        [database, ..] if names.len() == 3 => {
+            if database != rewriter.database() {
+                let message = format!("cross-database references are not implemented: \"{}\"", names.join("."));
+                return Err(Error::new(ErrorCode::FeatureNotSupported, message));
+            }
+            relation.0.remove(0);
+        }
+        _ => {}
     }
+    Ok(())
 }
 
 /// `TABLE t` is `SELECT * FROM t`.
@@ -90,7 +102,7 @@ pub(super) fn limit_of_fetch(query: &mut Query) -> Result<()> {
 }
 
 /// Aliases of the catalog relations in a FROM clause, with their ids.
-pub(super) fn system_aliases(rewriter: &Rewriter, select: &Select) -> HashMap<String, u32> {
+pub(super) fn system_aliases(rewriter: &Rewriter<'_>, select: &Select) -> HashMap<String, u32> {
     let mut found = HashMap::new();
     for table in &select.from {
         for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
@@ -110,7 +122,7 @@ pub(super) fn system_aliases(rewriter: &Rewriter, select: &Select) -> HashMap<St
 }
 
 /// `t.*` of a table that FROM names with its schema and without an alias: DataFusion wants the whole name.
-pub(super) fn wildcards(rewriter: &Rewriter, select: &mut Select) {
+pub(super) fn wildcards(rewriter: &Rewriter<'_>, select: &mut Select) {
     let from: Vec<ObjectName> = select
         .from
         .iter()
@@ -118,7 +130,7 @@ pub(super) fn wildcards(rewriter: &Rewriter, select: &mut Select) {
         .filter_map(|factor| match factor {
             TableFactor::Table { name, alias: None, args: None, .. } => {
                 let mut name = name.clone();
-                qualify(rewriter, &mut name);
+                qualify(rewriter, &mut name).ok()?;
                 Some(name)
             }
             _ => None,
@@ -142,7 +154,7 @@ pub(super) fn wildcards(rewriter: &Rewriter, select: &mut Select) {
 }
 
 /// `c.tableoid`, `c.xmin`, … of catalog relations: constants, as the rows are one snapshot's.
-pub(super) fn system_columns(rewriter: &Rewriter, expr: &mut Expr) {
+pub(super) fn system_columns(rewriter: &Rewriter<'_>, expr: &mut Expr) {
     let (name, relation) = match &*expr {
         Expr::Identifier(name) => (folded(name), rewriter.only_system_relation()),
         Expr::CompoundIdentifier(idents) => {

@@ -1,24 +1,62 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
-//! planner is closed by a function of a neighbouring file. Knows no catalog content.
+//! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
-use super::{aggregates, calls, casts, constants, names, operators, relations};
-use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, VisitMut, VisitorMut};
+use super::{aggregates, calls, casts, constants, names, operators, relations, rows, set_names};
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, ObjectName, Query, Select, Statement, TableFactor, VisitMut, VisitorMut,
+};
+use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, Result};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 /// What the pass knows of the statement so far.
-#[derive(Default)]
-pub(super) struct Rewriter {
-    /// Names of the WITH queries in scope, outermost first.
-    ctes: Vec<HashSet<String>>,
+pub(super) struct Rewriter<'a> {
+    catalog: &'a PgCatalog,
+    /// The WITH queries in scope with their columns, where the text says them; outermost first.
+    ctes: Vec<HashMap<String, Option<Vec<String>>>>,
     /// Aliases of catalog relations in scope with their ids, outermost first.
     scopes: Vec<HashMap<String, u32>>,
+    /// Aliases in scope with their columns, outermost first.
+    rows: Vec<rows::Scope>,
 }
 
-impl Rewriter {
+impl Rewriter<'_> {
     pub(super) fn is_cte(&self, name: &str) -> bool {
-        self.ctes.iter().any(|names| names.contains(name))
+        self.ctes.iter().any(|names| names.contains_key(name))
+    }
+
+    /// The name of the database that the session is in.
+    pub(super) fn database(&self) -> &str {
+        &self.catalog.image().database
+    }
+
+    pub(super) fn rows(&self) -> &[rows::Scope] {
+        &self.rows
+    }
+
+    /// Columns of a relation as the reader sees it, by its folded name; a WITH query comes first.
+    pub(super) fn columns_of(&self, names: &[String]) -> Option<Vec<String>> {
+        match names {
+            [name] => match self.ctes.iter().rev().find_map(|ctes| ctes.get(name)) {
+                Some(columns) => columns.clone(),
+                None => {
+                    let path = self.catalog.image().search_path.iter().map(String::as_str);
+                    std::iter::once("pg_catalog").chain(path).find_map(|schema| self.catalog.column_names(schema, name))
+                }
+            },
+            [.., schema, name] => self.catalog.column_names(schema, name),
+            [] => None,
+        }
+    }
+
+    /// The columns of a WITH query.
+    fn cte_columns(&self, cte: &Cte) -> Option<Vec<String>> {
+        let mut columns = rows::columns(self, &cte.query)?;
+        for (column, given) in columns.iter_mut().zip(&cte.alias.columns) {
+            *column = super::ast::folded(&given.name);
+        }
+        Some(columns)
     }
 
     pub(super) fn system_alias(&self, alias: &str) -> Option<u32> {
@@ -36,8 +74,8 @@ impl Rewriter {
 ///
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
-pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
-    let mut rewriter = Rewriter::default();
+pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog) -> Result<()> {
+    let mut rewriter = Rewriter { catalog, ctes: Vec::new(), scopes: Vec::new(), rows: Vec::new() };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -51,16 +89,24 @@ fn flow(result: Result<()>) -> ControlFlow<Error> {
     }
 }
 
-impl VisitorMut for Rewriter {
+impl VisitorMut for Rewriter<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        let names =
-            query.with.iter().flat_map(|w| &w.cte_tables).map(|cte| super::ast::folded(&cte.alias.name)).collect();
-        self.ctes.push(names);
+        self.ctes.push(HashMap::new());
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let columns = self.cte_columns(cte);
+            if let Some(own) = self.ctes.last_mut() {
+                own.insert(super::ast::folded(&cte.alias.name), columns);
+            }
+        }
         constants::type_recursion(query);
         constants::type_values(query.body.as_mut());
-        flow(relations::limit_of_fetch(query).and_then(|()| relations::expand_table(query)))
+        flow(
+            relations::limit_of_fetch(query)
+                .and_then(|()| relations::expand_table(query))
+                .and_then(|()| set_names::keep_apart(query)),
+        )
     }
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
@@ -73,20 +119,22 @@ impl VisitorMut for Rewriter {
             return ControlFlow::Break(error);
         }
         self.scopes.push(relations::system_aliases(self, select));
+        self.rows.push(rows::scope(self, select));
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
+        rows::items(self, &mut select.projection);
         calls::records(&mut select.projection);
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<Error> {
         self.scopes.pop();
+        self.rows.pop();
         ControlFlow::Continue(())
     }
 
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Error> {
-        relations::qualify(self, relation);
-        ControlFlow::Continue(())
+        flow(relations::qualify(self, relation))
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -94,10 +142,12 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        rows::rewrite(self, expr);
         flow(calls::before_children(expr))
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        constants::plain_text(expr);
         constants::interval(expr);
         constants::large_number(expr);
         aggregates::rewrite(expr);

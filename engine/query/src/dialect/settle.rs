@@ -5,8 +5,8 @@ use super::counts::counted;
 use super::literals::{PgExprPlanner, field_of};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Between, Case, InList};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
 use querygate_query_api::PG_TYPE_KEY;
@@ -79,6 +79,17 @@ impl Settler {
                 let between = Between { expr, negated, low: Box::new(low), high: Box::new(high) };
                 Ok(Transformed::new_transformed(Expr::Between(between), changed))
             }
+            Expr::Case(case) if case.expr.is_none() => self.branches(case, schema),
+            Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+                let Some(field) = typed(&call.args, schema).filter(|field| field.data_type() == &DataType::UInt32)
+                else {
+                    return Ok(Transformed::no(Expr::ScalarFunction(call)));
+                };
+                let mut changed = false;
+                let args = self.adopt_all(call.args, &field, &mut changed)?;
+                let call = Expr::ScalarFunction(ScalarFunction { func: call.func, args });
+                Ok(Transformed::new_transformed(call, changed))
+            }
             Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr }) => {
                 let mut changed = false;
                 let field = field_of(&operand, schema);
@@ -92,7 +103,8 @@ impl Settler {
                     branches.push((adopted.map_or(when, Box::new), then));
                 }
                 let case = Case { expr: Some(operand), when_then_expr: branches, else_expr };
-                Ok(Transformed::new_transformed(Expr::Case(case), changed))
+                let settled = self.branches(case, schema)?;
+                Ok(Transformed::new_transformed(settled.data, changed || settled.transformed))
             }
             Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) => {
                 let printer = field_of(&expr, schema).and_then(|f| self.printer(&f).or_else(|| self.list_printer(&f)));
@@ -108,9 +120,30 @@ impl Settler {
         }
     }
 
+    /// Literals among a CASE's results take the type of the others.
+    fn branches(&self, case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let results: Vec<Expr> = case
+            .when_then_expr
+            .iter()
+            .map(|(_, then)| then)
+            .chain(&case.else_expr)
+            .map(|e| e.as_ref().clone())
+            .collect();
+        let Some(field) = typed(&results, schema) else { return Ok(Transformed::no(Expr::Case(case))) };
+        let mut changed = false;
+        let mut results = self.adopt_all(results, &field, &mut changed)?.into_iter().map(Box::new);
+        let when_then_expr =
+            case.when_then_expr.into_iter().zip(results.by_ref()).map(|((when, _), then)| (when, then)).collect();
+        let case = Case { expr: case.expr, when_then_expr, else_expr: results.next() };
+        Ok(Transformed::new_transformed(Expr::Case(case), changed))
+    }
+
     fn adopt_all(&self, list: Vec<Expr>, field: &Arc<Field>, changed: &mut bool) -> Result<Vec<Expr>> {
         let adopt = |e: Expr| {
-            let adopted = self.literals.adopt(&e, field)?;
+            let adopted = match object_id(&e, field) {
+                Some(id) => Some(id),
+                None => self.literals.adopt(&e, field)?,
+            };
             *changed |= adopted.is_some();
             Ok(adopted.unwrap_or(e))
         };
@@ -157,6 +190,18 @@ impl Settler {
         }
         LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
+}
+
+/// The type of the first of some expressions that is no literal.
+fn typed(exprs: &[Expr], schema: &DFSchema) -> Option<Arc<Field>> {
+    exprs.iter().filter(|e| !matches!(e, Expr::Literal(..))).find_map(|e| field_of(e, schema))
+}
+
+/// A whole number beside an object id is one.
+fn object_id(expr: &Expr, field: &Field) -> Option<Expr> {
+    let Expr::Literal(ScalarValue::Int64(Some(number)), _) = expr else { return None };
+    let id = u32::try_from(*number).ok().filter(|_| field.data_type() == &DataType::UInt32)?;
+    Some(Expr::Literal(ScalarValue::UInt32(Some(id)), None))
 }
 
 fn returns_rows(plan: &LogicalPlan) -> bool {

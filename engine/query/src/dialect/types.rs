@@ -84,9 +84,9 @@ fn lookup(names: &[String]) -> SqlName {
         "cardinal_number" => Some(PgType::Int4),
         "time_stamp" => Some(PgType::Timestamptz),
         "regprocedure" | "regoper" | "regoperator" | "regconfig" | "regcollation" | "cid" | "xid8" => Some(PgType::Oid),
-        "cstring" | "citext" | "inet" | "cidr" | "macaddr" | "aclitem" | "tid" | "pg_lsn" | "refcursor"
-        | "anyelement" => Some(PgType::Text),
-        "_aclitem" => Some(PgType::TextArray),
+        "cstring" | "citext" | "inet" | "cidr" | "macaddr" | "tid" | "pg_lsn" | "refcursor" | "anyelement" => {
+            Some(PgType::Text)
+        }
         "boolean" => Some(PgType::Bool),
         "smallint" => Some(PgType::Int2),
         "integer" | "int" => Some(PgType::Int4),

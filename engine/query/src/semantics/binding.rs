@@ -171,7 +171,7 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
         return Ok(());
     }
     let message = format!("cannot cast type {} to {}", source.sql_name(), target.sql_name());
-    Err(external(Error::new(ErrorCode::DatatypeMismatch, message)))
+    Err(external(Error::new(ErrorCode::CannotCoerce, message)))
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {

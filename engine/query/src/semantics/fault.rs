@@ -12,7 +12,9 @@ pub(super) enum Fault {
     Underflow,
     DivisionByZero,
     /// Outside of a function's domain, with a sentence that holds for every value.
-    Domain(&'static str),
+    Logarithm(&'static str),
+    /// The same of powers and roots.
+    Power(&'static str),
     /// Not a text of this type.
     Syntax(&'static str),
 }
@@ -24,7 +26,8 @@ impl Fault {
             Self::Overflow => Error::new(ErrorCode::NumericOutOfRange, "value out of range: overflow"),
             Self::Underflow => Error::new(ErrorCode::NumericOutOfRange, "value out of range: underflow"),
             Self::DivisionByZero => Error::new(ErrorCode::DivisionByZero, "division by zero"),
-            Self::Domain(text) => Error::new(ErrorCode::InvalidArgumentForFunction, text),
+            Self::Logarithm(text) => Error::new(ErrorCode::InvalidLogarithmArgument, text),
+            Self::Power(text) => Error::new(ErrorCode::InvalidPowerArgument, text),
             Self::Syntax(name) => {
                 Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {name}"))
             }

@@ -93,21 +93,19 @@ impl Guarded {
         const COMPLEX: &str = "a negative number raised to a non-integer power yields a complex result";
         match self.rule {
             Rule::NotNegative if value(args, 0, row)? < 0.0 => {
-                Some(Fault::Domain("cannot take square root of a negative number"))
+                Some(Fault::Power("cannot take square root of a negative number"))
             }
             Rule::Logarithm => args.iter().enumerate().find_map(|(i, _)| match value(args, i, row)? {
-                0.0 => Some(Fault::Domain("cannot take logarithm of zero")),
-                v if v < 0.0 => Some(Fault::Domain("cannot take logarithm of a negative number")),
+                0.0 => Some(Fault::Logarithm("cannot take logarithm of zero")),
+                v if v < 0.0 => Some(Fault::Logarithm("cannot take logarithm of a negative number")),
                 // The base of the two-argument form comes first.
                 1.0 if args.len() == 2 && i == 0 => Some(Fault::DivisionByZero),
                 _ => None,
             }),
             Rule::Power => match (value(args, 0, row)?, value(args, 1, row)?) {
-                (0.0, exponent) if exponent < 0.0 => {
-                    Some(Fault::Domain("zero raised to a negative power is undefined"))
-                }
+                (0.0, exponent) if exponent < 0.0 => Some(Fault::Power("zero raised to a negative power is undefined")),
                 (base, exponent) if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 => {
-                    Some(Fault::Domain(COMPLEX))
+                    Some(Fault::Power(COMPLEX))
                 }
                 _ => None,
             },

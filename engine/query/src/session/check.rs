@@ -195,7 +195,7 @@ impl Check {
             deadline: Some(Instant::now() + CHECK_TIME),
             permit: Turn::new(permit),
         };
-        let context = self.gate.task_context(state, &plan);
+        let context = self.gate.task_context(state, &plan, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

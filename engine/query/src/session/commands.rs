@@ -23,6 +23,7 @@ impl GateSession {
             }
             Classified::Show(name) => Ok(Some(vec![text_column(Settings::canonical(name)?)].into())),
             Classified::Fetch { name, .. } => self.cursor_columns(name).map(Some),
+            Classified::Call { .. } => Ok(Some(vec![text_column(super::call::ANSWER)].into())),
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
             Classified::Query(_)
             | Classified::Explain { .. }
@@ -91,6 +92,7 @@ impl GateSession {
             Classified::Execute { name, arguments } => self.execute_named(prepared, name, arguments).await,
             Classified::Deallocate(name) => self.deallocate(name.as_deref()),
             Classified::Discard(object) => Ok(self.discard(object)),
+            Classified::Call { name, arguments } => self.call(prepared, name, arguments).await,
             Classified::Listen => Err(Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported")),
             Classified::Unlisten => Ok(done("UNLISTEN")),
             Classified::Query(_) | Classified::Explain { .. } | Classified::CopyOut { .. } => {

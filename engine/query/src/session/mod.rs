@@ -1,5 +1,7 @@
 //! A session: settings, transaction, cursors, prepared statements, and the life of each statement in it.
 
+mod advised;
+mod call;
 mod check;
 mod commands;
 mod cursors;

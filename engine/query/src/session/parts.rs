@@ -35,7 +35,7 @@ impl GateSession {
                 Split::UpTo(_) => None,
             };
             let state = self.statement_state(&bound).await?;
-            let executable = self.plan_on_workers(&bound, &state, parameters).await?;
+            let executable = self.plan_on_workers(&bound, &state, parameters, None).await?;
             let plan = Arc::clone(executable.physical());
             self.on_workers(async move { plain.parts(&plan, split).await }).await
         };

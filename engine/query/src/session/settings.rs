@@ -4,6 +4,7 @@ use super::zone;
 use crate::checks::WHOLE;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a setting accepts.
@@ -114,6 +115,12 @@ static SETTINGS: &[Setting] = &[
         "Refuse a statement on a pushable source that would run locally.",
     ),
     setting(
+        LEARNING,
+        Kind::Bool,
+        "on",
+        "Whether the gate learns from the session's statements and follows its own advice.",
+    ),
+    setting(
         VERIFY_SAMPLE,
         Kind::Share,
         "0",
@@ -122,9 +129,10 @@ static SETTINGS: &[Setting] = &[
 ];
 
 const VERIFY_SAMPLE: &str = "querygate.verify_sample";
+const LEARNING: &str = "querygate.learning";
 
 /// The values of one session.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Changed values; a missing one has its start value.
     values: BTreeMap<&'static str, String>,
@@ -134,6 +142,16 @@ pub(crate) struct Settings {
     stamp: u64,
     /// `querygate.verify_sample` in parts of [`WHOLE`]: asked for at each statement.
     check_share: u32,
+    /// `querygate.learning` and `application_name`, asked for as often.
+    learning: bool,
+    application: Arc<str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (values, starts) = (BTreeMap::new(), BTreeMap::new());
+        Self { values, starts, stamp: 0, check_share: 0, learning: true, application: Arc::default() }
+    }
 }
 
 /// Numbers for changes, of all sessions.
@@ -148,11 +166,26 @@ impl Settings {
     fn changed(&mut self) {
         self.stamp = CHANGES.fetch_add(1, Ordering::Relaxed);
         self.check_share = self.get(VERIFY_SAMPLE).ok().and_then(|value| share(&value)).unwrap_or(0);
+        self.learning = self.flag(LEARNING);
+        let application = self.get("application_name").unwrap_or_default();
+        if *self.application != *application {
+            self.application = application.into();
+        }
     }
 
     /// The share of pushed reads to check, in parts of [`WHOLE`].
     pub(crate) fn check_share(&self) -> u32 {
         self.check_share
+    }
+
+    /// `querygate.learning`.
+    pub(crate) fn learning(&self) -> bool {
+        self.learning
+    }
+
+    /// `application_name`.
+    pub(crate) fn application(&self) -> &Arc<str> {
+        &self.application
     }
 
     /// Sets the value that RESET goes back to.
@@ -288,7 +321,8 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
             .ok_or_else(|| refuse().with_hint(format!("Available values: {}.", choices.join(", ")))),
         Kind::Text => Ok(value.to_owned()),
         Kind::TimeZone => zone::accept(value).ok_or_else(refuse),
-        Kind::DateStyle => date_style(value).ok_or_else(|| refuse().with_hint("Output is always ISO.")),
+        Kind::DateStyle => date_style(value)
+            .ok_or_else(|| refuse().with_hint("Output is always ISO, and 01/02/2020 is read month first.")),
         Kind::Utf8 => {
             if crate::classify::is_utf8(value) {
                 Ok("UTF8".to_owned())
@@ -350,19 +384,10 @@ fn show_milliseconds(ms: u64) -> String {
     }
 }
 
-/// Only ISO output; the order of day and month is remembered for SHOW.
+/// Only ISO output, and only month first: another order would read the same text as another day.
 fn date_style(value: &str) -> Option<String> {
-    let mut order = "MDY";
-    for part in value.split(',') {
-        match part.trim().trim_matches('\'').to_uppercase().as_str() {
-            "ISO" => {}
-            "MDY" | "US" => order = "MDY",
-            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
-            "YMD" => order = "YMD",
-            _ => return None,
-        }
-    }
-    Some(format!("ISO, {order}"))
+    let known = |part: &str| matches!(part.trim().trim_matches('\'').to_uppercase().as_str(), "ISO" | "MDY" | "US");
+    value.split(',').all(known).then(|| "ISO, MDY".to_owned())
 }
 
 #[cfg(test)]
@@ -413,6 +438,7 @@ mod tests {
             ("querygate.verify_sample", "1.1", ErrorCode::InvalidParameterValue),
             ("querygate.verify_sample", "nan", ErrorCode::InvalidParameterValue),
             ("datestyle", "German", ErrorCode::InvalidParameterValue),
+            ("datestyle", "ISO, DMY", ErrorCode::InvalidParameterValue),
             ("server_version", "16", ErrorCode::CantChangeRuntimeParam),
             ("row_security", "off", ErrorCode::InvalidParameterValue),
             ("transaction_read_only", "off", ErrorCode::InvalidParameterValue),

@@ -6,15 +6,13 @@ use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
 use crate::classify::Classified;
-use crate::execute::{self, Guard, Turn};
+use crate::execute;
 use crate::gate::Gate;
-use crate::observe::{QueryRecord, SessionRecord};
+use crate::observe::{QueryRecord, SessionRecord, Told};
 use crate::parse::{Parsed, parse};
-use crate::plan::PlanOptions;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
@@ -77,6 +75,12 @@ pub(super) enum Kind {
     },
     /// Runs from its class alone.
     Command,
+}
+
+impl PreparedStatement {
+    pub(crate) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
 }
 
 impl Prepared for PreparedStatement {
@@ -213,7 +217,8 @@ impl GateSession {
         let timeout = self.inner().settings.duration("statement_timeout");
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
-        let outcome = self.plan_and_start(bound, parameters, part, (&cancel, deadline), &mut record).await;
+        let asking = self.asking(&prepared.parsed, matches!(prepared.kind, Kind::Explain { .. }));
+        let outcome = self.plan_and_start(bound, parameters, (part, asking), (&cancel, deadline), &mut record).await;
         record.planning = started.elapsed();
         match outcome {
             Ok(batches) => {
@@ -244,54 +249,6 @@ impl GateSession {
         }
     }
 
-    async fn plan_and_start(
-        &self,
-        bound: &Arc<Bound>,
-        parameters: &[ArrayRef],
-        part: Option<&Part>,
-        (cancel, deadline): (&CancellationToken, Option<Instant>),
-        record: &mut QueryRecord,
-    ) -> Result<querygate_query_api::BatchStream> {
-        let work = async {
-            let permit = self.gate.admit().await?;
-            let state = self.statement_state(bound).await?;
-            let executable = match crate::plan::ready(bound, parameters)? {
-                Some(executable) => executable,
-                None => self.plan_on_workers(bound, &state, parameters).await?,
-            };
-            record.cached = executable.cached();
-            record.fragments = Arc::clone(executable.records());
-            let physical = match part {
-                Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
-                None => Arc::clone(executable.physical()),
-            };
-            let context = self.gate.task_context(&state, &physical);
-            let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
-            let batches = execute::run(self.gate.runtime(), physical, context, guard);
-            let whole = part.is_none().then_some((bound, parameters, &state));
-            Ok(self.checked(whole, &executable, record, batches, cancel))
-        };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(execute::canceled()),
-            () = execute::expired(deadline) => Err(execute::timed_out()),
-            outcome = work => outcome,
-        }
-    }
-
-    /// Planning runs where queries run: a hard statement must not hold up the wire.
-    pub(crate) async fn plan_on_workers(
-        &self,
-        bound: &Arc<Bound>,
-        state: &Arc<SessionState>,
-        parameters: &[ArrayRef],
-    ) -> Result<crate::plan::Executable> {
-        let (bound, state) = (Arc::clone(bound), Arc::clone(state));
-        let parameters = parameters.to_vec();
-        let options = PlanOptions { require_pushdown: self.inner().settings.flag("querygate.require_pushdown") };
-        self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
-    }
-
     fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
         self.gate.observer().session_changed(self.id, |session| {
             session.statements += 1;
@@ -302,13 +259,33 @@ impl GateSession {
 
     /// A statement that was never bound: who looks for what is not there is worth knowing.
     fn refused(&self, parsed: &Parsed, started: Instant, error: &Error) {
+        self.done_without_plan(parsed, started, Some(error));
+    }
+
+    /// A statement that ended without a plan.
+    pub(super) fn done_without_plan(&self, parsed: &Parsed, started: Instant, error: Option<&Error>) {
         let observer = self.gate.observer();
         observer.session_changed(self.id, |session| session.statements += 1);
         let mut record = self.record_of(parsed, Arc::default());
         record.planning = started.elapsed();
         record.total = record.planning;
-        record.error = Some(error.code());
+        record.error = error.map(Error::code);
         observer.finished(record);
+    }
+
+    /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
+    /// ends advice for anybody, the record for operators and the gate's own pages only.
+    fn told(&self) -> Option<Told> {
+        if !self.gate.observer().tells() {
+            return None;
+        }
+        let inner = self.inner();
+        let may_hide = self.principal.operator || self.door == Door::Http;
+        if may_hide && !inner.settings.learning() {
+            return None;
+        }
+        let application = Arc::clone(inner.settings.application());
+        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default() })
     }
 
     fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
@@ -326,6 +303,7 @@ impl GateSession {
             error: None,
             cached: false,
             fragments: Arc::default(),
+            told: self.told(),
         }
     }
 

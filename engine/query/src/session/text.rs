@@ -19,6 +19,6 @@ pub(crate) fn text_rows(names: &[&str], values: Vec<Vec<String>>, tag: &'static 
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(Error::internal)?;
     let columns: Vec<Column> = names.iter().map(|n| text_column(n)).collect();
     let batches = futures::stream::iter([Ok(batch)]).boxed();
-    let tag = if tag == "SHOW" { CommandTag::Fixed("SHOW".to_owned()) } else { CommandTag::Counted(tag) };
+    let tag = if matches!(tag, "SHOW" | "CALL") { CommandTag::Fixed(tag.to_owned()) } else { CommandTag::Counted(tag) };
     Ok(Outcome::Rows(Rows { columns: columns.into(), schema, batches, tag }))
 }

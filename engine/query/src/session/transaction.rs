@@ -160,6 +160,7 @@ impl GateSession {
             | Classified::Execute { .. }
             | Classified::Deallocate(_)
             | Classified::Discard(_)
+            | Classified::Call { .. }
             | Classified::Listen
             | Classified::Unlisten => Err(Error::new(
                 ErrorCode::InFailedTransaction,

@@ -53,12 +53,15 @@ impl Estimator for NoEstimates {
 /// Fewest rows that are told of a table with a row policy.
 pub const MAGNITUDE_LEAST: f64 = 16_384.0;
 
-/// What may be told of the size of a table of which the reader does not see every row: the nearest power of two, and
-/// nothing below [`MAGNITUDE_LEAST`]. Single hidden rows do not show in it, and neither do those of a small tenant; that a
-/// table is large does.
+/// Rows of a table that may not be told or are not known: fewer than any that is known to be large.
+pub const FEW: f64 = 4_096.0;
+
+/// What may be told of the size of a table of which the reader does not see every row: the nearest power of two, and the
+/// same [`FEW`] for everything below [`MAGNITUDE_LEAST`]. Single hidden rows do not show in it, and neither do those of a
+/// small tenant; that a table is large does.
 #[must_use]
-pub fn magnitude(rows: f64) -> Option<f64> {
-    (rows >= MAGNITUDE_LEAST).then(|| rows.log2().round().exp2())
+pub fn magnitude(rows: f64) -> f64 {
+    if rows >= MAGNITUDE_LEAST { rows.log2().round().exp2() } else { FEW }
 }
 
 /// Where a value lies on a line, for types that have one; in one unit for each kind of type.
@@ -100,13 +103,13 @@ mod tests {
     #[test]
     fn a_magnitude_hides_single_rows() {
         for (rows, told) in [
-            (0.0, None),
-            (16_383.0, None),
-            (16_384.0, Some(16_384.0)),
-            (17_000.0, Some(16_384.0)),
-            (60_175.0, Some(65_536.0)),
-            (60_176.0, Some(65_536.0)),
-            (6_001_215.0, Some(8_388_608.0)),
+            (0.0, FEW),
+            (16_383.0, FEW),
+            (16_384.0, 16_384.0),
+            (17_000.0, 16_384.0),
+            (60_175.0, 65_536.0),
+            (60_176.0, 65_536.0),
+            (6_001_215.0, 8_388_608.0),
         ] {
             assert_eq!(magnitude(rows), told, "{rows}");
         }

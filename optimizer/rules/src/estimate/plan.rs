@@ -1,14 +1,13 @@
 //! Rows of a plan, operator by operator. Changes no plan.
 
 use super::selectivity;
-use super::{ColumnEstimate, Estimator, TableEstimate, count};
+use super::{ColumnEstimate, Estimator, FEW, TableEstimate, count};
+use arrow::datatypes::Schema;
 use datafusion::common::{Column, DFSchemaRef, JoinType};
 use datafusion::logical_expr::logical_plan::{Distinct, FetchType, Join};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
 
-/// Rows of a table of which nothing is known: fewer than any that is known to be large.
-const UNKNOWN: f64 = 4_096.0;
 /// Share of rows that a grouping leaves whose values are not counted.
 const GROUPS: f64 = 0.25;
 
@@ -20,6 +19,8 @@ pub(crate) struct Cardinality {
     pub(crate) base: f64,
     /// Whether some of it crosses a wire.
     pub(crate) remote: bool,
+    /// Whether the size of every table in it is known.
+    pub(crate) known: bool,
     /// One for each column of the plan's schema.
     pub(crate) columns: Vec<ColumnEstimate>,
 }
@@ -122,37 +123,49 @@ fn operator(plan: &LogicalPlan, estimator: &dyn Estimator) -> Cardinality {
         | LogicalPlan::Copy(_)
         | LogicalPlan::DescribeTable(_) => {
             let inputs = plan.inputs().into_iter().map(|input| of(input, estimator));
-            let given = inputs.reduce(|a, b| plus(&a, &b)).unwrap_or_else(|| constant(UNKNOWN));
-            given.with_columns(Vec::new())
+            let given = inputs.reduce(|a, b| plus(&a, &b)).unwrap_or_else(|| constant(FEW));
+            Cardinality { known: false, ..given.with_columns(Vec::new()) }
         }
     }
 }
 
 fn constant(rows: f64) -> Cardinality {
-    Cardinality { rows, base: rows, remote: false, columns: Vec::new() }
+    Cardinality { rows, base: rows, remote: false, known: true, columns: Vec::new() }
 }
 
 fn plus(a: &Cardinality, b: &Cardinality) -> Cardinality {
-    Cardinality { rows: a.rows + b.rows, base: a.base + b.base, remote: a.remote || b.remote, columns: Vec::new() }
+    Cardinality {
+        rows: a.rows + b.rows,
+        base: a.base + b.base,
+        remote: a.remote || b.remote,
+        known: a.known && b.known,
+        columns: Vec::new(),
+    }
 }
 
 fn table(scan: &TableScan, estimator: &dyn Estimator) -> Cardinality {
     let told = estimator.table(scan);
     let schema = scan.source.schema();
-    let rows = told.rows.unwrap_or(UNKNOWN);
-    let known = |column: &Column| {
-        let index = schema.index_of(&column.name).ok();
-        index.and_then(|index| told.columns.get(index)).copied().unwrap_or_default()
-    };
-    let share = selectivity::all(scan.filters.iter().flat_map(split_conjunction), &known);
+    let rows = told.rows.unwrap_or(FEW);
+    let share = share(&told, &schema, &scan.filters);
     let all = 0..schema.fields().len();
     let places: Vec<usize> = scan.projection.clone().unwrap_or_else(|| all.collect());
     let columns = places.iter().map(|place| told.columns.get(*place).copied().unwrap_or_default()).collect();
-    let given = Cardinality { rows, base: told.base.unwrap_or(rows), remote: told.remote, columns }.keeping(share);
+    let (base, known) = (told.base.unwrap_or(rows), told.rows.is_some());
+    let given = Cardinality { rows, base, remote: told.remote, known, columns }.keeping(share);
     match scan.fetch {
         Some(fetch) => given.at_most(count(fetch)),
         None => given,
     }
+}
+
+/// The share of a table's rows for which all filters hold.
+fn share(told: &TableEstimate, schema: &Schema, filters: &[Expr]) -> f64 {
+    let known = |column: &Column| {
+        let index = schema.index_of(&column.name).ok();
+        index.and_then(|index| told.columns.get(index)).copied().unwrap_or_default()
+    };
+    selectivity::all(filters.iter().flat_map(split_conjunction), &known)
 }
 
 fn of_expr(expr: &Expr, input: &Cardinality, schema: &DFSchemaRef) -> ColumnEstimate {
@@ -170,7 +183,7 @@ fn grouped(input: Cardinality, columns: Vec<ColumnEstimate>) -> Cardinality {
         Some(distinct) => distinct.iter().product::<f64>().min(input.rows),
         None => input.rows * GROUPS,
     };
-    Cardinality { rows: rows.max(1.0), base: rows.max(1.0), remote: input.remote, columns }
+    Cardinality { rows: rows.max(1.0), base: rows.max(1.0), remote: input.remote, known: input.known, columns }
 }
 
 /// Distinct values of two columns that are equal in a join: those counted, else as many as the smaller side has rows,
@@ -248,6 +261,7 @@ fn sized(kind: JoinType, left: Cardinality, right: Cardinality, share: f64, valu
         JoinType::RightMark => right.rows,
     };
     let (base, remote) = (left.base.max(right.base), left.remote || right.remote);
+    let known = left.known && right.known;
     let columns = match kind {
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
             left.columns.into_iter().chain(right.columns).collect()
@@ -255,5 +269,5 @@ fn sized(kind: JoinType, left: Cardinality, right: Cardinality, share: f64, valu
         JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.columns,
         JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right.columns,
     };
-    Cardinality { rows: rows.max(1.0), base, remote, columns }
+    Cardinality { rows: rows.max(1.0), base, remote, known, columns }
 }

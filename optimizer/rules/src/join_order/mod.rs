@@ -1,5 +1,5 @@
-//! The order of inner joins, by estimated rows: which input is read first, and whose keys narrow which. Changes no answer;
-//! knows no source.
+//! The order of joins, by estimated rows: which input is read first, and whose keys narrow which. Changes no answer; knows no
+//! source.
 //!
 //! A hash join reads its left side first and tells its right side which keys can meet a row there; a fragment on the right
 //! then fetches no other rows. So the dearest input, the one that crosses a wire, belongs to the right of whatever is small.
@@ -11,12 +11,16 @@ mod search;
 use crate::estimate::{Estimator, count, of};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::logical_plan::Join;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use group::Group;
 use querygate_types::limits::KEY_LIST_MAX;
 use std::sync::Arc;
+
+/// How much smaller the other side of a local join must be to change places: estimates err, and written order is no worse
+/// than a wrong guess.
+const MUCH: f64 = 2.0;
 
 /// The rule. Belongs after DataFusion's own: one of those joins in the order in which tables are written.
 #[derive(Debug)]
@@ -34,14 +38,15 @@ impl JoinOrder {
         let plan = plan.map_uncorrelated_subqueries(|subquery| self.ordered(subquery))?;
         plan.transform_sibling(|plan| match Group::of(&plan) {
             Some(group) => self.group(plan, group),
-            None => plan.map_children(|input| self.ordered(input))?.transform_data(|plan| self.semi(plan)),
+            None => plan.map_children(|input| self.ordered(input))?.transform_data(|plan| self.sides(plan)),
         })
     }
 
     fn group(&self, plan: LogicalPlan, mut group: Group) -> Result<Transformed<LogicalPlan>> {
         let sizes: Vec<_> = group.leaves.iter().map(|leaf| of(leaf, self.estimator.as_ref())).collect();
-        // Where nothing crosses a wire, the order that was written stays.
-        let order = if sizes.iter().any(|size| size.remote) { search::search(&group, &sizes) } else { None };
+        // Where nothing crosses a wire and sizes are guesses, the order that was written is as good as any.
+        let worth = sizes.iter().any(|size| size.remote) || sizes.iter().all(|size| size.known);
+        let order = if worth { search::search(&group, &sizes) } else { None };
         let Some(order) = order else { return plan.map_children(|input| self.ordered(input)) };
         for leaf in &mut group.leaves {
             *leaf = self.ordered(std::mem::take(leaf))?.data;
@@ -49,28 +54,53 @@ impl JoinOrder {
         Ok(Transformed::yes(build::build(&group, &order, &sizes, plan.schema())?))
     }
 
-    /// A semi join whose kept side crosses a wire is better told the keys of the other side.
-    fn semi(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    /// A join that is no inner one, with its sides in the better order: the left one is read first and kept in memory.
+    fn sides(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Join(join) = &plan else { return Ok(Transformed::no(plan)) };
-        if join.join_type != JoinType::LeftSemi || join.on.is_empty() || join.null_aware {
+        if join.on.is_empty() || join.null_aware {
             return Ok(Transformed::no(plan));
         }
-        let (kept, keys) = (of(&join.left, self.estimator.as_ref()), of(&join.right, self.estimator.as_ref()));
-        let few = keys.rows <= count(KEY_LIST_MAX) && keys.rows < kept.rows;
-        if !kept.remote || keys.remote || !few {
+        let Some(mirrored) = mirrored(join.join_type) else { return Ok(Transformed::no(plan)) };
+        let (left, right) = (of(&join.left, self.estimator.as_ref()), of(&join.right, self.estimator.as_ref()));
+        let better = if left.remote || right.remote {
+            // A semi join whose kept side crosses a wire is better told the keys of the other side.
+            let few = right.rows <= count(KEY_LIST_MAX) && right.rows < left.rows;
+            join.join_type == JoinType::LeftSemi && left.remote && !right.remote && few
+        } else {
+            left.known && right.known && right.rows * MUCH < left.rows
+        };
+        if !better {
             return Ok(Transformed::no(plan));
         }
-        let swapped = Join::try_new(
+        let swapped = LogicalPlan::Join(Join::try_new(
             Arc::clone(&join.right),
             Arc::clone(&join.left),
             join.on.iter().map(|(left, right)| (right.clone(), left.clone())).collect(),
             join.filter.clone(),
-            JoinType::RightSemi,
+            mirrored,
             join.join_constraint,
             join.null_equality,
             false,
-        )?;
-        Ok(Transformed::yes(LogicalPlan::Join(swapped)))
+        )?);
+        let wanted = plan.schema().columns();
+        if swapped.schema().columns() == wanted {
+            return Ok(Transformed::yes(swapped));
+        }
+        let columns = wanted.into_iter().map(Expr::Column);
+        Ok(Transformed::yes(LogicalPlanBuilder::from(swapped).project(columns)?.build()?))
+    }
+}
+
+/// The same join with its sides exchanged. `None`: inner joins are ordered with their group, and mark joins know one form.
+fn mirrored(kind: JoinType) -> Option<JoinType> {
+    match kind {
+        JoinType::Left => Some(JoinType::Right),
+        JoinType::Right => Some(JoinType::Left),
+        JoinType::LeftSemi => Some(JoinType::RightSemi),
+        JoinType::RightSemi => Some(JoinType::LeftSemi),
+        JoinType::LeftAnti => Some(JoinType::RightAnti),
+        JoinType::RightAnti => Some(JoinType::LeftAnti),
+        JoinType::Inner | JoinType::Full | JoinType::LeftMark | JoinType::RightMark => None,
     }
 }
 

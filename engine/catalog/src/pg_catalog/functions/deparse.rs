@@ -2,7 +2,7 @@
 
 use super::names::{flag, oid, text};
 use super::session::nothing;
-use super::{Definition, lenient, strict};
+use super::{Definition, strict};
 use crate::pg_catalog::cell::Cell;
 use crate::pg_catalog::definitions::{constraint_definition, index_definition};
 use crate::pg_catalog::layout::{fixed_rows, layout};
@@ -72,7 +72,6 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_size_pretty", 1, 1, "text", |_, args| {
         Ok(if let Some(Cell::Int(v)) = args.first() { pretty_size(*v).into() } else { Cell::Null })
     }),
-    lenient("acldefault", 2, 2, "_aclitem", nothing),
 ];
 
 /// Properties of a B-tree column; NULL for a property that PostgreSQL does not know.

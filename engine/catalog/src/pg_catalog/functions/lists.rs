@@ -3,6 +3,7 @@
 use super::Call;
 use super::{Definition, Returns, rows_of};
 use crate::pg_catalog::cell::Cell;
+use crate::pg_catalog::objects::OWNER;
 use querygate_types::Result;
 
 const fn list_of(
@@ -31,7 +32,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         1,
         1,
         &[("grantor", "oid"), ("grantee", "oid"), ("privilege_type", "text"), ("is_grantable", "bool")],
-        none,
+        |c, args| Ok(rights(c, args)),
     ),
     rows_of("_pg_expandarray", 1, 1, &[("x", "int8"), ("n", "int4")], |_, args| {
         let Some(Cell::List(values)) = args.first() else { return Ok(Cell::Null) };
@@ -81,6 +82,55 @@ fn keywords() -> Vec<Cell> {
 
 fn none(_: &Call<'_>, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::List(Vec::new()))
+}
+
+/// Rows of an access list: `grantee=rights/grantor`, one row per right.
+fn rights(call: &Call<'_>, args: &[Cell]) -> Cell {
+    let Some(Cell::List(items)) = args.first() else { return Cell::List(Vec::new()) };
+    let role = |name: &str| match name.trim_matches('"') {
+        "" => Some(0),
+        // PostgreSQL's own rows name its bootstrap user.
+        "postgres" => Some(i64::from(OWNER)),
+        name => call.catalog.objects.role_by_name(name).map(|role| i64::from(role.oid)),
+    };
+    let mut rows = Vec::new();
+    for item in items {
+        let Cell::Text(item) = item else { continue };
+        let Some((grantee, (rights, grantor))) =
+            item.rsplit_once('=').and_then(|(to, rest)| Some((to, rest.split_once('/')?)))
+        else {
+            continue;
+        };
+        let (Some(grantee), Some(grantor)) = (role(grantee), role(grantor)) else { continue };
+        let mut letters = rights.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let grantable = letters.next_if_eq(&'*').is_some();
+            if let Some(name) = right(letter) {
+                rows.push(Cell::List(vec![Cell::Int(grantor), Cell::Int(grantee), name.into(), grantable.into()]));
+            }
+        }
+    }
+    Cell::List(rows)
+}
+
+fn right(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'r' => "SELECT",
+        'a' => "INSERT",
+        'w' => "UPDATE",
+        'd' => "DELETE",
+        'D' => "TRUNCATE",
+        'x' => "REFERENCES",
+        't' => "TRIGGER",
+        'X' => "EXECUTE",
+        'U' => "USAGE",
+        'C' => "CREATE",
+        'T' => "TEMPORARY",
+        'c' => "CONNECT",
+        's' => "SET",
+        'A' => "ALTER SYSTEM",
+        _ => return None,
+    })
 }
 
 fn subscripts(args: &[Cell]) -> Cell {

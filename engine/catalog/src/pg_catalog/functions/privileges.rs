@@ -3,9 +3,11 @@
 use super::names::{find_relation, oid, text};
 use super::{Call, Definition, strict};
 use crate::pg_catalog::cell::Cell;
+use crate::pg_catalog::quote::quote_ident;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
+    strict("acldefault", 2, 2, "_aclitem", defaults),
     strict("has_table_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
     strict("has_sequence_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
     strict("has_any_column_privilege", 2, 3, "bool", |c, a| with_role(c, a, 2, |a| on_relation(c, a))),
@@ -148,4 +150,30 @@ fn membership(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
         }
     }
     Ok(false.into())
+}
+
+/// What PostgreSQL grants on a new object of a kind: what everybody may, then what its owner may.
+fn defaults(call: &Call<'_>, args: &[Cell]) -> Result<Cell> {
+    let kind = text(args, 0);
+    let (everybody, owner) = match kind.as_str() {
+        "c" => ("", ""),
+        "r" => ("", "arwdDxt"),
+        "s" => ("", "rwU"),
+        "d" => ("Tc", "CTc"),
+        "f" => ("X", "X"),
+        "l" | "T" => ("U", "U"),
+        "L" => ("", "rw"),
+        "n" => ("", "UC"),
+        "p" => ("", "sA"),
+        "t" => ("", "C"),
+        "F" | "S" => ("", "U"),
+        _ => {
+            let message = format!("unrecognized object type abbreviation: {kind}");
+            return Err(Error::new(ErrorCode::InvalidParameterValue, message));
+        }
+    };
+    let Some(id) = oid(args, 1) else { return Ok(Cell::Null) };
+    let name = call.catalog.objects.role(id).map_or_else(|| id.to_string(), |role| quote_ident(&role.name));
+    let granted = [("", everybody), (name.as_str(), owner)].into_iter().filter(|(_, rights)| !rights.is_empty());
+    Ok(Cell::List(granted.map(|(to, rights)| Cell::Text(format!("{to}={rights}/{name}"))).collect()))
 }

@@ -46,6 +46,16 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     // The gate takes no advisory locks, so there are none to release and none that block.
     strict("pg_advisory_unlock_all", 0, 0, "void", |_, _| Ok("".into())),
     strict("pg_blocking_pids", 1, 1, "_int4", |_, _| Ok(Cell::List(Vec::new()))),
+    // Nothing writes, so no sequence has given a number, and no transaction has one of its own: a count of them would tell
+    // each session what others do.
+    strict("lastval", 0, 0, "int8", |_, _| {
+        Err(Error::new(ErrorCode::ObjectNotInPrerequisiteState, "lastval is not yet defined in this session"))
+    }),
+    strict("txid_current", 0, 0, "int8", |_, _| Ok(Cell::Int(1_000))),
+    strict("txid_current_if_assigned", 0, 0, "int8", nothing),
+    strict("pg_current_xact_id_if_assigned", 0, 0, "int8", nothing),
+    strict("setseed", 1, 1, "void", |_, _| Ok("".into())),
+    strict("pg_replication_origin_session_is_setup", 0, 0, "bool", no),
     strict("pg_jit_available", 0, 0, "bool", no),
     strict("pg_trigger_depth", 0, 0, "int4", |_, _| Ok(Cell::Int(0))),
 ];

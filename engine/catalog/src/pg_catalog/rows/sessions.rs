@@ -11,6 +11,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_settings" => settings,
         "pg_stat_activity" => activity,
+        "pg_stat_database" => database,
         "pg_cursors" => cursors,
         "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
         _ => return None,
@@ -53,6 +54,15 @@ fn activity(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()
         ("backend_start", Cell::Micros(vars.started_micros)),
         ("state", "active".into()),
         ("backend_type", "client backend".into()),
+    ])
+}
+
+/// The own session counts; what PostgreSQL counts of transactions, blocks and rows is not known here.
+fn database(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    rows.push(vec![
+        ("datid", objects.database_oid.into()),
+        ("datname", (&objects.image.database).into()),
+        ("numbackends", 1_i32.into()),
     ])
 }
 

@@ -3,7 +3,7 @@
 
 use super::Running;
 use super::governance::{USERS, User};
-use super::trade::{Table, Trade, money};
+use super::trade::{Order, Table, Trade, money};
 use crate::demo::guide::{Answer, Question};
 use crate::demo::{DATABASE, questions_text};
 use crate::serve::Bound;
@@ -15,6 +15,8 @@ pub(super) struct Part {
     /// How it joins with what came before; empty for the first.
     pub(super) on: &'static str,
     pub(super) condition: &'static str,
+    /// The orders that the condition keeps.
+    pub(super) keeps: fn(&Trade, &Order) -> bool,
     /// Permission sets of ada, sam and iris.
     pub(super) sets: [&'static str; 3],
     /// What it knows, in the question's title.
@@ -38,16 +40,16 @@ pub(super) fn question(parts: &[Part], trade: &Trade) -> Question {
     );
     let words: Vec<&str> = parts.iter().map(|part| part.words).collect();
     let answers = USERS.iter().map(|user| {
-        let rows = answer(user, &columns, trade);
+        let rows = answer(user, parts, &columns, trade);
         (user.login.to_owned(), Answer::Rows(rows))
     });
     Question { title: words.join(", "), sql, answers: answers.collect() }
 }
 
-fn answer(user: &User, columns: &[&str], trade: &Trade) -> Vec<Vec<String>> {
+fn answer(user: &User, parts: &[Part], columns: &[&str], trade: &Trade) -> Vec<Vec<String>> {
     let mut found: Vec<_> = (0_u32..)
         .zip(&trade.orders)
-        .filter(|(_, order)| order.amount > 90_000 && order.days_late >= 10 && trade.product(order).is_machine())
+        .filter(|(_, order)| parts.iter().all(|part| (part.keeps)(trade, order)))
         .filter(|(_, order)| user.region.is_none_or(|region| trade.region(order) == region))
         .filter(|(_, order)| user.region.is_none() || trade.product(order).is_public())
         .collect();
@@ -59,6 +61,7 @@ fn answer(user: &User, columns: &[&str], trade: &Trade) -> Vec<Vec<String>> {
         "c.email" => trade.customer(order).email.clone(),
         "o.amount" => money(order.amount),
         "p.title" => trade.product(order).title.clone(),
+        "r.stars" => order.stars.to_string(),
         _ => order.days_late.to_string(),
     };
     let rows = found.into_iter().take(ROWS);
@@ -90,6 +93,10 @@ pub(crate) fn text(running: &Running, bound: Bound) -> String {
     text.push_str("\nAlso: \\dt, EXPLAIN SELECT …, SELECT * FROM querygate.sources (as ada)\n");
     if let Some(address) = http {
         text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
+        // As the configuration has it by default.
+        if address.ip().is_loopback() {
+            text.push_str(&format!("      in a browser http://{address}/ui (ada, demo-ada)\n"));
+        }
     }
     if let Some(address) = flight {
         text.push_str(&format!("      Arrow Flight SQL on grpc://{address}\n"));
@@ -113,12 +120,17 @@ mod tests {
 
     #[test]
     fn the_three_users_get_three_answers_to_one_query() {
-        let parts: Vec<Part> = BACKENDS.iter().map(|backend| backend.part()).chain([lake::part()]).collect();
-        let question = question(&parts, &Trade::made());
-        let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer.lines()).collect();
-        assert!(answers.iter().all(|answer| answer.len() == ROWS), "{answers:?}");
-        assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{answers:?}");
-        assert!(answers[2].iter().all(|line| line.contains("***@example.com")), "{answers:?}");
-        assert!(question.sql.contains("orders o") && question.sql.contains("products p"), "{}", question.sql);
+        let trade = Trade::made();
+        for with_optional in [true, false] {
+            let there = BACKENDS.iter().filter(|backend| with_optional || !backend.optional());
+            let parts: Vec<Part> = there.map(|backend| backend.part()).chain([lake::part()]).collect();
+            let question = question(&parts, &trade);
+            let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer.lines()).collect();
+            assert!(answers.iter().all(|answer| answer.len() == ROWS), "{answers:?}");
+            assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{answers:?}");
+            assert!(answers[2].iter().all(|line| line.contains("***@example.com")), "{answers:?}");
+            assert!(question.sql.contains("orders o") && question.sql.contains("products p"), "{}", question.sql);
+            assert_eq!(question.sql.contains("reviews r"), with_optional, "{}", question.sql);
+        }
     }
 }

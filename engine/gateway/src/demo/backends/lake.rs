@@ -43,6 +43,7 @@ pub(super) fn part() -> Part {
         tables: "shipments s",
         on: "s.order_id = o.id",
         condition: "s.days_late >= 10",
+        keeps: |_, order| order.days_late >= 10,
         sets: ["lake_reader", "lake_region", "lake_region"],
         words: "Parquet how late it came",
         loads: &[Table::Shipments],

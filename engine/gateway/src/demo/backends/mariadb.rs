@@ -121,6 +121,7 @@ impl Backend for MariaDb {
             tables: "products p",
             on: "p.id = o.product_id",
             condition: "p.category = 'machines'",
+            keeps: |trade, order| trade.product(order).is_machine(),
             sets: ["warehouse_reader", "warehouse_public", "warehouse_public"],
             words: "MariaDB what",
             loads: &[Table::Products],

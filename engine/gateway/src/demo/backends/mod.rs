@@ -5,6 +5,7 @@ mod governance;
 pub(crate) mod guide;
 mod lake;
 mod mariadb;
+mod mongodb;
 mod postgres;
 mod server;
 mod trade;
@@ -29,7 +30,7 @@ use tempfile::TempDir;
 use trade::Trade;
 
 /// The servers that the demo starts. Another one is a file here and a line in this list.
-const BACKENDS: &[&dyn Backend] = &[&postgres::Postgres, &mariadb::MariaDb];
+const BACKENDS: &[&dyn Backend] = &[&postgres::Postgres, &mariadb::MariaDb, &mongodb::MongoDb];
 
 /// A kind of server that the demo can start.
 trait Backend: Sync {

@@ -125,6 +125,7 @@ impl Backend for Postgres {
             tables: "orders o JOIN customers c ON c.id = o.customer_id",
             on: "",
             condition: "o.amount > 900",
+            keeps: |_, order| order.amount > 90_000,
             sets: ["shop_reader", "shop_sales", "shop_support"],
             words: "PostgreSQL knows who bought",
             loads: &[Table::Customers, Table::Orders],

@@ -4,7 +4,7 @@ use crate::demo::company::{COMPANY_HEADS, COMPANY_TAILS, FIRST_NAMES, LAST_NAMES
 use crate::demo::rng::Rng;
 use std::fmt::Write as _;
 
-const SEED: u64 = 0x51_75_65_72_79_67_61_02;
+const SEED: u64 = 0x51_75_65_72_79_67_61_03;
 const CUSTOMERS: u32 = 2_000;
 const PRODUCTS: u32 = 200;
 const ORDERS: u32 = 20_000;
@@ -12,6 +12,8 @@ const ORDERS: u32 = 20_000;
 const CATEGORIES: [&str; 5] = ["machines", "tools", "parts", "safety", "office"];
 const KINDS: [&str; 5] = ["Lathe", "Drill", "Bearing", "Helmet", "Desk"];
 const CARRIERS: [&str; 4] = ["Northline", "Parcelo", "Rail4U", "Skyfreight"];
+const CHANNELS: [&str; 3] = ["web", "phone", "mail"];
+const WORDS: [&str; 5] = ["as promised", "came late", "box was open", "would buy again", "wrong size"];
 
 /// Tables that a server is loaded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,7 @@ pub(super) enum Table {
     Customers,
     Orders,
     Products,
+    Reviews,
     Shipments,
 }
 
@@ -48,6 +51,10 @@ pub(super) struct Order {
     pub(super) day: i32,
     pub(super) carrier: &'static str,
     pub(super) days_late: i32,
+    /// What the customer thought of it, from 1 to 5.
+    pub(super) stars: u32,
+    channel: &'static str,
+    words: &'static str,
 }
 
 /// All of it.
@@ -88,7 +95,7 @@ impl Trade {
         let rows = |table: &Table| match table {
             Table::Customers => self.customers.len(),
             Table::Products => self.products.len(),
-            Table::Orders | Table::Shipments => self.orders.len(),
+            Table::Orders | Table::Reviews | Table::Shipments => self.orders.len(),
         };
         parts.iter().flat_map(|part| part.loads).map(rows).sum()
     }
@@ -116,6 +123,13 @@ impl Trade {
                     let (id, customer, product) = (Self::order_id(number), order.customer + 1, order.product + 1);
                     let (region, amount, day) = (self.region(order), money(order.amount), iso_day(order.day));
                     let _ = writeln!(text, "{id}\tC{customer:04}\tP{product:03}\t{region}\t{amount}\t{day}");
+                }
+            }
+            Table::Reviews => {
+                for (number, order) in (0..).zip(&self.orders) {
+                    let (id, region) = (Self::order_id(number), self.region(order));
+                    let Order { stars, channel, words, .. } = order;
+                    let _ = writeln!(text, "R{:05}\t{id}\t{region}\t{stars}\t{channel}\t{words}", number + 1);
                 }
             }
             Table::Shipments => {
@@ -171,6 +185,9 @@ fn order(rng: &mut Rng) -> Order {
         day: day(rng, days::FIRST, days::LAST),
         carrier: rng.pick(&CARRIERS),
         days_late: i32::try_from(rng.below(25)).unwrap_or(0).saturating_sub(12).max(0),
+        stars: rng.between(1, 5),
+        channel: rng.pick(&CHANNELS),
+        words: rng.pick(&WORDS),
     }
 }
 
@@ -181,8 +198,14 @@ mod tests {
     #[test]
     fn the_same_rows_are_made_each_time_and_every_server_can_read_them() {
         let (one, two) = (Trade::made(), Trade::made());
-        for (table, columns) in [(Table::Customers, 4), (Table::Products, 5), (Table::Orders, 6), (Table::Shipments, 5)]
-        {
+        let tables = [
+            (Table::Customers, 4),
+            (Table::Products, 5),
+            (Table::Orders, 6),
+            (Table::Reviews, 6),
+            (Table::Shipments, 5),
+        ];
+        for (table, columns) in tables {
             let lines = one.lines(table);
             assert_eq!(lines, two.lines(table));
             assert!(lines.lines().all(|line| line.split('\t').count() == columns), "{table:?}");

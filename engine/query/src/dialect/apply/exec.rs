@@ -1,5 +1,6 @@
 //! Runs an apply: one subplan per distinct set of outer values, results remembered, rows bounded.
 
+use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
@@ -135,7 +136,16 @@ impl ExecutionPlan for ApplyExec {
             .get_extension::<SubplanRunner>()
             .ok_or_else(|| internal_datafusion_err!("no runner of subplans in the session"))?;
         let input = self.input.execute(partition, Arc::clone(&context))?;
-        let run = Run { exec: self.clone(), runner, context, schema: self.schema(), remembered: HashMap::new() };
+        let keyed = Keyed::find(self.kind, &self.subplan, &self.outer)?;
+        let run = Run {
+            exec: self.clone(),
+            runner,
+            context,
+            schema: self.schema(),
+            remembered: HashMap::new(),
+            keyed,
+            answers: None,
+        };
         let batches = stream::try_unfold((input, run), |(mut input, mut run)| async move {
             match input.next().await {
                 Some(batch) => {
@@ -157,6 +167,9 @@ struct Run {
     schema: SchemaRef,
     /// One row of results (or the lateral rows) per distinct outer values.
     remembered: HashMap<Vec<ScalarValue>, RecordBatch>,
+    /// The subplan in a form that runs once, until it has run.
+    keyed: Option<Keyed>,
+    answers: Option<Answers>,
 }
 
 impl Run {
@@ -183,7 +196,10 @@ impl Run {
             let result = match self.remembered.get(&key) {
                 Some(found) => found.clone(),
                 None => {
-                    let result = self.result(&key).await?;
+                    let result = match self.looked_up(&key).await? {
+                        Some(result) => result,
+                        None => self.result(&key).await?,
+                    };
                     if self.remembered.len() >= REMEMBERED_MAX {
                         self.remembered.clear();
                     }
@@ -228,6 +244,37 @@ impl Run {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
+    /// The result for one set of outer values without running for it, where that can be.
+    async fn looked_up(&mut self, key: &[ScalarValue]) -> Result<Option<RecordBatch>> {
+        if let Some(keyed) = self.keyed.take() {
+            self.answers = keyed.answers(&self.runner, &self.context).await;
+        }
+        let Some(answers) = &self.answers else { return Ok(None) };
+        let found = answers.of(key);
+        if self.exec.kind == ApplyKind::Exists {
+            let exists = match found {
+                Found::Nothing => false,
+                Found::One(_) | Found::Several => true,
+                Found::Unknown => return Ok(None),
+            };
+            return self.one_row(Arc::new(BooleanArray::from(vec![exists]))).map(Some);
+        }
+        match found {
+            Found::Nothing => self.nulls().map(Some),
+            Found::Several => Err(several()),
+            Found::One(Some(value)) => {
+                let fields = self.own_fields();
+                let Some(field) = fields.first() else { return internal_err!("a scalar subquery adds a column") };
+                self.one_row(cast(&value.to_array_of_size(1)?, field.data_type())?).map(Some)
+            }
+            Found::One(None) | Found::Unknown => Ok(None),
+        }
+    }
+
+    fn one_row(&self, value: ArrayRef) -> Result<RecordBatch> {
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(self.own_fields())), vec![value])?)
+    }
+
     /// Runs the subplan for one set of outer values.
     async fn result(&self, key: &[ScalarValue]) -> Result<RecordBatch> {
         let values: Values =
@@ -247,10 +294,7 @@ impl Run {
                 let found: ArrayRef = Arc::new(BooleanArray::from(vec![rows > 0]));
                 Ok(RecordBatch::try_new(own, vec![found])?)
             }
-            ApplyKind::Scalar if rows > 1 => {
-                let message = "more than one row returned by a subquery used as an expression";
-                Err(super::super::external(Error::new(ErrorCode::CardinalityViolation, message)))
-            }
+            ApplyKind::Scalar if rows > 1 => Err(several()),
             ApplyKind::Lateral | ApplyKind::LateralOuter if rows > ROWS_MAX => Err(too_many()),
             ApplyKind::Scalar | ApplyKind::LateralOuter if rows == 0 => self.nulls(),
             ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter => gather(&own, &batches),
@@ -268,6 +312,11 @@ fn gather(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
         cast_batches.push(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?);
     }
     Ok(concat_batches(schema, &cast_batches)?)
+}
+
+fn several() -> DataFusionError {
+    let message = "more than one row returned by a subquery used as an expression";
+    super::super::external(Error::new(ErrorCode::CardinalityViolation, message))
 }
 
 fn too_many() -> DataFusionError {

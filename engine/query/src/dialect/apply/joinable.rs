@@ -40,7 +40,7 @@ fn rows_are_joinable(rows: &LogicalPlan) -> Result<bool> {
 }
 
 /// Reads no outer column and holds no subquery.
-fn is_local(expr: &Expr) -> bool {
+pub(super) fn is_local(expr: &Expr) -> bool {
     let mut local = true;
     // The closure never fails, so neither does the walk.
     let _ = expr.apply(|e| {

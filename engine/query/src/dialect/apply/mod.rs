@@ -4,6 +4,7 @@
 mod branches;
 mod exec;
 mod joinable;
+mod keyed;
 mod node;
 mod references;
 
@@ -45,7 +46,7 @@ const QUALIFIER: &str = "__apply";
 /// Whether a plan has correlated subqueries that `scope` would expand.
 pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
     let mut found = false;
-    plan.apply(|node| {
+    plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Join(join) = node
             && let Some(body) = lateral_body(&join.right)
         {
@@ -63,8 +64,8 @@ pub(crate) fn has_work(plan: &LogicalPlan, scope: Scope) -> Result<bool> {
     Ok(found)
 }
 
-/// Puts applies in place of subqueries. Work on the bound plan, before any optimizer; subqueries inside subqueries are
-/// expanded when their runner comes to them.
+/// Puts applies in place of subqueries. Work on the bound plan, before any optimizer; subqueries inside of those are
+/// expanded when their runner comes to them, those inside of a subquery that stays here.
 ///
 /// # Errors
 /// 0A000 for a correlated subquery in a place where no row is at hand, such as the condition of an outer join.
@@ -73,7 +74,21 @@ pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     let mut names = Names::default();
-    Ok(plan.transform_up(|node| expand_node(node, scope, &mut names))?.data)
+    let expanded = plan.transform_up(|node| {
+        expand_node(node, scope, &mut names)?
+            .transform_data(|node| node.map_uncorrelated_subqueries(|subquery| inside(subquery, scope)))
+    });
+    Ok(expanded?.data)
+}
+
+/// A subquery that stays: it reads no outer row, so that all that it holds finds its rows in it.
+fn inside(subquery: LogicalPlan, scope: Scope) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Subquery(subquery) = subquery else { return internal_err!("a subquery is a subquery") };
+    if !has_work(&subquery.subquery, scope)? {
+        return Ok(Transformed::no(LogicalPlan::Subquery(subquery)));
+    }
+    let expanded = expand(subquery.subquery.as_ref().clone(), scope)?;
+    Ok(Transformed::yes(LogicalPlan::Subquery(subquery.with_plan(Arc::new(expanded)))))
 }
 
 /// Numbers for the added columns.

@@ -19,6 +19,14 @@ pub(super) const DEFS: &[Def] = &[
             Ok(Value::Any(ScalarValue::UInt32(Some(oid))))
         })],
     ),
+    lenient("row_named", &[variadic(&[], P::Any, R::By(|args, names| Ok(named(args, names))), row_of_pairs)]),
+    lenient(
+        "row_if_any",
+        &[variadic(&[], P::Any, R::By(|args, names| Ok(named(args, names))), |r| {
+            let nothing = (1..r.len()).step_by(2).all(|arg| r.is_null(arg));
+            if nothing { Ok(Value::Null) } else { row_of_pairs(r) }
+        })],
+    ),
     lenient("record_of", &[variadic(&[], P::Any, R::By(|args, _| Ok(record(args))), row)]),
     strict(
         "display",
@@ -53,11 +61,30 @@ fn record(args: &[FieldRef]) -> Field {
         .with_metadata([(PG_TYPE_KEY.to_owned(), "record".to_owned())].into())
 }
 
+/// A record whose fields have names: arguments are names and values in turn.
+fn named(args: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Field {
+    let values: Vec<FieldRef> = args.iter().skip(1).step_by(2).cloned().collect();
+    let names = constants.iter().step_by(2).map(|name| name.and_then(|n| n.try_as_str().flatten()).unwrap_or_default());
+    let record = record(&values);
+    let DataType::Struct(fields) = record.data_type() else { return record };
+    let fields = fields.iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name)).collect();
+    record.clone().with_data_type(DataType::Struct(fields))
+}
+
 fn row(row: &Row<'_>) -> Result<Value> {
+    record_of(row, |place| place)
+}
+
+fn row_of_pairs(row: &Row<'_>) -> Result<Value> {
+    record_of(row, |place| 2 * place + 1)
+}
+
+/// The record of a row's arguments; `argument`: which one a field is.
+fn record_of(row: &Row<'_>, argument: impl Fn(usize) -> usize) -> Result<Value> {
     let DataType::Struct(fields) = row.returns.data_type() else { return Ok(Value::Null) };
     let mut columns = Vec::with_capacity(fields.len());
-    for (arg, field) in fields.iter().enumerate() {
-        let (array, at) = row.array(arg);
+    for (place, field) in fields.iter().enumerate() {
+        let (array, at) = row.array(argument(place));
         columns.push(arrow::compute::cast(&array.slice(at, 1), field.data_type())?);
     }
     let one = arrow::array::StructArray::try_new_with_length(fields.clone(), columns, None, 1)?;

@@ -97,6 +97,7 @@ impl P {
             (Self::Text, DataType::Utf8) => (DataType::Utf8, 0),
             (Self::Text, _) if text => (DataType::Utf8, 1),
             (Self::Int, DataType::Int64 | DataType::Int32) => return Some((given.clone(), 0)),
+            (Self::Int, DataType::Int16 | DataType::Int8) => (DataType::Int32, 1),
             (Self::Int, d) if d.is_integer() => (DataType::Int64, 1),
             (Self::Double, DataType::Float64) => (DataType::Float64, 0),
             (Self::Double, DataType::Float32) => (DataType::Float64, 1),

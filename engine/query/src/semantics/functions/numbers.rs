@@ -225,7 +225,7 @@ fn pattern_scale(_: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<F
 
 fn bucket(row: &Row<'_>) -> Result<Value> {
     let (value, low, high, count) = (row.double(0), row.double(1), row.double(2), row.int(3));
-    let refused = |message: &'static str| external(Error::new(ErrorCode::InvalidArgumentForFunction, message));
+    let refused = |message: &'static str| external(Error::new(ErrorCode::InvalidWidthBucketArgument, message));
     if count <= 0 {
         return Err(refused("count must be greater than zero"));
     }

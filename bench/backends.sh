@@ -1,0 +1,183 @@
+# Benches that need servers beside PostgreSQL, or peers; read by `run`, which has the functions that are not here.
+
+# pgbench's point query by primary key, prepared: straight, through PgBouncer, and through the gate under a row policy.
+run_pooled() {
+    command -v pgbouncer >/dev/null || { echo "SKIPPED: PgBouncer is absent (apt-get install pgbouncer)"; return 0; }
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local rows=$ROWS
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    PGPASSWORD=bench pgbench -i -q -s "$BENCH_SCALE" -h 127.0.0.1 -p "$pg_port" -U bench postgres >"$work/pgbench.init" 2>&1
+    start_pgbouncer
+    start_gate
+    printf '\n### pgbench -S -M prepared, scale %s, %s s each\n\n%s\n\n' "$BENCH_SCALE" "$SECONDS_EACH" "$(machine)"
+    echo "| server | clients | transactions/s | mean ms | its CPU µs a transaction | ÷ PgBouncer |"
+    echo "|---|---|---|---|---|---|"
+    echo "\\set aid random(1, 100000 * $BENCH_SCALE)" >"$work/select.sql"
+    echo 'SELECT abalance FROM pgbench_accounts WHERE aid = :aid;' >>"$work/select.sql"
+    # Connections of a thousand clients need as many files.
+    ulimit -n "$(ulimit -Hn)"
+    for clients in $POOL_CLIENTS; do
+        pooled_tps=
+        if [[ $clients -le 100 ]]; then
+            pooled "PgBouncer, session" "$pgbouncer_port" postgres "$clients" "$pgbouncer" prepared
+        else
+            # More clients than the server has connections: PgBouncer 1.18 shares them without prepared statements only.
+            pooled "PgBouncer, transaction, -M extended" "$pgbouncer_port" shared "$clients" "$pgbouncer" extended
+        fi
+        pooled "Querygate, row policy" "${gate_pg##*:}" demo "$clients" "$gate" prepared
+        [[ $clients -gt 100 ]] || pooled "PostgreSQL 15, direct" "$pg_port" postgres "$clients" "" prepared
+    done
+    kill "$gate" && wait "$gate" || true
+    kill -INT "$pgbouncer" && wait "$pgbouncer" || true
+    gate= pgbouncer=
+}
+
+# pooled NAME PORT DATABASE CLIENTS PROCESS PROTOCOL
+pooled() {
+    local before=0 after=0 threads=1
+    [[ $4 -ge 100 ]] && threads=2
+    [[ -n $5 ]] && before=$(ticks "$5")
+    PGPASSWORD=bench pgbench -n -M "$6" -f "$work/select.sql" -T "$SECONDS_EACH" -c "$4" -j "$threads" -h 127.0.0.1 -p "$2" \
+        -U bench "$3" >"$work/pgbench.log" 2>&1 || { tail -5 "$work/pgbench.log" >&2; return 1; }
+    [[ -n $5 ]] && after=$(ticks "$5")
+    python3 - "$1" "$4" "$((after - before))" "${pooled_tps:-0}" "$work/pgbench.log" <<'PY'
+import re, sys
+name, clients, ticks, pooler, log = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), open(sys.argv[5]).read()
+count = int(re.search(r"actually processed: (\d+)", log).group(1))
+if count == 0:
+    sys.exit(print(f"| {name} | {clients} | none | | | |"))
+value = lambda words: float(re.search(words + r" = ([0-9.]+)", log).group(1))
+tps, mean = value("tps"), value("latency average")
+cpu = f"{ticks * 10_000 / count:.1f}" if ticks else "–"
+print(f"| {name} | {clients} | {tps:.0f} | {mean:.3f} | {cpu} | {tps / pooler if pooler else 1:.2f} |")
+PY
+    [[ -n $pooled_tps ]] || pooled_tps=$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$work/pgbench.log")
+}
+
+# CPU of a process so far, in hundredths of a second.
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
+
+start_pgbouncer() {
+    pgbouncer_port=$(free_port)
+    cat >"$work/pgbouncer.ini" <<INI
+[databases]
+postgres = host=127.0.0.1 port=$pg_port dbname=postgres pool_mode=session pool_size=100
+shared = host=127.0.0.1 port=$pg_port dbname=postgres pool_mode=transaction pool_size=16
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $pgbouncer_port
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = $work/pgbouncer.users
+max_client_conn = 2000
+ignore_startup_parameters = extra_float_digits
+INI
+    echo '"bench" "bench"' >"$work/pgbouncer.users"
+    [[ $(id -u) == 0 ]] && chown postgres "$work/pgbouncer.ini" "$work/pgbouncer.users"
+    # It refuses to run as root.
+    (cd / && exec $(setpriv_postgres) pgbouncer -q "$work/pgbouncer.ini") >"$work/pgbouncer.log" 2>&1 &
+    pgbouncer=$!
+    until PGPASSWORD=bench psql -q -h 127.0.0.1 -p "$pgbouncer_port" -U bench -d postgres -c 'select 1' >/dev/null 2>&1; do
+        kill -0 "$pgbouncer" || { cat "$work/pgbouncer.log" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+setpriv_postgres() { [[ $(id -u) == 0 ]] && echo setpriv --reuid postgres --regid postgres --clear-groups || true; }
+
+free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
+
+# The real binary over the server, introspected, with a policy that every row passes and each must be tested for.
+start_gate() {
+    local home=$work/gate program=$PWD/$programs/querygate
+    [[ $programs == /* ]] && program=$programs/querygate
+    mkdir -p "$home"
+    printf bench >"$home/password"
+    (cd "$home" && "$program" introspect "postgres://bench@127.0.0.1:$pg_port/postgres" --password file:password --namespace bench -o metadata) \
+        >"$work/introspect.log" 2>&1 || { cat "$work/introspect.log" >&2; exit 1; }
+    python3 - "$home/metadata/bench.json" <<'PY'
+import json, sys
+stack = json.load(open(sys.argv[1]))
+policy = {"name": "branch", "object": "bench_pgbench_accounts", "operation": "select", "using": "bid >= 1"}
+stack["packages"][0]["permissions"][0].setdefault("rowLevelSecurity", []).append(policy)
+json.dump(stack, open(sys.argv[1], "w"))
+PY
+    local verifier
+    verifier=$(echo bench | "$program" user add bench | sed -n '/^verifier/p')
+    cat >"$home/querygate.toml" <<TOML
+[server]
+database = "demo"
+connection_max = 2000
+[metadata]
+path = "metadata"
+[limits]
+queries_waiting_max = 2000
+[[sources]]
+name = "bench"
+kind = "postgres"
+host = "127.0.0.1"
+port = $pg_port
+user = "bench"
+database = "postgres"
+password = "file:password"
+pool_size = 16
+[[users]]
+name = "bench"
+$verifier
+user_id = "bench"
+permission_sets = ["bench_reader"]
+TOML
+    QUERYGATE_LOG=warn "$program" serve -c "$home/querygate.toml" --pg 127.0.0.1:0 --http 127.0.0.1:0 >"$work/gate.log" 2>&1 &
+    gate=$!
+    until gate_pg=$(sed -n 's/.*postgres on \([0-9.:]*\).*/\1/p' "$work/gate.log") && [[ -n $gate_pg ]]; do
+        kill -0 "$gate" || { cat "$work/gate.log" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+# Ten columns out of PostgreSQL into Arrow, against binary COPY.
+run_fetched() {
+    build --example fetch
+    local rows=$ROWS
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    printf '\n### %s rows x 10 columns out of PostgreSQL, best of three\n\n%s\n\n' "$ROWS" "$(machine)"
+    "$bin/fetch" postgres "$pg_port" "$ROWS"
+}
+
+# Documents out of MongoDB into Arrow, against raw batches.
+run_documents() {
+    local home=${QUERYGATE_MONGODB:-${QUERYGATE_CACHE:-$HOME/.cache/querygate}/mongodb-8.2.0}
+    [[ -x $home/mongod ]] || { echo "SKIPPED: MongoDB, $home is absent (.ci/mongodb installs it)"; return 0; }
+    build --example fetch
+    mkdir -p "$work/mongo"
+    mongo_port=$(free_port)
+    LD_LIBRARY_PATH=$home/lib "$home/mongod" --dbpath "$work/mongo" --port "$mongo_port" --bind_ip 127.0.0.1 --nounixsocket \
+        --wiredTigerCacheSizeGB 1 --setParameter diagnosticDataCollectionEnabled=false --logpath "$work/mongo.log" >"$work/mongo.out" 2>&1 &
+    mongo=$!
+    until (exec 8<>"/dev/tcp/127.0.0.1/$mongo_port") 2>/dev/null; do
+        kill -0 "$mongo" || { tail -5 "$work/mongo.log" >&2; exit 1; }
+        sleep 0.1
+    done
+    printf '\n### %s documents of ten fields out of MongoDB, best of three\n\n%s\n\n' "$DOCUMENTS" "$(machine)"
+    "$bin/fetch" mongodb "$mongo_port" "$DOCUMENTS"
+    kill "$mongo" && wait "$mongo" || true
+    mongo=
+}
+
+# The 22 statements with orders and lineitem in PostgreSQL and the rest in Parquet, the gate against DuckDB and its scanner.
+run_duckdb() {
+    local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/duckdb-1.5.5
+    if [[ ! -x $home/bin/python ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" -q --disable-pip-version-check install duckdb==1.5.5 duckdb-extensions==1.5.5 \
+            duckdb-extension-postgres-scanner==1.5.5
+    fi
+    FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
+    cat "$work/gate.table"
+    [[ -n $postgres ]] || return 0
+    "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$pg_port" "$work/gate.table" "$RUNS"
+}

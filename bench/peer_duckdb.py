@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""The 22 statements of TPC-H in DuckDB, orders and lineitem read by its PostgreSQL scanner and the rest from Parquet, beside the
+gate's times of the same run: `peer_duckdb.py FOLDER PORT TABLE RUNS`. TABLE is what the example `federated` printed."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+REMOTE = ("orders", "lineitem")
+LOCAL = ("customer", "nation", "part", "partsupp", "region", "supplier")
+QUERIES = Path(__file__).resolve().parent.parent / "tests/tpch/queries"
+
+
+def loaded(connection):
+    """LOAD from the wheel: there is nowhere to install an extension from."""
+    try:
+        from duckdb_extensions import import_extension
+
+        import_extension("postgres_scanner")
+    finally:
+        connection.execute("LOAD postgres")
+
+
+def main():
+    folder, port, table, runs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    gate = {}
+    for line in Path(table).read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[0].isdigit() and cells[5].isdigit():
+            gate[int(cells[0])] = float(cells[5])
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    loaded(connection)
+    connection.execute(
+        f"ATTACH 'host=127.0.0.1 port={port} user=bench password=bench dbname=postgres' AS pg (TYPE postgres, READ_ONLY)"
+    )
+    for name in REMOTE:
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM pg.public.{name}")
+    for name in LOCAL:
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{folder}/{name}.parquet')")
+    print(f"\n### Against DuckDB {duckdb.__version__} and its scanner, ms, best of {runs}\n")
+    print("| query | gate | DuckDB | gate ÷ DuckDB |\n|---|---|---|---|")
+    totals = [0.0, 0.0]
+    for path in sorted(QUERIES.glob("q*.sql")):
+        number = int(re.sub(r"\D", "", path.stem))
+        best = None
+        for _ in range(runs):
+            began = time.perf_counter()
+            connection.execute(path.read_text().strip().rstrip(";")).fetchall()
+            took = (time.perf_counter() - began) * 1000
+            best = took if best is None else min(best, took)
+        ours = gate.get(number)
+        if ours is None:
+            print(f"| {number} | – | {best:.0f} | |")
+            continue
+        totals = [totals[0] + ours, totals[1] + best]
+        print(f"| {number} | {ours:.0f} | {best:.0f} | {ours / best:.2f} |")
+    print(f"| all | {totals[0]:.0f} | {totals[1]:.0f} | {totals[0] / max(totals[1], 1):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+//! Reads a large table whole: ranges of its pages over several connections at once, all under one snapshot, in COPY's binary
+//! format. Rows come in no order.
+
+use crate::decode::Decoder;
+use crate::error::{from_postgres, lost};
+use crate::pool::{Lease, Pool};
+use crate::whole::Whole;
+use futures::StreamExt;
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
+use querygate_types::{Error, Result};
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+/// Connections that read one table at once.
+const CONNECTIONS_MAX: usize = 4;
+/// Pages that one COPY reads: 32 MiB, long enough that beginning costs nothing, short enough that all end together.
+const PAGES_AT_ONCE: u32 = 4_096;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// The snapshot is the one under which the pages are counted, so every row that it sees lies in one of them. Ranges of pages are
+/// conditions on `ctid`, which a grant on columns does not cover: without the whole table's there is no row.
+const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
+     (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8 \
+     FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'm') \
+     AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
+
+/// What the tasks of one run share.
+struct Run {
+    pool: Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    whole: Whole,
+    context: ExecuteContext,
+    delivery: Delivery,
+    pages: u32,
+    next: AtomicU32,
+    /// Ends the others when one has failed.
+    over: CancellationToken,
+}
+
+/// The rows of a table. `None`: the relation has no pages of its own, or it could not be asked; the usual way may do, or say
+/// better what is wrong.
+///
+/// # Errors
+/// No connection in time, or a cancel before the first row.
+pub(crate) async fn execute(
+    pool: &Arc<Pool>,
+    statement: &Arc<NativeStatement>,
+    whole: Whole,
+    context: &ExecuteContext,
+) -> Result<Option<BatchStream>> {
+    let lease = pool.lease(context.deadline, &context.cancel).await?;
+    let begun = tokio::select! {
+        biased;
+        begun = begin(&lease.connection.client, &whole.table) => begun,
+        error = context.over() => return Err(error),
+    };
+    let (snapshot, pages) = match begun {
+        Ok(Some(begun)) => begun,
+        Ok(None) => {
+            if lease.connection.client.batch_execute("ROLLBACK").await.is_ok() {
+                lease.give_back();
+            }
+            return Ok(None);
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a table is read in the usual way");
+            return Ok(None);
+        }
+    };
+    let (delivery, batches) = delivery();
+    let run = Run {
+        pool: Arc::clone(pool),
+        statement: Arc::clone(statement),
+        whole,
+        context: context.clone(),
+        delivery,
+        pages,
+        next: AtomicU32::new(0),
+        over: CancellationToken::new(),
+    };
+    tokio::spawn(run.all(lease, snapshot));
+    Ok(Some(batches))
+}
+
+/// Begins the transaction that the others join.
+async fn begin(client: &Client, table: &str) -> std::result::Result<Option<(String, u32)>, tokio_postgres::Error> {
+    client.batch_execute(BEGIN).await?;
+    let Some(row) = client.query_opt(SNAPSHOT, &[&table]).await? else { return Ok(None) };
+    let (snapshot, pages): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+    // It becomes part of a statement, so it is looked at, though it is the server's own.
+    let is_plain = snapshot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    Ok(u32::try_from(pages).ok().filter(|_| is_plain).map(|pages| (snapshot, pages)))
+}
+
+impl Run {
+    async fn all(self, first: Lease, snapshot: String) {
+        let run = Arc::new(self);
+        let mut parts = JoinSet::new();
+        let useful = usize::try_from(run.pages.div_ceil(PAGES_AT_ONCE)).unwrap_or(1);
+        let more = useful.min(CONNECTIONS_MAX).min(cores()).saturating_sub(1);
+        for _ in 0..more {
+            // Whoever waits for a connection goes first: only what is free is taken.
+            let Some(lease) = run.pool.spare().await else { break };
+            parts.spawn(Arc::clone(&run).part(lease, Some(snapshot.clone())));
+        }
+        // The snapshot lives as long as the transaction that gave it, so the first part ends last.
+        let mut outcome = Arc::clone(&run).part(first, None).await;
+        while let Some(ended) = parts.join_next().await {
+            let ended = ended.unwrap_or_else(|error| Err(Error::internal(error)));
+            outcome = match (outcome, ended) {
+                (Err(error), _) | (_, Err(error)) => Err(error),
+                (Ok(one), Ok(other)) => Ok(one && other),
+            };
+        }
+        if let Some(run) = Arc::into_inner(run)
+            && !matches!(outcome, Ok(false))
+        {
+            run.delivery.end(outcome.map(drop)).await;
+        }
+    }
+
+    /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
+    async fn part(self: Arc<Self>, lease: Lease, snapshot: Option<String>) -> Result<bool> {
+        let outcome = {
+            let mut rows = pin!(self.rows(&lease.connection.client, snapshot));
+            tokio::select! {
+                biased;
+                outcome = &mut rows => outcome,
+                error = self.context.over() => Err(error),
+                () = self.delivery.abandoned() => Ok(false),
+                () = self.over.cancelled() => Ok(false),
+            }
+        };
+        if matches!(outcome, Ok(true)) {
+            if lease.connection.client.batch_execute("COMMIT").await.is_ok() {
+                lease.give_back();
+            }
+            return outcome;
+        }
+        self.over.cancel();
+        // The server is at rest before anybody hears of the end; the connection is in the middle of something and closes.
+        self.pool.connector().cancel(lease.connection.client.cancel_token()).await;
+        outcome
+    }
+
+    async fn rows(&self, client: &Client, snapshot: Option<String>) -> Result<bool> {
+        let source = self.pool.source();
+        let told = |error: tokio_postgres::Error| from_postgres(source, &error);
+        if let Some(snapshot) = snapshot {
+            client.batch_execute(&format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{snapshot}'")).await.map_err(told)?;
+        }
+        // Parsed in this transaction: the columns stay what they are until it ends.
+        let prepared = client.prepare(&self.statement.text).await.map_err(told)?;
+        let batch_rows = self.context.batch_rows.max(1);
+        let mut decoder = Decoder::new(source, &self.statement, prepared.columns(), batch_rows)?;
+        while let Some((pages, is_last)) = self.take() {
+            let copied = client.copy_out(&self.whole.copy(&pages, is_last)).await.map_err(told)?;
+            let mut copied = pin!(copied);
+            let mut is_first = true;
+            while let Some(message) = copied.next().await {
+                let message = message.map_err(told)?;
+                let rows = if is_first { after_header(&message).ok_or_else(|| broken(source))? } else { &message[..] };
+                is_first = false;
+                if rows.is_empty() || rows == END {
+                    continue;
+                }
+                decoder.push_copied(rows)?;
+                let full = decoder.rows() >= batch_rows || decoder.bytes() >= BATCH_BYTES;
+                if full && !self.delivery.batch(decoder.finish()?).await {
+                    return Ok(false);
+                }
+            }
+        }
+        if decoder.rows() > 0 && !self.delivery.batch(decoder.finish()?).await {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The next pages that nobody reads yet, and whether they are the last.
+    fn take(&self) -> Option<(Range<u32>, bool)> {
+        let next = |from: u32| (from < self.pages.max(1)).then(|| from.saturating_add(PAGES_AT_ONCE));
+        let from = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        let to = from.saturating_add(PAGES_AT_ONCE);
+        Some((from..to, to >= self.pages))
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Ends COPY's data.
+const END: &[u8] = &[0xff, 0xff];
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// What follows COPY's header: its signature, flags and an extension.
+fn after_header(message: &[u8]) -> Option<&[u8]> {
+    let rest = message.strip_prefix(SIGNATURE)?.get(4..)?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    rest.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..)
+}
+
+fn broken(source: &str) -> Error {
+    lost(source).with_cause("COPY's header is not what it should be")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_taken_off_and_nothing_else() {
+        let mut message = SIGNATURE.to_vec();
+        message.extend([0; 4]);
+        message.extend([0, 0, 0, 2, 9, 9]);
+        assert_eq!(after_header(&message), Some(&[][..]));
+        message.extend(END);
+        assert_eq!(after_header(&message), Some(END));
+        for wrong in [&message[1..], &message[..14], &message[..18], b""] {
+            assert_eq!(after_header(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a reader is told of a source's failure: which source it was, and what to do. Drivers speak of "source"; only the leaf
+//! knows its name.
+
+use querygate_types::{Error, ErrorCode};
+
+const RETRY: &str = "Other sources answer; try again later.";
+
+/// The failure with the source's name in it, and a hint where there is none and the source may come back.
+pub(super) fn named(source: &str, error: Error) -> Error {
+    let returns = matches!(error.code(), ErrorCode::SourceUnavailable | ErrorCode::SourceLost);
+    let hint = error.hint().or_else(|| returns.then_some(RETRY)).map(str::to_owned);
+    let message = match error.message().strip_prefix("source ") {
+        Some(rest) if !rest.starts_with('"') => format!("source \"{source}\" {rest}"),
+        Some(_) | None if error.hint() == hint.as_deref() => return error,
+        Some(_) | None => error.message().to_owned(),
+    };
+    let mut named = Error::new(error.code(), message);
+    if let Some(detail) = error.detail() {
+        named = named.with_detail(detail);
+    }
+    if let Some(hint) = hint {
+        named = named.with_hint(hint);
+    }
+    if let Some(position) = error.position() {
+        named = named.with_position(position);
+    }
+    match error.cause() {
+        Some(cause) => named.with_cause(cause),
+        None => named,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_once_and_nothing_else_changes() {
+        let check = |error: Error, message: &str, hint: Option<&str>| {
+            let told = named("shop", error.clone());
+            assert_eq!((told.message(), told.hint()), (message, hint));
+            assert_eq!(
+                (told.code(), told.detail(), told.cause(), told.position()),
+                (error.code(), error.detail(), error.cause(), error.position())
+            );
+        };
+        let lost = Error::new(ErrorCode::SourceLost, "source broke the connection").with_cause("reset by peer");
+        check(lost, "source \"shop\" broke the connection", Some(RETRY));
+        let refused = Error::new(ErrorCode::SourceUnavailable, "source refuses the login").with_hint("Ask.");
+        check(refused, "source \"shop\" refuses the login", Some("Ask."));
+        let named = Error::new(ErrorCode::SourceUnavailable, "source \"shop\" cannot be reached");
+        check(named, "source \"shop\" cannot be reached", Some(RETRY));
+        let own = Error::new(ErrorCode::DivisionByZero, "division by zero").with_position(3);
+        check(own, "division by zero", None);
+    }
+}

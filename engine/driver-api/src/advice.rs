@@ -1,0 +1,196 @@
+//! What a source tells of its indexes, what a statement would cost with others, and how one is made. Knows no source, and
+//! no value.
+
+use crate::capability::Refusal;
+use crate::identifier::{Identifier, TableRef};
+use async_trait::async_trait;
+use querygate_types::Result;
+use std::sync::Arc;
+
+/// A B-tree index that could be made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IndexSpec {
+    pub table: TableRef,
+    /// Key columns in order, at least one.
+    pub keys: Vec<Identifier>,
+    /// Columns that are carried along, so that the table need not be read.
+    pub include: Vec<Identifier>,
+    /// Key columns whose texts are in order of code points there, whatever the column's own order.
+    pub code_point: Vec<Identifier>,
+    /// Rows that it holds; `None`: all. Only tests without a value: no value becomes part of a statement.
+    pub rows: Option<NullTest>,
+}
+
+/// Rows in which a column is NULL, or is not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NullTest {
+    pub column: Identifier,
+    /// IS NOT NULL.
+    pub negated: bool,
+}
+
+/// An index that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExistingIndex {
+    pub name: String,
+    /// Key columns in order; expressions are left out.
+    pub keys: Vec<Identifier>,
+    pub include: Vec<Identifier>,
+    pub unique: bool,
+    /// A constraint rests on it: primary, unique, exclusion, the referring side of a foreign key, a replica identity.
+    pub constraint: bool,
+    pub partial: bool,
+    pub expression: bool,
+    /// A B-tree in the columns' default order, collation and operator class.
+    pub plain: bool,
+    pub valid: bool,
+    /// Scans since the source began to count; `None`: it does not count.
+    pub scans: Option<u64>,
+    /// Days since it began to count.
+    pub days: f64,
+    pub bytes: Option<u64>,
+}
+
+/// A column as an index sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedColumn {
+    pub name: Identifier,
+    /// Mean stored bytes of a value.
+    pub width: f64,
+    /// Alignment of its type: 1, 2, 4 or 8.
+    pub align: u8,
+    /// Distinct values.
+    pub distinct: f64,
+    /// Share of NULLs, 0 to 1.
+    pub nulls: f64,
+    /// Whether equal values have equal bytes, so that a B-tree may store them once.
+    pub dedupes: bool,
+    /// A text whose own order is another than by code point.
+    pub collates: bool,
+}
+
+/// What is written to a table in a day, as far as the source counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Writes {
+    /// Rows inserted or deleted.
+    pub inserted: f64,
+    /// Rows updated.
+    pub updated: f64,
+}
+
+/// A table as an index search sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedTable {
+    pub table: TableRef,
+    pub rows: f64,
+    pub columns: Vec<IndexedColumn>,
+    pub indexes: Vec<ExistingIndex>,
+    /// `None`: the source does not count.
+    pub writes: Option<Writes>,
+}
+
+/// What an index search starts from.
+pub struct Study {
+    /// Those of the tables that exist and are tables, not views.
+    pub tables: Vec<IndexedTable>,
+    pub planner: Planner,
+}
+
+/// Whether the source's own planner can be asked about indexes that do not exist.
+pub enum Planner {
+    Asked(Box<dyn WhatIf>),
+    /// It cannot, with the reason and what would help.
+    Absent(String),
+}
+
+/// A statement whose cost is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeQuery {
+    /// Text of this driver, with its parameters open.
+    pub text: Arc<str>,
+    /// What it asks of its tables, one for each use of a table. Planners that know it themselves do not look at it.
+    pub tables: Vec<TableConditions>,
+}
+
+/// Conditions of a statement on one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableConditions {
+    pub table: TableRef,
+    /// Columns compared for equality with a value.
+    pub equal: Vec<Identifier>,
+    /// Columns compared by range or prefix.
+    pub range: Vec<Identifier>,
+    pub nulls: Vec<NullTest>,
+}
+
+/// What a planner says of one statement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Costed {
+    /// In the planner's own unit; only comparable with other answers of the same planner.
+    pub cost: f64,
+    /// Which of the offered indexes the plan uses (places in the list).
+    pub used: Vec<usize>,
+}
+
+/// A planner with hypothetical indexes. Nothing is built, and nothing of the source changes.
+#[async_trait]
+pub trait WhatIf: Send {
+    /// How the cost is found, for people.
+    fn evidence(&self) -> &'static str;
+
+    /// What writing one index entry costs, in the unit of [`Costed::cost`]: planners do not tell.
+    fn write_cost(&self) -> f64;
+
+    /// Cost of one execution, if exactly these indexes were there beside the real ones.
+    /// Values are never stored, so the plan is one for any value.
+    ///
+    /// # Errors
+    /// A statement that the source cannot plan so.
+    async fn cost(&mut self, query: &NativeQuery, indexes: &[&IndexSpec]) -> Result<Costed>;
+}
+
+/// A source that can be advised on indexes.
+#[async_trait]
+pub trait IndexAdvice: Send + Sync {
+    /// Looks at tables and makes the planner ready. Bounded in time and rows read; reads no more than statistics where the
+    /// source keeps them.
+    ///
+    /// # Errors
+    /// The source's.
+    async fn study(&self, tables: &[TableRef]) -> Result<Study>;
+
+    /// The statement that makes the index, for people and for [`IndexAdvice::create`].
+    ///
+    /// # Errors
+    /// A name that cannot be quoted.
+    fn ddl(&self, index: &IndexSpec, name: &Identifier) -> Result<String, Refusal>;
+
+    /// The statement that drops an index of this name, for people.
+    ///
+    /// # Errors
+    /// A name that cannot be quoted.
+    fn drop_ddl(&self, table: &TableRef, name: &Identifier) -> Result<String, Refusal>;
+
+    /// Makes the index, without blocking writers where the source can, and lets the planner know of it. What failed leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// The source's; 42501 where its user may not.
+    async fn create(&self, index: &IndexSpec, name: &Identifier) -> Result<()>;
+
+    /// Drops an index that [`IndexAdvice::create`] made. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// As for `create`.
+    async fn drop_index(&self, table: &TableRef, name: &Identifier) -> Result<()>;
+}
+
+impl std::fmt::Debug for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let planner = match &self.planner {
+            Planner::Asked(planner) => planner.evidence(),
+            Planner::Absent(why) => why,
+        };
+        f.debug_struct("Study").field("tables", &self.tables.len()).field("planner", &planner).finish()
+    }
+}

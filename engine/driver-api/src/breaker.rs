@@ -1,0 +1,104 @@
+//! When a source that could not be reached is tried again. Knows time, no connection.
+
+use crate::pool::BreakerState;
+use querygate_types::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const PAUSE_LEAST: Duration = Duration::from_millis(100);
+const PAUSE_MOST: Duration = Duration::from_secs(10);
+/// Doublings after which a pause is the longest in any case.
+const DOUBLINGS_MAX: u32 = 10;
+
+/// Closed while attempts succeed. After a failure it is open for a pause that doubles: whoever asks hears of that failure at
+/// once. At the pause's end one may try; the others wait for what comes of it.
+#[derive(Debug)]
+pub struct Breaker {
+    attempt: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    open: Option<(Instant, Error)>,
+}
+
+impl Breaker {
+    /// `attempt`: longest time that one attempt takes. One that is given up without a word counts as running until then.
+    #[must_use]
+    pub fn new(attempt: Duration) -> Self {
+        Self { attempt, state: Mutex::default() }
+    }
+
+    /// Whether an attempt may begin now.
+    ///
+    /// # Errors
+    /// The last failure, while its pause lasts or another attempt runs.
+    pub fn admit(&self, now: Instant) -> Result<(), Error> {
+        match &mut self.state.lock().unwrap_or_else(PoisonError::into_inner).open {
+            Some((until, error)) if now < *until => Err(error.clone()),
+            Some((until, _)) => {
+                *until = now + self.attempt;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// An attempt failed. `error` is what others are told until the next one; it names no connection's own fate (08001, not
+    /// 08006).
+    pub fn failed(&self, now: Instant, error: &Error) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = PAUSE_LEAST.saturating_mul(1 << state.failures.min(DOUBLINGS_MAX)).min(PAUSE_MOST);
+        state.failures = state.failures.saturating_add(1);
+        state.open = Some((now + pause, error.clone()));
+    }
+
+    /// The source answered.
+    pub fn succeeded(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+    }
+
+    /// For metrics.
+    pub fn state(&self, now: Instant) -> BreakerState {
+        match &self.state.lock().unwrap_or_else(PoisonError::into_inner).open {
+            None => BreakerState::Closed,
+            Some((until, _)) if now < *until => BreakerState::Open,
+            Some(_) => BreakerState::HalfOpen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_types::ErrorCode;
+
+    #[test]
+    fn pauses_grow_and_let_one_attempt_through_when_they_end() {
+        let attempt = Duration::from_secs(5);
+        let breaker = Breaker::new(attempt);
+        let error = Error::new(ErrorCode::SourceUnavailable, "down");
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(breaker.admit(at(0)).is_ok());
+        breaker.failed(at(0), &error);
+        assert_eq!(breaker.admit(at(99)).unwrap_err().message(), "down");
+        assert_eq!((breaker.state(at(99)), breaker.state(at(100))), (BreakerState::Open, BreakerState::HalfOpen));
+        assert!(breaker.admit(at(100)).is_ok());
+        assert!(breaker.admit(at(101)).is_err(), "two at once");
+        // An attempt that nobody hears of again holds the others for its longest time only.
+        assert!(breaker.admit(at(100) + attempt).is_ok());
+        breaker.failed(at(101), &error);
+        assert!(breaker.admit(at(300)).is_err());
+        assert!(breaker.admit(at(301)).is_ok());
+        breaker.succeeded();
+        assert_eq!(breaker.state(at(302)), BreakerState::Closed);
+        assert!(breaker.admit(at(302)).is_ok() && breaker.admit(at(302)).is_ok());
+        for _ in 0..100 {
+            breaker.failed(start, &error);
+        }
+        assert!(breaker.admit(start + PAUSE_MOST).is_ok());
+    }
+}

@@ -1,0 +1,72 @@
+//! `[learning]`: where telemetry is kept, for how long, and where alerts go. Opens nothing.
+
+use super::diagnostic::Diagnostic;
+use super::secret::{Environment, Secret};
+use super::sources::secret;
+use super::table::{At, Table};
+use super::{Config, Learning, Webhook};
+use querygate_learning::WebhookOptions;
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads `[learning]`; without it, or with `enabled = false`, the gate does not learn.
+pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Option<Learning> {
+    let table = table?;
+    let enabled = table.boolean("enabled").is_none_or(|on| on.value);
+    let directory = table.text("directory").map_or_else(|| "learning".to_owned(), |path| path.value);
+    let retention = table.duration("retention");
+    let size_max = table.bytes("size_max");
+    let alerts = table.number("alerts_per_day", 0..=100_000);
+    let webhook = webhook(&table, environment);
+    let apply_indexes = table.boolean("apply_indexes").is_some_and(|on| on.value);
+    let suggest_every = table.duration("suggest_every").map_or(Duration::from_secs(120), |time| time.value);
+    let index_budget = table.bytes("index_budget").map_or(1_024 * MIB, |size| size.value);
+    if let Some(short) = retention.as_ref().filter(|time| time.value < Duration::from_secs(3_600)) {
+        table.error(short.span.clone(), "`retention` must be at least an hour");
+    }
+    if let Some(small) = size_max.as_ref().filter(|size| size.value < 16 * MIB) {
+        table.error(small.span.clone(), "`size_max` must be at least 16MB");
+    }
+    table.finish();
+    enabled.then(|| Learning {
+        directory: Config::resolve_path(environment.folder(), &directory),
+        retention: retention.map_or(30 * DAY, |time| time.value),
+        size_max: size_max.map_or(512 * MIB, |size| size.value),
+        alerts_per_day: alerts.map_or(20, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
+        webhook,
+        apply_indexes,
+        suggest_every,
+        index_budget,
+    })
+}
+
+/// The address may itself be a secret: chat services put their key into it.
+fn webhook(table: &Table<'_>, environment: &Environment) -> Option<Webhook> {
+    let given = table.text("webhook");
+    let key = secret(table, "webhook_secret", environment);
+    let At { value, span } = given?;
+    let Some(secret) = key else {
+        table.push(Diagnostic::error(Some(span), "`webhook` needs `webhook_secret`").help(
+            "alerts are signed: give a secret as \"env:NAME\" or \"file:PATH\", and the same one to the receiver",
+        ));
+        return None;
+    };
+    let url = if value.starts_with("http://") || value.starts_with("https://") {
+        Secret::plain(value)
+    } else {
+        match environment.secret(&value) {
+            Ok(url) => url,
+            Err(message) => {
+                table.error(span, format!("`webhook` is neither http://… nor a secret: {message}"));
+                return None;
+            }
+        }
+    };
+    if let Err(error) = WebhookOptions::new(url.expose(), secret.expose().as_bytes()) {
+        table.error(span, format!("`webhook`: {}", error.message()));
+        return None;
+    }
+    Some(Webhook { url, secret })
+}

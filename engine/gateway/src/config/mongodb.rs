@@ -1,0 +1,128 @@
+//! A `mongodb` source: where a MongoDB deployment is. Knows no driver.
+
+use super::Config;
+use super::mysql::Tls;
+use super::secret::{Environment, Secret};
+use super::table::Table;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A database of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MongoSource {
+    pub(crate) address: Address,
+    /// Instead of the one in the address.
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: String,
+    /// `None`: as the address says; if it says nothing, none on this machine, otherwise verified.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) pool_size: u32,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// A `mongodb://` address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// Written down, without a password.
+    Plain(String),
+    /// From environment or file; may hold a password.
+    Hidden(Secret),
+}
+
+/// Without `verify-ca`: the client either checks a certificate whole or not at all.
+const TLS: &[(&str, Tls)] = &[("off", Tls::Off), ("require", Tls::Require), ("verify-full", Tls::VerifyFull)];
+const POOL_SIZE_DEFAULT: u32 = 8;
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+impl Address {
+    /// The address, for the driver that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        match self {
+            Self::Plain(address) => address,
+            Self::Hidden(secret) => secret.expose(),
+        }
+    }
+}
+
+impl MongoSource {
+    /// A database by its address; everything else as it is by default.
+    pub(crate) fn new(address: Address, database: String) -> Self {
+        Self {
+            address,
+            user: None,
+            password: None,
+            database,
+            tls: None,
+            tls_ca: None,
+            pool_size: POOL_SIZE_DEFAULT,
+            acquire_timeout: TIMEOUT_DEFAULT,
+            connect_timeout: TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+/// Whether an address names a password.
+pub(crate) fn holds_password(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let login = rest.split('/').next().and_then(|hosts| hosts.rsplit_once('@'));
+    login.is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// Reads the keys of a `mongodb` source. `None` after a mistake, which has been reported.
+pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<MongoSource> {
+    let (url, database) = (table.required("url"), table.required("database"));
+    let user = table.text("user").map(|user| user.value);
+    let password = super::sources::secret(table, "password", environment);
+    let tls = table.choice("tls", TLS).map(|tls| tls.value);
+    let tls_ca = table.text("tls_ca").map(|path| Config::resolve_path(environment.folder(), &path.value));
+    let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
+    let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
+    let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));
+    let url = url?;
+    let address = if url.value.starts_with("mongodb://") {
+        if holds_password(&url.value) {
+            table
+                .error(url.span, "`url` holds a password: give it as `password`, or the whole address as \"env:NAME\"");
+            return None;
+        }
+        Address::Plain(url.value)
+    } else {
+        match environment.secret(&url.value) {
+            Ok(secret) => Address::Hidden(secret),
+            Err(message) => {
+                table.error(url.span, format!("`url` is neither mongodb://… nor a secret: {message}"));
+                return None;
+            }
+        }
+    };
+    Some(MongoSource {
+        user,
+        password,
+        tls,
+        tls_ca,
+        pool_size: pool_size?,
+        acquire_timeout,
+        connect_timeout,
+        ..MongoSource::new(address, database?.value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_address_has_no_place_for_a_password() {
+        for (address, expected) in [
+            ("mongodb://db.example:27017/shop", false),
+            ("mongodb://gate@db.example,other:27018/shop?replicaSet=rs0", false),
+            ("mongodb://gate:secret@db.example/shop", true),
+            ("mongodb://gate:se@cret@db.example", true),
+        ] {
+            assert_eq!(holds_password(address), expected, "{address}");
+        }
+    }
+}

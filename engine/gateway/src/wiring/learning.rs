@@ -1,0 +1,68 @@
+//! Learning beside the gate: its thread, and its parts with what they need of the gate. The gate works without it.
+
+use crate::config;
+use querygate_learning::{
+    AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, Part, WebhookOptions,
+};
+use querygate_query::{Gate as Engine, GateOptions};
+use querygate_query_api::telemetry::Telemetry;
+use querygate_types::Result;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+use tokio::runtime::Handle;
+
+/// Where the gate will be once it is made: learning begins before it, and must not keep it alive.
+pub(super) type Place = Arc<OnceLock<Weak<Engine>>>;
+
+/// Starts to learn, if the configuration says so.
+pub(super) fn start(config: &config::Config, runtime: &Handle, gate: &Place) -> Result<Option<Arc<Learning>>> {
+    let Some(settings) = &config.learning else { return Ok(None) };
+    Learning::start(options(settings)?, parts(config, settings, (runtime, gate))).map(Some)
+}
+
+fn options(settings: &config::Learning) -> Result<LearningOptions> {
+    let webhook = settings.webhook.as_ref();
+    let webhook = webhook.map(|w| WebhookOptions::new(w.url.expose(), w.secret.expose().as_bytes())).transpose()?;
+    Ok(LearningOptions {
+        retention: settings.retention,
+        size_max: settings.size_max,
+        alerts_per_day: settings.alerts_per_day,
+        webhook,
+        ..LearningOptions::in_directory(settings.directory.clone())
+    })
+}
+
+/// Parts that need more than records.
+fn parts(
+    config: &config::Config,
+    settings: &config::Learning,
+    (runtime, gate): (&Handle, &Place),
+) -> Vec<Arc<dyn Part>> {
+    let indexes =
+        IndexOptions { every: settings.suggest_every, budget: settings.index_budget, ..IndexOptions::default() };
+    let indexes = IndexAdvisor::new(indexes, advised(config, settings, gate), runtime.clone());
+    vec![indexes]
+}
+
+/// Sources of the deployment that is served now, and where operators may change indexes.
+fn advised(config: &config::Config, settings: &config::Learning, gate: &Place) -> AdvisedSources {
+    let may = |source: &config::Source| source.apply_indexes.unwrap_or(settings.apply_indexes);
+    let apply: BTreeMap<String, bool> = config.sources.iter().map(|one| (one.name.clone(), may(one))).collect();
+    let gate = Arc::clone(gate);
+    Arc::new(move || {
+        let Some(engine) = gate.get().and_then(Weak::upgrade) else { return Vec::new() };
+        let of = |source: &querygate_catalog::SourceStatus| {
+            let apply = apply.get(&source.name).copied().unwrap_or(false);
+            Some(AdvisedSource { name: source.name.clone(), driver: source.driver.clone()?, apply })
+        };
+        engine.deployment().sources.iter().filter_map(of).collect()
+    })
+}
+
+/// The gate's options, with what learning is told and shows.
+pub(super) fn attach(options: GateOptions, learning: Option<&Arc<Learning>>) -> GateOptions {
+    let Some(learning) = learning else { return options };
+    let telemetry = Arc::clone(learning) as Arc<dyn Telemetry>;
+    let advisor = Some(learning.advisor());
+    GateOptions { telemetry: Some(telemetry), extensions: learning.extensions(), advisor, ..options }
+}

@@ -1,0 +1,22 @@
+//! A `mongodb` source's configuration as its driver wants it.
+
+use crate::config::mongodb::MongoSource;
+use crate::config::mysql::Tls;
+use querygate_mongodb::{MongoDriver, MongoOptions, MongoTls};
+
+/// A driver that connects when it is first asked something.
+pub(crate) fn driver(source: &MongoSource) -> MongoDriver {
+    let mut options = MongoOptions::new(source.address.expose(), &source.database);
+    options.user.clone_from(&source.user);
+    options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    options.tls = source.tls.map(|tls| match tls {
+        Tls::Off => MongoTls::Off,
+        Tls::Require => MongoTls::Required,
+        Tls::VerifyCa | Tls::VerifyFull => MongoTls::Verify,
+    });
+    options.tls_ca.clone_from(&source.tls_ca);
+    options.connections = usize::try_from(source.pool_size).unwrap_or(1);
+    options.acquire_timeout = source.acquire_timeout;
+    options.connect_timeout = source.connect_timeout;
+    MongoDriver::new(&options)
+}

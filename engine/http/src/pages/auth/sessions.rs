@@ -1,0 +1,142 @@
+//! Sessions of browsers: a random token in a cookie, a random token in forms, an end by time. Keeps hashes of the first only.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use querygate_types::{Error, Principal, Result};
+use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Silence after which a browser must log in again.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long one login is good for at most.
+const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+/// Sessions of one login; a further one ends the one unused for longest.
+const SEATS_PER_LOGIN: usize = 16;
+/// Sessions of all.
+const SEATS_MAX: usize = 1_024;
+
+/// A logged-in browser.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) principal: Arc<Principal>,
+    /// What forms that change something must carry.
+    pub(crate) form_token: Arc<str>,
+    opened: Instant,
+    used: Instant,
+}
+
+impl Seat {
+    /// The same seat for the principal as the configuration now has it.
+    pub(crate) fn with(self, principal: Arc<Principal>) -> Self {
+        Self { principal, ..self }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.used) >= IDLE || now.saturating_duration_since(self.opened) >= LIFETIME
+    }
+}
+
+type Key = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// All of them. Looked up by the hash of a token: the time of a look-up tells nothing of a token.
+#[derive(Debug, Default)]
+pub(crate) struct Seats {
+    seats: Mutex<HashMap<Key, Seat>>,
+}
+
+fn key(token: &str) -> Key {
+    let mut key = [0; digest::SHA256_OUTPUT_LEN];
+    key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    key
+}
+
+/// 256 random bits as text.
+fn random_token() -> Result<String> {
+    let mut bytes = [0_u8; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::internal("the system gives no random bytes"))?;
+    Ok(BASE64.encode(bytes))
+}
+
+impl Seats {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seats a principal and gives the token for the cookie; `None` when all seats are taken.
+    pub(crate) fn open(&self, principal: Arc<Principal>, now: Instant) -> Result<Option<String>> {
+        let (token, form_token) = (random_token()?, random_token()?.into());
+        let mut seats = self.lock();
+        seats.retain(|_, seat| !seat.is_over(now));
+        let own = || seats.iter().filter(|(_, seat)| seat.principal.login == principal.login);
+        if own().count() >= SEATS_PER_LOGIN {
+            let oldest = own().min_by_key(|(_, seat)| seat.used).map(|(key, _)| *key);
+            oldest.map(|key| seats.remove(&key));
+        }
+        if seats.len() >= SEATS_MAX {
+            return Ok(None);
+        }
+        seats.insert(key(&token), Seat { principal, form_token, opened: now, used: now });
+        Ok(Some(token))
+    }
+
+    /// The seat of a token, used now.
+    pub(crate) fn find(&self, token: &str, now: Instant) -> Option<Seat> {
+        let key = key(token);
+        let mut seats = self.lock();
+        let seat = seats.get_mut(&key)?;
+        if seat.is_over(now) {
+            seats.remove(&key);
+            return None;
+        }
+        seat.used = now;
+        Some(seat.clone())
+    }
+
+    pub(crate) fn close(&self, token: &str) {
+        self.lock().remove(&key(token));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(login: &str) -> Arc<Principal> {
+        Arc::new(Principal::builder(login).build())
+    }
+
+    #[test]
+    fn a_token_finds_its_seat_until_it_is_idle_old_or_closed() {
+        let (seats, start) = (Seats::default(), Instant::now());
+        let token = seats.open(who("ada"), start).unwrap().unwrap();
+        assert_eq!(seats.find(&token, start).unwrap().principal.login, "ada");
+        assert!(seats.find("", start).is_none() && seats.find(&token[1..], start).is_none());
+        // Used every 20 minutes, it lives on, but not for ever.
+        let uses = (1..=35).map(|n| start + Duration::from_secs(n * 20 * 60));
+        assert!(uses.clone().all(|at| seats.find(&token, at).is_some()));
+        assert!(seats.find(&token, start + LIFETIME).is_none());
+        let token = seats.open(who("ada"), start).unwrap().unwrap();
+        assert!(seats.find(&token, start + IDLE).is_none() && seats.find(&token, start).is_none());
+        let token = seats.open(who("ada"), start).unwrap().unwrap();
+        seats.close(&token);
+        assert!(seats.find(&token, start).is_none());
+    }
+
+    #[test]
+    fn seats_are_bounded_and_one_login_cannot_take_all() {
+        let (seats, start) = (Seats::default(), Instant::now());
+        let first = seats.open(who("sam"), start).unwrap().unwrap();
+        for n in 0..SEATS_PER_LOGIN as u64 {
+            assert!(seats.open(who("sam"), start + Duration::from_secs(n + 1)).unwrap().is_some());
+        }
+        assert!(seats.find(&first, start).is_none(), "the one unused for longest ended");
+        for n in SEATS_PER_LOGIN..SEATS_MAX {
+            assert!(seats.open(who(&format!("u{n}")), start).unwrap().is_some());
+        }
+        assert!(seats.open(who("one too many"), start).unwrap().is_none());
+        assert!(seats.open(who("later"), start + IDLE + IDLE).unwrap().is_some());
+    }
+}

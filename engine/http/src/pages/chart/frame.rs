@@ -1,0 +1,144 @@
+//! The frame of a chart: axes, grid, ticks. Draws no data.
+
+use super::scale::{Scale, round_down, round_up, time_ticks};
+use crate::pages::format;
+use crate::pages::html::{Html, element};
+
+/// Units of the drawing; the page scales it to its column.
+pub(super) const WIDTH: f64 = 960.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 12.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 26.0;
+
+/// How a value axis is.
+#[derive(Clone, Copy)]
+pub(crate) struct Axis {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) logarithmic: bool,
+    /// A tick's text.
+    pub(crate) show: fn(f64) -> String,
+}
+
+impl Axis {
+    /// From zero to a little above the greatest value.
+    pub(crate) fn from_zero(values: impl IntoIterator<Item = f64>, show: fn(f64) -> String) -> Self {
+        let high = values.into_iter().filter(|v| v.is_finite()).fold(0.0, f64::max);
+        Self { low: 0.0, high: if high > 0.0 { high * 1.08 } else { 1.0 }, logarithmic: false, show }
+    }
+
+    /// By powers of ten around the values.
+    pub(crate) fn by_powers(values: impl IntoIterator<Item = f64>, show: fn(f64) -> String) -> Self {
+        let positive = values.into_iter().filter(|v| v.is_finite() && *v > 0.0);
+        let (low, high) = positive.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+        let (low, high) = if high > 0.0 { (low, high) } else { (1.0, 10.0) };
+        let (low, high) = (round_down(low), round_up(high * 1.05).max(low * 4.0));
+        Self { low, high, logarithmic: true, show }
+    }
+
+    /// Around values of either sign, zero within.
+    pub(crate) fn around_zero(values: impl IntoIterator<Item = f64>, show: fn(f64) -> String) -> Self {
+        let finite = values.into_iter().filter(|v| v.is_finite());
+        let (low, high) = finite.fold((0.0_f64, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+        let room = (high - low).max(1e-9) * 0.06;
+        Self { low: if low < 0.0 { low - room } else { 0.0 }, high: high + room, logarithmic: false, show }
+    }
+}
+
+/// A drawing with axes, to which marks are added.
+pub(crate) struct Frame {
+    pub(super) x: Scale,
+    pub(super) y: Scale,
+    pub(super) inner: Html,
+    height: f64,
+    label: &'static str,
+}
+
+impl Frame {
+    /// Time runs to the right, in microseconds since 1970.
+    pub(crate) fn over_time(label: &'static str, (first, last): (i64, i64), axis: Axis, height: f64) -> Self {
+        let last = last.max(first.saturating_add(1_000_000));
+        let ends = (LEFT, WIDTH - RIGHT);
+        let x = Scale::linear((micros(first), micros(last)), ends);
+        let mut frame = Self::with(label, x, axis, height);
+        let (step, ticks) = time_ticks(first, last);
+        for at in ticks {
+            frame.x_tick(micros(at), &format::tick(at, step));
+        }
+        frame
+    }
+
+    fn with(label: &'static str, x: Scale, axis: Axis, height: f64) -> Self {
+        let places = (height - BOTTOM, TOP);
+        let y = if axis.logarithmic {
+            Scale::logarithmic((axis.low, axis.high), places)
+        } else {
+            Scale::linear((axis.low, axis.high), places)
+        };
+        let mut frame = Self { x, y, inner: Html::default(), height, label };
+        for value in y.ticks(4) {
+            let place = y.place(value);
+            frame.inner.push(line("grid", (LEFT, place), (WIDTH - RIGHT, place)));
+            frame.inner.push(text("tick end", LEFT - 8.0, place + 4.0, &(axis.show)(value)));
+        }
+        frame
+    }
+
+    fn x_tick(&mut self, value: f64, shown: &str) {
+        let place = self.x.place(value);
+        self.inner.push(line("axis", (place, self.height - BOTTOM), (place, self.height - BOTTOM + 4.0)));
+        // The last text must not leave the drawing.
+        let class = if place > WIDTH - RIGHT - 30.0 { "tick end" } else { "tick middle" };
+        self.inner.push(text(class, place, self.height - BOTTOM + 18.0, shown));
+    }
+
+    /// Where the value axis has its lowest value.
+    pub(super) fn floor(&self) -> f64 {
+        self.height - BOTTOM
+    }
+
+    /// The finished drawing.
+    pub(crate) fn finish(mut self) -> Html {
+        self.inner.push(line("axis", (LEFT, self.floor()), (WIDTH - RIGHT, self.floor())));
+        svg("chart", self.label, WIDTH, self.height, self.inner)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a pixel is worth many microseconds")]
+pub(crate) fn micros(value: i64) -> f64 {
+    value as f64
+}
+
+pub(super) fn svg(class: &'static str, label: &str, width: f64, height: f64, inside: Html) -> Html {
+    let view = format!("0 0 {width} {height}");
+    element("svg", &[("class", class), ("viewBox", &view), ("role", "img"), ("aria-label", label)], inside)
+}
+
+/// A place with one decimal: finer is not seen and only makes pages longer.
+pub(super) fn at(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+pub(super) fn line(class: &'static str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> Html {
+    let places = [("x1", at(x1)), ("y1", at(y1)), ("x2", at(x2)), ("y2", at(y2))];
+    let mut attributes = vec![("class", class)];
+    attributes.extend(places.iter().map(|(name, place)| (*name, place.as_str())));
+    element("line", &attributes, "")
+}
+
+pub(super) fn text(class: &'static str, x: f64, y: f64, shown: &str) -> Html {
+    element("text", &[("class", class), ("x", &at(x)), ("y", &at(y))], shown)
+}
+
+/// A rectangle with a tooltip.
+pub(super) fn rectangle(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) -> Html {
+    let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
+    let attributes = [("class", class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)];
+    element("rect", &attributes, tooltip(tip))
+}
+
+/// What a pointer that rests on a mark sees.
+pub(super) fn tooltip(tip: &str) -> Html {
+    if tip.is_empty() { Html::default() } else { element("title", &[], tip) }
+}

@@ -1,0 +1,131 @@
+//! What was unusual: incidents on a timeline, each in plain words.
+
+use super::NOT_HERE;
+use crate::pages::auth::Seat;
+use crate::pages::chart::{Lane, timeline};
+use crate::pages::format::moment;
+use crate::pages::html::{Html, classed, element};
+use crate::pages::layout::{badge, button, form, heading, hidden, legend, nothing, section, table, tile, tiles};
+use crate::pages::read::{Reader, Row};
+use querygate_types::Result;
+
+const INCIDENTS: &str = "SELECT id, alert, severity, kind, subject, login, what, causes, state, started, last_seen, ended, \
+     delivery, acknowledged_by FROM querygate.anomalies ORDER BY started DESC LIMIT 200";
+
+/// Rows of the timeline.
+const LANES: usize = 16;
+/// Time that is shown around the incidents, in microseconds.
+const AROUND: i64 = 60_000_000;
+
+pub(crate) async fn anomalies(reader: &Reader, seat: &Seat) -> Result<Html> {
+    let about =
+        "What differed from the usual: per user, query, source and table. One incident for what belongs together.";
+    let heading = heading("Anomalies", about);
+    let Some(found) = reader.rows_if_any(INCIDENTS, &[]).await? else {
+        return Ok([heading, section("Incidents", "", nothing(NOT_HERE))].into());
+    };
+    if found.is_empty() {
+        return Ok([heading, figures(&found), section("Incidents", "", nothing("Nothing unusual so far."))].into());
+    }
+    Ok([heading, figures(&found), over_time(&found), list(&found, reader.operator, seat)].into())
+}
+
+fn is_open(row: &Row) -> bool {
+    row.time(11).is_none()
+}
+
+fn figures(found: &[Row]) -> Html {
+    let open = found.iter().filter(|row| is_open(row)).count();
+    let critical = found.iter().filter(|row| row.text(2) == "critical").count();
+    let seen = found.iter().filter(|row| !row.text(13).is_empty()).count();
+    let delivered = found.iter().filter(|row| row.text(12) == "delivered").count();
+    tiles([
+        tile("Going on now", &open.to_string(), &format!("{} in all", found.len())),
+        tile("Critical", &critical.to_string(), ""),
+        tile("Acknowledged", &seen.to_string(), &format!("{} not yet", found.len() - seen)),
+        tile("Alerts delivered", &delivered.to_string(), "to the webhook"),
+    ])
+}
+
+fn colour(severity: &str) -> &'static str {
+    match severity {
+        "critical" => "bad",
+        "warning" => "warn",
+        _ => "s0",
+    }
+}
+
+/// One lane for each subject, the latest first.
+fn over_time(found: &[Row]) -> Html {
+    let mut lanes: Vec<Lane> = Vec::new();
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    for row in found {
+        let Some(from) = row.time(9) else { continue };
+        let to = row.time(11).or(row.time(10)).unwrap_or(from).max(from);
+        let tip = format!("{}\n{} – {}", row.text(6), moment(from), moment(to));
+        let span = (from, to, colour(&row.text(2)), tip);
+        let name = row.text(4);
+        match lanes.iter().position(|lane| lane.name == name) {
+            Some(at) => lanes.get_mut(at).into_iter().for_each(|lane| lane.spans.push(span.clone())),
+            None if lanes.len() < LANES => lanes.push(Lane { name, spans: vec![span] }),
+            None => continue,
+        }
+        first = first.min(from);
+        last = last.max(to);
+    }
+    if lanes.is_empty() {
+        return Html::default();
+    }
+    let ends = (first.saturating_sub(AROUND), last.saturating_add(AROUND));
+    let names = legend(&[("bad", "critical"), ("warn", "warning"), ("s0", "notice")]);
+    let drawn = [names, timeline("Incidents over time", ends, &lanes)];
+    section("Timeline", "Times in UTC; each bar is an incident.", drawn)
+}
+
+fn list(found: &[Row], operator: bool, seat: &Seat) -> Html {
+    let rows = found.iter().map(|row| {
+        let class = match colour(&row.text(2)) {
+            "s0" => "plain",
+            other => other,
+        };
+        let causes = row.text(7);
+        let mut words = vec![element("div", &[], row.text(6))];
+        if !causes.is_empty() {
+            words.push(classed("div", "remark", format!("Likely: {causes}")));
+        }
+        let until = match row.time(11) {
+            Some(ended) => moment(ended).into(),
+            None => badge("warn", "going on"),
+        };
+        vec![
+            badge(class, &row.text(2)),
+            row.text(3).into(),
+            classed("div", "words", words),
+            row.time(9).map(moment).unwrap_or_default().into(),
+            until,
+            row.text(12).into(),
+            acknowledged(row, operator, seat),
+        ]
+    });
+    let columns = [
+        ("Severity", false),
+        ("Kind", false),
+        ("What", false),
+        ("Began, UTC", false),
+        ("Ended, UTC", false),
+        ("Alert", false),
+        ("Acknowledged", false),
+    ];
+    section("Incidents", "", table(&columns, rows.collect()))
+}
+
+fn acknowledged(row: &Row, operator: bool, seat: &Seat) -> Html {
+    let by = row.text(13);
+    if !by.is_empty() {
+        return by.into();
+    }
+    if !operator {
+        return "–".into();
+    }
+    form("/ui/anomalies/acknowledge", seat, [hidden("id", &row.text(0)), button("small", "Acknowledge")])
+}

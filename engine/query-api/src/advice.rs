@@ -1,0 +1,95 @@
+//! What the engine asks before it plans: which of several valid plans a run gets. Knows no plan; whoever answers is not trusted
+//! with more than the choice.
+
+use crate::telemetry::Stage;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A way to plan a statement. Each gives the same rows under the same policies: both walks verify what comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Variant {
+    /// What runs without advice.
+    Default,
+    /// Joins in the order in which the engine's own rules put them, not by estimated rows.
+    WrittenOrder,
+    /// The keys of one side of a join do not narrow what the other side's source is asked for.
+    NoKeys,
+    /// One stream instead of one for each core.
+    OneStream,
+    /// Sources give rows of single tables; everything else runs in the gate.
+    Fetch,
+}
+
+impl Variant {
+    /// All but the default, the tamest first.
+    pub const OTHERS: [Self; 4] = [Self::OneStream, Self::NoKeys, Self::WrittenOrder, Self::Fetch];
+
+    /// Name as system tables show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::WrittenOrder => "written_order",
+            Self::NoKeys => "no_keys",
+            Self::OneStream => "one_stream",
+            Self::Fetch => "fetch",
+        }
+    }
+
+    /// By name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Default].into_iter().chain(Self::OTHERS).find(|variant| variant.name() == name)
+    }
+}
+
+/// A run that is about to be planned.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Of the statement's template.
+    pub fingerprint: u64,
+    /// The statement with `?` for each literal.
+    pub template: &'a Arc<str>,
+    /// Who runs it: what was learnt from one principal's rows decides nothing for another.
+    pub login: &'a str,
+    /// Magnitude of the rows that it is expected to read.
+    pub band: u8,
+    /// Variants that are valid for it, beside the default.
+    pub variants: &'a [Variant],
+}
+
+/// What a run gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Advice {
+    pub variant: Variant,
+    pub stage: Stage,
+    /// Time from the start after which a run that has given no row yet is stopped and the default takes its place.
+    pub limit: Option<Duration>,
+}
+
+impl Advice {
+    /// No advice.
+    pub const NONE: Self = Self { variant: Variant::Default, stage: Stage::Observe, limit: None };
+}
+
+/// Why a run gave no time to learn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Stopped at its limit, which was so long.
+    Stopped(Duration),
+    /// It could not be planned, or failed before its first row.
+    Failed,
+}
+
+/// Chooses. Every method answers at once, from memory; times come back with the records of statements.
+pub trait PlanAdvisor: Send + Sync + fmt::Debug {
+    /// The plan of this run.
+    fn choose(&self, question: &Question<'_>) -> Advice;
+
+    /// What most runs get, and why, for EXPLAIN. Counts as no run.
+    fn explain(&self, question: &Question<'_>) -> (Advice, String);
+
+    /// A run that did not follow its advice to the end; the default took its place.
+    fn lost(&self, question: &Question<'_>, variant: Variant, lost: Lost);
+}

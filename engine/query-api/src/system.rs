@@ -1,0 +1,93 @@
+//! Relations and procedures of schema `querygate` that something beside the engine supplies. Knows no Arrow type and no SQL.
+
+use async_trait::async_trait;
+use querygate_types::{Principal, Result};
+use std::fmt;
+use std::time::SystemTime;
+
+/// A cell of a system relation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    Null,
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Flag(bool),
+    Time(SystemTime),
+}
+
+impl Cell {
+    #[must_use]
+    pub fn text(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+
+    /// A count; what does not fit is the greatest number that does.
+    #[must_use]
+    pub fn count(value: u64) -> Self {
+        Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
+    /// NULL for `None`.
+    #[must_use]
+    pub fn optional<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
+        value.map_or(Self::Null, cell)
+    }
+}
+
+/// Type of a column or of an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CellKind {
+    Text,
+    Integer,
+    Float,
+    Flag,
+    Time,
+}
+
+/// Columns with their types, in order.
+pub type CellColumns = &'static [(&'static str, CellKind)];
+
+/// A relation of schema `querygate`.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRelation {
+    pub name: &'static str,
+    pub columns: CellColumns,
+}
+
+/// What `CALL querygate.name(…)` may name. Operators only; each call is in the audit file.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemProcedure {
+    pub name: &'static str,
+    /// Arguments in order; the last `optional` ones may be left out.
+    pub arguments: CellColumns,
+    pub optional: usize,
+}
+
+/// Supplies system relations and procedures.
+#[async_trait]
+pub trait SystemExtension: Send + Sync + fmt::Debug {
+    /// The same for the life of the gate.
+    fn relations(&self) -> Vec<SystemRelation>;
+
+    /// Rows that the reader may see, each with a cell per column: its own, or all for an operator. Called while a statement
+    /// runs, so it reads memory, not a disk.
+    ///
+    /// # Errors
+    /// An internal error for a relation that is none of these.
+    fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>>;
+
+    /// The same for the life of the gate.
+    fn procedures(&self) -> Vec<SystemProcedure> {
+        Vec::new()
+    }
+
+    /// Runs a procedure. The caller is an operator, and the arguments have the declared types (or are NULL).
+    ///
+    /// # Errors
+    /// What the procedure says; an internal error for one that is none of these.
+    async fn call(&self, procedure: &str, arguments: &[Cell], caller: &Principal) -> Result<String> {
+        let _ = (arguments, caller);
+        Err(querygate_types::Error::internal(format_args!("no procedure {procedure}")))
+    }
+}

@@ -1,0 +1,198 @@
+//! What the gate tells of each finished statement and of its fragments. Holds no literal, no value of a row, and knows not who
+//! listens.
+
+use crate::Door;
+use querygate_types::ErrorCode;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Takes the records of finished statements.
+pub trait Telemetry: Send + Sync + std::fmt::Debug {
+    /// Hands a record over. Called where statements end, so it never waits: what does not fit is counted and lost.
+    fn record(&self, record: StatementRecord);
+}
+
+/// A finished statement.
+#[derive(Debug, Clone)]
+pub struct StatementRecord {
+    /// Number of the statement, as `querygate.queries` shows it. Not ordered by time.
+    pub id: u64,
+    pub started: SystemTime,
+    /// Login of the principal.
+    pub login: Arc<str>,
+    pub door: Door,
+    /// `application_name`, as the client says it.
+    pub application: Arc<str>,
+    /// The statement with `?` for each literal, bounded in length.
+    pub template: Arc<str>,
+    /// Hash of the whole template: stable across literals, white space, letter case and the length of IN lists.
+    pub fingerprint: u64,
+    /// SQL names of the governed tables that it read.
+    pub objects: Arc<[String]>,
+    /// From the start to where the plan ran.
+    pub planning: Duration,
+    /// From the start to the first batch; `None` without one.
+    pub first_row: Option<Duration>,
+    /// From the start to the end, the reader's own pace included.
+    pub total: Duration,
+    /// Rows that the client was given.
+    pub rows: u64,
+    /// Their bytes in memory: an upper bound of what went over the wire in columns.
+    pub bytes: u64,
+    /// `None`: success, or a reader that left early.
+    pub error: Option<ErrorCode>,
+    /// Whether planning was spared.
+    pub cached: bool,
+    /// What the plan advisor chose; `None` where it was not asked.
+    pub choice: Option<Choice>,
+    /// In no order.
+    pub fragments: Vec<FragmentRecord>,
+}
+
+/// A plan that was chosen, and why it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Name of the alternative; `default` is what runs without advice.
+    pub alternative: Arc<str>,
+    /// Band of selectivity for which it was chosen.
+    pub band: u8,
+    pub stage: Stage,
+}
+
+/// Why an alternative ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Nothing is known yet, or advice is off.
+    Observe,
+    /// Beside the statement, for nobody.
+    Shadow,
+    /// On a bounded share of runs, to be measured.
+    Trial,
+    /// Proven better.
+    Pinned,
+    /// The default, while another one is pinned, to be measured.
+    Control,
+}
+
+impl Stage {
+    /// Name as system tables show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Shadow => "shadow",
+            Self::Trial => "trial",
+            Self::Pinned => "pinned",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// What one source did for a statement, once. A fragment that ran several times has several records.
+#[derive(Debug, Clone)]
+pub struct FragmentRecord {
+    pub template: Arc<FragmentTemplate>,
+    /// Rows that were expected when it was planned.
+    pub estimated_rows: Option<u64>,
+    /// Rows that the source delivered.
+    pub rows: u64,
+    /// Their bytes in memory.
+    pub bytes: u64,
+    /// From asking the driver to where it had a connection and had sent the statement.
+    pub acquire: Duration,
+    /// From asking the driver to the first batch; `None` without one.
+    pub first_row: Option<Duration>,
+    /// From asking the driver to the end.
+    pub total: Duration,
+    /// Whether every row was read: a reader that left early says nothing of the fragment's size.
+    pub complete: bool,
+    /// Whether it ran with further conditions: keys of the other side of a join, or a range of a divided result.
+    pub narrowed: bool,
+    pub error: Option<ErrorCode>,
+}
+
+/// What the runs of a fragment have in common. Shared, so that a record costs a pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FragmentTemplate {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Kind of the source (`postgres`).
+    pub kind: &'static str,
+    /// SQL names of the governed tables in it, where they are known; otherwise names of its tables in the source.
+    pub objects: Arc<[String]>,
+    /// Text in the source's language with `$1…` for each value.
+    pub text: Arc<str>,
+    /// Hash of source and text, keys of dynamic filters left out.
+    pub fingerprint: u64,
+    pub shape: FragmentShape,
+}
+
+/// How a fragment uses its tables: what an index or a model needs to know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentShape {
+    /// One for each scan, in the order of the fragment.
+    pub tables: Vec<TableShape>,
+    /// Pairs of columns that joins make equal.
+    pub joins: Vec<JoinShape>,
+    /// Columns of one table that rows are grouped by, in order.
+    pub group: Vec<ColumnPlace>,
+    /// Columns that rows are ordered by, in order.
+    pub order: Vec<OrderShape>,
+    /// Whether the fragment ends after a number of rows.
+    pub limited: bool,
+}
+
+/// One scan of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableShape {
+    /// Path of the table in its source, outermost first (`["public", "orders"]`).
+    pub path: Vec<String>,
+    pub conditions: Vec<Condition>,
+    /// Every column that the fragment reads of it.
+    pub columns: Vec<String>,
+}
+
+/// A conjunct that compares a column with something that is no column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub column: String,
+    pub kind: ConditionKind,
+}
+
+/// What a conjunct asks of its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ConditionKind {
+    /// `=` a value, or IN a list.
+    Equality,
+    /// `<`, `<=`, `>`, `>=`, BETWEEN.
+    Range,
+    /// LIKE with a literal beginning.
+    Prefix,
+    IsNull,
+    IsNotNull,
+    /// `=` what a policy says for every statement of everybody it binds: the tenant wall, a row rule.
+    PolicyEquality,
+}
+
+/// A column of one of the fragment's tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnPlace {
+    /// Index into [`FragmentShape::tables`].
+    pub table: usize,
+    pub column: String,
+}
+
+/// Two columns that a join makes equal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinShape {
+    pub left: ColumnPlace,
+    pub right: ColumnPlace,
+}
+
+/// A column that rows are ordered by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderShape {
+    pub place: ColumnPlace,
+    pub descending: bool,
+}

@@ -1,0 +1,226 @@
+//! Where in a statement's own text an error lies: the first place of the name or literal that the error's words tell of. Knows
+//! the words of our own errors, no catalog.
+
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, Ident, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, Value, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+use querygate_types::{Error, ErrorCode};
+use std::ops::ControlFlow;
+
+/// The error with its place in the text, where it tells of something that the statement names.
+pub(crate) fn located(error: Error, query: &Query) -> Error {
+    if error.position().is_some() {
+        return error;
+    }
+    let Some(wanted) = wanted(&error) else { return error };
+    let mut search = Search { wanted, found: None };
+    // Visiting never breaks.
+    let _ = query.visit(&mut search);
+    match search.found {
+        Some(at) => error.with_position(at),
+        None => error,
+    }
+}
+
+/// What an error tells of.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// With its table's name, if the error gives it.
+    Column(Option<String>, String),
+    /// A table's name before a column's.
+    Qualifier(String),
+    Relation(String),
+    Function(String),
+    Type(String),
+    Parameter(String),
+    Literal(String),
+}
+
+fn wanted(error: &Error) -> Option<Wanted> {
+    let text = error.message();
+    match error.code() {
+        ErrorCode::UndefinedColumn => column(between(text, "column ", " does not exist")?),
+        ErrorCode::AmbiguousColumn => column(between(text, "column reference ", " is ambiguous")?),
+        ErrorCode::GroupingError => {
+            let name = between(text, "column \"", "\" must appear")?;
+            let (table, name) = name.split_once('.').map_or((None, name), |(table, name)| (Some(table), name));
+            Some(Wanted::Column(table.map(str::to_owned), name.to_owned()))
+        }
+        ErrorCode::UndefinedTable => between(text, "missing FROM-clause entry for table \"", "\"")
+            .map(|name| Wanted::Qualifier(name.to_owned()))
+            .or_else(|| {
+                let name = between(text, "relation \"", "\" does not exist")?;
+                Some(Wanted::Relation(name.to_owned()))
+            }),
+        ErrorCode::UndefinedFunction => {
+            let name = between(text, "function ", " does not exist")?;
+            Some(Wanted::Function(name.split('(').next()?.to_owned()))
+        }
+        ErrorCode::UndefinedObject => {
+            between(text, "type \"", "\" does not exist").map(|name| Wanted::Type(name.to_owned()))
+        }
+        ErrorCode::UndefinedParameter => {
+            text.strip_prefix("there is no parameter ").map(|name| Wanted::Parameter(name.to_owned()))
+        }
+        ErrorCode::InvalidTextRepresentation
+        | ErrorCode::InvalidDatetimeFormat
+        | ErrorCode::DatetimeOverflow
+        | ErrorCode::NumericOutOfRange => {
+            let (_, value) = text.split_once("\"")?;
+            let value = value.strip_suffix('"').or_else(|| value.split_once("\" is out of range").map(|(v, _)| v))?;
+            Some(Wanted::Literal(value.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// `"name"` or `table.name`.
+fn column(written: &str) -> Option<Wanted> {
+    if let Some(name) = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Some(Wanted::Column(None, name.to_owned()));
+    }
+    let (table, name) = written.split_once('.')?;
+    Some(Wanted::Column(Some(table.to_owned()), name.to_owned()))
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+struct Search {
+    wanted: Wanted,
+    found: Option<u32>,
+}
+
+impl Search {
+    /// The first of all places in the text. Places without a span are not the user's.
+    fn at(&mut self, span: Span) {
+        let column = u32::try_from(span.start.column).unwrap_or(u32::MAX);
+        if column > 0 && self.found.is_none_or(|found| column < found) {
+            self.found = Some(column);
+        }
+    }
+
+    fn names(&mut self, idents: &[Ident]) {
+        let Some((last, qualifiers)) = idents.split_last() else { return };
+        let Some(first) = idents.first() else { return };
+        let hit = match &self.wanted {
+            Wanted::Column(None, name) => folded(last) == *name,
+            Wanted::Column(Some(table), name) => {
+                folded(last) == *name && qualifiers.last().is_none_or(|qualifier| folded(qualifier) == *table)
+            }
+            Wanted::Qualifier(table) => qualifiers.last().is_some_and(|qualifier| folded(qualifier) == *table),
+            _ => false,
+        };
+        if hit {
+            self.at(first.span);
+        }
+    }
+
+    fn value(&mut self, value: &Value, span: Span) {
+        let hit = match (&self.wanted, value) {
+            (Wanted::Literal(wanted), Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) => {
+                text == wanted
+            }
+            (Wanted::Literal(wanted), Value::Number(text, _)) => text == wanted,
+            (Wanted::Parameter(wanted), Value::Placeholder(name)) => name == wanted,
+            _ => false,
+        };
+        if hit {
+            self.at(span);
+        }
+    }
+}
+
+impl Visitor for Search {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        if let Wanted::Relation(name) = &self.wanted {
+            let idents: Option<Vec<&Ident>> = relation.0.iter().map(|part| part.as_ident()).collect();
+            let Some(idents) = idents else { return ControlFlow::Continue(()) };
+            let whole = idents.iter().map(|ident| folded(ident)).collect::<Vec<_>>().join(".");
+            let hit = whole == *name || idents.last().is_some_and(|last| folded(last) == *name);
+            if let (true, Some(first)) = (hit, idents.first()) {
+                self.at(first.span);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &datafusion::sql::sqlparser::ast::Select) -> ControlFlow<()> {
+        for item in &select.projection {
+            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+                && let Wanted::Qualifier(wanted) = &self.wanted
+                && let Some(ident) = name.0.last().and_then(|part| part.as_ident())
+                && folded(ident) == *wanted
+            {
+                self.at(ident.span);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Identifier(ident) => self.names(std::slice::from_ref(ident)),
+            Expr::CompoundIdentifier(idents) => self.names(idents),
+            Expr::Value(value) => self.value(&value.value, value.span),
+            Expr::TypedString(typed) => self.value(&typed.value.value, typed.value.span),
+            Expr::Function(function) => {
+                if let Wanted::Function(name) = &self.wanted
+                    && let Some(last) = function.name.0.last().and_then(|part| part.as_ident())
+                    && folded(last) == *name
+                    && let Some(first) = function.name.0.first().and_then(|part| part.as_ident())
+                {
+                    self.at(first.span);
+                }
+            }
+            Expr::Cast { data_type: DataType::Custom(name, _), .. } => {
+                if let Wanted::Type(wanted) = &self.wanted
+                    && let Some(first) = name.0.first().and_then(|part| part.as_ident())
+                    && name.to_string().to_lowercase() == wanted.to_lowercase()
+                {
+                    self.at(first.span);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::Classified;
+    use crate::parse::parse;
+
+    #[test]
+    fn errors_point_at_what_they_tell_of() {
+        let check = |sql: &str, code: ErrorCode, message: &str, expected: Option<u32>| {
+            let parsed = parse(sql).unwrap();
+            let Classified::Query(query) = parsed.last().unwrap().class() else { panic!("{sql}") };
+            assert_eq!(located(Error::new(code, message), query).position(), expected, "{sql}: {message}");
+        };
+        use ErrorCode as E;
+        check("select no_such from t", E::UndefinedColumn, "column \"no_such\" does not exist", Some(8));
+        check("select 1;\nselect é, X from t", E::UndefinedColumn, "column \"x\" does not exist", Some(11));
+        check("select c.id, c.x from c", E::UndefinedColumn, "column c.x does not exist", Some(14));
+        check("select y.id from c", E::UndefinedTable, "missing FROM-clause entry for table \"y\"", Some(8));
+        check("select y.* from c", E::UndefinedTable, "missing FROM-clause entry for table \"y\"", Some(8));
+        check("select * from No_such", E::UndefinedTable, "relation \"no_such\" does not exist", Some(15));
+        check("select * from a.b", E::UndefinedTable, "relation \"a.b\" does not exist", Some(15));
+        check("select 1 + f(1)", E::UndefinedFunction, "function f(integer) does not exist", Some(12));
+        check("select 'x'::nosuch", E::UndefinedObject, "type \"nosuch\" does not exist", Some(13));
+        check("select 1 + 'a'", E::InvalidTextRepresentation, "invalid input syntax for type integer: \"a\"", Some(12));
+        check("select $3", E::UndefinedParameter, "there is no parameter $3", Some(8));
+        check("select 1/0", E::DivisionByZero, "division by zero", None);
+    }
+}

@@ -1,0 +1,177 @@
+//! Plans and starts a bound statement. A run that follows advice is watched until it proves not to be slower than the default,
+//! which otherwise takes its place. Chooses nothing.
+
+use super::statement::GateSession;
+use crate::bind::Bound;
+use crate::execute::{self, Guard, Turn};
+use crate::observe::QueryRecord;
+use crate::parse::Parsed;
+use crate::plan::{Executable, PlanOptions};
+use crate::variant::{Asking, Chosen};
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SessionState;
+use futures::StreamExt;
+use querygate_query_api::advice::{Lost, Variant};
+use querygate_query_api::telemetry::Stage;
+use querygate_query_api::{BatchStream, Part};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of a trial's result that wait for its end; a larger one is handed on while it runs.
+const HELD_BYTES: usize = 8 << 20;
+
+impl GateSession {
+    /// Who is asked for the plan of a statement; `None`: nobody, or the session does not learn.
+    pub(crate) fn asking(&self, parsed: &Parsed, explains: bool) -> Option<Asking> {
+        let advisor = self.gate.options().advisor.clone()?;
+        if !self.inner().settings.learning() {
+            return None;
+        }
+        let template = if explains {
+            Arc::new(crate::template::explained(parsed.shared_text()))
+        } else {
+            Arc::clone(parsed.template())
+        };
+        let (fingerprint, text) = (template.fingerprint, Arc::clone(&template.text));
+        Some(Asking { advisor, fingerprint, template: text, login: self.principal.login.clone(), explains })
+    }
+
+    pub(super) async fn plan_and_start(
+        &self,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        (part, asking): (Option<&Part>, Option<Asking>),
+        (cancel, deadline): (&CancellationToken, Option<Instant>),
+        record: &mut QueryRecord,
+    ) -> Result<BatchStream> {
+        let work = async {
+            let permit = self.gate.admit().await?;
+            let state = self.statement_state(bound).await?;
+            // A part is a share of one plan: all its shares must come of the same.
+            let asking = asking.filter(|_| part.is_none());
+            let mut executable = match crate::plan::ready(bound, parameters)? {
+                Some(executable) => executable,
+                None => self.plan_on_workers(bound, &state, parameters, asking).await?,
+            };
+            let physical = match part {
+                Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
+                None => Arc::clone(executable.physical()),
+            };
+            let until = (cancel, deadline);
+            let batches = match self.start(&executable, physical, (&state, permit), until, record).await? {
+                Some(batches) => batches,
+                None => {
+                    let permit = self.gate.admit().await?;
+                    executable = self.plan_on_workers(bound, &state, parameters, None).await?;
+                    let physical = Arc::clone(executable.physical());
+                    let started = self.start(&executable, physical, (&state, permit), until, record).await?;
+                    started.ok_or_else(|| Error::internal("the default was not run"))?
+                }
+            };
+            record.cached = executable.cached();
+            record.fragments = Arc::clone(executable.records());
+            let whole = part.is_none().then_some((bound, parameters, &state));
+            Ok(self.checked(whole, &executable, record, batches, cancel))
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(execute::canceled()),
+            () = execute::expired(deadline) => Err(execute::timed_out()),
+            outcome = work => outcome,
+        }
+    }
+
+    /// Planning runs where queries run: a hard statement must not hold up the wire.
+    pub(crate) async fn plan_on_workers(
+        &self,
+        bound: &Arc<Bound>,
+        state: &Arc<SessionState>,
+        parameters: &[ArrayRef],
+        asking: Option<Asking>,
+    ) -> Result<Executable> {
+        let (bound, state) = (Arc::clone(bound), Arc::clone(state));
+        let parameters = parameters.to_vec();
+        let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
+        let options = PlanOptions { require_pushdown, asking };
+        self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
+    }
+
+    /// Starts a plan. One that follows advice may end before its first row went out: `None` then, and the default is to run.
+    pub(super) async fn start(
+        &self,
+        executable: &Executable,
+        physical: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+        (state, permit): (&Arc<SessionState>, OwnedSemaphorePermit),
+        (cancel, deadline): (&CancellationToken, Option<Instant>),
+        record: &mut QueryRecord,
+    ) -> Result<Option<BatchStream>> {
+        let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
+        let context = self.gate.task_context(state, &physical, runs);
+        let chosen = executable.chosen().filter(|chosen| chosen.advice.variant != Variant::Default);
+        // Dropping the stream cancels its token, which must not be the statement's.
+        let own = chosen.map_or_else(|| cancel.clone(), |_| cancel.child_token());
+        let guard = Guard { cancel: own, deadline, permit: Turn::new(permit) };
+        let batches = execute::run(self.gate.runtime(), physical, context, guard);
+        if let (Some(told), Some(chosen)) = (&mut record.told, executable.chosen()) {
+            told.choice = Some(chosen.record());
+        }
+        let Some(chosen) = chosen else { return Ok(Some(batches)) };
+        match watched(batches, chosen).await? {
+            Watched::Goes(batches) => Ok(Some(batches)),
+            Watched::Lost(lost) => {
+                chosen.lost(lost);
+                if let Some(told) = &mut record.told {
+                    // Its time is no plan's time.
+                    told.choice = None;
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+enum Watched {
+    Goes(BatchStream),
+    Lost(Lost),
+}
+
+/// Waits for the end of a trial, or for the first rows of a plan that is in force, within the limit.
+async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Watched> {
+    let mut held: Vec<RecordBatch> = Vec::new();
+    let mut bytes = 0;
+    let enough = if chosen.advice.stage == Stage::Trial { HELD_BYTES } else { 0 };
+    let reading = async {
+        loop {
+            match batches.next().await {
+                None => return Ok(true),
+                Some(Err(error)) => return Err(error),
+                Some(Ok(batch)) => {
+                    bytes += batch.get_array_memory_size();
+                    held.push(batch);
+                    if bytes > enough {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    };
+    let read = match chosen.advice.limit {
+        None => reading.await,
+        Some(limit) => match tokio::time::timeout(limit, reading).await {
+            Ok(read) => read,
+            Err(_) => return Ok(Watched::Lost(Lost::Stopped(limit))),
+        },
+    };
+    let first = move |held: Vec<RecordBatch>| futures::stream::iter(held.into_iter().map(Ok));
+    match read {
+        Ok(true) => Ok(Watched::Goes(first(held).boxed())),
+        Ok(false) => Ok(Watched::Goes(first(held).chain(batches).boxed())),
+        Err(error) if matches!(error.code(), ErrorCode::QueryCanceled | ErrorCode::StatementTimeout) => Err(error),
+        // The default's own error is the one to show, if it fails too.
+        Err(_) => Ok(Watched::Lost(Lost::Failed)),
+    }
+}

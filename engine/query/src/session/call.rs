@@ -1,0 +1,30 @@
+//! CALL: procedures that extensions of schema `querygate` supply. Each call is in the books, with its outcome.
+
+use super::statement::{GateSession, PreparedStatement};
+use super::text::text_rows;
+use crate::system::extensions;
+use querygate_query_api::Outcome;
+use querygate_query_api::system::Cell;
+use querygate_types::Result;
+use tokio::time::Instant;
+
+/// The one column of a call's answer.
+pub(super) const ANSWER: &str = "result";
+
+impl GateSession {
+    pub(super) async fn call(&self, prepared: &PreparedStatement, name: &str, arguments: &[Cell]) -> Result<Outcome> {
+        let started = Instant::now();
+        let answer = self.call_procedure(name, arguments).await;
+        self.done_without_plan(&prepared.parsed, started, answer.as_ref().err());
+        text_rows(&[ANSWER], vec![vec![answer?]], "CALL")
+    }
+
+    async fn call_procedure(&self, name: &str, arguments: &[Cell]) -> Result<String> {
+        let supplied = &self.gate.options().extensions;
+        let (extension, procedure, arguments) =
+            extensions::procedure(supplied, name, arguments.to_vec(), &self.principal)?;
+        let caller = std::sync::Arc::clone(&self.principal);
+        tracing::info!(procedure = procedure.name, login = caller.login, "a procedure is called");
+        self.on_workers(async move { extension.call(procedure.name, &arguments, &caller).await }).await
+    }
+}

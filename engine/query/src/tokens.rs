@@ -1,0 +1,236 @@
+//! What is put right in a text's tokens before the grammar sees them: places as PostgreSQL counts them, and spellings that
+//! the grammar does not know or reads wrongly. Knows words, no statements.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{
+    Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace,
+};
+
+/// A text's tokens. A place's line is the character of the text, counted from 1, at which its statement begins; its column
+/// is the character of that statement.
+pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
+    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location()?;
+    let mut place = Place::new(sql);
+    let mut begins = None;
+    for token in &mut tokens {
+        let (start, end) = (place.advance(token.span.start), place.advance(token.span.end));
+        if !matches!(token.token, Token::Whitespace(_) | Token::SemiColon) {
+            begins.get_or_insert(start);
+        }
+        let line = begins.unwrap_or(start);
+        let at = |character: u64| Location { line, column: character - line + 1 };
+        token.span = Span::new(at(start), at(end));
+        if token.token == Token::SemiColon {
+            begins = None;
+        }
+    }
+    Ok(mended(&tokens))
+}
+
+/// The character of the whole text, counted from 1, that a place in [`tokens`] means.
+pub(crate) const fn character(at: Location) -> u64 {
+    at.line + at.column - 1
+}
+
+/// Characters from 1 up to a place that the tokenizer counts by lines, as PostgreSQL counts.
+pub(crate) fn position(sql: &str, at: Location) -> u32 {
+    u32::try_from(Place::new(sql).advance(at)).unwrap_or(u32::MAX)
+}
+
+/// A place in a text that only moves on, so that all places of a text are found in one pass. The library counts lines from
+/// 1 and columns, in characters, from 1.
+struct Place<'a> {
+    rest: std::str::Chars<'a>,
+    line: u64,
+    column: u64,
+    characters: u64,
+}
+
+impl<'a> Place<'a> {
+    fn new(sql: &'a str) -> Self {
+        Self { rest: sql.chars(), line: 1, column: 1, characters: 1 }
+    }
+
+    /// The character at a location that is not before the last one.
+    fn advance(&mut self, at: Location) -> u64 {
+        while (self.line, self.column) < (at.line, at.column) {
+            let Some(c) = self.rest.next() else { break };
+            if c == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+            self.characters += 1;
+        }
+        self.characters
+    }
+}
+
+/// Whether a token is this word, without quotes.
+pub(crate) fn is_word(token: &Token, text: &str) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
+}
+
+/// - `OPERATOR(pg_catalog.=) ANY` loses what the grammar takes for no comparison.
+/// - `TABLE t` becomes `SELECT * FROM t`: the grammar swallows up to two words behind the name, `LIMIT` among them.
+/// - `FETCH 1 c` and `FETCH c` get the FROM, and the direction, that PostgreSQL does not ask for.
+/// - `DEFERRABLE`, which means nothing to a transaction that reads one snapshot, is left out.
+fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    // First and last word or sign of the statement so far.
+    let (mut first, mut last): (Option<Token>, Option<Token>) = (None, None);
+    let mut at = 0;
+    let mut begin = 0;
+    while let Some(token) = tokens.get(at) {
+        at += 1;
+        if token.token == Token::SemiColon {
+            with_from(&mut out, begin);
+        }
+        let seen = &token.token;
+        if matches!(seen, Token::Whitespace(_)) {
+            out.push(token.clone());
+            continue;
+        }
+        if is_word(seen, "operator")
+            && let Some((operator, used)) = quantified_operator(tokens.get(at..).unwrap_or_default())
+        {
+            out.push(TokenWithSpan::new(operator, token.span));
+            at += used;
+            continue;
+        }
+        if is_word(seen, "deferrable") && first.as_ref().is_some_and(begins_transaction) {
+            drop_last(&mut out, |token| is_word(token, "not"));
+            drop_last(&mut out, |token| *token == Token::Comma);
+            continue;
+        }
+        if is_word(seen, "table") && begins_query(first.as_ref(), last.as_ref()) {
+            let space = || Token::Whitespace(Whitespace::Space);
+            let words = [Token::make_keyword("SELECT"), space(), Token::Mul, space(), Token::make_keyword("FROM")];
+            out.extend(words.into_iter().map(|word| TokenWithSpan::new(word, token.span)));
+        } else {
+            out.push(token.clone());
+        }
+        if *seen == Token::SemiColon {
+            (first, last) = (None, None);
+            begin = out.len();
+        } else {
+            first.get_or_insert_with(|| seen.clone());
+            last = Some(seen.clone());
+        }
+    }
+    with_from(&mut out, begin);
+    out
+}
+
+/// FROM before the cursor's name in the FETCH or MOVE that begins at a token.
+fn with_from(out: &mut Vec<TokenWithSpan>, begin: usize) {
+    let written = out.get(begin..).unwrap_or_default().iter().enumerate();
+    let written = written.filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
+    let words: Vec<(usize, Token)> = written.map(|(at, token)| (begin + at, token.token.clone())).collect();
+    let [(_, first), rest @ ..] = words.as_slice() else { return };
+    let has = |word: &str| rest.iter().any(|(_, token)| is_word(token, word));
+    if !(is_word(first, "fetch") || is_word(first, "move")) || has("from") || has("in") {
+        return;
+    }
+    let Some((name, Token::Word(_))) = rest.last() else { return };
+    let (name, span) = (*name, out.get(*name).map_or_else(Span::empty, |token| token.span));
+    let mut added = vec![Token::make_keyword("FROM"), Token::Whitespace(Whitespace::Space)];
+    if rest.len() == 1 {
+        added.splice(0..0, [Token::make_keyword("NEXT"), Token::Whitespace(Whitespace::Space)]);
+    }
+    out.splice(name..name, added.into_iter().map(|token| TokenWithSpan::new(token, span)));
+}
+
+/// Takes the last token away if it is such a one, blanks behind it too.
+fn drop_last(out: &mut Vec<TokenWithSpan>, unwanted: impl Fn(&Token) -> bool) {
+    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    let Some(at) = out.iter().rposition(|token| !blank(token)) else { return };
+    if out.get(at).is_some_and(|token| unwanted(&token.token)) {
+        out.truncate(at);
+    }
+}
+
+fn begins_transaction(first: &Token) -> bool {
+    ["begin", "start", "set"].iter().any(|word| is_word(first, word))
+}
+
+/// Whether a query may begin here.
+fn begins_query(first: Option<&Token>, last: Option<&Token>) -> bool {
+    let Some(last) = last else { return true };
+    let Token::Word(word) = last else { return *last == Token::LParen };
+    let prepared = first.is_some_and(|first| is_word(first, "prepare"));
+    match word.keyword {
+        Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::EXPLAIN | Keyword::FOR => true,
+        // `AS table` names a column elsewhere, `ALL` follows an operator; neither is followed by TABLE there.
+        Keyword::ALL => true,
+        Keyword::AS => prepared,
+        Keyword::ANALYZE | Keyword::VERBOSE => first.is_some_and(|first| is_word(first, "explain")),
+        _ => false,
+    }
+}
+
+/// `(pg_catalog.=)` before ANY, ALL or SOME: the operator, and how many tokens it takes.
+fn quantified_operator(rest: &[TokenWithSpan]) -> Option<(Token, usize)> {
+    let mut words =
+        rest.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_))).take(6).peekable();
+    let mut next = || words.next().map(|(at, token)| (at, &token.token));
+    if next()?.1 != &Token::LParen {
+        return None;
+    }
+    let (_, mut operator) = next()?;
+    if is_word(operator, "pg_catalog") {
+        if next()?.1 != &Token::Period {
+            return None;
+        }
+        operator = next()?.1;
+    }
+    let (end, closing) = next()?;
+    let (_, quantifier) = next()?;
+    let quantified = ["any", "all", "some"].iter().any(|word| is_word(quantifier, word));
+    let plain = !matches!(operator, Token::Word(_) | Token::LParen | Token::RParen | Token::Period);
+    (plain && quantified && *closing == Token::RParen).then(|| (operator.clone(), end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(sql: &str) -> String {
+        tokens(sql).unwrap().iter().map(|token| token.token.to_string()).collect()
+    }
+
+    #[test]
+    fn spellings_are_put_right() {
+        let check = |sql: &str, expected: &str| assert_eq!(text(sql), expected, "{sql}");
+        check("a OPERATOR(pg_catalog.=) ANY (b)", "a = ANY (b)");
+        check("a operator ( ~ ) all (b)", "a ~ all (b)");
+        check("a OPERATOR(pg_catalog.=) b", "a OPERATOR(pg_catalog.=) b");
+        check("a OPERATOR(other.=) ANY (b)", "a OPERATOR(other.=) ANY (b)");
+        check("table t limit 1; table u", "SELECT * FROM t limit 1; SELECT * FROM u");
+        check("select 1 union all table t", "select 1 union all SELECT * FROM t");
+        check("copy (table t) to stdout", "copy (SELECT * FROM t) to stdout");
+        check("prepare p as table t", "prepare p as SELECT * FROM t");
+        check("select 1 as table", "select 1 as table");
+        check("begin isolation level serializable, not deferrable", "begin isolation level serializable");
+        check("start transaction read only deferrable", "start transaction read only ");
+        check("select deferrable from t", "select deferrable from t");
+        check("fetch c", "fetch NEXT FROM c");
+        check("fetch 2 c; move forward 3 \"C d\"", "fetch 2 FROM c; move forward 3 FROM \"C d\"");
+        check("fetch all in c", "fetch all in c");
+    }
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let found: Vec<(String, u64, u64)> = tokens("é\n b\n'ü';  c d")
+            .unwrap()
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+            .map(|token| (token.token.to_string(), token.span.start.column, character(token.span.start)))
+            .collect();
+        let expected = [("é", 1, 1), ("b", 4, 4), ("'ü'", 6, 6), (";", 9, 9), ("c", 1, 12), ("d", 3, 14)];
+        assert_eq!(found, expected.map(|(word, own, whole)| (word.to_owned(), own, whole)));
+        assert_eq!(position("ab\ncd", Location { line: 2, column: 2 }), 5);
+    }
+}

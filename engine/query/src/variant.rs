@@ -1,0 +1,126 @@
+//! Other valid ways to plan a statement, and who chooses among them. What comes of a choice passes the same walks as any plan;
+//! estimates nothing itself.
+
+use crate::engine::with_config;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use querygate_catalog::TableSizes;
+use querygate_query_api::advice::{Advice, PlanAdvisor, Question, Variant};
+use querygate_query_api::telemetry::Choice;
+use querygate_rules::estimate::Estimator;
+use std::sync::Arc;
+
+/// Who is asked, and by whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) advisor: Arc<dyn PlanAdvisor>,
+    pub(crate) fingerprint: u64,
+    pub(crate) template: Arc<str>,
+    pub(crate) login: String,
+    /// EXPLAIN: the choice counts as no run.
+    pub(crate) explains: bool,
+}
+
+impl Asking {
+    fn question<'a>(&'a self, band: u8, variants: &'a [Variant]) -> Question<'a> {
+        Question { fingerprint: self.fingerprint, template: &self.template, login: &self.login, band, variants }
+    }
+
+    /// The choice for a statement with this carved plan. `None`: there is nothing to choose.
+    pub(crate) fn choose(&self, carved: &LogicalPlan, whole_tables_only: bool) -> Option<Chosen> {
+        let (variants, band) = looked_at(carved, whole_tables_only)?;
+        let (advice, why) = if self.explains {
+            let (advice, why) = self.advisor.explain(&self.question(band, &variants));
+            (advice, Some(why))
+        } else {
+            (self.advisor.choose(&self.question(band, &variants)), None)
+        };
+        // Advice is not trusted to be one of the valid ones.
+        let valid = advice.variant == Variant::Default || variants.contains(&advice.variant);
+        let advice = if valid { advice } else { Advice::NONE };
+        Some(Chosen { asking: self.clone(), variants, band, advice, why })
+    }
+}
+
+/// What was chosen for one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    asking: Asking,
+    variants: Vec<Variant>,
+    band: u8,
+    pub(crate) advice: Advice,
+    why: Option<String>,
+}
+
+impl Chosen {
+    /// For the records of learning.
+    pub(crate) fn record(&self) -> Choice {
+        Choice { alternative: self.advice.variant.name().into(), band: self.band, stage: self.advice.stage }
+    }
+
+    /// Tells the advisor that the default took this run's place.
+    pub(crate) fn lost(&self, lost: querygate_query_api::advice::Lost) {
+        if !self.asking.explains {
+            let question = self.asking.question(self.band, &self.variants);
+            self.asking.advisor.lost(&question, self.advice.variant, lost);
+        }
+    }
+
+    /// The line of EXPLAIN.
+    pub(crate) fn explained(&self) -> String {
+        let all = std::iter::once(&Variant::Default).chain(&self.variants);
+        let others: Vec<&str> = all.filter(|one| **one != self.advice.variant).map(|one| one.name()).collect();
+        let why = self.why.as_deref().unwrap_or_default();
+        format!("Plan choice: {}: {why} (others: {})", self.advice.variant.name(), others.join(", "))
+    }
+}
+
+/// Which variants a carved plan has, and the magnitude of the rows that it reads. `None`: no leaf, or nothing to vary.
+fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Variant>, u8)> {
+    let (mut joins, mut leaves, mut rows) = (0_usize, 0_usize, 0.0_f64);
+    // A walk that only reads cannot fail.
+    let _walked = carved.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::Join(_) => joins += 1,
+            LogicalPlan::TableScan(scan) => {
+                leaves += 1;
+                rows += TableSizes.table(scan).rows.unwrap_or(0.0);
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if leaves == 0 || (leaves == 1 && joins == 0) {
+        return None;
+    }
+    let mut variants = Vec::with_capacity(Variant::OTHERS.len());
+    variants.extend(Variant::OTHERS.into_iter().filter(|variant| match variant {
+        Variant::WrittenOrder | Variant::NoKeys => joins > 0,
+        Variant::Fetch => !whole_tables_only,
+        Variant::OneStream => true,
+        Variant::Default => false,
+    }));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 12")]
+    let band = (rows.max(1.0).log10().round().clamp(0.0, 12.0)) as u8;
+    Some((variants, band))
+}
+
+/// The state that plans a statement the given way.
+pub(crate) fn state_for(variant: Variant, state: &Arc<SessionState>) -> Arc<SessionState> {
+    match variant {
+        // What is fetched is planned as ever.
+        Variant::Default | Variant::Fetch => Arc::clone(state),
+        Variant::WrittenOrder => {
+            let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != "join_order").cloned().collect();
+            let builder = SessionStateBuilder::new_from_existing(SessionState::clone(state));
+            Arc::new(builder.with_optimizer_rules(rules).build())
+        }
+        Variant::NoKeys => Arc::new(with_config(state, |config| {
+            config.options_mut().optimizer.enable_join_dynamic_filter_pushdown = false;
+        })),
+        Variant::OneStream => Arc::new(with_config(state, |config| {
+            config.options_mut().execution.target_partitions = 1;
+        })),
+    }
+}

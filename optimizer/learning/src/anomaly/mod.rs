@@ -1,0 +1,16 @@
+//! Unusual traffic: streams of numbers per principal, template, source and object, incidents, alerts. Judges nothing itself: the
+//! detectors are in `querygate-models`.
+
+mod book;
+mod delivery;
+mod incident;
+mod outbox;
+mod part;
+mod rows;
+mod stream;
+mod streams;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use part::Anomalies;

@@ -1,0 +1,263 @@
+//! What is followed of one subject: detectors, and the sums of the running interval. Knows how detectors are fed, not what becomes of
+//! what they find.
+
+use super::subject::Subject;
+use querygate_models::anomaly::{
+    Bulk, Change, Direction, ErrorRate, Extraction, Finding, Level, Metric, NewTemplates, Peers, Reads, Rule, Watch,
+};
+use querygate_models::saved::Saved;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Times that the median of an interval is taken from.
+const SAMPLES: usize = 64;
+
+/// Sums of the running interval.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Sums {
+    pub(super) statements: u64,
+    pub(super) failed: u64,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// Milliseconds of the first so many.
+    pub(super) times: Vec<f64>,
+    pub(super) sqlstates: BTreeMap<&'static str, u64>,
+    /// Objects and templates that the subject touched for the first time.
+    pub(super) first_seen: u32,
+    pub(super) new_templates: u64,
+}
+
+impl Sums {
+    pub(super) fn time(&mut self, ms: f64) {
+        if self.times.len() < SAMPLES {
+            self.times.push(ms);
+        }
+    }
+
+    fn median(&self) -> Option<f64> {
+        let mut times = self.times.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied()
+    }
+}
+
+/// A detector of levels and what became of its scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Leveled {
+    metric: Metric,
+    level: Level,
+    jump: Watch,
+    drift: Watch,
+    /// The last interval's value ÷ usual.
+    factor: f64,
+}
+
+impl Leveled {
+    fn new(metric: Metric) -> Self {
+        let watch = Watch::new(Rule::GATEWAY);
+        Self { metric, level: Level::new(Direction::Up), jump: watch.clone(), drift: watch, factor: 1.0 }
+    }
+}
+
+/// Detectors of one subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stream {
+    pub(super) label: String,
+    levels: Vec<Leveled>,
+    errors: ErrorRate,
+    errors_watch: Watch,
+    templates: Option<(NewTemplates, Watch)>,
+    extraction: Option<(Extraction, Watch)>,
+    pub(super) bulk: Option<(Bulk, Watch)>,
+    /// Rows of the running hour, for extraction.
+    hour: (i64, u64, u32),
+    /// UTC seconds.
+    pub(super) last: i64,
+    #[serde(skip)]
+    pub(super) sums: Sums,
+}
+
+/// Something that began or ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Event {
+    /// Which of the subject's detectors: one incident each at a time.
+    pub(super) detector: &'static str,
+    pub(super) change: Change,
+    /// With a beginning.
+    pub(super) finding: Option<Finding>,
+    pub(super) peak: f64,
+}
+
+impl Stream {
+    pub(super) fn new(subject: &Subject, label: String) -> Self {
+        let metrics: &[Metric] = match subject {
+            Subject::Principal(_) => &[Metric::Statements],
+            Subject::Template(_) => &[Metric::Latency, Metric::Rows],
+            Subject::Source(_) => &[Metric::Latency],
+            Subject::Object(_) => &[Metric::Statements],
+        };
+        let principal = matches!(subject, Subject::Principal(_));
+        let watch = Watch::new(Rule::GATEWAY);
+        Self {
+            label,
+            levels: metrics.iter().map(|metric| Leveled::new(*metric)).collect(),
+            errors: ErrorRate::new(),
+            errors_watch: watch.clone(),
+            templates: principal.then(|| (NewTemplates::new(), watch)),
+            extraction: principal.then(|| (Extraction::new(), Watch::new(Rule::EXTRACTION))),
+            bulk: principal.then(|| (Bulk::new(), Watch::new(Rule::EXTRACTION))),
+            hour: (0, 0, 0),
+            last: 0,
+            sums: Sums::default(),
+        }
+    }
+
+    /// Whether what was read back holds together.
+    pub(super) fn is_sound(&self) -> bool {
+        self.levels.iter().all(|one| one.level.check().is_ok())
+            && self.errors.check().is_ok()
+            && self.templates.as_ref().is_none_or(|(one, _)| one.check().is_ok())
+            && self.extraction.as_ref().is_none_or(|(one, _)| one.check().is_ok())
+            && self.bulk.as_ref().is_none_or(|(one, _)| one.check().is_ok())
+    }
+
+    /// How slow it is now, against the usual: for the causes of others.
+    pub(super) fn latency_factor(&self) -> f64 {
+        let latency = self.levels.iter().find(|one| one.metric == Metric::Latency);
+        latency.map_or(1.0, |one| one.factor)
+    }
+
+    /// The same for rows a statement.
+    pub(super) fn rows_factor(&self) -> f64 {
+        self.levels.iter().find(|one| one.metric == Metric::Rows).map_or(1.0, |one| one.factor)
+    }
+
+    /// A statement of a principal, at once: data that leaves does not wait for the end of an interval.
+    pub(super) fn read(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
+        let who = &self.label;
+        let (bulk, watch) = self.bulk.as_mut()?;
+        let reading = bulk.observe(time, rows, peers);
+        let change = watch.observe(time, reading.score)?;
+        let finding = Finding::Extraction {
+            who: who.clone(),
+            object: object.map(str::to_owned),
+            rows: reading.rows,
+            seconds: reading.seconds,
+            usual_an_hour: reading.usual_an_hour,
+            share: None,
+        };
+        Some(event("bulk", change, finding, reading.score))
+    }
+
+    /// Ends the running interval at `time`. `everywhere`: how many times the usual number of new templates all principals bring.
+    pub(super) fn close(&mut self, time: i64, everywhere: f64, peers: &mut Peers) -> Vec<Event> {
+        let sums = std::mem::take(&mut self.sums);
+        let mut events = Vec::new();
+        for one in &mut self.levels {
+            let value = match one.metric {
+                Metric::Latency => sums.median(),
+                Metric::Rows => per_statement(sums.rows, sums.statements),
+                Metric::Bytes => per_statement(sums.bytes / 1_000, sums.statements),
+                Metric::Statements => (sums.statements > 0).then(|| count(sums.statements)),
+            };
+            let Some(reading) = value.and_then(|value| one.level.observe(time, value)) else { continue };
+            one.factor = reading.factor;
+            let (subject, metric) = (self.label.clone(), one.metric);
+            if let Some(change) = one.jump.observe(time, reading.jump) {
+                let now = (reading.usual + 1.0) * reading.factor - 1.0;
+                let finding = Finding::Jump { subject: subject.clone(), metric, now, usual: reading.usual };
+                events.push(event(jump_of(metric), change, finding, reading.jump));
+            }
+            if let Some(change) = one.drift.observe(time, reading.drift) {
+                let finding = Finding::Drift { subject, metric, factor: reading.factor };
+                events.push(event(drift_of(metric), change, finding, reading.drift));
+            }
+        }
+        if sums.statements > 0 {
+            let reading = self.errors.observe(sums.failed, sums.statements);
+            if let Some(change) = self.errors_watch.observe(time, reading.score) {
+                let finding = Finding::Errors { subject: self.label.clone(), now: reading.now, usual: reading.usual };
+                events.push(event("errors", change, finding, reading.score));
+            }
+        }
+        if let Some((templates, watch)) = &mut self.templates {
+            let reading = templates.observe(time, sums.new_templates, everywhere);
+            if let Some(change) = watch.observe(time, reading.score) {
+                let finding = Finding::NewTemplates { who: self.label.clone(), now: reading.now, usual: reading.usual };
+                events.push(event("new templates", change, finding, reading.score));
+            }
+        }
+        if let Some((_, watch)) = &mut self.bulk
+            && watch.open().is_some_and(|open| time - open.end > 1_800)
+            && let Some(change) = quiet(watch, time)
+        {
+            events.push(Event { detector: "bulk", change, finding: None, peak: 0.0 });
+        }
+        events.extend(self.hour(time, &sums, peers));
+        events
+    }
+
+    /// Extraction is judged by the hour, with or without traffic.
+    fn hour(&mut self, time: i64, sums: &Sums, peers: &mut Peers) -> Option<Event> {
+        let (extraction, watch) = self.extraction.as_mut()?;
+        let now = time.div_euclid(3_600);
+        let (hour, rows, first_seen) = self.hour;
+        if now == hour {
+            self.hour = (hour, rows.saturating_add(sums.rows), first_seen.saturating_add(sums.first_seen));
+            return None;
+        }
+        self.hour = (now, sums.rows, sums.first_seen);
+        if hour == 0 {
+            return None;
+        }
+        let end = (hour + 1).saturating_mul(3_600);
+        let reads = Reads { time: end, rows: count(rows), share_of_day: 0.0, share_of_week: 0.0, first_seen };
+        let reading = extraction.observe(&reads, peers);
+        let change = watch.observe(end, reading.day.max(reading.week))?;
+        let who = self.label.clone();
+        let finding = if reading.day >= reading.week {
+            let usual_an_hour = reading.usual / 24.0;
+            Finding::Extraction { who, object: None, rows: reading.rows, seconds: 86_400.0, usual_an_hour, share: None }
+        } else {
+            Finding::Drip { who, days: 7, rows: reading.rows, usual: reading.usual }
+        };
+        Some(event("extraction", change, finding, reading.day.max(reading.week)))
+    }
+}
+
+/// Ends an incident of a series that is only observed when something happens.
+fn quiet(watch: &mut Watch, time: i64) -> Option<Change> {
+    (0..Rule::EXTRACTION.quiet).find_map(|_| watch.observe(time, 0.0))
+}
+
+fn event(detector: &'static str, change: Change, finding: Finding, peak: f64) -> Event {
+    let finding = matches!(change, Change::Opened { .. }).then_some(finding);
+    Event { detector, change, finding, peak }
+}
+
+const fn jump_of(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Latency => "latency",
+        Metric::Rows => "rows",
+        Metric::Bytes => "bytes",
+        Metric::Statements => "statements",
+    }
+}
+
+const fn drift_of(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Latency => "latency drift",
+        Metric::Rows => "rows drift",
+        Metric::Bytes => "bytes drift",
+        Metric::Statements => "statements drift",
+    }
+}
+
+fn per_statement(sum: u64, statements: u64) -> Option<f64> {
+    (statements > 0).then(|| count(sum) / count(statements))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts of an interval are far below 2^53")]
+pub(super) fn count(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,277 @@
+//! All streams: which statement belongs to which, when an interval ends, what may be forgotten. Bounded.
+
+use super::stream::{Event, Stream, count};
+use super::subject::Subject;
+use querygate_models::anomaly::{Finding, Peers};
+use querygate_query_api::telemetry::StatementRecord;
+use querygate_types::ErrorCode;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Seconds of an interval.
+pub(super) const INTERVAL: i64 = 300;
+/// Streams: some 10 KB each.
+const STREAMS_MAX: usize = 3_000;
+/// Templates and objects that are remembered of one principal.
+const KNOWN_MAX: usize = 5_000;
+/// Characters of a statement that an alert names.
+const LABEL_MAX: usize = 80;
+/// A stream without traffic for so long gives its place away.
+const IDLE: i64 = 3 * 86_400;
+/// Large reads that are compared with those of peers.
+const LARGE: u64 = 200;
+/// Bytes that count as a row: rows that were gathered into one value are rows nevertheless.
+const ROW_BYTES: u64 = 200;
+
+/// What a statement did, beyond its own streams.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Happened {
+    pub(super) subject: Subject,
+    pub(super) event: Event,
+    /// Related subjects, the subject itself included.
+    pub(super) keys: Vec<u64>,
+    pub(super) login: Option<String>,
+    pub(super) causes: Vec<String>,
+}
+
+/// Everything that is followed.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) all: HashMap<Subject, Stream>,
+    pub(super) peers: Peers,
+    /// Hashes of what each principal touched before: templates and objects.
+    pub(super) known: HashMap<String, HashSet<u64>>,
+    /// Subjects that were seen together lately.
+    related: HashMap<Subject, BTreeSet<u64>>,
+    /// Plans of templates, as the advisor chose them last, and since when there is another one.
+    plans: HashMap<u64, (String, Option<i64>)>,
+    interval: i64,
+    /// What the principals read in one ordinary statement, largest first, as of a second.
+    readers: (i64, Vec<(f64, String)>),
+}
+
+impl Streams {
+    /// Takes a statement in; tells what cannot wait for the end of the interval.
+    pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
+        let principal = Subject::Principal(record.login.to_string());
+        let template = Subject::Template(record.fingerprint);
+        let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
+        let mut sources: Vec<Subject> =
+            record.fragments.iter().map(|f| Subject::Source(f.template.source.to_string())).collect();
+        sources.sort();
+        sources.dedup();
+        let subjects: Vec<Subject> =
+            [principal.clone(), template.clone()].into_iter().chain(objects).chain(sources).collect();
+        let keys: Vec<u64> = subjects.iter().map(Subject::key).collect();
+        let (new_template, first_seen) = self.first_seen(record);
+        let by_size = record.bytes / ROW_BYTES;
+        let read = record.rows.max(by_size);
+        for subject in &subjects {
+            self.relate(subject, &keys);
+            let Some(stream) = self.stream(subject, record, time) else { continue };
+            stream.last = time;
+            let sums = &mut stream.sums;
+            sums.statements += 1;
+            let rows = if matches!(subject, Subject::Principal(_)) { read } else { record.rows };
+            sums.rows = sums.rows.saturating_add(rows);
+            sums.bytes = sums.bytes.saturating_add(record.bytes);
+            match record.error {
+                None => {}
+                // What the client brought about is no fault of what it reads.
+                Some(error) if is_clients(error) && !matches!(subject, Subject::Principal(_)) => {}
+                Some(error) => {
+                    sums.failed += 1;
+                    *sums.sqlstates.entry(error.sqlstate()).or_insert(0) += 1;
+                }
+            }
+            match subject {
+                Subject::Source(name) => {
+                    for fragment in record.fragments.iter().filter(|f| *f.template.source == **name && f.complete) {
+                        sums.time(fragment.total.as_secs_f64() * 1e3);
+                    }
+                }
+                Subject::Template(_) if record.error.is_none() => sums.time(record.total.as_secs_f64() * 1e3),
+                Subject::Template(_) | Subject::Object(_) => {}
+                Subject::Principal(_) => {
+                    sums.first_seen = sums.first_seen.saturating_add(first_seen);
+                    sums.new_templates += u64::from(new_template);
+                }
+            }
+        }
+        self.plan(record, time);
+        let peers = if read > LARGE { self.peers_read(&record.login, time) } else { 0.0 };
+        let object = record.objects.first().map(String::as_str);
+        let event = self.all.get_mut(&principal)?.read(time, read, peers, object)?;
+        let login = Some(record.login.to_string());
+        let told = format!("counted by size: the last statement gave {} rows of {} bytes", record.rows, record.bytes);
+        let causes = if by_size > record.rows { vec![told] } else { Vec::new() };
+        Some(Happened { subject: principal, event, keys, login, causes })
+    }
+
+    /// Whether the template is new to the principal, and how many things are.
+    fn first_seen(&mut self, record: &StatementRecord) -> (bool, u32) {
+        if record.error.is_some() {
+            return (false, 0);
+        }
+        let known = self.known.entry(record.login.to_string()).or_default();
+        if known.len() >= KNOWN_MAX {
+            return (false, 0);
+        }
+        let new_template = known.insert(record.fingerprint);
+        let objects = record.objects.iter().filter(|name| known.insert(Subject::Object((*name).clone()).key()));
+        let objects = u32::try_from(objects.count()).unwrap_or(u32::MAX);
+        (new_template, objects.saturating_add(u32::from(new_template)))
+    }
+
+    fn relate(&mut self, subject: &Subject, keys: &[u64]) {
+        if self.related.len() >= STREAMS_MAX && !self.related.contains_key(subject) {
+            return;
+        }
+        let related = self.related.entry(subject.clone()).or_default();
+        if related.len() < 32 {
+            related.extend(keys);
+        }
+    }
+
+    fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
+        if !self.all.contains_key(subject) {
+            if self.all.len() >= STREAMS_MAX {
+                self.all.retain(|_, stream| time - stream.last < IDLE);
+            }
+            // A flood of new templates finds no place; what is followed already stays.
+            let room = if matches!(subject, Subject::Template(_)) { STREAMS_MAX / 2 } else { STREAMS_MAX };
+            if self.all.len() >= room {
+                return None;
+            }
+            let label = match subject {
+                Subject::Principal(name) | Subject::Object(name) => name.clone(),
+                Subject::Source(name) => format!("source {name}"),
+                Subject::Template(_) => shortened(&record.template),
+            };
+            self.all.insert(subject.clone(), Stream::new(subject, label));
+        }
+        self.all.get_mut(subject)
+    }
+
+    /// Rows of the largest ordinary read of the second largest reader among the others.
+    fn peers_read(&mut self, login: &str, time: i64) -> f64 {
+        if self.readers.0 != time {
+            let known = |(subject, stream): (&Subject, &Stream)| match (subject, &stream.bulk) {
+                (Subject::Principal(name), Some((bulk, _))) if bulk.is_known() => Some((bulk.largest(), name.clone())),
+                _ => None,
+            };
+            let mut readers: Vec<(f64, String)> = self.all.iter().filter_map(known).collect();
+            readers.sort_by(|a, b| b.0.total_cmp(&a.0));
+            // The second largest of the others is among the first three.
+            readers.truncate(3);
+            self.readers = (time, readers);
+        }
+        self.readers.1.iter().filter(|(_, name)| name != login).nth(1).map_or(0.0, |(rows, _)| *rows)
+    }
+
+    fn plan(&mut self, record: &StatementRecord, time: i64) {
+        let Some(choice) = &record.choice else { return };
+        if self.plans.len() >= STREAMS_MAX && !self.plans.contains_key(&record.fingerprint) {
+            return;
+        }
+        let alternative = choice.alternative.to_string();
+        let plan = self.plans.entry(record.fingerprint).or_insert_with(|| (alternative.clone(), None));
+        if plan.0 != alternative {
+            *plan = (alternative, Some(time));
+        }
+    }
+
+    /// Ends the running interval when its time has come.
+    pub(super) fn close(&mut self, time: i64) -> Vec<Happened> {
+        let interval = time.div_euclid(INTERVAL);
+        if self.interval == 0 || interval < self.interval {
+            // The first look, or a clock that went back.
+            self.interval = interval;
+        }
+        if interval == self.interval {
+            return Vec::new();
+        }
+        self.interval = interval;
+        let end = interval * INTERVAL;
+        let everywhere = self.everywhere();
+        let mut happened = Vec::new();
+        let mut subjects: Vec<Subject> = self.all.keys().cloned().collect();
+        // Sources first: they are causes of others.
+        subjects.sort_by_key(|subject| (!matches!(subject, Subject::Source(_)), subject.clone()));
+        for subject in subjects {
+            let Some(stream) = self.all.get_mut(&subject) else { continue };
+            let sqlstates = stream.sums.sqlstates.clone();
+            for event in stream.close(end, everywhere, &mut self.peers) {
+                let keys = self.related.get(&subject).map(|keys| keys.iter().copied().collect()).unwrap_or_default();
+                let causes = self.causes(&subject, &event, &sqlstates, end);
+                let login = match &subject {
+                    Subject::Principal(login) => Some(login.clone()),
+                    Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => None,
+                };
+                happened.push(Happened { subject: subject.clone(), event, keys, login, causes });
+            }
+        }
+        self.related.clear();
+        // The gravest first: its alert may stand for the others, theirs not for it.
+        happened.sort_by_key(|one| Reverse(one.event.finding.as_ref().map(Finding::severity)));
+        happened
+    }
+
+    /// How many times as many new templates as usual everybody brings: after a release all do.
+    fn everywhere(&self) -> f64 {
+        let new =
+            self.all.iter().filter(|(s, _)| matches!(s, Subject::Principal(_))).map(|(_, s)| s.sums.new_templates);
+        let bringing = new.filter(|new| *new > 0).count();
+        let principals = self.known.len().max(1);
+        if bringing * 2 > principals && principals > 3 { 10.0 } else { 1.0 + count(bringing as u64).sqrt() / 10.0 }
+    }
+
+    fn causes(
+        &self,
+        subject: &Subject,
+        event: &Event,
+        sqlstates: &std::collections::BTreeMap<&'static str, u64>,
+        time: i64,
+    ) -> Vec<String> {
+        let mut causes = Vec::new();
+        if event.detector == "errors"
+            && let Some((state, n)) = sqlstates.iter().max_by_key(|(_, n)| **n)
+        {
+            causes.push(format!("most fail with {state} ({n} in the last interval)"));
+        }
+        let Subject::Template(fingerprint) = subject else { return causes };
+        if event.detector.starts_with("latency") {
+            let related = self.related.get(subject);
+            for (other, stream) in &self.all {
+                let slow = matches!(other, Subject::Source(_)) && stream.latency_factor() >= 1.5;
+                if slow && related.is_some_and(|related| related.contains(&other.key())) {
+                    causes.push(format!("{other} takes {:.1} times its usual time", stream.latency_factor()));
+                }
+            }
+            let rows = self.all.get(subject).map_or(1.0, Stream::rows_factor);
+            if rows >= 1.5 {
+                causes.push(format!("it returns {rows:.1} times its usual rows"));
+            }
+            if let Some((alternative, Some(since))) = self.plans.get(fingerprint)
+                && time - since <= 3_600
+            {
+                causes.push(format!("its plan changed to {alternative} within the hour"));
+            }
+        }
+        causes
+    }
+}
+
+/// Errors of whoever wrote the statement.
+fn is_clients(error: ErrorCode) -> bool {
+    let class = error.sqlstate().get(..2).unwrap_or_default();
+    matches!(class, "42" | "22" | "0A" | "25" | "26" | "34" | "3D" | "3F" | "54") || error == ErrorCode::QueryCanceled
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(LABEL_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,45 @@
+//! Whom and what a stream of numbers is about. Knows no number.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The subject of a stream and of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) enum Subject {
+    /// A login.
+    Principal(String),
+    /// A fingerprint.
+    Template(u64),
+    Source(String),
+    /// A governed table, by its SQL name.
+    Object(String),
+}
+
+impl Subject {
+    /// Name of the kind, as the system table shows it.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Principal(_) => "principal",
+            Self::Template(_) => "template",
+            Self::Source(_) => "source",
+            Self::Object(_) => "object",
+        }
+    }
+
+    /// What relates incidents to each other. The same in every process.
+    pub(super) fn key(&self) -> u64 {
+        let text = self.to_string();
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// As `mute` takes it: `principal sam`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(name) | Self::Source(name) | Self::Object(name) => write!(f, "{} {name}", self.kind()),
+            Self::Template(fingerprint) => write!(f, "template {fingerprint:016x}"),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Streams and incidents together, over days of made-up traffic.
+
+use super::book::Book;
+use super::incident::{Incident, Sent};
+use super::part::Anomalies;
+use super::streams::{INTERVAL, Streams};
+use super::subject::Subject;
+use crate::options::{LearningOptions, WebhookOptions};
+use crate::part::Part;
+use crate::telemetry::{Moment, Store};
+use crate::testing::{DAY, statement};
+use querygate_models::rng::Rng;
+use querygate_query_api::telemetry::StatementRecord;
+use querygate_types::ErrorCode;
+use std::time::Duration;
+
+/// Intervals of a day.
+const DAILY: i64 = 86_400 / INTERVAL;
+
+/// A statement that took so many milliseconds, nearly all of them at its source.
+fn lasting(template: u64, ms: f64, seconds: i64) -> StatementRecord {
+    let mut record = statement(if template.is_multiple_of(2) { "ann" } else { "sam" }, template, 10, seconds);
+    record.total = Duration::from_secs_f64(ms / 1e3);
+    record.fragments[0].total = Duration::from_secs_f64(ms * 0.9 / 1e3);
+    record
+}
+
+/// Incidents of so many days, in which `change` may alter each statement.
+fn observed(days: i64, change: impl Fn(f64, &mut StatementRecord)) -> Vec<Incident> {
+    let (mut streams, mut book, mut rng) = (Streams::default(), Book::default(), Rng::new(7));
+    let start = DAY - DAY % 86_400;
+    for step in 0..days * DAILY {
+        let time = start + step * INTERVAL;
+        let day = step as f64 / DAILY as f64;
+        for n in 0..8 {
+            let season = 1.0 + 0.5 * (std::f64::consts::TAU * day).sin();
+            let mut record = lasting(n % 4, 5.0 * season * (0.2 * rng.normal()).exp(), time);
+            change(day, &mut record);
+            if let Some(happened) = streams.add(&record, time) {
+                book.note(happened, time, true, 100);
+            }
+        }
+        for happened in streams.close(time + INTERVAL) {
+            book.note(happened, time, true, 100);
+        }
+    }
+    book.incidents.into_values().collect()
+}
+
+#[test]
+fn ordinary_days_have_no_incident() {
+    let found = observed(12, |_, _| {});
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_slow_source_is_one_alert_and_the_cause_of_the_others() {
+    let found = observed(10, |day, record| {
+        if (9.0..9.3).contains(&day) {
+            record.total *= 6;
+            record.fragments[0].total *= 6;
+        }
+    });
+    let alerts: Vec<&Incident> = found.iter().filter(|i| i.sent == Sent::Waiting).collect();
+    let [alert] = alerts.as_slice() else { panic!("{found:?}") };
+    assert_eq!(alert.subject, Subject::Source("crm".to_owned()));
+    assert!(found.len() > 1 && found.iter().all(|i| i.alert == alert.id), "{found:?}");
+    let templates = found.iter().filter(|i| matches!(i.subject, Subject::Template(_)));
+    assert!(templates.into_iter().any(|i| i.causes.iter().any(|c| c.starts_with("source crm takes "))), "{found:?}");
+    assert!(found.iter().all(|i| i.ended.is_some()), "they end when it is over: {found:?}");
+}
+
+#[test]
+fn failing_statements_are_told_with_their_code() {
+    let found = observed(3, |day, record| {
+        if day >= 2.5 && record.fingerprint == 1 {
+            record.error = Some(ErrorCode::SourceLost);
+        }
+    });
+    let errors: Vec<&Incident> = found.iter().filter(|i| i.finding.text().contains("fail")).collect();
+    assert!(errors.iter().any(|i| i.causes.iter().any(|c| c.starts_with("most fail with 08006"))), "{found:?}");
+    assert_eq!(found.iter().filter(|i| i.sent == Sent::Waiting).count(), 1, "{found:?}");
+    let clients = observed(3, |day, record| {
+        if day >= 2.5 && record.fingerprint == 1 {
+            record.error = Some(ErrorCode::UndefinedColumn);
+        }
+    });
+    let subjects = clients.iter().all(|i| matches!(i.subject, Subject::Principal(_)));
+    assert!(subjects, "a client's mistakes are no fault of sources: {clients:?}");
+}
+
+#[test]
+fn a_bulk_read_on_the_first_day_is_told_at_once() {
+    let found = observed(1, |day, record| {
+        if (0.5..0.5 + 1.0 / DAILY as f64).contains(&day) && record.fingerprint == 1 {
+            record.rows = 50_000;
+        }
+    });
+    let [incident] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((incident.subject.to_string(), incident.sent), ("principal sam".to_owned(), Sent::Waiting));
+    assert!(incident.finding.text().starts_with("sam read 50,000 rows of t in "), "{}", incident.finding.text());
+}
+
+#[test]
+fn rows_gathered_into_one_value_are_counted_by_their_size() {
+    let found = observed(1, |day, record| {
+        if (0.5..0.5 + 1.0 / DAILY as f64).contains(&day) && record.fingerprint == 1 {
+            (record.rows, record.bytes) = (1, 10_000_000);
+        }
+    });
+    let [incident] = found.as_slice() else { panic!("{found:?}") };
+    assert!(incident.finding.text().starts_with("sam read 50,000 rows of t in "), "{}", incident.finding.text());
+    assert_eq!(incident.causes, ["counted by size: the last statement gave 1 rows of 10000000 bytes"]);
+}
+
+#[tokio::test]
+async fn an_alert_that_never_got_into_the_outbox_is_posted_again() {
+    let store = Store::in_memory().await.unwrap();
+    let options = || {
+        let mut options = LearningOptions::in_directory("nowhere".into());
+        options.webhook = Some(WebhookOptions::new("http://127.0.0.1:1/", b"0123456789abcdef").unwrap());
+        options
+    };
+    let now = Moment { seconds: DAY, running: Duration::ZERO };
+    let anomalies = Anomalies::new(options());
+    let small: Vec<StatementRecord> = (0..30).map(|_| statement("sam", 1, 10, DAY)).collect();
+    anomalies.follow(&small, now, &store).await.unwrap();
+    anomalies.follow(&[statement("sam", 1, 50_000, DAY)], now, &store).await.unwrap();
+    let posted = store.all("outbox").await.unwrap();
+    assert_eq!(posted.len(), 1);
+    store.remove("outbox", &["1".to_owned()]).await.unwrap();
+    Anomalies::new(options()).load(&store).await.unwrap();
+    assert_eq!(store.all("outbox").await.unwrap()[0].0, "1");
+}

@@ -1,0 +1,16 @@
+//! Index suggestions from fragments, costed by the sources' own planners.
+
+mod book;
+mod options;
+mod oracle;
+mod part;
+mod problem;
+mod ran;
+mod rows;
+mod search;
+mod suggestion;
+#[cfg(test)]
+mod tests;
+
+pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
+pub use part::IndexAdvisor;

@@ -1,0 +1,136 @@
+//! Asks planners for the search: the source's own, or, where it has none for what does not exist, a guess from statistics.
+
+use super::problem::Problem;
+use querygate_driver_api::Identifier;
+use querygate_driver_api::advice::{ExistingIndex, IndexSpec, WhatIf};
+use querygate_models::index::{Access, Answer, CostOracle, Index};
+use querygate_types::{Error, ErrorCode, Result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// How much of the time the source may be asked, and how long in all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Share of the time that questions take; the rest is slept. 1: no rest.
+    pub(crate) share: f64,
+    pub(crate) until: Instant,
+}
+
+/// The source's own planner. Blocks: for a thread of its own.
+pub(crate) struct Planned<'a> {
+    pub(crate) problem: &'a Problem,
+    pub(crate) planner: &'a RefCell<Box<dyn WhatIf>>,
+    pub(crate) runtime: &'a Handle,
+    pub(crate) pace: Pace,
+    pub(crate) specs: HashMap<Index, IndexSpec>,
+}
+
+impl Planned<'_> {
+    fn spec(&mut self, index: &Index) -> Result<IndexSpec> {
+        if let Some(known) = self.specs.get(index) {
+            return Ok(known.clone());
+        }
+        let spec = self.problem.spec(index).ok_or_else(|| Error::internal("an index over nothing"))?;
+        self.specs.insert(index.clone(), spec.clone());
+        Ok(spec)
+    }
+}
+
+impl CostOracle for Planned<'_> {
+    type Error = Error;
+
+    fn cost(&mut self, statement: usize, indexes: &[&Index]) -> Result<Answer> {
+        let began = Instant::now();
+        if began > self.pace.until {
+            return Err(Error::new(ErrorCode::StatementTimeout, "the search for indexes took too long"));
+        }
+        let specs = indexes.iter().map(|index| self.spec(index)).collect::<Result<Vec<_>>>()?;
+        let specs: Vec<&IndexSpec> = specs.iter().collect();
+        let asked = self.problem.statements.get(statement).ok_or_else(|| Error::internal("no such statement"))?;
+        let answer = self.runtime.block_on(self.planner.borrow_mut().cost(&asked.query, &specs))?;
+        let rest = began.elapsed().mul_f64((1.0 / self.pace.share.clamp(0.01, 1.0)) - 1.0);
+        std::thread::sleep(rest.min(Duration::from_secs(1)));
+        Ok(Answer { cost: answer.cost, used: Some(answer.used) })
+    }
+}
+
+/// A guess without a planner: rows visited, with conditions taken for independent. Only ever told as such.
+pub(crate) struct Guessed<'a> {
+    pub(crate) problem: &'a Problem,
+}
+
+/// Share of the rows behind a range of unknown values.
+const RANGE: f64 = 0.25;
+/// Fetching a row through an index, in visits.
+const FETCH: f64 = 3.0;
+
+impl Guessed<'_> {
+    /// Cost of an access through an index.
+    fn through(&self, access: &Access, index: &Index) -> f64 {
+        let Some(table) = self.problem.workload.tables.get(access.table) else { return f64::MAX };
+        let part = index.predicate.and_then(|number| self.problem.workload.predicates.get(number));
+        let mut visited = table.rows * part.map_or(1.0, |part| part.selectivity);
+        for key in &index.keys {
+            let distinct = table.columns.get(*key).map_or(1.0, |column| column.distinct.max(1.0));
+            if access.equal.contains(key) || access.join.contains(key) {
+                visited /= distinct;
+            } else if access.range.contains(key) {
+                visited *= RANGE;
+                break;
+            } else {
+                break;
+            }
+        }
+        let visited = visited.max(1.0);
+        table.rows.max(2.0).log2() + visited * if index.covers(&access.output) { 1.0 } else { 1.0 + FETCH }
+    }
+
+    /// The index in numbers, if the search knows all of its columns.
+    fn real(&self, table: usize, existing: &ExistingIndex) -> Option<Index> {
+        if existing.partial || existing.expression || !existing.valid || existing.keys.is_empty() {
+            return None;
+        }
+        numbers(self.problem, table, existing)
+    }
+}
+
+/// An existing index in the numbers of the search.
+pub(crate) fn numbers(problem: &Problem, table: usize, existing: &ExistingIndex) -> Option<Index> {
+    let columns = &problem.tables.get(table)?.columns;
+    let place = |name: &Identifier| columns.iter().position(|column| column.name == *name);
+    let keys = existing.keys.iter().map(place).collect::<Option<Vec<_>>>()?;
+    let mut include = existing.include.iter().map(place).collect::<Option<Vec<_>>>()?;
+    include.sort_unstable();
+    Some(Index { include, ..Index::on(table, &keys) })
+}
+
+impl CostOracle for Guessed<'_> {
+    type Error = Error;
+
+    fn cost(&mut self, statement: usize, indexes: &[&Index]) -> Result<Answer> {
+        let missing = || Error::internal("no such statement");
+        let statement = self.problem.workload.statements.get(statement).ok_or_else(missing)?;
+        let (mut cost, mut used) = (0.0, Vec::new());
+        for access in &statement.accesses {
+            let Some(table) = self.problem.tables.get(access.table) else { continue };
+            let real = table.indexes.iter().filter_map(|existing| self.real(access.table, existing));
+            let through_real = real.map(|index| self.through(access, &index)).fold(table.rows.max(1.0), f64::min);
+            let fits = |index: &Index| {
+                index.table == access.table && index.predicate.is_none_or(|number| access.implies.contains(&number))
+            };
+            let offered = indexes.iter().enumerate().filter(|(_, index)| fits(index));
+            let best =
+                offered.map(|(place, index)| (self.through(access, index), place)).min_by(|a, b| a.0.total_cmp(&b.0));
+            match best {
+                Some((through, place)) if through < through_real => {
+                    cost += through;
+                    used.push(place);
+                }
+                _ => cost += through_real,
+            }
+        }
+        Ok(Answer { cost, used: Some(used) })
+    }
+}

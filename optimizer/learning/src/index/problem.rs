@@ -1,0 +1,241 @@
+//! From what ran at one source to a workload of numbers, and back from numbers to names. Knows no planner.
+
+use super::ran::Ran;
+use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, NullTest, TableConditions, Writes};
+use querygate_driver_api::{Identifier, TableRef};
+use querygate_models::index::{Access, Column, Index, Predicate, Statement, Table, Workload};
+use querygate_query_api::telemetry::{ColumnPlace, ConditionKind, FragmentShape, TableShape};
+use std::collections::BTreeSet;
+
+/// Rows of a table that are written for each of its reads, where the source does not count: an assumption, so that no index
+/// is free.
+const WRITES_ASSUMED: f64 = 0.1;
+/// A part of the rows is worth an index of its own when it is at most this.
+const PART_MOST: f64 = 0.8;
+
+/// A search for one source.
+pub(crate) struct Problem {
+    pub(crate) workload: Workload,
+    pub(crate) tables: Vec<IndexedTable>,
+    pub(crate) predicates: Vec<(usize, NullTest)>,
+    pub(crate) statements: Vec<Asked>,
+    /// Whether no source counted the writes.
+    pub(crate) writes_assumed: bool,
+}
+
+/// A statement of the workload.
+pub(crate) struct Asked {
+    pub(crate) fingerprint: u64,
+    pub(crate) query: NativeQuery,
+    /// Columns that the policy compares: table and column.
+    pub(crate) policy: BTreeSet<(usize, usize)>,
+    pub(crate) runs: u64,
+}
+
+/// The tables that fragments read.
+pub(crate) fn tables_of<'a>(rans: impl Iterator<Item = &'a Ran>) -> Vec<TableRef> {
+    let paths: BTreeSet<&Vec<String>> = rans.flat_map(|ran| ran.shape.tables.iter().map(|table| &table.path)).collect();
+    paths.into_iter().filter_map(|path| TableRef::new(path.iter().map(String::as_str)).ok()).collect()
+}
+
+impl Problem {
+    /// `days`: how long the runs were watched.
+    pub(crate) fn new(rans: &[(u64, &Ran)], tables: Vec<IndexedTable>, days: f64) -> Self {
+        let mut problem = Self {
+            workload: Workload::default(),
+            predicates: Vec::new(),
+            statements: Vec::new(),
+            writes_assumed: tables.iter().any(|table| table.writes.is_none()),
+            tables,
+        };
+        for (fingerprint, ran) in rans {
+            problem.add(*fingerprint, ran);
+        }
+        problem.workload.predicates = problem
+            .predicates
+            .iter()
+            .map(|(table, test)| Predicate { table: *table, selectivity: problem.share(*table, test) })
+            .collect();
+        problem.workload.tables = (0..problem.tables.len()).map(|number| problem.table(number, days)).collect();
+        problem
+    }
+
+    fn add(&mut self, fingerprint: u64, ran: &Ran) {
+        let mut statement = Statement { weight: as_number(ran.runs), accesses: Vec::new() };
+        let mut asked = Asked {
+            fingerprint,
+            query: NativeQuery { text: ran.text.as_str().into(), tables: Vec::new() },
+            policy: BTreeSet::new(),
+            runs: ran.runs,
+        };
+        for (place, shape) in ran.shape.tables.iter().enumerate() {
+            let Some(number) = self.number(&shape.path) else { continue };
+            statement.accesses.push(self.access(number, place, shape, &ran.shape));
+            asked.query.tables.push(conditions(&self.tables[number].table, shape));
+            let by_policy = shape.conditions.iter().filter(|one| one.kind == ConditionKind::PolicyEquality);
+            asked.policy.extend(by_policy.filter_map(|one| Some((number, self.column(number, &one.column)?))));
+        }
+        if !statement.accesses.is_empty() {
+            self.workload.statements.push(statement);
+            self.statements.push(asked);
+        }
+    }
+
+    fn number(&self, path: &[String]) -> Option<usize> {
+        let same = |table: &TableRef| table.parts().iter().map(Identifier::as_str).eq(path.iter().map(String::as_str));
+        self.tables.iter().position(|table| same(&table.table))
+    }
+
+    fn column(&self, table: usize, name: &str) -> Option<usize> {
+        self.tables.get(table)?.columns.iter().position(|column| column.name.as_str() == name)
+    }
+
+    fn access(&mut self, table: usize, place: usize, shape: &TableShape, whole: &FragmentShape) -> Access {
+        let mut access = Access { table, ..Access::default() };
+        for condition in &shape.conditions {
+            let Some(column) = self.column(table, &condition.column) else { continue };
+            match condition.kind {
+                ConditionKind::Equality | ConditionKind::PolicyEquality => push(&mut access.equal, column),
+                ConditionKind::Range | ConditionKind::Prefix => push(&mut access.range, column),
+                ConditionKind::IsNull | ConditionKind::IsNotNull => {
+                    let negated = condition.kind == ConditionKind::IsNotNull;
+                    if let Some(predicate) = self.predicate(table, column, negated) {
+                        push(&mut access.implies, predicate);
+                    }
+                }
+            }
+        }
+        let own = |at: &ColumnPlace| if at.table == place { self.column(table, &at.column) } else { None };
+        for join in &whole.joins {
+            for side in [&join.left, &join.right] {
+                if let Some(column) = own(side) {
+                    push(&mut access.join, column);
+                }
+            }
+        }
+        for column in order(whole, place).into_iter().filter_map(|at| own(&at)) {
+            push(&mut access.order, column);
+        }
+        access.output = shape.columns.iter().filter_map(|name| self.column(table, name)).collect();
+        for column in access.equal.iter().chain(&access.range).chain(&access.join).chain(&access.order) {
+            if !access.output.contains(column) {
+                access.output.push(*column);
+            }
+        }
+        access
+    }
+
+    /// The number of a test that keeps few enough rows.
+    fn predicate(&mut self, table: usize, column: usize, negated: bool) -> Option<usize> {
+        let name = self.tables.get(table)?.columns.get(column)?.name.clone();
+        let test = NullTest { column: name, negated };
+        if self.share(table, &test) > PART_MOST {
+            return None;
+        }
+        let known = self.predicates.iter().position(|(of, known)| *of == table && *known == test);
+        Some(known.unwrap_or_else(|| {
+            self.predicates.push((table, test));
+            self.predicates.len() - 1
+        }))
+    }
+
+    fn share(&self, table: usize, test: &NullTest) -> f64 {
+        let column = self.tables.get(table).and_then(|t| t.columns.iter().find(|column| column.name == test.column));
+        let nulls = column.map_or(0.5, |column| column.nulls);
+        if test.negated { 1.0 - nulls } else { nulls }
+    }
+
+    fn table(&self, number: usize, days: f64) -> Table {
+        let table = &self.tables[number];
+        let columns: Vec<Column> = table
+            .columns
+            .iter()
+            .map(|c| Column {
+                width: c.width,
+                align: c.align,
+                distinct: c.distinct,
+                nulls: c.nulls,
+                dedupes: c.dedupes,
+            })
+            .collect();
+        let reads = self.workload.statements.iter().filter(|s| s.accesses.iter().any(|access| access.table == number));
+        let reads: f64 = reads.map(|statement| statement.weight).sum();
+        let assumed = Writes { inserted: WRITES_ASSUMED * reads / days.max(1e-9), updated: 0.0 };
+        let writes = table.writes.unwrap_or(assumed);
+        let each = writes.updated * days / as_number(columns.len().max(1) as u64);
+        Table { rows: table.rows, inserts: writes.inserted * days, updates: vec![each; columns.len()], columns }
+    }
+
+    /// An index by its names.
+    pub(crate) fn spec(&self, index: &Index) -> Option<IndexSpec> {
+        let table = self.tables.get(index.table)?;
+        let name = |column: &usize| table.columns.get(*column).map(|column| column.name.clone());
+        Some(IndexSpec {
+            table: table.table.clone(),
+            keys: index.keys.iter().map(name).collect::<Option<_>>()?,
+            include: index.include.iter().map(name).collect::<Option<_>>()?,
+            code_point: self.by_code_point(index).filter_map(|column| name(&column)).collect(),
+            rows: match index.predicate {
+                Some(number) => Some(self.predicates.get(number)?.1.clone()),
+                None => None,
+            },
+        })
+    }
+
+    /// Key columns with an order of their own that statements only compare by ranges, or order by.
+    fn by_code_point<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = usize> + 'a {
+        let all = || self.workload.statements.iter().flat_map(|statement| &statement.accesses);
+        let here = move || all().filter(|access| access.table == index.table);
+        let collates = |column: usize| {
+            self.tables.get(index.table).and_then(|t| t.columns.get(column)).is_some_and(|column| column.collates)
+        };
+        index.keys.iter().copied().filter(move |column| {
+            let equal = here().any(|access| access.equal.contains(column) || access.join.contains(column));
+            let ordered = here().any(|access| access.range.contains(column) || access.order.contains(column));
+            collates(*column) && ordered && !equal
+        })
+    }
+
+    /// Bytes of the tables' rows, roughly.
+    pub(crate) fn bytes(&self) -> f64 {
+        let row = |table: &IndexedTable| 24.0 + table.columns.iter().map(|c| c.width * (1.0 - c.nulls)).sum::<f64>();
+        self.tables.iter().map(|table| table.rows * row(table)).sum()
+    }
+}
+
+fn conditions(table: &TableRef, shape: &TableShape) -> TableConditions {
+    let mut found = TableConditions { table: table.clone(), equal: Vec::new(), range: Vec::new(), nulls: Vec::new() };
+    for condition in &shape.conditions {
+        let Ok(column) = Identifier::new(condition.column.as_str()) else { continue };
+        match condition.kind {
+            ConditionKind::Equality | ConditionKind::PolicyEquality => push(&mut found.equal, column),
+            ConditionKind::Range | ConditionKind::Prefix => push(&mut found.range, column),
+            ConditionKind::IsNull => push(&mut found.nulls, NullTest { column, negated: false }),
+            ConditionKind::IsNotNull => push(&mut found.nulls, NullTest { column, negated: true }),
+        }
+    }
+    found
+}
+
+/// Columns that an index would have to deliver in order: those rows are ordered by, if all in one direction and of this
+/// table, otherwise those they are grouped by.
+fn order(shape: &FragmentShape, table: usize) -> Vec<ColumnPlace> {
+    let one_way = shape.order.windows(2).all(|pair| pair[0].descending == pair[1].descending);
+    let ordered: Vec<ColumnPlace> = shape.order.iter().map(|order| order.place.clone()).collect();
+    let here = |places: &[ColumnPlace]| !places.is_empty() && places.iter().all(|place| place.table == table);
+    if one_way && here(&ordered) {
+        return ordered;
+    }
+    if here(&shape.group) { shape.group.clone() } else { Vec::new() }
+}
+
+fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of runs")]
+pub(crate) fn as_number(count: u64) -> f64 {
+    count as f64
+}

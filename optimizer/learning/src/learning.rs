@@ -1,0 +1,168 @@
+//! The whole of learning: takes records, and hands them in batches to the store and the parts, on a thread of its own. Knows no
+//! part's business.
+
+use crate::anomaly::Anomalies;
+use crate::options::LearningOptions;
+use crate::part::Part;
+use crate::plans::PlanAdvice;
+use crate::telemetry::{Counts, Queue, Store, Templates, queue};
+use crate::training::Models;
+use crate::work::Work;
+use async_trait::async_trait;
+use querygate_query_api::advice::PlanAdvisor;
+use querygate_query_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
+use querygate_query_api::telemetry::{StatementRecord, Telemetry};
+use querygate_types::{Error, Principal, Result};
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver as Ended, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long the end of a gate waits for its last records.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Learning, running. Dropping it ends the thread after a last batch.
+#[derive(Debug)]
+pub struct Learning {
+    shared: Arc<Shared>,
+    parts: Vec<Arc<dyn Part>>,
+    plans: Arc<PlanAdvice>,
+    stop: CancellationToken,
+    ended: Mutex<Ended<()>>,
+}
+
+/// What the thread, the statements and the system tables share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    queue: Queue,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) store: OnceLock<Store>,
+    pub(crate) errors: AtomicU64,
+    pub(crate) started: Instant,
+}
+
+impl Learning {
+    /// Starts the thread. Parts follow in this order, after the sums of templates, the anomalies, the models and the plans.
+    ///
+    /// # Errors
+    /// Internal: no thread.
+    pub fn start(options: LearningOptions, parts: Vec<Arc<dyn Part>>) -> Result<Arc<Self>> {
+        let counts = Arc::new(Counts::default());
+        let (queue, receiver) = queue(options.queue_max, Arc::clone(&counts));
+        let shared = Arc::new(Shared {
+            queue,
+            counts,
+            store: OnceLock::new(),
+            errors: AtomicU64::new(0),
+            started: Instant::now(),
+        });
+        let templates: Arc<dyn Part> = Arc::new(Templates::default());
+        let anomalies: Arc<dyn Part> = Arc::new(Anomalies::new(options.clone()));
+        let models: Arc<dyn Part> = Arc::new(Models::default());
+        let plans = PlanAdvice::new();
+        let advice: Arc<dyn Part> = Arc::<PlanAdvice>::clone(&plans);
+        let parts: Vec<Arc<dyn Part>> = [templates, anomalies, models, advice].into_iter().chain(parts).collect();
+        let stop = CancellationToken::new();
+        let (end, ended) = sync_channel(1);
+        let mut work = Work::new(Arc::clone(&shared), parts.clone(), options, receiver, stop.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        std::thread::Builder::new()
+            .name("learning".to_owned())
+            .spawn(move || {
+                runtime.block_on(work.run());
+                runtime.shutdown_timeout(Duration::from_secs(1));
+                drop(end);
+            })
+            .map_err(Error::internal)?;
+        Ok(Arc::new(Self { shared, parts, plans, stop, ended: Mutex::new(ended) }))
+    }
+
+    /// Who chooses among valid plans.
+    #[must_use]
+    pub fn advisor(&self) -> Arc<dyn PlanAdvisor> {
+        Arc::<PlanAdvice>::clone(&self.plans)
+    }
+
+    /// What schema `querygate` shows of it.
+    #[must_use]
+    pub fn extensions(self: &Arc<Self>) -> Vec<Arc<dyn SystemExtension>> {
+        let parts = self.parts.iter().map(|part| Arc::clone(part) as Arc<dyn SystemExtension>);
+        std::iter::once(Arc::clone(self) as Arc<dyn SystemExtension>).chain(parts).collect()
+    }
+
+    /// Waits, within a bound, until everything that was handed over is in the file.
+    pub fn close(&self) {
+        self.stop.cancel();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended.recv_timeout(PATIENCE) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => tracing::warn!("the last telemetry was not written in time"),
+        }
+    }
+}
+
+impl Drop for Learning {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Telemetry for Learning {
+    fn record(&self, record: StatementRecord) {
+        self.shared.queue.offer(record);
+    }
+}
+
+const TELEMETRY: &[(&str, CellKind)] = &[
+    ("state", CellKind::Text),
+    ("detail", CellKind::Text),
+    ("running_seconds", CellKind::Integer),
+    ("taken", CellKind::Integer),
+    ("waiting", CellKind::Integer),
+    ("dropped", CellKind::Integer),
+    ("written", CellKind::Integer),
+    ("thinned", CellKind::Integer),
+    ("failed_batches", CellKind::Integer),
+    ("errors", CellKind::Integer),
+    ("file_bytes", CellKind::Integer),
+];
+
+#[async_trait]
+impl SystemExtension for Learning {
+    fn relations(&self) -> Vec<SystemRelation> {
+        vec![SystemRelation { name: "telemetry", columns: TELEMETRY }]
+    }
+
+    /// How learning is, for operators: numbers of all statements are nobody else's business.
+    fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
+        if relation != "telemetry" {
+            return Err(Error::internal(format_args!("no relation {relation}")));
+        }
+        if !reader.operator {
+            return Ok(Vec::new());
+        }
+        let (shared, counts) = (&self.shared, &self.shared.counts);
+        let store = shared.store.get();
+        let trouble = store.and_then(Store::trouble);
+        let state = match (store, &trouble) {
+            (None, _) => "starting",
+            (Some(_), None) => "running",
+            (Some(_), Some(_)) => "troubled",
+        };
+        let count = |counter| Cell::count(Counts::of(counter));
+        Ok(vec![vec![
+            Cell::text(state),
+            Cell::optional(trouble, Cell::Text),
+            Cell::count(shared.started.elapsed().as_secs()),
+            count(&counts.taken),
+            Cell::count(shared.queue.waiting() as u64),
+            count(&counts.dropped),
+            count(&counts.written),
+            count(&counts.thinned),
+            count(&counts.failed),
+            count(&shared.errors),
+            Cell::count(store.map_or(0, Store::size)),
+        ]])
+    }
+}

@@ -1,0 +1,26 @@
+//! Learns from what passes the gate: keeps telemetry, finds anomalies, advises indexes and plans. Knows no DataFusion, no door
+//! and no policy; nothing here may fail, slow or change a statement.
+//!
+//! [`Learning`] is the whole: it takes records, and a thread of its own hands batches to each [`Part`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod anomaly;
+mod index;
+mod learning;
+mod options;
+mod part;
+mod plans;
+mod report;
+mod telemetry;
+#[cfg(test)]
+mod testing;
+mod training;
+mod work;
+
+pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
+pub use learning::Learning;
+pub use options::{LearningOptions, WebhookOptions};
+pub use part::Part;
+pub use report::report;
+pub use telemetry::{Moment, Store};

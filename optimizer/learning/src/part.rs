@@ -1,0 +1,35 @@
+//! What a part of learning is: something that follows the records of statements and shows what it found.
+
+use crate::telemetry::{Moment, Store};
+use async_trait::async_trait;
+use querygate_query_api::system::SystemExtension;
+use querygate_query_api::telemetry::StatementRecord;
+use querygate_types::Result;
+
+/// A part of learning. Its methods run on the learning thread, one after the other, never where statements run; its relations and
+/// procedures are called from statements and read what it keeps in memory.
+///
+/// Errors are logged and counted; they stop neither the thread nor the other parts.
+#[async_trait]
+pub trait Part: SystemExtension {
+    /// Name in logs.
+    fn name(&self) -> &'static str;
+
+    /// Reads back what it wrote into the store in an earlier life. What cannot be read is forgotten.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn load(&self, store: &Store) -> Result<()>;
+
+    /// Takes finished statements, oldest first. Those of sessions that switched learning off are not among them.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn follow(&self, records: &[StatementRecord], now: Moment, store: &Store) -> Result<()>;
+
+    /// Comes about once a second, with or without traffic.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn tick(&self, now: Moment, store: &Store) -> Result<()>;
+}

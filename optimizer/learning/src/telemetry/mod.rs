@@ -1,0 +1,18 @@
+//! Records of statements: the queue they come through, the file they are kept in, and what templates add up to. Judges nothing.
+
+mod history;
+mod moment;
+mod open;
+mod queue;
+mod rows;
+mod store;
+#[cfg(test)]
+mod store_tests;
+mod templates;
+
+pub(crate) use history::FragmentRow;
+pub use moment::Moment;
+pub(crate) use moment::{seconds_of, time_of};
+pub(crate) use queue::{Counts, Queue, queue};
+pub use store::Store;
+pub(crate) use templates::Templates;

@@ -1,0 +1,59 @@
+//! Records of statements that never ran, for tests.
+
+use querygate_query_api::Door;
+use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, TableShape};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Some day, UTC seconds.
+pub(crate) const DAY: i64 = 1_780_000_000;
+
+pub(crate) fn at(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// A statement of a template (by number) that took 2 ms, over table `t` of source `crm`.
+pub(crate) fn statement(login: &str, template: u64, rows: u64, seconds: i64) -> StatementRecord {
+    StatementRecord {
+        id: seconds.unsigned_abs() * 1_000 + template,
+        started: at(seconds),
+        login: login.into(),
+        door: Door::Postgres,
+        application: "test".into(),
+        template: format!("select {template} from t where a = ?").into(),
+        fingerprint: template,
+        objects: Arc::new(["t".to_owned()]),
+        planning: Duration::from_micros(300),
+        first_row: Some(Duration::from_millis(1)),
+        total: Duration::from_millis(2),
+        rows,
+        bytes: rows * 20,
+        error: None,
+        cached: false,
+        choice: None,
+        fragments: vec![fragment(template, rows)],
+    }
+}
+
+fn fragment(template: u64, rows: u64) -> FragmentRecord {
+    let table = TableShape { path: vec!["main".to_owned(), "t".to_owned()], ..TableShape::default() };
+    FragmentRecord {
+        template: Arc::new(FragmentTemplate {
+            source: "crm".into(),
+            kind: "sqlite",
+            objects: Arc::new(["t".to_owned()]),
+            text: format!("SELECT {template} FROM t WHERE a = ?1").into(),
+            fingerprint: template + 1_000_000,
+            shape: FragmentShape { tables: vec![table], ..FragmentShape::default() },
+        }),
+        estimated_rows: Some(rows / 2),
+        rows,
+        bytes: rows * 20,
+        acquire: Duration::from_micros(50),
+        first_row: None,
+        total: Duration::from_millis(1),
+        complete: true,
+        narrowed: false,
+        error: None,
+    }
+}

@@ -1,0 +1,166 @@
+//! The learning thread: empties the queue, writes batches, hands them to the parts, keeps the file within its bounds. Survives what
+//! parts do wrong.
+
+use crate::learning::Shared;
+use crate::options::LearningOptions;
+use crate::part::Part;
+use crate::telemetry::{Counts, Moment, Store};
+use futures::FutureExt;
+use querygate_query_api::telemetry::StatementRecord;
+use querygate_types::Result;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio_util::sync::CancellationToken;
+
+/// How often the queue is emptied. The thread is not woken by each record: that would cost the statement a system call.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Records that wait for the file beyond the queue, while the disk is full.
+const PENDING_MAX: usize = 65_536;
+/// Single records of a batch that go into the file; the sums count all.
+const STORED_PER_BATCH: usize = 2_000;
+/// How long a part may take for a batch or a tick.
+const PART_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often age and size of the file are looked at.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+/// The two clocks may part by this much between two looks before it is called a jump.
+const JUMP: u64 = 3_600;
+/// How long age does not count after a jump: nobody should lose a month because of a wrong clock.
+const AFTER_JUMP: Duration = Duration::from_secs(86_400);
+
+/// The thread's own.
+pub(crate) struct Work {
+    shared: Arc<Shared>,
+    parts: Vec<Arc<dyn Part>>,
+    options: LearningOptions,
+    receiver: Receiver<StatementRecord>,
+    pending: Vec<StatementRecord>,
+    stop: CancellationToken,
+    /// When the wall's clock jumped last.
+    jumped: Option<Duration>,
+}
+
+impl Work {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        parts: Vec<Arc<dyn Part>>,
+        options: LearningOptions,
+        receiver: Receiver<StatementRecord>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { shared, parts, options, receiver, pending: Vec::new(), stop, jumped: None }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(self.shared.started)
+    }
+
+    pub(crate) async fn run(&mut self) {
+        let store = match Store::open(&self.options.directory, self.now().seconds).await {
+            Ok(store) => store,
+            Err(error) => {
+                tracing::error!(cause = error.cause(), "learning has no store and is off");
+                return;
+            }
+        };
+        let _ = self.shared.store.set(store.clone());
+        for part in self.parts.clone() {
+            self.guarded(part.name(), part.load(&store)).await;
+        }
+        let (mut batch_at, mut tick_at, mut retain_at) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        let mut before = self.now();
+        loop {
+            let stopping = tokio::select! {
+                () = self.stop.cancelled() => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            self.drain();
+            let now = self.now();
+            self.watch_clock(before, now);
+            before = now;
+            if stopping || now.running >= batch_at {
+                batch_at = now.running + self.options.batch_every;
+                self.batch(&store, now).await;
+            }
+            if stopping || now.running >= tick_at {
+                tick_at = now.running + Duration::from_secs(1);
+                for part in self.parts.clone() {
+                    self.guarded(part.name(), part.tick(now, &store)).await;
+                }
+            }
+            if now.running >= retain_at {
+                retain_at = now.running + RETAIN_EVERY;
+                self.retain(&store, now).await;
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while self.pending.len() < PENDING_MAX {
+            match self.receiver.try_recv() {
+                Ok(record) => self.pending.push(record),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Stores and hands on. Parts get what the file did not take, too: they can learn from it, and a full disk must not hold
+    /// records up.
+    async fn batch(&mut self, store: &Store, now: Moment) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.pending);
+        // Evenly over the batch, so that no template is left out for coming late.
+        let step = records.len().div_ceil(STORED_PER_BATCH).max(1);
+        let stored: Vec<&StatementRecord> = records.iter().step_by(step).collect();
+        let counts = &self.shared.counts;
+        Counts::add(&counts.thinned, records.len() - stored.len());
+        match store.append(&stored).await {
+            Ok(()) => Counts::add(&counts.written, stored.len()),
+            Err(error) => {
+                Counts::add(&counts.failed, 1);
+                tracing::warn!(%error, cause = error.cause(), "a batch of telemetry was not written");
+            }
+        }
+        for part in self.parts.clone() {
+            self.guarded(part.name(), part.follow(&records, now, store)).await;
+        }
+    }
+
+    /// Neither an error nor a panic nor a slow part stops learning.
+    async fn guarded(&self, name: &'static str, work: impl Future<Output = Result<()>>) {
+        let bounded = tokio::time::timeout(PART_TIMEOUT, AssertUnwindSafe(work).catch_unwind());
+        let failure = match bounded.await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => format!("{error}: {}", error.cause().unwrap_or_default()),
+            Ok(Err(_)) => "it panicked".to_owned(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("querygate_learning_errors_total", "part" => name).increment(1);
+        tracing::warn!(part = name, failure, "a part of learning failed");
+    }
+
+    fn watch_clock(&mut self, before: Moment, now: Moment) {
+        let went = now.running.saturating_sub(before.running).as_secs();
+        let says = now.seconds.saturating_sub(before.seconds);
+        if says.abs_diff(i64::try_from(went).unwrap_or(0)) > JUMP {
+            tracing::warn!(seconds = says, "the clock jumped; records are not forgotten by age for a day");
+            self.jumped = Some(now.running);
+        }
+    }
+
+    async fn retain(&self, store: &Store, now: Moment) {
+        let calm = self.jumped.is_none_or(|at| now.running >= at + AFTER_JUMP);
+        let age = i64::try_from(self.options.retention.as_secs()).unwrap_or(i64::MAX);
+        let before = calm.then(|| now.seconds.saturating_sub(age));
+        self.guarded("retention", async { store.retain(before, self.options.size_max).await.map(drop) }).await;
+    }
+}

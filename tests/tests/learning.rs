@@ -1,0 +1,202 @@
+//! Learning as its users meet it: what passed is there as tables, survives a kill, and unusual reading raises one alert.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+use querygate_tests::server::{Server, Variant, psql};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How often a question is asked until what happens in the background has happened.
+const ASKED: usize = 2_000;
+
+/// Rows that psql prints for a user.
+fn ask(server: &Server, user: &str, sql: &str) -> Vec<String> {
+    let printed = psql(server, user, &["-At", "-c", sql]);
+    assert!(printed.success, "{sql}: {}", printed.both());
+    printed.out.lines().map(str::to_owned).collect()
+}
+
+/// Asks until the answer is as expected.
+fn wait_for(server: &Server, user: &str, sql: &str, expected: &[&str]) {
+    let mut last = Vec::new();
+    for _ in 0..ASKED {
+        last = ask(server, user, sql);
+        if last == expected {
+            return;
+        }
+    }
+    panic!("{sql}: {last:?} instead of {expected:?}");
+}
+
+/// Takes alerts, and refuses them while told so.
+struct Receiver {
+    address: SocketAddr,
+    took: Arc<Mutex<Vec<String>>>,
+    refuses: Arc<AtomicBool>,
+    refused: Arc<Mutex<usize>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (took, refuses, refused) =
+            (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(0)));
+        let kept = (Arc::clone(&took), Arc::clone(&refuses), Arc::clone(&refused));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = request(&mut stream) else { continue };
+                let status = if kept.1.load(Ordering::SeqCst) {
+                    *kept.2.lock().unwrap() += 1;
+                    "503 Later"
+                } else {
+                    kept.0.lock().unwrap().push(request);
+                    "204 No Content"
+                };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { address, took, refuses, refused }
+    }
+}
+
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut came = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let n = stream.read(&mut part).ok().filter(|n| *n > 0)?;
+        came.extend(&part[..n]);
+        let text = String::from_utf8_lossy(&came).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let head = head.to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
+        if body.len() >= length {
+            return Some(text);
+        }
+    }
+}
+
+/// The demo with learning, and alerts to an address.
+fn variant(alerts: Option<SocketAddr>) -> Variant {
+    let webhook = alerts.map_or(String::new(), |address| {
+        format!("webhook = \"http://{address}/alerts\"\nwebhook_secret = \"file:alert.key\"\n")
+    });
+    // The demo may bring a table of its own.
+    let without = |config: String| {
+        let mut kept = true;
+        let line = |line: &&str| {
+            if line.starts_with('[') {
+                kept = *line != "[learning]";
+            }
+            kept
+        };
+        config.lines().filter(line).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let variant = Variant::new(|c| format!("{}\n[learning]\ndirectory = \"learnt\"\n{webhook}", without(c)));
+    std::fs::write(variant.file("alert.key"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    variant
+}
+
+const TEMPLATE: &str = "select name from accounts where id = ?";
+
+#[test]
+fn statements_add_up_per_template_and_survive_a_kill() {
+    let variant = variant(None);
+    let mut server = variant.serve();
+    for n in 1..=3 {
+        let _ = ask(&server, "sam", &format!("SELECT name FROM accounts WHERE id = 'a{n}'"));
+    }
+    let _ = ask(&server, "ada", "SELECT name  FROM accounts\nWHERE id = 'secret-literal'");
+    let counts = format!("SELECT statements, principals FROM querygate.templates WHERE template = '{TEMPLATE}'");
+    wait_for(&server, "ada", &counts, &["4|2"]);
+    assert_eq!(ask(&server, "sam", &counts), ["3|1"], "a user sees what it did itself");
+    assert_eq!(ask(&server, "iris", "SELECT count(*) FROM querygate.templates WHERE login <> 'iris'"), ["0"]);
+    let latency =
+        format!("SELECT p50_ms > 0 AND p99_ms >= p50_ms FROM querygate.templates WHERE template = '{TEMPLATE}'");
+    assert_eq!(ask(&server, "ada", &latency), ["t"]);
+    assert_eq!(ask(&server, "sam", "SELECT * FROM querygate.telemetry"), [""; 0]);
+    assert_eq!(ask(&server, "ada", "SELECT state, dropped FROM querygate.telemetry"), ["running|0"]);
+
+    // What an operator's session keeps to itself is not learnt from; nobody else can hide.
+    let _ = ask(&server, "ada", "SET querygate.learning = off; SELECT count(*) FROM invoices WHERE id = 'x'");
+    let _ = ask(&server, "sam", "SET querygate.learning = off; SELECT count(*) FROM contacts WHERE id = 'x'");
+    let seen = "SELECT template FROM querygate.templates WHERE template LIKE 'select count(*) from % where id = ?' \
+                OR template LIKE 'select count ( * ) from % where id = ?'";
+    wait_for(&server, "ada", seen, &["select count ( * ) from contacts where id = ?"]);
+
+    server.signal("KILL");
+    assert_eq!(server.stop(), 137);
+    let file = std::fs::read(variant.file("learnt/telemetry.db")).unwrap();
+    let wal = std::fs::read(variant.file("learnt/telemetry.db-wal")).unwrap_or_default();
+    for bytes in [file, wal] {
+        assert!(!bytes.windows(14).any(|part| part == b"secret-literal"), "a literal is on the disk");
+    }
+    let server = variant.serve();
+    assert_eq!(ask(&server, "ada", &counts), ["4|2"]);
+    drop(server);
+
+    std::fs::write(variant.file("learnt/telemetry.db"), "no database").unwrap();
+    let _ = std::fs::remove_file(variant.file("learnt/telemetry.db-wal"));
+    let server = variant.serve();
+    wait_for(&server, "ada", "SELECT detail FROM querygate.telemetry", &["set aside: the file is damaged"]);
+    assert_eq!(ask(&server, "ada", "SELECT count(*) FROM accounts").len(), 1);
+}
+
+#[test]
+fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart() {
+    let receiver = Receiver::start();
+    let variant = variant(Some(receiver.address));
+    let mut server = variant.serve();
+    // One connection, as a program would use: many small reads of two people.
+    for user in ["iris", "sam"] {
+        let small: Vec<String> =
+            (0..30).map(|n| format!("SELECT name FROM accounts WHERE id >= 'a{n}' LIMIT {}", n + 1)).collect();
+        let _ = ask(&server, user, &small.join("; "));
+    }
+    let known = "SELECT sum(statements) FROM querygate.templates WHERE template LIKE 'select name%'";
+    wait_for(&server, "sam", known, &["30"]);
+    let bulk = ask(&server, "sam", "SELECT id FROM contacts LIMIT 6000");
+    assert_eq!(bulk.len(), 6_000);
+    let found = "SELECT kind, severity, subject, state FROM querygate.anomalies";
+    wait_for(&server, "ada", found, &["bulk read|critical|principal sam|open"]);
+    let [what] = &ask(&server, "ada", "SELECT what FROM querygate.anomalies")[..] else { panic!() };
+    assert!(what.starts_with("sam read 6,000 rows of contacts in ") && what.contains("; usual: "), "{what}");
+    assert_eq!(ask(&server, "iris", "SELECT count(*) FROM querygate.anomalies"), ["0"]);
+    assert_eq!(ask(&server, "sam", "SELECT count(*) FROM querygate.anomalies"), ["1"], "one's own doing");
+
+    // The receiver is away until the next start.
+    for _ in 0..ASKED {
+        if *receiver.refused.lock().unwrap() > 0 {
+            break;
+        }
+        let _ = ask(&server, "ada", "SELECT 1");
+    }
+    assert!(*receiver.refused.lock().unwrap() > 0);
+    server.signal("KILL");
+    assert_eq!(server.stop(), 137);
+    receiver.refuses.store(false, Ordering::SeqCst);
+    let server = variant.serve();
+    wait_for(&server, "ada", "SELECT delivery FROM querygate.anomalies", &["delivered"]);
+    let took = receiver.took.lock().unwrap().clone();
+    let [alert] = took.as_slice() else { panic!("{took:?}") };
+    let (head, body) = alert.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /alerts HTTP/1.1"), "{head}");
+    assert!(head.to_lowercase().contains("x-querygate-signature: sha256="), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["subject"], &body["text"]), (&"principal sam".into(), &what.as_str().into()));
+
+    // Only an operator acknowledges.
+    let refused = psql(&server, "sam", &["-c", "CALL querygate.acknowledge(1)"]);
+    assert!(refused.err.starts_with("ERROR:  42501"), "{}", refused.both());
+    let unknown = psql(&server, "ada", &["-c", "CALL querygate.acknowledge(77)"]);
+    assert!(unknown.err.starts_with("ERROR:  42704"), "{}", unknown.both());
+    assert_eq!(ask(&server, "ada", "CALL querygate.acknowledge(1)"), ["incident 1 is acknowledged"]);
+    assert_eq!(ask(&server, "ada", "SELECT acknowledged_by FROM querygate.anomalies"), ["ada"]);
+    assert_eq!(ask(&server, "ada", "CALL querygate.mute('principal sam', 2)").len(), 1);
+    let audit = "SELECT count(*) FROM querygate.audit WHERE template LIKE 'call querygate%'";
+    assert_eq!(ask(&server, "ada", audit), ["4"], "every call, the refused ones too");
+}

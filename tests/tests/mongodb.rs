@@ -1,0 +1,152 @@
+//! A real MongoDB behind the real binary: introspected, governed, asked by two users through the Postgres port.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
+
+#[path = "../../drivers/mongodb/tests/common/server.rs"]
+#[allow(dead_code, reason = "shared with the driver's own tests")]
+mod server;
+
+use mongodb::bson::{Bson, DateTime, Decimal128, Document, doc};
+use querygate_tests::server::{Server, binary, psql_with};
+use serde_json::{Value, json};
+use server::{PASSWORD, Server as MongoDb, USER};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const DAY: i64 = 86_400_000;
+/// 2024-01-01.
+const YEAR: i64 = 19_723 * DAY;
+
+fn querygate(folder: &Path, arguments: &[&str], input: &str) -> (bool, String) {
+    let mut command = Command::new(binary());
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").env("SHOP_PASSWORD", PASSWORD);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+async fn fill(database: &MongoDb) {
+    let customer = |id: &str, name: &str, region: &str, email: &str, revenue: &str, city: Option<&str>, vip: bool| {
+        let revenue: Decimal128 = revenue.parse().unwrap();
+        doc! {
+            "_id": id, "name": name, "region_id": region, "email": email, "revenue": revenue, "vip": vip,
+            "address": { "city": city.map_or(Bson::Null, Bson::from) }, "seen": DateTime::from_millis(YEAR + 30 * DAY),
+        }
+    };
+    let customers = [
+        customer("c1", "Anna", "emea", "anna@one.example", "1000.50", Some("Bern"), true),
+        customer("c2", "Bob", "emea", "bob@two.example", "20.00", None, false),
+        customer("c3", "Carl", "amer", "carl@three.example", "77777.77", Some("Lima"), false),
+    ];
+    let shop = database.admin("shop");
+    shop.collection::<Document>("customers").insert_many(customers).await.unwrap();
+    let orders = (1..=300_i64).map(|number| {
+        let total: Decimal128 = format!("{}.{:02}", number * 5 / 4, number * 125 % 100).parse().unwrap();
+        let placed = DateTime::from_millis(YEAR + number * DAY);
+        doc! { "_id": number, "customer_id": format!("c{}", 1 + number % 3), "total": total, "placed_on": placed }
+    });
+    shop.collection::<Document>("orders").insert_many(orders).await.unwrap();
+}
+
+/// Introspects the server, then says in the metadata who may see what.
+fn prepared(runtime: &tokio::runtime::Runtime) -> Option<(MongoDb, TempDir)> {
+    let database = runtime.block_on(MongoDb::start())?;
+    runtime.block_on(fill(&database));
+    let folder = TempDir::new().unwrap();
+    let address = format!("mongodb://{USER}@127.0.0.1:{}/shop?authSource=admin&directConnection=true", database.port);
+    let arguments = ["introspect", &address, "--password", "env:SHOP_PASSWORD", "-o", "metadata"];
+    let (success, said) = querygate(folder.path(), &arguments, "");
+    assert!(success && said.contains("kind = \"mongodb\"") && !said.contains(PASSWORD), "{said}");
+    let file = folder.path().join("metadata/shop.json");
+    let mut stack: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    govern(&mut stack["packages"][0]);
+    std::fs::write(&file, stack.to_string()).unwrap();
+    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+    let mut config = format!(
+        "[server]\ndatabase = \"demo\"\n[governance]\nverify_sample = 1\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"mongodb\"\n\
+         url = \"{address}\"\ndatabase = \"shop\"\npassword = \"file:password\"\n"
+    );
+    for (name, settings) in [
+        ("boss", "permission_sets = [\"shop_reader\"]"),
+        ("rep", "permission_sets = [\"shop_rep\"]\nattributes = { region_id = \"emea\" }"),
+        ("lead", "administrator = true\npermission_sets = [\"shop_rep\"]\nattributes = { region_id = \"emea\" }"),
+    ] {
+        let (success, entry) = querygate(folder.path(), &["user", "add", name], &format!("demo-{name}\n"));
+        assert!(success, "{entry}");
+        let verifier = entry.lines().find(|line| line.starts_with("verifier")).unwrap();
+        config.push_str(&format!("[[users]]\nname = \"{name}\"\n{verifier}\nuser_id = \"{name}\"\n{settings}\n"));
+    }
+    std::fs::write(folder.path().join("querygate.toml"), config).unwrap();
+    let (success, said) = querygate(folder.path(), &["check", "querygate.toml"], "");
+    assert!(success, "{said}");
+    Some((database, folder))
+}
+
+/// The rep sees one region, no revenue, and e-mail addresses masked; and only small orders.
+fn govern(package: &mut Value) {
+    for object in package["objects"].as_array_mut().unwrap() {
+        if object["name"] == "shop_customers" {
+            object["fields"]["email"]["maskingRule"] = json!("email");
+            object["fields"]["email"]["requiredPermissions"] = json!(["shop.see_email"]);
+        }
+    }
+    package["capabilities"] = json!([{"name": "shop.see_email", "label": "See e-mail", "scope": "org"}]);
+    let sets = package["permissions"].as_array_mut().unwrap();
+    sets[0]["systemPermissions"] = json!(["shop.see_email"]);
+    sets.push(json!({
+        "name": "shop_rep", "label": "Rep",
+        "objects": {"shop_customers": {"allowRead": true}, "shop_orders": {"allowRead": true}},
+        "fields": {"shop_customers.revenue": {"readable": false}},
+        "rowLevelSecurity": [
+            {"name": "region", "object": "shop_customers", "operation": "select",
+             "using": "region_id == current_user.region_id"},
+            {"name": "small", "object": "shop_orders", "operation": "select", "using": "total < 100"},
+        ],
+    }));
+}
+
+fn ask(gate: &Server, user: &str, sql: &str) -> String {
+    psql_with(gate.postgres, user, &format!("demo-{user}"), "disable", &["-At", "-c", sql]).both().trim().to_owned()
+}
+
+#[test]
+fn two_users_see_their_own_shop_and_the_server_does_the_work() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let Some((_database, folder)) = prepared(&runtime) else { return };
+    let gate = Server::serve(&folder.path().join("querygate.toml"));
+    for (sql, boss, rep) in [
+        ("SELECT count(*) FROM customers", "3", "2"),
+        (
+            "SELECT id, email FROM customers WHERE id IN ('c1', 'C1', 'c3') ORDER BY id",
+            "c1|anna@one.example\nc3|carl@three.example",
+            "c1|a***@one.example",
+        ),
+        ("SELECT sum(total), count(*) FROM orders", "56437.50|300", "3950.00|79"),
+        ("SELECT count(*) FROM customers WHERE name LIKE 'A%' AND vip", "1", "1"),
+        ("SELECT address_city, count(*) FROM customers GROUP BY 1 ORDER BY 1", "Bern|1\nLima|1\n|1", "Bern|1\n|1"),
+        (
+            "SELECT c.name, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.name ORDER BY c.name",
+            "Anna|100\nBob|100\nCarl|100",
+            "Anna|26\nBob|27",
+        ),
+        ("SELECT name FROM customers ORDER BY name DESC LIMIT 1", "Carl", "Bob"),
+    ] {
+        assert_eq!(ask(&gate, "boss", sql), boss, "{sql}");
+        assert_eq!(ask(&gate, "rep", sql), rep, "{sql}");
+    }
+    let refused = ask(&gate, "rep", "SELECT revenue FROM customers");
+    assert!(refused.contains("42703") && !refused.contains("77777"), "{refused}");
+    // An administrator's plan shows the pipeline; the rep's does not show the policy.
+    let secret = "SELECT name FROM customers WHERE id = '{\"$ne\": 1}'";
+    let plan = ask(&gate, "lead", &format!("EXPLAIN {secret}"));
+    assert!(plan.contains("mongodb={\"aggregate\":\"customers\"") && plan.contains("\"_id\":{\"$eq\":$"), "{plan}");
+    let hidden = ask(&gate, "rep", &format!("EXPLAIN {secret}"));
+    assert!(hidden.contains("row policies inside") && !hidden.contains("region_id"), "{hidden}");
+    assert!(!plan.contains("$ne") && !hidden.contains("emea"), "{plan}\n{hidden}");
+    assert_eq!(ask(&gate, "rep", secret), "");
+    let found = gate.self_checks();
+    assert!(found["equal"] >= 10 && !found.contains_key("different") && !found.contains_key("failed"), "{found:?}");
+}
