@@ -8,8 +8,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::{
     ChildFilterPushdownResult, ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
@@ -39,6 +40,8 @@ pub struct GovernedExec {
     /// Unmasked output columns: the ones a dynamic filter or a sort may look at.
     open_columns: Arc<BTreeSet<String>>,
     fetch: Option<usize>,
+    /// Whether the raw leaf holds rows that the reader may not see.
+    hides: bool,
 }
 
 impl GovernedExec {
@@ -54,7 +57,12 @@ impl GovernedExec {
         fetch: Option<usize>,
     ) -> Self {
         let properties = properties_without_constants(&inner);
-        Self { token, table, source, note, native, inner, properties, open_columns, fetch }
+        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides: false }
+    }
+
+    /// Says whether the raw leaf holds rows that the reader may not see.
+    pub(super) fn hiding(self, hides: bool) -> Self {
+        Self { hides, ..self }
     }
 
     /// A leaf whose policies are inside a fragment; masked columns never are. It takes the keys of joins, and no sort.
@@ -126,6 +134,7 @@ impl GovernedExec {
             Arc::clone(&self.open_columns),
             self.fetch,
         )
+        .hiding(self.hides)
     }
 
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -261,14 +270,17 @@ impl GovernedExec {
         }
         let mut taken = Vec::new();
         let mut places = Vec::new();
+        let mut exact = Vec::new();
         for (place, filter) in result.parent_filters.iter().enumerate() {
             let Some(dynamic) = filter.filter.downcast_ref::<DynamicFilterPhysicalExpr>() else { continue };
             if !dynamic.children().into_iter().all(|child| self.is_open(child)) {
                 continue;
             }
             let Some(remapped) = remap_by_name(&filter.filter, &leaf.schema())? else { continue };
+            let Some(above) = remap_by_name(&filter.filter, &self.inner.schema())? else { continue };
             taken.push(ChildFilterPushdownResult { filter: remapped, child_results: Vec::new() });
             places.push(place);
+            exact.push(above);
         }
         if taken.is_empty() {
             return refuse(answer);
@@ -284,11 +296,22 @@ impl GovernedExec {
         Ok(match got.updated_node {
             Some(new_leaf) => {
                 let inner = replace_bottom(&self.inner, &new_leaf)?;
+                let inner = if self.hides { narrowed(inner, exact)? } else { inner };
                 propagation.with_updated_node(Arc::new(self.with_inner(inner)) as _)
             }
             None => propagation,
         })
     }
+}
+
+/// The rows that meet the filters, whatever a source skips by them. A source skips groups of rows, and hidden rows of a group
+/// decide whether it is skipped: a visible row beside them that no join asks for would raise an error above, or not.
+fn narrowed(inner: Arc<dyn ExecutionPlan>, filters: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn ExecutionPlan>> {
+    if bottom_of(&inner).name() == "Fragment" {
+        // Its source compares each row.
+        return Ok(inner);
+    }
+    Ok(Arc::new(FilterExec::try_new(conjunction(filters), inner)?))
 }
 
 /// The plan's properties without what the policy makes constant: partitioning and orderings stay.

@@ -59,7 +59,7 @@ impl GovernedTable {
             None => plan,
         };
         let note = self.note(filters);
-        Ok(Arc::new(GovernedExec::new(
+        let leaf = GovernedExec::new(
             self.token.clone(),
             Arc::clone(&self.name),
             Arc::clone(&self.source),
@@ -68,7 +68,8 @@ impl GovernedTable {
             plan,
             Arc::clone(&self.open_columns),
             limit,
-        )))
+        );
+        Ok(Arc::new(leaf.hiding(self.policy.restricts())))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {
