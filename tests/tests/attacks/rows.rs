@@ -1,6 +1,7 @@
 //! Attacks that look for hidden rows: through joins, errors, counts, order and shapes of results.
 
 use crate::duel::Duel;
+use querygate_tests::harness::Layout;
 
 #[test]
 fn self_joins_meet_no_hidden_row() {
@@ -48,6 +49,25 @@ fn patterns_too_large_to_compile_tell_nothing_of_hidden_rows() {
                 }
             }
             d.same(&format!("SELECT count(*) FROM employees WHERE id = 'e7' AND name LIKE '{pattern}'"));
+        }
+    });
+}
+
+/// Files skip groups of rows by the keys of a join. A hidden neighbour's key keeps a group, and with it a visible row that fails.
+#[test]
+fn groups_of_rows_that_a_join_skips_tell_no_hidden_key() {
+    Duel::each(|d| {
+        for key in [100, 1_000, 2_000_000_000] {
+            for failing in ["1 / (grade - 2)", "CAST(name AS integer)"] {
+                let sql = format!(
+                    "SELECT e.x FROM (SELECT max({key}) AS key FROM reviews) k \
+                     JOIN (SELECT salary, {failing} AS x FROM employees) e ON e.salary = k.key"
+                );
+                d.same(&sql);
+                if d.layout == Layout::Parquet {
+                    d.rows(&sql, 0);
+                }
+            }
         }
     });
 }
