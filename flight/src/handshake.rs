@@ -1,7 +1,6 @@
 //! Logging in: name and password in, session token out. Known and unknown users cost the same and get the same answer.
 
 use crate::observe;
-use crate::password::proves;
 use crate::service::Shared;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use base64::Engine as _;
@@ -86,7 +85,7 @@ async fn authenticate(shared: &Shared, credentials: Credentials) -> Result<Arc<P
     let Credentials { user, password } = credentials;
     let _turn = shared.logins.acquire().await.map_err(Error::internal)?;
     let verifier = shared.auth.scram_verifier(&user);
-    let proved = tokio::task::spawn_blocking(move || proves(&verifier, &password)).await.map_err(Error::internal)?;
+    let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.map_err(Error::internal)?;
     match (proved, shared.auth.principal(&user)) {
         (true, Some(principal)) => Ok(principal),
         (true | false, _) => {

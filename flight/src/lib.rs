@@ -17,7 +17,6 @@ mod merge;
 mod metadata;
 mod observe;
 mod options;
-mod password;
 mod progress;
 mod puts;
 mod running;

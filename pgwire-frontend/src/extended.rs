@@ -3,7 +3,7 @@
 use crate::config::DoorConfig;
 use crate::connection::{Connection, Halt};
 use crate::copy::CopyStyle;
-use crate::decode::{Zone, decode_parameter};
+use crate::decode::{decode_parameter, session_zone};
 use crate::report::Report;
 use crate::simple::check_width;
 use crate::stream::{RowSource, Shape, expand};
@@ -234,7 +234,7 @@ impl Connection {
 
     fn parameters(&self, types: &[PgType], bind: &Bind) -> Result<Vec<ArrayRef>, Report> {
         let formats = &bind.parameter_formats;
-        let zone = Zone::of_session(&*self.session, types)?;
+        let zone = session_zone(&*self.session, types)?;
         let mut arrays = Vec::with_capacity(types.len());
         for (index, (pg_type, value)) in types.iter().zip(&bind.parameters).enumerate() {
             let format = match formats.as_slice() {

@@ -2,11 +2,11 @@
 //! socket.
 
 use crate::auth::Exchange;
-use crate::decode::{Zone, decode_parameter};
+use crate::decode::decode_parameter;
 use crate::startup_packet::first_packet;
 use crate::wire::{Format, FrameLimits, Message, Phase, next_message};
 use bytes::{Bytes, BytesMut};
-use querygate_query_api::ScramVerifier;
+use querygate_query_api::{ScramVerifier, Zone};
 use querygate_types::PgType;
 
 /// Largest frame in fuzzing.
@@ -83,7 +83,7 @@ pub fn parameter(bytes: &[u8]) -> bool {
     let [pg_type, format, value @ ..] = bytes else { return false };
     let Some(pg_type) = PgType::ALL.get(usize::from(*pg_type) % PgType::ALL.len()) else { return false };
     let format = if format % 2 == 0 { Format::Text } else { Format::Binary };
-    match decode_parameter(*pg_type, format, Some(value), 1, &Zone::Utc) {
+    match decode_parameter(*pg_type, format, Some(value), 1, &Zone::UTC) {
         Ok(array) => array.len() == 1,
         Err(_) => false,
     }

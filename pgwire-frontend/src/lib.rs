@@ -25,7 +25,6 @@ mod startup_packet;
 mod stream;
 mod transport;
 mod wire;
-mod zone;
 
 pub use config::{DoorConfig, TlsSettings};
 pub use door::PostgresDoor;

@@ -7,14 +7,17 @@ pub mod advice;
 mod column;
 mod outcome;
 mod parts;
+mod scram;
 mod service;
 pub mod system;
 pub mod telemetry;
+mod zone;
 
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
 pub use parts::{Part, Parts, Split};
+pub use scram::ScramVerifier;
 pub use service::{
-    Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, ScramVerifier, Session, Statement,
-    TransactionStatus,
+    Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, Session, Statement, TransactionStatus,
 };
+pub use zone::Zone;

@@ -1,6 +1,6 @@
 //! The service and session traits.
 
-use crate::{Column, Effect, Outcome, Part, Parts, Split};
+use crate::{Column, Effect, Outcome, Part, Parts, ScramVerifier, Split};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -40,21 +40,6 @@ pub struct ClientInfo {
     /// Startup parameters that are settings (`application_name`, `TimeZone`, `options` already split).
     /// An unknown or refused one makes `open` fail with the code that `SET` would give.
     pub settings: Vec<(String, String)>,
-}
-
-/// A SCRAM-SHA-256 verifier (RFC 5803).
-#[derive(Clone, PartialEq, Eq)]
-pub struct ScramVerifier {
-    pub iterations: u32,
-    pub salt: Vec<u8>,
-    pub stored_key: [u8; 32],
-    pub server_key: [u8; 32],
-}
-
-impl std::fmt::Debug for ScramVerifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ScramVerifier(…)")
-    }
 }
 
 /// Knows users and how they prove themselves. No I/O.

@@ -3,7 +3,7 @@
 
 use super::syntax;
 use crate::calendar::{days_of_civil, days_of_month};
-use crate::zone::{Zone, offset};
+use querygate_query_api::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -95,7 +95,7 @@ fn moment(pg_type: PgType, text: &str) -> Result<Moment> {
     match trimmed.to_ascii_lowercase().as_str() {
         "infinity" => return Ok(Moment::Infinity),
         "-infinity" => return Ok(Moment::MinusInfinity),
-        "epoch" => return Ok(Moment::At(Parts { days: 0, micros: Some(0), zone: Some(Zone::Utc) })),
+        "epoch" => return Ok(Moment::At(Parts { days: 0, micros: Some(0), zone: Some(Zone::UTC) })),
         "now" | "today" | "tomorrow" | "yesterday" | "allballs" => {
             let message = format!("date/time value \"{trimmed}\" is not supported in a parameter");
             return Err(Error::new(ErrorCode::FeatureNotSupported, message));
@@ -162,8 +162,8 @@ fn split_zone(rest: &str) -> (&str, Option<&str>) {
 
 fn literal_zone(zone: &str) -> Option<Zone> {
     match zone {
-        "Z" | "z" => Some(Zone::Utc),
-        signed if signed.starts_with(['+', '-']) => offset(signed).map(Zone::Fixed),
+        "Z" | "z" => Some(Zone::UTC),
+        signed if signed.starts_with(['+', '-']) => Zone::offset(signed).map(Zone::Fixed),
         name => Zone::parse(name),
     }
 }
@@ -247,7 +247,7 @@ mod tests {
         check("2024-07-01 12:00:00+05:30", noon - 19_800 * MICROS_PER_SECOND);
         check("2024-07-01 12:00:00 America/New_York", noon + 14_400 * MICROS_PER_SECOND);
         check("-infinity", i64::MIN);
-        assert!(timestamptz("2024-07-01 12:00:00 Mars", Zone::Utc).is_err());
+        assert!(timestamptz("2024-07-01 12:00:00 Mars", Zone::UTC).is_err());
         assert!(timestamp("2024-07-01 25:00:00").is_err());
     }
 

@@ -8,22 +8,18 @@ mod numeric;
 mod text;
 mod value;
 
-pub(crate) use crate::zone::Zone;
-
 use crate::report::Report;
 use crate::wire::{Format, invalid_bytes};
 use arrow::array::{ArrayRef, new_null_array};
-use querygate_query_api::{Session, arrow_type_of};
+use querygate_query_api::{Session, Zone, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
-impl Zone {
-    /// The session's zone when a parameter depends on it.
-    pub(crate) fn of_session(session: &dyn Session, types: &[PgType]) -> Result<Self> {
-        let depends = types.iter().any(|pg_type| matches!(pg_type, PgType::Timestamptz | PgType::TimestamptzArray));
-        match depends.then(|| session.setting("TimeZone")).flatten() {
-            Some(name) => Self::required(&name),
-            None => Ok(Self::Utc),
-        }
+/// The session's zone when a parameter depends on it.
+pub(crate) fn session_zone(session: &dyn Session, types: &[PgType]) -> Result<Zone> {
+    let depends = types.iter().any(|pg_type| matches!(pg_type, PgType::Timestamptz | PgType::TimestamptzArray));
+    match depends.then(|| session.setting("TimeZone")).flatten() {
+        Some(name) => Zone::required(&name),
+        None => Ok(Zone::UTC),
     }
 }
 

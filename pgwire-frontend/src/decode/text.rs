@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use super::{array, datetime, interval, numeric, out_of_range, syntax};
-use crate::zone::Zone;
+use querygate_query_api::Zone;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
@@ -194,11 +194,11 @@ mod tests {
     use super::*;
 
     fn check(pg_type: PgType, text: &str, expected: Value) {
-        assert_eq!(value(pg_type, text, Zone::Utc).unwrap(), expected, "{pg_type:?} {text}");
+        assert_eq!(value(pg_type, text, Zone::UTC).unwrap(), expected, "{pg_type:?} {text}");
     }
 
     fn refused(pg_type: PgType, text: &str, sqlstate: &str) {
-        assert_eq!(value(pg_type, text, Zone::Utc).unwrap_err().code().sqlstate(), sqlstate, "{pg_type:?} {text}");
+        assert_eq!(value(pg_type, text, Zone::UTC).unwrap_err().code().sqlstate(), sqlstate, "{pg_type:?} {text}");
     }
 
     #[test]

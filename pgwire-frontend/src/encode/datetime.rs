@@ -3,7 +3,7 @@
 use super::digits::{push_2, push_i64, push_padded};
 use crate::calendar::civil_of_days;
 use crate::wire::Writer;
-use crate::zone::Zone;
+use querygate_query_api::Zone;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -287,12 +287,12 @@ mod tests {
         check(at, None, Layout::Iso, "2024-07-01 01:00:00");
         check(at + 500_000, None, Layout::Iso, "2024-07-01 01:00:00.5");
         check(at + 1, None, Layout::Iso, "2024-07-01 01:00:00.000001");
-        check(at, Some(Zone::Utc), Layout::Iso, "2024-07-01 01:00:00+00");
+        check(at, Some(Zone::UTC), Layout::Iso, "2024-07-01 01:00:00+00");
         check(at, berlin, Layout::Iso, "2024-07-01 03:00:00+02");
         check(at, kolkata, Layout::Iso, "2024-07-01 06:30:00+05:30");
         check(at, berlin, Layout::Json, "2024-07-01T03:00:00+02:00");
         check(days_of_civil(1880, 1, 1) * MICROS_PER_DAY, berlin, Layout::Iso, "1880-01-01 00:53:28+00:53:28");
-        check(days_of_civil(-43, 3, 15) * MICROS_PER_DAY, Some(Zone::Utc), Layout::Iso, "0044-03-15 00:00:00+00 BC");
+        check(days_of_civil(-43, 3, 15) * MICROS_PER_DAY, Some(Zone::UTC), Layout::Iso, "0044-03-15 00:00:00+00 BC");
         check(-1, None, Layout::Iso, "1969-12-31 23:59:59.999999");
         check(i64::MAX, berlin, Layout::Iso, "infinity");
         check(i64::MIN, None, Layout::Iso, "-infinity");

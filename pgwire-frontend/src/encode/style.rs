@@ -1,7 +1,6 @@
 //! The session's settings that change how values are printed. Knows no value.
 
-use crate::zone::Zone;
-use querygate_query_api::{Column, Session};
+use querygate_query_api::{Column, Session, Zone};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub(crate) struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { zone: Zone::Utc, extra_float_digits: 1, bytea: ByteaOutput::Hex, interval: IntervalStyle::Postgres }
+        Self { zone: Zone::UTC, extra_float_digits: 1, bytea: ByteaOutput::Hex, interval: IntervalStyle::Postgres }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pages' routes: who may see them, what a form may do. Draws nothing itself.
 
-use super::auth::{Attempt, Attempts, Seat, Seats, proves, same};
+use super::auth::{Attempt, Attempts, Seat, Seats, same};
 use super::cookie::{came_by_tls, token, with_cookie};
 use super::headers::{from_our_pages, harden, names_this_machine};
 use super::layout::{Place, page};
@@ -200,7 +200,7 @@ async fn log_in(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap
     };
     // The same work for a user that does not exist: the authenticator makes up a verifier that no password fits.
     let verifier = site.pages.authenticator.scram_verifier(&user);
-    let proved = tokio::task::spawn_blocking(move || proves(&verifier, &password)).await.unwrap_or(false);
+    let proved = tokio::task::spawn_blocking(move || verifier.proves(&password)).await.unwrap_or(false);
     drop(turn);
     let principal = site.pages.authenticator.principal(&user).filter(|_| proved);
     let Some(principal) = principal else {

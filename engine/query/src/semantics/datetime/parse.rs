@@ -105,7 +105,7 @@ fn parsed(text: &str) -> Result<Parsed, Wrong> {
             Token::Number(piece) => fields.number(piece)?,
             // Before a time an offset is a zone, too; a date never ends with one of its own.
             Token::Offset(piece) if fields.zone.is_none() => {
-                fields.zone = Some(Zone::Fixed(offset(piece).ok_or(Wrong::Field)?));
+                fields.zone = Some(Zone::fixed(offset(piece).ok_or(Wrong::Field)?));
             }
             Token::Word(word) if word.eq_ignore_ascii_case("j") => match rest.next() {
                 Some(Token::Number(days)) => {

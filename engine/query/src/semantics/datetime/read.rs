@@ -216,14 +216,14 @@ impl Found {
                 let end = if field == Field::ZoneHours { end.min(3) } else { end };
                 let east = offset(&rest[..end]).ok_or(Wrong::Syntax)?;
                 self.zone_hours = Some(east);
-                self.zone = Some(Zone::Fixed(east));
+                self.zone = Some(Zone::fixed(east));
                 Ok(&rest[end..])
             }
             Field::ZoneMinutes => {
                 let (minutes, after) = number(rest, 2, true)?;
                 let east = self.zone_hours.unwrap_or(0);
                 let minutes = i32::try_from(minutes * 60).map_err(|_| Wrong::Field)?;
-                self.zone = Some(Zone::Fixed(if east < 0 { east - minutes } else { east + minutes }));
+                self.zone = Some(Zone::fixed(if east < 0 { east - minutes } else { east + minutes }));
                 Ok(after)
             }
             _ => Err(Wrong::Syntax),

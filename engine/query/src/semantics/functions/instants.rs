@@ -160,7 +160,7 @@ fn by_interval(row: &Row<'_>) -> Result<Zone> {
         return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
     }
     let seconds = i32::try_from(offset.micros / SECOND).map_err(|_| Wrong::Range.error("interval"))?;
-    Ok(Zone::Fixed(seconds))
+    Ok(Zone::fixed(seconds))
 }
 
 fn between(later: i64, earlier: i64) -> Result<Value> {
