@@ -1,10 +1,11 @@
 //! The routes and the server around them.
 
-use crate::listener::{BoundedListener, Peer};
+use crate::listener::{BoundedListener, Peer, Places};
 use crate::pages::{self, Pages};
 use crate::probes::Probes;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 #[derive(Debug, Clone, Copy)]
 pub struct HttpConfig {
     pub addr: SocketAddr,
-    /// Connections served at once; further ones wait in the system's queue.
+    /// Connections served at once; further ones wait in the system's queue, and silent ones make room for them.
     pub connection_max: usize,
     /// Silence after which a connection is closed, and time for a request to arrive whole.
     pub idle_timeout: Duration,
@@ -78,7 +79,8 @@ impl HttpDoor {
         };
         let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let listener = BoundedListener::new(self.tcp, self.config.connection_max, self.config.idle_timeout);
-        let routes = routes(self.probes, self.pages, within).into_make_service_with_connect_info::<Peer>();
+        let routes = one_request_when_full(routes(self.probes, self.pages, within), listener.places());
+        let routes = routes.into_make_service_with_connect_info::<Peer>();
         let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown).into_future();
         let deadline = async {
             // An error means that the sender is gone: the server has ended.
@@ -94,6 +96,16 @@ impl HttpDoor {
             () = deadline => tracing::warn!("http connections did not end in time"),
         }
     }
+}
+
+/// While all places are taken, an answer ends its connection: who keeps asking on a kept one does not keep others out.
+fn one_request_when_full(routes: Router, places: Places) -> Router {
+    routes.layer(map_response(move |mut answer: Response| {
+        if places.are_taken() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(answer)
+    }))
 }
 
 fn routes(probes: Probes, pages: Option<Pages>, within: bool) -> Router {

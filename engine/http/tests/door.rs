@@ -142,3 +142,41 @@ async fn a_kept_connection_has_the_whole_time_for_each_request() {
     }
     assert!(answers > 1);
 }
+
+/// Asks again and again on one connection until it is closed; how many answers came.
+async fn keep_asking(addr: SocketAddr, pause: Duration) -> usize {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let mut answers = 0;
+    let mut answer = [0; 4_096];
+    while tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
+        match tcp.read(&mut answer).await {
+            Ok(count) if answer[..count].starts_with(b"HTTP/1.1 200") => answers += 1,
+            Ok(_) | Err(_) => break,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    answers
+}
+
+/// Whole requests in time, each within the idle timeout, hold a place only as long as nobody else wants it.
+#[tokio::test]
+async fn kept_connections_give_way_when_all_places_are_taken() {
+    let running = start(ready(), |config| config.connection_max = 3).await;
+    let within = Duration::from_secs(20);
+    for pause in [Duration::from_millis(20), Duration::from_secs(25)] {
+        let kept: Vec<_> = (0..3).map(|_| tokio::spawn(keep_asking(running.addr, pause))).collect();
+        for _ in 0..3 {
+            let asked = tokio::time::timeout(within, ask(running.addr, "GET /healthz")).await;
+            assert_eq!(asked.unwrap().0, 200, "{pause:?}");
+        }
+        kept.into_iter().for_each(|one| one.abort());
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_stays_while_there_are_places() {
+    let running = start(ready(), |_| {}).await;
+    let asking = keep_asking(running.addr, Duration::from_millis(1_500));
+    // Longer than the time in which it would give way.
+    assert!(tokio::time::timeout(Duration::from_secs(4), asking).await.is_err(), "it was closed");
+}
