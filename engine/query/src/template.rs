@@ -5,6 +5,7 @@ mod aliases;
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use querygate_types::harmless;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -80,11 +81,14 @@ fn literal(words: &mut Vec<String>) {
     words.push("?".to_owned());
 }
 
+/// Quoted names may hold any character; templates are read in logs, tables and pages, so they hold harmless ones. Names that
+/// differ in the others only are different templates all the same.
 fn finish(text: String) -> Template {
     let mut hasher = std::hash::DefaultHasher::new();
     text.hash(&mut hasher);
     let fingerprint = hasher.finish();
-    Template { text: text.chars().take(TEMPLATE_CHARS_MAX).collect::<String>().into(), fingerprint }
+    let shown: String = text.chars().take(TEMPLATE_CHARS_MAX).map(harmless).collect();
+    Template { text: shown.into(), fingerprint }
 }
 
 #[cfg(test)]
@@ -112,6 +116,13 @@ mod tests {
         }
         assert_eq!(explained("explain (select 1)"), template("(select 2)"));
         assert_eq!(explained(""), template(""));
+    }
+
+    #[test]
+    fn names_are_no_commands_to_a_terminal() {
+        let one = template("select 1 from \"a\u{1b}[2Jb\u{202e}\"");
+        assert_eq!(&*one.text, "select ? from \"a\u{fffd}[2Jb\u{fffd}\"");
+        assert_ne!(one.fingerprint, template("select 1 from \"a\u{1}[2Jb\u{202e}\"").fingerprint);
     }
 
     #[test]

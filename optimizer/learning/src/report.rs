@@ -7,7 +7,7 @@ use crate::options::LearningOptions;
 use crate::part::Part;
 use crate::telemetry::{Store, Templates};
 use querygate_query_api::system::Cell;
-use querygate_types::{Principal, Result};
+use querygate_types::{Principal, Result, harmless};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,21 +55,12 @@ fn rows(part: &dyn Part, relation: &str) -> Result<Vec<Row>> {
 fn cell(row: &Row, column: &str) -> String {
     match row.get(column) {
         None | Some(Cell::Null) => String::new(),
+        // Texts come from clients and sources; to a terminal they are text, not commands.
         Some(Cell::Text(text)) => text.chars().map(harmless).collect(),
         Some(Cell::Integer(number)) => number.to_string(),
         Some(Cell::Float(number)) => format!("{number:.1}"),
         Some(Cell::Flag(flag)) => flag.to_string(),
         Some(Cell::Time(time)) => chrono::DateTime::<chrono::Utc>::from(*time).format("%Y-%m-%d %H:%M").to_string(),
-    }
-}
-
-/// Texts come from clients and sources; to a terminal they are text, not commands.
-fn harmless(c: char) -> char {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    match c {
-        '\n' | '\t' => ' ',
-        c if c.is_control() || turns => char::REPLACEMENT_CHARACTER,
-        c => c,
     }
 }
 
