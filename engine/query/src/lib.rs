@@ -5,6 +5,7 @@
 
 mod asks;
 mod audit;
+mod below;
 mod bind;
 mod breadth;
 mod checks;

@@ -1,10 +1,11 @@
 //! Where a result's columns come from: table, attribute and type modifier, as PostgreSQL's RowDescription tells them.
 //! Reads plans only; what the principal cannot see has no object id and so no origin.
 
+use crate::below::{Below, below};
 use crate::output_types::narrower;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
-use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_query_api::Column;
 use querygate_types::PgType;
@@ -52,53 +53,13 @@ fn numeric_modifier(precision: u8, scale: i8) -> i32 {
 
 /// Follows one output column down to a table, through what hands columns on unchanged.
 fn origin(plan: &LogicalPlan, index: usize) -> Option<Origin<'_>> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let field = scan.projected_schema.fields().get(index)?;
-            Some(Origin::Table(&scan.table_name, field))
-        }
-        LogicalPlan::Projection(projection) => through(projection.expr.get(index)?, &projection.input),
-        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.get(index) {
-            Some(group) => through(group, &aggregate.input),
-            None => None,
-        },
-        LogicalPlan::Window(window) => within(&window.input, index),
-        LogicalPlan::SubqueryAlias(alias) => origin(&alias.input, index),
-        LogicalPlan::Filter(filter) => origin(&filter.input, index),
-        LogicalPlan::Sort(sort) => origin(&sort.input, index),
-        LogicalPlan::Limit(limit) => origin(&limit.input, index),
-        LogicalPlan::Repartition(repartition) => origin(&repartition.input, index),
-        LogicalPlan::Distinct(Distinct::All(input)) => origin(input, index),
-        LogicalPlan::Distinct(Distinct::On(on)) => through(on.select_expr.get(index)?, &on.input),
-        LogicalPlan::Join(join) => match join.join_type {
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => within(&join.right, index),
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => within(&join.left, index),
-            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-                let left = join.left.schema().fields().len();
-                if index < left { origin(&join.left, index) } else { origin(&join.right, index - left) }
-            }
-        },
-        // A set operation's columns belong to no table; the rest computes its columns or has none.
-        LogicalPlan::Union(_)
-        | LogicalPlan::RecursiveQuery(_)
-        | LogicalPlan::Values(_)
-        | LogicalPlan::EmptyRelation(_)
-        | LogicalPlan::Subquery(_)
-        | LogicalPlan::Unnest(_)
-        | LogicalPlan::Extension(_)
-        | LogicalPlan::Statement(_)
-        | LogicalPlan::Explain(_)
-        | LogicalPlan::Analyze(_)
-        | LogicalPlan::Dml(_)
-        | LogicalPlan::Ddl(_)
-        | LogicalPlan::Copy(_)
-        | LogicalPlan::DescribeTable(_) => None,
+    match below(plan, index) {
+        Below::Table(table, field) => Some(Origin::Table(table, field)),
+        Below::Computed(expr, input) => through(expr, input),
+        Below::Handed(input, index) => origin(input, index),
+        // A set operation's columns belong to no table, nor do items of a list.
+        Below::OneOf(..) | Below::Rounds(..) | Below::Items(..) | Below::Nothing => None,
     }
-}
-
-/// A column of the input, when it is one: windows and marks add columns behind those of their input.
-fn within(input: &LogicalPlan, index: usize) -> Option<Origin<'_>> {
-    (index < input.schema().fields().len()).then(|| origin(input, index)).flatten()
 }
 
 fn through<'a>(expr: &'a Expr, input: &'a LogicalPlan) -> Option<Origin<'a>> {

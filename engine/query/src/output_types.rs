@@ -1,8 +1,9 @@
 //! The Postgres type of an output column where Arrow's does not say it and the engine has lost the name of it on the way:
 //! through CASE, COALESCE, subqueries, sets and aggregates. Reads plans only.
 
+use crate::below::{Below, below};
 use arrow::datatypes::{DataType, Field};
-use datafusion::logical_expr::{Distinct, Expr, ExprSchemable as _, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::PgType;
 
@@ -17,66 +18,26 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
         PgType::TextArray => {
             matches!(found, PgType::NameArray | PgType::CharArray | PgType::VarcharArray | PgType::AclItemArray)
         }
+        // Rows, unless something else is known of them.
+        PgType::JsonbArray => found == PgType::RecordArray,
         _ => false,
     };
     fits.then_some(found)
 }
 
 fn of_column(plan: &LogicalPlan, column: usize) -> Option<PgType> {
-    match plan {
-        LogicalPlan::TableScan(scan) => named(scan.projected_schema.fields().get(column)?),
-        LogicalPlan::Projection(projection) => of(projection.expr.get(column)?, &projection.input),
-        LogicalPlan::Aggregate(aggregate) => {
-            let groups = aggregate.group_expr.len();
-            let expr =
-                aggregate.group_expr.get(column).or_else(|| aggregate.aggr_expr.get(column.checked_sub(groups)?));
-            of(expr?, &aggregate.input)
-        }
-        LogicalPlan::Window(window) => within(&window.input, column),
-        LogicalPlan::SubqueryAlias(node) => of_column(&node.input, column),
-        LogicalPlan::Filter(node) => of_column(&node.input, column),
-        LogicalPlan::Sort(node) => of_column(&node.input, column),
-        LogicalPlan::Limit(node) => of_column(&node.input, column),
-        LogicalPlan::Repartition(node) => of_column(&node.input, column),
-        LogicalPlan::Subquery(node) => of_column(&node.subquery, column),
-        LogicalPlan::Distinct(Distinct::All(input)) => of_column(input, column),
-        LogicalPlan::Distinct(Distinct::On(on)) => of(on.select_expr.get(column)?, &on.input),
-        LogicalPlan::Join(join) => match join.join_type {
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => within(&join.right, column),
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => within(&join.left, column),
-            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-                let left = join.left.schema().fields().len();
-                if column < left { of_column(&join.left, column) } else { of_column(&join.right, column - left) }
-            }
-        },
-        LogicalPlan::Union(union) => {
-            let mut types = union.inputs.iter().map(|input| of_column(input, column));
+    match below(plan, column) {
+        Below::Table(_, field) => named(field),
+        Below::Computed(expr, input) => of(expr, input),
+        Below::Handed(input, column) | Below::Rounds(input, column) => of_column(input, column),
+        Below::OneOf(inputs, column) => {
+            let mut types = inputs.iter().map(|input| of_column(input, column));
             let first = types.next()??;
             types.all(|other| other == Some(first)).then_some(first)
         }
-        LogicalPlan::RecursiveQuery(query) => of_column(&query.static_term, column),
-        LogicalPlan::Unnest(unnest) => {
-            let below = *unnest.dependency_indices.get(column)?;
-            let found = of_column(&unnest.input, below)?;
-            let is_list = unnest.list_type_columns.iter().any(|(place, _)| *place == below);
-            if is_list { found.element() } else { Some(found) }
-        }
-        LogicalPlan::Values(_)
-        | LogicalPlan::EmptyRelation(_)
-        | LogicalPlan::Extension(_)
-        | LogicalPlan::Statement(_)
-        | LogicalPlan::Explain(_)
-        | LogicalPlan::Analyze(_)
-        | LogicalPlan::Dml(_)
-        | LogicalPlan::Ddl(_)
-        | LogicalPlan::Copy(_)
-        | LogicalPlan::DescribeTable(_) => None,
+        Below::Items(input, column) => of_column(input, column)?.element(),
+        Below::Nothing => None,
     }
-}
-
-/// A column of the input, when it is one: windows and marks add columns behind those of their input.
-fn within(input: &LogicalPlan, column: usize) -> Option<PgType> {
-    (column < input.schema().fields().len()).then(|| of_column(input, column)).flatten()
 }
 
 fn named(field: &Field) -> Option<PgType> {

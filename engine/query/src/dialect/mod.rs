@@ -13,9 +13,8 @@ mod calls;
 mod casts;
 mod constants;
 mod counts;
-mod cross_join;
 mod functions;
-mod kept_types;
+mod guards;
 mod keys;
 mod literals;
 mod names;
@@ -34,9 +33,9 @@ mod tests;
 mod types;
 mod unions;
 
-pub(crate) use cross_join::guarded;
 #[cfg(test)]
 pub(crate) use functions::helpers;
+pub(crate) use guards::guarded;
 pub(crate) use keys::without_keys;
 pub(crate) use literals::split_array;
 pub(crate) use names::output_name;

@@ -1,8 +1,5 @@
-//! A guard before DataFusion's rule `eliminate_cross_join`, which loses join conditions.
-//! The rule flattens inner joins and joins them anew in another order; a key of an ON clause whose one side reads several
-//! relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
+//! Guards around rules of DataFusion that are wrong on some plans: those plans stay as they were.
 
-use super::kept_types::KeptTypes;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{NullEquality, Result, TableReference};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
@@ -13,21 +10,34 @@ use std::sync::Arc;
 /// The rules with their guards in place. Give them to every session state.
 pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let guard = |rule: Arc<dyn OptimizerRule + Send + Sync>| -> Arc<dyn OptimizerRule + Send + Sync> {
-        match rule.name() {
-            "eliminate_cross_join" => Arc::new(Guard { rule }),
-            KeptTypes::RULE => Arc::new(KeptTypes::new(rule)),
-            _ => rule,
-        }
+        let keeps = match rule.name() {
+            "eliminate_cross_join" => Keeps::Conditions,
+            "single_distinct_aggregation_to_group_by" => Keeps::Types,
+            _ => return rule,
+        };
+        Arc::new(Guarded { rule, keeps })
     };
     rules.into_iter().map(guard).collect()
 }
 
 #[derive(Debug)]
-struct Guard {
+struct Guarded {
     rule: Arc<dyn OptimizerRule + Send + Sync>,
+    keeps: Keeps,
 }
 
-impl OptimizerRule for Guard {
+/// What the rule must not lose.
+#[derive(Debug, Clone, Copy)]
+enum Keeps {
+    /// It flattens inner joins and joins them anew in another order; a key of an ON clause whose one side reads several
+    /// relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
+    Conditions,
+    /// It takes count(DISTINCT x) beside sum(y) apart into two groupings, and the sum of sums of decimals is wider than the
+    /// sum was.
+    Types,
+}
+
+impl OptimizerRule for Guarded {
     fn name(&self) -> &str {
         self.rule.name()
     }
@@ -38,13 +48,24 @@ impl OptimizerRule for Guard {
         true
     }
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if must_stay(&plan)? { Ok(Transformed::no(plan)) } else { self.rule.rewrite(plan, config) }
+        match self.keeps {
+            Keeps::Conditions if loses_conditions(&plan)? => Ok(Transformed::no(plan)),
+            Keeps::Types if matches!(plan, LogicalPlan::Aggregate(_)) => {
+                let rewritten = self.rule.rewrite(plan.clone(), config)?;
+                Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
+            }
+            Keeps::Conditions | Keeps::Types => self.rule.rewrite(plan, config),
+        }
     }
+}
+
+fn types(plan: &LogicalPlan) -> impl Iterator<Item = &arrow::datatypes::DataType> {
+    plan.schema().fields().iter().map(|field| field.data_type())
 }
 
 /// Whether a join key reads columns of more than one relation on one side, or an inner join counts null as equal to null:
 /// the rule gives all the joins that it makes of several ones the same word about null.
-fn must_stay(plan: &LogicalPlan) -> Result<bool> {
+fn loses_conditions(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Join(join) = node {
