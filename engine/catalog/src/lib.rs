@@ -22,7 +22,7 @@ pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
 pub use live::{LiveExec, LiveRows, LiveTable};
-pub use principal::VisibleObject;
+pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{DriverTable, Federated, FragmentTable, PlainScans, RemoteField, WholeFragment, federate};
 pub use remote::{FragmentRuns, KeyRange, batch_bytes, in_range, key_ranges, range_key};
 pub use sizes::TableSizes;

@@ -12,7 +12,7 @@ use arrow::datatypes::Schema;
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
 use querygate_metadata::{Field, Object, ValueType};
-use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter};
+use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
 use querygate_types::{Principal, Result};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -71,6 +71,31 @@ pub(crate) fn token(deployment: &Deployment, principal: &Principal) -> LeafToken
     let mut hasher = std::hash::DefaultHasher::new();
     format!("{principal:?}").hash(&mut hasher);
     LeafToken { state_version: deployment.version, principal: hasher.finish() }
+}
+
+/// Whether a login may read with `newer` all that it may read with `older`. `false` where that is not plain.
+/// `now_ms`: milliseconds since 1970.
+#[must_use]
+pub fn keeps_rights(older: &Deployment, newer: &Deployment, login: &Principal, now_ms: i64) -> bool {
+    let resolved = |of: &Deployment| resolve_principal(login.clone(), &of.policies, &of.facts, now_ms);
+    let (before, after) = (resolved(older), resolved(newer));
+    let decide = |of: &Deployment, principal: &Principal, object: &str| {
+        Evaluator { policy: &of.policies, principal, facts: &of.facts, now_ms }.decide_read(object)
+    };
+    older.snapshot.objects.values().filter(|object| object.api_enabled).all(|object| {
+        let had = decide(older, &before, &object.name);
+        if !had.is_allowed() {
+            return true;
+        }
+        let has = decide(newer, &after, &object.name);
+        let served = newer.snapshot.objects.get(&object.name).is_some_and(|object| object.api_enabled);
+        let rows = has.row_filter().covers(had.row_filter());
+        // What was added since, nobody had.
+        let had_field = |field: &String| object.field(field).is_some() && !had.hidden_fields().contains(field);
+        let hides = has.hidden_fields().iter().any(had_field);
+        let masks = has.masks().iter().any(|(field, mask)| had_field(field) && had.masks().get(field) != Some(mask));
+        served && has.is_allowed() && rows && !hides && !masks
+    })
 }
 
 struct TableMaker<'a> {

@@ -196,6 +196,51 @@ fn an_open_cursor_fetches_only_rows_that_were_visible_when_it_was_opened() {
     });
 }
 
+/// A transaction pins its version, but no right that was taken away: whatever it asks next is refused, its cursors too.
+#[test]
+fn a_transaction_ends_when_rights_are_taken_away() {
+    let mut none = Company::fixture();
+    none.stack["permissions"][0]["objects"] = serde_json::json!({"hr_reviews": {"allowRead": true}});
+    let mut hidden = Company::fixture();
+    hidden.stack["permissions"][0]["fields"]["hr_employees.note"] = serde_json::json!({"readable": false});
+    Duel::each(|d| {
+        for narrower in [&stricter(), &none, &hidden] {
+            assert_eq!(d.iris.run("BEGIN; DECLARE c CURSOR FOR SELECT id FROM employees ORDER BY id").code(), None);
+            assert_eq!(d.iris.run("SAVEPOINT s").code(), None);
+            let prepared = d.iris.prepare("SELECT id FROM employees").unwrap();
+            assert_eq!(ids(&d.iris.execute_prepared(&prepared, &[])), NORTHERN);
+            d.company.gate.replace(narrower, d.layout);
+            for sql in ["FETCH 1 FROM c", "SELECT 1", "SELECT note FROM employees", "EXPLAIN SELECT id FROM employees"]
+            {
+                assert_eq!(d.silent(sql).code(), Some("42501"), "{sql}");
+                assert_eq!(d.iris.run("SELECT 1").code(), Some("25P02"));
+                assert_eq!(d.iris.run("ROLLBACK TO s").code(), None);
+            }
+            assert_eq!(d.iris.execute_prepared(&prepared, &[]).code(), Some("42501"));
+            assert_eq!(d.iris.run("ROLLBACK").code(), None);
+            assert_eq!(d.iris.run("SELECT 1").code(), None);
+            d.company.gate.replace(&Company::fixture(), d.layout);
+        }
+    });
+}
+
+/// A reload that takes nothing away disturbs no transaction, and the transaction goes on with its own version.
+#[test]
+fn a_transaction_outlives_a_reload_that_takes_nothing_away() {
+    let mut wider = Company::fixture();
+    wider.stack["permissions"][0]["rowLevelSecurity"] = serde_json::json!([]);
+    Duel::each(|d| {
+        assert_eq!(d.iris.run("BEGIN; DECLARE c CURSOR FOR SELECT id FROM employees ORDER BY id").code(), None);
+        for same_or_wider in [&Company::fixture(), &wider] {
+            d.company.gate.replace(same_or_wider, d.layout);
+            assert_eq!(ids(&d.iris.run("SELECT id FROM employees")), NORTHERN);
+        }
+        assert_eq!(ids(&d.iris.run("FETCH ALL FROM c")), NORTHERN);
+        assert_eq!(d.iris.run("COMMIT").code(), None);
+        assert_eq!(ids(&d.iris.run("SELECT id FROM employees")), ALL);
+    });
+}
+
 #[test]
 fn cursors_are_governed() {
     Duel::each(|d| {

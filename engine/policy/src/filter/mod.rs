@@ -98,6 +98,32 @@ pub enum Test {
     InRelated { column: String, object: String, filter: Box<RowFilter>, select: String },
 }
 
+impl Test {
+    /// Longer lists, and more rows of the related object.
+    fn covers(&self, narrower: &Self) -> bool {
+        match (self, narrower) {
+            (
+                Self::In { column, values, negated: false },
+                Self::In { column: other, values: fewer, negated: false },
+            ) => column == other && fewer.iter().all(|value| values.contains(value)),
+            (
+                Self::InRelated { column, object, filter, select },
+                Self::InRelated { column: other, object: of, filter: narrower, select: key },
+            ) => (column, object, select) == (other, of, key) && filter.covers(narrower),
+            (
+                Self::Compare { .. }
+                | Self::CompareColumns { .. }
+                | Self::In { .. }
+                | Self::IsNull { .. }
+                | Self::Text { .. }
+                | Self::ListContains { .. }
+                | Self::InRelated { .. },
+                _,
+            ) => self == narrower,
+        }
+    }
+}
+
 /// A row filter: what a policy leaves to be tested per row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowFilter {
@@ -169,6 +195,28 @@ impl RowFilter {
             1 => kept.swap_remove(0),
             _ if conjunction => Self::And(kept),
             _ => Self::Or(kept),
+        }
+    }
+
+    /// Whether every row that passes `narrower` plainly passes this filter too. `false` where that takes more than a look at
+    /// how the two are made.
+    #[must_use]
+    pub fn covers(&self, narrower: &Self) -> bool {
+        if self == narrower {
+            return true;
+        }
+        match (self, narrower) {
+            (Self::All, _) | (_, Self::Nothing) => true,
+            (_, Self::Or(members)) => members.iter().all(|member| self.covers(member)),
+            (Self::And(members), _) => members.iter().all(|member| member.covers(narrower)),
+            (Self::Or(members), Self::And(parts)) => {
+                members.iter().any(|member| member.covers(narrower)) || parts.iter().any(|part| self.covers(part))
+            }
+            (Self::Or(members), _) => members.iter().any(|member| member.covers(narrower)),
+            (_, Self::And(parts)) => parts.iter().any(|part| self.covers(part)),
+            (Self::Not(inner), Self::Not(wider)) => wider.covers(inner),
+            (Self::Test(test), Self::Test(narrower)) => test.covers(narrower),
+            (Self::Nothing | Self::Not(_) | Self::Test(_), Self::All | Self::Not(_) | Self::Test(_)) => false,
         }
     }
 

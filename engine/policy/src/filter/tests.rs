@@ -150,3 +150,55 @@ fn the_fingerprint_sees_everything_but_the_principals_values() {
     assert_eq!(shares(&["a", "b"]).shape_fingerprint(), shares(&["c", "d"]).shape_fingerprint());
     assert_ne!(shares(&["a", "b"]).shape_fingerprint(), shares(&["a"]).shape_fingerprint());
 }
+
+/// (wider, narrower, whether it is plain that the first passes every row that the second passes)
+#[test]
+fn what_covers_another_filter_passes_all_its_rows() {
+    let list = |values: &[&str], negated| {
+        let values = values.iter().map(|value| literal(value)).collect();
+        RowFilter::Test(Test::In { column: "c".to_owned(), values, negated })
+    };
+    let inside = |filter: RowFilter| {
+        let (column, select) = ("c".to_owned(), "id".to_owned());
+        RowFilter::Test(Test::InRelated { column, object: "m".to_owned(), filter: Box::new(filter), select })
+    };
+    let (a, b, c) = (test("null", false), test("text", false), test("list", false));
+    let and = |of: &[&RowFilter]| RowFilter::And(of.iter().map(|f| (*f).clone()).collect());
+    let or = |of: &[&RowFilter]| RowFilter::Or(of.iter().map(|f| (*f).clone()).collect());
+    let not = |of: &RowFilter| RowFilter::Not(Box::new(of.clone()));
+    let table = [
+        (RowFilter::All, a.clone(), true),
+        (a.clone(), RowFilter::All, false),
+        (a.clone(), RowFilter::Nothing, true),
+        (RowFilter::Nothing, a.clone(), false),
+        (a.clone(), a.clone(), true),
+        (a.clone(), b.clone(), false),
+        (a.clone(), and(&[&a, &b]), true),
+        (and(&[&a, &b]), a.clone(), false),
+        (or(&[&a, &b]), a.clone(), true),
+        (a.clone(), or(&[&a, &b]), false),
+        (or(&[&a, &b, &c]), or(&[&b, &a]), true),
+        (or(&[&a, &b]), or(&[&b, &c]), false),
+        (and(&[&a, &b]), and(&[&c, &b, &a]), true),
+        (and(&[&a, &c]), and(&[&a, &b]), false),
+        (or(&[&and(&[&a, &b]), &c]), and(&[&b, &a]), true),
+        (or(&[&and(&[&a, &c]), &c]), and(&[&b, &a]), false),
+        (not(&and(&[&a, &b])), not(&a), true),
+        (not(&a), not(&and(&[&a, &b])), false),
+        (list(&["a", "b"], false), list(&["b"], false), true),
+        (list(&["b"], false), list(&["a", "b"], false), false),
+        (list(&["a", "b"], true), list(&["a", "b"], true), true),
+        (list(&["a", "b"], true), list(&["b"], true), false),
+        (inside(RowFilter::All), inside(a.clone()), true),
+        (inside(a.clone()), inside(RowFilter::All), false),
+        (inside(a), related("m"), false),
+        (
+            compare(CompareOp::Eq, principal(FilterValue::Text("u".to_owned()))),
+            compare(CompareOp::Eq, literal("u")),
+            false,
+        ),
+    ];
+    for (wider, narrower, expected) in table {
+        assert_eq!(wider.covers(&narrower), expected, "{wider:?}\n{narrower:?}");
+    }
+}

@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod cursors;
 mod parts;
+mod rights;
 pub(crate) mod settings;
 mod statement;
 pub(crate) mod text;

@@ -19,6 +19,8 @@ struct Open {
     failed: bool,
     /// Pinned by the first statement that needs it.
     pinned: Option<Arc<Deployment>>,
+    /// Version of the gate's state under which the pinned one's rights were found to hold still.
+    rights_hold: u64,
     /// Settings when it began: ROLLBACK restores them.
     before: Settings,
     /// Settings to keep after COMMIT: changes by SET, without those by SET LOCAL.
@@ -62,6 +64,18 @@ impl Transaction {
         }
     }
 
+    /// The pinned version, unless its rights are known to hold under `current`.
+    pub(super) fn doubted(&self, current: u64) -> Option<Arc<Deployment>> {
+        let open = self.open.as_ref().filter(|open| open.rights_hold != current)?;
+        open.pinned.as_ref().filter(|pinned| pinned.version != current).map(Arc::clone)
+    }
+
+    pub(super) fn rights_hold(&mut self, current: u64) {
+        if let Some(open) = &mut self.open {
+            open.rights_hold = current;
+        }
+    }
+
     /// BEGIN. `false`: one was open already.
     pub(super) fn begin(&mut self, settings: &Settings) -> bool {
         if self.open.is_some() {
@@ -70,6 +84,7 @@ impl Transaction {
         self.open = Some(Open {
             failed: false,
             pinned: None,
+            rights_hold: 0,
             before: settings.clone(),
             kept: settings.clone(),
             savepoints: Vec::new(),
@@ -135,10 +150,10 @@ fn missing(name: &str) -> Error {
 }
 
 impl GateSession {
-    /// A failed transaction admits only what ends it.
+    /// A failed transaction admits only what ends it, and so does one whose rights were taken away.
     pub(super) fn admits(&self, class: &Classified) -> Result<()> {
         if self.inner().transaction.status() != TransactionStatus::Failed {
-            return Ok(());
+            return self.rights_hold(class);
         }
         match class {
             Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),

@@ -1,0 +1,24 @@
+//! Rights of an open transaction: it pins its version of the metadata, but no right that was taken away since.
+
+use super::statement::GateSession;
+use crate::classify::Classified;
+use crate::engine::now_ms;
+use querygate_catalog::keeps_rights;
+use querygate_types::{Error, ErrorCode, Result};
+
+impl GateSession {
+    /// Refuses a statement of a transaction whose version gives more than the current one. Looks once for each version.
+    pub(super) fn rights_hold(&self, class: &Classified) -> Result<()> {
+        let current = self.gate.deployment();
+        let Some(pinned) = self.inner().transaction.doubted(current.version) else { return Ok(()) };
+        if matches!(class, Classified::Commit | Classified::Rollback | Classified::RollbackTo(_)) {
+            return Ok(());
+        }
+        if keeps_rights(&pinned, &current, &self.principal, now_ms()) {
+            self.inner().transaction.rights_hold(current.version);
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::InsufficientPrivilege, "rights of this transaction were changed while it was open")
+            .with_hint("Roll back; the next transaction has the rights of now."))
+    }
+}
