@@ -144,6 +144,7 @@ async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(interval).await;
         shared.sessions.sweep().await;
+        shared.running.sweep();
     }
 }
 

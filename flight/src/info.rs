@@ -90,7 +90,9 @@ pub(crate) async fn flight_info(
     let Promised { engine, schema, statement } = promised(session, &query(&command)?).await?;
     let mut info = FlightInfo::new().with_descriptor(descriptor);
     info.schema = schema_bytes(&schema)?;
-    let Parts { parts, rows } = match statement {
+    // What is not needed any more makes room for what may be kept now.
+    shared.running.sweep();
+    let Parts { parts, rows, kept } = match statement {
         Some((prepared, bindings)) if prepared.columns().is_none() => {
             run_effects(&engine, &prepared, &bindings).await?;
             return Ok(info);
@@ -115,6 +117,9 @@ pub(crate) async fn flight_info(
     }
     if parts.is_empty() {
         return Ok(info.with_endpoint(body.endpoint(&shared.seal)));
+    }
+    if let Some(kept) = kept {
+        shared.running.keep(body.name(), body.expires_ms, kept);
     }
     for (place, part) in (0..).zip(&parts) {
         body.place = place;
@@ -178,6 +183,7 @@ pub(crate) fn cancel(shared: &Shared, session: &FlightSession, info: &FlightInfo
 pub(crate) fn renew(shared: &Shared, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<FlightEndpoint> {
     let mut body = ticket_of(shared, session, endpoint)?;
     body.expires_ms = later_ms(shared.config.ticket_lifetime);
+    shared.running.keep_longer(&body.name(), body.expires_ms);
     Ok(body.endpoint(&shared.seal).with_app_metadata(endpoint.app_metadata.clone()))
 }
 

@@ -1,15 +1,19 @@
-//! Which flights are being fetched, so that a client can cancel them, which were cancelled, and how far they are. Knows no
-//! statement.
+//! Which flights are being fetched, so that a client can cancel them, which were cancelled, how far they are, and what is kept
+//! for them. Knows no statement.
 
 use crate::progress::{Place, Progress};
-use crate::seal::{Id, now_ms};
+use crate::seal::{Id, later_ms, now_ms};
 use crate::ticket::TicketBody;
+use querygate_query_api::Kept;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Cancelled flights remembered; beyond it the ones that expire first are forgotten.
 const CANCELLED_MAX: usize = 10_000;
+/// How long what a flight needs is kept after all of it was fetched: a source holds something for it.
+const FETCHED_KEPT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -17,6 +21,8 @@ struct Inner {
     /// Cancelled flights and when they expire.
     cancelled: HashMap<Id, u64>,
     progress: Progress,
+    /// What flights need of their sources as long as their tickets are good.
+    kept: HashMap<Id, (u64, Kept)>,
     next: u64,
 }
 
@@ -47,8 +53,13 @@ impl Fetch {
 
     /// All went out.
     pub(crate) fn complete(&self) {
-        if let Some(place) = &self.place {
-            place.complete();
+        let Some(place) = &self.place else { return };
+        place.complete();
+        let inner = &mut *self.running.inner();
+        if inner.progress.is_whole(&self.ticket)
+            && let Some((expires_ms, _)) = inner.kept.get_mut(&self.ticket)
+        {
+            *expires_ms = later_ms(FETCHED_KEPT).min(*expires_ms);
         }
     }
 }
@@ -77,6 +88,30 @@ impl Running {
         self.inner().progress.of(body)
     }
 
+    /// Keeps what a flight's tickets need until they expire.
+    pub(crate) fn keep(&self, flight: Id, expires_ms: u64, kept: Kept) {
+        self.inner().kept.insert(flight, (expires_ms, kept));
+    }
+
+    /// One of the flight's tickets expires later now.
+    pub(crate) fn keep_longer(&self, flight: &Id, expires_ms: u64) {
+        if let Some((expires, _)) = self.inner().kept.get_mut(flight) {
+            *expires = expires_ms.max(*expires);
+        }
+    }
+
+    /// Lets go of what no ticket needs any more. A fetch that runs has its own hold on its source.
+    pub(crate) fn sweep(&self) {
+        let now = now_ms();
+        let gone: Vec<Kept> = {
+            let kept = &mut self.inner().kept;
+            let gone: Vec<Id> = kept.iter().filter(|(_, (expires, _))| *expires <= now).map(|(id, _)| *id).collect();
+            gone.iter().filter_map(|id| kept.remove(id)).map(|(_, kept)| kept).collect()
+        };
+        // Ends connections, and not under the lock.
+        drop(gone);
+    }
+
     /// Ends the flight's fetches and refuses later ones. Returns at once.
     pub(crate) fn cancel(&self, ticket: Id, expires_ms: u64) {
         let inner = &mut *self.inner();
@@ -93,6 +128,7 @@ impl Running {
             inner.cancelled.remove(&first);
         }
         inner.cancelled.insert(ticket, expires_ms);
+        inner.kept.remove(&ticket);
     }
 }
 
@@ -123,6 +159,20 @@ mod tests {
         assert!(running.begin(&body(1), &root).cancel.is_cancelled());
         drop((first, second, other));
         assert!(running.inner().fetched.is_empty());
+    }
+
+    #[test]
+    fn what_a_flight_needs_is_kept_until_it_expires_or_is_cancelled() {
+        let running = Running::default();
+        let held: Vec<Arc<str>> = ["past", "future", "renewed", "cancelled"].map(Arc::from).to_vec();
+        for (number, (held, expires)) in (0..).zip(held.iter().zip([0, u64::MAX, 0, u64::MAX])) {
+            running.keep([number; 16], expires, Kept::new(Arc::new(Arc::clone(held))));
+        }
+        running.keep_longer(&[2; 16], u64::MAX);
+        running.keep_longer(&[9; 16], u64::MAX);
+        running.cancel([3; 16], u64::MAX);
+        running.sweep();
+        assert_eq!(held.iter().map(Arc::strong_count).collect::<Vec<_>>(), [1, 2, 2, 1]);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 use crate::decode::Decoder;
 use crate::error::{from_postgres, lost};
+use crate::moment::{begin_paged, join};
 use crate::pool::{Lease, Pool};
 use crate::whole::Whole;
 use futures::StreamExt;
+use querygate_driver_api::moment::Pages;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, Result};
 use std::ops::Range;
@@ -22,14 +24,6 @@ const CONNECTIONS_MAX: usize = 4;
 const PAGES_AT_ONCE: u32 = 4_096;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-/// The snapshot is the one under which the pages are counted, so every row that it sees lies in one of them. Ranges of pages are
-/// conditions on `ctid`, which a grant on columns does not cover: without the whole table's there is no row.
-const SNAPSHOT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
-     (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::int8 \
-     FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'm') \
-     AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
-
 /// What the tasks of one run share.
 struct Run {
     pool: Arc<Pool>,
@@ -37,7 +31,8 @@ struct Run {
     whole: Whole,
     context: ExecuteContext,
     delivery: Delivery,
-    pages: u32,
+    pages: Pages,
+    /// The first page that nobody reads yet.
     next: AtomicU32,
     /// Ends the others when one has failed.
     over: CancellationToken,
@@ -57,7 +52,7 @@ pub(crate) async fn execute(
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let begun = tokio::select! {
         biased;
-        begun = begin(&lease.connection.client, &whole.table) => begun,
+        begun = begin_paged(&lease.connection.client, &whole.table) => begun,
         error = context.over() => return Err(error),
     };
     let (snapshot, pages) = match begun {
@@ -73,36 +68,70 @@ pub(crate) async fn execute(
             return Ok(None);
         }
     };
-    let (delivery, batches) = delivery();
-    let run = Run {
-        pool: Arc::clone(pool),
-        statement: Arc::clone(statement),
-        whole,
-        context: context.clone(),
-        delivery,
-        pages,
-        next: AtomicU32::new(0),
-        over: CancellationToken::new(),
-    };
+    // Rows come into an empty table's first page.
+    let pages = Pages { from: 0, to: pages.max(1), last: true };
+    let (run, batches) = Run::new(pool, statement, whole, pages, context);
     tokio::spawn(run.all(lease, snapshot));
     Ok(Some(batches))
 }
 
-/// Begins the transaction that the others join.
-async fn begin(client: &Client, table: &str) -> std::result::Result<Option<(String, u32)>, tokio_postgres::Error> {
-    client.batch_execute(BEGIN).await?;
-    let Some(row) = client.query_opt(SNAPSHOT, &[&table]).await? else { return Ok(None) };
-    let (snapshot, pages): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-    // It becomes part of a statement, so it is looked at, though it is the server's own.
-    let is_plain = snapshot.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    Ok(u32::try_from(pages).ok().filter(|_| is_plain).map(|pages| (snapshot, pages)))
+/// The rows of some pages, as they are at the moment that the context names.
+///
+/// # Errors
+/// No connection in time, or a cancel before the first row.
+pub(crate) async fn execute_pages(
+    pool: &Arc<Pool>,
+    statement: &Arc<NativeStatement>,
+    whole: Whole,
+    pages: Pages,
+    context: &ExecuteContext,
+) -> Result<BatchStream> {
+    let lease = pool.lease(context.deadline, &context.cancel).await?;
+    let snapshot = context.share.as_ref().map(|share| share.moment.to_string());
+    let (run, batches) = Run::new(pool, statement, whole, pages, context);
+    tokio::spawn(async move {
+        let run = Arc::new(run);
+        let outcome = Arc::clone(&run).part(lease, snapshot).await;
+        run.end(outcome).await;
+    });
+    Ok(batches)
 }
 
 impl Run {
+    fn new(
+        pool: &Arc<Pool>,
+        statement: &Arc<NativeStatement>,
+        whole: Whole,
+        pages: Pages,
+        context: &ExecuteContext,
+    ) -> (Self, BatchStream) {
+        let (delivery, batches) = delivery();
+        let run = Self {
+            pool: Arc::clone(pool),
+            statement: Arc::clone(statement),
+            whole,
+            context: context.clone(),
+            delivery,
+            pages,
+            next: AtomicU32::new(pages.from),
+            over: CancellationToken::new(),
+        };
+        (run, batches)
+    }
+
+    /// Says how it ended, once all parts have; a reader that is gone is told nothing.
+    async fn end(self: Arc<Self>, outcome: Result<bool>) {
+        if let Some(run) = Arc::into_inner(self)
+            && !matches!(outcome, Ok(false))
+        {
+            run.delivery.end(outcome.map(drop)).await;
+        }
+    }
+
     async fn all(self, first: Lease, snapshot: String) {
         let run = Arc::new(self);
         let mut parts = JoinSet::new();
-        let useful = usize::try_from(run.pages.div_ceil(PAGES_AT_ONCE)).unwrap_or(1);
+        let useful = usize::try_from(run.pages.to.div_ceil(PAGES_AT_ONCE)).unwrap_or(1);
         let more = useful.min(CONNECTIONS_MAX).min(cores()).saturating_sub(1);
         for _ in 0..more {
             // Whoever waits for a connection goes first: only what is free is taken.
@@ -118,11 +147,7 @@ impl Run {
                 (Ok(one), Ok(other)) => Ok(one && other),
             };
         }
-        if let Some(run) = Arc::into_inner(run)
-            && !matches!(outcome, Ok(false))
-        {
-            run.delivery.end(outcome.map(drop)).await;
-        }
+        run.end(outcome).await;
     }
 
     /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
@@ -153,7 +178,7 @@ impl Run {
         let source = self.pool.source();
         let told = |error: tokio_postgres::Error| from_postgres(source, &error);
         if let Some(snapshot) = snapshot {
-            client.batch_execute(&format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{snapshot}'")).await.map_err(told)?;
+            join(source, client, &snapshot).await?;
         }
         // Parsed in this transaction: the columns stay what they are until it ends.
         let prepared = client.prepare(&self.statement.text).await.map_err(told)?;
@@ -185,10 +210,11 @@ impl Run {
 
     /// The next pages that nobody reads yet, and whether they are the last.
     fn take(&self) -> Option<(Range<u32>, bool)> {
-        let next = |from: u32| (from < self.pages.max(1)).then(|| from.saturating_add(PAGES_AT_ONCE));
+        let end = self.pages.to;
+        let next = |from: u32| (from < end).then(|| from.saturating_add(PAGES_AT_ONCE));
         let from = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-        let to = from.saturating_add(PAGES_AT_ONCE);
-        Some((from..to, to >= self.pages))
+        let to = from.saturating_add(PAGES_AT_ONCE).min(end);
+        Some((from..to, self.pages.last && to == end))
     }
 }
 

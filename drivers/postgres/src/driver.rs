@@ -7,6 +7,7 @@ use crate::declared;
 use crate::dialect::PostgresDialect;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect;
+use crate::moment;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::whole::Wholes;
@@ -15,6 +16,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::moment::Keeping;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -152,7 +154,13 @@ impl Driver for PostgresDriver {
         let parameters = Parameters::of(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
-        if let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
+        if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
+            // It was divided by pages because it reads a table whole.
+            let whole = self.wholes.of(statement, 0).ok_or_else(|| Error::internal("a table is not known any more"))?;
+            return crate::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
+        }
+        if context.share.is_none()
+            && let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
             && let Some(batches) = crate::bulk::execute(&self.pool, statement, whole, &context).await?
         {
             return Ok(batches);
@@ -162,6 +170,10 @@ impl Driver for PostgresDriver {
 
     async fn health(&self) -> Result<()> {
         self.ask(|source, connection| {
+    async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
+        moment::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
+    }
+
             async move { connection.client.check_connection().await.map_err(|error| from_postgres(source, &error)) }
                 .boxed()
         })

@@ -4,11 +4,12 @@ use crate::bind::Parameters;
 use crate::connection::Connection;
 use crate::decode::Decoder;
 use crate::error::{from_postgres, is_lost};
+use crate::moment::join;
 use crate::pool::{Lease, Pool};
 use futures::StreamExt;
 use querygate_driver_api::ending::canceled;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,10 +76,26 @@ impl Run {
     /// One attempt. The connection is given back or closed before anybody hears of the end.
     async fn once(&self, lease: Lease) -> End {
         let (end, at_rest) = self.rows(&lease.connection).await;
+        let at_rest = at_rest && (self.context.share.is_none() || self.left(&lease.connection).await);
         if at_rest {
             lease.give_back();
         }
         end
+    }
+
+    /// Goes to the moment that the statement is to see, if it is not now.
+    async fn joined(&self, connection: &Connection) -> std::result::Result<(), End> {
+        let Some(share) = &self.context.share else { return Ok(()) };
+        let joined = join(self.pool.source(), &connection.client, &share.moment).await;
+        joined.map_err(|error| match error.code() {
+            ErrorCode::SourceLost => End::NotStarted(error),
+            _ => End::Failed(error),
+        })
+    }
+
+    /// Leaves the moment that the statement ran at.
+    async fn left(&self, connection: &Connection) -> bool {
+        connection.client.batch_execute("ROLLBACK").await.is_ok()
     }
 
     async fn rows(&self, connection: &Connection) -> (End, bool) {
@@ -110,10 +127,15 @@ impl Run {
     }
 
     async fn start(&self, connection: &Connection) -> std::result::Result<(Decoder, RowStream), End> {
+        self.joined(connection).await?;
         match self.begun(connection).await {
             // The cached plan would give other columns now: prepared anew, they may still be what is asked for.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
                 connection.forget();
+                // The refusal has ended the transaction of its moment.
+                if self.context.share.is_some() && self.left(connection).await {
+                    self.joined(connection).await?;
+                }
                 self.begun(connection).await
             }
             begun => begun,

@@ -18,6 +18,7 @@ mod execute;
 mod functions;
 mod introspect;
 mod lookups;
+mod moment;
 mod numeric;
 mod options;
 mod pool;

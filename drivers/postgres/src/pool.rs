@@ -107,6 +107,11 @@ impl Pool {
         self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
     }
 
+    /// Connections that one result may use at a time and leave others room.
+    pub(crate) fn share(&self) -> usize {
+        self.size / 2
+    }
+
     async fn connection(&self) -> Result<Connection> {
         while let Some(connection) = self.next_idle() {
             if connection.client.is_closed() || connection.opened.elapsed() > self.lifetime {

@@ -8,6 +8,7 @@ use common::query::{fragment, integers, run, scan, table};
 use common::{Server, load, plain, server};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
+use querygate_driver_api::moment::{Keeping, Pages, Share};
 use querygate_driver_api::{Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
@@ -128,6 +129,70 @@ async fn all_connections_see_one_moment_while_rows_move() {
     }
     over.store(true, Ordering::Relaxed);
     writer.await.unwrap();
+}
+
+#[tokio::test]
+async fn shares_of_a_kept_moment_have_each_row_once_while_rows_move() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_shares", "").await;
+    let sql = "CREATE TABLE moving (id int, n int, filler text) WITH (autovacuum_enabled = off);
+               INSERT INTO moving SELECT g, 0, repeat('x', 900) FROM generate_series(1, 60000) g;";
+    admin.batch_execute(sql).await.unwrap();
+    let paged = eager(server, "bulk_shares", &["moving"]).await;
+    let plain = server.driver("bulk_shares");
+    for (driver, expected) in [(&paged, 3), (&plain, 1)] {
+        let all = fragment(scan(driver, "moving").await, &[(0, INT), (1, INT)], &[]);
+        let statement = driver.render(&all).unwrap();
+        let before = sorted(run(driver, &all, &[], ExecuteContext::default()).await.unwrap());
+        let Keeping::Kept(moment) = driver.keep(&statement).await.unwrap() else { panic!("no room") };
+        let shares = match moment.pages {
+            Some(pages) => Pages::divided(pages, 3).into_iter().map(Some).collect(),
+            None => vec![None],
+        };
+        assert_eq!(shares.len(), expected);
+        let mut rows = Vec::new();
+        for pages in shares {
+            let changes = "UPDATE moving SET n = n + 1 WHERE id % 3 = 0; DELETE FROM moving WHERE id <= 500;
+                           INSERT INTO moving SELECT g, -1, 'new' FROM generate_series(1, 500) g";
+            admin.batch_execute(changes).await.unwrap();
+            let share = Some(Share { moment: Arc::clone(&moment.name), pages });
+            let context = ExecuteContext { share, ..ExecuteContext::default() };
+            rows.extend(run(driver, &all, &[], context).await.unwrap());
+        }
+        assert_eq!(rows.len(), 60_000);
+        assert!(sorted(rows) == before);
+        // Once nobody keeps it, it gives nothing; the server needs a moment to see that.
+        let share = Some(Share { moment: Arc::clone(&moment.name), pages: None });
+        drop(moment);
+        let began = Instant::now();
+        let gone = loop {
+            let context = ExecuteContext { share: share.clone(), ..ExecuteContext::default() };
+            match run(driver, &all, &[], context).await {
+                Ok(_) => assert!(began.elapsed() < Duration::from_secs(60), "the moment stays"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(gone.code(), ErrorCode::SourceSchemaChanged);
+        assert_eq!(driver.pool().unwrap().in_use, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_moment_is_kept_only_where_others_have_room() {
+    let Some(server) = server() else { return };
+    let admin = server.database("bulk_room", "").await;
+    admin.batch_execute("CREATE TABLE few (id int); INSERT INTO few VALUES (1)").await.unwrap();
+    for (pool_size, expected) in [(1, 0), (3, 0), (4, 2), (8, 4)] {
+        let options = PostgresOptions { pool_size, ..server.options("bulk_room") };
+        let driver = PostgresDriver::new(&options).unwrap();
+        let statement = driver.render(&fragment(scan(&driver, "few").await, &[(0, INT)], &[])).unwrap();
+        let mut kept = Vec::new();
+        while let Keeping::Kept(moment) = driver.keep(&statement).await.unwrap() {
+            assert_eq!(moment.executions_max, pool_size / 2);
+            kept.push(moment);
+        }
+        assert_eq!(kept.len(), expected, "{pool_size}");
+    }
 }
 
 #[tokio::test]

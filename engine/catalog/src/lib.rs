@@ -24,6 +24,6 @@ pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{DriverTable, Federated, FragmentTable, PlainScans, RemoteField, WholeFragment, federate};
-pub use remote::{FragmentRuns, KeyRange, batch_bytes, in_range, key_ranges, range_key};
+pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

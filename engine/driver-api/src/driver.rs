@@ -4,6 +4,7 @@ use crate::advice::IndexAdvice;
 use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
+use crate::moment::{Keeping, Share};
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -72,6 +73,14 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Whether the source answers.
     ///
+    /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
+    ///
+    /// # Errors
+    /// The source's.
+    async fn keep(&self, _statement: &NativeStatement) -> Result<Keeping> {
+        Ok(Keeping::Unsupported)
+    }
+
     /// # Errors
     /// 08001 if not.
     async fn health(&self) -> Result<()>;
@@ -140,6 +149,8 @@ pub struct ExecuteContext {
 
 impl Default for ExecuteContext {
     fn default() -> Self {
-        Self { cancel: CancellationToken::new(), deadline: None, batch_rows: limits::BATCH_ROWS }
+        Self { cancel: CancellationToken::new(), deadline: None, batch_rows: limits::BATCH_ROWS, share: None }
     }
 }
+    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
+    pub share: Option<Share>,

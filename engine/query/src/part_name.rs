@@ -1,9 +1,11 @@
 //! Names of parts as tickets carry them: bytes that say which rows a part has. Decides nothing.
 
 use crate::parts::PARTS_MAX;
-use querygate_catalog::KeyRange;
+use querygate_catalog::{KeyRange, RowRange, Rows};
 use querygate_driver_api::Value;
+use querygate_driver_api::moment::Pages;
 use querygate_query_api::Part;
+use std::sync::Arc;
 
 /// A share of a scan's files, dealt out in one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +19,13 @@ pub(crate) struct Share {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Name {
     Files(Share),
-    Keys(KeyRange),
+    Rows(RowRange),
 }
 
 /// First byte of a name.
 const FILES: u8 = 1;
 const KEYS: u8 = 2;
+const PAGES: u8 = 3;
 /// First byte of a range's end.
 const OPEN: u8 = 0;
 const INT16: u8 = 1;
@@ -42,10 +45,18 @@ impl Name {
                 name.extend_from_slice(&share.of.to_le_bytes());
                 name.extend_from_slice(&share.layout.to_le_bytes());
             }
-            Self::Keys(range) => {
+            Self::Rows(RowRange { moment, rows: Rows::Keys(range) }) => {
                 name.push(KEYS);
+                write_moment(&mut name, moment.as_deref());
                 write_end(&mut name, range.low.as_ref());
                 write_end(&mut name, range.high.as_ref());
+            }
+            Self::Rows(RowRange { moment, rows: Rows::Pages(pages) }) => {
+                name.push(PAGES);
+                write_moment(&mut name, moment.as_deref());
+                name.extend_from_slice(&pages.from.to_le_bytes());
+                name.extend_from_slice(&pages.to.to_le_bytes());
+                name.push(u8::from(pages.last));
             }
         }
         Part::new(name)
@@ -65,14 +76,42 @@ impl Name {
                 (Self::Files(Share { index, of, layout: u64::from_le_bytes(*layout) }), rest)
             }
             KEYS => {
+                let (moment, rest) = read_moment(rest)?;
                 let (low, rest) = read_end(rest)?;
                 let (high, rest) = read_end(rest)?;
-                (Self::Keys(KeyRange { low, high }), rest)
+                (Self::Rows(RowRange { moment, rows: Rows::Keys(KeyRange { low, high }) }), rest)
+            }
+            PAGES => {
+                let (moment, rest) = read_moment(rest)?;
+                let (from, rest) = rest.split_first_chunk()?;
+                let (to, rest) = rest.split_first_chunk()?;
+                let (last, rest) = rest.split_first()?;
+                let last = match *last {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                };
+                let pages = Pages { from: u32::from_le_bytes(*from), to: u32::from_le_bytes(*to), last };
+                (Self::Rows(RowRange { moment, rows: Rows::Pages(pages) }), rest)
             }
             _ => return None,
         };
         rest.is_empty().then_some(name)
     }
+}
+
+/// The empty text is no moment's name.
+fn write_moment(name: &mut Vec<u8>, moment: Option<&str>) {
+    let moment = moment.unwrap_or_default();
+    name.extend_from_slice(&(moment.len() as u64).to_le_bytes());
+    name.extend_from_slice(moment.as_bytes());
+}
+
+fn read_moment(bytes: &[u8]) -> Option<(Option<Arc<str>>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (moment, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let moment = std::str::from_utf8(moment).ok()?;
+    Some(((!moment.is_empty()).then(|| moment.into()), rest))
 }
 
 fn write_end(name: &mut Vec<u8>, end: Option<&Value>) {
@@ -150,22 +189,40 @@ mod tests {
             Some(Value::Text("acc_0001 é".into())),
             Some(Value::Text("".into())),
         ];
-        for low in &ends {
-            for high in &ends {
-                check(&Name::Keys(KeyRange { low: low.clone(), high: high.clone() }));
+        for moment in [None, Some("00000003-0000001B-1".into())] {
+            for low in &ends {
+                for high in &ends {
+                    let rows = Rows::Keys(KeyRange { low: low.clone(), high: high.clone() });
+                    check(&Name::Rows(RowRange { moment: moment.clone(), rows }));
+                }
+            }
+            for last in [false, true] {
+                let rows = Rows::Pages(Pages { from: 7, to: u32::MAX, last });
+                check(&Name::Rows(RowRange { moment: moment.clone(), rows }));
             }
         }
     }
 
     #[test]
     fn what_is_no_part_is_refused() {
-        let date = KeyRange { low: Some(Value::Date(1)), high: None };
-        assert_eq!(Name::read(&Name::Keys(date).part()), None);
+        let date = Rows::Keys(KeyRange { low: Some(Value::Date(1)), high: None });
+        assert_eq!(Name::read(&Name::Rows(RowRange { moment: None, rows: date }).part()), None);
         for share in [Share { index: 4, of: 4, layout: 1 }, Share { index: 0, of: 65, layout: 1 }] {
             assert_eq!(Name::read(&Name::Files(share).part()), None);
         }
-        for bytes in [&b""[..], b"\x03", b"\x02\x09\0\0\0\0\0\0\0\0\0", b"\x02\x04\xff\xff\xff\xff\xff\xff\xff\xff\0"] {
-            assert_eq!(Name::read(&Part::new(bytes)), None, "{bytes:?}");
+        let none = [0; 8];
+        let wrong: [Vec<u8>; 7] = [
+            Vec::new(),
+            vec![9],
+            [&[2][..], &none, b"\x09\0\0\0\0\0\0\0\0\0"].concat(),
+            [&[2][..], &none, b"\x04\xff\xff\xff\xff\xff\xff\xff\xff\0"].concat(),
+            [&[2][..], &[0xff; 8], &[0, 0]].concat(),
+            [&[3][..], &none, &[0; 8], &[2]].concat(),
+            [&[3][..], b"\x01\0\0\0\0\0\0\0\xff", &[0; 8], &[1]].concat(),
+        ];
+        for bytes in wrong {
+            let part = Part::new(bytes.clone());
+            assert_eq!(Name::read(&part), None, "{bytes:?}");
         }
     }
 }

@@ -8,8 +8,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::{GovernedTable, division, in_range, key_ranges, range_key, share};
-use querygate_query_api::{Part, Parts, Split};
+use querygate_catalog::{GovernedTable, division, in_range, range_key, row_ranges, share};
+use querygate_query_api::{Kept, Part, Parts, Split};
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
@@ -49,8 +49,8 @@ impl Plain {
         Some(Self { restricted: table.policy().restricts(), key: range_key(table) })
     }
 
-    /// The parts of its plan: files by their bytes, which costs nothing to know; databases by ranges of a key, for which
-    /// they have to count, so only for a client that asks.
+    /// The parts of its plan: files by their bytes, which costs nothing to know; databases by pages or by ranges of a key, of a
+    /// moment that they keep or count in, so only for a client that asks.
     pub(crate) async fn parts(self, plan: &Arc<dyn ExecutionPlan>, split: Split) -> Result<Parts> {
         match (division(plan, 1), self.key, split) {
             (Some(whole), _, split) => {
@@ -59,12 +59,12 @@ impl Plain {
                     Split::Exactly(count) => count.min(PARTS_MAX),
                     Split::UpTo(most) => worth(seen.unwrap_or(0)).min(most).min(PARTS_MAX),
                 };
-                Ok(Parts { parts: files(plan, count), rows: seen.filter(|_| whole.all) })
+                Ok(Parts { parts: files(plan, count), rows: seen.filter(|_| whole.all), kept: None })
             }
-            (None, Some(key), Split::Exactly(count)) if count > 1 => {
-                let ranges = key_ranges(plan, &key, count.min(PARTS_MAX)).await?.unwrap_or_default();
-                let parts = ranges.into_iter().map(|range| Name::Keys(range).part());
-                Ok(Parts { parts: parts.collect(), rows: None })
+            (None, key, Split::Exactly(count)) if count > 1 => {
+                let divided = row_ranges(plan, key.as_ref(), count.min(PARTS_MAX)).await?;
+                let parts = divided.ranges.into_iter().map(|range| Name::Rows(range).part());
+                Ok(Parts { parts: parts.collect(), rows: None, kept: divided.hold.map(Kept::new) })
             }
             (None, Some(_) | None, Split::Exactly(_) | Split::UpTo(_)) => Ok(Parts::default()),
         }
@@ -110,9 +110,9 @@ pub(crate) fn part_of(plan: &Arc<dyn ExecutionPlan>, part: &Part, bound: &Bound)
             }
             share(plan, wanted.index as usize, of).map_err(|e| translate(&e, Stage::Optimize))?
         }
-        Name::Keys(range) => {
-            let key = Plain::of(bound).and_then(|plain| plain.key).ok_or_else(changed)?;
-            in_range(plan, &key, &range)?.ok_or_else(changed)?
+        Name::Rows(range) => {
+            let plain = Plain::of(bound).ok_or_else(changed)?;
+            in_range(plan, plain.key.as_ref(), &range)?.ok_or_else(changed)?
         }
     };
     verify_final(&plan, bound.catalog().token(), bound.inventory())?;

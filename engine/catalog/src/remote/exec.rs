@@ -21,6 +21,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
+use querygate_driver_api::moment::Share;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
 use querygate_types::Error;
 use std::fmt;
@@ -42,6 +43,8 @@ pub(crate) struct Running {
     pub(super) known: Arc<Known>,
     /// Whether it is a part of what its template says.
     pub(super) part: bool,
+    /// What it reads of a moment that the source keeps.
+    pub(super) share: Option<Share>,
 }
 
 impl Running {
@@ -256,7 +259,8 @@ impl ExecutionPlan for FragmentExec {
             return internal_err!("a fragment has one partition");
         }
         let (running, filters) = (self.running.clone(), self.filters.clone());
-        let execute = ExecuteContext { batch_rows: context.session_config().batch_size(), ..ExecuteContext::default() };
+        let batch_rows = context.session_config().batch_size();
+        let execute = ExecuteContext { batch_rows, share: running.share.clone(), ..ExecuteContext::default() };
         let plain = context.session_config().get_extension::<PlainScans>();
         let runs = context.session_config().get_extension::<FragmentRuns>();
         let started = async move {

@@ -269,6 +269,7 @@ fn running(
         known,
         part: false,
     }
+        share: None,
 }
 
 /// What the books are told of a fragment before it runs.

@@ -16,6 +16,6 @@ mod told;
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use plain::PlainScans;
-pub use ranges::{KeyRange, in_range, key_ranges, range_key};
+pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
 pub use runs::{FragmentRuns, batch_bytes};
 pub use table::{DriverTable, RemoteField};

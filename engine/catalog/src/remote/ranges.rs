@@ -1,5 +1,6 @@
-//! A fragment's rows in ranges of their table's key, so that they can be read in parts. The ends of the ranges are keys of
-//! rows that the reader sees, found with the policy in place. What is not understood has no ranges.
+//! A fragment's rows in ranges, so that they can be read in parts: of their table's pages where its source reads them so, else
+//! of its key. The ends of a key's ranges are keys of rows that the reader sees, found with the policy in place. All ranges are
+//! of one moment where the source keeps it. What is not understood has no ranges.
 
 use super::exec::{FragmentExec, Running};
 use super::table::DriverTable;
@@ -8,6 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt as _;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::moment::{Keeping, Moment, Pages, Share};
 use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn, SortKey};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
@@ -63,30 +65,89 @@ fn running(plan: &Arc<dyn ExecutionPlan>) -> Option<&Running> {
     any.downcast_ref::<FragmentExec>().map(FragmentExec::running)
 }
 
-/// Divides the rows of a physical plan into at most so many ranges with about as many rows each. `None`: its rows do not
-/// come from one fragment that treats them one by one, or the source cannot count and order them.
+/// Which of a fragment's rows a part has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rows {
+    Keys(KeyRange),
+    Pages(Pages),
+}
+
+/// A part of a fragment's rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowRange {
+    /// The moment of which they are. `None`: each range is of its own.
+    pub moment: Option<Arc<str>>,
+    pub rows: Rows,
+}
+
+/// A fragment's rows, divided.
+#[derive(Default)]
+pub struct RowRanges {
+    /// Each row is in exactly one. Empty: they can only be read as a whole.
+    pub ranges: Vec<RowRange>,
+    /// What ends their moment when it is dropped.
+    pub hold: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl RowRanges {
+    fn of(ranges: Vec<Rows>, kept: Option<Moment>) -> Self {
+        let moment = kept.as_ref().map(|kept| Arc::clone(&kept.name));
+        let ranges = ranges.into_iter().map(|rows| RowRange { moment: moment.clone(), rows }).collect();
+        Self { ranges, hold: kept.map(|kept| kept.hold) }
+    }
+}
+
+/// Divides the rows of a physical plan into at most so many ranges of about the same size. None: its rows do not come from one
+/// fragment that treats them one by one, the source cannot count and order them, or it has no room for their moment.
 ///
 /// # Errors
 /// What the source says.
-pub async fn key_ranges(plan: &Arc<dyn ExecutionPlan>, key: &RemoteColumn, of: usize) -> Result<Option<Vec<KeyRange>>> {
-    let Some(running) = running(plan) else { return Ok(None) };
-    let mut fresh = FRESH;
-    let Some((relation, id)) = carry(&running.fragment.relation, key, &mut fresh) else { return Ok(None) };
-    let Some(Value::Int64(rows)) = ask(running, counted(&relation), ValueType::Int64).await? else { return Ok(None) };
+pub async fn row_ranges(plan: &Arc<dyn ExecutionPlan>, key: Option<&RemoteColumn>, of: usize) -> Result<RowRanges> {
+    let Some(running) = running(plan) else { return Ok(RowRanges::default()) };
+    let keyed = key.and_then(|key| carry(&running.fragment.relation, key, &mut { FRESH }).map(|found| (key, found)));
+    let (kept, of) = match running.driver.keep(&running.statement).await? {
+        Keeping::Unsupported => (None, of),
+        Keeping::NoRoom => return Ok(RowRanges::default()),
+        Keeping::Kept(moment) => {
+            let of = of.min(moment.executions_max);
+            (Some(moment), of)
+        }
+    };
+    if let Some(pages) = kept.as_ref().and_then(|kept| kept.pages) {
+        let ranges = Pages::divided(pages, of).into_iter().map(Rows::Pages).collect();
+        return Ok(RowRanges::of(ranges, kept));
+    }
+    let Some((key, (relation, id))) = keyed else { return Ok(RowRanges::default()) };
+    let share = kept.as_ref().map(|kept| Share { moment: Arc::clone(&kept.name), pages: None });
+    let context = ExecuteContext { share, ..ExecuteContext::default() };
+    let ranges = key_ranges(running, &context, (&relation, id, key.value_type), of).await?;
+    Ok(ranges.map(|ranges| RowRanges::of(ranges, kept)).unwrap_or_default())
+}
+
+/// At most so many ranges of a key with about as many rows each.
+async fn key_ranges(
+    running: &Running,
+    context: &ExecuteContext,
+    (relation, id, value_type): (&Relation, ColumnId, ValueType),
+    of: usize,
+) -> Result<Option<Vec<Rows>>> {
+    let Some(Value::Int64(rows)) = ask(running, context, counted(relation), ValueType::Int64).await? else {
+        return Ok(None);
+    };
     let rows = u64::try_from(rows).map_err(Error::internal)?;
     let mut ends: Vec<Value> = Vec::new();
     for part in 1..of as u64 {
         let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
-        let found = ask(running, at_place(&relation, id, place), key.value_type).await?;
+        let found = ask(running, context, at_place(relation, id, place), value_type).await?;
         // Rows may go meanwhile; then there is nothing at their place.
         ends.extend(found.filter(|value| !matches!(value, Value::Null(_)) && ends.last() != Some(value)));
     }
     let mut low = None;
     let mut ranges = Vec::with_capacity(ends.len() + 1);
     for end in ends {
-        ranges.push(KeyRange { low: low.replace(end.clone()), high: Some(end) });
+        ranges.push(Rows::Keys(KeyRange { low: low.replace(end.clone()), high: Some(end) }));
     }
-    ranges.push(KeyRange { low, high: None });
+    ranges.push(Rows::Keys(KeyRange { low, high: None }));
     Ok(Some(ranges))
 }
 
@@ -96,10 +157,27 @@ pub async fn key_ranges(plan: &Arc<dyn ExecutionPlan>, key: &RemoteColumn, of: u
 /// Internal: a fragment that was divided before and cannot be made now.
 pub fn in_range(
     plan: &Arc<dyn ExecutionPlan>,
-    key: &RemoteColumn,
-    range: &KeyRange,
+    key: Option<&RemoteColumn>,
+    range: &RowRange,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let (Some(whole), Some((leaf, _))) = (running(plan), governed_leaf(plan)) else { return Ok(None) };
+    let share = |pages| range.moment.as_ref().map(|moment| Share { moment: Arc::clone(moment), pages });
+    let part = match &range.rows {
+        Rows::Pages(pages) => {
+            let Some(share) = share(Some(*pages)) else { return Ok(None) };
+            Running { share: Some(share), part: true, ..whole.clone() }
+        }
+        Rows::Keys(keys) => {
+            let Some(part) = key.map(|key| of_keys(whole, key, keys)).transpose()?.flatten() else { return Ok(None) };
+            Running { share: share(None), ..part }
+        }
+    };
+    let inner = over_leaf(leaf.inner(), Arc::new(FragmentExec::new(part))).map_err(Error::internal)?;
+    over_leaf(plan, Arc::new(leaf.with_inner(inner))).map(Some).map_err(Error::internal)
+}
+
+/// The fragment for the rows of one range of its key.
+fn of_keys(whole: &Running, key: &RemoteColumn, range: &KeyRange) -> Result<Option<Running>> {
     let mut fragment = Fragment::clone(&whole.fragment);
     let mut values = whole.values.to_vec();
     let Some((relation, _)) = narrowed(&fragment.relation, key, range, &mut fragment.parameters, &mut values) else {
@@ -115,9 +193,7 @@ pub fn in_range(
     let known = Arc::clone(&whole.known);
     known.template((&whole.driver, &whole.source), &whole.fragment, &whole.statement);
     let (values, fragment) = (values.into(), Arc::new(fragment));
-    let part = Running { fragment, statement, values, known, part: true, ..whole.clone() };
-    let inner = over_leaf(leaf.inner(), Arc::new(FragmentExec::new(part))).map_err(Error::internal)?;
-    over_leaf(plan, Arc::new(leaf.with_inner(inner))).map(Some).map_err(Error::internal)
+    Ok(Some(Running { fragment, statement, values, known, part: true, ..whole.clone() }))
 }
 
 /// The relation with the key among its columns. `None`: it looks at several rows at once.
@@ -260,7 +336,12 @@ fn at_place(relation: &Relation, key: ColumnId, place: u64) -> (Relation, Column
 }
 
 /// The one value that a relation over a fragment's rows gives; `None`: no row, or the source may not be asked.
-async fn ask(whole: &Running, (relation, id): (Relation, ColumnId), value_type: ValueType) -> Result<Option<Value>> {
+async fn ask(
+    whole: &Running,
+    context: &ExecuteContext,
+    (relation, id): (Relation, ColumnId),
+    value_type: ValueType,
+) -> Result<Option<Value>> {
     let output = vec![OutputColumn { id, name: "value".to_owned(), value_type, nullable: true }];
     let fragment = Fragment { relation, output, parameters: whole.fragment.parameters.clone() };
     fragment.check()?;
@@ -268,7 +349,7 @@ async fn ask(whole: &Running, (relation, id): (Relation, ColumnId), value_type: 
     if whole.driver.accepts(&statement, &whole.values).is_err() {
         return Ok(None);
     }
-    let mut batches = whole.driver.execute(&statement, &whole.values, ExecuteContext::default()).await?;
+    let mut batches = whole.driver.execute(&statement, &whole.values, context.clone()).await?;
     while let Some(batch) = batches.try_next().await? {
         if let Some(column) = batch.columns().first().filter(|_| batch.num_rows() > 0) {
             return Ok(Value::from_array(column.as_ref(), 0).ok());

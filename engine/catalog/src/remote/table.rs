@@ -220,3 +220,4 @@ impl TableProvider for DriverTable {
         })))
     }
 }
+            share: None,

@@ -4,6 +4,7 @@ use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
+use crate::moment::Keeping;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -116,6 +117,10 @@ impl Driver for WatchedDriver {
             }
         });
         Ok(counted.boxed())
+    }
+
+    async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
+        self.inner.keep(statement).await
     }
 
     async fn health(&self) -> Result<()> {
