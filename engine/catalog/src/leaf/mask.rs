@@ -151,3 +151,35 @@ impl PhysicalExpr for MaskExpr {
         f.write_str("mask")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::BooleanArray;
+    use arrow::buffer::OffsetBuffer;
+
+    /// As many stars as the value has letters.
+    struct Letters;
+
+    impl MaskText for Letters {
+        fn mask(&self, value: &str) -> String {
+            "*".repeat(value.chars().count())
+        }
+        fn fingerprint(&self) -> u64 {
+            1
+        }
+    }
+
+    #[test]
+    fn masked_truth_values_are_alike_in_lists_too() {
+        let mask = ColumnMask::new(Arc::new(Letters));
+        let truths: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]));
+        let masked = mask.apply(&truths).unwrap();
+        let expected = StringArray::from(vec![Some("***"), Some("***"), None]);
+        assert_eq!(masked.as_string::<i32>(), &expected);
+        let item = Arc::new(Field::new("item", DataType::Boolean, true));
+        let list = ListArray::try_new(item, OffsetBuffer::from_lengths([2, 1]), truths, None).unwrap();
+        let masked = mask.apply(&(Arc::new(list) as ArrayRef)).unwrap();
+        assert_eq!(masked.as_list::<i32>().values().as_string::<i32>(), &expected);
+    }
+}
