@@ -72,7 +72,7 @@ pub(crate) struct Connection {
     skipping: bool,
     /// Reported settings that changed; sent before ReadyForQuery, as PostgreSQL does.
     changed_settings: Vec<(String, String)>,
-    _registration: Registration,
+    registration: Registration,
 }
 
 enum Input {
@@ -98,7 +98,7 @@ impl Connection {
             uncorked: false,
             skipping: false,
             changed_settings: Vec::new(),
-            _registration: registration,
+            registration,
         }
     }
 
@@ -174,10 +174,24 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        // Not within a transaction: there, clients expect none.
+        let listens = may_end && self.session.listens();
+        let session = Arc::clone(&self.session);
+        let notified = async move {
+            match listens {
+                true => session.notification().await,
+                false => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.shared.kill.cancelled() => Err(Closing::Saying(Report::shutdown())),
             () = self.shared.shutdown.cancelled(), if may_end => Err(Closing::Saying(Report::shutdown())),
+            notification = notified => {
+                self.out.notification(self.registration.process_id, &notification.channel, &notification.payload);
+                self.uncorked = true;
+                Ok(())
+            }
             read = self.transport.read(&mut self.input) => match read {
                 Ok(0) | Err(_) => Err(Closing::Silently),
                 Ok(bytes) => {

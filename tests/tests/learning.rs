@@ -2,7 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-use querygate_tests::server::{Server, Variant, psql};
+use querygate_tests::server::{RawClient, Server, Variant, psql};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,12 +159,33 @@ fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart()
     }
     let known = "SELECT sum(statements) FROM querygate.templates WHERE template LIKE 'select name%'";
     wait_for(&server, "sam", known, &["30"]);
+    let [mut ada, mut iris] = ["ada", "iris"].map(|user| {
+        let mut listener = RawClient::login(server.postgres, user);
+        listener.query("LISTEN Querygate_Anomalies");
+        let tags: Vec<u8> = listener.read_until(b'Z').iter().map(|frame| frame.tag).collect();
+        assert_eq!(tags, [b'C', b'Z']);
+        listener
+    });
     let bulk = ask(&server, "sam", "SELECT id FROM contacts LIMIT 6000");
     assert_eq!(bulk.len(), 6_000);
     let found = "SELECT kind, severity, subject, state FROM querygate.anomalies";
     wait_for(&server, "ada", found, &["bulk read|critical|principal sam|open"]);
     let [what] = &ask(&server, "ada", "SELECT what FROM querygate.anomalies")[..] else { panic!() };
     assert!(what.starts_with("sam read 6,000 rows of contacts in ") && what.contains("; usual: "), "{what}");
+    // Whoever listens is told without asking, of what it may see.
+    let heard = ada.read_until(b'A');
+    let [heard] = heard.as_slice() else { panic!("{heard:?}") };
+    let heard = String::from_utf8_lossy(&heard.body[4..]).into_owned();
+    assert!(heard.starts_with("querygate_anomalies\0{") && heard.contains("\"subject\":\"principal sam\""), "{heard}");
+    iris.query("UNLISTEN *");
+    let tags: Vec<u8> = iris.read_until(b'Z').iter().map(|frame| frame.tag).collect();
+    assert_eq!(tags, [b'C', b'Z'], "what somebody else did");
+    let unknown = psql(&server, "ada", &["-c", "LISTEN other"]);
+    assert!(
+        unknown.err.starts_with("ERROR:  0A000") && unknown.err.contains("querygate_anomalies"),
+        "{}",
+        unknown.both()
+    );
     assert_eq!(ask(&server, "iris", "SELECT count(*) FROM querygate.anomalies"), ["0"]);
     assert_eq!(ask(&server, "sam", "SELECT count(*) FROM querygate.anomalies"), ["1"], "one's own doing");
 

@@ -7,7 +7,9 @@ use crate::declared::{self, Declared};
 use crate::introspect;
 use crate::options::MysqlOptions;
 use crate::pool::{Lease, Pool};
+use crate::session::Session;
 use async_trait::async_trait;
+use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
@@ -39,8 +41,17 @@ impl MysqlDriver {
         Self { schema, pool, capabilities, learned }
     }
 
-    async fn lease(&self) -> Result<Lease> {
+    pub(crate) async fn lease(&self) -> Result<Lease> {
         self.pool.lease(None, &CancellationToken::new()).await
+    }
+
+    /// A connection outside of the pool, which nobody else gets.
+    pub(crate) async fn apart(&self) -> Result<Session> {
+        self.pool.open().await
+    }
+
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
     }
 }
 
@@ -110,6 +121,10 @@ impl Driver for MysqlDriver {
         let answers = lease.session.answers(std::time::Duration::from_secs(5)).await;
         lease.release(answers);
         if answers { Ok(()) } else { Err(crate::error::unreachable("source does not answer")) }
+    }
+
+    fn index_advice(&self) -> Option<&dyn IndexAdvice> {
+        Some(self)
     }
 
     fn pool(&self) -> Option<PoolStatus> {

@@ -216,7 +216,11 @@ pub fn enum_values(native_type: &str) -> Option<Vec<String>> {
 }
 
 /// The catalog as text: what is asked is a constant, and what it is asked about is bound.
-async fn fetch(connection: &mut MySqlConnection, sql: &'static str, binds: &[&str]) -> Result<Vec<MySqlRow>> {
+pub(crate) async fn fetch(
+    connection: &mut MySqlConnection,
+    sql: &'static str,
+    binds: &[&str],
+) -> Result<Vec<MySqlRow>> {
     let mut query = sqlx::query(sql).persistent(false);
     for bind in binds {
         query = query.bind((*bind).to_owned());
@@ -224,11 +228,11 @@ async fn fetch(connection: &mut MySqlConnection, sql: &'static str, binds: &[&st
     query.fetch_all(connection).await.map_err(|error| from_sqlx(&error))
 }
 
-fn text(row: &MySqlRow, index: usize) -> Result<String> {
+pub(crate) fn text(row: &MySqlRow, index: usize) -> Result<String> {
     wire::text(row, index)?.ok_or_else(|| Error::internal("the source's catalog holds a NULL"))
 }
 
-fn number(row: &MySqlRow, index: usize) -> Result<Option<u64>> {
+pub(crate) fn number(row: &MySqlRow, index: usize) -> Result<Option<u64>> {
     wire::integer(row, index).map(|number| number.and_then(|number| u64::try_from(number).ok()))
 }
 

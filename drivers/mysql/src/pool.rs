@@ -111,7 +111,7 @@ impl Pool {
         Ok(Lease { session: self.open().await?, pool: Arc::clone(self), _permit: permit })
     }
 
-    async fn open(&self) -> Result<Session> {
+    pub(crate) async fn open(&self) -> Result<Session> {
         self.breaker.admit(Instant::now())?;
         let opened = Session::open(&self.connect, self.connect_timeout).await;
         self.meter.opened(&opened);

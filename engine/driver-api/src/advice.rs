@@ -87,6 +87,20 @@ pub struct IndexedTable {
     pub indexes: Vec<ExistingIndex>,
     /// `None`: the source does not count.
     pub writes: Option<Writes>,
+    pub abilities: IndexAbilities,
+}
+
+/// What indexes of a table can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexAbilities {
+    /// Over a part of the rows.
+    pub partial: bool,
+    /// With texts in order of code points, whatever the column's own order.
+    pub code_point: bool,
+}
+
+impl IndexAbilities {
+    pub const ALL: Self = Self { partial: true, code_point: true };
 }
 
 /// What an index search starts from.

@@ -14,7 +14,7 @@ pub mod telemetry;
 mod zone;
 
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
-pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Outcome, Rows};
+pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;
 pub use service::{

@@ -76,6 +76,13 @@ pub enum Effect {
     Notice(Notice),
 }
 
+/// A NotificationResponse: something happened on a channel that the session listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    pub channel: String,
+    pub payload: String,
+}
+
 /// A NoticeResponse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {

@@ -1,6 +1,6 @@
 //! The service and session traits.
 
-use crate::{Column, Effect, Outcome, Part, Parts, ScramVerifier, Split};
+use crate::{Column, Effect, Notification, Outcome, Part, Parts, ScramVerifier, Split};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -185,6 +185,17 @@ pub trait Session: Send + Sync {
 
     /// Extended protocol: Sync outside an explicit transaction block ends the implicit transaction.
     async fn sync(&self);
+
+    /// Whether the session listens to a channel: whether it is worth waiting for [`notification`](Self::notification).
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// The next notification, for the door to wait for while its client waits; for ever where nothing comes. Whoever stops waiting
+    /// loses none.
+    async fn notification(&self) -> Notification {
+        std::future::pending().await
+    }
 
     /// Cancels the running statement, if any. Idempotent; returns at once.
     fn cancel(&self);

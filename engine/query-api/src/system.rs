@@ -1,6 +1,7 @@
 //! Relations and procedures of schema `querygate` that something beside the engine supplies. Knows no Arrow type and no SQL.
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use querygate_types::{Principal, Result};
 use std::fmt;
 use std::time::SystemTime;
@@ -89,5 +90,17 @@ pub trait SystemExtension: Send + Sync + fmt::Debug {
     async fn call(&self, procedure: &str, arguments: &[Cell], caller: &Principal) -> Result<String> {
         let _ = (arguments, caller);
         Err(querygate_types::Error::internal(format_args!("no procedure {procedure}")))
+    }
+
+    /// Channels of LISTEN. The same for the life of the gate.
+    fn channels(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What comes on a channel from now on that the listener may see, in less than 8,000 bytes each. Who takes it late loses the
+    /// oldest. `None`: no such channel.
+    fn subscribe(&self, channel: &str, listener: &Principal) -> Option<BoxStream<'static, String>> {
+        let _ = (channel, listener);
+        None
     }
 }

@@ -93,6 +93,8 @@ impl Stage {
 #[derive(Debug, Clone)]
 pub struct FragmentRecord {
     pub template: Arc<FragmentTemplate>,
+    /// When the driver was asked.
+    pub began: SystemTime,
     /// Rows that were expected when it was planned.
     pub estimated_rows: Option<u64>,
     /// Rows that the source delivered.
@@ -109,6 +111,8 @@ pub struct FragmentRecord {
     pub complete: bool,
     /// Whether it ran with further conditions: keys of the other side of a join, or a range of a divided result.
     pub narrowed: bool,
+    /// NULLs in each column of [`FragmentTemplate::passing`]; empty where that is.
+    pub nulls: Vec<u64>,
     pub error: Option<ErrorCode>,
 }
 
@@ -125,6 +129,9 @@ pub struct FragmentTemplate {
     pub text: Arc<str>,
     /// Hash of source and text, keys of dynamic filters left out.
     pub fingerprint: u64,
+    /// Where its rows are all that a policy leaves of one table: the delivered columns by their names in the source, each empty
+    /// where it is computed. Otherwise there are none.
+    pub passing: Vec<String>,
     pub shape: FragmentShape,
 }
 

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, ContextModifier, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr,
-    FetchDirection, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Reset, Set, Statement as Ast,
+    FetchDirection, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Set, Statement as Ast,
     TransactionAccessMode, TransactionMode, UnaryOperator, UtilityOption, Value,
 };
 use querygate_query_api::system::Cell;
@@ -33,8 +33,9 @@ pub(crate) enum Classified {
     Execute { name: String, arguments: Vec<Expr> },
     Deallocate(Option<String>),
     Discard(DiscardObject),
-    Listen,
-    Unlisten,
+    Listen(String),
+    /// `None`: of everything.
+    Unlisten(Option<String>),
     Call { name: String, arguments: Vec<Cell> },
 }
 
@@ -103,11 +104,19 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
             Ok(Classified::Deallocate((!all).then_some(name.value)))
         }
         Ast::Discard { object_type } => Ok(Classified::Discard(object_type)),
-        Ast::LISTEN { .. } => Ok(Classified::Listen),
-        Ast::UNLISTEN { .. } => Ok(Classified::Unlisten),
+        Ast::LISTEN { channel } => Ok(Classified::Listen(folded(channel))),
+        Ast::UNLISTEN { channel } => {
+            let all = channel.quote_style.is_none() && channel.value == "*";
+            Ok(Classified::Unlisten((!all).then(|| folded(channel))))
+        }
         Ast::Call(function) => call(&function),
         other => Err(refused(&other)),
     }
+}
+
+/// A name as PostgreSQL reads it: in small letters unless it is quoted.
+fn folded(name: Ident) -> String {
+    if name.quote_style.is_none() { name.value.to_lowercase() } else { name.value }
 }
 
 /// `CALL name(constants)`.

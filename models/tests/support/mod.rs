@@ -7,6 +7,7 @@ pub mod csv;
 pub mod fragments;
 pub mod hints;
 pub mod subplans;
+pub mod validation;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, text: &Arc<str>) -> StatementRecord {
     let fragment = FragmentRecord {
         template: Arc::clone(template),
+        began: SystemTime::UNIX_EPOCH,
         estimated_rows: Some(10),
         rows: 10,
         bytes: 400,
@@ -20,6 +21,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         total: Duration::from_micros(450),
         complete: true,
         narrowed: false,
+        nulls: Vec::new(),
         error: None,
     };
     StatementRecord {
@@ -64,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         objects: Arc::new(["t".to_owned()]),
         text: "SELECT a FROM t WHERE b = $1".into(),
         fingerprint: 1,
+        passing: Vec::new(),
         shape: FragmentShape::default(),
     });
     let (objects, text): (Arc<[String]>, Arc<str>) = (Arc::new(["t".to_owned()]), "select a from t where b = ?".into());

@@ -3,6 +3,7 @@
 
 use crate::anomaly::Anomalies;
 use crate::options::LearningOptions;
+use crate::otlp::Export;
 use crate::part::Part;
 use crate::plans::PlanAdvice;
 use crate::telemetry::{Counts, Queue, Store, Templates, queue};
@@ -46,7 +47,7 @@ impl Learning {
     /// Starts the thread. Parts follow in this order, after the sums of templates, the anomalies, the models and the plans.
     ///
     /// # Errors
-    /// Internal: no thread.
+    /// Internal: no thread, or no random number.
     pub fn start(options: LearningOptions, parts: Vec<Arc<dyn Part>>) -> Result<Arc<Self>> {
         let counts = Arc::new(Counts::default());
         let (queue, receiver) = queue(options.queue_max, Arc::clone(&counts));
@@ -62,7 +63,9 @@ impl Learning {
         let models: Arc<dyn Part> = Arc::new(Models::default());
         let plans = PlanAdvice::new();
         let advice: Arc<dyn Part> = Arc::<PlanAdvice>::clone(&plans);
-        let parts: Vec<Arc<dyn Part>> = [templates, anomalies, models, advice].into_iter().chain(parts).collect();
+        let export = options.otlp.clone().map(Export::new).transpose()?.map(|export| Arc::new(export) as Arc<dyn Part>);
+        let parts: Vec<Arc<dyn Part>> =
+            [templates, anomalies, models, advice].into_iter().chain(parts).chain(export).collect();
         let stop = CancellationToken::new();
         let (end, ended) = sync_channel(1);
         let mut work = Work::new(Arc::clone(&shared), parts.clone(), options, receiver, stop.clone());

@@ -6,11 +6,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod anomaly;
+#[cfg(test)]
+mod guard_rails;
 mod index;
 mod learning;
 mod options;
+mod otlp;
 mod part;
 mod plans;
+mod post;
 mod report;
 mod telemetry;
 #[cfg(test)]
@@ -18,9 +22,10 @@ mod testing;
 mod training;
 mod work;
 
+pub use anomaly::{SchemaChange, SchemaWatch};
 pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
 pub use learning::Learning;
-pub use options::{LearningOptions, WebhookOptions};
+pub use options::{LearningOptions, OtlpOptions, WebhookOptions};
 pub use part::Part;
 pub use report::report;
 pub use telemetry::{Moment, Store};

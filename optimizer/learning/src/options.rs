@@ -1,5 +1,6 @@
 //! What an administrator decides of learning.
 
+use crate::anomaly::SchemaWatch;
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,10 @@ pub struct LearningOptions {
     pub alerts_per_day: u32,
     /// Where alerts are sent.
     pub webhook: Option<WebhookOptions>,
+    /// Where spans and metrics of statements are sent.
+    pub otlp: Option<OtlpOptions>,
+    /// Asked about once a second for what sources changed.
+    pub schemas: Option<SchemaWatch>,
 }
 
 impl LearningOptions {
@@ -35,6 +40,8 @@ impl LearningOptions {
             batch_every: Duration::from_secs(1),
             alerts_per_day: 20,
             webhook: None,
+            otlp: None,
+            schemas: None,
         }
     }
 }
@@ -50,22 +57,58 @@ pub struct WebhookOptions {
 /// Fewest bytes of a secret.
 const SECRET_MIN: usize = 16;
 
+/// A collector that takes OTLP over HTTP, as JSON.
+#[derive(Clone)]
+pub struct OtlpOptions {
+    pub(crate) traces: hyper::Uri,
+    pub(crate) metrics: hyper::Uri,
+    /// Value of the header `authorization`.
+    pub(crate) authorization: Option<String>,
+}
+
+impl OtlpOptions {
+    /// The collector's base address, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` follow it.
+    ///
+    /// # Errors
+    /// Something else than such an address. The text does not hold it.
+    pub fn new(base: &str, authorization: Option<&str>) -> Result<Self> {
+        let base = base.trim_end_matches('/');
+        Ok(Self {
+            traces: address(&format!("{base}/v1/traces"))?,
+            metrics: address(&format!("{base}/v1/metrics"))?,
+            authorization: authorization.map(str::to_owned),
+        })
+    }
+}
+
+impl std::fmt::Debug for OtlpOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OtlpOptions(…)")
+    }
+}
+
+/// `http://…` or `https://…` with a host and without a user.
+fn address(url: &str) -> Result<hyper::Uri> {
+    let refused = |what: &str| Error::new(ErrorCode::ConfigInvalid, what.to_owned());
+    let address: hyper::Uri = url.parse().map_err(|_| refused("it is no address"))?;
+    if !matches!(address.scheme_str(), Some("http" | "https")) || address.host().is_none_or(str::is_empty) {
+        return Err(refused("it must begin with http:// or https:// and name a host"));
+    }
+    if address.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(refused("it must not name a user"));
+    }
+    Ok(address)
+}
+
 impl WebhookOptions {
     /// An `http://…` or `https://…` address, and the key that signs what is sent there.
     ///
     /// # Errors
     /// Something else than such an address, or a key of less than 16 bytes. The text holds neither.
     pub fn new(url: &str, secret: &[u8]) -> Result<Self> {
-        let refused = |what: &str| Error::new(ErrorCode::ConfigInvalid, what.to_owned());
-        let address: hyper::Uri = url.parse().map_err(|_| refused("it is no address"))?;
-        if !matches!(address.scheme_str(), Some("http" | "https")) || address.host().is_none_or(str::is_empty) {
-            return Err(refused("it must begin with http:// or https:// and name a host"));
-        }
-        if address.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(refused("it must not name a user"));
-        }
+        let address = address(url)?;
         if secret.len() < SECRET_MIN {
-            return Err(refused("its secret must have at least 16 bytes"));
+            return Err(Error::new(ErrorCode::ConfigInvalid, "its secret must have at least 16 bytes"));
         }
         Ok(Self { address, secret: secret.to_vec() })
     }

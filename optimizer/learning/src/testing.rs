@@ -44,8 +44,10 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
             objects: Arc::new(["t".to_owned()]),
             text: format!("SELECT {template} FROM t WHERE a = ?1").into(),
             fingerprint: template + 1_000_000,
+            passing: Vec::new(),
             shape: FragmentShape { tables: vec![table], ..FragmentShape::default() },
         }),
+        began: UNIX_EPOCH,
         estimated_rows: Some(rows / 2),
         rows,
         bytes: rows * 20,
@@ -54,6 +56,7 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
         total: Duration::from_millis(1),
         complete: true,
         narrowed: false,
+        nulls: Vec::new(),
         error: None,
     }
 }

@@ -149,10 +149,8 @@ impl Work {
     }
 
     fn watch_clock(&mut self, before: Moment, now: Moment) {
-        let went = now.running.saturating_sub(before.running).as_secs();
-        let says = now.seconds.saturating_sub(before.seconds);
-        if says.abs_diff(i64::try_from(went).unwrap_or(0)) > JUMP {
-            tracing::warn!(seconds = says, "the clock jumped; records are not forgotten by age for a day");
+        if let Some(seconds) = jump(before, now) {
+            tracing::warn!(seconds, "the clock jumped; records are not forgotten by age for a day");
             self.jumped = Some(now.running);
         }
     }
@@ -162,5 +160,35 @@ impl Work {
         let age = i64::try_from(self.options.retention.as_secs()).unwrap_or(i64::MAX);
         let before = calm.then(|| now.seconds.saturating_sub(age));
         self.guarded("retention", async { store.retain(before, self.options.size_max).await.map(drop) }).await;
+    }
+}
+
+/// Seconds that the wall's clock went between two looks, if the process' own clock says something else.
+fn jump(before: Moment, now: Moment) -> Option<i64> {
+    let went = now.running.saturating_sub(before.running).as_secs();
+    let says = now.seconds.saturating_sub(before.seconds);
+    (says.abs_diff(i64::try_from(went).unwrap_or(i64::MAX)) > JUMP).then_some(says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_is_noticed_and_one_that_only_runs_is_not() {
+        let at = |seconds: i64, running: u64| Moment { seconds, running: Duration::from_secs(running) };
+        let before = at(1_000_000, 100);
+        for (now, expected) in [
+            (at(1_000_001, 101), None),
+            // A machine that slept: both clocks went on, or the own one stood still for less than an hour.
+            (at(1_090_000, 90_100), None),
+            (at(1_003_000, 101), None),
+            (at(1_090_000, 101), Some(90_000)),
+            (at(0, 101), Some(-1_000_000)),
+            (at(i64::MAX, 101), Some(i64::MAX - 1_000_000)),
+            (at(i64::MIN, u64::MAX), Some(i64::MIN)),
+        ] {
+            assert_eq!(jump(before, now), expected, "{now:?}");
+        }
     }
 }

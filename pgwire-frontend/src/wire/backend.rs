@@ -56,6 +56,14 @@ pub(crate) trait Writer {
         self.close(mark);
     }
 
+    fn notification(&mut self, process_id: u32, channel: &str, payload: &str) {
+        let mark = self.open(b'A');
+        self.u32(process_id);
+        self.cstr(channel);
+        self.cstr(payload);
+        self.close(mark);
+    }
+
     fn command_complete(&mut self, tag: &str) {
         let mark = self.open(b'C');
         self.cstr(tag);

@@ -2,7 +2,7 @@
 //! writes since it began to count. Reads the catalog only.
 
 use crate::connection::Connection;
-use querygate_driver_api::advice::{ExistingIndex, IndexedColumn, IndexedTable, Writes};
+use querygate_driver_api::advice::{ExistingIndex, IndexAbilities, IndexedColumn, IndexedTable, Writes};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, Result};
 use tokio_postgres::Row;
@@ -82,7 +82,7 @@ pub(super) async fn table(source: &str, connection: &Connection, table: &TableRe
     let refers = refers.iter().map(|row| cell(row, 0)).collect::<Result<Vec<Vec<String>>>>()?;
     let indexes = connection.rows(source, INDEXES, &[&oid]).await?;
     let indexes = indexes.iter().map(|row| index(row, &refers, days)).collect::<Result<Vec<_>>>()?;
-    Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, writes }))
+    Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, writes, abilities: IndexAbilities::ALL }))
 }
 
 fn column(row: &Row, rows: f64) -> Result<IndexedColumn> {

@@ -15,7 +15,7 @@ use crate::introspect;
 use async_trait::async_trait;
 use copy::{Copy, Schema};
 use querygate_driver_api::advice::{
-    ExistingIndex, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NullTest, Planner, Study,
+    ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NullTest, Planner, Study,
 };
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{ForeignKey, TableKind};
@@ -83,7 +83,8 @@ async fn look(connection: &mut SqliteConnection, table: &TableRef, rows: Option<
     let columns = names.iter().map(column).collect();
     let indexes = existing(connection, table.name(), &described.foreign_keys).await?;
     // SQLite does not count writes.
-    let table = IndexedTable { table: table.clone(), rows, columns, indexes, writes: None };
+    let table =
+        IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities: IndexAbilities::ALL };
     Ok(Some(Looked { table, sample }))
 }
 

@@ -1,7 +1,7 @@
 //! What fragments did for one statement: rows, bytes and times of each run. An extension of the engine's configuration; without it
 //! nothing is measured.
 
-use super::shape::shape_of;
+use super::shape::{passing, shape_of};
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
@@ -11,7 +11,7 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs that are remembered of one statement: one per outer row of an apply would be too many.
 const RUNS_MAX: usize = 256;
@@ -73,12 +73,14 @@ impl Known {
     ) -> Arc<FragmentTemplate> {
         let make = || {
             let shape = shape_of(fragment, &self.policy);
+            let passing = passing(fragment, &self.policy);
             Arc::new(FragmentTemplate {
                 source: Arc::clone(source),
                 kind: driver.kind(),
                 objects: objects(&shape),
                 text: Arc::clone(&statement.text),
                 fingerprint: fingerprint([source.as_bytes(), statement.text.as_bytes()]),
+                passing,
                 shape,
             })
         };
@@ -111,6 +113,7 @@ pub(super) struct Run {
     template: Arc<FragmentTemplate>,
     estimated_rows: Option<u64>,
     narrowed: bool,
+    began: SystemTime,
     asked: Instant,
 }
 
@@ -121,12 +124,20 @@ impl Run {
         known: &Known,
         narrowed: bool,
     ) -> Self {
-        Self { runs, template, estimated_rows: known.estimated_rows, narrowed, asked: Instant::now() }
+        Self {
+            runs,
+            template,
+            estimated_rows: known.estimated_rows,
+            narrowed,
+            began: SystemTime::now(),
+            asked: Instant::now(),
+        }
     }
 
     fn record(&self, acquire: Duration) -> FragmentRecord {
         FragmentRecord {
             template: Arc::clone(&self.template),
+            began: self.began,
             estimated_rows: self.estimated_rows,
             rows: 0,
             bytes: 0,
@@ -135,6 +146,7 @@ impl Run {
             total: Duration::ZERO,
             complete: false,
             narrowed: self.narrowed,
+            nulls: vec![0; self.template.passing.len()],
             error: None,
         }
     }
@@ -178,6 +190,10 @@ impl Stream for Measured {
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
                     record.bytes += batch_bytes(batch);
+                    // Arrow counts them as it makes the column.
+                    for (nulls, column) in record.nulls.iter_mut().zip(batch.columns()) {
+                        *nulls += column.null_count() as u64;
+                    }
                     record.first_row.get_or_insert(elapsed);
                 }
             }

@@ -24,6 +24,41 @@ pub(super) fn shape_of(fragment: &Fragment, policy: &[usize]) -> FragmentShape {
     tracer.shape
 }
 
+/// The delivered columns, if the rows are all that the policy leaves of one table: then a share of them is a share of the
+/// table's. A computed column has an empty name.
+pub(super) fn passing(fragment: &Fragment, policy: &[usize]) -> Vec<String> {
+    let only_policy = (0..fragment.parameters.len()).all(|parameter| policy.contains(&parameter));
+    if !only_policy || !is_whole(&fragment.relation) || fragment.output.len() > MOST {
+        return Vec::new();
+    }
+    let mut tracer = Tracer { shape: FragmentShape::default(), places: HashMap::new(), policy };
+    tracer.relation(&fragment.relation);
+    let [table] = tracer.shape.tables.as_slice() else { return Vec::new() };
+    if table.conditions.iter().any(|condition| condition.kind != ConditionKind::PolicyEquality) {
+        return Vec::new();
+    }
+    let name = |id: &ColumnId| tracer.places.get(id).map(|place| place.column.clone()).unwrap_or_default();
+    fragment.output.iter().map(|column| name(&column.id)).collect()
+}
+
+fn is_whole(relation: &Relation) -> bool {
+    match relation {
+        Relation::Scan { .. } => true,
+        Relation::Filter { input, .. } | Relation::Project { input, .. } | Relation::Fence { input, .. } => {
+            is_whole(input)
+        }
+        Relation::Join { .. }
+        | Relation::Aggregate { .. }
+        | Relation::Sort { .. }
+        | Relation::Limit { .. }
+        | Relation::Distinct { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Window { .. }
+        | Relation::Values { .. }
+        | Relation::EmptyRow => false,
+    }
+}
+
 struct Tracer<'a> {
     shape: FragmentShape,
     /// Where a column of the fragment comes from, if it is one of a table.

@@ -3,6 +3,7 @@
 use super::args::DemoArgs;
 use super::{Ended, load, written};
 use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, POSTGRES_PORT};
+use crate::demo::alerts::Alerts;
 use crate::demo::{self, Scale};
 use crate::output::Output;
 use crate::serve::{Bound, Companion};
@@ -28,12 +29,15 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         return Ok(Ended::Well);
     }
     let mut config = configured(&seeded.layout.config(), args, output)?;
+    let mut alerts = None;
     if args.traffic && config.learning.is_none() {
-        config.learning = Some(demo::traffic::learning(&seeded.layout));
+        let receiver = Alerts::open()?;
+        config.learning = Some(demo::traffic::learning(&seeded.layout, &receiver)?);
+        alerts = Some(receiver);
     }
     let database = config.server.database.clone();
     let traffic: Option<Companion> =
-        args.traffic.then(|| Box::new(move |gate| demo::traffic::run(gate, database)) as Companion);
+        args.traffic.then(|| Box::new(move |gate| demo::traffic::run(gate, database, alerts)) as Companion);
     crate::serve::serve_with(&config, CancellationToken::new(), traffic, |bound| {
         let _ = output.text(&demo::guide_text(&seeded, bound));
         if args.traffic {

@@ -4,8 +4,8 @@ use super::diagnostic::Diagnostic;
 use super::secret::{Environment, Secret};
 use super::sources::secret;
 use super::table::{At, Table};
-use super::{Config, Learning, Webhook};
-use querygate_learning::WebhookOptions;
+use super::{Config, Learning, Otlp, Webhook};
+use querygate_learning::{OtlpOptions, WebhookOptions};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -20,6 +20,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     let size_max = table.bytes("size_max");
     let alerts = table.number("alerts_per_day", 0..=100_000);
     let webhook = webhook(&table, environment);
+    let otlp = otlp(&table, environment);
     let apply_indexes = table.boolean("apply_indexes").is_some_and(|on| on.value);
     let suggest_every = table.duration("suggest_every").map_or(Duration::from_secs(120), |time| time.value);
     let index_budget = table.bytes("index_budget").map_or(1_024 * MIB, |size| size.value);
@@ -36,6 +37,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         size_max: size_max.map_or(512 * MIB, |size| size.value),
         alerts_per_day: alerts.map_or(20, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
         webhook,
+        otlp,
         apply_indexes,
         suggest_every,
         index_budget,
@@ -53,15 +55,11 @@ fn webhook(table: &Table<'_>, environment: &Environment) -> Option<Webhook> {
         ));
         return None;
     };
-    let url = if value.starts_with("http://") || value.starts_with("https://") {
-        Secret::plain(value)
-    } else {
-        match environment.secret(&value) {
-            Ok(url) => url,
-            Err(message) => {
-                table.error(span, format!("`webhook` is neither http://… nor a secret: {message}"));
-                return None;
-            }
+    let url = match address(value, environment) {
+        Ok(url) => url,
+        Err(message) => {
+            table.error(span, format!("`webhook` is neither http://… nor a secret: {message}"));
+            return None;
         }
     };
     if let Err(error) = WebhookOptions::new(url.expose(), secret.expose().as_bytes()) {
@@ -69,4 +67,31 @@ fn webhook(table: &Table<'_>, environment: &Environment) -> Option<Webhook> {
         return None;
     }
     Some(Webhook { url, secret })
+}
+
+/// A collector of OpenTelemetry.
+fn otlp(table: &Table<'_>, environment: &Environment) -> Option<Otlp> {
+    let given = table.text("otlp");
+    let authorization = secret(table, "otlp_authorization", environment);
+    let At { value, span } = given?;
+    let url = match address(value, environment) {
+        Ok(url) => url,
+        Err(message) => {
+            table.error(span, format!("`otlp` is neither http://… nor a secret: {message}"));
+            return None;
+        }
+    };
+    if let Err(error) = OtlpOptions::new(url.expose(), None) {
+        table.error(span, format!("`otlp`: {}", error.message()));
+        return None;
+    }
+    Some(Otlp { url, authorization })
+}
+
+/// An address, or where it is kept.
+fn address(value: String, environment: &Environment) -> Result<Secret, String> {
+    if value.starts_with("http://") || value.starts_with("https://") {
+        return Ok(Secret::plain(value));
+    }
+    environment.secret(&value)
 }

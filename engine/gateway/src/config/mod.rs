@@ -226,12 +226,21 @@ pub(crate) struct Learning {
     pub(crate) size_max: u64,
     pub(crate) alerts_per_day: u32,
     pub(crate) webhook: Option<Webhook>,
+    /// Where spans and metrics go.
+    pub(crate) otlp: Option<Otlp>,
     /// Whether operators may make and drop suggested indexes through the gate.
     pub(crate) apply_indexes: bool,
     /// How often indexes are searched; zero: only on demand.
     pub(crate) suggest_every: Duration,
     /// Bytes that the suggested indexes of a source may take together.
     pub(crate) index_budget: u64,
+}
+
+/// A collector of OpenTelemetry, and what lets us in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Otlp {
+    pub(crate) url: Secret,
+    pub(crate) authorization: Option<Secret>,
 }
 
 /// Where alerts go, and the key that signs them.

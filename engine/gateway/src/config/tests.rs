@@ -236,6 +236,9 @@ fn secrets_must_be_references_that_resolve() {
 #[test]
 fn what_belongs_together_is_checked_together() {
     for (section, expected) in [
+        ("[learning]\notlp = \"ftp://collector\"\n", "`otlp` is neither http://… nor a secret"),
+        ("[learning]\notlp = \"http://user@collector\"\n", "`otlp`: it must not name a user"),
+        ("[learning]\notlp = \"http://collector:4318\"\notlp_authorization = \"plain\"\n", "`otlp_authorization`: a secret must be"),
         ("[server]\ntls_key = \"k\"\n", "`tls_certificate` and `tls_key` belong together"),
         ("[server]\nrequire_tls = true\n", "`require_tls` needs"),
         ("[limits]\nmemory_total = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed"),
@@ -252,7 +255,7 @@ fn what_belongs_together_is_checked_together() {
         ("[[sources]]\nname = \"a\"\nkind = \"memory\"\npath = \"x\"\n", "unknown key `path` in [[sources]]"),
         (
             "[[sources]]\nname = \"a\"\nkind = \"memory\"\napply_indexes = true\n",
-            "`apply_indexes` is for sqlite and postgres sources only",
+            "`apply_indexes` is for sqlite, postgres and mysql sources only",
         ),
         (
             "[[sources]]\nname = \"a\"\nkind = \"postgres\"\nhost = \"h\"\nuser = \"u\"\ndatabase = \"d\"\nadvisor_password = \"env:S3_KEY\"\n",

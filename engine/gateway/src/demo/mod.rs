@@ -8,6 +8,7 @@
 //! packages would give the same table name, each of those objects keeps its full name.** Objects of packages without a
 //! namespace, and names that are nothing but the prefix, keep their full name.
 
+pub(crate) mod alerts;
 pub(crate) mod backends;
 pub(crate) mod company;
 mod crm;

@@ -1,6 +1,7 @@
 //! A workload for the demo: what three people would ask all day, and one afternoon that is not usual. Runs in the demo's own
 //! process through the query service, with the users' own rights; measures nothing.
 
+use super::alerts::Alerts;
 use super::company::{COUNTRIES, INDUSTRIES, TITLES, account_id};
 use super::rng::Rng;
 use super::setup::Layout;
@@ -115,11 +116,17 @@ fn pause(login: &str, rng: &mut Rng) -> Duration {
 }
 
 /// The workload of all users, for as long as it is polled.
-pub(crate) fn run(gate: Gate, database: String) -> BoxFuture<'static, ()> {
+pub(crate) fn run(gate: Gate, database: String, alerts: Option<Alerts>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let users = ALL.iter().zip(1..).map(|(login, number)| day(&gate, &database, login, number));
         let everybody = futures::future::join_all(users);
-        futures::join!(everybody, unusual(&gate, &database));
+        let taken = async {
+            match alerts {
+                Some(alerts) => alerts.serve().await,
+                None => {}
+            }
+        };
+        futures::join!(everybody, unusual(&gate, &database), taken);
     })
 }
 
@@ -196,17 +203,22 @@ async fn ask_once(session: &dyn Session, sql: &str, values: &[String]) -> Result
 }
 
 /// Learning for a demo whose configuration says nothing of it: in the demo's own folder, soon, and free to make indexes there.
-pub(crate) fn learning(layout: &Layout) -> Learning {
-    Learning {
+/// Alerts go to the demo itself.
+///
+/// # Errors
+/// Internal: no port for them.
+pub(crate) fn learning(layout: &Layout, alerts: &Alerts) -> Result<Learning> {
+    Ok(Learning {
         directory: layout.folder.join("learning"),
         retention: Duration::from_secs(30 * 86_400),
         size_max: 256 << 20,
         alerts_per_day: 20,
-        webhook: None,
+        webhook: Some(alerts.webhook()?),
+        otlp: None,
         apply_indexes: true,
         suggest_every: Duration::from_secs(30),
         index_budget: 64 << 20,
-    }
+    })
 }
 
 /// What to look at while it runs.
@@ -225,7 +237,9 @@ pub(crate) fn guide_text(bound: Bound) -> String {
         ));
     }
     text.push_str(
-        "  SELECT * FROM querygate.plans; SELECT * FROM querygate.index_suggestions; SELECT * FROM querygate.anomalies;\n",
+        "  SELECT * FROM querygate.plans; SELECT * FROM querygate.index_suggestions; SELECT * FROM querygate.anomalies;\n  \
+         CALL querygate.apply(1);       makes a suggested index; ten runs later measured_effect says what it did\n\
+         The alert of what sam does goes to a webhook that the demo serves itself: it is printed below when it comes.\n",
     );
     text
 }

@@ -2,7 +2,8 @@
 
 use crate::config;
 use querygate_learning::{
-    AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, Part, WebhookOptions,
+    AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, OtlpOptions, Part,
+    WebhookOptions,
 };
 use querygate_query::{Gate as Engine, GateOptions};
 use querygate_query_api::telemetry::Telemetry;
@@ -23,11 +24,14 @@ pub(super) fn start(config: &config::Config, runtime: &Handle, gate: &Place) -> 
 fn options(settings: &config::Learning) -> Result<LearningOptions> {
     let webhook = settings.webhook.as_ref();
     let webhook = webhook.map(|w| WebhookOptions::new(w.url.expose(), w.secret.expose().as_bytes())).transpose()?;
+    let otlp = settings.otlp.as_ref();
+    let otlp = otlp.map(|o| OtlpOptions::new(o.url.expose(), o.authorization.as_ref().map(|a| a.expose()))).transpose()?;
     Ok(LearningOptions {
         retention: settings.retention,
         size_max: settings.size_max,
         alerts_per_day: settings.alerts_per_day,
         webhook,
+        otlp,
         ..LearningOptions::in_directory(settings.directory.clone())
     })
 }

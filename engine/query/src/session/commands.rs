@@ -43,8 +43,8 @@ impl GateSession {
             | Classified::Prepare { .. }
             | Classified::Deallocate(_)
             | Classified::Discard(_)
-            | Classified::Listen
-            | Classified::Unlisten => Ok(None),
+            | Classified::Listen(_)
+            | Classified::Unlisten(_) => Ok(None),
         }
     }
 
@@ -93,8 +93,14 @@ impl GateSession {
             Classified::Deallocate(name) => self.deallocate(name.as_deref()),
             Classified::Discard(object) => Ok(self.discard(object)),
             Classified::Call { name, arguments } => self.call(prepared, name, arguments).await,
-            Classified::Listen => Err(Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported")),
-            Classified::Unlisten => Ok(done("UNLISTEN")),
+            Classified::Listen(channel) => {
+                self.listen(channel)?;
+                Ok(done("LISTEN"))
+            }
+            Classified::Unlisten(channel) => {
+                self.listening.end(channel.as_deref());
+                Ok(done("UNLISTEN"))
+            }
             Classified::Query(_) | Classified::Explain { .. } | Classified::CopyOut { .. } => {
                 Err(Error::internal("a query was run as a command"))
             }
@@ -288,6 +294,7 @@ impl GateSession {
                 inner.reset_all();
                 inner.cursors.clear();
                 inner.forget_statements();
+                self.listening.end(None);
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => done("DISCARD PLANS"),

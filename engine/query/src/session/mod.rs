@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod commands;
 mod cursors;
+mod listen;
 mod parts;
 mod rights;
 pub(crate) mod settings;

@@ -1,6 +1,7 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
 use super::cursors::Cursor;
+use super::listen::Listening;
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
-    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Outcome, Part, Parts, Prepared, Rows,
+    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
     Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
@@ -36,6 +37,7 @@ pub(crate) struct GateSession {
     pub(super) peer: Option<std::net::SocketAddr>,
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
+    pub(super) listening: Listening,
     inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
 }
@@ -136,6 +138,7 @@ impl GateSession {
             peer: client.peer,
             since: SystemTime::now(),
             writer,
+            listening: Listening::default(),
             inner,
             cancel,
         }
@@ -451,12 +454,21 @@ impl Session for GateSession {
         self.inner().transaction.sync();
     }
 
+    fn listens(&self) -> bool {
+        !self.listening.is_empty()
+    }
+
+    async fn notification(&self) -> Notification {
+        self.listening.next().await
+    }
+
     fn cancel(&self) {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
 
     async fn close(&self) {
         self.cancel();
+        self.listening.end(None);
         let mut inner = self.inner();
         inner.cursors.clear();
         inner.prepared.clear();

@@ -176,8 +176,8 @@ impl GateSession {
             | Classified::Deallocate(_)
             | Classified::Discard(_)
             | Classified::Call { .. }
-            | Classified::Listen
-            | Classified::Unlisten => Err(Error::new(
+            | Classified::Listen(_)
+            | Classified::Unlisten(_) => Err(Error::new(
                 ErrorCode::InFailedTransaction,
                 "current transaction is aborted, commands ignored until end of transaction block",
             )),

@@ -41,7 +41,8 @@ impl Book {
         }
     }
 
-    /// Notes what happened at `time`. Gives the incident whose alert is to be sent, if one is.
+    /// Notes what happened at `time`. Gives the incident that somebody is to be told of, if one is: by an alert where it waits for
+    /// one, else whoever listens.
     pub(super) fn note(&mut self, happened: Happened, time: i64, receiver: bool, budget: u32) -> Option<Incident> {
         let place = (happened.subject.clone(), happened.event.detector);
         match happened.event.change {
@@ -98,7 +99,7 @@ impl Book {
                 self.incidents.insert(id, incident.clone());
                 self.changed.insert(id);
                 self.forget();
-                (sent == Sent::Waiting).then_some(incident)
+                matches!(sent, Sent::Waiting | Sent::Nowhere).then_some(incident)
             }
         }
     }
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(book.note(opened("sam", &[1]), 100, true, 10), None);
         assert!(book.note(opened("ann", &[2]), 100, true, 1).is_some());
         assert_eq!(book.note(opened("kim", &[3]), 100, true, 1), None);
-        assert_eq!(book.note(opened("tom", &[4]), 100, false, 1), None);
+        assert!(book.note(opened("tom", &[4]), 100, false, 1).is_some(), "whoever listens hears of it");
         let sent: Vec<Sent> = book.incidents.values().map(|i| i.sent).collect();
         assert_eq!(sent, [Sent::Muted, Sent::Waiting, Sent::OverBudget, Sent::Nowhere]);
     }

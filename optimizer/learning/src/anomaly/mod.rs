@@ -3,10 +3,13 @@
 
 mod book;
 mod delivery;
+mod heralds;
 mod incident;
 mod outbox;
 mod part;
+mod qualities;
 mod rows;
+mod schemas;
 mod stream;
 mod streams;
 mod subject;
@@ -14,3 +17,4 @@ mod subject;
 mod tests;
 
 pub(crate) use part::Anomalies;
+pub use schemas::{SchemaChange, SchemaWatch};

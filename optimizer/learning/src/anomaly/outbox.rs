@@ -126,3 +126,102 @@ impl Outbox {
 fn pause(tries: u32) -> i64 {
     1_i64.checked_shl(tries.saturating_sub(1).min(12)).unwrap_or(PAUSE_MAX).min(PAUSE_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::DAY;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    fn at(seconds: i64) -> Moment {
+        Moment { seconds, running: std::time::Duration::ZERO }
+    }
+
+    fn webhook(port: u16) -> WebhookOptions {
+        WebhookOptions::new(&format!("http://127.0.0.1:{port}/"), b"0123456789abcdef").unwrap()
+    }
+
+    /// A port where nobody listens.
+    async fn silent() -> WebhookOptions {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        webhook(listener.local_addr().unwrap().port())
+    }
+
+    /// Works until the delivery that is under way has ended.
+    async fn worked(
+        outbox: &mut Outbox,
+        webhook: &WebhookOptions,
+        now: Moment,
+        store: &Store,
+    ) -> (Vec<(u64, Outcome)>, Result<()>) {
+        let begun = outbox.work(webhook, now, store).await;
+        assert!(begun.0.is_empty() && begun.1.is_ok(), "{begun:?}");
+        while outbox.under_way.as_ref().is_some_and(|(_, task)| !task.is_finished()) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        outbox.work(webhook, now, store).await
+    }
+
+    #[tokio::test]
+    async fn an_alert_that_nobody_takes_waits_longer_each_time_and_is_given_up_after_days() {
+        let (store, webhook, mut outbox) = (Store::in_memory().await.unwrap(), silent().await, Outbox::default());
+        outbox.post(7, b"{}".to_vec(), at(DAY), &store).await.unwrap();
+        let mut pauses = Vec::new();
+        let mut now = DAY;
+        for _ in 0..14 {
+            let (done, kept) = worked(&mut outbox, &webhook, at(now), &store).await;
+            assert!(done.is_empty() && kept.is_ok(), "{done:?} {kept:?}");
+            pauses.push(outbox.letters[&7].next - now);
+            now = outbox.letters[&7].next;
+        }
+        assert_eq!(pauses[..5], [1, 2, 4, 8, 16]);
+        assert_eq!(pauses[13], PAUSE_MAX);
+        // The tries are kept: a restart begins where the last process ended.
+        let mut again = Outbox::default();
+        again.load(&store).await.unwrap();
+        assert_eq!(again.letters, outbox.letters);
+        let (done, kept) = worked(&mut again, &webhook, at(DAY + GIVE_UP), &store).await;
+        assert!(kept.is_ok() && done == [(7, Outcome::GivenUp)], "{done:?} {kept:?}");
+        assert!(!again.has(7) && store.all(KIND).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_nothing_keeps_no_alert_from_its_receiver() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let webhook = webhook(listener.local_addr().unwrap().port());
+        let (store, mut outbox) = (Store::in_memory().await.unwrap(), Outbox::default());
+        store.pragma("PRAGMA query_only = ON").await;
+        assert!(outbox.post(7, b"{}".to_vec(), at(DAY), &store).await.is_err());
+        assert_eq!(store.trouble().as_deref(), Some("the file cannot be written"));
+        let taken = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut came = Vec::new();
+            while !came.ends_with(b"{}") {
+                assert!(stream.read_buf(&mut came).await.unwrap() > 0);
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await.unwrap();
+        });
+        let (done, kept) = worked(&mut outbox, &webhook, at(DAY), &store).await;
+        taken.await.unwrap();
+        assert_eq!(done, [(7, Outcome::Delivered)]);
+        assert!(kept.is_err() && !outbox.has(7), "sent, and said that the disk did not take note: {kept:?}");
+    }
+
+    #[tokio::test]
+    async fn the_oldest_gives_way_and_a_clock_that_went_back_holds_nothing_up() {
+        let (store, webhook, mut outbox) = (Store::in_memory().await.unwrap(), silent().await, Outbox::default());
+        for id in 0..=WAITING_MAX as u64 {
+            outbox.post(id, b"{}".to_vec(), at(DAY), &store).await.unwrap();
+        }
+        assert_eq!(store.all(KIND).await.unwrap().len(), WAITING_MAX);
+        let (done, _) = outbox.work(&webhook, at(DAY), &store).await;
+        assert_eq!(done, [(0, Outcome::GivenUp)], "told of, not lost in silence");
+        while outbox.under_way.as_ref().is_some_and(|(_, task)| !task.is_finished()) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        // A year back: everything is due, nothing is given up.
+        let (done, kept) = outbox.work(&webhook, at(DAY - 365 * 86_400), &store).await;
+        assert!(done.is_empty() && kept.is_ok() && outbox.under_way.is_some());
+    }
+}

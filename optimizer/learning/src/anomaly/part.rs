@@ -1,9 +1,12 @@
 //! Anomalies as a part of learning: streams fed, incidents kept and shown, alerts posted.
 
 use super::book::Book;
+use super::heralds::{CHANNEL, Heralds};
 use super::incident::{Incident, Sent, severity};
 use super::outbox::{Outbox, Outcome};
+use super::qualities::Qualities;
 use super::rows::{COLUMNS, row};
+use super::schemas::Schemas;
 use super::stream::Stream;
 use super::streams::{Happened, Streams};
 use super::subject::Subject;
@@ -11,6 +14,7 @@ use crate::options::LearningOptions;
 use crate::part::Part;
 use crate::telemetry::{Moment, Store, seconds_of};
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use querygate_models::anomaly::Peers;
 use querygate_query_api::system::{Cell, CellKind, SystemExtension, SystemProcedure, SystemRelation};
 use querygate_query_api::telemetry::StatementRecord;
@@ -49,6 +53,9 @@ pub(crate) struct Anomalies {
     /// Mutes changed since they were written.
     muted: Mutex<bool>,
     outbox: AsyncMutex<Outbox>,
+    heralds: Heralds,
+    schemas: Mutex<Schemas>,
+    qualities: Mutex<Qualities>,
     /// Streams that are still to be written in this round.
     unwritten: Mutex<VecDeque<Subject>>,
 }
@@ -65,24 +72,30 @@ impl Anomalies {
             book: Mutex::default(),
             muted: Mutex::default(),
             outbox: AsyncMutex::default(),
+            heralds: Heralds::default(),
+            schemas: Mutex::default(),
+            qualities: Mutex::default(),
             unwritten: Mutex::default(),
         }
     }
 
     async fn happened(&self, happened: Vec<Happened>, now: Moment, store: &Store) -> Result<()> {
         let receiver = self.options.webhook.is_some();
-        let alerts: Vec<Incident> = {
+        let told: Vec<Incident> = {
             let mut book = locked(&self.book);
             let one = |happened| book.note(happened, now.seconds, receiver, self.options.alerts_per_day);
             happened.into_iter().filter_map(one).collect()
         };
         // The incident is on disk before its alert: after a crash it may be sent twice, and is never lost.
         let mut outcome = self.write(now, store).await;
-        for incident in alerts {
+        for incident in told {
             tracing::warn!(incident = incident.id, what = incident.finding.text(), "unusual traffic");
             metrics::counter!("querygate_anomalies_total", "severity" => severity(incident.severity)).increment(1);
-            // A disk that takes nothing must not keep an alert from its receiver, nor one alert the next.
-            outcome = outcome.and(self.post(&incident, now, store).await);
+            self.heralds.tell(&incident);
+            if incident.sent == Sent::Waiting {
+                // A disk that takes nothing must not keep an alert from its receiver, nor one alert the next.
+                outcome = outcome.and(self.post(&incident, now, store).await);
+            }
         }
         outcome
     }
@@ -211,14 +224,21 @@ impl Part for Anomalies {
 
     async fn follow(&self, records: &[StatementRecord], now: Moment, store: &Store) -> Result<()> {
         let happened: Vec<Happened> = {
-            let mut streams = locked(&self.streams);
-            records.iter().filter_map(|record| streams.add(record, now.seconds)).collect()
+            let (mut streams, mut qualities) = (locked(&self.streams), locked(&self.qualities));
+            let one = |record| {
+                let read = streams.add(record, now.seconds);
+                read.into_iter().chain(qualities.add(record, now.seconds))
+            };
+            records.iter().flat_map(one).collect()
         };
         self.happened(happened, now, store).await
     }
 
     async fn tick(&self, now: Moment, store: &Store) -> Result<()> {
-        let happened = locked(&self.streams).close(now.seconds);
+        let mut happened = locked(&self.streams).close(now.seconds);
+        if let Some(watch) = &self.options.schemas {
+            happened.extend(locked(&self.schemas).look(watch));
+        }
         let mut outcome = self.happened(happened, now, store).await;
         if let Some(webhook) = &self.options.webhook {
             let (done, worked) = self.outbox.lock().await.work(webhook, now, store).await;
@@ -253,6 +273,14 @@ impl SystemExtension for Anomalies {
 
     fn procedures(&self) -> Vec<SystemProcedure> {
         PROCEDURES.to_vec()
+    }
+
+    fn channels(&self) -> &'static [&'static str] {
+        &[CHANNEL]
+    }
+
+    fn subscribe(&self, channel: &str, listener: &Principal) -> Option<BoxStream<'static, String>> {
+        (channel == CHANNEL).then(|| self.heralds.subscribe(listener))
     }
 
     async fn call(&self, procedure: &str, arguments: &[Cell], caller: &Principal) -> Result<String> {

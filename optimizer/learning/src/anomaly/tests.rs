@@ -9,9 +9,11 @@ use crate::options::{LearningOptions, WebhookOptions};
 use crate::part::Part;
 use crate::telemetry::{Moment, Store};
 use crate::testing::{DAY, statement};
+use futures::{FutureExt, StreamExt};
 use querygate_models::rng::Rng;
+use querygate_query_api::system::SystemExtension;
 use querygate_query_api::telemetry::StatementRecord;
-use querygate_types::ErrorCode;
+use querygate_types::{ErrorCode, Principal};
 use std::time::Duration;
 
 /// Intervals of a day.
@@ -131,4 +133,26 @@ async fn an_alert_that_never_got_into_the_outbox_is_posted_again() {
     store.remove("outbox", &["1".to_owned()]).await.unwrap();
     Anomalies::new(options()).load(&store).await.unwrap();
     assert_eq!(store.all("outbox").await.unwrap()[0].0, "1");
+}
+
+#[tokio::test]
+async fn listeners_hear_of_incidents_at_once_and_of_their_own_only() {
+    let store = Store::in_memory().await.unwrap();
+    let anomalies = Anomalies::new(LearningOptions::in_directory("nowhere".into()));
+    let reader = |login: &str, operator| Principal::builder(login).operator(operator).build();
+    let listen = |who: &Principal| anomalies.subscribe("querygate_anomalies", who).unwrap();
+    let (mut root, mut sam, mut ann) =
+        (listen(&reader("root", true)), listen(&reader("sam", false)), listen(&reader("ann", false)));
+    assert!(anomalies.subscribe("other", &reader("root", true)).is_none());
+    let now = Moment { seconds: DAY, running: Duration::ZERO };
+    let small: Vec<StatementRecord> = (0..30).map(|_| statement("sam", 1, 10, DAY)).collect();
+    anomalies.follow(&small, now, &store).await.unwrap();
+    assert!(root.next().now_or_never().is_none());
+    anomalies.follow(&[statement("sam", 1, 50_000, DAY)], now, &store).await.unwrap();
+    let heard = root.next().now_or_never().flatten().unwrap();
+    let heard: serde_json::Value = serde_json::from_str(&heard).unwrap();
+    assert_eq!((&heard["kind"], &heard["subject"]), (&"bulk read".into(), &"principal sam".into()));
+    assert!(sam.next().now_or_never().flatten().is_some() && ann.next().now_or_never().is_none());
+    // A listener who comes later hears what comes later.
+    assert!(listen(&reader("root", true)).next().now_or_never().is_none());
 }

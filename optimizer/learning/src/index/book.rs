@@ -14,13 +14,14 @@ const KEPT_MAX: usize = 500;
 /// Kinds of the documents.
 pub(super) const SUGGESTIONS: &str = "index_suggestion";
 pub(super) const RANS: &str = "index_ran";
+pub(super) const LAST: &str = "index_last";
 
 /// Suggestions, and what ran.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub(super) ran: AllRan,
     pub(super) suggestions: Vec<Suggestion>,
-    /// The number given last.
+    /// The number given last. Kept by itself: no number is given twice, also after its suggestion is gone.
     last: i64,
     /// Suggestions that are no longer there, for the store.
     gone: Vec<i64>,
@@ -28,12 +29,12 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn loaded(&mut self, rans: Vec<(String, Ran)>, suggestions: Vec<(String, Suggestion)>) {
+    pub(super) fn loaded(&mut self, rans: Vec<(String, Ran)>, suggestions: Vec<(String, Suggestion)>, last: i64) {
         let key = |id: &str| u64::from_str_radix(id, 16).ok();
-        self.ran.all = rans.into_iter().filter_map(|(id, ran)| Some((key(&id)?, ran))).collect();
+        self.ran.load(rans.into_iter().filter_map(|(id, ran)| Some((key(&id)?, ran))).collect());
         self.suggestions = suggestions.into_iter().map(|(_, suggestion)| suggestion).collect();
         self.suggestions.sort_by_key(|suggestion| suggestion.id);
-        self.last = self.suggestions.iter().map(|suggestion| suggestion.id).max().unwrap_or(0);
+        self.last = self.suggestions.iter().map(|suggestion| suggestion.id).max().unwrap_or(0).max(last);
     }
 
     /// What was measured since.
@@ -204,7 +205,7 @@ impl Book {
         };
         let rans_gone = std::mem::take(&mut self.ran.gone);
         let suggestions_gone = std::mem::take(&mut self.gone);
-        Changes { rans, suggestions, changed, rans_gone, told, suggestions_gone }
+        Changes { rans, suggestions, changed, rans_gone, told, suggestions_gone, last: self.last }
     }
 
     /// Changes that were not written are changes still.
@@ -240,6 +241,7 @@ pub(super) struct Changes {
     /// Whether suggestions are among them.
     told: bool,
     suggestions_gone: Vec<i64>,
+    last: i64,
 }
 
 impl Changes {
@@ -248,6 +250,10 @@ impl Changes {
     pub(super) async fn write(&self, store: &Store, seconds: i64) -> Result<()> {
         store.remove(RANS, &self.rans_gone.iter().copied().map(id).collect::<Vec<_>>()).await?;
         store.put(RANS, &self.rans, seconds).await?;
+        if self.told {
+            // Before the suggestions: a number that was never used is no harm.
+            store.keep(LAST, "all", &self.last, seconds).await?;
+        }
         store.remove(SUGGESTIONS, &self.suggestions_gone.iter().map(i64::to_string).collect::<Vec<_>>()).await?;
         store.put(SUGGESTIONS, &self.suggestions, seconds).await
     }

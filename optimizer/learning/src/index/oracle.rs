@@ -76,7 +76,7 @@ impl Guessed<'_> {
             let distinct = table.columns.get(*key).map_or(1.0, |column| column.distinct.max(1.0));
             if access.equal.contains(key) || access.join.contains(key) {
                 visited /= distinct;
-            } else if access.range.contains(key) {
+            } else if access.range.contains(key) && self.ordered(access.table, *key) {
                 visited *= RANGE;
                 break;
             } else {
@@ -85,6 +85,12 @@ impl Guessed<'_> {
         }
         let visited = visited.max(1.0);
         table.rows.max(2.0).log2() + visited * if index.covers(&access.output) { 1.0 } else { 1.0 + FETCH }
+    }
+
+    /// Whether an index can give the column in the order that statements ask for.
+    fn ordered(&self, table: usize, column: usize) -> bool {
+        let Some(table) = self.problem.tables.get(table) else { return false };
+        table.abilities.code_point || table.columns.get(column).is_some_and(|column| !column.collates)
     }
 
     /// The index in numbers, if the search knows all of its columns.

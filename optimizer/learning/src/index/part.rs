@@ -1,7 +1,7 @@
 //! The index advisor as a part of learning: follows fragments, searches now and then or when asked, shows suggestions, applies and
 //! undoes them for operators.
 
-use super::book::{Book, RANS, SUGGESTIONS};
+use super::book::{Book, LAST, RANS, SUGGESTIONS};
 use super::options::{AdvisedSource, AdvisedSources, IndexOptions};
 use super::oracle::Pace;
 use super::rows::{COLUMNS, row};
@@ -244,7 +244,8 @@ impl Part for IndexAdvisor {
     async fn load(&self, store: &Store) -> Result<()> {
         let _ = self.inner.store.set(store.clone());
         let (rans, suggestions) = (store.kept(RANS).await?, store.kept(SUGGESTIONS).await?);
-        self.inner.book().loaded(rans, suggestions);
+        let last = store.kept::<i64>(LAST).await?.into_iter().map(|(_, last)| last).max().unwrap_or(0);
+        self.inner.book().loaded(rans, suggestions, last);
         Ok(())
     }
 

@@ -127,7 +127,8 @@ impl Problem {
 
     /// The number of a test that keeps few enough rows.
     fn predicate(&mut self, table: usize, column: usize, negated: bool) -> Option<usize> {
-        let name = self.tables.get(table)?.columns.get(column)?.name.clone();
+        let of = self.tables.get(table).filter(|table| table.abilities.partial)?;
+        let name = of.columns.get(column)?.name.clone();
         let test = NullTest { column: name, negated };
         if self.share(table, &test) > PART_MOST {
             return None;
@@ -187,7 +188,8 @@ impl Problem {
         let all = || self.workload.statements.iter().flat_map(|statement| &statement.accesses);
         let here = move || all().filter(|access| access.table == index.table);
         let collates = |column: usize| {
-            self.tables.get(index.table).and_then(|t| t.columns.get(column)).is_some_and(|column| column.collates)
+            let table = self.tables.get(index.table).filter(|table| table.abilities.code_point);
+            table.and_then(|table| table.columns.get(column)).is_some_and(|column| column.collates)
         };
         index.keys.iter().copied().filter(move |column| {
             let equal = here().any(|access| access.equal.contains(column) || access.join.contains(column));

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Templates of fragments that are kept.
 const KEPT_MAX: usize = 2_000;
+/// Bytes of their native texts together.
+const TEXTS_MAX: usize = 16 << 20;
 /// Statements that are remembered with a fragment.
 const TEMPLATES_MAX: usize = 3;
 /// Longest native text that is kept: a longer one is a list of keys, and is left out.
@@ -81,12 +83,21 @@ impl Ran {
 #[derive(Debug, Default)]
 pub(crate) struct AllRan {
     pub(crate) all: HashMap<u64, Ran>,
+    /// Bytes of native text in them.
+    texts: usize,
     /// Not yet in the store.
     pub(crate) changed: BTreeSet<u64>,
     pub(crate) gone: Vec<u64>,
 }
 
 impl AllRan {
+    /// Takes up what was kept.
+    pub(crate) fn load(&mut self, all: HashMap<u64, Ran>) {
+        self.texts = all.values().map(|ran| ran.text.len()).sum();
+        self.all = all;
+        self.forget();
+    }
+
     pub(crate) fn follow(&mut self, record: &StatementRecord, seconds: i64) {
         for fragment in &record.fragments {
             // Keys of a join make another statement of it each time; what it costs is the join's business.
@@ -94,23 +105,74 @@ impl AllRan {
                 continue;
             }
             let key = fragment.template.fingerprint;
-            let ran = self.all.entry(key).or_insert_with(|| Ran::new(fragment, seconds));
+            let texts = &mut self.texts;
+            let ran = self.all.entry(key).or_insert_with(|| {
+                *texts += fragment.template.text.len();
+                Ran::new(fragment, seconds)
+            });
             ran.add(record, fragment, seconds);
             self.changed.insert(key);
         }
-        if self.all.len() > KEPT_MAX {
-            self.forget();
-        }
+        self.forget();
     }
 
-    /// Forgets an eighth: what took least time. A flood of templates that never come again drives out none that does.
+    /// Where there is too much, forgets down to seven eighths: what took least time goes first. A flood of templates that never
+    /// come again drives out none that does.
     fn forget(&mut self) {
+        if self.all.len() <= KEPT_MAX && self.texts <= TEXTS_MAX {
+            return;
+        }
         let mut order: Vec<(u64, i64, u64)> = self.all.iter().map(|(key, ran)| (ran.micros, ran.last, *key)).collect();
         order.sort_unstable();
-        for (_, _, key) in order.into_iter().take(KEPT_MAX / 8) {
-            self.all.remove(&key);
+        for (_, _, key) in order {
+            if self.all.len() <= KEPT_MAX / 8 * 7 && self.texts <= TEXTS_MAX / 8 * 7 {
+                return;
+            }
+            self.texts -= self.all.remove(&key).map_or(0, |ran| ran.text.len());
             self.changed.remove(&key);
             self.gone.push(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{DAY, statement};
+
+    fn flooded(templates: u64, text: usize) -> AllRan {
+        let mut all = AllRan::default();
+        for n in 0..200 {
+            all.follow(&statement("sam", n % 2, 10, DAY), DAY);
+        }
+        for n in 0..templates {
+            let mut record = statement("eve", 100 + n, 10, DAY + 1);
+            let mut template = (*record.fragments[0].template).clone();
+            template.text = format!("{n:0text$}").into();
+            record.fragments[0].template = std::sync::Arc::new(template);
+            all.follow(&record, DAY + 1);
+        }
+        all
+    }
+
+    #[test]
+    fn a_flood_of_fragments_stays_within_number_and_bytes_and_drives_out_none_that_comes_again() {
+        for (templates, text) in [(100_000, 10), (2_000, NATIVE_MAX)] {
+            let all = flooded(templates, text);
+            let bytes: usize = all.all.values().map(|ran| ran.text.len()).sum();
+            assert!(all.all.len() <= KEPT_MAX && bytes <= TEXTS_MAX, "{} of {bytes} bytes", all.all.len());
+            assert_eq!(all.texts, bytes);
+            let usual = all.all.values().filter(|ran| ran.runs == 100).count();
+            assert_eq!(usual, 2, "what comes again stays");
+            assert_eq!(all.changed.len(), all.all.len(), "what is gone is not written");
+            let mut again = AllRan::default();
+            again.load(all.all);
+            assert_eq!(again.texts, bytes);
+        }
+    }
+
+    #[test]
+    fn a_longer_text_is_left_out() {
+        assert_eq!(flooded(1, NATIVE_MAX + 1).all.len(), 2);
     }
 }

@@ -5,7 +5,8 @@ use crate::part::Part;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
 use querygate_driver_api::advice::{
-    Costed, ExistingIndex, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NativeQuery, Planner, Study, WhatIf,
+    Costed, ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NativeQuery, Planner,
+    Study, WhatIf,
 };
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::relation::Encoding;
@@ -97,6 +98,7 @@ impl IndexAdvice for Toy {
             columns: COLUMNS.iter().map(column).collect(),
             indexes: vec![index("one", false), index("other", false)],
             writes: None,
+            abilities: IndexAbilities::ALL,
         };
         let planner =
             if self.blind { Planner::Absent("no eyes".to_owned()) } else { Planner::Asked(Box::new(ToyPlanner)) };
@@ -187,10 +189,12 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         objects: Arc::new([]),
         text: text.into(),
         fingerprint: column.len() as u64,
+        passing: Vec::new(),
         shape: FragmentShape { tables: vec![shape], ..FragmentShape::default() },
     });
     let fragment = FragmentRecord {
         template,
+        began: SystemTime::UNIX_EPOCH,
         estimated_rows: None,
         rows: 1,
         bytes: 8,
@@ -199,6 +203,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         total: Duration::from_millis(millis),
         complete: true,
         narrowed: false,
+        nulls: Vec::new(),
         error: None,
     };
     let record = StatementRecord {
@@ -393,4 +398,22 @@ async fn what_may_not_be_done_is_refused() {
     bench.call("suggest_indexes", None).await.unwrap();
     let drop = bench.told().into_iter().find(|(_, ddl, _)| ddl == "DROP other").unwrap().0;
     assert_eq!(bench.call("apply", Some(drop)).await.unwrap_err().code(), ErrorCode::FeatureNotSupported);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_given_once_also_after_its_suggestion_is_gone_and_the_gate_restarted() {
+    let bench = Bench::new(Toy::default(), true).await;
+    bench.follow(&runs("number", "one", 40, 20)).await;
+    bench.call("suggest_indexes", None).await.unwrap();
+    let greatest = bench.told().iter().map(|(id, ..)| *id).max().unwrap();
+    // Everything that was suggested is gone; the runs stay.
+    let ids: Vec<String> = bench.told().iter().map(|(id, ..)| id.to_string()).collect();
+    bench.store.remove("index_suggestion", &ids).await.unwrap();
+    let again = advisor(&bench.toy, true);
+    again.load(&bench.store).await.unwrap();
+    assert!(told(&again).is_empty());
+    again.follow(&runs("number", "one", 40, 20), now(), &bench.store).await.unwrap();
+    again.call("suggest_indexes", &[], &operator()).await.unwrap();
+    let told = told(&again);
+    assert!(!told.is_empty() && told.iter().all(|(id, ..)| *id > greatest), "{told:?} after {greatest}");
 }

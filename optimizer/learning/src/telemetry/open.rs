@@ -3,11 +3,13 @@
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// How long a gate waits for the one before it to let the folder go: at a restart both run for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Version of the tables below. Raised with each change of them.
 pub(super) const VERSION: i64 = 1;
 /// Damaged files that are kept for somebody to look at.
@@ -47,14 +49,41 @@ enum Unusable {
     Place(Error),
 }
 
+fn make_folder(folder: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| place("the folder of the store cannot be made", &error))
+}
+
+/// Claims the folder for this process, until the file is dropped or the process dies. Two gates in one folder would each write over
+/// what the other learnt.
+///
+/// # Errors
+/// Another one has it, and keeps it; or the folder takes no file.
+pub(super) async fn claim(folder: &Path) -> Result<File> {
+    make_folder(folder)?;
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join("telemetry.lock"));
+    let file = opened.map_err(|error| place("the folder of the store cannot be claimed", &error))?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(place("the folder of the store cannot be claimed", &error)),
+            Err(TryLockError::WouldBlock) if began.elapsed() >= LOCK_PATIENCE => {
+                return Err(Error::new(ErrorCode::ObjectNotInPrerequisiteState, "another gate learns in this folder")
+                    .with_hint("Give each gate a [learning] directory of its own."));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
 /// Opens the file, or makes it.
 ///
 /// # Errors
 /// The folder cannot be made or the file cannot be opened there.
 pub(super) async fn open(path: &Path, seconds: i64) -> Result<Opened> {
     if let Some(folder) = path.parent() {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| place("the folder of the store cannot be made", &error))?;
+        make_folder(folder)?;
     }
     match prepare(path).await {
         Ok(connection) => Ok(Opened { connection, aside: None }),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Acquire;
 use sqlx::sqlite::SqliteConnection;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
@@ -29,25 +30,29 @@ struct Inner {
     path: Option<PathBuf>,
     connection: AsyncMutex<SqliteConnection>,
     trouble: Mutex<Option<String>>,
+    /// Ours as long as it is open.
+    _claim: Option<File>,
 }
 
 impl Store {
-    /// Opens `telemetry.db` in a folder. A damaged file, or one of a later version, is set aside; where the disk takes none, the
-    /// store is in memory and says so ([`Store::trouble`]).
+    /// Opens `telemetry.db` in a folder. A damaged file, or one of a later version, is set aside; where the disk takes none, or
+    /// another gate has the folder, the store is in memory and says so ([`Store::trouble`]).
     ///
     /// # Errors
     /// Internal: not even one in memory could be made.
     pub async fn open(folder: &std::path::Path, seconds: i64) -> Result<Self> {
         let path = folder.join("telemetry.db");
-        let (path, connection, trouble) = match open::open(&path, seconds).await {
-            Ok(opened) => (Some(path), opened.connection, opened.aside.map(|why| format!("set aside: {why}"))),
+        let opened = async { Ok::<_, Error>((open::claim(folder).await?, open::open(&path, seconds).await?)) };
+        let (path, claim, connection, trouble) = match opened.await {
+            Ok((claim, opened)) => {
+                (Some(path), Some(claim), opened.connection, opened.aside.map(|why| format!("set aside: {why}")))
+            }
             Err(error) => {
                 tracing::error!(%error, cause = error.cause(), "telemetry is not stored");
-                (None, open::in_memory().await?, Some(format!("not stored: {error}")))
+                (None, None, open::in_memory().await?, Some(format!("not stored: {error}")))
             }
         };
-        let connection = AsyncMutex::new(connection);
-        Ok(Self { inner: Arc::new(Inner { path, connection, trouble: Mutex::new(trouble) }) })
+        Ok(Self::over(path, connection, trouble, claim))
     }
 
     /// Opens `telemetry.db` in a folder to read what another process keeps there. Nothing is made, changed or set aside.
@@ -55,9 +60,8 @@ impl Store {
     /// # Errors
     /// The file cannot be read, or is no store of this version.
     pub(crate) async fn open_to_read(folder: &std::path::Path) -> Result<Self> {
-        let connection = AsyncMutex::new(open::open_to_read(&folder.join("telemetry.db")).await?);
         // Without a path, damage that is met later sets nothing aside either.
-        Ok(Self { inner: Arc::new(Inner { path: None, connection, trouble: Mutex::default() }) })
+        Ok(Self::over(None, open::open_to_read(&folder.join("telemetry.db")).await?, None, None))
     }
 
     /// A store in memory.
@@ -65,8 +69,19 @@ impl Store {
     /// # Errors
     /// Internal.
     pub async fn in_memory() -> Result<Self> {
-        let connection = AsyncMutex::new(open::in_memory().await?);
-        Ok(Self { inner: Arc::new(Inner { path: None, connection, trouble: Mutex::default() }) })
+        Ok(Self::over(None, open::in_memory().await?, None, None))
+    }
+
+    fn over(path: Option<PathBuf>, connection: SqliteConnection, trouble: Option<String>, claim: Option<File>) -> Self {
+        let (connection, trouble) = (AsyncMutex::new(connection), Mutex::new(trouble));
+        Self { inner: Arc::new(Inner { path, connection, trouble, _claim: claim }) }
+    }
+
+    /// Makes the disk lie, for tests.
+    #[cfg(test)]
+    pub(crate) async fn pragma(&self, pragma: &'static str) {
+        let mut connection = self.inner.connection.lock().await;
+        sqlx::raw_sql(pragma).execute(&mut *connection).await.unwrap();
     }
 
     /// What went wrong last, in words.

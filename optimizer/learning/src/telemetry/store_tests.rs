@@ -238,3 +238,37 @@ async fn the_store_is_for_its_owner_only() {
         assert_eq!(mode(&folder.join(&name)), 0o600, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_second_gate_in_the_folder_learns_in_memory_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::open(folder.path(), DAY).await.unwrap();
+    let second = Store::open(folder.path(), DAY).await.unwrap();
+    assert_eq!(first.trouble(), None);
+    assert_eq!(second.trouble().as_deref(), Some("not stored: another gate learns in this folder"));
+    append(&second, &[statement("sam", 1, 5, DAY)]).await;
+    assert_eq!((second.fragments(10).await.unwrap().len(), first.fragments(10).await.unwrap().len()), (1, 0));
+    // The end of the first gives the folder to the next, which waits for it.
+    let (third, ()) = tokio::join!(Store::open(folder.path(), DAY), async { drop(first) });
+    assert_eq!(third.unwrap().trouble(), None);
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_batches_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), DAY).await.unwrap();
+    append(&store, &[statement("sam", 1, 5, DAY)]).await;
+    // The smallest bound is what the file has.
+    store.pragma("PRAGMA max_page_count = 1").await;
+    let records: Vec<_> = (0..2_000).map(|n| statement("sam", n, 5, DAY)).collect();
+    let refused = store.append(&records.iter().collect::<Vec<_>>()).await.unwrap_err();
+    assert_eq!(refused.code(), querygate_types::ErrorCode::DiskFull);
+    assert_eq!(store.trouble().as_deref(), Some("the disk is full"));
+    assert_eq!(store.fragments(10_000).await.unwrap().len(), 1, "a batch is whole or absent");
+    let templates = Templates::default();
+    assert!(templates.follow(&records, now(DAY), &store).await.is_err());
+    assert_eq!(templates.rows("templates", &reader("root", true)).unwrap().len(), 2_000, "sums go on in memory");
+    store.pragma("PRAGMA max_page_count = 1000000").await;
+    append(&store, &records).await;
+    assert_eq!((store.trouble(), store.fragments(10_000).await.unwrap().len()), (None, 2_001));
+}

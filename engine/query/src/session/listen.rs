@@ -1,0 +1,71 @@
+//! LISTEN and UNLISTEN: channels that extensions of schema `querygate` supply, until the session ends. Takes effect at once, in a
+//! transaction too, and is not undone by its end.
+
+use super::statement::GateSession;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use querygate_query_api::Notification;
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+/// What a session listens to.
+#[derive(Default)]
+pub(super) struct Listening {
+    /// By channel. None of them ends.
+    channels: Mutex<BTreeMap<&'static str, BoxStream<'static, String>>>,
+}
+
+impl Listening {
+    fn channels(&self) -> MutexGuard<'_, BTreeMap<&'static str, BoxStream<'static, String>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.channels().is_empty()
+    }
+
+    /// Ends one channel, or all of them.
+    pub(super) fn end(&self, channel: Option<&str>) {
+        match channel {
+            Some(channel) => drop(self.channels().remove(channel)),
+            None => self.channels().clear(),
+        }
+    }
+
+    pub(super) async fn next(&self) -> Notification {
+        poll_fn(|context| {
+            for (channel, stream) in self.channels().iter_mut() {
+                if let Poll::Ready(Some(payload)) = stream.poll_next_unpin(context) {
+                    return Poll::Ready(Notification { channel: (*channel).to_owned(), payload });
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl GateSession {
+    /// Listening twice is once.
+    pub(super) fn listen(&self, channel: &str) -> Result<()> {
+        let extensions = &self.gate.options().extensions;
+        let known = || extensions.iter().flat_map(|extension| extension.channels());
+        let name = known().find(|name| **name == channel);
+        let stream = extensions.iter().find_map(|extension| extension.subscribe(channel, &self.principal));
+        let (Some(name), Some(stream)) = (name, stream) else {
+            let error = Error::new(ErrorCode::FeatureNotSupported, "LISTEN is not supported");
+            let names: Vec<&str> = known().copied().collect();
+            return Err(if names.is_empty() {
+                error
+            } else {
+                error.with_hint(format!("There is the channel {}.", names.join(", ")))
+            });
+        };
+        let endless = stream.chain(futures::stream::pending()).boxed();
+        self.listening.channels().entry(name).or_insert(endless);
+        Ok(())
+    }
+}

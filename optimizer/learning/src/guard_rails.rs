@@ -1,0 +1,146 @@
+//! What learning must survive as a whole: floods, absurd numbers, clocks that jump, texts made to break something. Nothing is lost
+//! but what its bounds leave out, no part fails, and what is shown stays numbers.
+
+use crate::testing::{DAY, at, statement};
+use crate::{Learning, LearningOptions};
+use querygate_query_api::advice::{PlanAdvisor, Question, Variant};
+use querygate_query_api::system::{Cell, SystemExtension};
+use querygate_query_api::telemetry::{StatementRecord, Telemetry};
+use querygate_types::{ErrorCode, Principal};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct Rails {
+    learning: Arc<Learning>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rails {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LearningOptions {
+            batch_every: Duration::from_millis(50),
+            ..LearningOptions::in_directory(folder.path().to_owned())
+        };
+        Self { learning: Learning::start(options, Vec::new()).unwrap(), _folder: folder }
+    }
+
+    fn all(&self, relation: &str) -> Vec<Vec<Cell>> {
+        let root = Principal::builder("root").operator(true).build();
+        let extensions = self.learning.extensions();
+        let owner = extensions.iter().find(|e| e.relations().iter().any(|known| known.name == relation)).unwrap();
+        owner.rows(relation, &root).unwrap()
+    }
+
+    /// A number of `querygate.telemetry`.
+    fn number(&self, column: &str) -> i64 {
+        let names = self.learning.relations()[0].columns;
+        let place = names.iter().position(|(name, _)| *name == column).unwrap();
+        match self.all("telemetry")[0][place] {
+            Cell::Integer(number) => number,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    /// Hands records over, not faster than they are taken.
+    fn record(&self, records: impl Iterator<Item = StatementRecord>) {
+        for (record, n) in records.zip(1_u32..) {
+            self.learning.record(record);
+            if n.is_multiple_of(8_000) {
+                self.settle();
+            }
+        }
+        self.settle();
+    }
+
+    fn settle(&self) {
+        let began = Instant::now();
+        while self.number("waiting") > 0 {
+            assert!(began.elapsed() < Duration::from_secs(300), "the thread does not take records any more");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Everything is written, no part failed, and every number that is shown is one.
+    fn sound(&self) {
+        self.learning.close();
+        assert_eq!((self.number("errors"), self.number("failed_batches"), self.number("dropped")), (0, 0, 0));
+        for relation in ["templates", "anomalies", "models", "plans", "plan_progress"] {
+            for row in self.all(relation) {
+                let numbers = row.iter().all(|cell| !matches!(cell, Cell::Float(number) if !number.is_finite()));
+                assert!(numbers, "{relation}: {row:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_templates_leaves_bounded_tables_and_the_usual_ones_in_them() {
+    let rails = Rails::start();
+    rails.record((0..400).map(|n| statement("sam", n % 4, 10, DAY)));
+    rails.record((0..40_000).map(|n| statement("eve", 1_000 + n, 10, DAY + 60)));
+    let advisor = rails.learning.advisor();
+    for n in 0..10_000_u64 {
+        let template: Arc<str> = format!("select {n}").into();
+        let login = format!("user {}", n % 100);
+        let variants = [Variant::OneStream];
+        let question = Question { fingerprint: n, template: &template, login: &login, band: 3, variants: &variants };
+        let _ = advisor.choose(&question);
+    }
+    rails.sound();
+    let templates = rails.all("templates");
+    assert!(templates.len() <= 5_000, "{}", templates.len());
+    let usual = templates.iter().filter(|row| row.contains(&Cell::Integer(100))).count();
+    assert_eq!(usual, 4, "what comes again stays");
+    // A default and an alternative for each of at most 4,000 contests.
+    assert!(rails.all("plans").len() <= 8_000, "{}", rails.all("plans").len());
+}
+
+#[test]
+fn absurd_numbers_and_texts_poison_nobody() {
+    let rails = Rails::start();
+    let absurd = |n: u64| {
+        let mut record = statement("eve", n % 3, u64::MAX >> (n % 64), DAY + i64::try_from(n).unwrap());
+        record.total = [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u64::MAX >> 12)][(n % 3) as usize];
+        (record.planning, record.first_row) = (Duration::from_secs(1 << 40), Some(Duration::ZERO));
+        record.bytes = u64::MAX >> (n % 60);
+        record.template = ["", "\0\u{1}\u{fffd}'\";--", &"x".repeat(100_000), "{\"a\":1}"][(n % 4) as usize].into();
+        record.application = "\u{202e}eve\r\n".into();
+        record.error = (n % 5 == 0).then_some(ErrorCode::Internal);
+        for fragment in &mut record.fragments {
+            (fragment.rows, fragment.bytes) = (u64::MAX >> (n % 50), u64::MAX >> (n % 40));
+            fragment.estimated_rows = [None, Some(0), Some(u64::MAX)][(n % 3) as usize];
+            fragment.total = Duration::from_secs(u64::MAX >> (20 + n % 40));
+            fragment.acquire = Duration::from_secs(1 << 30);
+        }
+        record
+    };
+    rails.record((0..3_000).map(absurd));
+    rails.record((0..200).map(|n| statement("sam", 500 + n % 2, 10, DAY)));
+    rails.sound();
+    let ordinary: Vec<Vec<Cell>> = rails
+        .all("templates")
+        .into_iter()
+        .filter(|row| row.contains(&Cell::text("select 500 from t where a = ?")))
+        .collect();
+    let [row] = ordinary.as_slice() else { panic!("{ordinary:?}") };
+    assert!(row.contains(&Cell::Integer(100)), "what somebody else did changes nothing of it: {row:?}");
+}
+
+#[test]
+fn a_clock_that_jumps_loses_no_record_and_stops_nothing() {
+    let rails = Rails::start();
+    let centuries = [DAY, 0, DAY + 400 * 365 * 86_400, 1, DAY - 365 * 86_400, 253_402_300_799, DAY + 1];
+    for seconds in centuries {
+        let began = |n: u64| {
+            let mut record = statement("sam", n % 2, 10, DAY);
+            record.started = at(seconds);
+            record
+        };
+        rails.record((0..50).map(began));
+    }
+    rails.sound();
+    assert_eq!(rails.number("taken"), 350);
+    let templates = rails.all("templates");
+    assert_eq!(templates.iter().filter(|row| row.contains(&Cell::Integer(175))).count(), 2, "{templates:?}");
+}
