@@ -49,6 +49,7 @@ pub fn deployment(stack: &Value, tables: HashMap<String, SourceTable>) -> Result
         tables,
         views: Vec::new(),
         sources: Vec::new(),
+        schema_events: Vec::new(),
         refuse_masked_predicates: false,
     })
 }

@@ -24,7 +24,7 @@ mod servers;
 
 use load::{Load, ask};
 use querygate_tests::server::{Server, runtime};
-use servers::{Backend, Servers, TABLES};
+use servers::{Backend, CHANGING, Servers, TABLES};
 use std::time::{Duration, Instant};
 
 /// Answers of each client before a server goes.
@@ -42,6 +42,7 @@ fn an_outage_costs_the_statements_that_need_the_server_and_nothing_else() {
     hangs(&servers, &gate);
     changes(&servers, &gate);
     drop(gate);
+    policies(&servers);
     away_at_the_start(&servers);
 }
 
@@ -130,8 +131,58 @@ fn changes(servers: &Servers, gate: &Server) {
             }
             servers.change_back(backend).await;
             let count = TABLES.iter().find(|table| table.backend == Some(backend)).unwrap();
-            assert_eq!(ask(&client, count.count).await.unwrap(), count.answer, "{backend:?}");
+            // By then the gate may have looked, and refuses the column until it looks again.
+            eventually(&gate, || async { ask(&client, count.count).await == Ok(count.answer.to_owned()) }).await;
         }
+    });
+}
+
+/// Waits for what the gate does beside statements.
+async fn eventually<F: Future<Output = bool>>(gate: &Server, mut is_so: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < FOUND_WITHIN * 2, "{}", gate.lines().join("\n"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Columns of a running gate's tables get other types, and each object's policy decides what becomes of its column: refused by
+/// its name, widened, or hidden. Operators read what happened.
+fn policies(servers: &Servers) {
+    let gate = Server::serve(&servers.config());
+    runtime().block_on(async {
+        let client = gate.client("ada").await;
+        for table in CHANGING {
+            assert_eq!(ask(&client, &format!("SELECT sum(n) FROM {table}")).await.unwrap(), "6", "{table}");
+        }
+        servers.retype("text").await;
+        eventually(&gate, || async {
+            let error = ask(&client, "SELECT sum(n) FROM refusing").await.unwrap_err();
+            assert_eq!(error.code, "0A000", "{error:?}");
+            error.message.contains("column \\\"n\\\" of \\\"refusing\\\" was integer and is text")
+        })
+        .await;
+        assert_eq!(ask(&client, "SELECT count(*) || ' ' || max(id) FROM refusing").await.unwrap(), "3 3");
+        assert_eq!(ask(&client, "SELECT max(n) FROM widening").await.unwrap(), "3");
+        let described = client.prepare("SELECT n FROM widening").await.unwrap();
+        assert_eq!(*described.columns()[0].type_(), tokio_postgres::types::Type::TEXT);
+        assert_eq!(ask(&client, "SELECT n FROM hiding").await.unwrap_err().code, "42703");
+        assert_eq!(ask(&client, "SELECT count(*) FROM hiding").await.unwrap(), "3");
+        let events = "SELECT string_agg(object || ' ' || field || ' ' || type_before || ' ' || type_now || ' ' || done, '; ' \
+                      ORDER BY object) FROM querygate.schema_changes WHERE done <> 'restored' AND field = 'n'";
+        assert_eq!(
+            ask(&client, events).await.unwrap(),
+            "pg_hiding n integer text hidden; pg_refusing n integer text refused; pg_widening n integer text widened"
+        );
+        assert!(gate.get("/metrics").contains("querygate_source_schema_changes_total{source=\"pg\",done=\"refused\"} 1"));
+
+        servers.retype("integer USING n::integer").await;
+        for table in CHANGING {
+            let sum = format!("SELECT sum(n) FROM {table}");
+            eventually(&gate, || async { ask(&client, &sum).await == Ok("6".to_owned()) }).await;
+        }
+        let restored = "SELECT count(*) FROM querygate.schema_changes WHERE done = 'restored'";
+        assert_eq!(ask(&client, restored).await.unwrap(), "3");
     });
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::unreachable;
 use mongodb::options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions};
+use querygate_driver_api::Budget;
 use querygate_types::Result;
 use std::fmt;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 /// Connections beside those of statements: cancels and health checks must not wait behind them.
 const CONTROL_CONNECTIONS: usize = 2;
+/// How long the client keeps a connection that nobody uses.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 /// Where a deployment is and how it is used.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub struct MongoOptions {
     pub acquire_timeout: Duration,
     /// Longest wait for a server that can be read from.
     pub connect_timeout: Duration,
+    /// Bounds the connections of all sources together.
+    pub budget: Budget,
 }
 
 /// How far TLS goes.
@@ -57,6 +62,7 @@ impl MongoOptions {
             connections: 8,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            budget: Budget::default(),
         }
     }
 
@@ -82,6 +88,8 @@ impl MongoOptions {
         options.connect_timeout = Some(self.connect_timeout);
         options.server_selection_timeout = Some(self.connect_timeout);
         options.min_pool_size = None;
+        // The client's own; what rests there is in nobody's count.
+        options.max_idle_time = Some(REST_MAX);
         let connections = self.connections.max(1).saturating_add(CONTROL_CONNECTIONS);
         options.max_pool_size = Some(u32::try_from(connections).unwrap_or(u32::MAX));
         Ok(options)

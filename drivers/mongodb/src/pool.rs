@@ -8,7 +8,8 @@ use mongodb::event::cmap::CmapEvent;
 use mongodb::options::SessionOptions;
 use mongodb::{Client, ClientSession, Database};
 use querygate_driver_api::ending::{canceled, timed_out, until};
-use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
+use querygate_driver_api::Place;
+use querygate_driver_api::pool::{Breaker, BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +42,7 @@ pub(crate) struct Lease {
     database: String,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Pool {
@@ -94,6 +96,7 @@ impl Pool {
                     .with_hint("All connections to it are in use; raise its pool_size or try again."));
             }
         };
+        let place = self.place().await?;
         self.breaker.admit(Instant::now())?;
         let client = self.client.get_or_try_init(|| self.open()).await;
         let client = client
@@ -102,7 +105,22 @@ impl Pool {
                 self.breaker.failed(Instant::now(), error);
             })?
             .clone();
-        Ok(Lease { client, database: self.options.database.clone(), pool: Arc::clone(self), _permit: permit })
+        let database = self.options.database.clone();
+        Ok(Lease { client, database, pool: Arc::clone(self), _permit: permit, _place: place })
+    }
+
+    /// Room for one more connection among those of all sources. The client's own pool opens and keeps them, so that the place is
+    /// the statement's.
+    async fn place(&self) -> Result<Place> {
+        // Nobody waits for a place in order to hear that the server is away.
+        if self.breaker.state(Instant::now()) == BreakerState::Open {
+            self.breaker.admit(Instant::now())?;
+        }
+        match tokio::time::timeout(self.options.acquire_timeout, self.options.budget.place()).await {
+            Ok(place) => place,
+            Err(_) => Err(Error::new(ErrorCode::SourceUnavailable, "source is busy")
+                .with_hint("Other sources use all connections that there may be; raise limits.source_connections_max or try again.")),
+        }
     }
 
     /// A client that has been answered once, by a server that is new enough.

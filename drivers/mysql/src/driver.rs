@@ -14,7 +14,7 @@ use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeSt
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ pub struct MysqlDriver {
     capabilities: MysqlCapabilities,
     /// Declared types, as `describe` saw them last.
     learned: Arc<RwLock<Learned>>,
+    notice: SchemaNotice,
 }
 
 impl MysqlDriver {
@@ -38,7 +39,7 @@ impl MysqlDriver {
         let learned = Arc::<RwLock<Learned>>::default();
         let capabilities =
             MysqlCapabilities { pool: Arc::clone(&pool), learned: Arc::clone(&learned), schema: Arc::clone(&schema) };
-        Self { schema, pool, capabilities, learned }
+        Self { schema, pool, capabilities, learned, notice: SchemaNotice::default() }
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease> {
@@ -129,5 +130,9 @@ impl Driver for MysqlDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn schema_notice(&self) -> Option<&SchemaNotice> {
+        Some(&self.notice)
     }
 }

@@ -1,5 +1,6 @@
 //! How a server is reached. Holds the password and never prints it.
 
+use querygate_driver_api::Budget;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct MysqlOptions {
     pub acquire_timeout: Duration,
     /// Longest wait for a new one.
     pub connect_timeout: Duration,
+    /// Bounds the connections of all sources together.
+    pub budget: Budget,
 }
 
 /// How far TLS goes.
@@ -61,6 +64,7 @@ impl MysqlOptions {
             connections: 8,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            budget: Budget::default(),
         }
     }
 

@@ -3,11 +3,12 @@
 use crate::options::MysqlOptions;
 use crate::session::{Flavor, Session};
 use querygate_driver_api::ending::{canceled, timed_out, until};
-use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
+use querygate_driver_api::pool::{Breaker, BreakerState, PoolMeter, PoolStatus};
+use querygate_driver_api::{Budget, Place, Resting};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Executor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
     size: usize,
+    budget: Budget,
     meter: PoolMeter,
     breaker: Breaker,
     /// Carries KILL, so that a cancel never waits for what it is to stop.
@@ -45,7 +47,8 @@ pub(crate) struct Lease {
 
 impl Pool {
     pub(crate) fn new(options: &MysqlOptions) -> Arc<Self> {
-        Arc::new(Self {
+        let pool = Arc::new(Self {
+            budget: options.budget.clone(),
             connect: options.connect(),
             connect_timeout: options.connect_timeout,
             acquire_timeout: options.acquire_timeout,
@@ -56,7 +59,10 @@ impl Pool {
             breaker: Breaker::new(options.connect_timeout),
             control: tokio::sync::Mutex::default(),
             flavor: Mutex::default(),
-        })
+        });
+        let resting: Weak<Self> = Arc::downgrade(&pool);
+        pool.budget.add(resting);
+        pool
     }
 
     /// Whose server it is, once it has answered.
@@ -112,17 +118,32 @@ impl Pool {
     }
 
     pub(crate) async fn open(&self) -> Result<Session> {
+        let place = self.place().await?;
         self.breaker.admit(Instant::now())?;
-        let opened = Session::open(&self.connect, self.connect_timeout).await;
+        let mut opened = Session::open(&self.connect, self.connect_timeout).await;
         self.meter.opened(&opened);
-        match &opened {
+        match &mut opened {
             Ok(session) => {
+                session.place = Some(place);
                 self.breaker.succeeded();
                 *self.flavor.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.flavor);
             }
             Err(error) => self.breaker.failed(Instant::now(), error),
         }
         opened
+    }
+
+    /// Room for one more connection among those of all sources.
+    async fn place(&self) -> Result<Place> {
+        // Nobody waits for a place in order to hear that the server is away.
+        if self.breaker.state(Instant::now()) == BreakerState::Open {
+            self.breaker.admit(Instant::now())?;
+        }
+        match tokio::time::timeout(self.acquire_timeout, self.budget.place()).await {
+            Ok(place) => place,
+            Err(_) => Err(Error::new(ErrorCode::SourceUnavailable, "source is busy")
+                .with_hint("Other sources use all connections that there may be; raise limits.source_connections_max or try again.")),
+        }
     }
 
     /// Stops what runs on a connection. Best effort: who waits for the end of it must not wait for ever.
@@ -168,6 +189,19 @@ impl Pool {
     }
 }
 
+impl Resting for Pool {
+    fn longest(&self) -> Option<Instant> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).first().map(|session| session.last_used)
+    }
+
+    fn close_longest(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !idle.is_empty() {
+            idle.remove(0);
+        }
+    }
+}
+
 impl Lease {
     pub(crate) fn pool(&self) -> Arc<Pool> {
         Arc::clone(&self.pool)
@@ -175,7 +209,7 @@ impl Lease {
 
     /// Gives the connection back. `clean`: everything of its statement has been read.
     pub(crate) fn release(mut self, clean: bool) {
-        if clean {
+        if clean && !self.pool.budget.is_wanted() {
             self.session.last_used = Instant::now();
             self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
         }

@@ -2,6 +2,7 @@
 
 use crate::error::{from_sqlx, unreachable};
 use crate::wire;
+use querygate_driver_api::Place;
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) flavor: Flavor,
     pub(crate) last_used: Instant,
+    /// Of the pool's connections, in the budget of all sources.
+    pub(crate) place: Option<Place>,
 }
 
 impl Session {
@@ -56,7 +59,7 @@ impl Session {
         let flavor = supported(&version)
             .ok_or_else(|| unreachable("source is older than MariaDB 10.11 or MySQL 8.0").with_cause(version))?;
         connection.execute(AssertSqlSafe(settings(flavor))).await.map_err(|error| unopened(&error))?;
-        Ok(Self { connection, id, flavor, last_used: Instant::now() })
+        Ok(Self { connection, id, flavor, last_used: Instant::now(), place: None })
     }
 
     /// Whether the server still answers on it, within this time.

@@ -3,10 +3,13 @@
 #![allow(dead_code, reason = "each test file uses a part of what they share")]
 
 mod common;
+#[path = "common/proxy.rs"]
+mod proxy;
 
 use common::server::Server;
 use common::{driver, options, output, rows, rows_within, scan};
 use futures::StreamExt;
+use proxy::Proxy;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::relation::JoinKind;
@@ -189,6 +192,36 @@ async fn a_schema_that_changed_is_said_without_names() {
     assert_eq!(rows(&driver, few.clone(), output.clone(), &[]).await.unwrap_err().code(), ErrorCode::DataException);
     server.sql("DROP TABLE shop.few");
     assert_eq!(rows(&driver, few, output, &[]).await.unwrap_err().code(), ErrorCode::SourceSchemaChanged);
+}
+
+/// 1412: a table has changed since the statement was prepared; 1615: the server could not prepare it anew itself.
+#[tokio::test]
+async fn a_statement_whose_tables_have_changed_is_prepared_anew_and_runs() {
+    let Some(server) = Server::start() else { return };
+    prepare(&server);
+    let proxy = Proxy::before(server.port);
+    let options = MysqlOptions { port: proxy.port, connections: 1, ..options(&server, "shop") };
+    let driver = MysqlDriver::new(&options);
+    let (few, output) = all(&driver, "few").await;
+    let read = || rows(&driver, few.clone(), output.clone(), &[]);
+    assert_eq!(read().await.unwrap().len(), 2);
+    for number in [1412, 1615] {
+        for times in 1..=3 {
+            proxy.fail(number, times);
+            assert_eq!(read().await.unwrap().len(), 2, "{number} {times} times");
+            assert_eq!(proxy.seen(), (0, times), "{number}: each attempt prepares anew");
+        }
+        // A server that goes on so is believed.
+        proxy.fail(number, 10);
+        assert_eq!(read().await.unwrap_err().code(), ErrorCode::SourceSchemaChanged);
+        assert_eq!(proxy.seen().0, 6, "{number}: four attempts");
+        proxy.fail(number, 0);
+        assert_eq!(read().await.unwrap().len(), 2, "{number}: the connection is of use");
+    }
+    // Other errors are told at once.
+    proxy.fail(1205, 2);
+    assert_eq!(read().await.unwrap_err().code(), ErrorCode::SourceUnavailable);
+    assert_eq!(proxy.seen().0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
 use crate::options::PostgresOptions;
 use crate::tls::Encryption;
+use querygate_driver_api::Place;
 use querygate_types::Result;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -84,6 +85,7 @@ impl Connector {
             statements: Mutex::default(),
             opened: Instant::now(),
             idle_since: Instant::now(),
+            place: None,
         };
         connection.client.batch_execute(SETTINGS).await.map_err(refused)?;
         // Whether it is possible there or not is no reason to refuse the server.
@@ -111,6 +113,8 @@ pub(crate) struct Connection {
     statements: Mutex<Prepared>,
     pub(crate) opened: Instant,
     pub(crate) idle_since: Instant,
+    /// Of the pool's connections, in the budget of all sources.
+    pub(crate) place: Option<Place>,
 }
 
 type Key = (Arc<str>, Vec<u32>);

@@ -20,7 +20,7 @@ use querygate_driver_api::moment::Keeping;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub struct PostgresDriver {
     capabilities: PostgresCapabilities,
     wholes: Wholes,
     bulk_bytes: u64,
+    notice: SchemaNotice,
     /// Opens connections that may change indexes.
     advisor: Connector,
 }
@@ -53,6 +54,7 @@ impl PostgresDriver {
             capabilities: PostgresCapabilities,
             wholes: Wholes::default(),
             bulk_bytes: options.bulk_bytes,
+            notice: SchemaNotice::default(),
             advisor,
         })
     }
@@ -168,12 +170,12 @@ impl Driver for PostgresDriver {
         crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
     }
 
-    async fn health(&self) -> Result<()> {
-        self.ask(|source, connection| {
     async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
         moment::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.ask(|source, connection| {
             async move { connection.client.check_connection().await.map_err(|error| from_postgres(source, &error)) }
                 .boxed()
         })
@@ -182,6 +184,10 @@ impl Driver for PostgresDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn schema_notice(&self) -> Option<&SchemaNotice> {
+        Some(&self.notice)
     }
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {

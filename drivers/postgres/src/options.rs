@@ -1,5 +1,6 @@
 //! Where a PostgreSQL source is and how it is spoken to. Never prints a password.
 
+use querygate_driver_api::Budget;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,10 +44,12 @@ pub struct PostgresOptions {
     pub lifetime: Duration,
     /// Tables from this size on, in bytes, are read over several connections at once when they are read whole.
     pub bulk_bytes: u64,
+    /// Bounds the connections of all sources together.
+    pub budget: Budget,
 }
 
 impl PostgresOptions {
-    /// Port 5432, no password, no TLS, eight connections, five seconds to connect, thirty to wait.
+    /// Port 5432, no password, no TLS, eight connections whatever others have, five seconds to connect, thirty to wait.
     #[must_use]
     pub fn new(name: &str, host: &str, user: &str, database: &str) -> Self {
         Self {
@@ -64,6 +67,7 @@ impl PostgresOptions {
             check_after: Duration::from_secs(30),
             lifetime: Duration::from_secs(3_600),
             bulk_bytes: 64 << 20,
+            budget: Budget::default(),
         }
     }
 

@@ -4,9 +4,10 @@ use crate::connection::{Connection, Connector};
 use crate::error::unavailable;
 use crate::options::PostgresOptions;
 use querygate_driver_api::ending::{canceled, timed_out, until};
-use querygate_driver_api::pool::{Breaker, PoolMeter, PoolStatus};
+use querygate_driver_api::pool::{Breaker, BreakerState, PoolMeter, PoolStatus};
+use querygate_driver_api::{Budget, Place, Resting};
 use querygate_types::{Error, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
     size: usize,
+    budget: Budget,
     meter: PoolMeter,
     acquire_timeout: Duration,
     check_after: Duration,
@@ -40,7 +42,8 @@ pub(crate) struct Lease {
 impl Pool {
     pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
         let connector = Connector::new(options)?;
-        Ok(Arc::new(Self {
+        let pool = Arc::new(Self {
+            budget: options.budget.clone(),
             breaker: Breaker::new(connector.timeout()),
             connector,
             idle: Mutex::new(Vec::new()),
@@ -50,7 +53,10 @@ impl Pool {
             acquire_timeout: options.acquire_timeout,
             check_after: options.check_after,
             lifetime: options.lifetime,
-        }))
+        });
+        let resting: Weak<Self> = Arc::downgrade(&pool);
+        pool.budget.add(resting);
+        Ok(pool)
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -91,7 +97,7 @@ impl Pool {
 
     /// A connection that nobody waits for, if more than half are free: who reads much leaves the others room.
     pub(crate) async fn spare(self: &Arc<Self>) -> Option<Lease> {
-        if self.permits.available_permits() * 2 <= self.size {
+        if self.permits.available_permits() * 2 <= self.size || self.budget.is_spent() {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
@@ -101,15 +107,15 @@ impl Pool {
         Some(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
 
+    /// Connections that one result may use at a time and leave others room.
+    pub(crate) fn share(&self) -> usize {
+        self.size / 2
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());
         self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
-    }
-
-    /// Connections that one result may use at a time and leave others room.
-    pub(crate) fn share(&self) -> usize {
-        self.size / 2
     }
 
     async fn connection(&self) -> Result<Connection> {
@@ -124,8 +130,12 @@ impl Pool {
                 return Ok(connection);
             }
         }
+        let place = self.place().await?;
         self.breaker.admit(Instant::now())?;
-        let opened = self.connector.open().await;
+        let mut opened = self.connector.open().await;
+        if let Ok(connection) = &mut opened {
+            connection.place = Some(place);
+        }
         self.meter.opened(&opened);
         match opened {
             Ok(connection) => {
@@ -139,8 +149,34 @@ impl Pool {
         }
     }
 
+    /// Room for one more connection among those of all sources.
+    async fn place(&self) -> Result<Place> {
+        // Nobody waits for a place in order to hear that the server is away.
+        if self.breaker.state(Instant::now()) == BreakerState::Open {
+            self.breaker.admit(Instant::now())?;
+        }
+        match tokio::time::timeout(self.acquire_timeout, self.budget.place()).await {
+            Ok(place) => place,
+            Err(_) => Err(unavailable(self.source(), "has no free connection")
+                .with_hint("Other sources use all that there may be: try again later, or raise limits.source_connections_max.")),
+        }
+    }
+
     fn next_idle(&self) -> Option<Connection> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+impl Resting for Pool {
+    fn longest(&self) -> Option<Instant> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).first().map(|connection| connection.idle_since)
+    }
+
+    fn close_longest(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !idle.is_empty() {
+            idle.remove(0);
+        }
     }
 }
 
@@ -149,7 +185,7 @@ impl Lease {
     pub(crate) fn give_back(self) {
         let Self { mut connection, pool, _permit } = self;
         connection.idle_since = Instant::now();
-        if !connection.client.is_closed() {
+        if !connection.client.is_closed() && !pool.budget.is_wanted() {
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
     }

@@ -7,7 +7,7 @@ use common::query::{column, fragment, integers, rows, run, scan, table};
 use common::{Server, server, signal};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::{Fragment, Relation, Value, ValueType};
+use querygate_driver_api::{Budget, Fragment, Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::{Error, ErrorCode};
 use std::time::{Duration, Instant};
@@ -225,6 +225,52 @@ async fn a_certificate_must_prove_what_was_asked_for() {
     let absent = PostgresTls::VerifyFull(Some("/nowhere/ca.pem".into()));
     let options = PostgresOptions { tls: absent, ..server.options("postgres") };
     assert_eq!(PostgresDriver::new(&options).unwrap_err().code(), ErrorCode::ConfigInvalid);
+}
+
+#[tokio::test]
+async fn all_sources_together_keep_to_their_budget() {
+    let Some(server) = server() else { return };
+    let budget = Budget::new(2);
+    let mut drivers = Vec::new();
+    for name in ["budget_a", "budget_b", "budget_c"] {
+        let admin = server.database(name, "").await;
+        admin.batch_execute("CREATE TABLE t (id int); INSERT INTO t VALUES (7)").await.unwrap();
+        let acquire_timeout = Duration::from_secs(30);
+        let options = PostgresOptions { budget: budget.clone(), acquire_timeout, ..server.options(name) };
+        drivers.push(PostgresDriver::new(&options).unwrap());
+    }
+    let admin = server.client("postgres").await;
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'querygate' AND datname LIKE 'budget%'";
+    for round in 0..3 {
+        for driver in &drivers {
+            assert_eq!(ids(driver, "t").await.unwrap(), [7], "{round}");
+        }
+    }
+    // What a driver has closed is gone at the server a moment later.
+    let end = Instant::now() + Duration::from_secs(20);
+    let idle = || drivers.iter().map(|driver| driver.pool().unwrap().idle).sum::<usize>();
+    while admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0) > 2 || idle() != 2 {
+        assert!(Instant::now() < end, "more or fewer connections than places: {}", idle());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Many at once: everybody gets a turn.
+    let asked = drivers.iter().flat_map(|driver| (0..8).map(move |_| ids(driver, "t")));
+    for answer in futures::future::join_all(asked).await {
+        assert_eq!(answer.unwrap(), [7]);
+    }
+    // Held by others, there is none in time.
+    let (one, two) = (budget.place(), budget.place());
+    let places = (one.await.unwrap(), two.await.unwrap());
+    let options = PostgresOptions {
+        budget: budget.clone(),
+        acquire_timeout: Duration::from_millis(50),
+        ..server.options("budget_a")
+    };
+    let error = PostgresDriver::new(&options).unwrap().health().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SourceUnavailable);
+    assert!(error.hint().unwrap().contains("source_connections_max"), "{error:?}");
+    drop(places);
+    assert_eq!(ids(&drivers[0], "t").await.unwrap(), [7]);
 }
 
 /// No connection of a driver is left.

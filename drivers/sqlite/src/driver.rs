@@ -13,7 +13,7 @@ use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeSt
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -63,6 +63,7 @@ pub struct SqliteDriver {
     capabilities: SqliteCapabilities,
     /// What `describe` learned of stored classes; columns of other tables are guarded.
     enforced: RwLock<Enforced>,
+    notice: SchemaNotice,
 }
 
 impl SqliteDriver {
@@ -81,7 +82,8 @@ impl SqliteDriver {
             .pragma("mmap_size", options.mmap_bytes.to_string())
             .disable_statement_logging();
         let readers = Readers::new(connect, options.readers);
-        Self { options, readers, capabilities: SqliteCapabilities, enforced: RwLock::default() }
+        let (enforced, notice) = (RwLock::default(), SchemaNotice::default());
+        Self { options, readers, capabilities: SqliteCapabilities, enforced, notice }
     }
 
     async fn lease(&self) -> Result<Lease> {
@@ -177,6 +179,10 @@ impl Driver for SqliteDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.readers.status())
+    }
+
+    fn schema_notice(&self) -> Option<&SchemaNotice> {
+        Some(&self.notice)
     }
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {

@@ -9,6 +9,7 @@ use querygate_policy::CompiledPolicy;
 use querygate_types::Error;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The rows behind an object, ungoverned.
 #[derive(Debug, Clone)]
@@ -40,6 +41,21 @@ pub struct SourceStatus {
     pub driver: Option<Arc<dyn Driver>>,
 }
 
+/// Something that a source changed in an object's table, and what was done about it. For operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaEvent {
+    pub at: SystemTime,
+    pub source: String,
+    pub object: String,
+    /// `None`: the table itself.
+    pub field: Option<String>,
+    /// The type in the source's own words, when it was first seen; `None`: there was none.
+    pub was: Option<String>,
+    pub is: Option<String>,
+    /// `followed`, `refused`, `widened`, `hidden`, `restored` or `served`.
+    pub done: &'static str,
+}
+
 /// One version of the gate's state. A statement pins one, a transaction pins one.
 #[derive(Debug)]
 pub struct Deployment {
@@ -55,6 +71,8 @@ pub struct Deployment {
     pub tables: HashMap<String, SourceTable>,
     pub views: Vec<ViewDefinition>,
     pub sources: Vec<SourceStatus>,
+    /// What sources changed since the gate began, oldest first.
+    pub schema_events: Vec<SchemaEvent>,
     /// Whether a masked column in a predicate carries its mask (`mask`) or is refused.
     pub refuse_masked_predicates: bool,
 }

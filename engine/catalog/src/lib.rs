@@ -19,11 +19,11 @@ mod unavailable;
 
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
-pub use deployment::{Deployment, SourceStatus, SourceTable, ViewDefinition};
+pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::{VisibleObject, keeps_rights};
-pub use remote::{DriverTable, Federated, FragmentTable, PlainScans, RemoteField, WholeFragment, federate};
+pub use remote::{DriverTable, Federated, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate};
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

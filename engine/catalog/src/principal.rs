@@ -8,7 +8,7 @@ use crate::leaf::{
     RelatedKeys,
 };
 use crate::row_filter::{RelatedTest, lower};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
 use querygate_metadata::{Field, Object, ValueType};
@@ -159,7 +159,11 @@ impl TableMaker<'_> {
             if decision.hidden_fields().contains(name) || decision.masks().contains_key(name) {
                 return None;
             }
-            Some((schema.index_of(name).ok()?, input_kind(input.value_type())?))
+            let (index, kind) = (schema.index_of(name).ok()?, input_kind(input.value_type())?);
+            // A column that was widened to text is not what the formula computes with.
+            let is_text =
+                matches!(schema.field(index).data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+            (is_text == (kind == InputKind::Text)).then_some((index, kind))
         });
         Some(FormulaColumn { formula: Arc::clone(formula), inputs: inputs.collect::<Option<_>>()? })
     }

@@ -5,6 +5,7 @@ use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
 use crate::moment::{Keeping, Share};
+use crate::notice::SchemaNotice;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -71,8 +72,6 @@ pub trait Driver: Send + Sync + fmt::Debug {
         context: ExecuteContext,
     ) -> Result<BatchStream>;
 
-    /// Whether the source answers.
-    ///
     /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors
@@ -81,12 +80,19 @@ pub trait Driver: Send + Sync + fmt::Debug {
         Ok(Keeping::Unsupported)
     }
 
+    /// Whether the source answers.
+    ///
     /// # Errors
     /// 08001 if not.
     async fn health(&self) -> Result<()>;
 
     /// Its connections, in numbers. `None`: it has none to count.
     fn pool(&self) -> Option<PoolStatus> {
+        None
+    }
+
+    /// Where to say that its tables may have changed. `None`: they have no schema that could.
+    fn schema_notice(&self) -> Option<&SchemaNotice> {
         None
     }
 
@@ -145,6 +151,8 @@ pub struct ExecuteContext {
     pub deadline: Option<Instant>,
     /// Rows per batch, at most.
     pub batch_rows: usize,
+    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
+    pub share: Option<Share>,
 }
 
 impl Default for ExecuteContext {
@@ -152,5 +160,3 @@ impl Default for ExecuteContext {
         Self { cancel: CancellationToken::new(), deadline: None, batch_rows: limits::BATCH_ROWS, share: None }
     }
 }
-    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
-    pub share: Option<Share>,

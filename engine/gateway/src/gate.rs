@@ -16,7 +16,8 @@ pub(crate) type Measure = Arc<dyn Fn() + Send + Sync>;
 /// one gives a line for the log.
 pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync>;
 
-/// Whether a source that was away when the current version was made answers now, so that a reload would find its tables.
+/// Whether a source that was away when the current version was made answers now, or has other tables than then, so that a
+/// reload would find them.
 pub(crate) type Returned = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// Writes down what is still to be written, within a bound. For the end, when nothing runs any more.

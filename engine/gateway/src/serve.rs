@@ -257,17 +257,17 @@ async fn reload(reload: &Reload, runtimes: &Runtimes) {
     }
 }
 
-/// How often sources that are away are asked for.
+/// How often sources that are away, or seem to have changed, are asked for.
 const HEAL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reloads when a source that was away at the last load is there, so that its tables are found again.
+/// Reloads when a source that was away at the last load is there, or has other tables than then, so that they are found.
 async fn heal(returned: Returned, reload_: Reload, runtimes: Runtimes) {
     loop {
         tokio::time::sleep(HEAL_INTERVAL).await;
         let returned = Arc::clone(&returned);
         let asked = runtimes.query.spawn(async move { returned().await });
         if asked.await.unwrap_or(false) {
-            tracing::info!("a source is back");
+            tracing::info!("a source is back, or has changed");
             reload(&reload_, &runtimes).await;
         }
     }

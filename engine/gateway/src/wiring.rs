@@ -1,7 +1,9 @@
 //! The composition root: builds a [`Gate`] from a [`Config`]. The only place that names every crate.
 
+mod changes;
 mod deployment;
 mod facts;
+mod files;
 mod learning;
 mod measure;
 pub(crate) mod mongodb;
@@ -42,7 +44,7 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         let (engine, builder) = (Arc::clone(&engine), Arc::clone(&builder));
         Arc::new(move || {
             let (deployment, builder) = (engine.deployment(), Arc::clone(&builder));
-            async move { builder.source_returned(&deployment.sources).await }.boxed()
+            async move { builder.source_changed(&deployment).await }.boxed()
         })
     };
     let reload = {

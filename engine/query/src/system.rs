@@ -52,6 +52,8 @@ pub(crate) fn tables(
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let sources = move || source_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
+    let changes = move || schema_rows(&d, &p);
+    let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let objects = move || object_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let policies = move || policy_rows(&d, &p);
@@ -67,6 +69,7 @@ pub(crate) fn tables(
         table(token, "settings", SETTINGS, settings),
         table(token, "audit", AUDIT, audit),
         table(token, "self_checks", CHECKS, checks),
+        table(token, "schema_changes", SCHEMA_CHANGES, changes),
     ]
 }
 
@@ -128,6 +131,15 @@ const CHECKS: Columns = &[
     ("outcome", Kind::Text),
     ("detail", Kind::Text),
     ("ms", Kind::Float),
+];
+const SCHEMA_CHANGES: Columns = &[
+    ("at", Kind::Time),
+    ("source", Kind::Text),
+    ("object", Kind::Text),
+    ("field", Kind::Text),
+    ("type_before", Kind::Text),
+    ("type_now", Kind::Text),
+    ("done", Kind::Text),
 ];
 const OBJECTS: Columns = &[
     ("name", Kind::Text),
@@ -379,6 +391,25 @@ fn source_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
         row
     };
     deployment.sources.iter().map(row).collect()
+}
+
+/// What sources changed, for operators only: it names what others may not see.
+fn schema_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
+    if !principal.operator {
+        return Vec::new();
+    }
+    let row = |event: &querygate_catalog::SchemaEvent| {
+        vec![
+            Cell::Time(event.at),
+            text(&event.source),
+            text(&event.object),
+            Cell::Text(event.field.clone()),
+            Cell::Text(event.was.clone()),
+            Cell::Text(event.is.clone()),
+            text(event.done),
+        ]
+    };
+    deployment.schema_events.iter().map(row).collect()
 }
 
 fn evaluator<'a>(deployment: &'a Deployment, principal: &'a Principal) -> Evaluator<'a> {

@@ -61,6 +61,8 @@ pub enum LocalReason {
     Computed,
     /// Of a type without a word in the vocabulary.
     Type,
+    /// Its source no longer has it as it was.
+    Changed,
 }
 
 /// A column of a remote table.
@@ -138,6 +140,7 @@ impl LocalReason {
             Self::Masked => "column carries a mask",
             Self::Computed => "column is computed by the gate",
             Self::Type => "column has a type that fragments have no word for",
+            Self::Changed => "column is not what it was in its source",
         }
     }
 }

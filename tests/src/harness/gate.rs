@@ -98,6 +98,7 @@ impl Fixture {
             tables,
             views: self.views.clone(),
             sources,
+            schema_events: Vec::new(),
             refuse_masked_predicates: false,
         };
         deployment.measure().await;

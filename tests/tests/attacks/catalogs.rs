@@ -116,6 +116,7 @@ fn system_tables_show_only_ones_own() {
             "settings",
             "audit",
             "self_checks",
+            "schema_changes",
         ];
         for table in tables {
             let answer = d.iris.run(&format!("SELECT * FROM querygate.{table}"));

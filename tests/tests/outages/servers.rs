@@ -67,6 +67,9 @@ pub(crate) const TABLES: &[Table] = &[
     Table { name: "notes", backend: None, count: "SELECT count(*) || ' ' || sum(n) FROM notes", answer: "1000 500500" },
 ];
 
+/// Tables in PostgreSQL whose policies for changes differ.
+pub(crate) const CHANGING: [&str; 3] = ["refusing", "widening", "hiding"];
+
 /// The servers, and the folder of the gate.
 pub(crate) struct Servers {
     postgres: Postgres,
@@ -96,6 +99,10 @@ impl Servers {
             let sql = "CREATE TABLE items (id int PRIMARY KEY, n int); \
                        INSERT INTO items SELECT g, g FROM generate_series(1, 1000) g; ANALYZE";
             admin.batch_execute(sql).await.unwrap();
+            for table in CHANGING {
+                let sql = format!("CREATE TABLE {table} (id int PRIMARY KEY, n int); INSERT INTO {table} VALUES (1, 1), (2, 2), (3, 3)");
+                admin.batch_execute(&sql).await.unwrap();
+            }
             let rows = (1..=1_000_i32).map(|number| doc! { "_id": number, "n": number });
             self.mongodb.admin("shop").collection::<Document>("things").insert_many(rows).await.unwrap();
         });
@@ -119,7 +126,8 @@ impl Servers {
                 format!("postgres://postgres@127.0.0.1:{pg}/shop"),
                 POSTGRES_PASSWORD,
                 format!(
-                    "kind = \"postgres\"\nhost = \"127.0.0.1\"\nport = {pg}\nuser = \"postgres\"\ndatabase = \"shop\""
+                    "kind = \"postgres\"\nhost = \"127.0.0.1\"\nport = {pg}\nuser = \"postgres\"\ndatabase = \"shop\"\n\
+                     schema_change_of = {{ pg_widening = \"widen\", pg_hiding = \"hide\" }}"
                 ),
             ),
             (
@@ -217,6 +225,13 @@ impl Servers {
             Backend::Postgres => self.postgres_sql("ALTER TABLE items RENAME secret TO n").await,
             Backend::MariaDb => drop(self.mariadb.sql("ALTER TABLE shop.goods RENAME COLUMN secret TO n")),
             Backend::MongoDb => self.mongodb_set(doc! { "n": 1_i32 }).await,
+        }
+    }
+
+    /// Another type for the numbers of the tables whose policies differ.
+    pub(crate) async fn retype(&self, of: &str) {
+        for table in CHANGING {
+            self.postgres_sql(&format!("ALTER TABLE {table} ALTER n TYPE {of}")).await;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::remote::{DriverTable, PlainScans};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::expressions::Column;
@@ -141,11 +142,30 @@ impl GovernedTable {
             needed.insert(raw_schema.index_of(&related.column)?);
         }
         let raw_projection: Vec<usize> = needed.into_iter().collect();
+        self.refuse_lost(&raw_projection)?;
         let whole = split.residual.is_empty() && split.marked.is_empty() && self.policy.related.is_empty();
         let raw_limit = if whole { limit } else { None };
         let plan = self.raw.scan(state, Some(&raw_projection), &split.raw, raw_limit).await?;
         let target = state.config().target_partitions();
         Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan))
+    }
+
+    /// A column that its source no longer has as it was is refused; by name only where the reader sees it.
+    fn refuse_lost(&self, needed: &[usize]) -> Result<()> {
+        let raw: &dyn Any = self.raw.as_ref();
+        let Some(table) = raw.downcast_ref::<DriverTable>() else { return Ok(()) };
+        let lost: Vec<_> = needed.iter().filter_map(|index| Some((*index, table.lost(*index)?))).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let seen = |index: usize| {
+            self.columns.iter().any(|column| matches!(column.origin, ColumnOrigin::Raw(raw) if raw == index))
+        };
+        let named = lost.into_iter().filter(|(index, _)| self.is_told && seen(*index));
+        let told: Vec<String> = named
+            .map(|(_, lost)| format!("column \"{}\" of \"{}\" {}", lost.field, self.name, lost.change))
+            .collect();
+        Err(DataFusionError::External(Box::new(table.refusal(&told))))
     }
 
     async fn filtered(

@@ -94,6 +94,8 @@ pub struct GovernedTable {
     pub(super) schema: SchemaRef,
     pub(super) policy: LeafPolicy,
     pub(super) open_columns: Arc<BTreeSet<String>>,
+    /// Whether the reader may be told of the table and its columns by name; not of keys that only a policy reads.
+    pub(super) is_told: bool,
     constraints: Option<Constraints>,
 }
 
@@ -149,7 +151,7 @@ impl GovernedTable {
             schema.index_of(select).map_err(|_| Error::internal("a related object lacks its key column"))?;
         let column =
             GovernedColumn { field: schema.field(raw_index).clone(), origin: ColumnOrigin::Raw(raw_index), mask: None };
-        Ok(Self::around(token, object, source, vec![column], policy))
+        Ok(Self { is_told: false, ..Self::around(token, object, source, vec![column], policy) })
     }
 
     fn around(
@@ -185,6 +187,7 @@ impl GovernedTable {
             schema: Arc::new(Schema::new(fields)),
             policy,
             open_columns: Arc::new(open_columns),
+            is_told: true,
             constraints: None,
         }
     }
@@ -208,6 +211,7 @@ impl GovernedTable {
             schema: Arc::clone(&self.schema),
             policy: self.policy.clone(),
             open_columns: Arc::clone(&self.open_columns),
+            is_told: self.is_told,
             constraints: None,
         }
     }

@@ -23,7 +23,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::moment::Share;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
-use querygate_types::Error;
+use querygate_types::{Error, ErrorCode};
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl Running {
         context: ExecuteContext,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
         let batches = self.driver.execute(statement, values, context).await;
-        batches.map(|batches| self.shaped(batches)).map_err(|error| named(&self.source, error))
+        batches.map(|batches| self.shaped(batches)).map_err(|error| heard(&self.driver, &self.source, error))
     }
 
     fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
@@ -101,7 +101,9 @@ impl Running {
 
     fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
         let (columns, schema, source) = (Arc::clone(&self.columns), Arc::clone(&self.schema), Arc::clone(&self.source));
-        let told = move |batch: querygate_types::Result<RecordBatch>| batch.map_err(|error| named(&source, error));
+        let driver = Arc::clone(&self.driver);
+        let told =
+            move |batch: querygate_types::Result<RecordBatch>| batch.map_err(|error| heard(&driver, &source, error));
         batches.map(move |batch| shape(&told(batch)?, &columns, &schema)).boxed()
     }
 
@@ -110,6 +112,15 @@ impl Running {
         let place = self.columns.get(column).map(|(place, _)| *place);
         place.and_then(|place| self.fragment.output.get(place)).is_some_and(|output| is_key(output.value_type))
     }
+}
+
+/// The source's failure as readers get it. One that may come of changed tables gets them looked at.
+fn heard(driver: &Arc<dyn Driver>, source: &str, error: Error) -> Error {
+    let changed = matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::DataException);
+    if let Some(notice) = driver.schema_notice().filter(|_| changed) {
+        notice.give();
+    }
+    named(source, error)
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {
@@ -140,7 +151,7 @@ const CHECKED: arrow::compute::CastOptions<'static> =
     arrow::compute::CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
 
 fn out_of_range() -> Error {
-    Error::new(querygate_types::ErrorCode::NumericOutOfRange, "value is out of range")
+    Error::new(ErrorCode::NumericOutOfRange, "value is out of range")
 }
 
 /// A fragment as a plan leaf.

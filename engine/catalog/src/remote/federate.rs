@@ -100,6 +100,7 @@ impl LeafOpener for GovernedOpener<'_> {
             .map(|column| match (&column.mask, table.column(column.field.name())) {
                 (Some(_), _) => LeafColumn::Local(LocalReason::Masked),
                 (None, Some(remote)) => LeafColumn::Remote(remote.clone()),
+                (None, None) if table.is_lost(column.field.name()) => LeafColumn::Local(LocalReason::Changed),
                 (None, None) => LeafColumn::Local(LocalReason::Computed),
             })
             .collect();
@@ -268,8 +269,8 @@ fn running(
         schema: nullable(&translation.schema),
         known,
         part: false,
-    }
         share: None,
+    }
 }
 
 /// What the books are told of a fragment before it runs.

@@ -16,12 +16,19 @@ impl Told {
         self.0.read().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
-    /// Keeps an answer; `remote` gives the source's name of each column of the schema.
-    pub(super) fn keep<'a>(&self, told: &TableStatistics, schema: &SchemaRef, remote: impl Iterator<Item = &'a str>) {
+    /// Keeps an answer; `remote` gives the source's name of each column of the schema, where it has one.
+    pub(super) fn keep<'a>(
+        &self,
+        told: &TableStatistics,
+        schema: &SchemaRef,
+        remote: impl Iterator<Item = Option<&'a str>>,
+    ) {
         let mut statistics = Statistics::new_unknown(schema);
         statistics.num_rows = inexact(told.rows);
         statistics.total_byte_size = inexact(told.bytes);
-        statistics.column_statistics = remote.map(|name| column(told, name)).collect();
+        statistics.column_statistics = remote
+            .map(|name| name.map_or_else(ColumnStatistics::new_unknown, |name| column(told, name)))
+            .collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statistics));
     }
 }

@@ -4,7 +4,7 @@
 use super::exec::{FragmentExec, Running};
 use super::runs::Known;
 use super::statistics::Told;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, Result, Statistics, internal_err};
@@ -14,7 +14,10 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, TableRef};
-use querygate_rules::{LeafColumn, LeafOpener, NotPushed, OpenedLeaf, RemoteColumn, Translation, translate};
+use querygate_rules::{
+    LeafColumn, LeafOpener, LocalReason, NotPushed, OpenedLeaf, RemoteColumn, Translation, translate,
+};
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// A column of a driver's table under the field name that statements use.
@@ -22,6 +25,16 @@ use std::sync::Arc;
 pub struct RemoteField {
     pub field: String,
     pub column: RemoteColumn,
+}
+
+/// A column that the source no longer has as it was: it is there, and what reads it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostField {
+    pub field: String,
+    /// As it was served, or as metadata declares it.
+    pub data_type: DataType,
+    /// What became of it, in the words of types only: `was integer and is text`.
+    pub change: String,
 }
 
 /// A table of a driver. Cheap to clone.
@@ -36,6 +49,8 @@ struct Parts {
     source: Arc<str>,
     table: TableRef,
     fields: Vec<RemoteField>,
+    /// Behind the fields in the schema.
+    lost: Vec<LostField>,
     key: Option<Vec<usize>>,
     schema: SchemaRef,
     told: Told,
@@ -51,12 +66,23 @@ impl DriverTable {
         fields: Vec<RemoteField>,
         key: Option<Vec<usize>>,
     ) -> Self {
-        let schema = fields
-            .iter()
-            .map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable))
-            .collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(schema));
-        Self { parts: Arc::new(Parts { driver, source, table, fields, key, schema, told: Told::default() }) }
+        Self::without(driver, source, table, fields, Vec::new(), key)
+    }
+
+    /// As [`DriverTable::new`], with columns that cannot be read any more.
+    #[must_use]
+    pub fn without(
+        driver: Arc<dyn Driver>,
+        source: Arc<str>,
+        table: TableRef,
+        fields: Vec<RemoteField>,
+        lost: Vec<LostField>,
+        key: Option<Vec<usize>>,
+    ) -> Self {
+        let served = fields.iter().map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable));
+        let refused = lost.iter().map(|lost| Field::new(&lost.field, lost.data_type.clone(), true));
+        let schema = Arc::new(Schema::new(served.chain(refused).collect::<Vec<_>>()));
+        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, key, schema, told: Told::default() }) }
     }
 
     /// Asks the source how large the table is, for later statements.
@@ -65,8 +91,9 @@ impl DriverTable {
     /// The source's; what was known stays.
     pub async fn measure(&self) -> querygate_types::Result<()> {
         let told = self.parts.driver.statistics(&self.parts.table).await?;
-        let names = self.parts.fields.iter().map(|field| field.column.name.as_str());
-        self.parts.told.keep(&told, &self.parts.schema, names);
+        let names = self.parts.fields.iter().map(|field| Some(field.column.name.as_str()));
+        let lost = self.parts.lost.iter().map(|_| None);
+        self.parts.told.keep(&told, &self.parts.schema, names.chain(lost));
         Ok(())
     }
 
@@ -96,16 +123,47 @@ impl DriverTable {
         self.parts.fields.iter().find(|f| f.field == field).map(|f| &f.column)
     }
 
+    /// The lost column at this place of the schema.
+    #[must_use]
+    pub fn lost(&self, index: usize) -> Option<&LostField> {
+        index.checked_sub(self.parts.fields.len()).and_then(|at| self.parts.lost.get(at))
+    }
+
+    /// Whether this field is a lost column.
+    #[must_use]
+    pub fn is_lost(&self, field: &str) -> bool {
+        self.parts.lost.iter().any(|lost| lost.field == field)
+    }
+
+    /// What is said of a statement that needs lost columns: `told` are those of which the reader may know, each as
+    /// `column "name" was this and is that`. Whoever asks gets the source looked at again.
+    #[must_use]
+    pub fn refusal(&self, told: &[String]) -> Error {
+        if let Some(notice) = self.parts.driver.schema_notice() {
+            notice.give();
+        }
+        let message = format!("source \"{}\" no longer has what the statement needs as it was", self.parts.source);
+        let error = Error::new(ErrorCode::SourceSchemaChanged, message)
+            .with_hint("Ask an operator: querygate.schema_changes says what changed and what is done about it.");
+        if told.is_empty() { error } else { error.with_detail(told.join("; ")) }
+    }
+
     /// The leaf without policy, for translating the governed leaf's own conjuncts.
     fn open(&self) -> OpenedLeaf {
         OpenedLeaf {
             source: Arc::clone(&self.parts.source),
             table: self.parts.table.clone(),
-            columns: self.parts.fields.iter().map(|f| LeafColumn::Remote(f.column.clone())).collect(),
+            columns: self.leaf_columns(),
             key: self.parts.key.clone(),
             policy: None,
             restricted: false,
         }
+    }
+
+    fn leaf_columns(&self) -> Vec<LeafColumn> {
+        let served = self.parts.fields.iter().map(|field| LeafColumn::Remote(field.column.clone()));
+        let lost = self.parts.lost.iter().map(|_| LeafColumn::Local(LocalReason::Changed));
+        served.chain(lost).collect()
     }
 
     /// Whether the source can be given the values with equal results.
@@ -193,6 +251,9 @@ impl TableProvider for DriverTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.parts.schema.fields().len()).collect();
         let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
+        if wanted.iter().any(|index| self.lost(*index).is_some()) {
+            return Err(DataFusionError::External(Box::new(self.refusal(&[]))));
+        }
         // A statement has at least one column; a count needs none of it.
         let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
         let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
@@ -217,7 +278,7 @@ impl TableProvider for DriverTable {
             schema,
             known: Arc::new(Known::new(translation.size.rows, Vec::new())),
             part: false,
+            share: None,
         })))
     }
 }
-            share: None,

@@ -1,5 +1,6 @@
 //! The configuration as the rest of the binary sees it: resolved, checked, and never half valid. Knows no TOML.
 
+mod changes;
 pub(crate) mod diagnostic;
 mod flight;
 mod learning;
@@ -14,6 +15,7 @@ mod table;
 mod units;
 mod users;
 
+pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
 pub(crate) use resolve::load;
 pub(crate) use secret::{Environment, Secret};
@@ -126,6 +128,8 @@ pub(crate) struct Limits {
     pub(crate) queries_max: usize,
     /// Statements that wait; more are refused with 53300.
     pub(crate) queries_waiting_max: usize,
+    /// Connections to servers of all sources together.
+    pub(crate) source_connections_max: usize,
     /// Rows of one result; `None` for any number.
     pub(crate) rows_max: Option<u64>,
     /// Where operators may put what does not fit; `None` for nowhere.
@@ -142,6 +146,8 @@ pub(crate) struct Source {
     pub(crate) kind: SourceKind,
     /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
     pub(crate) apply_indexes: Option<bool>,
+    /// What is done when its tables change.
+    pub(crate) schema_change: SchemaChange,
 }
 
 /// What a source is.

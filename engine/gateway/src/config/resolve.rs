@@ -160,6 +160,7 @@ fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
         statement_timeout: Duration::ZERO,
         queries_max: 32,
         queries_waiting_max: 1_000,
+        source_connections_max: 256,
         rows_max: None,
         spill_directory: None,
         spill_max: 16 * GIB,
@@ -189,6 +190,7 @@ fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
     limits.queries_max = count("queries_max", 1..=10_000, limits.queries_max);
     limits.queries_waiting_max = count("queries_waiting_max", 0..=1_000_000, limits.queries_waiting_max);
+    limits.source_connections_max = count("source_connections_max", 1..=100_000, limits.source_connections_max);
     limits.rows_max = table.number("rows_max", 1..=u64::MAX).map(|n| n.value);
     limits.spill_directory =
         table.text("spill_directory").map(|d| Config::resolve_path(environment.folder(), &d.value));

@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::secret::{Environment, Secret};
 use super::table::{At, Table};
-use super::{Config, FileStore, S3Store, Source, SourceKind};
+use super::{Config, FileStore, S3Store, SchemaChange, Source, SourceKind};
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +41,10 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     });
     let name = name.and_then(|name| check_name(&table, name));
     let apply_indexes = apply_indexes(&table, chosen);
+    let has_schema = chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mysql | Kind::Postgres));
+    let schema_change = SchemaChange::resolve(&table, has_schema);
     table.finish();
-    Some(Source { name: name?.value, kind: kind?, apply_indexes })
+    Some(Source { name: name?.value, kind: kind?, apply_indexes, schema_change })
 }
 
 /// Refused where no index can be made: whoever sets it must not believe that it does something.

@@ -54,6 +54,7 @@ memory_per_query = "256MB"
 statement_timeout = "30s"
 queries_max = 8
 queries_waiting_max = 0
+source_connections_max = 40
 rows_max = 1000
 spill_directory = "/tmp/spill"
 spill_max = "1TB"
@@ -133,6 +134,7 @@ fn a_full_configuration_resolves() {
             statement_timeout: Duration::from_secs(30),
             queries_max: 8,
             queries_waiting_max: 0,
+            source_connections_max: 40,
             rows_max: Some(1000),
             spill_directory: Some("/tmp/spill".into()),
             spill_max: 1 << 40,
@@ -294,4 +296,21 @@ fn the_flight_door_is_closed_without_its_table_and_takes_its_settings() {
         }
     );
     assert_eq!(good(&format!("{minimal}[flight]\n")).flight.address, "127.0.0.1:8815".parse().ok());
+}
+
+#[test]
+fn what_becomes_of_changed_columns_is_said_for_a_source_or_an_object() {
+    let source = "[[sources]]\nname = \"crm\"\nkind = \"sqlite\"\npath = \"crm.sqlite\"\n";
+    let config = good(&format!("{META}{source}schema_change = \"widen\"\nschema_change_of = {{ a_t = \"hide\" }}\n"));
+    let policy = &config.sources[0].schema_change;
+    assert_eq!((policy.of("a_t"), policy.of("a_u")), (OnChange::Hide, OnChange::Widen));
+    assert_eq!(good(&format!("{META}{source}")).sources[0].schema_change.of("a_t"), OnChange::Refuse);
+    check(
+        &format!("{META}{source}schema_change_of = {{ a_t = \"hid\" }}\n"),
+        "`a_t` must be one of refuse, widen, hide",
+    );
+    check(
+        &format!("{META}[[sources]]\nname = \"m\"\nkind = \"memory\"\nschema_change = \"hide\"\n"),
+        "`schema_change` is for sqlite, mysql and postgres sources only",
+    );
 }

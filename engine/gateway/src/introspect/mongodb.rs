@@ -3,6 +3,7 @@
 use super::{Found, quoted, server};
 use crate::config::mongodb::{Address, MongoSource, holds_password};
 use crate::wiring::mongodb::driver;
+use querygate_driver_api::Budget;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.
@@ -37,7 +38,7 @@ pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
         follows: |from, to| from.schema() == to.schema(),
         kind: server::kind,
     };
-    server::read(&driver(source), &reading).await
+    server::read(&driver(source, &Budget::default()), &reading).await
 }
 
 /// The `[[sources]]` entry for it.

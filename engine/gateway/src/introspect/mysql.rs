@@ -3,6 +3,7 @@
 use super::{Found, server};
 use crate::config::mysql::{MysqlSource, PORT_DEFAULT};
 use crate::wiring::mysql::driver;
+use querygate_driver_api::Budget;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.
@@ -41,7 +42,7 @@ pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
         follows: |from, to| from.schema() == to.schema(),
         kind: server::kind,
     };
-    server::read(&driver(source), &reading).await
+    server::read(&driver(source, &Budget::default()), &reading).await
 }
 
 /// The `[[sources]]` entry for it.

@@ -3,8 +3,8 @@
 use super::{Found, Kind, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
-use querygate_driver_api::TableRef;
 use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::{Budget, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.
@@ -38,7 +38,7 @@ pub(super) fn parse(address: &str) -> Result<PostgresSource> {
 
 /// Every table that the user may read, those of other schemas than `public` under both names.
 pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
-    let driver = driver(&source.database, source)?;
+    let driver = driver(&source.database, source, &Budget::default())?;
     let enums = driver.enums().await?;
     let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
     let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, kind };

@@ -1,6 +1,7 @@
 //! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
 
 use super::{Found, FoundColumn, Kind, quoted};
+use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::{Driver, TableRef, ValueType};
 use querygate_types::Result;
@@ -20,14 +21,14 @@ pub(super) struct Reading<'a> {
     pub(super) kind: fn(&RemoteColumn) -> Option<Kind>,
 }
 
-/// Every table of the source.
+/// Tables that are asked about at a time: as many as a source has connections.
+const TABLES_AT_ONCE: usize = 8;
+
+/// Every table of the source, in its order.
 pub(super) async fn read(driver: &dyn Driver, reading: &Reading<'_>) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
-    for table in driver.tables().await? {
-        let described = driver.describe(&table).await?;
-        found.push(table_of(&described, reading));
-    }
-    Ok(found)
+    let tables = driver.tables().await?;
+    let described = stream::iter(&tables).map(|table| driver.describe(table)).buffered(TABLES_AT_ONCE);
+    described.map_ok(|table| table_of(&table, reading)).try_collect().await
 }
 
 fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {

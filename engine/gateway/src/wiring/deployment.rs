@@ -22,8 +22,13 @@ impl Builder {
         Ok(Self { config: config.clone(), sources: Sources::open(config)? })
     }
 
-    /// Whether a source that could not be reached before answers now.
-    pub(super) async fn source_returned(&self, sources: &[SourceStatus]) -> bool {
+    /// Whether a source that could not be reached before answers now, or one has tables that are not what the deployment's
+    /// were made of.
+    pub(super) async fn source_changed(&self, deployment: &Deployment) -> bool {
+        self.source_returned(&deployment.sources).await || self.sources.changed(&deployment.snapshot).await
+    }
+
+    async fn source_returned(&self, sources: &[SourceStatus]) -> bool {
         let away = sources
             .iter()
             .filter(|source| source.error.as_ref().is_some_and(|error| error.code().sqlstate().starts_with("08")));
@@ -78,6 +83,7 @@ impl Builder {
             tables,
             views: views.collect(),
             sources,
+            schema_events: self.sources.schema_events(),
             refuse_masked_predicates: self.config.governance.mask_in_predicates == MaskInPredicates::Refuse,
         })
     }

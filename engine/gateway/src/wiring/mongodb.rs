@@ -2,10 +2,11 @@
 
 use crate::config::mongodb::MongoSource;
 use crate::config::mysql::Tls;
+use querygate_driver_api::Budget;
 use querygate_mongodb::{MongoDriver, MongoOptions, MongoTls};
 
 /// A driver that connects when it is first asked something.
-pub(crate) fn driver(source: &MongoSource) -> MongoDriver {
+pub(crate) fn driver(source: &MongoSource, budget: &Budget) -> MongoDriver {
     let mut options = MongoOptions::new(source.address.expose(), &source.database);
     options.user.clone_from(&source.user);
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
@@ -18,5 +19,6 @@ pub(crate) fn driver(source: &MongoSource) -> MongoDriver {
     options.connections = usize::try_from(source.pool_size).unwrap_or(1);
     options.acquire_timeout = source.acquire_timeout;
     options.connect_timeout = source.connect_timeout;
+    options.budget = budget.clone();
     MongoDriver::new(&options)
 }

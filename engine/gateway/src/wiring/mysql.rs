@@ -1,10 +1,11 @@
 //! A `mysql` source's configuration as its driver wants it.
 
 use crate::config::mysql::{MysqlSource, Tls};
+use querygate_driver_api::Budget;
 use querygate_mysql::{MysqlDriver, MysqlOptions, MysqlTls};
 
 /// A driver that connects when it is first asked something.
-pub(crate) fn driver(source: &MysqlSource) -> MysqlDriver {
+pub(crate) fn driver(source: &MysqlSource, budget: &Budget) -> MysqlDriver {
     let mut options = MysqlOptions::new(&source.host, source.port, &source.user, &source.database);
     options.socket.clone_from(&source.socket);
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
@@ -20,5 +21,6 @@ pub(crate) fn driver(source: &MysqlSource) -> MysqlDriver {
     options.connections = usize::try_from(source.pool_size).unwrap_or(1);
     options.acquire_timeout = source.acquire_timeout;
     options.connect_timeout = source.connect_timeout;
+    options.budget = budget.clone();
     MysqlDriver::new(&options)
 }

@@ -2,6 +2,7 @@
 
 use crate::config::mysql::Tls;
 use crate::config::postgres::PostgresSource;
+use querygate_driver_api::Budget;
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::Result;
 
@@ -9,7 +10,7 @@ use querygate_types::Result;
 ///
 /// # Errors
 /// A file of certificates that cannot be used.
-pub(crate) fn driver(name: &str, source: &PostgresSource) -> Result<PostgresDriver> {
+pub(crate) fn driver(name: &str, source: &PostgresSource, budget: &Budget) -> Result<PostgresDriver> {
     let mut options = PostgresOptions::new(name, &source.host, &source.user, &source.database);
     options.port = source.port;
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
@@ -26,5 +27,6 @@ pub(crate) fn driver(name: &str, source: &PostgresSource) -> Result<PostgresDriv
     options.pool_size = usize::try_from(source.pool_size).unwrap_or(1);
     options.acquire_timeout = source.acquire_timeout;
     options.connect_timeout = source.connect_timeout;
+    options.budget = budget.clone();
     PostgresDriver::new(&options)
 }

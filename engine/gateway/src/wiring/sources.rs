@@ -1,23 +1,32 @@
 //! Opens the configured sources and finds the table of each object in them. What cannot be opened becomes a table that
 //! says why when it is read.
 
-use crate::config::{Config, FileStore, S3Store, SourceKind};
+use super::changes::{Changes, Fitted};
+use super::files::{file_spec, files_source, memory_table};
+use crate::config::{Config, OnChange, SchemaChange, SourceKind};
 use datafusion::catalog::TableProvider;
-use futures::future::join_all;
-use querygate_catalog::{DriverTable, RemoteField, SourceStatus, SourceTable, UnavailableTable, object_schema};
-use querygate_driver_api::{Driver, TableRef, ValueType};
-use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, S3Config, TableSpec};
-use querygate_memory::{MemoryConfig, MemorySource, load_ndjson};
-use querygate_metadata::{Field, Object, RowFile, Snapshot, ValueType as Declared};
-use querygate_rules::RemoteColumn;
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, StreamExt, stream};
+use querygate_catalog::{DriverTable, SchemaEvent, SourceStatus, SourceTable, UnavailableTable, object_schema};
+use querygate_driver_api::remote::RemoteTable;
+use querygate_driver_api::{Budget, Driver, TableRef};
+use querygate_files::FilesSource;
+use querygate_metadata::{Object, RowFile, Snapshot};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Memory that one memory source may hold.
 const MEMORY_SOURCE_BYTES_MAX: usize = 1 << 30;
+/// Tables of one source that are asked about at a time.
+const TABLES_AT_ONCE: usize = 8;
+/// How often tables are looked at that nobody complains of.
+const LOOK_REGULAR: Duration = Duration::from_secs(600);
+/// After a look that found nothing new, the next one waits so long, or so many times what it took.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+const LOOK_PAUSE_FACTOR: u32 = 20;
 
 enum Opened {
     Driver(Arc<dyn Driver>),
@@ -31,37 +40,61 @@ pub(super) struct Sources {
     /// Schema of tables that the metadata names without one, by source; none where the source knows by itself.
     schemas: BTreeMap<String, String>,
     memory_max: usize,
+    /// What is done when tables change, by source.
+    policies: BTreeMap<String, SchemaChange>,
+    changes: Changes,
+    looks: Mutex<BTreeMap<String, Looks>>,
+}
+
+/// When a source's tables are looked at, while nobody asks for it and when statements fail as if they had changed.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    regular: Instant,
+    asked: Instant,
+}
+
+impl Looks {
+    /// After a look that took so long and found nothing new.
+    fn after(now: Instant, took: Duration) -> Self {
+        let pause = LOOK_PAUSE.max(took.saturating_mul(LOOK_PAUSE_FACTOR));
+        Self { regular: now + LOOK_REGULAR.max(pause), asked: now + pause }
+    }
 }
 
 impl Sources {
     /// Opens nothing that could be down: drivers connect when they are first asked.
     pub(super) fn open(config: &Config) -> Result<Self> {
+        let budget = Budget::new(config.limits.source_connections_max);
         let mut opened = BTreeMap::new();
         let mut schemas = BTreeMap::new();
+        let mut policies = BTreeMap::new();
         for source in &config.sources {
+            policies.insert(source.name.clone(), source.schema_change.clone());
             let made = match &source.kind {
                 SourceKind::Sqlite { path, pool_size, fixed_text } => {
                     let readers = usize::try_from(*pool_size).unwrap_or(1);
                     let options = SqliteOptions { readers, fixed_text: *fixed_text, ..SqliteOptions::new(path) };
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
-                SourceKind::Mongodb(server) => Opened::Driver(Arc::new(super::mongodb::driver(server))),
-                SourceKind::Mysql(server) => Opened::Driver(Arc::new(super::mysql::driver(server))),
+                SourceKind::Mongodb(server) => Opened::Driver(Arc::new(super::mongodb::driver(server, &budget))),
+                SourceKind::Mysql(server) => Opened::Driver(Arc::new(super::mysql::driver(server, &budget))),
                 SourceKind::Postgres(server) => {
                     schemas.insert(source.name.clone(), server.schema.clone());
-                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server)?))
+                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, &budget)?))
                 }
-                SourceKind::Files(FileStore::Local(path)) => {
-                    Opened::Files(Arc::new(FilesSource::new(FilesConfig::local(&source.name, path))?))
-                }
-                SourceKind::Files(FileStore::S3(store)) => {
-                    Opened::Files(Arc::new(FilesSource::new(FilesConfig::s3(&source.name, s3(store)))?))
-                }
+                SourceKind::Files(store) => Opened::Files(Arc::new(files_source(&source.name, store)?)),
                 SourceKind::Memory => Opened::Memory,
             };
             opened.insert(source.name.clone(), made);
         }
-        Ok(Self { opened, schemas, memory_max: MEMORY_SOURCE_BYTES_MAX })
+        Ok(Self {
+            opened,
+            schemas,
+            memory_max: MEMORY_SOURCE_BYTES_MAX,
+            policies,
+            changes: Changes::default(),
+            looks: Mutex::default(),
+        })
     }
 
     /// Whether a source's server answers; files and memory are looked at by a reload alone.
@@ -78,14 +111,17 @@ impl Sources {
         snapshot: &Snapshot,
         row_files: &[RowFile],
     ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
-        let found = snapshot.objects.values().filter_map(|object| {
-            let source = self.opened.get(&object.datasource)?;
-            Some(async move { (object, self.table(source, object, snapshot, row_files).await) })
-        });
+        let mut by_source: BTreeMap<&str, Asked<'_, Arc<dyn TableProvider>>> = BTreeMap::new();
+        for object in snapshot.objects.values() {
+            let Some(source) = self.opened.get(&object.datasource) else { continue };
+            let asked = self.table(source, object, snapshot, row_files).boxed();
+            by_source.entry(&object.datasource).or_default().push((object, asked));
+        }
+        let found: Vec<_> = by_source.into_values().map(one_source).collect();
         let mut tables = HashMap::new();
         let mut errors: BTreeMap<&str, Error> = BTreeMap::new();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (object, outcome) in join_all(found).await {
+        for (object, outcome) in join_all(found).await.into_iter().flatten() {
             let provider = outcome.unwrap_or_else(|error| {
                 tracing::warn!(object = object.name, source = object.datasource, %error, "a table is not available");
                 let unavailable = UnavailableTable::new(object_schema(object), told(&object.datasource, &error));
@@ -116,14 +152,118 @@ impl Sources {
         row_files: &[RowFile],
     ) -> Result<Arc<dyn TableProvider>> {
         match source {
-            Opened::Driver(driver) => {
-                let schema = self.schemas.get(&object.datasource).map(String::as_str);
-                Ok(Arc::new(driver_table(driver, object, schema).await?))
-            }
+            Opened::Driver(driver) => Ok(Arc::new(self.driver_table(driver, object).await?)),
             Opened::Files(files) => Ok(files.table(&file_spec(files, object).await?).await?),
             Opened::Memory => memory_table(object, snapshot, row_files, self.memory_max),
         }
     }
+
+    /// The object's table in a database, with the columns that both have.
+    async fn driver_table(&self, driver: &Arc<dyn Driver>, object: &Object) -> Result<DriverTable> {
+        let table = self.reference(object)?;
+        let described = match driver.describe(&table).await {
+            Err(error) if error.code() == ErrorCode::UndefinedTable => {
+                self.changes.missing(object);
+                return Err(error);
+            }
+            described => described?,
+        };
+        let policy = self.policies.get(&object.datasource).map_or(OnChange::default(), |of| of.of(&object.name));
+        let Fitted { fields, lost } = self.changes.fitted(driver.as_ref(), object, &described, policy);
+        let key = described
+            .primary_key
+            .iter()
+            .map(|name| fields.iter().position(|f| f.column.name == *name && !f.column.nullable))
+            .collect::<Option<Vec<_>>>()
+            .filter(|key| !key.is_empty());
+        let source = object.datasource.as_str().into();
+        Ok(DriverTable::without(Arc::clone(driver), source, table, fields, lost, key))
+    }
+
+    /// What a source calls an object's table.
+    fn reference(&self, object: &Object) -> Result<TableRef> {
+        let own = object.external.as_ref().and_then(|e| e.remote_schema.as_ref());
+        let schema = own.or_else(|| self.schemas.get(&object.datasource)).cloned();
+        TableRef::new(schema.into_iter().chain([object.table_name().to_owned()]))
+    }
+
+    /// What sources changed since the gate began.
+    pub(super) fn schema_events(&self) -> Vec<SchemaEvent> {
+        self.changes.events()
+    }
+
+    /// Whether some source has other tables than those that the deployment's were made of. Looks where statements failed as
+    /// if it were so, and everywhere now and then.
+    pub(super) async fn changed(&self, snapshot: &Snapshot) -> bool {
+        let drivers = self.opened.iter().filter_map(|(name, source)| match source {
+            Opened::Driver(driver) => Some((name, driver)),
+            Opened::Files(_) | Opened::Memory => None,
+        });
+        for (name, driver) in drivers {
+            let Some(notice) = driver.schema_notice() else { continue };
+            let began = Instant::now();
+            let looks = self.looks(name, began);
+            let is_asked = began >= looks.asked && notice.take();
+            if !is_asked && began < looks.regular {
+                continue;
+            }
+            if self.differs(driver, name, snapshot).await {
+                return true;
+            }
+            let now = Instant::now();
+            self.lock_looks().insert(name.clone(), Looks::after(now, now - began));
+        }
+        false
+    }
+
+    fn looks(&self, source: &str, now: Instant) -> Looks {
+        let fresh = Looks { regular: now + LOOK_REGULAR, asked: now };
+        *self.lock_looks().entry(source.to_owned()).or_insert(fresh)
+    }
+
+    fn lock_looks(&self) -> MutexGuard<'_, BTreeMap<String, Looks>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn differs(&self, driver: &Arc<dyn Driver>, source: &str, snapshot: &Snapshot) -> bool {
+        let mut asked: Asked<'_, RemoteTable> = Vec::new();
+        for object in snapshot.objects.values().filter(|object| object.datasource == source) {
+            let table = self.reference(object);
+            asked.push((object, async move { driver.describe(&table?).await }.boxed()));
+        }
+        one_source(asked).await.into_iter().any(|(object, described)| match described {
+            Ok(described) => self.changes.differs(&object.name, Some(&described)),
+            Err(error) if error.code() == ErrorCode::UndefinedTable => self.changes.differs(&object.name, None),
+            // It says nothing of its tables now.
+            Err(_) => false,
+        })
+    }
+}
+
+/// A question about each object of one source.
+type Asked<'a, T> = Vec<(&'a Object, BoxFuture<'a, Result<T>>)>;
+
+/// Asks a few at a time. When the source cannot be reached, the rest hear so at once.
+async fn one_source<T: Send>(asked: Asked<'_, T>) -> Vec<(&Object, Result<T>)> {
+    let away: OnceLock<Error> = OnceLock::new();
+    let mut answers: Vec<BoxFuture<'_, _>> = Vec::with_capacity(asked.len());
+    for (object, asked) in asked {
+        let away = &away;
+        let answer = async move {
+            if let Some(error) = away.get() {
+                return (object, Err(error.clone()));
+            }
+            let answer = asked.await;
+            if let Err(error) = &answer
+                && matches!(error.code(), ErrorCode::SourceUnavailable | ErrorCode::SourceLost)
+            {
+                away.get_or_init(|| error.clone());
+            }
+            (object, answer)
+        };
+        answers.push(answer.boxed());
+    }
+    stream::iter(answers).buffer_unordered(TABLES_AT_ONCE).collect().await
 }
 
 /// Readers learn the source's name and state, not its paths.
@@ -146,128 +286,4 @@ fn kind(source: &Opened) -> &'static str {
         Opened::Files(_) => "files",
         Opened::Memory => "memory",
     }
-}
-
-fn s3(store: &S3Store) -> S3Config {
-    let credentials = store.credentials.as_ref();
-    S3Config {
-        bucket: store.bucket.clone(),
-        prefix: store.prefix.clone(),
-        region: store.region.clone(),
-        endpoint: store.endpoint.clone(),
-        access_key_id: credentials.map(|(id, _)| id.expose().to_owned()),
-        secret_access_key: credentials.map(|(_, secret)| secret.expose().to_owned()),
-        session_token: store.session_token.as_ref().map(|token| token.expose().to_owned()),
-        allow_http: store.endpoint.as_deref().is_some_and(|e| e.starts_with("http://")),
-    }
-}
-
-/// Columns that both the object and the source's table have, in the declared type. A field that the source lacks is
-/// absent; one whose stored form does not give its type is an error.
-async fn driver_table(driver: &Arc<dyn Driver>, object: &Object, schema: Option<&str>) -> Result<DriverTable> {
-    let own = object.external.as_ref().and_then(|e| e.remote_schema.as_deref());
-    let schema = own.or(schema).map(str::to_owned);
-    let table = TableRef::new(schema.into_iter().chain([object.table_name().to_owned()]))?;
-    let described = driver.describe(&table).await?;
-    let mut fields = Vec::new();
-    for field in object.fields.values().filter(|field| field.stored()) {
-        let remote_name = object.column_name(&field.name);
-        let Some(column) = described.columns.iter().find(|c| c.name.as_str() == remote_name) else { continue };
-        let value_type = wanted(field);
-        let encoding = driver.read_as(column, value_type).map_err(|refusal| {
-            let message = format!("field \"{}\" of \"{}\" does not fit its source", field.name, object.name);
-            Error::new(ErrorCode::SourceSchemaChanged, message).with_detail(refusal.text)
-        })?;
-        let nullable = column.nullable && !field.not_null;
-        let remote = RemoteColumn {
-            name: column.name.clone(),
-            value_type,
-            nullable,
-            collation: column.collation.clone(),
-            encoding,
-        };
-        fields.push(RemoteField { field: field.name.clone(), column: remote });
-    }
-    let key = described
-        .primary_key
-        .iter()
-        .map(|name| fields.iter().position(|f| f.column.name == *name && !f.column.nullable))
-        .collect::<Option<Vec<_>>>()
-        .filter(|key| !key.is_empty());
-    Ok(DriverTable::new(Arc::clone(driver), object.datasource.as_str().into(), table, fields, key))
-}
-
-/// The vocabulary's type of a field.
-fn wanted(field: &Field) -> ValueType {
-    match field.value_type() {
-        Declared::Text | Declared::Json => ValueType::Text,
-        Declared::TextList | Declared::Float32Vector(_) => ValueType::TextList,
-        Declared::Float64 => ValueType::Float64,
-        Declared::Int32 => ValueType::Int32,
-        Declared::Decimal { precision, scale } => ValueType::Decimal128 { precision, scale },
-        Declared::Boolean => ValueType::Boolean,
-        Declared::Date => ValueType::Date,
-        Declared::TimestampMillisUtc => ValueType::Timestamp { utc: true },
-        Declared::TimeMillis => ValueType::Time,
-    }
-}
-
-/// `external.remoteName` names a file, folder or glob; without it the object's own name is looked for.
-async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
-    let name = object.table_name();
-    let schema = Some(object_schema(object));
-    let mut spec = match format_of(name) {
-        Some(format) => TableSpec::new(&object.name, name, format, schema),
-        None => {
-            let found = files.tables().await?.into_iter().find(|table| table.name == name);
-            let missing = || {
-                Error::new(ErrorCode::UndefinedTable, format!("source \"{}\" has no table \"{name}\"", files.name()))
-            };
-            let found = found.ok_or_else(missing)?;
-            TableSpec::new(&object.name, &found.pattern, found.format, schema)
-        }
-    };
-    if let Some(external) = &object.external {
-        spec.column_map = external.column_map.iter().map(|(remote, local)| (local.clone(), remote.clone())).collect();
-    }
-    Ok(spec)
-}
-
-fn format_of(name: &str) -> Option<FileFormat> {
-    let (_, extension) = name.rsplit_once('.')?;
-    match extension.to_ascii_lowercase().as_str() {
-        "parquet" => Some(FileFormat::Parquet),
-        "csv" => Some(FileFormat::Csv(CsvOptions::default())),
-        "ndjson" | "jsonl" | "json" => Some(FileFormat::Ndjson),
-        _ => None,
-    }
-}
-
-/// Rows of the metadata's seed data, then of `<object>.ndjson` beside it.
-fn memory_table(
-    object: &Object,
-    snapshot: &Snapshot,
-    row_files: &[RowFile],
-    max: usize,
-) -> Result<Arc<dyn TableProvider>> {
-    let schema = object_schema(object);
-    let mut batches = Vec::new();
-    let mut lines = String::new();
-    for seed in snapshot.seed.iter().filter(|seed| seed.object == object.name) {
-        for record in &seed.records {
-            lines.push_str(&serde_json::to_string(record).map_err(Error::internal)?);
-            lines.push('\n');
-        }
-    }
-    if !lines.is_empty() {
-        batches.push(load_ndjson(lines.as_bytes(), &schema, max)?);
-    }
-    for file in row_files.iter().filter(|file| file.object == object.name) {
-        let open = std::fs::File::open(&file.path)
-            .map_err(|e| Error::new(ErrorCode::SourceUnavailable, "a file of rows cannot be read").with_cause(e))?;
-        batches.push(load_ndjson(BufReader::new(open), &schema, max)?);
-    }
-    let source = MemorySource::new(MemoryConfig { name: object.datasource.clone(), bytes_max: max });
-    source.put(&object.name, schema, batches)?;
-    Ok(source.table(&object.name)?)
 }

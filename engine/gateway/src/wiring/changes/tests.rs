@@ -1,0 +1,141 @@
+//! Tables that change between two looks, under each policy.
+
+use super::*;
+use querygate_driver_api::TableRef;
+use querygate_driver_api::relation::Collation;
+use querygate_driver_api::remote::TableKind;
+use querygate_driver_api::{Identifier, ValueType};
+use querygate_metadata::{LoadOptions, load_text};
+use querygate_sqlite::{SqliteDriver, SqliteOptions};
+use serde_json::json;
+use std::sync::Arc;
+
+fn object(label: &str) -> Arc<Object> {
+    let stack = json!({
+        "manifest": {"id": "test.a", "namespace": "a", "version": "1.0.0", "type": "app", "name": "a", "engines": {"protocol": "^17"}},
+        "objects": [{"name": "a_t", "label": "t", "sharingModel": "public_read", "ownership": "none",
+            "systemFields": {"audit": false}, "fields": {"n": {"type": "number", "label": label}}}],
+    });
+    let snapshot = load_text("stack.json", &stack.to_string(), &LoadOptions::default()).unwrap();
+    Arc::clone(&snapshot.objects["a_t"])
+}
+
+/// A table whose columns have these types.
+fn table(columns: &[(&str, &str)]) -> RemoteTable {
+    let columns = columns.iter().map(|(name, of)| Described {
+        name: Identifier::new(*name).unwrap(),
+        native_type: (*of).to_owned(),
+        value_type: None,
+        nullable: true,
+        collation: Collation::Binary,
+        encoding: Encoding::Canonical,
+        comment: None,
+    });
+    RemoteTable {
+        table: TableRef::new(["t"]).unwrap(),
+        kind: TableKind::Table,
+        columns: columns.collect(),
+        primary_key: Vec::new(),
+        unique: Vec::new(),
+        foreign_keys: Vec::new(),
+        indexes: Vec::new(),
+        comment: None,
+        row_estimate: None,
+        split: None,
+    }
+}
+
+/// Columns that are served with their types, columns that are refused with the reason, and what was said since.
+struct Seen {
+    served: Vec<(String, ValueType)>,
+    lost: Vec<String>,
+    said: Vec<&'static str>,
+}
+
+struct Watcher {
+    changes: Changes,
+    driver: SqliteDriver,
+    policy: OnChange,
+}
+
+impl Watcher {
+    fn new(policy: OnChange) -> Self {
+        let driver = SqliteDriver::new(SqliteOptions::new("/nowhere/that/is/opened"));
+        Self { changes: Changes::default(), driver, policy }
+    }
+
+    fn look(&self, object: &Object, columns: &[(&str, &str)]) -> Seen {
+        let before = self.changes.events().len();
+        let fitted = self.changes.fitted(&self.driver, object, &table(columns), self.policy);
+        Seen {
+            served: fitted.fields.into_iter().map(|field| (field.field, field.column.value_type)).collect(),
+            lost: fitted.lost.into_iter().map(|lost| lost.change).collect(),
+            said: self.changes.events()[before..].iter().map(|event| event.done).collect(),
+        }
+    }
+}
+
+const FIRST: &[(&str, &str)] = &[("id", "TEXT"), ("n", "INTEGER")];
+
+#[test]
+fn a_column_that_no_longer_fits_is_refused_widened_or_hidden_and_comes_back() {
+    let object = object("n");
+    let text = [("id", "TEXT"), ("n", "TEXT")];
+    for (policy, served, lost, said) in [
+        (OnChange::Refuse, None, Some("was INTEGER and is TEXT"), "refused"),
+        (OnChange::Widen, Some(ValueType::Text), None, "widened"),
+        (OnChange::Hide, None, None, "hidden"),
+    ] {
+        let watcher = Watcher::new(policy);
+        let first = watcher.look(&object, FIRST);
+        assert_eq!(first.served.last(), Some(&("n".to_owned(), ValueType::Float64)));
+        assert!(first.lost.is_empty() && first.said.is_empty());
+        assert!(!watcher.changes.differs("a_t", Some(&table(FIRST))));
+        assert!(watcher.changes.differs("a_t", Some(&table(&text))));
+        for said in [vec![said], vec![]] {
+            let seen = watcher.look(&object, &text);
+            assert_eq!(seen.served.iter().find(|(name, _)| name == "n").map(|(_, of)| *of), served, "{policy:?}");
+            assert_eq!(seen.lost.first().map(String::as_str), lost, "{policy:?}");
+            assert_eq!(seen.said, said, "{policy:?}");
+        }
+        let back = watcher.look(&object, FIRST);
+        assert_eq!((back.served.len(), back.said), (2, vec!["restored"]), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_column_that_is_gone_is_refused_unless_it_is_to_be_hidden() {
+    let object = object("n");
+    for (policy, lost) in [(OnChange::Refuse, true), (OnChange::Widen, true), (OnChange::Hide, false)] {
+        let watcher = Watcher::new(policy);
+        let _ = watcher.look(&object, FIRST);
+        let seen = watcher.look(&object, &FIRST[..1]);
+        assert_eq!(seen.lost, if lost { vec!["was INTEGER and is gone".to_owned()] } else { vec![] }, "{policy:?}");
+        assert_eq!((seen.served.len(), seen.said.len()), (1, 1));
+    }
+}
+
+#[test]
+fn what_still_fits_is_followed_and_what_was_never_there_is_not_missed() {
+    let object = object("n");
+    let watcher = Watcher::new(OnChange::Refuse);
+    let without = watcher.look(&object, &FIRST[..1]);
+    assert!(without.lost.is_empty() && without.said.is_empty());
+    assert_eq!(watcher.look(&object, FIRST).said, ["served"]);
+    let followed = watcher.look(&object, &[("id", "TEXT"), ("n", "REAL")]);
+    assert_eq!((followed.served.len(), followed.said), (2, vec!["followed"]));
+}
+
+#[test]
+fn an_edit_of_the_metadata_accepts_what_is_there_and_a_table_that_goes_is_told() {
+    let watcher = Watcher::new(OnChange::Refuse);
+    let _ = watcher.look(&object("n"), FIRST);
+    let edited = watcher.look(&object("another"), &FIRST[..1]);
+    assert!(edited.lost.is_empty() && edited.said.is_empty());
+    watcher.changes.missing(&object("another"));
+    watcher.changes.missing(&object("another"));
+    assert!(watcher.changes.differs("a_t", Some(&table(FIRST))) && !watcher.changes.differs("a_t", None));
+    let said: Vec<_> = watcher.changes.events().iter().map(|event| (event.field.clone(), event.done)).collect();
+    assert_eq!(said, [(None, "refused")]);
+    assert_eq!(watcher.look(&object("another"), FIRST).said, ["restored"]);
+}

@@ -1,0 +1,93 @@
+//! Sources without a database: folders, buckets, and tables in memory.
+
+use crate::config::{FileStore, S3Store};
+use datafusion::catalog::TableProvider;
+use querygate_catalog::object_schema;
+use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, S3Config, TableSpec};
+use querygate_memory::{MemoryConfig, MemorySource, load_ndjson};
+use querygate_metadata::{Object, RowFile, Snapshot};
+use querygate_types::{Error, ErrorCode, Result};
+use std::io::BufReader;
+use std::sync::Arc;
+
+/// The source of a folder or bucket.
+pub(super) fn files_source(name: &str, store: &FileStore) -> Result<FilesSource> {
+    FilesSource::new(match store {
+        FileStore::Local(path) => FilesConfig::local(name, path),
+        FileStore::S3(store) => FilesConfig::s3(name, s3(store)),
+    })
+}
+
+fn s3(store: &S3Store) -> S3Config {
+    let credentials = store.credentials.as_ref();
+    S3Config {
+        bucket: store.bucket.clone(),
+        prefix: store.prefix.clone(),
+        region: store.region.clone(),
+        endpoint: store.endpoint.clone(),
+        access_key_id: credentials.map(|(id, _)| id.expose().to_owned()),
+        secret_access_key: credentials.map(|(_, secret)| secret.expose().to_owned()),
+        session_token: store.session_token.as_ref().map(|token| token.expose().to_owned()),
+        allow_http: store.endpoint.as_deref().is_some_and(|e| e.starts_with("http://")),
+    }
+}
+
+/// `external.remoteName` names a file, folder or glob; without it the object's own name is looked for.
+pub(super) async fn file_spec(files: &FilesSource, object: &Object) -> Result<TableSpec> {
+    let name = object.table_name();
+    let schema = Some(object_schema(object));
+    let mut spec = match format_of(name) {
+        Some(format) => TableSpec::new(&object.name, name, format, schema),
+        None => {
+            let found = files.tables().await?.into_iter().find(|table| table.name == name);
+            let missing = || {
+                Error::new(ErrorCode::UndefinedTable, format!("source \"{}\" has no table \"{name}\"", files.name()))
+            };
+            let found = found.ok_or_else(missing)?;
+            TableSpec::new(&object.name, &found.pattern, found.format, schema)
+        }
+    };
+    if let Some(external) = &object.external {
+        spec.column_map = external.column_map.iter().map(|(remote, local)| (local.clone(), remote.clone())).collect();
+    }
+    Ok(spec)
+}
+
+fn format_of(name: &str) -> Option<FileFormat> {
+    let (_, extension) = name.rsplit_once('.')?;
+    match extension.to_ascii_lowercase().as_str() {
+        "parquet" => Some(FileFormat::Parquet),
+        "csv" => Some(FileFormat::Csv(CsvOptions::default())),
+        "ndjson" | "jsonl" | "json" => Some(FileFormat::Ndjson),
+        _ => None,
+    }
+}
+
+/// Rows of the metadata's seed data, then of `<object>.ndjson` beside it.
+pub(super) fn memory_table(
+    object: &Object,
+    snapshot: &Snapshot,
+    row_files: &[RowFile],
+    max: usize,
+) -> Result<Arc<dyn TableProvider>> {
+    let schema = object_schema(object);
+    let mut batches = Vec::new();
+    let mut lines = String::new();
+    for seed in snapshot.seed.iter().filter(|seed| seed.object == object.name) {
+        for record in &seed.records {
+            lines.push_str(&serde_json::to_string(record).map_err(Error::internal)?);
+            lines.push('\n');
+        }
+    }
+    if !lines.is_empty() {
+        batches.push(load_ndjson(lines.as_bytes(), &schema, max)?);
+    }
+    for file in row_files.iter().filter(|file| file.object == object.name) {
+        let open = std::fs::File::open(&file.path)
+            .map_err(|e| Error::new(ErrorCode::SourceUnavailable, "a file of rows cannot be read").with_cause(e))?;
+        batches.push(load_ndjson(BufReader::new(open), &schema, max)?);
+    }
+    let source = MemorySource::new(MemoryConfig { name: object.datasource.clone(), bytes_max: max });
+    source.put(&object.name, schema, batches)?;
+    Ok(source.table(&object.name)?)
+}
