@@ -79,3 +79,30 @@ fn tls_is_spoken_and_can_be_required() {
     assert!(!plain.success && plain.err.contains("FATAL"), "{}", plain.both());
     assert_eq!(server.stop(), 0);
 }
+
+/// Letter by letter, but for blanks at the ends of lines, with which psql pads its headings.
+#[test]
+fn the_session_in_the_readme_is_a_real_one() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let session = readme.split("\n## A session\n").nth(1).unwrap().split("```\n").nth(1).unwrap();
+    let address = demo().server.postgres;
+    let (mut user, mut asked) = ("", Vec::<(&str, &str, String)>::new());
+    for line in session.lines() {
+        if let Some(login) = line.strip_prefix("$ psql 'postgres://") {
+            user = login.split(':').next().unwrap();
+        } else if let Some(sql) = line.strip_prefix("demo=> ") {
+            asked.push((user, sql, String::new()));
+        } else {
+            let (_, _, answer) = asked.last_mut().unwrap();
+            answer.push_str(line);
+            answer.push('\n');
+        }
+    }
+    assert!(asked.len() >= 11, "{asked:?}");
+    for (user, sql, expected) in asked {
+        let plainly = ["-v", "VERBOSITY=default", "-c", sql];
+        let printed = psql_with(address, user, &format!("demo-{user}"), "disable", &plainly);
+        let found: String = printed.both().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        assert_eq!(found.trim_end(), expected.trim_end(), "{user}: {sql}");
+    }
+}

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// A governed SQL gateway: one Postgres port in front of many sources, and each user sees only the rows and columns
-/// that the ObjectStack metadata allows.
+/// A governed SQL gateway: a Postgres and a Flight SQL port in front of many sources, and each user sees only the rows
+/// and columns that the ObjectStack metadata allows.
 #[derive(Debug, Parser)]
 #[command(
     name = "querygate",
@@ -40,7 +40,7 @@ pub(super) enum Command {
     Advise(AdviseArgs),
     /// Say what a user may do with an object, and which layer decided
     Access(AccessArgs),
-    /// Write ObjectStack metadata for an existing SQLite file or a folder of Parquet, CSV and NDJSON
+    /// Write ObjectStack metadata for an existing SQLite file, a folder of files, or a database server
     Introspect(IntrospectArgs),
     /// Add users with a SCRAM-SHA-256 verifier, list users
     User(UserArgs),
@@ -75,7 +75,7 @@ pub(super) struct DemoArgs {
     /// Address of the Postgres port; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     pub(super) pg: Option<SocketAddr>,
-    /// Address of the HTTP port (health and metrics)
+    /// Address of the HTTP port (health, metrics, pages)
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
     /// Address of the Flight SQL port
