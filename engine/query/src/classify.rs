@@ -1,9 +1,11 @@
 //! The closed list of statements. What is not on it is refused here, before any name is looked up.
 
+mod settings;
+
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, ContextModifier, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr,
-    FetchDirection, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Set, Statement as Ast,
-    TransactionAccessMode, TransactionMode, UnaryOperator, UtilityOption, Value,
+    CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, FetchDirection,
+    Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Statement as Ast, UnaryOperator,
+    UtilityOption, Value,
 };
 use querygate_query_api::system::Cell;
 use querygate_query_api::{CopyFormat, CopyOptions};
@@ -13,30 +15,87 @@ use querygate_types::{Error, ErrorCode, Result};
 #[derive(Debug, Clone)]
 pub(crate) enum Classified {
     Query(Box<Query>),
-    Explain { analyze: bool, verbose: bool, statement: Box<Ast> },
-    CopyOut { query: Box<Query>, options: CopyOptions },
-    Set { name: String, values: Vec<Expr>, local: bool },
+    /// Of a query, or of EXECUTE.
+    Explain {
+        style: ExplainStyle,
+        statement: Box<Ast>,
+    },
+    CopyOut {
+        query: Box<Query>,
+        options: CopyOptions,
+    },
+    Set {
+        name: String,
+        values: Vec<Expr>,
+        local: bool,
+    },
     Reset(Option<String>),
     Show(String),
-    Begin { read_only: Option<bool> },
-    SetTransaction { read_only: Option<bool> },
+    /// `start`: written START TRANSACTION, which is told so when it is done.
+    Begin {
+        start: bool,
+        modes: Modes,
+    },
+    /// `session`: of the transactions to come.
+    SetTransaction {
+        modes: Modes,
+        session: bool,
+    },
     Commit,
     Rollback,
     Savepoint(String),
     RollbackTo(String),
     Release(String),
-    Declare { name: String, query: Box<Query>, hold: bool, scroll: bool },
-    Fetch { name: String, count: FetchCount },
-    Move { name: String, count: FetchCount },
+    Declare {
+        name: String,
+        query: Box<Query>,
+        hold: bool,
+        scroll: bool,
+    },
+    Fetch {
+        name: String,
+        count: FetchCount,
+    },
+    Move {
+        name: String,
+        count: FetchCount,
+    },
     Close(Option<String>),
-    Prepare { name: String, types: Vec<DataType>, statement: Box<Ast> },
-    Execute { name: String, arguments: Vec<Expr> },
+    Prepare {
+        name: String,
+        types: Vec<DataType>,
+        statement: Box<Ast>,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<Expr>,
+    },
     Deallocate(Option<String>),
     Discard(DiscardObject),
     Listen(String),
     /// `None`: of everything.
     Unlisten(Option<String>),
-    Call { name: String, arguments: Vec<Cell> },
+    Call {
+        name: String,
+        arguments: Vec<Cell>,
+    },
+}
+
+/// What is said of a transaction. Every statement reads one consistent snapshot of the metadata, sources keep their own
+/// isolation: a level is remembered and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Modes {
+    pub(crate) isolation: Option<&'static str>,
+    pub(crate) read_only: Option<bool>,
+}
+
+/// What EXPLAIN shows, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExplainStyle {
+    pub(crate) analyze: bool,
+    pub(crate) verbose: bool,
+    /// FORMAT JSON; else lines of text.
+    pub(crate) json: bool,
 }
 
 /// How many rows FETCH takes; only forward.
@@ -59,7 +118,7 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
         Ast::Copy { source, to, target, options, legacy_options, values: _ } => {
             copy(source, to, target, options, legacy_options)
         }
-        Ast::Set(set) => classify_set(set),
+        Ast::Set(set) => settings::classify_set(set),
         Ast::Reset(reset) => Ok(Classified::Reset(match reset.reset {
             Reset::ALL => None,
             Reset::ConfigurationParameter(name) => Some(name.to_string()),
@@ -68,11 +127,11 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
             let words: Vec<String> = variable.iter().map(|ident| ident.value.clone()).collect();
             Ok(Classified::Show(setting_name(&words)))
         }
-        Ast::StartTransaction { modes, statements, exception, .. } => {
+        Ast::StartTransaction { modes, begin, statements, exception, .. } => {
             if !statements.is_empty() || exception.is_some() {
                 return Err(unsupported("a procedural block"));
             }
-            Ok(Classified::Begin { read_only: access_mode(&modes) })
+            Ok(Classified::Begin { start: !begin, modes: settings::transaction_modes(&modes)? })
         }
         Ast::Commit { chain, .. } => refuse_chain(chain, Classified::Commit),
         Ast::Rollback { chain, savepoint } => {
@@ -179,72 +238,25 @@ fn refuse_chain(chain: bool, class: Classified) -> Result<Classified> {
 }
 
 fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<UtilityOption>) -> Result<Classified> {
-    let (mut analyze, mut verbose) = (analyze, verbose);
+    let mut style = ExplainStyle { analyze, verbose, json: false };
     for option in options {
-        let on = match option.arg.as_ref().map(|a| a.to_string().to_lowercase()) {
-            None => true,
-            Some(text) => matches!(text.trim_matches('\''), "true" | "on" | "1"),
-        };
-        match option.name.value.to_lowercase().as_str() {
-            "analyze" => analyze = on,
-            "verbose" => verbose = on,
+        let argument = option.arg.as_ref().map(|a| a.to_string().to_lowercase());
+        let argument = argument.as_deref().map(|text| text.trim_matches('\''));
+        let on = argument.is_none_or(|text| matches!(text, "true" | "on" | "1"));
+        match (option.name.value.to_lowercase().as_str(), argument) {
+            ("analyze", _) => style.analyze = on,
+            ("verbose", _) => style.verbose = on,
+            ("format", Some("json")) => style.json = true,
+            ("format", Some("text")) => style.json = false,
             // They change only what Postgres prints beside the plan.
-            "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {}
-            other => return Err(unsupported(&format!("EXPLAIN option {other}"))),
+            ("costs" | "timing" | "summary" | "buffers" | "settings" | "wal", _) => {}
+            (other, _) => return Err(unsupported(&format!("EXPLAIN option {other}"))),
         }
     }
     match statement.as_ref() {
-        Ast::Query(_) => Ok(Classified::Explain { analyze, verbose, statement }),
+        Ast::Query(_) | Ast::Execute { .. } => Ok(Classified::Explain { style, statement }),
         other => Err(refused(other)),
     }
-}
-
-fn classify_set(set: Set) -> Result<Classified> {
-    let role = || {
-        Error::new(ErrorCode::InsufficientPrivilege, "permission denied to set role")
-            .with_detail("The principal of a session is fixed when it connects.")
-    };
-    match set {
-        Set::SingleAssignment { scope, hivevar: false, variable, values } => {
-            let name = unquoted(&variable.to_string());
-            if matches!(name.to_lowercase().as_str(), "role" | "session_authorization") {
-                return Err(role());
-            }
-            if name.eq_ignore_ascii_case("transaction_read_only")
-                || name.eq_ignore_ascii_case("default_transaction_read_only")
-            {
-                return Ok(Classified::Set { name, values, local: matches!(scope, Some(ContextModifier::Local)) });
-            }
-            match scope {
-                Some(ContextModifier::Global) => Err(unsupported("SET GLOBAL")),
-                Some(ContextModifier::Local) => Ok(Classified::Set { name, values, local: true }),
-                Some(ContextModifier::Session) | None => Ok(Classified::Set { name, values, local: false }),
-            }
-        }
-        Set::SetTimeZone { local, value } => {
-            Ok(Classified::Set { name: "TimeZone".to_owned(), values: vec![value], local })
-        }
-        Set::SetNames { charset_name, collation_name: None } => Ok(Classified::Set {
-            name: "client_encoding".to_owned(),
-            values: vec![Expr::Value(Value::SingleQuotedString(charset_name.value).into())],
-            local: false,
-        }),
-        Set::SetNamesDefault {} => Ok(Classified::Reset(Some("client_encoding".to_owned()))),
-        Set::SetTransaction { modes, snapshot: None, session: _ } => {
-            Ok(Classified::SetTransaction { read_only: access_mode(&modes) })
-        }
-        Set::SetRole { .. } | Set::SetSessionAuthorization(_) => Err(role()),
-        other => Err(unsupported(&other.to_string().split_whitespace().take(2).collect::<Vec<_>>().join(" "))),
-    }
-}
-
-fn access_mode(modes: &[TransactionMode]) -> Option<bool> {
-    modes.iter().rev().find_map(|mode| match mode {
-        TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => Some(true),
-        TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => Some(false),
-        // Every statement reads one consistent snapshot of the metadata; sources keep their own isolation.
-        TransactionMode::IsolationLevel(_) => None,
-    })
 }
 
 fn declare(mut stmts: Vec<datafusion::sql::sqlparser::ast::Declare>) -> Result<Classified> {

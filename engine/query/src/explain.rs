@@ -1,20 +1,36 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
 use crate::bind::Bound;
+use crate::classify::ExplainStyle;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
-use crate::session::text::{text_column, text_rows};
+use crate::session::text::text_rows;
 use crate::variant::Chosen;
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
-use querygate_query_api::{Column, Outcome, Rows};
-use querygate_types::{Error, Result};
+use querygate_query_api::{Column, CommandTag, Outcome, PG_TYPE_KEY, Rows, column_of};
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
+const COLUMN: &str = "QUERY PLAN";
+
 /// The one column of EXPLAIN.
-pub(crate) fn columns() -> Arc<[Column]> {
-    vec![text_column("QUERY PLAN")].into()
+pub(crate) fn columns(style: ExplainStyle) -> Arc<[Column]> {
+    vec![column_of(&field(style))].into()
+}
+
+fn field(style: ExplainStyle) -> Field {
+    let pg_type = if style.json { "json" } else { "text" };
+    Field::new(COLUMN, DataType::Utf8, true).with_metadata([(PG_TYPE_KEY.to_owned(), pg_type.to_owned())].into())
+}
+
+/// For what has no plan.
+pub(crate) fn unexplained() -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, "EXPLAIN of this statement is not supported")
 }
 
 /// Plans the statement, runs it for ANALYZE, and prints.
@@ -23,33 +39,41 @@ pub(crate) async fn explain(
     prepared: &PreparedStatement,
     bound: &Arc<Bound>,
     parameters: &[ArrayRef],
-    analyze: bool,
-    verbose: bool,
+    style: ExplainStyle,
 ) -> Result<Rows> {
     let state = session.statement_state(bound).await?;
     let asking = session.asking(prepared.parsed(), true);
     let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
-    let mut lines: Vec<String> = Vec::new();
-    if let Some(logical) = executable.logical().filter(|_| verbose) {
-        lines.push("Logical:".to_owned());
-        lines.extend(indented(&logical.display_indent().to_string()));
-        lines.push("Physical:".to_owned());
-    }
-    let display = DisplayableExecutionPlan::new(executable.physical().as_ref());
-    lines.extend(display.indent(false).to_string().lines().map(ToOwned::to_owned));
-    if analyze {
+    let logical = executable.logical().filter(|_| style.verbose).map(|plan| plan.display_indent().to_string());
+    let physical = DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string();
+    let mut analyzed = None;
+    if style.analyze {
         let started = std::time::Instant::now();
         let mut rows = session.run_bound(prepared, bound, parameters).await?;
         let mut count = 0;
         while let Some(batch) = rows.batches.next().await {
             count += batch?.num_rows();
         }
-        lines.push(format!("Rows: {count}"));
-        lines.push(format!("Execution Time: {:.3} ms", started.elapsed().as_secs_f64() * 1e3));
+        analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
     }
-    lines.extend(crate::receipts::lines(&executable, session.shows_native_text()));
-    lines.extend(executable.chosen().map(Chosen::explained));
-    match text_rows(&["QUERY PLAN"], vec![lines], "EXPLAIN")? {
+    let mut notes = crate::receipts::lines(&executable, session.shows_native_text());
+    notes.extend(executable.chosen().map(Chosen::explained));
+    if style.json {
+        return document(&physical, logical, analyzed, notes);
+    }
+    let mut lines: Vec<String> = Vec::new();
+    if let Some(logical) = logical {
+        lines.push("Logical:".to_owned());
+        lines.extend(indented(&logical));
+        lines.push("Physical:".to_owned());
+    }
+    lines.extend(physical.lines().map(ToOwned::to_owned));
+    if let Some((count, milliseconds)) = analyzed {
+        lines.push(format!("Rows: {count}"));
+        lines.push(format!("Execution Time: {milliseconds:.3} ms"));
+    }
+    lines.extend(notes);
+    match text_rows(&[COLUMN], vec![lines], "EXPLAIN")? {
         Outcome::Rows(rows) => Ok(rows),
         Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Err(Error::internal("EXPLAIN gave no rows")),
     }
@@ -57,4 +81,63 @@ pub(crate) async fn explain(
 
 fn indented(text: &str) -> Vec<String> {
     text.lines().map(|line| format!("  {line}")).collect()
+}
+
+/// The same lines in the shape of PostgreSQL's document, which programs read.
+fn document(
+    physical: &str,
+    logical: Option<String>,
+    analyzed: Option<(usize, f64)>,
+    notes: Vec<String>,
+) -> Result<Rows> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<(usize, &str)> = physical.lines().map(|line| (depth(line), line.trim())).collect();
+    let mut explained = Map::new();
+    let mut plans = nodes(&lines);
+    let mut plan = if plans.is_empty() { json!({}) } else { plans.swap_remove(0) };
+    if let (Some((rows, milliseconds)), Some(plan)) = (analyzed, plan.as_object_mut()) {
+        plan.insert("Actual Rows".to_owned(), rows.into());
+        explained.insert("Execution Time".to_owned(), ((milliseconds * 1e3).round() / 1e3).into());
+    }
+    explained.insert("Plan".to_owned(), plan);
+    explained.extend(logical.map(|logical| ("Logical".to_owned(), logical.into())));
+    explained.insert("Notes".to_owned(), notes.into());
+    let text = serde_json::to_string_pretty(&[explained]).map_err(Error::internal)?;
+    let style = ExplainStyle { analyze: analyzed.is_some(), verbose: false, json: true };
+    let schema = Arc::new(Schema::new(vec![field(style)]));
+    let values: ArrayRef = Arc::new(StringArray::from(vec![text]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]).map_err(Error::internal)?;
+    let batches = futures::stream::iter([Ok(batch)]).boxed();
+    Ok(Rows { columns: columns(style), schema, batches, tag: CommandTag::Counted("EXPLAIN") })
+}
+
+/// Nodes that stand side by side, each with those that are further in below it.
+fn nodes(mut lines: &[(usize, &str)]) -> Vec<Value> {
+    let mut found = Vec::new();
+    while let Some(((depth, text), below)) = lines.split_first() {
+        let end = below.iter().position(|(other, _)| other <= depth).unwrap_or(below.len());
+        let (inside, after) = below.split_at(end);
+        let (name, details) = text.split_once(": ").unwrap_or((text, ""));
+        let mut node = json!({ "Node Type": name.trim_end_matches(':') });
+        if let Some(node) = node.as_object_mut() {
+            node.extend((!details.is_empty()).then(|| ("Details".to_owned(), details.into())));
+            node.extend((!inside.is_empty()).then(|| ("Plans".to_owned(), nodes(inside).into())));
+        }
+        found.push(node);
+        lines = after;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_nodes_by_their_depth() {
+        let lines = [(0, "JoinExec: on=a"), (2, "A"), (4, "B: x: y"), (2, "C:")];
+        let expected = json!([{"Node Type": "JoinExec", "Details": "on=a", "Plans": [
+            {"Node Type": "A", "Plans": [{"Node Type": "B", "Details": "x: y"}]}, {"Node Type": "C"}]}]);
+        assert_eq!(Value::from(nodes(&lines)), expected);
+    }
 }

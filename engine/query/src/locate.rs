@@ -1,10 +1,15 @@
 //! Where in a statement's own text an error lies: the first place of the name or literal that the error's words tell of. Knows
 //! the words of our own errors, no catalog.
 
+use crate::classify::Classified;
+use crate::parse::Parsed;
+use crate::tokens::tokens;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, Value, Visit, Visitor,
+    DataType, Expr, Ident, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value, Visit,
+    Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
+use querygate_query_api::Statement;
 use querygate_types::{Error, ErrorCode};
 use std::ops::ControlFlow;
 
@@ -20,6 +25,57 @@ pub(crate) fn located(error: Error, query: &Query) -> Error {
     match search.found {
         Some(at) => error.with_position(at),
         None => error,
+    }
+}
+
+/// As [`located`], for an error of a whole statement, which may tell of an operator or of a literal that was read late.
+pub(crate) fn located_in(error: Error, parsed: &Parsed) -> Error {
+    match parsed.class() {
+        Classified::Query(query) => at_operator(located(error, query), query, parsed.text()),
+        _ => error,
+    }
+}
+
+/// The engine tells an operator and its types, no place: only where a statement has one such operator is it known which.
+fn at_operator(error: Error, query: &Query, text: &str) -> Error {
+    if error.position().is_some() || error.code() != ErrorCode::UndefinedFunction {
+        return error;
+    }
+    let Some(operation) = error.message().strip_prefix("operator does not exist: ") else { return error };
+    let is_sign = |word: &&str| !word.is_empty() && word.chars().all(|c| "+-*/<>=~!@#%^&|?".contains(c));
+    let Some(sign) = operation.split(' ').find(is_sign).map(spelled) else { return error };
+    let mut uses = Uses { sign, left_ends: Vec::new() };
+    // Visiting never breaks.
+    let _ = query.visit(&mut uses);
+    let ([left_end], Ok(tokens)) = (uses.left_ends.as_slice(), tokens(text)) else { return error };
+    let mut after = tokens.iter().filter(|token| token.span.start.column >= *left_end);
+    match after.find(|token| spelled(&token.token.to_string()) == uses.sign) {
+        Some(token) => error.with_position(u32::try_from(token.span.start.column).unwrap_or(u32::MAX)),
+        None => error,
+    }
+}
+
+/// Two spellings of one operator.
+fn spelled(sign: &str) -> String {
+    if sign == "!=" { "<>".to_owned() } else { sign.to_owned() }
+}
+
+/// Where the left sides of an operator's uses end.
+struct Uses {
+    sign: String,
+    left_ends: Vec<u64>,
+}
+
+impl Visitor for Uses {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::BinaryOp { left, op, .. } = expr
+            && spelled(&op.to_string()) == self.sign
+        {
+            self.left_ends.push(left.span().end.column);
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -222,5 +278,20 @@ mod tests {
         check("select 1 + 'a'", E::InvalidTextRepresentation, "invalid input syntax for type integer: \"a\"", Some(12));
         check("select $3", E::UndefinedParameter, "there is no parameter $3", Some(8));
         check("select 1/0", E::DivisionByZero, "division by zero", None);
+    }
+
+    #[test]
+    fn an_operator_is_pointed_at_where_it_is_the_only_one() {
+        let check = |sql: &str, operation: &str, expected: Option<u32>| {
+            let parsed = parse(sql).unwrap();
+            let error = Error::new(ErrorCode::UndefinedFunction, format!("operator does not exist: {operation}"));
+            assert_eq!(located_in(error, parsed.last().unwrap()).position(), expected, "{sql}");
+        };
+        check("select 1 + true", "integer + boolean", Some(10));
+        check("select 1;\n select é, (a)::text <>  b from t", "text <> date", Some(21));
+        check("select a != b from t", "text <> date", Some(10));
+        check("select -1 * (2) - date '2024-01-01'", "double precision - date", Some(17));
+        check("select 1 + 2 + true", "integer + boolean", None);
+        check("select 1 + true", "this type", None);
     }
 }

@@ -4,7 +4,7 @@ use crate::classify::{Classified, classify};
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
 use crate::weight::refuse_heavy;
-use datafusion::sql::sqlparser::ast::{DescribeAlias, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{DescribeAlias, Ident, ObjectName, Reset, ResetStatement, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -126,6 +126,9 @@ fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, P
         parser.next_token();
         return parser.parse_rollback();
     }
+    if let Some(reset) = reset_of_words(parser) {
+        return Ok(reset);
+    }
     if explains_parentheses(parser) {
         parser.next_token();
         let query = parser.parse_query()?;
@@ -141,6 +144,29 @@ fn parse_one(parser: &mut Parser<'_>, moves: bool) -> std::result::Result<Ast, P
         });
     }
     parser.parse_statement()
+}
+
+/// Settings that RESET names with several words.
+const WORDED: &[(&[&str], &str)] = &[
+    (&["time", "zone"], "TimeZone"),
+    (&["session", "authorization"], "session_authorization"),
+    (&["transaction", "isolation", "level"], "transaction_isolation"),
+];
+
+fn reset_of_words(parser: &mut Parser<'_>) -> Option<Ast> {
+    if !is_word(&parser.peek_token_ref().token, "reset") {
+        return None;
+    }
+    let mut worded = WORDED.iter();
+    let (words, name) = worded.find(|(words, _)| {
+        let mut places = (1..).zip(words.iter());
+        places.all(|(at, word)| is_word(&parser.peek_nth_token_ref(at).token, word))
+    })?;
+    for _ in 0..=words.len() {
+        parser.next_token();
+    }
+    let name = ObjectName::from(vec![Ident::new(*name)]);
+    Some(Ast::Reset(ResetStatement { reset: Reset::ConfigurationParameter(name) }))
 }
 
 /// EXPLAIN, parentheses, and in them what begins a query.

@@ -24,6 +24,7 @@ const FORMS: &[&str] = &[
     "EXPLAIN ANALYZE",
     "EXPLAIN ANALYZE VERBOSE",
     "EXPLAIN (ANALYZE, VERBOSE, BUFFERS)",
+    "EXPLAIN (VERBOSE, FORMAT JSON)",
 ];
 
 #[test]

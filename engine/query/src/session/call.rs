@@ -20,6 +20,7 @@ impl GateSession {
     }
 
     async fn call_procedure(&self, name: &str, arguments: &[Cell]) -> Result<String> {
+        self.inner().transaction.refuse_calls()?;
         let supplied = &self.gate.options().extensions;
         let (extension, procedure, arguments) =
             extensions::procedure(supplied, name, arguments.to_vec(), &self.principal)?;

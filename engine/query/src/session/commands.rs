@@ -1,14 +1,16 @@
 //! Statements that run from their class alone: settings, transactions, cursors, prepared statements by name.
 
 use super::settings::Settings;
-use super::statement::{GateSession, Inner, PreparedStatement};
+use super::statement::{GateSession, Inner, Kind, PreparedStatement, ours};
 use super::text::{text_column, text_rows};
 use super::zone;
-use crate::classify::Classified;
+use crate::classify::{Classified, ExplainStyle, Modes};
 use crate::parse::Parsed;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, DiscardObject, Expr, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
+};
 use futures::StreamExt;
 use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
@@ -58,11 +60,8 @@ impl GateSession {
             Classified::Set { name, values, local } => self.set(name, values, *local),
             Classified::Reset(name) => self.reset(name.as_deref()),
             Classified::Show(name) => self.show(name),
-            Classified::Begin { read_only } => self.begin(*read_only),
-            Classified::SetTransaction { read_only } => {
-                refuse_writes(*read_only)?;
-                Ok(done("SET"))
-            }
+            Classified::Begin { start, modes } => self.begin(*start, *modes),
+            Classified::SetTransaction { modes, session } => self.set_transaction(*modes, *session),
             Classified::Commit => Ok(self.commit()),
             Classified::Rollback => Ok(self.rollback()),
             Classified::Savepoint(name) => {
@@ -91,7 +90,7 @@ impl GateSession {
             }
             Classified::Execute { name, arguments } => self.execute_named(prepared, name, arguments).await,
             Classified::Deallocate(name) => self.deallocate(name.as_deref()),
-            Classified::Discard(object) => Ok(self.discard(object)),
+            Classified::Discard(object) => self.discard(object),
             Classified::Call { name, arguments } => self.call(prepared, name, arguments).await,
             Classified::Listen(channel) => {
                 self.listen(channel)?;
@@ -101,9 +100,8 @@ impl GateSession {
                 self.listening.end(channel.as_deref());
                 Ok(done("UNLISTEN"))
             }
-            Classified::Query(_) | Classified::Explain { .. } | Classified::CopyOut { .. } => {
-                Err(Error::internal("a query was run as a command"))
-            }
+            Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
+            Classified::Query(_) | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }
     }
 
@@ -113,18 +111,23 @@ impl GateSession {
             && ident.quote_style.is_none()
             && ident.value.eq_ignore_ascii_case("default")
         {
+            if local && !inner.transaction.is_open() {
+                Settings::canonical(name)?;
+                return Ok(inner.nothing_to_be_local_to());
+            }
             let (name, value, reported) = inner.settings.reset(name)?;
-            inner.transaction.keep(|kept| {
-                let _ = kept.reset(name);
-            });
+            if !local {
+                inner.transaction.keep(|kept| {
+                    let _ = kept.reset(name);
+                });
+            }
             inner.report(name, value, reported);
             return Ok(done("SET"));
         }
         let text = setting_text(values)?;
         if local && !inner.transaction.is_open() {
-            inner.effects.push(Effect::Notice(warning("25P01", "SET LOCAL can only be used in transaction blocks")));
-            Settings::canonical(name)?;
-            return Ok(done("SET"));
+            Settings::check(name, &text)?;
+            return Ok(inner.nothing_to_be_local_to());
         }
         let (canonical, value, reported) = inner.settings.set(name, &text)?;
         if !local {
@@ -166,13 +169,33 @@ impl GateSession {
         text_rows(&[Settings::canonical(name)?], vec![vec![value]], "SHOW")
     }
 
-    fn begin(&self, read_only: Option<bool>) -> Result<Outcome> {
-        refuse_writes(read_only)?;
+    fn begin(&self, start: bool, modes: Modes) -> Result<Outcome> {
+        refuse_writes(modes.read_only)?;
         let inner = &mut *self.inner();
         if !inner.transaction.begin(&inner.settings) {
             inner.effects.push(Effect::Notice(warning("25001", "there is already a transaction in progress")));
         }
-        Ok(done("BEGIN"))
+        inner.characterize(modes)?;
+        Ok(done(if start { "START TRANSACTION" } else { "BEGIN" }))
+    }
+
+    fn set_transaction(&self, modes: Modes, session: bool) -> Result<Outcome> {
+        refuse_writes(modes.read_only)?;
+        let inner = &mut *self.inner();
+        if session {
+            if let Some(level) = modes.isolation {
+                inner.settings.set("default_transaction_isolation", level)?;
+                inner.transaction.keep(|kept| {
+                    let _ = kept.set("default_transaction_isolation", level);
+                });
+            }
+        } else if inner.transaction.is_open() {
+            inner.characterize(modes)?;
+        } else {
+            let text = "SET TRANSACTION can only be used in transaction blocks";
+            inner.effects.push(Effect::Notice(warning("25P01", text)));
+        }
+        Ok(done("SET"))
     }
 
     fn commit(&self) -> Outcome {
@@ -203,7 +226,7 @@ impl GateSession {
         outer: &PreparedStatement,
         name: &str,
         types: &[SqlType],
-        statement: &datafusion::sql::sqlparser::ast::Statement,
+        statement: &Ast,
     ) -> Result<Outcome> {
         {
             let inner = self.inner();
@@ -226,7 +249,34 @@ impl GateSession {
 
     async fn execute_named(&self, outer: &PreparedStatement, name: &str, arguments: &[Expr]) -> Result<Outcome> {
         let prepared = self.named(name)?;
-        let types = prepared.parameter_types().to_vec();
+        let values = self.arguments_of(outer, name, prepared.parameter_types(), arguments).await?;
+        // Boxed: EXECUTE may run any statement, which is this function again.
+        Box::pin(self.execute(&prepared, &values, ExecuteOptions::default())).await
+    }
+
+    /// EXPLAIN EXECUTE: the plan that a prepared statement has for these values.
+    async fn explain_named(&self, outer: &PreparedStatement, style: ExplainStyle, execute: &Ast) -> Result<Outcome> {
+        let nested = Parsed::nested(outer.parsed.shared_text(), execute.clone())?;
+        let Classified::Execute { name, arguments } = nested.class() else {
+            return Err(Error::internal("EXPLAIN of another statement ran as a command"));
+        };
+        let named = self.named(name)?;
+        let inner = ours(&named)?;
+        let (Kind::Query(bound), Classified::Query(query)) = (&inner.kind, inner.parsed.class()) else {
+            return Err(crate::explain::unexplained());
+        };
+        let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
+        let bound = self.refreshed(bound, query, &inner.declared).await?;
+        crate::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
+    }
+
+    async fn arguments_of(
+        &self,
+        outer: &PreparedStatement,
+        name: &str,
+        types: &[PgType],
+        arguments: &[Expr],
+    ) -> Result<Vec<ArrayRef>> {
         if types.len() != arguments.len() {
             return Err(Error::new(
                 ErrorCode::SyntaxError,
@@ -234,9 +284,7 @@ impl GateSession {
             )
             .with_detail(format!("Expected {} parameters but got {}.", types.len(), arguments.len())));
         }
-        let values = if types.is_empty() { Vec::new() } else { self.evaluate(outer, arguments, &types).await? };
-        // Boxed: EXECUTE may run any statement, which is this function again.
-        Box::pin(self.execute(&prepared, &values, ExecuteOptions::default())).await
+        if types.is_empty() { Ok(Vec::new()) } else { self.evaluate(outer, arguments, types).await }
     }
 
     /// Values of constant expressions, through the same path as any query.
@@ -287,24 +335,45 @@ impl GateSession {
         Ok(done(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
     }
 
-    fn discard(&self, object: &DiscardObject) -> Outcome {
+    fn discard(&self, object: &DiscardObject) -> Result<Outcome> {
         let inner = &mut *self.inner();
-        match object {
+        let tag = match object {
+            DiscardObject::ALL if inner.transaction.is_open() => {
+                let text = "DISCARD ALL cannot run inside a transaction block";
+                return Err(Error::new(ErrorCode::ActiveTransaction, text));
+            }
             DiscardObject::ALL => {
                 inner.reset_all();
                 inner.cursors.clear();
                 inner.forget_statements();
                 self.listening.end(None);
-                done("DISCARD ALL")
+                "DISCARD ALL"
             }
-            DiscardObject::PLANS => done("DISCARD PLANS"),
-            DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
-            DiscardObject::TEMP => done("DISCARD TEMP"),
-        }
+            DiscardObject::PLANS => "DISCARD PLANS",
+            DiscardObject::SEQUENCES => "DISCARD SEQUENCES",
+            DiscardObject::TEMP => "DISCARD TEMP",
+        };
+        Ok(done(tag))
     }
 }
 
 impl Inner {
+    fn nothing_to_be_local_to(&mut self) -> Outcome {
+        self.effects.push(Effect::Notice(warning("25P01", "SET LOCAL can only be used in transaction blocks")));
+        done("SET")
+    }
+
+    /// What holds for the open transaction only.
+    fn characterize(&mut self, modes: Modes) -> Result<()> {
+        if let Some(level) = modes.isolation {
+            self.settings.set("transaction_isolation", level)?;
+        }
+        if modes.read_only == Some(true) {
+            self.transaction.promise_to_read();
+        }
+        Ok(())
+    }
+
     fn report(&mut self, name: &str, value: String, reported: bool) {
         if reported {
             self.effects.push(Effect::ParameterStatus { name: name.to_owned(), value });

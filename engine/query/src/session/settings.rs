@@ -68,7 +68,7 @@ static SETTINGS: &[Setting] = &[
     ),
     reported("default_transaction_read_only", Kind::Choice(&["on"]), "on", "Transactions only read."),
     setting("default_table_access_method", Kind::Fixed, "heap", "Every table is a table."),
-    setting("jit", Kind::Choice(&["off"]), "off", "There is no just-in-time compiler."),
+    setting("jit", Kind::Bool, "off", "No effect: there is no just-in-time compiler."),
     setting("max_index_keys", Kind::Fixed, "32", "Columns of an index in the catalog."),
     setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Digits of floating-point output."),
     setting(
@@ -86,6 +86,7 @@ static SETTINGS: &[Setting] = &[
     setting("lc_ctype", Kind::Fixed, "C", "Character classes."),
     setting("lock_timeout", Kind::Milliseconds, "0", "The gate takes no locks."),
     setting("max_identifier_length", Kind::Fixed, "63", "Length of identifiers."),
+    setting("role", Kind::Fixed, "none", "Nobody becomes another."),
     setting("row_security", Kind::Choice(&["on"]), "on", "Policies always apply."),
     reported("scram_iterations", Kind::Fixed, "4096", "Iterations of new verifiers."),
     setting("search_path", Kind::Text, "public", "Schemas searched for unqualified names."),
@@ -100,7 +101,7 @@ static SETTINGS: &[Setting] = &[
     setting("synchronous_commit", Kind::Choice(&["on", "off", "local"]), "on", "Nothing is written."),
     reported("TimeZone", Kind::TimeZone, "UTC", "Zone of timestamptz output and of date functions."),
     setting(
-        "transaction_isolation",
+        TRANSACTION_ISOLATION,
         Kind::Choice(&["read committed", "repeatable read", "serializable", "read uncommitted"]),
         "read committed",
         "Isolation level of this transaction.",
@@ -130,6 +131,7 @@ static SETTINGS: &[Setting] = &[
 
 const VERIFY_SAMPLE: &str = "querygate.verify_sample";
 const LEARNING: &str = "querygate.learning";
+const TRANSACTION_ISOLATION: &str = "transaction_isolation";
 
 /// The values of one session.
 #[derive(Debug, Clone)]
@@ -215,6 +217,11 @@ impl Settings {
         Ok((setting.name, value, setting.reported))
     }
 
+    /// Whether SET would take this value.
+    pub(crate) fn check(name: &str, value: &str) -> Result<()> {
+        accept(find(name)?, value).map(drop)
+    }
+
     /// RESET of one setting.
     pub(crate) fn reset(&mut self, name: &str) -> Result<(&'static str, String, bool)> {
         let setting = find(name)?;
@@ -273,8 +280,16 @@ impl Settings {
     }
 
     fn value_of(&self, setting: &Setting) -> String {
-        let start = || self.starts.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned());
-        self.values.get(setting.name).cloned().unwrap_or_else(start)
+        if let Some(value) = self.values.get(setting.name).or_else(|| self.starts.get(setting.name)) {
+            return value.clone();
+        }
+        // A transaction that says nothing of it has the session's level.
+        if setting.name == TRANSACTION_ISOLATION
+            && let Ok(of_session) = find("default_transaction_isolation")
+        {
+            return self.value_of(of_session);
+        }
+        setting.default.to_owned()
     }
 }
 
@@ -447,6 +462,17 @@ mod tests {
         ] {
             assert_eq!(settings.set(name, value).unwrap_err().code(), code, "{name}");
         }
+    }
+
+    #[test]
+    fn a_transaction_has_the_sessions_level_unless_it_has_its_own() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.get("transaction_isolation").unwrap(), "read committed");
+        settings.set("default_transaction_isolation", "SERIALIZABLE").unwrap();
+        assert_eq!(settings.get("transaction_isolation").unwrap(), "serializable");
+        settings.set("transaction_isolation", "repeatable read").unwrap();
+        assert_eq!(settings.get("transaction_isolation").unwrap(), "repeatable read");
+        assert_eq!(settings.get("default_transaction_isolation").unwrap(), "serializable");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use super::settings::Settings;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
-use crate::classify::Classified;
+use crate::classify::{Classified, ExplainStyle};
 use crate::execute;
 use crate::gate::Gate;
+use crate::locate::located_in;
 use crate::observe::{QueryRecord, SessionRecord, Told};
 use crate::parse::{Parsed, parse};
 use arrow::array::ArrayRef;
@@ -17,8 +18,8 @@ use async_trait::async_trait;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
-    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
-    Session, Split, Statement, TransactionStatus,
+    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts,
+    Prepared, Rows, Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::any::Any;
@@ -70,11 +71,7 @@ pub(crate) struct PreparedStatement {
 pub(super) enum Kind {
     Query(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
-    Explain {
-        bound: Arc<Bound>,
-        analyze: bool,
-        verbose: bool,
-    },
+    Explain(Arc<Bound>, ExplainStyle),
     /// Runs from its class alone.
     Command,
 }
@@ -101,7 +98,7 @@ impl Prepared for PreparedStatement {
     fn schema(&self) -> Option<SchemaRef> {
         match &self.kind {
             Kind::Query(bound) => Some(Arc::clone(bound.schema())),
-            Kind::Copy(..) | Kind::Explain { .. } | Kind::Command => None,
+            Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
         }
     }
 }
@@ -158,22 +155,22 @@ impl GateSession {
             Classified::CopyOut { query, options } => {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
-            Classified::Explain { analyze, verbose, statement } => {
+            Classified::Explain { style, statement } => {
                 let nested = Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?;
-                let Classified::Query(query) = nested.class() else {
-                    return Err(Error::new(
-                        ErrorCode::FeatureNotSupported,
-                        "EXPLAIN of this statement is not supported",
-                    ));
-                };
-                let bound = self.bind_query(query, declared, None).await?;
-                let columns = crate::explain::columns();
-                (Kind::Explain { bound, analyze: *analyze, verbose: *verbose }, Some(columns))
+                let columns = Some(crate::explain::columns(*style));
+                match nested.class() {
+                    Classified::Query(query) => {
+                        (Kind::Explain(self.bind_query(query, declared, None).await?, *style), columns)
+                    }
+                    // The statement that has this name is looked up when it is explained.
+                    Classified::Execute { .. } => (Kind::Command, columns),
+                    _ => return Err(crate::explain::unexplained()),
+                }
             }
             command => (Kind::Command, self.command_columns(command)?),
         };
         let parameter_types = match &kind {
-            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain { bound, .. } => bound.parameter_types(),
+            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, _) => bound.parameter_types(),
             Kind::Command => Vec::new(),
         };
         Ok(PreparedStatement { parsed, declared: declared.to_vec(), kind, parameter_types, columns })
@@ -220,7 +217,7 @@ impl GateSession {
         let timeout = self.inner().settings.duration("statement_timeout");
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
-        let asking = self.asking(&prepared.parsed, matches!(prepared.kind, Kind::Explain { .. }));
+        let asking = self.asking(&prepared.parsed, matches!(prepared.kind, Kind::Explain(..)));
         let outcome = self.plan_and_start(bound, parameters, (part, asking), (&cancel, deadline), &mut record).await;
         record.planning = started.elapsed();
         match outcome {
@@ -233,8 +230,11 @@ impl GateSession {
                     self.gate.options().rows_max,
                 );
                 let schema = Arc::clone(bound.schema());
-                let named = Arc::clone(&schema);
-                let batches = batches.map(move |batch| batch.and_then(|b| crate::engine::rename(&b, &named)));
+                let (named, parsed) = (Arc::clone(&schema), Arc::clone(&prepared.parsed));
+                let batches = batches.map(move |batch| {
+                    let batch = batch.and_then(|b| crate::engine::rename(&b, &named));
+                    batch.map_err(|error| located_in(error, &parsed))
+                });
                 Ok(Rows {
                     columns: Arc::clone(bound.columns()),
                     schema,
@@ -247,7 +247,7 @@ impl GateSession {
                 record.error = Some(error.code());
                 self.gate.observer().finished(record);
                 self.gate.observer().session_changed(self.id, |session| session.state = "idle");
-                Err(error)
+                Err(located_in(error, &prepared.parsed))
             }
         }
     }
@@ -329,8 +329,8 @@ impl GateSession {
                 rows.tag = CommandTag::Counted("COPY");
                 Ok(Outcome::CopyOut(rows, options.clone()))
             }
-            (Kind::Explain { bound, analyze, verbose }, _) => {
-                let rows = crate::explain::explain(self, prepared, bound, parameters, *analyze, *verbose).await?;
+            (Kind::Explain(bound, style), _) => {
+                let rows = crate::explain::explain(self, prepared, bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
@@ -374,7 +374,7 @@ impl Session for GateSession {
             Ok(prepared) => Ok(Arc::new(prepared)),
             Err(error) => {
                 self.refused(&parsed, started, &error);
-                Err(error)
+                Err(located_in(error, &parsed))
             }
         }
     }

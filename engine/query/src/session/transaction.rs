@@ -17,6 +17,8 @@ pub(super) struct Transaction {
 #[derive(Debug)]
 struct Open {
     failed: bool,
+    /// Begun READ ONLY in words: then procedures are refused, too.
+    read_only: bool,
     /// Pinned by the first statement that needs it.
     pinned: Option<Arc<Deployment>>,
     /// Version of the gate's state under which the pinned one's rights were found to hold still.
@@ -83,6 +85,7 @@ impl Transaction {
         }
         self.open = Some(Open {
             failed: false,
+            read_only: false,
             pinned: None,
             rights_hold: 0,
             before: settings.clone(),
@@ -90,6 +93,22 @@ impl Transaction {
             savepoints: Vec::new(),
         });
         true
+    }
+
+    /// READ ONLY was asked for.
+    pub(super) fn promise_to_read(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.read_only = true;
+        }
+    }
+
+    pub(super) fn refuse_calls(&self) -> Result<()> {
+        match &self.open {
+            Some(Open { read_only: true, .. }) => {
+                Err(Error::new(ErrorCode::ReadOnlyTransaction, "cannot execute CALL in a read-only transaction"))
+            }
+            Some(Open { read_only: false, .. }) | None => Ok(()),
+        }
     }
 
     /// COMMIT. The settings that hold from now on and whether it committed; `None`: no transaction was open.
