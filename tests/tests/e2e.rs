@@ -4,8 +4,14 @@
 
 #[path = "e2e/command.rs"]
 mod command;
+#[path = "e2e/connections.rs"]
+mod connections;
 #[path = "e2e/extended.rs"]
 mod extended;
+#[path = "e2e/hostile.rs"]
+mod hostile;
+#[path = "e2e/hostile_messages.rs"]
+mod hostile_messages;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/login.rs"]

@@ -140,6 +140,12 @@ impl Variant {
     pub fn serve(&self) -> Server {
         Server::serve(&self.file("querygate.toml"))
     }
+
+    /// Serves it through a command, see [`Server::start_by`].
+    #[must_use]
+    pub fn serve_by(&self, wrapper: &[&str]) -> Server {
+        Server::serve_by(wrapper, &self.file("querygate.toml"))
+    }
 }
 
 fn copy(from: &Path, to: &Path, file: impl Fn(&Path, &Path) -> std::io::Result<()> + Copy) {

@@ -47,8 +47,14 @@ impl Server {
     /// Runs `querygate ARGUMENTS --pg … --http … --flight …` in the background.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_by(&[], arguments)
+    }
+
+    /// The same through a command that runs, in its own place, the one that it is given.
+    #[must_use]
+    pub fn start_by(wrapper: &[&str], arguments: &[&str]) -> Self {
         let mut keeper = Command::new("/bin/sh");
-        keeper.arg("-c").arg(KEEPER).arg(binary());
+        keeper.arg("-c").arg(KEEPER).args(wrapper).arg(binary());
         keeper.args(arguments).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
         keeper.env_remove("QUERYGATE_LOG").env("NO_COLOR", "1");
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -71,7 +77,13 @@ impl Server {
     /// `querygate serve -c FILE`.
     #[must_use]
     pub fn serve(config: &Path) -> Self {
-        let mut server = Self::start(&["serve", "-c", config.to_str().unwrap()]);
+        Self::serve_by(&[], config)
+    }
+
+    /// The same through a command, see [`Server::start_by`].
+    #[must_use]
+    pub fn serve_by(wrapper: &[&str], config: &Path) -> Self {
+        let mut server = Self::start_by(wrapper, &["serve", "-c", config.to_str().unwrap()]);
         let line = server.wait_for("querygate serves ", 0);
         let address = |door: &str| {
             let from = line.find(door).unwrap_or_else(|| panic!("no {door}in {line}")) + door.len();
