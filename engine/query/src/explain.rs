@@ -5,6 +5,7 @@ use crate::classify::ExplainStyle;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
 use crate::session::text::text_rows;
+use crate::steps::Step;
 use crate::variant::Chosen;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -46,6 +47,10 @@ pub(crate) async fn explain(
     let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
     let logical = executable.logical().filter(|_| style.verbose).map(|plan| plan.display_indent().to_string());
     let physical = DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string();
+    let steps = match executable.logical().filter(|_| style.verbose && executable.is_default()) {
+        Some(plan) => session.steps_on_workers(plan, bound, &state).await?,
+        None => Vec::new(),
+    };
     let mut analyzed = None;
     if style.analyze {
         let started = std::time::Instant::now();
@@ -59,12 +64,16 @@ pub(crate) async fn explain(
     let mut notes = crate::receipts::lines(&executable, session.shows_native_text());
     notes.extend(executable.chosen().map(Chosen::explained));
     if style.json {
-        return document(&physical, logical, analyzed, notes);
+        return document(&physical, (logical, steps), analyzed, notes);
     }
     let mut lines: Vec<String> = Vec::new();
     if let Some(logical) = logical {
         lines.push("Logical:".to_owned());
         lines.extend(indented(&logical));
+        for step in steps {
+            lines.push(format!("After {}:", step.rule));
+            lines.extend(indented(&step.plan));
+        }
         lines.push("Physical:".to_owned());
     }
     lines.extend(physical.lines().map(ToOwned::to_owned));
@@ -86,7 +95,7 @@ fn indented(text: &str) -> Vec<String> {
 /// The same lines in the shape of PostgreSQL's document, which programs read.
 fn document(
     physical: &str,
-    logical: Option<String>,
+    (logical, steps): (Option<String>, Vec<Step>),
     analyzed: Option<(usize, f64)>,
     notes: Vec<String>,
 ) -> Result<Rows> {
@@ -101,6 +110,10 @@ fn document(
     }
     explained.insert("Plan".to_owned(), plan);
     explained.extend(logical.map(|logical| ("Logical".to_owned(), logical.into())));
+    if !steps.is_empty() {
+        let steps: Vec<Value> = steps.into_iter().map(|step| json!({"Rule": step.rule, "Plan": step.plan})).collect();
+        explained.insert("Steps".to_owned(), steps.into());
+    }
     explained.insert("Notes".to_owned(), notes.into());
     let text = serde_json::to_string_pretty(&[explained]).map_err(Error::internal)?;
     let style = ExplainStyle { analyze: analyzed.is_some(), verbose: false, json: true };

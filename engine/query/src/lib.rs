@@ -38,6 +38,7 @@ mod recording;
 mod refuse;
 mod semantics;
 mod session;
+mod steps;
 mod system;
 mod template;
 mod tokens;

@@ -75,6 +75,11 @@ impl Executable {
         self.cached
     }
 
+    /// Whether it is the plan that is made where nobody advises.
+    pub(crate) fn is_default(&self) -> bool {
+        self.chosen.as_ref().is_none_or(|chosen| chosen.advice.variant == Variant::Default)
+    }
+
     /// What was chosen among valid plans.
     pub(crate) fn chosen(&self) -> Option<&Chosen> {
         self.chosen.as_ref()
@@ -253,7 +258,7 @@ fn everything_pushed(receipts: &[Receipt]) -> Result<()> {
 }
 
 /// A state whose clock starts now, where the statement asks for the time; copying it is not free.
-fn started(state: &Arc<SessionState>, asks: Asks) -> Arc<SessionState> {
+pub(crate) fn started(state: &Arc<SessionState>, asks: Asks) -> Arc<SessionState> {
     if !asks.moment {
         return Arc::clone(state);
     }

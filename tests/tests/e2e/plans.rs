@@ -4,12 +4,12 @@ use querygate_tests::server::{RawClient, Server, Variant, demo, golden, psql};
 
 const USERS: [&str; 3] = ["ada", "sam", "iris"];
 
-fn snapshot(server: &Server, title: &str, name: &str, statements: &[&str]) {
+fn snapshot(server: &Server, title: &str, name: &str, explain: &str, statements: &[&str]) {
     let mut text = format!("# {title}\n");
     for sql in statements {
         text.push_str(&format!("\n{sql}\n"));
         for user in USERS {
-            let explained = psql(server, user, &["-At", "-c", &format!("EXPLAIN {sql}")]);
+            let explained = psql(server, user, &["-At", "-c", &format!("{explain} {sql}")]);
             let rows = psql(server, user, &["-At", "-F", " | ", "-c", sql]);
             text.push_str(&format!("\n--- {user}: plan\n{}--- {user}: rows\n{}", explained.both(), rows.both()));
         }
@@ -26,6 +26,7 @@ fn plans_and_rows_are_as_recorded() {
         server,
         "three sources in one join",
         "three-sources",
+        "EXPLAIN",
         &["SELECT r.name AS region, count(DISTINCT a.id) AS accounts, count(*) AS requests\n  FROM regions r JOIN \
            accounts a ON a.region_id = r.id JOIN events e ON e.account_id = a.id\n WHERE e.kind = 'demo_request' AND \
            e.occurred_at >= '2026-09-01'\n GROUP BY r.name ORDER BY r.name"],
@@ -34,6 +35,7 @@ fn plans_and_rows_are_as_recorded() {
         server,
         "whole statements of one SQLite database, policy inside",
         "whole-statement",
+        "EXPLAIN",
         &[
             "SELECT count(*) FROM accounts",
             "SELECT a.industry, count(*) AS n, sum(o.amount) AS amount FROM accounts a JOIN opportunities o ON \
@@ -45,12 +47,25 @@ fn plans_and_rows_are_as_recorded() {
         server,
         "what stays in the gate, and why",
         "kept",
+        "EXPLAIN",
         &[
             "SELECT id, name FROM accounts WHERE 100 / (rating - 3) > 30 ORDER BY id LIMIT 2",
             "SELECT id, last_name FROM contacts WHERE email LIKE 'a%' ORDER BY id LIMIT 2",
             "SELECT id, row_number() OVER (ORDER BY id) AS n FROM accounts ORDER BY id LIMIT 2",
             "SELECT upper(name) AS u, count(*) FROM accounts GROUP BY upper(name) ORDER BY u LIMIT 2",
             "SELECT id FROM events WHERE id LIKE '%00042' ORDER BY id LIMIT 2",
+        ],
+    );
+    snapshot(
+        server,
+        "the plan after each rule that changed it",
+        "rules",
+        "EXPLAIN VERBOSE",
+        &[
+            "SELECT r.name, count(*) AS n FROM regions r JOIN accounts a ON a.region_id = r.id\n WHERE a.rating + 1 > 4 AND \
+             r.name LIKE 'E%' GROUP BY r.name ORDER BY r.name",
+            "SELECT a.id, a.name FROM accounts a\n WHERE EXISTS (SELECT 1 FROM events e WHERE e.account_id = a.id AND e.kind = \
+             'demo_request') ORDER BY a.id LIMIT 2",
         ],
     );
 }

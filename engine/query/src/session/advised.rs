@@ -7,10 +7,12 @@ use crate::execute::{self, Guard, Turn};
 use crate::observe::QueryRecord;
 use crate::parse::Parsed;
 use crate::plan::{Executable, PlanOptions};
+use crate::steps::{Step, steps};
 use crate::variant::{Asking, Chosen};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 use querygate_query_api::advice::{Lost, Variant};
 use querygate_query_api::telemetry::Stage;
@@ -98,6 +100,17 @@ impl GateSession {
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
         let options = PlanOptions { require_pushdown, asking };
         self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
+    }
+
+    /// How the default plan came to be, rule by rule.
+    pub(crate) async fn steps_on_workers(
+        &self,
+        plan: &LogicalPlan,
+        bound: &Bound,
+        state: &Arc<SessionState>,
+    ) -> Result<Vec<Step>> {
+        let (plan, state) = (plan.clone(), crate::plan::started(state, bound.asks()));
+        self.on_workers(async move { steps(&plan, &state).await }).await
     }
 
     /// Starts a plan. One that follows advice may end before its first row went out: `None` then, and the default is to run.
