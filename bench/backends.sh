@@ -10,7 +10,7 @@ run_pooled() {
     ROWS=$rows
     PGPASSWORD=bench pgbench -i -q -s "$BENCH_SCALE" -h 127.0.0.1 -p "$pg_port" -U bench postgres >"$work/pgbench.init" 2>&1
     start_pgbouncer
-    start_gate
+    start_gate bench_pgbench_accounts 'bid >= 1'
     printf '\n### pgbench -S -M prepared, scale %s, %s s each\n\n%s\n\n' "$BENCH_SCALE" "$SECONDS_EACH" "$(machine)"
     echo "| server | clients | transactions/s | mean ms | its CPU µs a transaction | ÷ PgBouncer |"
     echo "|---|---|---|---|---|---|"
@@ -89,7 +89,8 @@ setpriv_postgres() { [[ $(id -u) == 0 ]] && echo setpriv --reuid postgres --regi
 
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 
-# The real binary over the server, introspected, with a policy that every row passes and each must be tested for.
+# start_gate OBJECT USING: the real binary over the server, introspected, with a policy that every row passes and each must be
+# tested for. User bench has it; where a third argument says "apart", only user narrow does.
 start_gate() {
     local home=$work/gate program=$PWD/$programs/querygate
     [[ $programs == /* ]] && program=$programs/querygate
@@ -97,11 +98,14 @@ start_gate() {
     printf bench >"$home/password"
     (cd "$home" && "$program" introspect "postgres://bench@127.0.0.1:$pg_port/postgres" --password file:password --namespace bench -o metadata) \
         >"$work/introspect.log" 2>&1 || { cat "$work/introspect.log" >&2; exit 1; }
-    python3 - "$home/metadata/bench.json" <<'PY'
-import json, sys
+    python3 - "$home/metadata/bench.json" "$1" "$2" "${3:-}" <<'PY'
+import copy, json, sys
 stack = json.load(open(sys.argv[1]))
-policy = {"name": "branch", "object": "bench_pgbench_accounts", "operation": "select", "using": "bid >= 1"}
-stack["packages"][0]["permissions"][0].setdefault("rowLevelSecurity", []).append(policy)
+policy = {"name": "every_row", "object": sys.argv[2], "operation": "select", "using": sys.argv[3]}
+sets = stack["packages"][0]["permissions"]
+sets.append({**copy.deepcopy(sets[0]), "name": "bench_narrow"})
+for narrowed in sets[1:] if sys.argv[4] == "apart" else sets:
+    narrowed.setdefault("rowLevelSecurity", []).append(policy)
 json.dump(stack, open(sys.argv[1], "w"))
 PY
     local verifier
@@ -128,13 +132,51 @@ name = "bench"
 $verifier
 user_id = "bench"
 permission_sets = ["bench_reader"]
+[[users]]
+name = "narrow"
+$verifier
+user_id = "narrow"
+permission_sets = ["bench_narrow"]
 TOML
-    QUERYGATE_LOG=warn "$program" serve -c "$home/querygate.toml" --pg 127.0.0.1:0 --http 127.0.0.1:0 >"$work/gate.log" 2>&1 &
+    QUERYGATE_LOG=warn "$program" serve -c "$home/querygate.toml" --pg 127.0.0.1:0 --http 127.0.0.1:0 --flight 127.0.0.1:0 >"$work/gate.log" 2>&1 &
     gate=$!
     until gate_pg=$(sed -n 's/.*postgres on \([0-9.:]*\).*/\1/p' "$work/gate.log") && [[ -n $gate_pg ]]; do
         kill -0 "$gate" || { cat "$work/gate.log" >&2; exit 1; }
         sleep 0.1
     done
+    gate_flight=$(sed -n 's/.*flight on \([0-9.:]*\).*/\1/p' "$work/gate.log")
+}
+
+# Ten columns of PostgreSQL into a client's Arrow table: through the gate's ports, and straight from the server.
+run_extract() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/extract-peers
+    if [[ ! -e $home/ready ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" -q --disable-pip-version-check install pyarrow adbc-driver-manager==1.13.0 adbc-driver-postgresql==1.13.0 \
+            adbc-driver-flightsql==1.13.0 connectorx==0.4.6 duckdb==1.5.5 duckdb-extensions==1.5.5 \
+            duckdb-extension-postgres-scanner==1.5.5 'psycopg[binary]==3.3.9'
+        touch "$home/ready"
+    fi
+    local rows=$ROWS
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres -v ON_ERROR_STOP=1 >"$work/fill.log" <<SQL
+create table if not exists fetched as select i::int8 as id, (i % 100)::int4 as part,
+    case when i % 11 <> 0 then i::int8 * 1000003 end as big, i::float8 / 7 as ratio,
+    (((i::int8 * 7919) % 100000000)::numeric / 100)::numeric(15,2) as amount, date '2022-01-08' + i % 1000 as day,
+    timestamp '2024-01-01' + i * interval '1001 milliseconds' as at, i % 3 = 0 as open,
+    (array['red','orange','yellow','green','cyan','blue','violet','white'])[1 + i % 8] as color,
+    'customer number ' || i as name from generate_series(0, $ROWS - 1) i;
+alter table fetched add primary key (id);
+vacuum analyze fetched;
+SQL
+    start_gate bench_fetched 'part >= 0' apart
+    printf '\n### %s rows x 10 columns of PostgreSQL into a client, best of %s\n\n%s\n\n' "$ROWS" "$RUNS" "$(machine)"
+    "$home/bin/python" bench/peer_extract.py "$pg_port" "$gate_pg" "$gate_flight" "$gate" "$ROWS" "$RUNS"
+    kill "$gate" && wait "$gate" || true
+    gate=
 }
 
 # Ten columns out of PostgreSQL into Arrow, against binary COPY.
