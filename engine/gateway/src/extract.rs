@@ -1,8 +1,14 @@
 //! `querygate extract`: a result from a gate's Flight port into a file, over several connections at once. Governs nothing:
 //! what arrives is what the gate let through.
+//!
+//! Each stream writes a file of its own, because a part whose connection broke off is fetched anew, perhaps in another order;
+//! so encoding runs side by side too. Parts that are whole become one file at the end.
 
+mod assemble;
+mod fetch;
 mod file;
 mod format;
+mod parts;
 mod progress;
 mod writer;
 
@@ -10,27 +16,26 @@ pub(crate) use format::{Compression, FileOptions, Format};
 
 use crate::cli::{Ended, written};
 use crate::output::Output;
-use arrow::record_batch::RecordBatch;
+use assemble::assemble;
+use fetch::Work;
 use file::TemporaryFile;
-use futures::StreamExt as _;
-use progress::{Counts, Progress};
+use parts::Parts;
+use progress::Progress;
 use querygate_flight::{ClientOptions, FlightClient, RemoteResult};
 use querygate_types::{Error, ErrorCode, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
-use writer::Writer;
+use tokio::task::JoinSet;
 
-/// Batches that wait for the writer, for each stream: enough to keep both busy, few enough to bound memory.
-const BATCHES_AHEAD: usize = 2;
-/// How often a stream that broke off before its first row is begun anew, and after how long.
-const ATTEMPTS: u32 = 3;
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
-/// How long the gate may take to hear that nobody wants the rest.
+/// How long the gate may take to hear that nobody wants the rest, or that somebody will.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Tickets are renewed when half of their time is over, but not more often than this.
+const RENEWAL_LEAST: Duration = Duration::from_secs(1);
+/// When to look again whether tickets expire, where none does now.
+const RENEWAL_IDLE: Duration = Duration::from_secs(60);
 
 /// What to fetch, and where to put it.
 #[derive(Debug)]
@@ -42,7 +47,20 @@ pub(crate) struct Extraction {
     /// Of what travels.
     pub(crate) compression: Option<&'static str>,
     pub(crate) file: FileOptions,
+    /// Keep what arrived when it does not end well, and go on from it.
+    pub(crate) resume: bool,
     pub(crate) quiet: bool,
+}
+
+impl Extraction {
+    /// What two runs have in common of which one goes on from the other.
+    fn identity(&self) -> Value {
+        let FileOptions { path: _, format, compression, null } = &self.file;
+        json!({
+            "server": self.client.server, "user": self.client.user, "query": self.query,
+            "file": format!("{format:?} {compression:?} {null:?}"),
+        })
+    }
 }
 
 /// Fetches and writes. The file is there when this is [`Ended::Well`], and only then.
@@ -63,112 +81,138 @@ pub(crate) fn run(extraction: &Extraction, output: &mut Output) -> Result<Ended>
 async fn extract(client: &FlightClient, extraction: &Extraction, output: &mut Output) -> Result<Ended> {
     // Before there is a file that Ctrl-C could leave behind.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let result = client.describe(&extraction.query, extraction.streams).await?;
-    if result.schema.fields().is_empty() && result.tickets.is_empty() {
-        return Err(Error::new(ErrorCode::InvalidParameterValue, "the statement gives no rows to write")
-            .with_hint("Extract a query."));
-    }
-    let schema = extraction.file.schema(&result.schema)?;
-    writer::try_out(&schema, &extraction.file)?;
-    let temporary = TemporaryFile::beside(&extraction.file.path)?;
-    let mut progress = Progress::begin(&result, output.shows_progress() && !extraction.quiet);
-    let counts = Arc::new(Counts::default());
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD * result.tickets.len().max(1));
-    let writer = Writer::new(temporary.file()?, &schema, &extraction.file)?;
-    let writing = tokio::task::spawn_blocking(move || write(writer, receiver));
-    let streams = begin(client, &result, extraction, &sender, &counts);
-    drop(sender);
-    let work = finished(streams, writing);
-    tokio::pin!(work);
+    let work = Arc::new(begun(client, extraction, output).await?);
+    let mut progress = Progress::begin(&work.result(), output.shows_progress() && !extraction.quiet);
+    let streams = work.begin()?;
+    let fetched = finished(streams, Arc::clone(&work));
+    tokio::pin!(fetched);
+    let mut renewal = tokio::time::Instant::now() + until_renewal(&work);
     let ended = loop {
         tokio::select! {
-            ended = &mut work => break ended.map(|()| Ended::Well),
-            () = progress.tick() => progress.show(&counts, client.received_bytes(), output).map_err(written)?,
+            ended = &mut fetched => break ended.map(|()| Ended::Well),
+            () = progress.tick() => progress.show(&work.counts, client.received_bytes(), output).map_err(written)?,
+            () = tokio::time::sleep_until(renewal) => {
+                // Streams that run need no ticket; one that begins anew and finds its own expired says so.
+                let _renewed = work.renew().await;
+                renewal = tokio::time::Instant::now() + until_renewal(&work);
+            }
             _ = interrupt.recv() => break Ok(Ended::Interrupted),
         }
     };
     progress.clear(output).map_err(written)?;
     match ended {
         Ok(Ended::Well) => {
-            temporary.keep()?;
             if !extraction.quiet {
-                let told = progress.summary(&counts, client.received_bytes());
+                let told = progress.summary(&work.counts, client.received_bytes());
                 output.note(&format!("{}: {told}", extraction.file.path.display())).map_err(written)?;
             }
             Ok(Ended::Well)
         }
         other => {
-            let _told = tokio::time::timeout(FAREWELL, client.cancel(&result)).await;
-            if matches!(other, Ok(Ended::Interrupted)) {
-                output.note("interrupted; no file was written").map_err(written)?;
-            }
+            left(client, &work, &other, output).await?;
             other
         }
     }
 }
 
-/// Begins a stream for each part.
-fn begin(
-    client: &FlightClient,
-    result: &RemoteResult,
-    extraction: &Extraction,
-    sender: &mpsc::Sender<RecordBatch>,
-    counts: &Arc<Counts>,
-) -> JoinSet<Result<()>> {
-    let mut streams = JoinSet::new();
-    for ticket in result.tickets.clone() {
-        let (client, sender, counts) = (client.clone(), sender.clone(), Arc::clone(counts));
-        let compression = extraction.compression;
-        streams.spawn(async move {
-            let taken = AtomicU64::new(0);
-            let mut attempt = 1;
-            loop {
-                let fetched = async {
-                    let mut batches = client.fetch(&ticket, compression).await?;
-                    while let Some(batch) = batches.next().await {
-                        let batch = batch?;
-                        taken.fetch_add(1, Ordering::Relaxed);
-                        counts.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                        if sender.send(batch).await.is_err() {
-                            // The writer failed, and says so itself.
-                            return Ok(());
-                        }
-                    }
-                    counts.streams.fetch_add(1, Ordering::Relaxed);
-                    Ok(())
-                };
-                match fetched.await {
-                    // What was written cannot be taken back, so only a stream without rows begins anew.
-                    Err(error) if passes(&error) && taken.load(Ordering::Relaxed) == 0 && attempt < ATTEMPTS => {
-                        tokio::time::sleep(ATTEMPT_PAUSE * attempt).await;
-                        attempt += 1;
-                    }
-                    ended => return ended,
-                }
+/// Describes the result, or takes up what an earlier run left of it, and makes room for its parts.
+async fn begun(client: &FlightClient, extraction: &Extraction, output: &mut Output) -> Result<Work> {
+    let mut parts = Parts::beside(&extraction.file.path, extraction.resume.then(|| extraction.identity()))?;
+    if let Some(result) = parts.remembered()? {
+        let (whole, all) = (parts.whole()?.len(), result.tickets.len());
+        let work = prepared(client, extraction, result, parts)?;
+        match work.renew().await {
+            Ok(()) => {
+                output.note(&format!("going on: {whole} of {all} parts are there")).map_err(written)?;
+                return Ok(work);
             }
-        });
+            // The gate does not know the tickets any more: it was too late, or it began anew itself.
+            Err(error) if error.code() == ErrorCode::InvalidAuthorization => {
+                output.note("what was kept has expired; all of it is fetched anew").map_err(written)?;
+                work.parts().clear()?;
+            }
+            Err(error) => return Err(error),
+        }
+        parts = Parts::beside(&extraction.file.path, Some(extraction.identity()))?;
     }
-    streams
+    let result = client.describe(&extraction.query, extraction.streams).await?;
+    if result.schema.fields().is_empty() && result.tickets.is_empty() {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "the statement gives no rows to write")
+            .with_hint("Extract a query."));
+    }
+    let work = prepared(client, extraction, result, parts)?;
+    let result = work.result();
+    let mut parts = work.parts();
+    parts.make()?;
+    parts.remember(&result)?;
+    drop(parts);
+    Ok(work)
 }
 
-/// Whether a failure is the connection's, not the query's.
-fn passes(error: &Error) -> bool {
-    matches!(error.code(), ErrorCode::SourceLost | ErrorCode::SourceUnavailable)
+fn prepared(client: &FlightClient, extraction: &Extraction, result: RemoteResult, parts: Parts) -> Result<Work> {
+    let schema = extraction.file.schema(&result.schema)?;
+    writer::try_out(&schema, &extraction.file)?;
+    let file = (schema, extraction.file.clone());
+    Ok(Work::new(client.clone(), result, parts, file, extraction.compression))
 }
 
-/// Waits for all streams, then for the writer. The first failure ends everything; the writer's says more than the streams'
-/// that it stopped.
-async fn finished(mut streams: JoinSet<Result<()>>, writing: JoinHandle<Result<()>>) -> Result<()> {
+fn until_renewal(work: &Work) -> Duration {
+    work.expires_in().map_or(RENEWAL_IDLE, |left| (left / 2).max(RENEWAL_LEAST))
+}
+
+/// Waits for all streams, then puts their files together. The first failure ends everything.
+async fn finished(mut streams: JoinSet<Result<()>>, work: Arc<Work>) -> Result<()> {
     while let Some(ended) = streams.join_next().await {
         // Dropping the others ends them.
         ended.map_err(Error::internal)??;
     }
-    writing.await.map_err(Error::internal)?
+    tokio::task::spawn_blocking(move || keep(&work)).await.map_err(Error::internal)?
 }
 
-fn write(mut writer: Writer, mut batches: mpsc::Receiver<RecordBatch>) -> Result<()> {
-    while let Some(batch) = batches.blocking_recv() {
-        writer.write(&batch)?;
+/// Gives the whole result its name.
+fn keep(work: &Work) -> Result<()> {
+    let files: Vec<PathBuf> = {
+        let parts = work.parts();
+        parts.whole()?.into_iter().map(|(part, rows)| parts.path(part, rows)).collect()
+    };
+    if files.len() != work.result().tickets.len() {
+        return Err(Error::internal("a part of the result is not there"));
     }
-    writer.finish()
+    let target = &work.file.path;
+    let whole = match files.as_slice() {
+        [only] => TemporaryFile::written(only.clone(), target),
+        _ => {
+            let whole = TemporaryFile::beside(target)?;
+            assemble(&files, whole.file()?, &work.schema, &work.file)?;
+            whole
+        }
+    };
+    whole.keep()?;
+    work.parts().clear()
+}
+
+/// After an end that is not a good one: what stays, and whether the gate may forget the result.
+async fn left(client: &FlightClient, work: &Work, ended: &Result<Ended>, output: &mut Output) -> Result<()> {
+    let result = work.result();
+    // Parts of a result that cannot be had any more are worth nothing.
+    let worthless =
+        |error: &Error| matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::InvalidAuthorization);
+    if ended.as_ref().is_err_and(worthless) {
+        work.parts().clear()?;
+    }
+    let kept = work.parts().kept().map(|folder| folder.display().to_string());
+    let interrupted = matches!(ended, Ok(Ended::Interrupted));
+    let Some(folder) = kept else {
+        let _told = tokio::time::timeout(FAREWELL, client.cancel(&result)).await;
+        return if interrupted { output.note("interrupted; no file was written").map_err(written) } else { Ok(()) };
+    };
+    // A gate that is gone renews nothing; its tickets may still be good when it is back.
+    let _renewed = tokio::time::timeout(FAREWELL, work.renew()).await;
+    let (whole, all) = (work.parts().whole()?.len(), result.tickets.len());
+    let minutes = work.expires_in().unwrap_or_default().as_secs().div_ceil(60);
+    let what = if interrupted { "interrupted; " } else { "" };
+    let note = format!(
+        "{what}{whole} of {all} parts are kept in {folder}: the same command goes on from there within {minutes} minutes"
+    );
+    output.note(&note).map_err(written)
 }

@@ -2,19 +2,23 @@
 //! prints nothing.
 
 mod connect;
+mod result;
 mod server;
 
 pub use connect::{ClientOptions, ClientTls};
+pub use result::RemoteResult;
 
 use crate::get::COMPRESSION_HEADER;
 use crate::info::ENDPOINTS_HEADER;
 use crate::status::error_of;
-use arrow::datatypes::SchemaRef;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
-use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, Ticket};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, FlightDescriptor, FlightEndpoint, RenewFlightEndpointRequest, Ticket,
+};
+use bytes::Bytes;
 use connect::connect;
 use futures::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
@@ -35,18 +39,6 @@ pub struct FlightClient {
     /// `Bearer …`.
     token: AsciiMetadataValue,
     received: Arc<AtomicU64>,
-}
-
-/// A described result.
-#[derive(Debug, Clone)]
-pub struct RemoteResult {
-    /// Schema of every batch.
-    pub schema: SchemaRef,
-    /// What to fetch: every row is in exactly one of them.
-    pub tickets: Vec<Ticket>,
-    /// Rows of all of them, where the gate tells.
-    pub rows: Option<u64>,
-    info: FlightInfo,
 }
 
 impl FlightClient {
@@ -78,18 +70,7 @@ impl FlightClient {
         let mut request = self.request(FlightDescriptor::new_cmd(command.as_any().encode_to_vec()));
         request.metadata_mut().insert(ENDPOINTS_HEADER, parts.to_string().parse().map_err(Error::internal)?);
         let answer = self.service(self.channel.clone()).get_flight_info(request).await;
-        let info = answer.map_err(|status| error_of(&status))?.into_inner();
-        let schema = info.clone().try_decode_schema().map_err(|error| undecodable(&error))?;
-        let tickets = info.endpoint.iter().map(|endpoint| {
-            // A gate that sends its clients elsewhere would have to say who that is.
-            let here = endpoint.location.is_empty();
-            endpoint.ticket.clone().filter(|_| here).ok_or_else(|| {
-                Error::new(ErrorCode::FeatureNotSupported, "a part of the result lies at another server")
-            })
-        });
-        let tickets = tickets.collect::<Result<_>>()?;
-        let rows = u64::try_from(info.total_records).ok();
-        Ok(RemoteResult { schema: Arc::new(schema), tickets, rows, info })
+        RemoteResult::of(answer.map_err(|status| error_of(&status))?.into_inner())
     }
 
     /// Fetches one part over a connection of its own. `compression` of message bodies: `lz4`, `zstd`, or none.
@@ -123,8 +104,19 @@ impl FlightClient {
     /// # Errors
     /// The gate's own.
     pub async fn cancel(&self, result: &RemoteResult) -> Result<()> {
-        let request = CancelFlightInfoRequest { info: Some(result.info.clone()) };
-        self.act("CancelFlightInfo", request.encode_to_vec()).await
+        let request = CancelFlightInfoRequest { info: Some(result.info().clone()) };
+        self.act("CancelFlightInfo", request.encode_to_vec()).await.map(drop)
+    }
+
+    /// Asks the gate to keep one part's ticket for longer; gives the new one.
+    ///
+    /// # Errors
+    /// 28000: it has expired already; the gate's own.
+    pub async fn renew(&self, result: &RemoteResult, part: usize) -> Result<RemoteResult> {
+        let request = RenewFlightEndpointRequest { endpoint: result.info().endpoint.get(part).cloned() };
+        let answers = self.act("RenewFlightEndpoint", request.encode_to_vec()).await?;
+        let answer = answers.into_iter().next().and_then(|body| FlightEndpoint::decode(body).ok());
+        result.renewed(part, answer.ok_or_else(|| undecodable(&"no endpoint came back"))?)
     }
 
     /// Ends the session.
@@ -132,14 +124,14 @@ impl FlightClient {
     /// # Errors
     /// The gate's own.
     pub async fn close(self) -> Result<()> {
-        self.act("CloseSession", Vec::new()).await
+        self.act("CloseSession", Vec::new()).await.map(drop)
     }
 
-    async fn act(&self, name: &'static str, body: Vec<u8>) -> Result<()> {
+    async fn act(&self, name: &'static str, body: Vec<u8>) -> Result<Vec<Bytes>> {
         let request = self.request(Action::new(name, body));
         let mut service = self.service(self.channel.clone());
         let results = service.do_action(request).await.map_err(|status| error_of(&status))?.into_inner();
-        results.try_collect::<Vec<_>>().await.map(drop).map_err(|status| error_of(&status))
+        results.map_ok(|result| result.body).try_collect().await.map_err(|status| error_of(&status))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     if args.seed_only {
         let planned =
             Bound { postgres: Some(args.pg.unwrap_or(loopback(POSTGRES_PORT))), http: args.http, flight: args.flight };
-        output.text(&demo::guide_text(&seeded, planned)).map_err(written)?;
+        output.text(&demo::guide_text(&seeded, planned, None)).map_err(written)?;
         return Ok(Ended::Well);
     }
     let mut config = configured(&seeded.layout.config(), args, output)?;
@@ -35,11 +35,12 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         config.learning = Some(demo::traffic::learning(&seeded.layout, &receiver)?);
         alerts = Some(receiver);
     }
+    let certificate = config.server.tls.as_ref().map(|tls| tls.certificate.clone());
     let database = config.server.database.clone();
     let traffic: Option<Companion> =
         args.traffic.then(|| Box::new(move |gate| demo::traffic::run(gate, database, alerts)) as Companion);
     crate::serve::serve_with(&config, CancellationToken::new(), traffic, |bound| {
-        let _ = output.text(&demo::guide_text(&seeded, bound));
+        let _ = output.text(&demo::guide_text(&seeded, bound, certificate.as_deref()));
         if args.traffic {
             let _ = output.text(&demo::traffic::guide_text(bound));
         }

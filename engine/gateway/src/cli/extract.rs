@@ -14,7 +14,7 @@ const PASSWORD_VARIABLE: &str = "QUERYGATE_PASSWORD";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate extract -u ada 'SELECT * FROM events' --to events.parquet\n  querygate extract -u sam --server grpc+tls://gate.example:8815 --password file:sam.secret \\\n      \"SELECT id, name FROM accounts WHERE industry = 'retail'\" --to accounts.arrow\n  echo 'SELECT * FROM regions' | querygate extract -u iris --to regions.csv\n  querygate extract -u ada --streams 8 --compression zstd 'SELECT * FROM events' --to events.parquet\n\nThe gate decides which rows and columns come: the same as for this user on the Postgres port. A plain read of one\ntable is fetched over several connections at once, where its source can be divided (Parquet by row groups); any\nother statement, and one with ORDER BY or LIMIT, comes over one. Rows of several connections come in no order.\n\nParquet and Arrow keep every type as the gate has it: decimals, timestamps with their zone, lists. CSV is text:\nbytes are hexadecimal, and NULL looks like the empty text unless --null names something else.\n\nThe file appears when it is whole: rows go to a temporary file beside it, which is renamed at the end and removed\nafter a failure.\n\nExit codes: 0 the file is there; 1 it is not, and the reason was printed; 2 the command line is wrong;\n130 interrupted by Ctrl-C, no file."
+    after_help = "Examples:\n  querygate extract -u ada 'SELECT * FROM events' --to events.parquet\n  querygate extract -u sam --server grpc+tls://gate.example:8815 --password file:sam.secret \\\n      \"SELECT id, name FROM accounts WHERE industry = 'retail'\" --to accounts.arrow\n  echo 'SELECT * FROM regions' | querygate extract -u iris --to regions.csv\n  querygate extract -u ada --streams 8 --compression zstd 'SELECT * FROM events' --to events.parquet\n\nThe gate decides which rows and columns come: the same as for this user on the Postgres port. A plain read of one\ntable is fetched over several connections at once, where its source can be divided (Parquet by row groups, databases\nby pages or ranges of the key, PostgreSQL all of one moment); any other statement, and one with ORDER BY or LIMIT, comes over one. Rows of several connections come in no order.\n\nParquet and Arrow keep every type as the gate has it: decimals, timestamps with their zone, lists. CSV is text:\nbytes are hexadecimal, and NULL looks like the empty text unless --null names something else.\n\nThe file appears when it is whole: each connection writes a file of its own in a folder beside it, which become one at\nthe end and are removed after a failure. A part whose connection breaks off is fetched again, up to five times. With\n--resume the folder (FILE.parts) stays when the command is interrupted, fails or is killed, and the same command goes on\nfrom the parts that were whole, as long as the gate keeps their tickets (5 minutes by default, renewed while it runs).\n\nExit codes: 0 the file is there; 1 it is not, and the reason was printed; 2 the command line is wrong;\n130 interrupted by Ctrl-C, no file."
 )]
 pub(super) struct ExtractArgs {
     /// The query; without it, standard input
@@ -62,6 +62,9 @@ pub(super) struct ExtractArgs {
     /// What NULL is in CSV
     #[arg(long, value_name = "TEXT", default_value = "")]
     null: String,
+    /// Keep the parts that arrived when it is interrupted or breaks off, and go on from them when it is run again
+    #[arg(long)]
+    resume: bool,
     /// Print nothing but failures
     #[arg(short, long)]
     quiet: bool,
@@ -112,6 +115,7 @@ pub(super) fn run(args: &ExtractArgs, output: &mut Output) -> Result<Ended> {
             compression: args.file_compression,
             null: args.null.clone(),
         },
+        resume: args.resume,
         quiet: args.quiet,
     };
     crate::extract::run(&extraction, output)

@@ -140,8 +140,8 @@ fn disk(path: &Path, error: &std::io::Error) -> Error {
         .with_hint("Choose another folder with --dir.")
 }
 
-/// The guide as text, for the ports that were bound.
-pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
+/// The guide as text, for the ports that were bound. `certificate`: the server's, where it has one.
+pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Path>) -> String {
     let Bound { postgres, http, flight } = bound;
     let mut text = String::new();
     let made = if seeded.reused { "found" } else { "made" };
@@ -161,7 +161,7 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound) -> String {
         }
     }
     if let Some(address) = flight {
-        text.push_str(&snippet::python(address));
+        text.push_str(&snippet::python(address, certificate));
     }
     text.push_str("\nTry, as each of them:\n");
     text.push_str(&questions_text(&seeded.guide.questions));
@@ -265,7 +265,9 @@ mod tests {
             http: "127.0.0.1:8080".parse().ok(),
             flight: "127.0.0.1:8815".parse().ok(),
         };
-        let text = guide_text(&seeded, bound);
+        let text = guide_text(&seeded, bound, Some(Path::new("/a b/server.pem")));
+        assert!(text.contains("grpc+tls://127.0.0.1:8815") && text.contains("open(\"/a b/server.pem\")"), "{text}");
+        let text = guide_text(&seeded, bound, None);
         assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
         assert!(text.contains("grpc://127.0.0.1:8815"), "{text}");
         assert!(text.contains("http://127.0.0.1:8080/ui"), "{text}");

@@ -25,6 +25,11 @@ impl TemporaryFile {
         Ok(Self { path, target: target.to_path_buf(), kept: false })
     }
 
+    /// One that is written already, in the same file system.
+    pub(super) fn written(path: PathBuf, target: &Path) -> Self {
+        Self { path, target: target.to_path_buf(), kept: false }
+    }
+
     /// The file, open for writing.
     pub(super) fn file(&self) -> Result<File> {
         OpenOptions::new().write(true).open(&self.path).map_err(|error| file_error("write", &self.path, &error))

@@ -16,7 +16,7 @@ const BAR: usize = 24;
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) rows: AtomicU64,
-    /// Streams that ended well.
+    /// Streams that ended well, now or in an earlier run.
     pub(super) streams: AtomicU64,
 }
 

@@ -38,13 +38,14 @@ enum Inner<W: Write + Send> {
 }
 
 impl Writer {
-    pub(super) fn new(file: File, schema: &SchemaRef, options: &FileOptions) -> Result<Self> {
-        Self::over(BufWriter::with_capacity(BUFFER_BYTES, file), schema, options)
+    /// `head`: whether a file whose format has a head begins with it.
+    pub(super) fn new(file: File, schema: &SchemaRef, options: &FileOptions, head: bool) -> Result<Self> {
+        Self::over(BufWriter::with_capacity(BUFFER_BYTES, file), schema, options, head)
     }
 }
 
 impl<W: Write + Send> FormatWriter<W> {
-    fn over(file: W, schema: &SchemaRef, options: &FileOptions) -> Result<Self> {
+    fn over(file: W, schema: &SchemaRef, options: &FileOptions, head: bool) -> Result<Self> {
         let inner = match options.format {
             Format::Parquet => Inner::Parquet(Box::new(
                 ArrowWriter::try_new(file, Arc::clone(schema), Some(parquet_properties(options.compression)?))
@@ -62,7 +63,7 @@ impl<W: Write + Send> FormatWriter<W> {
                     return Err(Error::new(ErrorCode::InvalidParameterValue, "CSV is not compressed")
                         .with_hint("Leave --file-compression out, or write Parquet."));
                 }
-                Inner::Csv(csv::WriterBuilder::new().with_header(true).with_null(options.null.clone()).build(file))
+                Inner::Csv(csv::WriterBuilder::new().with_header(head).with_null(options.null.clone()).build(file))
             }
         };
         let mut writer = Self { inner, schema: Arc::clone(schema), options: options.clone() };
@@ -106,7 +107,7 @@ impl<W: Write + Send> FormatWriter<W> {
     }
 }
 
-fn unwritten(options: &FileOptions, error: &dyn std::fmt::Display) -> Error {
+pub(super) fn unwritten(options: &FileOptions, error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorCode::DiskFull, format!("cannot write {}", options.path.display())).with_detail(error.to_string())
 }
 
@@ -119,7 +120,7 @@ pub(super) fn try_out(schema: &SchemaRef, options: &FileOptions) -> Result<()> {
     }
     let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
     let row = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(Error::internal)?;
-    let mut writer = FormatWriter::over(std::io::sink(), &schema, options)?;
+    let mut writer = FormatWriter::over(std::io::sink(), &schema, options, true)?;
     let written = writer.write(&row).and_then(|()| writer.finish());
     written.map_err(|error| options.unfit(error.detail().unwrap_or(error.message())))
 }
@@ -132,7 +133,7 @@ fn in_schema(batch: &RecordBatch, schema: &SchemaRef) -> arrow::error::Result<Re
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<arrow::error::Result<_>>()?)
 }
 
-fn parquet_properties(compression: Option<Compression>) -> Result<WriterProperties> {
+pub(super) fn parquet_properties(compression: Option<Compression>) -> Result<WriterProperties> {
     let compression = match compression {
         Some(Compression::None) => ParquetCompression::UNCOMPRESSED,
         Some(Compression::Snappy) => ParquetCompression::SNAPPY,
@@ -179,7 +180,7 @@ mod tests {
         let schema = options.schema(&batch.schema()).unwrap();
         try_out(&schema, options).unwrap();
         let mut bytes = Vec::new();
-        let mut writer = FormatWriter::over(&mut bytes, &schema, options).unwrap();
+        let mut writer = FormatWriter::over(&mut bytes, &schema, options, true).unwrap();
         writer.write(batch).unwrap();
         writer.finish().unwrap();
         bytes
@@ -190,7 +191,7 @@ mod tests {
         let text = String::from_utf8(written(&batch(), &options(Format::Csv))).unwrap();
         assert_eq!(text, "n,t,w\n1,\"a,b\",red\n-,,-\n3,-,blue\n");
         let mut empty = Vec::new();
-        let writer = FormatWriter::over(&mut empty, &batch().schema(), &options(Format::Csv)).unwrap();
+        let writer = FormatWriter::over(&mut empty, &batch().schema(), &options(Format::Csv), true).unwrap();
         writer.finish().unwrap();
         assert_eq!(String::from_utf8(empty).unwrap(), "n,t,w\n");
     }
