@@ -148,7 +148,8 @@ mod tests {
         for n in 0..templates {
             let mut record = statement("eve", 100 + n, 10, DAY + 1);
             let mut template = (*record.fragments[0].template).clone();
-            template.text = format!("{n:0text$}").into();
+            let number = n.to_string();
+            template.text = format!("{number}{}", " ".repeat(text.saturating_sub(number.len()))).into();
             record.fragments[0].template = std::sync::Arc::new(template);
             all.follow(&record, DAY + 1);
         }
