@@ -3,7 +3,7 @@
 use crate::config;
 use querygate_learning::{
     AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, OtlpOptions, Part,
-    WebhookOptions,
+    SchemaChange, SchemaWatch, WebhookOptions,
 };
 use querygate_query::{Gate as Engine, GateOptions};
 use querygate_query_api::telemetry::Telemetry;
@@ -18,14 +18,16 @@ pub(super) type Place = Arc<OnceLock<Weak<Engine>>>;
 /// Starts to learn, if the configuration says so.
 pub(super) fn start(config: &config::Config, runtime: &Handle, gate: &Place) -> Result<Option<Arc<Learning>>> {
     let Some(settings) = &config.learning else { return Ok(None) };
-    Learning::start(options(settings)?, parts(config, settings, (runtime, gate))).map(Some)
+    let options = LearningOptions { schemas: Some(schemas(gate)), ..options(settings)? };
+    Learning::start(options, parts(config, settings, (runtime, gate))).map(Some)
 }
 
 fn options(settings: &config::Learning) -> Result<LearningOptions> {
     let webhook = settings.webhook.as_ref();
     let webhook = webhook.map(|w| WebhookOptions::new(w.url.expose(), w.secret.expose().as_bytes())).transpose()?;
     let otlp = settings.otlp.as_ref();
-    let otlp = otlp.map(|o| OtlpOptions::new(o.url.expose(), o.authorization.as_ref().map(|a| a.expose()))).transpose()?;
+    let otlp =
+        otlp.map(|o| OtlpOptions::new(o.url.expose(), o.authorization.as_ref().map(|a| a.expose()))).transpose()?;
     Ok(LearningOptions {
         retention: settings.retention,
         size_max: settings.size_max,
@@ -46,6 +48,30 @@ fn parts(
         IndexOptions { every: settings.suggest_every, budget: settings.index_budget, ..IndexOptions::default() };
     let indexes = IndexAdvisor::new(indexes, advised(config, settings, gate), runtime.clone());
     vec![indexes]
+}
+
+/// What sources changed since the gate began, by the names that statements use.
+fn schemas(gate: &Place) -> SchemaWatch {
+    let gate = Arc::clone(gate);
+    SchemaWatch(Arc::new(move || {
+        let Some(engine) = gate.get().and_then(Weak::upgrade) else { return Vec::new() };
+        let deployment = engine.deployment();
+        if deployment.schema_events.is_empty() {
+            return Vec::new();
+        }
+        let names = deployment.sql_names();
+        let named = |object: &str| names.iter().find(|(_, one)| one.name == object).map(|(name, _)| name.clone());
+        let change = |event: &querygate_catalog::SchemaEvent| SchemaChange {
+            at: event.at,
+            source: event.source.clone(),
+            object: named(&event.object).unwrap_or_else(|| event.object.clone()),
+            field: event.field.clone(),
+            was: event.was.clone(),
+            is: event.is.clone(),
+            restored: event.done == "restored",
+        };
+        deployment.schema_events.iter().map(change).collect()
+    }))
 }
 
 /// Sources of the deployment that is served now, and where operators may change indexes.
