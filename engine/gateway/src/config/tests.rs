@@ -240,7 +240,10 @@ fn what_belongs_together_is_checked_together() {
     for (section, expected) in [
         ("[learning]\notlp = \"ftp://collector\"\n", "`otlp` is neither http://… nor a secret"),
         ("[learning]\notlp = \"http://user@collector\"\n", "`otlp`: it must not name a user"),
-        ("[learning]\notlp = \"http://collector:4318\"\notlp_authorization = \"plain\"\n", "`otlp_authorization`: a secret must be"),
+        (
+            "[learning]\notlp = \"http://collector:4318\"\notlp_authorization = \"plain\"\n",
+            "`otlp_authorization`: a secret must be",
+        ),
         ("[server]\ntls_key = \"k\"\n", "`tls_certificate` and `tls_key` belong together"),
         ("[server]\nrequire_tls = true\n", "`require_tls` needs"),
         ("[limits]\nmemory_total = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed"),
