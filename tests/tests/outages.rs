@@ -162,7 +162,7 @@ fn policies(servers: &Servers) {
             error.message.contains("column \\\"n\\\" of \\\"refusing\\\" was integer and is text")
         })
         .await;
-        assert_eq!(ask(&client, "SELECT count(*) || ' ' || max(id) FROM refusing").await.unwrap(), "3 3");
+        assert_eq!(ask(&client, "SELECT count(*) FROM refusing").await.unwrap(), "3");
         assert_eq!(ask(&client, "SELECT max(n) FROM widening").await.unwrap(), "3");
         let described = client.prepare("SELECT n FROM widening").await.unwrap();
         assert_eq!(*described.columns()[0].type_(), tokio_postgres::types::Type::TEXT);

@@ -247,14 +247,14 @@ async fn all_sources_together_keep_to_their_budget() {
         }
     }
     // What a driver has closed is gone at the server a moment later.
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     let idle = || drivers.iter().map(|driver| driver.pool().unwrap().idle).sum::<usize>();
     while admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0) > 2 || idle() != 2 {
         assert!(Instant::now() < end, "more or fewer connections than places: {}", idle());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Many at once: everybody gets a turn.
-    let asked = drivers.iter().flat_map(|driver| (0..8).map(move |_| ids(driver, "t")));
+    let asked = drivers.iter().flat_map(|driver| (0..3).map(move |_| ids(driver, "t")));
     for answer in futures::future::join_all(asked).await {
         assert_eq!(answer.unwrap(), [7]);
     }

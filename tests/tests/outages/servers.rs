@@ -96,19 +96,19 @@ impl Servers {
     fn fill(&self) {
         runtime().block_on(async {
             let admin = self.postgres.database("shop", "").await;
-            let sql = "CREATE TABLE items (id int PRIMARY KEY, n int); \
-                       INSERT INTO items SELECT g, g FROM generate_series(1, 1000) g; ANALYZE";
+            let sql = "CREATE TABLE items (id int PRIMARY KEY, n int, label text DEFAULT 'x'); \
+                       INSERT INTO items (id, n) SELECT g, g FROM generate_series(1, 1000) g; ANALYZE";
             admin.batch_execute(sql).await.unwrap();
             for table in CHANGING {
-                let sql = format!("CREATE TABLE {table} (id int PRIMARY KEY, n int); INSERT INTO {table} VALUES (1, 1), (2, 2), (3, 3)");
+                let sql = format!("CREATE TABLE {table} (id int PRIMARY KEY, n int, label text DEFAULT 'x'); INSERT INTO {table} (id, n) VALUES (1, 1), (2, 2), (3, 3)");
                 admin.batch_execute(&sql).await.unwrap();
             }
             let rows = (1..=1_000_i32).map(|number| doc! { "_id": number, "n": number });
             self.mongodb.admin("shop").collection::<Document>("things").insert_many(rows).await.unwrap();
         });
         self.mariadb.sql(
-            "CREATE DATABASE shop; USE shop; CREATE TABLE goods (id INT PRIMARY KEY, n INT);
-             INSERT INTO goods SELECT seq, seq FROM seq_1_to_1000; ANALYZE TABLE goods;",
+            "CREATE DATABASE shop; USE shop; CREATE TABLE goods (id INT PRIMARY KEY, n INT, label VARCHAR(9) DEFAULT 'x');
+             INSERT INTO goods (id, n) SELECT seq, seq FROM seq_1_to_1000; ANALYZE TABLE goods;",
         );
         std::fs::create_dir(self.folder.path().join("files")).unwrap();
         let lines: String = (1..=1_000).map(|number| format!("{number},{number}\n")).collect();

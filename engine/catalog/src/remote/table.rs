@@ -251,11 +251,11 @@ impl TableProvider for DriverTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.parts.schema.fields().len()).collect();
         let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
-        if wanted.iter().any(|index| self.lost(*index).is_some()) {
+        // A statement has at least one column; a count needs none of it. A lost one is the first only if there is no other.
+        let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
+        if read.iter().any(|index| self.lost(*index).is_some()) {
             return Err(DataFusionError::External(Box::new(self.refusal(&[]))));
         }
-        // A statement has at least one column; a count needs none of it.
-        let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
         let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
         let (translation, statement) = match translated {
             Ok(done) => done,
