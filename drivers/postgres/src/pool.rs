@@ -157,8 +157,9 @@ impl Pool {
         }
         match tokio::time::timeout(self.acquire_timeout, self.budget.place()).await {
             Ok(place) => place,
-            Err(_) => Err(unavailable(self.source(), "has no free connection")
-                .with_hint("Other sources use all that there may be: try again later, or raise limits.source_connections_max.")),
+            Err(_) => Err(unavailable(self.source(), "has no free connection").with_hint(
+                "Other sources use all that there may be: try again later, or raise limits.source_connections_max.",
+            )),
         }
     }
 

@@ -162,9 +162,8 @@ impl GovernedTable {
             self.columns.iter().any(|column| matches!(column.origin, ColumnOrigin::Raw(raw) if raw == index))
         };
         let named = lost.into_iter().filter(|(index, _)| self.is_told && seen(*index));
-        let told: Vec<String> = named
-            .map(|(_, lost)| format!("column \"{}\" of \"{}\" {}", lost.field, self.name, lost.change))
-            .collect();
+        let told: Vec<String> =
+            named.map(|(_, lost)| format!("column \"{}\" of \"{}\" {}", lost.field, self.name, lost.change)).collect();
         Err(DataFusionError::External(Box::new(table.refusal(&told))))
     }
 

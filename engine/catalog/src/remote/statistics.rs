@@ -26,9 +26,8 @@ impl Told {
         let mut statistics = Statistics::new_unknown(schema);
         statistics.num_rows = inexact(told.rows);
         statistics.total_byte_size = inexact(told.bytes);
-        statistics.column_statistics = remote
-            .map(|name| name.map_or_else(ColumnStatistics::new_unknown, |name| column(told, name)))
-            .collect();
+        statistics.column_statistics =
+            remote.map(|name| name.map_or_else(ColumnStatistics::new_unknown, |name| column(told, name))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statistics));
     }
 }
