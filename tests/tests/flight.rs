@@ -11,6 +11,8 @@
 
 #[path = "flight/client.rs"]
 mod client;
+#[path = "flight/clients.rs"]
+mod clients;
 #[path = "flight/extract.rs"]
 mod extract;
 #[path = "flight/hostile.rs"]
@@ -23,8 +25,12 @@ mod matrix;
 mod metadata;
 #[path = "flight/parts.rs"]
 mod parts;
+#[path = "flight/proxy.rs"]
+mod proxy;
 #[path = "flight/python.rs"]
 mod python;
+#[path = "flight/servers.rs"]
+mod servers;
 #[path = "flight/statements.rs"]
 mod statements;
 #[path = "flight/streams.rs"]

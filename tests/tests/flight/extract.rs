@@ -1,6 +1,7 @@
 //! `querygate extract` as a person runs it, against a running gate.
 
 use crate::client::{Flight, Table};
+use crate::proxy::{Fate, Proxy};
 use crate::python::CERTIFICATES;
 use crate::text::cells;
 use arrow::array::RecordBatch;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn command(address: SocketAddr, user: &str, arguments: &[&str]) -> Command {
@@ -180,6 +182,111 @@ fn an_interrupted_extraction_leaves_nothing() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+/// All rows of the largest table, each once.
+fn check_events(told: &str, read: &Table) {
+    let ids: std::collections::HashSet<Option<String>> = cells(read).into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(ids.len(), read.rows(), "{told}");
+    check_count(ids.len());
+}
+
+fn check_count(rows: usize) {
+    let expected: i64 = runtime().block_on(async {
+        demo().server.client("ada").await.query_one("SELECT count(*) FROM events", &[]).await.unwrap().get(0)
+    });
+    assert_eq!(i64::try_from(rows).unwrap(), expected);
+}
+
+/// Whole parts in a folder that may not be there yet.
+fn whole(parts: &Path) -> usize {
+    let entries = std::fs::read_dir(parts).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "part")).count()
+}
+
+fn until_whole(parts: &Path, expected: usize) {
+    let began = Instant::now();
+    while whole(parts) < expected {
+        assert!(began.elapsed() < Duration::from_secs(180), "{} parts are whole", whole(parts));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_part_whose_connection_breaks_off_is_fetched_anew() {
+    let proxy = Proxy::before(demo().server.flight);
+    let folder = TempDir::new().unwrap();
+    for (name, streams) in [("one.parquet", "1"), ("three.arrow", "3")] {
+        // The first connection is the session's; the next three break off in the middle of their rows.
+        proxy.next(&[Fate::Good, Fate::CutAfter(300_000), Fate::CutAfter(700_000), Fate::CutAfter(100_000)]);
+        let file = folder.path().join(name);
+        let arguments = ["--to", file.to_str().unwrap(), "--streams", streams, "SELECT id, kind FROM events"];
+        let output = command(proxy.address, "ada", &arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), proxy.left()), (Some(0), 0), "{told}");
+        check_events(&told, &if name.ends_with("arrow") { read_arrow(&file) } else { read_parquet(&file) });
+    }
+    assert_eq!(names(folder.path()).len(), 2);
+}
+
+#[test]
+fn a_killed_extraction_goes_on_from_its_whole_parts() {
+    let proxy = Proxy::before(demo().server.flight);
+    let folder = TempDir::new().unwrap();
+    let (file, parts) = (folder.path().join("events.parquet"), folder.path().join("events.parquet.parts"));
+    let arguments =
+        ["--resume", "--to", file.to_str().unwrap(), "--streams", "4", "SELECT id, kind, duration_ms FROM events"];
+    // The session's, and one of the parts', which stands still in the middle.
+    proxy.next(&[Fate::Good, Fate::Good, Fate::StallAfter(200_000)]);
+    let mut child = command(proxy.address, "ada", &arguments).stderr(Stdio::null()).spawn().unwrap();
+    until_whole(&parts, 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((names(folder.path()), whole(&parts)), (vec!["events.parquet.parts".to_owned()], 3));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&parts).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "tickets are nobody else's business");
+
+    // Another extraction does not take them, and another user cannot.
+    let other = ["--resume", "--to", file.to_str().unwrap(), "SELECT id FROM regions"];
+    for (user, arguments) in [("ada", &other[..]), ("sam", &arguments[..])] {
+        let output = command(proxy.address, user, arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && told.contains("another extraction"), "{user}: {told}");
+    }
+    let output = command(proxy.address, "ada", &arguments).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("going on: 3 of 4 parts are there"), "{told}");
+    check_events(&told, &read_parquet(&file));
+    assert_eq!(names(folder.path()), ["events.parquet"]);
+}
+
+#[test]
+fn an_interrupted_extraction_says_what_it_keeps_and_another_gate_does_not_take_its_tickets() {
+    let variant = Variant::new(|config| config);
+    let later = variant.serve();
+    let proxy = Proxy::before(demo().server.flight);
+    let folder = TempDir::new().unwrap();
+    let (file, parts) = (folder.path().join("events.csv"), folder.path().join("events.csv.parts"));
+    let arguments = ["--resume", "--to", file.to_str().unwrap(), "--streams", "2", "SELECT id, kind FROM events"];
+    proxy.next(&[Fate::Good, Fate::StallAfter(100_000)]);
+    let child = command(proxy.address, "ada", &arguments).stderr(Stdio::piped()).spawn().unwrap();
+    until_whole(&parts, 1);
+    let signalled = Command::new("/bin/sh").arg("-c").arg(format!("kill -INT {}", child.id())).status().unwrap();
+    assert!(signalled.success());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(130) && told.contains("1 of 2 parts are kept in"), "{told}");
+    // The gate began anew, and has another key.
+    proxy.toward(later.flight);
+    let output = command(proxy.address, "ada", &arguments).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(0) && told.contains("has expired"), "{told}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let rows = text.lines().skip(1).collect::<std::collections::HashSet<_>>().len();
+    assert_eq!((text.lines().next(), rows + 1), (Some("id,kind"), text.lines().count()));
+    check_count(rows);
+    assert_eq!(names(folder.path()), ["events.csv"]);
 }
 
 #[test]

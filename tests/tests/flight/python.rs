@@ -1,26 +1,29 @@
 //! Flight clients from Python as their users have them: ADBC and pyarrow, installed into an environment of their own.
 
-use querygate_tests::server::{Variant, binary, demo};
+use querygate_tests::server::{Server, Variant, binary, demo};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-const PACKAGES: [&str; 5] = ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars"];
+const PACKAGES: [&str; 6] = ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars", "duckdb"];
+/// Prints where the driver's shared library is.
+pub(crate) const ADBC_DRIVER: &str = "import adbc_driver_flightsql; print(adbc_driver_flightsql._driver_path())";
 
 /// An environment with the clients, made once beside the binary. `None` where Python or the packages cannot be had.
-fn python() -> Option<&'static Path> {
+pub(crate) fn python() -> Option<&'static Path> {
     static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
         let folder = binary().parent()?.join("querygate-test-flight-python");
         let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
-        if ready.exists() {
+        let installed = PACKAGES.join("\n");
+        if std::fs::read_to_string(&ready).is_ok_and(|packages| packages == installed) {
             return Some(python);
         }
         let succeeded = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
         let made = succeeded(Command::new("python3").args(["-m", "venv"]).arg(&folder))
             && succeeded(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
         if made {
-            std::fs::write(ready, "").unwrap();
+            std::fs::write(ready, installed).unwrap();
             return Some(python);
         }
         None
@@ -185,6 +188,31 @@ with connect("iris") as connection:
     );
 }
 
+/// DuckDB takes the stream as it comes, and joins two of them; what it counts is what the gate counts.
+#[test]
+fn duckdb_reads_results() {
+    adbc(
+        r#"
+import duckdb
+for user in ["ada", "sam", "iris"]:
+    with connect(user, autocommit=True) as connection, connection.cursor() as cursor, connection.cursor() as other:
+        cursor.execute("SELECT industry, count(*) AS n, max(id) AS s FROM accounts GROUP BY industry ORDER BY industry")
+        expected = cursor.fetchall()
+        cursor.execute("SELECT id, industry FROM accounts")
+        accounts = cursor.fetch_record_batch()
+        counted = duckdb.sql("SELECT industry, count(*) AS n, max(id) AS s FROM accounts GROUP BY industry ORDER BY industry NULLS LAST").fetchall()
+        assert counted == expected, (user, counted, expected)
+        cursor.execute("SELECT id, region_id FROM accounts")
+        accounts = cursor.fetch_arrow_table()
+        other.execute("SELECT id, name FROM regions")
+        regions = other.fetch_arrow_table()
+        joined = duckdb.sql("SELECT r.name, count(*) FROM accounts a JOIN regions r ON r.id = a.region_id GROUP BY 1 ORDER BY 1").fetchall()
+        cursor.execute("SELECT r.name, count(*) FROM accounts a JOIN regions r ON r.id = a.region_id GROUP BY 1 ORDER BY 1")
+        assert joined == cursor.fetchall() and len(joined) > 0, (user, joined)
+"#,
+    );
+}
+
 #[test]
 fn pyarrow_flight_logs_in_and_fetches() {
     script(
@@ -220,13 +248,38 @@ except flight.FlightUnauthenticatedError:
     );
 }
 
+/// The lines of Python in a guide.
+fn snippet(guide: &[String]) -> Vec<&str> {
+    let from = guide.iter().position(|line| line.starts_with("From Python")).expect("the guide has a snippet");
+    guide[from + 1..].iter().map_while(|line| line.strip_prefix("  ")).collect()
+}
+
 /// The lines that the demo prints work as they stand.
 #[test]
 fn the_printed_snippet_works() {
-    let guide = &demo().guide;
-    let from = guide.iter().position(|line| line.starts_with("From Python")).expect("the guide has a snippet");
-    let lines: Vec<&str> = guide[from + 1..].iter().map_while(|line| line.strip_prefix("  ")).collect();
+    let lines = snippet(&demo().guide);
     assert_eq!(lines.len(), 9, "{lines:#?}");
+    if let Some(out) = script(&lines.join("\n"), &[]) {
+        for user in ["ada", "sam", "iris"] {
+            assert!(out.contains(&format!("{user} ")), "{out}");
+        }
+    }
+}
+
+/// And with TLS, where the demo's configuration has a certificate.
+#[test]
+fn the_printed_snippet_works_with_tls() {
+    let variant = Variant::new(|config| {
+        config.replace("[server]\n", "[server]\ntls_certificate = \"server.pem\"\ntls_key = \"server.key\"\n")
+    });
+    let folder = variant.folder.path();
+    let made = Command::new("/bin/sh").arg("-c").arg(CERTIFICATES).current_dir(folder).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server = Server::start(&["demo", "--dir", folder.to_str().unwrap()]);
+    let _ = server.wait_for("Ctrl-C stops.", 0);
+    let guide = server.lines();
+    let lines = snippet(&guide);
+    assert!(lines.len() == 10 && lines.iter().any(|line| line.contains("grpc+tls://")), "{lines:#?}");
     if let Some(out) = script(&lines.join("\n"), &[]) {
         for user in ["ada", "sam", "iris"] {
             assert!(out.contains(&format!("{user} ")), "{out}");
