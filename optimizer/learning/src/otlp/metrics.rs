@@ -45,7 +45,8 @@ impl Sums {
     pub(super) fn add(&mut self, record: &StatementRecord) {
         let (door, outcome) = (record.door.name(), record.error.map_or("00000", querygate_types::ErrorCode::sqlstate));
         *self.statements.entry((door, outcome)).or_default() += 1;
-        *self.rows.entry(door).or_default() += record.rows;
+        let rows = self.rows.entry(door).or_default();
+        *rows = rows.saturating_add(record.rows);
         self.times.entry(door).or_default().add(record.total);
         self.planning.add(record.planning);
         for fragment in &record.fragments {
