@@ -1,10 +1,11 @@
-//! Non-interference through real servers: random metadata, policies, users, rows and queries, over the same rows in
-//! PostgreSQL, MariaDB and MongoDB and over mixtures of them. What a governed user gets equals what an unrestricted one gets
-//! over a physically reduced copy; what a server answered is what the gate computes from its plain rows; and all servers
-//! answer alike.
+//! Random queries of governed users through every kind of source: random metadata, policies, users, rows and queries, over the
+//! same rows in PostgreSQL, MariaDB, MongoDB, SQLite and Parquet and over mixtures of them. What a governed user gets equals what
+//! an unrestricted one gets over a physically reduced copy; what a source answered is what the gate computes from its plain rows;
+//! all sources answer alike; and what the gate answers over the reduced copy, PostgreSQL answers when it is asked directly.
 //!
-//! `NONINTERFERENCE_CASES=5000 SEED=7 cargo test -p querygate-tests --test servers_governed` runs more, and
-//! `NONINTERFERENCE_WORLD=n` one world alone. A case is one query, compared on every server that is installed.
+//! A case is one query, compared on every source. Each run is a piece of a few hundred; the whole is
+//! `NONINTERFERENCE_CASES=5000 cargo test --release -p querygate-tests --test servers_governed -- --nocapture`,
+//! `SEED=n` draws others, and `NONINTERFERENCE_WORLD=n` runs one world alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +18,8 @@
 
 #[path = "noninterference/check.rs"]
 mod check;
+#[path = "noninterference/oracle.rs"]
+mod oracle;
 #[path = "noninterference/query.rs"]
 mod query;
 #[path = "noninterference/rule.rs"]
@@ -41,8 +44,7 @@ fn governed_answers_of_servers_equal_those_over_a_reduced_copy() {
     }
     let (cases, seed) = (number("NONINTERFERENCE_CASES").unwrap_or(300), number("SEED").unwrap_or(2));
     let only = number("NONINTERFERENCE_WORLD");
-    // Memory beside them, so that the reduced copy is not always read through a driver under test.
-    let layouts: Vec<Layout> = servers.iter().copied().chain([Layout::Memory]).collect();
+    let layouts: Vec<Layout> = servers.iter().copied().chain([Layout::Sqlite, Layout::Parquet]).collect();
     let mut totals = Totals::default();
     for n in (0..cases.div_ceil(QUERIES_PER_WORLD)).filter(|n| only.is_none_or(|only| only == *n)) {
         let mut rng = Rng::part(seed, 1_000_000 + n);
@@ -52,6 +54,10 @@ fn governed_answers_of_servers_equal_those_over_a_reduced_copy() {
     }
     println!("{servers:?}: {totals}");
     assert!(totals.real() == 0, "{} differences, seed {seed}; each is printed above", totals.real());
+    // A condition without columns moves below an aggregate without groups in the engine: a few statements differ by that.
+    assert!(totals.otherwise() * 20 <= totals.judged(), "PostgreSQL answers otherwise\n{totals}");
+    assert!(only.is_some() || layouts.iter().all(|layout| totals.over(*layout) >= cases), "{totals}");
+    assert!(only.is_some() || !servers.contains(&Layout::Postgres) || totals.judged() >= cases, "{totals}");
     assert!(
         only.is_some() || totals.nonempty() * 3 > cases,
         "too few queries have rows: the generator is blunt\n{totals}"

@@ -23,5 +23,6 @@ pub use answer::{Answer, answer_differs};
 pub use company::Company;
 pub use gate::{Client, Fixture, TestGate, runtime};
 pub use layout::Layout;
+pub use postgres::PlainPostgres;
 pub use rng::Rng;
 pub use table::{Row, Table};

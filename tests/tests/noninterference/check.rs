@@ -1,5 +1,6 @@
 //! Runs the queries of one world on every layout and judges the answers.
 
+use crate::oracle::{Beside, Oracle};
 use crate::query::{Compare, Generator, Query, plain, smaller};
 use crate::rule::cell;
 use crate::world::{self, SENTINEL};
@@ -34,6 +35,14 @@ pub(crate) struct Totals {
     differences: Vec<String>,
     /// Pushed statements that the gate computed as well, with equal rows.
     self_checked: usize,
+    /// Governed answers that were compared, by where the rows lay.
+    by_place: BTreeMap<String, u64>,
+    /// Cases that PostgreSQL, asked directly, answers alike; those in which a value raises; those that one side refuses.
+    alike: u64,
+    raised: u64,
+    refused: BTreeMap<String, u64>,
+    /// Cases that PostgreSQL answers otherwise.
+    otherwise: Vec<String>,
 }
 
 impl Totals {
@@ -45,7 +54,32 @@ impl Totals {
         self.nonempty
     }
 
+    /// Cases that were compared with PostgreSQL itself.
+    pub(crate) fn judged(&self) -> u64 {
+        self.alike + self.raised + self.refused.values().sum::<u64>() + self.otherwise()
+    }
+
+    /// Cases that PostgreSQL itself answers otherwise than the gate does over the reduced copy.
+    pub(crate) fn otherwise(&self) -> u64 {
+        u64::try_from(self.otherwise.len()).unwrap()
+    }
+
+    /// Governed answers over rows in one layout.
+    #[allow(dead_code, reason = "asked by the run over servers only")]
+    pub(crate) fn over(&self, layout: Layout) -> u64 {
+        self.by_place.get(layout.name()).copied().unwrap_or_default()
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
+        self.alike += other.alike;
+        self.raised += other.raised;
+        self.otherwise.extend(other.otherwise);
+        for (place, count) in other.by_place {
+            *self.by_place.entry(place).or_default() += count;
+        }
+        for (code, count) in other.refused {
+            *self.refused.entry(code).or_default() += count;
+        }
         self.cases += other.cases;
         self.comparisons += other.comparisons;
         self.answered += other.answered;
@@ -79,6 +113,18 @@ impl fmt::Display for Totals {
             self.self_checked,
             self.differences.len()
         )?;
+        writeln!(f, "answers compared: {:?}", self.by_place)?;
+        if self.judged() > 0 {
+            writeln!(
+                f,
+                "PostgreSQL itself: {} answers alike, {} otherwise, {} in which a value raises, {} that one side refuses {:?}",
+                self.alike,
+                self.otherwise.len(),
+                self.raised,
+                self.refused.values().sum::<u64>(),
+                self.refused
+            )?;
+        }
         let faults = self.layout_dependent.iter().take(20).chain(self.internal.iter().take(20));
         faults.into_iter().try_for_each(|text| writeln!(f, "{text}"))
     }
@@ -114,6 +160,13 @@ enum Place {
 }
 
 impl Place {
+    fn name(self) -> String {
+        match self {
+            Self::One(layout) => layout.name().to_owned(),
+            Self::Spread(..) => "spread".to_owned(),
+        }
+    }
+
     fn of(self, object: &str) -> Layout {
         match self {
             Self::One(layout) => layout,
@@ -131,6 +184,8 @@ pub(crate) struct World {
     world: world::World,
     reference: Side,
     reference_place: Place,
+    /// Where servers are under test: another engine over the reduced copy.
+    oracle: Option<Oracle>,
     governed: Vec<(Place, Arc<Side>, Client)>,
     /// Made when needed: the same principal over the reduced rows; nobody's policy over the same layout.
     twins: Vec<OnceCell<Side>>,
@@ -178,7 +233,9 @@ impl World {
     fn of(rng: &mut Rng, name: &str, world: world::World, gates: &[(Place, Arc<Side>)]) -> Self {
         let reference_place = rng.pick(gates).0;
         let governed = gates.iter().map(|(p, side)| (*p, Arc::clone(side), side.gate.client(&world.who)));
+        let servers = gates.iter().any(|(place, _)| matches!(place, Place::One(layout) if layout.is_server()));
         Self {
+            oracle: if servers { Oracle::over(&world.reduced()) } else { None },
             name: name.to_owned(),
             governed: governed.collect(),
             reference: Side::new(&world.reduced(), &|o| reference_place.of(o), &open()),
@@ -270,8 +327,10 @@ impl World {
             }
             Answer::Command(_) | Answer::Notice(_) => totals.answered += 1,
         }
+        self.ask_postgres(n, query, &expected, totals);
         for (at, (place, _, client)) in self.governed.iter().enumerate() {
             totals.comparisons += 1;
+            *totals.by_place.entry(place.name()).or_default() += 1;
             let got = run(client, query);
             let leaked =
                 got.text().contains(SENTINEL) && !expected.text().contains(SENTINEL) && !sql.contains(SENTINEL);
@@ -298,17 +357,40 @@ impl World {
                 Verdict::Real => {
                     let shrunk = self.shrink(at, query);
                     let report = format!(
-                        "DIFFERENCE, {} query {n} on {place:?}\n{sql}\n{:?}\nshrunk: {}\n--- expected\n{}\n--- got\n{}\n{}",
+                        "DIFFERENCE, {} query {n} on {place:?}\n{sql}\n{:?}\nshrunk: {}\n--- expected\n{}\n--- got\n{}\n{}\n{}",
                         self.name,
                         query.parameters,
                         plain(&shrunk.text),
                         cut(&expected),
                         cut(&got),
+                        self.plans(at, query),
                         self.world.report()
                     );
                     println!("{report}");
                     totals.differences.push(report);
                 }
+            }
+        }
+    }
+
+    /// What the gate answers without policy over the reduced copy, PostgreSQL answers too.
+    fn ask_postgres(&self, n: u64, query: &Query, expected: &Answer, totals: &mut Totals) {
+        let Some(oracle) = &self.oracle else { return };
+        match oracle.beside(query, expected) {
+            Beside::Equal => totals.alike += 1,
+            Beside::Raised => totals.raised += 1,
+            Beside::Refused(codes) => *totals.refused.entry(codes).or_default() += 1,
+            Beside::Different(how) => {
+                let report = format!(
+                    "DIFFERENCE from PostgreSQL itself, {} query {n} over {:?}\n{}\n{:?}\n{how}\n{}",
+                    self.name,
+                    self.reference_place,
+                    plain(&query.text),
+                    query.parameters,
+                    self.world.report()
+                );
+                println!("{report}");
+                totals.otherwise.push(report);
             }
         }
     }
@@ -357,6 +439,15 @@ impl World {
             let twin = self.twins[at].get_or_init(|| Side::new(&twin, &|o| place.of(o), &self.world.who));
             [plain, twin].iter().any(|side| same(&side.run(query), got, query.compare))
         })
+    }
+
+    /// How both sides plan a query: the governed one, and the same policies over the reduced rows.
+    fn plans(&self, at: usize, query: &Query) -> String {
+        let (place, _, client) = &self.governed[at];
+        let twin = self.world.twin();
+        let twin = self.twins[at].get_or_init(|| Side::new(&twin, &|o| place.of(o), &self.world.who));
+        let explain = Query { text: format!("EXPLAIN {}", query.text), ..query.clone() };
+        format!("--- plan\n{}\n--- plan over reduced rows\n{}", run(client, &explain).text(), twin.run(&explain).text())
     }
 
     /// The query without the parts that the difference does not need. Parameters stay as they are.

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
 
 mod check;
+mod oracle;
 mod query;
 mod rule;
 mod world;
