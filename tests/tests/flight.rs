@@ -31,6 +31,8 @@ mod proxy;
 mod python;
 #[path = "flight/servers.rs"]
 mod servers;
+#[path = "flight/shell.rs"]
+mod shell;
 #[path = "flight/statements.rs"]
 mod statements;
 #[path = "flight/streams.rs"]

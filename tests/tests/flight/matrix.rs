@@ -1,7 +1,8 @@
-//! One policy, every door: principal × object × statement through the Postgres door and through Flight. Rows are compared
-//! as text, read from Arrow by this test's own rules; types by name; failures by SQLSTATE.
+//! One policy, every door: principal × object × statement through the Postgres door, through Flight and through `querygate sql`.
+//! Rows are compared as text, read from Arrow by this test's own rules; types by name; failures by SQLSTATE.
 
 use crate::client::{Failure, Flight, Table};
+use crate::shell;
 use crate::text::cells;
 use querygate_tests::server::{DEMO_USERS, demo, runtime};
 use std::fmt::Write as _;
@@ -84,8 +85,45 @@ const OTHERS: [&str; 10] = [
     "SELECT ARRAY[1, 2, NULL], ARRAY['a b', 'c']",
 ];
 
+/// Refusals are a process each, so one of so many is asked for.
+const REFUSALS_ASKED: usize = 17;
+/// What differs with the moment or the session, though policy has nothing to do with it.
+const OF_A_DOOR: [&str; 1] = ["EXPLAIN"];
+
+/// The third door against what the Postgres door gave; how many cells were compared, and how many of them were refusals.
+fn at_shell(user: &str, asked: &[(String, Answer)], different: &mut String) -> (usize, usize) {
+    let of_a_door = |sql: &str| OF_A_DOOR.iter().any(|word| sql.starts_with(word));
+    let given: Vec<_> = asked.iter().filter(|(sql, answer)| answer.is_ok() && !of_a_door(sql)).collect();
+    let statements: Vec<&String> = given.iter().map(|(sql, _)| sql).collect();
+    let found = shell::answers(user, &statements);
+    assert_eq!(found.len(), given.len(), "{user}");
+    for ((sql, answer), (names, rows)) in given.iter().zip(&found) {
+        let Ok((columns, lines)) = answer else { continue };
+        let kinds = || columns.iter().map(|(_, kind)| kind.as_str());
+        let texts = |lines: &[Vec<Option<String>>], text: fn(&str, &str) -> String| -> Vec<Vec<Option<String>>> {
+            let line = |line: &Vec<Option<String>>| {
+                line.iter().zip(kinds()).map(|(cell, kind)| cell.as_deref().map(|cell| text(kind, cell))).collect()
+            };
+            lines.iter().map(line).collect()
+        };
+        let (expected, rows) = (texts(lines, shell::as_shell), texts(rows, shell::of_shell));
+        if !names.iter().eq(columns.iter().map(|(name, _)| name)) || rows != expected {
+            writeln!(different, "{user}: {sql}\n  postgres {expected:?}\n  shell    {names:?} {rows:?}").unwrap();
+        }
+    }
+    let refused: Vec<_> = asked.iter().filter_map(|(sql, answer)| Some((sql, answer.as_ref().err()?))).collect();
+    let refused: Vec<_> = refused.into_iter().step_by(REFUSALS_ASKED).collect();
+    for (sql, code) in &refused {
+        let found = shell::refusal(user, sql);
+        if found != **code {
+            writeln!(different, "{user}: {sql}\n  postgres {code}\n  shell    {found}").unwrap();
+        }
+    }
+    (given.len() + refused.len(), refused.len())
+}
+
 #[test]
-fn both_doors_give_the_same_rows_types_and_codes_to_each_principal() {
+fn all_doors_give_the_same_rows_types_and_codes_to_each_principal() {
     runtime().block_on(async {
         let ada = demo().server.client("ada").await;
         let relations = relations(&ada).await;
@@ -97,8 +135,10 @@ fn both_doors_give_the_same_rows_types_and_codes_to_each_principal() {
         }
         asked.extend(OTHERS.iter().map(|sql| (*sql).to_owned()));
         let (mut compared, mut rows, mut refused, mut different) = (0, 0, 0, String::new());
+        let (mut third, mut third_refused) = (0, 0);
         for user in DEMO_USERS {
             let (postgres, flight) = (demo().server.client(user).await, Flight::login(&demo().server, user).await);
+            let mut answers = Vec::with_capacity(asked.len());
             for sql in &asked {
                 let (expected, found) = (at_postgres(&postgres, sql).await, at_flight(&flight, sql).await);
                 compared += 1;
@@ -109,10 +149,19 @@ fn both_doors_give_the_same_rows_types_and_codes_to_each_principal() {
                 if found != expected {
                     writeln!(different, "{user}: {sql}\n  postgres {expected:?}\n  flight   {found:?}").unwrap();
                 }
+                answers.push((sql.clone(), expected));
             }
+            let (cells, refusals) = at_shell(user, &answers, &mut different);
+            third += cells;
+            third_refused += refusals;
         }
-        println!("{compared} cells compared, {rows} rows, {refused} refusals");
+        let cells = different.lines().filter(|line| !line.starts_with(' ')).count();
+        println!(
+            "policy matrix: {compared} cells compared between the Postgres door and Flight ({rows} rows, {refused} refusals), \
+             {third} of them with querygate sql too ({third_refused} refusals); {cells} different"
+        );
         assert!(different.is_empty(), "{different}");
         assert!(compared > 1_000 && rows > 1_000 && refused > 50, "{compared} {rows} {refused}");
+        assert!(third > 1_000 && third_refused > 5, "{third} {third_refused}");
     });
 }
