@@ -2,6 +2,7 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{NullEquality, Result, TableReference};
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -13,6 +14,7 @@ pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<A
         let keeps = match rule.name() {
             "eliminate_cross_join" => Keeps::Conditions,
             "single_distinct_aggregation_to_group_by" => Keeps::Types,
+            "push_down_filter" => Keeps::EmptyGroups,
             _ => return rule,
         };
         Arc::new(Guarded { rule, keeps })
@@ -35,6 +37,9 @@ enum Keeps {
     /// It takes count(DISTINCT x) beside sum(y) apart into two groupings, and the sum of sums of decimals is wider than the
     /// sum was.
     Types,
+    /// It puts a condition without columns below a grouping, as one about its keys. A grouping over nothing has a row even
+    /// where none is below, so that what is not true gave that row.
+    EmptyGroups,
 }
 
 impl OptimizerRule for Guarded {
@@ -54,9 +59,19 @@ impl OptimizerRule for Guarded {
                 let rewritten = self.rule.rewrite(plan.clone(), config)?;
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
-            Keeps::Conditions | Keeps::Types => self.rule.rewrite(plan, config),
+            Keeps::EmptyGroups if loses_empty_groups(&plan) => Ok(Transformed::no(plan)),
+            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroups => self.rule.rewrite(plan, config),
         }
     }
+}
+
+/// Whether a condition without columns stands on a grouping that has a row of no rows.
+fn loses_empty_groups(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Filter(filter) = plan else { return false };
+    let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref() else { return false };
+    let keyed = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
+    let rows_of_none = aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(keyed);
+    rows_of_none && split_conjunction(&filter.predicate).into_iter().any(|expr| expr.column_refs().is_empty())
 }
 
 fn types(plan: &LogicalPlan) -> impl Iterator<Item = &arrow::datatypes::DataType> {
