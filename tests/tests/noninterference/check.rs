@@ -3,132 +3,13 @@
 use crate::oracle::{Beside, Oracle};
 use crate::query::{Compare, Generator, Query, plain, smaller};
 use crate::rule::cell;
+use crate::totals::Totals;
 use crate::world::{self, SENTINEL};
 use querygate_tests::harness::{Answer, Client, Fixture, Layout, Rng, TestGate};
 use querygate_types::Principal;
 use serde_json::Value;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// What a run found.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    cases: u64,
-    comparisons: u64,
-    /// Cases that answer.
-    answered: u64,
-    /// Cases that answer with at least one row.
-    nonempty: u64,
-    /// Error codes on both sides.
-    errors: BTreeMap<String, u64>,
-    /// Both sides answer, and the same principal over the reduced rows agrees with the governed side: the error comes
-    /// from visible rows and from the plan.
-    plan_dependent: u64,
-    /// The layouts differ among themselves without any governance: in which error comes first.
-    layout_errors: u64,
-    /// The same in anything else: a fault of the engine, though no leak.
-    layout_dependent: Vec<String>,
-    /// Statements that fail inside the engine, on both sides.
-    internal: Vec<String>,
-    differences: Vec<String>,
-    /// Pushed statements that the gate computed as well, with equal rows.
-    self_checked: usize,
-    /// Governed answers that were compared, by where the rows lay.
-    by_place: BTreeMap<String, u64>,
-    /// Cases that PostgreSQL, asked directly, answers alike; those in which a value raises; those that one side refuses.
-    alike: u64,
-    raised: u64,
-    refused: BTreeMap<String, u64>,
-    /// Cases that PostgreSQL answers otherwise.
-    otherwise: Vec<String>,
-}
-
-impl Totals {
-    pub(crate) fn real(&self) -> usize {
-        self.differences.len()
-    }
-
-    pub(crate) fn nonempty(&self) -> u64 {
-        self.nonempty
-    }
-
-    /// Cases that were compared with PostgreSQL itself.
-    pub(crate) fn judged(&self) -> u64 {
-        self.alike + self.raised + self.refused.values().sum::<u64>() + self.otherwise()
-    }
-
-    /// Cases that PostgreSQL itself answers otherwise than the gate does over the reduced copy.
-    pub(crate) fn otherwise(&self) -> u64 {
-        u64::try_from(self.otherwise.len()).unwrap()
-    }
-
-    /// Governed answers over rows in one layout.
-    #[allow(dead_code, reason = "asked by the run over servers only")]
-    pub(crate) fn over(&self, layout: Layout) -> u64 {
-        self.by_place.get(layout.name()).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.alike += other.alike;
-        self.raised += other.raised;
-        self.otherwise.extend(other.otherwise);
-        for (place, count) in other.by_place {
-            *self.by_place.entry(place).or_default() += count;
-        }
-        for (code, count) in other.refused {
-            *self.refused.entry(code).or_default() += count;
-        }
-        self.cases += other.cases;
-        self.comparisons += other.comparisons;
-        self.answered += other.answered;
-        self.nonempty += other.nonempty;
-        self.plan_dependent += other.plan_dependent;
-        self.layout_errors += other.layout_errors;
-        self.internal.extend(other.internal);
-        for (code, count) in other.errors {
-            *self.errors.entry(code).or_default() += count;
-        }
-        self.layout_dependent.extend(other.layout_dependent);
-        self.differences.extend(other.differences);
-        self.self_checked += other.self_checked;
-    }
-}
-
-impl fmt::Display for Totals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} cases, {} comparisons: {} cases answer, {} with rows, errors on both sides {:?}, {} errors that depend on the plan, {} on the layout, {} other layout differences without governance, {} internal errors, {} equal self-checks, {} differences",
-            self.cases,
-            self.comparisons,
-            self.answered,
-            self.nonempty,
-            self.errors,
-            self.plan_dependent,
-            self.layout_errors,
-            self.layout_dependent.len(),
-            self.internal.len(),
-            self.self_checked,
-            self.differences.len()
-        )?;
-        writeln!(f, "answers compared: {:?}", self.by_place)?;
-        if self.judged() > 0 {
-            writeln!(
-                f,
-                "PostgreSQL itself: {} answers alike, {} otherwise, {} in which a value raises, {} that one side refuses {:?}",
-                self.alike,
-                self.otherwise.len(),
-                self.raised,
-                self.refused.values().sum::<u64>(),
-                self.refused
-            )?;
-        }
-        let faults = self.layout_dependent.iter().take(20).chain(self.internal.iter().take(20));
-        faults.into_iter().try_for_each(|text| writeln!(f, "{text}"))
-    }
-}
 
 /// A gate with an open session.
 struct Side {
@@ -512,7 +393,6 @@ enum Verdict {
     LayoutDependent(Answer),
 }
 
-/// The unrestricted principal of the reduced copy.
 /// The query with all its rows; `None` where it has no limit of its own.
 fn without_limit(query: &Query) -> Option<Query> {
     let (text, limit) = query.text.rsplit_once(" LIMIT ")?;
@@ -522,12 +402,12 @@ fn without_limit(query: &Query) -> Option<Query> {
         .then(|| Query { text: text.to_owned(), ..query.clone() })
 }
 
+/// The unrestricted principal of the reduced copy.
 fn open() -> Principal {
     Principal::builder("open").permission_set("w_set").build()
 }
 
-/// Class 22 and the cardinality violation: raised by rows.
-/// An error that a value raises. 54000: a result that is too large, or a character that is none.
+/// An error that a value raises: class 22, and the cardinality violation. 54000: a result that is too large, or a character that is none.
 fn is_data_error(code: &str) -> bool {
     code.starts_with("22") || code == "21000" || code == "54000"
 }

@@ -11,12 +11,14 @@ mod check;
 mod oracle;
 mod query;
 mod rule;
+mod totals;
 mod world;
 
-use check::{Sabotage, Totals, World as Checked};
+use check::{Sabotage, World as Checked};
 use querygate_tests::harness::Rng;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use totals::Totals;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
