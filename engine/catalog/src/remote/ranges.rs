@@ -139,8 +139,9 @@ async fn key_ranges(
     for part in 1..of as u64 {
         let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
         let found = ask(running, context, at_place(relation, id, place), value_type).await?;
-        // Rows may go meanwhile; then there is nothing at their place.
-        ends.extend(found.filter(|value| !matches!(value, Value::Null(_)) && ends.last() != Some(value)));
+        // Without a kept moment rows come and go between two questions: there may be nothing at a place any more, or a key below
+        // the one before, which would give rows to two ranges.
+        ends.extend(found.filter(|value| is_above(value, ends.last())));
     }
     let mut low = None;
     let mut ranges = Vec::with_capacity(ends.len() + 1);
@@ -149,6 +150,19 @@ async fn key_ranges(
     }
     ranges.push(Rows::Keys(KeyRange { low, high: None }));
     Ok(Some(ranges))
+}
+
+/// Whether a key can be an end behind another one.
+fn is_above(value: &Value, last: Option<&Value>) -> bool {
+    match (value, last) {
+        (Value::Int16(_) | Value::Int32(_) | Value::Int64(_) | Value::Text(_), None) => true,
+        (Value::Int16(value), Some(Value::Int16(last))) => value > last,
+        (Value::Int32(value), Some(Value::Int32(last))) => value > last,
+        (Value::Int64(value), Some(Value::Int64(last))) => value > last,
+        (Value::Text(value), Some(Value::Text(last))) => value > last,
+        // NULL, and what `range_key` takes for no key.
+        _ => false,
+    }
 }
 
 /// The plan for the rows of one range. `None`: the plan has no ranges, or the source does not take the values.
@@ -356,4 +370,25 @@ async fn ask(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_rise_or_are_left_out() {
+        let asked = [Value::Int32(5), Value::Int32(9), Value::Int32(7), Value::Int32(9), Value::Int32(12)];
+        let mut ends: Vec<Value> = Vec::new();
+        for value in asked {
+            ends.extend(Some(value).filter(|value| is_above(value, ends.last())));
+        }
+        assert_eq!(ends, [Value::Int32(5), Value::Int32(9), Value::Int32(12)]);
+        let text = |text: &str| Value::Text(text.into());
+        assert!(is_above(&text("é"), Some(&text("z"))) && !is_above(&text("Z"), Some(&text("a"))));
+        for wrong in [Value::Null(ValueType::Int32), Value::Float64(1.0), Value::Boolean(true)] {
+            assert!(!is_above(&wrong, None), "{wrong:?}");
+        }
+        assert!(!is_above(&Value::Int64(9), Some(&Value::Int32(1))));
+    }
 }
