@@ -93,7 +93,15 @@ impl Level {
     /// Judges the value of an interval ending at `time` (UTC seconds, not falling), then learns it. An interval without
     /// traffic is not observed. `None` in the first week, and for what is no number or not positive.
     pub fn observe(&mut self, time: i64, value: f64) -> Option<LevelReading> {
-        if !value.is_finite() || value <= 0.0 || time < self.last {
+        if !value.is_finite() || value <= 0.0 {
+            return None;
+        }
+        if time < self.last {
+            if (self.last - time) as f64 > DAY {
+                // The clock had been wrong, and would not be followed until it is there again.
+                self.last = time;
+                self.since = self.since.map(|since| since.min(time));
+            }
             return None;
         }
         let since = *self.since.get_or_insert(time);
@@ -272,7 +280,12 @@ mod tests {
         for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(other.observe(time, odd), None);
         }
-        assert_eq!(other.observe(START, 5.0), None, "a clock that jumps back is not followed");
+        assert_eq!(other.observe(time - 300, 50.0), None, "a clock that jumps back is not followed");
+        // One that was wrong by years is, from there on.
+        let wrong = time + 3_650 * 86_400;
+        assert!(other.observe(wrong, 5.0).is_some());
+        assert_eq!(other.observe(time + 600, 5.0), None);
+        assert!(other.observe(time + 900, 5.0).is_some());
         assert!(other.check().is_ok());
     }
 }

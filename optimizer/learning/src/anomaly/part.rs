@@ -168,8 +168,9 @@ impl Anomalies {
 
     /// Writes some streams of the running round.
     async fn write_streams(&self, now: Moment, store: &Store) -> Result<()> {
-        let (documents, known, peers) = {
-            let streams = locked(&self.streams);
+        let (gone, documents, known, peers) = {
+            let mut streams = locked(&self.streams);
+            let gone = std::mem::take(&mut streams.gone);
             let mut unwritten = locked(&self.unwritten);
             let begins = unwritten.is_empty();
             if begins {
@@ -189,8 +190,12 @@ impl Anomalies {
                     known.push((login.clone(), bytes));
                 }
             }
-            (documents, known, begins.then(|| streams.peers.clone()))
+            (gone, documents, known, begins.then(|| streams.peers.clone()))
         };
+        if let Err(error) = forget(&gone, store).await {
+            locked(&self.streams).put_back(gone);
+            return Err(error);
+        }
         store.put(STREAMS, &documents, now.seconds).await?;
         store.put(KNOWN, &known, now.seconds).await?;
         if let Some(peers) = peers {
@@ -214,8 +219,7 @@ impl Part for Anomalies {
         self.outbox.lock().await.load(store).await?;
         {
             let mut all = locked(&self.streams);
-            all.all = streams.into_iter().map(|(_, one)| one).filter(|(_, stream)| stream.is_sound()).collect();
-            all.known = known.into_iter().collect();
+            all.load(streams.into_iter().map(|(_, one)| one).collect(), known);
             all.peers = peers.map(|(_, peers)| peers).unwrap_or_default();
             locked(&self.book).begin_anew();
         }
@@ -315,6 +319,19 @@ impl SystemExtension for Anomalies {
             _ => Err(Error::new(ErrorCode::InvalidParameterValue, "an argument must not be null")),
         }
     }
+}
+
+/// Removes from the store what nobody follows any more.
+async fn forget(gone: &HashSet<Subject>, store: &Store) -> Result<()> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    store.remove(STREAMS, &gone.iter().map(Subject::to_string).collect::<Vec<_>>()).await?;
+    let login = |subject: &Subject| match subject {
+        Subject::Principal(login) => Some(login.clone()),
+        Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => None,
+    };
+    store.remove(KNOWN, &gone.iter().filter_map(login).collect::<Vec<_>>()).await
 }
 
 /// As the column `subject` shows it.

@@ -51,6 +51,6 @@ pub(super) fn row(incident: &Incident, operator: bool) -> Vec<Cell> {
         inner(Cell::text(incident.sent.name())),
         inner(delivered),
         inner(by),
-        at,
+        inner(at),
     ]
 }

@@ -42,7 +42,8 @@ impl fmt::Debug for SchemaWatch {
 /// What was looked at so far.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
-    last: Option<SystemTime>,
+    /// The last change that was told. What stands behind it is new, whatever the clock said then.
+    last: Option<SchemaChange>,
 }
 
 /// Changes of one table.
@@ -85,11 +86,12 @@ impl Schemas {
     /// What changed since the last look. Nobody waits for an end: the incident ends as it begins.
     pub(super) fn look(&mut self, watch: &SchemaWatch) -> Vec<Happened> {
         let changes = (watch.0)();
-        let last = self.last;
-        let new = changes.iter().filter(|change| last.is_none_or(|last| change.at > last));
+        let last = self.last.take();
+        // Where its place is gone, so many came that all are new. A table's name may be another by now.
+        let is_last = |change: &SchemaChange| last.as_ref().is_some_and(|last| is_same(last, change));
+        let told = changes.iter().rposition(is_last).map_or(0, |place| place + 1);
         let mut tables: BTreeMap<(&str, &str), (Changed, SystemTime)> = BTreeMap::new();
-        for change in new {
-            self.last = self.last.max(Some(change.at));
+        for change in changes.iter().skip(told) {
             if change.restored {
                 continue;
             }
@@ -98,8 +100,17 @@ impl Schemas {
             changed.add(change);
             *at = (*at).max(change.at);
         }
-        tables.into_iter().flat_map(|((source, object), (changed, at))| incident(source, object, changed, at)).collect()
+        let happened =
+            tables.into_iter().flat_map(|((source, object), (changed, at))| incident(source, object, changed, at));
+        let happened = happened.collect();
+        self.last = changes.last().cloned().or(last);
+        happened
     }
+}
+
+fn is_same(one: &SchemaChange, other: &SchemaChange) -> bool {
+    let key = |change: &SchemaChange| (change.at, change.source.clone(), change.field.clone(), change.is.clone());
+    key(one) == key(other)
 }
 
 fn incident(source: &str, object: &str, changed: Changed, at: SystemTime) -> [Happened; 2] {
@@ -171,7 +182,8 @@ mod tests {
             .lock()
             .unwrap()
             .push(SchemaChange { restored: true, ..change(5, "contacts", Some("email"), None, Some("text")) });
-        noticed.lock().unwrap().push(change(6, "orders", None, None, None));
+        // The clock went back meanwhile.
+        noticed.lock().unwrap().push(change(-3_600, "orders", None, None, None));
         let found = look(7);
         let [incident] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(

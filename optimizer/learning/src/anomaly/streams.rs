@@ -12,6 +12,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 pub(super) const INTERVAL: i64 = 300;
 /// Streams: some 10 KB each.
 const STREAMS_MAX: usize = 3_000;
+/// Related subjects that are remembered of one subject and interval.
+const RELATED_MAX: usize = 32;
 /// Templates and objects that are remembered of one principal.
 const KNOWN_MAX: usize = 5_000;
 /// Characters of a statement that an alert names.
@@ -41,6 +43,8 @@ pub(super) struct Streams {
     pub(super) peers: Peers,
     /// Hashes of what each principal touched before: templates and objects.
     pub(super) known: HashMap<String, HashSet<u64>>,
+    /// What the store still has of subjects that are not followed any more. What finds no place here goes at the next start.
+    pub(super) gone: HashSet<Subject>,
     /// Subjects that were seen together lately.
     related: HashMap<Subject, BTreeSet<u64>>,
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
@@ -113,6 +117,9 @@ impl Streams {
         if record.error.is_some() {
             return (false, 0);
         }
+        if self.known.len() >= STREAMS_MAX && !self.known.contains_key(&*record.login) {
+            return (false, 0);
+        }
         let known = self.known.entry(record.login.to_string()).or_default();
         if known.len() >= KNOWN_MAX {
             return (false, 0);
@@ -128,15 +135,60 @@ impl Streams {
             return;
         }
         let related = self.related.entry(subject.clone()).or_default();
-        if related.len() < 32 {
-            related.extend(keys);
+        for key in keys {
+            if related.len() >= RELATED_MAX {
+                return;
+            }
+            related.insert(*key);
         }
+    }
+
+    /// Takes up what was kept: what ran last, as far as there is room. The rest is to go from the store too.
+    pub(super) fn load(&mut self, mut streams: Vec<(Subject, Stream)>, known: Vec<(String, HashSet<u64>)>) {
+        streams.sort_by_key(|(subject, stream)| (Reverse(stream.last), subject.clone()));
+        for (subject, stream) in streams {
+            if self.all.len() < STREAMS_MAX && stream.is_sound() {
+                self.all.insert(subject, stream);
+            } else {
+                self.gone.insert(subject);
+            }
+        }
+        for (login, known) in known {
+            let subject = Subject::Principal(login.clone());
+            if self.all.contains_key(&subject) {
+                self.known.insert(login, known);
+            } else {
+                self.gone.insert(subject);
+            }
+        }
+    }
+
+    /// What could not be removed from the store is to be removed later, unless it came back.
+    pub(super) fn put_back(&mut self, gone: HashSet<Subject>) {
+        self.gone.extend(gone.into_iter().filter(|subject| !self.all.contains_key(subject)));
+    }
+
+    /// Lets go of streams without traffic, and of what was known of their principals.
+    fn evict(&mut self, time: i64) {
+        let Self { all, known, gone, .. } = self;
+        all.retain(|subject, stream| {
+            let stays = time - stream.last < IDLE;
+            if !stays {
+                if let Subject::Principal(login) = subject {
+                    known.remove(login);
+                }
+                if gone.len() < STREAMS_MAX {
+                    gone.insert(subject.clone());
+                }
+            }
+            stays
+        });
     }
 
     fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
         if !self.all.contains_key(subject) {
             if self.all.len() >= STREAMS_MAX {
-                self.all.retain(|_, stream| time - stream.last < IDLE);
+                self.evict(time);
             }
             // A flood of new templates finds no place; what is followed already stays.
             let room = if matches!(subject, Subject::Template(_)) { STREAMS_MAX / 2 } else { STREAMS_MAX };
@@ -148,6 +200,7 @@ impl Streams {
                 Subject::Source(name) => format!("source {name}"),
                 Subject::Template(_) => shortened(&record.template),
             };
+            self.gone.remove(subject);
             self.all.insert(subject.clone(), Stream::new(subject, label));
         }
         self.all.get_mut(subject)
@@ -274,4 +327,44 @@ fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{DAY, statement};
+
+    #[test]
+    fn what_is_evicted_or_finds_no_place_goes_from_the_store_too() {
+        let mut streams = Streams::default();
+        let stream = |subject: Subject, last| {
+            let mut stream = Stream::new(&subject, String::new());
+            stream.last = last;
+            (subject, stream)
+        };
+        let idle = Subject::Principal("idle".to_owned());
+        let kept = (0..3_007_i64).map(|n| stream(Subject::Template(n.unsigned_abs()), DAY + n));
+        let all: Vec<_> = kept.chain([stream(idle.clone(), DAY - IDLE)]).collect();
+        streams.load(all, vec![("idle".to_owned(), HashSet::new()), ("stranger".to_owned(), HashSet::new())]);
+        assert_eq!((streams.all.len(), streams.known.len()), (STREAMS_MAX, 0));
+        // The seven that ran first, and both principals.
+        assert_eq!(streams.gone.len(), 9);
+        assert!(streams.gone.contains(&Subject::Template(6)) && !streams.gone.contains(&Subject::Template(7)));
+        // Everything is idle by then and gives way; what is followed again must not be removed.
+        let gone = std::mem::take(&mut streams.gone);
+        streams.add(&statement("idle", 1, 10, DAY + 2 * IDLE), DAY + 2 * IDLE);
+        assert!(streams.all.len() < 10 && streams.known.contains_key("idle"), "{}", streams.all.len());
+        assert_eq!(streams.gone.len(), STREAMS_MAX);
+        streams.put_back(gone);
+        assert!(!streams.gone.contains(&idle) && streams.gone.contains(&Subject::Template(6)));
+    }
+
+    #[test]
+    fn what_is_related_is_bounded() {
+        let mut streams = Streams::default();
+        let mut record = statement("ann", 1, 10, DAY);
+        record.objects = std::sync::Arc::new(std::array::from_fn::<String, 50, _>(|n| format!("t{n}")));
+        streams.add(&record, DAY);
+        assert_eq!(streams.related.values().map(BTreeSet::len).max(), Some(RELATED_MAX));
+    }
 }

@@ -156,3 +156,24 @@ async fn listeners_hear_of_incidents_at_once_and_of_their_own_only() {
     // A listener who comes later hears what comes later.
     assert!(listen(&reader("root", true)).next().now_or_never().is_none());
 }
+
+#[tokio::test]
+async fn a_stream_that_finds_no_place_leaves_the_store() {
+    let store = Store::in_memory().await.unwrap();
+    let now = Moment { seconds: DAY, running: Duration::ZERO };
+    let anomalies = Anomalies::new(LearningOptions::in_directory("nowhere".into()));
+    anomalies.follow(&[statement("sam", 1, 10, DAY)], now, &store).await.unwrap();
+    anomalies.tick(now, &store).await.unwrap();
+    let (streams, known) = (store.all("stream").await.unwrap(), store.all("known").await.unwrap());
+    assert_eq!((streams.len(), known.len()), (4, 1));
+    // Templates and objects of somebody whose own stream is not there.
+    store.remove("stream", &["principal sam".to_owned()]).await.unwrap();
+    let later = Anomalies::new(LearningOptions::in_directory("nowhere".into()));
+    later.load(&store).await.unwrap();
+    assert_eq!(store.all("known").await.unwrap().len(), 1);
+    store.pragma("PRAGMA query_only = 1").await;
+    assert!(later.tick(now, &store).await.is_err());
+    store.pragma("PRAGMA query_only = 0").await;
+    later.tick(now, &store).await.unwrap();
+    assert_eq!((store.all("stream").await.unwrap().len(), store.all("known").await.unwrap().len()), (3, 0));
+}
