@@ -74,7 +74,7 @@ pub struct Advice {
     pub bytes: f64,
     /// By falling benefit.
     pub suggestions: Vec<Suggestion>,
-    /// Obvious candidates that are not there.
+    /// Obvious candidates that are not there, as far as questions were left to tell why.
     pub rejected: Vec<Rejected>,
     /// Questions that the planner was asked.
     pub questions: usize,
@@ -98,6 +98,9 @@ pub fn advise<O: CostOracle>(
     suggestions.sort_by(|a, b| b.benefit.total_cmp(&a.benefit));
     let mut rejected = Vec::new();
     for index in obvious(workload, search.allowed()) {
+        if search.asked.is_exhausted() {
+            break;
+        }
         if let Some(one) = reject(&mut search, &state, index)? {
             rejected.push(one);
         }

@@ -24,6 +24,11 @@ pub trait CostOracle {
     /// What the planner says; the search ends with it.
     fn cost(&mut self, statement: usize, indexes: &[&Index]) -> Result<Answer, Self::Error>;
 
+    /// Whether the time for questions is over: the search ends with what it has, and asks only what its result is made of.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
     /// Bytes of the index, where the source knows better than [`super::size`].
     fn size(&mut self, _index: &Index) -> Option<f64> {
         None
@@ -74,7 +79,7 @@ impl<'a, O: CostOracle> Asked<'a, O> {
 
     /// Whether no further question may be asked.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.calls >= self.most
+        self.calls >= self.most || self.oracle.is_spent()
     }
 
     pub(crate) fn number(&mut self, index: &Index) -> usize {

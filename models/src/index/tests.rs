@@ -7,6 +7,8 @@ struct Toy<'a> {
     workload: &'a Workload,
     tells: bool,
     questions: usize,
+    /// Its time is over after so many.
+    most: usize,
 }
 
 impl CostOracle for Toy<'_> {
@@ -31,6 +33,10 @@ impl CostOracle for Toy<'_> {
             }
         }
         Ok(Answer { cost, used: self.tells.then_some(used) })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.questions >= self.most
     }
 }
 
@@ -94,7 +100,7 @@ fn workload() -> Workload {
 }
 
 fn toy(workload: &Workload) -> Toy<'_> {
-    Toy { workload, tells: true, questions: 0 }
+    Toy { workload, tells: true, questions: 0, most: usize::MAX }
 }
 
 fn find(workload: &Workload, settings: Settings) -> Advice {
@@ -167,6 +173,15 @@ fn exchanges_never_make_extend_worse_and_what_the_planner_tells_saves_questions(
         assert!(advice.questions <= silent.questions);
         assert_eq!(find(&workload, settings), advice, "the same input gives the same advice");
     }
+}
+
+#[test]
+fn a_search_whose_time_is_over_gives_what_it_found() {
+    let workload = workload();
+    let all = find(&workload, Settings::default());
+    let advice = advise(&workload, Toy { most: 12, ..toy(&workload) }, Settings::default()).unwrap();
+    assert!(!advice.suggestions.is_empty() && advice.rejected.is_empty(), "{advice:?}");
+    assert!(advice.after < advice.before && advice.questions < all.questions / 2, "{advice:?}");
 }
 
 #[test]

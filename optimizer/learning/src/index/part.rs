@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 /// How often sums of what ran are written; what people see and change is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
-/// How long a search may take.
+/// How long a search may ask; what it found by then counts.
 const SEARCH_MAX: Duration = Duration::from_secs(300);
 
 /// The part.
@@ -73,6 +73,11 @@ impl IndexAdvisor {
         };
         Arc::new(Self { inner: Arc::new(inner) })
     }
+
+    /// Runs a change of a source to its end, though whoever asked for it goes meanwhile: what was made is written down.
+    async fn to_its_end(&self, change: impl Future<Output = Result<String>> + Send + 'static) -> Result<String> {
+        self.inner.runtime.spawn(change).await.map_err(Error::internal)?
+    }
 }
 
 fn seconds() -> i64 {
@@ -80,12 +85,12 @@ fn seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn not_ready(message: &str, hint: &str) -> Error {
-    Error::new(ErrorCode::ObjectNotInPrerequisiteState, message.to_owned()).with_hint(hint)
+fn not_ready(message: &str) -> Error {
+    Error::new(ErrorCode::ObjectNotInPrerequisiteState, message.to_owned())
 }
 
 fn advice_of(source: &AdvisedSource) -> Result<&dyn IndexAdvice> {
-    source.driver.index_advice().ok_or_else(|| not_ready("the source cannot be advised on indexes", ""))
+    source.driver.index_advice().ok_or_else(|| not_ready("the source cannot be advised on indexes"))
 }
 
 impl Inner {
@@ -147,7 +152,8 @@ impl Inner {
             let _ended = Ended(&inner.searching);
             inner.search(share);
         });
-        if begun.is_err() {
+        if let Err(error) = begun {
+            tracing::warn!(%error, "no thread for a search for indexes");
             self.searching.store(false, Ordering::Release);
         }
     }
@@ -155,7 +161,7 @@ impl Inner {
     /// Searches now, for somebody who waits.
     async fn search_now(self: &Arc<Self>) -> Result<String> {
         if self.searching.swap(true, Ordering::AcqRel) {
-            return Err(not_ready("indexes are being searched already", "Try again when the search is over."));
+            return Err(not_ready("indexes are being searched already").with_hint("Try again when the search is over."));
         }
         let inner = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
@@ -175,10 +181,9 @@ impl Inner {
         let suggestion = self.book().suggestions.iter().find(|one| one.id == id).cloned().ok_or_else(missing)?;
         let mut sources = (self.sources)().into_iter();
         let source = sources.find(|source| source.name == suggestion.source);
-        let source = source.ok_or_else(|| not_ready("the source of the suggestion is not there", ""))?;
+        let source = source.ok_or_else(|| not_ready("the source of the suggestion is not there"))?;
         if !source.apply {
-            return Err(not_ready(
-                "indexes may not be changed through the gate",
+            return Err(not_ready("indexes may not be changed through the gate").with_hint(
                 "Set apply_indexes = true in [learning], or at the source; or run the suggestion's ddl there.",
             ));
         }
@@ -198,9 +203,9 @@ impl Inner {
         let (suggestion, source) = self.chosen(id)?;
         match suggestion.state {
             State::Suggested | State::Undone => {}
-            State::Rejected => return Err(not_ready("the index is not suggested; its evidence says why", "")),
+            State::Rejected => return Err(not_ready("the index is not suggested; its evidence says why")),
             State::Applied | State::Helped | State::DidNotHelp => {
-                return Err(not_ready("the suggestion is applied already", ""));
+                return Err(not_ready("the suggestion is applied already"));
             }
         }
         let spec = Self::spec(&suggestion)?;
@@ -215,7 +220,7 @@ impl Inner {
         let _turn = self.turn.lock().await;
         let (suggestion, source) = self.chosen(id)?;
         if !suggestion.state.is_applied() {
-            return Err(not_ready("the suggestion is not applied", ""));
+            return Err(not_ready("the suggestion is not applied"));
         }
         let spec = Self::spec(&suggestion)?;
         advice_of(&source)?.drop_index(&spec.index()?.table, &Identifier::new(spec.name())?).await?;
@@ -310,8 +315,14 @@ impl SystemExtension for IndexAdvisor {
         };
         match (procedure, id) {
             ("suggest_indexes", None) => self.inner.search_now().await,
-            ("apply", Some(id)) => self.inner.apply(id, caller).await,
-            ("undo", Some(id)) => self.inner.undo(id, caller).await,
+            ("apply", Some(id)) => {
+                let (inner, caller) = (Arc::clone(&self.inner), caller.clone());
+                self.to_its_end(async move { inner.apply(id, &caller).await }).await
+            }
+            ("undo", Some(id)) => {
+                let (inner, caller) = (Arc::clone(&self.inner), caller.clone());
+                self.to_its_end(async move { inner.undo(id, &caller).await }).await
+            }
             ("apply" | "undo", None) => {
                 Err(Error::new(ErrorCode::InvalidParameterValue, "the number of a suggestion is needed"))
             }

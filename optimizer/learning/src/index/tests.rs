@@ -4,6 +4,7 @@ use super::{AdvisedSource, IndexAdvisor, IndexOptions};
 use crate::part::Part;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
+use futures::FutureExt;
 use querygate_driver_api::advice::{
     Costed, ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NativeQuery, Planner,
     Study, WhatIf,
@@ -20,6 +21,7 @@ use querygate_query_api::telemetry::{
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
 
 /// A table of 10,000 rows: 100 tenants, 2,500 numbers, 4 states; an index on the state, twice.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ struct Toy {
     /// Without a planner.
     blind: bool,
     made: Mutex<Vec<String>>,
+    /// Tells that an index is being made, and waits until it may be.
+    held: Option<(Semaphore, Semaphore)>,
 }
 
 const COLUMNS: [(&str, f64); 4] = [("id", 10_000.0), ("tenant", 100.0), ("number", 2_500.0), ("state", 4.0)];
@@ -115,6 +119,10 @@ impl IndexAdvice for Toy {
     }
 
     async fn create(&self, _index: &IndexSpec, name: &Identifier) -> Result<()> {
+        if let Some((began, may)) = &self.held {
+            began.add_permits(1);
+            may.acquire().await.unwrap().forget();
+        }
         self.made.lock().unwrap().push(name.as_str().to_owned());
         Ok(())
     }
@@ -305,6 +313,24 @@ async fn what_the_policy_compares_leads_and_duplicates_are_named() {
     // The same search again changes nothing, and keeps the numbers.
     bench.call("suggest_indexes", None).await.unwrap();
     assert_eq!(bench.told(), told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_began_is_known_though_its_client_went() {
+    let held = Some((Semaphore::new(0), Semaphore::new(0)));
+    let bench = Bench::new(Toy { held, ..Toy::default() }, true).await;
+    bench.follow(&runs("number", "one", 40, 20)).await;
+    bench.call("suggest_indexes", None).await.unwrap();
+    let id = bench.told()[0].0;
+    assert!(bench.call("apply", Some(id)).now_or_never().is_none());
+    let (began, may) = bench.toy.held.as_ref().unwrap();
+    began.acquire().await.unwrap().forget();
+    assert_eq!(bench.told()[0].2, "suggested");
+    may.add_permits(1);
+    // It has its turn when the first has ended.
+    let twice = bench.call("apply", Some(id)).await.unwrap_err();
+    assert_eq!(twice.code(), ErrorCode::ObjectNotInPrerequisiteState);
+    assert_eq!((bench.told()[0].2.as_str(), bench.toy.made.lock().unwrap().len()), ("applied", 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
