@@ -188,12 +188,15 @@ impl Book {
         }
     }
 
-    /// Makes room: contests that nobody runs any more go, the oldest first.
+    /// Makes room: contests that nobody runs any more go, the oldest first. What a person decided stays.
     fn evict(&mut self, now: i64) {
         if self.entries.len() < CONTESTS_MAX {
             return;
         }
-        let idle = |entry: &&Entry| now.saturating_sub(entry.last) >= IDLE || entry.contest.rivals.is_empty();
+        let idle = |entry: &&Entry| {
+            let decided = entry.contest.fixed.is_some() || entry.contest.off;
+            !decided && (now.saturating_sub(entry.last) >= IDLE || entry.contest.rivals.is_empty())
+        };
         let mut old: Vec<(i64, Key)> =
             self.entries.values().filter(idle).map(|entry| (entry.last, entry.key.clone())).collect();
         old.sort();

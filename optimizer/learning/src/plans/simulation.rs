@@ -248,7 +248,14 @@ fn templates_without_number_take_bounded_memory() {
         assert_eq!(advisor.choose(&question(fingerprint, &template, "eve")), Advice::NONE);
     }
     assert!(advisor.book().entries.len() <= super::CONTESTS_MAX);
+    for entry in advisor.book().entries.values_mut() {
+        entry.contest.off = entry.key.fingerprint == 0;
+        entry.contest.fixed = (entry.key.fingerprint == 1).then(|| "fetch".to_owned());
+    }
     advisor.book().evict(10);
+    let mut first: Vec<u64> = advisor.book().entries.keys().map(|key| key.fingerprint).filter(|one| *one < 5).collect();
+    first.sort_unstable();
+    assert_eq!(first, [0, 1], "what a person decided stays");
     assert_eq!(advisor.choose(&question(1 << 40, &template, "ada")), Advice::NONE);
     assert!(advisor.book().entries.contains_key(&Key { fingerprint: 1 << 40, login: "ada".to_owned(), band: 3 }));
 }
