@@ -19,6 +19,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use prost::Message;
 use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
 
 const CREATE_PREPARED: &str = "CreatePreparedStatement";
 const CLOSE_PREPARED: &str = "ClosePreparedStatement";
@@ -59,7 +60,7 @@ pub(crate) fn list() -> Vec<ActionType> {
 }
 
 /// Runs one action and gives its results.
-pub(crate) async fn act(shared: &Shared, session: &FlightSession, request: Action) -> Result<Vec<ActionResult>> {
+pub(crate) async fn act(shared: &Shared, session: &Arc<FlightSession>, request: Action) -> Result<Vec<ActionResult>> {
     let body = &request.body;
     match request.r#type.as_str() {
         CREATE_PREPARED => wrapped(&create_prepared(session, action(body)?).await?),
@@ -70,7 +71,7 @@ pub(crate) async fn act(shared: &Shared, session: &FlightSession, request: Actio
         }
         BEGIN => {
             let ActionBeginTransactionRequest {} = action(body)?;
-            let id = session.begin(shared.service.as_ref()).await?;
+            let id = session.begin(&shared.service).await?;
             wrapped(&ActionBeginTransactionResult { transaction_id: Bytes::copy_from_slice(&id) })
         }
         END => {

@@ -114,6 +114,11 @@ impl Running {
 
     /// Ends the flight's fetches and refuses later ones. Returns at once.
     pub(crate) fn cancel(&self, ticket: Id, expires_ms: u64) {
+        // Let go of after the lock: it may end connections.
+        let _kept = self.forbid(ticket, expires_ms);
+    }
+
+    fn forbid(&self, ticket: Id, expires_ms: u64) -> Option<(u64, Kept)> {
         let inner = &mut *self.inner();
         for (_, token) in inner.fetched.get(&ticket).into_iter().flatten() {
             token.cancel();
@@ -128,7 +133,7 @@ impl Running {
             inner.cancelled.remove(&first);
         }
         inner.cancelled.insert(ticket, expires_ms);
-        inner.kept.remove(&ticket);
+        inner.kept.remove(&ticket)
     }
 }
 

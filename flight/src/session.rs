@@ -14,6 +14,7 @@ use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// A prepared statement of a session.
@@ -146,8 +147,22 @@ impl FlightSession {
         }
     }
 
-    /// BEGIN; gives the transaction's name.
-    pub(crate) async fn begin(&self, service: &dyn QueryService) -> Result<Id> {
+    /// BEGIN; gives the transaction's name. When the caller is gone by then nobody knows the name, and it is rolled back.
+    pub(crate) async fn begin(self: &Arc<Self>, service: &Arc<dyn QueryService>) -> Result<Id> {
+        let (session, service) = (Arc::clone(self), Arc::clone(service));
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let begun = session.begin_to_its_end(service.as_ref()).await;
+            if let Err(Ok(id)) = tell.send(begun)
+                && let Err(error) = session.end_to_its_end(id, Ending::Rollback).await
+            {
+                tracing::debug!(%error, "a transaction that nobody knows was not rolled back");
+            }
+        });
+        told.await.map_err(Error::internal)?
+    }
+
+    async fn begin_to_its_end(&self, service: &dyn QueryService) -> Result<Id> {
         let id = random_id()?;
         let takes_main = {
             let state = &mut *self.state();
@@ -192,9 +207,14 @@ impl FlightSession {
         Ok(engine)
     }
 
-    /// COMMIT or ROLLBACK.
-    pub(crate) async fn end(&self, transaction: &[u8], ending: Ending) -> Result<()> {
+    /// COMMIT or ROLLBACK, to its end though the caller may be gone by then.
+    pub(crate) async fn end(self: &Arc<Self>, transaction: &[u8], ending: Ending) -> Result<()> {
         let id = Id::try_from(transaction).map_err(|_| no_transaction())?;
+        let session = Arc::clone(self);
+        tokio::spawn(async move { session.end_to_its_end(id, ending).await }).await.map_err(Error::internal)?
+    }
+
+    async fn end_to_its_end(&self, id: Id, ending: Ending) -> Result<()> {
         let (engine, is_main) = {
             let state = &mut *self.state();
             let engine = state.transactions.remove(&id).ok_or_else(no_transaction)?;
@@ -286,5 +306,138 @@ pub(crate) fn ending(action: i32) -> Result<Ending> {
         2 => Ok(Ending::Rollback),
         0 => Err(Error::new(ErrorCode::ProtocolViolation, "the transaction's end is not specified")),
         _ => Err(unsupported("this end of a transaction")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::ArrayRef;
+    use async_trait::async_trait;
+    use futures::FutureExt;
+    use querygate_query_api::{Column, CommandTag, Door, Effect, ExecuteOptions, Outcome, Prepared, Statement};
+    use querygate_types::PgType;
+    use std::any::Any;
+    use tokio::sync::Semaphore;
+
+    #[derive(Debug)]
+    struct Text(String);
+
+    impl Statement for Text {
+        fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+            self
+        }
+        fn text(&self) -> &str {
+            &self.0
+        }
+    }
+
+    impl Prepared for Text {
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+        fn parameter_types(&self) -> &[PgType] {
+            &[]
+        }
+        fn columns(&self) -> Option<&[Column]> {
+            None
+        }
+    }
+
+    /// Tells that a statement began, and runs it when it may.
+    struct Held {
+        began: Semaphore,
+        may: Semaphore,
+        ran: Mutex<Vec<String>>,
+    }
+
+    impl Held {
+        fn ran(&self) -> Vec<String> {
+            self.ran.lock().unwrap().clone()
+        }
+
+        /// Waits until a statement has begun, which its caller no longer does.
+        async fn begun(&self) {
+            self.began.acquire().await.unwrap().forget();
+        }
+    }
+
+    struct Engine(Arc<Held>);
+
+    #[async_trait]
+    impl Session for Engine {
+        fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
+            Ok(vec![Arc::new(Text(sql.to_owned()))])
+        }
+        async fn prepare(&self, statement: &Arc<dyn Statement>, _: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
+            Ok(Arc::new(Text(statement.text().to_owned())))
+        }
+        async fn execute(&self, prepared: &Arc<dyn Prepared>, _: &[ArrayRef], _: ExecuteOptions) -> Result<Outcome> {
+            self.0.began.add_permits(1);
+            self.0.may.acquire().await.unwrap().forget();
+            let text = prepared.as_any().downcast_ref::<Text>().unwrap().0.clone();
+            self.0.ran.lock().unwrap().push(text.clone());
+            Ok(Outcome::Command(CommandTag::Fixed(text)))
+        }
+        fn take_effects(&self) -> Vec<Effect> {
+            Vec::new()
+        }
+        fn reported_settings(&self) -> Vec<(String, String)> {
+            Vec::new()
+        }
+        fn setting(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn transaction_status(&self) -> TransactionStatus {
+            match self.0.ran().last().map(String::as_str) {
+                Some("BEGIN") => TransactionStatus::InTransaction,
+                _ => TransactionStatus::Idle,
+            }
+        }
+        fn fail_transaction(&self) {}
+        async fn sync(&self) {}
+        fn cancel(&self) {}
+        async fn close(&self) {}
+    }
+
+    #[async_trait]
+    impl QueryService for Engine {
+        async fn open(&self, _: Arc<Principal>, _: ClientInfo) -> Result<Arc<dyn Session>> {
+            Err(Error::internal("the main engine session is taken"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_leaves_no_transaction_that_nobody_knows() {
+        let held = Arc::new(Held { began: Semaphore::new(0), may: Semaphore::new(0), ran: Mutex::default() });
+        let service: Arc<dyn QueryService> = Arc::new(Engine(Arc::clone(&held)));
+        let client = ClientInfo { door: Door::FlightSql, database: String::new(), peer: None, settings: Vec::new() };
+        let limits = SessionLimits { statements: 1, statement_bytes: 1, transactions: 1 };
+        let (main, principal) = (Arc::new(Engine(Arc::clone(&held))), Arc::new(Principal::builder("ada").build()));
+        let session = FlightSession::new(Id::default(), principal, client, main, limits, CancellationToken::new());
+        let session = Arc::new(session);
+
+        assert!(session.begin(&service).now_or_never().is_none());
+        held.begun().await;
+        held.may.add_permits(2);
+        held.begun().await;
+        while held.ran().len() < 2 || session.state().main_taken.is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(held.ran(), ["BEGIN", "ROLLBACK"]);
+        assert!(session.state().transactions.is_empty());
+
+        // The next one has the main engine session again; its end goes on without its caller too.
+        held.may.add_permits(1);
+        let id = session.begin(&service).await.unwrap();
+        held.begun().await;
+        assert!(session.end(&id, Ending::Commit).now_or_never().is_none());
+        held.begun().await;
+        held.may.add_permits(1);
+        while session.state().main_taken.is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(held.ran()[2..], ["BEGIN", "COMMIT"]);
+        assert_eq!(session.end(&id, Ending::Commit).await.unwrap_err().code(), ErrorCode::NoActiveTransaction);
     }
 }
