@@ -138,8 +138,8 @@ pub enum Severity {
 }
 
 impl Finding {
-    /// By the size of the effect: a doubling is a notice, four times a warning, ten times critical; data that may leave is
-    /// a warning at least.
+    /// By the size of the effect: a doubling is a notice, three times a warning, eight times critical; data that may leave
+    /// is a warning at least.
     #[must_use]
     pub fn severity(&self) -> Severity {
         let by_factor = |factor: f64| {
@@ -156,7 +156,7 @@ impl Finding {
                 by_factor((now + 1.0) / (usual + 1.0)).max(by_factor((usual + 1.0) / (now + 1.0)))
             }
             Self::Drift { factor, .. } => by_factor(*factor).min(Severity::Warning),
-            Self::Errors { now, usual, .. } if *now >= 0.2 => by_factor(now / usual.max(1e-4)).max(Severity::Critical),
+            Self::Errors { now, .. } if *now >= 0.2 => Severity::Critical,
             Self::Errors { .. } => Severity::Warning,
             Self::NewTemplates { now, .. } => {
                 if *now >= 100.0 {

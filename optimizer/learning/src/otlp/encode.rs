@@ -154,6 +154,7 @@ mod tests {
             assert_eq!(span["spanId"].as_str().map(str::len), Some(16));
         }
         let mut ids: Vec<&Value> = spans.iter().map(|span| &span["spanId"]).collect();
+        ids.sort_by_key(|id| id.to_string());
         ids.dedup();
         assert_eq!(ids.len(), 3);
         let start = format!("{DAY}000000000");
