@@ -3,7 +3,7 @@
 
 use crate::decode::Decoder;
 use crate::error::{from_postgres, lost};
-use crate::moment::{begin_paged, join};
+use crate::moment::{begin_paged, check_file, join};
 use crate::pool::{Lease, Pool};
 use crate::whole::Whole;
 use futures::StreamExt;
@@ -34,8 +34,18 @@ struct Run {
     pages: Pages,
     /// The first page that nobody reads yet.
     next: AtomicU32,
+    /// Somebody reads each page: whoever still waits for a connection is not needed.
+    taken: CancellationToken,
     /// Ends the others when one has failed.
     over: CancellationToken,
+}
+
+/// The moment whose rows a part reads, by its name.
+enum At {
+    /// The part's own transaction began it.
+    Own(Arc<str>),
+    /// Another one keeps it.
+    Others(Arc<str>),
 }
 
 /// The rows of a table. `None`: the relation has no pages of its own, or it could not be asked; the usual way may do, or say
@@ -55,7 +65,7 @@ pub(crate) async fn execute(
         begun = begin_paged(&lease.connection.client, &whole.table) => begun,
         error = context.over() => return Err(error),
     };
-    let (snapshot, pages) = match begun {
+    let (moment, pages) = match begun {
         Ok(Some(begun)) => begun,
         Ok(None) => {
             if lease.connection.client.batch_execute("ROLLBACK").await.is_ok() {
@@ -71,7 +81,7 @@ pub(crate) async fn execute(
     // Rows come into an empty table's first page.
     let pages = Pages { from: 0, to: pages.max(1), last: true };
     let (run, batches) = Run::new(pool, statement, whole, pages, context);
-    tokio::spawn(run.all(lease, snapshot));
+    tokio::spawn(run.all(lease, moment.into()));
     Ok(Some(batches))
 }
 
@@ -86,12 +96,13 @@ pub(crate) async fn execute_pages(
     pages: Pages,
     context: &ExecuteContext,
 ) -> Result<BatchStream> {
+    let Some(share) = &context.share else { return Err(Error::internal("pages of no moment")) };
+    let moment = At::Others(Arc::clone(&share.moment));
     let lease = pool.lease(context.deadline, &context.cancel).await?;
-    let snapshot = context.share.as_ref().map(|share| share.moment.to_string());
     let (run, batches) = Run::new(pool, statement, whole, pages, context);
     tokio::spawn(async move {
         let run = Arc::new(run);
-        let outcome = Arc::clone(&run).part(lease, snapshot).await;
+        let outcome = Arc::clone(&run).part(lease, moment).await;
         run.end(outcome).await;
     });
     Ok(batches)
@@ -114,6 +125,7 @@ impl Run {
             delivery,
             pages,
             next: AtomicU32::new(pages.from),
+            taken: CancellationToken::new(),
             over: CancellationToken::new(),
         };
         (run, batches)
@@ -128,18 +140,15 @@ impl Run {
         }
     }
 
-    async fn all(self, first: Lease, snapshot: String) {
+    async fn all(self, first: Lease, moment: Arc<str>) {
         let run = Arc::new(self);
         let mut parts = JoinSet::new();
         let useful = usize::try_from(run.pages.to.div_ceil(PAGES_AT_ONCE)).unwrap_or(1);
         let more = useful.min(CONNECTIONS_MAX).min(cores()).saturating_sub(1);
         for _ in 0..more {
-            // Whoever waits for a connection goes first: only what is free is taken.
-            let Some(lease) = run.pool.spare().await else { break };
-            parts.spawn(Arc::clone(&run).part(lease, Some(snapshot.clone())));
+            parts.spawn(Arc::clone(&run).another(Arc::clone(&moment)));
         }
-        // The snapshot lives as long as the transaction that gave it, so the first part ends last.
-        let mut outcome = Arc::clone(&run).part(first, None).await;
+        let mut outcome = Arc::clone(&run).part(first, At::Own(moment)).await;
         while let Some(ended) = parts.join_next().await {
             let ended = ended.unwrap_or_else(|error| Err(Error::internal(error)));
             outcome = match (outcome, ended) {
@@ -148,6 +157,20 @@ impl Run {
             };
         }
         run.end(outcome).await;
+    }
+
+    /// A part beside the first, on a connection that nobody waits for. The first does not wait for it to be opened.
+    async fn another(self: Arc<Self>, moment: Arc<str>) -> Result<bool> {
+        let spare = tokio::select! {
+            biased;
+            () = self.over.cancelled() => None,
+            () = self.taken.cancelled() => None,
+            spare = self.pool.spare() => spare,
+        };
+        match spare {
+            Some(lease) => self.part(lease, At::Others(moment)).await,
+            None => Ok(true),
+        }
     }
 
     /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
@@ -174,14 +197,22 @@ impl Run {
         outcome
     }
 
-    async fn rows(&self, client: &Client, snapshot: Option<String>) -> Result<bool> {
+    async fn rows(&self, client: &Client, at: At) -> Result<bool> {
         let source = self.pool.source();
         let told = |error: tokio_postgres::Error| from_postgres(source, &error);
-        if let Some(snapshot) = snapshot {
-            join(source, client, &snapshot).await?;
-        }
-        // Parsed in this transaction: the columns stay what they are until it ends.
+        let moment = match at {
+            At::Own(moment) => moment,
+            At::Others(moment) => {
+                if let Err(error) = join(source, client, &moment).await {
+                    // The first part has ended, and its snapshot with it, because there was nothing left to read.
+                    return if self.is_taken() { Ok(true) } else { Err(error) };
+                }
+                moment
+            }
+        };
+        // Parsed in this transaction: the columns stay what they are until it ends, and so does the file.
         let prepared = client.prepare(&self.statement.text).await.map_err(told)?;
+        check_file(source, client, &self.whole.table, &moment).await?;
         let batch_rows = self.context.batch_rows.max(1);
         let mut decoder = Decoder::new(source, &self.statement, prepared.columns(), batch_rows)?;
         while let Some((pages, is_last)) = self.take() {
@@ -209,12 +240,19 @@ impl Run {
     }
 
     /// The next pages that nobody reads yet, and whether they are the last.
+    fn is_taken(&self) -> bool {
+        self.next.load(Ordering::Relaxed) >= self.pages.to
+    }
+
     fn take(&self) -> Option<(Range<u32>, bool)> {
         let end = self.pages.to;
         let next = |from: u32| (from < end).then(|| from.saturating_add(PAGES_AT_ONCE));
         let from = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
         let to = from.saturating_add(PAGES_AT_ONCE).min(end);
         Some((from..to, self.pages.last && to == end))
+        if to == end {
+            self.taken.cancel();
+        }
     }
 }
 

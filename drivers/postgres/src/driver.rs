@@ -157,8 +157,8 @@ impl Driver for PostgresDriver {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
-            // It was divided by pages because it reads a table whole.
-            let whole = self.wholes.of(statement, 0).ok_or_else(|| Error::internal("a table is not known any more"))?;
+            // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
+            let whole = self.wholes.of(statement, 0).ok_or_else(|| moment::gone(self.pool.source()))?;
             return crate::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
         }
         if context.share.is_none()
