@@ -26,6 +26,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct MongoDriver {
     pool: Arc<Pool>,
     capabilities: MongoCapabilities,
+    answer_timeout: Duration,
 }
 
 impl MongoDriver {
@@ -33,10 +34,23 @@ impl MongoDriver {
     #[must_use]
     pub fn new(options: &MongoOptions) -> Self {
         let database: Arc<str> = options.database.as_str().into();
-        Self { pool: Pool::new(options), capabilities: MongoCapabilities { database } }
+        let (pool, answer_timeout) = (Pool::new(options), options.answer_timeout);
+        Self { pool, answer_timeout, capabilities: MongoCapabilities { database } }
     }
 
-    async fn lease(&self) -> Result<Lease> {
+    /// An answer about the catalog. A deployment that accepts connections and never answers must not hold up a start or a reload.
+    async fn answered<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.answer_timeout, question).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let silent = crate::error::unreachable("source does not answer");
+                self.pool.heard(Some(&silent));
+                Err(silent)
+            }
+        }
+    }
+
+    pub(crate) async fn lease(&self) -> Result<Lease> {
         self.pool.lease(None, &CancellationToken::new()).await
     }
 
@@ -57,12 +71,14 @@ impl Driver for MongoDriver {
     }
 
     async fn tables(&self) -> Result<Vec<TableRef>> {
-        introspect::tables(&self.lease().await?, &self.capabilities.database).await
+        let lease = self.lease().await?;
+        self.answered(introspect::tables(&lease, &self.capabilities.database)).await
     }
 
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
         let collection = self.collection(table)?;
-        introspect::describe(&self.lease().await?, &self.capabilities.database, collection).await
+        let lease = self.lease().await?;
+        self.answered(introspect::describe(&lease, &self.capabilities.database, collection)).await
     }
 
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
@@ -70,7 +86,8 @@ impl Driver for MongoDriver {
     }
 
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
-        introspect::statistics(&self.lease().await?, self.collection(table)?).await
+        let (lease, collection) = (self.lease().await?, self.collection(table)?);
+        self.answered(introspect::statistics(&lease, collection)).await
     }
 
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal> {

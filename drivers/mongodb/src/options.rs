@@ -33,6 +33,8 @@ pub struct MongoOptions {
     pub acquire_timeout: Duration,
     /// Longest wait for a server that can be read from.
     pub connect_timeout: Duration,
+    /// Longest wait for an answer about collections and their fields.
+    pub answer_timeout: Duration,
     /// Bounds the connections of all sources together.
     pub budget: Budget,
 }
@@ -49,7 +51,7 @@ pub enum MongoTls {
 }
 
 impl MongoOptions {
-    /// Eight connections, ten seconds for each wait.
+    /// Eight connections, ten seconds for each wait for one.
     #[must_use]
     pub fn new(url: impl Into<String>, database: impl Into<String>) -> Self {
         Self {
@@ -62,6 +64,8 @@ impl MongoOptions {
             connections: 8,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            // Above the half minute that the server has for either sample of a collection.
+            answer_timeout: Duration::from_secs(75),
             budget: Budget::default(),
         }
     }

@@ -126,7 +126,9 @@ async fn a_server_that_dies_and_returns_is_found_again() {
 async fn a_server_that_hangs_costs_a_deadline_and_no_more() {
     let Some(server) = Server::start().await else { return };
     prepare(&server).await;
-    let driver = driver(&server, "shop");
+    let mut options = options(&server, "shop");
+    options.answer_timeout = Duration::from_secs(2);
+    let driver = MongoDriver::new(&options);
     let (few, output) = all(&driver, "few").await;
     server.signal("-STOP");
     let deadline = Some(Instant::now() + Duration::from_millis(200));
@@ -137,6 +139,12 @@ async fn a_server_that_hangs_costs_a_deadline_and_no_more() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     server.signal("-CONT");
     assert_eq!(rows(&driver, few, output, &[]).await.unwrap().len(), 2);
+    // Nobody gives a deadline to questions about the catalog.
+    server.signal("-STOP");
+    let began = Instant::now();
+    assert_eq!(driver.tables().await.unwrap_err().code(), ErrorCode::SourceUnavailable);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    server.signal("-CONT");
 }
 
 #[tokio::test]

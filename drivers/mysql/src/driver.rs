@@ -17,6 +17,7 @@ use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A MariaDB or MySQL schema as a source. Connects to nothing before it is asked something.
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub struct MysqlDriver {
     schema: Arc<str>,
     pool: Arc<Pool>,
+    answer_timeout: Duration,
     capabilities: MysqlCapabilities,
     /// Declared types, as `describe` saw them last.
     learned: Arc<RwLock<Learned>>,
@@ -39,7 +41,14 @@ impl MysqlDriver {
         let learned = Arc::<RwLock<Learned>>::default();
         let capabilities =
             MysqlCapabilities { pool: Arc::clone(&pool), learned: Arc::clone(&learned), schema: Arc::clone(&schema) };
-        Self { schema, pool, capabilities, learned, notice: SchemaNotice::default() }
+        let (answer_timeout, notice) = (options.answer_timeout, SchemaNotice::default());
+        Self { schema, pool, answer_timeout, capabilities, learned, notice }
+    }
+
+    /// An answer about the catalog. A server that accepts connections and never answers must not hold up a start or a reload.
+    async fn answered<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = tokio::time::timeout(self.answer_timeout, question).await;
+        answer.unwrap_or_else(|_| Err(crate::error::unreachable("source does not answer")))
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease> {
@@ -68,14 +77,14 @@ impl Driver for MysqlDriver {
 
     async fn tables(&self) -> Result<Vec<TableRef>> {
         let mut lease = self.lease().await?;
-        let tables = introspect::tables(&mut lease.session.connection, &self.schema).await;
+        let tables = self.answered(introspect::tables(&mut lease.session.connection, &self.schema)).await;
         lease.release(tables.is_ok());
         tables
     }
 
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
         let mut lease = self.lease().await?;
-        let described = introspect::describe(&mut lease.session.connection, &self.schema, table).await;
+        let described = self.answered(introspect::describe(&mut lease.session.connection, &self.schema, table)).await;
         let undefined = described.as_ref().is_err_and(|error| error.code() == ErrorCode::UndefinedTable);
         lease.release(described.is_ok() || undefined);
         let described = described?;
@@ -89,9 +98,14 @@ impl Driver for MysqlDriver {
         declared::read_as(Declared::parse(&column.native_type, None).native, wanted)
     }
 
+    fn reads_surely(&self, value_type: ValueType) -> bool {
+        declared::reads_surely(value_type)
+    }
+
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
         let mut lease = self.lease().await?;
-        let statistics = introspect::statistics(&mut lease.session.connection, &self.schema, table).await;
+        let statistics =
+            self.answered(introspect::statistics(&mut lease.session.connection, &self.schema, table)).await;
         lease.release(statistics.is_ok());
         statistics
     }
@@ -119,7 +133,7 @@ impl Driver for MysqlDriver {
 
     async fn health(&self) -> Result<()> {
         let mut lease = self.lease().await?;
-        let answers = lease.session.answers(std::time::Duration::from_secs(5)).await;
+        let answers = lease.session.answers(Duration::from_secs(5)).await;
         lease.release(answers);
         if answers { Ok(()) } else { Err(crate::error::unreachable("source does not answer")) }
     }

@@ -29,6 +29,8 @@ pub struct MysqlOptions {
     pub acquire_timeout: Duration,
     /// Longest wait for a new one.
     pub connect_timeout: Duration,
+    /// Longest wait for an answer about the catalog.
+    pub answer_timeout: Duration,
     /// Bounds the connections of all sources together.
     pub budget: Budget,
 }
@@ -47,7 +49,7 @@ pub enum MysqlTls {
 }
 
 impl MysqlOptions {
-    /// Eight connections, ten seconds for each wait; without TLS on this machine, otherwise with a verified certificate.
+    /// Eight connections, ten seconds for each wait for one; without TLS on this machine, otherwise with a verified certificate.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>, database: impl Into<String>) -> Self {
         let host = host.into();
@@ -64,6 +66,7 @@ impl MysqlOptions {
             connections: 8,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(30),
             budget: Budget::default(),
         }
     }

@@ -134,7 +134,9 @@ async fn a_server_that_dies_and_returns_is_found_again() {
 async fn a_server_that_hangs_costs_a_deadline_and_no_more() {
     let Some(server) = Server::start() else { return };
     prepare(&server);
-    let driver = driver(&server, "shop");
+    let mut options = options(&server, "shop");
+    (options.answer_timeout, options.connect_timeout) = (Duration::from_secs(1), Duration::from_secs(2));
+    let driver = MysqlDriver::new(&options);
     let (few, output) = all(&driver, "few").await;
     server.freeze();
     let deadline = Some(Instant::now() + Duration::from_millis(200));
@@ -145,6 +147,12 @@ async fn a_server_that_hangs_costs_a_deadline_and_no_more() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     server.thaw();
     assert_eq!(rows(&driver, few, output, &[]).await.unwrap().len(), 2);
+    // Nobody gives a deadline to questions about the catalog.
+    server.freeze();
+    let began = Instant::now();
+    assert_eq!(driver.tables().await.unwrap_err().code(), ErrorCode::SourceUnavailable);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    server.thaw();
 }
 
 #[tokio::test]

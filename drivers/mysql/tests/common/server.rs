@@ -111,6 +111,11 @@ impl Server {
     fn signal(&self, signal: &str) {
         let id = std::fs::read_to_string(self.folder.join("process")).unwrap();
         assert!(Command::new("kill").args([signal, id.trim()]).status().unwrap().success());
+        let began = Instant::now();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap();
+        while signal == "-STOP" && !state().contains(") T ") {
+            assert!(began.elapsed() < Duration::from_secs(10), "the server does not stop: {}", state());
+        }
     }
 
     /// Runs statements as the administrator and gives the rows, cells apart by tabs.
