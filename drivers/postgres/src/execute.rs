@@ -95,7 +95,8 @@ impl Run {
 
     /// Leaves the moment that the statement ran at.
     async fn left(&self, connection: &Connection) -> bool {
-        connection.client.batch_execute("ROLLBACK").await.is_ok()
+        let left = tokio::time::timeout(REST, connection.client.batch_execute("ROLLBACK")).await;
+        left.is_ok_and(|left| left.is_ok())
     }
 
     async fn rows(&self, connection: &Connection) -> (End, bool) {
