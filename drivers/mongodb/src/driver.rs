@@ -25,8 +25,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct MongoDriver {
     pool: Arc<Pool>,
-    capabilities: MongoCapabilities,
     answer_timeout: Duration,
+    capabilities: MongoCapabilities,
 }
 
 impl MongoDriver {

@@ -174,9 +174,9 @@ impl Run {
     }
 
     /// One connection's share. `false`: nobody wants the rest, or another part has ended for all.
-    async fn part(self: Arc<Self>, lease: Lease, snapshot: Option<String>) -> Result<bool> {
+    async fn part(self: Arc<Self>, lease: Lease, at: At) -> Result<bool> {
         let outcome = {
-            let mut rows = pin!(self.rows(&lease.connection.client, snapshot));
+            let mut rows = pin!(self.rows(&lease.connection.client, at));
             tokio::select! {
                 biased;
                 outcome = &mut rows => outcome,
@@ -239,20 +239,20 @@ impl Run {
         Ok(true)
     }
 
-    /// The next pages that nobody reads yet, and whether they are the last.
     fn is_taken(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.pages.to
     }
 
+    /// The next pages that nobody reads yet, and whether they are the last.
     fn take(&self) -> Option<(Range<u32>, bool)> {
         let end = self.pages.to;
         let next = |from: u32| (from < end).then(|| from.saturating_add(PAGES_AT_ONCE));
         let from = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
         let to = from.saturating_add(PAGES_AT_ONCE).min(end);
-        Some((from..to, self.pages.last && to == end))
         if to == end {
             self.taken.cancel();
         }
+        Some((from..to, self.pages.last && to == end))
     }
 }
 
