@@ -6,15 +6,16 @@ use crate::order;
 use crate::place::{self, Place};
 use querygate_driver_api::driver::{Binding, BindingForm};
 use querygate_driver_api::relation::SetOp;
+use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{
     ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, Relation, ScalarExpr, ValueType,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Deepest nesting of a pipeline; the server reads 180.
 const DEPTH_MAX: usize = 150;
 /// Nothing moves through it: neither a match, nor anything that could fail.
-const FENCE: i64 = i64::MAX;
+pub(crate) const FENCE: i64 = i64::MAX;
 
 /// Columns in reach of an expression.
 pub(crate) type Columns = HashMap<ColumnId, Place>;
@@ -26,6 +27,8 @@ pub(crate) struct Pipeline {
     pub(crate) columns: Columns,
     /// Visible columns, in order.
     pub(crate) order: Vec<ColumnId>,
+    /// Columns that are NULL in none of its documents: conditions say so.
+    pub(crate) present: HashSet<ColumnId>,
     /// Its documents hold generated names only, so that more can be added beside them.
     pub(crate) shaped: bool,
 }
@@ -131,7 +134,50 @@ impl Pipeline {
     pub(crate) fn reshaped(&mut self, columns: Vec<(ColumnId, Place)>) {
         self.order = columns.iter().map(|(id, _)| *id).collect();
         self.columns = columns.into_iter().collect();
+        self.present.clear();
         self.shaped = true;
+    }
+}
+
+/// Columns that are not NULL where a condition is TRUE.
+fn present(condition: &ScalarExpr, found: &mut HashSet<ColumnId>) {
+    let mut column = |expr: &ScalarExpr| {
+        if let ScalarExpr::Column(id) = expr {
+            found.insert(*id);
+        }
+    };
+    match condition {
+        ScalarExpr::And(all) => all.iter().for_each(|one| present(one, found)),
+        ScalarExpr::Comparison { op, left, right } => match op {
+            ComparisonOp::Eq
+            | ComparisonOp::NotEq
+            | ComparisonOp::Lt
+            | ComparisonOp::LtEq
+            | ComparisonOp::Gt
+            | ComparisonOp::GtEq => [left, right].into_iter().for_each(|side| column(side)),
+            ComparisonOp::IsDistinctFrom | ComparisonOp::IsNotDistinctFrom => {}
+        },
+        ScalarExpr::Between { expr, .. }
+        | ScalarExpr::Like { expr, .. }
+        | ScalarExpr::IsNull { expr, negated: true } => column(expr),
+        // What is in no empty list may be NULL.
+        ScalarExpr::InList { expr, list, .. } if !list.is_empty() => column(expr),
+        ScalarExpr::Column(_) => column(condition),
+        ScalarExpr::Parameter(..)
+        | ScalarExpr::Constant(_)
+        | ScalarExpr::Or(_)
+        | ScalarExpr::Not(_)
+        | ScalarExpr::IsNull { .. }
+        | ScalarExpr::IsTruth { .. }
+        | ScalarExpr::InList { .. }
+        | ScalarExpr::Arithmetic { .. }
+        | ScalarExpr::Negate(_)
+        | ScalarExpr::Case { .. }
+        | ScalarExpr::Cast { .. }
+        | ScalarExpr::Function { .. }
+        | ScalarExpr::Exists { .. }
+        | ScalarExpr::InSubquery { .. }
+        | ScalarExpr::ScalarSubquery { .. } => {}
     }
 }
 
@@ -179,6 +225,7 @@ impl<'a> Compiler<'a> {
                     stages: Vec::new(),
                     columns: places.collect::<Result<_, Refusal>>()?,
                     order: columns.iter().map(|column| column.id).collect(),
+                    present: HashSet::new(),
                     shaped: false,
                 })
             }
@@ -186,6 +233,7 @@ impl<'a> Compiler<'a> {
                 let mut pipeline = self.relation(input)?;
                 let condition = self.truth(predicate, true, &pipeline.columns)?;
                 pipeline.stage("$match", condition);
+                present(predicate, &mut pipeline.present);
                 Ok(pipeline)
             }
             Relation::Project { input, exprs } => {
@@ -239,6 +287,11 @@ impl<'a> Compiler<'a> {
         let mut columns = Vec::new();
         let mut fields = Vec::new();
         let mut computed = false;
+        let kept = |(id, expr): &(ColumnId, ScalarExpr)| match expr {
+            ScalarExpr::Column(from) if pipeline.present.contains(from) => Some(*id),
+            _ => None,
+        };
+        let present = exprs.iter().filter_map(kept).collect();
         for (id, expr) in exprs {
             let (node, place) = match expr {
                 ScalarExpr::Column(from) => {
@@ -262,6 +315,7 @@ impl<'a> Compiler<'a> {
             pipeline.order = columns.iter().map(|(id, _)| *id).collect();
             pipeline.columns = columns.into_iter().collect();
         }
+        pipeline.present = present;
         Ok(pipeline)
     }
 }

@@ -12,17 +12,22 @@ const SORT_KEYS_MAX: usize = 10;
 
 impl Compiler<'_> {
     /// The source puts NULLs first, and NaN below all numbers. Where that is not what is asked for, the keys say so
-    /// before the value does.
+    /// before the value does, unless conditions leave no NULL: then an index can give the order.
     pub(crate) fn sorted(&mut self, mut pipeline: Pipeline, keys: &[SortKey]) -> Result<Pipeline, Refusal> {
         if keys.len() > SORT_KEYS_MAX {
             return refuse(RefusalReason::Size, "more sort keys than the source takes");
         }
+        let present = |key: &SortKey, pipeline: &Pipeline| match &key.expr {
+            ScalarExpr::Column(id) => pipeline.present.contains(id),
+            _ => false,
+        };
         let plain = |key: &SortKey| {
             let place = match &key.expr {
                 ScalarExpr::Column(id) => pipeline.columns.get(id),
                 _ => None,
             };
-            place.is_some_and(|place| key.nulls_first == key.ascending && !place.value_type.is_float())
+            let nulls = key.nulls_first == key.ascending || present(key, &pipeline);
+            place.is_some_and(|place| nulls && !place.value_type.is_float())
         };
         if !keys.iter().all(plain) && !pipeline.shaped {
             let order = pipeline.order.clone();
@@ -45,7 +50,7 @@ impl Compiler<'_> {
                 Some((_, node)) => node.clone(),
                 None => text(format!("${path}")),
             };
-            if key.nulls_first != key.ascending {
+            if key.nulls_first != key.ascending && !present(key, &pipeline) {
                 let name = format!("k{}", added.len());
                 added.push((name.clone(), call("$lte", [value.clone(), Node::Null])));
                 sort.push((name, direction(!key.nulls_first)));
