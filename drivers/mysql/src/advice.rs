@@ -114,7 +114,7 @@ async fn table(connection: &mut MySqlConnection, schema: &str, table: &TableRef)
     let rows = as_number(number(found, 1)?.unwrap_or(0));
     let indexes = indexes(connection, own, name).await?;
     let columns = columns(connection, own, name, rows).await?;
-    let abilities = IndexAbilities { partial: false, code_point: false };
+    let abilities = IndexAbilities { partial: false, code_point: false, covering: true };
     Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, writes: None, abilities }))
 }
 

@@ -67,7 +67,7 @@ async fn study(driver: &PostgresDriver) -> (Study, Box<dyn WhatIf>) {
 }
 
 fn query(text: &str) -> NativeQuery {
-    NativeQuery { text: text.into(), tables: Vec::new() }
+    NativeQuery { text: text.into(), tables: Vec::new(), rows: None }
 }
 
 /// Pages that a run with these values touches.
@@ -165,6 +165,23 @@ async fn without_the_extension_there_is_no_planner_and_the_reason() {
     let study = driver.index_advice().unwrap().study(&[table("orders")]).await.unwrap();
     assert_eq!(study.tables.len(), 1);
     assert!(matches!(study.planner, Planner::Absent(why) if why.contains("CREATE EXTENSION hypopg")));
+}
+
+#[tokio::test]
+async fn without_the_right_to_ask_the_extension_there_is_no_planner_and_the_reason() {
+    let Some((client, _)) = database("unasked").await else { return };
+    let rights = "CREATE ROLE asker LOGIN PASSWORD 'a'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO asker;
+        REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC";
+    client.batch_execute(rights).await.unwrap();
+    let asker = PostgresOptions {
+        user: "asker".to_owned(),
+        password: Some("a".to_owned()),
+        ..server().unwrap().options("unasked")
+    };
+    let driver = PostgresDriver::new(&asker).unwrap();
+    let study = driver.index_advice().unwrap().study(&[table("orders")]).await.unwrap();
+    assert_eq!(study.tables.len(), 1);
+    assert!(matches!(study.planner, Planner::Absent(why) if why.contains("may not use")));
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ fn query(text: &str) -> NativeQuery {
         let equal = names(&["id"]);
         tables.push(TableConditions { table: table("tenants"), equal, range: Vec::new(), nulls: Vec::new() });
     }
-    NativeQuery { text: text.into(), tables }
+    NativeQuery { text: text.into(), tables, rows: None }
 }
 
 async fn open(folder: &Path) -> SqliteConnection {

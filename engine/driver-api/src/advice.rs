@@ -97,10 +97,12 @@ pub struct IndexAbilities {
     pub partial: bool,
     /// With texts in order of code points, whatever the column's own order.
     pub code_point: bool,
+    /// With columns in them that spare reading the table.
+    pub covering: bool,
 }
 
 impl IndexAbilities {
-    pub const ALL: Self = Self { partial: true, code_point: true };
+    pub const ALL: Self = Self { partial: true, code_point: true, covering: true };
 }
 
 /// What an index search starts from.
@@ -118,12 +120,14 @@ pub enum Planner {
 }
 
 /// A statement whose cost is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NativeQuery {
     /// Text of this driver, with its parameters open.
     pub text: Arc<str>,
     /// What it asks of its tables, one for each use of a table. Planners that know it themselves do not look at it.
     pub tables: Vec<TableConditions>,
+    /// Rows that a run delivered in the mean; `None`: none ran. What a planner without a guess at ranges can go by.
+    pub rows: Option<f64>,
 }
 
 /// Conditions of a statement on one table.
@@ -154,6 +158,11 @@ pub trait WhatIf: Send {
 
     /// What writing one index entry costs, in the unit of [`Costed::cost`]: planners do not tell.
     fn write_cost(&self) -> f64;
+
+    /// How far what it says of indexes that are not there can be believed, 0 to 1.
+    fn confidence(&self) -> f64 {
+        0.8
+    }
 
     /// Cost of one execution, if exactly these indexes were there beside the real ones.
     /// Values are never stored, so the plan is one for any value.

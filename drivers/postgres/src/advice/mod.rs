@@ -101,7 +101,14 @@ impl IndexAdvice for PostgresDriver {
         let planner = match self.hypopg().await? {
             Some(extension) => {
                 let lease = self.connections().lease(None, &CancellationToken::new()).await?;
-                Planner::Asked(Box::new(planner::Planner::new(self.connections().source(), lease, extension).await?))
+                match planner::Planner::new(self.connections().source(), lease, extension).await {
+                    Ok(planner) => Planner::Asked(Box::new(planner)),
+                    // Its functions are there, for somebody else.
+                    Err(error) if error.code() == ErrorCode::SourceError => Planner::Absent(
+                        "the source's user may not use the functions of the extension hypopg".to_owned(),
+                    ),
+                    Err(error) => return Err(error),
+                }
             }
             None => Planner::Absent(
                 "the database has no extension hypopg (CREATE EXTENSION hypopg, by an administrator)".to_owned(),

@@ -112,7 +112,7 @@ impl Book {
 
     fn fresh(&self, source: &str, advice: &dyn IndexAdvice, outcome: Outcome, seconds: i64) -> Result<Vec<Suggestion>> {
         let evidence = &outcome.evidence;
-        let base = if outcome.planned { 0.8 } else { 0.3 };
+        let base = outcome.confidence;
         let plain = |change: Change, table: &querygate_driver_api::TableRef| Suggestion {
             id: 0,
             source: source.to_owned(),

@@ -64,7 +64,11 @@ impl Problem {
         let mut statement = Statement { weight: as_number(ran.runs), accesses: Vec::new() };
         let mut asked = Asked {
             fingerprint,
-            query: NativeQuery { text: ran.text.as_str().into(), tables: Vec::new() },
+            query: NativeQuery {
+                text: ran.text.as_str().into(),
+                tables: Vec::new(),
+                rows: (ran.runs > 0).then(|| as_number(ran.rows) / as_number(ran.runs)),
+            },
             policy: BTreeSet::new(),
             runs: ran.runs,
         };

@@ -25,6 +25,8 @@ const BENEFIT_LEAST: f64 = 0.01;
 const BUDGET_LEAST: f64 = 16.0 * 1024.0 * 1024.0;
 /// Obvious indexes whose rejection is told.
 const REJECTED_MAX: usize = 20;
+/// How far a guess without a planner can be believed.
+const GUESS: f64 = 0.3;
 /// How long a source has to tell of its tables.
 const STUDY_MAX: Duration = Duration::from_secs(90);
 
@@ -48,8 +50,8 @@ pub(crate) struct Outcome {
     /// Table, index, why it need not be there, bytes.
     pub(crate) needless: Vec<(querygate_driver_api::TableRef, String, String, f64)>,
     pub(crate) evidence: String,
-    /// Whether a planner was asked.
-    pub(crate) planned: bool,
+    /// How far all this can be believed before it is measured.
+    pub(crate) confidence: f64,
 }
 
 /// Searches. `None`: the source cannot be advised, or nothing ran there. `budget`: bytes of all new indexes.
@@ -74,15 +76,26 @@ pub(crate) fn search(
     let (problem, planner, why) = match study.planner {
         Planner::Asked(mut planner) => {
             // What the planner refuses has no part in the search.
-            let all = rans.len();
+            let (all, mut refused) = (rans.clone(), None);
             rans.retain(|(_, ran)| {
                 let query = Problem::new(&[(0, ran)], study.tables.clone(), days).statements.pop().map(|one| one.query);
-                query.is_some_and(|query| runtime.block_on(planner.cost(&query, &[])).is_ok())
+                let Some(query) = query else { return false };
+                let answer = runtime.block_on(planner.cost(&query, &[]));
+                answer.map_err(|error| refused = Some(error)).is_ok()
             });
-            let without = all - rans.len();
-            let why =
-                if without > 0 { format!("; {without} of {all} fragments have no plan there") } else { String::new() };
-            (Problem::new(&rans, study.tables, days), Some(planner), why)
+            match refused {
+                // It has no answers for the gate's user, whatever it is asked.
+                Some(error) if rans.is_empty() => {
+                    let why = format!("the source's planner refuses every fragment ({error})");
+                    (Problem::new(&all, study.tables, days), None, why)
+                }
+                _ => {
+                    let (all, without) = (all.len(), all.len() - rans.len());
+                    let told = || format!("; {without} of {all} fragments have no plan there");
+                    let why = if without > 0 { told() } else { String::new() };
+                    (Problem::new(&rans, study.tables, days), Some(planner), why)
+                }
+            }
         }
         Planner::Absent(why) => (Problem::new(&rans, study.tables, days), None, why),
     };
@@ -93,7 +106,7 @@ pub(crate) fn search(
     let settings = Settings {
         budget,
         width: 4,
-        include: true,
+        include: problem.tables.iter().any(|table| table.abilities.covering),
         write_cost: planner.as_ref().map_or(20.0, |planner| planner.write_cost()),
         least_benefit: BENEFIT_LEAST,
         questions: QUESTIONS_MAX,
@@ -103,15 +116,16 @@ pub(crate) fn search(
     let mut outcome = match planner {
         Some(planner) => {
             let evidence = format!("{}{why}{assumed}", planner.evidence());
+            let confidence = planner.confidence();
             let planner = RefCell::new(planner);
             let oracle = || Planned { problem: &problem, planner: &planner, runtime, pace, specs: HashMap::new() };
             let (found, rejected) = with(&problem, settings, oracle)?;
-            Outcome { found, rejected, evidence, planned: true, ..Outcome::default() }
+            Outcome { found, rejected, evidence, confidence, ..Outcome::default() }
         }
         None => {
             let (found, rejected) = with(&problem, settings, || Guessed { problem: &problem })?;
             let evidence = format!("no planner was asked, a guess from statistics only: {why}{assumed}");
-            Outcome { found, rejected, evidence, ..Outcome::default() }
+            Outcome { found, rejected, evidence, confidence: GUESS, ..Outcome::default() }
         }
     };
     outcome.needless = superfluous(&problem);

@@ -404,6 +404,17 @@ async fn without_a_planner_there_is_a_guess_and_it_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_explains_nothing_is_guessed_about_and_the_reason_is_told() {
+    let bench = Bench::new(Toy::default(), true).await;
+    bench.follow(&runs("number", "nonsense", 40, 20)).await;
+    bench.call("suggest_indexes", None).await.unwrap();
+    assert!(bench.told()[0].1.starts_with("CREATE tenant number"), "{:?}", bench.told());
+    assert!(matches!(cells(&bench.advisor, "confidence")[0], Cell::Float(confidence) if confidence <= 0.3));
+    let evidence = format!("{:?}", cells(&bench.advisor, "evidence")[0]);
+    assert!(evidence.contains("guess from statistics only: the source's planner refuses every fragment"), "{evidence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_done_is_refused() {
     let bench = Bench::new(Toy::default(), false).await;
     bench.follow(&runs("number", "one", 40, 20)).await;
