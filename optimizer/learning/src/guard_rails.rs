@@ -122,3 +122,24 @@ fn a_clock_that_jumps_loses_no_record_and_stops_nothing() {
     let templates = rails.all("templates");
     assert_eq!(templates.iter().filter(|row| row.contains(&Cell::Integer(175))).count(), 2, "{templates:?}");
 }
+
+#[test]
+fn numbers_that_are_made_to_poison_what_is_learnt_stay_numbers() {
+    let rails = Rails::start();
+    let absurd = |n: u64| {
+        // A year is no time for a statement, nor is none; a source may expect any number of rows.
+        let (rows, total) =
+            if n.is_multiple_of(2) { (1 << 45, Duration::from_secs(31_536_000)) } else { (0, Duration::ZERO) };
+        let mut record = statement("eve", n % 7, 10, DAY + i64::try_from(n).unwrap());
+        (record.rows, record.bytes, record.total, record.planning) = (rows, rows * 32, total, total * 2);
+        let fragment = &mut record.fragments[0];
+        (fragment.rows, fragment.bytes, fragment.total, fragment.acquire) = (rows, rows * 32, total, total * 2);
+        fragment.estimated_rows = Some([0, 1, u64::MAX][usize::try_from(n % 3).unwrap()]);
+        record
+    };
+    rails.record((0..400).map(|n| statement("sam", 100 + n % 4, 10, DAY + i64::try_from(n).unwrap())));
+    rails.record((0..2_000).map(absurd));
+    rails.sound();
+    let templates = rails.all("templates");
+    assert_eq!(templates.iter().filter(|row| row.contains(&Cell::Integer(100))).count(), 4, "{templates:?}");
+}

@@ -88,4 +88,31 @@ mod tests {
         assert!(third.ladder.is_some() && third.errors.mean < third.champion.unwrap().mean);
         assert!(challenge(&runs(40, 1.0, 5), None, 0).is_none(), "too few");
     }
+    #[test]
+    fn runs_that_are_made_to_poison_a_model_leave_the_honest_ones_predicted() {
+        let honest = |n: u64| sample(n % 9, 1, 100.0, 100.0, 0.02, n as f64);
+        let absurd = |n: u64| {
+            let most = u64::MAX as f64;
+            let (rows, seconds) = match n % 4 {
+                0 => (0.0, 0.0),
+                1 => (most, 1e-9),
+                2 => (1.0, 1e9),
+                _ => (most, 3e7),
+            };
+            sample(1_000 + n, 1 + usize::from(n.is_multiple_of(3)), rows, most - rows, seconds, n as f64)
+        };
+        // Nine of ten runs are of one who means harm, each of another template.
+        let runs: Vec<Ran> = (0..5_000).map(|n| if n % 10 == 0 { honest(n) } else { absurd(n) }).collect();
+        let found = challenge(&runs, None, 7).unwrap();
+        assert!(found.errors.q.iter().all(|q| q.is_finite()), "{:?}", found.errors);
+        let ladder = found.ladder.unwrap();
+        for n in 5_000..5_009 {
+            let run = honest(n).latency();
+            let told = ladder.predict(&run.fragment, run.at);
+            assert!(told.p50 > 0.01 && told.p50 < 0.04, "{told:?}");
+            let run = absurd(n).latency();
+            let told = ladder.predict(&run.fragment, run.at);
+            assert!([told.p10, told.p50, told.p90].iter().all(|p| p.is_finite() && *p > 0.0), "{told:?}");
+        }
+    }
 }

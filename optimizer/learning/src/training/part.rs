@@ -265,6 +265,8 @@ fn row(model: &str, source: &str, card: &Card, runs: usize) -> Vec<Cell> {
 mod tests {
     use super::*;
     use crate::testing::{DAY, statement};
+    use querygate_models::saved::LoadError;
+    use serde::{Deserialize, Serialize};
 
     /// The state and version of a source's model of latencies.
     fn card(models: &Models) -> (Cell, Cell) {
@@ -295,14 +297,31 @@ mod tests {
         assert_eq!(card(&again), (Cell::text("loaded"), Cell::Integer(1)));
 
         let kept = store.all(KIND).await.unwrap();
-        let (id, mut bytes) = kept.into_iter().find(|(id, _)| id == "latency/crm").unwrap();
-        bytes[40] ^= 1;
-        store.put(KIND, &[(id.clone(), bytes)], DAY).await.unwrap();
-        let third = Models::default();
-        third.load(&store).await.unwrap();
-        assert_eq!(card(&third), (Cell::text("collecting"), Cell::Integer(0)));
-        assert_eq!(store.all(ASIDE).await.unwrap()[0].0, id);
-        assert!(store.all(KIND).await.unwrap().iter().all(|(kept, _)| *kept != id));
+        let (id, bytes) = kept.into_iter().find(|(id, _)| id == "latency/crm").unwrap();
+        let mut flipped = bytes.clone();
+        flipped[40] ^= 1;
+        let torn = bytes[..bytes.len() / 2].to_vec();
+        for damaged in [flipped, torn, Vec::new(), saved::save(&Later).unwrap()] {
+            store.put(KIND, &[(id.clone(), damaged.clone())], DAY).await.unwrap();
+            let third = Models::default();
+            third.load(&store).await.unwrap();
+            assert_eq!(card(&third), (Cell::text("collecting"), Cell::Integer(0)));
+            assert_eq!(store.all(ASIDE).await.unwrap(), [(id.clone(), damaged)]);
+            assert!(store.all(KIND).await.unwrap().iter().all(|(kept, _)| *kept != id));
+        }
+    }
+
+    /// A model of a later program.
+    #[derive(Serialize, Deserialize)]
+    struct Later;
+
+    impl Saved for Later {
+        const KIND: &'static str = Ladder::KIND;
+        const VERSION: u16 = Ladder::VERSION + 1;
+
+        fn check(&self) -> std::result::Result<(), LoadError> {
+            Ok(())
+        }
     }
 
     #[tokio::test]
