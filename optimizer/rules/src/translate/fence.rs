@@ -1,6 +1,6 @@
-//! Puts a fence between a restricted table's policy and every expression above it that can fail, and moves conditions that cannot fail inside. Accounts for every conjunct.
+//! Puts a fence between a restricted table's policy and every expression above or beside it that can fail, and moves conditions that cannot fail inside. Accounts for every conjunct.
 
-use super::{Leaf, conjunct};
+use super::{Danger, Leaf, conjunct};
 use crate::outcome::NotPushed;
 use querygate_driver_api::relation::JoinKind;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
@@ -13,11 +13,11 @@ pub(super) fn lower(
     leaf_of: &HashMap<ColumnId, usize>,
 ) -> Result<(Relation, usize), NotPushed> {
     let mut lowering = Lowering { leaves, leaf_of, fences: 0 };
-    if !lowering.endangered(&relation, false) {
+    if !lowering.endangered(&relation, Danger::default()) {
         return Ok((relation, 0));
     }
     let before = conjunct::count(&relation);
-    let lowered = lowering.relation(relation, Vec::new(), false)?;
+    let lowered = lowering.relation(relation, Vec::new(), Danger::default())?;
     if conjunct::count(&lowered) != before {
         return Err(NotPushed::invalid("a condition was lost or doubled while fences were placed"));
     }
@@ -31,34 +31,44 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    /// Whether some restricted table has an expression above it that can fail.
-    fn endangered(&self, relation: &Relation, danger: bool) -> bool {
+    /// Whether some restricted table has an expression above it, or beside it, that can fail.
+    fn endangered(&self, relation: &Relation, danger: Danger) -> bool {
         if let Some(leaf) = leaf(relation, self.leaves, self.leaf_of) {
-            return danger && leaf.restricted;
+            return danger.meets(leaf);
         }
-        let danger = danger || conjunct::operator_can_fail(relation);
-        relation.scalars().into_iter().any(|expr| self.endangered_in(expr, danger))
-            || relation.inputs().into_iter().any(|input| self.endangered(input, danger))
+        let danger = danger.or_above(conjunct::operator_can_fail(relation));
+        let within = danger.or_beside(relation.inputs().into_iter().any(Relation::can_fail));
+        if relation.scalars().into_iter().any(|expr| self.endangered_in(expr, within)) {
+            return true;
+        }
+        match relation {
+            Relation::Join { left, right, .. } => {
+                self.endangered(left, danger.or_beside(right.can_fail()))
+                    || self.endangered(right, danger.or_beside(left.can_fail()))
+            }
+            other => other.inputs().into_iter().any(|input| self.endangered(input, danger)),
+        }
     }
 
-    fn endangered_in(&self, expr: &ScalarExpr, danger: bool) -> bool {
+    fn endangered_in(&self, expr: &ScalarExpr, danger: Danger) -> bool {
         expr.subquery().is_some_and(|relation| self.endangered(relation, danger))
             || expr.children().into_iter().any(|child| self.endangered_in(child, danger))
     }
 
     /// `pending`: conditions from above that can stand anywhere below, each over columns of this relation (or of blocks
-    /// around). `danger`: something above can fail.
+    /// around). `danger`: what above and beside can fail.
     fn relation(
         &mut self,
         mut relation: Relation,
         pending: Vec<ScalarExpr>,
-        danger: bool,
+        danger: Danger,
     ) -> Result<Relation, NotPushed> {
         if leaf(&relation, self.leaves, self.leaf_of).is_some() {
             return Ok(self.leaf(relation, pending, danger));
         }
-        let danger = danger || conjunct::operator_can_fail(&relation);
-        self.subqueries(&mut relation, danger)?;
+        let danger = danger.or_above(conjunct::operator_can_fail(&relation));
+        let within = danger.or_beside(relation.inputs().into_iter().any(Relation::can_fail));
+        self.subqueries(&mut relation, within)?;
         match relation {
             Relation::Filter { input, predicate } => {
                 let mut all = Vec::new();
@@ -110,17 +120,16 @@ impl Lowering<'_> {
         }
     }
 
-    /// A scan with its policy: conditions from above stand beside the policy, all behind one fence if something above
-    /// can fail.
-    fn leaf(&mut self, relation: Relation, pending: Vec<ScalarExpr>, danger: bool) -> Relation {
-        let restricted = leaf(&relation, self.leaves, self.leaf_of).is_some_and(|leaf| leaf.restricted);
+    /// A scan with its policy: conditions from above stand beside the policy, all behind one fence if something can fail.
+    fn leaf(&mut self, relation: Relation, pending: Vec<ScalarExpr>, danger: Danger) -> Relation {
+        let endangered = leaf(&relation, self.leaves, self.leaf_of).is_some_and(|leaf| danger.meets(leaf));
         let (scan, mut all) = match relation {
             Relation::Filter { input, predicate } => (*input, vec![predicate]),
             scan => (scan, Vec::new()),
         };
         all.extend(pending);
         let filtered = conjunct::filter(scan, all);
-        if danger && restricted {
+        if endangered {
             self.fences += 1;
             return Relation::Fence { input: Box::new(filtered) };
         }
@@ -133,7 +142,7 @@ impl Lowering<'_> {
         (left, right): (Relation, Relation),
         on: ScalarExpr,
         pending: Vec<ScalarExpr>,
-        danger: bool,
+        danger: Danger,
     ) -> Result<Relation, NotPushed> {
         let of_left: HashSet<ColumnId> = left.output().into_iter().collect();
         let of_right: HashSet<ColumnId> = right.output().into_iter().collect();
@@ -165,13 +174,14 @@ impl Lowering<'_> {
                 Side::Left | Side::Right | Side::Both => here.push(condition),
             }
         }
-        let left = Box::new(self.relation(left, to_left, danger)?);
-        let right = Box::new(self.relation(right, to_right, danger)?);
+        let (left_fails, right_fails) = (left.can_fail(), right.can_fail());
+        let left = Box::new(self.relation(left, to_left, danger.or_beside(right_fails))?);
+        let right = Box::new(self.relation(right, to_right, danger.or_beside(left_fails))?);
         Ok(conjunct::filter(Relation::Join { kind, left, right, on: conjunct::join(here) }, above))
     }
 
     /// Lowers the relations of subqueries in an operator's expressions.
-    fn subqueries(&mut self, relation: &mut Relation, danger: bool) -> Result<(), NotPushed> {
+    fn subqueries(&mut self, relation: &mut Relation, danger: Danger) -> Result<(), NotPushed> {
         match relation {
             Relation::Filter { predicate, .. } => self.subqueries_in(predicate, danger),
             Relation::Join { on, .. } => self.subqueries_in(on, danger),
@@ -203,7 +213,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn subqueries_in(&mut self, expr: &mut ScalarExpr, danger: bool) -> Result<(), NotPushed> {
+    fn subqueries_in(&mut self, expr: &mut ScalarExpr, danger: Danger) -> Result<(), NotPushed> {
         match expr {
             ScalarExpr::Column(_) | ScalarExpr::Parameter(..) | ScalarExpr::Constant(_) => Ok(()),
             ScalarExpr::Comparison { left, right, .. } | ScalarExpr::Arithmetic { left, right, .. } => {
@@ -242,7 +252,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn inner(&mut self, relation: &mut Relation, danger: bool) -> Result<(), NotPushed> {
+    fn inner(&mut self, relation: &mut Relation, danger: Danger) -> Result<(), NotPushed> {
         let taken = std::mem::replace(relation, Relation::EmptyRow);
         *relation = self.relation(taken, Vec::new(), danger)?;
         Ok(())

@@ -78,6 +78,32 @@ struct Leaf {
     restricted: bool,
 }
 
+/// What a source may evaluate on a table's rows before the table's policy.
+#[derive(Debug, Clone, Copy, Default)]
+struct Danger {
+    /// Something above the table can fail.
+    above: bool,
+    /// Something can fail on the other side of a join, or beside a subquery.
+    beside: bool,
+}
+
+impl Danger {
+    fn or_above(self, fails: bool) -> Self {
+        Self { above: self.above || fails, ..self }
+    }
+
+    fn or_beside(self, fails: bool) -> Self {
+        Self { beside: self.beside || fails, ..self }
+    }
+
+    /// Whether it meets hidden rows where no fence is. A source tests a policy's plain conditions when it reads the table; of
+    /// a policy's subquery it makes a join, and may join another table first.
+    fn meets(self, leaf: &Leaf) -> bool {
+        let joined = || leaf.policy.as_ref().is_some_and(conjunct::has_subquery);
+        leaf.restricted && (self.above || (self.beside && joined()))
+    }
+}
+
 /// One translation: ids, parameters and leaves of the fragment that is being built.
 struct Translator<'a> {
     opener: &'a dyn LeafOpener,

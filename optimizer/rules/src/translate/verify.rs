@@ -1,6 +1,6 @@
-//! A second look at the finished relation, independent of how it was made: each scan under its policy, nothing that can fail between a policy and its fence. Changes nothing.
+//! A second look at the finished relation, independent of how it was made: each scan under its policy, nothing that can fail between a policy and its fence, nor beside a policy that needs one. Changes nothing.
 
-use super::{Leaf, conjunct};
+use super::{Danger, Leaf, conjunct};
 use crate::outcome::NotPushed;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub(super) fn verify(
     leaves: &[Leaf],
     leaf_of: &HashMap<ColumnId, usize>,
 ) -> Result<(), NotPushed> {
-    Walk { leaves, leaf_of }.relation(relation, None, false)
+    Walk { leaves, leaf_of }.relation(relation, None, Danger::default())
 }
 
 struct Walk<'a> {
@@ -23,7 +23,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn relation(&self, relation: &Relation, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+    fn relation(&self, relation: &Relation, filter: Option<&ScalarExpr>, danger: Danger) -> Result<(), NotPushed> {
         if let Relation::Scan { columns, .. } = relation {
             let index = columns.first().and_then(|column| self.leaf_of.get(&column.id));
             let leaf = index.and_then(|index| self.leaves.get(*index));
@@ -33,15 +33,21 @@ impl Walk<'_> {
         let policy = self.policy_of(relation);
         // Behind a fence only what stands below it counts.
         let is_fence = matches!(relation, Relation::Fence { .. });
-        let danger = !is_fence && (danger || self.fails(relation, policy));
+        let danger = if is_fence { Danger::default() } else { danger.or_above(self.fails(relation, policy)) };
+        let inputs = relation.inputs();
+        let within = danger.or_beside(inputs.iter().any(|input| input.can_fail()));
         for expr in relation.scalars() {
-            self.subqueries(expr, policy, danger)?;
+            self.subqueries(expr, policy, within)?;
         }
         let filter = match relation {
             Relation::Filter { predicate, .. } => Some(predicate),
             _ => None,
         };
-        relation.inputs().into_iter().try_for_each(|input| self.relation(input, filter, danger))
+        let joins = matches!(relation, Relation::Join { .. });
+        inputs.iter().enumerate().try_for_each(|(at, input)| {
+            let beside = inputs.iter().enumerate().any(|(other, relation)| joins && other != at && relation.can_fail());
+            self.relation(input, filter, danger.or_beside(beside))
+        })
     }
 
     /// The policy of the scan directly below a filter: it may hold what it likes.
@@ -60,7 +66,7 @@ impl Walk<'_> {
         }
     }
 
-    fn subqueries(&self, expr: &ScalarExpr, policy: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+    fn subqueries(&self, expr: &ScalarExpr, policy: Option<&ScalarExpr>, danger: Danger) -> Result<(), NotPushed> {
         if policy == Some(expr) {
             return Ok(());
         }
@@ -82,7 +88,7 @@ fn parts<'a>(predicate: &'a ScalarExpr, policy: &ScalarExpr) -> Vec<&'a ScalarEx
     }
 }
 
-fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), NotPushed> {
+fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: Danger) -> Result<(), NotPushed> {
     if let Some(policy) = &leaf.policy {
         let stands = match filter {
             Some(filter) if filter == policy => true,
@@ -93,7 +99,7 @@ fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), N
             return Err(NotPushed::invalid("scan without its policy"));
         }
     }
-    if leaf.restricted && (leaf.policy.is_none() || danger) {
+    if leaf.restricted && (leaf.policy.is_none() || danger.meets(leaf)) {
         return Err(NotPushed::invalid("restricted table without its fence"));
     }
     Ok(())
@@ -103,13 +109,17 @@ fn check(leaf: &Leaf, filter: Option<&ScalarExpr>, danger: bool) -> Result<(), N
 mod tests {
     use super::super::fence;
     use super::*;
-    use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
+    use querygate_driver_api::relation::{Collation, Encoding, JoinKind, ScanColumn};
     use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp};
     use querygate_driver_api::{Identifier, TableRef, ValueType};
 
     fn scan() -> Relation {
+        scan_of(0)
+    }
+
+    fn scan_of(id: u32) -> Relation {
         let column = ScanColumn {
-            id: ColumnId(0),
+            id: ColumnId(id),
             name: Identifier::new("a").unwrap(),
             value_type: ValueType::Int64,
             nullable: true,
@@ -128,9 +138,13 @@ mod tests {
     }
 
     fn failing() -> ScalarExpr {
+        failing_of(0)
+    }
+
+    fn failing_of(id: u32) -> ScalarExpr {
         let value_type = ValueType::Int64;
         let left = Box::new(ScalarExpr::Parameter(1, value_type));
-        let right = Box::new(ScalarExpr::Column(ColumnId(0)));
+        let right = Box::new(ScalarExpr::Column(ColumnId(id)));
         equals(ScalarExpr::Arithmetic { op: ArithmeticOp::Divide, left, right, value_type }, 1)
     }
 
@@ -167,6 +181,44 @@ mod tests {
             assert_eq!(verify(&relation, &leaves, &leaf_of).is_ok(), holds, "{what}");
         }
         assert!(verify(&filter(scan(), policy()), &[], &HashMap::new()).is_err(), "unknown scan");
+    }
+
+    /// A table of everybody's rows beside one under a policy: hidden rows must not decide whether the other side fails.
+    #[test]
+    fn what_fails_beside_a_policy_that_is_joined_needs_a_fence() {
+        let shared = |id: u32| {
+            let expr = Box::new(ScalarExpr::Column(ColumnId(id)));
+            ScalarExpr::InSubquery { expr, relation: Box::new(scan_of(20)), negated: false }
+        };
+        let leaf_of = HashMap::from([(ColumnId(0), 0), (ColumnId(10), 1)]);
+        let leaves = |policy| vec![Leaf { policy, restricted: true }, Leaf { policy: None, restricted: false }];
+        let join = |kind, left: Relation, right: Relation| Relation::Join {
+            kind,
+            left: Box::new(left),
+            right: Box::new(right),
+            on: ScalarExpr::always(),
+        };
+        let trap = || filter(scan_of(10), failing_of(10));
+        let exists = |relation: Relation| ScalarExpr::Exists { relation: Box::new(relation), negated: false };
+        for (policy, fences) in [(shared(0), 1), (policy(), 0)] {
+            let table = || filter(scan(), policy.clone());
+            for (what, relation) in [
+                ("left of it", join(JoinKind::Inner, table(), trap())),
+                ("right of it", join(JoinKind::Left, trap(), table())),
+                ("in a semi join", join(JoinKind::LeftSemi, table(), trap())),
+                ("far from it", join(JoinKind::Inner, join(JoinKind::Inner, scan_of(10), table()), trap())),
+                ("below a subquery", filter(trap(), exists(table()))),
+            ] {
+                let leaves = leaves(Some(policy.clone()));
+                assert_eq!(verify(&relation, &leaves, &leaf_of).is_ok(), fences == 0, "{what}");
+                let (lowered, made) = fence::lower(relation, &leaves, &leaf_of).unwrap();
+                assert_eq!(made, fences, "{what}");
+                verify(&lowered, &leaves, &leaf_of).unwrap_or_else(|_| panic!("{what}: {lowered:?}"));
+            }
+            let plain = join(JoinKind::Inner, table(), scan_of(10));
+            let leaves = leaves(Some(policy.clone()));
+            assert_eq!(fence::lower(plain, &leaves, &leaf_of).unwrap().1, 0, "nothing fails");
+        }
     }
 
     #[test]

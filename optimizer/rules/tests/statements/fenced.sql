@@ -37,4 +37,8 @@ select id from r where name ilike 'x%' and a = 1;
 select case when a > 1 then 1 / a else 0 end from r;
 select id from r left anti join u on r.id = u.id and 1 / u.a = r.a and u.b = 2 where r.b = 1;
 with x as (select id, a from r) select p.id from x p join x q on p.id = q.a where 1 / p.a = 1 and q.id = 4;
-select u.id from u where 1 / u.a = 1
+select u.id from u where 1 / u.a = 1;
+select q.id from q join (select b from u where 1 / a = 1) x on x.b = q.id where q.name = 'x';
+select r.id from r join (select b from u where 1 / a = 1) x on x.b = r.id where r.name = 'x';
+select q.id from q join u on u.b = q.id where q.name = 'x' and u.a = 1;
+select x.b from (select b from u where 1 / a = 1) x where exists (select 1 from q where q.id = x.b and q.name = 'x')
