@@ -10,6 +10,7 @@ mod sqlite;
 mod write;
 
 use crate::cli::{Ended, IntrospectArgs, file_error, written};
+use crate::config::tls::Tls;
 use crate::config::{Environment, Secret};
 use crate::output::Output;
 use querygate_types::{Error, ErrorCode, Result};
@@ -115,13 +116,14 @@ struct Origin {
 fn origin(args: &IntrospectArgs) -> Result<Origin> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal);
     let source = &args.source;
+    let beside = beside(args)?;
     if let Some(address) = source.to_str().filter(|text| mysql::SCHEMES.iter().any(|scheme| text.starts_with(scheme))) {
         let mut server = mysql::parse(address)?;
         server.tls = args.tls.map(Into::into);
         server.tls_ca.clone_from(&args.tls_ca);
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mysql::read(&server))?;
-        let entry = mysql::entry(NAME, &server, args.password.as_deref());
+        let entry = mysql::entry(NAME, &server, beside);
         return Ok(Origin { driver: "mysql", name: server.database, entry, tables });
     }
     if let Some(address) = source.to_str().filter(|text| text.starts_with(mongodb::SCHEME)) {
@@ -130,7 +132,7 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.tls_ca.clone_from(&args.tls_ca);
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mongodb::read(&server))?;
-        let entry = mongodb::entry(NAME, &server, args.password.as_deref());
+        let entry = mongodb::entry(NAME, &server, beside);
         return Ok(Origin { driver: "mongodb", name: server.database, entry, tables });
     }
     if let Some(address) =
@@ -141,7 +143,7 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.tls_ca.clone_from(&args.tls_ca);
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(postgres::read(&server))?;
-        let entry = postgres::entry(NAME, &server, args.password.as_deref());
+        let entry = postgres::entry(NAME, &server, beside);
         return Ok(Origin { driver: "postgres", name: server.database, entry, tables });
     }
     let meta = std::fs::metadata(source).map_err(|e| file_error("read", source, &e))?;
@@ -153,6 +155,15 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     let path = quoted(&source.to_string_lossy());
     let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = {path}");
     Ok(Origin { driver, name: stem(source), entry, tables })
+}
+
+fn beside(args: &IntrospectArgs) -> Result<server::Beside<'_>> {
+    let tls = args.tls.map(Tls::from);
+    if args.tls_ca.is_some() && tls.is_some_and(|tls| !tls.verifies()) {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "--tls-ca says whom to trust, and nobody looks")
+            .with_hint("Give --tls verify-full."));
+    }
+    Ok(server::Beside { password: args.password.as_deref(), tls, tls_ca: args.tls_ca.as_deref() })
 }
 
 /// A secret that an argument names. Relative files are seen from here.

@@ -3,7 +3,7 @@
 use super::default_config;
 use super::extract::ExtractArgs;
 use crate::config::Config;
-use crate::config::mysql::Tls;
+use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ mod secret;
 mod server;
 mod sources;
 mod table;
+pub(crate) mod tls;
 mod units;
 mod users;
 

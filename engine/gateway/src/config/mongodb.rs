@@ -1,9 +1,8 @@
 //! A `mongodb` source: where a MongoDB deployment is. Knows no driver.
 
-use super::Config;
-use super::mysql::Tls;
 use super::secret::{Environment, Secret};
 use super::table::Table;
+use super::tls::{self, Tls};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,8 +75,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Mo
     let (url, database) = (table.required("url"), table.required("database"));
     let user = table.text("user").map(|user| user.value);
     let password = super::sources::secret(table, "password", environment);
-    let tls = table.choice("tls", TLS).map(|tls| tls.value);
-    let tls_ca = table.text("tls_ca").map(|path| Config::resolve_path(environment.folder(), &path.value));
+    let (tls, tls_ca) = tls::resolve(table, environment, (TLS, None));
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
     let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));

@@ -3,6 +3,7 @@
 use super::Config;
 use super::secret::{Environment, Secret};
 use super::table::Table;
+use super::tls::{self, TLS, Tls};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,18 +23,6 @@ pub(crate) struct MysqlSource {
     pub(crate) acquire_timeout: Duration,
     pub(crate) connect_timeout: Duration,
 }
-
-/// How far TLS to a server goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tls {
-    Off,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-pub(crate) const TLS: &[(&str, Tls)] =
-    &[("off", Tls::Off), ("require", Tls::Require), ("verify-ca", Tls::VerifyCa), ("verify-full", Tls::VerifyFull)];
 
 pub(crate) const PORT_DEFAULT: u16 = 3306;
 const POOL_SIZE_DEFAULT: u32 = 8;
@@ -58,6 +47,11 @@ impl MysqlSource {
     }
 }
 
+/// Whether there is no TLS unless the configuration says so.
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
 /// Reads the keys of a `mysql` source. `None` after a mistake, which has been reported.
 pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<MysqlSource> {
     let path = |key| table.text(key).map(|path| Config::resolve_path(environment.folder(), &path.value));
@@ -66,8 +60,8 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
     let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
     let (user, database) = (table.required("user"), table.required("database"));
     let password = super::sources::secret(table, "password", environment);
-    let tls = table.choice("tls", TLS).map(|tls| tls.value);
-    let tls_ca = path("tls_ca");
+    let is_here = socket.is_some() || host.as_ref().is_some_and(|host| is_here(&host.value));
+    let (tls, tls_ca) = tls::resolve(table, environment, (TLS, is_here.then_some(Tls::Off)));
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
     let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));

@@ -1,9 +1,8 @@
 //! A `postgres` source: where a PostgreSQL server is. Knows no driver.
 
-use super::Config;
-use super::mysql::{TLS, Tls};
 use super::secret::{Environment, Secret};
 use super::table::Table;
+use super::tls::{self, TLS, Tls};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 impl PostgresSource {
     /// A database by its address; everything else as it is by default.
     pub(crate) fn new(host: String, port: u16, user: String, database: String) -> Self {
-        let tls = if is_here(&host) { Tls::Off } else { Tls::VerifyFull };
+        let tls = tls_default(&host);
         Self {
             host,
             port,
@@ -52,6 +51,10 @@ impl PostgresSource {
             connect_timeout: TIMEOUT_DEFAULT,
         }
     }
+}
+
+fn tls_default(host: &str) -> Tls {
+    if is_here(host) { Tls::Off } else { Tls::VerifyFull }
 }
 
 /// Whether what is sent there never leaves this machine.
@@ -74,8 +77,8 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
         table.error(place, "`advisor_password` needs `advisor_user`");
     }
     let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
-    let tls = table.choice("tls", TLS).map(|tls| tls.value);
-    let tls_ca = table.text("tls_ca").map(|path| Config::resolve_path(environment.folder(), &path.value));
+    let default = host.as_ref().map(|host| tls_default(&host.value));
+    let (tls, tls_ca) = tls::resolve(table, environment, (TLS, default));
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let timeout = |key| table.duration(key).map_or(TIMEOUT_DEFAULT, |time| time.value);
     let (acquire_timeout, connect_timeout) = (timeout("acquire_timeout"), timeout("connect_timeout"));

@@ -67,7 +67,10 @@ impl Environment {
         if let Some(path) = reference.strip_prefix("file:") {
             let path = self.folder.join(path);
             return match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(Secret(text.trim_end_matches(['\n', '\r']).to_owned())),
+                Ok(text) => match text.trim_end_matches(['\n', '\r']) {
+                    "" => Err(format!("secret file {} is empty", path.display())),
+                    text => Ok(Secret(text.to_owned())),
+                },
                 Err(e) => Err(format!("cannot read secret file {}: {}", path.display(), e.kind())),
             };
         }

@@ -236,6 +236,42 @@ fn secrets_must_be_references_that_resolve() {
 }
 
 #[test]
+fn a_secret_is_not_empty_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let (read, reference) = (Environment::fixed(folder.path(), &[("EMPTY", "")]), "file:secret");
+    assert!(read.secret("env:EMPTY").is_err());
+    for empty in ["", "\n", "\r\n"] {
+        std::fs::write(&file, empty).unwrap();
+        assert!(read.secret(reference).unwrap_err().contains("secret is empty"), "{empty:?}");
+    }
+    std::fs::write(&file, "hush\n").unwrap();
+    assert_eq!(read.secret(reference).unwrap().expose(), "hush");
+}
+
+#[test]
+fn authorities_are_refused_where_nobody_looks_at_certificates() {
+    let source = |kind: &str, host: &str, rest: &str| {
+        format!(
+            "{META}[[sources]]\nname = \"a\"\nkind = \"{kind}\"\n{host}\ndatabase = \"d\"\ntls_ca = \"ca.pem\"\n{rest}"
+        )
+    };
+    let far = "host = \"db.example\"\nuser = \"u\"";
+    for (kind, host) in [("mysql", far), ("postgres", far), ("mongodb", "url = \"mongodb://db.example/\"")] {
+        good(&source(kind, host, ""));
+        good(&source(kind, host, "tls = \"verify-full\"\n"));
+        for tls in ["off", "require"] {
+            check(&source(kind, host, &format!("tls = \"{tls}\"\n")), "nobody looks: set `tls` to \"verify-full\"");
+        }
+    }
+    // On this machine nobody looks unless told to.
+    for kind in ["mysql", "postgres"] {
+        check(&source(kind, "host = \"localhost\"\nuser = \"u\"", ""), "nobody looks");
+        good(&source(kind, "host = \"localhost\"\nuser = \"u\"", "tls = \"verify-ca\"\n"));
+    }
+}
+
+#[test]
 fn what_belongs_together_is_checked_together() {
     for (section, expected) in [
         ("[learning]\notlp = \"ftp://collector\"\n", "`otlp` is neither http://… nor a secret"),

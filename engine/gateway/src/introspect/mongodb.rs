@@ -42,13 +42,10 @@ pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
 }
 
 /// The `[[sources]]` entry for it.
-pub(super) fn entry(name: &str, source: &MongoSource, password: Option<&str>) -> String {
+pub(super) fn entry(name: &str, source: &MongoSource, beside: server::Beside<'_>) -> String {
     let (url, database) = (quoted(source.address.expose()), quoted(&source.database));
-    let mut entry = format!("[[sources]]\nname = \"{name}\"\nkind = \"mongodb\"\nurl = {url}\ndatabase = {database}");
-    if let Some(password) = password {
-        entry.push_str(&format!("\npassword = {}", quoted(password)));
-    }
-    entry
+    let beside = beside.lines();
+    format!("[[sources]]\nname = \"{name}\"\nkind = \"mongodb\"\nurl = {url}\ndatabase = {database}{beside}")
 }
 
 #[cfg(test)]

@@ -46,9 +46,9 @@ pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
 }
 
 /// The `[[sources]]` entry for it.
-pub(super) fn entry(name: &str, source: &MysqlSource, password: Option<&str>) -> String {
+pub(super) fn entry(name: &str, source: &MysqlSource, beside: server::Beside<'_>) -> String {
     let MysqlSource { host, port, user, database, .. } = source;
-    server::Login { kind: "mysql", host, port: *port, user, database, password }.entry(name)
+    server::Login { kind: "mysql", host, port: *port, user, database, beside }.entry(name)
 }
 
 #[cfg(test)]

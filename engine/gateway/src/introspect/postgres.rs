@@ -65,9 +65,9 @@ fn kind(column: &RemoteColumn) -> Option<Kind> {
 }
 
 /// The `[[sources]]` entry for it.
-pub(super) fn entry(name: &str, source: &PostgresSource, password: Option<&str>) -> String {
+pub(super) fn entry(name: &str, source: &PostgresSource, beside: server::Beside<'_>) -> String {
     let PostgresSource { host, port, user, database, .. } = source;
-    server::Login { kind: "postgres", host, port: *port, user, database, password }.entry(name)
+    server::Login { kind: "postgres", host, port: *port, user, database, beside }.entry(name)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
 
 use super::{Found, FoundColumn, Kind, quoted};
+use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::{Driver, TableRef, ValueType};
 use querygate_types::Result;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What each kind of server does in its own way.
 pub(super) struct Reading<'a> {
@@ -66,8 +68,35 @@ pub(super) struct Login<'a> {
     pub(super) port: u16,
     pub(super) user: &'a str,
     pub(super) database: &'a str,
+    pub(super) beside: Beside<'a>,
+}
+
+/// What the command line says beside an address.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
     /// A secret's reference, never the secret.
     pub(super) password: Option<&'a str>,
+    pub(super) tls: Option<Tls>,
+    pub(super) tls_ca: Option<&'a Path>,
+}
+
+impl Beside<'_> {
+    /// As lines of a `[[sources]]` entry.
+    pub(super) fn lines(&self) -> String {
+        let mut lines = String::new();
+        if let Some(password) = self.password {
+            lines.push_str(&format!("\npassword = {}", quoted(password)));
+        }
+        if let Some(tls) = self.tls {
+            lines.push_str(&format!("\ntls = {}", quoted(tls.name())));
+        }
+        if let Some(file) = self.tls_ca {
+            // The configuration may lie elsewhere than who wrote the command.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+            lines.push_str(&format!("\ntls_ca = {}", quoted(&file.to_string_lossy())));
+        }
+        lines
+    }
 }
 
 impl Login<'_> {
@@ -76,9 +105,7 @@ impl Login<'_> {
         let mut entry = format!("[[sources]]\nname = {}\nkind = {}", quoted(name), quoted(self.kind));
         entry.push_str(&format!("\nhost = {}\nport = {}", quoted(self.host), self.port));
         entry.push_str(&format!("\nuser = {}\ndatabase = {}", quoted(self.user), quoted(self.database)));
-        if let Some(password) = self.password {
-            entry.push_str(&format!("\npassword = {}", quoted(password)));
-        }
+        entry.push_str(&self.beside.lines());
         entry
     }
 }
@@ -117,7 +144,11 @@ mod tests {
             port: 5432,
             user: hostile,
             database: hostile,
-            password: Some("env:SECRET"),
+            beside: Beside {
+                password: Some("env:SECRET"),
+                tls: Some(Tls::VerifyCa),
+                tls_ca: Some(Path::new("/etc/a\"b.pem")),
+            },
         };
         let read: toml::Table = toml::from_str(&login.entry("shop")).unwrap();
         let source = &read["sources"][0];
@@ -126,6 +157,7 @@ mod tests {
         }
         assert_eq!(source["kind"].as_str(), Some("postgres"));
         assert_eq!((source["port"].as_integer(), source["password"].as_str()), (Some(5432), Some("env:SECRET")));
-        assert_eq!(source.as_table().unwrap().len(), 7);
+        assert_eq!((source["tls"].as_str(), source["tls_ca"].as_str()), (Some("verify-ca"), Some("/etc/a\"b.pem")));
+        assert_eq!(source.as_table().unwrap().len(), 9);
     }
 }

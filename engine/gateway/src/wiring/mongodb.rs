@@ -1,7 +1,7 @@
 //! A `mongodb` source's configuration as its driver wants it.
 
 use crate::config::mongodb::MongoSource;
-use crate::config::mysql::Tls;
+use crate::config::tls::Tls;
 use querygate_driver_api::Budget;
 use querygate_mongodb::{MongoDriver, MongoOptions, MongoTls};
 

@@ -1,6 +1,7 @@
 //! A `mysql` source's configuration as its driver wants it.
 
-use crate::config::mysql::{MysqlSource, Tls};
+use crate::config::mysql::MysqlSource;
+use crate::config::tls::Tls;
 use querygate_driver_api::Budget;
 use querygate_mysql::{MysqlDriver, MysqlOptions, MysqlTls};
 

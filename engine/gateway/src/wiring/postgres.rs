@@ -1,7 +1,7 @@
 //! A `postgres` source's configuration as its driver wants it.
 
-use crate::config::mysql::Tls;
 use crate::config::postgres::PostgresSource;
+use crate::config::tls::Tls;
 use querygate_driver_api::Budget;
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::Result;
