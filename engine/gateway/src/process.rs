@@ -8,10 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Descriptors that are not client connections: sources, spill files, log.
 const DESCRIPTORS_RESERVED: u64 = 256;
 
-/// Raises the soft limit of open files to what `connections` need, or as far as the hard limit lets. Returns how many
-/// connections then fit; the door refuses further ones with 53300, instead of failing to accept in silence.
-pub(crate) fn raise_file_limit(connections: usize) -> usize {
-    let wanted = connections as u64 + DESCRIPTORS_RESERVED;
+/// Raises the soft limit of open files to what `connections` of each of so many doors need, or as far as the hard limit lets.
+/// Returns how many connections of a door then fit; it refuses further ones with 53300, instead of failing to accept in silence.
+pub(crate) fn raise_file_limit(connections: usize, doors: usize) -> usize {
+    let doors = doors.max(1);
+    let wanted = (connections as u64).saturating_mul(doors as u64).saturating_add(DESCRIPTORS_RESERVED);
     let limit = getrlimit(Resource::Nofile);
     let have = limit.current.unwrap_or(u64::MAX);
     if have >= wanted {
@@ -20,16 +21,23 @@ pub(crate) fn raise_file_limit(connections: usize) -> usize {
     let target = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum: limit.maximum });
     let now = if raised.is_ok() { target } else { have };
-    let fit = usize::try_from(now.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX).clamp(1, connections);
+    let fit = fitting(now, connections, doors);
     if fit < connections {
         tracing::warn!(
             connection_max = connections,
+            doors,
             fit,
             open_files = now,
             "the open-file limit is too low for connection_max"
         );
     }
     fit
+}
+
+/// Connections of each door that fit into so many descriptors, one at least.
+fn fitting(descriptors: u64, connections: usize, doors: usize) -> usize {
+    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    (room / doors.max(1)).clamp(1, connections.max(1))
 }
 
 /// Starts collecting metrics; the handle renders them. In a process that collects already, the handle renders nothing.
@@ -74,6 +82,24 @@ impl Signals {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_share_the_descriptors() {
+        for (descriptors, connections, doors, expected) in [
+            (1_256, 1_000, 1, 1_000),
+            (1_256, 1_000, 2, 500),
+            (100, 1_000, 2, 1),
+            (u64::MAX, 10, 2, 10),
+            (1_256, 0, 0, 1),
+        ] {
+            assert_eq!(fitting(descriptors, connections, doors), expected, "{descriptors} {connections} {doors}");
         }
     }
 }

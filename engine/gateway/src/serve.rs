@@ -9,11 +9,15 @@ use querygate_flight::{FlightConfig, FlightDoor};
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes};
 use querygate_pgwire_frontend::{DoorConfig, PostgresDoor, TlsSettings};
 use querygate_types::{Error, ErrorCode, Result};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Ports that were bound; with port 0 in the configuration the system chose them.
@@ -89,7 +93,8 @@ pub(crate) fn serve_with(
     companion: Option<Companion>,
     ready: impl FnOnce(Bound),
 ) -> Result<()> {
-    let connections = raise_file_limit(config.server.connection_max);
+    let doors = usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some());
+    let connections = raise_file_limit(config.server.connection_max, doors);
     let metrics = start_metrics();
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
@@ -162,9 +167,11 @@ impl Doors {
         let mut signals = Signals::listen()?;
         // Health and metrics answer while the other doors drain, so they stop after them.
         let (doors_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
-        let postgres = self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())));
-        let flight = self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())));
-        let http = self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())));
+        let mut doors = Serving([
+            ("postgres", self.postgres.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
+            ("flight", self.flight.map(|door| tokio::spawn(door.serve(doors_stop.clone())))),
+            ("http", self.http.map(|door| tokio::spawn(door.serve(http_stop.clone().cancelled_owned())))),
+        ]);
         let watch = tokio::spawn(watch(
             config.metadata.path.clone(),
             config.metadata.watch_interval,
@@ -172,20 +179,22 @@ impl Doors {
             runtimes.clone(),
         ));
         let heal = tokio::spawn(heal(Arc::clone(&gate.returned), Arc::clone(&gate.reload), runtimes.clone()));
-        loop {
+        let ended = loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
                 () = stop.cancelled() => Wish::Stop,
+                ended = doors.ended() => break Err(ended),
             };
             match wish {
-                Wish::Stop => break,
+                Wish::Stop => break Ok(()),
                 Wish::Reload => reload(&gate.reload, runtimes).await,
             }
-        }
+        };
         tracing::info!(drain_timeout = ?config.server.drain_timeout, "draining");
         watch.abort();
         heal.abort();
         doors_stop.cancel();
+        let [postgres, flight, http] = doors.0.map(|(_, task)| task);
         for task in [postgres, flight].into_iter().flatten() {
             task.await.map_err(Error::internal)?;
         }
@@ -194,7 +203,33 @@ impl Doors {
             task.await.map_err(Error::internal)?;
         }
         tracing::info!("stopped");
-        Ok(())
+        ended
+    }
+}
+
+/// Doors that serve, by name.
+struct Serving<const N: usize>([(&'static str, Option<JoinHandle<()>>); N]);
+
+impl<const N: usize> Serving<N> {
+    /// Waits for a door that ends though nobody told it to. A process without one of its doors must not call itself ready:
+    /// whoever watches over it starts it anew.
+    async fn ended(&mut self) -> Error {
+        poll_fn(|context| {
+            for (name, door) in &mut self.0 {
+                if let Some(task) = door
+                    && let Poll::Ready(ended) = Pin::new(task).poll(context)
+                {
+                    *door = None;
+                    tracing::error!(door = name, "a door ended by itself");
+                    return Poll::Ready(match ended {
+                        Ok(()) => Error::internal(format_args!("the {name} door ended by itself")),
+                        Err(error) => Error::internal(error),
+                    });
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -278,15 +313,15 @@ async fn watch(path: PathBuf, interval: Duration, reload_: Reload, runtimes: Run
     if interval.is_zero() {
         return;
     }
-    let mut seen = fingerprint(&path);
+    let mut seen = looked(&path).await;
     loop {
         tokio::time::sleep(interval).await;
-        let now = fingerprint(&path);
+        let now = looked(&path).await;
         if now != seen {
             // Editors write a file in steps: wait until it rests.
             seen = now;
             tokio::time::sleep(Duration::from_millis(100)).await;
-            if fingerprint(&path) == seen {
+            if looked(&path).await == seen {
                 reload(&reload_, &runtimes).await;
             } else {
                 seen.clear();
@@ -297,6 +332,12 @@ async fn watch(path: PathBuf, interval: Duration, reload_: Reload, runtimes: Run
 
 /// Files that a metadata folder may hold; more are not watched.
 const WATCHED_FILES_MAX: usize = 10_000;
+
+/// Away from the threads that serve sockets: a file system may be slow, or hang.
+async fn looked(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
+    let path = path.to_path_buf();
+    tokio::task::spawn_blocking(move || fingerprint(&path)).await.unwrap_or_default()
+}
 
 /// Path, time and size of each metadata file.
 fn fingerprint(path: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
@@ -360,6 +401,19 @@ mod tests {
         stop.cancel();
         server.join().unwrap().unwrap();
         assert!(TcpStream::connect(postgres).is_err() && TcpStream::connect(http).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_door_that_ends_by_itself_is_told_once() {
+        let mut doors = Serving([
+            ("postgres", Some(tokio::spawn(std::future::pending()))),
+            ("flight", Some(tokio::spawn(async {}))),
+            ("http", None),
+        ]);
+        let ended = doors.ended().await;
+        assert!(format!("{:?}", ended.cause()).contains("the flight door ended by itself"), "{:?}", ended.cause());
+        let again = tokio::time::timeout(Duration::from_millis(20), doors.ended()).await;
+        assert!(again.is_err() && doors.0[1].1.is_none());
     }
 
     #[test]
