@@ -81,7 +81,14 @@ pub(crate) fn run(extraction: &Extraction, output: &mut Output) -> Result<Ended>
 async fn extract(client: &FlightClient, extraction: &Extraction, output: &mut Output) -> Result<Ended> {
     // Before there is a file that Ctrl-C could leave behind.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let work = Arc::new(begun(client, extraction, output).await?);
+    let begun = tokio::select! {
+        begun = begun(client, extraction, output) => Some(begun?),
+        _ = interrupt.recv() => None,
+    };
+    let Some(work) = begun.map(Arc::new) else {
+        output.note("interrupted; nothing was fetched").map_err(written)?;
+        return Ok(Ended::Interrupted);
+    };
     let mut progress = Progress::begin(&work.result(), output.shows_progress() && !extraction.quiet);
     let streams = work.begin()?;
     let fetched = finished(streams, Arc::clone(&work));
@@ -93,7 +100,10 @@ async fn extract(client: &FlightClient, extraction: &Extraction, output: &mut Ou
             () = progress.tick() => progress.show(&work.counts, client.received_bytes(), output).map_err(written)?,
             () = tokio::time::sleep_until(renewal) => {
                 // Streams that run need no ticket; one that begins anew and finds its own expired says so.
-                let _renewed = work.renew().await;
+                tokio::select! {
+                    _renewed = work.renew() => {}
+                    _ = interrupt.recv() => break Ok(Ended::Interrupted),
+                }
                 renewal = tokio::time::Instant::now() + until_renewal(&work);
             }
             _ = interrupt.recv() => break Ok(Ended::Interrupted),
