@@ -7,6 +7,9 @@ use crate::config;
 use crate::output::{Output, Stream};
 use crate::{config::Config, password};
 use querygate_types::{Error, ErrorCode, Posture, Result};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -100,11 +103,22 @@ fn replace(file: &Path, text: &str) -> Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
-    std::fs::write(beside, text).map_err(|e| file_error("write", beside, &e))?;
+    write_private(beside, text).map_err(|e| file_error("write", beside, &e))?;
     if let Ok(meta) = std::fs::metadata(file) {
         std::fs::set_permissions(beside, meta.permissions()).map_err(|e| file_error("write", beside, &e))?;
     }
     std::fs::rename(beside, file).map_err(|e| file_error("write", file, &e))
+}
+
+/// Nobody else reads it before it has the permissions of the file that it replaces: it holds verifiers.
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut made = File::options().write(true).create_new(true).mode(0o600).open(file)?;
+    made.write_all(text.as_bytes())?;
+    made.sync_all()
 }
 
 fn list(args: &UserListArgs, output: &mut Output) -> Result<Ended> {
@@ -156,6 +170,24 @@ mod tests {
         let (edited, _) = edit("[[users]]\nname = \"a\"\noperator = true\n", "a", "V").unwrap();
         assert_eq!(edited, "[[users]]\nname = \"a\"\nverifier = \"V\"\noperator = true\n");
         assert!(edit("users = 3\n", "a", "V").is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_nobody_elses_until_it_has_its_place() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, beside) = (folder.path().join("q.toml"), folder.path().join("q.toml.new"));
+        let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+        // Left by an earlier run, readable for all.
+        std::fs::write(&beside, "old").unwrap();
+        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o666)).unwrap();
+        write_private(&beside, "new").unwrap();
+        assert_eq!((mode(&beside), std::fs::read_to_string(&beside).unwrap().as_str()), (0o600, "new"));
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&file, "new").unwrap();
+        assert_eq!((mode(&file), std::fs::read_to_string(&file).unwrap().as_str()), (0o640, "new"));
+        assert!(!beside.exists());
     }
 
     #[test]
