@@ -114,9 +114,13 @@ impl Models {
         let Some(Training(task)) = finished else { return Default::default() };
         let trained = task.await;
         let mut state = self.state();
-        let Ok(trained) = trained else {
-            state.free_at = now.running + PAUSE;
-            return Default::default();
+        let trained = match trained {
+            Ok(trained) => trained,
+            Err(error) => {
+                tracing::warn!(%error, "training ended without a model");
+                state.free_at = now.running + PAUSE;
+                return Default::default();
+            }
         };
         state.free_at = now.running + PAUSE.max(trained.took * PAUSE_FACTOR);
         let Some(source) = state.sources.get_mut(&trained.source) else { return Default::default() };
