@@ -29,11 +29,11 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         return Ok(Ended::Well);
     }
     let mut config = configured(&seeded.layout.config(), args, output)?;
-    let mut alerts = None;
+    let (mut alerts, mut alerted) = (None, false);
     if args.traffic && config.learning.is_none() {
         let receiver = Alerts::open()?;
         config.learning = Some(demo::traffic::learning(&seeded.layout, &receiver)?);
-        alerts = Some(receiver);
+        (alerts, alerted) = (Some(receiver), true);
     }
     let certificate = config.server.tls.as_ref().map(|tls| tls.certificate.clone());
     let database = config.server.database.clone();
@@ -42,7 +42,7 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     crate::serve::serve_with(&config, CancellationToken::new(), traffic, |bound| {
         let _ = output.text(&demo::guide_text(&seeded, bound, certificate.as_deref()));
         if args.traffic {
-            let _ = output.text(&demo::traffic::guide_text(bound));
+            let _ = output.text(&demo::traffic::guide_text(bound, alerted));
         }
     })?;
     Ok(Ended::Well)

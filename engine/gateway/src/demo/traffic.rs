@@ -221,8 +221,8 @@ pub(crate) fn learning(layout: &Layout, alerts: &Alerts) -> Result<Learning> {
     })
 }
 
-/// What to look at while it runs.
-pub(crate) fn guide_text(bound: Bound) -> String {
+/// What to look at while it runs. `alerted`: the demo is its own webhook.
+pub(crate) fn guide_text(bound: Bound, alerted: bool) -> String {
     let mut text = format!(
         "\nTraffic: ada, sam and iris ask about six things a second, the same at every start. In minute {INCIDENT_MINUTE}\n\
          sam begins to read all contacts, again and again, for {} seconds. Look, as ada:\n",
@@ -238,9 +238,13 @@ pub(crate) fn guide_text(bound: Bound) -> String {
     }
     text.push_str(
         "  SELECT * FROM querygate.plans; SELECT * FROM querygate.index_suggestions; SELECT * FROM querygate.anomalies;\n  \
-         CALL querygate.apply(1);       makes a suggested index; ten runs later measured_effect says what it did\n\
-         The alert of what sam does goes to a webhook that the demo serves itself: it is printed below when it comes.\n",
+         CALL querygate.apply(1);       makes a suggested index; ten runs later measured_effect says what it did\n",
     );
+    text.push_str(if alerted {
+        "The alert of what sam does goes to a webhook that the demo serves itself: it is printed below when it comes.\n"
+    } else {
+        "Alerts, and what may be applied, are as [learning] of the demo's configuration says.\n"
+    });
     text
 }
 
