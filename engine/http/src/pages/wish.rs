@@ -2,6 +2,7 @@
 
 use super::html::percent;
 use super::layout::Place;
+use querygate_query_api::advice::Variant;
 
 /// A form's purpose, by its address.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,6 @@ impl Procedure {
 
 /// Hexadecimal digits of a fingerprint.
 const FINGERPRINT_CHARS: usize = 16;
-const ALTERNATIVES: [&str; 5] = ["default", "written_order", "no_keys", "one_stream", "fetch"];
 
 impl Wish<'_> {
     /// The procedure, the address to go back to, and its place. `None`: the form asks for nothing that there is.
@@ -40,7 +40,7 @@ impl Wish<'_> {
                 let number = u64::from_str_radix(given, 16).ok().filter(|_| given.len() == FINGERPRINT_CHARS)?;
                 let call = match *action {
                     "pin" => {
-                        let name = ALTERNATIVES.into_iter().find(|name| *name == field("alternative"))?;
+                        let name = Variant::from_name(field("alternative"))?.name();
                         format!("CALL querygate.pin('{number:016x}', '{name}')")
                     }
                     "unpin" => format!("CALL querygate.unpin('{number:016x}')"),
