@@ -290,6 +290,7 @@ fn show(answer: &Answer) -> String {
 #[test]
 fn recorded_reads_answer_as_the_server_behind_does() {
     let Some(recordings) = folder() else {
+        assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no data/clients");
         eprintln!("SKIPPED: recorded client traffic absent (set QUERYGATE_SHARED to the shared data folder)");
         return;
     };

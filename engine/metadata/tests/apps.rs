@@ -19,6 +19,7 @@ fn shared(file: &str) -> Option<PathBuf> {
     let root = std::env::var_os("QUERYGATE_SHARED").map_or(root, PathBuf::from);
     let path = root.join("data/objectstack").join(file);
     if !path.exists() {
+        assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no {file}");
         eprintln!("SKIPPED: shared data {file} absent");
         return None;
     }

@@ -18,10 +18,11 @@ pub fn shared() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// The folder of a data set below the shared data, or `None` with a loud line.
+/// The folder of a data set below the shared data, or `None` with a line; a failure where `QUERYGATE_SHARED` is set.
 pub fn data_set(name: &str) -> Option<PathBuf> {
     let folder = shared().map(|shared| shared.join(name)).filter(|folder| folder.is_dir());
     if folder.is_none() {
+        assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no data set {name}");
         eprintln!("SKIPPED: the data set {name} is absent (set QUERYGATE_SHARED)");
     }
     folder

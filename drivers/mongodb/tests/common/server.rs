@@ -42,7 +42,8 @@ fn binaries() -> PathBuf {
 }
 
 impl Server {
-    /// A server with an account for sources. `None`, and a loud line, where it is not installed; in CI that is a failure.
+    /// A server with an account for sources. `None` where it is not installed, which `.ci/test` says aloud; a failure where
+    /// `QUERYGATE_MONGODB` names one.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with(|_| String::new()).await
     }

@@ -12,13 +12,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A file of the shared data, or a loud skip.
+/// A file of the shared data. `None` where there is none; a failure where `QUERYGATE_SHARED` says that there is.
 pub fn shared(file: &str) -> Option<Value> {
     let root = std::env::var_os("QUERYGATE_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     match std::fs::read_to_string(root.join("data/objectstack").join(file)) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(_) => {
+            assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no {file}");
             println!("SKIPPED: {file} absent");
             None
         }

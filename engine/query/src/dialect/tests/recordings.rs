@@ -320,6 +320,7 @@ fn check_golden(found: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_catalog_statements_run() {
     if folder().is_none() {
+        assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no data/clients");
         eprintln!("SKIPPED: recorded client statements absent (set QUERYGATE_SHARED to the shared data folder)");
         return;
     }
