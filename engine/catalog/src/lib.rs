@@ -23,7 +23,9 @@ pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDef
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use principal::{VisibleObject, keeps_rights};
-pub use remote::{DriverTable, Federated, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate};
+pub use remote::{
+    DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
+};
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

@@ -72,6 +72,16 @@ pub trait Driver: Send + Sync + fmt::Debug {
         context: ExecuteContext,
     ) -> Result<BatchStream>;
 
+    /// Runs a statement that finds rows by a key and gives few of them: perhaps on a connection that others use at the same time.
+    /// Whoever stops waiting stops nobody else. `None`: it is to be run with [`execute`](Self::execute), as if it had not been
+    /// asked for.
+    ///
+    /// # Errors
+    /// What `execute` and its stream would say.
+    async fn look_up(&self, _statement: &Arc<NativeStatement>, _values: &[Value]) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
     /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use crate::errors::{Stage, translate};
 use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
@@ -35,11 +36,25 @@ pub(crate) fn run(
     context: Arc<TaskContext>,
     guard: Guard,
 ) -> BatchStream {
+    let failed = |e: DataFusionError| translate(&e, Stage::Execute);
+    let opened = move || match execute_stream(plan, context) {
+        Ok(stream) => stream.map_err(failed).boxed(),
+        Err(error) => futures::stream::iter([Err(failed(error))]).boxed(),
+    };
+    run_batches(runtime, opened, guard)
+}
+
+/// The same, for batches that need no plan.
+pub(crate) fn run_batches(
+    runtime: &tokio::runtime::Handle,
+    opened: impl FnOnce() -> BatchStream + Send + 'static,
+    guard: Guard,
+) -> BatchStream {
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
     let cancel = guard.cancel.clone();
     let task = runtime.spawn(async move {
         let mut guard = guard;
-        let work = AssertUnwindSafe(drive(plan, context, &mut guard, &sender)).catch_unwind().await;
+        let work = AssertUnwindSafe(drive(opened, &mut guard, &sender)).catch_unwind().await;
         let last = match work {
             Ok(Ok(())) => Sent::End,
             Ok(Err(error)) => Sent::Failed(error),
@@ -60,13 +75,8 @@ enum Sent {
     Failed(Error),
 }
 
-async fn drive(
-    plan: Arc<dyn ExecutionPlan>,
-    context: Arc<TaskContext>,
-    guard: &mut Guard,
-    sender: &mpsc::Sender<Sent>,
-) -> Result<()> {
-    let mut stream = execute_stream(plan, context).map_err(|e| translate(&e, Stage::Execute))?;
+async fn drive(opened: impl FnOnce() -> BatchStream, guard: &mut Guard, sender: &mpsc::Sender<Sent>) -> Result<()> {
+    let mut stream = opened();
     loop {
         let next = tokio::select! {
             biased;
@@ -75,7 +85,7 @@ async fn drive(
             next = stream.next() => next,
         };
         let Some(batch) = next else { return Ok(()) };
-        let batch = batch.map_err(|e| translate(&e, Stage::Execute))?;
+        let batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }

@@ -17,7 +17,8 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::{Federated, LeafToken, WholeFragment, federate};
+use querygate_catalog::{Federated, FragmentCall, LeafToken, WholeFragment, federate};
+use querygate_driver_api::Value;
 use querygate_query_api::advice::{Lost, Variant};
 use querygate_rules::{Disposition, Receipt};
 use querygate_types::{Error, ErrorCode, Result};
@@ -168,13 +169,32 @@ pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<Exe
     }
 }
 
-fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> Result<Option<Executable>> {
+/// A run of such a statement with no plan around it, once a leaf of it has passed the second walk: the same text, the same policy
+/// with the principal's values, the client's values. `None`: it has not, or these values are to be planned with.
+pub(crate) fn call(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<(FragmentCall, Arc<[FragmentRecord]>)>> {
+    let Some(whole) = bound.whole_found().filter(|_| !bound.asks().moment) else { return Ok(None) };
+    // Written behind the walk over a leaf of this fragment, whose token is the fragment's own.
+    let Some(records) = whole.records.get() else { return Ok(None) };
+    if whole.fragment.token() != bound.catalog().token() {
+        return Err(Error::internal("a fragment of another session was kept"));
+    }
+    let Some(placeholders) = placeholders(&bound.values(parameters)?)? else { return Ok(None) };
+    Ok(whole.fragment.call(&placeholders).map(|call| (call, Arc::clone(records))))
+}
+
+/// The values as fragments take them. `None`: there is one of a type that they do not have.
+fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>> {
     let mut placeholders = Vec::with_capacity(values.len());
     for value in values {
         let array = value.to_array().map_err(Error::internal)?;
-        let Ok(value) = querygate_driver_api::Value::from_array(array.as_ref(), 0) else { return Ok(None) };
+        let Ok(value) = Value::from_array(array.as_ref(), 0) else { return Ok(None) };
         placeholders.push(value);
     }
+    Ok(Some(placeholders))
+}
+
+fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> Result<Option<Executable>> {
+    let Some(placeholders) = placeholders(values)? else { return Ok(None) };
     let Some(physical) = whole.fragment.leaf(&placeholders) else { return Ok(None) };
     verify_final(&physical, bound.catalog().token(), bound.inventory())?;
     let mut executable = Executable {

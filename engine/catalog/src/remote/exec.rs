@@ -94,7 +94,7 @@ impl Running {
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(&self.driver, &self.source, error))
     }
 
-    fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
+    pub(super) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
         let template = self.known.template((&self.driver, &self.source), &self.fragment, &self.statement);
         Run::begin(runs, template, &self.known, narrowed || self.part)
     }
@@ -115,7 +115,7 @@ impl Running {
 }
 
 /// The source's failure as readers get it. One that may come of changed tables gets them looked at.
-fn heard(driver: &Arc<dyn Driver>, source: &str, error: Error) -> Error {
+pub(super) fn heard(driver: &Arc<dyn Driver>, source: &str, error: Error) -> Error {
     let changed = matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::DataException);
     if let Some(notice) = driver.schema_notice().filter(|_| changed) {
         notice.give();
@@ -128,7 +128,7 @@ fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {
     dynamic.current().ok().map(|expr| Narrowing::of(&expr))
 }
 
-fn shape(
+pub(super) fn shape(
     batch: &RecordBatch,
     columns: &[(usize, Option<DataType>)],
     schema: &SchemaRef,

@@ -1,7 +1,9 @@
 //! The federation rule: whole statements, or their largest one-source parts, become fragments with the policies inside.
 //! The only code that opens a governed leaf.
 
+use super::call::FragmentCall;
 use super::exec::{FragmentExec, Running};
+use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
 use super::runs::Known;
 use super::table::DriverTable;
@@ -169,10 +171,11 @@ pub fn federate(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &Simpli
 #[derive(Debug)]
 pub struct WholeFragment {
     token: LeafToken,
-    driver: Arc<dyn Driver>,
     translation: Translation,
-    statement: Arc<NativeStatement>,
-    known: Arc<Known>,
+    /// A run, but for its values.
+    running: Running,
+    /// Whether it finds rows by a key.
+    looks_up: bool,
 }
 
 impl WholeFragment {
@@ -186,21 +189,38 @@ impl WholeFragment {
         let translation = translate(plan, &opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
-        let known = known(&translation);
-        Some(Self { token: catalog.token().clone(), driver: Arc::clone(driver), translation, statement, known })
+        let running = running(driver, &translation, statement, Vec::new(), known(&translation));
+        let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
+        let looks_up = looks_up(&translation.fragment, tables);
+        Some(Self { token: catalog.token().clone(), translation, running, looks_up })
+    }
+
+    /// Which snapshot and principal it was made for.
+    #[must_use]
+    pub fn token(&self) -> &LeafToken {
+        &self.token
     }
 
     /// A leaf with these values. `None`: the source cannot be given them with equal results.
     #[must_use]
     pub fn leaf(&self, placeholders: &[Value]) -> Option<Arc<dyn ExecutionPlan>> {
-        let values = self.translation.values(placeholders).ok()?;
-        let typed = values.iter().zip(&self.translation.fragment.parameters).all(|(v, t)| v.value_type() == *t);
-        if !typed || self.driver.accepts(&self.statement, &values).is_err() {
+        let running = self.with(placeholders)?;
+        if running.driver.accepts(&running.statement, &running.values).is_err() {
             return None;
         }
-        let running =
-            running(&self.driver, &self.translation, Arc::clone(&self.statement), values, Arc::clone(&self.known));
         Some(governed_fragment(self.token.clone(), running, None, !self.translation.policy_values.is_empty()))
+    }
+
+    /// A run with these values, without a plan. `None`: they are not of the types that the fragment has.
+    #[must_use]
+    pub fn call(&self, placeholders: &[Value]) -> Option<FragmentCall> {
+        Some(FragmentCall::new(self.with(placeholders)?, self.looks_up))
+    }
+
+    fn with(&self, placeholders: &[Value]) -> Option<Running> {
+        let values = self.translation.values(placeholders).ok()?;
+        let typed = values.iter().zip(&self.translation.fragment.parameters).all(|(v, t)| v.value_type() == *t);
+        typed.then(|| Running { values: values.into(), ..self.running.clone() })
     }
 
     /// What was pushed.

@@ -1,10 +1,12 @@
 //! Tables of drivers inside the engine: the raw provider, the leaf that runs a fragment, and the opener that lets whole
 //! statements become fragments with their policies inside.
 
+mod call;
 mod exec;
 mod federate;
 mod keys;
 mod plain;
+mod point;
 mod policy;
 mod ranges;
 mod runs;
@@ -13,6 +15,7 @@ mod statistics;
 mod table;
 mod told;
 
+pub use call::FragmentCall;
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use plain::PlainScans;

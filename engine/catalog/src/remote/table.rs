@@ -117,6 +117,12 @@ impl DriverTable {
         self.parts.key.as_ref()
     }
 
+    /// The names that the key's columns have in the source.
+    pub(super) fn key_names(&self) -> Option<Vec<&str>> {
+        let name = |at: &usize| self.parts.fields.get(*at).map(|field| field.column.name.as_str());
+        self.parts.key.as_ref()?.iter().map(name).collect()
+    }
+
     /// The remote column of a field.
     #[must_use]
     pub fn column(&self, field: &str) -> Option<&RemoteColumn> {

@@ -14,6 +14,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
+use querygate_catalog::FragmentCall;
 use querygate_query_api::advice::{Lost, Variant};
 use querygate_query_api::telemetry::Stage;
 use querygate_query_api::{BatchStream, Part};
@@ -50,8 +51,25 @@ impl GateSession {
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
     ) -> Result<BatchStream> {
+        let began = Instant::now();
         let work = async {
-            let permit = self.gate.admit().await?;
+            let mut permit = self.gate.admit().await?;
+            if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| part.is_none()) {
+                record.planning = began.elapsed();
+                (record.cached, record.fragments) = (true, records);
+                let source = call.source().to_owned();
+                match self.called(call, permit, (cancel, deadline), record).await {
+                    Ok(batches) => {
+                        return self.checked_call((bound, parameters), source, record, batches, cancel).await;
+                    }
+                    // The source cannot be given these values.
+                    Err(given_back) => {
+                        permit = given_back;
+                        record.planning = std::time::Duration::ZERO;
+                        (record.cached, record.fragments) = (false, Arc::default());
+                    }
+                }
+            }
             let state = self.statement_state(bound).await?;
             // A part is a share of one plan: all its shares must come of the same.
             let asking = asking.filter(|_| part.is_none());
@@ -77,7 +95,7 @@ impl GateSession {
             record.cached = executable.cached();
             record.fragments = Arc::clone(executable.records());
             let whole = part.is_none().then_some((bound, parameters, &state));
-            Ok(self.checked(whole, &executable, record, batches, cancel))
+            Ok(self.checked(whole, || executable.pushed_to(), record, batches, cancel))
         };
         tokio::select! {
             biased;
@@ -85,6 +103,44 @@ impl GateSession {
             () = execute::expired(deadline) => Err(execute::timed_out()),
             outcome = work => outcome,
         }
+    }
+
+    /// Runs a statement that one source runs as a whole. What finds rows by a key is waited for here: there is no more to it than
+    /// a message to the source and one back. The rest is read where queries run. `Err`: neither; the permit comes back.
+    async fn called(
+        &self,
+        call: FragmentCall,
+        permit: OwnedSemaphorePermit,
+        (cancel, deadline): (&CancellationToken, Option<Instant>),
+        record: &QueryRecord,
+    ) -> std::result::Result<BatchStream, OwnedSemaphorePermit> {
+        let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
+        match call.look_up(runs.as_ref()).await {
+            Ok(Some(batches)) => Ok(batches),
+            // Told when it is read, as that of any statement.
+            Err(error) => Ok(futures::stream::iter([Err(error)]).boxed()),
+            Ok(None) if call.is_accepted() => {
+                let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
+                Ok(execute::run_batches(self.gate.runtime(), move || call.start(runs), guard))
+            }
+            Ok(None) => Err(permit),
+        }
+    }
+
+    /// The batches of such a run, checked if its turn has come.
+    async fn checked_call(
+        &self,
+        (bound, parameters): (&Arc<Bound>, &[ArrayRef]),
+        source: String,
+        record: &QueryRecord,
+        batches: BatchStream,
+        cancel: &CancellationToken,
+    ) -> Result<BatchStream> {
+        if self.inner().settings.check_share() == 0 {
+            return Ok(batches);
+        }
+        let state = self.statement_state(bound).await?;
+        Ok(self.checked(Some((bound, parameters, &state)), || source, record, batches, cancel))
     }
 
     /// Planning runs where queries run: a hard statement must not hold up the wire.

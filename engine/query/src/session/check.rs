@@ -10,7 +10,7 @@ use crate::engine::with_config;
 use crate::execute::{self, Guard, Turn};
 use crate::gate::Gate;
 use crate::observe::QueryRecord;
-use crate::plan::{Executable, PlanOptions};
+use crate::plan::PlanOptions;
 use crate::template::Template;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -55,14 +55,17 @@ impl GateSession {
     pub(super) fn checked(
         &self,
         whole: Option<(&Arc<Bound>, &[ArrayRef], &Arc<SessionState>)>,
-        executable: &Executable,
+        sources: impl FnOnce() -> String,
         record: &QueryRecord,
         batches: BatchStream,
         cancel: &CancellationToken,
     ) -> BatchStream {
         let Some((bound, parameters, state)) = whole else { return batches };
         let share = self.inner().settings.check_share();
-        let sources = executable.pushed_to();
+        if share == 0 {
+            return batches;
+        }
+        let sources = sources();
         // What the session, the clock or chance answers is different each time.
         if sources.is_empty() || bound.asks().session || !self.gate.checks().is_due(share) {
             return batches;

@@ -219,7 +219,9 @@ impl GateSession {
         let mut record = self.record(prepared, bound);
         let asking = self.asking(&prepared.parsed, matches!(prepared.kind, Kind::Explain(..)));
         let outcome = self.plan_and_start(bound, parameters, (part, asking), (&cancel, deadline), &mut record).await;
-        record.planning = started.elapsed();
+        if record.planning.is_zero() {
+            record.planning = started.elapsed();
+        }
         match outcome {
             Ok(batches) => {
                 let batches = crate::recording::recorded(

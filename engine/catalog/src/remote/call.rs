@@ -1,0 +1,88 @@
+//! A run of a whole statement at its source, with no plan around it. What it is was translated, rendered and verified before; here
+//! are only its values.
+
+use super::exec::{Running, heard, shape};
+use super::runs::FragmentRuns;
+use futures::{StreamExt, TryStreamExt, stream};
+use querygate_driver_api::{BatchStream, ExecuteContext};
+use querygate_types::Result;
+use std::sync::Arc;
+
+/// A statement with its values, ready to be run once.
+#[derive(Debug)]
+pub struct FragmentCall {
+    running: Running,
+    looks_up: bool,
+}
+
+impl FragmentCall {
+    pub(super) fn new(running: Running, looks_up: bool) -> Self {
+        Self { running, looks_up }
+    }
+
+    /// The source that runs it.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.running.source
+    }
+
+    /// Runs it where the source can do so beside others, and waits for all its rows, which are few. `None`: it is to be
+    /// started. `runs`: where it is measured.
+    ///
+    /// # Errors
+    /// What the source says, in our codes.
+    pub async fn look_up(&self, runs: Option<&Arc<FragmentRuns>>) -> Result<Option<BatchStream>> {
+        if !self.looks_up {
+            return Ok(None);
+        }
+        let running = &self.running;
+        let run = runs.map(|runs| running.run(Arc::clone(runs), false));
+        let shaped = match running.driver.look_up(&running.statement, &running.values).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(batch)) => shape(&batch, &running.columns, &running.schema),
+            Err(error) => Err(heard(&running.driver, &running.source, error)),
+        };
+        match (shaped, run) {
+            (Ok(batch), run) => {
+                // As a source gives it that has no row.
+                let batches = stream::iter((batch.num_rows() > 0).then_some(Ok(batch))).boxed();
+                Ok(Some(match run {
+                    Some(run) => run.measured(batches),
+                    None => batches,
+                }))
+            }
+            (Err(error), run) => {
+                if let Some(run) = run {
+                    run.failed(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the source can be given the values with equal results.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.running.driver.accepts(&self.running.statement, &self.running.values).is_ok()
+    }
+
+    /// Its batches; the source is asked when the first is. Dropping the stream ends the source's own query.
+    #[must_use]
+    pub fn start(self, runs: Option<Arc<FragmentRuns>>) -> BatchStream {
+        let running = self.running;
+        let started = async move {
+            let run = runs.map(|runs| running.run(runs, false));
+            match (running.start(ExecuteContext::default()).await, run) {
+                (Ok(batches), Some(run)) => Ok(run.measured(batches)),
+                (Ok(batches), None) => Ok(batches),
+                (Err(error), run) => {
+                    if let Some(run) = run {
+                        run.failed(&error);
+                    }
+                    Err(error)
+                }
+            }
+        };
+        stream::once(started).try_flatten().boxed()
+    }
+}
