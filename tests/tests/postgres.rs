@@ -4,6 +4,8 @@
 
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod common;
+#[path = "postgres/shared.rs"]
+mod shared;
 
 use common::{PASSWORD, Server as Database};
 use querygate_tests::server::{Server, binary, psql, runtime};

@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Column};
 use tokio_util::sync::CancellationToken;
 
 /// Connections that read one table at once.
@@ -214,7 +214,8 @@ impl Run {
         let prepared = client.prepare(&self.statement.text).await.map_err(told)?;
         check_file(source, client, &self.whole.table, &moment).await?;
         let batch_rows = self.context.batch_rows.max(1);
-        let mut decoder = Decoder::new(source, &self.statement, prepared.columns(), batch_rows)?;
+        let mut decoder =
+            Decoder::new(source, &self.statement, prepared.columns().iter().map(Column::type_), batch_rows)?;
         while let Some((pages, is_last)) = self.take() {
             let copied = client.copy_out(&self.whole.copy(&pages, is_last)).await.map_err(told)?;
             let mut copied = pin!(copied);

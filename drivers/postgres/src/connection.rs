@@ -34,6 +34,8 @@ const WATCH_CLIENT: &str = "SET client_connection_check_interval = '5s'";
 pub(crate) struct Connector {
     source: String,
     config: Config,
+    host: String,
+    port: u16,
     encryption: Encryption,
     timeout: Duration,
 }
@@ -55,7 +57,8 @@ impl Connector {
         if let Some(password) = &options.password {
             config.password(password);
         }
-        Ok(Self { source: options.name.clone(), config, encryption, timeout: options.connect_timeout })
+        let (source, host) = (options.name.clone(), options.host.clone());
+        Ok(Self { source, config, host, port: options.port, encryption, timeout: options.connect_timeout })
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -65,6 +68,24 @@ impl Connector {
     /// How long an attempt may last.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Host, or folder of the socket, and port.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    pub(crate) fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// Whether it can open connections whose bytes are ours.
+    pub(crate) fn can_link(&self) -> bool {
+        !(self.host.starts_with('/') && self.encryption.is_on())
     }
 
     pub(crate) async fn open(&self) -> Result<Connection> {
@@ -87,15 +108,7 @@ impl Connector {
             idle_since: Instant::now(),
             place: None,
         };
-        connection.client.batch_execute(SETTINGS).await.map_err(refused)?;
-        // Whether it is possible there or not is no reason to refuse the server.
-        drop(connection.client.batch_execute(WATCH_CLIENT).await);
-        let version = connection.client.query_one("SELECT current_setting('server_version_num')::int4", &[]);
-        let version: i32 = version.await.and_then(|row| row.try_get(0)).map_err(refused)?;
-        if u32::try_from(version).unwrap_or(0) < VERSION_MIN {
-            return Err(unavailable(&self.source, "is older than PostgreSQL 15")
-                .with_hint("Only PostgreSQL 15 and later were compared with the gate's semantics."));
-        }
+        prepared_for_us(&self.source, &connection.client).await?;
         Ok(connection)
     }
 
@@ -103,6 +116,21 @@ impl Connector {
     pub(crate) async fn cancel(&self, token: CancelToken) {
         drop(tokio::time::timeout(self.timeout, token.cancel_query(self.encryption.clone())).await);
     }
+}
+
+/// Gives a new connection the settings that our semantics need, and refuses a server that they were not compared with.
+pub(crate) async fn prepared_for_us(source: &str, client: &Client) -> Result<()> {
+    let refused = |error: tokio_postgres::Error| cannot_connect(source, &error);
+    client.batch_execute(SETTINGS).await.map_err(refused)?;
+    // Whether it is possible there or not is no reason to refuse the server.
+    drop(client.batch_execute(WATCH_CLIENT).await);
+    let version = client.query_one("SELECT current_setting('server_version_num')::int4", &[]);
+    let version: i32 = version.await.and_then(|row| row.try_get(0)).map_err(refused)?;
+    if u32::try_from(version).unwrap_or(0) < VERSION_MIN {
+        return Err(unavailable(source, "is older than PostgreSQL 15")
+            .with_hint("Only PostgreSQL 15 and later were compared with the gate's semantics."));
+    }
+    Ok(())
 }
 
 /// An open connection. Dropped, its socket closes at once.

@@ -8,8 +8,8 @@ use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::{NativeStatement, ValueType};
 use querygate_types::{Error, Result};
 use std::sync::Arc;
+use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Column as WireColumn, Row};
 
 /// Collects rows into batches of one schema.
 pub(crate) struct Decoder {
@@ -41,10 +41,10 @@ impl<'a> FromSql<'a> for Raw<'a> {
 impl Decoder {
     /// # Errors
     /// The server delivers other columns than the statement was made for.
-    pub(crate) fn new(
+    pub(crate) fn new<'a>(
         source: &str,
         statement: &NativeStatement,
-        delivered: &[WireColumn],
+        delivered: impl ExactSizeIterator<Item = &'a Type>,
         batch_rows: usize,
     ) -> Result<Self> {
         if delivered.len() != statement.output.len() {
@@ -52,8 +52,8 @@ impl Decoder {
         }
         let columns = statement.output.iter().zip(delivered).map(|((column, _), delivered)| {
             let value_type = column.value_type;
-            let wire = cells::wire(delivered.type_()).filter(|wire| cells::reads(*wire, value_type));
-            let wire = wire.ok_or_else(|| schema_changed(source).with_cause(delivered.type_()))?;
+            let wire = cells::wire(delivered).filter(|wire| cells::reads(*wire, value_type));
+            let wire = wire.ok_or_else(|| schema_changed(source).with_cause(delivered))?;
             Ok(Column { value_type, wire, builder: ColumnBuilder::new(value_type, batch_rows) })
         });
         let columns = columns.collect::<Result<_>>()?;

@@ -11,6 +11,7 @@ use crate::moment;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::whole::Wholes;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -168,6 +169,15 @@ impl Driver for PostgresDriver {
             return Ok(batches);
         }
         crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+    }
+
+    async fn look_up(&self, statement: &Arc<NativeStatement>, values: &[Value]) -> Result<Option<RecordBatch>> {
+        Fragment::check_values(&statement.parameters, values)?;
+        match Parameters::of(statement, values) {
+            Ok(parameters) => crate::lines::look_up(&self.pool, statement, &parameters).await,
+            // Whoever runs it hears why not.
+            Err(_) => Ok(None),
+        }
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {

@@ -1,5 +1,6 @@
 //! PostgreSQL's failures as our codes. The server's own text goes to the log, never to a client: it may quote names and values.
 
+use crate::frames::Failure;
 use querygate_types::{Error, ErrorCode};
 use std::time::Duration;
 
@@ -12,6 +13,11 @@ pub(crate) fn from_postgres(source: &str, error: &tokio_postgres::Error) -> Erro
         None if is_lost(error) => lost(source).with_cause(chain(error)),
         None => failed(source).with_cause(chain(error)),
     }
+}
+
+/// Maps a failure that a shared connection heard.
+pub(crate) fn from_failure(source: &str, failure: &Failure) -> Error {
+    from_state(source, &failure.state).with_cause(format_args!("{}: {}", failure.state, failure.message))
 }
 
 /// Maps a failure to connect.

@@ -14,7 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{RowStream, Statement};
+use tokio_postgres::{Column, RowStream, Statement};
 
 /// Bytes of rows after which a batch is delivered, however few its rows.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -147,7 +147,8 @@ impl Run {
         })
         .and_then(|(prepared, rows)| {
             let batch_rows = self.context.batch_rows.max(1);
-            let decoder = Decoder::new(self.pool.source(), &self.statement, prepared.columns(), batch_rows);
+            let types = prepared.columns().iter().map(Column::type_);
+            let decoder = Decoder::new(self.pool.source(), &self.statement, types, batch_rows);
             Ok((decoder.map_err(End::Stopped)?, rows))
         })
     }

@@ -2,6 +2,8 @@
 
 use crate::connection::{Connection, Connector};
 use crate::error::unavailable;
+use crate::line::{Held, Line};
+use crate::lines::Lines;
 use crate::options::PostgresOptions;
 use querygate_driver_api::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{Breaker, BreakerState, PoolMeter, PoolStatus};
@@ -22,6 +24,7 @@ pub(crate) struct Pool {
     breaker: Breaker,
     /// The one used last is at the end, and used next.
     idle: Mutex<Vec<Connection>>,
+    lines: Lines,
     permits: Arc<Semaphore>,
     size: usize,
     budget: Budget,
@@ -42,7 +45,9 @@ pub(crate) struct Lease {
 impl Pool {
     pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
         let connector = Connector::new(options)?;
+        let shareable = if connector.can_link() { options.pool_size } else { 0 };
         let pool = Arc::new(Self {
+            lines: Lines::of(shareable),
             budget: options.budget.clone(),
             breaker: Breaker::new(connector.timeout()),
             connector,
@@ -73,6 +78,10 @@ impl Pool {
         deadline: Option<Instant>,
         cancel: &CancellationToken,
     ) -> Result<Lease> {
+        if self.permits.available_permits() == 0 {
+            // Nobody waits for one that rests.
+            self.lines.close_longest();
+        }
         let waiting = self.meter.wait();
         let turn = Arc::clone(&self.permits).acquire_owned();
         let permit = tokio::select! {
@@ -97,7 +106,7 @@ impl Pool {
 
     /// A connection that nobody waits for, if more than half are free: who reads much leaves the others room.
     pub(crate) async fn spare(self: &Arc<Self>) -> Option<Lease> {
-        if self.permits.available_permits() * 2 <= self.size || self.budget.is_spent() {
+        if !self.is_mostly_free() {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
@@ -105,6 +114,31 @@ impl Pool {
         let connection = self.connection().await.ok()?;
         waiting.leased();
         Some(Lease { connection, pool: Arc::clone(self), _permit: permit })
+    }
+
+    fn is_mostly_free(&self) -> bool {
+        (self.permits.available_permits() + self.lines.resting()) * 2 > self.size && !self.budget.is_spent()
+    }
+
+    /// The connections that look-ups share.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// One more of them, if more than half of all connections are free and one that was opened before lives. A failure is none
+    /// that the breaker should know of: whoever needs a connection of its own tries itself.
+    pub(crate) async fn line(self: &Arc<Self>) -> Option<Line> {
+        let is_there = self.idle.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|c| !c.client.is_closed());
+        if !is_there || !self.is_mostly_free() {
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let place = self.place().await.ok()?;
+        let link = self.connector.link().await;
+        self.meter.opened(&link);
+        let link =
+            link.inspect_err(|error| tracing::debug!(%error, cause = error.cause(), "no shared connection")).ok()?;
+        Some(Line::start(link, self, self.lifetime, Held { _place: place, _permit: permit }))
     }
 
     /// Connections that one result may use at a time and leave others room.
@@ -115,7 +149,8 @@ impl Pool {
     pub(crate) fn status(&self) -> PoolStatus {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());
-        self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
+        let resting = self.lines.resting();
+        self.meter.status(self.size, self.permits.available_permits() + resting, idle + resting, breaker)
     }
 
     async fn connection(&self) -> Result<Connection> {
@@ -170,14 +205,16 @@ impl Pool {
 
 impl Resting for Pool {
     fn longest(&self) -> Option<Instant> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).first().map(|connection| connection.idle_since)
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).first().map(|c| c.idle_since);
+        idle.into_iter().chain(self.lines.longest()).min()
     }
 
     fn close_longest(&self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle.is_empty() {
-            idle.remove(0);
+        if idle.is_empty() {
+            return self.lines.close_longest();
         }
+        idle.remove(0);
     }
 }
 

@@ -1,0 +1,249 @@
+//! The shared connections of one source, and look-ups over them: a few statements that find rows by a key, each a moment's work for
+//! the server. Everything else has a connection of its own.
+
+use crate::bind::Parameters;
+use crate::decode::Decoder;
+use crate::error::from_failure;
+use crate::line::Line;
+use crate::pool::Pool;
+use crate::traffic::{Answer, Unanswered};
+use arrow::record_batch::RecordBatch;
+use querygate_driver_api::NativeStatement;
+use querygate_types::Result;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot::Receiver;
+use tokio_postgres::types::Type;
+
+/// One of so many connections of a pool is shared, four at most: a server's process is busy with one, and others need theirs.
+const SHARE: usize = 4;
+const LINES_MAX: usize = 4;
+/// Requests that wait on one connection before another is opened.
+const REQUESTS_USUAL: usize = 8;
+/// Longest text that is kept prepared.
+const TEXT_MAX: usize = 16 * 1024;
+/// How long a statement has connections of its own: one that cannot be answered here, and at most one that keeps others waiting.
+const APART: Duration = Duration::from_secs(60);
+/// How long at first: it may have been the server's fault.
+const APART_FIRST: Duration = Duration::from_secs(1);
+const APART_MAX: usize = 256;
+/// How soon it is tried again to open one, when there was no room or the server refused.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The shared connections of a pool.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    open: Mutex<Vec<Line>>,
+    max: usize,
+    opening: AtomicBool,
+    /// When one may be opened again.
+    again: Mutex<Option<Instant>>,
+    /// Statements that have connections of their own, or had not long ago.
+    apart: Mutex<HashMap<Arc<str>, Apart>>,
+    apart_count: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Apart {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Apart {
+    fn begin(now: Instant, pause: Duration) -> Self {
+        Self { until: now + pause, pause }
+    }
+
+    /// Whether nothing of it matters any more.
+    fn is_past(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.until) > APART
+    }
+}
+
+/// Finds rows by a key. `None`: it must be run on a connection of its own. Whoever stops waiting stops nobody else.
+pub(crate) async fn look_up(
+    pool: &Arc<Pool>,
+    statement: &NativeStatement,
+    parameters: &Parameters,
+) -> Result<Option<RecordBatch>> {
+    let lines = pool.lines();
+    if lines.max == 0 || statement.text.len() > TEXT_MAX || lines.is_apart(&statement.text) {
+        return Ok(None);
+    }
+    let Some(answer) = lines.ask(pool, &statement.text, parameters).await? else { return Ok(None) };
+    match answer.await {
+        Ok(Answer::Rows(columns, rows)) => decoded(pool.source(), statement, &columns, &rows).map(Some),
+        Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
+        Ok(Answer::Unanswered(Unanswered::Apart)) => {
+            lines.keep_apart(&statement.text, APART);
+            Ok(None)
+        }
+        Ok(Answer::Unanswered(Unanswered::Again)) | Err(_) => Ok(None),
+    }
+}
+
+fn decoded(source: &str, statement: &NativeStatement, columns: &[Type], rows: &[Box<[u8]>]) -> Result<RecordBatch> {
+    let mut decoder = Decoder::new(source, statement, columns.iter(), rows.len())?;
+    // A row's cells are written as COPY writes them.
+    rows.iter().try_for_each(|row| decoder.push_copied(row))?;
+    decoder.finish()
+}
+
+impl Lines {
+    /// For a pool of so many connections.
+    pub(crate) fn of(size: usize) -> Self {
+        Self {
+            open: Mutex::default(),
+            max: (size / SHARE).min(LINES_MAX),
+            opening: AtomicBool::new(false),
+            again: Mutex::default(),
+            apart: Mutex::default(),
+            apart_count: AtomicUsize::new(0),
+        }
+    }
+
+    async fn ask(
+        &self,
+        pool: &Arc<Pool>,
+        text: &Arc<str>,
+        parameters: &Parameters,
+    ) -> Result<Option<Receiver<Answer>>> {
+        if let Some(answer) = self.ask_open(text, parameters, REQUESTS_USUAL)? {
+            return Ok(Some(answer));
+        }
+        self.open_one(pool).await;
+        self.ask_open(text, parameters, usize::MAX)
+    }
+
+    /// Asks the first on which fewer than so many wait, else the one on which the fewest do: what leaves together costs less.
+    fn ask_open(&self, text: &Arc<str>, parameters: &Parameters, most: usize) -> Result<Option<Receiver<Answer>>> {
+        let mut open = lock(&self.open);
+        open.retain(|line| !line.is_over());
+        let waiting = |line: &Line| line.waiting().filter(|waiting| *waiting < most);
+        let usual = open.iter().find(|line| waiting(line).is_some_and(|waiting| waiting < REQUESTS_USUAL));
+        let line = usual.or_else(|| {
+            let taking = open.iter().filter_map(|line| waiting(line).map(|waiting| (waiting, line)));
+            taking.min_by_key(|(waiting, _)| *waiting).map(|(_, line)| line)
+        });
+        line.map_or(Ok(None), |line| line.ask(text, parameters))
+    }
+
+    /// Opens one more if there may be more, nobody is at it, and the pool has room. Whoever does not, does without.
+    async fn open_one(&self, pool: &Arc<Pool>) {
+        let must_wait = || lock(&self.again).is_some_and(|again| Instant::now() < again);
+        if lock(&self.open).len() >= self.max || must_wait() || self.opening.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let _opening = Opening(&self.opening);
+        match pool.line().await {
+            Some(line) => lock(&self.open).push(line),
+            None => *lock(&self.again) = Some(Instant::now() + PAUSE),
+        }
+    }
+
+    fn is_apart(&self, text: &Arc<str>) -> bool {
+        if self.apart_count.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut apart = lock(&self.apart);
+        let now = Instant::now();
+        let Some(found) = apart.get(text).copied() else { return false };
+        if found.is_past(now) {
+            apart.remove(text);
+            self.apart_count.store(apart.len(), Ordering::Relaxed);
+        }
+        now < found.until
+    }
+
+    /// A statement kept others waiting: it has connections of its own, the longer the more often that happens.
+    pub(crate) fn stalled(&self, text: &Arc<str>) {
+        let before = lock(&self.apart).get(text).copied().filter(|apart| !apart.is_past(Instant::now()));
+        self.keep_apart(text, before.map_or(APART_FIRST, |before| (before.pause * 2).min(APART)));
+    }
+
+    fn keep_apart(&self, text: &Arc<str>, pause: Duration) {
+        let mut apart = lock(&self.apart);
+        let now = Instant::now();
+        if apart.len() >= APART_MAX {
+            apart.retain(|_, apart| !apart.is_past(now));
+        }
+        if apart.len() >= APART_MAX {
+            apart.clear();
+        }
+        apart.insert(Arc::clone(text), Apart::begin(now, pause));
+        self.apart_count.store(apart.len(), Ordering::Relaxed);
+    }
+
+    /// Open ones on which nobody waits.
+    pub(crate) fn resting(&self) -> usize {
+        let open = lock(&self.open);
+        open.iter().filter(|line| !line.is_over() && line.rests_since().is_some()).count()
+    }
+
+    /// Since when the one rests that rests longest.
+    pub(crate) fn longest(&self) -> Option<Instant> {
+        lock(&self.open).iter().filter_map(Line::rests_since).min()
+    }
+
+    /// Closes that one.
+    pub(crate) fn close_longest(&self) {
+        let mut open = lock(&self.open);
+        let resting = open.iter().enumerate().filter_map(|(at, line)| line.rests_since().map(|since| (since, at)));
+        if let Some((_, at)) = resting.min() {
+            open.remove(at);
+        }
+    }
+}
+
+/// Somebody opens one.
+struct Opening<'a>(&'a AtomicBool);
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pools_share_nothing_and_large_ones_little() {
+        for (size, expected) in [(1, 0), (3, 0), (4, 1), (8, 2), (16, 4), (100, 4)] {
+            assert_eq!(Lines::of(size).max, expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn statements_that_kept_others_waiting_are_remembered_and_bounded() {
+        let lines = Lines::of(8);
+        let text: Arc<str> = "slow".into();
+        assert!(!lines.is_apart(&text));
+        let pause = |lines: &Lines| lock(&lines.apart)[&text].pause;
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+            lines.stalled(&text);
+            assert!(lines.is_apart(&text) && !lines.is_apart(&"quick".into()));
+            assert_eq!(pause(&lines), Duration::from_secs(expected));
+        }
+        // Over, and remembered for a minute.
+        let ago = |seconds| Apart { until: Instant::now() - Duration::from_secs(seconds), pause: APART_FIRST };
+        lock(&lines.apart).insert(Arc::clone(&text), ago(1));
+        assert!(!lines.is_apart(&text));
+        lines.stalled(&text);
+        assert_eq!(pause(&lines), 2 * APART_FIRST);
+        lock(&lines.apart).insert(Arc::clone(&text), ago(61));
+        assert!(!lines.is_apart(&text));
+        assert_eq!(lines.apart_count.load(Ordering::Relaxed), 0);
+        for number in 0..2 * APART_MAX {
+            lines.stalled(&format!("s{number}").into());
+        }
+        assert!(lock(&lines.apart).len() <= APART_MAX);
+    }
+}

@@ -1,0 +1,462 @@
+//! What is asked and answered on one connection: the first answer is the first request's, and only that one's. Knows no socket and
+//! no clock.
+
+use crate::bind::Parameters;
+use crate::frames::{self, Broken, Failure, Frame};
+use bytes::{Buf, BytesMut};
+use querygate_types::Result;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::oneshot::{self, Receiver, Sender};
+use tokio_postgres::types::Type;
+
+/// Requests of one connection that are not answered yet.
+const REQUESTS_MAX: usize = 256;
+/// Bytes of one request.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one answer's rows: it is held until its end, and others wait behind it.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a message that is not a row.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Statements that are kept prepared.
+const STATEMENTS_MAX: usize = 256;
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// All its rows, as the server sends them, and the types of their columns.
+    Rows(Arc<[Type]>, Vec<Box<[u8]>>),
+    /// The statement's own error.
+    Failed(Failure),
+    /// Nothing; on a connection of its own it can be run.
+    Unanswered(Unanswered),
+}
+
+/// Whether a statement that was not answered should be asked for in this way again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The connection was at fault.
+    Again,
+    /// Its rows are too large or of types that must be asked for.
+    Apart,
+}
+
+/// Columns of a prepared statement, once the server has told them.
+type Columns = Arc<OnceLock<Arc<[Type]>>>;
+/// A text with the types of its parameters.
+type Key = (Arc<str>, Vec<u32>);
+
+struct Prepared {
+    name: Arc<str>,
+    columns: Columns,
+    used: u64,
+}
+
+struct Request {
+    reply: Sender<Answer>,
+    text: Arc<str>,
+    columns: Columns,
+    rows: Vec<Box<[u8]>>,
+    bytes: usize,
+    outcome: Outcome,
+}
+
+/// What the messages so far make of a request.
+enum Outcome {
+    Rows,
+    Failed(Failure),
+    Unanswered(Unanswered),
+}
+
+/// The requests of one connection.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    /// Whole requests that were not handed to the socket yet.
+    out: BytesMut,
+    requests: VecDeque<Request>,
+    prepared: HashMap<Key, Prepared>,
+    names: u64,
+    uses: u64,
+    /// Bytes of a row that nobody wants, to come.
+    skipped: usize,
+    /// No more requests are taken.
+    closed: bool,
+}
+
+impl Traffic {
+    /// Adds a request. `None`: not here.
+    pub(crate) fn ask(&mut self, text: &Arc<str>, parameters: &Parameters) -> Result<Option<Receiver<Answer>>> {
+        if self.closed || self.requests.len() >= REQUESTS_MAX {
+            return Ok(None);
+        }
+        let key = (Arc::clone(text), parameters.types.iter().map(Type::oid).collect::<Vec<_>>());
+        self.uses += 1;
+        let known = self.prepared.get_mut(&key).map(|prepared| {
+            prepared.used = self.uses;
+            (Arc::clone(&prepared.name), Arc::clone(&prepared.columns))
+        });
+        let is_new = known.is_none();
+        let (name, columns) = match known {
+            Some(known) => known,
+            None => {
+                self.make_room()?;
+                self.names += 1;
+                (format!("q{}", self.names).into(), Columns::default())
+            }
+        };
+        let start = self.out.len();
+        let prepared = if is_new { Some((text, parameters.types.as_slice())) } else { None };
+        let written = written(&name, prepared, parameters, &mut self.out);
+        if written.is_err() || self.out.len() - start > REQUEST_BYTES_MAX {
+            // As if nobody had asked.
+            self.out.truncate(start);
+            return written.map(|()| None);
+        }
+        if is_new {
+            self.prepared.insert(key, Prepared { name, columns: Arc::clone(&columns), used: self.uses });
+        }
+        // From here on nothing fails: what is in `out` is in `requests`, in the same order.
+        let (reply, answer) = oneshot::channel();
+        let text = Arc::clone(text);
+        let outcome = Outcome::Rows;
+        self.requests.push_back(Request { reply, text, columns, rows: Vec::new(), bytes: 0, outcome });
+        Ok(Some(answer))
+    }
+
+    /// Ends the statement that was not used for longest, if there are as many as may be.
+    fn make_room(&mut self) -> Result<()> {
+        if self.prepared.len() < STATEMENTS_MAX {
+            return Ok(());
+        }
+        let oldest = self.prepared.iter().min_by_key(|(_, prepared)| prepared.used).map(|(key, _)| key.clone());
+        match oldest.and_then(|key| self.prepared.remove(&key)) {
+            // Requests that run it are before this in the stream.
+            Some(prepared) => frames::close(&prepared.name, &mut self.out),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves what is to be sent to an empty buffer, which is used next.
+    pub(crate) fn take(&mut self, out: &mut BytesMut) {
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// Reads whole messages off the front of what came, and answers.
+    pub(crate) fn read(&mut self, input: &mut BytesMut) -> std::result::Result<(), Broken> {
+        let mut at = 0;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            if self.skipped > 0 {
+                let now = self.skipped.min(rest.len());
+                (self.skipped, at) = (self.skipped - now, at + now);
+                if self.skipped > 0 {
+                    break;
+                }
+                continue;
+            }
+            match Frame::first(rest)? {
+                Frame::Whole(kind, body) => {
+                    self.message(kind, body)?;
+                    at += Frame::bytes(body);
+                }
+                Frame::Part(b'D', bytes) if bytes > ANSWER_BYTES_MAX => {
+                    self.first()?.give_up(Unanswered::Apart);
+                    self.skipped = bytes;
+                }
+                Frame::Part(_, bytes) if bytes > MESSAGE_BYTES_MAX => return Err(Broken),
+                Frame::Part(..) | Frame::Nothing => break,
+            }
+        }
+        input.advance(at);
+        Ok(())
+    }
+
+    fn first(&mut self) -> std::result::Result<&mut Request, Broken> {
+        self.requests.front_mut().ok_or(Broken)
+    }
+
+    /// Kinds of <https://www.postgresql.org/docs/15/protocol-message-formats.html>.
+    fn message(&mut self, kind: u8, body: &[u8]) -> std::result::Result<(), Broken> {
+        match kind {
+            b'D' => self.first()?.row(body),
+            b'T' => match frames::columns(body)? {
+                // Asked for once for each name; what another says later would be no answer of ours.
+                Some(types) => self.first()?.columns.set(types.into()).map_err(|_| Broken)?,
+                None => self.first()?.give_up(Unanswered::Apart),
+            },
+            // No columns: not what a look-up asks.
+            b'n' | b'I' => self.first()?.give_up(Unanswered::Apart),
+            b'E' => {
+                let failure = frames::failure(body)?;
+                if failure.is_fatal {
+                    // The server has closed, or will.
+                    return Err(Broken);
+                }
+                self.first()?.outcome = Outcome::Failed(failure);
+            }
+            b'Z' if body == b"I" => return self.ready(),
+            // ParseComplete, BindComplete, CloseComplete, ParameterDescription, CommandComplete.
+            b'1' | b'2' | b'3' | b't' | b'C' => {
+                self.first()?;
+            }
+            // NoticeResponse, ParameterStatus, NotificationResponse: at any time, to nobody.
+            b'N' | b'S' | b'A' => {}
+            _ => return Err(Broken),
+        }
+        Ok(())
+    }
+
+    /// The first request is over.
+    fn ready(&mut self) -> std::result::Result<(), Broken> {
+        let request = self.requests.pop_front().ok_or(Broken)?;
+        let columns = request.columns.get().cloned();
+        let answer = match (request.outcome, columns) {
+            (Outcome::Rows, Some(columns)) => Answer::Rows(columns, request.rows),
+            // Whoever prepared it was told nothing that can be read.
+            (Outcome::Rows, None) => Answer::Unanswered(Unanswered::Again),
+            (Outcome::Unanswered(why), _) => {
+                self.forget(&request.columns);
+                Answer::Unanswered(why)
+            }
+            // Not prepared, or its plan would give other columns now: prepared anew it may be what is asked for.
+            (Outcome::Failed(failure), columns) => {
+                let changed = matches!(failure.state.as_str(), "0A000" | "26000");
+                if changed || columns.is_none() {
+                    self.forget(&request.columns);
+                }
+                if changed { Answer::Unanswered(Unanswered::Again) } else { Answer::Failed(failure) }
+            }
+        };
+        // Whoever is gone needs no answer.
+        drop(request.reply.send(answer));
+        Ok(())
+    }
+
+    /// Ends a prepared statement, unless that has been done.
+    fn forget(&mut self, columns: &Columns) {
+        let named = self.prepared.iter().find(|(_, prepared)| Arc::ptr_eq(&prepared.columns, columns));
+        if let Some(prepared) = named.map(|(key, _)| key.clone()).and_then(|key| self.prepared.remove(&key))
+            && frames::close(&prepared.name, &mut self.out).is_err()
+        {
+            self.closed = true;
+        }
+    }
+
+    /// Requests that are not answered yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The statement that runs now.
+    pub(crate) fn running(&self) -> Option<&Arc<str>> {
+        self.requests.front().map(|request| &request.text)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes no more requests; what was asked is answered.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Answers nobody any more: whoever waits hears of it by the end of its channel.
+    pub(crate) fn end(&mut self) {
+        self.closed = true;
+        self.requests.clear();
+    }
+}
+
+/// One request, of a statement that is to be prepared first or has been.
+fn written(
+    name: &str,
+    prepared: Option<(&Arc<str>, &[Type])>,
+    parameters: &Parameters,
+    out: &mut BytesMut,
+) -> Result<()> {
+    if let Some((text, types)) = prepared {
+        frames::prepare(name, text, types, out)?;
+    }
+    frames::run(name, parameters, out)
+}
+
+impl Request {
+    fn row(&mut self, body: &[u8]) {
+        self.bytes += body.len();
+        match self.outcome {
+            Outcome::Rows if self.bytes > ANSWER_BYTES_MAX => self.give_up(Unanswered::Apart),
+            Outcome::Rows => self.rows.push(body.into()),
+            Outcome::Failed(_) | Outcome::Unanswered(_) => {}
+        }
+    }
+
+    fn give_up(&mut self, why: Unanswered) {
+        self.outcome = Outcome::Unanswered(why);
+        self.rows = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::tests::{described, parameters, said};
+    use querygate_driver_api::Value;
+
+    fn ask(traffic: &mut Traffic, text: &str, value: i32) -> Receiver<Answer> {
+        traffic.ask(&text.into(), &parameters(&[Value::Int32(value)])).unwrap().unwrap()
+    }
+
+    fn sent(traffic: &mut Traffic) -> String {
+        let mut out = BytesMut::new();
+        traffic.take(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// The answer to a first run with one row, or to a later one.
+    fn answered(is_first: bool, row: &[u8]) -> Vec<u8> {
+        let ready = said(b'Z', b"I");
+        let prepared = [said(b'1', b""), said(b't', b"\0\x01\0\0\0\x17"), said(b'T', &described(&[23]))].concat();
+        let rest = [said(b'2', b""), said(b'D', row), said(b'C', b"SELECT 1\0"), ready].concat();
+        if is_first { [prepared, rest].concat() } else { rest }
+    }
+
+    fn rows(answer: &mut Receiver<Answer>) -> Vec<String> {
+        match answer.try_recv().unwrap() {
+            Answer::Rows(columns, rows) => {
+                assert_eq!(columns.to_vec(), [Type::INT4]);
+                rows.iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_answer_is_of_its_own_request_however_the_bytes_come() {
+        let mut traffic = Traffic::default();
+        let mut one = ask(&mut traffic, "a", 1);
+        let mut two = ask(&mut traffic, "a", 2);
+        let mut other = ask(&mut traffic, "b", 3);
+        let text = sent(&mut traffic);
+        assert_eq!((text.matches("q1\0a\0").count(), text.matches("q2\0b\0").count()), (1, 1), "{text}");
+        assert_eq!(sent(&mut traffic), "");
+        let bytes = [answered(true, b"one"), answered(false, b"two"), answered(true, b"other")].concat();
+        let mut input = BytesMut::new();
+        for byte in bytes {
+            input.extend_from_slice(&[byte]);
+            traffic.read(&mut input).unwrap();
+        }
+        assert!(input.is_empty() && traffic.waiting() == 0);
+        assert_eq!(rows(&mut one), ["one"]);
+        assert_eq!(rows(&mut two), ["two"]);
+        assert_eq!(rows(&mut other), ["other"]);
+    }
+
+    #[test]
+    fn whoever_left_leaves_its_answer_to_nobody_else() {
+        let mut traffic = Traffic::default();
+        drop(ask(&mut traffic, "a", 1));
+        let mut two = ask(&mut traffic, "a", 2);
+        let bytes = [answered(true, b"one"), answered(false, b"two")].concat();
+        traffic.read(&mut BytesMut::from(bytes.as_slice())).unwrap();
+        assert_eq!(rows(&mut two), ["two"]);
+    }
+
+    #[test]
+    fn a_failure_is_its_own_statements() {
+        let mut traffic = Traffic::default();
+        let mut first = ask(&mut traffic, "a", 0);
+        let mut second = ask(&mut traffic, "a", 1);
+        let mut third = ask(&mut traffic, "a", 2);
+        let failed = |state: &str| said(b'E', format!("VERROR\0C{state}\0Mwords\0\0").as_bytes());
+        let ready = said(b'Z', b"I");
+        sent(&mut traffic);
+        let bytes = [answered(true, b"one"), failed("22012"), ready.clone(), failed("0A000"), ready].concat();
+        traffic.read(&mut BytesMut::from(bytes.as_slice())).unwrap();
+        assert_eq!(rows(&mut first).len(), 1);
+        assert!(matches!(second.try_recv(), Ok(Answer::Failed(failure)) if failure.state == "22012"));
+        assert!(matches!(third.try_recv(), Ok(Answer::Unanswered(Unanswered::Again))));
+        // Prepared anew under another name, the old one is closed.
+        drop(ask(&mut traffic, "a", 3));
+        let text = sent(&mut traffic);
+        assert!(text.contains("Sq1\0") && text.contains("q2\0a\0"), "{text}");
+    }
+
+    #[test]
+    fn a_statement_that_was_not_prepared_is_prepared_again() {
+        let mut traffic = Traffic::default();
+        let mut first = ask(&mut traffic, "a", 0);
+        let mut second = ask(&mut traffic, "a", 1);
+        let failed = |state: &str| said(b'E', format!("VERROR\0C{state}\0Mwords\0\0").as_bytes());
+        let ready = said(b'Z', b"I");
+        let bytes = [failed("42P01"), ready.clone(), failed("26000"), ready].concat();
+        traffic.read(&mut BytesMut::from(bytes.as_slice())).unwrap();
+        assert!(matches!(first.try_recv(), Ok(Answer::Failed(failure)) if failure.state == "42P01"));
+        assert!(matches!(second.try_recv(), Ok(Answer::Unanswered(Unanswered::Again))));
+        sent(&mut traffic);
+        drop(ask(&mut traffic, "a", 2));
+        assert!(sent(&mut traffic).contains("q2\0a\0"));
+    }
+
+    #[test]
+    fn large_answers_are_not_held() {
+        let large = vec![0; ANSWER_BYTES_MAX + 1];
+        for cut in [7, 100_000, usize::MAX] {
+            let mut traffic = Traffic::default();
+            let mut one = ask(&mut traffic, "a", 1);
+            let mut two = ask(&mut traffic, "b", 2);
+            let mut input = BytesMut::new();
+            for part in [answered(true, &large), answered(true, b"two")].concat().chunks(cut) {
+                input.extend_from_slice(part);
+                traffic.read(&mut input).unwrap();
+                assert!(input.len() <= MESSAGE_BYTES_MAX);
+            }
+            assert!(matches!(one.try_recv(), Ok(Answer::Unanswered(Unanswered::Apart))), "{cut}");
+            assert_eq!(rows(&mut two).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_breaks_the_connection() {
+        let first = answered(true, b"one");
+        for wrong in [
+            said(b'Z', b"I"),
+            said(b'D', b"x"),
+            said(b'E', b"VFATAL\0C57P01\0Mbye\0\0"),
+            said(b'?', b""),
+            said(b'C', b"SELECT 1\0"),
+        ] {
+            let mut traffic = Traffic::default();
+            let mut asked = ask(&mut traffic, "a", 1);
+            traffic.read(&mut BytesMut::from(first.as_slice())).unwrap();
+            assert_eq!(rows(&mut asked).len(), 1);
+            assert_eq!(traffic.read(&mut BytesMut::from(wrong.as_slice())), Err(Broken), "{wrong:?}");
+        }
+        let mut traffic = Traffic::default();
+        let mut asked = ask(&mut traffic, "a", 1);
+        assert_eq!(traffic.read(&mut BytesMut::from(said(b'Z', b"T").as_slice())), Err(Broken));
+        traffic.end();
+        assert!(asked.try_recv().is_err());
+        assert!(traffic.ask(&"a".into(), &parameters(&[])).unwrap().is_none());
+    }
+
+    #[test]
+    fn statements_and_requests_are_bounded() {
+        let mut traffic = Traffic::default();
+        for number in 0..=STATEMENTS_MAX {
+            drop(ask(&mut traffic, &format!("s{number}"), 1));
+            let answer = answered(true, b"x");
+            traffic.read(&mut BytesMut::from(answer.as_slice())).unwrap();
+        }
+        assert_eq!(traffic.prepared.len(), STATEMENTS_MAX);
+        // Described once, and closed.
+        assert_eq!(sent(&mut traffic).matches("Sq1\0").count(), 2);
+        let waiting: Vec<_> = (0..REQUESTS_MAX).map(|_| ask(&mut traffic, "a", 1)).collect();
+        assert!(traffic.ask(&"a".into(), &parameters(&[Value::Int32(1)])).unwrap().is_none());
+        drop(waiting);
+        let long = Value::text("x".repeat(REQUEST_BYTES_MAX).as_str());
+        let mut traffic = Traffic::default();
+        assert!(traffic.ask(&"a".into(), &parameters(&[long])).unwrap().is_none());
+        assert_eq!((sent(&mut traffic).as_str(), traffic.prepared.len()), ("", 0));
+    }
+}
