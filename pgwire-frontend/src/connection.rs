@@ -6,7 +6,7 @@ use crate::door::Shared;
 use crate::extended::Extended;
 use crate::guard::Guard;
 use crate::idle::idle_timeout;
-use crate::observe;
+use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
 use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Writer, frame_end, next_message};
@@ -195,7 +195,7 @@ impl Connection {
             read = self.transport.read(&mut self.input) => match read {
                 Ok(0) | Err(_) => Err(Closing::Silently),
                 Ok(bytes) => {
-                    observe::received(bytes);
+                    self.shared.counts.received(bytes);
                     Ok(())
                 }
             },
@@ -217,7 +217,7 @@ impl Connection {
                 return Ok(());
             }
         };
-        observe::message(kind(&message));
+        self.shared.counts.message(kind(&message));
         if self.skipping && !matches!(message, Message::Sync | Message::Terminate) {
             return Ok(());
         }
@@ -317,7 +317,7 @@ impl Connection {
     /// Sends all pending frames. `Err`: the client cannot be reached.
     pub(crate) async fn send(&mut self) -> Result<(), ()> {
         let sent = self.transport.write_all(&self.out, self.shared.config.write_timeout).await;
-        observe::sent(self.out.len());
+        self.shared.counts.sent(self.out.len());
         // Freed rather than kept: most connections are idle most of the time.
         self.out = Vec::new();
         sent.map_err(|error| tracing::info!(%error, "client cannot be written to"))
@@ -340,20 +340,20 @@ fn refusal_report(refusal: Refusal) -> Report {
     }
 }
 
-const fn kind(message: &Message) -> &'static str {
+const fn kind(message: &Message) -> Kind {
     match message {
-        Message::Query(_) => "query",
-        Message::Parse(_) => "parse",
-        Message::Bind(_) => "bind",
-        Message::Describe(Target::Statement(_)) => "describe_statement",
-        Message::Describe(Target::Portal(_)) => "describe_portal",
-        Message::Execute { .. } => "execute",
-        Message::Close(_) => "close",
-        Message::Flush => "flush",
-        Message::Sync => "sync",
-        Message::Terminate => "terminate",
-        Message::FunctionCall => "function_call",
-        Message::Copy => "copy",
-        Message::Authentication(_) => "authentication",
+        Message::Query(_) => Kind::Query,
+        Message::Parse(_) => Kind::Parse,
+        Message::Bind(_) => Kind::Bind,
+        Message::Describe(Target::Statement(_)) => Kind::DescribeStatement,
+        Message::Describe(Target::Portal(_)) => Kind::DescribePortal,
+        Message::Execute { .. } => Kind::Execute,
+        Message::Close(_) => Kind::Close,
+        Message::Flush => Kind::Flush,
+        Message::Sync => Kind::Sync,
+        Message::Terminate => Kind::Terminate,
+        Message::FunctionCall => Kind::FunctionCall,
+        Message::Copy => Kind::Copy,
+        Message::Authentication(_) => Kind::Authentication,
     }
 }

@@ -4,7 +4,7 @@ use crate::auth::tls_server_end_point;
 use crate::cancel::CancelKeys;
 use crate::config::DoorConfig;
 use crate::connection::Connection;
-use crate::observe;
+use crate::observe::{self, Counts};
 use crate::startup::{Opened, open, refuse_overflow};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) auth: Arc<dyn Authenticator>,
     pub(crate) tls: Option<Tls>,
     pub(crate) keys: Arc<CancelKeys>,
+    pub(crate) counts: Counts,
     /// Idle sessions end.
     pub(crate) shutdown: CancellationToken,
     /// Running statements end too.
@@ -85,6 +86,7 @@ impl PostgresDoor {
             auth,
             tls,
             keys: Arc::default(),
+            counts: Counts::default(),
             shutdown: CancellationToken::new(),
             kill: CancellationToken::new(),
         };

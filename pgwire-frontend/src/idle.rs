@@ -7,21 +7,20 @@ use std::time::Duration;
 
 /// How long the session may now wait for a message, and what it is told afterwards. `None`: for ever.
 pub(crate) fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
-    let (setting, report) = match status {
+    let (setting, code, message) = match status {
         TransactionStatus::Idle => (
             "idle_session_timeout",
-            Report::fatal(ErrorCode::IdleSessionTimeout, "terminating connection due to idle-session timeout"),
+            ErrorCode::IdleSessionTimeout,
+            "terminating connection due to idle-session timeout",
         ),
         TransactionStatus::InTransaction | TransactionStatus::Failed => (
             "idle_in_transaction_session_timeout",
-            Report::fatal(
-                ErrorCode::IdleInTransactionTimeout,
-                "terminating connection due to idle-in-transaction timeout",
-            ),
+            ErrorCode::IdleInTransactionTimeout,
+            "terminating connection due to idle-in-transaction timeout",
         ),
     };
     let timeout = milliseconds(&session.setting(setting)?)?;
-    Some((timeout, report))
+    Some((timeout, Report::fatal(code, message)))
 }
 
 /// Reads a PostgreSQL time setting (`0`, `5s`, `1min`, plain milliseconds). `None` for off.

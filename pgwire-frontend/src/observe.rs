@@ -1,5 +1,8 @@
 //! Names of the door's metrics, in one place. Knows no value of a client.
 
+use metrics::Counter;
+use std::sync::OnceLock;
+
 /// Counts a connection for as long as it lives.
 pub(crate) struct Connected;
 
@@ -22,20 +25,76 @@ pub(crate) fn refused(reason: &'static str) {
     metrics::counter!("querygate_pgwire_refused_total", "reason" => reason).increment(1);
 }
 
-pub(crate) fn message(kind: &'static str) {
-    metrics::counter!("querygate_pgwire_messages_total", "type" => kind).increment(1);
+/// Kinds of messages, as they are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Query,
+    Parse,
+    Bind,
+    DescribeStatement,
+    DescribePortal,
+    Execute,
+    Close,
+    Flush,
+    Sync,
+    Terminate,
+    FunctionCall,
+    Copy,
+    Authentication,
 }
 
-pub(crate) fn received(bytes: usize) {
-    metrics::counter!("querygate_pgwire_received_bytes_total").increment(u64::try_from(bytes).unwrap_or(u64::MAX));
+impl Kind {
+    const COUNT: usize = Self::Authentication as usize + 1;
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Parse => "parse",
+            Self::Bind => "bind",
+            Self::DescribeStatement => "describe_statement",
+            Self::DescribePortal => "describe_portal",
+            Self::Execute => "execute",
+            Self::Close => "close",
+            Self::Flush => "flush",
+            Self::Sync => "sync",
+            Self::Terminate => "terminate",
+            Self::FunctionCall => "function_call",
+            Self::Copy => "copy",
+            Self::Authentication => "authentication",
+        }
+    }
 }
 
-pub(crate) fn sent(bytes: usize) {
-    metrics::counter!("querygate_pgwire_sent_bytes_total").increment(u64::try_from(bytes).unwrap_or(u64::MAX));
+/// What is counted several times for each statement: each counter is looked up once.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    messages: [OnceLock<Counter>; Kind::COUNT],
+    received: OnceLock<Counter>,
+    sent: OnceLock<Counter>,
+    rows: OnceLock<Counter>,
 }
 
-pub(crate) fn rows(count: u64) {
-    metrics::counter!("querygate_pgwire_rows_total").increment(count);
+impl Counts {
+    pub(crate) fn message(&self, kind: Kind) {
+        let counter = || metrics::counter!("querygate_pgwire_messages_total", "type" => kind.name());
+        if let Some(place) = self.messages.get(kind as usize) {
+            place.get_or_init(counter).increment(1);
+        }
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        let counter = self.received.get_or_init(|| metrics::counter!("querygate_pgwire_received_bytes_total"));
+        counter.increment(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        let counter = self.sent.get_or_init(|| metrics::counter!("querygate_pgwire_sent_bytes_total"));
+        counter.increment(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn rows(&self, count: u64) {
+        self.rows.get_or_init(|| metrics::counter!("querygate_pgwire_rows_total")).increment(count);
+    }
 }
 
 pub(crate) fn error(sqlstate: &'static str) {

@@ -3,7 +3,6 @@
 
 use crate::connection::{Closing, Connection, Halt};
 use crate::encode::{BatchEncoder, Style};
-use crate::observe;
 use crate::report::Report;
 use crate::wire::{Format, frame_end};
 use arrow::record_batch::RecordBatch;
@@ -111,7 +110,7 @@ impl Connection {
                 source.current = Some((batch, last));
             }
         };
-        observe::rows(rows);
+        self.shared.counts.rows(rows);
         Ok(Progress { rows, ended })
     }
 
@@ -187,7 +186,7 @@ impl Connection {
                 }
             }
         }
-        observe::sent(written);
+        self.shared.counts.sent(written);
         if let Err(error) = self.transport.flush(timeout).await {
             tracing::info!(%error, "client cannot be written to");
             return Err(Closing::Silently.into());

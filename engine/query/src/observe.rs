@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::template::Template;
+use metrics::{Counter, Histogram};
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// A finished statement.
@@ -78,6 +79,50 @@ pub(crate) struct Observer {
     sessions: Mutex<BTreeMap<u64, SessionRecord>>,
     audit: Option<Audit>,
     telemetry: Option<Arc<dyn Telemetry>>,
+    doors: Doors,
+}
+
+/// Metrics of statements by door, each looked up once.
+#[derive(Debug, Default)]
+struct Doors {
+    postgres: Counts,
+    flight: Counts,
+    http: Counts,
+    shell: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    succeeded: OnceLock<Counter>,
+    seconds: OnceLock<Histogram>,
+    rows: OnceLock<Counter>,
+}
+
+impl Doors {
+    fn of(&self, door: Door) -> &Counts {
+        match door {
+            Door::Postgres => &self.postgres,
+            Door::FlightSql => &self.flight,
+            Door::Http => &self.http,
+            Door::Shell => &self.shell,
+        }
+    }
+}
+
+impl Counts {
+    fn count(&self, record: &QueryRecord) {
+        let door = record.door.name();
+        let ended =
+            |outcome: &'static str| metrics::counter!("querygate_queries_total", "door" => door, "outcome" => outcome);
+        match record.error {
+            None => self.succeeded.get_or_init(|| ended("ok")).increment(1),
+            Some(code) => ended(code.sqlstate()).increment(1),
+        }
+        let seconds = self.seconds.get_or_init(|| metrics::histogram!("querygate_query_seconds", "door" => door));
+        seconds.record(record.total.as_secs_f64());
+        let rows = self.rows.get_or_init(|| metrics::counter!("querygate_rows_total", "door" => door));
+        rows.increment(record.rows);
+    }
 }
 
 /// Numbers of statements and sessions. Their readers see numbers of their own only, and must not learn from them how many
@@ -114,6 +159,7 @@ impl Observer {
             sessions: Mutex::default(),
             audit,
             telemetry,
+            doors: Doors::default(),
         })
     }
 
@@ -123,10 +169,7 @@ impl Observer {
     }
 
     pub(crate) fn finished(&self, record: QueryRecord) {
-        let outcome = record.error.map_or("ok", ErrorCode::sqlstate);
-        metrics::counter!("querygate_queries_total", "door" => record.door.name(), "outcome" => outcome).increment(1);
-        metrics::histogram!("querygate_query_seconds", "door" => record.door.name()).record(record.total.as_secs_f64());
-        metrics::counter!("querygate_rows_total", "door" => record.door.name()).increment(record.rows);
+        self.doors.of(record.door).count(&record);
         if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {
             telemetry.record(statement(&record, told));
         }
