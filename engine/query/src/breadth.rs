@@ -1,8 +1,7 @@
 //! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor,
-};
+use crate::walk::{ON, Reader, Step, Stop, look, read};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -20,9 +19,7 @@ const CUBE_MAX: usize = 8;
 /// 54001 and 54011, as Postgres has them.
 pub(crate) fn refuse_wide(statement: &Statement) -> Result<()> {
     let mut visitor = Wide::default();
-    if let ControlFlow::Break(error) = statement.visit(&mut visitor) {
-        return Err(error);
-    }
+    read(statement, &mut visitor)?;
     let mut costs = vec![Cost::Unknown; visitor.with.len()];
     let total = visitor.relations.iter().fold(0_u64, |sum, name| sum.saturating_add(visitor.cost(name, &mut costs)));
     if total > RELATIONS_MAX {
@@ -81,12 +78,10 @@ impl Wide {
 #[derive(Default)]
 struct Names(Vec<String>);
 
-impl Visitor for Names {
-    type Break = ();
-
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+impl Reader for Names {
+    fn relation(&mut self, relation: &ObjectName) -> Step {
         self.0.push(plain(relation));
-        ControlFlow::Continue(())
+        ON
     }
 }
 
@@ -94,54 +89,53 @@ fn plain(name: &ObjectName) -> String {
     name.to_string().to_lowercase()
 }
 
-impl Visitor for Wide {
-    type Break = Error;
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+impl Reader for Wide {
+    fn query(&mut self, query: &Query) -> Step {
         self.open.push(query.with.is_some());
         if self.open.iter().filter(|with| **with).count() > WITH_DEPTH_MAX {
             let error = Error::new(ErrorCode::StatementTooComplex, "WITH queries are nested too deep");
-            return ControlFlow::Break(error.with_detail(format!("The limit is {WITH_DEPTH_MAX} levels.")));
+            let error = error.with_detail(format!("The limit is {WITH_DEPTH_MAX} levels."));
+            return ControlFlow::Break(Stop::Refused(error));
         }
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let mut names = Names::default();
-            let _ = cte.query.visit(&mut names);
+            look(&cte.query, &mut names);
             self.by_name.entry(cte.alias.name.to_string().to_lowercase()).or_default().push(self.with.len());
             self.with.push(names.0);
         }
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<Error> {
+    fn after_query(&mut self, _query: &Query) -> Step {
         self.open.pop();
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+    fn select(&mut self, select: &Select) -> Step {
         if select.projection.len() > limits::RESULT_COLUMNS_MAX {
             let message = format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX);
-            return ControlFlow::Break(Error::new(ErrorCode::ProgramLimitExceeded, message));
+            return ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::ProgramLimitExceeded, message)));
         }
         if let GroupByExpr::Expressions(keys, _) = &select.group_by
             && keys.iter().any(|key| matches!(key, Expr::Cube(sets) if sets.len() > CUBE_MAX))
         {
             let message = format!("CUBE is limited to {CUBE_MAX} elements");
-            return ControlFlow::Break(Error::new(ErrorCode::ProgramLimitExceeded, message));
+            return ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::ProgramLimitExceeded, message)));
         }
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Error> {
+    fn relation(&mut self, relation: &ObjectName) -> Step {
         self.relations.push(plain(relation));
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+    fn table_factor(&mut self, factor: &TableFactor) -> Step {
         // Derived tables name no relation and are joined all the same.
         if matches!(factor, TableFactor::Derived { .. }) {
             self.relations.push(String::new());
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 

@@ -2,13 +2,13 @@
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
 use crate::error_words::known;
+use crate::walk::{ON, Reader, Step, look};
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Query, TableFactor};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 /// Where the error arose: names in planning are the user's own, values in execution are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,17 +79,15 @@ pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error
 /// Names and aliases of all relations of a query, as the engine folds them.
 fn named_tables(query: &Query) -> HashSet<String> {
     let mut tables = Tables::default();
-    let _ = query.visit(&mut tables);
+    look(query, &mut tables);
     tables.0
 }
 
 #[derive(Default)]
 struct Tables(HashSet<String>);
 
-impl Visitor for Tables {
-    type Break = ();
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+impl Reader for Tables {
+    fn table_factor(&mut self, factor: &TableFactor) -> Step {
         let (alias, name) = match factor {
             TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
             TableFactor::Derived { alias, .. }
@@ -103,7 +101,7 @@ impl Visitor for Tables {
             let folded = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
             self.0.insert(folded);
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 

@@ -45,6 +45,7 @@ mod tokens;
 mod topk;
 mod variant;
 mod verify;
+mod walk;
 mod weight;
 mod yielding;
 

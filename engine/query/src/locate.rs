@@ -4,14 +4,13 @@
 use crate::classify::Classified;
 use crate::parse::Parsed;
 use crate::tokens::tokens;
+use crate::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value, Visit,
-    Visitor,
+    DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use querygate_query_api::Statement;
 use querygate_types::{Error, ErrorCode};
-use std::ops::ControlFlow;
 
 /// The error with its place in the text, where it tells of something that the statement names.
 pub(crate) fn located(error: Error, query: &Query) -> Error {
@@ -20,8 +19,7 @@ pub(crate) fn located(error: Error, query: &Query) -> Error {
     }
     let Some(wanted) = wanted(&error) else { return error };
     let mut search = Search { wanted, found: None };
-    // Visiting never breaks.
-    let _ = query.visit(&mut search);
+    look(query, &mut search);
     match search.found {
         Some(at) => error.with_position(at),
         None => error,
@@ -45,8 +43,7 @@ fn at_operator(error: Error, query: &Query, text: &str) -> Error {
     let is_sign = |word: &&str| !word.is_empty() && word.chars().all(|c| "+-*/<>=~!@#%^&|?".contains(c));
     let Some(sign) = operation.split(' ').find(is_sign).map(spelled) else { return error };
     let mut uses = Uses { sign, left_ends: Vec::new() };
-    // Visiting never breaks.
-    let _ = query.visit(&mut uses);
+    look(query, &mut uses);
     let ([left_end], Ok(tokens)) = (uses.left_ends.as_slice(), tokens(text)) else { return error };
     let mut after = tokens.iter().filter(|token| token.span.start.column >= *left_end);
     match after.find(|token| spelled(&token.token.to_string()) == uses.sign) {
@@ -66,16 +63,14 @@ struct Uses {
     left_ends: Vec<u64>,
 }
 
-impl Visitor for Uses {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+impl Reader for Uses {
+    fn expr(&mut self, expr: &Expr) -> Step {
         if let Expr::BinaryOp { left, op, .. } = expr
             && spelled(&op.to_string()) == self.sign
         {
             self.left_ends.push(left.span().end.column);
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 
@@ -190,23 +185,21 @@ impl Search {
     }
 }
 
-impl Visitor for Search {
-    type Break = ();
-
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+impl Reader for Search {
+    fn relation(&mut self, relation: &ObjectName) -> Step {
         if let Wanted::Relation(name) = &self.wanted {
             let idents: Option<Vec<&Ident>> = relation.0.iter().map(|part| part.as_ident()).collect();
-            let Some(idents) = idents else { return ControlFlow::Continue(()) };
+            let Some(idents) = idents else { return ON };
             let whole = idents.iter().map(|ident| folded(ident)).collect::<Vec<_>>().join(".");
             let hit = whole == *name || idents.last().is_some_and(|last| folded(last) == *name);
             if let (true, Some(first)) = (hit, idents.first()) {
                 self.at(first.span);
             }
         }
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_select(&mut self, select: &datafusion::sql::sqlparser::ast::Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &Select) -> Step {
         for item in &select.projection {
             if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
                 && let Wanted::Qualifier(wanted) = &self.wanted
@@ -216,10 +209,10 @@ impl Visitor for Search {
                 self.at(ident.span);
             }
         }
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn expr(&mut self, expr: &Expr) -> Step {
         match expr {
             Expr::Identifier(ident) => self.names(std::slice::from_ref(ident)),
             Expr::CompoundIdentifier(idents) => self.names(idents),
@@ -244,7 +237,7 @@ impl Visitor for Search {
             }
             _ => {}
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parameter types that a client declared: each `$n` gets a cast, so that inference starts from what the client said.
 
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Statement, TimezoneInfo, Value, VisitMut, VisitorMut};
+use crate::walk::{ON, Step, Stop, Writer, write};
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Statement, TimezoneInfo, Value};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::ops::ControlFlow;
 
@@ -9,31 +10,20 @@ pub(crate) fn declare(ast: &mut Statement, declared: &[Option<PgType>]) -> Resul
     if declared.iter().all(Option::is_none) {
         return Ok(());
     }
-    let mut casts = Casts { declared, refused: None };
-    let _ = ast.visit(&mut casts);
-    match casts.refused {
-        None => Ok(()),
-        Some(pg_type) => Err(Error::new(
-            ErrorCode::FeatureNotSupported,
-            format!("parameters of type {} are not supported", pg_type.sql_name()),
-        )),
-    }
+    write(ast, &mut Casts { declared })
 }
 
 struct Casts<'a> {
     declared: &'a [Option<PgType>],
-    refused: Option<PgType>,
 }
 
-impl VisitorMut for Casts<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
-        let Value::Placeholder(name) = &value.value else { return ControlFlow::Continue(()) };
+impl Writer for Casts<'_> {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        let Expr::Value(value) = expr else { return ON };
+        let Value::Placeholder(name) = &value.value else { return ON };
         let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
         let Some(pg_type) = number.checked_sub(1).and_then(|i| self.declared.get(i).copied().flatten()) else {
-            return ControlFlow::Continue(());
+            return ON;
         };
         match sql_type(pg_type) {
             Cast::To(data_type) => {
@@ -44,12 +34,12 @@ impl VisitorMut for Casts<'_> {
                     array: false,
                     format: None,
                 };
-                ControlFlow::Continue(())
+                ON
             }
-            Cast::None => ControlFlow::Continue(()),
+            Cast::None => ON,
             Cast::Refused => {
-                self.refused = Some(pg_type);
-                ControlFlow::Break(())
+                let message = format!("parameters of type {} are not supported", pg_type.sql_name());
+                ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::FeatureNotSupported, message)))
             }
         }
     }

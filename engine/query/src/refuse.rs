@@ -1,23 +1,23 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, Statement, TableFactor, UnaryOperator, Visit, Visitor};
+use crate::walk::{ON, Reader, Step, Stop, finds, read, step};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, Statement, TableFactor, UnaryOperator};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
 /// Refuses what would be ignored.
 pub(crate) fn refuse_ignored(statement: &Statement) -> Result<()> {
-    match statement.visit(&mut Ignored) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(what) => Err(Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))),
-    }
+    read(statement, &mut Ignored)
+}
+
+fn refused(what: &str) -> Step {
+    ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::FeatureNotSupported, format!("{what} is not supported"))))
 }
 
 struct Ignored;
 
-impl Visitor for Ignored {
-    type Break = &'static str;
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+impl Reader for Ignored {
+    fn query(&mut self, query: &Query) -> Step {
         let found = if !query.locks.is_empty() {
             Some("FOR UPDATE or FOR SHARE")
         } else if query.for_clause.is_some() || query.format_clause.is_some() || query.settings.is_some() {
@@ -27,25 +27,25 @@ impl Visitor for Ignored {
         } else {
             None
         };
-        found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+        found.map_or(ON, refused)
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
+    fn select(&mut self, select: &Select) -> Step {
         if let Some(what) = of_select(select) {
-            return ControlFlow::Break(what);
+            return refused(what);
         }
         let conditions = [&select.selection, &select.having];
-        conditions.into_iter().flatten().try_for_each(|condition| condition.visit(&mut Conditions))
+        step(conditions.into_iter().flatten().try_for_each(|condition| read(condition, &mut Conditions)))
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
+    fn table_factor(&mut self, factor: &TableFactor) -> Step {
         match factor {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-                ControlFlow::Break("TABLESAMPLE")
+                refused("TABLESAMPLE")
             }
-            TableFactor::Table { version: Some(_), .. } => ControlFlow::Break("a table version"),
-            TableFactor::Table { partitions, .. } if !partitions.is_empty() => ControlFlow::Break("a partition list"),
-            _ => ControlFlow::Continue(()),
+            TableFactor::Table { version: Some(_), .. } => refused("a table version"),
+            TableFactor::Table { partitions, .. } if !partitions.is_empty() => refused("a partition list"),
+            _ => ON,
         }
     }
 }
@@ -53,10 +53,8 @@ impl Visitor for Ignored {
 /// What the engine gets wrong where it chooses rows.
 struct Conditions;
 
-impl Visitor for Conditions {
-    type Break = &'static str;
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+impl Reader for Conditions {
+    fn expr(&mut self, expr: &Expr) -> Step {
         let negated = match expr {
             Expr::InSubquery { expr, negated: true, .. } => Some(expr),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => match bare(expr) {
@@ -67,9 +65,9 @@ impl Visitor for Conditions {
         };
         // It becomes an anti join that forgets what a NULL in the list means.
         if negated.is_some_and(|left| !reads_column(left)) {
-            return ControlFlow::Break("NOT IN of a constant over a subquery");
+            return refused("NOT IN of a constant over a subquery");
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 
@@ -81,17 +79,16 @@ fn bare(expr: &Expr) -> &Expr {
 }
 
 fn reads_column(expr: &Expr) -> bool {
-    struct Columns(bool);
-    impl Visitor for Columns {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            self.0 |= matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            ControlFlow::Continue(())
+    struct Columns;
+    impl Reader for Columns {
+        fn expr(&mut self, expr: &Expr) -> Step {
+            match expr {
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(Stop::Found),
+                _ => ON,
+            }
         }
     }
-    let mut columns = Columns(false);
-    let _ = expr.visit(&mut columns);
-    columns.0
+    finds(expr, &mut Columns)
 }
 
 fn of_select(select: &Select) -> Option<&'static str> {

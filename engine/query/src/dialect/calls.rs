@@ -5,6 +5,7 @@ use super::ast::{
     aliased, call, cast, derived, list, literal_text, number, parts, plain_arguments, select, table_alias,
 };
 use super::constants;
+use crate::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -13,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::Result;
+use std::ops::ControlFlow;
 
 /// Reserved words that call a function without parentheses.
 const KEYWORD_FUNCTIONS: &[&str] =
@@ -415,16 +417,13 @@ fn wrapped(query: Query) -> Result<Query> {
 }
 
 fn has_subquery(expr: &Expr) -> bool {
-    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
-    use std::ops::ControlFlow;
     struct Finder;
-    impl Visitor for Finder {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-            ControlFlow::Break(())
+    impl Reader for Finder {
+        fn query(&mut self, _: &Query) -> Step {
+            ControlFlow::Break(Stop::Found)
         }
     }
-    expr.visit(&mut Finder).is_break()
+    finds(expr, &mut Finder)
 }
 
 /// A number that is the same for the same expression.
@@ -436,12 +435,9 @@ fn discriminator(expr: &Expr) -> i64 {
 }
 
 fn has_aggregate_or_set(items: &[SelectItem]) -> bool {
-    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
-    use std::ops::ControlFlow;
     struct Finder;
-    impl Visitor for Finder {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    impl Reader for Finder {
+        fn expr(&mut self, expr: &Expr) -> Step {
             const AGGREGATES: &[&str] = &[
                 "count",
                 "sum",
@@ -460,11 +456,11 @@ fn has_aggregate_or_set(items: &[SelectItem]) -> bool {
                 Expr::Function(f)
                     if unqualified(&f.name).is_some_and(|n| is_set(&n) || AGGREGATES.contains(&n.as_str())) =>
                 {
-                    ControlFlow::Break(())
+                    ControlFlow::Break(Stop::Found)
                 }
-                _ => ControlFlow::Continue(()),
+                _ => ON,
             }
         }
     }
-    items.iter().any(|item| item.visit(&mut Finder).is_break())
+    items.iter().any(|item| finds(item, &mut Finder))
 }

@@ -1,11 +1,11 @@
 //! Constants and parameters whose type their place decides: VALUES, intervals with fields, arguments of functions.
 
 use super::ast::{cast, literal_text, text};
+use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr, UnaryOperator,
-    Value, Values, VisitMut, VisitorMut,
+    Value, Values,
 };
-use std::ops::ControlFlow;
 
 /// Gives the cells of each column one type, where constants and casts say which.
 fn type_columns(values: &mut Values) {
@@ -45,8 +45,8 @@ pub(super) fn type_recursion(query: &mut Query) {
         let SetExpr::SetOperation { left, right, .. } = table.query.body.as_mut() else { continue };
         let types: Vec<Option<DataType>> = match left.as_mut() {
             SetExpr::Select(select) => {
-                // Visiting never breaks.
-                let _ = select.projection.visit(&mut Integers);
+                // It never refuses.
+                let _ = write(&mut select.projection, &mut Integers);
                 select.projection.iter().map(|item| expression(item).and_then(cast_type)).collect()
             }
             SetExpr::Values(values) => {
@@ -88,16 +88,14 @@ fn cast_type(expr: &Expr) -> Option<DataType> {
 
 struct Integers;
 
-impl VisitorMut for Integers {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Writer for Integers {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
         let literal = matches!(&*expr, Expr::Value(_));
         if literal && whole(expr).is_some_and(|number| i32::try_from(number).is_ok()) {
             let number = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
             *expr = cast(number, DataType::Int(None));
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
 

@@ -2,13 +2,11 @@
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
 use super::{aggregates, calls, casts, constants, names, operators, relations, rows, set_names};
-use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, ObjectName, Query, Select, Statement, TableFactor, VisitMut, VisitorMut,
-};
+use crate::walk::{ON, Step, Writer, step, write};
+use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
-use querygate_types::{Error, Result};
+use querygate_types::Result;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 /// What the pass knows of the statement so far.
 pub(super) struct Rewriter<'a> {
@@ -76,23 +74,11 @@ impl Rewriter<'_> {
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
 pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog) -> Result<()> {
     let mut rewriter = Rewriter { catalog, ctes: Vec::new(), scopes: Vec::new(), rows: Vec::new() };
-    match statement.visit(&mut rewriter) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    write(statement, &mut rewriter)
 }
 
-fn flow(result: Result<()>) -> ControlFlow<Error> {
-    match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(error),
-    }
-}
-
-impl VisitorMut for Rewriter<'_> {
-    type Break = Error;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+impl Writer for Rewriter<'_> {
+    fn query(&mut self, query: &mut Query) -> Step {
         self.ctes.push(HashMap::new());
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let columns = self.cte_columns(cte);
@@ -102,62 +88,57 @@ impl VisitorMut for Rewriter<'_> {
         }
         constants::type_recursion(query);
         constants::type_values(query.body.as_mut());
-        flow(
+        step(
             relations::limit_of_fetch(query)
                 .and_then(|()| relations::expand_table(query))
                 .and_then(|()| set_names::keep_apart(query)),
         )
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
+    fn after_query(&mut self, _: &mut Query) -> Step {
         self.ctes.pop();
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        if let Err(error) = relations::refuse_full_using(select) {
-            return ControlFlow::Break(error);
-        }
+    fn select(&mut self, select: &mut Select) -> Step {
+        step(relations::refuse_full_using(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
         rows::items(self, &mut select.projection);
         calls::records(&mut select.projection);
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<Error> {
+    fn after_select(&mut self, _: &mut Select) -> Step {
         self.scopes.pop();
         self.rows.pop();
-        ControlFlow::Continue(())
+        ON
     }
 
-    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Error> {
-        flow(relations::qualify(self, relation))
+    fn relation(&mut self, relation: &mut ObjectName) -> Step {
+        step(relations::qualify(self, relation))
     }
 
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        flow(relations::functions_in_from(factor))
+    fn after_table_factor(&mut self, factor: &mut TableFactor) -> Step {
+        step(relations::functions_in_from(factor))
     }
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+    fn expr(&mut self, expr: &mut Expr) -> Step {
         rows::rewrite(self, expr);
-        flow(calls::before_children(expr))
+        step(calls::before_children(expr))
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
         constants::plain_text(expr);
         constants::interval(expr);
         constants::large_number(expr);
         aggregates::rewrite(expr);
-        let steps = [operators::rewrite, casts::rewrite, calls::rewrite];
-        for step in steps {
-            if let Err(error) = step(expr) {
-                return ControlFlow::Break(error);
-            }
+        for rewrite in [operators::rewrite, casts::rewrite, calls::rewrite] {
+            step(rewrite(expr))?;
         }
         relations::system_columns(self, expr);
-        ControlFlow::Continue(())
+        ON
     }
 }

@@ -4,10 +4,10 @@
 use super::ast::{aliased, derived, folded, quoted, select, table_alias};
 use super::calls::{is_set, unqualified};
 use super::names::column_name;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Visit, Visitor};
+use crate::walk::{ON, Reader, Step, look};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr};
 use querygate_types::Result;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 /// Wraps such a SELECT: inside, its columns have names of their own; outside, those that were asked for.
 pub(super) fn keep_apart(query: &mut Query) -> Result<()> {
@@ -48,8 +48,7 @@ fn hides(select: &Select) -> bool {
         return false;
     }
     let mut columns = Columns::default();
-    // Visiting never breaks.
-    let _ = select.projection.visit(&mut columns);
+    look(&select.projection, &mut columns);
     items.any(|item| match item {
         SelectItem::ExprWithAlias { expr, alias } => {
             let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
@@ -62,15 +61,13 @@ fn hides(select: &Select) -> bool {
 #[derive(Default)]
 struct Columns(HashSet<String>);
 
-impl Visitor for Columns {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+impl Reader for Columns {
+    fn expr(&mut self, expr: &Expr) -> Step {
         match expr {
             Expr::Identifier(ident) => _ = self.0.insert(folded(ident)),
             Expr::CompoundIdentifier(idents) => self.0.extend(idents.last().map(folded)),
             _ => {}
         }
-        ControlFlow::Continue(())
+        ON
     }
 }
