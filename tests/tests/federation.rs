@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
 use querygate_tests::harness::{Answer, Client, Company, Fixture, Layout, TestGate};
+use querygate_types::Principal;
 use serde_json::json;
 
 /// The gate of [`split`], which computes each pushed statement once more and compares.
@@ -33,11 +34,11 @@ fn ids(answer: &Answer) -> Vec<String> {
     ids
 }
 
-/// Runs a join and says how many reviews left their source, in how many statements.
-fn reviews(fixture: &Fixture, client: &Client, sql: &str) -> (Vec<String>, usize, usize) {
+/// Runs a join and says how many rows of a table left their source, in how many statements.
+fn left(fixture: &Fixture, client: &Client, table: &str, sql: &str) -> (Vec<String>, usize, usize) {
     fixture.watch.take();
     let ids = ids(&client.run(sql));
-    let runs: Vec<_> = fixture.watch.take().into_iter().filter(|run| run.text.contains("hr_reviews")).collect();
+    let runs: Vec<_> = fixture.watch.take().into_iter().filter(|run| run.text.contains(table)).collect();
     (ids, runs.iter().map(querygate_driver_api::testkit::watch::Run::rows).sum(), runs.len())
 }
 
@@ -46,12 +47,19 @@ fn the_keys_of_one_side_narrow_the_other_side() {
     for partitions in [1, 2, 4] {
         let (fixture, gate) = split(partitions);
         let ada = gate.client(&Company::admin());
-        let join = "SELECT r.id FROM employees e JOIN reviews r ON r.employee = e.id";
-        let all = reviews(&fixture, &ada, join);
-        let (found, rows, _) = reviews(&fixture, &ada, &format!("{join} WHERE e.id = 'e1'"));
+        let join = "SELECT p.id FROM employees e JOIN payroll p ON p.employee = e.id";
+        let all = left(&fixture, &ada, "hr_payroll", join);
+        let (found, rows, _) = left(&fixture, &ada, "hr_payroll", &format!("{join} WHERE e.id = 'e1'"));
         assert!(!found.is_empty() && found.len() < all.0.len(), "{found:?}");
         assert_eq!(rows, found.len(), "{partitions} partitions");
-        assert_eq!(reviews(&fixture, &ada, &format!("{join} WHERE e.id = 'none'")), (Vec::new(), 0, 0));
+        let none = format!("{join} WHERE e.id = 'none'");
+        let (found, rows, _) = left(&fixture, &ada, "hr_payroll", &none);
+        assert_eq!((found, rows), (Vec::new(), 0));
+        // A policy that is decided above the rows of its table: which of them are read is not for a join to say.
+        let join = "SELECT r.id FROM employees e JOIN reviews r ON r.employee = e.id";
+        let all = left(&fixture, &ada, "hr_reviews", join);
+        let (found, rows, _) = left(&fixture, &ada, "hr_reviews", &format!("{join} WHERE e.id = 'e1'"));
+        assert!(found.len() < all.0.len() && rows == all.1, "{found:?} of {all:?}");
     }
 }
 
@@ -60,7 +68,7 @@ fn rows_that_a_policy_hides_stay_hidden_from_joins() {
     let (fixture, gate) = split(2);
     let iris = gate.client(&Company::analyst());
     let sql = "SELECT r.id FROM employees e JOIN reviews r ON r.employee = e.id";
-    let (found, rows, _) = reviews(&fixture, &iris, sql);
+    let (found, rows, _) = left(&fixture, &iris, "hr_reviews", sql);
     let visible = ids(&iris.run("SELECT id FROM reviews WHERE employee IS NOT NULL"));
     assert_eq!((found, rows), (visible.clone(), visible.len()));
     // A masked column is no key of the source: its values exist only above the leaf.
@@ -152,14 +160,22 @@ fn a_source_that_answers_wrongly_is_an_alarm_and_no_error() {
 #[test]
 fn a_session_chooses_its_own_share() {
     let (_, gate) = split(1);
-    let ada = gate.client(&Company::admin());
     let count = "SELECT count(*) FROM employees";
-    let _ = ada.run(count);
+    let ada = gate.client(&Company::admin());
+    let operator = gate.client(&Principal::builder("op").permission_set("hr_admin").operator(true).build());
+    let _ = operator.run(count);
     assert!(gate.self_checks().is_empty());
-    assert_eq!(ada.run("SET querygate.verify_sample = 1").code(), None);
-    let _ = ada.run(count);
+    assert_eq!(operator.run("SET querygate.verify_sample = 1").code(), None);
+    let _ = operator.run(count);
     assert_eq!(gate.self_checks().len(), 1);
-    assert_eq!(ada.run("SET querygate.verify_sample = 2").code(), Some("22023"));
+    assert_eq!(operator.run("SET querygate.verify_sample = 2").code(), Some("22023"));
+    // A check counts hidden rows too: who is no operator neither asks for one nor sees what it found.
+    for sql in ["SET querygate.verify_sample = 1", "SELECT set_config('querygate.verify_sample', '0.5', false)"] {
+        assert_eq!(ada.run(sql).code(), Some("42501"), "{sql}");
+    }
+    assert_eq!(ada.run("SET querygate.verify_sample = 0").code(), None);
+    assert!(gate.try_client(&Company::admin(), &[("querygate.verify_sample", "1")]).is_err());
+    assert!(ada.run("SELECT * FROM querygate.self_checks").table().is_empty());
 }
 
 /// Sources count every row; the order of joins, which side is read first and what is fetched show in EXPLAIN.
@@ -223,7 +239,7 @@ fn what_is_counted_and_what_is_looked_for_is_reduced_at_its_source() {
             employees.len(),
         ),
     ] {
-        let (found, rows, _) = reviews(&fixture, &ada, sql);
+        let (found, rows, _) = left(&fixture, &ada, "hr_reviews", sql);
         assert_eq!(found, ids(&plain.run(sql)), "{sql}");
         assert!(rows <= most, "{rows} rows left for {sql}");
     }

@@ -227,5 +227,25 @@ fn decimal(precision: u8, scale: i8, native: Native) -> Option<Encoding> {
     }
 }
 
+/// Whether a column of the type holds nothing that it does not read as: dates may be zero, and texts of a binary collation
+/// hold any bytes.
+pub(crate) fn reads_surely(value_type: ValueType) -> bool {
+    match value_type {
+        ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Text
+        | ValueType::Binary => true,
+        ValueType::Boolean
+        | ValueType::Decimal128 { .. }
+        | ValueType::Date
+        | ValueType::Time
+        | ValueType::Timestamp { .. }
+        | ValueType::TextList => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;

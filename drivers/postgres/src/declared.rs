@@ -92,6 +92,26 @@ pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refus
     }
 }
 
+/// Whether a column of the type holds nothing that it does not read as: dates and times have infinities and years beyond
+/// ours, numerics any number of digits.
+pub(crate) fn reads_surely(value_type: ValueType) -> bool {
+    match value_type {
+        ValueType::Boolean
+        | ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Text
+        | ValueType::Binary => true,
+        ValueType::Decimal128 { .. }
+        | ValueType::Date
+        | ValueType::Time
+        | ValueType::Timestamp { .. }
+        | ValueType::TextList => false,
+    }
+}
+
 /// The name without its arguments, and the arguments: `timestamp(3) without time zone` is `timestamp without time zone`
 /// and `3`.
 fn words(native: &str) -> (&str, &str) {

@@ -124,6 +124,10 @@ impl Driver for PostgresDriver {
         declared::read_as(&column.native_type, wanted)
     }
 
+    fn reads_surely(&self, value_type: ValueType) -> bool {
+        declared::reads_surely(value_type)
+    }
+
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
         let asked = table.clone();
         let statistics = self

@@ -105,6 +105,10 @@ impl Driver for LyingDriver {
         self.inner.describe(table).await
     }
 
+    fn reads_surely(&self, value_type: ValueType) -> bool {
+        self.inner.reads_surely(value_type)
+    }
+
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
         self.inner.read_as(column, wanted)
     }

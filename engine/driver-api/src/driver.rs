@@ -48,6 +48,12 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// The stored form has no reading as that type.
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal>;
 
+    /// Whether every value that a column of this type can hold reads as that type. Where not, reading a row may fail, so a row
+    /// that a policy hides must not be read by a reader's own choice.
+    fn reads_surely(&self, _value_type: ValueType) -> bool {
+        false
+    }
+
     /// What the source knows of its size and values; cheap, may be stale.
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics>;
 

@@ -8,11 +8,12 @@ use crate::opener::LeafOpener;
 use crate::outcome::{NotPushed, Translation};
 use crate::receipt::{Receipt, ReceiptLine};
 use crate::regroup::regroup;
+use crate::related::{is_related, part_conditions};
 use crate::required::{self, Required};
 use crate::translate::{coerce, translate_typed};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError};
-use datafusion::logical_expr::logical_plan::Distinct;
+use datafusion::logical_expr::logical_plan::{Distinct, Projection};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -39,7 +40,7 @@ pub struct Carved {
 }
 
 /// Carves a bound plan: the whole of it if one source can run it, else the largest parts that are worth it. A bare scan
-/// with leak-proof conditions stays with its governed leaf, which pushes those itself.
+/// with leak-proof conditions stays with its governed leaf, which pushes those itself, unless its policy asks other tables.
 ///
 /// # Errors
 /// Faults of ours, and what the builder refuses. What cannot be pushed is not an error.
@@ -124,6 +125,7 @@ impl Carving<'_> {
     fn parts(&mut self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, Fault> {
         let plan = aggregate_first(regroup(plan, self.opener)?, self.opener)?;
         let plan = distinct_keys(plan, self.opener)?;
+        let plan = part_conditions(plan, self.opener)?;
         self.node(plan, &None).map(|(carved, _)| carved)
     }
 
@@ -169,7 +171,7 @@ impl Carving<'_> {
 
     /// A part with the columns that are required, its translation, and the order to make again above it.
     fn taken(&self, plan: &LogicalPlan, required: &Required) -> std::result::Result<Taken, NotPushed> {
-        if !is_worth_it(plan) {
+        if !is_worth_it(plan, self.opener) {
             return Err(NotPushed::operator("its governed leaf takes what can be pushed"));
         }
         let order = local_order(plan);
@@ -180,10 +182,8 @@ impl Carving<'_> {
         let part = if columns.is_empty() || columns.len() == plan.schema().fields().len() {
             plan.clone()
         } else {
-            LogicalPlanBuilder::from(plan.clone())
-                .project(columns.into_iter().map(Expr::Column))
-                .and_then(LogicalPlanBuilder::build)
-                .map_err(|_| NotPushed::invalid("columns of a part"))?
+            let columns = columns.into_iter().map(Expr::Column).collect();
+            projected(plan.clone(), columns).map_err(|_| NotPushed::invalid("columns of a part"))?
         };
         let translation = translate_typed(&part, self.opener, self.context)?;
         if has_cross_join(plan) {
@@ -242,12 +242,18 @@ fn renamed(leaf: LogicalPlan, schema: &DFSchemaRef) -> std::result::Result<Logic
         .zip(schema.iter())
         .map(|(column, (qualifier, field))| Expr::Column(column).alias_qualified(qualifier.cloned(), field.name()))
         .collect();
-    Ok(LogicalPlanBuilder::from(leaf).project(exprs)?.build()?)
+    Ok(projected(leaf, exprs)?)
 }
 
-/// Whether a part is worth a fragment of its own: a join, an aggregation, a limit, a set operation, or a condition that
-/// a governed leaf would not take.
-fn is_worth_it(plan: &LogicalPlan) -> bool {
+/// A projection as it stands. The engine's builder wants columns to print unlike each other, which a column and its cast
+/// in one grouping do not.
+fn projected(input: LogicalPlan, columns: Vec<Expr>) -> datafusion::common::Result<LogicalPlan> {
+    Projection::try_new(columns, input.into()).map(LogicalPlan::Projection)
+}
+
+/// Whether a part is worth a fragment of its own: a join, an aggregation, a limit, a set operation, or a condition or a
+/// policy that a governed leaf would not take.
+fn is_worth_it(plan: &LogicalPlan, opener: &dyn LeafOpener) -> bool {
     let mut worth = false;
     let _walked = plan.apply_with_subqueries(|node| {
         worth = match node {
@@ -256,6 +262,7 @@ fn is_worth_it(plan: &LogicalPlan) -> bool {
             | LogicalPlan::Limit(_)
             | LogicalPlan::Distinct(Distinct::All(_))
             | LogicalPlan::Union(_) => true,
+            LogicalPlan::TableScan(scan) => is_related(scan, opener),
             LogicalPlan::Filter(filter) => !split_conjunction(&filter.predicate)
                 .into_iter()
                 .all(|one| becomes_leak_proof(one, filter.input.schema())),
@@ -264,7 +271,6 @@ fn is_worth_it(plan: &LogicalPlan) -> bool {
             | LogicalPlan::Window(_)
             | LogicalPlan::Sort(_)
             | LogicalPlan::Repartition(_)
-            | LogicalPlan::TableScan(_)
             | LogicalPlan::EmptyRelation(_)
             | LogicalPlan::Subquery(_)
             | LogicalPlan::SubqueryAlias(_)

@@ -20,6 +20,7 @@ mod outcome;
 mod receipt;
 mod redact;
 mod regroup;
+mod related;
 mod required;
 mod translate;
 

@@ -81,6 +81,12 @@ pub trait LeafPolicy: Send + Sync {
     /// Columns that it reads, hidden ones included.
     fn columns(&self) -> Vec<RemoteColumn>;
 
+    /// Whether it asks rows of other tables. A governed leaf decides that above the rows it reads, hidden ones among them; a
+    /// fragment decides it in the source.
+    fn is_related(&self) -> bool {
+        false
+    }
+
     /// The predicate over these columns, in the order of [`LeafPolicy::columns`]. Values enter through the scope only.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod explain;
 mod names;
 mod rows;
 mod sessions;
+mod unreadable;
 mod writes;
 
 /// `ASK="SELECT …" cargo test -p querygate-tests --test attacks -- --ignored --nocapture ask`: what both users are told.

@@ -87,6 +87,10 @@ impl Driver for Suited {
         Ok(remote)
     }
 
+    fn reads_surely(&self, value_type: ValueType) -> bool {
+        self.inner.reads_surely(value_type)
+    }
+
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
         self.inner.read_as(column, wanted)
     }

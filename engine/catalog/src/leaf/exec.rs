@@ -42,6 +42,8 @@ pub struct GovernedExec {
     fetch: Option<usize>,
     /// Whether the raw leaf holds rows that the reader may not see.
     hides: bool,
+    /// Whether the raw leaf takes no keys of joins.
+    closed: bool,
 }
 
 impl GovernedExec {
@@ -57,12 +59,17 @@ impl GovernedExec {
         fetch: Option<usize>,
     ) -> Self {
         let properties = properties_without_constants(&inner);
-        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides: false }
+        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides: false, closed: false }
     }
 
     /// Says whether the raw leaf holds rows that the reader may not see.
     pub(super) fn hiding(self, hides: bool) -> Self {
         Self { hides, ..self }
+    }
+
+    /// Keeps the keys of joins above the raw leaf, where they would choose which hidden rows are read.
+    pub(super) fn closed(self, closed: bool) -> Self {
+        Self { closed, ..self }
     }
 
     /// A leaf whose policies are inside a fragment; masked columns never are. It takes the keys of joins, and no sort.
@@ -135,6 +142,7 @@ impl GovernedExec {
             self.fetch,
         )
         .hiding(self.hides)
+        .closed(self.closed)
     }
 
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -265,7 +273,7 @@ impl GovernedExec {
         let mut answer = vec![PushedDown::No; result.parent_filters.len()];
         let refuse = |answer| Ok(FilterPushdownPropagation { filters: answer, updated_node: None });
         let leaf = bottom_of(&self.inner);
-        if self.fetch.is_some() || leaf.children().len() > 1 {
+        if self.closed || self.fetch.is_some() || leaf.children().len() > 1 {
             return refuse(answer);
         }
         let mut taken = Vec::new();

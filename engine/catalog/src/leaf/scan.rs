@@ -42,7 +42,7 @@ impl GovernedTable {
         }
         let output = self.output_columns(projection)?;
         let plain = self.is_plain(state);
-        let split = self.split_filters(filters, plain)?;
+        let split = self.split_filters(filters, &output, plain)?;
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
         let plan = self.filtered(state, plan, &split).await?;
@@ -70,7 +70,7 @@ impl GovernedTable {
             Arc::clone(&self.open_columns),
             limit,
         );
-        Ok(Arc::new(leaf.hiding(self.policy.restricts())))
+        Ok(Arc::new(leaf.hiding(self.policy.restricts()).closed(split.closed)))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {
@@ -92,15 +92,19 @@ impl GovernedTable {
     }
 
     /// Sorts policy conjuncts and pushed conjuncts by what the raw provider does with them.
-    fn split_filters(&self, filters: &[Expr], rows_only: bool) -> Result<SplitFilters> {
+    ///
+    /// Where part of the policy stays above the raw scan and a value that is fetched may not be readable, the reader's own
+    /// conjuncts stay above it too: which of the hidden rows are read, and fail, is not for the reader to choose.
+    fn split_filters(&self, filters: &[Expr], output: &[&GovernedColumn], rows_only: bool) -> Result<SplitFilters> {
         let marks: BTreeSet<&str> = self.policy.related.iter().filter_map(|r| r.mark.as_deref()).collect();
         let (marked, plain): (Vec<&Expr>, Vec<&Expr>) = self
             .policy
             .conjuncts
             .iter()
             .partition(|conjunct| columns_of(conjunct).iter().any(|name| marks.contains(name.as_str())));
+        let own = plain.len();
         let below: Vec<&Expr> = plain.into_iter().chain(filters).collect();
-        let verdicts = if rows_only {
+        let mut verdicts = if rows_only {
             vec![TableProviderFilterPushDown::Unsupported; below.len()]
         } else {
             self.raw.supports_filters_pushdown(&below)?
@@ -108,7 +112,16 @@ impl GovernedTable {
         if verdicts.len() != below.len() {
             return internal_err!("the raw provider answered for {} of {} filters", verdicts.len(), below.len());
         }
-        let mut split = SplitFilters { marked: marked.into_iter().cloned().collect(), ..SplitFilters::default() };
+        let (policy, asked) = verdicts.split_at_mut(own);
+        let held = !self.policy.related.is_empty()
+            || !marked.is_empty()
+            || policy.iter().any(|verdict| *verdict != TableProviderFilterPushDown::Exact);
+        let closed = held && !self.reads_surely(&below, output)?;
+        if closed {
+            asked.fill(TableProviderFilterPushDown::Unsupported);
+        }
+        let marked = marked.into_iter().cloned().collect();
+        let mut split = SplitFilters { marked, closed, ..SplitFilters::default() };
         for (conjunct, verdict) in below.into_iter().zip(verdicts) {
             match verdict {
                 TableProviderFilterPushDown::Exact => split.raw.push(conjunct.clone()),
@@ -120,6 +133,21 @@ impl GovernedTable {
             }
         }
         Ok(split)
+    }
+
+    /// Whether no row can fail to be read: files and tables of the gate's own are read as a whole, whatever is asked for.
+    fn reads_surely(&self, conjuncts: &[&Expr], output: &[&GovernedColumn]) -> Result<bool> {
+        let raw: &dyn Any = self.raw.as_ref();
+        let Some(table) = raw.downcast_ref::<DriverTable>() else { return Ok(true) };
+        let schema = self.raw.schema();
+        let mut needed: BTreeSet<usize> = output.iter().flat_map(|column| column.reads()).collect();
+        for conjunct in conjuncts.iter().copied().chain(&self.policy.conjuncts) {
+            needed.extend(columns_of(conjunct).iter().filter_map(|name| schema.index_of(name).ok()));
+        }
+        for related in &self.policy.related {
+            needed.insert(schema.index_of(&related.column)?);
+        }
+        Ok(table.reads_surely(needed.into_iter()))
     }
 
     async fn raw_scan(
@@ -260,6 +288,8 @@ struct SplitFilters {
     residual: Vec<Expr>,
     /// Policy conjuncts that read the verdict of a mark join.
     marked: Vec<Expr>,
+    /// Whether the reader's own conditions and keys stay above the raw scan.
+    closed: bool,
 }
 
 fn filter(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, conjuncts: &[Expr]) -> Result<Arc<dyn ExecutionPlan>> {

@@ -40,6 +40,10 @@ impl LeafPolicy for FragmentPolicy {
         self.columns.iter().map(|(_, column)| column.clone()).collect()
     }
 
+    fn is_related(&self) -> bool {
+        is_related(&self.filter)
+    }
+
     fn predicate(&self, columns: &[ColumnId], scope: &mut PolicyScope<'_>) -> Result<ScalarExpr, NotPushed> {
         let in_scope = self
             .columns
@@ -48,6 +52,15 @@ impl LeafPolicy for FragmentPolicy {
             .map(|((name, column), id)| (name.clone(), (*id, column.value_type)))
             .collect();
         Lowering { columns: in_scope, tables: &self.tables, source: &self.source }.boolean(&self.filter, false, scope)
+    }
+}
+
+fn is_related(filter: &RowFilter) -> bool {
+    match filter {
+        RowFilter::All | RowFilter::Nothing => false,
+        RowFilter::Not(inner) => is_related(inner),
+        RowFilter::And(all) | RowFilter::Or(all) => all.iter().any(is_related),
+        RowFilter::Test(test) => matches!(test, Test::InRelated { .. }),
     }
 }
 

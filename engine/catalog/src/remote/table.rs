@@ -129,6 +129,13 @@ impl DriverTable {
         self.parts.fields.iter().find(|f| f.field == field).map(|f| &f.column)
     }
 
+    /// Whether nothing that these columns can hold fails to be read.
+    #[must_use]
+    pub fn reads_surely(&self, mut indices: impl Iterator<Item = usize>) -> bool {
+        let column = |index: usize| self.parts.fields.get(index).map(|field| field.column.value_type);
+        indices.all(|index| column(index).is_some_and(|value_type| self.parts.driver.reads_surely(value_type)))
+    }
+
     /// The lost column at this place of the schema.
     #[must_use]
     pub fn lost(&self, index: usize) -> Option<&LostField> {
