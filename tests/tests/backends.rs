@@ -128,11 +128,9 @@ fn nested(server: &Server) {
 
 /// What the sources answer together is what the gate computes from their plain rows.
 fn checked(server: &Server, sql: &str) {
-    for user in ["ada", "sam", "iris"] {
-        let asked = psql(server, user, &["-At", "-c", "SET querygate.verify_sample = 1", "-c", sql]);
-        assert!(asked.success, "{}", asked.err);
-    }
-    assert_eq!(server.self_checks().into_iter().collect::<Vec<_>>(), [("equal".to_owned(), 3)]);
+    let asked = psql(server, "ada", &["-At", "-c", "SET querygate.verify_sample = 1", "-c", sql]);
+    assert!(asked.success, "{}", asked.err);
+    assert_eq!(server.self_checks().into_iter().collect::<Vec<_>>(), [("equal".to_owned(), 1)]);
 }
 
 fn secrets_stay_secret(folder: &Path, config: &str, guide: &[String], sources: &[&str]) {

@@ -113,8 +113,14 @@ type StateKey = (LeafToken, Arc<str>);
 const WORKSPACES_MAX: u64 = 1_000;
 /// Engine states kept.
 const STATES_MAX: u64 = 1_000;
-/// Bound statements kept.
-const BOUND_MAX: u64 = 4_096;
+/// Bytes of bound statements kept, as [`weight_of`] estimates them.
+const BOUND_MAX: u64 = 128 << 20;
+/// What a short statement holds with its plan and its kept physical plan.
+const BOUND_BYTES: u32 = 32 << 10;
+/// What a byte of a text becomes, in texts, names and trees.
+const BYTES_OF_BYTE: u32 = 32;
+/// Texts longer than this are bound anew each time: a few of them would push out all others.
+pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
 
 /// What a bound statement depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -124,6 +130,11 @@ pub(crate) struct BoundKey {
     pub(crate) declared: Vec<Option<PgType>>,
     /// Settings that names and literals depend on.
     pub(crate) settings: Arc<str>,
+}
+
+fn weight_of(key: &BoundKey) -> u32 {
+    let text = u32::try_from(key.text.len()).unwrap_or(u32::MAX);
+    text.saturating_mul(BYTES_OF_BYTE).saturating_add(BOUND_BYTES)
 }
 
 impl Gate {
@@ -157,7 +168,7 @@ impl Gate {
             deployment: RwLock::new(Arc::new(deployment)),
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
-            bound: Cache::new(BOUND_MAX),
+            bound: Cache::builder().max_capacity(BOUND_MAX).weigher(|key, _| weight_of(key)).build(),
             observer: Arc::new(observer),
             checks: Arc::default(),
         }))
@@ -313,10 +324,14 @@ impl Gate {
         ))
     }
 
+    /// A share of the gate's memory, with a bound of its own.
+    pub(crate) fn memory(&self, most: usize) -> Arc<dyn MemoryPool> {
+        Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), most))
+    }
+
     /// A runtime environment with the statement's own memory cap.
     fn statement_environment(&self) -> Arc<RuntimeEnv> {
-        let pool: Arc<dyn MemoryPool> =
-            Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), self.options.memory_per_query));
+        let pool = self.memory(self.options.memory_per_query);
         let mut environment = RuntimeEnv::clone(&self.environment);
         environment.memory_pool = pool;
         Arc::new(environment)
@@ -364,7 +379,7 @@ impl QueryService for GateService {
             return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
                 .with_hint("Close idle sessions, or raise server.connection_max."));
         }
-        let mut settings = self.gate.start_settings()?;
+        let mut settings = self.gate.start_settings()?.for_operator(principal.operator);
         settings.start("session_authorization", &principal.login)?;
         for (name, value) in &client.settings {
             settings.startup(name, value)?;

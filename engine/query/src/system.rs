@@ -47,8 +47,8 @@ pub(crate) fn tables(
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
     let sessions = move || o.sessions().into_iter().filter(|s| own(&s.login, &p)).map(session_row).collect();
     let (c, p) = (Arc::clone(checks), Arc::clone(principal));
-    let checks =
-        move || c.all().into_iter().filter(|check| own(&check.login, &p)).map(|check| check_row(&check, &p)).collect();
+    // Whether a check had too many rows, or met one that fails, tells of rows that policies hide.
+    let checks = move || c.all().into_iter().filter(|_| p.operator).map(|check| check_row(&check, &p)).collect();
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let sources = move || source_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));

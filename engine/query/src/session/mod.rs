@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod commands;
 mod cursors;
+mod durations;
 mod listen;
 mod parts;
 mod rights;

@@ -1,5 +1,6 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
 
+use super::durations::{milliseconds, show_milliseconds};
 use super::zone;
 use crate::checks::WHOLE;
 use querygate_types::{Error, ErrorCode, Result, limits};
@@ -147,12 +148,14 @@ pub(crate) struct Settings {
     /// `querygate.learning` and `application_name`, asked for as often.
     learning: bool,
     application: Arc<str>,
+    /// Whether the session may ask for more checks than the configuration does.
+    operator: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let (values, starts) = (BTreeMap::new(), BTreeMap::new());
-        Self { values, starts, stamp: 0, check_share: 0, learning: true, application: Arc::default() }
+        Self { values, starts, stamp: 0, check_share: 0, learning: true, application: Arc::default(), operator: false }
     }
 }
 
@@ -190,6 +193,23 @@ impl Settings {
         &self.application
     }
 
+    /// The settings of an operator's session.
+    pub(crate) fn for_operator(mut self, operator: bool) -> Self {
+        self.operator = operator;
+        self
+    }
+
+    /// A check reads rows that policies hide, and that it took place, or had too many of them, tells their number.
+    fn permits(&self, setting: &Setting, value: &str) -> Result<()> {
+        let start = self.starts.get(VERIFY_SAMPLE).and_then(|start| share(start)).unwrap_or(0);
+        if self.operator || setting.name != VERIFY_SAMPLE || share(value).is_some_and(|wanted| wanted <= start) {
+            return Ok(());
+        }
+        let text = format!("permission denied to set parameter \"{VERIFY_SAMPLE}\"");
+        Err(Error::new(ErrorCode::InsufficientPrivilege, text)
+            .with_hint("Operators may have more checked than is configured."))
+    }
+
     /// Sets the value that RESET goes back to.
     pub(crate) fn start(&mut self, name: &str, value: &str) -> Result<()> {
         let setting = find(name)?;
@@ -203,6 +223,7 @@ impl Settings {
     pub(crate) fn startup(&mut self, name: &str, value: &str) -> Result<()> {
         let setting = find(name)?;
         let value = accept(setting, value)?;
+        self.permits(setting, &value)?;
         self.starts.insert(setting.name, value);
         self.changed();
         Ok(())
@@ -212,6 +233,7 @@ impl Settings {
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(&'static str, String, bool)> {
         let setting = find(name)?;
         let value = accept(setting, value)?;
+        self.permits(setting, &value)?;
         self.values.insert(setting.name, value.clone());
         self.changed();
         Ok((setting.name, value, setting.reported))
@@ -372,31 +394,6 @@ fn boolean(value: &str) -> Option<bool> {
 fn share(value: &str) -> Option<u32> {
     let number: f64 = value.trim().parse().ok()?;
     (0.0..=1.0).contains(&number).then(|| (number * f64::from(WHOLE)).round() as u32)
-}
-
-fn milliseconds(value: &str) -> Option<u64> {
-    let text = value.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text.get(..digits)?.parse().ok()?;
-    let factor = match text.get(digits..)?.trim() {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
-/// The largest unit that divides, as SHOW prints it.
-fn show_milliseconds(ms: u64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
-    match units.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size)) {
-        Some((size, unit)) => format!("{}{unit}", ms / size),
-        None if ms == 0 => "0".to_owned(),
-        None => format!("{ms}ms"),
-    }
 }
 
 /// Only ISO output, and only month first: another order would read the same text as another day.

@@ -6,7 +6,7 @@ use super::statement::{GateSession, Inner};
 use crate::bind::{Bound, bind};
 use crate::dialect::apply::SubplanRunner;
 use crate::engine::{Workspace, with_config};
-use crate::gate::BoundKey;
+use crate::gate::{BOUND_TEXT_MAX, BoundKey};
 use crate::plan::Subplans;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -108,6 +108,7 @@ impl GateSession {
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let (workspace, state, settings) = self.current().await?;
+        let text = text.filter(|text| text.len() <= BOUND_TEXT_MAX);
         let Some(text) = text else { return self.bind_on_workers(&workspace, &state, query, declared).await };
         let key = BoundKey {
             token: workspace.catalog.token().clone(),
