@@ -86,14 +86,19 @@ impl Printer {
             .collect();
         let mut lines = Vec::with_capacity(rows.len() + 2);
         if !self.head_printed {
-            let head = self.columns.iter().zip(&widths).map(|(column, width)| format!(" {:^width$} ", column.name));
+            let head = self.columns.iter().zip(&widths).map(|(column, width)| {
+                let room = width.saturating_sub(column.name.chars().count());
+                format!(" {}{}{} ", " ".repeat(room / 2), column.name, " ".repeat(room - room / 2))
+            });
             lines.push(head.collect::<Vec<_>>().join("|"));
             lines.push(widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+"));
         }
         for row in rows {
             let cells = row.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
                 let cell = text(cell);
-                if is_number(column.pg_type) { format!(" {cell:>width$} ") } else { format!(" {cell:<width$} ") }
+                // Not with a width of the format: it has 16 bits, and a text may be longer.
+                let room = " ".repeat(width.saturating_sub(cell.chars().count()));
+                if is_number(column.pg_type) { format!(" {room}{cell} ") } else { format!(" {cell}{room} ") }
             });
             lines.push(cells.collect::<Vec<_>>().join("|").trim_end().to_owned());
         }

@@ -8,6 +8,7 @@ mod expressions;
 mod form;
 mod instants;
 mod invoke;
+mod joined;
 mod jsons;
 mod numbers;
 mod patterns;
@@ -50,6 +51,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         clocks::DEFS,
         expressions::DEFS,
         instants::DEFS,
+        joined::DEFS,
         jsons::DEFS,
         numbers::DEFS,
         patterns::DEFS,

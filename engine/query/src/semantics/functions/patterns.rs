@@ -130,6 +130,7 @@ fn replaced(row: &Row<'_>) -> Result<Value> {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[from..whole.start()]);
         fill(template, &found, &mut out);
+        super::texts::bounded(Some(out.len()))?;
         from = whole.end();
     }
     out.push_str(&text[from..]);

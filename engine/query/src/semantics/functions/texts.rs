@@ -76,7 +76,8 @@ fn refused(message: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::InvalidParameterValue, message))
 }
 
-fn bounded(length: Option<usize>) -> Result<usize> {
+/// The length of a result, where it is not too large.
+pub(super) fn bounded(length: Option<usize>) -> Result<usize> {
     match length {
         Some(length) if length <= TEXT_BYTES_MAX => Ok(length),
         _ => Err(external(Error::new(ErrorCode::ProgramLimitExceeded, "requested length too large"))),
