@@ -17,6 +17,12 @@ use tempfile::TempDir;
 const DAY: i64 = 86_400_000;
 /// 2024-01-01.
 const YEAR: i64 = 19_723 * DAY;
+/// Visits: of 40 regions, on 20 days, 25 each.
+const VISITS: i64 = 20_000;
+/// Statements before and after an index: enough to measure it.
+const RUNS: i64 = 15;
+/// How often a question is asked until what happens in the background has happened.
+const ASKED: usize = 600;
 
 fn querygate(folder: &Path, arguments: &[&str], input: &str) -> (bool, String) {
     let mut command = Command::new(binary());
@@ -49,6 +55,11 @@ async fn fill(database: &MongoDb) {
         doc! { "_id": number, "customer_id": format!("c{}", 1 + number % 3), "total": total, "placed_on": placed }
     });
     shop.collection::<Document>("orders").insert_many(orders).await.unwrap();
+    let visits = (0..VISITS).map(|number| {
+        let day = DateTime::from_millis(YEAR + number / 40 % 20 * DAY);
+        doc! { "_id": number, "region_id": format!("r{}", number % 40), "day": day, "note": "x".repeat(200) }
+    });
+    shop.collection::<Document>("visits").insert_many(visits).await.unwrap();
 }
 
 /// Introspects the server, then says in the metadata who may see what.
@@ -67,12 +78,15 @@ fn prepared(runtime: &tokio::runtime::Runtime) -> Option<(MongoDb, TempDir)> {
     std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
     let mut config = format!(
         "[server]\ndatabase = \"demo\"\n[governance]\nverify_sample = 1\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"mongodb\"\n\
-         url = \"{address}\"\ndatabase = \"shop\"\npassword = \"file:password\"\n"
+         url = \"{address}\"\ndatabase = \"shop\"\npassword = \"file:password\"\napply_indexes = true\n\
+         [learning]\nsuggest_every = \"0s\"\n"
     );
     for (name, settings) in [
         ("boss", "permission_sets = [\"shop_reader\"]"),
         ("rep", "permission_sets = [\"shop_rep\"]\nattributes = { region_id = \"emea\" }"),
         ("lead", "administrator = true\npermission_sets = [\"shop_rep\"]\nattributes = { region_id = \"emea\" }"),
+        ("guide", "permission_sets = [\"shop_rep\"]\nattributes = { region_id = \"r7\" }"),
+        ("root", "operator = true\npermission_sets = [\"shop_reader\"]"),
     ] {
         let (success, entry) = querygate(folder.path(), &["user", "add", name], &format!("demo-{name}\n"));
         assert!(success, "{entry}");
@@ -98,12 +112,16 @@ fn govern(package: &mut Value) {
     sets[0]["systemPermissions"] = json!(["shop.see_email"]);
     sets.push(json!({
         "name": "shop_rep", "label": "Rep",
-        "objects": {"shop_customers": {"allowRead": true}, "shop_orders": {"allowRead": true}},
+        "objects": {
+            "shop_customers": {"allowRead": true}, "shop_orders": {"allowRead": true}, "shop_visits": {"allowRead": true},
+        },
         "fields": {"shop_customers.revenue": {"readable": false}},
         "rowLevelSecurity": [
             {"name": "region", "object": "shop_customers", "operation": "select",
              "using": "region_id == current_user.region_id"},
             {"name": "small", "object": "shop_orders", "operation": "select", "using": "total < 100"},
+            {"name": "visited", "object": "shop_visits", "operation": "select",
+             "using": "region_id == current_user.region_id"},
         ],
     }));
 }
@@ -149,4 +167,80 @@ fn two_users_see_their_own_shop_and_the_server_does_the_work() {
     assert_eq!(ask(&gate, "rep", secret), "");
     let found = gate.self_checks();
     assert!(found["equal"] >= 10 && !found.contains_key("different") && !found.contains_key("failed"), "{found:?}");
+}
+
+/// Statements of one whose row policy compares the region: a day each.
+fn visits(gate: &Server) {
+    let day = |number: i64| {
+        format!("SELECT count(*), max(length(note)) FROM visits WHERE day = '2024-01-{:02} 00:00:00'", 1 + number)
+    };
+    // Computing them here as well would read everything.
+    let statements: Vec<String> =
+        std::iter::once("SET querygate.verify_sample = 0".to_owned()).chain((0..RUNS).map(day)).collect();
+    let arguments: Vec<&str> = statements.iter().flat_map(|statement| ["-c", statement.as_str()]).collect();
+    let arguments = [&["-qAt"], arguments.as_slice()].concat();
+    let printed = psql_with(gate.postgres, "guide", "demo-guide", "disable", &arguments);
+    let lines: Vec<&str> = printed.out.lines().collect();
+    assert_eq!(lines, vec!["25|200"; usize::try_from(RUNS).unwrap()], "{}", printed.both());
+}
+
+/// Asks until there is an answer; `first`: what is done before each time.
+fn wait_for(gate: &Server, first: Option<&str>, sql: &str) -> String {
+    let mut last = String::new();
+    for _ in 0..ASKED {
+        last = first.map_or(String::new(), |call| ask(gate, "root", call));
+        let found = ask(gate, "root", sql);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    let all = ask(gate, "root", "SELECT state, ddl, evidence, measured FROM querygate.index_suggestions");
+    panic!("{sql}: nothing; {last}; {all}");
+}
+
+#[test]
+fn an_index_is_suggested_behind_the_policy_made_by_an_operator_measured_and_undone() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let Some((database, folder)) = prepared(&runtime) else { return };
+    let gate = Server::serve(&folder.path().join("querygate.toml"));
+    visits(&gate);
+    let suggested = "SELECT id, ddl FROM querygate.index_suggestions WHERE state = 'suggested' AND kind = 'create'";
+    let found = wait_for(&gate, Some("CALL querygate.suggest_indexes()"), suggested);
+    let (id, ddl) = found.split_once('|').unwrap();
+    let key = "db.runCommand({\"createIndexes\":\"visits\",\"indexes\":[{\"key\":{\"region_id\":1,\"day\":1},\"name\":\"qg_visits_";
+    assert!(
+        ddl.starts_with(key) && ddl.ends_with("\"collation\":{\"locale\":\"simple\"}}]})"),
+        "the policy's field leads: {ddl}"
+    );
+    let of =
+        |what: &str| ask(&gate, "root", &format!("SELECT {what} FROM querygate.index_suggestions WHERE id = {id}"));
+    assert_eq!(
+        of("evidence LIKE 'MongoDB''s explain%', confidence > 0.1, confidence <= 0.5, benefit > 0.5"),
+        "t|t|t|t"
+    );
+    assert!(!of("evidence || templates || ddl").contains("r7"), "no value is told");
+    assert_eq!(ask(&gate, "guide", "SELECT count(*) FROM querygate.index_suggestions"), "0");
+
+    // A user that may only read makes none; the ddl is for somebody who may.
+    let apply = format!("CALL querygate.apply({id})");
+    let refused = ask(&gate, "root", &apply);
+    assert!(refused.contains("42501") && refused.contains("createIndex"), "{refused}");
+    assert_eq!(of("state"), "suggested");
+    let grant = doc! { "grantRolesToUser": USER, "roles": [{ "role": "readWrite", "db": "shop" }] };
+    runtime.block_on(async { database.admin("admin").run_command(grant).await }).unwrap();
+    let applied = ask(&gate, "root", &apply);
+    assert!(applied.contains("created index qg_visits_"), "{applied}");
+    let names = || {
+        let listed = async { database.admin("shop").collection::<Document>("visits").list_index_names().await };
+        runtime.block_on(listed).unwrap()
+    };
+    assert_eq!(names().len(), 2, "{:?}", names());
+    visits(&gate);
+    let measured =
+        format!("SELECT state, measured FROM querygate.index_suggestions WHERE id = {id} AND measured_effect > 0.2");
+    let helped = wait_for(&gate, None, &measured);
+    assert!(helped.starts_with("helped|") && helped.contains("median"), "{helped}");
+    let undone = ask(&gate, "root", &format!("CALL querygate.undo({id})"));
+    assert!(undone.contains("dropped index qg_visits_"), "{undone}");
+    assert_eq!((names(), of("state")), (vec!["_id_".to_owned()], "undone".to_owned()));
 }

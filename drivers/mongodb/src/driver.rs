@@ -8,6 +8,7 @@ use crate::options::MongoOptions;
 use crate::pool::{Lease, Pool};
 use async_trait::async_trait;
 use mongodb::bson::doc;
+use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
@@ -54,7 +55,11 @@ impl MongoDriver {
         self.pool.lease(None, &CancellationToken::new()).await
     }
 
-    fn collection<'a>(&self, table: &'a TableRef) -> Result<&'a str> {
+    pub(crate) const fn connections(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(crate) fn collection<'a>(&self, table: &'a TableRef) -> Result<&'a str> {
         let unknown = |_| Error::new(ErrorCode::UndefinedTable, "collection does not exist in the source");
         self.capabilities.collection(table).map_err(unknown)
     }
@@ -122,6 +127,10 @@ impl Driver for MongoDriver {
             ErrorCode::SourceLost => crate::error::unreachable("source cannot be reached").with_cause(error),
             _ => error,
         })
+    }
+
+    fn index_advice(&self) -> Option<&dyn IndexAdvice> {
+        Some(self)
     }
 
     fn pool(&self) -> Option<PoolStatus> {

@@ -11,10 +11,10 @@ use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// The key of every collection.
-const KEY: &str = "_id";
+pub(crate) const KEY: &str = "_id";
 
 /// Names and kinds of the collections and views that the user may read.
-async fn listed(lease: &Lease, name: Option<&str>) -> Result<Vec<(String, TableKind)>> {
+pub(crate) async fn listed(lease: &Lease, name: Option<&str>) -> Result<Vec<(String, TableKind)>> {
     let mut command = doc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true };
     if let Some(name) = name {
         command.insert("filter", doc! { "name": { "$eq": name } });
@@ -34,7 +34,7 @@ async fn listed(lease: &Lease, name: Option<&str>) -> Result<Vec<(String, TableK
 }
 
 /// All documents of a command's cursor.
-async fn documents(lease: &Lease, command: Document) -> Result<Vec<Document>> {
+pub(crate) async fn documents(lease: &Lease, command: Document) -> Result<Vec<Document>> {
     let cursor = lease.database().run_cursor_command(command).await;
     let outcome = match cursor {
         Ok(cursor) => cursor.try_collect().await,

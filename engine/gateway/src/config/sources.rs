@@ -51,9 +51,9 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
 fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
     let given = table.boolean("apply_indexes")?;
     match kind? {
-        Kind::Sqlite | Kind::Postgres | Kind::Mysql => Some(given.value),
-        Kind::Mongodb | Kind::Files | Kind::Memory => {
-            table.error(given.span, "`apply_indexes` is for sqlite, postgres and mysql sources only");
+        Kind::Sqlite | Kind::Postgres | Kind::Mysql | Kind::Mongodb => Some(given.value),
+        Kind::Files | Kind::Memory => {
+            table.error(given.span, "`apply_indexes` is for sources that are databases only");
             None
         }
     }

@@ -296,7 +296,7 @@ fn what_belongs_together_is_checked_together() {
         ("[[sources]]\nname = \"a\"\nkind = \"memory\"\npath = \"x\"\n", "unknown key `path` in [[sources]]"),
         (
             "[[sources]]\nname = \"a\"\nkind = \"memory\"\napply_indexes = true\n",
-            "`apply_indexes` is for sqlite, postgres and mysql sources only",
+            "`apply_indexes` is for sources that are databases only",
         ),
         (
             "[[sources]]\nname = \"a\"\nkind = \"postgres\"\nhost = \"h\"\nuser = \"u\"\ndatabase = \"d\"\nadvisor_password = \"env:S3_KEY\"\n",
