@@ -4,6 +4,7 @@ use crate::bind;
 use crate::classify::Classified;
 use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
+use crate::joined::JoinedRows;
 use crate::lost_orders::LostOrders;
 use crate::parse::parse;
 use crate::session::settings::Settings;
@@ -180,9 +181,12 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules
 }
 
-/// DataFusion's rules; lost orders before its check of them, first rows and yielding after it.
+/// DataFusion's rules; after the one that sorts, what it believes of joins; lost orders before its check of them, first rows
+/// and yielding after it.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
+    let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
+    rules.insert(sorted, Arc::new(JoinedRows));
     let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
     rules.insert(check, Arc::new(LostOrders));
     rules.push(Arc::new(WholeKeys));

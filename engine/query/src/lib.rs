@@ -22,6 +22,7 @@ mod functions;
 pub mod fuzzing;
 mod gate;
 mod guard;
+mod joined;
 mod locate;
 mod lost_orders;
 mod memory;

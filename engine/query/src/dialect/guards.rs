@@ -6,6 +6,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The rules with their guards in place. Give them to every session state.
@@ -15,6 +16,7 @@ pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<A
             "eliminate_cross_join" => Keeps::Conditions,
             "single_distinct_aggregation_to_group_by" => Keeps::Types,
             "push_down_filter" => Keeps::EmptyGroups,
+            "eliminate_group_by_constant" => Keeps::Names,
             _ => return rule,
         };
         Arc::new(Guarded { rule, keeps })
@@ -40,6 +42,9 @@ enum Keeps {
     /// It puts a condition without columns below a grouping, as one about its keys. A grouping over nothing has a row even
     /// where none is below, so that what is not true gave that row.
     EmptyGroups,
+    /// It names the columns of a grouping anew, as the engine prints them, where a cast is not to be seen: a column and its
+    /// cast (`GROUP BY n, n::text`) then have one name, which it refuses.
+    Names,
 }
 
 impl OptimizerRule for Guarded {
@@ -55,12 +60,13 @@ impl OptimizerRule for Guarded {
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         match self.keeps {
             Keeps::Conditions if loses_conditions(&plan)? => Ok(Transformed::no(plan)),
+            Keeps::Types | Keeps::Names if is_ambiguous(&plan) => Ok(Transformed::no(plan)),
             Keeps::Types if matches!(plan, LogicalPlan::Aggregate(_)) => {
                 let rewritten = self.rule.rewrite(plan.clone(), config)?;
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
             Keeps::EmptyGroups if loses_empty_groups(&plan) => Ok(Transformed::no(plan)),
-            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroups => self.rule.rewrite(plan, config),
+            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroups | Keeps::Names => self.rule.rewrite(plan, config),
         }
     }
 }
@@ -72,6 +78,14 @@ fn loses_empty_groups(plan: &LogicalPlan) -> bool {
     let keyed = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
     let rows_of_none = aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(keyed);
     rows_of_none && split_conjunction(&filter.predicate).into_iter().any(|expr| expr.column_refs().is_empty())
+}
+
+/// Whether two columns of a grouping print alike.
+fn is_ambiguous(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Aggregate(aggregate) = plan else { return false };
+    let mut names = HashSet::new();
+    let mut columns = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+    !columns.all(|column| names.insert(column.schema_name().to_string()))
 }
 
 fn types(plan: &LogicalPlan) -> impl Iterator<Item = &arrow::datatypes::DataType> {

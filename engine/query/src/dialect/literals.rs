@@ -1,10 +1,13 @@
 //! String literals without a type take the other side's: in comparisons, IN, BETWEEN and CASE.
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
+use super::apart::told_apart;
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::planner::{
+    ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr,
+};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::PG_TYPE_KEY;
@@ -12,7 +15,8 @@ use querygate_types::{Error, ErrorCode, PgType};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Plans binary operators with an untyped literal, and subscripts of PostgreSQL's vectors, which count from 0.
+/// Plans binary operators with an untyped literal, subscripts of PostgreSQL's vectors, which count from 0, and arguments that
+/// only a cast tells apart.
 #[derive(Debug)]
 pub(crate) struct PgExprPlanner {
     /// `regclassin` and its kin, by name: a literal beside a reg type is a name to look up.
@@ -125,6 +129,16 @@ impl ExprPlanner for PgExprPlanner {
             other => other,
         };
         Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
+    }
+
+    fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+        expr.args = told_apart(expr.args)?;
+        Ok(PlannerResult::Original(expr))
+    }
+
+    fn plan_window(&self, mut expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        expr.args = told_apart(expr.args)?;
+        Ok(PlannerResult::Original(expr))
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`apply::expand`] → optimize.
 
 mod aggregates;
+mod apart;
 pub(crate) mod apply;
 mod array_text;
 mod ast;

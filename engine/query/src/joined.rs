@@ -1,0 +1,170 @@
+//! What the engine believes of rows that a join made, and is not so. A column that is constant on the inner side of an outer
+//! join is null where there is no match, yet stays a constant to it, so that it leaves out a sort by that column. And of a hash
+//! join of two sorted inputs it believes that its rows are sorted by the keys of the one, then of the other, though several
+//! rows of the one may be equal.
+
+use crate::lost_orders::LostOrders;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use std::sync::Arc;
+
+/// Put directly after the rule that decides about sorts: what it believed too early is sorted.
+#[derive(Debug)]
+pub(crate) struct JoinedRows;
+
+impl PhysicalOptimizerRule for JoinedRows {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let doubted = plan.transform_up(|node| {
+            Ok(if is_doubtful(&node) {
+                Transformed::yes(Arc::new(JoinedExec::new(node)) as Arc<dyn ExecutionPlan>)
+            } else {
+                Transformed::no(node)
+            })
+        })?;
+        if doubted.transformed { LostOrders.optimize(doubted.data, config) } else { Ok(doubted.data) }
+    }
+
+    fn name(&self) -> &'static str {
+        "joined_rows"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn is_doubtful(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
+    let kind = hash
+        .or_else(|| node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type()))
+        .or_else(|| node.downcast_ref::<SortMergeJoinExec>().map(|join| join.join_type()));
+    let inputs = node.children();
+    let (Some(kind), [left, right]) = (kind, inputs.as_slice()) else { return false };
+    let sorted = |side: &Arc<dyn ExecutionPlan>| !side.equivalence_properties().oeq_class().is_empty();
+    let padded = match kind {
+        JoinType::Left => is_more_than_equal(right),
+        JoinType::Right => is_more_than_equal(left),
+        JoinType::Full => is_more_than_equal(left) || is_more_than_equal(right),
+        JoinType::Inner
+        | JoinType::LeftSemi
+        | JoinType::RightSemi
+        | JoinType::LeftAnti
+        | JoinType::RightAnti
+        | JoinType::LeftMark
+        | JoinType::RightMark => false,
+    };
+    let twice = matches!(hash, Some(JoinType::Inner | JoinType::Right)) && sorted(left) && sorted(right);
+    padded || twice
+}
+
+/// Whether more is known of a side's columns than that some are equal, which they are as nulls, too.
+fn is_more_than_equal(side: &Arc<dyn ExecutionPlan>) -> bool {
+    let known = side.equivalence_properties();
+    let computed = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_none();
+    !known.constants().is_empty() || known.eq_group().iter().any(|class| class.iter().any(computed))
+}
+
+/// A join of whose rows nothing is believed but in which partition they are.
+#[derive(Debug, Clone)]
+struct JoinedExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl JoinedExec {
+    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(input.schema()),
+            input.output_partitioning().clone(),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        Self { input, properties: Arc::new(properties) }
+    }
+
+    fn over(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Self::new(input))),
+            _ => internal_err!("joined rows have one input"),
+        }
+    }
+}
+
+impl DisplayAs for JoinedExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JoinedExec")
+    }
+}
+
+impl ExecutionPlan for JoinedExec {
+    fn name(&self) -> &'static str {
+        "JoinedExec"
+    }
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+    fn maintains_input_order(&self) -> Vec<bool> {
+        // Its properties tell no order, so it must not promise to keep one.
+        vec![false]
+    }
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Self::over(children)
+    }
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Self::over(children)
+    }
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let swapped = self.input.try_swapping_with_projection(projection)?;
+        Ok(swapped.map(|input| Arc::new(Self::new(input)) as Arc<dyn ExecutionPlan>))
+    }
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        FilterDescription::from_children(parent_filters, &self.children())
+    }
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        child_pushdown_result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(FilterPushdownPropagation::if_all(child_pushdown_result))
+    }
+}
