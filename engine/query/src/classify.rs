@@ -1,10 +1,13 @@
 //! The closed list of statements. What is not on it is refused here, before any name is looked up.
 
+mod cursors;
 mod settings;
 
+pub(crate) use cursors::Walk;
+
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, FetchDirection,
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Statement as Ast, UnaryOperator,
+    CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Statement as Ast, UnaryOperator,
     UtilityOption, Value,
 };
 use querygate_query_api::system::Cell;
@@ -54,11 +57,11 @@ pub(crate) enum Classified {
     },
     Fetch {
         name: String,
-        count: FetchCount,
+        walk: Walk,
     },
     Move {
         name: String,
-        count: FetchCount,
+        walk: Walk,
     },
     Close(Option<String>),
     Prepare {
@@ -98,13 +101,6 @@ pub(crate) struct ExplainStyle {
     pub(crate) json: bool,
 }
 
-/// How many rows FETCH takes; only forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FetchCount {
-    Rows(u64),
-    All,
-}
-
 /// Finds the class of a statement, or refuses it.
 pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
@@ -139,12 +135,12 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
         }
         Ast::Savepoint { name } => Ok(Classified::Savepoint(name.value)),
         Ast::ReleaseSavepoint { name } => Ok(Classified::Release(name.value)),
-        Ast::Declare { stmts } => declare(stmts),
+        Ast::Declare { stmts } => cursors::declare(stmts),
         Ast::Fetch { name, direction, into, .. } => {
             if into.is_some() {
                 return Err(unsupported("FETCH INTO"));
             }
-            Ok(Classified::Fetch { name: name.value, count: fetch_count(&direction)? })
+            Ok(Classified::Fetch { name: name.value, walk: cursors::walk(&direction)? })
         }
         Ast::Close { cursor } => Ok(Classified::Close(match cursor {
             CloseCursor::All => None,
@@ -256,45 +252,6 @@ fn explain(analyze: bool, verbose: bool, statement: Box<Ast>, options: Vec<Utili
     match statement.as_ref() {
         Ast::Query(_) | Ast::Execute { .. } => Ok(Classified::Explain { style, statement }),
         other => Err(refused(other)),
-    }
-}
-
-fn declare(mut stmts: Vec<datafusion::sql::sqlparser::ast::Declare>) -> Result<Classified> {
-    let (Some(one), true) = (stmts.pop(), stmts.is_empty()) else {
-        return Err(unsupported("DECLARE of several names"));
-    };
-    let (Some(query), [name]) = (one.for_query, one.names.as_slice()) else {
-        return Err(unsupported("DECLARE without a query"));
-    };
-    if one.binary == Some(true) {
-        return Err(unsupported("a binary cursor"));
-    }
-    Ok(Classified::Declare {
-        name: name.value.clone(),
-        query,
-        hold: one.hold == Some(true),
-        scroll: one.scroll == Some(true),
-    })
-}
-
-fn fetch_count(direction: &FetchDirection) -> Result<FetchCount> {
-    let rows = |text: String| {
-        text.parse::<u64>().map(FetchCount::Rows).map_err(|_| {
-            Error::new(ErrorCode::ObjectNotInPrerequisiteState, "cursor can only scan forward")
-                .with_hint("Declare another cursor to read the rows again.")
-        })
-    };
-    match direction {
-        FetchDirection::Next | FetchDirection::Forward { limit: None } => Ok(FetchCount::Rows(1)),
-        FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => rows(limit.to_string()),
-        FetchDirection::All | FetchDirection::ForwardAll => Ok(FetchCount::All),
-        FetchDirection::Prior
-        | FetchDirection::First
-        | FetchDirection::Last
-        | FetchDirection::Absolute { .. }
-        | FetchDirection::Relative { .. }
-        | FetchDirection::Backward { .. }
-        | FetchDirection::BackwardAll => rows(String::new()),
     }
 }
 

@@ -104,8 +104,8 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         let end = if after.token == Token::EOF { sql.len() } else { bytes.before(character(after.span.start)) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
         let mut parsed = Parsed::new(text, ast)?;
-        if moves && let Classified::Fetch { name, count } = parsed.class {
-            parsed.class = Classified::Move { name, count };
+        if moves && let Classified::Fetch { name, walk } = parsed.class {
+            parsed.class = Classified::Move { name, walk };
         }
         statements.push(Arc::new(parsed));
     }

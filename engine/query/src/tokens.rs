@@ -75,7 +75,8 @@ pub(crate) fn is_word(token: &Token, text: &str) -> bool {
 
 /// - `OPERATOR(pg_catalog.=) ANY` loses what the grammar takes for no comparison.
 /// - `TABLE t` becomes `SELECT * FROM t`: the grammar swallows up to two words behind the name, `LIMIT` among them.
-/// - `FETCH 1 c` and `FETCH c` get the FROM, and the direction, that PostgreSQL does not ask for.
+/// - `FETCH 1 c` and `FETCH c` get the FROM, and the direction, that PostgreSQL does not ask for; `FETCH FORWARD c` gets its
+///   number, and the sign of a number becomes part of it.
 /// - `DEFERRABLE`, which means nothing to a transaction that reads one snapshot, is left out.
 fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
@@ -86,7 +87,7 @@ fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     while let Some(token) = tokens.get(at) {
         at += 1;
         if token.token == Token::SemiColon {
-            with_from(&mut out, begin);
+            fetched(&mut out, begin);
         }
         let seen = &token.token;
         if matches!(seen, Token::Whitespace(_)) {
@@ -120,18 +121,56 @@ fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             last = Some(seen.clone());
         }
     }
-    with_from(&mut out, begin);
+    fetched(&mut out, begin);
     out
 }
 
-/// FROM before the cursor's name in the FETCH or MOVE that begins at a token.
-fn with_from(out: &mut Vec<TokenWithSpan>, begin: usize) {
+/// The FETCH or MOVE that begins at a token, as the grammar wants it.
+fn fetched(out: &mut Vec<TokenWithSpan>, begin: usize) {
+    let mut written = out.get(begin..).unwrap_or_default().iter().map(|token| &token.token);
+    let first = written.find(|token| !matches!(token, Token::Whitespace(_)));
+    if first.is_some_and(|first| is_word(first, "fetch") || is_word(first, "move")) {
+        with_number(out, begin);
+        with_from(out, begin);
+    }
+}
+
+/// What is no blank, with its place.
+fn words(out: &[TokenWithSpan], begin: usize) -> Vec<(usize, Token)> {
     let written = out.get(begin..).unwrap_or_default().iter().enumerate();
     let written = written.filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
-    let words: Vec<(usize, Token)> = written.map(|(at, token)| (begin + at, token.token.clone())).collect();
-    let [(_, first), rest @ ..] = words.as_slice() else { return };
+    written.map(|(at, token)| (begin + at, token.token.clone())).collect()
+}
+
+/// One number, with its sign, after a direction that takes one. The cursor itself may have a direction's name.
+fn with_number(out: &mut Vec<TokenWithSpan>, begin: usize) {
+    let words = words(out, begin);
+    for pair in words.windows(2).rev() {
+        let [(at, token), (next, follows)] = pair else { continue };
+        let span = out.get(*at).map_or_else(Span::empty, |token| token.span);
+        match (token, follows) {
+            (Token::Minus | Token::Plus, Token::Number(digits, long)) => {
+                let sign = if *token == Token::Minus { "-" } else { "" };
+                let signed = Token::Number(format!("{sign}{digits}"), *long);
+                out.splice(*at..=*next, [TokenWithSpan::new(signed, span)]);
+            }
+            (word, Token::Word(_)) if is_word(word, "forward") || is_word(word, "backward") => {
+                if !is_word(follows, "all") {
+                    let added = [Token::Number("1".to_owned(), false), Token::Whitespace(Whitespace::Space)];
+                    out.splice(*next..*next, added.map(|token| TokenWithSpan::new(token, span)));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// FROM before the cursor's name.
+fn with_from(out: &mut Vec<TokenWithSpan>, begin: usize) {
+    let words = words(out, begin);
+    let [_, rest @ ..] = words.as_slice() else { return };
     let has = |word: &str| rest.iter().any(|(_, token)| is_word(token, word));
-    if !(is_word(first, "fetch") || is_word(first, "move")) || has("from") || has("in") {
+    if has("from") || has("in") {
         return;
     }
     let Some((name, Token::Word(_))) = rest.last() else { return };
@@ -219,6 +258,10 @@ mod tests {
         check("fetch c", "fetch NEXT FROM c");
         check("fetch 2 c; move forward 3 \"C d\"", "fetch 2 FROM c; move forward 3 FROM \"C d\"");
         check("fetch all in c", "fetch all in c");
+        check("fetch backward from c; move forward c", "fetch backward 1 from c; move forward 1 FROM c");
+        check("fetch - 3 c; fetch absolute -2 from c", "fetch -3 FROM c; fetch absolute -2 from c");
+        check("fetch backward all c; fetch relative +1 in c", "fetch backward all FROM c; fetch relative 1 in c");
+        check("fetch forward; select - 1", "fetch NEXT FROM forward; select - 1");
     }
 
     #[test]

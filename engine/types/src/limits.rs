@@ -18,5 +18,7 @@ pub const RESULT_COLUMNS_MAX: usize = 1_664;
 pub const BATCH_ROWS: usize = 8_192;
 /// Longest time that a setting such as `statement_timeout` may hold, in milliseconds (PostgreSQL's own bound, 24 days).
 pub const SETTING_MILLISECONDS_MAX: u64 = 2_147_483_647;
+/// Bytes of rows that the scrollable cursors of one session keep.
+pub const CURSOR_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Members of a key list bound into one fragment.
 pub const KEY_LIST_MAX: usize = 32_768;

@@ -31,6 +31,7 @@ pub struct OpenCursor {
     pub name: String,
     pub statement: String,
     pub holdable: bool,
+    pub scrollable: bool,
     /// Microseconds since 1970 UTC.
     pub created_micros: i64,
 }

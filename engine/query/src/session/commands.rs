@@ -82,8 +82,8 @@ impl GateSession {
             Classified::Declare { name, query, hold, scroll } => {
                 self.declare(prepared, name, query, *hold, *scroll).await
             }
-            Classified::Fetch { name, count } => self.fetch(name, *count).await,
-            Classified::Move { name, count } => self.skip(name, *count).await,
+            Classified::Fetch { name, walk } => self.fetch(name, *walk).await,
+            Classified::Move { name, walk } => self.skip(name, *walk).await,
             Classified::Close(name) => self.close_cursor(name.as_deref()),
             Classified::Prepare { name, types, statement } => {
                 self.prepare_named(prepared, name, types, statement).await
@@ -115,6 +115,7 @@ impl GateSession {
                 Settings::canonical(name)?;
                 return Ok(inner.nothing_to_be_local_to());
             }
+            inner.admits_setting(name, None)?;
             let (name, value, reported) = inner.settings.reset(name)?;
             if !local {
                 inner.transaction.keep(|kept| {
@@ -129,6 +130,7 @@ impl GateSession {
             Settings::check(name, &text)?;
             return Ok(inner.nothing_to_be_local_to());
         }
+        inner.admits_setting(name, Some(&text))?;
         let (canonical, value, reported) = inner.settings.set(name, &text)?;
         if !local {
             inner.transaction.keep(|kept| {
@@ -143,6 +145,7 @@ impl GateSession {
         let inner = &mut *self.inner();
         match name {
             Some(name) => {
+                inner.admits_setting(name, None)?;
                 let (canonical, value, reported) = inner.settings.reset(name)?;
                 inner.transaction.keep(|kept| {
                     let _ = kept.reset(canonical);
@@ -366,6 +369,7 @@ impl Inner {
     /// What holds for the open transaction only.
     fn characterize(&mut self, modes: Modes) -> Result<()> {
         if let Some(level) = modes.isolation {
+            self.admits_setting("transaction_isolation", Some(level))?;
             self.settings.set("transaction_isolation", level)?;
         }
         if modes.read_only == Some(true) {

@@ -1,12 +1,14 @@
-//! Cursors of a session: DECLARE keeps the stream of a query, FETCH takes rows from it, forward only.
+//! Cursors of a session: DECLARE keeps the stream of a query, FETCH takes rows from it. What a SCROLL cursor has read stays in
+//! memory, within a bound.
 
+use super::reading::{Reading, Stretch};
 use super::statement::{GateSession, Inner, PreparedStatement};
 use super::transaction::outside;
-use crate::classify::FetchCount;
+use crate::classify::Walk;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
-use querygate_query_api::{BatchStream, Column, CommandTag, Outcome, Rows};
+use querygate_query_api::{Column, CommandTag, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
@@ -16,44 +18,53 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Cursor {
     columns: Arc<[Column]>,
     schema: SchemaRef,
-    stream: BatchStream,
-    /// Rows of a batch that a FETCH did not take.
-    rest: Option<RecordBatch>,
+    reading: Reading,
     pub(super) hold: bool,
     pub(super) statement: Arc<str>,
     pub(super) since: SystemTime,
+}
+
+impl Cursor {
+    pub(super) const fn scrolls(&self) -> bool {
+        self.reading.scrolls()
+    }
 }
 
 /// Rows that one FETCH takes, as they come. The cursor goes back to its session when the door has read them.
 struct Fetch {
     cursor: Option<Cursor>,
     name: String,
-    wanted: u64,
+    walk: Walk,
+    /// `None`: the cursor has not set out yet.
+    left: Option<Stretch>,
     home: Weak<Mutex<Inner>>,
     cancel: CancellationToken,
 }
 
 impl Fetch {
+    /// The next rows. A cursor whose rows failed is gone.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(cursor) = self.cursor.as_mut().filter(|_| self.wanted > 0) else { return Ok(None) };
-        let batch = match cursor.rest.take() {
-            Some(batch) => Some(batch),
-            None => tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => Some(Err(crate::execute::canceled())),
-                batch = cursor.stream.next() => batch,
-            }
-            .transpose()
-            .inspect_err(|_| self.cursor = None)?,
-        };
-        let (Some(batch), Some(cursor)) = (batch, self.cursor.as_mut()) else { return Ok(None) };
-        let rows = usize::try_from(self.wanted).unwrap_or(usize::MAX).min(batch.num_rows());
-        if rows < batch.num_rows() {
-            cursor.rest = Some(batch.slice(rows, batch.num_rows() - rows));
-        }
-        self.wanted -= rows as u64;
-        Ok(Some(batch.slice(0, rows)))
+        let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
+        let batch = step(&mut cursor.reading, self.walk, &mut self.left, &self.cancel).await;
+        batch.inspect_err(|_| self.cursor = None)
     }
+}
+
+async fn step(
+    reading: &mut Reading,
+    walk: Walk,
+    left: &mut Option<Stretch>,
+    cancel: &CancellationToken,
+) -> Result<Option<RecordBatch>> {
+    let stretch = match *left {
+        Some(stretch) => stretch,
+        None => reading.set_out(walk, cancel).await?,
+    };
+    let Stretch { back, rows } = stretch;
+    let batch = if back { reading.backward(rows)? } else { reading.forward(rows, cancel).await? };
+    let read = batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+    *left = Some(Stretch { back, rows: rows - read });
+    Ok(batch)
 }
 
 impl Drop for Fetch {
@@ -77,9 +88,6 @@ impl GateSession {
         hold: bool,
         scroll: bool,
     ) -> Result<Outcome> {
-        if scroll {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "scrollable cursors are not supported"));
-        }
         {
             let inner = self.inner();
             if !hold && !inner.transaction.is_open() {
@@ -94,11 +102,15 @@ impl GateSession {
         }
         let bound = self.bind_query(query, &[], None).await?;
         let rows = self.run_bound(prepared, &bound, &[]).await?;
+        let reading = if scroll {
+            Reading::scrolling(rows.batches, &self.kept_rows)
+        } else {
+            Reading::forward_only(rows.batches)
+        };
         let cursor = Cursor {
             columns: rows.columns,
             schema: rows.schema,
-            stream: rows.batches,
-            rest: None,
+            reading,
             hold,
             statement: Arc::clone(prepared.parsed.shared_text()),
             since: SystemTime::now(),
@@ -107,16 +119,17 @@ impl GateSession {
         Ok(Outcome::Command(CommandTag::Fixed("DECLARE CURSOR".to_owned())))
     }
 
-    pub(super) async fn fetch(&self, name: &str, count: FetchCount) -> Result<Outcome> {
+    pub(super) async fn fetch(&self, name: &str, walk: Walk) -> Result<Outcome> {
         // Taken out while rows are awaited: the lock is never held over an await.
-        let cursor = self.inner().cursors.remove(name).ok_or_else(|| no_cursor(name))?;
-        let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
-        let wanted = match count {
-            FetchCount::Rows(rows) => rows,
-            FetchCount::All => u64::MAX,
+        let cursor = {
+            let inner = &mut *self.inner();
+            inner.cursors.get(name).ok_or_else(|| no_cursor(name))?.reading.admits(walk)?;
+            inner.cursors.remove(name).ok_or_else(|| no_cursor(name))?
         };
+        let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
         let home = Weak::clone(&self.writer.inner);
-        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), wanted, home, cancel: self.new_cancel() };
+        let cancel = self.new_cancel();
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, cancel };
         let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });
@@ -124,8 +137,8 @@ impl GateSession {
     }
 
     /// MOVE: as FETCH, and the rows are only counted.
-    pub(super) async fn skip(&self, name: &str, count: FetchCount) -> Result<Outcome> {
-        let Outcome::Rows(mut rows) = self.fetch(name, count).await? else {
+    pub(super) async fn skip(&self, name: &str, walk: Walk) -> Result<Outcome> {
+        let Outcome::Rows(mut rows) = self.fetch(name, walk).await? else {
             return Err(Error::internal("a cursor gave no rows"));
         };
         let mut skipped = 0;
@@ -158,21 +171,56 @@ fn no_cursor(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::classify::{Classified, FetchCount};
+    use crate::classify::{Classified, Walk};
     use crate::parse::parse;
 
     #[test]
     fn move_is_fetch_without_rows_and_abort_is_rollback() {
         let class = |sql: &str| parse(sql).unwrap().first().unwrap().class().clone();
         let moved = |sql: &str| match class(sql) {
-            Classified::Move { name, count } => (name, count),
+            Classified::Move { name, walk } => (name, walk),
             other => panic!("{other:?}"),
         };
-        assert_eq!(moved("MOVE 5 FROM c"), ("c".to_owned(), FetchCount::Rows(5)));
-        assert_eq!(moved("move forward all in c"), ("c".to_owned(), FetchCount::All));
+        assert_eq!(moved("MOVE 5 FROM c"), ("c".to_owned(), Walk::Forward(Some(5))));
+        assert_eq!(moved("move forward all in c"), ("c".to_owned(), Walk::Forward(None)));
+        assert_eq!(moved("MOVE BACKWARD 1 FROM c"), ("c".to_owned(), Walk::Backward(Some(1))));
         assert!(matches!(class("FETCH 5 FROM move"), Classified::Fetch { .. }));
         assert!(matches!(class("ABORT"), Classified::Rollback));
         assert!(matches!(class("abort transaction"), Classified::Rollback));
-        assert!(parse("MOVE BACKWARD 1 FROM c").is_err());
+    }
+
+    #[test]
+    fn every_direction_of_fetch_is_known() {
+        let walk = |sql: &str| match parse(sql).unwrap().first().unwrap().class().clone() {
+            Classified::Fetch { name, walk } if name == "c" => walk,
+            other => panic!("{sql}: {other:?}"),
+        };
+        for (sql, expected) in [
+            ("FETCH c", Walk::Forward(Some(1))),
+            ("FETCH NEXT FROM c", Walk::Forward(Some(1))),
+            ("FETCH PRIOR c", Walk::Backward(Some(1))),
+            ("FETCH FIRST IN c", Walk::Absolute(1)),
+            ("FETCH LAST FROM c", Walk::Absolute(-1)),
+            ("FETCH ABSOLUTE 7 FROM c", Walk::Absolute(7)),
+            ("FETCH ABSOLUTE -7 FROM c", Walk::Absolute(-7)),
+            ("FETCH RELATIVE - 2 c", Walk::Relative(-2)),
+            ("FETCH RELATIVE +2 c", Walk::Relative(2)),
+            ("FETCH 0 c", Walk::Forward(Some(0))),
+            ("FETCH -3 FROM c", Walk::Backward(Some(3))),
+            ("FETCH ALL c", Walk::Forward(None)),
+            ("FETCH FORWARD c", Walk::Forward(Some(1))),
+            ("FETCH FORWARD FROM c", Walk::Forward(Some(1))),
+            ("FETCH FORWARD -4 c", Walk::Backward(Some(4))),
+            ("FETCH FORWARD ALL FROM c", Walk::Forward(None)),
+            ("FETCH BACKWARD c", Walk::Backward(Some(1))),
+            ("FETCH BACKWARD 4 IN c", Walk::Backward(Some(4))),
+            ("FETCH BACKWARD -4 IN c", Walk::Forward(Some(4))),
+            ("FETCH BACKWARD ALL c", Walk::Backward(None)),
+        ] {
+            assert_eq!(walk(sql), expected, "{sql}");
+        }
+        for wrong in ["FETCH $1 FROM c", "FETCH 1.5 FROM c", "FETCH ABSOLUTE FROM c", "FETCH 99999999999999999999 c"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod cursors;
 mod durations;
 mod listen;
 mod parts;
+mod reading;
 mod rights;
 pub(crate) mod settings;
 mod statement;

@@ -15,13 +15,14 @@ use crate::parse::{Parsed, parse};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
     ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts,
     Prepared, Rows, Session, Split, Statement, TransactionStatus,
 };
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result, limits};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,8 @@ pub(crate) struct GateSession {
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
+    /// Memory of what its scrollable cursors have read.
+    pub(super) kept_rows: Arc<dyn MemoryPool>,
     inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
 }
@@ -127,6 +130,7 @@ impl GateSession {
         let inner = Arc::new(Mutex::new(inner));
         let writer = Arc::new(Writer { inner: Arc::downgrade(&inner) });
         let cancel = Mutex::default();
+        let kept_rows = gate.memory(limits::CURSOR_BYTES_MAX);
         Self {
             gate,
             principal,
@@ -136,6 +140,7 @@ impl GateSession {
             since: SystemTime::now(),
             writer,
             listening: Listening::default(),
+            kept_rows,
             inner,
             cancel,
         }

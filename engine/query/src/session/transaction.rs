@@ -1,7 +1,7 @@
 //! Transactions of a session. They only read: what they hold is one pinned version and the settings to go back to.
 
 use super::settings::Settings;
-use super::statement::GateSession;
+use super::statement::{GateSession, Inner};
 use crate::classify::Classified;
 use querygate_catalog::Deployment;
 use querygate_query_api::TransactionStatus;
@@ -111,6 +111,20 @@ impl Transaction {
         }
     }
 
+    /// A level is chosen before anything is read, and not below a savepoint.
+    fn admits_level(&self) -> Result<()> {
+        let refused = |text| Err(Error::new(ErrorCode::ActiveTransaction, text));
+        match &self.open {
+            Some(open) if open.pinned.is_some() => {
+                refused("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            }
+            Some(open) if !open.savepoints.is_empty() => {
+                refused("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// COMMIT. The settings that hold from now on and whether it committed; `None`: no transaction was open.
     pub(super) fn commit(&mut self) -> Option<(Settings, bool)> {
         let open = self.open.take()?;
@@ -166,6 +180,21 @@ pub(super) fn outside(what: &str) -> Error {
 
 fn missing(name: &str) -> Error {
     Error::new(ErrorCode::UndefinedObject, format!("savepoint \"{name}\" does not exist"))
+}
+
+impl Inner {
+    /// Whether a setting may get this value now (`None`: the one that the session began with): the level of a transaction
+    /// that has read something stays.
+    pub(super) fn admits_setting(&self, name: &str, value: Option<&str>) -> Result<()> {
+        if !name.eq_ignore_ascii_case("transaction_isolation") {
+            return Ok(());
+        }
+        let level = match value {
+            Some(level) => level.trim().to_lowercase(),
+            None => self.settings.get("default_transaction_isolation")?,
+        };
+        if self.settings.get("transaction_isolation")? == level { Ok(()) } else { self.transaction.admits_level() }
+    }
 }
 
 impl GateSession {

@@ -85,6 +85,7 @@ impl GateSession {
             name: name.clone(),
             statement: cursor.statement.to_string(),
             holdable: cursor.hold,
+            scrollable: cursor.scrolls(),
             created_micros: micros(cursor.since),
         };
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
@@ -219,6 +220,7 @@ impl SetSetting for Writer {
         }
         let inner = self.inner.upgrade().ok_or_else(|| Error::internal("a session set a setting after its end"))?;
         let inner = &mut *inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.admits_setting(name, value)?;
         let (name, value, reported) = match value {
             Some(value) => inner.settings.set(name, value)?,
             None => inner.settings.reset(name)?,

@@ -73,7 +73,7 @@ fn cursors(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("statement", (&cursor.statement).into()),
             ("is_holdable", cursor.holdable.into()),
             ("is_binary", false.into()),
-            ("is_scrollable", false.into()),
+            ("is_scrollable", cursor.scrollable.into()),
             ("creation_time", Cell::Micros(cursor.created_micros)),
         ])?;
     }
@@ -93,13 +93,19 @@ mod tests {
 
     #[test]
     fn cursors_of_the_session_are_listed() {
-        let cursor =
-            OpenCursor { name: "c".to_owned(), statement: "select 1".to_owned(), holdable: true, created_micros: 1 };
+        let cursor = OpenCursor {
+            name: "c".to_owned(),
+            statement: "select 1".to_owned(),
+            holdable: true,
+            scrollable: true,
+            created_micros: 1,
+        };
         let vars = SessionVars { cursors: vec![cursor], ..SessionVars::default() };
         let objects = Objects::new(crate::pg_catalog::CatalogImage::default());
         let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_cursors").unwrap().unwrap();
         assert_eq!(batch.num_rows(), 1);
         assert_eq!(batch.column(0).as_string::<i32>().value(0), "c");
         assert!(batch.column(2).as_boolean().value(0));
+        assert!(batch.column(4).as_boolean().value(0));
     }
 }
