@@ -3,7 +3,7 @@
 use crate::affixes::{balanced, table_alias};
 use crate::block::{Block, Scope, depth};
 use crate::dialect::Dialect;
-use crate::usage::computed_columns;
+use crate::usage::{computed_columns, names_inside};
 use querygate_driver_api::driver::{Binding, BindingForm};
 use querygate_driver_api::relation::{JoinKind, ScanColumn, SortKey};
 use querygate_driver_api::{
@@ -178,7 +178,8 @@ impl Printer<'_> {
     }
 
     fn filter(&mut self, block: Block, predicate: &ScalarExpr, outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
-        let closed = block.is_cut() || block.distinct || (block.aggregated && !self.dialect.filters_groups());
+        let groups = block.aggregated && !self.dialect.filters_groups();
+        let closed = block.is_cut() || block.distinct || groups || is_grouped_for([predicate], &block);
         let mut block = if closed { self.close(block)? } else { block };
         let text = self.scalar(predicate, &Scope { block: &block.columns, outer })?;
         if block.aggregated {
@@ -199,8 +200,11 @@ impl Printer<'_> {
         // What can fail is computed above a cut, so that it meets no row that the cut drops; and expressions are not
         // put into expressions, so that the text stays linear in the plan.
         let fails = block.is_cut() && exprs.iter().any(|(_, expr)| expr.can_fail());
-        let mut block =
-            if block.distinct || fails || (!bare && block.computed) { self.close_ordered(block)? } else { block };
+        let closed = block.distinct
+            || fails
+            || (!bare && block.computed)
+            || is_grouped_for(exprs.iter().map(|(_, e)| e), &block);
+        let mut block = if closed { self.close_ordered(block)? } else { block };
         let scope = Scope { block: &block.columns, outer };
         let columns = exprs
             .iter()
@@ -213,7 +217,8 @@ impl Printer<'_> {
     }
 
     fn sort(&mut self, block: Block, keys: &[SortKey], outer: Option<&Scope<'_>>) -> Result<Block, Stop> {
-        let mut block = if block.is_cut() || block.distinct { self.close(block)? } else { block };
+        let grouped = is_grouped_for(keys.iter().map(|key| &key.expr), &block);
+        let mut block = if block.is_cut() || block.distinct || grouped { self.close(block)? } else { block };
         let mut order_by = Vec::with_capacity(keys.len());
         for key in keys {
             let key_argument = self.argument(&key.expr, &Scope { block: &block.columns, outer })?;
@@ -414,6 +419,12 @@ impl Printer<'_> {
         }
         text
     }
+}
+
+/// Whether subqueries of these expressions name what a grouping made. Inside of them, an aggregate and a key that is
+/// computed have no name: they would be computed there.
+fn is_grouped_for<'a>(exprs: impl IntoIterator<Item = &'a ScalarExpr>, block: &Block) -> bool {
+    block.aggregated && exprs.into_iter().any(|expr| names_inside(expr, &|id| block.columns.contains_key(&id)))
 }
 
 pub(crate) fn undefined(id: ColumnId) -> Refusal {

@@ -94,6 +94,23 @@ impl Walk {
     }
 }
 
+/// Whether a subquery of an expression names a column of the block that the expression stands in.
+pub(crate) fn names_inside(expr: &ScalarExpr, is_own: &impl Fn(ColumnId) -> bool) -> bool {
+    expr.subquery().is_some_and(|relation| names(relation, is_own))
+        || expr.children().into_iter().any(|child| names_inside(child, is_own))
+}
+
+fn names(relation: &Relation, is_own: &impl Fn(ColumnId) -> bool) -> bool {
+    relation.scalars().into_iter().any(|expr| is_named(expr, is_own))
+        || relation.inputs().into_iter().any(|input| names(input, is_own))
+}
+
+fn is_named(expr: &ScalarExpr, is_own: &impl Fn(ColumnId) -> bool) -> bool {
+    matches!(expr, ScalarExpr::Column(id) if is_own(*id))
+        || expr.children().into_iter().any(|child| is_named(child, is_own))
+        || expr.subquery().is_some_and(|relation| names(relation, is_own))
+}
+
 /// Whether a relation can have only one row or none, so that a scalar subquery over it never meets several.
 #[must_use]
 pub fn at_most_one_row(relation: &Relation) -> bool {

@@ -142,6 +142,30 @@ fn groups_having_and_computation_above_them_nest_once() {
     assert!(text.text.ends_with(group), "{}", text.text);
 }
 
+/// `max` inside of the EXISTS would be its own aggregate.
+#[test]
+fn groups_that_a_subquery_looks_at_are_a_table_first() {
+    let greatest = AggregateExpr {
+        function: AggregateFunction::Max,
+        args: vec![column(1)],
+        distinct: false,
+        filter: None,
+        value_type: INT,
+    };
+    let grouped = Relation::Aggregate {
+        input: Box::new(orders()),
+        group: vec![(ColumnId(20), column(2))],
+        aggregates: vec![(ColumnId(21), greatest)],
+    };
+    let having = filter(grouped, equals(column(21), parameter(0, INT)));
+    let buyer = filter(customers(), equals(column(11), column(21)));
+    let exists = ScalarExpr::Exists { relation: Box::new(buyer), negated: false };
+    let text = driver().render(&fragment(filter(having, exists), &[(20, INT)], &[INT])).unwrap();
+    let group = "GROUP BY \"t1\".\"customer\" HAVING (max(\"t1\".\"id\") = ?1)) AS \"t2\" WHERE (EXISTS (SELECT 1";
+    assert!(text.text.contains(group), "{}", text.text);
+    assert!(text.text.ends_with("(\"t3\".\"id\" = \"t2\".\"c21\"))))"), "{}", text.text);
+}
+
 #[test]
 fn set_operations_nest_and_rename() {
     let keys = |base: u32, table: &str| scan_as(table, base, &[("id", INT)], Encoding::Canonical);

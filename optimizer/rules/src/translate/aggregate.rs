@@ -5,6 +5,7 @@ use super::relation::Built;
 use super::scope::{Scope, Slot};
 use super::types::value_type;
 use crate::outcome::NotPushed;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::logical_plan::Aggregate;
@@ -67,6 +68,9 @@ impl Translator<'_> {
         let Some(function) = word(name) else {
             return Err(NotPushed::new(RefusalReason::Function, format!("aggregate {name}")));
         };
+        if is_of_outside(params.args.iter().chain(params.filter.as_deref())) {
+            return Err(NotPushed::operator("an aggregate over columns of the query around it"));
+        }
         let value_type = value_type(&Self::data_type(expr, scope)?)?;
         let filter = match &params.filter {
             Some(filter) => Some(self.condition(filter, scope)?),
@@ -115,6 +119,21 @@ impl Translator<'_> {
         };
         if fits { Ok(()) } else { Err(NotPushed::kind(format!("{} over {}", function.name(), of.name()))) }
     }
+}
+
+/// Whether expressions name columns of a query around theirs, and none of their own: in SQL, the aggregate over them
+/// belongs to that query.
+fn is_of_outside<'a>(exprs: impl Iterator<Item = &'a Expr>) -> bool {
+    let (mut outside, mut own) = (false, false);
+    for expr in exprs {
+        // The closure never fails, so neither does the walk.
+        let _walked = expr.apply(|part| {
+            outside |= matches!(part, Expr::OuterReferenceColumn(..));
+            own |= matches!(part, Expr::Column(_));
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    outside && !own
 }
 
 /// The vocabulary's sum widens whole numbers itself.

@@ -191,6 +191,48 @@ impl Suite<'_> {
             }
         }
         self.scalar_subqueries(&on_key).await;
+        self.subqueries_of_groups().await;
+    }
+
+    /// Subqueries that name what a grouping made: in a condition, a list and an order.
+    async fn subqueries_of_groups(&mut self) {
+        let greatest = |id| AggregateExpr {
+            function: AggregateFunction::Max,
+            args: vec![column(id)],
+            distinct: false,
+            filter: None,
+            value_type: ValueType::Int64,
+        };
+        let grouped = Relation::Aggregate {
+            input: Box::new(self.scan("nasty", 0)),
+            group: vec![(ColumnId(100), column(1))],
+            aggregates: vec![(ColumnId(101), greatest(0))],
+        };
+        let on = ScalarExpr::compare(ComparisonOp::LtEq, column(51), column(101));
+        let matching = filter(self.scan("other", 50), on);
+        let output = [(101, ValueType::Int64)];
+        for negated in [false, true] {
+            let exists = ScalarExpr::Exists { relation: Box::new(matching.clone()), negated };
+            let mut case = Case::default();
+            let some = ScalarExpr::compare(ComparisonOp::Gt, column(101), case.bind(&Value::Int64(1)));
+            let both = filter(grouped.clone(), ScalarExpr::And(vec![some, exists]));
+            self.check(&format!("exists of a group, {negated}"), both, &output, &case, Rows::Bag).await;
+        }
+        let relation = Box::new(Relation::Aggregate {
+            input: Box::new(matching),
+            group: vec![],
+            aggregates: vec![(ColumnId(61), greatest(50))],
+        });
+        let found = ScalarExpr::ScalarSubquery { relation };
+        let input = Box::new(grouped);
+        let exprs = vec![(ColumnId(101), column(101)), (ColumnId(102), found.clone())];
+        let listed = Relation::Project { input: input.clone(), exprs };
+        let both = [(101, ValueType::Int64), (102, ValueType::Int64)];
+        self.check("subquery of a group", listed, &both, &Case::default(), Rows::Bag).await;
+        let key = |expr| SortKey { expr, ascending: true, nulls_first: false };
+        let sorted = Relation::Sort { input, keys: vec![key(found), key(column(101))] };
+        let first = Relation::Limit { input: Box::new(sorted), skip: 0, fetch: Some(2) };
+        self.check("groups in the order of a subquery", first, &output, &Case::default(), Rows::Ordered).await;
     }
 
     async fn scalar_subqueries(&mut self, on: &ScalarExpr) {
