@@ -6,7 +6,7 @@ use crate::declared;
 use crate::dialect::{Enforced, SqliteDialect, unsupported};
 use crate::error::from_sqlx;
 use crate::introspect;
-use crate::pool::{Lease, Readers};
+use crate::pool::{Lease, Reader, Readers};
 use async_trait::async_trait;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
@@ -118,7 +118,8 @@ impl Driver for SqliteDriver {
 
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
         let mut lease = self.lease().await?;
-        let described = introspect::describe(&mut lease.reader.connection, table).await;
+        let Reader { connection, listing, .. } = &mut lease.reader;
+        let described = introspect::describe(connection, listing, table).await;
         lease.release(described.is_ok()).await;
         let mut described = described?;
         for column in &mut described.remote.columns {
@@ -138,7 +139,8 @@ impl Driver for SqliteDriver {
 
     async fn statistics(&self, table: &TableRef) -> Result<TableStatistics> {
         let mut lease = self.lease().await?;
-        let statistics = introspect::statistics(&mut lease.reader.connection, table).await;
+        let Reader { connection, listing, .. } = &mut lease.reader;
+        let statistics = introspect::statistics(connection, listing, table).await;
         lease.release(statistics.is_ok()).await;
         statistics
     }

@@ -3,6 +3,7 @@
 use crate::declared;
 use crate::dialect::quote;
 use crate::error::from_sqlx;
+use crate::listing::{Listed, Listing, Numbers, integer, listed, text};
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
@@ -35,23 +36,21 @@ pub(crate) async fn tables(connection: &mut SqliteConnection) -> Result<Vec<Tabl
     rows.iter().map(|row| TableRef::new([SCHEMA.to_owned(), text(row, 0)?])).collect()
 }
 
-pub(crate) async fn describe(connection: &mut SqliteConnection, table: &TableRef) -> Result<Described> {
+/// Describes a table. `known`: what the connection knows of all tables.
+pub(crate) async fn describe(
+    connection: &mut SqliteConnection,
+    known: &mut Option<Listing>,
+    table: &TableRef,
+) -> Result<Described> {
     let name = table.name();
     let missing = || Error::new(ErrorCode::UndefinedTable, "table does not exist in the source");
     if table.schema().is_some_and(|schema| schema != SCHEMA) {
         return Err(missing());
     }
-    let listed = fetch(
-        connection,
-        "SELECT type, strict, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 \
-         AND type IN ('table', 'view')",
-        &[name],
-    )
-    .await?;
-    let listed = listed.first().ok_or_else(missing)?;
-    let kind = if text(listed, 0)? == "view" { TableKind::View } else { TableKind::Table };
-    let (strict, without_rowid) = (integer(listed, 1)? != 0, integer(listed, 2)? != 0);
-    let sql = definition(connection, name).await?;
+    let listing = listed(connection, known).await?;
+    let entry = listing.table(name).ok_or_else(missing)?;
+    let Listed { kind, strict, without_rowid, .. } = entry;
+    let sql = entry.definition(connection, name).await?;
     // A view's column compares like the column it comes from, without a word of it in the view's own text.
     let collated = kind == TableKind::View || sql.to_ascii_uppercase().contains("COLLATE");
     let infos = fetch(
@@ -78,7 +77,8 @@ pub(crate) async fn describe(connection: &mut SqliteConnection, table: &TableRef
         }
         _ => None,
     };
-    let row_estimate = estimate(connection, name).await?.or_else(|| split.as_ref().map(span));
+    let analyzed = listing.analyzed(connection, name).await?;
+    let row_estimate = rows_of(&analyzed).or_else(|| split.as_ref().map(span));
     let remote = RemoteTable {
         table: TableRef::new([SCHEMA, name])?,
         kind,
@@ -126,14 +126,6 @@ fn is_checked(sql: &str, column: &RemoteColumn) -> bool {
 
 fn is_rowid_alias(columns: &[RemoteColumn], key: &Identifier) -> bool {
     columns.iter().any(|column| column.name == *key && column.native_type.eq_ignore_ascii_case("INTEGER"))
-}
-
-/// The statement that made a table or view; empty if there is none.
-async fn definition(connection: &mut SqliteConnection, table: &str) -> Result<String> {
-    let sql = "SELECT sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1";
-    let rows = fetch(connection, sql, &[table]).await?;
-    let sql: Option<String> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
-    Ok(sql.unwrap_or_default())
 }
 
 async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<(Vec<Index>, Vec<Vec<Identifier>>)> {
@@ -197,30 +189,19 @@ fn span(split: &Split) -> u64 {
 }
 
 /// Rows as the last ANALYZE counted them.
-async fn estimate(connection: &mut SqliteConnection, table: &str) -> Result<Option<u64>> {
-    Ok(analyzed(connection, table).await?.into_iter().filter_map(|(_, numbers)| numbers.first().copied()).max())
+fn rows_of(analyzed: &[Numbers]) -> Option<u64> {
+    analyzed.iter().filter_map(|(_, numbers)| numbers.first().copied()).max()
 }
 
-/// `sqlite_stat1` of a table: index name, then rows and average rows per distinct prefix.
-async fn analyzed(connection: &mut SqliteConnection, table: &str) -> Result<Vec<(Option<String>, Vec<u64>)>> {
-    let exists = fetch(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'", &[]).await?;
-    if exists.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = fetch(connection, "SELECT idx, stat FROM sqlite_stat1 WHERE tbl = ?1", &[table]).await?;
-    rows.iter()
-        .map(|row| {
-            let index = row.try_get::<Option<String>, _>(0).map_err(|error| from_sqlx(&error))?;
-            let numbers = text(row, 1)?.split(' ').filter_map(|word| word.parse().ok()).collect();
-            Ok((index, numbers))
-        })
-        .collect()
-}
-
-pub(crate) async fn statistics(connection: &mut SqliteConnection, table: &TableRef) -> Result<TableStatistics> {
-    let described = describe(connection, table).await?.remote;
+pub(crate) async fn statistics(
+    connection: &mut SqliteConnection,
+    known: &mut Option<Listing>,
+    table: &TableRef,
+) -> Result<TableStatistics> {
+    let described = describe(connection, known, table).await?.remote;
     let mut columns = Vec::new();
-    for (index, numbers) in analyzed(connection, table.name()).await? {
+    let analyzed = listed(connection, known).await?.analyzed(connection, table.name()).await?;
+    for (index, numbers) in analyzed {
         let first = described.indexes.iter().find(|known| Some(&known.name) == index.as_ref());
         let column = first.and_then(|index| index.columns.first());
         if let (Some(name), [rows, per_value, ..]) = (column, &numbers[..]) {
@@ -243,12 +224,4 @@ async fn fetch(connection: &mut SqliteConnection, sql: &'static str, binds: &[&s
         query = query.bind((*bind).to_owned());
     }
     query.fetch_all(connection).await.map_err(|error| from_sqlx(&error))
-}
-
-fn text(row: &SqliteRow, index: usize) -> Result<String> {
-    row.try_get(index).map_err(|error| from_sqlx(&error))
-}
-
-fn integer(row: &SqliteRow, index: usize) -> Result<i64> {
-    row.try_get(index).map_err(|error| from_sqlx(&error))
 }

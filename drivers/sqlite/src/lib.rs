@@ -14,6 +14,7 @@ mod error;
 mod execute;
 mod functions;
 mod introspect;
+mod listing;
 mod pool;
 mod writer;
 

@@ -1,6 +1,7 @@
 //! Reading connections: bounded, opened when first needed, each with a switch that stops its running statement.
 
 use crate::error::from_sqlx;
+use crate::listing::Listing;
 use querygate_driver_api::ending::{canceled, timed_out, until};
 use querygate_driver_api::pool::{BreakerState, PoolMeter, PoolStatus};
 use querygate_types::{Error, Result};
@@ -46,6 +47,7 @@ impl Interrupt {
 pub(crate) struct Reader {
     pub(crate) connection: SqliteConnection,
     pub(crate) interrupt: Arc<Interrupt>,
+    pub(crate) listing: Option<Listing>,
 }
 
 /// The bounded set of readers of one database.
@@ -114,7 +116,7 @@ impl Readers {
         let mut handle = connection.lock_handle().await.map_err(|error| from_sqlx(&error))?;
         handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || switch.goes_on());
         drop(handle);
-        Ok(Reader { connection, interrupt })
+        Ok(Reader { connection, interrupt, listing: None })
     }
 }
 

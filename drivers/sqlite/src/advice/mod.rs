@@ -12,6 +12,8 @@ use crate::dialect::{quote, unsupported};
 use crate::driver::SqliteDriver;
 use crate::error::from_sqlx;
 use crate::introspect;
+use crate::listing::Listing;
+use crate::pool::Reader;
 use async_trait::async_trait;
 use copy::{Copy, Schema};
 use querygate_driver_api::advice::{
@@ -57,8 +59,13 @@ struct Looked {
     sample: Sample,
 }
 
-async fn look(connection: &mut SqliteConnection, table: &TableRef, rows: Option<f64>) -> Result<Option<Looked>> {
-    let described = match introspect::describe(connection, table).await {
+async fn look(
+    connection: &mut SqliteConnection,
+    known: &mut Option<Listing>,
+    table: &TableRef,
+    rows: Option<f64>,
+) -> Result<Option<Looked>> {
+    let described = match introspect::describe(connection, known, table).await {
         Ok(described) => described.remote,
         Err(error) if error.code() == ErrorCode::UndefinedTable => return Ok(None),
         Err(error) => return Err(error),
@@ -193,11 +200,11 @@ impl IndexAdvice for SqliteDriver {
             counted.push((table, self.counted(table).await));
         }
         let mut lease = self.lease_until(Some(Instant::now() + LOOKING)).await?;
-        let connection = &mut lease.reader.connection;
+        let Reader { connection, listing, .. } = &mut lease.reader;
         let looked = async {
             let mut found = Vec::new();
             for (table, rows) in counted {
-                found.extend(look(connection, table, rows).await?);
+                found.extend(look(connection, listing, table, rows).await?);
             }
             let schema = Schema::read(connection).await?;
             Ok::<_, Error>((found, schema))
