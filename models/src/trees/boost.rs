@@ -2,7 +2,7 @@
 
 use super::bins::Binned;
 use super::grow::{Limits, grow};
-use super::tree::{Node, descend, sound};
+use super::tree::{Node, Nodes};
 use crate::matrix::Matrix;
 use crate::numeric;
 use crate::rng::Rng;
@@ -66,7 +66,7 @@ pub struct Ensemble {
     width: usize,
     base: f64,
     roots: Vec<u32>,
-    nodes: Vec<Node>,
+    nodes: Nodes,
 }
 
 impl Ensemble {
@@ -84,7 +84,7 @@ impl Ensemble {
             Loss::Squared => numeric::mean(&targets),
             Loss::Quantile(level) => level_of(targets.iter().copied(), level),
         };
-        let mut ensemble = Self { width: x.width(), base, roots: Vec::new(), nodes: Vec::new() };
+        let mut ensemble = Self { width: x.width(), base, roots: Vec::new(), nodes: Nodes::default() };
         ensemble.boost(&kept, &targets, options);
         Some(ensemble)
     }
@@ -133,27 +133,17 @@ impl Ensemble {
                 };
                 grown.nodes[*node] = Node::Leaf(options.rate * value);
             }
-            self.add(grown.nodes);
-            let root = self.roots[self.roots.len() - 1];
-            fitted.iter_mut().enumerate().for_each(|(row, f)| *f += descend(&self.nodes, root, x.row(row)));
+            let root = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+            self.roots.push(root);
+            self.nodes.add(&grown.nodes);
+            self.nodes.add_to(&mut fitted, x, root);
         }
-    }
-
-    fn add(&mut self, tree: Vec<Node>) {
-        let root = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        self.roots.push(root);
-        self.nodes.extend(tree.into_iter().map(|node| match node {
-            Node::Split { feature, threshold, missing_left, left, right } => {
-                Node::Split { feature, threshold, missing_left, left: left + root, right: right + root }
-            }
-            leaf @ Node::Leaf(_) => leaf,
-        }));
     }
 
     /// The prediction for one row; NaN and absent values are missing.
     #[must_use]
     pub fn predict(&self, row: &[f64]) -> f64 {
-        self.base + self.roots.iter().map(|root| descend(&self.nodes, *root, row)).sum::<f64>()
+        self.base + self.nodes.sum(&self.roots, row)
     }
 
     /// Number of trees.
@@ -196,7 +186,7 @@ impl Saved for Ensemble {
 
     fn check(&self) -> Result<(), LoadError> {
         let roots = self.roots.iter().all(|root| (*root as usize) < self.nodes.len());
-        if !roots || !self.base.is_finite() || !sound(&self.nodes, self.width) {
+        if !roots || !self.base.is_finite() || !self.nodes.sound(self.width) {
             return Err(LoadError::Contents("an ensemble of trees"));
         }
         Ok(())

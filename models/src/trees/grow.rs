@@ -178,8 +178,8 @@ fn divide(
     }
     let first = nodes.len();
     let threshold = x.edges[split.feature][usize::from(split.bin) - 1];
-    let [feature, left, right] = [split.feature, first, first + 1].map(|v| u32::try_from(v).unwrap_or(u32::MAX));
-    nodes[leaf.node] = Node::Split { feature, threshold, missing_left: split.missing_left, left, right };
+    let [feature, left] = [split.feature, first].map(|v| u32::try_from(v).unwrap_or(u32::MAX));
+    nodes[leaf.node] = Node::Split { feature, threshold, missing_left: split.missing_left, left };
     nodes.extend([Node::Leaf(0.0), Node::Leaf(0.0)]);
     let open = |node, rows, histogram, bounds| {
         let mut child = Open { node, rows, histogram, bounds, split: None };
