@@ -14,9 +14,11 @@ use datafusion::catalog::TableProvider;
 use querygate_metadata::Field;
 use querygate_metadata::model::DeleteBehavior;
 use querygate_types::{PgType, Principal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// The field that identifies a record, which always has one.
+const KEY: &str = "id";
 /// Owner of every object in the catalog.
 const OWNER: &str = "querygate";
 
@@ -34,8 +36,9 @@ pub(crate) fn image(
             schemas.entry(schema.to_owned()).or_insert_with(|| Schema { name: schema.to_owned(), ..Schema::default() });
         entry.relations.push(relation);
     };
+    let by_name: ByName<'_> = objects.iter().map(|visible| (visible.object.name.as_str(), visible)).collect();
     for object in objects {
-        add("public", object_relation(object, objects, &oids));
+        add("public", object_relation(object, &by_name, &oids));
     }
     for view in views {
         let mut relation = schema_relation(&view.name, RelationKind::View, &view.provider.schema());
@@ -79,7 +82,10 @@ fn oid_space(deployment: &Deployment) -> OidSpace {
     OidSpace::over(names.keys().map(|name| ("public", name.as_str())))
 }
 
-fn object_relation(visible: &VisibleObject, all: &[VisibleObject], oids: &OidSpace) -> Relation {
+/// What is visible, by the object's own name.
+type ByName<'a> = HashMap<&'a str, &'a VisibleObject>;
+
+fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -> Relation {
     let object = &visible.object;
     let masked: Vec<&str> =
         visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
@@ -90,7 +96,7 @@ fn object_relation(visible: &VisibleObject, all: &[VisibleObject], oids: &OidSpa
         .map(|(place, field)| column(field, place + 1, masked.contains(&field.name.as_str())))
         .collect();
     let has = |name: &str| columns.iter().any(|c| c.name == name);
-    let key = (has("id") && !masked.contains(&"id")).then(|| Key { name: None, columns: vec!["id".to_owned()] });
+    let key = (has(KEY) && !masked.contains(&KEY)).then(|| Key { name: None, columns: vec![KEY.to_owned()] });
     let foreign_keys = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
     let indexes = object
         .indexes
@@ -127,7 +133,7 @@ fn column(field: &Field, number: usize, masked: bool) -> Column {
     let mut column =
         Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
     column.attnum = i16::try_from(number).unwrap_or(0);
-    column.not_null = field.not_null && !masked;
+    column.not_null = (field.not_null || field.name == KEY) && !masked;
     column.comment = Some(comment(&field.label, field.description.as_deref()));
     if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
         && !masked
@@ -154,12 +160,12 @@ fn comment(label: &str, help: Option<&str>) -> String {
     }
 }
 
-fn foreign_key(field: &Field, all: &[VisibleObject]) -> Option<ForeignKey> {
+fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
     if field.multiple {
         return None;
     }
     let target = field.reference.as_deref()?;
-    let other = all.iter().find(|o| o.object.name == target)?;
+    let other = all.get(target)?;
     other.fields().find(|f| f.name == "id")?;
     Some(ForeignKey {
         name: None,

@@ -6,6 +6,7 @@ mod definitions;
 mod functions;
 mod image;
 mod layout;
+mod names;
 mod objects;
 mod oid;
 mod quote;

@@ -5,6 +5,7 @@ use super::image::{
     CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, ReferentialAction, Relation, RelationKind,
 };
 use super::layout::{Layout, layouts};
+use super::names::{roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
 use super::rows::exists;
 use super::types::TypeTable;
@@ -14,7 +15,6 @@ use std::collections::HashMap;
 pub(crate) const PG_CATALOG: u32 = 11;
 /// `information_schema`'s, as in a fresh PostgreSQL 15.
 pub(crate) const INFORMATION_SCHEMA: u32 = 13_207;
-const PUBLIC: u32 = 2_200;
 /// The bootstrap superuser's id: the owner of everything.
 pub(crate) const OWNER: u32 = 10;
 
@@ -136,6 +136,8 @@ pub(crate) struct Objects {
     relation_by_oid: HashMap<u32, usize>,
     relation_by_name: HashMap<(String, String), usize>,
     index_by_oid: HashMap<u32, usize>,
+    /// Schemas may have indexes of one name.
+    index_by_name: HashMap<String, Vec<usize>>,
     constraint_by_oid: HashMap<u32, usize>,
 }
 
@@ -157,6 +159,7 @@ impl Objects {
             relation_by_oid: HashMap::new(),
             relation_by_name: HashMap::new(),
             index_by_oid: HashMap::new(),
+            index_by_name: HashMap::new(),
             constraint_by_oid: HashMap::new(),
             image,
         };
@@ -187,6 +190,10 @@ impl Objects {
     }
     pub(crate) fn index(&self, oid: u32) -> Option<&IndexObject> {
         self.index_by_oid.get(&oid).and_then(|i| self.indexes.get(*i))
+    }
+    pub(crate) fn index_in(&self, schema: &str, name: &str) -> Option<&IndexObject> {
+        let mut named = self.index_by_name.get(name)?.iter().filter_map(|at| self.indexes.get(*at));
+        named.find(|index| self.relation_at(index.relation).is_some_and(|relation| relation.schema == schema))
     }
     pub(crate) fn constraint(&self, oid: u32) -> Option<&ConstraintObject> {
         self.constraint_by_oid.get(&oid).and_then(|i| self.constraints.get(*i))
@@ -289,12 +296,17 @@ impl Objects {
                 self.add_check(position, check, ids);
             }
         }
+        // Foreign keys refer to one of these, of whichever of thousands of tables.
+        let mut unique_indexes: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (at, index) in self.indexes.iter().enumerate().filter(|(_, index)| index.unique) {
+            unique_indexes.entry(index.relation).or_default().push(at);
+        }
         for (schema, relation) in relations() {
             let Some(position) = self.relation_by_name.get(&(schema.to_owned(), relation.name.clone())).copied() else {
                 continue;
             };
             for key in &relation.foreign_keys {
-                self.add_foreign_key(position, relation, key, ids);
+                self.add_foreign_key((position, relation), key, &unique_indexes, ids);
             }
         }
     }
@@ -345,7 +357,13 @@ impl Objects {
             .push(ConstraintObject { expression, ..constraint(oid, check.name.clone(), relation, 'c', columns) });
     }
 
-    fn add_foreign_key(&mut self, relation: usize, declared: &Relation, key: &ForeignKey, ids: &mut Allocator) {
+    fn add_foreign_key(
+        &mut self,
+        (relation, declared): (usize, &Relation),
+        key: &ForeignKey,
+        unique_indexes: &HashMap<usize, Vec<usize>>,
+        ids: &mut Allocator,
+    ) {
         let Some(other) = self.relation_by_name.get(&key.references).copied() else { return };
         let (Some(table), Some(target)) = (self.relations.get(relation), self.relations.get(other)) else { return };
         let (Some(columns), Some(referenced)) = (table.attnums(&key.columns), target.attnums(&key.referenced_columns))
@@ -354,9 +372,10 @@ impl Objects {
         };
         let name = key.name.clone().unwrap_or_else(|| format!("{}_{}_fkey", declared.name, key.columns.join("_")));
         let oid = ids.take(stable_oid(ObjectClass::Constraint, &[&table.schema, &table.name, &name]));
-        let index = self.indexes.iter().position(|i| {
-            i.relation == other && i.unique && i.columns.iter().map(|c| c.0).collect::<Vec<_>>() == referenced
-        });
+        let of_target = unique_indexes.get(&other).into_iter().flatten();
+        let index = of_target
+            .copied()
+            .find(|at| self.indexes.get(*at).is_some_and(|i| i.columns.iter().map(|c| &c.0).eq(&referenced)));
         self.constraints.push(ConstraintObject {
             index,
             referenced: Some((other, referenced)),
@@ -367,6 +386,9 @@ impl Objects {
     }
 
     fn index_names(&mut self) {
+        for (at, index) in self.indexes.iter().enumerate() {
+            self.index_by_name.entry(index.name.clone()).or_default().push(at);
+        }
         self.index_by_oid = self.indexes.iter().enumerate().map(|(i, x)| (x.oid, i)).collect();
         self.constraint_by_oid = self.constraints.iter().enumerate().map(|(i, x)| (x.oid, i)).collect();
     }
@@ -385,54 +407,6 @@ fn constraint(oid: u32, name: String, relation: usize, kind: char, columns: Vec<
         on_update: ReferentialAction::NoAction,
         expression: None,
     }
-}
-
-fn roles(image: &CatalogImage, ids: &mut Allocator) -> Vec<RoleObject> {
-    let mut declared = image.roles.clone();
-    for (name, login) in [(&image.user, true), (&image.owner, false)] {
-        if !declared.iter().any(|r| r.name == *name) {
-            declared.push(super::Role { name: name.clone(), login, ..Default::default() });
-        }
-    }
-    let oids: HashMap<String, u32> = declared
-        .iter()
-        .map(|r| {
-            let oid = if r.name == image.owner { OWNER } else { ids.take(stable_oid(ObjectClass::Role, &[&r.name])) };
-            (r.name.clone(), oid)
-        })
-        .collect();
-    declared
-        .into_iter()
-        .map(|r| RoleObject {
-            oid: oids.get(&r.name).copied().unwrap_or(OWNER),
-            superuser: r.superuser,
-            login: r.login,
-            member_of: r.member_of.iter().filter_map(|name| oids.get(name).copied()).collect(),
-            comment: r.comment,
-            name: r.name,
-        })
-        .collect()
-}
-
-fn schemas(image: &CatalogImage, ids: &mut Allocator) -> Vec<SchemaObject> {
-    let own = [("pg_catalog", PG_CATALOG, "system catalog schema"), ("information_schema", INFORMATION_SCHEMA, "")];
-    let mut schemas: Vec<SchemaObject> = own
-        .iter()
-        .map(|(name, oid, comment)| SchemaObject {
-            oid: *oid,
-            name: (*name).to_owned(),
-            comment: Some((*comment).to_owned()).filter(|c| !c.is_empty()),
-        })
-        .collect();
-    for schema in &image.schemas {
-        if schemas.iter().any(|s| s.name == schema.name) {
-            continue;
-        }
-        let oid =
-            if schema.name == "public" { PUBLIC } else { ids.take(stable_oid(ObjectClass::Schema, &[&schema.name])) };
-        schemas.push(SchemaObject { oid, name: schema.name.clone(), comment: schema.comment.clone() });
-    }
-    schemas
 }
 
 fn column(column: &Column, index: usize, path: &[&str; 2], types: &TypeTable, ids: &mut Allocator) -> ColumnObject {

@@ -208,13 +208,7 @@ pub(super) fn find_relation(call: &Call<'_>, name: &str) -> Option<u32> {
     let objects = &call.catalog.objects;
     let parts = split_name(name)?;
     let within = |schema: &str, name: &str| {
-        objects.relation_in(schema, name).map(|r| r.oid).or_else(|| {
-            let index = objects
-                .indexes
-                .iter()
-                .find(|i| i.name == *name && objects.relation_at(i.relation).is_some_and(|r| r.schema == *schema));
-            index.map(|i| i.oid)
-        })
+        objects.relation_in(schema, name).map(|r| r.oid).or_else(|| objects.index_in(schema, name).map(|i| i.oid))
     };
     match parts.as_slice() {
         [name] => call.path().into_iter().find_map(|schema| within(schema, name)),

@@ -6,7 +6,7 @@ use crate::pg_catalog::layout::{Rows, fixed_rows};
 use crate::pg_catalog::objects::{ColumnObject, INFORMATION_SCHEMA, OWNER, Objects, PG_CATALOG, RelationObject};
 use crate::pg_catalog::session::SessionVars;
 use querygate_types::Result;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
@@ -36,8 +36,13 @@ const HEAP: u32 = 2;
 const BTREE: u32 = 403;
 
 fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    let mut checks_of: HashMap<usize, i64> = HashMap::new();
+    for constraint in objects.constraints.iter().filter(|c| c.kind == 'c') {
+        *checks_of.entry(constraint.relation).or_default() += 1;
+    }
+    let indexed: HashSet<usize> = objects.indexes.iter().map(|index| index.relation).collect();
     for (position, relation) in objects.relations.iter().enumerate() {
-        let checks = objects.constraints.iter().filter(|c| c.relation == position && c.kind == 'c').count();
+        let checks = checks_of.get(&position).copied().unwrap_or(0);
         let stored = matches!(relation.kind, 'r' | 'm');
         let estimate = relation.row_estimate.map_or(-1.0, f64::from);
         rows.push(vec![
@@ -48,11 +53,11 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("relowner", OWNER.into()),
             ("relam", if stored { HEAP } else { 0 }.into()),
             ("reltuples", Cell::Float(if relation.kind == 'v' { 0.0 } else { estimate })),
-            ("relhasindex", objects.indexes.iter().any(|i| i.relation == position).into()),
+            ("relhasindex", indexed.contains(&position).into()),
             ("relpersistence", 'p'.into()),
             ("relkind", relation.kind.into()),
             ("relnatts", Cell::Int(relation.columns.iter().map(|c| i64::from(c.attnum)).max().unwrap_or(0))),
-            ("relchecks", Cell::Int(i64::try_from(checks).unwrap_or(0))),
+            ("relchecks", Cell::Int(checks)),
             ("relhasrules", matches!(relation.kind, 'v' | 'm').into()),
             ("relispopulated", true.into()),
             ("relreplident", if relation.system || relation.kind != 'r' { 'n' } else { 'd' }.into()),

@@ -2,9 +2,10 @@
 
 use super::Fill;
 use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::Objects;
+use crate::pg_catalog::objects::{ConstraintObject, Objects};
 use crate::pg_catalog::session::SessionVars;
 use querygate_types::{PgType, Result};
+use std::collections::HashMap;
 
 const CLASSES: u32 = 1259;
 const TYPES: u32 = 1247;
@@ -33,10 +34,11 @@ fn add(rows: &mut Rows, from: End, to: End, kind: char) -> Result<()> {
 
 fn depends(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
     relations(objects, rows)?;
+    let keys = objects.constraints.iter().filter(|c| matches!(c.kind, 'p' | 'u'));
+    let owners: HashMap<usize, &ConstraintObject> = keys.filter_map(|key| Some((key.index?, key))).collect();
     for (position, index) in objects.indexes.iter().enumerate() {
         let Some(table) = objects.relation_at(index.relation) else { continue };
-        let owner = objects.constraints.iter().find(|c| c.index == Some(position) && matches!(c.kind, 'p' | 'u'));
-        if let Some(constraint) = owner {
+        if let Some(constraint) = owners.get(&position) {
             add(rows, (CLASSES, index.oid, 0), (CONSTRAINTS, constraint.oid, 0), 'i')?;
             continue;
         }
