@@ -72,7 +72,7 @@ pub(crate) async fn look_up(
     if lines.max == 0 || statement.text.len() > TEXT_MAX || lines.is_apart(&statement.text) {
         return Ok(None);
     }
-    let Some(answer) = lines.ask(pool, &statement.text, parameters).await? else { return Ok(None) };
+    let Some(answer) = lines.ask(pool, &statement.text, parameters)? else { return Ok(None) };
     match answer.await {
         Ok(Answer::Rows(columns, rows)) => decoded(pool.source(), statement, &columns, &rows).map(Some),
         Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
@@ -104,16 +104,11 @@ impl Lines {
         }
     }
 
-    async fn ask(
-        &self,
-        pool: &Arc<Pool>,
-        text: &Arc<str>,
-        parameters: &Parameters,
-    ) -> Result<Option<Receiver<Answer>>> {
+    fn ask(&self, pool: &Arc<Pool>, text: &Arc<str>, parameters: &Parameters) -> Result<Option<Receiver<Answer>>> {
         if let Some(answer) = self.ask_open(text, parameters, REQUESTS_USUAL)? {
             return Ok(Some(answer));
         }
-        self.open_one(pool).await;
+        self.open_one(pool);
         self.ask_open(text, parameters, usize::MAX)
     }
 
@@ -130,17 +125,20 @@ impl Lines {
         line.map_or(Ok(None), |line| line.ask(text, parameters))
     }
 
-    /// Opens one more if there may be more, nobody is at it, and the pool has room. Whoever does not, does without.
-    async fn open_one(&self, pool: &Arc<Pool>) {
+    /// Has one more opened if there may be more, nobody is at it, and the pool has room. Whoever asks now does without it.
+    fn open_one(&self, pool: &Arc<Pool>) {
         let must_wait = || lock(&self.again).is_some_and(|again| Instant::now() < again);
         if lock(&self.open).len() >= self.max || must_wait() || self.opening.swap(true, Ordering::SeqCst) {
             return;
         }
-        let _opening = Opening(&self.opening);
-        match pool.line().await {
-            Some(line) => lock(&self.open).push(line),
-            None => *lock(&self.again) = Some(Instant::now() + PAUSE),
-        }
+        let opening = Opening(Arc::clone(pool));
+        tokio::spawn(async move {
+            let lines = opening.0.lines();
+            match opening.0.line().await {
+                Some(line) => lock(&lines.open).push(line),
+                None => *lock(&lines.again) = Some(Instant::now() + PAUSE),
+            }
+        });
     }
 
     fn is_apart(&self, text: &Arc<str>) -> bool {
@@ -198,11 +196,11 @@ impl Lines {
 }
 
 /// Somebody opens one.
-struct Opening<'a>(&'a AtomicBool);
+struct Opening(Arc<Pool>);
 
-impl Drop for Opening<'_> {
+impl Drop for Opening {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
+        self.0.lines().opening.store(false, Ordering::SeqCst);
     }
 }
 
