@@ -230,6 +230,31 @@ fn no_letter_of_a_masked_value_is_rebuilt() {
 }
 
 #[test]
+fn where_predicates_on_masked_columns_are_refused_no_channel_is_open() {
+    let (mut fixture, _) = fixture(11);
+    fixture.refuse_masked_predicates = true;
+    let gate = TestGate::new(&fixture, Layout::Sqlite);
+    let client = gate.client(&reader());
+    let lateral = [
+        "SELECT p.id FROM people p, LATERAL (SELECT 1 FROM people o WHERE p.code <> 'x' LIMIT 1) q",
+        "SELECT p.id FROM people p CROSS JOIN LATERAL (SELECT 1 WHERE p.code <> 'x') q",
+        "SELECT p.id FROM people p LEFT JOIN LATERAL (SELECT o.id FROM people o WHERE o.id = p.code) q ON true",
+        "SELECT q.n FROM people p, LATERAL (SELECT count(*) AS n FROM people o WHERE o.id > p.account) q",
+    ];
+    let channels = CHANNELS.iter().map(|channel| channel.replace("{t}", "code LIKE 'a%'"));
+    for sql in channels.chain(lateral.map(str::to_owned)) {
+        assert_eq!(client.run(&sql).code(), Some("42501"), "{sql}");
+    }
+    for sql in [
+        "SELECT code, account FROM people WHERE id = 'p1'",
+        "SELECT p.code, q.n FROM people p, LATERAL (SELECT count(*) AS n FROM people o WHERE o.id > p.id) q",
+        "SELECT p.code, (SELECT o.id FROM people o WHERE o.id = p.id) FROM people p",
+    ] {
+        assert_eq!(client.run(sql).code(), None, "{sql}");
+    }
+}
+
+#[test]
 fn the_same_attacker_recovers_every_value_of_an_unmasked_reader() {
     let (mut fixture, secrets) = fixture(11);
     fixture.target_partitions = 1;

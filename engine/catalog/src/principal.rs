@@ -93,8 +93,12 @@ pub fn keeps_rights(older: &Deployment, newer: &Deployment, login: &Principal, n
         // What was added since, nobody had.
         let had_field = |field: &String| object.field(field).is_some() && !had.hidden_fields().contains(field);
         let hides = has.hidden_fields().iter().any(had_field);
+        // A field that metadata no longer has is taken away, whoever had it.
+        let stays =
+            |field: &str| newer.snapshot.objects.get(&object.name).is_some_and(|new| new.field(field).is_some());
+        let lost = object.fields.values().any(|field| had_field(&field.name) && !stays(&field.name));
         let masks = has.masks().iter().any(|(field, mask)| had_field(field) && had.masks().get(field) != Some(mask));
-        served && has.is_allowed() && rows && !hides && !masks
+        served && has.is_allowed() && rows && !hides && !masks && !lost
     })
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn refuse_masked_predicates(plan: &LogicalPlan) -> Result<()> {
 /// Output columns whose values come from a masked one. `outer`: those of the queries around, as names.
 fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Column>> {
     // Each input once: asked again further down, a chain of unions would take time that doubles with each.
-    let each = plan.inputs().into_iter().map(|input| masked(input, outer)).collect::<Result<Vec<_>>>()?;
+    let each = match plan {
+        LogicalPlan::Join(join) => of_join(&join.left, &join.right, outer)?,
+        _ => plan.inputs().into_iter().map(|input| masked(input, outer)).collect::<Result<Vec<_>>>()?,
+    };
     let inputs: BTreeSet<Column> = each.iter().flatten().cloned().collect();
     let seen: BTreeSet<Column> = inputs.union(outer).cloned().collect();
     let reading = readings(plan, &seen)?;
@@ -75,6 +78,18 @@ fn masked(plan: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<BTreeSet<Colum
         | LogicalPlan::Ddl(_)
         | LogicalPlan::Copy(_) => Err(Error::new(ErrorCode::FeatureNotSupported, "statement is not supported")),
     }
+}
+
+/// Both sides of a join. A lateral side reads columns of the one before it as those of a query around it.
+fn of_join(left: &LogicalPlan, right: &LogicalPlan, outer: &BTreeSet<Column>) -> Result<Vec<BTreeSet<Column>>> {
+    let before = masked(left, outer)?;
+    let is_lateral = |node: &LogicalPlan| matches!(node, LogicalPlan::Subquery(s) if !s.outer_ref_columns.is_empty());
+    let after = if right.exists(|node| Ok(is_lateral(node))).map_err(Error::internal)? {
+        masked(right, &before.union(outer).cloned().collect())?
+    } else {
+        masked(right, outer)?
+    };
+    Ok(vec![before, after])
 }
 
 fn scanned(scan: &datafusion::logical_expr::TableScan, schema: &DFSchema) -> BTreeSet<Column> {

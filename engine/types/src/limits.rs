@@ -6,6 +6,8 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STARTUP_BYTES_MAX: usize = 10_000;
 /// Prepared statements and portals per connection.
 pub const STATEMENTS_PER_CONNECTION_MAX: usize = 4_096;
+/// Bytes of the texts of one session's prepared statements, each counted with the text that it came in.
+pub const PREPARED_BYTES_MAX: usize = 32 << 20;
 /// Parameters of one statement (the wire's own bound).
 pub const PARAMETERS_MAX: usize = 65_535;
 /// Nesting of SQL expressions and queries accepted by the parser.

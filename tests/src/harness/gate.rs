@@ -48,6 +48,8 @@ pub struct Fixture {
     pub watch: Watch,
     /// Share of the pushed reads that are also computed in the gate.
     pub verify_sample: f64,
+    /// `mask_in_predicates = "refuse"`.
+    pub refuse_masked_predicates: bool,
 }
 
 impl Fixture {
@@ -62,6 +64,7 @@ impl Fixture {
             target_partitions: 2,
             watch: Watch::default(),
             verify_sample: 0.0,
+            refuse_masked_predicates: false,
         }
     }
 
@@ -99,7 +102,7 @@ impl Fixture {
             views: self.views.clone(),
             sources,
             schema_events: Vec::new(),
-            refuse_masked_predicates: false,
+            refuse_masked_predicates: self.refuse_masked_predicates,
         };
         deployment.measure().await;
         deployment

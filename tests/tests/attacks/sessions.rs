@@ -203,8 +203,11 @@ fn a_transaction_ends_when_rights_are_taken_away() {
     none.stack["permissions"][0]["objects"] = serde_json::json!({"hr_reviews": {"allowRead": true}});
     let mut hidden = Company::fixture();
     hidden.stack["permissions"][0]["fields"]["hr_employees.note"] = serde_json::json!({"readable": false});
+    let mut gone = Company::fixture();
+    let employees = gone.stack["objects"].as_array_mut().unwrap().iter_mut().find(|o| o["name"] == "hr_employees");
+    employees.unwrap()["fields"].as_object_mut().unwrap().remove("note").unwrap();
     Duel::each(|d| {
-        for narrower in [&stricter(), &none, &hidden] {
+        for narrower in [&stricter(), &none, &hidden, &gone] {
             assert_eq!(d.iris.run("BEGIN; DECLARE c CURSOR FOR SELECT id FROM employees ORDER BY id").code(), None);
             assert_eq!(d.iris.run("SAVEPOINT s").code(), None);
             let prepared = d.iris.prepare("SELECT id FROM employees").unwrap();

@@ -242,6 +242,12 @@ impl GateSession {
             if inner.prepared.len() >= limits::STATEMENTS_PER_CONNECTION_MAX {
                 return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements"));
             }
+            let texts = inner.prepared.values().filter_map(|prepared| ours(prepared).ok());
+            let held: usize = texts.map(|prepared| prepared.parsed.shared_text().len()).sum();
+            if held.saturating_add(outer.parsed.shared_text().len()) > limits::PREPARED_BYTES_MAX {
+                let text = "the session's prepared statements are too large";
+                return Err(Error::new(ErrorCode::ProgramLimitExceeded, text).with_hint("DEALLOCATE some of them."));
+            }
         }
         let declared = types.iter().map(parameter_type).collect::<Result<Vec<_>>>()?;
         let nested: Arc<dyn Statement> = Arc::new(Parsed::nested(outer.parsed.shared_text(), statement.clone())?);
