@@ -85,7 +85,7 @@ impl Intervals {
         }
         Some(Self {
             scale: scale_model(rows.iter())?,
-            conformal: Conformal::calibrate(&residuals, coverage - OVERSTATED)?,
+            conformal: Conformal::shortest(&residuals, coverage - OVERSTATED)?,
         })
     }
 
