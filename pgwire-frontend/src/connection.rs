@@ -13,7 +13,7 @@ use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Wri
 use bytes::BytesMut;
 use futures::FutureExt as _;
 use querygate_query_api::{Effect, Session, TransactionStatus};
-use querygate_types::ErrorCode;
+use querygate_types::{Error, ErrorCode};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,8 +109,7 @@ impl Connection {
                 Ok(input) => input,
                 Err(closing) => break closing,
             };
-            // Boxed, so that an idle session does not hold room for the largest statement's state.
-            match AssertUnwindSafe(Box::pin(self.handle(input))).catch_unwind().await {
+            match AssertUnwindSafe(self.handle(input)).catch_unwind().await {
                 Ok(Ok(())) => {}
                 Ok(Err(closing)) => break closing,
                 Err(_panic) => {
@@ -222,17 +221,36 @@ impl Connection {
             return Ok(());
         }
         let step = match message {
-            Message::Query(sql) => return self.simple_query(sql).await,
             Message::Sync => {
                 self.skipping = false;
                 self.ready().await;
                 Ok(())
             }
+            Message::Bind(bind) => self.bind(bind),
+            Message::Describe(target) => self.describe(&target),
+            // Boxed, so that an idle session does not hold room for the largest statement's state.
+            message => Box::pin(self.handle_long(message)).await,
+        };
+        match step {
+            Ok(()) => Ok(()),
+            Err(Halt::Statement(report)) => {
+                self.fail(report);
+                self.skipping = true;
+                Ok(())
+            }
+            Err(Halt::Connection(closing)) => Err(closing),
+        }
+    }
+
+    /// What may wait for the engine, and what is rare.
+    async fn handle_long(&mut self, message: Message) -> Result<(), Halt> {
+        match message {
+            Message::Query(sql) => Ok(self.simple_query(sql).await?),
             Message::Flush => {
                 self.uncorked = true;
                 Ok(())
             }
-            Message::Terminate => return Err(Closing::Silently),
+            Message::Terminate => Err(Closing::Silently.into()),
             // A client that still sends after a failed COPY does no harm (protocol, "COPY operations").
             Message::Copy => Ok(()),
             Message::FunctionCall => {
@@ -244,11 +262,12 @@ impl Connection {
                 Ok(())
             }
             Message::Authentication(_) => {
-                return Err(Closing::Saying(Report::protocol("invalid frontend message type 112")));
+                Err(Closing::Saying(Report::protocol("invalid frontend message type 112")).into())
             }
             Message::Parse(parse) => self.parse(parse).await,
-            Message::Bind(bind) => self.bind(bind),
-            Message::Describe(target) => self.describe(&target),
+            Message::Bind(_) | Message::Describe(_) | Message::Sync => {
+                Err(Error::internal("a message of another place").into())
+            }
             Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
             Message::Close(target) => {
                 if let Target::Statement(name) = &target {
@@ -258,15 +277,6 @@ impl Connection {
                 self.out.empty(b'3');
                 Ok(())
             }
-        };
-        match step {
-            Ok(()) => Ok(()),
-            Err(Halt::Statement(report)) => {
-                self.fail(report);
-                self.skipping = true;
-                Ok(())
-            }
-            Err(Halt::Connection(closing)) => Err(closing),
         }
     }
 

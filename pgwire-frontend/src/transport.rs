@@ -9,8 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// Bytes reserved for one read.
+/// Bytes reserved for a read behind others.
 const READ_BYTES: usize = 8 * 1024;
+/// Bytes reserved for the first one: a usual request, of a size that allocators have at hand.
+const READ_BYTES_FIRST: usize = 1_000;
 
 pub(crate) enum Transport {
     Plain(TcpStream),
@@ -35,7 +37,7 @@ impl Transport {
         match self {
             Self::Plain(tcp) => loop {
                 tcp.readable().await?;
-                input.reserve(READ_BYTES);
+                input.reserve(read_bytes(input));
                 // A poll, unlike `try_read_buf`, forgets the readiness after a short read: the next wait is a real one.
                 match tcp.read_buf(input).now_or_never() {
                     Some(outcome) => return outcome,
@@ -48,7 +50,7 @@ impl Transport {
                 if tls.read(&mut first).await? == 0 {
                     return Ok(0);
                 }
-                input.reserve(READ_BYTES);
+                input.reserve(read_bytes(input));
                 input.put_slice(&first);
                 // What is decrypted already is taken along; a further wait is the next call's.
                 match tls.read_buf(input).now_or_never() {
@@ -130,4 +132,9 @@ impl Transport {
             Ok(_) => std::future::pending().await,
         }
     }
+}
+
+/// Room for the next read: little between messages, more within one.
+fn read_bytes(input: &BytesMut) -> usize {
+    if input.is_empty() { READ_BYTES_FIRST } else { READ_BYTES }
 }
