@@ -216,7 +216,9 @@ fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart()
     let unknown = psql(&server, "ada", &["-c", "CALL querygate.acknowledge(77)"]);
     assert!(unknown.err.starts_with("ERROR:  42704"), "{}", unknown.both());
     assert_eq!(ask(&server, "ada", "CALL querygate.acknowledge(1)"), ["incident 1 is acknowledged"]);
-    assert_eq!(ask(&server, "ada", "SELECT acknowledged_by FROM querygate.anomalies"), ["ada"]);
+    let by = "SELECT acknowledged_by, acknowledged IS NULL FROM querygate.anomalies";
+    assert_eq!(ask(&server, "ada", by), ["ada|f"]);
+    assert_eq!(ask(&server, "sam", by), ["|t"], "what operators do is theirs");
     assert_eq!(ask(&server, "ada", "CALL querygate.mute('principal sam', 2)").len(), 1);
     let audit = "SELECT count(*) FROM querygate.audit WHERE template LIKE 'call querygate%'";
     assert_eq!(ask(&server, "ada", audit), ["4"], "every call, the refused ones too");
