@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn values_are_kept_in_canonical_form() {
-        let mut settings = Settings::default();
+        let mut settings = Settings::default().for_operator(true);
         for (name, value, kept) in [
             ("STATEMENT_TIMEOUT", "1500", "1500ms"),
             ("statement_timeout", "60000", "1min"),
