@@ -181,16 +181,13 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules
 }
 
-/// DataFusion's check that each operator's input is sorted and divided as it needs.
-const CHECK: &str = "SanityCheckPlan";
-
 /// DataFusion's rules; after the one that sorts, what it believes of joins; lost orders before its check of them, first rows
 /// and yielding after it.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
     rules.insert(sorted, Arc::new(JoinedRows));
-    let check = rules.iter().position(|rule| rule.name() == CHECK).unwrap_or(rules.len());
+    let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
     rules.insert(check, Arc::new(LostOrders));
     rules.push(Arc::new(WholeKeys));
     rules.push(Arc::new(LimitedGroups));
@@ -199,20 +196,12 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 }
 
 /// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide
-/// work, after which it forgets by what its rows are sorted. Its check of orders is left out as well: of a comparison of a
-/// function's result it cannot tell any order, not even above the very sort by it. [`LostOrders`] has put a sort below whatever
-/// needs an order that is not known to be there, and one partition meets every need for a division.
+/// work, after which it forgets by what its rows are sorted.
 pub(crate) fn careful(state: &SessionState) -> SessionState {
     let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != "common_sub_expression_eliminate");
     let config = state.config().clone().with_target_partitions(1);
     let rules = rules.cloned().collect();
-    let mut physical = physical_rules();
-    physical.retain(|rule| rule.name() != CHECK);
-    SessionStateBuilder::new_from_existing(state.clone())
-        .with_config(config)
-        .with_optimizer_rules(rules)
-        .with_physical_optimizer_rules(physical)
-        .build()
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).with_optimizer_rules(rules).build()
 }
 
 /// DataFusion's planner, with the apply operator.

@@ -16,7 +16,6 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
-use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use std::sync::Arc;
 
@@ -146,10 +145,6 @@ impl ExecutionPlan for JoinedExec {
     }
     fn supports_limit_pushdown(&self) -> bool {
         true
-    }
-    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let swapped = self.input.try_swapping_with_projection(projection)?;
-        Ok(swapped.map(|input| Arc::new(Self::new(input)) as Arc<dyn ExecutionPlan>))
     }
     fn gather_filters_for_pushdown(
         &self,
