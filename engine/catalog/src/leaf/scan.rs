@@ -139,15 +139,26 @@ impl GovernedTable {
     fn reads_surely(&self, conjuncts: &[&Expr], output: &[&GovernedColumn]) -> Result<bool> {
         let raw: &dyn Any = self.raw.as_ref();
         let Some(table) = raw.downcast_ref::<DriverTable>() else { return Ok(true) };
+        let needed = self.needed(output, conjuncts.iter().copied().chain(&self.policy.conjuncts))?;
+        Ok(table.reads_surely(needed.into_iter()))
+    }
+
+    /// Raw columns that an output, these conjuncts and the policy's key sets read.
+    fn needed<'a>(
+        &self,
+        output: &[&GovernedColumn],
+        conjuncts: impl Iterator<Item = &'a Expr>,
+    ) -> Result<BTreeSet<usize>> {
         let schema = self.raw.schema();
         let mut needed: BTreeSet<usize> = output.iter().flat_map(|column| column.reads()).collect();
-        for conjunct in conjuncts.iter().copied().chain(&self.policy.conjuncts) {
+        for conjunct in conjuncts {
+            // Verdicts of mark joins are no columns of the raw table.
             needed.extend(columns_of(conjunct).iter().filter_map(|name| schema.index_of(name).ok()));
         }
         for related in &self.policy.related {
             needed.insert(schema.index_of(&related.column)?);
         }
-        Ok(table.reads_surely(needed.into_iter()))
+        Ok(needed)
     }
 
     async fn raw_scan(
@@ -157,18 +168,7 @@ impl GovernedTable {
         split: &SplitFilters,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let raw_schema = self.raw.schema();
-        let mut needed: BTreeSet<usize> = output.iter().flat_map(|column| column.reads()).collect();
-        for conjunct in split.residual.iter().chain(&split.marked) {
-            for name in columns_of(conjunct) {
-                if let Ok(index) = raw_schema.index_of(&name) {
-                    needed.insert(index);
-                }
-            }
-        }
-        for related in &self.policy.related {
-            needed.insert(raw_schema.index_of(&related.column)?);
-        }
+        let needed = self.needed(output, split.residual.iter().chain(&split.marked))?;
         let raw_projection: Vec<usize> = needed.into_iter().collect();
         self.refuse_lost(&raw_projection)?;
         let whole = split.residual.is_empty() && split.marked.is_empty() && self.policy.related.is_empty();
