@@ -1,5 +1,6 @@
 //! The suggestions of all sources: takes what a search found, keeps what was applied, numbers and persists. Knows no search.
 
+use super::measure::Earlier;
 use super::ran::{AllRan, Ran};
 use super::search::Outcome;
 use super::suggestion::{Change, Gain, Spec, State, Suggestion};
@@ -39,9 +40,10 @@ impl Book {
 
     /// What was measured since.
     pub(super) fn measure(&mut self) {
-        for suggestion in &mut self.suggestions {
+        let together: Vec<Vec<i64>> = self.suggestions.iter().map(|one| one.measured_with(&self.suggestions)).collect();
+        for (suggestion, together) in self.suggestions.iter_mut().zip(&together) {
             let before = (suggestion.state, suggestion.effect);
-            suggestion.measure(&self.ran.all);
+            suggestion.measure(&self.ran.all, together);
             self.changed |= before != (suggestion.state, suggestion.effect);
         }
     }
@@ -49,8 +51,11 @@ impl Book {
     /// Latencies before it is made are set aside, and measured anew after.
     pub(super) fn applied(&mut self, id: i64, seconds: i64) {
         self.changed = true;
+        let Some(one) = self.suggestions.iter().find(|suggestion| suggestion.id == id) else { return };
+        let earlier = Earlier::of(&one.source, &self.suggestions);
+        self.touches(id);
         if let Some(suggestion) = self.suggestions.iter_mut().find(|suggestion| suggestion.id == id) {
-            suggestion.apply(&mut self.ran.all, seconds);
+            suggestion.apply(&mut self.ran.all, &earlier, seconds);
             let restarted = suggestion.before.iter().chain(&suggestion.controls);
             self.ran.changed.extend(restarted.map(|before| before.fingerprint));
         }
@@ -59,10 +64,19 @@ impl Book {
     /// It was dropped: latencies are measured anew.
     pub(super) fn undone(&mut self, id: i64) {
         self.changed = true;
+        self.touches(id);
         if let Some(suggestion) = self.suggestions.iter_mut().find(|suggestion| suggestion.id == id) {
             suggestion.undo(&mut self.ran.all);
             self.ran.changed.extend(suggestion.gains.iter().map(|gain| gain.fingerprint));
         }
+    }
+
+    /// What this one changes is nothing that the others of its source may be compared with any more.
+    fn touches(&mut self, id: i64) {
+        let Some(one) = self.suggestions.iter().find(|suggestion| suggestion.id == id) else { return };
+        let (source, gains) = (one.source.clone(), one.gains.clone());
+        let others = self.suggestions.iter_mut().filter(|other| other.id != id && other.source == source);
+        others.for_each(|other| other.without_controls(&gains));
     }
 
     /// Takes the result of a search: what was only suggested before is replaced, what was applied or undone stays.

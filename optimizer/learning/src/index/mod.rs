@@ -1,6 +1,7 @@
 //! Index suggestions from fragments, costed by the sources' own planners.
 
 mod book;
+mod measure;
 mod options;
 mod oracle;
 mod part;

@@ -1,21 +1,10 @@
-//! A suggestion as it is kept and shown: what to change, what it should give, what it gave. Knows no planner and no source.
+//! A suggestion as it is kept and shown: what to change, what it should give, what it gave. Knows no planner and no source, and
+//! measures nothing.
 
-use super::ran::Ran;
 use querygate_driver_api::advice::{IndexSpec, NullTest};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::fmt::Write as _;
-
-/// Runs after a change that are enough to say what it did.
-const MEASURED_LEAST: u64 = 10;
-/// Fragments that are watched beside those that should gain.
-const CONTROLS_MAX: usize = 20;
-/// How much faster or slower the source may seem to have become by itself.
-const DRIFT_MOST: f64 = 4.0;
-/// Share of the time that a suggestion must have saved to have helped.
-const HELPED_LEAST: f64 = 0.05;
 
 /// An index by its names, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,70 +160,6 @@ impl Suggestion {
         self.source == other.source && self.table == other.table && self.change == other.change
     }
 
-    /// Takes the latencies before it is made, and begins to measure anew.
-    pub(crate) fn apply(&mut self, rans: &mut HashMap<u64, Ran>, seconds: i64) {
-        (self.before, self.controls) = (Vec::new(), Vec::new());
-        let gains: Vec<u64> = self.gains.iter().map(|gain| gain.fingerprint).collect();
-        let mut here: Vec<(&u64, &mut Ran)> = rans.iter_mut().filter(|(_, ran)| ran.source == self.source).collect();
-        here.sort_by_key(|(fingerprint, ran)| (std::cmp::Reverse(ran.runs), **fingerprint));
-        for (fingerprint, ran) in here {
-            let Some((runs, median_ms)) = ran.median() else { continue };
-            let before = Before { fingerprint: *fingerprint, runs, median_ms };
-            if gains.contains(fingerprint) {
-                self.before.push(before);
-            } else if runs >= MEASURED_LEAST && self.controls.len() < CONTROLS_MAX {
-                self.controls.push(before);
-            } else {
-                continue;
-            }
-            ran.restart();
-        }
-        (self.state, self.applied, self.effect) = (State::Applied, Some(seconds), None);
-        self.measured = "not enough runs yet".to_owned();
-    }
-
-    /// Dropped again. What ran with it is no measure of what runs without.
-    pub(crate) fn undo(&mut self, rans: &mut HashMap<u64, Ran>) {
-        for gain in &self.gains {
-            if let Some(ran) = rans.get_mut(&gain.fingerprint) {
-                ran.restart();
-            }
-        }
-        self.state = State::Undone;
-    }
-
-    /// Compares latencies since it was made with those before, beside fragments that it should not touch. The estimate has had
-    /// its day.
-    pub(crate) fn measure(&mut self, rans: &HashMap<u64, Ran>) {
-        if !self.state.is_applied() {
-            return;
-        }
-        let mut text = String::new();
-        let measured = compare(&self.before, rans, |known, runs, median| {
-            let _ = write!(
-                text,
-                "{}{:016x}: median {:.3} ms in {} runs before, {median:.3} ms in {runs} since",
-                if text.is_empty() { "" } else { "; " },
-                known.fingerprint,
-                known.median_ms,
-                known.runs,
-            );
-        });
-        let Some(ratio) = measured else { return };
-        let drift = compare(&self.controls, rans, |_, _, _| {}).map(|drift| drift.clamp(1.0 / DRIFT_MOST, DRIFT_MOST));
-        if let Some(drift) = drift {
-            let _ = write!(text, "; what it does not touch took {drift:.2} times as long, which is taken off");
-        }
-        let effect = 1.0 - ratio / drift.unwrap_or(1.0);
-        self.effect = Some(effect);
-        self.state = if effect >= HELPED_LEAST { State::Helped } else { State::DidNotHelp };
-        self.confidence = 1.0;
-        self.measured = text;
-        if self.state == State::DidNotHelp {
-            let _ = write!(self.measured, "; it did not help: CALL querygate.undo({})", self.id);
-        }
-    }
-
     /// What each template gains, for people.
     pub(crate) fn gains_text(&self) -> String {
         let one = |gain: &Gain| {
@@ -246,20 +171,6 @@ impl Suggestion {
         };
         self.gains.iter().map(one).collect::<Vec<_>>().join("; ")
     }
-}
-
-/// How many times as long fragments take now, each weighted by its runs before. `None`: too few ran since.
-fn compare(before: &[Before], rans: &HashMap<u64, Ran>, mut told: impl FnMut(&Before, u64, f64)) -> Option<f64> {
-    let (mut then, mut now) = (0.0, 0.0);
-    for known in before {
-        let since = rans.get(&known.fingerprint).and_then(Ran::median);
-        let Some((runs, median)) = since.filter(|(runs, _)| *runs >= MEASURED_LEAST) else { continue };
-        let weight = super::problem::as_number(known.runs);
-        then += weight * known.median_ms;
-        now += weight * median;
-        told(known, runs, median);
-    }
-    (then > 0.0).then(|| now / then)
 }
 
 #[cfg(test)]
