@@ -92,6 +92,24 @@ fn what_is_better_is_found_and_pinned() {
 }
 
 #[test]
+fn a_great_gain_does_not_wait_until_a_small_one_is_settled() {
+    let mut found = 0;
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let outcome = run(100, 1, &mut |_, variant, _| {
+            let base = match variant {
+                Variant::OneStream => 0.093,
+                Variant::NoKeys => 0.01,
+                Variant::Default | Variant::WrittenOrder | Variant::Fetch => 0.1,
+            };
+            base * noise(&mut rng, 0.3)
+        });
+        found += usize::from(in_force(&outcome.contest) == Variant::NoKeys);
+    }
+    assert!(found >= 16, "{found} of 20");
+}
+
+#[test]
 fn where_nothing_is_better_little_is_spent() {
     for seed in 0..50 {
         let mut rng = Rng::new(seed);

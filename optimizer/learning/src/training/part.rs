@@ -14,7 +14,7 @@ use querygate_models::saved::{self, Saved};
 use querygate_query_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
 use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::{Error, Principal, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -24,6 +24,8 @@ const SOURCES_MAX: usize = 64;
 /// Time between two trainings, and its least multiple of what the last one took: a twentieth of one processor.
 const PAUSE: Duration = Duration::from_secs(30);
 const PAUSE_FACTOR: u32 = 20;
+/// Runs of one fragment that are learnt from in one batch: more of the same tell models nothing, and cost.
+const FOLLOWED_PER_BATCH: usize = 50;
 
 const KIND: &str = "model";
 const CARD: &str = "model-card";
@@ -185,7 +187,13 @@ impl Part for Models {
 
     async fn follow(&self, records: &[StatementRecord], now: Moment, _store: &Store) -> Result<()> {
         let state = &mut *self.state();
+        let mut followed: HashMap<u64, usize> = HashMap::new();
         for fragment in records.iter().flat_map(|record| &record.fragments) {
+            let same = followed.entry(fragment.template.fingerprint).or_default();
+            *same += 1;
+            if *same > FOLLOWED_PER_BATCH {
+                continue;
+            }
             let Some(run) = state.runs.of_record(fragment, now.seconds) else { continue };
             let name = &*fragment.template.source;
             if !state.sources.contains_key(name) {
