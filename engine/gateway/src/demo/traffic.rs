@@ -91,6 +91,16 @@ const ASKS: &[Ask] = &[
               JOIN cases c ON c.account_id = a.id WHERE c.priority = $1 GROUP BY r.name ORDER BY r.name",
         values: |rng| vec![rng.pick(&["low", "normal", "high", "urgent"]).to_owned()],
     },
+    // Keys of every overdue invoice's account narrow what is asked of the cases: more work than to read all open ones, which a
+    // source does not tell beforehand. Who owns few invoices has no such trouble.
+    Ask {
+        logins: SUPPORT,
+        weight: 24,
+        sql: "SELECT c.priority, count(*) AS cases, sum(i.total) AS overdue FROM invoices i \
+              JOIN cases c ON c.account_id = i.account_id WHERE i.status = 'overdue' AND c.status = $1 \
+              GROUP BY c.priority ORDER BY c.priority",
+        values: |rng| vec![rng.pick(&["new", "open", "waiting"]).to_owned()],
+    },
     Ask {
         logins: ALL,
         weight: 6,
@@ -240,11 +250,15 @@ pub(crate) fn guide_text(bound: Bound, alerted: bool) -> String {
         "  SELECT * FROM querygate.plans; SELECT * FROM querygate.index_suggestions; SELECT * FROM querygate.anomalies;\n  \
          CALL querygate.apply(1);       makes a suggested index; ten runs later measured_effect says what it did\n",
     );
-    text.push_str(if alerted {
-        "The alert of what sam does goes to a webhook that the demo serves itself: it is printed below when it comes.\n"
+    if alerted {
+        text.push_str(&format!(
+            "The alert of what sam does goes to a webhook that the demo serves itself: it is printed below when it comes.\n\
+             It is signed with the secret {}; the signature is checked.\n",
+            super::alerts::SECRET
+        ));
     } else {
-        "Alerts, and what may be applied, are as [learning] of the demo's configuration says.\n"
-    });
+        text.push_str("Alerts, and what may be applied, are as [learning] of the demo's configuration says.\n");
+    }
     text
 }
 
