@@ -8,6 +8,8 @@ mod command;
 mod connections;
 #[path = "e2e/extended.rs"]
 mod extended;
+#[path = "e2e/fairness.rs"]
+mod fairness;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/hostile_messages.rs"]

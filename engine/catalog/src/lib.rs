@@ -29,3 +29,4 @@ pub use remote::{
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;
+pub use remote::{Holder, ShareBounds, SourceShares};

@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
 use deployment::Builder;
 use futures::FutureExt;
-use querygate_http::{Readiness, SourceReadiness};
+use querygate_catalog::ShareBounds;
+use querygate_http::Readiness;
 use querygate_query::{Gate as Engine, GateOptions, GateService};
 use querygate_types::Result;
 use std::sync::Arc;
@@ -81,9 +82,16 @@ fn options(config: &Config) -> GateOptions {
         spill_max: config.limits.spill_max,
         queries_max: config.limits.queries_max,
         queries_waiting_max: config.limits.queries_waiting_max,
+        queries_per_user_max: config.limits.queries_per_user_max,
         rows_max: config.limits.rows_max,
         sessions_max: config.server.connection_max,
         statement_timeout: (!timeout.is_zero()).then_some(timeout),
+        sessions_per_user_max: config.server.connections_per_user_max,
+        source_shares: ShareBounds {
+            per_user: config.limits.source_share_per_user,
+            per_session: config.limits.source_share_per_session,
+            rest_max: (!config.limits.source_rest_max.is_zero()).then_some(config.limits.source_rest_max),
+        },
         target_partitions: config.server.query_workers,
         audit: config.log.audit.clone(),
         verify_sample: config.governance.verify_sample,

@@ -1,18 +1,20 @@
 //! Runs a verified plan: on the query runtime, inside a memory share, under a deadline and a cancel token.
 
+use crate::admission::{Permit, Place};
 use crate::errors::{Stage, translate};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use querygate_catalog::Holder;
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,8 @@ pub(crate) struct Guard {
     pub(crate) deadline: Option<Instant>,
     /// Admission; given back while nobody reads, and when the stream ends.
     pub(crate) permit: Turn,
+    /// Whose connections to sources it holds; told when nobody reads.
+    pub(crate) holder: Option<Arc<Holder>>,
 }
 
 /// Makes the batches of a verified plan. The work starts at once and stops when the stream is dropped.
@@ -100,8 +104,9 @@ async fn room<'a>(guard: &mut Guard, sender: &'a mpsc::Sender<Sent>) -> Result<O
     if let Ok(place) = sender.try_reserve() {
         return Ok(Some(place));
     }
-    let turns = guard.permit.semaphore().map(Arc::clone);
+    let turns = guard.permit.place().cloned();
     guard.permit = Turn::given_back();
+    let _resting = guard.holder.as_ref().map(|holder| holder.rest());
     let waited = async {
         match sender.reserve().await {
             Ok(place) => Turn::again(turns).await.map(|turn| Some((place, turn))),
@@ -122,10 +127,10 @@ async fn room<'a>(guard: &mut Guard, sender: &'a mpsc::Sender<Sent>) -> Result<O
 
 /// A statement's admission.
 #[derive(Debug)]
-pub(crate) struct Turn(Option<OwnedSemaphorePermit>);
+pub(crate) struct Turn(Option<Permit>);
 
 impl Turn {
-    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(permit: Permit) -> Self {
         Self(Some(permit))
     }
 
@@ -133,14 +138,15 @@ impl Turn {
         Self(None)
     }
 
-    fn semaphore(&self) -> Option<&Arc<Semaphore>> {
-        self.0.as_ref().map(OwnedSemaphorePermit::semaphore)
+    fn place(&self) -> Option<&Place> {
+        self.0.as_ref().map(Permit::place)
     }
 
-    async fn again(turns: Option<Arc<Semaphore>>) -> Result<Self> {
-        let Some(turns) = turns else { return Ok(Self(None)) };
-        let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
-        turns.acquire_owned().await.map(Self::new).map_err(closed)
+    async fn again(place: Option<Place>) -> Result<Self> {
+        match place {
+            Some(place) => place.turn().await.map(Self::new),
+            None => Ok(Self(None)),
+        }
     }
 }
 

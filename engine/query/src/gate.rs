@@ -1,5 +1,6 @@
 //! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
 
+use crate::admission::{Admission, Bounds, Permit, SessionPlace, SessionPlaces};
 use crate::bind::Bound;
 use crate::checks::Checks;
 use crate::engine::{Workspace, with_key_lists};
@@ -17,6 +18,7 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
 use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus};
+use querygate_catalog::{Holder, ShareBounds, SourceShares};
 use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
 use querygate_query_api::telemetry::Telemetry;
@@ -24,10 +26,8 @@ use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct GateOptions {
     pub spill_max: u64,
     /// Statements that run at the same time.
     pub queries_max: usize,
+    /// Those of one user.
+    pub queries_per_user_max: usize,
     /// Statements that wait for their turn; more are refused.
     pub queries_waiting_max: usize,
     /// Rows of one result; `None`: any number.
@@ -49,6 +51,10 @@ pub struct GateOptions {
     /// How long a statement waits for its turn.
     pub queue_timeout: Duration,
     pub sessions_max: usize,
+    /// Those of one user.
+    pub sessions_per_user_max: usize,
+    /// What results may hold of the sources' connections.
+    pub source_shares: ShareBounds,
     /// Start value of `statement_timeout`; `None`: no limit.
     pub statement_timeout: Option<Duration>,
     /// Append-only audit file.
@@ -74,10 +80,13 @@ impl Default for GateOptions {
             spill_dir: None,
             spill_max: 32 << 30,
             queries_max: 64,
+            queries_per_user_max: 32,
             queries_waiting_max: 1_000,
             rows_max: None,
             queue_timeout: Duration::from_secs(30),
             sessions_max: 1_000,
+            sessions_per_user_max: 500,
+            source_shares: ShareBounds::default(),
             statement_timeout: None,
             audit: None,
             target_partitions: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -100,11 +109,15 @@ pub struct Gate {
     workspaces: Cache<(u64, String), Arc<Workspace>>,
     states: Cache<StateKey, Arc<SessionState>>,
     bound: Cache<BoundKey, Arc<Bound>>,
-    admission: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    admission: Admission,
+    session_places: Arc<SessionPlaces>,
+    source_shares: Arc<SourceShares>,
     observer: Arc<Observer>,
     checks: Arc<Checks>,
 }
+
+/// What a session begins with: who connects, its settings, its place among its user's sessions.
+pub(crate) type Opened<'a> = (&'a ClientInfo, Settings, SessionPlace);
 
 /// What an engine state depends on: a principal's catalog, and the settings that names and literals depend on.
 type StateKey = (LeafToken, Arc<str>);
@@ -133,8 +146,8 @@ pub(crate) struct BoundKey {
 }
 
 fn weight_of(key: &BoundKey) -> u32 {
-    let text = u32::try_from(key.text.len()).unwrap_or(u32::MAX);
-    text.saturating_mul(BYTES_OF_BYTE).saturating_add(BOUND_BYTES)
+    let bytes = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+    bytes(&key.text).saturating_mul(BYTES_OF_BYTE).saturating_add(bytes(&key.settings)).saturating_add(BOUND_BYTES)
 }
 
 impl Gate {
@@ -160,8 +173,14 @@ impl Gate {
         let observer = Observer::new(options.audit.as_deref(), telemetry)
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
-            admission: Arc::new(Semaphore::new(options.queries_max)),
-            waiting: AtomicUsize::new(0),
+            admission: Admission::new(Bounds {
+                running: options.queries_max,
+                running_per_user: options.queries_per_user_max,
+                waiting: options.queries_waiting_max,
+                patience: options.queue_timeout,
+            }),
+            session_places: SessionPlaces::new(options.sessions_per_user_max),
+            source_shares: SourceShares::new(options.source_shares),
             options,
             runtime,
             environment,
@@ -285,29 +304,29 @@ impl Gate {
         &self.bound
     }
 
-    /// A turn to run a statement.
-    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.admission).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = Waiting::take(&self.waiting, self.options.queries_waiting_max)?;
-        let turn = Arc::clone(&self.admission).acquire_owned();
-        match tokio::time::timeout(self.options.queue_timeout, turn).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) => Err(Error::new(ErrorCode::AdminShutdown, "the gate is shutting down")),
-            Err(_) => Err(too_many()),
-        }
+    /// A turn to run a statement of this user.
+    pub(crate) async fn admit(&self, login: &str) -> Result<Permit> {
+        self.admission.admit(login).await
     }
 
-    /// What one statement runs in. `runs`: where its fragments are measured.
+    /// A statement of a session, as sources' connections are shared out.
+    pub(crate) fn holder(&self, login: &str, session: u64) -> Arc<Holder> {
+        Holder::new(&self.source_shares, login, session)
+    }
+
+    /// What one statement runs in. `holder`: whose connections to sources it holds. `runs`: where its fragments are measured.
     pub(crate) fn task_context(
         &self,
         state: &SessionState,
         plan: &Arc<dyn ExecutionPlan>,
+        holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
     ) -> Arc<TaskContext> {
         let narrows = plan.exists(|node| Ok(node.downcast_ref::<GovernedExec>().is_some_and(GovernedExec::takes_keys)));
         let mut config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
+        if let Some(holder) = holder {
+            config.set_extension(Arc::clone(holder));
+        }
         if let Some(runs) = runs {
             config.set_extension(runs);
         }
@@ -338,27 +357,6 @@ impl Gate {
     }
 }
 
-/// A place in the queue, given back when dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn take(count: &'a AtomicUsize, max: usize) -> Result<Self> {
-        let place = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= max { Err(too_many()) } else { Ok(place) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn too_many() -> Error {
-    Error::new(ErrorCode::TooManyQueries, "too many statements are running")
-        .with_hint("Try again later, or raise limits.queries_max.")
-}
-
 /// The service over a gate; sessions keep the gate alive.
 #[derive(Debug, Clone)]
 pub struct GateService {
@@ -379,11 +377,12 @@ impl QueryService for GateService {
             return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
                 .with_hint("Close idle sessions, or raise server.connection_max."));
         }
+        let place = self.gate.session_places.take(&principal.login)?;
         let mut settings = self.gate.start_settings()?.for_operator(principal.operator);
         settings.start("session_authorization", &principal.login)?;
         for (name, value) in &client.settings {
             settings.startup(name, value)?;
         }
-        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, &client, settings)))
+        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, (&client, settings, place))))
     }
 }

@@ -63,7 +63,8 @@ fn many_idle_and_busy_connections_fit_and_one_more_is_told_so() {
     let mine = std::process::id().to_string();
     let raised = Command::new("prlimit").args(["--pid", &mine, "--nofile=4096:"]).status().unwrap();
     assert!(raised.success(), "this test needs 4,096 open files");
-    let limit = format!("[server]\nconnection_max = {}\n", idle_count + busy_count);
+    let count = idle_count + busy_count;
+    let limit = format!("[server]\nconnection_max = {count}\nconnections_per_user_max = {count}\n");
     let variant = Variant::new(|config| config.replace("[server]\n", &limit));
     let server = variant.serve_by(FEW_FILES);
     let mut clients = come_in(server.postgres, FIRST);

@@ -131,7 +131,8 @@ fn flooded() -> (Variant, Server) {
 fn a_flood_is_refused_with_53300_and_ends_when_they_leave() {
     let (_variant, server) = flooded();
     let mut first = RawClient::login(server.postgres, "ada");
-    let held: Vec<RawClient> = (0..11).map(|_| RawClient::login(server.postgres, "sam")).collect();
+    let users = ["sam", "iris"].into_iter().cycle();
+    let held: Vec<RawClient> = users.take(11).map(|user| RawClient::login(server.postgres, user)).collect();
     for _ in 0..20 {
         let mut client = RawClient::connect(server.postgres);
         client.startup(&[("user", "sam"), ("database", "demo")]);

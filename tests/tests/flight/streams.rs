@@ -128,7 +128,8 @@ fn an_error_after_rows_ends_the_stream_with_its_code() {
 #[test]
 fn slow_readers_cost_little_and_harm_nobody() {
     const READERS: usize = 200;
-    let variant = Variant::new(|config| config.replace("[limits]\n", "[limits]\nqueries_max = 400\n"));
+    let limits = "[limits]\nqueries_max = 400\nqueries_per_user_max = 400\n";
+    let variant = Variant::new(|config| config.replace("[limits]\n", limits));
     let server = variant.serve();
     runtime().block_on(async {
         let ada = Flight::login(&server, "ada").await;

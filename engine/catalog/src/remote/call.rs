@@ -3,6 +3,7 @@
 
 use super::exec::{Running, heard, shape};
 use super::runs::FragmentRuns;
+use super::shares::Holder;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::{BatchStream, ExecuteContext};
 use querygate_types::Result;
@@ -66,13 +67,13 @@ impl FragmentCall {
         self.running.driver.accepts(&self.running.statement, &self.running.values).is_ok()
     }
 
-    /// Its batches; the source is asked when the first is. Dropping the stream ends the source's own query.
+    /// Its batches; the source is asked when the first is. `holder`: whose connection it is. Dropping the stream ends the source's own query.
     #[must_use]
-    pub fn start(self, runs: Option<Arc<FragmentRuns>>) -> BatchStream {
+    pub fn start(self, holder: Option<Arc<Holder>>, runs: Option<Arc<FragmentRuns>>) -> BatchStream {
         let running = self.running;
         let started = async move {
             let run = runs.map(|runs| running.run(runs, false));
-            match (running.start(ExecuteContext::default()).await, run) {
+            match (running.start(ExecuteContext::default(), holder.as_ref()).await, run) {
                 (Ok(batches), Some(run)) => Ok(run.measured(batches)),
                 (Ok(batches), None) => Ok(batches),
                 (Err(error), run) => {

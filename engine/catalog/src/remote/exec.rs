@@ -3,6 +3,7 @@
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
 use super::runs::{FragmentRuns, Known, Run};
+use super::shares::Holder;
 use super::told::named;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -55,8 +56,9 @@ impl Running {
     pub(super) async fn start(
         &self,
         context: ExecuteContext,
+        holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        self.executed(&self.statement, &self.values, context).await
+        self.executed(&self.statement, &self.values, context, holder).await
     }
 
     /// As [`Running::start`], for the rows that can meet the other side of a join. What the source has no words for is
@@ -65,23 +67,24 @@ impl Running {
         &self,
         filters: &[Arc<dyn PhysicalExpr>],
         context: ExecuteContext,
+        holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
         let known = filters.iter().filter_map(|filter| current(filter)).reduce(Narrowing::and);
         let columns = match known {
             Some(Narrowing::Never) => return Ok(futures::stream::empty().boxed()),
             Some(Narrowing::Columns(columns)) => columns,
-            None => return self.start(context).await,
+            None => return self.start(context, holder).await,
         };
         let places: Vec<usize> = self.columns.iter().map(|(place, _)| *place).collect();
         let room = self.driver.capabilities().parameters_max();
         let Some((fragment, values)) = narrowed(&self.fragment, &self.values, &places, &columns, room) else {
-            return self.start(context).await;
+            return self.start(context, holder).await;
         };
-        let Ok(statement) = self.driver.render(&fragment) else { return self.start(context).await };
+        let Ok(statement) = self.driver.render(&fragment) else { return self.start(context, holder).await };
         if self.driver.accepts(&statement, &values).is_err() {
-            return self.start(context).await;
+            return self.start(context, holder).await;
         }
-        self.executed(&statement, &values, context).await
+        self.executed(&statement, &values, context, holder).await
     }
 
     async fn executed(
@@ -89,8 +92,13 @@ impl Running {
         statement: &Arc<NativeStatement>,
         values: &[Value],
         context: ExecuteContext,
+        holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        let batches = self.driver.execute(statement, values, context).await;
+        let begin = self.driver.execute(statement, values, context);
+        let batches = match holder {
+            Some(holder) => holder.hold((&self.source, &self.driver), begin).await,
+            None => begin.await,
+        };
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(&self.driver, &self.source, error))
     }
 
@@ -274,9 +282,10 @@ impl ExecutionPlan for FragmentExec {
         let execute = ExecuteContext { batch_rows, share: running.share.clone(), ..ExecuteContext::default() };
         let plain = context.session_config().get_extension::<PlainScans>();
         let runs = context.session_config().get_extension::<FragmentRuns>();
+        let holder = context.session_config().get_extension::<Holder>();
         let started = async move {
             let run = runs.map(|runs| running.run(runs, !filters.is_empty()));
-            let batches = match (running.start_narrowed(&filters, execute).await, run) {
+            let batches = match (running.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
                 (Ok(batches), Some(run)) => run.measured(batches),
                 (Ok(batches), None) => batches,
                 (Err(error), run) => {

@@ -61,6 +61,8 @@ pub(crate) struct Server {
     /// Refuses connections without TLS. Only together with `tls`.
     pub(crate) require_tls: bool,
     pub(crate) connection_max: usize,
+    /// Sessions of one user.
+    pub(crate) connections_per_user_max: usize,
     /// Threads of the runtime that reads and writes sockets.
     pub(crate) wire_workers: usize,
     /// Threads of the runtime that runs queries.
@@ -117,7 +119,7 @@ pub(crate) struct Metadata {
 }
 
 /// `[limits]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Limits {
     /// Bytes one query may hold. At most `memory_total`.
     pub(crate) memory_per_query: u64,
@@ -127,10 +129,18 @@ pub(crate) struct Limits {
     pub(crate) statement_timeout: Duration,
     /// Statements that run at once; more wait.
     pub(crate) queries_max: usize,
+    /// Those of one user.
+    pub(crate) queries_per_user_max: usize,
     /// Statements that wait; more are refused with 53300.
     pub(crate) queries_waiting_max: usize,
     /// Connections to servers of all sources together.
     pub(crate) source_connections_max: usize,
+    /// Share of a source's connections that one user's statements hold, from 0 to 1.
+    pub(crate) source_share_per_user: f64,
+    /// Share that one session's statements hold.
+    pub(crate) source_share_per_session: f64,
+    /// How long a result that nobody reads keeps a connection for which others wait; zero: as long as it lasts.
+    pub(crate) source_rest_max: Duration,
     /// Rows of one result; `None` for any number.
     pub(crate) rows_max: Option<u64>,
     /// Where operators may put what does not fit; `None` for nowhere.

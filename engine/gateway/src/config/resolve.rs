@@ -153,14 +153,23 @@ fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environmen
 
 const GIB: u64 = 1 << 30;
 
+/// What one user may have of something unless the file says so.
+pub(super) fn half(of: usize) -> usize {
+    (of / 2).max(1)
+}
+
 fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     let mut limits = Limits {
         memory_per_query: GIB,
         memory_total: 4 * GIB,
         statement_timeout: Duration::ZERO,
         queries_max: 32,
+        queries_per_user_max: 16,
         queries_waiting_max: 1_000,
         source_connections_max: 256,
+        source_share_per_user: 0.75,
+        source_share_per_session: 0.5,
+        source_rest_max: Duration::from_secs(5),
         rows_max: None,
         spill_directory: None,
         spill_max: 16 * GIB,
@@ -189,8 +198,13 @@ fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     }
     let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
     limits.queries_max = count("queries_max", 1..=10_000, limits.queries_max);
+    limits.queries_per_user_max = count("queries_per_user_max", 1..=10_000, half(limits.queries_max));
     limits.queries_waiting_max = count("queries_waiting_max", 0..=1_000_000, limits.queries_waiting_max);
     limits.source_connections_max = count("source_connections_max", 1..=100_000, limits.source_connections_max);
+    let share = |key, default| table.share(key).map_or(default, |share| share.value);
+    limits.source_share_per_user = share("source_share_per_user", limits.source_share_per_user);
+    limits.source_share_per_session = share("source_share_per_session", limits.source_share_per_session);
+    limits.source_rest_max = table.duration("source_rest_max").map_or(limits.source_rest_max, |rest| rest.value);
     limits.rows_max = table.number("rows_max", 1..=u64::MAX).map(|n| n.value);
     limits.spill_directory =
         table.text("spill_directory").map(|d| Config::resolve_path(environment.folder(), &d.value));

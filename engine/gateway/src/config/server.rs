@@ -1,7 +1,7 @@
 //! `[server]`: addresses, TLS, bounds. Binds nothing.
 
 use super::diagnostic::Diagnostic;
-use super::resolve::to_usize;
+use super::resolve::{half, to_usize};
 use super::secret::Environment;
 use super::table::{At, Table};
 use super::{Config, Server, TlsFiles};
@@ -44,6 +44,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         tls: None,
         require_tls: false,
         connection_max: 1_000,
+        connections_per_user_max: 500,
         wire_workers: 2,
         query_workers: threads.max(2),
         drain_timeout: Duration::from_secs(30),
@@ -74,6 +75,8 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     }
     let count = |key, bounds, default| table.number(key, bounds).map_or(default, |n| to_usize(n.value));
     server.connection_max = count("connection_max", 1..=1_000_000, server.connection_max);
+    let share = half(server.connection_max);
+    server.connections_per_user_max = count("connections_per_user_max", 1..=1_000_000, share);
     server.wire_workers = count("wire_workers", 1..=256, server.wire_workers);
     server.query_workers = count("query_workers", 1..=1_024, server.query_workers);
     if let Some(drain) = table.duration("drain_timeout") {

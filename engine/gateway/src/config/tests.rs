@@ -53,8 +53,12 @@ memory_total = "2GB"
 memory_per_query = "256MB"
 statement_timeout = "30s"
 queries_max = 8
+queries_per_user_max = 3
 queries_waiting_max = 0
 source_connections_max = 40
+source_share_per_user = 1
+source_share_per_session = 0.25
+source_rest_max = "30s"
 rows_max = 1000
 spill_directory = "/tmp/spill"
 spill_max = "1TB"
@@ -119,6 +123,7 @@ fn a_full_configuration_resolves() {
             tls: Some(TlsFiles { certificate: "/etc/qg/tls/server.pem".into(), key: "/keys/server.key".into() }),
             require_tls: true,
             connection_max: 250,
+            connections_per_user_max: 125,
             wire_workers: 1,
             query_workers: 3,
             drain_timeout: Duration::from_secs(5),
@@ -133,8 +138,12 @@ fn a_full_configuration_resolves() {
             memory_total: 2 << 30,
             statement_timeout: Duration::from_secs(30),
             queries_max: 8,
+            queries_per_user_max: 3,
             queries_waiting_max: 0,
             source_connections_max: 40,
+            source_share_per_user: 1.0,
+            source_share_per_session: 0.25,
+            source_rest_max: Duration::from_secs(30),
             rows_max: Some(1000),
             spill_directory: Some("/tmp/spill".into()),
             spill_max: 1 << 40,

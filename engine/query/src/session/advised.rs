@@ -2,6 +2,7 @@
 //! which otherwise takes its place. Chooses nothing.
 
 use super::statement::GateSession;
+use crate::admission::Permit;
 use crate::bind::Bound;
 use crate::execute::{self, Guard, Turn};
 use crate::observe::QueryRecord;
@@ -20,7 +21,6 @@ use querygate_query_api::telemetry::Stage;
 use querygate_query_api::{BatchStream, Part};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,7 @@ impl GateSession {
     ) -> Result<BatchStream> {
         let began = Instant::now();
         let work = async {
-            let mut permit = self.gate.admit().await?;
+            let mut permit = self.gate.admit(&self.principal.login).await?;
             if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| part.is_none()) {
                 record.planning = began.elapsed();
                 (record.cached, record.fragments) = (true, records);
@@ -85,7 +85,7 @@ impl GateSession {
             let batches = match self.start(&executable, physical, (&state, permit), until, record).await? {
                 Some(batches) => batches,
                 None => {
-                    let permit = self.gate.admit().await?;
+                    let permit = self.gate.admit(&self.principal.login).await?;
                     executable = self.plan_on_workers(bound, &state, parameters, None).await?;
                     let physical = Arc::clone(executable.physical());
                     let started = self.start(&executable, physical, (&state, permit), until, record).await?;
@@ -110,18 +110,20 @@ impl GateSession {
     async fn called(
         &self,
         call: FragmentCall,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &QueryRecord,
-    ) -> std::result::Result<BatchStream, OwnedSemaphorePermit> {
+    ) -> std::result::Result<BatchStream, Permit> {
         let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
         match call.look_up(runs.as_ref()).await {
             Ok(Some(batches)) => Ok(batches),
             // Told when it is read, as that of any statement.
             Err(error) => Ok(futures::stream::iter([Err(error)]).boxed()),
             Ok(None) if call.is_accepted() => {
-                let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit) };
-                Ok(execute::run_batches(self.gate.runtime(), move || call.start(runs), guard))
+                let holder = self.gate.holder(&self.principal.login, self.id);
+                let holding = Some(Arc::clone(&holder));
+                let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit), holder: holding };
+                Ok(execute::run_batches(self.gate.runtime(), move || call.start(Some(holder), runs), guard))
             }
             Ok(None) => Err(permit),
         }
@@ -174,16 +176,17 @@ impl GateSession {
         &self,
         executable: &Executable,
         physical: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
-        (state, permit): (&Arc<SessionState>, OwnedSemaphorePermit),
+        (state, permit): (&Arc<SessionState>, Permit),
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
     ) -> Result<Option<BatchStream>> {
         let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
-        let context = self.gate.task_context(state, &physical, runs);
+        let holder = self.gate.holder(&self.principal.login, self.id);
+        let context = self.gate.task_context(state, &physical, Some(&holder), runs);
         let chosen = executable.chosen().filter(|chosen| chosen.advice.variant != Variant::Default);
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| cancel.clone(), |_| cancel.child_token());
-        let guard = Guard { cancel: own, deadline, permit: Turn::new(permit) };
+        let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder) };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         if let (Some(told), Some(chosen)) = (&mut record.told, executable.chosen()) {
             told.choice = Some(chosen.record());

@@ -192,13 +192,14 @@ impl Check {
     }
 
     async fn rows(&self, plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<Vec<RecordBatch>> {
-        let permit = self.gate.admit().await?;
+        let permit = self.gate.admit(&self.login).await?;
         let guard = Guard {
             cancel: self.cancel.child_token(),
             deadline: Some(Instant::now() + CHECK_TIME),
             permit: Turn::new(permit),
+            holder: None,
         };
-        let context = self.gate.task_context(state, &plan, None);
+        let context = self.gate.task_context(state, &plan, None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

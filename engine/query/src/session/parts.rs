@@ -31,7 +31,7 @@ impl GateSession {
             let Some(plain) = Plain::of(&bound) else { return Ok(Parts::default()) };
             // Counting is work, planning alone is not.
             let _turn = match split {
-                Split::Exactly(_) => Some(self.gate.admit().await?),
+                Split::Exactly(_) => Some(self.gate.admit(&self.principal.login).await?),
                 Split::UpTo(_) => None,
             };
             let state = self.statement_state(&bound).await?;

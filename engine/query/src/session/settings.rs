@@ -28,6 +28,9 @@ enum Kind {
     Fixed,
 }
 
+/// Bytes of a setting that is a text: enough for as many names as PostgreSQL would take.
+const TEXT_BYTES_MAX: usize = 4_096;
+
 /// One setting.
 #[derive(Debug)]
 struct Setting {
@@ -356,6 +359,8 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
         }),
         Kind::Choice(choices) => choose(setting, choices, value)
             .ok_or_else(|| refuse().with_hint(format!("Available values: {}.", choices.join(", ")))),
+        // What binds statements is kept with them.
+        Kind::Text if value.len() > TEXT_BYTES_MAX => Err(refuse().with_detail("It is too long.")),
         Kind::Text => Ok(value.to_owned()),
         Kind::TimeZone => zone::accept(value).ok_or_else(refuse),
         Kind::DateStyle => date_style(value)
@@ -444,6 +449,8 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused() {
         let mut settings = Settings::default();
+        assert!(Settings::check("search_path", &"s".repeat(TEXT_BYTES_MAX)).is_ok());
+        assert!(Settings::check("search_path", &"s".repeat(TEXT_BYTES_MAX + 1)).is_err());
         for (name, value, code) in [
             ("no_such_thing", "1", ErrorCode::UndefinedObject),
             ("client_encoding", "LATIN1", ErrorCode::InvalidParameterValue),

@@ -8,7 +8,7 @@ use super::workspace::{Current, Writer};
 use crate::bind::Bound;
 use crate::classify::{Classified, ExplainStyle};
 use crate::execute;
-use crate::gate::Gate;
+use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
 use crate::observe::{QueryRecord, SessionRecord, Told};
 use crate::parse::{Parsed, parse};
@@ -19,8 +19,8 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::{
-    ClientInfo, Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts,
-    Prepared, Rows, Session, Split, Statement, TransactionStatus,
+    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
+    Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result, limits};
 use std::any::Any;
@@ -44,6 +44,7 @@ pub(crate) struct GateSession {
     pub(super) kept_rows: Arc<dyn MemoryPool>,
     inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
+    _place: crate::admission::SessionPlace,
 }
 
 /// What changes in a session.
@@ -107,7 +108,7 @@ impl Prepared for PreparedStatement {
 }
 
 impl GateSession {
-    pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, client: &ClientInfo, settings: Settings) -> Self {
+    pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
         let id = gate.observer().session_opened(SessionRecord {
             id: 0,
             login: principal.login.clone(),
@@ -118,7 +119,7 @@ impl GateSession {
             statements: 0,
             state: "idle",
         });
-        let inner = Inner {
+        let inner = Arc::new(Mutex::new(Inner {
             settings,
             transaction: Transaction::default(),
             cursors: HashMap::new(),
@@ -126,23 +127,20 @@ impl GateSession {
             deallocated: Vec::new(),
             effects: Vec::new(),
             current: None,
-        };
-        let inner = Arc::new(Mutex::new(inner));
-        let writer = Arc::new(Writer { inner: Arc::downgrade(&inner) });
-        let cancel = Mutex::default();
-        let kept_rows = gate.memory(limits::CURSOR_BYTES_MAX);
+        }));
         Self {
             gate,
+            kept_rows: gate.memory(limits::CURSOR_BYTES_MAX),
             principal,
             id,
             door: client.door,
             peer: client.peer,
             since: SystemTime::now(),
-            writer,
+            writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
-            kept_rows,
             inner,
-            cancel,
+            cancel: Mutex::default(),
+            _place: place,
         }
     }
 

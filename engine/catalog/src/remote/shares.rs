@@ -1,0 +1,434 @@
+//! Who holds how many connections of a source: a share of them for a session and for a user, and back to others who wait from a
+//! result that nobody reads. Knows no kind of source: a driver tells how many connections it has.
+
+use futures::{Stream, StreamExt};
+use querygate_driver_api::{BatchStream, Driver};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How often one who waits looks at how the others do.
+const LOOK: Duration = Duration::from_millis(100);
+/// A statement that holds connections already gets another one beyond its share after so long: it may wait for nobody but itself.
+const OWN_WAIT: Duration = Duration::from_secs(2);
+/// For how long a result rests before a next one of its user is refused, where connections are never taken back.
+const REFUSED_AFTER: Duration = Duration::from_secs(5);
+
+/// What may be held of a source's connections.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShareBounds {
+    /// Share that all statements of one user hold, from 0 to 1; one connection at least.
+    pub per_user: f64,
+    /// Share that all statements of one session hold.
+    pub per_session: f64,
+    /// How long a result that nobody reads keeps a connection for which others wait; `None`: as long as it lasts.
+    pub rest_max: Option<Duration>,
+}
+
+impl Default for ShareBounds {
+    fn default() -> Self {
+        Self { per_user: 0.75, per_session: 0.5, rest_max: Some(Duration::from_secs(5)) }
+    }
+}
+
+/// The connections that statements hold of all sources.
+#[derive(Debug)]
+pub struct SourceShares {
+    bounds: ShareBounds,
+    /// By source.
+    held: Mutex<HashMap<Arc<str>, Vec<Arc<Lease>>>>,
+    /// Told when one is given back.
+    given_back: Notify,
+}
+
+/// A statement that runs: whose it is, and whether somebody reads its result. In the engine's configuration.
+#[derive(Debug)]
+pub struct Holder {
+    shares: Arc<SourceShares>,
+    login: Box<str>,
+    session: u64,
+    /// Since when nobody reads.
+    resting: Mutex<Option<Instant>>,
+}
+
+/// Nobody reads, until this is dropped.
+#[derive(Debug)]
+pub struct Resting<'a>(&'a Holder);
+
+/// A connection that one statement holds.
+struct Lease {
+    holder: Arc<Holder>,
+    run: Mutex<Run>,
+}
+
+#[derive(Default)]
+struct Run {
+    /// `None`: not begun, ended, or taken back.
+    batches: Option<BatchStream>,
+    taken_back: bool,
+    waker: Option<Waker>,
+}
+
+/// Why there is none.
+struct Full {
+    /// The statement holds some of those that count.
+    own: bool,
+    /// All of them have rested for so long.
+    rest: Duration,
+}
+
+impl SourceShares {
+    #[must_use]
+    pub fn new(bounds: ShareBounds) -> Arc<Self> {
+        Arc::new(Self { bounds, held: Mutex::default(), given_back: Notify::new() })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Lease>>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more for this statement, `size` being all of them. `beyond`: whatever its share is.
+    fn take(&self, source: &Arc<str>, size: usize, holder: &Arc<Holder>, beyond: bool) -> Result<Arc<Lease>, Full> {
+        let mut held = self.held();
+        let leases = held.entry(Arc::clone(source)).or_default();
+        let of_user = |lease: &&Arc<Lease>| lease.holder.login == holder.login;
+        let of_session = |lease: &&Arc<Lease>| lease.holder.session == holder.session;
+        let user = leases.iter().filter(of_user).count() >= share(size, self.bounds.per_user);
+        let session = leases.iter().filter(of_session).count() >= share(size, self.bounds.per_session);
+        if (user || session) && !beyond {
+            let now = Instant::now();
+            let counted = leases.iter().filter(|lease| if user { of_user(lease) } else { of_session(lease) });
+            let full = Full { own: false, rest: Duration::MAX };
+            return Err(counted.fold(full, |full, lease| Full {
+                own: full.own || Arc::ptr_eq(&lease.holder, holder),
+                rest: full.rest.min(lease.holder.rests_for(now)),
+            }));
+        }
+        let lease = Arc::new(Lease { holder: Arc::clone(holder), run: Mutex::default() });
+        leases.push(Arc::clone(&lease));
+        Ok(lease)
+    }
+
+    fn give_back(&self, source: &Arc<str>, lease: &Arc<Lease>) {
+        let mut held = self.held();
+        if let Some(leases) = held.get_mut(source) {
+            leases.retain(|other| !Arc::ptr_eq(other, lease));
+            if leases.is_empty() {
+                held.remove(source);
+            }
+        }
+        drop(held);
+        self.given_back.notify_waiters();
+    }
+
+    /// Takes a connection back from a result that has rested too long: of the user who holds the most, the longest.
+    fn relieve(&self, source: &Arc<str>) {
+        let Some(rest_max) = self.bounds.rest_max else { return };
+        let now = Instant::now();
+        let taken = {
+            let held = self.held();
+            let Some(leases) = held.get(source) else { return };
+            let of_user = |login: &str| leases.iter().filter(|lease| &*lease.holder.login == login).count();
+            let rested = leases.iter().map(|lease| (of_user(&lease.holder.login), lease.holder.rests_for(now), lease));
+            let rested = rested.filter(|(_, rest, lease)| *rest >= rest_max && lease.runs());
+            rested.max_by_key(|(count, rest, _)| (*count, *rest)).map(|(_, _, lease)| Arc::clone(lease))
+        };
+        if let Some(lease) = taken {
+            tracing::info!(source = &**source, login = &*lease.holder.login, "a resting result lost its connection");
+            lease.take_back();
+            self.give_back(source, &lease);
+        }
+    }
+}
+
+/// So many of all, at least one.
+fn share(size: usize, of: f64) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "connections are few, and the share is from 0 to 1"
+    )]
+    let share = (size as f64 * of.clamp(0.0, 1.0)) as usize;
+    share.max(1)
+}
+
+impl Holder {
+    /// A statement of a session.
+    #[must_use]
+    pub fn new(shares: &Arc<SourceShares>, login: &str, session: u64) -> Arc<Self> {
+        Arc::new(Self { shares: Arc::clone(shares), login: login.into(), session, resting: Mutex::default() })
+    }
+
+    /// Nobody reads its result from now on.
+    #[must_use]
+    pub fn rest(&self) -> Resting<'_> {
+        *self.resting() = Some(Instant::now());
+        Resting(self)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rests_for(&self, now: Instant) -> Duration {
+        self.resting().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Begins a run at a source as soon as the statement may hold one more of its connections.
+    ///
+    /// # Errors
+    /// 53300: its session or its user holds a share of them with results that nobody reads. What `begin` says.
+    pub(super) async fn hold(
+        self: &Arc<Self>,
+        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        begin: impl Future<Output = Result<BatchStream>>,
+    ) -> Result<BatchStream> {
+        let Some(size) = driver.pool().map(|pool| pool.size) else { return begin.await };
+        let lease = self.turn(source, size).await?;
+        let held = Held { source: Arc::clone(source), lease, ended: false };
+        let mut begin = std::pin::pin!(begin);
+        let batches = loop {
+            tokio::select! {
+                biased;
+                begun = &mut begin => break begun?,
+                () = tokio::time::sleep(LOOK) => {
+                    if driver.pool().is_some_and(|pool| pool.in_use >= pool.size) {
+                        self.shares.relieve(source);
+                    }
+                }
+            }
+        };
+        held.lease.run().batches = Some(batches);
+        Ok(held.boxed())
+    }
+
+    async fn turn(self: &Arc<Self>, source: &Arc<str>, size: usize) -> Result<Arc<Lease>> {
+        let began = Instant::now();
+        loop {
+            let given_back = self.shares.given_back.notified();
+            let full = match self.shares.take(source, size, self, false) {
+                Ok(lease) => return Ok(lease),
+                Err(full) => full,
+            };
+            if full.own && began.elapsed() >= OWN_WAIT {
+                return self.shares.take(source, size, self, true).map_err(|_| too_many(source));
+            }
+            if !full.own && full.rest >= self.shares.bounds.rest_max.unwrap_or(REFUSED_AFTER) {
+                return Err(too_many(source));
+            }
+            // At the latest after a while: nobody tells that a result rests.
+            let _ = tokio::time::timeout(LOOK, given_back).await;
+        }
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        *self.0.resting() = None;
+    }
+}
+
+impl Lease {
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> bool {
+        self.run().batches.is_some()
+    }
+
+    /// Ends the source's own query. Its reader hears of it when it reads on.
+    fn take_back(&self) {
+        let (batches, waker) = {
+            let mut run = self.run();
+            run.taken_back = run.batches.is_some();
+            (run.batches.take(), run.waker.take())
+        };
+        drop(batches);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("login", &self.holder.login).finish_non_exhaustive()
+    }
+}
+
+/// The batches of a run, whose connection counts until they end.
+struct Held {
+    source: Arc<str>,
+    lease: Arc<Lease>,
+    ended: bool,
+}
+
+impl Held {
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.lease.holder.shares.give_back(&self.source, &self.lease);
+        }
+    }
+}
+
+impl Stream for Held {
+    type Item = Result<arrow::record_batch::RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut run = self.lease.run();
+        if std::mem::take(&mut run.taken_back) {
+            drop(run);
+            let lost = taken_back(&self.source);
+            self.end();
+            return Poll::Ready(Some(Err(lost)));
+        }
+        let polled = match run.batches.as_mut() {
+            None => Poll::Ready(None),
+            Some(batches) => batches.poll_next_unpin(cx),
+        };
+        match &polled {
+            Poll::Pending => run.waker = Some(cx.waker().clone()),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_)) | None) => {
+                run.batches = None;
+                drop(run);
+                self.end();
+            }
+        }
+        polled
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The source's own query first: the place is free when its connection is.
+        let batches = self.lease.run().batches.take();
+        drop(batches);
+        self.end();
+    }
+}
+
+fn too_many(source: &str) -> Error {
+    let message = format!("results that nobody reads hold all connections to source \"{source}\" that one may hold");
+    Error::new(ErrorCode::TooManyConnections, message)
+        .with_hint("Close cursors, or read results to their ends; see limits.source_share_per_user.")
+}
+
+fn taken_back(source: &str) -> Error {
+    let message = format!("the connection to source \"{source}\" was given to others, who waited for one");
+    Error::new(ErrorCode::TooManyConnections, message)
+        .with_hint("Run the statement again and read its result without long pauses, or raise the source's pool_size.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int32Array};
+    use arrow::record_batch::RecordBatch;
+    use futures::FutureExt;
+
+    const AT_ONCE: ShareBounds = ShareBounds { per_user: 0.75, per_session: 0.5, rest_max: Some(Duration::ZERO) };
+
+    fn source() -> Arc<str> {
+        "crm".into()
+    }
+
+    fn batches(count: i32) -> BatchStream {
+        let batch = |n: i32| {
+            let column: ArrayRef = Arc::new(Int32Array::from(vec![n]));
+            RecordBatch::try_from_iter([("n", column)]).map_err(Error::internal)
+        };
+        futures::stream::iter((0..count).map(batch).collect::<Vec<_>>()).boxed()
+    }
+
+    fn held(shares: &SourceShares, holder: &Arc<Holder>, batches: BatchStream) -> Held {
+        let lease = shares.take(&source(), 8, holder, false).unwrap_or_else(|_| panic!("no room"));
+        lease.run().batches = Some(batches);
+        Held { source: source(), lease, ended: false }
+    }
+
+    #[test]
+    fn a_session_and_a_user_have_a_share_each() {
+        let shares = SourceShares::new(AT_ONCE);
+        let take = |login, session| shares.take(&source(), 8, &Holder::new(&shares, login, session), false).is_ok();
+        assert_eq!(
+            [take("sam", 1), take("sam", 1), take("sam", 1), take("sam", 1), take("sam", 1)].map(u8::from),
+            [1, 1, 1, 1, 0]
+        );
+        assert_eq!([take("sam", 2), take("sam", 2), take("sam", 2), take("sam", 3)].map(u8::from), [1, 1, 0, 0]);
+        assert!(take("ada", 4) && take("ada", 4), "another user has a share of its own");
+        let one = Holder::new(&shares, "iris", 5);
+        assert!(shares.take(&"single".into(), 1, &one, false).is_ok(), "there is a share of one connection too");
+    }
+
+    #[tokio::test]
+    async fn what_ends_or_is_dropped_counts_no_more() {
+        let shares = SourceShares::new(AT_ONCE);
+        let holder = Holder::new(&shares, "sam", 1);
+        let mut runs: Vec<Held> = (0..4).map(|_| held(&shares, &holder, batches(1))).collect();
+        assert!(shares.take(&source(), 8, &holder, false).is_err());
+        assert!(runs[0].next().await.unwrap().is_ok());
+        assert!(shares.take(&source(), 8, &holder, false).is_err(), "it has not ended");
+        assert!(runs[0].next().await.is_none());
+        let _next = held(&shares, &holder, batches(1));
+        runs.clear();
+        assert_eq!(shares.held()[&source()].len(), 1);
+    }
+
+    #[tokio::test]
+    async fn results_that_rest_have_the_next_one_refused_and_are_given_to_others() {
+        let shares = SourceShares::new(AT_ONCE);
+        let (reads, rests) = (Holder::new(&shares, "sam", 1), Holder::new(&shares, "sam", 1));
+        let mut read = held(&shares, &reads, batches(2));
+        let mut resting: Vec<Held> = (0..3).map(|_| held(&shares, &rests, batches(2))).collect();
+        let next = Holder::new(&shares, "sam", 1);
+        let rest = rests.rest();
+        assert!(next.turn(&source(), 8).now_or_never().is_none(), "one of them is read");
+        let reader = reads.rest();
+        let refused = next.turn(&source(), 8).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::TooManyConnections);
+        drop(reader);
+        shares.relieve(&source());
+        assert_eq!(shares.held()[&source()].len(), 3);
+        drop(rest);
+        shares.relieve(&source());
+        assert_eq!(shares.held()[&source()].len(), 3, "none of them rests");
+        let mut lost = 0;
+        for held in &mut resting {
+            if let Err(error) = held.next().await.unwrap() {
+                assert_eq!(error.code(), ErrorCode::TooManyConnections);
+                assert!(held.next().await.is_none());
+                lost += 1;
+            }
+        }
+        assert_eq!(lost, 1);
+        assert!(read.next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_part_that_waits_for_its_source_hears_that_it_was_taken_back() {
+        let shares = SourceShares::new(AT_ONCE);
+        let holder = Holder::new(&shares, "sam", 1);
+        let mut silent = held(&shares, &holder, futures::stream::pending().boxed());
+        let reading = tokio::spawn(async move { silent.next().await });
+        tokio::task::yield_now().await;
+        let _rest = holder.rest();
+        shares.relieve(&source());
+        assert!(reading.await.unwrap().unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_statement_does_not_wait_for_itself_for_ever() {
+        let shares = SourceShares::new(AT_ONCE);
+        let holder = Holder::new(&shares, "sam", 1);
+        let _own: Vec<Held> = (0..4).map(|_| held(&shares, &holder, batches(1))).collect();
+        assert!(holder.turn(&source(), 8).await.is_ok());
+    }
+}

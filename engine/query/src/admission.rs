@@ -1,0 +1,257 @@
+//! Turns to run statements, and places for sessions: so many at once, and so many of one user, so that nobody keeps all others
+//! waiting. Who waits for a turn waits among the user's own first. Knows no statement.
+
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bounds on turns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Statements that run at once.
+    pub(crate) running: usize,
+    /// Those of one user.
+    pub(crate) running_per_user: usize,
+    /// Statements that wait; one user may have half of the places.
+    pub(crate) waiting: usize,
+    /// How long one waits.
+    pub(crate) patience: Duration,
+}
+
+/// All turns of a gate.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bounds: Bounds,
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// By login; as many as there are users.
+    users: Mutex<HashMap<String, Arc<Own>>>,
+}
+
+/// What one user has of them.
+#[derive(Debug)]
+struct Own {
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// Where a user's statements ask for turns.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    all: Arc<Semaphore>,
+    own: Arc<Own>,
+}
+
+/// A turn, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    place: Place,
+    _own: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let turns = Arc::new(Semaphore::new(bounds.running.min(Semaphore::MAX_PERMITS)));
+        Self { bounds, turns, waiting: AtomicUsize::new(0), users: Mutex::default() }
+    }
+
+    /// A turn for a statement of this user.
+    ///
+    /// # Errors
+    /// 53300: too many wait, or this one has waited for too long.
+    pub(crate) async fn admit(&self, login: &str) -> Result<Permit> {
+        let place = self.place(login);
+        if let Some(permit) = place.free_turn() {
+            return Ok(permit);
+        }
+        let _place = Waiting::take(&self.waiting, self.bounds.waiting).ok_or_else(|| too_many(&place))?;
+        let share = (self.bounds.waiting / 2).max(1);
+        let _own = Waiting::take(&place.own.waiting, share).ok_or_else(|| too_many(&place))?;
+        match tokio::time::timeout(self.bounds.patience, place.turn()).await {
+            Ok(permit) => permit,
+            Err(_) => Err(too_many(&place)),
+        }
+    }
+
+    fn place(&self, login: &str) -> Place {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = users.get(login) {
+            return Place { all: Arc::clone(&self.turns), own: Arc::clone(own) };
+        }
+        let turns = self.bounds.running_per_user.clamp(1, Semaphore::MAX_PERMITS);
+        let own = Arc::new(Own { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) });
+        users.insert(login.to_owned(), Arc::clone(&own));
+        Place { all: Arc::clone(&self.turns), own }
+    }
+}
+
+impl Place {
+    /// Waits for a turn for as long as it takes: for a statement that was admitted, and rested.
+    ///
+    /// # Errors
+    /// 57P01 only: the gate ends.
+    pub(crate) async fn turn(&self) -> Result<Permit> {
+        let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
+        // The own one first: whoever has as many as he may stands in nobody's way.
+        let own = Arc::clone(&self.own.turns).acquire_owned().await.map_err(closed)?;
+        let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(closed)?;
+        Ok(Permit { place: self.clone(), _own: own, _of_all: of_all })
+    }
+
+    fn free_turn(&self) -> Option<Permit> {
+        let own = Arc::clone(&self.own.turns).try_acquire_owned().ok()?;
+        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Permit { place: self.clone(), _own: own, _of_all: of_all })
+    }
+}
+
+impl Permit {
+    /// Where the next turn of the same statement is asked for.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+/// A place in a queue, given back when dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn take(count: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let place = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Sessions that are open, by login.
+#[derive(Debug)]
+pub(crate) struct SessionPlaces {
+    per_user: usize,
+    open: Mutex<HashMap<String, usize>>,
+}
+
+/// The place of one session, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct SessionPlace {
+    places: Arc<SessionPlaces>,
+    login: String,
+}
+
+impl SessionPlaces {
+    pub(crate) fn new(per_user: usize) -> Arc<Self> {
+        Arc::new(Self { per_user, open: Mutex::default() })
+    }
+
+    /// # Errors
+    /// 53300: this user has as many as one may have.
+    pub(crate) fn take(self: &Arc<Self>, login: &str) -> Result<SessionPlace> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(login.to_owned()).or_default();
+        if *count >= self.per_user {
+            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions of this user")
+                .with_hint("Close idle sessions, or raise server.connections_per_user_max."));
+        }
+        *count += 1;
+        Ok(SessionPlace { places: Arc::clone(self), login: login.to_owned() })
+    }
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        let mut open = self.places.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.login) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.login);
+            }
+        }
+    }
+}
+
+fn too_many(place: &Place) -> Error {
+    if place.own.turns.available_permits() == 0 {
+        return Error::new(ErrorCode::TooManyQueries, "too many statements of this user are running")
+            .with_hint("Try again later, or raise limits.queries_per_user_max.");
+    }
+    Error::new(ErrorCode::TooManyQueries, "too many statements are running")
+        .with_hint("Try again later, or raise limits.queries_max.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(running: usize, running_per_user: usize, waiting: usize) -> Arc<Admission> {
+        let patience = Duration::from_millis(50);
+        Arc::new(Admission::new(Bounds { running, running_per_user, waiting, patience }))
+    }
+
+    #[tokio::test]
+    async fn a_user_has_a_share_and_the_others_have_the_rest() {
+        let admission = admission(4, 2, 10);
+        let first = admission.admit("ada").await.unwrap();
+        let _second = admission.admit("ada").await.unwrap();
+        let refused = admission.admit("ada").await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::TooManyQueries);
+        assert!(refused.hint().unwrap().contains("queries_per_user_max"), "{refused:?}");
+        let _others = (admission.admit("sam").await.unwrap(), admission.admit("sam").await.unwrap());
+        let refused = admission.admit("iris").await.unwrap_err();
+        assert!(refused.hint().unwrap().contains("queries_max"), "{refused:?}");
+        drop(first);
+        admission.admit("iris").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_own_share_is_in_nobodys_way() {
+        let admission = admission(2, 1, 10);
+        let first = admission.admit("ada").await.unwrap();
+        let place = first.place().clone();
+        let next = tokio::spawn(async move { place.turn().await });
+        tokio::task::yield_now().await;
+        drop(admission.admit("sam").await.unwrap());
+        assert!(!next.is_finished());
+        drop(first);
+        next.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn sessions_of_one_user_are_bounded_and_end() {
+        let places = SessionPlaces::new(2);
+        let (one, _two) = (places.take("ada").unwrap(), places.take("ada").unwrap());
+        assert_eq!(places.take("ada").unwrap_err().code(), ErrorCode::TooManyConnections);
+        let _other = places.take("sam").unwrap();
+        drop(one);
+        places.take("ada").unwrap();
+        assert_eq!(places.open.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn one_user_cannot_fill_the_queue() {
+        let admission = admission(1, 1, 4);
+        let held = admission.admit("ada").await.unwrap();
+        let wait = |login: &'static str| {
+            let admission = Arc::clone(&admission);
+            tokio::spawn(async move { admission.admit(login).await.map(drop) })
+        };
+        let (one, two) = (wait("ada"), wait("ada"));
+        tokio::task::yield_now().await;
+        let third = tokio::time::Instant::now();
+        assert_eq!(admission.admit("ada").await.unwrap_err().code(), ErrorCode::TooManyQueries);
+        assert!(third.elapsed() < Duration::from_millis(40), "it was refused at once");
+        let other = wait("sam");
+        tokio::task::yield_now().await;
+        drop(held);
+        for waited in [one, two, other] {
+            waited.await.unwrap().unwrap();
+        }
+    }
+}
