@@ -216,7 +216,7 @@ impl QueryPlanner for ApplyingPlanner {
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
-        let plan = crate::dialect::guard_failures(plan.clone())?;
+        let plan = crate::dialect::keys_as_columns(crate::dialect::guard_failures(plan.clone())?)?;
         planner.create_physical_plan(&plan, state).await
     }
 }

@@ -12,6 +12,7 @@ mod array_text;
 mod ast;
 mod calls;
 mod casts;
+mod computed_keys;
 mod constants;
 mod counts;
 mod functions;
@@ -34,6 +35,7 @@ mod tests;
 mod types;
 mod unions;
 
+pub(crate) use computed_keys::keys_as_columns;
 #[cfg(test)]
 pub(crate) use functions::helpers;
 pub(crate) use guards::guarded;

@@ -16,7 +16,7 @@ const VALUE_LEVELS_MAX: usize = 4;
 
 /// The plan with guarded conditions. Fragments and tables stay as they are: what runs there cannot fail.
 pub(crate) fn guard_failures(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_down(guard_node)?.data)
+    Ok(plan.transform_down_with_subqueries(guard_node)?.data)
 }
 
 fn guard_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
