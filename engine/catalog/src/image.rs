@@ -101,8 +101,9 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let indexes = object
         .indexes
         .iter()
+        .filter(|index| !index.fields.is_empty() && index.fields.iter().all(|f| has(f)))
+        // Numbers among the visible ones, as those of columns.
         .enumerate()
-        .filter(|(_, index)| !index.fields.is_empty() && index.fields.iter().all(|f| has(f)))
         .map(|(n, index)| Index {
             name: index
                 .name

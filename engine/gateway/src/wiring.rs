@@ -101,15 +101,12 @@ fn options(config: &Config) -> GateOptions {
 
 fn readiness(engine: &Engine) -> Readiness {
     let deployment = engine.deployment();
-    let source = |s: &querygate_catalog::SourceStatus| SourceReadiness {
-        name: s.name.clone(),
-        kind: s.kind.clone(),
-        up: s.error.is_none(),
-    };
+    let sources_up = deployment.sources.iter().filter(|source| source.error.is_none()).count();
     Readiness {
         metadata_version: Some(deployment.version),
         objects: deployment.snapshot.objects.len(),
-        sources: deployment.sources.iter().map(source).collect(),
+        sources_up,
+        sources_down: deployment.sources.len() - sources_up,
     }
 }
 

@@ -10,4 +10,4 @@ mod probes;
 
 pub use door::{HttpConfig, HttpDoor};
 pub use pages::Pages;
-pub use probes::{Probes, Readiness, SourceReadiness};
+pub use probes::{Probes, Readiness};

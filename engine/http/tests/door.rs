@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
 
-use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness, SourceReadiness};
+use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,7 @@ async fn start(readiness: Readiness, change: impl FnOnce(&mut HttpConfig)) -> Ru
 }
 
 fn ready() -> Readiness {
-    let source = |name: &str, up| SourceReadiness { name: name.to_owned(), kind: "sqlite".to_owned(), up };
-    Readiness { metadata_version: Some(3), objects: 2, sources: vec![source("a", true), source("b", false)] }
+    Readiness { metadata_version: Some(3), objects: 2, sources_up: 1, sources_down: 1 }
 }
 
 async fn ask(addr: SocketAddr, request: &str) -> (u16, String) {
@@ -56,6 +55,7 @@ async fn the_probes_answer() {
     let (status, body) = ask(running.addr, "GET /readyz").await;
     assert_eq!(status, 200);
     assert!(body.contains("\"degraded\"") && body.contains("\"version\":3"), "{body}");
+    assert!(body.contains("\"sources\":{\"down\":1,\"up\":1}"), "how many, and not which: {body}");
     assert_eq!(ask(running.addr, "GET /metrics").await, (200, "querygate_up 1\n".to_owned()));
     let (status, body) = ask(running.addr, "GET /nothing").await;
     assert_eq!(status, 404);

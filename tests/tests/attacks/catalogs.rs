@@ -79,6 +79,22 @@ fn more_hidden_rows() -> Fixture {
 }
 
 #[test]
+fn names_of_indexes_count_no_hidden_ones() {
+    let mut fixture = Company::fixture();
+    let objects = fixture.stack["objects"].as_array_mut().unwrap();
+    let employees = objects.iter_mut().find(|object| object["name"] == "hr_employees").unwrap();
+    employees["indexes"] = json!([{"fields": ["salary"]}, {"fields": ["salary", "name"]}, {"fields": ["name"]}]);
+    let gate = TestGate::new(&fixture, Layout::Memory);
+    let names = |principal| {
+        let sql = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'employees\\_%\\_idx%' ORDER BY 1";
+        let answer = gate.client(principal).run(sql);
+        answer.table().iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&Company::admin()).len(), 3);
+    assert_eq!(names(&Company::analyst()), ["employees_name_idx0"]);
+}
+
+#[test]
 fn no_catalog_changes_with_the_number_of_hidden_rows() {
     for layout in Layout::ALL {
         let d = Duel::new(layout);

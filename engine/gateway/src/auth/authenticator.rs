@@ -4,8 +4,8 @@ use super::verifier;
 use crate::config::Config;
 use querygate_query_api::{Authenticator, ScramVerifier};
 use querygate_types::{Error, Principal, Result};
-use ring::hmac;
 use ring::rand::SystemRandom;
+use ring::{digest, hmac};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,11 +14,30 @@ struct Known {
     principal: Arc<Principal>,
 }
 
+/// A key that stays the same over restarts, as the salts of known users do: a salt that changes would tell that its user is
+/// unknown. Made of all verifiers, so that no user can work it out from the one of its own password.
+fn mock_key(config: &Config) -> Result<hmac::Key> {
+    let verifiers = config.users.iter().filter_map(|user| user.verifier.as_ref());
+    let mut secrets: Vec<_> = verifiers.map(|verifier| (verifier.server_key, verifier.stored_key)).collect();
+    if secrets.is_empty() {
+        return hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map_err(|_| Error::internal("the system gives no random bytes"));
+    }
+    secrets.sort_unstable();
+    let mut all = digest::Context::new(&digest::SHA256);
+    all.update(b"made-up verifiers");
+    for (server_key, stored_key) in &secrets {
+        all.update(server_key);
+        all.update(stored_key);
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, all.finish().as_ref()))
+}
+
 /// Knows the users of the configuration.
 pub(crate) struct ConfigAuthenticator {
     users: HashMap<String, Known>,
     database: String,
-    /// Of this process: unknown users' made-up verifiers derive from it.
+    /// Unknown users' made-up verifiers derive from it.
     mock_key: hmac::Key,
     /// Iterations and salt length of each configured verifier: made-up ones are like one of them.
     shapes: Vec<(u32, usize)>,
@@ -32,8 +51,6 @@ impl std::fmt::Debug for ConfigAuthenticator {
 
 impl ConfigAuthenticator {
     pub(crate) fn new(config: &Config) -> Result<Self> {
-        let mock_key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| Error::internal("the system gives no random bytes"))?;
         let known = |user: &crate::config::User| Known {
             verifier: user.verifier.clone(),
             principal: Arc::clone(&user.principal),
@@ -48,10 +65,10 @@ impl ConfigAuthenticator {
             shapes.push((verifier::ITERATIONS_DEFAULT.get(), verifier::SALT_BYTES));
         }
         Ok(Self {
+            mock_key: mock_key(config)?,
             shapes,
             users: config.users.iter().map(|user| (user.name.clone(), known(user))).collect(),
             database: config.server.database.clone(),
-            mock_key,
         })
     }
 
@@ -133,6 +150,15 @@ mod tests {
         assert!(ghost == auth.scram_verifier("ghost"));
         assert!(ghost != auth.scram_verifier("ghost2") && ghost != authenticator().scram_verifier("ghost"));
         assert_eq!((ghost.iterations, ghost.salt.len()), (known.iterations, known.salt.len()));
+    }
+
+    #[test]
+    fn made_up_verifiers_outlive_a_restart() {
+        let users = [("a", verifier::create("one").unwrap()), ("b", verifier::create("two").unwrap())];
+        let [a, b] = users.clone();
+        let (ghost, again) = (with_users(&users), with_users(&[b, a.clone()]));
+        assert!(ghost.scram_verifier("ghost") == again.scram_verifier("ghost"));
+        assert!(ghost.scram_verifier("ghost") != with_users(&[a]).scram_verifier("ghost"));
     }
 
     #[test]
