@@ -27,6 +27,6 @@ pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
 };
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
+pub use remote::{Holder, ShareBounds, SourceShares};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;
-pub use remote::{Holder, ShareBounds, SourceShares};

@@ -22,5 +22,5 @@ pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use plain::PlainScans;
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
 pub use runs::{FragmentRuns, batch_bytes};
-pub use table::{DriverTable, LostField, RemoteField};
 pub use shares::{Holder, ShareBounds, SourceShares};
+pub use table::{DriverTable, LostField, RemoteField};

@@ -129,8 +129,8 @@ impl GateSession {
             current: None,
         }));
         Self {
-            gate,
             kept_rows: gate.memory(limits::CURSOR_BYTES_MAX),
+            gate,
             principal,
             id,
             door: client.door,
