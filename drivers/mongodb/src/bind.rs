@@ -1,6 +1,7 @@
 //! A statement's text and its values → documents for the client. Refuses a value that BSON cannot hold exactly, since it would compare another one.
 
 use crate::decimal;
+use crate::fetch::Stored;
 use crate::node::{Form, Node, never};
 use crate::parse::parse;
 use crate::pattern;
@@ -18,7 +19,9 @@ pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 #[derive(Debug)]
 pub(crate) struct Command {
     pub(crate) collection: String,
-    pub(crate) pipeline: Vec<Document>,
+    /// Without the last one where stored documents are read.
+    pub(crate) stages: Vec<Document>,
+    pub(crate) stored: Option<Stored>,
 }
 
 /// The command of a statement with these values.
@@ -35,11 +38,13 @@ pub(crate) fn command(statement: &NativeStatement, values: &[Value]) -> Result<C
         (Some((aggregate, Node::Text(collection))), Some((pipeline, Node::Array(stages))), None)
             if aggregate == "aggregate" && pipeline == "pipeline" =>
         {
-            let stages = stages.iter().map(|stage| match binder.bson(stage)? {
+            let stored = Stored::of(&stages);
+            let asked = stages.len() - usize::from(stored.is_some());
+            let stages = stages.iter().take(asked).map(|stage| match binder.bson(stage)? {
                 Some(Bson::Document(stage)) => Ok(stage),
                 _ => Err(invalid()),
             });
-            Ok(Command { collection, pipeline: stages.collect::<Result<_, Refusal>>()? })
+            Ok(Command { collection, stages: stages.collect::<Result<_, Refusal>>()?, stored })
         }
         _ => Err(invalid()),
     }

@@ -59,20 +59,23 @@ pub(crate) fn double(value: RawBsonRef<'_>, encoding: Encoding) -> Result<f64> {
     }
 }
 
+/// A decimal of which no digit is lost.
+pub(crate) fn exact(value: &Decimal128, value_type: ValueType) -> Result<i128> {
+    let name = value_type.name();
+    let ValueType::Decimal128 { precision, scale } = value_type else { return Err(wrong_value(name)) };
+    decimal::scaled(value, precision, scale).ok_or_else(|| out_of_range(name))
+}
+
 pub(crate) fn numeric(value: RawBsonRef<'_>, value_type: ValueType, encoding: Encoding) -> Result<i128> {
     let name = value_type.name();
     let ValueType::Decimal128 { precision, scale } = value_type else { return Err(wrong_value(name)) };
-    let exact = |value: &Decimal128| match decimal::finite(value) {
-        Some(_) => decimal::scaled(value, precision, scale).ok_or_else(|| out_of_range(name)),
-        None => Err(out_of_range(name)),
-    };
     let whole = |value: i64| {
         let value = i128::from(value).checked_mul(10_i128.pow(scale.unsigned_abs().into()));
         let most = 10_i128.checked_pow(precision.into()).unwrap_or(i128::MAX);
         value.filter(|value| value.abs() < most).ok_or_else(|| out_of_range(name))
     };
     match value {
-        RawBsonRef::Decimal128(value) => exact(&value),
+        RawBsonRef::Decimal128(value) => exact(&value, value_type),
         RawBsonRef::Int32(value) => whole(value.into()),
         RawBsonRef::Int64(value) => whole(value),
         RawBsonRef::Double(value) if encoding == Encoding::Double => {
@@ -115,13 +118,19 @@ fn rounded(text: &str, precision: u8, scale: i8) -> Option<i128> {
 /// Microseconds since the epoch.
 pub(crate) fn moment(value: RawBsonRef<'_>, encoding: Encoding) -> Result<i64> {
     match value {
-        RawBsonRef::DateTime(date) => date.timestamp_millis().checked_mul(1_000).ok_or_else(too_far),
+        RawBsonRef::DateTime(date) => micros(date.timestamp_millis()),
         RawBsonRef::String(text) if encoding == Encoding::Text => {
             let nanos = string_to_timestamp_nanos(text).map_err(|_| wrong_value("timestamp"))?;
             if nanos % 1_000 == 0 { Ok(nanos / 1_000) } else { Err(too_far()) }
         }
         _ => Err(wrong_value("timestamp")),
     }
+}
+
+/// An instant of the source.
+#[inline]
+pub(crate) fn micros(millis: i64) -> Result<i64> {
+    millis.checked_mul(1_000).ok_or_else(too_far)
 }
 
 fn too_far() -> Error {

@@ -5,6 +5,16 @@ use mongodb::bson::Decimal128;
 const EXPONENT_BIAS: i32 = 6_176;
 /// Coefficients have at most 34 digits.
 const COEFFICIENT_MAX: u128 = 10_u128.pow(34) - 1;
+/// Ten to the power of the index: all that fit.
+const POWERS: [u128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 /// A finite decimal: `coefficient · 10^exponent`, and whether it is negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +47,15 @@ pub(crate) fn scaled(decimal: &Decimal128, precision: u8, scale: i8) -> Option<i
         return Some(0);
     }
     let shift = exponent + i32::from(scale);
-    let power = 10_u128.checked_pow(shift.unsigned_abs());
-    let value = if shift >= 0 {
-        coefficient.checked_mul(power?)?
-    } else {
-        let power = power?;
-        if coefficient % power != 0 {
-            return None;
-        }
-        coefficient / power
+    let power = |of: u32| POWERS.get(usize::try_from(of).ok()?).copied();
+    let value = match (shift, power(shift.unsigned_abs())?) {
+        (0, _) => coefficient,
+        (1.., power) => coefficient.checked_mul(power)?,
+        (_, power) if coefficient % power == 0 => coefficient / power,
+        _ => return None,
     };
-    let value = i128::try_from(value).ok().filter(|value| *value < 10_i128.pow(u32::from(precision.min(38))))?;
+    let most = power(precision.min(38).into())?;
+    let value = i128::try_from(value).ok().filter(|_| value < most)?;
     Some(if negative { -value } else { value })
 }
 

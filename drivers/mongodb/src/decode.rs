@@ -2,11 +2,14 @@
 
 use crate::cells;
 use crate::error::{out_of_range, wrong_value};
+use crate::fetch::Stored;
 use crate::json::{broken, text};
+use crate::paths::{Paths, Target};
 use crate::place;
+use crate::walk;
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::SchemaRef;
-use mongodb::bson::{RawBsonRef, RawDocument};
+use mongodb::bson::{Decimal128, RawBsonRef};
 use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
@@ -15,22 +18,30 @@ use std::sync::Arc;
 
 /// A batch is sent when the documents that it came from have grown to this, however few.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Rows that builders have room for at first.
+const ROWS_USUAL: usize = 1_024;
 
 /// Collects documents into batches of one schema.
 pub(crate) struct Decoder {
     schema: SchemaRef,
-    /// One for each field of the documents.
-    columns: Vec<Column>,
+    paths: Paths,
+    cells: Cells,
     /// The field of each delivered column.
     delivered: Vec<usize>,
-    rows: usize,
+    /// Documents so far, those of finished batches too.
+    documents: u64,
     bytes: usize,
 }
 
+/// The rows so far, column by column.
+pub(crate) struct Cells {
+    columns: Vec<Column>,
+    rows: usize,
+    /// Where values of rare kinds are read from.
+    scratch: Vec<u8>,
+}
+
 struct Column {
-    field: String,
-    /// The field's name where it holds ObjectIds.
-    object_ids: String,
     value_type: ValueType,
     encoding: Encoding,
     builder: ColumnBuilder,
@@ -39,68 +50,65 @@ struct Column {
 }
 
 impl Decoder {
-    pub(crate) fn new(statement: &NativeStatement, batch_rows: usize) -> Self {
+    /// For documents that hold the statement's columns under their names, or for stored ones.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub(crate) fn new(statement: &NativeStatement, stored: Option<&Stored>, batch_rows: usize) -> Result<Self> {
         // What a small result needs; builders grow.
-        let rows = batch_rows.min(1_024);
+        let rows = batch_rows.min(ROWS_USUAL);
         let mut columns: Vec<Column> = Vec::new();
+        let mut known: Vec<String> = Vec::new();
         let mut delivered = Vec::new();
+        let mut paths = Paths::default();
         for (output, encoding) in &statement.output {
-            let (field, object_ids) = (place::delivered(output.id, false), place::delivered(output.id, true));
-            let at = match columns.iter().position(|column| column.field == field) {
-                Some(at) => at,
-                None => {
-                    let builder = ColumnBuilder::new(output.value_type, rows);
-                    let (value_type, encoding) = (output.value_type, *encoding);
-                    columns.push(Column { field, object_ids, value_type, encoding, builder, filled: 0 });
-                    columns.len() - 1
-                }
-            };
+            let field = place::delivered(output.id, false);
+            let at = known.iter().position(|known| *known == field).unwrap_or(known.len());
             delivered.push(at);
+            if at < known.len() {
+                continue;
+            }
+            let mut read = false;
+            for object_id in [false, true] {
+                let name = place::delivered(output.id, object_id);
+                if let Some(path) = stored.map_or(Some(name.as_str()), |stored| stored.path(&name)) {
+                    paths.add(path, Target { column: at, object_id });
+                    read = true;
+                }
+            }
+            if !read {
+                return Err(Error::internal("a column that the statement does not read"));
+            }
+            known.push(field);
+            let builder = ColumnBuilder::new(output.value_type, rows);
+            columns.push(Column { value_type: output.value_type, encoding: *encoding, builder, filled: 0 });
         }
-        Self { schema: Arc::clone(&statement.schema), columns, delivered, rows: 0, bytes: 0 }
-    }
-
-    pub(crate) const fn rows(&self) -> usize {
-        self.rows
+        let cells = Cells { columns, rows: 0, scratch: Vec::new() };
+        Ok(Self { schema: Arc::clone(&statement.schema), paths, cells, delivered, documents: 0, bytes: 0 })
     }
 
     pub(crate) const fn is_full(&self, batch_rows: usize) -> bool {
-        self.rows >= batch_rows || self.bytes >= BATCH_BYTES
+        self.cells.rows >= batch_rows || self.bytes >= BATCH_BYTES
     }
 
     /// Adds a document.
     ///
     /// # Errors
     /// A value that its column cannot hold.
-    pub(crate) fn push(&mut self, document: &RawDocument) -> Result<()> {
-        self.bytes += document.as_bytes().len();
-        let mut next = 0;
-        for element in document.iter_elements() {
-            let element = element.map_err(|error| broken(&error))?;
-            let name = element.key().as_str();
-            // Fields come in the order in which they were asked for; the missing ones are left out.
-            let known = |(_, column): &(usize, &Column)| column.field == name || column.object_ids == name;
-            let places = self.columns.iter().enumerate();
-            let found = places.clone().skip(next).find(known).or_else(|| places.clone().take(next).find(known));
-            let Some((at, _)) = found else { continue };
-            next = at + 1;
-            let value = element.value().map_err(|error| broken(&error))?;
-            if let Some(column) = self.columns.get_mut(at)
-                && column.filled == self.rows
-            {
-                let object_id = column.field != name;
-                column.push(value, object_id)?;
-                column.filled += 1;
-            }
-        }
-        self.rows += 1;
-        for column in &mut self.columns {
-            if column.filled < self.rows {
-                column.builder.append_null();
-                column.filled += 1;
-            }
-        }
+    pub(crate) fn push(&mut self, document: &[u8]) -> Result<()> {
+        self.bytes += document.len();
+        self.documents += 1;
+        self.paths.read(document, self.documents, &mut self.cells)?;
+        self.cells.end_row();
         Ok(())
+    }
+
+    /// What is left after the last document.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub(crate) fn rest(&mut self) -> Result<Option<RecordBatch>> {
+        if self.cells.rows == 0 { Ok(None) } else { self.finish().map(Some) }
     }
 
     /// Everything so far as a batch; begins the next one.
@@ -108,14 +116,96 @@ impl Decoder {
     /// # Errors
     /// A fault of ours.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch> {
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Column::finish).collect();
-        (self.rows, self.bytes) = (0, 0);
+        let arrays = self.cells.finish();
+        self.bytes = 0;
         let delivered = self.delivered.iter().filter_map(|at| arrays.get(*at).cloned()).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), delivered).map_err(Error::internal)
     }
 }
 
+impl Cells {
+    /// A value of this row from its bytes.
+    ///
+    /// # Errors
+    /// One that its column cannot hold.
+    #[inline]
+    pub(crate) fn read(&mut self, target: Target, kind: u8, bytes: &[u8]) -> Result<()> {
+        match self.columns.get_mut(target.column) {
+            Some(column) if column.filled == self.rows => {
+                column.filled += 1;
+                if column.usual(kind, bytes, target.object_id)? {
+                    return Ok(());
+                }
+                column.push(walk::value(kind, bytes, &mut self.scratch)?, target.object_id)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A value of this row.
+    ///
+    /// # Errors
+    /// One that its column cannot hold.
+    pub(crate) fn put(&mut self, target: Target, value: RawBsonRef<'_>) -> Result<()> {
+        match self.columns.get_mut(target.column) {
+            Some(column) if column.filled == self.rows => {
+                column.filled += 1;
+                column.push(value, target.object_id)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_row(&mut self) {
+        self.rows += 1;
+        for column in &mut self.columns {
+            if column.filled < self.rows {
+                column.builder.append_null();
+                column.filled += 1;
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Vec<ArrayRef> {
+        let rows = std::mem::take(&mut self.rows);
+        self.columns.iter_mut().map(|column| column.finish(rows)).collect()
+    }
+}
+
 impl Column {
+    /// A value of the kind that such columns mostly hold, as [`Column::push`] would have it; `false`: it is of another kind.
+    #[inline]
+    fn usual(&mut self, kind: u8, bytes: &[u8], object_id: bool) -> Result<bool> {
+        match (&mut self.builder, kind) {
+            (builder, walk::NULL) => builder.append_null(),
+            (ColumnBuilder::Boolean(builder), walk::BOOLEAN) => builder.append_value(walk::boolean(bytes)?),
+            (ColumnBuilder::Int32(builder), walk::INT) => {
+                builder.append_value(i32::from_le_bytes(walk::fixed(bytes)?));
+            }
+            (ColumnBuilder::Int64(builder), walk::INT) => {
+                builder.append_value(i32::from_le_bytes(walk::fixed(bytes)?).into());
+            }
+            (ColumnBuilder::Int64(builder), walk::LONG) => {
+                builder.append_value(i64::from_le_bytes(walk::fixed(bytes)?));
+            }
+            (ColumnBuilder::Float64(builder), walk::DOUBLE) => {
+                builder.append_value(f64::from_le_bytes(walk::fixed(bytes)?));
+            }
+            (ColumnBuilder::Decimal128(builder), walk::DECIMAL) => {
+                let decimal = Decimal128::from_bytes(walk::fixed(bytes)?);
+                builder.append_value(cells::exact(&decimal, self.value_type)?);
+            }
+            (ColumnBuilder::Text(builder), walk::STRING) if !object_id => {
+                builder.append_value(cells::without_nul(walk::text(bytes)?)?);
+            }
+            (ColumnBuilder::Timestamp(builder), walk::DATE) => {
+                builder.append_value(cells::micros(i64::from_le_bytes(walk::fixed(bytes)?))?);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// `object_id`: it must be one, and its digits are the text.
     fn push(&mut self, value: RawBsonRef<'_>, object_id: bool) -> Result<()> {
         if matches!(value, RawBsonRef::Null) {
@@ -155,9 +245,12 @@ impl Column {
         Ok(())
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    /// The cells of so many rows; the next batch is expected to have as many.
+    fn finish(&mut self, rows: usize) -> ArrayRef {
         self.filled = 0;
-        self.builder.finish()
+        let array = self.builder.finish();
+        self.builder = ColumnBuilder::new(self.value_type, rows);
+        array
     }
 }
 

@@ -1,7 +1,10 @@
 //! The source: one database of a MongoDB deployment, read through a bounded set of connections by commands that cannot write.
 
-use crate::bind;
+use crate::bind::{self, Command};
 use crate::capabilities::MongoCapabilities;
+use crate::decode::Decoder;
+use crate::execute::Asked;
+use crate::fetch::{KnownFields, Question};
 use crate::introspect;
 use crate::kinds::Kinds;
 use crate::options::MongoOptions;
@@ -28,6 +31,7 @@ pub struct MongoDriver {
     pool: Arc<Pool>,
     answer_timeout: Duration,
     capabilities: MongoCapabilities,
+    known: KnownFields,
 }
 
 impl MongoDriver {
@@ -36,7 +40,7 @@ impl MongoDriver {
     pub fn new(options: &MongoOptions) -> Self {
         let database: Arc<str> = options.database.as_str().into();
         let (pool, answer_timeout) = (Pool::new(options), options.answer_timeout);
-        Self { pool, answer_timeout, capabilities: MongoCapabilities { database } }
+        Self { pool, answer_timeout, capabilities: MongoCapabilities { database }, known: KnownFields::default() }
     }
 
     /// An answer about the catalog. A deployment that accepts connections and never answers must not hold up a start or a reload.
@@ -83,7 +87,11 @@ impl Driver for MongoDriver {
     async fn describe(&self, table: &TableRef) -> Result<RemoteTable> {
         let collection = self.collection(table)?;
         let lease = self.lease().await?;
-        self.answered(introspect::describe(&lease, &self.capabilities.database, collection)).await
+        let described = introspect::describe(&lease, &self.capabilities.database, collection);
+        let (table, complete) = self.answered(described).await?;
+        let fields = || table.columns.iter().map(|column| column.name.as_str().to_owned()).collect();
+        self.known.note(collection, complete.then(fields));
+        Ok(table)
     }
 
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
@@ -113,7 +121,10 @@ impl Driver for MongoDriver {
         let command = bind::command(statement, values).map_err(|refusal| {
             Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
         })?;
-        crate::execute::execute(&self.pool, Arc::clone(statement), command, context).await
+        let Command { collection, stages, stored } = command;
+        let question = Question::new(&collection, stages, stored.as_ref(), &self.known);
+        let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
+        crate::execute::execute(&self.pool, Asked { collection, question, decoder }, context).await
     }
 
     async fn health(&self) -> Result<()> {

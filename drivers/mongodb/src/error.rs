@@ -74,3 +74,8 @@ pub(crate) fn wrong_value(name: &str) -> Error {
 pub(crate) fn out_of_range(name: &str) -> Error {
     Error::new(ErrorCode::NumericOutOfRange, format!("source holds a value that {name} cannot hold"))
 }
+
+/// BSON that is none.
+pub(crate) fn unreadable() -> Error {
+    Error::new(ErrorCode::SourceError, "source sent a document that cannot be read")
+}

@@ -1,20 +1,21 @@
-//! Runs one statement: documents become batches in a task of their own and go through a bounded channel.
+//! Runs one statement: documents become batches in tasks of their own and go through bounded channels.
 
-use crate::bind::Command;
 use crate::decode::Decoder;
 use crate::error::from_mongo;
-use crate::json::broken;
+use crate::fetch::Question;
 use crate::pool::{Lease, Pool};
+use crate::walk;
+use arrow::array::RecordBatch;
 use futures::StreamExt;
-use mongodb::bson::RawBsonRef;
 use mongodb::options::Collation;
-use mongodb::raw_batch_cursor::RawBatch;
+use mongodb::raw_batch_cursor::{RawBatch, SessionRawBatchCursor};
 use mongodb::{ClientSession, bson::Document};
 use querygate_driver_api::ending::{canceled, timed_out};
-use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, delivery};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Documents of one answer, at most: enough that asking costs nothing, few enough to begin soon.
 const DOCUMENTS_MAX: usize = 8_192;
@@ -24,15 +25,17 @@ const SERVER_GRACE: Duration = Duration::from_secs(1);
 /// A longer limit is ours alone to keep: the server counts its own in 32 bits of milliseconds.
 const SERVER_LIMIT_MAX: Duration = Duration::from_secs(86_400);
 
-pub(crate) async fn execute(
-    pool: &Arc<Pool>,
-    statement: Arc<NativeStatement>,
-    command: Command,
-    context: ExecuteContext,
-) -> Result<BatchStream> {
+/// What a statement asks, and how its answers are read.
+pub(crate) struct Asked {
+    pub(crate) collection: String,
+    pub(crate) question: Question,
+    pub(crate) decoder: Decoder,
+}
+
+pub(crate) async fn execute(pool: &Arc<Pool>, asked: Asked, context: ExecuteContext) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    tokio::spawn(run(lease, statement, command, context, delivery));
+    tokio::spawn(run(lease, asked, context, delivery));
     Ok(batches)
 }
 
@@ -44,13 +47,7 @@ enum End {
     Stopped(Option<Error>),
 }
 
-async fn run(
-    lease: Lease,
-    statement: Arc<NativeStatement>,
-    command: Command,
-    context: ExecuteContext,
-    delivery: Delivery,
-) {
+async fn run(lease: Lease, asked: Asked, context: ExecuteContext, delivery: Delivery) {
     let mut session = tokio::select! {
         biased;
         session = lease.session() => match session {
@@ -67,7 +64,7 @@ async fn run(
     };
     let end = tokio::select! {
         biased;
-        end = read(&lease, &mut session, &statement, command, &context, &delivery) => end,
+        end = read(&lease, &mut session, asked, &context, &delivery) => end,
         error = stopped(&context, &delivery) => End::Stopped(error),
     };
     match end {
@@ -100,92 +97,189 @@ fn explain(error: Error, context: &ExecuteContext) -> Error {
 async fn read(
     lease: &Lease,
     session: &mut ClientSession,
-    statement: &NativeStatement,
-    command: Command,
+    asked: Asked,
     context: &ExecuteContext,
     delivery: &Delivery,
 ) -> End {
+    let Asked { collection, question, decoder } = asked;
     let batch_rows = context.batch_rows.max(1);
-    let mut decoder = Decoder::new(statement, batch_rows);
-    let documents = u32::try_from(batch_rows.min(DOCUMENTS_MAX)).unwrap_or(1);
-    let collection = lease.database().collection::<Document>(&command.collection);
-    let mut aggregate = collection
-        .aggregate(command.pipeline)
-        .allow_disk_use(true)
-        .batch_size(documents)
-        // Whatever the collection's own is: texts compare by code point.
-        .collation(Collation::builder().locale("simple").build());
-    if let Some(deadline) = context.deadline {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left < SERVER_LIMIT_MAX {
-            aggregate = aggregate.max_time(left + SERVER_GRACE);
-        }
-    }
-    let mut cursor = match aggregate.session(&mut *session).batch().await {
+    let mut cursor = match ask(lease, session, &collection, question, context).await {
         Ok(cursor) => cursor,
         Err(error) => return End::Over(Err(from_mongo(&error))),
     };
     let mut answers = cursor.stream(session);
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-    // Asks for the next answer before the last one is decoded, so that server and gate work at a time.
+    let first = match answers.next().await {
+        Some(Ok(first)) => first,
+        Some(Err(error)) => return End::Over(Err(from_mongo(&error))),
+        None => return End::Over(Ok(())),
+    };
+    if is_all(&first) {
+        return alone(&first, decoder, batch_rows, delivery).await;
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    let (made, mut batches) = mpsc::channel(1);
+    // Asks for the next answer before the last one is decoded, and decodes elsewhere, so that server, connection and decoder work
+    // at a time. The decoder ends when it has nobody to read from or to tell.
     let fetch = async {
-        while let Some(answer) = answers.next().await {
-            if sender.send(answer).await.is_err() {
+        let mut answer = Some(Ok(first));
+        while let Some(next) = answer {
+            if sender.send(next).await.is_err() {
                 break;
             }
+            answer = answers.next().await;
         }
         drop(sender);
         std::future::pending::<End>().await
     };
-    let decode = async {
-        while let Some(answer) = receiver.recv().await {
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(error) => return End::Over(Err(from_mongo(&error))),
-            };
-            match decoded(&answer, &mut decoder, batch_rows, delivery).await {
-                Ok(true) => {}
-                Ok(false) => return End::Stopped(None),
-                Err(error) => return End::Stopped(Some(error)),
+    tokio::spawn(decode(receiver, decoder, batch_rows, made));
+    let deliver = async {
+        while let Some(batch) = batches.recv().await {
+            match batch {
+                Ok(batch) => {
+                    if !delivery.batch(batch).await {
+                        return End::Stopped(None);
+                    }
+                }
+                Err(end) => return end,
             }
             if context.cancel.is_cancelled() {
                 return End::Stopped(Some(canceled()));
             }
         }
-        match last(&mut decoder, delivery).await {
-            Ok(true) => End::Over(Ok(())),
-            Ok(false) => End::Stopped(None),
-            Err(error) => End::Over(Err(error)),
-        }
+        End::Stopped(Some(Error::internal("reading documents ended without a word")))
     };
     tokio::select! {
         biased;
-        end = decode => end,
+        end = deliver => end,
         end = fetch => end,
     }
 }
 
-/// What is left after the last answer; `false` when nobody wants it.
-async fn last(decoder: &mut Decoder, delivery: &Delivery) -> Result<bool> {
-    if decoder.rows() == 0 {
-        return Ok(true);
-    }
-    Ok(delivery.batch(decoder.finish()?).await)
-}
-
-/// One answer of the server; `false` when nobody wants more.
-async fn decoded(answer: &RawBatch, decoder: &mut Decoder, batch_rows: usize, delivery: &Delivery) -> Result<bool> {
-    let documents = answer.doc_slices().map_err(|error| from_mongo(&error))?;
-    for document in documents {
-        let RawBsonRef::Document(document) = document.map_err(|error| broken(&error))? else {
-            return Err(Error::new(ErrorCode::SourceError, "source sent something that is no document"));
+/// Answers into batches, and last how it ended.
+async fn decode(
+    mut answers: mpsc::Receiver<mongodb::error::Result<RawBatch>>,
+    mut decoder: Decoder,
+    batch_rows: usize,
+    made: mpsc::Sender<Result<RecordBatch, End>>,
+) {
+    while let Some(answer) = answers.recv().await {
+        let step = match answer {
+            Ok(answer) => decoded(&answer, &mut decoder, batch_rows).map_err(|error| End::Stopped(Some(error))),
+            Err(error) => Err(End::Over(Err(from_mongo(&error)))),
         };
-        decoder.push(document)?;
-        if decoder.is_full(batch_rows) && !delivery.batch(decoder.finish()?).await {
-            return Ok(false);
+        if !told(step, &made).await {
+            return;
         }
     }
-    Ok(true)
+    let last = decoder.rest().map(|batch| batch.into_iter().collect()).map_err(|error| End::Over(Err(error)));
+    if told(last, &made).await {
+        drop(made.send(Err(End::Over(Ok(())))).await);
+    }
+}
+
+/// Puts a question to the server.
+async fn ask(
+    lease: &Lease,
+    session: &mut ClientSession,
+    collection: &str,
+    question: Question,
+    context: &ExecuteContext,
+) -> mongodb::error::Result<SessionRawBatchCursor> {
+    let collection = lease.database().collection::<Document>(collection);
+    let documents = u32::try_from(context.batch_rows.clamp(1, DOCUMENTS_MAX)).unwrap_or(1);
+    // Whatever the collection's own is: texts compare by code point.
+    let simple = Collation::builder().locale("simple").build();
+    let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let time = left.filter(|left| *left < SERVER_LIMIT_MAX).map(|left| left + SERVER_GRACE);
+    match question {
+        Question::Find(found) => {
+            let mut find = collection.find(found.filter).allow_disk_use(true).batch_size(documents).collation(simple);
+            if let Some(sort) = found.sort {
+                find = find.sort(sort);
+            }
+            if let Some(skip) = found.skip {
+                find = find.skip(skip);
+            }
+            if let Some(limit) = found.limit {
+                find = find.limit(limit);
+            }
+            if let Some(projection) = found.projection {
+                find = find.projection(projection);
+            }
+            if let Some(time) = time {
+                find = find.max_time(time);
+            }
+            find.session(&mut *session).batch().await
+        }
+        Question::Aggregate(stages) => {
+            let aggregate = collection.aggregate(stages).allow_disk_use(true).batch_size(documents);
+            let mut aggregate = aggregate.collation(simple);
+            if let Some(time) = time {
+                aggregate = aggregate.max_time(time);
+            }
+            aggregate.session(&mut *session).batch().await
+        }
+    }
+}
+
+/// Whether no answer follows: the server keeps no cursor.
+fn is_all(answer: &RawBatch) -> bool {
+    let cursor = answer.as_raw_document().get_document("cursor");
+    cursor.and_then(|cursor| cursor.get_i64("id")).is_ok_and(|id| id == 0)
+}
+
+/// The only answer.
+async fn alone(answer: &RawBatch, mut decoder: Decoder, batch_rows: usize, delivery: &Delivery) -> End {
+    let all = decoded(answer, &mut decoder, batch_rows).and_then(|mut batches| {
+        batches.extend(decoder.rest()?);
+        Ok(batches)
+    });
+    match all {
+        Ok(batches) => {
+            for batch in batches {
+                if !delivery.batch(batch).await {
+                    return End::Stopped(None);
+                }
+            }
+            End::Over(Ok(()))
+        }
+        Err(error) => End::Over(Err(error)),
+    }
+}
+
+/// Batches to whoever delivers them; `false` when there is nothing more to tell, or nobody to be told.
+async fn told(step: Result<Vec<RecordBatch>, End>, made: &mpsc::Sender<Result<RecordBatch, End>>) -> bool {
+    match step {
+        Ok(batches) => {
+            for batch in batches {
+                if made.send(Ok(batch)).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        }
+        Err(end) => {
+            drop(made.send(Err(end)).await);
+            false
+        }
+    }
+}
+
+/// The batches that one answer of the server fills.
+fn decoded(answer: &RawBatch, decoder: &mut Decoder, batch_rows: usize) -> Result<Vec<RecordBatch>> {
+    let documents = answer.doc_slices().map_err(|error| from_mongo(&error))?;
+    let mut batches = Vec::new();
+    for document in walk::items(documents.as_bytes())? {
+        let (kind, document) = document?;
+        if kind != walk::DOCUMENT {
+            return Err(Error::new(ErrorCode::SourceError, "source sent something that is no document"));
+        }
+        decoder.push(document)?;
+        if decoder.is_full(batch_rows) {
+            batches.push(decoder.finish()?);
+        }
+    }
+    Ok(batches)
 }
 
 /// Ends when the statement should: cancelled, out of time, or without a reader.

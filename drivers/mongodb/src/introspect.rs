@@ -51,14 +51,16 @@ pub(crate) async fn tables(lease: &Lease, database: &str) -> Result<Vec<TableRef
     names.into_iter().map(|name| TableRef::new([database.to_owned(), name])).collect()
 }
 
-pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) -> Result<RemoteTable> {
+/// A collection or view, and whether its columns are all fields that its documents were seen to have.
+pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) -> Result<(RemoteTable, bool)> {
     let found = listed(lease, Some(collection)).await?;
     let Some((_, kind)) = found.into_iter().next() else {
         return Err(Error::new(ErrorCode::UndefinedTable, "collection does not exist in the source"));
     };
     let is_table = kind == TableKind::Table;
     let mut columns = Vec::new();
-    for (path, kinds) in sample::fields(lease, collection, is_table).await? {
+    let (fields, complete) = sample::fields(lease, collection, is_table).await?;
+    for (path, kinds) in fields {
         let (value_type, encoding) = kinds.interpret();
         columns.push(RemoteColumn {
             nullable: !(is_table && path == KEY),
@@ -74,7 +76,7 @@ pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) ->
     let primary_key = columns.iter().filter(|column| key(column)).map(|column| column.name.clone()).collect();
     let indexes = if is_table { indexes(lease, collection).await? } else { Vec::new() };
     let unique = indexes.iter().filter(|i| i.unique && !i.partial && !i.columns.is_empty());
-    Ok(RemoteTable {
+    let table = RemoteTable {
         table: TableRef::new([database, collection])?,
         kind,
         columns,
@@ -85,7 +87,8 @@ pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) ->
         indexes,
         comment: None,
         split: None,
-    })
+    };
+    Ok((table, complete))
 }
 
 /// Indexes but the one on `_id`. Those of texts, hashes and places list no column for them.

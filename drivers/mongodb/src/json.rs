@@ -2,6 +2,7 @@
 
 use crate::cells::moment_text;
 use crate::decimal;
+use crate::error::unreadable;
 use crate::node::quoted;
 use mongodb::bson::{RawBsonRef, RawDocument};
 use querygate_types::{Error, ErrorCode, Result};
@@ -83,7 +84,7 @@ fn fields(document: &RawDocument, depth: usize, out: &mut String) -> Result<()> 
 
 /// BSON that is none.
 pub(crate) fn broken(error: &mongodb::bson::error::Error) -> Error {
-    Error::new(ErrorCode::SourceError, "source sent a document that cannot be read").with_cause(error)
+    unreadable().with_cause(error)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 struct Fields {
     order: Vec<String>,
     seen: HashMap<String, Seen>,
+    /// There are fields that are not among them.
+    others: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,8 +37,8 @@ struct Seen {
     parent: bool,
 }
 
-/// The fields of a collection or view, each with the kinds of its values.
-pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> Result<Vec<(String, Kinds)>> {
+/// The fields of a collection or view, each with the kinds of its values, and whether no document was seen to have others.
+pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> Result<(Vec<(String, Kinds)>, bool)> {
     let mut fields = Fields::default();
     // A view may have no key to sort by.
     let ends = if is_table { vec![Some(1), Some(-1)] } else { vec![None] };
@@ -47,7 +49,8 @@ pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> R
         lease.heard(outcome.as_ref().err());
         outcome?;
     }
-    Ok(fields.listed())
+    let complete = !fields.others;
+    Ok((fields.listed(), complete))
 }
 
 async fn read(lease: &Lease, collection: &str, pipeline: Vec<Document>, fields: &mut Fields) -> Result<()> {
@@ -72,10 +75,12 @@ impl Fields {
             let path = if above.is_empty() { name.as_str().to_owned() } else { format!("{above}.{}", name.as_str()) };
             // A name with a dot in it is no path, and cannot be reached as one.
             if name.as_str().contains('.') || place::path(&path).is_err() {
+                self.others = true;
                 continue;
             }
             if !self.seen.contains_key(&path) {
                 if self.order.len() >= FIELDS_MAX {
+                    self.others = true;
                     continue;
                 }
                 self.order.push(path.clone());

@@ -155,7 +155,9 @@ fn query(driver: &MongoDriver, relation: &Relation, values: &[Value]) -> NativeQ
 /// What the server did for the driver's statement last: its plan in short, and index entries and documents that it visited.
 async fn profiled(server: &Server) -> (String, f64) {
     let profile = server.admin("shop").collection::<Document>("system.profile");
-    let statements = doc! { "ns": "shop.orders", "command.aggregate": "orders", "user": { "$regex": "^gate@" } };
+    let statements = doc! { "ns": "shop.orders", "user": { "$regex": "^gate@" }, "$or": [
+        { "command.find": "orders" }, { "command.aggregate": "orders" },
+    ] };
     let last = profile.find_one(statements).sort(doc! { "ts": -1 }).await.unwrap().unwrap();
     let number = |name: &str| f64::from(last.get_i32(name).unwrap());
     (last.get_str("planSummary").unwrap().to_owned(), number("keysExamined") + 3.0 * number("docsExamined"))

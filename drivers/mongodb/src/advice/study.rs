@@ -40,9 +40,10 @@ pub(super) async fn look(
         Some(rows) => rows,
         None => number(lease.command(doc! { "count": name }).await?.get("n")).unwrap_or(0.0),
     };
-    let fields = sample::fields(lease, name, true).await?.into_iter();
+    let (fields, _) = sample::fields(lease, name, true).await?;
     // What holds lists makes an index of every item.
-    let fields = fields.filter(|(path, kinds)| kinds.interpret().0 != ValueType::TextList && path != NO_NAME);
+    let fields =
+        fields.into_iter().filter(|(path, kinds)| kinds.interpret().0 != ValueType::TextList && path != NO_NAME);
     let fields = fields.map(|(path, _)| path).take(FIELDS_MAX).collect();
     let collection = read(lease, name, Collection::new(rows, fields)).await?;
     let column = |path: &String| {
