@@ -5,7 +5,7 @@ use crate::compile::{Columns, Compiler, invalid, statement};
 use crate::place::{self, Place, is_object_id, path};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::relation::{Relation, SetOp};
-use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
+use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::{
     Capabilities, ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, TableRef, ValueType,
 };
@@ -197,6 +197,11 @@ impl Capabilities for MongoCapabilities {
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
         refuse(RefusalReason::Operator, "windows run locally over this source")
+    }
+
+    /// A number may be one that `$toLong` fails for, whatever a field is said to hold.
+    fn holds(&self) -> Held {
+        Held::OfAnyType
     }
 
     fn parameters_max(&self) -> usize {

@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
+use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType};
 use querygate_sql::Argument;
 use std::collections::HashMap;
@@ -263,6 +263,10 @@ impl Capabilities for MysqlCapabilities {
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
         refuse(RefusalReason::Operator, "windows run locally over this source")
+    }
+
+    fn holds(&self) -> Held {
+        Held::OfType
     }
 
     fn parameters_max(&self) -> usize {

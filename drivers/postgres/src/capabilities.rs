@@ -4,7 +4,7 @@ use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::function::{DatePart, ScalarFunction};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnId, ColumnTypes, Refusal, RefusalReason, ValueType};
 use querygate_sql::Argument;
 
@@ -159,6 +159,10 @@ impl Capabilities for PostgresCapabilities {
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
         refuse(RefusalReason::Operator, "windows run locally over this source")
+    }
+
+    fn holds(&self) -> Held {
+        Held::OfType
     }
 
     fn parameters_max(&self) -> usize {

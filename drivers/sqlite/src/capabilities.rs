@@ -5,7 +5,7 @@ use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Encoding, JoinKind, Relation, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
+use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType};
 use querygate_sql::{Argument, at_most_one_row};
 
@@ -164,6 +164,11 @@ impl Capabilities for SqliteCapabilities {
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
         refuse(RefusalReason::Operator, "windows run locally over this source")
+    }
+
+    /// Columns hold anything, and CAST, `substr` and `||` make something of whatever they find.
+    fn holds(&self) -> Held {
+        Held::OfType
     }
 
     fn parameters_max(&self) -> usize {

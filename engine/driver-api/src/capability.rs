@@ -4,7 +4,7 @@ use crate::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use crate::columns::ColumnTypes;
 use crate::fragment::Fragment;
 use crate::relation::{Relation, SetOp};
-use crate::scalar::ScalarExpr;
+use crate::scalar::{Held, ScalarExpr};
 use std::fmt;
 
 /// Why something stays above the source. The text reaches the user's receipt: it names operators and types, no value.
@@ -80,6 +80,10 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
     /// # Errors
     /// Why not.
     fn window(&self, window: &WindowExpr, types: &ColumnTypes) -> Result<(), Refusal>;
+
+    /// What the source's columns hold, as far as conversions can tell: whether one that fails for no value of its type may still
+    /// fail on a row.
+    fn holds(&self) -> Held;
 
     /// Most parameters of one statement.
     fn parameters_max(&self) -> usize;

@@ -2,7 +2,7 @@
 
 use crate::aggregate::{AggregateExpr, WindowExpr};
 use crate::identifier::{ColumnId, Identifier, TableRef};
-use crate::scalar::ScalarExpr;
+use crate::scalar::{Held, ScalarExpr};
 use crate::value::ValueType;
 use std::sync::Arc;
 
@@ -249,16 +249,22 @@ impl Relation {
         }
     }
 
-    /// Whether some expression in it, at any depth, can raise.
+    /// Whether some expression in it, at any depth, can raise, where each column holds values of its type only.
     #[must_use]
     pub fn can_fail(&self) -> bool {
+        self.can_fail_over(Held::OfType)
+    }
+
+    /// Whether some expression in it, at any depth, can raise over a source whose columns hold this.
+    #[must_use]
+    pub fn can_fail_over(&self, held: Held) -> bool {
         let aggregates = match self {
             Self::Aggregate { aggregates, .. } => aggregates.iter().any(|(_, aggregate)| aggregate.can_fail()),
             Self::Window { exprs, .. } => exprs.iter().any(|(_, window)| window.can_fail()),
             _ => false,
         };
         aggregates
-            || self.scalars().into_iter().any(ScalarExpr::can_fail)
-            || self.inputs().into_iter().any(Self::can_fail)
+            || self.scalars().into_iter().any(|expr| expr.can_fail_over(held))
+            || self.inputs().into_iter().any(|input| input.can_fail_over(held))
     }
 }

@@ -102,6 +102,15 @@ pub enum ScalarExpr {
     },
 }
 
+/// What a source's columns hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Values of their type, or the source converts whatever it finds without an error.
+    OfType,
+    /// Anything: a conversion may meet a value that it fails for.
+    OfAnyType,
+}
+
 /// The only things that a printer writes down by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Constant {
@@ -210,9 +219,15 @@ impl ScalarExpr {
         }
     }
 
-    /// Whether some row can make it raise (or take unbounded time): such an expression must not meet hidden rows.
+    /// Whether some row can make it raise (or take unbounded time), where each column holds values of its type only.
     #[must_use]
     pub fn can_fail(&self) -> bool {
+        self.can_fail_over(Held::OfType)
+    }
+
+    /// Whether some row can make it raise (or take unbounded time): such an expression must not meet hidden rows.
+    #[must_use]
+    pub fn can_fail_over(&self, held: Held) -> bool {
         let own = match self {
             Self::Column(_)
             | Self::Parameter(..)
@@ -229,13 +244,21 @@ impl ScalarExpr {
             // Patterns are matched without backtracking limits only in their case-sensitive form.
             Self::Like { case_insensitive, .. } => *case_insensitive,
             Self::Arithmetic { .. } | Self::Negate(_) => true,
-            Self::Cast { from, to, .. } => cast_can_fail(*from, *to),
+            Self::Cast { from, to, .. } => match held {
+                Held::OfType => cast_can_fail(*from, *to),
+                Held::OfAnyType => converts(*from, *to),
+            },
             Self::Function { function, .. } => function.can_fail(),
-            Self::Exists { relation, .. } | Self::InSubquery { relation, .. } => relation.can_fail(),
+            Self::Exists { relation, .. } | Self::InSubquery { relation, .. } => relation.can_fail_over(held),
             Self::ScalarSubquery { .. } => true,
         };
-        own || self.children().into_iter().any(Self::can_fail)
+        own || self.children().into_iter().any(|child| child.can_fail_over(held))
     }
+}
+
+/// Whether a value of another type than `from` can make the conversion raise: each can, unless the value stays what it is.
+fn converts(from: ValueType, to: ValueType) -> bool {
+    from != to && !(from.is_integer() && to.is_integer() && !cast_can_fail(from, to))
 }
 
 /// Whether some value of `from` has no counterpart in `to`. A decimal's precision is what metadata declares; the source may

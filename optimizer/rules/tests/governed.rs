@@ -8,6 +8,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
 use querygate_driver_api::columns::ColumnTypes;
+use querygate_driver_api::scalar::Held;
 use querygate_driver_api::{Capabilities, ColumnId, Refusal, RefusalReason, Relation, ScalarExpr, Value};
 use querygate_rules::{
     LeafBuilder, LeafOpener, LeafPolicy, NotPushed, OpenedLeaf, ParameterSource, PolicyScope, RemoteColumn,
@@ -82,6 +83,10 @@ impl Capabilities for Narrow {
 
     fn window(&self, _: &WindowExpr, _: &ColumnTypes) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn holds(&self) -> Held {
+        Held::OfType
     }
 
     fn parameters_max(&self) -> usize {

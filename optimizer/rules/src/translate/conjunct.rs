@@ -1,7 +1,7 @@
 //! Conjunctions of the vocabulary: split, joined, counted. Knows nothing of where they stand.
 
 use querygate_driver_api::relation::JoinKind;
-use querygate_driver_api::scalar::Constant;
+use querygate_driver_api::scalar::{Constant, Held};
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::HashSet;
 
@@ -83,8 +83,8 @@ pub(super) fn has_subquery(expr: &ScalarExpr) -> bool {
 
 /// Whether an operator's own expressions can fail. An aggregate's own overflow does not count: it is computed from rows
 /// that every filter below has let through, in every source.
-pub(super) fn operator_can_fail(relation: &Relation) -> bool {
-    relation.scalars().into_iter().any(ScalarExpr::can_fail)
+pub(super) fn operator_can_fail(relation: &Relation, held: Held) -> bool {
+    relation.scalars().into_iter().any(|expr| expr.can_fail_over(held))
 }
 
 /// Which side of a join may lose rows to a filter above it.

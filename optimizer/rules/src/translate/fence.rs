@@ -3,6 +3,7 @@
 use super::{Danger, Leaf, conjunct};
 use crate::outcome::NotPushed;
 use querygate_driver_api::relation::JoinKind;
+use querygate_driver_api::scalar::Held;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +12,9 @@ pub(super) fn lower(
     relation: Relation,
     leaves: &[Leaf],
     leaf_of: &HashMap<ColumnId, usize>,
+    held: Held,
 ) -> Result<(Relation, usize), NotPushed> {
-    let mut lowering = Lowering { leaves, leaf_of, fences: 0 };
+    let mut lowering = Lowering { leaves, leaf_of, held, fences: 0 };
     if !lowering.endangered(&relation, Danger::default()) {
         return Ok((relation, 0));
     }
@@ -27,6 +29,7 @@ pub(super) fn lower(
 struct Lowering<'a> {
     leaves: &'a [Leaf],
     leaf_of: &'a HashMap<ColumnId, usize>,
+    held: Held,
     fences: usize,
 }
 
@@ -36,15 +39,15 @@ impl Lowering<'_> {
         if let Some(leaf) = leaf(relation, self.leaves, self.leaf_of) {
             return danger.meets(leaf);
         }
-        let danger = danger.or_above(conjunct::operator_can_fail(relation));
-        let within = danger.or_beside(relation.inputs().into_iter().any(Relation::can_fail));
+        let danger = danger.or_above(conjunct::operator_can_fail(relation, self.held));
+        let within = danger.or_beside(relation.inputs().into_iter().any(|input| input.can_fail_over(self.held)));
         if relation.scalars().into_iter().any(|expr| self.endangered_in(expr, within)) {
             return true;
         }
         match relation {
             Relation::Join { left, right, .. } => {
-                self.endangered(left, danger.or_beside(right.can_fail()))
-                    || self.endangered(right, danger.or_beside(left.can_fail()))
+                self.endangered(left, danger.or_beside(right.can_fail_over(self.held)))
+                    || self.endangered(right, danger.or_beside(left.can_fail_over(self.held)))
             }
             other => other.inputs().into_iter().any(|input| self.endangered(input, danger)),
         }
@@ -66,14 +69,15 @@ impl Lowering<'_> {
         if leaf(&relation, self.leaves, self.leaf_of).is_some() {
             return Ok(self.leaf(relation, pending, danger));
         }
-        let danger = danger.or_above(conjunct::operator_can_fail(&relation));
-        let within = danger.or_beside(relation.inputs().into_iter().any(Relation::can_fail));
+        let danger = danger.or_above(conjunct::operator_can_fail(&relation, self.held));
+        let within = danger.or_beside(relation.inputs().into_iter().any(|input| input.can_fail_over(self.held)));
         self.subqueries(&mut relation, within)?;
         match relation {
             Relation::Filter { input, predicate } => {
                 let mut all = Vec::new();
                 conjunct::split(predicate, &mut all);
-                let (mut sinking, staying): (Vec<_>, Vec<_>) = all.into_iter().partition(sinks);
+                let (mut sinking, staying): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|condition| self.sinks(condition));
                 sinking.extend(pending);
                 let input = self.relation(*input, sinking, danger)?;
                 Ok(conjunct::filter(input, staying))
@@ -169,12 +173,12 @@ impl Lowering<'_> {
         conjunct::split(on, &mut conditions);
         for condition in conditions {
             match side(&condition) {
-                Side::Left if sinks_left && sinks(&condition) => to_left.push(condition),
-                Side::Right if sinks_right && sinks(&condition) => to_right.push(condition),
+                Side::Left if sinks_left && self.sinks(&condition) => to_left.push(condition),
+                Side::Right if sinks_right && self.sinks(&condition) => to_right.push(condition),
                 Side::Left | Side::Right | Side::Both => here.push(condition),
             }
         }
-        let (left_fails, right_fails) = (left.can_fail(), right.can_fail());
+        let (left_fails, right_fails) = (left.can_fail_over(self.held), right.can_fail_over(self.held));
         let left = Box::new(self.relation(left, to_left, danger.or_beside(right_fails))?);
         let right = Box::new(self.relation(right, to_right, danger.or_beside(left_fails))?);
         Ok(conjunct::filter(Relation::Join { kind, left, right, on: conjunct::join(here) }, above))
@@ -252,6 +256,11 @@ impl Lowering<'_> {
         }
     }
 
+    /// Whether a condition may be evaluated on any row, and holds no query of its own.
+    fn sinks(&self, condition: &ScalarExpr) -> bool {
+        !condition.can_fail_over(self.held) && !conjunct::has_subquery(condition)
+    }
+
     fn inner(&mut self, relation: &mut Relation, danger: Danger) -> Result<(), NotPushed> {
         let taken = std::mem::replace(relation, Relation::EmptyRow);
         *relation = self.relation(taken, Vec::new(), danger)?;
@@ -279,11 +288,6 @@ pub(super) fn leaf<'a>(
         Relation::Filter { input, predicate } => of_scan(input).filter(|leaf| leaf.policy.as_ref() == Some(predicate)),
         scan => of_scan(scan),
     }
-}
-
-/// Whether a condition may be evaluated on any row, and holds no query of its own.
-fn sinks(condition: &ScalarExpr) -> bool {
-    !condition.can_fail() && !conjunct::has_subquery(condition)
 }
 
 /// Conditions over an operator's output, over its input where each column that they name is handed on as it is; the

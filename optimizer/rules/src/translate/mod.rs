@@ -182,8 +182,11 @@ impl<'a> Translator<'a> {
         let mut relation = built.relation;
         let mut needed: HashSet<ColumnId> = ids.iter().copied().collect();
         prune::prune(&mut relation, &mut needed, &self.leaves, &self.leaf_of);
-        let (relation, fences) = fence::lower(relation, &self.leaves, &self.leaf_of)?;
-        verify::verify(&relation, &self.leaves, &self.leaf_of)?;
+        let capabilities =
+            self.opener.capabilities(&source).ok_or_else(|| NotPushed::operator("source takes no fragments"))?;
+        let held = capabilities.holds();
+        let (relation, fences) = fence::lower(relation, &self.leaves, &self.leaf_of, held)?;
+        verify::verify(&relation, &self.leaves, &self.leaf_of, held)?;
         let mut output = Vec::with_capacity(ids.len());
         let mut casts = Vec::with_capacity(ids.len());
         for (id, field) in ids.iter().zip(schema.fields()) {
@@ -197,8 +200,6 @@ impl<'a> Translator<'a> {
             });
         }
         let fragment = Fragment { relation, output, parameters: self.parameter_types };
-        let capabilities =
-            self.opener.capabilities(&source).ok_or_else(|| NotPushed::operator("source takes no fragments"))?;
         // Policies first: what is refused afterwards is the statement's own.
         for policy in self.leaves.iter().filter_map(|leaf| leaf.policy.as_ref()) {
             capabilities

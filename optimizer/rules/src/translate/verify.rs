@@ -2,6 +2,7 @@
 
 use super::{Danger, Leaf, conjunct};
 use crate::outcome::NotPushed;
+use querygate_driver_api::scalar::Held;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::HashMap;
 
@@ -13,13 +14,15 @@ pub(super) fn verify(
     relation: &Relation,
     leaves: &[Leaf],
     leaf_of: &HashMap<ColumnId, usize>,
+    held: Held,
 ) -> Result<(), NotPushed> {
-    Walk { leaves, leaf_of }.relation(relation, None, Danger::default())
+    Walk { leaves, leaf_of, held }.relation(relation, None, Danger::default())
 }
 
 struct Walk<'a> {
     leaves: &'a [Leaf],
     leaf_of: &'a HashMap<ColumnId, usize>,
+    held: Held,
 }
 
 impl Walk<'_> {
@@ -35,7 +38,7 @@ impl Walk<'_> {
         let is_fence = matches!(relation, Relation::Fence { .. });
         let danger = if is_fence { Danger::default() } else { danger.or_above(self.fails(relation, policy)) };
         let inputs = relation.inputs();
-        let within = danger.or_beside(inputs.iter().any(|input| input.can_fail()));
+        let within = danger.or_beside(inputs.iter().any(|input| input.can_fail_over(self.held)));
         for expr in relation.scalars() {
             self.subqueries(expr, policy, within)?;
         }
@@ -45,7 +48,10 @@ impl Walk<'_> {
         };
         let joins = matches!(relation, Relation::Join { .. });
         inputs.iter().enumerate().try_for_each(|(at, input)| {
-            let beside = inputs.iter().enumerate().any(|(other, relation)| joins && other != at && relation.can_fail());
+            let beside = inputs
+                .iter()
+                .enumerate()
+                .any(|(other, relation)| joins && other != at && relation.can_fail_over(self.held));
             self.relation(input, filter, danger.or_beside(beside))
         })
     }
@@ -60,9 +66,9 @@ impl Walk<'_> {
     fn fails(&self, relation: &Relation, policy: Option<&ScalarExpr>) -> bool {
         match (relation, policy) {
             (Relation::Filter { predicate, .. }, Some(policy)) => {
-                parts(predicate, policy).into_iter().any(ScalarExpr::can_fail)
+                parts(predicate, policy).into_iter().any(|part| part.can_fail_over(self.held))
             }
-            _ => conjunct::operator_can_fail(relation),
+            _ => conjunct::operator_can_fail(relation, self.held),
         }
     }
 
@@ -178,9 +184,9 @@ mod tests {
             ),
             ("policy above the fence", filter(Relation::Fence { input: Box::new(scan()) }, policy()), false),
         ] {
-            assert_eq!(verify(&relation, &leaves, &leaf_of).is_ok(), holds, "{what}");
+            assert_eq!(verify(&relation, &leaves, &leaf_of, Held::OfType).is_ok(), holds, "{what}");
         }
-        assert!(verify(&filter(scan(), policy()), &[], &HashMap::new()).is_err(), "unknown scan");
+        assert!(verify(&filter(scan(), policy()), &[], &HashMap::new(), Held::OfType).is_err(), "unknown scan");
     }
 
     /// A table of everybody's rows beside one under a policy: hidden rows must not decide whether the other side fails.
@@ -210,14 +216,36 @@ mod tests {
                 ("below a subquery", filter(trap(), exists(table()))),
             ] {
                 let leaves = leaves(Some(policy.clone()));
-                assert_eq!(verify(&relation, &leaves, &leaf_of).is_ok(), fences == 0, "{what}");
-                let (lowered, made) = fence::lower(relation, &leaves, &leaf_of).unwrap();
+                assert_eq!(verify(&relation, &leaves, &leaf_of, Held::OfType).is_ok(), fences == 0, "{what}");
+                let (lowered, made) = fence::lower(relation, &leaves, &leaf_of, Held::OfType).unwrap();
                 assert_eq!(made, fences, "{what}");
-                verify(&lowered, &leaves, &leaf_of).unwrap_or_else(|_| panic!("{what}: {lowered:?}"));
+                verify(&lowered, &leaves, &leaf_of, Held::OfType).unwrap_or_else(|_| panic!("{what}: {lowered:?}"));
             }
             let plain = join(JoinKind::Inner, table(), scan_of(10));
             let leaves = leaves(Some(policy.clone()));
-            assert_eq!(fence::lower(plain, &leaves, &leaf_of).unwrap().1, 0, "nothing fails");
+            assert_eq!(fence::lower(plain, &leaves, &leaf_of, Held::OfType).unwrap().1, 0, "nothing fails");
+        }
+    }
+
+    /// A conversion that fails for no value of its type does where a column may hold anything.
+    #[test]
+    fn conversions_need_a_fence_where_a_column_may_hold_anything() {
+        let (leaves, leaf_of) = known();
+        let cast =
+            |to| ScalarExpr::Cast { expr: Box::new(ScalarExpr::Column(ColumnId(0))), from: ValueType::Int64, to };
+        let text = |expr| ScalarExpr::compare(ComparisonOp::Eq, expr, ScalarExpr::Parameter(1, ValueType::Text));
+        let above = |condition| filter(filter(scan(), policy()), condition);
+        for (what, relation, needs) in [
+            ("as text", above(text(cast(ValueType::Text))), true),
+            ("as it is", above(equals(cast(ValueType::Int64), 1)), false),
+            ("no conversion", above(equals(ScalarExpr::Column(ColumnId(0)), 1)), false),
+        ] {
+            for (held, needs) in [(Held::OfType, false), (Held::OfAnyType, needs)] {
+                assert_eq!(verify(&relation, &leaves, &leaf_of, held).is_err(), needs, "{what} {held:?}");
+                let (lowered, fences) = fence::lower(relation.clone(), &leaves, &leaf_of, held).unwrap();
+                assert_eq!(fences > 0, needs, "{what} {held:?}");
+                verify(&lowered, &leaves, &leaf_of, held).unwrap();
+            }
         }
     }
 
@@ -228,9 +256,9 @@ mod tests {
         let all = ScalarExpr::And(vec![safe(2), failing(), safe(3), ScalarExpr::Not(Box::new(safe(4)))]);
         let relation = filter(filter(scan(), policy()), all);
         let before = conjunct::count(&relation);
-        let (lowered, fences) = fence::lower(relation, &leaves, &leaf_of).unwrap();
+        let (lowered, fences) = fence::lower(relation, &leaves, &leaf_of, Held::OfType).unwrap();
         assert_eq!((before, conjunct::count(&lowered), fences), (5, 5, 1));
-        verify(&lowered, &leaves, &leaf_of).unwrap();
+        verify(&lowered, &leaves, &leaf_of, Held::OfType).unwrap();
         let inside = ScalarExpr::And(vec![policy(), safe(2), safe(3), ScalarExpr::Not(Box::new(safe(4)))]);
         let expected = filter(Relation::Fence { input: Box::new(filter(scan(), inside)) }, failing());
         assert_eq!(lowered, expected);

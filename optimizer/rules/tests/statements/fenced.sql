@@ -41,4 +41,6 @@ select u.id from u where 1 / u.a = 1;
 select q.id from q join (select b from u where 1 / a = 1) x on x.b = q.id where q.name = 'x';
 select r.id from r join (select b from u where 1 / a = 1) x on x.b = r.id where r.name = 'x';
 select q.id from q join u on u.b = q.id where q.name = 'x' and u.a = 1;
-select x.b from (select b from u where 1 / a = 1) x where exists (select 1 from q where q.id = x.b and q.name = 'x')
+select x.b from (select b from u where 1 / a = 1) x where exists (select 1 from q where q.id = x.b and q.name = 'x');
+select id from m where b::text = '7' and a = 3;
+select id from m where a::bigint = 3

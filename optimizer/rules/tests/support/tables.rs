@@ -7,7 +7,7 @@ use datafusion::prelude::SessionContext;
 use querygate_driver_api::aggregate::{AggregateExpr, WindowExpr};
 use querygate_driver_api::columns::ColumnTypes;
 use querygate_driver_api::relation::{Collation, Encoding, Relation, ScanColumn};
-use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::scalar::{ComparisonOp, Held};
 use querygate_driver_api::{
     Capabilities, ColumnId, Identifier, Refusal, RefusalReason, ScalarExpr, TableRef, Value, ValueType,
 };
@@ -20,7 +20,7 @@ fn schema(table: &str) -> Schema {
     let field = |name: &str, data_type: DataType| Field::new(name, data_type, name != "id");
     let money = DataType::Decimal128(15, 2);
     let list: Vec<(&str, DataType)> = match table {
-        "u" | "v" | "r" | "s" | "q" | "o" | "l" => vec![
+        "u" | "v" | "r" | "s" | "q" | "o" | "l" | "m" => vec![
             ("id", DataType::Int64),
             ("a", DataType::Int32),
             ("b", DataType::Int64),
@@ -111,8 +111,8 @@ fn schema(table: &str) -> Schema {
     Schema::new(list.into_iter().map(|(name, data_type)| field(name, data_type)).collect::<Vec<_>>())
 }
 
-const NAMES: [&str; 15] = [
-    "u", "v", "r", "s", "q", "o", "l", "region", "nation", "supplier", "customer", "part", "partsupp", "orders",
+const NAMES: [&str; 16] = [
+    "u", "v", "r", "s", "q", "o", "l", "m", "region", "nation", "supplier", "customer", "part", "partsupp", "orders",
     "lineitem",
 ];
 
@@ -142,12 +142,16 @@ impl LeafOpener for Opener {
             }
         });
         let policy: Option<Arc<dyn LeafPolicy>> = match name {
-            "r" | "s" => Some(Arc::new(Tenant)),
+            "r" | "s" | "m" => Some(Arc::new(Tenant)),
             "q" => Some(Arc::new(Shared)),
             _ => None,
         };
         Ok(OpenedLeaf {
-            source: if name == "o" { "other".into() } else { "main".into() },
+            source: match name {
+                "o" => "other".into(),
+                "m" => "loose".into(),
+                _ => "main".into(),
+            },
             table: TableRef::new([name]).unwrap(),
             columns: columns.collect(),
             key: scan.source.schema().fields().iter().position(|field| field.name() == "id").map(|index| vec![index]),
@@ -156,8 +160,8 @@ impl LeafOpener for Opener {
         })
     }
 
-    fn capabilities(&self, _source: &str) -> Option<&dyn Capabilities> {
-        Some(&Anything)
+    fn capabilities(&self, source: &str) -> Option<&dyn Capabilities> {
+        Some(if source == "loose" { &Anything(Held::OfAnyType) } else { &Anything(Held::OfType) })
     }
 }
 
@@ -210,9 +214,9 @@ impl LeafPolicy for Shared {
     }
 }
 
-/// A source that can run every word.
+/// A source that can run every word, and what its columns hold.
 #[derive(Debug)]
-struct Anything;
+struct Anything(Held);
 
 impl Capabilities for Anything {
     fn operator(&self, _: &Relation, _: &ColumnTypes) -> Result<(), Refusal> {
@@ -229,6 +233,10 @@ impl Capabilities for Anything {
 
     fn window(&self, _: &WindowExpr, _: &ColumnTypes) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn holds(&self) -> Held {
+        self.0
     }
 
     fn parameters_max(&self) -> usize {
