@@ -158,6 +158,12 @@ impl ScalarUDFImpl for ToldApart {
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         Ok(arguments.first().cloned().unwrap_or(DataType::Null))
     }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        match args.arg_fields.first() {
+            Some(first) => Ok(Arc::new(first.as_ref().clone().with_name(self.name()).with_nullable(true))),
+            None => plan_err!("two arguments are needed"),
+        }
+    }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.into_iter().next() {
             Some(first) => Ok(first),

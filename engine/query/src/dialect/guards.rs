@@ -3,7 +3,7 @@
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{NullEquality, Result, TableReference};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Projection};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<A
             "single_distinct_aggregation_to_group_by" => Keeps::Types,
             "push_down_filter" => Keeps::EmptyGroups,
             "eliminate_group_by_constant" => Keeps::Names,
+            "propagate_empty_relation" => Keeps::Places,
             _ => return rule,
         };
         Arc::new(Guarded { rule, keeps })
@@ -42,6 +43,9 @@ enum Keeps {
     /// It puts a condition without columns below a grouping, as one about its keys. A grouping over nothing has a row even
     /// where none is below, so that what is not true gave that row.
     EmptyGroups,
+    /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
+    /// branch, which may have been another.
+    Places,
     /// It names the columns of a grouping anew, as the engine prints them, where a cast is not to be seen: a column and its
     /// cast (`GROUP BY n, n::text`) then have one name, which it refuses.
     Names,
@@ -66,9 +70,35 @@ impl OptimizerRule for Guarded {
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
             Keeps::EmptyGroups if loses_empty_groups(&plan) => Ok(Transformed::no(plan)),
+            Keeps::Places => match only_branch(&plan)? {
+                Some(branch) => Ok(Transformed::yes(branch)),
+                None => self.rule.rewrite(plan, config),
+            },
             Keeps::Conditions | Keeps::Types | Keeps::EmptyGroups | Keeps::Names => self.rule.rewrite(plan, config),
         }
     }
+}
+
+/// The one branch of a union that has rows, its columns under the union's names by their places.
+fn only_branch(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Union(union) = plan else { return Ok(None) };
+    let has_rows = |input: &&Arc<LogicalPlan>| match input.as_ref() {
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => true,
+    };
+    let mut branches = union.inputs.iter().filter(has_rows);
+    let (Some(branch), None) = (branches.next(), branches.next()) else { return Ok(None) };
+    if branch.schema() == &union.schema {
+        return Ok(None);
+    }
+    let columns = branch
+        .schema()
+        .iter()
+        .zip(union.schema.iter())
+        .map(|(own, (qualifier, field))| Expr::from(own).alias_qualified(qualifier.cloned(), field.name()));
+    let columns = columns.collect();
+    let projection = Projection::try_new_with_schema(columns, Arc::clone(branch), Arc::clone(&union.schema))?;
+    Ok(Some(LogicalPlan::Projection(projection)))
 }
 
 /// Whether a condition without columns stands on a grouping that has a row of no rows.

@@ -16,6 +16,7 @@ mod computed_keys;
 mod constants;
 mod counts;
 mod functions;
+mod groups;
 mod guards;
 mod keys;
 mod literals;

@@ -1,7 +1,7 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
-use super::{aggregates, calls, casts, constants, names, operators, relations, rows, set_names};
+use super::{aggregates, calls, casts, constants, groups, names, operators, relations, rows, set_names};
 use crate::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
@@ -95,9 +95,9 @@ impl Writer for Rewriter<'_> {
         )
     }
 
-    fn after_query(&mut self, _: &mut Query) -> Step {
+    fn after_query(&mut self, query: &mut Query) -> Step {
         self.ctes.pop();
-        ON
+        step(groups::keep_order_apart(query))
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
@@ -111,10 +111,10 @@ impl Writer for Rewriter<'_> {
         ON
     }
 
-    fn after_select(&mut self, _: &mut Select) -> Step {
+    fn after_select(&mut self, select: &mut Select) -> Step {
         self.scopes.pop();
         self.rows.pop();
-        ON
+        step(groups::keep_apart(select))
     }
 
     fn relation(&mut self, relation: &mut ObjectName) -> Step {
