@@ -95,7 +95,7 @@ const ASKS: &[Ask] = &[
     // source does not tell beforehand. Who owns few invoices has no such trouble.
     Ask {
         logins: SUPPORT,
-        weight: 24,
+        weight: 36,
         sql: "SELECT c.priority, count(*) AS cases, sum(i.total) AS overdue FROM invoices i \
               JOIN cases c ON c.account_id = i.account_id WHERE i.status = 'overdue' AND c.status = $1 \
               GROUP BY c.priority ORDER BY c.priority",

@@ -35,7 +35,8 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
     let note = "Apply one with CALL querygate.apply(id), where the configuration allows it; undo with CALL querygate.undo(id).";
     let mut parts = vec![heading, figures(&open, &made), section("Suggested", note, open_table(&open))];
     if !made.is_empty() {
-        let note = "The estimate is what the planner promised, the measured effect what the runs since then took.";
+        let note = "Estimated is a share of the source's whole cost, as its planner sees it; measured a share of the time of the \
+                    fragments that the index serves, less what others became faster or slower meanwhile.";
         parts.push(section("Before and after", note, made_table(&made)));
     }
     if !rejected.is_empty() {
@@ -45,7 +46,8 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
 }
 
 fn figures(open: &[&Row], made: &[&Row]) -> Html {
-    let size: f64 = open.iter().filter_map(|row| row.number(8)).sum();
+    // The sum of nothing is -0.
+    let size: f64 = open.iter().filter_map(|row| row.number(8)).sum::<f64>().abs();
     let helped = made.iter().filter(|row| row.text(5) == "helped").count();
     let best = open.iter().filter_map(|row| row.number(6)).fold(0.0, f64::max);
     tiles([
@@ -111,7 +113,7 @@ fn made_table(rows: &[&Row]) -> Html {
             state(&row.text(5)),
             bar(row.number(6), "estimate"),
             bar(row.number(12), "measured"),
-            classed("div", "words", row.text(13)),
+            medians(&row.text(13)),
             row.time(15).map(moment).unwrap_or_default().into(),
         ]
     });
@@ -125,6 +127,23 @@ fn made_table(rows: &[&Row]) -> Html {
         ("Applied, UTC", false),
     ];
     table(&columns, cells.collect())
+}
+
+/// What was measured, one fragment a line, its long number shortened.
+fn medians(text: &str) -> Html {
+    let one = |part: &str| {
+        let shortened = part.split_once(": ").filter(|(fingerprint, _)| {
+            fingerprint.len() == FINGERPRINT_CHARS && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
+        match shortened {
+            Some((fingerprint, rest)) => {
+                let name = element("code", &[], fingerprint.get(..8).unwrap_or(fingerprint));
+                element("div", &[], [name, format!(" {rest}").into()])
+            }
+            None => classed("div", "remark", part),
+        }
+    };
+    classed("div", "words", text.split("; ").map(one).collect::<Html>())
 }
 
 fn rejected_table(rows: &[&Row]) -> Html {
