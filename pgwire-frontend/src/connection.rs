@@ -54,6 +54,8 @@ impl From<Closing> for Halt {
     }
 }
 
+/// Room for the answer to a small statement, made at its first message.
+const OUT_BYTES: usize = 256;
 /// Time for a client to take the last frames before the socket is dropped.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -217,6 +219,9 @@ impl Connection {
             }
         };
         self.shared.counts.message(kind(&message));
+        if self.out.capacity() == 0 {
+            self.out.reserve(OUT_BYTES);
+        }
         if self.skipping && !matches!(message, Message::Sync | Message::Terminate) {
             return Ok(());
         }
@@ -228,6 +233,7 @@ impl Connection {
             }
             Message::Bind(bind) => self.bind(bind),
             Message::Describe(target) => self.describe(&target),
+            Message::Execute { portal, rows_max } => Box::pin(self.execute(&portal, rows_max)).await,
             // Boxed, so that an idle session does not hold room for the largest statement's state.
             message => Box::pin(self.handle_long(message)).await,
         };
@@ -265,10 +271,9 @@ impl Connection {
                 Err(Closing::Saying(Report::protocol("invalid frontend message type 112")).into())
             }
             Message::Parse(parse) => self.parse(parse).await,
-            Message::Bind(_) | Message::Describe(_) | Message::Sync => {
+            Message::Bind(_) | Message::Describe(_) | Message::Execute { .. } | Message::Sync => {
                 Err(Error::internal("a message of another place").into())
             }
-            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await,
             Message::Close(target) => {
                 if let Target::Statement(name) = &target {
                     self.session.statement_named(name, None);

@@ -13,6 +13,7 @@ use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Prepared, Transac
 use querygate_types::{ErrorCode, PgType, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Statements and portals by name; the unnamed ones have the empty name.
 pub(crate) struct Extended {
@@ -309,15 +310,18 @@ impl Connection {
         let token = self.slot.begin();
         let state = match std::mem::replace(&mut portal.state, PortalState::Ran) {
             PortalState::Ready => {
-                let options = ExecuteOptions { rows_expected: rows_max };
-                let outcome =
-                    self.guard().run(&token, self.session.execute(prepared, &portal.parameters, options)).await;
-                match outcome {
-                    Ok(outcome) => self.first_outcome(outcome, &portal.formats, rows_max, &token).await,
+                let form = if rows_max.is_none() { self.whole_form(prepared, &portal.formats) } else { None };
+                match self.run_written(prepared, &portal.parameters, form, &token).await {
+                    Ok(None) => {
+                        // Boxed, as what reads batches: rows that come as messages make no room for it.
+                        let values = (portal.parameters.as_slice(), portal.formats.as_slice());
+                        Box::pin(self.run_first(prepared, values, rows_max, &token)).await
+                    }
+                    Ok(Some(tag)) => Ok(PortalState::Read(tag)),
                     Err(halt) => Err(halt),
                 }
             }
-            PortalState::Suspended(source) => self.read_portal(source, rows_max, &token).await,
+            PortalState::Suspended(source) => Box::pin(self.read_portal(source, rows_max, &token)).await,
             PortalState::Read(tag) => self.complete(&tag, 0).map(|()| PortalState::Read(tag)),
             PortalState::Ran => {
                 Err(Report::error(ErrorCode::ObjectNotInPrerequisiteState, format!("portal \"{name}\" cannot be run"))
@@ -328,12 +332,25 @@ impl Connection {
         state
     }
 
+    async fn run_first(
+        &mut self,
+        prepared: &Arc<dyn Prepared>,
+        (parameters, formats): (&[ArrayRef], &[Format]),
+        rows_max: Option<u64>,
+        token: &CancellationToken,
+    ) -> Result<PortalState, Halt> {
+        let options = ExecuteOptions { rows_expected: rows_max };
+        let step = self.session.execute(prepared, parameters, options);
+        let outcome = self.guard().run(token, step).await?;
+        self.first_outcome(outcome, formats, rows_max, token).await
+    }
+
     async fn first_outcome(
         &mut self,
         outcome: Outcome,
         formats: &[Format],
         rows_max: Option<u64>,
-        token: &tokio_util::sync::CancellationToken,
+        token: &CancellationToken,
     ) -> Result<PortalState, Halt> {
         self.take_effects();
         match outcome {
@@ -361,7 +378,7 @@ impl Connection {
         &mut self,
         mut source: Box<RowSource>,
         rows_max: Option<u64>,
-        token: &tokio_util::sync::CancellationToken,
+        token: &CancellationToken,
     ) -> Result<PortalState, Halt> {
         let progress = self.pump(&mut source, rows_max, token).await?;
         self.take_effects();

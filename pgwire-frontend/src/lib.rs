@@ -25,6 +25,7 @@ mod startup_packet;
 mod stream;
 mod transport;
 mod wire;
+mod written;
 
 pub use config::{DoorConfig, TlsSettings};
 pub use door::PostgresDoor;

@@ -72,6 +72,7 @@ pub(crate) struct Counts {
     received: OnceLock<Counter>,
     sent: OnceLock<Counter>,
     rows: OnceLock<Counter>,
+    copied: OnceLock<Counter>,
 }
 
 impl Counts {
@@ -90,6 +91,11 @@ impl Counts {
     pub(crate) fn sent(&self, bytes: usize) {
         let counter = self.sent.get_or_init(|| metrics::counter!("querygate_pgwire_sent_bytes_total"));
         counter.increment(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Rows that were handed on as their source wrote them.
+    pub(crate) fn copied(&self, count: u64) {
+        self.copied.get_or_init(|| metrics::counter!("querygate_pgwire_rows_copied_total")).increment(count);
     }
 
     pub(crate) fn rows(&self, count: u64) {

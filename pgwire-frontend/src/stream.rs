@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use crate::encode::Shape;
 
 /// Frames are written once this many bytes are encoded.
-const CHUNK_BYTES: usize = 256 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
 /// A source that gives nothing for this long does not keep encoded rows waiting.
 const LINGER: Duration = Duration::from_millis(2);
 
@@ -163,7 +163,7 @@ impl Connection {
 
     /// Writes `out`, which holds whole frames. On a cancel the frame being written is finished and the rest dropped, so
     /// that the ErrorResponse that follows is read as one.
-    async fn send_chunk(&mut self, token: &CancellationToken) -> Result<(), Halt> {
+    pub(crate) async fn send_chunk(&mut self, token: &CancellationToken) -> Result<(), Halt> {
         let mut out = std::mem::take(&mut self.out);
         let timeout = self.shared.config.write_timeout;
         let (mut written, mut canceled) = (0, false);

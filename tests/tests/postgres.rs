@@ -6,6 +6,8 @@
 mod common;
 #[path = "postgres/shared.rs"]
 mod shared;
+#[path = "postgres/written.rs"]
+mod written;
 
 use common::{PASSWORD, Server as Database};
 use querygate_tests::server::{Server, binary, psql, runtime};

@@ -3,6 +3,7 @@
 use crate::bind::Parameters;
 use crate::capabilities::PostgresCapabilities;
 use crate::connection::{Connection, Connector};
+use crate::copied::Copying;
 use crate::declared;
 use crate::dialect::PostgresDialect;
 use crate::error::{from_postgres, unavailable};
@@ -16,13 +17,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};
 use querygate_driver_api::moment::Keeping;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, WrittenRows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,6 +181,21 @@ impl Driver for PostgresDriver {
         match Parameters::of(statement, values) {
             Ok(parameters) => crate::lines::look_up(&self.pool, statement, &parameters).await,
             // Whoever runs it hears why not.
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn look_up_written(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        wanted: Wanted<'_>,
+    ) -> Result<Option<WrittenRows>> {
+        Fragment::check_values(&statement.parameters, values)?;
+        match Parameters::of(statement, values) {
+            Ok(parameters) => {
+                crate::lines::look_up_written(&self.pool, &parameters, Copying { statement, wanted }).await
+            }
             Err(_) => Ok(None),
         }
     }

@@ -2,13 +2,13 @@
 
 use crate::bind::{Bound, Parameters};
 use bytes::{BufMut, BytesMut};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, Result, WireForm};
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
 /// Kind and length stand before each message.
 const HEAD: usize = 5;
-/// The format of all values and results, in both directions.
-const BINARY: i16 = 1;
+/// The format of all values that we send.
+const BINARY: i16 = format(WireForm::Binary);
 
 /// Appends a statement to be prepared, and asks for its columns.
 pub(crate) fn prepare(name: &str, text: &str, types: &[Type], out: &mut BytesMut) -> Result<()> {
@@ -27,8 +27,15 @@ pub(crate) fn close(name: &str, out: &mut BytesMut) -> Result<()> {
     message(b'C', out, |out| named_statement(name, out))
 }
 
-/// Appends one run of a prepared statement, with a Sync of its own.
-pub(crate) fn run(name: &str, parameters: &Parameters, out: &mut BytesMut) -> Result<()> {
+const fn format(form: WireForm) -> i16 {
+    match form {
+        WireForm::Text => 0,
+        WireForm::Binary => 1,
+    }
+}
+
+/// Appends one run of a prepared statement, with all results in one form and a Sync of its own.
+pub(crate) fn run(name: &str, parameters: &Parameters, form: WireForm, out: &mut BytesMut) -> Result<()> {
     message(b'B', out, |out| {
         string("", out)?;
         string(name, out)?;
@@ -39,7 +46,7 @@ pub(crate) fn run(name: &str, parameters: &Parameters, out: &mut BytesMut) -> Re
             value(bound, sql_type, out)?;
         }
         out.put_i16(1);
-        out.put_i16(BINARY);
+        out.put_i16(format(form));
         Ok(())
     })?;
     message(b'E', out, |out| {
@@ -127,6 +134,21 @@ impl Frame<'_> {
     pub(crate) const fn bytes(body: &[u8]) -> usize {
         HEAD + body.len()
     }
+}
+
+/// The bodies of whole messages that follow each other. `Err`, once: something else does.
+pub(crate) fn rows(mut messages: &[u8]) -> impl Iterator<Item = std::result::Result<&[u8], Broken>> {
+    std::iter::from_fn(move || {
+        if messages.is_empty() {
+            return None;
+        }
+        let (body, rest) = match Frame::first(messages) {
+            Ok(Frame::Whole(b'D', body)) => (Ok(body), messages.get(Frame::bytes(body)..)),
+            Ok(_) | Err(Broken) => (Err(Broken), None),
+        };
+        messages = rest.unwrap_or_default();
+        Some(body)
+    })
 }
 
 /// What came is not what the protocol says: nothing on this connection can be believed any more.
@@ -224,10 +246,16 @@ pub(crate) mod tests {
     fn a_run_is_bind_execute_and_a_sync_of_its_own() {
         let mut out = BytesMut::new();
         let null = Value::Null(querygate_driver_api::ValueType::Text);
-        run("s7", &parameters(&[Value::Int32(258), null, Value::text("é")]), &mut out).unwrap();
+        let values = parameters(&[Value::Int32(258), null, Value::text("é")]);
+        run("s7", &values, WireForm::Binary, &mut out).unwrap();
         let bind = b"\0s7\0\0\x01\0\x01\0\x03\0\0\0\x04\0\0\x01\x02\xff\xff\xff\xff\0\0\0\x02\xc3\xa9\0\x01\0\x01";
         let all = [said(b'B', bind), said(b'E', b"\0\0\0\0\0"), said(b'S', b"")].concat();
         assert_eq!(out, all);
+        // Results as text differ in the last byte of Bind.
+        let mut text = BytesMut::new();
+        run("s7", &values, WireForm::Text, &mut text).unwrap();
+        let differ = out.iter().zip(&text).filter(|(one, other)| one != other).count();
+        assert_eq!((differ, out.len(), text[bind.len() + 4]), (1, text.len(), 0));
     }
 
     #[test]

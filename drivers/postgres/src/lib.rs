@@ -9,6 +9,7 @@ mod capabilities;
 mod cells;
 mod collations;
 mod connection;
+mod copied;
 mod declared;
 mod decode;
 mod dialect;

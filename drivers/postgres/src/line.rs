@@ -2,18 +2,19 @@
 //! makes no progress is given up as a whole, so that nobody waits long behind another. Chooses nothing.
 
 use crate::bind::Parameters;
+use crate::copied::Copying;
 use crate::pool::Pool;
 use crate::socket::{Link, Stream};
-use crate::traffic::{Answer, Traffic};
+use crate::traffic::{Asked, Traffic};
 use bytes::BytesMut;
 use querygate_driver_api::Place;
 use querygate_types::Result;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
-use tokio::sync::oneshot::Receiver;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::AbortHandle;
 
@@ -37,9 +38,14 @@ pub(crate) struct Held {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
+/// Added to the number of requests once no more are taken.
+const CLOSED: usize = 1 << 32;
+
 struct Shared {
     state: Mutex<State>,
     wake: Notify,
+    /// What the state says of its requests, for those who choose among connections.
+    waiting: AtomicUsize,
 }
 
 struct State {
@@ -57,7 +63,7 @@ impl std::fmt::Debug for Shared {
 impl Line {
     pub(crate) fn start(link: Link, pool: &Arc<Pool>, lifetime: Duration, held: Held) -> Self {
         let state = Mutex::new(State { traffic: Traffic::default(), moved: Instant::now() });
-        let shared = Arc::new(Shared { state, wake: Notify::new() });
+        let shared = Arc::new(Shared { state, wake: Notify::new(), waiting: AtomicUsize::new(0) });
         let serving = Serving {
             shared: Arc::clone(&shared),
             pool: Arc::downgrade(pool),
@@ -67,29 +73,31 @@ impl Line {
         Self { shared, task: tokio::spawn(serving.whole(link)).abort_handle() }
     }
 
-    /// Asks. `None`: it takes no more.
-    pub(crate) fn ask(&self, text: &Arc<str>, parameters: &Parameters) -> Result<Option<Receiver<Answer>>> {
+    /// Asks.
+    pub(crate) fn ask(&self, text: &Arc<str>, parameters: &Parameters, copying: Option<Copying<'_>>) -> Result<Asked> {
         let mut state = self.shared.lock();
         let rested = state.traffic.waiting() == 0;
-        let asked = state.traffic.ask(text, parameters)?;
-        if rested && asked.is_some() {
+        let asked = state.traffic.ask(text, parameters, copying)?;
+        if rested && matches!(asked, Asked::Waiting(_)) {
             state.moved = Instant::now();
         }
+        self.shared.show(&state.traffic);
         drop(state);
         self.shared.wake.notify_one();
         Ok(asked)
     }
 
-    /// Requests that wait for an answer. `None`: it takes no more.
+    /// Requests that waited for an answer a moment ago. `None`: it takes no more.
     pub(crate) fn waiting(&self) -> Option<usize> {
-        let state = self.shared.lock();
-        (!state.traffic.is_closed()).then(|| state.traffic.waiting())
+        match self.shared.waiting.load(Ordering::Relaxed) {
+            CLOSED.. => None,
+            waiting => Some(waiting),
+        }
     }
 
     /// Whether nothing will come of it any more.
     pub(crate) fn is_over(&self) -> bool {
-        let state = self.shared.lock();
-        state.traffic.is_closed() && state.traffic.waiting() == 0
+        self.shared.waiting.load(Ordering::Relaxed) == CLOSED
     }
 
     /// Since when nobody waits for anything.
@@ -114,7 +122,26 @@ impl Shared {
     fn read(&self, input: &mut BytesMut) -> bool {
         let mut state = self.lock();
         state.moved = Instant::now();
-        state.traffic.read(input).is_ok() && !(state.traffic.is_closed() && state.traffic.waiting() == 0)
+        let read = state.traffic.read(input).is_ok();
+        self.show(&state.traffic);
+        read && !(state.traffic.is_closed() && state.traffic.waiting() == 0)
+    }
+
+    /// Under the lock of the state.
+    fn show(&self, traffic: &Traffic) {
+        let closed = if traffic.is_closed() { CLOSED } else { 0 };
+        self.waiting.store(traffic.waiting() + closed, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.traffic.end();
+        self.show(&state.traffic);
+    }
+
+    fn close(&self, state: &mut State) {
+        state.traffic.close();
+        self.show(&state.traffic);
     }
 }
 
@@ -153,7 +180,7 @@ impl Serving {
                     pool.lines().stalled(text);
                 }
                 // They begin again elsewhere before the server is told: nobody's statement can be hit.
-                self.shared.lock().traffic.end();
+                self.shared.end();
                 if let Some(pool) = pool {
                     tracing::debug!(
                         source = pool.source(),
@@ -207,13 +234,13 @@ impl Serving {
         let mut state = self.shared.lock();
         let still = now.saturating_duration_since(state.moved);
         if now >= self.until {
-            state.traffic.close();
+            self.shared.close(&mut state);
         }
         if state.traffic.waiting() > 0 {
             if still >= STALLED { Due::Ended(End::Stalled) } else { Due::At(state.moved + STALLED) }
         } else if still >= RESTED || state.traffic.is_closed() {
             // Under the lock: nobody asks in between.
-            state.traffic.close();
+            self.shared.close(&mut state);
             Due::Ended(End::Closed)
         } else {
             Due::At((state.moved + RESTED).min(self.until).max(now + STALLED))
@@ -239,6 +266,6 @@ async fn send(writing: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut, unfl
 /// However the task ends, nobody waits for it any longer.
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.shared.lock().traffic.end();
+        self.shared.end();
     }
 }

@@ -2,14 +2,16 @@
 //! the server. Everything else has a connection of its own.
 
 use crate::bind::Parameters;
+use crate::copied::{self, Copying};
 use crate::decode::Decoder;
 use crate::error::from_failure;
+use crate::frames;
 use crate::line::Line;
 use crate::pool::Pool;
-use crate::traffic::{Answer, Unanswered};
+use crate::traffic::{Answer, Asked, Unanswered};
 use arrow::record_batch::RecordBatch;
 use querygate_driver_api::NativeStatement;
-use querygate_types::Result;
+use querygate_types::{Error, Result, WrittenRows};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,6 +64,34 @@ impl Apart {
     }
 }
 
+/// Finds rows by a key, as they go to a client. `None`: they are to be read, or asked for otherwise.
+pub(crate) async fn look_up_written(
+    pool: &Arc<Pool>,
+    parameters: &Parameters,
+    copying: Copying<'_>,
+) -> Result<Option<WrittenRows>> {
+    let (lines, text) = (pool.lines(), &copying.statement.text);
+    if lines.max == 0 || text.len() > TEXT_MAX || lines.is_apart(text) {
+        return Ok(None);
+    }
+    let Some(answer) = lines.ask(pool, text, parameters, Some(copying))? else { return Ok(None) };
+    match answer.await {
+        Ok(Answer::Rows(columns, rows)) => {
+            let written = copied::looked_through(rows, columns.types(), copying);
+            if written.is_none() {
+                columns.read_on();
+            }
+            Ok(written)
+        }
+        Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
+        Ok(Answer::Unanswered(why)) => {
+            lines.unanswered(text, why);
+            Ok(None)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 /// Finds rows by a key. `None`: it must be run on a connection of its own. Whoever stops waiting stops nobody else.
 pub(crate) async fn look_up(
     pool: &Arc<Pool>,
@@ -72,22 +102,25 @@ pub(crate) async fn look_up(
     if lines.max == 0 || statement.text.len() > TEXT_MAX || lines.is_apart(&statement.text) {
         return Ok(None);
     }
-    let Some(answer) = lines.ask(pool, &statement.text, parameters)? else { return Ok(None) };
+    let Some(answer) = lines.ask(pool, &statement.text, parameters, None)? else { return Ok(None) };
     match answer.await {
-        Ok(Answer::Rows(columns, rows)) => decoded(pool.source(), statement, &columns, &rows).map(Some),
+        Ok(Answer::Rows(columns, rows)) => decoded(pool.source(), statement, columns.types(), &rows).map(Some),
         Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
-        Ok(Answer::Unanswered(Unanswered::Apart)) => {
-            lines.keep_apart(&statement.text, APART);
+        Ok(Answer::Unanswered(why)) => {
+            lines.unanswered(&statement.text, why);
             Ok(None)
         }
-        Ok(Answer::Unanswered(Unanswered::Again)) | Err(_) => Ok(None),
+        Err(_) => Ok(None),
     }
 }
 
-fn decoded(source: &str, statement: &NativeStatement, columns: &[Type], rows: &[Box<[u8]>]) -> Result<RecordBatch> {
-    let mut decoder = Decoder::new(source, statement, columns.iter(), rows.len())?;
-    // A row's cells are written as COPY writes them.
-    rows.iter().try_for_each(|row| decoder.push_copied(row))?;
+fn decoded(source: &str, statement: &NativeStatement, columns: &[Type], rows: &[u8]) -> Result<RecordBatch> {
+    let mut decoder = Decoder::new(source, statement, columns.iter(), frames::rows(rows).count())?;
+    for row in frames::rows(rows) {
+        let row = row.map_err(|_| Error::internal("a row is not what it should be"))?;
+        // A row's cells are written as COPY writes them.
+        decoder.push_copied(row)?;
+    }
     decoder.finish()
 }
 
@@ -104,16 +137,32 @@ impl Lines {
         }
     }
 
-    fn ask(&self, pool: &Arc<Pool>, text: &Arc<str>, parameters: &Parameters) -> Result<Option<Receiver<Answer>>> {
-        if let Some(answer) = self.ask_open(text, parameters, REQUESTS_USUAL)? {
-            return Ok(Some(answer));
+    fn ask(
+        &self,
+        pool: &Arc<Pool>,
+        text: &Arc<str>,
+        parameters: &Parameters,
+        copying: Option<Copying<'_>>,
+    ) -> Result<Option<Receiver<Answer>>> {
+        let mut asked = self.ask_open(text, parameters, copying, REQUESTS_USUAL)?;
+        if matches!(asked, Asked::Full) {
+            self.open_one(pool);
+            asked = self.ask_open(text, parameters, copying, usize::MAX)?;
         }
-        self.open_one(pool);
-        self.ask_open(text, parameters, usize::MAX)
+        Ok(match asked {
+            Asked::Waiting(answer) => Some(answer),
+            Asked::Full | Asked::ToRead => None,
+        })
     }
 
     /// Asks the first on which fewer than so many wait, else the one on which the fewest do: what leaves together costs less.
-    fn ask_open(&self, text: &Arc<str>, parameters: &Parameters, most: usize) -> Result<Option<Receiver<Answer>>> {
+    fn ask_open(
+        &self,
+        text: &Arc<str>,
+        parameters: &Parameters,
+        copying: Option<Copying<'_>>,
+        most: usize,
+    ) -> Result<Asked> {
         let mut open = lock(&self.open);
         open.retain(|line| !line.is_over());
         let waiting = |line: &Line| line.waiting().filter(|waiting| *waiting < most);
@@ -122,7 +171,7 @@ impl Lines {
             let taking = open.iter().filter_map(|line| waiting(line).map(|waiting| (waiting, line)));
             taking.min_by_key(|(waiting, _)| *waiting).map(|(_, line)| line)
         });
-        line.map_or(Ok(None), |line| line.ask(text, parameters))
+        line.map_or(Ok(Asked::Full), |line| line.ask(text, parameters, copying))
     }
 
     /// Has one more opened if there may be more, nobody is at it, and the pool has room. Whoever asks now does without it.
@@ -159,6 +208,13 @@ impl Lines {
     pub(crate) fn stalled(&self, text: &Arc<str>) {
         let before = lock(&self.apart).get(text).copied().filter(|apart| !apart.is_past(Instant::now()));
         self.keep_apart(text, before.map_or(APART_FIRST, |before| (before.pause * 2).min(APART)));
+    }
+
+    fn unanswered(&self, text: &Arc<str>, why: Unanswered) {
+        match why {
+            Unanswered::Apart => self.keep_apart(text, APART),
+            Unanswered::Again => {}
+        }
     }
 
     fn keep_apart(&self, text: &Arc<str>, pause: Duration) {

@@ -2,11 +2,12 @@
 //! no clock.
 
 use crate::bind::Parameters;
+use crate::copied::{Columns, Copying};
 use crate::frames::{self, Broken, Failure, Frame};
 use bytes::{Buf, BytesMut};
-use querygate_types::Result;
+use querygate_types::{Result, WireForm};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio_postgres::types::Type;
 
@@ -24,8 +25,8 @@ const STATEMENTS_MAX: usize = 256;
 /// What came of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// All its rows, as the server sends them, and the types of their columns.
-    Rows(Arc<[Type]>, Vec<Box<[u8]>>),
+    /// All its rows, each the message that the server sent, and their columns.
+    Rows(Columns, Vec<u8>),
     /// The statement's own error.
     Failed(Failure),
     /// Nothing; on a connection of its own it can be run.
@@ -41,8 +42,16 @@ pub(crate) enum Unanswered {
     Apart,
 }
 
-/// Columns of a prepared statement, once the server has told them.
-type Columns = Arc<OnceLock<Arc<[Type]>>>;
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Waiting(Receiver<Answer>),
+    /// Not here; perhaps on another connection.
+    Full,
+    /// Its rows are to be read, not copied.
+    ToRead,
+}
+
 /// A text with the types of its parameters.
 type Key = (Arc<str>, Vec<u32>);
 
@@ -56,8 +65,8 @@ struct Request {
     reply: Sender<Answer>,
     text: Arc<str>,
     columns: Columns,
-    rows: Vec<Box<[u8]>>,
-    bytes: usize,
+    /// Whole messages.
+    rows: Vec<u8>,
     outcome: Outcome,
 }
 
@@ -84,10 +93,15 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Adds a request. `None`: not here.
-    pub(crate) fn ask(&mut self, text: &Arc<str>, parameters: &Parameters) -> Result<Option<Receiver<Answer>>> {
+    /// Adds a request: of rows to read, or to copy where the statement is known to give such.
+    pub(crate) fn ask(
+        &mut self,
+        text: &Arc<str>,
+        parameters: &Parameters,
+        copying: Option<Copying<'_>>,
+    ) -> Result<Asked> {
         if self.closed || self.requests.len() >= REQUESTS_MAX {
-            return Ok(None);
+            return Ok(Asked::Full);
         }
         let key = (Arc::clone(text), parameters.types.iter().map(Type::oid).collect::<Vec<_>>());
         self.uses += 1;
@@ -95,6 +109,11 @@ impl Traffic {
             prepared.used = self.uses;
             (Arc::clone(&prepared.name), Arc::clone(&prepared.columns))
         });
+        let copies = |columns: &Columns| copying.is_none_or(|copying| columns.copies(copying));
+        if !known.as_ref().map_or(copying.is_none(), |(_, columns)| copies(columns)) {
+            return Ok(Asked::ToRead);
+        }
+        let form = copying.map_or(WireForm::Binary, |copying| copying.wanted.form);
         let is_new = known.is_none();
         let (name, columns) = match known {
             Some(known) => known,
@@ -106,11 +125,11 @@ impl Traffic {
         };
         let start = self.out.len();
         let prepared = if is_new { Some((text, parameters.types.as_slice())) } else { None };
-        let written = written(&name, prepared, parameters, &mut self.out);
+        let written = written(&name, prepared, (parameters, form), &mut self.out);
         if written.is_err() || self.out.len() - start > REQUEST_BYTES_MAX {
             // As if nobody had asked.
             self.out.truncate(start);
-            return written.map(|()| None);
+            return written.map(|()| Asked::Full);
         }
         if is_new {
             self.prepared.insert(key, Prepared { name, columns: Arc::clone(&columns), used: self.uses });
@@ -119,8 +138,8 @@ impl Traffic {
         let (reply, answer) = oneshot::channel();
         let text = Arc::clone(text);
         let outcome = Outcome::Rows;
-        self.requests.push_back(Request { reply, text, columns, rows: Vec::new(), bytes: 0, outcome });
-        Ok(Some(answer))
+        self.requests.push_back(Request { reply, text, columns, rows: Vec::new(), outcome });
+        Ok(Asked::Waiting(answer))
     }
 
     /// Ends the statement that was not used for longest, if there are as many as may be.
@@ -155,6 +174,11 @@ impl Traffic {
                 continue;
             }
             match Frame::first(rest)? {
+                Frame::Whole(b'D', body) => {
+                    let message = rest.get(..Frame::bytes(body)).ok_or(Broken)?;
+                    self.first()?.row(message);
+                    at += message.len();
+                }
                 Frame::Whole(kind, body) => {
                     self.message(kind, body)?;
                     at += Frame::bytes(body);
@@ -178,10 +202,9 @@ impl Traffic {
     /// Kinds of <https://www.postgresql.org/docs/15/protocol-message-formats.html>.
     fn message(&mut self, kind: u8, body: &[u8]) -> std::result::Result<(), Broken> {
         match kind {
-            b'D' => self.first()?.row(body),
             b'T' => match frames::columns(body)? {
                 // Asked for once for each name; what another says later would be no answer of ours.
-                Some(types) => self.first()?.columns.set(types.into()).map_err(|_| Broken)?,
+                Some(types) => self.first()?.columns.tell(types.into()).map_err(|_| Broken)?,
                 None => self.first()?.give_up(Unanswered::Apart),
             },
             // No columns: not what a look-up asks.
@@ -209,19 +232,19 @@ impl Traffic {
     /// The first request is over.
     fn ready(&mut self) -> std::result::Result<(), Broken> {
         let request = self.requests.pop_front().ok_or(Broken)?;
-        let columns = request.columns.get().cloned();
-        let answer = match (request.outcome, columns) {
-            (Outcome::Rows, Some(columns)) => Answer::Rows(columns, request.rows),
+        let is_told = request.columns.is_told();
+        let answer = match request.outcome {
+            Outcome::Rows if is_told => Answer::Rows(request.columns, request.rows),
             // Whoever prepared it was told nothing that can be read.
-            (Outcome::Rows, None) => Answer::Unanswered(Unanswered::Again),
-            (Outcome::Unanswered(why), _) => {
+            Outcome::Rows => Answer::Unanswered(Unanswered::Again),
+            Outcome::Unanswered(why) => {
                 self.forget(&request.columns);
                 Answer::Unanswered(why)
             }
             // Not prepared, or its plan would give other columns now: prepared anew it may be what is asked for.
-            (Outcome::Failed(failure), columns) => {
+            Outcome::Failed(failure) => {
                 let changed = matches!(failure.state.as_str(), "0A000" | "26000");
-                if changed || columns.is_none() {
+                if changed || !is_told {
                     self.forget(&request.columns);
                 }
                 if changed { Answer::Unanswered(Unanswered::Again) } else { Answer::Failed(failure) }
@@ -272,21 +295,20 @@ impl Traffic {
 fn written(
     name: &str,
     prepared: Option<(&Arc<str>, &[Type])>,
-    parameters: &Parameters,
+    (parameters, form): (&Parameters, WireForm),
     out: &mut BytesMut,
 ) -> Result<()> {
     if let Some((text, types)) = prepared {
         frames::prepare(name, text, types, out)?;
     }
-    frames::run(name, parameters, out)
+    frames::run(name, parameters, form, out)
 }
 
 impl Request {
-    fn row(&mut self, body: &[u8]) {
-        self.bytes += body.len();
+    fn row(&mut self, message: &[u8]) {
         match self.outcome {
-            Outcome::Rows if self.bytes > ANSWER_BYTES_MAX => self.give_up(Unanswered::Apart),
-            Outcome::Rows => self.rows.push(body.into()),
+            Outcome::Rows if self.rows.len() + message.len() > ANSWER_BYTES_MAX => self.give_up(Unanswered::Apart),
+            Outcome::Rows => self.rows.extend_from_slice(message),
             Outcome::Failed(_) | Outcome::Unanswered(_) => {}
         }
     }
@@ -304,7 +326,10 @@ mod tests {
     use querygate_driver_api::Value;
 
     fn ask(traffic: &mut Traffic, text: &str, value: i32) -> Receiver<Answer> {
-        traffic.ask(&text.into(), &parameters(&[Value::Int32(value)])).unwrap().unwrap()
+        match traffic.ask(&text.into(), &parameters(&[Value::Int32(value)]), None).unwrap() {
+            Asked::Waiting(answer) => answer,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn sent(traffic: &mut Traffic) -> String {
@@ -324,8 +349,8 @@ mod tests {
     fn rows(answer: &mut Receiver<Answer>) -> Vec<String> {
         match answer.try_recv().unwrap() {
             Answer::Rows(columns, rows) => {
-                assert_eq!(columns.to_vec(), [Type::INT4]);
-                rows.iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect()
+                assert_eq!(columns.types(), [Type::INT4]);
+                frames::rows(&rows).map(|row| String::from_utf8_lossy(row.unwrap()).into_owned()).collect()
             }
             other => panic!("{other:?}"),
         }
@@ -437,7 +462,7 @@ mod tests {
         assert_eq!(traffic.read(&mut BytesMut::from(said(b'Z', b"T").as_slice())), Err(Broken));
         traffic.end();
         assert!(asked.try_recv().is_err());
-        assert!(traffic.ask(&"a".into(), &parameters(&[])).unwrap().is_none());
+        assert!(matches!(traffic.ask(&"a".into(), &parameters(&[]), None), Ok(Asked::Full)));
     }
 
     #[test]
@@ -452,11 +477,11 @@ mod tests {
         // Described once, and closed.
         assert_eq!(sent(&mut traffic).matches("Sq1\0").count(), 2);
         let waiting: Vec<_> = (0..REQUESTS_MAX).map(|_| ask(&mut traffic, "a", 1)).collect();
-        assert!(traffic.ask(&"a".into(), &parameters(&[Value::Int32(1)])).unwrap().is_none());
+        assert!(matches!(traffic.ask(&"a".into(), &parameters(&[Value::Int32(1)]), None), Ok(Asked::Full)));
         drop(waiting);
         let long = Value::text("x".repeat(REQUEST_BYTES_MAX).as_str());
         let mut traffic = Traffic::default();
-        assert!(traffic.ask(&"a".into(), &parameters(&[long])).unwrap().is_none());
+        assert!(matches!(traffic.ask(&"a".into(), &parameters(&[long]), None), Ok(Asked::Full)));
         assert_eq!((sent(&mut traffic).as_str(), traffic.prepared.len()), ("", 0));
     }
 }

@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use querygate_types::{Result, limits};
+use querygate_types::{PgType, Result, WireForm, WrittenRows, limits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,6 +88,20 @@ pub trait Driver: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
+    /// As [`look_up`](Self::look_up), for rows that go to a client of PostgreSQL's protocol as they are. `None`: they are to be
+    /// asked for in another way, as if they had not been asked for.
+    ///
+    /// # Errors
+    /// What `execute` and its stream would say.
+    async fn look_up_written(
+        &self,
+        _statement: &Arc<NativeStatement>,
+        _values: &[Value],
+        _wanted: Wanted<'_>,
+    ) -> Result<Option<WrittenRows>> {
+        Ok(None)
+    }
+
     /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors
@@ -158,6 +172,14 @@ pub enum BindingForm {
     AtLeastOne,
     /// The value itself, a text that must not be empty.
     NonEmpty,
+}
+
+/// How a client of PostgreSQL's protocol reads rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The type that it was told of each column.
+    pub types: &'a [PgType],
+    pub form: WireForm,
 }
 
 /// How one execution is bounded.

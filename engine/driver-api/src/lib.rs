@@ -37,7 +37,7 @@ pub use budget::{Budget, Place, Resting};
 pub use capability::{Capabilities, Refusal, RefusalReason};
 pub use columns::{ColumnInfo, ColumnTypes};
 pub use delivery::{Delivery, delivery};
-pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};
 pub use fragment::{Fragment, OutputColumn};
 pub use identifier::{ColumnId, Identifier, TableRef};
 pub use notice::SchemaNotice;

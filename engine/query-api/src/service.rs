@@ -4,7 +4,7 @@ use crate::{Column, Effect, Notification, Outcome, Part, Parts, ScramVerifier, S
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result, WireForm, WrittenRows};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,6 +124,18 @@ pub trait Session: Send + Sync {
         parameters: &[ArrayRef],
         options: ExecuteOptions,
     ) -> Result<Outcome>;
+
+    /// As [`execute`](Self::execute), for a door that hands rows on as messages of PostgreSQL's protocol: all rows of a SELECT,
+    /// which few statements give in this way. `None`: it is to be executed, as if it had not been asked for.
+    async fn execute_written(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        form: WireForm,
+    ) -> Result<Option<WrittenRows>> {
+        let _ = (prepared, parameters, form);
+        Ok(None)
+    }
 
     /// Divides the rows that executing a bound statement would give. Reads no row, or only the ends of a key.
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {

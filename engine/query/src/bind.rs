@@ -45,6 +45,8 @@ pub(crate) struct Bound {
 pub(crate) struct Whole {
     pub(crate) fragment: WholeFragment,
     pub(crate) records: OnceLock<Arc<[FragmentRecord]>>,
+    /// The client's types, where its rows may go to the client as the source writes them.
+    pub(crate) written: Option<Box<[PgType]>>,
 }
 
 /// A parameter: what the client sends, and what the plan wants.
@@ -92,7 +94,13 @@ impl Bound {
 
     /// The whole statement as one fragment of a source, found out once; `None`: it is not.
     pub(crate) fn whole(&self, find: impl FnOnce() -> Option<WholeFragment>) -> Option<&Whole> {
-        let found = || find().map(|fragment| Whole { fragment, records: OnceLock::new() });
+        let types = || self.columns.iter().map(|column| column.pg_type).collect();
+        let found = || {
+            find().map(|fragment| {
+                let written = fragment.is_written().then(types);
+                Whole { fragment, records: OnceLock::new(), written }
+            })
+        };
         self.whole.get_or_init(found).as_ref()
     }
 

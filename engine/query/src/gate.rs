@@ -289,7 +289,8 @@ impl Gate {
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::engine::session_config(self.options.target_partitions);
-        let made = crate::engine::build_workspace(deployment, principal, live, environment, config).await?;
+        // Boxed, so that whoever finds one does not make room for the making.
+        let made = Box::pin(crate::engine::build_workspace(deployment, principal, live, environment, config)).await?;
         self.workspaces.insert(key, Arc::clone(&made));
         Ok(made)
     }

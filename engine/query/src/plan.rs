@@ -21,7 +21,7 @@ use querygate_catalog::{Federated, FragmentCall, LeafToken, WholeFragment, feder
 use querygate_driver_api::Value;
 use querygate_query_api::advice::{Lost, Variant};
 use querygate_rules::{Disposition, Receipt};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
 /// A plan that both walks admitted. Only [`plan`] makes one.
@@ -172,22 +172,58 @@ pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<Exe
 /// A run of such a statement with no plan around it, once a leaf of it has passed the second walk: the same text, the same policy
 /// with the principal's values, the client's values. `None`: it has not, or these values are to be planned with.
 pub(crate) fn call(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<(FragmentCall, Arc<[FragmentRecord]>)>> {
+    let Some((whole, records)) = walked(bound)? else { return Ok(None) };
+    let Some(placeholders) = placeholders(&bound.values(parameters)?)? else { return Ok(None) };
+    Ok(whole.fragment.call(&placeholders).map(|call| (call, Arc::clone(records))))
+}
+
+/// As [`call`], where rows may go to a client of PostgreSQL's protocol as the source writes them.
+pub(crate) fn written<'a>(bound: &'a Bound, parameters: &[ArrayRef]) -> Result<Option<WrittenCall<'a>>> {
+    let Some((whole, records)) = walked(bound)? else { return Ok(None) };
+    let Some(types) = &whole.written else { return Ok(None) };
+    let values = placeholders(&bound.values(parameters)?)?;
+    Ok(values.map(|values| WrittenCall { fragment: &whole.fragment, types, values, records }))
+}
+
+/// Such a run with its values.
+pub(crate) struct WrittenCall<'a> {
+    pub(crate) fragment: &'a WholeFragment,
+    /// What the client was told of the columns.
+    pub(crate) types: &'a [PgType],
+    pub(crate) values: Vec<Value>,
+    pub(crate) records: &'a Arc<[FragmentRecord]>,
+}
+
+fn walked(bound: &Bound) -> Result<Option<(&Whole, &Arc<[FragmentRecord]>)>> {
     let Some(whole) = bound.whole_found().filter(|_| !bound.asks().moment) else { return Ok(None) };
     // Written behind the walk over a leaf of this fragment, whose token is the fragment's own.
     let Some(records) = whole.records.get() else { return Ok(None) };
     if whole.fragment.token() != bound.catalog().token() {
         return Err(Error::internal("a fragment of another session was kept"));
     }
-    let Some(placeholders) = placeholders(&bound.values(parameters)?)? else { return Ok(None) };
-    Ok(whole.fragment.call(&placeholders).map(|call| (call, Arc::clone(records))))
+    Ok(Some((whole, records)))
 }
 
 /// The values as fragments take them. `None`: there is one of a type that they do not have.
 fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>> {
     let mut placeholders = Vec::with_capacity(values.len());
     for value in values {
-        let array = value.to_array().map_err(Error::internal)?;
-        let Ok(value) = Value::from_array(array.as_ref(), 0) else { return Ok(None) };
+        let value = match value {
+            // The usual ones, without an array around them.
+            ScalarValue::Boolean(Some(value)) => Value::Boolean(*value),
+            ScalarValue::Int16(Some(value)) => Value::Int16(*value),
+            ScalarValue::Int32(Some(value)) => Value::Int32(*value),
+            ScalarValue::Int64(Some(value)) => Value::Int64(*value),
+            ScalarValue::Decimal128(Some(value), precision, scale) if *scale >= 0 => {
+                Value::Decimal128 { value: *value, precision: *precision, scale: *scale }
+            }
+            ScalarValue::Utf8(Some(value)) => Value::text(value.as_str()),
+            other => {
+                let array = other.to_array().map_err(Error::internal)?;
+                let Ok(value) = Value::from_array(array.as_ref(), 0) else { return Ok(None) };
+                value
+            }
+        };
         placeholders.push(value);
     }
     Ok(Some(placeholders))

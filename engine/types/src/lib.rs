@@ -6,9 +6,11 @@ pub mod limits;
 mod pg_type;
 mod principal;
 mod shown;
+mod written;
 
 pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};
 pub use error::{Error, Result};
 pub use pg_type::{PgType, TypeCategory};
 pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};
 pub use shown::harmless;
+pub use written::{WireForm, WrittenRows};

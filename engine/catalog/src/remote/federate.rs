@@ -173,9 +173,9 @@ pub struct WholeFragment {
     token: LeafToken,
     translation: Translation,
     /// A run, but for its values.
-    running: Running,
+    pub(super) running: Running,
     /// Whether it finds rows by a key.
-    looks_up: bool,
+    pub(super) looks_up: bool,
 }
 
 impl WholeFragment {
@@ -218,9 +218,14 @@ impl WholeFragment {
     }
 
     fn with(&self, placeholders: &[Value]) -> Option<Running> {
+        Some(Running { values: self.values(placeholders)?.into(), ..self.running.clone() })
+    }
+
+    /// The policies' values and these. `None`: they are not of the types that the fragment has.
+    pub(super) fn values(&self, placeholders: &[Value]) -> Option<Vec<Value>> {
         let values = self.translation.values(placeholders).ok()?;
         let typed = values.iter().zip(&self.translation.fragment.parameters).all(|(v, t)| v.value_type() == *t);
-        typed.then(|| Running { values: values.into(), ..self.running.clone() })
+        typed.then_some(values)
     }
 
     /// What was pushed.

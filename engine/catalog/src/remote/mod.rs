@@ -15,6 +15,7 @@ mod shares;
 mod statistics;
 mod table;
 mod told;
+mod written;
 
 pub use call::FragmentCall;
 pub(crate) use federate::Remotes;

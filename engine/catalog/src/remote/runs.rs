@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
 use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, WrittenRows};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -155,6 +155,18 @@ impl Run {
     pub(super) fn failed(self, error: &Error) {
         let total = self.asked.elapsed();
         self.runs.push(FragmentRecord { total, error: Some(error.code()), ..self.record(total) });
+    }
+
+    /// All its rows are here.
+    pub(super) fn written(self, rows: &WrittenRows) {
+        let total = self.asked.elapsed();
+        let mut record = self.record(total);
+        for (nulls, counted) in record.nulls.iter_mut().zip(&rows.nulls) {
+            *nulls += counted;
+        }
+        let first_row = (rows.rows > 0).then_some(total);
+        let (rows, bytes) = (rows.rows, rows.bytes);
+        self.runs.push(FragmentRecord { rows, bytes, first_row, total, complete: true, ..record });
     }
 
     /// The driver's batches, measured.

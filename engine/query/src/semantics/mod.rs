@@ -117,12 +117,34 @@ impl Reader {
 
     /// A parameter's value in the type that the plan wants.
     pub(crate) fn value(self, given: &ScalarValue, wanted: &DataType) -> Result<ScalarValue> {
+        if let Some(same) = unchanged(given, wanted) {
+            return Ok(same);
+        }
         let from = Field::new("", given.data_type(), true);
         let to = Arc::new(Field::new("", wanted.clone(), true));
         if casts::conversion(&from, &to, self.zone).is_some() {
             return casts::constant(given, &from, &to, self.zone);
         }
         given.cast_to(wanted)
+    }
+}
+
+/// A value that is one of the wanted type as it stands.
+fn unchanged(given: &ScalarValue, wanted: &DataType) -> Option<ScalarValue> {
+    match (given, wanted) {
+        (ScalarValue::Decimal128(Some(value), _, scale), DataType::Decimal128(precision, wanted)) => {
+            let fits = scale == wanted && value.unsigned_abs() < 10_u128.checked_pow(u32::from(*precision))?;
+            fits.then_some(ScalarValue::Decimal128(Some(*value), *precision, *scale))
+        }
+        (
+            ScalarValue::Boolean(_)
+            | ScalarValue::Int16(_)
+            | ScalarValue::Int32(_)
+            | ScalarValue::Int64(_)
+            | ScalarValue::Utf8(_),
+            _,
+        ) => (given.data_type() == *wanted).then(|| given.clone()),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ mod statement;
 pub(crate) mod text;
 mod transaction;
 mod workspace;
+mod written;
 mod zone;
 
 pub(crate) use statement::{GateSession, PreparedStatement};

@@ -1,9 +1,10 @@
-//! Rights of an open transaction: it pins its version of the metadata, but no right that was taken away since.
+//! Rights of a session, and of an open transaction: it pins its version of the metadata, but no right that was taken away since.
 
 use super::statement::GateSession;
 use crate::classify::Classified;
 use crate::engine::now_ms;
 use querygate_catalog::keeps_rights;
+use querygate_query_api::Door;
 use querygate_types::{Error, ErrorCode, Result};
 
 impl GateSession {
@@ -20,5 +21,10 @@ impl GateSession {
         }
         Err(Error::new(ErrorCode::InsufficientPrivilege, "rights of this transaction were changed while it was open")
             .with_hint("Roll back; the next transaction has the rights of now."))
+    }
+
+    /// Native text shows policy: for operators, and for the local shell, whose user reads the configuration anyway.
+    pub(crate) fn shows_native_text(&self) -> bool {
+        self.principal.operator || self.door == Door::Shell
     }
 }

@@ -22,7 +22,7 @@ use querygate_query_api::{
     Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
     Session, Split, Statement, TransactionStatus,
 };
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result, limits};
+use querygate_types::{Error, ErrorCode, PgType, Principal, Result, WireForm, WrittenRows, limits};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -190,7 +190,7 @@ impl GateSession {
         if Arc::ptr_eq(&workspace, bound.workspace()) {
             return Ok(Arc::clone(bound));
         }
-        let again = self.bind_query(query, declared, None).await?;
+        let again = Box::pin(self.bind_query(query, declared, None)).await?;
         if again.columns() != bound.columns() {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
         }
@@ -296,7 +296,7 @@ impl GateSession {
         Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default() })
     }
 
-    fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
+    pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
         QueryRecord {
             id: self.gate.observer().next_query(),
             started: SystemTime::now(),
@@ -341,11 +341,6 @@ impl GateSession {
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
             (Kind::Query(_) | Kind::Copy(..), _) => Err(Error::internal("a prepared statement lost its query")),
         }
-    }
-
-    /// Native text shows policy: for operators, and for the local shell, whose user reads the configuration anyway.
-    pub(crate) fn shows_native_text(&self) -> bool {
-        self.principal.operator || self.door == Door::Shell
     }
 }
 
@@ -395,6 +390,15 @@ impl Session for GateSession {
             self.fail_transaction();
         }
         outcome
+    }
+
+    async fn execute_written(
+        &self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        form: WireForm,
+    ) -> Result<Option<WrittenRows>> {
+        self.execute_as_written(ours(prepared)?, parameters, form).await
     }
 
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {

@@ -1,0 +1,57 @@
+//! Rows that the session hands on as messages: sent as they are. Knows no source.
+
+use crate::connection::{Connection, Halt};
+use crate::encode::Style;
+use crate::stream::CHUNK_BYTES;
+use crate::wire::Format;
+use arrow::array::ArrayRef;
+use querygate_query_api::{CommandTag, Prepared};
+use querygate_types::WireForm;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Such rows are those of a SELECT.
+const TAG: CommandTag = CommandTag::Counted("SELECT");
+
+impl Connection {
+    /// The one form in which a client reads all columns. `None`: it reads them in several, or its settings want values printed in
+    /// another way than messages hold them.
+    pub(crate) fn whole_form(&self, prepared: &Arc<dyn Prepared>, formats: &[Format]) -> Option<WireForm> {
+        let columns = prepared.columns().filter(|columns| !columns.is_empty())?;
+        let first = formats.first().copied().unwrap_or(Format::Text);
+        if formats.iter().any(|format| *format != first)
+            || !matches!(formats.len(), 0 | 1) && formats.len() != columns.len()
+        {
+            return None;
+        }
+        match first {
+            Format::Binary => Some(WireForm::Binary),
+            Format::Text => {
+                let usual = Style::of_session(&*self.session, columns).is_ok_and(|style| style == Style::default());
+                usual.then_some(WireForm::Text)
+            }
+        }
+    }
+
+    /// Runs a statement whose rows come as messages, and sends them. `None`: it is to be run in another way.
+    pub(crate) async fn run_written(
+        &mut self,
+        prepared: &Arc<dyn Prepared>,
+        parameters: &[ArrayRef],
+        form: Option<WireForm>,
+        token: &CancellationToken,
+    ) -> Result<Option<CommandTag>, Halt> {
+        let Some(form) = form else { return Ok(None) };
+        let step = self.session.execute_written(prepared, parameters, form);
+        let Some(written) = self.guard().run(token, step).await? else { return Ok(None) };
+        self.take_effects();
+        self.out.extend_from_slice(&written.messages);
+        self.shared.counts.rows(written.rows);
+        self.shared.counts.copied(written.rows);
+        if self.out.len() >= CHUNK_BYTES {
+            self.send_chunk(token).await?;
+        }
+        self.complete(&TAG, written.rows)?;
+        Ok(Some(TAG))
+    }
+}
