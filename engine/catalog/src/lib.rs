@@ -9,6 +9,7 @@ mod image;
 mod leaf;
 mod live;
 mod measure;
+mod meter;
 pub mod pg_catalog;
 mod principal;
 mod remote;
@@ -22,6 +23,7 @@ pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
 pub use live::{LiveExec, LiveRows, LiveTable};
+pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge};
 pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,

@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
 use crate::joined::JoinedRows;
 use crate::lost_orders::LostOrders;
+use crate::metering::Metering;
 use crate::parse::parse;
 use crate::session::settings::Settings;
 use crate::topk::{LimitedGroups, WholeKeys};
@@ -191,6 +192,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.insert(check, Arc::new(LostOrders));
     rules.push(Arc::new(WholeKeys));
     rules.push(Arc::new(LimitedGroups));
+    rules.push(Arc::new(Metering));
     rules.push(Arc::new(Yielding));
     rules
 }

@@ -27,6 +27,7 @@ mod joined;
 mod locate;
 mod lost_orders;
 mod memory;
+mod metering;
 mod observe;
 mod origin;
 mod output_types;

@@ -2,6 +2,7 @@
 //! between scan and leaf, policy and masks included, is the same in each share.
 
 use super::exec::GovernedExec;
+use crate::meter::MeteredExec;
 use datafusion::common::stats::Precision;
 use datafusion::common::{JoinType, Result, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
@@ -41,6 +42,7 @@ fn rows_from(node: &dyn ExecutionPlan) -> Option<usize> {
     let single = any.is::<FilterExec>()
         || any.is::<ProjectionExec>()
         || any.is::<CooperativeExec>()
+        || any.is::<MeteredExec>()
         || any.is::<CoalescePartitionsExec>()
         || any.is::<RepartitionExec>();
     if single {

@@ -32,6 +32,7 @@ mod datetime;
 mod display;
 mod fault;
 mod functions;
+mod growing;
 mod json;
 mod kernels;
 mod literals;
@@ -52,6 +53,7 @@ mod zone;
 
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
+pub(crate) use growing::grows;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;

@@ -3,7 +3,7 @@
 
 use super::fault::unsupported;
 use super::zone::Zone;
-use super::{arithmetic, binding, casts, comparable, set_operations, sum};
+use super::{arithmetic, binding, casts, comparable, growing, set_operations, sum};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -11,7 +11,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl AnalyzerRule for Coerced {
     }
 }
 
-/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL.
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, charges for what grows.
 #[derive(Debug)]
 pub(super) struct Checked;
 
@@ -89,6 +89,14 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
                 Err(same) => Transformed::no(Expr::BinaryExpr(same)),
             }
         }
+        Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat => match growing::joined(binary, schema)? {
+            Ok(joined) => Transformed::yes(joined),
+            Err(same) => Transformed::no(Expr::BinaryExpr(same)),
+        },
+        Expr::ScalarFunction(call) => match growing::charged(call) {
+            Ok(charged) => Transformed::yes(charged),
+            Err(same) => Transformed::no(Expr::ScalarFunction(same)),
+        },
         Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
             Some(function) => Transformed::yes(function.call(vec![*operand])),
             None => Transformed::no(Expr::Negative(operand)),

@@ -11,10 +11,11 @@ use crate::plan::Subplans;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
-use querygate_catalog::Deployment;
 use querygate_catalog::pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
+use querygate_catalog::{Deployment, Metered};
 use querygate_query_api::Effect;
 use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -151,16 +152,19 @@ impl GateSession {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let task = self.gate.runtime().spawn(work);
-        let _abort = AbortOnDrop(task.abort_handle());
+        let given_up = Arc::new(AtomicBool::new(false));
+        let task = self.gate.runtime().spawn(Metered::new(work, Arc::clone(&given_up)));
+        let _abort = AbortOnDrop(task.abort_handle(), given_up);
         task.await.map_err(|join| Error::internal(format!("work on the query runtime did not finish: {join}")))?
     }
 }
 
-struct AbortOnDrop(tokio::task::AbortHandle);
+/// A task ends where it waits; constants that it computes end by the flag.
+struct AbortOnDrop(tokio::task::AbortHandle, Arc<AtomicBool>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
         self.0.abort();
     }
 }

@@ -11,6 +11,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use querygate_catalog::{CHARGE_LEAST, charge};
 use querygate_query_api::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
@@ -18,6 +19,11 @@ use std::sync::Arc;
 
 /// Bytes that one batch of results may take.
 const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of an array's own rows, not of the buffers that it shares.
+fn bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
 
 /// A function of the tables, in a time zone.
 #[derive(Debug)]
@@ -103,8 +109,13 @@ impl ScalarUDFImpl for Builtin {
         if rows == 0 {
             return Ok(ColumnarValue::Array(new_null_array(returns, 0)));
         }
+        // A row's result may hold all of its arguments.
+        let given = arrays.iter().map(|array| array.get_array_memory_size()).fold(0, usize::saturating_add);
+        if given >= CHARGE_LEAST && arrays.len() > 1 {
+            charge(arrays.iter().map(bytes).fold(0, usize::saturating_add))?;
+        }
         let mut values = Vec::with_capacity(rows);
-        let mut size = 0_usize;
+        let (mut size, mut charged) = (0_usize, 0);
         for at in 0..rows {
             let row = Row { args: &arrays, fields: &args.arg_fields, at, zone: self.zone, returns: &args.return_field };
             let null = self.def.strict && (0..arrays.len()).any(|arg| row.is_null(arg));
@@ -112,6 +123,10 @@ impl ScalarUDFImpl for Builtin {
             size = size.saturating_add(value.size());
             if size > BATCH_BYTES_MAX {
                 return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));
+            }
+            if size - charged >= CHARGE_LEAST {
+                charge(size - charged)?;
+                charged = size;
             }
             values.push(value.scalar(returns)?);
         }

@@ -1,7 +1,7 @@
 //! Functions whose results grow with the product of their arguments' lengths: the result is counted before it is made.
 
 use super::form::{P, R, form};
-use super::texts::bounded;
+use super::texts::{bounded, charged};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::display::text_of;
 use crate::semantics::zone::Zone;
@@ -30,7 +30,7 @@ fn replaced(row: &Row<'_>) -> Result<Value> {
     }
     let found = text.matches(from).count();
     let kept = text.len().saturating_sub(found.saturating_mul(from.len()));
-    bounded(found.checked_mul(to.len()).and_then(|new| new.checked_add(kept)))?;
+    charged(found.checked_mul(to.len()).and_then(|new| new.checked_add(kept)))?;
     Ok(Value::Text(text.replace(from, to)))
 }
 

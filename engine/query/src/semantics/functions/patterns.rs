@@ -2,11 +2,14 @@
 //! read as far as both agree; look-around and back-references are refused as invalid.
 
 use super::form::{P, R, form};
+use super::series::MEMBERS_MAX;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
+use arrow::array::{ListBuilder, StringBuilder};
 use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode};
 use regex::{Captures, Regex, RegexBuilder};
+use std::sync::Arc;
 
 /// Memory that a compiled expression may take.
 const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -85,6 +88,14 @@ fn compiled(pattern: &str, flags: &str) -> Result<Regex> {
     builder.build().map_err(|_| invalid())
 }
 
+/// The members of a result, where they are not too many.
+fn bounded_members(members: usize) -> Result<usize> {
+    if members <= MEMBERS_MAX {
+        return Ok(members);
+    }
+    Err(external(Error::new(ErrorCode::ProgramLimitExceeded, "too many regular expression matches")))
+}
+
 /// The groups of a match, or all of it.
 fn groups(found: &Captures<'_>) -> Vec<Option<String>> {
     let text = |at: usize| found.get(at).map(|m| m.as_str().to_owned());
@@ -95,11 +106,18 @@ fn all_matches(row: &Row<'_>) -> Result<Value> {
     let flags = if row.len() > 2 { row.text(2) } else { "" };
     let expression = compiled(row.text(1), flags)?;
     let many = if flags.contains('g') { usize::MAX } else { 1 };
-    let rows: Vec<_> = expression.captures_iter(row.text(0)).take(many).map(|found| groups(&found)).collect();
-    let items = rows.into_iter().map(|texts| Value::Texts(texts).scalar(&super::jsons::texts()));
-    let items = items.collect::<Result<Vec<_>>>()?;
-    let list = datafusion::common::ScalarValue::new_list_nullable(&items, &super::jsons::texts());
-    Ok(Value::Any(datafusion::common::ScalarValue::List(list)))
+    // One list of lists: a value for each match would take a hundred times its text.
+    let mut rows = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+    let mut members = 0;
+    for found in expression.captures_iter(row.text(0)).take(many) {
+        let texts = groups(&found);
+        members = bounded_members(members + texts.len())?;
+        let one = rows.values();
+        texts.iter().for_each(|text| one.values().append_option(text.as_deref()));
+        one.append(true);
+    }
+    rows.append(true);
+    Ok(Value::Any(datafusion::common::ScalarValue::List(Arc::new(rows.finish()))))
 }
 
 fn split(row: &Row<'_>) -> Result<Value> {
@@ -113,6 +131,7 @@ fn split(row: &Row<'_>) -> Result<Value> {
             continue;
         }
         parts.push(Some(text[from..found.start()].to_owned()));
+        bounded_members(parts.len())?;
         from = found.end();
     }
     parts.push(Some(text[from..].to_owned()));

@@ -14,7 +14,7 @@ use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Members of one list.
-const MEMBERS_MAX: usize = 4_000_000;
+pub(super) const MEMBERS_MAX: usize = 4_000_000;
 
 pub(super) const DEFS: &[Def] = &[strict(
     "generate_series",

@@ -5,6 +5,7 @@ use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::display::text_of;
 use crate::semantics::fault::external;
 use datafusion::common::{DataFusionError, Result};
+use querygate_catalog::{CHARGE_LEAST, charge};
 use querygate_types::{Error, ErrorCode};
 
 /// Bytes that one result may take.
@@ -16,7 +17,7 @@ pub(super) const DEFS: &[Def] = &[
         "repeat",
         &[form(&[P::Text, P::Int], R::Text, |r| {
             let count = usize::try_from(r.int(1)).unwrap_or(0);
-            bounded(r.text(0).len().checked_mul(count))?;
+            charged(r.text(0).len().checked_mul(count))?;
             Ok(Value::Text(r.text(0).repeat(count)))
         })],
     ),
@@ -84,6 +85,15 @@ pub(super) fn bounded(length: Option<usize>) -> Result<usize> {
     }
 }
 
+/// The same of a result that is made at once; a long one is charged before.
+pub(super) fn charged(length: Option<usize>) -> Result<usize> {
+    let length = bounded(length)?;
+    if length >= CHARGE_LEAST {
+        charge(length)?;
+    }
+    Ok(length)
+}
+
 /// An argument's value as text.
 fn own(row: &Row<'_>, arg: usize) -> Result<Option<String>> {
     let (array, at) = row.array(arg);
@@ -94,7 +104,7 @@ fn padded(row: &Row<'_>, left: bool) -> Result<Value> {
     let text = row.text(0);
     let wanted = usize::try_from(row.int(1)).unwrap_or(0);
     let fill: Vec<char> = if row.len() == 3 { row.text(2).chars().collect() } else { vec![' '] };
-    bounded(wanted.checked_mul(4))?;
+    charged(wanted.checked_mul(4))?;
     let length = text.chars().count();
     if length >= wanted || fill.is_empty() {
         return Ok(Value::Text(text.chars().take(wanted).collect()));

@@ -1,0 +1,292 @@
+//! Bytes that expressions make while a statement is planned or a batch computed: charged to the statement's memory before they are
+//! made, by the functions whose results may be longer than what they were given. Knows no function.
+//!
+//! An expression is computed in one go on one thread, without a place to hand a pool through: what to charge is a variable of
+//! the thread, set around each poll of an operator or of planning, and as it was before afterwards.
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use futures::{Stream, StreamExt};
+use querygate_types::{Error, ErrorCode};
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+/// Bytes of constants that planning makes; what would need more is left to the run.
+const PLANNED_BYTES_MAX: usize = 32 << 20;
+/// Bytes that one call makes where nobody counts.
+const CALL_BYTES_MAX: usize = 256 << 20;
+/// Charges below this are not worth one: whoever makes many small results adds them up.
+pub const CHARGE_LEAST: usize = 64 << 10;
+
+thread_local! {
+    static METER: RefCell<Option<Meter>> = const { RefCell::new(None) };
+}
+
+/// What is charged.
+enum Meter {
+    /// A batch, until it is made.
+    Run(MemoryReservation),
+    Planning(Planning),
+}
+
+/// What planning may still make, and whether anybody waits for it.
+struct Planning {
+    left: usize,
+    given_up: Arc<AtomicBool>,
+}
+
+/// Charges bytes that an expression is about to make.
+///
+/// # Errors
+/// 53200: the statement may not have so many. 57014: planning was given up.
+pub fn charge(bytes: usize) -> Result<()> {
+    let charged = METER.with_borrow_mut(|meter| match meter {
+        None if bytes > CALL_BYTES_MAX => Err(out_of_memory()),
+        None => Ok(()),
+        Some(Meter::Run(reservation)) => reservation.try_grow(bytes).map_err(|error| out_of_memory().with_cause(error)),
+        Some(Meter::Planning(planning)) => {
+            if planning.given_up.load(Ordering::Relaxed) {
+                return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
+            }
+            planning.left = planning.left.checked_sub(bytes).ok_or_else(out_of_memory)?;
+            Ok(())
+        }
+    });
+    charged.map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+fn out_of_memory() -> Error {
+    Error::new(ErrorCode::OutOfMemory, "out of memory").with_hint("Make shorter texts and lists, or fewer of them.")
+}
+
+/// What was charged before; charged again when this is dropped.
+struct Entered(Option<Meter>);
+
+fn enter(meter: Option<Meter>) -> Entered {
+    Entered(METER.replace(meter))
+}
+
+impl Entered {
+    /// Ends it, and gives the meter back as it stands.
+    fn leave(mut self) -> Option<Meter> {
+        let before = self.0.take();
+        let now = METER.replace(before);
+        std::mem::forget(self);
+        now
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        METER.set(self.0.take());
+    }
+}
+
+/// Planning, whose constants are bounded in bytes, and end when nobody waits for them any more.
+pub struct Metered<F> {
+    work: Pin<Box<F>>,
+    left: usize,
+    given_up: Arc<AtomicBool>,
+}
+
+impl<F: Future> Metered<F> {
+    /// `given_up`: whether nobody waits.
+    pub fn new(work: F, given_up: Arc<AtomicBool>) -> Self {
+        Self { work: Box::pin(work), left: PLANNED_BYTES_MAX, given_up }
+    }
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let planning = Planning { left: self.left, given_up: Arc::clone(&self.given_up) };
+        let entered = enter(Some(Meter::Planning(planning)));
+        let polled = self.work.as_mut().poll(cx);
+        if let Some(Meter::Planning(planning)) = entered.leave() {
+            self.left = planning.left;
+        }
+        polled
+    }
+}
+
+/// A node around an operator whose expressions charge the statement's memory for what they make of a batch, or below it: there a
+/// next batch begins, and what is further down has a meter of its own or none.
+#[derive(Debug, Clone)]
+pub struct MeteredExec {
+    input: Arc<dyn ExecutionPlan>,
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Around,
+    Below,
+}
+
+impl MeteredExec {
+    /// Puts meters around an operator with one input, and below it. Others stay as they are: what they compute in one go is no
+    /// single batch.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub fn around(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = match operator.children().as_slice() {
+            [input] => Arc::clone(input),
+            _ => return Ok(operator),
+        };
+        let below: Arc<dyn ExecutionPlan> = Arc::new(Self { input, role: Role::Below });
+        let input =
+            operator.replace_children(vec![below], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))?;
+        Ok(Arc::new(Self { input, role: Role::Around }))
+    }
+
+    fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Self { input, role: self.role })),
+            _ => internal_err!("a meter has one input"),
+        }
+    }
+}
+
+impl DisplayAs for MeteredExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MeteredExec")
+    }
+}
+
+impl ExecutionPlan for MeteredExec {
+    fn name(&self) -> &'static str {
+        "MeteredExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.of(children)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.of(children)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let pool = match self.role {
+            Role::Around => Some(Arc::clone(context.memory_pool())),
+            Role::Below => None,
+        };
+        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, pool }))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+}
+
+struct MeteredStream {
+    batches: SendableRecordBatchStream,
+    /// What is charged; `None`: nothing here, and the operator above begins a batch.
+    pool: Option<Arc<dyn MemoryPool>>,
+}
+
+impl Stream for MeteredStream {
+    type Item = Result<arrow::record_batch::RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let meter = self.pool.as_ref().map(|pool| Meter::Run(MemoryConsumer::new("expressions").register(pool)));
+        let begins = meter.is_none();
+        let entered = enter(meter);
+        let polled = self.batches.poll_next_unpin(cx);
+        drop(entered);
+        if begins {
+            METER.with_borrow(|meter| {
+                if let Some(Meter::Run(reservation)) = meter {
+                    reservation.free();
+                }
+            });
+        }
+        polled
+    }
+}
+
+impl RecordBatchStream for MeteredStream {
+    fn schema(&self) -> arrow::datatypes::SchemaRef {
+        self.batches.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use futures::FutureExt;
+
+    fn run(pool: &Arc<dyn MemoryPool>) -> Entered {
+        enter(Some(Meter::Run(MemoryConsumer::new("test").register(pool))))
+    }
+
+    #[test]
+    fn charges_go_to_the_innermost_and_are_given_back() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let outer = run(&pool);
+        charge(60).unwrap();
+        {
+            let _inner = run(&pool);
+            charge(40).unwrap();
+            assert!(charge(1).is_err());
+            assert_eq!(pool.reserved(), 100);
+        }
+        assert_eq!(pool.reserved(), 60);
+        charge(40).unwrap();
+        drop(outer);
+        assert_eq!(pool.reserved(), 0);
+        charge(CALL_BYTES_MAX).unwrap();
+        assert!(charge(CALL_BYTES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn planning_is_bounded_over_all_its_polls_and_can_be_given_up() {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let halves = async {
+            let first = charge(PLANNED_BYTES_MAX / 2);
+            tokio::task::yield_now().await;
+            (first.is_ok(), charge(PLANNED_BYTES_MAX / 2).is_ok(), charge(1).is_ok())
+        };
+        let mut planning = Box::pin(Metered::new(halves, Arc::clone(&given_up)));
+        assert!(planning.as_mut().now_or_never().is_none());
+        charge(CALL_BYTES_MAX).unwrap();
+        assert_eq!(planning.now_or_never(), Some((true, true, false)));
+        given_up.store(true, Ordering::Relaxed);
+        assert_eq!(Metered::new(async { charge(1).is_ok() }, given_up).now_or_never(), Some(false));
+    }
+}
