@@ -69,6 +69,27 @@ fn a_changed_file_is_noticed() {
     assert!(iris_counts(&server).is_ok());
 }
 
+/// Metadata declares a number, the source has text and is widened to it: readers get texts, but no policy compares them.
+#[test]
+fn a_policy_does_not_compare_what_was_widened_to_text() {
+    let widen = "fixed_text = true\nschema_change = \"widen\"\n";
+    let variant = Variant::new(|config| config.replace("fixed_text = true\n", widen));
+    let edit = |name: &str, was: &str, is: &str| {
+        let text = std::fs::read_to_string(variant.file(name)).unwrap();
+        assert!(text.contains(was), "{name}");
+        std::fs::write(variant.file(name), text.replacen(was, is, 1)).unwrap();
+    };
+    edit("metadata/objects/accounts.json", "\"website\": {\"type\": \"url\"", "\"website\": {\"type\": \"number\"");
+    edit("metadata/permissions.json", "region_id == current_user.region_id", "website >= 6");
+    let server = variant.serve();
+    let asked = |user: &str, sql: &str| psql(&server, user, &["-At", "-c", sql]);
+    assert_eq!(asked("ada", "SELECT count(website) FROM accounts").out.trim(), "20000");
+    for sql in ["SELECT count(*) FROM accounts", "SELECT id, random() FROM accounts", "SELECT count(*) FROM contacts"] {
+        let refused = asked("iris", sql);
+        assert!(!refused.success && refused.err.contains("0A000"), "{sql}: {} {}", refused.out, refused.err);
+    }
+}
+
 #[test]
 fn a_source_that_goes_away_takes_only_its_tables_along() {
     let variant = Variant::new(|config| config);

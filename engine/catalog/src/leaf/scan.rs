@@ -22,7 +22,7 @@ use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl GovernedTable {
@@ -178,11 +178,17 @@ impl GovernedTable {
         Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan))
     }
 
-    /// A column that its source no longer has as it was is refused; by name only where the reader sees it.
+    /// A column that its source no longer has as it was is refused, and so is one that a policy would compare as text; by name
+    /// only where the reader sees it.
     fn refuse_lost(&self, needed: &[usize]) -> Result<()> {
         let raw: &dyn Any = self.raw.as_ref();
         let Some(table) = raw.downcast_ref::<DriverTable>() else { return Ok(()) };
-        let lost: Vec<_> = needed.iter().filter_map(|index| Some((*index, table.lost(*index)?))).collect();
+        let schema = self.raw.schema();
+        let decides = self.policy.conjuncts.iter().flat_map(columns_of);
+        let decides = decides.chain(self.policy.related.iter().map(|related| related.column.clone()));
+        let widened = decides.filter_map(|name| Some((schema.index_of(&name).ok()?, table.widened(&name)?)));
+        let lost = needed.iter().filter_map(|index| Some((*index, table.lost(*index)?)));
+        let lost: BTreeMap<_, _> = lost.chain(widened).collect();
         if lost.is_empty() {
             return Ok(());
         }

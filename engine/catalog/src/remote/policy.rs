@@ -23,13 +23,14 @@ pub(super) struct FragmentPolicy {
 }
 
 impl FragmentPolicy {
-    /// `None` when the filter names a column that the table lacks: the statement then stays with the governed leaves.
+    /// `None` when the filter names a column that the table lacks or has as text only: the statement then stays with the
+    /// governed leaves.
     pub(super) fn new(filter: &RowFilter, table: &DriverTable, tables: &Tables) -> Option<Self> {
         let filter = filter.clone().simplify();
         let columns = filter
             .columns()
             .into_iter()
-            .map(|name| table.column(name).map(|column| (name.to_owned(), column.clone())))
+            .map(|name| fit(table, name).map(|column| (name.to_owned(), column.clone())))
             .collect::<Option<Vec<_>>>()?;
         Some(Self { filter, columns, tables: Arc::clone(tables), source: Arc::clone(table.source()) })
     }
@@ -53,6 +54,11 @@ impl LeafPolicy for FragmentPolicy {
             .collect();
         Lowering { columns: in_scope, tables: &self.tables, source: &self.source }.boolean(&self.filter, false, scope)
     }
+}
+
+/// A column that a policy may read.
+fn fit<'a>(table: &'a DriverTable, name: &str) -> Option<&'a RemoteColumn> {
+    table.column(name).filter(|_| table.widened(name).is_none())
 }
 
 fn is_related(filter: &RowFilter) -> bool {
@@ -176,7 +182,7 @@ impl Lowering<'_> {
         let mut columns = BTreeMap::new();
         let mut scanned = Vec::new();
         for name in names {
-            let remote = table.column(name).ok_or_else(|| refused("a policy names a column that its source lacks"))?;
+            let remote = fit(table, name).ok_or_else(|| refused("a policy names a column that its source lacks"))?;
             let id = scope.column();
             scanned.push(ScanColumn {
                 id,

@@ -51,6 +51,8 @@ struct Parts {
     fields: Vec<RemoteField>,
     /// Behind the fields in the schema.
     lost: Vec<LostField>,
+    /// Fields that are served as texts, though metadata declares something else.
+    widened: Vec<LostField>,
     key: Option<Vec<usize>>,
     schema: SchemaRef,
     told: Told,
@@ -66,23 +68,25 @@ impl DriverTable {
         fields: Vec<RemoteField>,
         key: Option<Vec<usize>>,
     ) -> Self {
-        Self::without(driver, source, table, fields, Vec::new(), key)
+        Self::without(driver, source, table, fields, (Vec::new(), Vec::new()), key)
     }
 
-    /// As [`DriverTable::new`], with columns that cannot be read any more.
+    /// As [`DriverTable::new`], with columns that cannot be read any more, and with what became of those that are served as
+    /// texts instead: no policy may compare them.
     #[must_use]
     pub fn without(
         driver: Arc<dyn Driver>,
         source: Arc<str>,
         table: TableRef,
         fields: Vec<RemoteField>,
-        lost: Vec<LostField>,
+        (lost, widened): (Vec<LostField>, Vec<LostField>),
         key: Option<Vec<usize>>,
     ) -> Self {
         let served = fields.iter().map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable));
         let refused = lost.iter().map(|lost| Field::new(&lost.field, lost.data_type.clone(), true));
         let schema = Arc::new(Schema::new(served.chain(refused).collect::<Vec<_>>()));
-        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, key, schema, told: Told::default() }) }
+        let told = Told::default();
+        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, told }) }
     }
 
     /// Asks the source how large the table is, for later statements.
@@ -140,6 +144,13 @@ impl DriverTable {
     #[must_use]
     pub fn lost(&self, index: usize) -> Option<&LostField> {
         index.checked_sub(self.parts.fields.len()).and_then(|at| self.parts.lost.get(at))
+    }
+
+    /// What became of a field that is served as text, though metadata declares something else. Its values do not compare as
+    /// the policy's author meant (`'10' < '9'`), so nothing that reads it decides about rows.
+    #[must_use]
+    pub fn widened(&self, field: &str) -> Option<&LostField> {
+        self.parts.widened.iter().find(|widened| widened.field == field)
     }
 
     /// Whether this field is a lost column.

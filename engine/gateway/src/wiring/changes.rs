@@ -61,6 +61,8 @@ impl Done {
 pub(super) struct Fitted {
     pub(super) fields: Vec<RemoteField>,
     pub(super) lost: Vec<LostField>,
+    /// Among the served ones: those that became texts.
+    pub(super) widened: Vec<LostField>,
 }
 
 /// One column of a table beside its field.
@@ -219,6 +221,9 @@ impl Fit<'_> {
         Some(match (policy, wider(driver, column, wanted)) {
             (OnChange::Widen, Some((value_type, encoding))) => {
                 fitted.fields.push(self.remote(column, value_type, encoding));
+                if value_type == ValueType::Text {
+                    fitted.widened.push(self.changed(change, wanted));
+                }
                 Done::Widened
             }
             (OnChange::Refuse, _) | (OnChange::Widen, None) => self.refuse(change, wanted, fitted),
@@ -227,8 +232,12 @@ impl Fit<'_> {
     }
 
     fn refuse(&self, change: String, wanted: ValueType, fitted: &mut Fitted) -> Done {
-        fitted.lost.push(LostField { field: self.field.name.clone(), data_type: wanted.to_arrow(), change });
+        fitted.lost.push(self.changed(change, wanted));
         Done::Refused
+    }
+
+    fn changed(&self, change: String, wanted: ValueType) -> LostField {
+        LostField { field: self.field.name.clone(), data_type: wanted.to_arrow(), change }
     }
 
     fn remote(&self, column: &Described, value_type: ValueType, encoding: Encoding) -> RemoteField {

@@ -169,7 +169,7 @@ impl Sources {
             described => described?,
         };
         let policy = self.policies.get(&object.datasource).map_or(OnChange::default(), |of| of.of(&object.name));
-        let Fitted { fields, lost } = self.changes.fitted(driver.as_ref(), object, &described, policy);
+        let Fitted { fields, lost, widened } = self.changes.fitted(driver.as_ref(), object, &described, policy);
         let key = described
             .primary_key
             .iter()
@@ -177,7 +177,7 @@ impl Sources {
             .collect::<Option<Vec<_>>>()
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
-        Ok(DriverTable::without(Arc::clone(driver), source, table, fields, lost, key))
+        Ok(DriverTable::without(Arc::clone(driver), source, table, fields, (lost, widened), key))
     }
 
     /// What a source calls an object's table.

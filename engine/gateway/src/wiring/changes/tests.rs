@@ -49,6 +49,7 @@ fn table(columns: &[(&str, &str)]) -> RemoteTable {
 struct Seen {
     served: Vec<(String, ValueType)>,
     lost: Vec<String>,
+    widened: Vec<String>,
     said: Vec<&'static str>,
 }
 
@@ -70,6 +71,7 @@ impl Watcher {
         Seen {
             served: fitted.fields.into_iter().map(|field| (field.field, field.column.value_type)).collect(),
             lost: fitted.lost.into_iter().map(|lost| lost.change).collect(),
+            widened: fitted.widened.into_iter().map(|widened| widened.change).collect(),
             said: self.changes.events()[before..].iter().map(|event| event.done).collect(),
         }
     }
@@ -96,6 +98,8 @@ fn a_column_that_no_longer_fits_is_refused_widened_or_hidden_and_comes_back() {
             let seen = watcher.look(&object, &text);
             assert_eq!(seen.served.iter().find(|(name, _)| name == "n").map(|(_, of)| *of), served, "{policy:?}");
             assert_eq!(seen.lost.first().map(String::as_str), lost, "{policy:?}");
+            let widened = served.map(|_| "was INTEGER and is TEXT");
+            assert_eq!(seen.widened.first().map(String::as_str), widened, "no policy may compare it");
             assert_eq!(seen.said, said, "{policy:?}");
         }
         let back = watcher.look(&object, FIRST);
