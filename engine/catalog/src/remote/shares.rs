@@ -334,7 +334,8 @@ mod tests {
     use arrow::record_batch::RecordBatch;
     use futures::FutureExt;
 
-    const AT_ONCE: ShareBounds = ShareBounds { per_user: 0.75, per_session: 0.5, rest_max: Some(Duration::ZERO) };
+    const AT_ONCE: ShareBounds =
+        ShareBounds { per_user: 0.75, per_session: 0.5, rest_max: Some(Duration::from_nanos(1)) };
 
     fn source() -> Arc<str> {
         "crm".into()
