@@ -3,9 +3,11 @@
 use super::statement::GateSession;
 use crate::classify::Classified;
 use crate::engine::now_ms;
+use crate::observe::Told;
 use querygate_catalog::keeps_rights;
 use querygate_query_api::Door;
 use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
 
 impl GateSession {
     /// Refuses a statement of a transaction whose version gives more than the current one. Looks once for each version.
@@ -26,5 +28,20 @@ impl GateSession {
     /// Native text shows policy: for operators, and for the local shell, whose user reads the configuration anyway.
     pub(crate) fn shows_native_text(&self) -> bool {
         self.principal.operator || self.door == Door::Shell
+    }
+
+    /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
+    /// ends advice for anybody, the record for operators and the gate's own pages only.
+    pub(super) fn told(&self) -> Option<Told> {
+        if !self.gate.observer().tells() {
+            return None;
+        }
+        let inner = self.inner();
+        let may_hide = self.principal.operator || self.door == Door::Http;
+        if may_hide && !inner.settings.learning() {
+            return None;
+        }
+        let application = Arc::clone(inner.settings.application());
+        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default() })
     }
 }

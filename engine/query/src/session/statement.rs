@@ -10,7 +10,7 @@ use crate::classify::{Classified, ExplainStyle};
 use crate::execute;
 use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
-use crate::observe::{QueryRecord, SessionRecord, Told};
+use crate::observe::{QueryRecord, SessionRecord};
 use crate::parse::{Parsed, parse};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -279,21 +279,6 @@ impl GateSession {
         record.total = record.planning;
         record.error = error.map(Error::code);
         observer.finished(record);
-    }
-
-    /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
-    /// ends advice for anybody, the record for operators and the gate's own pages only.
-    fn told(&self) -> Option<Told> {
-        if !self.gate.observer().tells() {
-            return None;
-        }
-        let inner = self.inner();
-        let may_hide = self.principal.operator || self.door == Door::Http;
-        if may_hide && !inner.settings.learning() {
-            return None;
-        }
-        let application = Arc::clone(inner.settings.application());
-        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default() })
     }
 
     pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
