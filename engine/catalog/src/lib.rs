@@ -21,7 +21,7 @@ mod unavailable;
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
-pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share};
+pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share, tell_uses};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge};
 pub use principal::{VisibleObject, keeps_rights};

@@ -113,7 +113,22 @@ pub struct FragmentRecord {
     pub narrowed: bool,
     /// NULLs in each column of [`FragmentTemplate::passing`]; empty where that is.
     pub nulls: Vec<u64>,
+    /// What of the Parquet files was read; `None`: the source has none.
+    pub reads: Option<FileReads>,
     pub error: Option<ErrorCode>,
+}
+
+/// What a scan of Parquet files read, and what it knew it need not read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReads {
+    /// Bytes, footers left out.
+    pub bytes: u64,
+    /// Row groups of which something was read.
+    pub groups: u64,
+    /// Row groups that statistics, bloom filters or a limit spared, in files that were looked at.
+    pub groups_spared: u64,
+    /// Files, or ranges of them, that the statistics of whole files spared.
+    pub files_spared: u64,
 }
 
 /// What the runs of a fragment have in common. Shared, so that a record costs a pointer.
@@ -148,6 +163,9 @@ pub struct FragmentShape {
     pub order: Vec<OrderShape>,
     /// Whether the fragment ends after a number of rows.
     pub limited: bool,
+    /// Whether its rows are aggregates; without groups there is one, whatever was read for it.
+    #[serde(default)]
+    pub aggregated: bool,
 }
 
 /// One scan of a table.
@@ -180,6 +198,8 @@ pub enum ConditionKind {
     IsNotNull,
     /// `=` what a policy says for every statement of everybody it binds: the tenant wall, a row rule.
     PolicyEquality,
+    /// `=` a column of another fragment, whose values are known only while the statement runs.
+    Join,
 }
 
 /// A column of one of the fragment's tables.

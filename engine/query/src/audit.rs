@@ -228,6 +228,7 @@ mod tests {
             error: None,
             cached: false,
             fragments: Arc::default(),
+            reads: Vec::new(),
             told: None,
         })
     }

@@ -17,7 +17,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus};
+use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus, tell_uses};
 use querygate_catalog::{Holder, ShareBounds, SourceShares};
 use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
@@ -329,6 +329,7 @@ impl Gate {
             config.set_extension(Arc::clone(holder));
         }
         if let Some(runs) = runs {
+            tell_uses(plan);
             config.set_extension(runs);
         }
         // Operators hold their functions; looking one up by name is for plans that arrive in a serialized form.

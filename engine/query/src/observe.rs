@@ -6,7 +6,7 @@ use metrics::{Counter, Histogram};
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
-use querygate_query_api::telemetry::{Choice, StatementRecord, Telemetry};
+use querygate_query_api::telemetry::{Choice, FileReads, StatementRecord, Telemetry};
 use querygate_types::ErrorCode;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +34,8 @@ pub(crate) struct QueryRecord {
     pub(crate) error: Option<ErrorCode>,
     pub(crate) cached: bool,
     pub(crate) fragments: Arc<[FragmentRecord]>,
+    /// What its leaves over files read, where that was measured.
+    pub(crate) reads: Vec<LeafReads>,
     /// What learning is told beyond that; `None`: nothing.
     pub(crate) told: Option<Told>,
 }
@@ -46,6 +48,17 @@ pub(crate) struct Told {
     pub(crate) bytes: u64,
     pub(crate) choice: Option<Choice>,
     pub(crate) runs: Arc<FragmentRuns>,
+}
+
+/// What a leaf over files read. Row groups hold hidden rows too, so this is for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct LeafReads {
+    pub(crate) source: Arc<str>,
+    pub(crate) table: String,
+    /// Rows that it delivered.
+    pub(crate) rows: u64,
+    pub(crate) files: FileReads,
+    pub(crate) total: Duration,
 }
 
 /// What one source did for a statement.
@@ -168,10 +181,12 @@ impl Observer {
         self.numbers.next(53)
     }
 
-    pub(crate) fn finished(&self, record: QueryRecord) {
+    pub(crate) fn finished(&self, mut record: QueryRecord) {
         self.doors.of(record.door).count(&record);
         if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {
-            telemetry.record(statement(&record, told));
+            let statement = statement(&record, told);
+            record.reads = reads(&statement);
+            telemetry.record(statement);
         }
         let record = Arc::new(record);
         if let Some(audit) = &self.audit {
@@ -233,6 +248,14 @@ impl Observer {
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
+    let of_files = statement.fragments.iter().filter_map(|fragment| {
+        let (source, table) = (Arc::clone(&fragment.template.source), fragment.template.objects.first()?.clone());
+        Some(LeafReads { source, table, rows: fragment.rows, files: fragment.reads?, total: fragment.total })
+    });
+    of_files.collect()
 }
 
 fn statement(record: &QueryRecord, told: &Told) -> StatementRecord {

@@ -43,7 +43,8 @@ pub(crate) fn tables(
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
     let audit = move || o.queries().iter().filter(|q| own(&q.login, &p)).map(|q| audit_row(q)).collect();
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
-    let fragments = move || o.queries().iter().filter(|q| own(&q.login, &p)).flat_map(|q| fragment_rows(q)).collect();
+    let fragments =
+        move || o.queries().iter().filter(|q| own(&q.login, &p)).flat_map(|q| fragment_rows(q, p.operator)).collect();
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
     let sessions = move || o.sessions().into_iter().filter(|s| own(&s.login, &p)).map(session_row).collect();
     let (c, p) = (Arc::clone(checks), Arc::clone(principal));
@@ -106,6 +107,11 @@ const FRAGMENTS: Columns = &[
     ("source", Kind::Text),
     ("object", Kind::Text),
     ("receipt", Kind::Text),
+    ("rows", Kind::Integer),
+    ("bytes_read", Kind::Integer),
+    ("row_groups", Kind::Integer),
+    ("row_groups_spared", Kind::Integer),
+    ("ms", Kind::Float),
 ];
 const SOURCES: Columns = &[
     ("name", Kind::Text),
@@ -325,12 +331,24 @@ fn audit_row(q: &crate::observe::QueryRecord) -> Row {
     ]
 }
 
-fn fragment_rows(q: &crate::observe::QueryRecord) -> Vec<Row> {
-    q.fragments
-        .iter()
-        .enumerate()
-        .map(|(n, f)| vec![number(q.id), count(n + 1), text(&f.source), text(&f.table), text(&f.receipt)])
-        .collect()
+/// What files were read for a leaf counts rows that its reader does not see: for operators.
+fn fragment_rows(q: &crate::observe::QueryRecord, operator: bool) -> Vec<Row> {
+    let row = |(n, f): (usize, &crate::observe::FragmentRecord)| {
+        let mut row = vec![number(q.id), count(n + 1), text(&f.source), text(&f.table), text(&f.receipt)];
+        let mut measured = q.reads.iter().filter(|one| *one.source == *f.source && one.table == f.table);
+        match measured.next().filter(|_| operator) {
+            Some(one) => row.extend([
+                number(one.rows),
+                number(one.files.bytes),
+                number(one.files.groups),
+                number(one.files.groups_spared),
+                Cell::Float(one.total.as_secs_f64() * 1e3),
+            ]),
+            None => row.extend((0..5).map(|_| Cell::Absent)),
+        }
+        row
+    };
+    q.fragments.iter().enumerate().map(row).collect()
 }
 
 fn session_row(s: crate::observe::SessionRecord) -> Row {

@@ -57,6 +57,7 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
         complete: true,
         narrowed: false,
         nulls: Vec::new(),
+        reads: None,
         error: None,
     }
 }

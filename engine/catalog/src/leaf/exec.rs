@@ -1,7 +1,9 @@
 //! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
+use super::reads::FileLeaf;
 use super::table::LeafToken;
+use crate::remote::FragmentRuns;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -44,6 +46,8 @@ pub struct GovernedExec {
     hides: bool,
     /// Whether the raw leaf takes no keys of joins.
     closed: bool,
+    /// What is told of the files under it to whoever learns; `None`: there are none.
+    reads: Option<Arc<FileLeaf>>,
 }
 
 impl GovernedExec {
@@ -59,7 +63,8 @@ impl GovernedExec {
         fetch: Option<usize>,
     ) -> Self {
         let properties = properties_without_constants(&inner);
-        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides: false, closed: false }
+        let (hides, closed, reads) = (false, false, None);
+        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides, closed, reads }
     }
 
     /// Says whether the raw leaf holds rows that the reader may not see.
@@ -70,6 +75,19 @@ impl GovernedExec {
     /// Keeps the keys of joins above the raw leaf, where they would choose which hidden rows are read.
     pub(super) fn closed(self, closed: bool) -> Self {
         Self { closed, ..self }
+    }
+
+    /// Measures the files that it reads.
+    pub(super) fn reading(self, reads: Option<Arc<FileLeaf>>) -> Self {
+        Self { reads, ..self }
+    }
+
+    pub(super) fn reads(&self) -> Option<&Arc<FileLeaf>> {
+        self.reads.as_ref()
+    }
+
+    pub(super) fn is_open_column(&self, name: &str) -> bool {
+        self.open_columns.contains(name)
     }
 
     /// A leaf whose policies are inside a fragment; masked columns never are. It takes the keys of joins, and no sort.
@@ -143,6 +161,7 @@ impl GovernedExec {
         )
         .hiding(self.hides)
         .closed(self.closed)
+        .reading(self.reads.clone())
     }
 
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
@@ -216,7 +235,15 @@ impl ExecutionPlan for GovernedExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.inner.execute(partition, context)
+        let run = self.reads.as_ref().and_then(|leaf| {
+            let runs = context.session_config().get_extension::<FragmentRuns>()?;
+            runs.of_files(leaf, &self.inner)
+        });
+        let batches = self.inner.execute(partition, context)?;
+        Ok(match run {
+            Some(run) => run.measured(batches),
+            None => batches,
+        })
     }
 
     fn statistics_from_inputs(

@@ -117,7 +117,9 @@ impl GovernedExec {
             .with_output_partitioning(None)
             .with_statistics(Statistics::new_unknown(scan.file_source.table_schema().table_schema()))
             .build();
-        Ok(Arc::new(self.with_inner(over_leaf(self.inner(), DataSourceExec::from_data_source(config))?)))
+        // What a share reads says nothing of the whole.
+        let leaf = self.with_inner(over_leaf(self.inner(), DataSourceExec::from_data_source(config))?);
+        Ok(Arc::new(leaf.reading(None)))
     }
 }
 

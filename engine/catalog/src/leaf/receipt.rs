@@ -19,6 +19,24 @@ impl Numbered {
         conjuncts.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(" AND ")
     }
 
+    /// The same for any values: a list of them is as long as one.
+    pub(super) fn template(&mut self, conjuncts: &[Expr]) -> String {
+        let short = |expr: &Expr| {
+            let shortened = expr.clone().transform_up(|e| {
+                Ok(match e {
+                    Expr::InList(mut list) if list.list.iter().all(|item| matches!(item, Expr::Literal(..))) => {
+                        list.list.truncate(1);
+                        Transformed::yes(Expr::InList(list))
+                    }
+                    other => Transformed::no(other),
+                })
+            });
+            // The closure never fails; the whole list is numbered all the same.
+            shortened.map_or_else(|_| expr.clone(), |done| done.data)
+        };
+        self.conjuncts(&conjuncts.iter().map(short).collect::<Vec<_>>())
+    }
+
     fn expression(&mut self, expr: &Expr) -> String {
         let numbered = expr.clone().transform_up(|e| {
             Ok(match e {
@@ -57,6 +75,9 @@ mod tests {
         let mut numbered = Numbered::default();
         let text = numbered.conjuncts(&[col("a").eq(lit("secret")), col("b").in_list(vec![lit(1), lit(2)], false)]);
         assert_eq!(text, "(a = $1) AND b IN ([$2, $3])");
+        let listed = |n| [col("a").in_list((0..n).map(lit).collect(), false)];
+        let template = |n: i32| Numbered::default().template(&listed(n));
+        assert_eq!((template(9), template(9)), ("a IN ([$1])".to_owned(), template(40)));
         assert_eq!(numbered.conjuncts(&[col("c").is_null().or(col("d").gt(lit(7)))]), "(c IS NULL OR d > $4)");
     }
 }

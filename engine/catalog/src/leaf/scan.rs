@@ -4,6 +4,7 @@ use super::barrier::columns_of;
 use super::exec::GovernedExec;
 use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
+use super::reads::FileLeaf;
 use super::receipt::{Numbered, fragment_line};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
 use crate::remote::{DriverTable, PlainScans};
@@ -45,6 +46,7 @@ impl GovernedTable {
         let split = self.split_filters(filters, &output, plain)?;
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
+        let reads = FileLeaf::of(&plan, (&self.source, &self.name), &split.raw, &self.policy.conjuncts);
         let plan = self.filtered(state, plan, &split).await?;
         let config = state.config_options();
         let plan = FilterPushdown::new().optimize(plan, config)?;
@@ -70,7 +72,7 @@ impl GovernedTable {
             Arc::clone(&self.open_columns),
             limit,
         );
-        Ok(Arc::new(leaf.hiding(self.policy.restricts()).closed(split.closed)))
+        Ok(Arc::new(leaf.hiding(self.policy.restricts()).closed(split.closed).reading(reads)))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {

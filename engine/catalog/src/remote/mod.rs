@@ -22,6 +22,7 @@ pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate};
 pub use plain::PlainScans;
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
+pub(crate) use runs::fingerprint;
 pub use runs::{FragmentRuns, batch_bytes};
 pub use shares::{Holder, ShareBounds, SourceShares};
 pub use table::{DriverTable, LostField, RemoteField};

@@ -2,8 +2,10 @@
 //! nothing is measured.
 
 use super::shape::{passing, shape_of};
+use crate::leaf::{FileLeaf, FileRun};
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
+use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
 use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate};
@@ -20,13 +22,32 @@ const RUNS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct FragmentRuns {
     records: Mutex<Vec<FragmentRecord>>,
+    /// Leaves over files, which are read by several streams each.
+    files: Mutex<Vec<Arc<FileRun>>>,
 }
 
 impl FragmentRuns {
     /// The runs that ended since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<FragmentRecord> {
-        std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut records = std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
+        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
+        records.extend(files.iter().map(|run| run.record()));
+        records
+    }
+
+    /// The run of a leaf over files that one more stream belongs to; `None`: there are too many.
+    pub(crate) fn of_files(&self, leaf: &Arc<FileLeaf>, inner: &Arc<dyn ExecutionPlan>) -> Option<Arc<FileRun>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = files.iter().find(|run| run.is_of(leaf, inner)) {
+            return Some(Arc::clone(known));
+        }
+        if files.len() >= RUNS_MAX {
+            return None;
+        }
+        let run = Arc::new(FileRun::begin(leaf, inner)?);
+        files.push(Arc::clone(&run));
+        Some(run)
     }
 
     fn push(&self, record: FragmentRecord) {
@@ -96,7 +117,7 @@ fn objects(shape: &FragmentShape) -> Arc<[String]> {
 }
 
 /// FNV-1a, 64 bits: the same in every build, because it is kept on disk.
-fn fingerprint<const N: usize>(parts: [&[u8]; N]) -> u64 {
+pub(crate) fn fingerprint<const N: usize>(parts: [&[u8]; N]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         for byte in part.iter().chain(&[0]) {
@@ -147,6 +168,7 @@ impl Run {
             complete: false,
             narrowed: self.narrowed,
             nulls: vec![0; self.template.passing.len()],
+            reads: None,
             error: None,
         }
     }

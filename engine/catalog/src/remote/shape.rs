@@ -14,7 +14,7 @@ const MOST: usize = 256;
 
 /// The shape of a fragment. `policy`: parameters whose values a policy gave.
 pub(super) fn shape_of(fragment: &Fragment, policy: &[usize]) -> FragmentShape {
-    let mut tracer = Tracer { shape: FragmentShape::default(), places: HashMap::new(), policy };
+    let mut tracer = Tracer::new(policy);
     tracer.relation(&fragment.relation);
     for table in &mut tracer.shape.tables {
         table.conditions.dedup();
@@ -31,7 +31,7 @@ pub(super) fn passing(fragment: &Fragment, policy: &[usize]) -> Vec<String> {
     if !only_policy || !is_whole(&fragment.relation) || fragment.output.len() > MOST {
         return Vec::new();
     }
-    let mut tracer = Tracer { shape: FragmentShape::default(), places: HashMap::new(), policy };
+    let mut tracer = Tracer::new(policy);
     tracer.relation(&fragment.relation);
     let [table] = tracer.shape.tables.as_slice() else { return Vec::new() };
     if table.conditions.iter().any(|condition| condition.kind != ConditionKind::PolicyEquality) {
@@ -64,6 +64,14 @@ struct Tracer<'a> {
     /// Where a column of the fragment comes from, if it is one of a table.
     places: HashMap<ColumnId, ColumnPlace>,
     policy: &'a [usize],
+    /// Subqueries around what is looked at.
+    depth: usize,
+}
+
+impl<'a> Tracer<'a> {
+    fn new(policy: &'a [usize]) -> Self {
+        Self { shape: FragmentShape::default(), places: HashMap::new(), policy, depth: 0 }
+    }
 }
 
 impl Tracer<'_> {
@@ -80,6 +88,8 @@ impl Tracer<'_> {
             Relation::Project { exprs, .. } => self.handed_on(exprs),
             Relation::Aggregate { group, .. } => {
                 self.handed_on(group);
+                // What a subquery counts says nothing of the rows around it.
+                self.shape.aggregated |= self.depth == 0;
                 let places = group.iter().filter_map(|(_, expr)| self.place(expr)).collect::<Vec<_>>();
                 self.shape.group.extend(places);
             }
@@ -134,7 +144,9 @@ impl Tracer<'_> {
 
     fn subqueries(&mut self, expr: &ScalarExpr) {
         if let Some(relation) = expr.subquery() {
+            self.depth += 1;
             self.relation(relation);
+            self.depth -= 1;
         }
         for child in expr.children() {
             self.subqueries(child);
@@ -341,6 +353,19 @@ mod tests {
         assert_eq!(told.tables.len(), 2);
         assert_eq!(told.joins, [JoinShape { left: place(0, "tenant"), right: place(1, "id") }]);
         assert_eq!(told.group, [place(0, "status")]);
-        assert!(!told.limited);
+        assert!(!told.limited && told.aggregated);
+    }
+
+    #[test]
+    fn an_aggregate_without_groups_is_one_and_that_of_a_subquery_is_none() {
+        let counted = |input| Relation::Aggregate { input: Box::new(input), group: Vec::new(), aggregates: Vec::new() };
+        let told = shape(counted(filter(scan("orders", 1, &["tenant"]), vec![equal(column(1), value(1))])));
+        assert!(told.aggregated && told.group.is_empty());
+        let member = ScalarExpr::InSubquery {
+            expr: Box::new(column(1)),
+            relation: Box::new(counted(scan("tenants", 11, &["id"]))),
+            negated: false,
+        };
+        assert!(!shape(filter(scan("orders", 1, &["tenant"]), vec![member])).aggregated);
     }
 }

@@ -296,6 +296,7 @@ impl GateSession {
             error: None,
             cached: false,
             fragments: Arc::default(),
+            reads: Vec::new(),
             told: self.told(),
         }
     }

@@ -14,7 +14,9 @@ use std::collections::HashMap;
 const KEPT_MAX: usize = 500;
 /// Kinds of the documents.
 pub(super) const SUGGESTIONS: &str = "index_suggestion";
-pub(super) const RANS: &str = "index_ran";
+pub(super) const RANS: &str = "index_run";
+/// What runs were called whose shapes did not tell of aggregates.
+pub(super) const RANS_BEFORE: &str = "index_ran";
 pub(super) const LAST: &str = "index_last";
 
 /// Suggestions, and what ran.

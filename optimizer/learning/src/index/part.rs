@@ -1,7 +1,7 @@
 //! The index advisor as a part of learning: follows fragments, searches now and then or when asked, shows suggestions, applies and
 //! undoes them for operators.
 
-use super::book::{Book, LAST, RANS, SUGGESTIONS};
+use super::book::{Book, LAST, RANS, RANS_BEFORE, SUGGESTIONS};
 use super::options::{AdvisedSource, AdvisedSources, IndexOptions};
 use super::oracle::Pace;
 use super::rows::{COLUMNS, row};
@@ -251,6 +251,10 @@ impl Part for IndexAdvisor {
         let (rans, suggestions) = (store.kept(RANS).await?, store.kept(SUGGESTIONS).await?);
         let last = store.kept::<i64>(LAST).await?.into_iter().map(|(_, last)| last).max().unwrap_or(0);
         self.inner.book().loaded(rans, suggestions, last);
+        let before: Vec<String> = store.all(RANS_BEFORE).await?.into_iter().map(|(id, _)| id).collect();
+        if !before.is_empty() {
+            store.remove(RANS_BEFORE, &before).await?;
+        }
         Ok(())
     }
 

@@ -101,6 +101,7 @@ impl Problem {
             match condition.kind {
                 ConditionKind::Equality | ConditionKind::PolicyEquality => push(&mut access.equal, column),
                 ConditionKind::Range | ConditionKind::Prefix => push(&mut access.range, column),
+                ConditionKind::Join => push(&mut access.join, column),
                 ConditionKind::IsNull | ConditionKind::IsNotNull => {
                     let negated = condition.kind == ConditionKind::IsNotNull;
                     if let Some(predicate) = self.predicate(table, column, negated) {
@@ -218,6 +219,7 @@ fn conditions(table: &TableRef, shape: &TableShape) -> TableConditions {
             ConditionKind::Range | ConditionKind::Prefix => push(&mut found.range, column),
             ConditionKind::IsNull => push(&mut found.nulls, NullTest { column, negated: false }),
             ConditionKind::IsNotNull => push(&mut found.nulls, NullTest { column, negated: true }),
+            ConditionKind::Join => {}
         }
     }
     found

@@ -92,7 +92,7 @@ impl Common {
             tables: shape.tables.iter().map(|table| hash(&table.path)).collect(),
             joins: shape.joins.iter().map(|join| (place(&join.left), place(&join.right))).collect(),
             marks: conditions.iter().map(|(table, c)| hash(&(table, &c.column, c.kind))).collect(),
-            reduced: shape.limited || !shape.group.is_empty(),
+            reduced: shape.limited || shape.aggregated || !shape.group.is_empty(),
         }
     }
 }
