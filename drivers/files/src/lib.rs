@@ -17,6 +17,7 @@ mod ndjson;
 mod pattern;
 mod source;
 mod store;
+mod study;
 mod table;
 mod text;
 

@@ -40,24 +40,26 @@ const REGISTERED: &str = "querygate-files://source";
 
 /// A provider over the files of one table.
 pub struct FileTable {
-    shared: Arc<Shared>,
-    names: Names,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) names: Names,
+    /// As it is declared.
+    pub(crate) path: String,
     pattern: FilePattern,
-    format: FileFormat,
+    pub(crate) format: FileFormat,
     /// Declared columns, all nullable.
-    schema: SchemaRef,
+    pub(crate) schema: SchemaRef,
     /// What the files call them.
-    file_names: Vec<String>,
+    pub(crate) file_names: Vec<String>,
     files: Arc<Fresh<Files>>,
 }
 
 /// One listing with everything that planning needs.
 #[derive(Debug)]
 pub(crate) struct Files {
-    listed: Vec<ObjectMeta>,
-    layout: Layout,
+    pub(crate) listed: Vec<ObjectMeta>,
+    pub(crate) layout: Layout,
     /// One row per file.
-    partitions: RecordBatch,
+    pub(crate) partitions: RecordBatch,
     files: Vec<PartitionedFile>,
     /// Of all files together, for the declared columns; inexact, since files may be replaced at any time.
     statistics: Statistics,
@@ -85,6 +87,7 @@ impl FileTable {
         Ok(Self {
             files: Arc::new(Fresh::new(shared.config.refresh)),
             names,
+            path: spec.pattern.clone(),
             pattern,
             format: spec.format.clone(),
             schema: Layout::nullable(schema),

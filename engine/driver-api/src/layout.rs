@@ -1,0 +1,66 @@
+//! What a table over Parquet files tells of how its rows lie, for advice on laying them out otherwise. Tells no value: only places
+//! in the order of values.
+
+use async_trait::async_trait;
+use querygate_types::Result;
+
+/// Place of a value among those that a study met; equal values have equal places.
+pub type Place = u32;
+
+/// A table over Parquet files, as its footers and a sample of its rows tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileLayout {
+    /// A file, a folder or a glob, as the table is declared.
+    pub pattern: String,
+    /// Tells these files in these versions from any others.
+    pub version: u64,
+    pub files: usize,
+    pub rows: f64,
+    /// Compressed, of all columns.
+    pub bytes: f64,
+    /// The columns that were asked for and are there, and those that are folders.
+    pub columns: Vec<LayoutColumn>,
+    pub groups: Vec<RowGroup>,
+    /// Rows spread over all files, each with a place for each of the columns; `None`: NULL, or a column that has no order.
+    pub sample: Vec<Vec<Option<Place>>>,
+}
+
+/// A column of the files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayoutColumn {
+    /// As statements name it.
+    pub name: String,
+    /// As the files name it.
+    pub file_name: String,
+    /// Compressed, in all files.
+    pub bytes: f64,
+    /// Distinct values, estimated from the sample.
+    pub distinct: f64,
+    /// Whether it was sampled, and has an order by which row groups are told apart.
+    pub ordered: bool,
+    /// Whether every row group has a bloom filter of it.
+    pub bloom: bool,
+    /// Whether its values are names of folders.
+    pub folder: bool,
+}
+
+/// A row group, which is read or spared as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowGroup {
+    /// Number of its file.
+    pub file: usize,
+    pub rows: f64,
+    /// Least and greatest place of each column; `None`: the footer does not tell.
+    pub bounds: Vec<Option<(Place, Place)>>,
+}
+
+/// A source of files that can be advised on their layout.
+#[async_trait]
+pub trait LayoutAdvice: Send + Sync {
+    /// Looks at the footers of a table, and at a sample of its rows. `read`: columns whose size counts; `compared`: those of them
+    /// whose values are ordered and sampled. `None`: the table is none of Parquet files, or has more than can be looked at.
+    ///
+    /// # Errors
+    /// The source's.
+    async fn study(&self, table: &str, read: &[String], compared: &[String]) -> Result<Option<FileLayout>>;
+}
