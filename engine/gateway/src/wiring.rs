@@ -4,6 +4,7 @@ mod changes;
 mod deployment;
 mod facts;
 mod files;
+mod layouts;
 mod learning;
 mod measure;
 pub(crate) mod mongodb;

@@ -9,6 +9,7 @@ mod anomaly;
 #[cfg(test)]
 mod guard_rails;
 mod index;
+mod layout;
 mod learning;
 mod options;
 mod otlp;
@@ -24,6 +25,7 @@ mod work;
 
 pub use anomaly::{SchemaChange, SchemaWatch};
 pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
+pub use layout::{LayoutSource, LayoutSources};
 pub use learning::Learning;
 pub use options::{LearningOptions, OtlpOptions, WebhookOptions};
 pub use part::Part;

@@ -83,7 +83,7 @@ fn short(text: &str) -> String {
 
 fn suggestions(rows: &[Row], text: &mut String) {
     let of = |rejected: bool| rows.iter().filter(move |row| (cell(row, "state") == "rejected") == rejected);
-    let _ = writeln!(text, "Indexes ({})", of(false).count());
+    let _ = writeln!(text, "Indexes and layouts ({})", of(false).count());
     for row in of(false) {
         let percent = |column| format!("{:.1}%", 100.0 * number(row, column));
         let _ = writeln!(
@@ -103,6 +103,16 @@ fn suggestions(rows: &[Row], text: &mut String) {
                 cell(row, "confidence")
             );
         }
+        let rewrites = cell(row, "kind") == "rewrite";
+        if rewrites {
+            let (benefit, once) = (percent("benefit"), percent("write_cost"));
+            let _ = writeln!(
+                text,
+                "     saves {benefit} of what is read of the table, writing it anew costs {once} of that once, about {mib:.1} MiB, \
+                 confidence {}",
+                cell(row, "confidence")
+            );
+        }
         for (label, column) in [("templates", "templates"), ("evidence", "evidence"), ("measured", "measured")] {
             let value = cell(row, column);
             if !value.is_empty() {
@@ -110,7 +120,8 @@ fn suggestions(rows: &[Row], text: &mut String) {
             }
         }
         if matches!(row.get("measured_effect"), Some(Cell::Float(_))) {
-            let _ = writeln!(text, "     effect: the median fell by {}", percent("measured_effect"));
+            let what = if rewrites { "what is read" } else { "the median" };
+            let _ = writeln!(text, "     effect: {what} fell by {}", percent("measured_effect"));
         }
     }
     if of(true).next().is_some() {

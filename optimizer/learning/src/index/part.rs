@@ -7,6 +7,7 @@ use super::oracle::Pace;
 use super::rows::{COLUMNS, row};
 use super::search::search;
 use super::suggestion::{Change, Spec, State, Suggestion};
+use crate::layout::{LayoutAdvisor, LayoutSources};
 use crate::part::Part;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
@@ -37,6 +38,7 @@ struct Inner {
     /// Where sources are asked.
     runtime: Handle,
     book: Mutex<Book>,
+    layouts: LayoutAdvisor,
     store: OnceLock<Store>,
     /// One change of a source at a time.
     turn: tokio::sync::Mutex<()>,
@@ -64,6 +66,7 @@ impl IndexAdvisor {
             sources,
             runtime,
             book: Mutex::default(),
+            layouts: LayoutAdvisor::default(),
             store: OnceLock::new(),
             turn: tokio::sync::Mutex::default(),
             searching: AtomicBool::new(false),
@@ -72,6 +75,11 @@ impl IndexAdvisor {
             moved: AtomicBool::new(false),
         };
         Arc::new(Self { inner: Arc::new(inner) })
+    }
+
+    /// Advises on the layout of files too.
+    pub fn over_files(&self, sources: LayoutSources) {
+        self.inner.layouts.over(sources);
     }
 
     /// Runs a change of a source to its end, though whoever asked for it goes meanwhile: what was made is written down.
@@ -119,7 +127,9 @@ impl Inner {
                 }
             }
         }
-        (found, failures)
+        let (layouts, more) = self.layouts.search(&rans, &self.runtime, seconds());
+        failures.extend(more);
+        (found + layouts, failures)
     }
 
     async fn write(&self) -> Result<()> {
@@ -129,7 +139,8 @@ impl Inner {
         if written.is_err() {
             self.book().put_back(changes);
         }
-        written
+        written?;
+        self.layouts.write(store, seconds()).await
     }
 
     fn must_write(&self, now: Moment) -> bool {
@@ -177,6 +188,9 @@ impl Inner {
     }
 
     fn chosen(&self, id: i64) -> Result<(Suggestion, AdvisedSource)> {
+        if let Some(refusal) = self.layouts.refusal(id) {
+            return Err(refusal);
+        }
         let missing = || Error::new(ErrorCode::UndefinedObject, format!("there is no index suggestion {id}"));
         let suggestion = self.book().suggestions.iter().find(|one| one.id == id).cloned().ok_or_else(missing)?;
         let mut sources = (self.sources)().into_iter();
@@ -255,7 +269,7 @@ impl Part for IndexAdvisor {
         if !before.is_empty() {
             store.remove(RANS_BEFORE, &before).await?;
         }
-        Ok(())
+        self.inner.layouts.load(store).await
     }
 
     async fn follow(&self, records: &[StatementRecord], now: Moment, _store: &Store) -> Result<()> {
@@ -265,6 +279,7 @@ impl Part for IndexAdvisor {
             self.inner.moved.store(true, Ordering::Release);
         }
         book.measure();
+        self.inner.layouts.measure(&book.ran.all);
         Ok(())
     }
 
@@ -300,7 +315,9 @@ impl SystemExtension for IndexAdvisor {
         if !reader.operator {
             return Ok(Vec::new());
         }
-        Ok(self.inner.book().suggestions.iter().map(row).collect())
+        let mut rows: Vec<Vec<Cell>> = self.inner.book().suggestions.iter().map(row).collect();
+        rows.extend(self.inner.layouts.rows());
+        Ok(rows)
     }
 
     fn procedures(&self) -> Vec<SystemProcedure> {

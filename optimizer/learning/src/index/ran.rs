@@ -1,7 +1,7 @@
 //! What ran at the sources, a sum for each template of a fragment: how often, how long, for which statements. Bounded.
 
 use querygate_models::sketch::DdSketch;
-use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, StatementRecord};
+use querygate_query_api::telemetry::{FileReads, FragmentRecord, FragmentShape, StatementRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,9 +31,28 @@ pub(crate) struct Ran {
     pub(crate) micros: u64,
     /// Milliseconds of complete runs since the source's indexes changed last.
     pub(crate) latency: DdSketch,
+    pub(crate) reads: Reads,
     /// UTC seconds.
     pub(crate) first: i64,
     pub(crate) last: i64,
+}
+
+/// What runs over Parquet files read, in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reads {
+    pub(crate) runs: u64,
+    pub(crate) files: FileReads,
+}
+
+impl Reads {
+    fn add(&mut self, reads: FileReads) {
+        let FileReads { bytes, groups, groups_spared, files_spared } = &mut self.files;
+        self.runs += 1;
+        *bytes = bytes.saturating_add(reads.bytes);
+        *groups = groups.saturating_add(reads.groups);
+        *groups_spared = groups_spared.saturating_add(reads.groups_spared);
+        *files_spared = files_spared.saturating_add(reads.files_spared);
+    }
 }
 
 impl Ran {
@@ -48,6 +67,7 @@ impl Ran {
             rows: 0,
             micros: 0,
             latency: DdSketch::new(ERROR),
+            reads: Reads::default(),
             first: seconds,
             last: seconds,
         }
@@ -60,6 +80,9 @@ impl Ran {
         self.micros = self.micros.saturating_add(u64::try_from(worked.as_micros()).unwrap_or(u64::MAX));
         if fragment.complete && fragment.error.is_none() {
             self.latency.add(worked.as_secs_f64() * 1e3);
+        }
+        if let Some(reads) = fragment.reads {
+            self.reads.add(reads);
         }
         if self.templates.len() < TEMPLATES_MAX && !self.templates.contains(&statement.fingerprint) {
             self.templates.push(statement.fingerprint);

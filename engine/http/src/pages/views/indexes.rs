@@ -46,8 +46,9 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
 }
 
 fn figures(open: &[&Row], made: &[&Row]) -> Html {
-    // The sum of nothing is -0.
-    let size: f64 = open.iter().filter_map(|row| row.number(8)).sum::<f64>().abs();
+    // Files written anew take the place of others. The sum of nothing is -0.
+    let size: f64 =
+        open.iter().filter(|row| row.text(3) != "rewrite").filter_map(|row| row.number(8)).sum::<f64>().abs();
     let helped = made.iter().filter(|row| row.text(5) == "helped").count();
     let best = open.iter().filter_map(|row| row.number(6)).fold(0.0, f64::max);
     tiles([
