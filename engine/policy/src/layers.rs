@@ -6,7 +6,8 @@ use crate::expression::{Provenance, compare, member};
 use crate::filter::{CompareOp, RowFilter, Test};
 use crate::value::{ColumnKind, Scalar};
 use querygate_metadata::model::{
-    AccessDefault, AccessLevel, ManagedBy, Object, Recipient, RowOperation, SharingModel, TenancyPosture,
+    AccessDefault, AccessLevel, ManagedBy, Object, ObjectOperation, Recipient, RowOperation, SharingModel,
+    TenancyPosture,
 };
 use querygate_types::Posture;
 use std::collections::BTreeSet;
@@ -138,8 +139,12 @@ impl<'a> Evaluator<'a> {
         if below.len() >= PARENT_DEPTH_MAX || below.contains(&object.name.as_str()) {
             return RowFilter::Nothing;
         }
-        below.push(&object.name);
         let rights = self.rights(master);
+        // Who may not read the master object reads none of its rows, and so none of their details.
+        if !rights.read || !self.holds_all(master.required_permissions.of(ObjectOperation::Read)) {
+            return RowFilter::Nothing;
+        }
+        below.push(&object.name);
         let filter = RowFilter::And(vec![
             self.wall(master),
             self.parent_chain(master, below),

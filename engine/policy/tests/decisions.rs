@@ -329,7 +329,9 @@ fn details_follow_their_masters() {
     let objects = json!({"t_private": all(), "t_line": all(), "t_subline": all(), "t_loop": all(), "t_twice": all(), "t_orphan": all(), "t_write": all(), "t_read": all()});
     let mut reader = objects.clone();
     reader["t_private"] = json!({"allowRead": true});
+    let details = json!({"t_line": all(), "t_subline": all()});
     let world = world(json!([
+        set("details", json!({"objects": details})),
         set("editor", json!({"objects": objects})),
         set("reader", json!({"objects": reader})),
         set("rls", json!({"rowLevelSecurity": [policy("t_private", "select", "level == 2")]})),
@@ -345,6 +347,9 @@ fn details_follow_their_masters() {
         ("ada", &["editor"], "t_loop", ""),
         ("ada", &["editor"], "t_twice", ""),
         ("ada", &["editor"], "t_orphan", ""),
+        // Without a grant on the master object there is no master to read.
+        ("ada", &["details"], "t_line", ""),
+        ("bo", &["details"], "t_subline", ""),
         // viewAll on the master shows every detail that has one.
         ("ada", &["admin_full_access"], "t_line", "da db"),
     ] {
