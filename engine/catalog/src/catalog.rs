@@ -128,7 +128,7 @@ impl CatalogBuilder {
     ) -> Self {
         let login = Principal::clone(principal);
         let resolved = resolve_principal(login, &deployment.policies, &deployment.facts, now_ms);
-        let token = token(deployment, &resolved);
+        let token = token(deployment, &resolved, now_ms);
         Self {
             live: live(&token),
             token,

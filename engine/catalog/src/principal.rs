@@ -40,7 +40,7 @@ impl VisibleObject {
 #[must_use]
 pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, now_ms: i64) -> Vec<VisibleObject> {
     let evaluator = Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms };
-    let token = token(deployment, principal);
+    let token = token(deployment, principal, now_ms);
     let mut visible = Vec::new();
     for (sql_name, object) in deployment.sql_names() {
         let Some(source) = deployment.tables.get(&object.name) else { continue };
@@ -65,12 +65,16 @@ pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, no
     visible
 }
 
-/// The token of a principal on a deployment.
+/// The token of a principal on a deployment. `now_ms`: the time at which policy decides, in milliseconds since 1970.
 #[must_use]
-pub(crate) fn token(deployment: &Deployment, principal: &Principal) -> LeafToken {
+pub(crate) fn token(deployment: &Deployment, principal: &Principal, now_ms: i64) -> LeafToken {
     let mut hasher = std::hash::DefaultHasher::new();
     format!("{principal:?}").hash(&mut hasher);
-    LeafToken { state_version: deployment.version, principal: hasher.finish() }
+    LeafToken {
+        state_version: deployment.version,
+        principal: hasher.finish(),
+        until_ms: deployment.facts.next_boundary(now_ms),
+    }
 }
 
 /// Whether a login may read with `newer` all that it may read with `older`. `false` where that is not plain.

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn token(principal: u64) -> LeafToken {
-        LeafToken { state_version: 1, principal }
+        LeafToken { state_version: 1, principal, until_ms: None }
     }
 
     fn live(principal: u64) -> Arc<dyn TableProvider> {

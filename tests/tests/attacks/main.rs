@@ -6,6 +6,7 @@
 mod catalogs;
 mod duel;
 mod explain;
+mod memberships;
 mod names;
 mod rows;
 mod sessions;

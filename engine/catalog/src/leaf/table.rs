@@ -24,6 +24,9 @@ pub struct LeafToken {
     pub state_version: u64,
     /// Fingerprint of everything about the principal that policy may depend on.
     pub principal: u64,
+    /// Until when (milliseconds since 1970) every membership holds that does, and begins none that does not: what policy
+    /// decides may depend on memberships that are no part of the principal, such as those of business units.
+    pub until_ms: Option<i64>,
 }
 
 /// One column that the reader sees.
@@ -370,7 +373,7 @@ mod tests {
     }
 
     fn token() -> LeafToken {
-        LeafToken { state_version: 1, principal: 1 }
+        LeafToken { state_version: 1, principal: 1, until_ms: None }
     }
 
     struct Stars;

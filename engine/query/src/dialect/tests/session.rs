@@ -91,7 +91,7 @@ impl apply::RunSubplan for Runner {
 
 impl TestSession {
     pub(super) fn new(image: CatalogImage) -> Arc<Self> {
-        let catalog = PgCatalog::new(LeafToken { state_version: 1, principal: 1 }, image);
+        let catalog = PgCatalog::new(LeafToken { state_version: 1, principal: 1, until_ms: None }, image);
         let dialect = Dialect::new(&catalog);
         Arc::new_cyclic(|me: &Weak<Self>| {
             let runner = apply::SubplanRunner(Arc::new(Runner(Weak::clone(me))));

@@ -59,7 +59,7 @@ pub(super) async fn context() -> SessionContext {
 /// The catalog of somebody who sees nothing.
 fn nobodys() -> &'static PgCatalog {
     static CATALOG: OnceLock<Arc<PgCatalog>> = OnceLock::new();
-    let token = LeafToken { state_version: 1, principal: 1 };
+    let token = LeafToken { state_version: 1, principal: 1, until_ms: None };
     CATALOG.get_or_init(|| PgCatalog::new(token, CatalogImage::default()))
 }
 
