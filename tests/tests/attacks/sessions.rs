@@ -152,6 +152,24 @@ fn what_was_prepared_obeys_a_stricter_policy_at_once() {
     });
 }
 
+/// EXPLAIN ANALYZE runs its statement and tells how many rows it gave.
+#[test]
+fn a_prepared_explain_obeys_a_stricter_policy_at_once() {
+    let rows = |answer: &Answer| answer.text().lines().find(|line| line.starts_with("Rows: ")).map(str::to_owned);
+    Duel::each(|d| {
+        let prepared = d.iris.prepare("EXPLAIN ANALYZE SELECT id FROM employees WHERE id >= $1").unwrap();
+        let value: ArrayRef = Arc::new(StringArray::from(vec!["e1"]));
+        let explain = || d.iris.execute_prepared(&prepared, &[Arc::clone(&value)]);
+        assert_eq!(rows(&explain()).as_deref(), Some("Rows: 3"), "{}", explain());
+        d.company.gate.replace(&stricter(), d.layout);
+        assert_eq!(rows(&explain()).as_deref(), Some("Rows: 2"), "{}", explain());
+        let mut none = Company::fixture();
+        none.stack["permissions"][0]["objects"] = serde_json::json!({"hr_reviews": {"allowRead": true}});
+        d.company.gate.replace(&none, d.layout);
+        assert_eq!(explain().code(), Some("42P01"));
+    });
+}
+
 #[test]
 fn cached_plans_do_not_outlive_their_policy() {
     Duel::each(|d| {

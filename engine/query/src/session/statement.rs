@@ -75,7 +75,8 @@ pub(crate) struct PreparedStatement {
 pub(super) enum Kind {
     Query(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
-    Explain(Arc<Bound>, ExplainStyle),
+    /// With the statement that is explained.
+    Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
     /// Runs from its class alone.
     Command,
 }
@@ -159,11 +160,12 @@ impl GateSession {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
             Classified::Explain { style, statement } => {
-                let nested = Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?;
+                let nested = Arc::new(Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?);
                 let columns = Some(crate::explain::columns(*style));
                 match nested.class() {
                     Classified::Query(query) => {
-                        (Kind::Explain(self.bind_query(query, declared, None).await?, *style), columns)
+                        let bound = self.bind_query(query, declared, None).await?;
+                        (Kind::Explain(bound, *style, Arc::clone(&nested)), columns)
                     }
                     // The statement that has this name is looked up when it is explained.
                     Classified::Execute { .. } => (Kind::Command, columns),
@@ -173,7 +175,7 @@ impl GateSession {
             command => (Kind::Command, self.command_columns(command)?),
         };
         let parameter_types = match &kind {
-            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, _) => bound.parameter_types(),
+            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => bound.parameter_types(),
             Kind::Command => Vec::new(),
         };
         Ok(PreparedStatement { parsed, declared: declared.to_vec(), kind, parameter_types, columns })
@@ -320,14 +322,21 @@ impl GateSession {
                 rows.tag = CommandTag::Counted("COPY");
                 Ok(Outcome::CopyOut(rows, options.clone()))
             }
-            (Kind::Explain(bound, style), _) => {
-                let rows = crate::explain::explain(self, prepared, bound, parameters, *style).await?;
+            (Kind::Explain(bound, style, explained), _) => {
+                let Classified::Query(query) = explained.class() else { return Err(lost()) };
+                // ANALYZE runs it, and each plan tells of rights.
+                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                let rows = crate::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
-            (Kind::Query(_) | Kind::Copy(..), _) => Err(Error::internal("a prepared statement lost its query")),
+            (Kind::Query(_) | Kind::Copy(..), _) => Err(lost()),
         }
     }
+}
+
+fn lost() -> Error {
+    Error::internal("a prepared statement lost its query")
 }
 
 pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
