@@ -50,16 +50,17 @@ impl Plain {
     }
 
     /// The parts of its plan: files by their bytes, which costs nothing to know; databases by pages or by ranges of a key, of a
-    /// moment that they keep or count in, so only for a client that asks.
+    /// moment that they keep or count in, so only for a client that asks. Files with hidden rows have no parts: which part a
+    /// visible row is in would tell how many hidden ones lie before it.
     pub(crate) async fn parts(self, plan: &Arc<dyn ExecutionPlan>, split: Split) -> Result<Parts> {
         match (division(plan, 1), self.key, split) {
+            (Some(_), _, Split::Exactly(_) | Split::UpTo(_)) if self.restricted => Ok(Parts::default()),
             (Some(whole), _, split) => {
-                let seen = whole.scanned.filter(|_| !self.restricted);
                 let count = match split {
                     Split::Exactly(count) => count.min(PARTS_MAX),
-                    Split::UpTo(most) => worth(seen.unwrap_or(0)).min(most).min(PARTS_MAX),
+                    Split::UpTo(most) => worth(whole.scanned.unwrap_or(0)).min(most).min(PARTS_MAX),
                 };
-                Ok(Parts { parts: files(plan, count), rows: seen.filter(|_| whole.all), kept: None })
+                Ok(Parts { parts: files(plan, count), rows: whole.scanned.filter(|_| whole.all), kept: None })
             }
             (None, key, Split::Exactly(count)) if count > 1 => {
                 let divided = row_ranges(plan, key.as_ref(), count.min(PARTS_MAX)).await?;

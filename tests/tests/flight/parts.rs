@@ -54,7 +54,10 @@ fn all_endpoints_together_give_each_principal_the_rows_of_the_postgres_door() {
                     let expected = at_postgres(&postgres, &sql).await;
                     for endpoints in ["2", "5"] {
                         let info = flight.divided(&sql, endpoints).await.unwrap();
-                        assert_eq!(info.endpoint.len().to_string(), endpoints, "{user}: {sql}");
+                        // Which part a visible row is in would tell how many hidden ones lie before it.
+                        let whole = user == "ada" && table != "invoice_lines";
+                        let parts = if whole { endpoints } else { "1" };
+                        assert_eq!(info.endpoint.len().to_string(), parts, "{user}: {sql}");
                         let mut parts = Vec::new();
                         for ticket in tickets(&info) {
                             parts.push(cells(&flight.get(ticket).await.unwrap()));
@@ -163,13 +166,14 @@ fn what_looks_at_several_rows_comes_from_one_endpoint() {
 #[test]
 fn an_endpoint_can_be_fetched_again_by_its_user_only() {
     runtime().block_on(async {
-        let (sam, iris) = (Flight::login(&demo().server, "sam").await, Flight::login(&demo().server, "iris").await);
-        let info = sam.divided("SELECT id FROM invoices", "3").await.unwrap();
+        let (ada, iris) = (Flight::login(&demo().server, "ada").await, Flight::login(&demo().server, "iris").await);
+        let info = ada.divided("SELECT id FROM invoices", "3").await.unwrap();
+        assert_eq!(info.endpoint.len(), 3);
         for ticket in tickets(&info) {
             let rows = |table: &Table| sorted(cells(table));
-            let first = rows(&sam.get(ticket.clone()).await.unwrap());
-            assert_eq!(rows(&sam.get(ticket.clone()).await.unwrap()), first);
-            let other = Flight::login(&demo().server, "sam").await;
+            let first = rows(&ada.get(ticket.clone()).await.unwrap());
+            assert_eq!(rows(&ada.get(ticket.clone()).await.unwrap()), first);
+            let other = Flight::login(&demo().server, "ada").await;
             assert_eq!(rows(&other.get(ticket.clone()).await.unwrap()), first);
             assert_eq!(iris.get(ticket).await.unwrap_err().sqlstate, "28000");
         }
