@@ -3,7 +3,7 @@
 use crate::classify::{Classified, classify};
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
-use crate::weight::refuse_heavy;
+use crate::weight::{refuse_heavy, refuse_long_lists};
 use datafusion::sql::sqlparser::ast::{DescribeAlias, Ident, ObjectName, Reset, ResetStatement, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -69,6 +69,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
     }
+    refuse_long_lists(sql)?;
     let dialect = PostgreSqlDialect {};
     let tokens = tokens(sql).map_err(|e| {
         let at = e.location;

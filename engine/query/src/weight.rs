@@ -18,6 +18,9 @@ const LINK: usize = 4;
 /// # Errors
 /// 54001.
 pub(crate) fn refuse_heavy(tokens: &[TokenWithSpan]) -> Result<()> {
+    if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > TOKENS_MAX {
+        return Err(too_long());
+    }
     if weight(tokens) <= WEIGHT_MAX {
         return Ok(());
     }
@@ -25,6 +28,42 @@ pub(crate) fn refuse_heavy(tokens: &[TokenWithSpan]) -> Result<()> {
         "At most {WEIGHT_MAX} AND and OR are accepted, or {} other operators; an IN list or a VALUES list counts as none.",
         WEIGHT_MAX / LINK
     )))
+}
+
+/// Words and signs of one text: each becomes up to a kilobyte of syntax and plan before any limit of memory sees it.
+const TOKENS_MAX: usize = 200_000;
+
+/// Refuses a text of more words and signs than a statement is made of, before it is cut into them, which alone would take
+/// a hundred bytes for each. What stands in single quotes is one word.
+///
+/// # Errors
+/// 54001.
+pub(crate) fn refuse_long_lists(sql: &str) -> Result<()> {
+    // Whether a backslash hides a quote is not known here: the reading that finds fewer signs counts.
+    if sql.len() > TOKENS_MAX && signs(sql, false).min(signs(sql, true)) > TOKENS_MAX / 2 {
+        return Err(too_long());
+    }
+    Ok(())
+}
+
+/// Commas and parentheses outside of quotes.
+fn signs(sql: &str, escapes: bool) -> usize {
+    let (mut quoted, mut hidden, mut signs) = (false, false, 0);
+    for byte in sql.bytes() {
+        match byte {
+            _ if hidden => hidden = false,
+            b'\\' if quoted && escapes => hidden = true,
+            b'\'' => quoted = !quoted,
+            b',' | b'(' | b')' if !quoted => signs += 1,
+            _ => {}
+        }
+    }
+    signs
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorCode::StatementTooComplex, "statement has too many words and signs")
+        .with_hint(format!("At most {TOKENS_MAX} are accepted; bind a list as one array and compare with = ANY ($1)."))
 }
 
 /// What a token does to the chain it stands in.
@@ -195,6 +234,27 @@ mod tests {
             chain("1", " union select ", 990),
         ] {
             assert_eq!(judge(&sql).unwrap_err().code(), ErrorCode::StatementTooComplex, "{:.60}", sql);
+        }
+    }
+
+    #[test]
+    fn longer_lists_than_memory_should_hold_are_refused() {
+        for sql in [
+            format!("select array[{}]", chain("1", ",", 1_000_000)),
+            format!("values {}", vec!["(1,2)"; 100_000].join(",")),
+            format!("select '\\', {}", chain("'a''b'", ",", 300_000)),
+        ] {
+            assert_eq!(refuse_long_lists(&sql).unwrap_err().code(), ErrorCode::StatementTooComplex, "{:.60}", sql);
+        }
+        assert_eq!(judge(&chain("1", " ", 200_001)).unwrap_err().code(), ErrorCode::StatementTooComplex);
+        let text = "{\"a\": [1, 2, (3)]}, ".repeat(100_000);
+        for sql in [
+            format!("select '{text}'"),
+            format!("select e'\\'{text}'"),
+            format!("select '\\', '{text}'"),
+            format!("select 1 where a in ({})", chain("1", ", ", 60_000)),
+        ] {
+            assert!(refuse_long_lists(&sql).is_ok(), "{:.60}", sql);
         }
     }
 
