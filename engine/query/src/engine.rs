@@ -4,7 +4,7 @@ use crate::bind;
 use crate::classify::Classified;
 use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
-use crate::joined::JoinedRows;
+use crate::doubted::DoubtedRows;
 use crate::lost_orders::LostOrders;
 use crate::metering::Metering;
 use crate::parse::parse;
@@ -172,22 +172,22 @@ fn state(
     Ok(crate::semantics::install(state))
 }
 
-/// DataFusion's rules; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules
+/// DataFusion's rules, told what decides what; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules
 /// joins as the statement is written.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = crate::dialect::guarded(Optimizer::new().rules);
+    let mut rules = crate::dialect::with_true_dependencies(crate::dialect::guarded(Optimizer::new().rules));
     let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
     rules.insert(simplified, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
     rules
 }
 
-/// DataFusion's rules; after the one that sorts, what it believes of joins; lost orders before its check of them, first rows
+/// DataFusion's rules; after the one that sorts, what it believes of joins and groupings; lost orders before its check of them, first rows
 /// and yielding after it.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
-    rules.insert(sorted, Arc::new(JoinedRows));
+    rules.insert(sorted, Arc::new(DoubtedRows));
     let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
     rules.insert(check, Arc::new(LostOrders));
     rules.push(Arc::new(WholeKeys));

@@ -15,6 +15,7 @@ mod casts;
 mod computed_keys;
 mod constants;
 mod counts;
+mod dependencies;
 mod functions;
 mod groups;
 mod guards;
@@ -37,6 +38,7 @@ mod types;
 mod unions;
 
 pub(crate) use computed_keys::keys_as_columns;
+pub(crate) use dependencies::with_true_dependencies;
 #[cfg(test)]
 pub(crate) use functions::helpers;
 pub(crate) use guards::guarded;

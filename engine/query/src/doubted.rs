@@ -1,7 +1,7 @@
-//! What the engine believes of rows that a join made, and is not so. A column that is constant on the inner side of an outer
-//! join is null where there is no match, yet stays a constant to it, so that it leaves out a sort by that column. And of a hash
-//! join of two sorted inputs it believes that its rows are sorted by the keys of the one, then of the other, though several
-//! rows of the one may be equal.
+//! What the engine believes of rows that a join or a grouping made, and is not so. A column that is constant on the inner side
+//! of an outer join is null where there is no match, yet stays a constant to it, so that it leaves out a sort by that column;
+//! a key of grouping sets is null in the sets that lack it, and stays one, too. And of a hash join of two sorted inputs it
+//! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
 
 use crate::lost_orders::LostOrders;
 use datafusion::common::config::ConfigOptions;
@@ -11,6 +11,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
@@ -21,13 +22,13 @@ use std::sync::Arc;
 
 /// Put directly after the rule that decides about sorts: what it believed too early is sorted.
 #[derive(Debug)]
-pub(crate) struct JoinedRows;
+pub(crate) struct DoubtedRows;
 
-impl PhysicalOptimizerRule for JoinedRows {
+impl PhysicalOptimizerRule for DoubtedRows {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let doubted = plan.transform_up(|node| {
             Ok(if is_doubtful(&node) {
-                Transformed::yes(Arc::new(JoinedExec::new(node)) as Arc<dyn ExecutionPlan>)
+                Transformed::yes(Arc::new(DoubtedExec::new(node)) as Arc<dyn ExecutionPlan>)
             } else {
                 Transformed::no(node)
             })
@@ -36,7 +37,7 @@ impl PhysicalOptimizerRule for JoinedRows {
     }
 
     fn name(&self) -> &'static str {
-        "joined_rows"
+        "doubted_rows"
     }
 
     fn schema_check(&self) -> bool {
@@ -45,6 +46,11 @@ impl PhysicalOptimizerRule for JoinedRows {
 }
 
 fn is_doubtful(node: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        let known = node.equivalence_properties();
+        let believes = !known.constants().is_empty() || !known.oeq_class().is_empty() || !known.eq_group().is_empty();
+        return aggregate.group_expr().has_grouping_set() && believes;
+    }
     let hash = node.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let kind = hash
         .or_else(|| node.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type()))
@@ -75,14 +81,14 @@ fn is_more_than_equal(side: &Arc<dyn ExecutionPlan>) -> bool {
     !known.constants().is_empty() || known.eq_group().iter().any(|class| class.iter().any(computed))
 }
 
-/// A join of whose rows nothing is believed but in which partition they are.
+/// A node of whose rows nothing is believed but in which partition they are.
 #[derive(Debug, Clone)]
-struct JoinedExec {
+struct DoubtedExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
-impl JoinedExec {
+impl DoubtedExec {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
@@ -96,20 +102,20 @@ impl JoinedExec {
     fn over(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => Ok(Arc::new(Self::new(input))),
-            _ => internal_err!("joined rows have one input"),
+            _ => internal_err!("doubted rows have one input"),
         }
     }
 }
 
-impl DisplayAs for JoinedExec {
+impl DisplayAs for DoubtedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JoinedExec")
+        f.write_str("DoubtedExec")
     }
 }
 
-impl ExecutionPlan for JoinedExec {
+impl ExecutionPlan for DoubtedExec {
     fn name(&self) -> &'static str {
-        "JoinedExec"
+        "DoubtedExec"
     }
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties

@@ -1,0 +1,116 @@
+//! Which columns of a grouping decide others. The engine says of any column by which is grouped and which decided something
+//! below that it decides the whole group, and is even unique, whatever else is grouped by. Then it leaves out keys of ORDER BY
+//! and of groupings above, and takes a side of a join for one row. So what it says is put right before each rule that asks.
+//! Knows no table.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Dependency, FunctionalDependence, FunctionalDependencies, Result};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Put before the rules that ask what decides what.
+#[derive(Debug)]
+pub(crate) struct TrueDependencies;
+
+/// The rules that ask.
+const ASKING: [&str; 4] =
+    ["replace_distinct_aggregate", "eliminate_join", "eliminate_duplicated_expr", "optimize_projections"];
+
+/// The rules, each that asks after one that puts right what it is told.
+pub(crate) fn with_true_dependencies(
+    rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::with_capacity(rules.len() + ASKING.len());
+    for rule in rules {
+        if ASKING.contains(&rule.name()) {
+            all.push(Arc::new(TrueDependencies));
+        }
+        all.push(rule);
+    }
+    all
+}
+
+impl OptimizerRule for TrueDependencies {
+    fn name(&self) -> &'static str {
+        "true_dependencies"
+    }
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        put_right(plan)
+    }
+}
+
+/// The plan with what its groupings decide, and what is said above of that.
+fn put_right(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let plan = plan.map_subqueries(put_right)?;
+    let asked = plan.transformed;
+    let plan = plan.data.map_children(put_right)?;
+    let below = plan.transformed;
+    let node = if below { plan.data.recompute_schema()? } else { plan.data };
+    let mut node = of_node(node)?;
+    node.transformed |= below || asked;
+    Ok(node)
+}
+
+fn of_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let said = node.schema().functional_dependencies();
+    match node {
+        LogicalPlan::Aggregate(mut aggregate) if !said.is_empty() => {
+            let right = of_groups(&aggregate);
+            if *aggregate.schema.functional_dependencies() == right {
+                return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+            }
+            let schema = Arc::unwrap_or_clone(aggregate.schema);
+            aggregate.schema = Arc::new(schema.with_functional_dependencies(right)?);
+            Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+        }
+        // A row becomes several, and columns change their places.
+        LogicalPlan::Unnest(mut unnest) if !said.is_empty() => {
+            let schema = Arc::unwrap_or_clone(unnest.schema);
+            unnest.schema = Arc::new(schema.with_functional_dependencies(FunctionalDependencies::empty())?);
+            Ok(Transformed::yes(LogicalPlan::Unnest(unnest)))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// What the keys of a grouping decide. Of grouping sets nothing is said.
+fn of_groups(aggregate: &Aggregate) -> FunctionalDependencies {
+    if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
+        return FunctionalDependencies::empty();
+    }
+    let below = aggregate.input.schema();
+    let keys: Vec<Option<usize>> = aggregate
+        .group_expr
+        .iter()
+        .map(|expr| match expr {
+            Expr::Column(column) => below.maybe_index_of_column(column),
+            _ => None,
+        })
+        .collect();
+    let place = |at: &usize| keys.iter().position(|key| *key == Some(*at));
+    let columns: Vec<usize> = (0..aggregate.schema.fields().len()).collect();
+    let mut right = Vec::new();
+    for known in below.functional_dependencies().iter() {
+        let Some(source) = known.source_indices.iter().map(place).collect::<Option<Vec<usize>>>() else { continue };
+        let decided: BTreeSet<usize> = known.target_indices.iter().filter_map(place).chain(source.clone()).collect();
+        // A key of the rows below is one of the groups, and so is what decides all that is grouped by.
+        let whole = known.mode == Dependency::Single || decided.len() == keys.len();
+        let (targets, mode) = if whole {
+            (columns.clone(), Dependency::Single)
+        } else {
+            (decided.into_iter().collect(), Dependency::Multi)
+        };
+        right.push(FunctionalDependence::new(source, targets, known.nullable).with_mode(mode));
+    }
+    if !keys.is_empty() && right.iter().all(|known| known.mode != Dependency::Single) {
+        let source: Vec<usize> = (0..keys.len()).collect();
+        let nullable = source.iter().any(|at| aggregate.schema.field(*at).is_nullable());
+        right.push(FunctionalDependence::new(source, columns, nullable).with_mode(Dependency::Single));
+    }
+    FunctionalDependencies::new(right)
+}
