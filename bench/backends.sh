@@ -211,15 +211,24 @@ run_documents() {
 }
 
 # The 22 statements with orders and lineitem in PostgreSQL and the rest in Parquet, the gate against DuckDB and its scanner.
-run_duckdb() {
+run_duckdb() { against_duckdb "orders lineitem"; }
+
+# All tables in Parquet, the gate against DuckDB, two threads each.
+run_local() { against_duckdb none; }
+
+# All tables in PostgreSQL: through the gate, and the same text straight to the server in turns.
+run_single() { REMOTE=all FEDERATED_RUNS=$RUNS run_federated; }
+
+# `against_duckdb TABLES`: those in PostgreSQL.
+against_duckdb() {
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/duckdb-1.5.5
     if [[ ! -x $home/bin/python ]]; then
         python3 -m venv "$home"
         "$home/bin/pip" -q --disable-pip-version-check install duckdb==1.5.5 duckdb-extensions==1.5.5 \
             duckdb-extension-postgres-scanner==1.5.5
     fi
-    FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
+    REMOTE=$1 FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
     cat "$work/gate.table"
     [[ -n $postgres ]] || return 0
-    "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$pg_port" "$work/gate.table" "$RUNS"
+    "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$pg_port" "$work/gate.table" "$RUNS" "$1"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The 22 statements of TPC-H in DuckDB, orders and lineitem read by its PostgreSQL scanner and the rest from Parquet, beside the
-gate's times of the same run: `peer_duckdb.py FOLDER PORT TABLE RUNS`. TABLE is what the example `federated` printed."""
+"""The 22 statements of TPC-H in DuckDB, some tables read by its PostgreSQL scanner and the rest from Parquet, beside the gate's
+times of the same run: `peer_duckdb.py FOLDER PORT TABLE RUNS "orders lineitem"|none`. TABLE is what the example `federated`
+printed."""
 
 import re
 import sys
@@ -9,8 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-REMOTE = ("orders", "lineitem")
-LOCAL = ("customer", "nation", "part", "partsupp", "region", "supplier")
+TABLES = ("customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier")
 QUERIES = Path(__file__).resolve().parent.parent / "tests/tpch/queries"
 
 
@@ -26,6 +26,7 @@ def loaded(connection):
 
 def main():
     folder, port, table, runs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    remote = [] if sys.argv[5] == "none" else sys.argv[5].split()
     gate = {}
     for line in Path(table).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -33,14 +34,14 @@ def main():
             gate[int(cells[0])] = float(cells[5])
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
-    loaded(connection)
-    connection.execute(
-        f"ATTACH 'host=127.0.0.1 port={port} user=bench password=bench dbname=postgres' AS pg (TYPE postgres, READ_ONLY)"
-    )
-    for name in REMOTE:
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM pg.public.{name}")
-    for name in LOCAL:
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{folder}/{name}.parquet')")
+    if remote:
+        loaded(connection)
+        connection.execute(
+            f"ATTACH 'host=127.0.0.1 port={port} user=bench password=bench dbname=postgres' AS pg (TYPE postgres, READ_ONLY)"
+        )
+    for name in TABLES:
+        source = f"pg.public.{name}" if name in remote else f"read_parquet('{folder}/{name}.parquet')"
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
     print(f"\n### Against DuckDB {duckdb.__version__} and its scanner, ms, best of {runs}\n")
     print("| query | gate | DuckDB | gate ÷ DuckDB |\n|---|---|---|---|")
     totals = [0.0, 0.0]

@@ -1,12 +1,16 @@
 //! Rows that leave PostgreSQL over the 22 statements of TPC-H with orders and lineitem there and the rest in Parquet files:
 //! `federated DIR SCALE PORT [SQL]` with a server of user and password `bench`. Fills both when they are empty; prints a
-//! markdown table. `SQL`: also the native statements. `RUNS`: times are the best of so many.
+//! markdown table. `SQL`: also the native statements. `RUNS`: times are the best of so many. `REMOTE`: the tables that lie
+//! in PostgreSQL, `all` or `none`; with `all`, the same text is also sent straight to the server, in turns.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
+use futures::TryStreamExt;
 use querygate_bench::{federated, gate, process, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_postgres::PostgresOptions;
+use querygate_query_api::Session;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio_postgres::NoTls;
 
@@ -24,6 +28,7 @@ fn main() -> Result<(), Failure> {
     let port: u16 = arguments.next().ok_or("a port is needed")?.parse()?;
     let shown = arguments.next().is_some();
     let times: usize = std::env::var("RUNS").map_or(Ok(1), |text| text.parse())?;
+    let remote = remote()?;
     let runtime = gate::runtime()?;
     let password = std::env::var("PGPASSWORD").unwrap_or_else(|_| "bench".to_owned());
     let mut options = PostgresOptions::new("postgres", "127.0.0.1", "bench", "postgres");
@@ -33,52 +38,147 @@ fn main() -> Result<(), Failure> {
         tpch::write_parquet(folder, scale)?;
     }
     let watch = Watch::default();
-    let deployment = runtime.block_on(async {
+    let (client, deployment) = runtime.block_on(async {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(port).user("bench").password(&password).dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
-        if client.query_opt("SELECT 1 FROM pg_tables WHERE tablename = 'lineitem'", &[]).await?.is_none() {
-            federated::load(&client, scale).await?;
-        }
-        Ok::<_, Failure>(federated::deployment(folder, &options, &watch).await?)
+        let there = client.query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'", &[]).await?;
+        let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
+        let missing: Vec<&str> = remote.iter().copied().filter(|table| !there.iter().any(|t| t == table)).collect();
+        federated::load(&client, &missing, scale).await?;
+        Ok::<_, Failure>((client, federated::deployment(folder, &remote, &options, &watch).await?))
     })?;
     let gate = gate::gate(runtime.handle().clone(), deployment)?;
     let session = runtime.block_on(gate::session(&gate, gate::reader()))?;
-    println!("TPC-H scale {scale}, orders and lineitem in PostgreSQL, the rest in Parquet; {}\n", process::machine());
-    println!(
-        "| query | rows that left PostgreSQL | statements there | values bound | rows | ms |\n|---|---|---|---|---|---|"
-    );
-    let (mut total, mut time) = (0, 0.0);
-    for (number, text) in tpch::queries() {
-        watch.take();
-        let once = || {
-            let started = Instant::now();
-            let answered = runtime.block_on(async {
-                let prepared = gate::prepare(&session, text.trim().trim_end_matches(';')).await?;
-                gate::drain(&session, &prepared, &[]).await
-            });
-            (answered, started.elapsed().as_secs_f64() * 1_000.0)
-        };
-        let (answered, first) = once();
-        let runs = watch.take();
-        let took = (1..times).map(|_| once().1).fold(first, f64::min);
+    let place = if remote.is_empty() { "nothing".to_owned() } else { remote.join(", ") };
+    println!("TPC-H scale {scale}, {place} in PostgreSQL, the rest in Parquet; {}\n", process::machine());
+    let straight = (remote.len() == tpch::TABLES.len()).then_some(&client);
+    let bench = Bench { runtime, session, watch, straight, times, shown };
+    let rows = bench.table();
+    println!("| goal | {:.0} | | | | |", federated::ROWS_MAX * scale);
+    if remote == federated::REMOTE {
+        println!("| by hand, in proportion | {:.0} | | | | |", IDEAL * scale);
+        println!("| DuckDB's scanner, in proportion | {:.0} | | | | |", DUCKDB * scale);
+    }
+    if rows.failed > 0 { Err(format!("{} statements failed", rows.failed).into()) } else { Ok(()) }
+}
+
+/// The tables of `REMOTE`.
+fn remote() -> Result<Vec<&'static str>, Failure> {
+    let known = |name: &str| tpch::TABLES.iter().find(|table| **table == name).copied();
+    match std::env::var("REMOTE").as_deref() {
+        Err(_) => Ok(federated::REMOTE.to_vec()),
+        Ok("all") => Ok(tpch::TABLES.to_vec()),
+        Ok("none") => Ok(Vec::new()),
+        Ok(names) => names
+            .split_whitespace()
+            .map(|name| known(name).ok_or_else(|| format!("TPC-H has no table \"{name}\"").into()))
+            .collect(),
+    }
+}
+
+struct Bench<'a> {
+    runtime: tokio::runtime::Runtime,
+    session: Arc<dyn Session>,
+    watch: Watch,
+    /// The server itself, where it holds all tables.
+    straight: Option<&'a tokio_postgres::Client>,
+    times: usize,
+    shown: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    failed: usize,
+    rows: usize,
+    gate: f64,
+    straight: f64,
+    logarithms: f64,
+}
+
+impl Bench<'_> {
+    /// Runs and prints all statements, and their sums.
+    fn table(&self) -> Totals {
+        let more = if self.straight.is_some() { (" straight ms | gate ÷ straight |", "---|---|") } else { ("", "") };
+        println!("| query | rows that left PostgreSQL | statements there | values bound | rows | ms |{}", more.0);
+        println!("|---|---|---|---|---|---|{}", more.1);
+        let queries = tpch::queries();
+        let mut totals = Totals::default();
+        for (number, text) in queries {
+            self.statement(number, text.trim().trim_end_matches(';'), &mut totals);
+        }
+        print!("| all | {} | | | | {:.0} |", totals.rows, totals.gate);
+        if self.straight.is_some() {
+            let mean = (totals.logarithms / count(queries.len() - totals.failed)).exp();
+            print!(" {:.0} | {:.3}, geometric mean {mean:.3} |", totals.straight, totals.gate / totals.straight);
+        }
+        println!();
+        totals
+    }
+
+    fn statement(&self, number: &str, text: &str, totals: &mut Totals) {
+        self.watch.take();
+        let (answered, mut gate) = self.through_gate(text);
+        let runs = self.watch.take();
         let rows: usize = runs.iter().map(Run::rows).sum();
         let values: usize = runs.iter().map(|run| run.values).sum();
-        (total, time) = (total + rows, time + took);
-        match answered {
-            Ok(count) => println!("| {number} | {rows} | {} | {values} | {count} | {took:.0} |", runs.len()),
-            Err(error) => println!("| {number} | {rows} | {} | {values} | failed: {error} | |", runs.len()),
+        let answered = answered.and_then(|rows| Ok((rows, self.straight(text)?)));
+        let (found, mut straight) = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                println!("| {number} | {rows} | {} | {values} | failed: {error} | |", runs.len());
+                totals.failed += 1;
+                return;
+            }
+        };
+        for _ in 1..self.times {
+            gate = gate.min(self.through_gate(text).1);
+            if let (Some(best), Ok(Some(took))) = (straight, self.straight(text)) {
+                straight = Some(best.min(took));
+            }
         }
-        if shown {
+        (totals.rows, totals.gate) = (totals.rows + rows, totals.gate + gate);
+        print!("| {number} | {rows} | {} | {values} | {found} | {gate:.0} |", runs.len());
+        if let Some(straight) = straight {
+            totals.straight += straight;
+            totals.logarithms += (gate / straight).ln();
+            print!(" {straight:.0} | {:.2} |", gate / straight);
+        }
+        println!();
+        if self.shown {
             for run in &runs {
                 println!("    {}: {:.400}", run.rows(), run.text);
             }
         }
     }
-    println!("| all | {total} | | | | {time:.0} |");
-    println!("| goal | {:.0} | | | | |", federated::ROWS_MAX * scale);
-    println!("| by hand, in proportion | {:.0} | | | | |", IDEAL * scale);
-    println!("| DuckDB's scanner, in proportion | {:.0} | | | | |", DUCKDB * scale);
-    Ok(())
+
+    fn through_gate(&self, text: &str) -> (Result<usize, Failure>, f64) {
+        let started = Instant::now();
+        let answered = self.runtime.block_on(async {
+            let prepared = gate::prepare(&self.session, text).await?;
+            gate::drain(&self.session, &prepared, &[]).await
+        });
+        (answered.map_err(Into::into), milliseconds(started))
+    }
+
+    /// Milliseconds of the same text sent straight to the server and read to its end.
+    fn straight(&self, text: &str) -> Result<Option<f64>, Failure> {
+        let Some(client) = self.straight else { return Ok(None) };
+        let started = Instant::now();
+        self.runtime.block_on(async {
+            let mut rows = std::pin::pin!(client.query_raw(text, std::iter::empty::<&str>()).await?);
+            while rows.try_next().await?.is_some() {}
+            Ok::<_, tokio_postgres::Error>(())
+        })?;
+        Ok(Some(milliseconds(started)))
+    }
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1_000.0
+}
+
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::MAX, f64::from)
 }

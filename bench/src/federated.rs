@@ -1,5 +1,5 @@
-//! TPC-H with orders and lineitem in PostgreSQL and the rest in Parquet files: fills the server, and wires a deployment
-//! whose driver counts the rows that leave it. Knows no query.
+//! TPC-H with some tables in PostgreSQL (by default orders and lineitem) and the rest in Parquet files: fills the server, and
+//! wires a deployment whose driver counts the rows that leave it. Knows no query.
 
 use crate::{gate, tpch};
 use arrow::array::RecordBatch;
@@ -19,7 +19,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio_postgres::Client;
 
-/// The tables that lie in PostgreSQL.
+/// The tables that lie in PostgreSQL where nothing else is said.
 pub const REMOTE: [&str; 2] = ["orders", "lineitem"];
 
 /// Rows that may leave PostgreSQL over the 22 statements at scale 1.
@@ -28,16 +28,32 @@ pub const ROWS_MAX: f64 = 1_500_000.0;
 /// Name of the source.
 const SOURCE: &str = "postgres";
 
-const AFTERWARDS: &str = "ALTER TABLE orders ADD PRIMARY KEY (o_orderkey); CREATE INDEX ON orders (o_custkey); \
-     CREATE INDEX ON lineitem (l_orderkey); CREATE INDEX ON lineitem (l_partkey); CREATE INDEX ON lineitem (l_suppkey); \
-     ANALYZE";
+/// Keys and indexes that such tables have.
+const fn afterwards(table: &str) -> &'static str {
+    match table.as_bytes() {
+        b"region" => "ALTER TABLE region ADD PRIMARY KEY (r_regionkey)",
+        b"nation" => "ALTER TABLE nation ADD PRIMARY KEY (n_nationkey)",
+        b"supplier" => "ALTER TABLE supplier ADD PRIMARY KEY (s_suppkey)",
+        b"customer" => "ALTER TABLE customer ADD PRIMARY KEY (c_custkey)",
+        b"part" => "ALTER TABLE part ADD PRIMARY KEY (p_partkey)",
+        b"partsupp" => {
+            "ALTER TABLE partsupp ADD PRIMARY KEY (ps_partkey, ps_suppkey); CREATE INDEX ON partsupp (ps_suppkey)"
+        }
+        b"orders" => "ALTER TABLE orders ADD PRIMARY KEY (o_orderkey); CREATE INDEX ON orders (o_custkey)",
+        b"lineitem" => {
+            "CREATE INDEX ON lineitem (l_orderkey); CREATE INDEX ON lineitem (l_partkey); \
+             CREATE INDEX ON lineitem (l_suppkey)"
+        }
+        _ => "",
+    }
+}
 
-/// Creates and fills the tables, with the keys and indexes that such tables have.
+/// Creates and fills tables, with the keys and indexes that such tables have.
 ///
 /// # Errors
 /// The server's.
-pub async fn load(client: &Client, scale: f64) -> Result<()> {
-    for table in REMOTE {
+pub async fn load(client: &Client, tables: &[&str], scale: f64) -> Result<()> {
+    for table in tables {
         let reader = tpch::reader(table, scale)?;
         let columns: Vec<String> = reader.schema().fields().iter().map(|field| declared(field)).collect();
         let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
@@ -50,8 +66,9 @@ pub async fn load(client: &Client, scale: f64) -> Result<()> {
             copy.send(text.into()).await.map_err(Error::internal)?;
         }
         copy.finish().await.map_err(Error::internal)?;
+        client.batch_execute(afterwards(table)).await.map_err(Error::internal)?;
     }
-    client.batch_execute(AFTERWARDS).await.map_err(Error::internal)
+    client.batch_execute("VACUUM ANALYZE").await.map_err(Error::internal)
 }
 
 fn declared(field: &Field) -> String {
@@ -80,15 +97,20 @@ fn lines(batch: &RecordBatch) -> Result<String> {
     Ok(text)
 }
 
-/// A deployment over the server and the Parquet files of a folder, all tables measured. `watch` counts what leaves the
-/// server.
+/// A deployment over `remote` tables of the server and the Parquet files of a folder, all measured. `watch` counts what
+/// leaves the server.
 ///
 /// # Errors
 /// A source that does not answer.
-pub async fn deployment(folder: &Path, options: &PostgresOptions, watch: &Watch) -> Result<Deployment> {
+pub async fn deployment(
+    folder: &Path,
+    remote: &[&'static str],
+    options: &PostgresOptions,
+    watch: &Watch,
+) -> Result<Deployment> {
     let driver = watch.over(Arc::new(PostgresDriver::new(options)?));
     let mut tables: HashMap<&'static str, SourceTable> = gate::tpch_tables(folder).await?;
-    for table in REMOTE {
+    for table in remote.iter().copied() {
         let provider = Arc::new(opened(&driver, table).await?);
         tables.insert(table, SourceTable { source: SOURCE.into(), provider });
     }

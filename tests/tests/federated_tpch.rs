@@ -41,8 +41,10 @@ impl Federation {
         tpch::write_parquet(folder.path(), scale()).unwrap();
         let deployment = runtime.block_on(async {
             let client = server.database("federated", "").await;
-            federated::load(&client, scale()).await.unwrap();
-            federated::deployment(folder.path(), &server.options("federated"), &watch).await.unwrap()
+            federated::load(&client, &federated::REMOTE, scale()).await.unwrap();
+            federated::deployment(folder.path(), &federated::REMOTE, &server.options("federated"), &watch)
+                .await
+                .unwrap()
         });
         let gate = gate::gate(runtime.handle().clone(), deployment).unwrap();
         let session = runtime.block_on(gate::session(&gate, gate::reader())).unwrap();
