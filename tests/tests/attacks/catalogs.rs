@@ -2,6 +2,7 @@
 
 use crate::duel::{Duel, assert_silent};
 use querygate_tests::harness::{Company, Fixture, Layout, TestGate};
+use querygate_types::Principal;
 use serde_json::json;
 
 /// Every relation of a schema, as the schema itself lists them.
@@ -83,15 +84,16 @@ fn names_of_indexes_count_no_hidden_ones() {
     let mut fixture = Company::fixture();
     let objects = fixture.stack["objects"].as_array_mut().unwrap();
     let employees = objects.iter_mut().find(|object| object["name"] == "hr_employees").unwrap();
-    employees["indexes"] = json!([{"fields": ["salary"]}, {"fields": ["salary", "name"]}, {"fields": ["name"]}]);
+    employees["indexes"] =
+        json!([{"fields": ["secret_code"]}, {"fields": ["secret_code", "name"]}, {"fields": ["name"]}]);
     let gate = TestGate::new(&fixture, Layout::Memory);
-    let names = |principal| {
+    let names = |principal: Principal| {
         let sql = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'employees\\_%\\_idx%' ORDER BY 1";
-        let answer = gate.client(principal).run(sql);
+        let answer = gate.client(&principal).run(sql);
         answer.table().iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(names(&Company::admin()).len(), 3);
-    assert_eq!(names(&Company::analyst()), ["employees_name_idx0"]);
+    assert_eq!(names(Company::admin()).len(), 3);
+    assert_eq!(names(Company::analyst()), ["employees_name_idx0"]);
 }
 
 #[test]

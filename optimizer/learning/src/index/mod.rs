@@ -13,7 +13,7 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use problem::as_number;
-pub(crate) use ran::Ran;
 pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
 pub use part::IndexAdvisor;
+pub(crate) use problem::as_number;
+pub(crate) use ran::Ran;
