@@ -242,7 +242,7 @@ mod tests {
         for sql in [
             format!("select array[{}]", chain("1", ",", 1_000_000)),
             format!("values {}", vec!["(1,2)"; 100_000].join(",")),
-            format!("select '\\', {}", chain("'a''b'", ",", 300_000)),
+            format!("select {}", chain("'a''b'", ",", 300_000)),
         ] {
             assert_eq!(refuse_long_lists(&sql).unwrap_err().code(), ErrorCode::StatementTooComplex, "{:.60}", sql);
         }
