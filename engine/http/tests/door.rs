@@ -55,7 +55,7 @@ async fn the_probes_answer() {
     let (status, body) = ask(running.addr, "GET /readyz").await;
     assert_eq!(status, 200);
     assert!(body.contains("\"degraded\"") && body.contains("\"version\":3"), "{body}");
-    assert!(body.contains("\"sources\":{\"down\":1,\"up\":1}"), "how many, and not which: {body}");
+    assert!(body.contains("\"sources\":{\"up\":1,\"down\":1}"), "how many, and not which: {body}");
     assert_eq!(ask(running.addr, "GET /metrics").await, (200, "querygate_up 1\n".to_owned()));
     let (status, body) = ask(running.addr, "GET /nothing").await;
     assert_eq!(status, 404);
