@@ -176,7 +176,8 @@ impl World {
             (Sharing::ControlledByParent, Some((fk, master))) => {
                 let master = self.object(master);
                 let found = master.rows.iter().find(|m| cell(row, fk).is_some_and(|id| Some(id) == m.get("id")));
-                found.is_some_and(|m| self.row_visible(master, m))
+                // Who may not read the master object reads none of its details.
+                master.readable && found.is_some_and(|m| self.row_visible(master, m))
             }
             (Sharing::ControlledByParent, None) => false,
             _ => true,
