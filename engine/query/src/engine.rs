@@ -2,8 +2,8 @@
 
 use crate::bind;
 use crate::classify::Classified;
-use crate::dialect::Dialect;
 use crate::dialect::apply::ApplyPlanner;
+use crate::dialect::{Blocks, Dialect};
 use crate::doubted::DoubtedRows;
 use crate::lost_orders::LostOrders;
 use crate::metering::Metering;
@@ -163,6 +163,7 @@ fn state(
         .with_table_factories(HashMap::new())
         .with_expr_planners(planners)
         .with_type_planner(dialect.type_planner())
+        .with_relation_planners(vec![Arc::new(Blocks)])
         .with_query_planner(Arc::new(ApplyingPlanner))
         .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rules(physical_rules())

@@ -10,6 +10,7 @@ mod apart;
 pub(crate) mod apply;
 mod array_text;
 mod ast;
+mod blocks;
 mod calls;
 mod casts;
 mod computed_keys;
@@ -37,6 +38,7 @@ mod tests;
 mod types;
 mod unions;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use computed_keys::keys_as_columns;
 pub(crate) use dependencies::with_true_dependencies;
 #[cfg(test)]
