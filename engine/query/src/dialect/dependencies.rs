@@ -5,6 +5,7 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Dependency, FunctionalDependence, FunctionalDependencies, Result};
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::collections::BTreeSet;
@@ -60,7 +61,7 @@ fn of_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let said = node.schema().functional_dependencies();
     match node {
         LogicalPlan::Aggregate(mut aggregate) if !said.is_empty() => {
-            let right = of_groups(&aggregate);
+            let right = of_groups(&aggregate)?;
             if *aggregate.schema.functional_dependencies() == right {
                 return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
             }
@@ -79,14 +80,14 @@ fn of_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// What the keys of a grouping decide. Of grouping sets nothing is said.
-fn of_groups(aggregate: &Aggregate) -> FunctionalDependencies {
+fn of_groups(aggregate: &Aggregate) -> Result<FunctionalDependencies> {
     if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
-        return FunctionalDependencies::empty();
+        return Ok(FunctionalDependencies::empty());
     }
     let below = aggregate.input.schema();
-    let keys: Vec<Option<usize>> = aggregate
-        .group_expr
-        .iter()
+    // What is grouped by twice is one column.
+    let keys: Vec<Option<usize>> = grouping_set_to_exprlist(&aggregate.group_expr)?
+        .into_iter()
         .map(|expr| match expr {
             Expr::Column(column) => below.maybe_index_of_column(column),
             _ => None,
@@ -112,5 +113,5 @@ fn of_groups(aggregate: &Aggregate) -> FunctionalDependencies {
         let nullable = source.iter().any(|at| aggregate.schema.field(*at).is_nullable());
         right.push(FunctionalDependence::new(source, columns, nullable).with_mode(Dependency::Single));
     }
-    FunctionalDependencies::new(right)
+    Ok(FunctionalDependencies::new(right))
 }
