@@ -74,11 +74,10 @@ pub(crate) fn expand(plan: LogicalPlan, scope: Scope) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     let mut names = Names::default();
-    let expanded = plan.transform_up(|node| {
-        expand_node(node, scope, &mut names)?
-            .transform_data(|node| node.map_uncorrelated_subqueries(|subquery| inside(subquery, scope)))
-    });
-    Ok(expanded?.data)
+    let expanded = plan.transform_up(|node| expand_node(node, scope, &mut names))?.data;
+    // After that, since one node becomes several, and each of them may hold subqueries that stay.
+    let inner = |node: LogicalPlan| node.map_uncorrelated_subqueries(|subquery| inside(subquery, scope));
+    Ok(expanded.transform_down(inner)?.data)
 }
 
 /// A subquery that stays: it reads no outer row, so that all that it holds finds its rows in it.
