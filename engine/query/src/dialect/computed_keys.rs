@@ -1,12 +1,13 @@
 //! Computed keys of windows and of ordered aggregates, as columns of a projection below. Of some expressions (a comparison of
 //! what a function gives) the engine cannot tell an order, not even above the very sort by them, and then refuses the plan.
-//! Of a column it always can.
+//! Of a column it always can. And computed keys of joins, with names that no column has.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Window};
+use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, Projection, Window};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The plan with such keys computed below the nodes that need them. Applied to a finished plan: the optimizer would put them back.
@@ -15,6 +16,7 @@ pub(crate) fn keys_as_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
         .transform_up_with_subqueries(|node| match node {
             LogicalPlan::Window(window) => over_columns(window),
             LogicalPlan::Aggregate(aggregate) => of_columns(aggregate),
+            LogicalPlan::Join(join) => Ok(with_names(join)),
             other => Ok(Transformed::no(other)),
         })?
         .data)
@@ -40,6 +42,35 @@ fn of_columns(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let input = keys.below(&aggregate.input)?;
     let inner = Aggregate::try_new_with_schema(input, aggregate.group_expr, exprs, aggregate.schema)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(inner)))
+}
+
+/// Computed keys become columns beside those of their side. One that prints as another, as a conversion prints as the column
+/// that it converts, would be its column a second time.
+fn with_names(mut join: Join) -> Transformed<LogicalPlan> {
+    let sides = [Arc::clone(join.left.schema()), Arc::clone(join.right.schema())];
+    let prefix = unused_prefix(sides.iter().map(AsRef::as_ref));
+    let [mut left, mut right] = sides.map(|side| side.columns().iter().map(Column::flat_name).collect::<HashSet<_>>());
+    let mut changed = false;
+    for (at, (l, r)) in join.on.iter_mut().enumerate() {
+        for (side, key, names) in [("l", l, &mut left), ("r", r, &mut right)] {
+            // Of casts the engine takes care itself.
+            let named = matches!(key, Expr::Column(_) | Expr::Cast(_) | Expr::TryCast(_));
+            if !named && !names.insert(key.schema_name().to_string()) {
+                *key = std::mem::take(key).alias(format!("{prefix}{at}{side}"));
+                changed = true;
+            }
+        }
+    }
+    Transformed::new_transformed(LogicalPlan::Join(join), changed)
+}
+
+/// What no column of the inputs begins with.
+fn unused_prefix<'a>(inputs: impl Iterator<Item = &'a DFSchema> + Clone) -> String {
+    let mut prefix = "__key".to_owned();
+    while inputs.clone().flat_map(|input| input.fields().iter()).any(|field| field.name().starts_with(&prefix)) {
+        prefix.insert(0, '_');
+    }
+    prefix
 }
 
 /// A node's functions with columns for keys, under the names that they had.
@@ -70,11 +101,7 @@ struct Keys {
 
 impl Keys {
     fn beside(input: &DFSchema) -> Self {
-        let mut prefix = "__key".to_owned();
-        while input.fields().iter().any(|field| field.name().starts_with(&prefix)) {
-            prefix.insert(0, '_');
-        }
-        Self { prefix, found: Vec::new() }
+        Self { prefix: unused_prefix(std::iter::once(input)), found: Vec::new() }
     }
 
     fn of_window(&mut self, mut call: WindowFunction) -> Expr {
