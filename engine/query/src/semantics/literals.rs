@@ -3,7 +3,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Union};
 
@@ -101,17 +101,14 @@ fn decimal(expr: &Expr) -> Option<ScalarValue> {
     Some(ScalarValue::Decimal128(Some(scaled), precision, scale))
 }
 
-/// A union of what its inputs have become, where they agree; else coercion settles it later.
+/// A union of what its inputs have become. Where they differ, coercion settles it later, beginning with the first one's type.
 fn retyped(union: Union) -> Result<Transformed<LogicalPlan>> {
-    let types = |plan: &LogicalPlan| -> Vec<DataType> {
-        plan.schema().fields().iter().map(|f| f.data_type().clone()).collect()
-    };
-    let Some(first) = union.inputs.first().map(|input| types(input)) else {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
-    };
-    let own: Vec<DataType> = union.schema.fields().iter().map(|f| f.data_type().clone()).collect();
-    if own == first || union.inputs.iter().any(|input| types(input) != first) {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
-    }
-    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new(union.inputs)?)))
+    let types =
+        |schema: &DFSchema| -> Vec<DataType> { schema.fields().iter().map(|f| f.data_type().clone()).collect() };
+    let fresh = Union::try_new_with_loose_types(union.inputs.clone())?;
+    Ok(if types(&fresh.schema) == types(&union.schema) {
+        Transformed::no(LogicalPlan::Union(union))
+    } else {
+        Transformed::yes(LogicalPlan::Union(fresh))
+    })
 }
