@@ -1,6 +1,8 @@
 //! The types of whole-number literals as Postgres reads them: integer where they fit, else bigint. Knows no value of a
 //! parameter: it works on bound plans, before parameters are filled in.
 
+mod outer;
+
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -9,7 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Union};
 
 /// The plan with its literals typed; output names stay.
 pub(super) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(node)?.data)
+    outer::renewed(plan.transform_up_with_subqueries(node)?.data)
 }
 
 fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
