@@ -74,6 +74,8 @@ impl Learning {
             .name("learning".to_owned())
             .spawn(move || {
                 runtime.block_on(work.run());
+                // From here on the queue takes nothing, also where there never was a store.
+                drop(work);
                 runtime.shutdown_timeout(Duration::from_secs(1));
                 drop(end);
             })

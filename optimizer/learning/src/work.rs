@@ -77,7 +77,10 @@ impl Work {
                 () = self.stop.cancelled() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            self.drain();
+            match stopping {
+                true => self.drain_last().await,
+                false => self.drain(),
+            }
             let now = self.now();
             self.watch_clock(before, now);
             before = now;
@@ -107,6 +110,14 @@ impl Work {
                 Ok(record) => self.pending.push(record),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Takes what was handed over before this; what comes afterwards finds the queue closed and is counted as dropped.
+    async fn drain_last(&mut self) {
+        self.receiver.close();
+        while let Some(record) = self.receiver.recv().await {
+            self.pending.push(record);
         }
     }
 

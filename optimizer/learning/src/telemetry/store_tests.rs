@@ -208,6 +208,34 @@ fn the_thread_writes_what_it_is_given_and_ends_with_a_last_batch() {
     assert_eq!((templates.len(), sum), (3, 300));
 }
 
+/// Statements that end while the gate does are either in the file or counted as lost.
+#[test]
+fn nothing_that_was_taken_is_lost_at_the_end() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LearningOptions {
+            batch_every: Duration::from_secs(3_600),
+            ..LearningOptions::in_directory(folder.path().to_owned())
+        };
+        let learning = Learning::start(options, Vec::new()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..400).for_each(|n| {
+                        learning.record(statement("sam", n % 3, 1, DAY));
+                        std::thread::yield_now();
+                    });
+                });
+            }
+            learning.close();
+        });
+        let telemetry = learning.rows("telemetry", &reader("root", true)).unwrap();
+        let Cell::Integer(taken) = telemetry[0][3] else { panic!("{telemetry:?}") };
+        let expected = [taken, 0, 1_600 - taken, taken, 0].map(Cell::Integer);
+        assert_eq!(telemetry[0][3..8], expected, "taken, waiting, dropped, written, thinned");
+    }
+}
+
 #[test]
 fn recording_takes_no_time_worth_mentioning() {
     let counts = Arc::new(Counts::default());
