@@ -1,4 +1,5 @@
-//! Wraps a file source: reads go to the source's own store, and failures become shared errors that name table and source only.
+//! Wraps a file source: reads go to the source's own store, failures become shared errors that name table and source only, and
+//! rows have one NaN.
 
 use crate::error::{Names, external};
 use arrow::array::RecordBatch;
@@ -8,6 +9,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
@@ -17,6 +19,7 @@ use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselize
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
+use querygate_memory::with_one_nan;
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
@@ -149,7 +152,11 @@ impl FileSource for Guarded {
         self.inner.reorder_files(files)
     }
 
+    /// Columns only: what is computed of them is computed above, of rows that have one NaN.
     fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> PlanResult<Option<Arc<dyn FileSource>>> {
+        if !projection.as_ref().iter().all(|column| column.expr.is::<Column>()) {
+            return Ok(None);
+        }
         Ok(self.inner.try_pushdown_projection(projection)?.map(|inner| self.again(inner)))
     }
 
@@ -216,6 +223,10 @@ struct GuardedMorsel {
 impl Morsel for GuardedMorsel {
     fn into_stream(self: Box<Self>) -> BoxStream<'static, PlanResult<RecordBatch>> {
         let Self { inner, watch } = *self;
-        inner.into_stream().map(move |batch| batch.map_err(|e| watch.translate(e))).boxed()
+        let read = move |batch: PlanResult<RecordBatch>| -> PlanResult<RecordBatch> {
+            let batch = batch.map_err(|e| watch.translate(e))?;
+            Ok(with_one_nan(batch)?)
+        };
+        inner.into_stream().map(read).boxed()
     }
 }

@@ -106,6 +106,31 @@ async fn nasty_values_come_back_as_they_went_in() {
 }
 
 #[tokio::test]
+async fn a_nan_with_its_sign_set_is_the_one_nan() {
+    let dir = tempfile::tempdir().unwrap();
+    let values = [Some(1.0), Some(-f64::NAN), Some(f64::NAN), Some(f64::NEG_INFINITY), None];
+    let single = Float32Array::from_iter(values.map(|value| value.map(|value: f64| value as f32)));
+    let written = batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]))),
+        ("v", Arc::new(Float64Array::from_iter(values))),
+        ("s", Arc::new(single)),
+    ]);
+    write_parquet(&dir.path().join("t.parquet"), &written, 100);
+    let source = source(dir.path());
+    let columns = schema(&[("id", DataType::Int64), ("v", DataType::Float64), ("s", DataType::Float64)]);
+    let table = spec("t.parquet", FileFormat::Parquet, columns);
+    for (sql, want) in [
+        ("SELECT id FROM t WHERE v < 100 ORDER BY id", "1;4"),
+        ("SELECT id FROM t WHERE s < 100 ORDER BY id", "1;4"),
+        ("SELECT id FROM t ORDER BY v, id", "4;1;2;3;5"),
+        ("SELECT id, v < 100, s < 100 FROM t ORDER BY id", "1,true,true;2,false,false;3,false,false;4,true,true;5,,"),
+        ("SELECT count(*) FROM t GROUP BY v ORDER BY 1 DESC LIMIT 1", "2"),
+    ] {
+        assert_eq!(ask(&source, &table, sql).await, want, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn row_groups_pages_bloom_filters_and_files_are_pruned() {
     let dir = tempfile::tempdir().unwrap();
     write_parquet(&dir.path().join("t/a.parquet"), &rows(0, 40_000), 10_000);

@@ -4,12 +4,14 @@
 
 mod column;
 mod line;
+mod one_nan;
 mod parse;
 mod rows;
 mod seed;
 mod source;
 mod table;
 
+pub use one_nan::with_one_nan;
 pub use rows::{Cell, RowDecoder, RowError, UnknownKeys};
 pub use seed::load_ndjson;
 pub use source::{MemoryConfig, MemorySource};

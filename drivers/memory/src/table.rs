@@ -1,5 +1,6 @@
 //! One immutable table of record batches as a DataFusion provider. Knows no policy; whoever scans it filters.
 
+use crate::one_nan::with_one_nan;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -33,6 +34,8 @@ impl MemoryTable {
             )
             .with_cause(format!("declared {schema:?}, got {:?}", batch.schema_ref())));
         }
+        let batches: Vec<RecordBatch> =
+            batches.into_iter().map(with_one_nan).collect::<std::result::Result<_, _>>().map_err(Error::internal)?;
         let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         let statistics = statistics(&schema, &batches, bytes);
         let partition = batches.into_iter().flat_map(|batch| slices(&batch)).collect();

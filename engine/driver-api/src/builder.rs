@@ -2,9 +2,9 @@
 
 use crate::value::ValueType;
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder, PrimitiveArray, StringBuilder,
+    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use std::sync::Arc;
 
@@ -74,15 +74,21 @@ impl ColumnBuilder {
         }
     }
 
-    /// The cells as an array of the column's type; begins anew.
+    /// The cells as an array of the column's type, with one NaN; begins anew.
     pub fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Boolean(builder) => Arc::new(builder.finish()),
             Self::Int16(builder) => Arc::new(builder.finish()),
             Self::Int32(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),
-            Self::Float32(builder) => Arc::new(builder.finish()),
-            Self::Float64(builder) => Arc::new(builder.finish()),
+            Self::Float32(builder) => {
+                let is_other = |value: f32| value.is_nan() & (value.to_bits() != f32::NAN.to_bits());
+                Arc::new(one_nan(builder.finish(), f32::NAN, is_other))
+            }
+            Self::Float64(builder) => {
+                let is_other = |value: f64| value.is_nan() & (value.to_bits() != f64::NAN.to_bits());
+                Arc::new(one_nan(builder.finish(), f64::NAN, is_other))
+            }
             Self::Decimal128(builder) => Arc::new(builder.finish()),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Binary(builder) => Arc::new(builder.finish()),
@@ -94,9 +100,42 @@ impl ColumnBuilder {
     }
 }
 
+/// Sources write NaN with any sign and any bits, and comparisons tell these apart: one with its sign set would be less than every
+/// number. There is one, greater than all of them.
+fn one_nan<T: ArrowPrimitiveType>(
+    values: PrimitiveArray<T>,
+    nan: T::Native,
+    is_other: impl Fn(T::Native) -> bool,
+) -> PrimitiveArray<T> {
+    // Without a branch, so that many are looked at in a step.
+    if !values.values().iter().fold(false, |found, value| found | is_other(*value)) {
+        return values;
+    }
+    values.unary(|value| if is_other(value) { nan } else { value })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float32Type, Float64Type};
+
+    #[test]
+    fn there_is_one_nan_whatever_a_source_writes() {
+        let (mut singles, mut doubles) =
+            (ColumnBuilder::new(ValueType::Float32, 3), ColumnBuilder::new(ValueType::Float64, 3));
+        if let (ColumnBuilder::Float32(single), ColumnBuilder::Float64(double)) = (&mut singles, &mut doubles) {
+            single.append_slice(&[-f32::NAN, -0.0, 1.0]);
+            double.append_slice(&[-f64::NAN, -0.0, f64::from_bits(0x7ff0_0000_0000_0001)]);
+            double.append_null();
+        }
+        let (singles, doubles) = (singles.finish(), doubles.finish());
+        let singles = singles.as_primitive::<Float32Type>().values().iter().map(|value| value.to_bits());
+        assert_eq!(singles.collect::<Vec<_>>(), [f32::NAN.to_bits(), (-0.0_f32).to_bits(), 1.0_f32.to_bits()]);
+        let doubles = doubles.as_primitive::<Float64Type>().iter().map(|value| value.map(f64::to_bits));
+        let wanted = [Some(f64::NAN), Some(-0.0), Some(f64::NAN), None].map(|value| value.map(f64::to_bits));
+        assert_eq!(doubles.collect::<Vec<_>>(), wanted);
+    }
 
     #[test]
     fn every_type_is_built_as_itself() {
