@@ -6,16 +6,19 @@ use crate::columns::Learned;
 use crate::declared::{self, Declared};
 use crate::introspect;
 use crate::options::MysqlOptions;
+use crate::planner;
 use crate::pool::{Lease, Pool};
 use crate::session::Session;
 use async_trait::async_trait;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
+use sqlx::mysql::MySqlArguments;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +66,15 @@ impl MysqlDriver {
     pub(crate) fn schema(&self) -> &str {
         &self.schema
     }
+}
+
+/// # Errors
+/// 0A000: the values cannot be bound.
+fn arguments(statement: &NativeStatement, values: &[Value]) -> Result<MySqlArguments> {
+    Fragment::check_values(&statement.parameters, values)?;
+    bind::arguments(statement, values).map_err(|refusal| {
+        Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+    })
 }
 
 #[async_trait]
@@ -124,11 +136,26 @@ impl Driver for MysqlDriver {
         values: &[Value],
         context: ExecuteContext,
     ) -> Result<BatchStream> {
-        Fragment::check_values(&statement.parameters, values)?;
-        let arguments = bind::arguments(statement, values).map_err(|refusal| {
-            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
-        })?;
-        crate::execute::execute(&self.pool, Arc::clone(statement), arguments, context).await
+        let arguments = arguments(statement, values)?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), (arguments, None), context).await
+    }
+
+    fn planner_settings(&self) -> &'static [PlannerSetting] {
+        planner::settings(self.pool.flavor())
+    }
+
+    async fn execute_planned(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        setting: PlannerSetting,
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        if !self.planner_settings().contains(&setting) {
+            return Err(not_taken(setting));
+        }
+        let arguments = arguments(statement, values)?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), (arguments, Some(setting)), context).await
     }
 
     async fn health(&self) -> Result<()> {

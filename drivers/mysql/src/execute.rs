@@ -2,11 +2,13 @@
 
 use crate::decode::Decoder;
 use crate::error::{from_sqlx, is_outdated};
+use crate::planner::prefix;
 use crate::pool::{Lease, Pool};
 use futures::{Stream, StreamExt};
 use querygate_driver_api::ending::{canceled, timed_out};
+use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
@@ -24,12 +26,16 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
-    arguments: MySqlArguments,
+    (arguments, setting): (MySqlArguments, Option<PlannerSetting>),
     context: ExecuteContext,
 ) -> Result<BatchStream> {
+    let text = match setting {
+        None => Arc::clone(&statement.text),
+        Some(setting) => format!("{}{}", prefix(setting).ok_or_else(|| not_taken(setting))?, statement.text).into(),
+    };
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    tokio::spawn(run(lease, statement, arguments, context, delivery));
+    tokio::spawn(run(lease, (statement, text), arguments, context, delivery));
     Ok(batches)
 }
 
@@ -49,18 +55,19 @@ enum End {
 
 async fn run(
     mut lease: Lease,
-    statement: Arc<NativeStatement>,
+    (statement, text): (Arc<NativeStatement>, Arc<str>),
     arguments: MySqlArguments,
     context: ExecuteContext,
     delivery: Delivery,
 ) {
-    let (mut end, mut clean) = once(&mut lease, &statement, arguments.clone(), &context, &delivery).await;
+    let asked = (&*statement, &text);
+    let (mut end, mut clean) = once(&mut lease, asked, arguments.clone(), &context, &delivery).await;
     for _ in 1..ATTEMPTS_MAX {
         // A server with many tables forgets some, and may give up on preparing anew what uses them.
         if !matches!(end, End::Outdated(_)) || lease.session.connection.clear_cached_statements().await.is_err() {
             break;
         }
-        (end, clean) = once(&mut lease, &statement, arguments.clone(), &context, &delivery).await;
+        (end, clean) = once(&mut lease, asked, arguments.clone(), &context, &delivery).await;
     }
     if !clean && matches!(end, End::Stopped(_)) {
         let (pool, id) = (lease.pool(), lease.session.id);
@@ -81,14 +88,14 @@ async fn run(
 /// One attempt. Whether the connection can be used again.
 async fn once(
     lease: &mut Lease,
-    statement: &Arc<NativeStatement>,
+    (statement, text): (&NativeStatement, &Arc<str>),
     arguments: MySqlArguments,
     context: &ExecuteContext,
     delivery: &Delivery,
 ) -> (End, bool) {
     let (pool, id) = (lease.pool(), lease.session.id);
-    let keep = statement.text.len() <= KEPT_BYTES_MAX;
-    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments).persistent(keep);
+    let keep = text.len() <= KEPT_BYTES_MAX;
+    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments).persistent(keep);
     let mut rows = query.fetch(&mut lease.session.connection);
     let end = read(&mut rows, statement, context, delivery).await;
     let clean = match &end {

@@ -20,6 +20,7 @@ mod lineage;
 mod names;
 mod options;
 mod placeholders;
+mod planner;
 mod pool;
 mod session;
 mod wire;

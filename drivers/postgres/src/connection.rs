@@ -4,7 +4,7 @@ use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavaila
 use crate::options::PostgresOptions;
 use crate::tls::Encryption;
 use querygate_driver_api::Place;
-use querygate_types::Result;
+use querygate_types::{PlannerSetting, Result};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,7 +145,8 @@ pub(crate) struct Connection {
     pub(crate) place: Option<Place>,
 }
 
-type Key = (Arc<str>, Vec<u32>);
+/// A server may keep one plan for all runs of a prepared statement: one that was made under a setting must meet no other run.
+type Key = (Arc<str>, Vec<u32>, Option<PlannerSetting>);
 
 #[derive(Debug, Default)]
 struct Prepared {
@@ -154,9 +155,15 @@ struct Prepared {
 }
 
 impl Connection {
-    /// The statement with these parameter types, prepared once if it is not too long to be kept.
-    pub(crate) async fn prepared(&self, text: &Arc<str>, types: &[Type]) -> Result<Statement, tokio_postgres::Error> {
-        let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>());
+    /// The statement with these parameter types, prepared once if it is not too long to be kept. `setting`: what the planner
+    /// is told of it.
+    pub(crate) async fn prepared(
+        &self,
+        text: &Arc<str>,
+        types: &[Type],
+        setting: Option<PlannerSetting>,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>(), setting);
         if let Some(known) = self.remembered(&key) {
             return Ok(known);
         }
@@ -196,7 +203,8 @@ impl Connection {
         text: &'static str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>> {
-        let statement = self.prepared(&Arc::from(text), &[]).await.map_err(|error| from_postgres(source, &error))?;
+        let statement =
+            self.prepared(&Arc::from(text), &[], None).await.map_err(|error| from_postgres(source, &error))?;
         self.client.query(&statement, parameters).await.map_err(|error| from_postgres(source, &error))
     }
 }

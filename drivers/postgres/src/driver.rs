@@ -10,6 +10,7 @@ use crate::error::{from_postgres, unavailable};
 use crate::introspect;
 use crate::moment;
 use crate::options::PostgresOptions;
+use crate::planner;
 use crate::pool::Pool;
 use crate::whole::Wholes;
 use arrow::record_batch::RecordBatch;
@@ -19,11 +20,12 @@ use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};
 use querygate_driver_api::moment::Keeping;
+use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
-use querygate_types::{Error, ErrorCode, Result, WrittenRows};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result, WrittenRows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +100,15 @@ impl PostgresDriver {
     }
 }
 
+/// # Errors
+/// 0A000: the values cannot be bound.
+fn parameters(statement: &NativeStatement, values: &[Value]) -> Result<Parameters> {
+    Fragment::check_values(&statement.parameters, values)?;
+    Parameters::of(statement, values).map_err(|refusal| {
+        Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+    })
+}
+
 #[async_trait]
 impl Driver for PostgresDriver {
     fn kind(&self) -> &'static str {
@@ -158,10 +169,7 @@ impl Driver for PostgresDriver {
         values: &[Value],
         context: ExecuteContext,
     ) -> Result<BatchStream> {
-        Fragment::check_values(&statement.parameters, values)?;
-        let parameters = Parameters::of(statement, values).map_err(|refusal| {
-            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
-        })?;
+        let parameters = parameters(statement, values)?;
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
             let whole = self.wholes.of(statement, 0).ok_or_else(|| moment::gone(self.pool.source()))?;
@@ -173,7 +181,25 @@ impl Driver for PostgresDriver {
         {
             return Ok(batches);
         }
-        crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+        crate::execute::execute(&self.pool, Arc::clone(statement), (parameters, None), context).await
+    }
+
+    fn planner_settings(&self) -> &'static [PlannerSetting] {
+        planner::SETTINGS
+    }
+
+    async fn execute_planned(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        setting: PlannerSetting,
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        if planner::begin(setting).is_none() {
+            return Err(not_taken(setting));
+        }
+        let parameters = parameters(statement, values)?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), (parameters, Some(setting)), context).await
     }
 
     async fn look_up(&self, statement: &Arc<NativeStatement>, values: &[Value]) -> Result<Option<RecordBatch>> {

@@ -5,11 +5,13 @@ use crate::connection::Connection;
 use crate::decode::Decoder;
 use crate::error::{from_postgres, is_lost};
 use crate::moment::join;
+use crate::planner;
 use crate::pool::{Lease, Pool};
 use futures::StreamExt;
 use querygate_driver_api::ending::canceled;
+use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +26,12 @@ const REST: Duration = Duration::from_secs(1);
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
-    parameters: Parameters,
+    (parameters, setting): (Parameters, Option<PlannerSetting>),
     context: ExecuteContext,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery };
+    let run = Run { pool: Arc::clone(pool), statement, parameters, setting, context, delivery };
     tokio::spawn(run.whole(lease));
     Ok(batches)
 }
@@ -52,6 +54,8 @@ struct Run {
     pool: Arc<Pool>,
     statement: Arc<NativeStatement>,
     parameters: Parameters,
+    /// What the planner is told.
+    setting: Option<PlannerSetting>,
     context: ExecuteContext,
     delivery: Delivery,
 }
@@ -76,24 +80,40 @@ impl Run {
     /// One attempt. The connection is given back or closed before anybody hears of the end.
     async fn once(&self, lease: Lease) -> End {
         let (end, at_rest) = self.rows(&lease.connection).await;
-        let at_rest = at_rest && (self.context.share.is_none() || self.left(&lease.connection).await);
+        let at_rest = at_rest && (!self.has_transaction() || self.left(&lease.connection).await);
         if at_rest {
             lease.give_back();
         }
         end
     }
 
-    /// Goes to the moment that the statement is to see, if it is not now.
+    /// Whether the statement runs in a transaction of its own.
+    const fn has_transaction(&self) -> bool {
+        self.context.share.is_some() || self.setting.is_some()
+    }
+
+    /// Goes to the moment that the statement is to see, if it is not now, or to a transaction in which the planner is told
+    /// something.
     async fn joined(&self, connection: &Connection) -> std::result::Result<(), End> {
-        let Some(share) = &self.context.share else { return Ok(()) };
-        let joined = join(self.pool.source(), &connection.client, &share.moment).await;
+        let joined = match (&self.context.share, self.setting) {
+            (None, None) => Ok(()),
+            (Some(share), None) => join(self.pool.source(), &connection.client, &share.moment).await,
+            (None, Some(setting)) => self.told(connection, setting).await,
+            (Some(_), Some(_)) => Err(Error::internal("a part of a result was to be planned in a way of its own")),
+        };
         joined.map_err(|error| match error.code() {
             ErrorCode::SourceLost => End::NotStarted(error),
             _ => End::Failed(error),
         })
     }
 
-    /// Leaves the moment that the statement ran at.
+    async fn told(&self, connection: &Connection, setting: PlannerSetting) -> Result<()> {
+        let begin = planner::begin(setting).ok_or_else(|| not_taken(setting))?;
+        let begun = connection.client.batch_execute(begin).await;
+        begun.map_err(|error| from_postgres(self.pool.source(), &error))
+    }
+
+    /// Leaves the transaction that the statement ran in.
     async fn left(&self, connection: &Connection) -> bool {
         let left = tokio::time::timeout(REST, connection.client.batch_execute("ROLLBACK")).await;
         left.is_ok_and(|left| left.is_ok())
@@ -133,8 +153,8 @@ impl Run {
             // The cached plan would give other columns now: prepared anew, they may still be what is asked for.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
                 connection.forget();
-                // The refusal has ended the transaction of its moment.
-                if self.context.share.is_some() && self.left(connection).await {
+                // The refusal has ended the transaction of its moment, or of its setting.
+                if self.has_transaction() && self.left(connection).await {
                     self.joined(connection).await?;
                 }
                 self.begun(connection).await
@@ -157,7 +177,7 @@ impl Run {
         &self,
         connection: &Connection,
     ) -> std::result::Result<(Statement, RowStream), tokio_postgres::Error> {
-        let prepared = connection.prepared(&self.statement.text, &self.parameters.types).await?;
+        let prepared = connection.prepared(&self.statement.text, &self.parameters.types, self.setting).await?;
         let rows = connection.client.query_raw(&prepared, self.parameters.values.iter().cloned()).await?;
         Ok((prepared, rows))
     }

@@ -25,6 +25,7 @@ mod lookups;
 mod moment;
 mod numeric;
 mod options;
+mod planner;
 mod pool;
 mod socket;
 mod tls;

@@ -30,5 +30,6 @@ pub use remote::{
 };
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use remote::{Holder, ShareBounds, SourceShares};
+pub use remote::{SourcePlanning, source_settings};
 pub use sizes::TableSizes;
 pub use unavailable::UnavailableTable;

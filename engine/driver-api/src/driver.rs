@@ -6,6 +6,7 @@ use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
 use crate::moment::{Keeping, Share};
 use crate::notice::SchemaNotice;
+use crate::planning::not_taken;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -14,7 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use querygate_types::{PgType, Result, WireForm, WrittenRows, limits};
+use querygate_types::{PgType, PlannerSetting, Result, WireForm, WrittenRows, limits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,6 +78,26 @@ pub trait Driver: Send + Sync + fmt::Debug {
         values: &[Value],
         context: ExecuteContext,
     ) -> Result<BatchStream>;
+
+    /// Settings of its planner that it takes for one statement, in [`execute_planned`](Self::execute_planned).
+    fn planner_settings(&self) -> &'static [PlannerSetting] {
+        &[]
+    }
+
+    /// As [`execute`](Self::execute), with a setting of the source's planner for this statement alone: whatever comes of it, the
+    /// next statement on its connection is planned without.
+    ///
+    /// # Errors
+    /// As `execute`; 0A000: the setting is not among [`planner_settings`](Self::planner_settings).
+    async fn execute_planned(
+        &self,
+        _statement: &Arc<NativeStatement>,
+        _values: &[Value],
+        setting: PlannerSetting,
+        _context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        Err(not_taken(setting))
+    }
 
     /// Runs a statement that finds rows by a key and gives few of them: perhaps on a connection that others use at the same time.
     /// Whoever stops waiting stops nobody else. `None`: it is to be run with [`execute`](Self::execute), as if it had not been

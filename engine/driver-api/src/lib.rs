@@ -4,6 +4,7 @@
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
 //! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself;
 //! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`moment`]: one state of it for several executions;
+//!   [`planning`]: what its planner may be told;
 //! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
 //! - `testkit` (feature): the conformance suite and the fault layer.
 
@@ -25,6 +26,7 @@ mod identifier;
 pub mod layout;
 pub mod moment;
 mod notice;
+pub mod planning;
 pub mod pool;
 pub mod relation;
 pub mod remote;

@@ -2,6 +2,7 @@
 //! with more than the choice.
 
 use crate::telemetry::Stage;
+use querygate_types::PlannerSetting;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +20,18 @@ pub enum Variant {
     OneStream,
     /// Sources give rows of single tables; everything else runs in the gate.
     Fetch,
+    /// The sources' own planners are told something.
+    Planner(PlannerSetting),
 }
 
 impl Variant {
-    /// All but the default, the tamest first.
+    /// What the gate itself can do in another way, the tamest first.
     pub const OTHERS: [Self; 4] = [Self::OneStream, Self::NoKeys, Self::WrittenOrder, Self::Fetch];
+
+    /// All but the default.
+    pub fn others() -> impl Iterator<Item = Self> {
+        Self::OTHERS.into_iter().chain(PlannerSetting::ALL.map(Self::Planner))
+    }
 
     /// Name as system tables show it.
     #[must_use]
@@ -34,13 +42,14 @@ impl Variant {
             Self::NoKeys => "no_keys",
             Self::OneStream => "one_stream",
             Self::Fetch => "fetch",
+            Self::Planner(setting) => setting.name(),
         }
     }
 
     /// By name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Default].into_iter().chain(Self::OTHERS).find(|variant| variant.name() == name)
+        std::iter::once(Self::Default).chain(Self::others()).find(|variant| variant.name() == name)
     }
 }
 
@@ -92,4 +101,19 @@ pub trait PlanAdvisor: Send + Sync + fmt::Debug {
 
     /// A run that did not follow its advice to the end; the default took its place.
     fn lost(&self, question: &Question<'_>, variant: Variant, lost: Lost);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variant_has_a_name_of_its_own() {
+        let all: Vec<Variant> = std::iter::once(Variant::Default).chain(Variant::others()).collect();
+        assert_eq!(all.len(), 1 + Variant::OTHERS.len() + PlannerSetting::ALL.len());
+        for variant in all {
+            assert_eq!(Variant::from_name(variant.name()), Some(variant));
+        }
+        assert_eq!(Variant::from_name("enable_nestloop"), None);
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::template::Template;
+use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
@@ -38,6 +39,15 @@ pub(crate) struct QueryRecord {
     pub(crate) reads: Vec<LeafReads>,
     /// What learning is told beyond that; `None`: nothing.
     pub(crate) told: Option<Told>,
+}
+
+impl QueryRecord {
+    /// Notes what was chosen among valid plans.
+    pub(crate) fn choose(&mut self, chosen: Option<&Chosen>) {
+        if let Some(told) = &mut self.told {
+            told.choice = chosen.map(Chosen::record);
+        }
+    }
 }
 
 /// What is measured for learning alone.

@@ -78,7 +78,7 @@ impl Executable {
 
     /// Whether it is the plan that is made where nobody advises.
     pub(crate) fn is_default(&self) -> bool {
-        self.chosen.as_ref().is_none_or(|chosen| chosen.advice.variant == Variant::Default)
+        self.chosen.as_ref().is_none_or(Chosen::is_default)
     }
 
     /// What was chosen among valid plans.
@@ -92,16 +92,18 @@ pub(crate) async fn plan(
     bound: &Bound,
     state: &Arc<SessionState>,
     parameters: &[ArrayRef],
-    options: PlanOptions,
+    mut options: PlanOptions,
 ) -> Result<Executable> {
     let values = bound.values(parameters)?;
     if !bound.asks().moment {
         let find = || WholeFragment::find(bound.plan(), bound.catalog(), &context(state));
         let known = bound.whole_found().is_some();
-        if let Some(whole) = bound.whole(find)
-            && let Some(executable) = filled(bound, whole, &values, known)?
-        {
-            return Ok(executable);
+        if let Some(whole) = bound.whole(find) {
+            let chosen = options.asking.take_if(|_| !whole.fragment.settings().is_empty());
+            let chosen = chosen.and_then(|asking| asking.choose_whole(&whole.fragment));
+            if let Some(executable) = filled(bound, whole, &values, (known, chosen))? {
+                return Ok(executable);
+            }
         }
     }
     let logical = bound.with_values(values)?;
@@ -112,7 +114,7 @@ pub(crate) async fn plan(
     }
     let chosen = options.asking.and_then(|asking| asking.choose(&federated.plan, options.require_pushdown));
     let advised = following(bound, &state, chosen.as_ref(), &logical, &federated).await;
-    let chosen = chosen.filter(|chosen| advised.is_some() || chosen.advice.variant == Variant::Default);
+    let chosen = chosen.filter(|chosen| advised.is_some() || chosen.is_default());
     let (physical, logical, receipts) = match advised {
         Some((physical, true)) => (physical, logical, Vec::new()),
         Some((physical, false)) => (physical, federated.plan, federated.receipts),
@@ -136,7 +138,7 @@ async fn following(
     bare: &LogicalPlan,
     federated: &Federated,
 ) -> Option<(Arc<dyn ExecutionPlan>, bool)> {
-    let chosen = chosen.filter(|chosen| chosen.advice.variant != Variant::Default)?;
+    let chosen = chosen.filter(|chosen| !chosen.is_default())?;
     let fetches = chosen.advice.variant == Variant::Fetch;
     let plan = if fetches { bare } else { &federated.plan };
     let state = state_for(chosen.advice.variant, state);
@@ -160,11 +162,18 @@ pub(crate) async fn local(
     physical(&logical, state, bound.catalog().token(), bound.inventory()).await
 }
 
+/// The choice for a statement that is known to run in one source as a whole; that is then the one choice of the run. `None`: it is
+/// not known to, or there is nothing to choose.
+pub(crate) fn choose_whole(bound: &Bound, asking: &Asking) -> Option<Chosen> {
+    let whole = bound.whole_found().filter(|_| !bound.asks().moment)?;
+    asking.choose_whole(&whole.fragment)
+}
+
 /// A statement that one source runs as a whole needs no planning after the first time: values in, leaf out. `None`: it is
 /// none, or was not found to be one yet.
-pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<Executable>> {
+pub(crate) fn ready(bound: &Bound, parameters: &[ArrayRef], chosen: Option<Chosen>) -> Result<Option<Executable>> {
     match bound.whole_found() {
-        Some(whole) if !bound.asks().moment => filled(bound, whole, &bound.values(parameters)?, true),
+        Some(whole) if !bound.asks().moment => filled(bound, whole, &bound.values(parameters)?, (true, chosen)),
         Some(_) | None => Ok(None),
     }
 }
@@ -229,9 +238,15 @@ fn placeholders(values: &[ScalarValue]) -> Result<Option<Vec<Value>>> {
     Ok(Some(placeholders))
 }
 
-fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> Result<Option<Executable>> {
+fn filled(
+    bound: &Bound,
+    whole: &Whole,
+    values: &[ScalarValue],
+    (known, chosen): (bool, Option<Chosen>),
+) -> Result<Option<Executable>> {
     let Some(placeholders) = placeholders(values)? else { return Ok(None) };
-    let Some(physical) = whole.fragment.leaf(&placeholders) else { return Ok(None) };
+    let setting = chosen.as_ref().and_then(Chosen::setting);
+    let Some(physical) = whole.fragment.leaf(&placeholders, setting) else { return Ok(None) };
     verify_final(&physical, bound.catalog().token(), bound.inventory())?;
     let mut executable = Executable {
         physical,
@@ -239,7 +254,7 @@ fn filled(bound: &Bound, whole: &Whole, values: &[ScalarValue], known: bool) -> 
         receipts: vec![whole.fragment.receipt().clone()],
         records: Arc::default(),
         cached: known,
-        chosen: None,
+        chosen,
     };
     let records = whole.records.get_or_init(|| crate::receipts::fragments(&executable));
     executable.records = Arc::clone(records);

@@ -5,10 +5,12 @@ use crate::engine::with_config;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use querygate_catalog::TableSizes;
+use querygate_catalog::{SourcePlanning, TableSizes, WholeFragment, source_settings};
 use querygate_query_api::advice::{Advice, PlanAdvisor, Question, Variant};
 use querygate_query_api::telemetry::Choice;
 use querygate_rules::estimate::Estimator;
+use querygate_types::PlannerSetting;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Who is asked, and by whom.
@@ -29,7 +31,19 @@ impl Asking {
 
     /// The choice for a statement with this carved plan. `None`: there is nothing to choose.
     pub(crate) fn choose(&self, carved: &LogicalPlan, whole_tables_only: bool) -> Option<Chosen> {
-        let (variants, band) = looked_at(carved, whole_tables_only)?;
+        looked_at(carved, whole_tables_only).map(|(variants, band)| self.chosen(variants, band))
+    }
+
+    /// The choice for a statement that one source runs as a whole. `None`: its planner has nothing to decide, or cannot be told.
+    pub(crate) fn choose_whole(&self, whole: &WholeFragment) -> Option<Chosen> {
+        if whole.settings().is_empty() {
+            return None;
+        }
+        let variants = whole.settings().iter().copied().map(Variant::Planner).collect();
+        Some(self.chosen(variants, band(whole.expected_rows().unwrap_or(0.0))))
+    }
+
+    fn chosen(&self, variants: Vec<Variant>, band: u8) -> Chosen {
         let (advice, why) = if self.explains {
             let (advice, why) = self.advisor.explain(&self.question(band, &variants));
             (advice, Some(why))
@@ -39,7 +53,7 @@ impl Asking {
         // Advice is not trusted to be one of the valid ones.
         let valid = advice.variant == Variant::Default || variants.contains(&advice.variant);
         let advice = if valid { advice } else { Advice::NONE };
-        Some(Chosen { asking: self.clone(), variants, band, advice, why })
+        Chosen { asking: self.clone(), variants, band, advice, why }
     }
 }
 
@@ -54,6 +68,19 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Whether it is the plan that is made where nobody advises.
+    pub(crate) fn is_default(&self) -> bool {
+        self.advice.variant == Variant::Default
+    }
+
+    /// What sources' planners are told.
+    pub(crate) fn setting(&self) -> Option<PlannerSetting> {
+        match self.advice.variant {
+            Variant::Planner(setting) => Some(setting),
+            Variant::Default | Variant::WrittenOrder | Variant::NoKeys | Variant::OneStream | Variant::Fetch => None,
+        }
+    }
+
     /// For the records of learning.
     pub(crate) fn record(&self) -> Choice {
         Choice { alternative: self.advice.variant.name().into(), band: self.band, stage: self.advice.stage }
@@ -78,7 +105,7 @@ impl Chosen {
 
 /// Which variants a carved plan has, and the magnitude of the rows that it reads. `None`: no leaf, or nothing to vary.
 fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Variant>, u8)> {
-    let (mut joins, mut leaves, mut rows) = (0_usize, 0_usize, 0.0_f64);
+    let (mut joins, mut leaves, mut rows, mut settings) = (0_usize, 0_usize, 0.0_f64, BTreeSet::new());
     // A walk that only reads cannot fail.
     let _walked = carved.apply_with_subqueries(|node| {
         match node {
@@ -86,24 +113,29 @@ fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Varia
             LogicalPlan::TableScan(scan) => {
                 leaves += 1;
                 rows += TableSizes.table(scan).rows.unwrap_or(0.0);
+                settings.extend(source_settings(scan));
             }
             _ => {}
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    if leaves == 0 || (leaves == 1 && joins == 0) {
-        return None;
-    }
-    let mut variants = Vec::with_capacity(Variant::OTHERS.len());
-    variants.extend(Variant::OTHERS.into_iter().filter(|variant| match variant {
+    let alone = leaves < 2 && joins == 0;
+    let valid = |variant: &Variant| match variant {
         Variant::WrittenOrder | Variant::NoKeys => joins > 0,
-        Variant::Fetch => !whole_tables_only,
-        Variant::OneStream => true,
+        Variant::Fetch => !alone && !whole_tables_only,
+        Variant::OneStream => !alone,
+        Variant::Planner(setting) => settings.contains(setting),
         Variant::Default => false,
-    }));
+    };
+    let variants: Vec<Variant> = Variant::others().filter(valid).collect();
+    (leaves > 0 && !variants.is_empty()).then(|| (variants, band(rows)))
+}
+
+/// The magnitude of so many rows.
+fn band(rows: f64) -> u8 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 12")]
     let band = (rows.max(1.0).log10().round().clamp(0.0, 12.0)) as u8;
-    Some((variants, band))
+    band
 }
 
 /// The state that plans a statement the given way.
@@ -121,6 +153,9 @@ pub(crate) fn state_for(variant: Variant, state: &Arc<SessionState>) -> Arc<Sess
         })),
         Variant::OneStream => Arc::new(with_config(state, |config| {
             config.options_mut().execution.target_partitions = 1;
+        })),
+        Variant::Planner(setting) => Arc::new(with_config(state, |config| {
+            config.set_extension(Arc::new(SourcePlanning(setting)));
         })),
     }
 }

@@ -24,7 +24,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::moment::Share;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, PlannerSetting};
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,7 +46,14 @@ pub(crate) struct Running {
     pub(super) part: bool,
     /// What it reads of a moment that the source keeps.
     pub(super) share: Option<Share>,
+    /// What its source's planner is told, of what it takes for this fragment.
+    pub(super) setting: Option<PlannerSetting>,
 }
+
+/// What the sources' planners are told of the fragments of one plan, as an extension of the state that plans it. A source that
+/// does not take it, or has nothing to decide, plans as ever.
+#[derive(Debug, Clone, Copy)]
+pub struct SourcePlanning(pub PlannerSetting);
 
 impl Running {
     /// Runs the fragment. Dropping the stream ends the source's own query.
@@ -94,7 +101,10 @@ impl Running {
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        let begin = self.driver.execute(statement, values, context);
+        let begin = match self.setting {
+            None => self.driver.execute(statement, values, context),
+            Some(setting) => self.driver.execute_planned(statement, values, setting, context),
+        };
         let batches = match holder {
             Some(holder) => holder.hold((&self.source, &self.driver), begin).await,
             None => begin.await,
@@ -201,7 +211,11 @@ impl DisplayAs for FragmentExec {
             self.running.source,
             self.running.driver.kind(),
             self.running.statement.text
-        )
+        )?;
+        match self.running.setting {
+            None => Ok(()),
+            Some(setting) => write!(f, ", planner={setting}"),
+        }
     }
 }
 

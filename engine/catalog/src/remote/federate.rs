@@ -2,7 +2,7 @@
 //! The only code that opens a governed leaf.
 
 use super::call::FragmentCall;
-use super::exec::{FragmentExec, Running};
+use super::exec::{FragmentExec, Running, SourcePlanning};
 use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
 use super::runs::Known;
@@ -19,13 +19,14 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use querygate_driver_api::planning::settings_for;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
 use querygate_rules::estimate::{Estimator, TableEstimate};
 use querygate_rules::{
     Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, ParameterSource,
     Receipt, Translation, carve, translate,
 };
-use querygate_types::{Error, Result};
+use querygate_types::{Error, PlannerSetting, Result};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -176,6 +177,8 @@ pub struct WholeFragment {
     pub(super) running: Running,
     /// Whether it finds rows by a key.
     pub(super) looks_up: bool,
+    /// What the source's planner may be told of it.
+    settings: Vec<PlannerSetting>,
 }
 
 impl WholeFragment {
@@ -192,7 +195,8 @@ impl WholeFragment {
         let running = running(driver, &translation, statement, Vec::new(), known(&translation));
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
         let looks_up = looks_up(&translation.fragment, tables);
-        Some(Self { token: catalog.token().clone(), translation, running, looks_up })
+        let settings = settings_for(driver.as_ref(), &translation.fragment);
+        Some(Self { token: catalog.token().clone(), translation, running, looks_up, settings })
     }
 
     /// Which snapshot and principal it was made for.
@@ -201,13 +205,26 @@ impl WholeFragment {
         &self.token
     }
 
-    /// A leaf with these values. `None`: the source cannot be given them with equal results.
+    /// What the source's planner may be told of it; empty: it has nothing to decide, or cannot be told.
     #[must_use]
-    pub fn leaf(&self, placeholders: &[Value]) -> Option<Arc<dyn ExecutionPlan>> {
-        let running = self.with(placeholders)?;
+    pub fn settings(&self) -> &[PlannerSetting] {
+        &self.settings
+    }
+
+    /// Rows that it is expected to give.
+    #[must_use]
+    pub fn expected_rows(&self) -> Option<f64> {
+        self.translation.size.rows
+    }
+
+    /// A leaf with these values. `None`: the source cannot be given them with equal results. `setting`: what its planner is told.
+    #[must_use]
+    pub fn leaf(&self, placeholders: &[Value], setting: Option<PlannerSetting>) -> Option<Arc<dyn ExecutionPlan>> {
+        let mut running = self.with(placeholders)?;
         if running.driver.accepts(&running.statement, &running.values).is_err() {
             return None;
         }
+        running.setting = setting.filter(|setting| self.settings.contains(setting));
         Some(governed_fragment(self.token.clone(), running, None, !self.translation.policy_values.is_empty()))
     }
 
@@ -244,6 +261,14 @@ fn governed_fragment(
     let source = Arc::clone(&running.source);
     let note = format!("source={source}{}", if restricted { ", row policies inside" } else { "" });
     Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(running)), fetch))
+}
+
+/// What the planner of the source behind a scan may be told of it; empty where it is no fragment.
+#[must_use]
+pub fn source_settings(scan: &TableScan) -> Vec<PlannerSetting> {
+    let Ok(provider) = source_as_provider(&scan.source) else { return Vec::new() };
+    let any: &dyn Any = provider.as_ref();
+    any.downcast_ref::<FragmentTable>().map(FragmentTable::settings).unwrap_or_default()
 }
 
 struct Builder<'a> {
@@ -295,6 +320,7 @@ fn running(
         known,
         part: false,
         share: None,
+        setting: None,
     }
 }
 
@@ -333,6 +359,10 @@ impl FragmentTable {
     pub(crate) fn size(&self) -> &TableEstimate {
         &self.size
     }
+
+    fn settings(&self) -> Vec<PlannerSetting> {
+        settings_for(self.running.driver.as_ref(), &self.running.fragment)
+    }
 }
 
 #[async_trait]
@@ -347,12 +377,14 @@ impl TableProvider for FragmentTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut running = self.running.clone();
+        let told = state.config().get_extension::<SourcePlanning>();
+        running.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
         if let Some(indices) = projection {
             running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
             running.schema = Arc::new(self.running.schema.project(indices)?);

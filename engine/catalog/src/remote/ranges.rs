@@ -179,7 +179,7 @@ pub fn in_range(
     let part = match &range.rows {
         Rows::Pages(pages) => {
             let Some(share) = share(Some(*pages)) else { return Ok(None) };
-            Running { share: Some(share), part: true, ..whole.clone() }
+            Running { share: Some(share), part: true, setting: None, ..whole.clone() }
         }
         Rows::Keys(keys) => {
             let Some(part) = key.map(|key| of_keys(whole, key, keys)).transpose()?.flatten() else { return Ok(None) };
@@ -207,7 +207,7 @@ fn of_keys(whole: &Running, key: &RemoteColumn, range: &KeyRange) -> Result<Opti
     let known = Arc::clone(&whole.known);
     known.template((&whole.driver, &whole.source), &whole.fragment, &whole.statement);
     let (values, fragment) = (values.into(), Arc::new(fragment));
-    Ok(Some(Running { fragment, statement, values, known, part: true, ..whole.clone() }))
+    Ok(Some(Running { fragment, statement, values, known, part: true, setting: None, ..whole.clone() }))
 }
 
 /// The relation with the key among its columns. `None`: it looks at several rows at once.

@@ -303,6 +303,7 @@ impl TableProvider for DriverTable {
             known: Arc::new(Known::new(translation.size.rows, Vec::new())),
             part: false,
             share: None,
+            setting: None,
         })))
     }
 }

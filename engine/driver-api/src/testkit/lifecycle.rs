@@ -9,7 +9,7 @@ use crate::scalar::{ComparisonOp, ScalarExpr};
 use crate::testkit::dataset::MANY_ROWS;
 use crate::value::ValueType;
 use futures::{StreamExt, TryStreamExt};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ pub async fn run(driver: &dyn Driver, schema: &[&str]) -> Result<Vec<String>> {
     cancelled(driver, &endless, &mut failures).await?;
     out_of_time(driver, &endless, &mut failures).await?;
     abandoned(driver, &whole, &mut failures).await?;
+    planned(driver, (&whole, &endless), &mut failures).await?;
     Ok(failures)
 }
 
@@ -101,6 +102,38 @@ async fn bounded_batches(
     }
     if batches.iter().any(|batch| batch.schema() != statement.schema) {
         failures.push("a batch has another schema than its statement".to_owned());
+    }
+    Ok(())
+}
+
+/// What a planner is told changes no row, and no end; what a driver does not take it refuses.
+async fn planned(
+    driver: &dyn Driver,
+    (whole, endless): (&Arc<NativeStatement>, &Arc<NativeStatement>),
+    failures: &mut Vec<String>,
+) -> Result<()> {
+    for setting in PlannerSetting::ALL {
+        let context = ExecuteContext::default();
+        let cancel = context.cancel.clone();
+        if !driver.planner_settings().contains(&setting) {
+            match driver.execute_planned(whole, &[], setting, context).await {
+                Err(error) if error.code() == ErrorCode::FeatureNotSupported => {}
+                Err(error) => failures.push(format!("{setting} is refused with {:?}", error.code())),
+                Ok(_) => failures.push(format!("{setting} is taken though it is not offered")),
+            }
+            continue;
+        }
+        let batches = driver.execute_planned(whole, &[], setting, ExecuteContext::default()).await?;
+        let batches: Vec<_> = batches.try_collect().await?;
+        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        if i64::try_from(rows) != Ok(MANY_ROWS) {
+            failures.push(format!("a whole result has {rows} rows with {setting}"));
+        }
+        let stream = driver.execute_planned(endless, &[], setting, context).await?;
+        let asked = Instant::now();
+        cancel.cancel();
+        expect(error_of(stream).await, ErrorCode::QueryCanceled, asked, setting.name(), failures);
+        rest(driver, failures, setting.name()).await;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::value::{Value, ValueType};
 use async_trait::async_trait;
 use futures::StreamExt;
-use querygate_types::Result;
+use querygate_types::{PlannerSetting, Result};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +22,8 @@ pub struct Run {
     pub text: Arc<str>,
     /// Values that were bound.
     pub values: usize,
+    /// What the source's planner was told.
+    pub setting: Option<PlannerSetting>,
     rows: Arc<AtomicUsize>,
 }
 
@@ -108,19 +110,25 @@ impl Driver for WatchedDriver {
         values: &[Value],
         context: ExecuteContext,
     ) -> Result<BatchStream> {
-        let run = Run { text: Arc::clone(&statement.text), values: values.len(), rows: Arc::default() };
-        self.watch.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
+        let run = self.begun(statement, values, None);
         let stream = self.inner.execute(statement, values, context).await?;
-        let lies = self.watch.lies.load(Ordering::Relaxed) && statement.text.contains("WHERE");
-        let stream = stream.map(move |batch| {
-            batch.map(|batch| if lies { batch.slice(1, batch.num_rows().saturating_sub(1)) } else { batch })
-        });
-        let counted = stream.inspect(move |batch| {
-            if let Ok(batch) = batch {
-                run.rows.fetch_add(batch.num_rows(), Ordering::Relaxed);
-            }
-        });
-        Ok(counted.boxed())
+        Ok(self.watched(statement, stream, run))
+    }
+
+    fn planner_settings(&self) -> &'static [PlannerSetting] {
+        self.inner.planner_settings()
+    }
+
+    async fn execute_planned(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        setting: PlannerSetting,
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        let run = self.begun(statement, values, Some(setting));
+        let stream = self.inner.execute_planned(statement, values, setting, context).await?;
+        Ok(self.watched(statement, stream, run))
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
@@ -133,5 +141,26 @@ impl Driver for WatchedDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         self.inner.pool()
+    }
+}
+
+impl WatchedDriver {
+    fn begun(&self, statement: &NativeStatement, values: &[Value], setting: Option<PlannerSetting>) -> Run {
+        let run = Run { text: Arc::clone(&statement.text), values: values.len(), setting, rows: Arc::default() };
+        self.watch.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
+        run
+    }
+
+    fn watched(&self, statement: &NativeStatement, stream: BatchStream, run: Run) -> BatchStream {
+        let lies = self.watch.lies.load(Ordering::Relaxed) && statement.text.contains("WHERE");
+        let stream = stream.map(move |batch| {
+            batch.map(|batch| if lies { batch.slice(1, batch.num_rows().saturating_sub(1)) } else { batch })
+        });
+        let counted = stream.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                run.rows.fetch_add(batch.num_rows(), Ordering::Relaxed);
+            }
+        });
+        counted.boxed()
     }
 }

@@ -16,7 +16,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 use querygate_catalog::FragmentCall;
-use querygate_query_api::advice::{Lost, Variant};
+use querygate_query_api::advice::Lost;
 use querygate_query_api::telemetry::Stage;
 use querygate_query_api::{BatchStream, Part};
 use querygate_types::{Error, ErrorCode, Result};
@@ -54,12 +54,17 @@ impl GateSession {
         let began = Instant::now();
         let work = async {
             let mut permit = self.gate.admit(&self.principal.login).await?;
-            if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| part.is_none()) {
+            // A part is a share of one plan: all its shares must come of the same.
+            let asking = asking.filter(|_| part.is_none());
+            let whole = asking.as_ref().and_then(|asking| crate::plan::choose_whole(bound, asking));
+            let calls = part.is_none() && whole.as_ref().is_none_or(Chosen::is_default);
+            if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| calls) {
                 record.planning = began.elapsed();
                 (record.cached, record.fragments) = (true, records);
                 let source = call.source().to_owned();
                 match self.called(call, permit, (cancel, deadline), record).await {
                     Ok(batches) => {
+                        record.choose(whole.as_ref());
                         return self.checked_call((bound, parameters), source, record, batches, cancel).await;
                     }
                     // The source cannot be given these values.
@@ -71,9 +76,9 @@ impl GateSession {
                 }
             }
             let state = self.statement_state(bound).await?;
-            // A part is a share of one plan: all its shares must come of the same.
-            let asking = asking.filter(|_| part.is_none());
-            let mut executable = match crate::plan::ready(bound, parameters)? {
+            // Nobody is asked twice for one run.
+            let asking = asking.filter(|_| whole.is_none());
+            let mut executable = match crate::plan::ready(bound, parameters, whole)? {
                 Some(executable) => executable,
                 None => self.plan_on_workers(bound, &state, parameters, asking).await?,
             };
@@ -183,23 +188,19 @@ impl GateSession {
         let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
         let holder = self.gate.holder(&self.principal.login, self.id);
         let context = self.gate.task_context(state, &physical, Some(&holder), runs);
-        let chosen = executable.chosen().filter(|chosen| chosen.advice.variant != Variant::Default);
+        let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| cancel.clone(), |_| cancel.child_token());
         let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder) };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
-        if let (Some(told), Some(chosen)) = (&mut record.told, executable.chosen()) {
-            told.choice = Some(chosen.record());
-        }
+        record.choose(executable.chosen());
         let Some(chosen) = chosen else { return Ok(Some(batches)) };
         match watched(batches, chosen).await? {
             Watched::Goes(batches) => Ok(Some(batches)),
             Watched::Lost(lost) => {
                 chosen.lost(lost);
-                if let Some(told) = &mut record.told {
-                    // Its time is no plan's time.
-                    told.choice = None;
-                }
+                // Its time is no plan's time.
+                record.choose(None);
                 Ok(None)
             }
         }

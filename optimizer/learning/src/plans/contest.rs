@@ -342,7 +342,10 @@ impl Contest {
             let sums = [rival.spent, rival.saved, rival.tried].iter().chain(&rival.ratios).all(|v| v.is_finite());
             rival.variant().is_some() && rival.arm.is_sound() && rival.ratios.len() <= BLOCK * BLOCKS_MAX && sums
         };
-        self.default.is_sound() && self.total.is_finite() && self.rivals.iter().all(rival) && self.rivals.len() <= 8
+        self.default.is_sound()
+            && self.total.is_finite()
+            && self.rivals.iter().all(rival)
+            && self.rivals.len() <= Variant::others().count()
     }
 }
 

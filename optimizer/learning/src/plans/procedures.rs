@@ -83,7 +83,7 @@ impl SystemExtension for PlanAdvice {
             "pin" => {
                 let name = text(arguments, 1)?;
                 let Some(variant) = Variant::from_name(name) else {
-                    let names: Vec<&str> = Variant::OTHERS.iter().map(|variant| variant.name()).collect();
+                    let names: Vec<&str> = Variant::others().map(Variant::name).collect();
                     return Err(Error::new(ErrorCode::InvalidParameterValue, "there is no such alternative")
                         .with_hint(format!("There are default, {}.", names.join(", "))));
                 };

@@ -8,7 +8,7 @@ use querygate_models::rng::Rng;
 use querygate_query_api::advice::{Advice, Lost, PlanAdvisor, Question, Variant};
 use querygate_query_api::system::{Cell, SystemExtension};
 use querygate_query_api::telemetry::Stage;
-use querygate_types::Principal;
+use querygate_types::{PlannerSetting, Principal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +24,15 @@ struct Outcome {
 
 /// Runs a template as the engine does: what is stopped at its limit runs again with the default.
 fn run(runs: u64, every: u64, times: Times<'_>) -> Outcome {
+    run_among(&Variant::OTHERS, runs, every, times)
+}
+
+fn run_among(variants: &[Variant], runs: u64, every: u64, times: Times<'_>) -> Outcome {
     let mut contest = Contest::default();
     let (mut took, mut default) = (0.0, 0.0);
     for n in 0..runs {
         let now = n * every;
-        let advice = contest.choose(&Variant::OTHERS, now);
+        let advice = contest.choose(variants, now);
         let usual = times(n, Variant::Default, Stage::Observe);
         default += usual;
         let seconds = if advice.variant == Variant::Default { usual } else { times(n, advice.variant, advice.stage) };
@@ -80,7 +84,7 @@ fn what_is_better_is_found_and_pinned() {
                 Variant::WrittenOrder => 0.5,
                 Variant::NoKeys => 0.11,
                 Variant::OneStream => 0.05,
-                Variant::Fetch => 2.0,
+                Variant::Fetch | Variant::Planner(_) => 2.0,
             };
             base * noise(&mut rng, 0.1)
         });
@@ -100,13 +104,58 @@ fn a_great_gain_does_not_wait_until_a_small_one_is_settled() {
             let base = match variant {
                 Variant::OneStream => 0.093,
                 Variant::NoKeys => 0.01,
-                Variant::Default | Variant::WrittenOrder | Variant::Fetch => 0.1,
+                Variant::Default | Variant::WrittenOrder | Variant::Fetch | Variant::Planner(_) => 0.1,
             };
             base * noise(&mut rng, 0.3)
         });
         found += usize::from(in_force(&outcome.contest) == Variant::NoKeys);
     }
     assert!(found >= 16, "{found} of 20");
+}
+
+/// A statement that its source plans badly: one setting of its planner helps, the others harm.
+#[test]
+fn a_setting_of_the_source_is_found_among_all_others_and_proven() {
+    let best = Variant::Planner(PlannerSetting::NoNestedLoops);
+    let source: Vec<Variant> = PlannerSetting::ALL.map(Variant::Planner).to_vec();
+    let all: Vec<Variant> = Variant::others().collect();
+    for (variants, runs) in [(source, 200), (all, 2_000)] {
+        for seed in 0..20 {
+            let mut rng = Rng::new(seed);
+            let outcome = run_among(&variants, runs, 1, &mut |_, variant, _| {
+                let base = match variant {
+                    Variant::Default => 0.1,
+                    Variant::Planner(PlannerSetting::NoNestedLoops) => 0.01,
+                    Variant::Planner(PlannerSetting::NoHashJoins | PlannerSetting::NoIndexScans) => 3.0,
+                    Variant::Planner(_) | Variant::OneStream | Variant::NoKeys => 0.1,
+                    Variant::WrittenOrder | Variant::Fetch => 1.0,
+                };
+                base * noise(&mut rng, 0.1)
+            });
+            let contest = &outcome.contest;
+            assert_eq!(contest.pinned(&variants), Some(best), "{} seed {seed}: {:?}", variants.len(), contest.rivals);
+            assert!(outcome.took < 0.6 * outcome.default, "seed {seed}: {} of {}", outcome.took, outcome.default);
+            assert!(contest.is_sound());
+        }
+    }
+}
+
+#[test]
+fn where_no_setting_of_the_source_helps_little_is_spent() {
+    let all: Vec<Variant> = Variant::others().collect();
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let outcome = run_among(&all, 3_000, 1, &mut |_, variant, _| {
+            let slower = match variant {
+                Variant::Default => 1.0,
+                Variant::Planner(PlannerSetting::NoNestedLoops) => 1.02,
+                Variant::Planner(_) => 4.0,
+                Variant::OneStream | Variant::NoKeys | Variant::WrittenOrder | Variant::Fetch => 1.3,
+            };
+            0.05 * slower * noise(&mut rng, 0.15)
+        });
+        assert!(outcome.took <= 1.04 * outcome.default, "seed {seed}: {}", outcome.took / outcome.default);
+    }
 }
 
 #[test]
@@ -133,7 +182,7 @@ fn hostile_times_never_leave_a_template_slower() {
         let kind = seed % 8;
         let (change, heavy) = (500 + rng.below(1_000) as u64, 1.0 + 9.0 * rng.unit());
         let runs = 4_000;
-        let mut truth = move |n: u64, variant: Variant, stage: Stage| -> f64 {
+        let truth = move |n: u64, variant: Variant, stage: Stage| -> f64 {
             let late = n >= change;
             match (kind, variant) {
                 // Fast until it is pinned, then slow.
