@@ -16,6 +16,7 @@ mod remote;
 mod row_filter;
 mod schema;
 mod sizes;
+mod stop;
 mod unavailable;
 
 pub use arrow_types::{arrow_type, object_schema};
@@ -32,4 +33,5 @@ pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, 
 pub use remote::{Holder, ShareBounds, SourceShares};
 pub use remote::{SourcePlanning, source_settings};
 pub use sizes::TableSizes;
+pub use stop::{Stop, proceed};
 pub use unavailable::UnavailableTable;

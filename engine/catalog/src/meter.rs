@@ -4,6 +4,7 @@
 //! An expression is computed in one go on one thread, without a place to hand a pool through: what to charge is a variable of
 //! the thread, set around each poll of an operator or of planning, and as it was before afterwards.
 
+use crate::stop::{Stop, heed};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
@@ -12,6 +13,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::{Stream, StreamExt};
+use querygate_driver_api::ending::canceled;
 use querygate_types::{Error, ErrorCode};
 use std::cell::RefCell;
 use std::fmt;
@@ -55,13 +57,25 @@ pub fn charge(bytes: usize) -> Result<()> {
         Some(Meter::Run(reservation)) => reservation.try_grow(bytes).map_err(|error| out_of_memory().with_cause(error)),
         Some(Meter::Planning(planning)) => {
             if planning.given_up.load(Ordering::Relaxed) {
-                return Err(Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request"));
+                return Err(canceled());
             }
             planning.left = planning.left.checked_sub(bytes).ok_or_else(out_of_memory)?;
             Ok(())
         }
     });
     charged.map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+/// Whether anybody waits for what is planned on this thread.
+///
+/// # Errors
+/// 57014: nobody does.
+pub(crate) fn planning_goes_on() -> Result<()> {
+    let given_up = METER.with_borrow(|meter| match meter {
+        Some(Meter::Planning(planning)) => planning.given_up.load(Ordering::Relaxed),
+        Some(Meter::Run(_)) | None => false,
+    });
+    if given_up { Err(DataFusionError::External(Box::new(canceled()))) } else { Ok(()) }
 }
 
 fn out_of_memory() -> Error {
@@ -120,7 +134,8 @@ impl<F: Future> Future for Metered<F> {
 }
 
 /// A node around an operator whose expressions charge the statement's memory for what they make of a batch, or below it: there a
-/// next batch begins, and what is further down has a meter of its own or none.
+/// next batch begins, and what is further down has a meter of its own or none. Expressions behind it can ask whether the statement
+/// is over.
 #[derive(Debug, Clone)]
 pub struct MeteredExec {
     input: Arc<dyn ExecutionPlan>,
@@ -131,6 +146,8 @@ pub struct MeteredExec {
 enum Role {
     Around,
     Below,
+    /// Charges nothing: its expressions only ask whether the statement is over.
+    Heeding,
 }
 
 impl MeteredExec {
@@ -148,6 +165,12 @@ impl MeteredExec {
         let input =
             operator.replace_children(vec![below], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))?;
         Ok(Arc::new(Self { input, role: Role::Around }))
+    }
+
+    /// Lets an operator's expressions ask whether the statement is over.
+    #[must_use]
+    pub fn heeding(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input: operator, role: Role::Heeding })
     }
 
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -201,11 +224,9 @@ impl ExecutionPlan for MeteredExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let pool = match self.role {
-            Role::Around => Some(Arc::clone(context.memory_pool())),
-            Role::Below => None,
-        };
-        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, pool }))
+        let (role, pool) = (self.role, Arc::clone(context.memory_pool()));
+        let stop = context.session_config().get_extension::<Stop>();
+        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, role, pool, stop }))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
@@ -215,15 +236,24 @@ impl ExecutionPlan for MeteredExec {
 
 struct MeteredStream {
     batches: SendableRecordBatchStream,
-    /// What is charged; `None`: nothing here, and the operator above begins a batch.
-    pool: Option<Arc<dyn MemoryPool>>,
+    role: Role,
+    /// What is charged.
+    pool: Arc<dyn MemoryPool>,
+    /// `None`: nobody said when the statement is over.
+    stop: Option<Arc<Stop>>,
 }
 
 impl Stream for MeteredStream {
     type Item = Result<arrow::record_batch::RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let meter = self.pool.as_ref().map(|pool| Meter::Run(MemoryConsumer::new("expressions").register(pool)));
+        let _heeding = self.stop.as_ref().map(heed);
+        let meter = match self.role {
+            Role::Around => Some(Meter::Run(MemoryConsumer::new("expressions").register(&self.pool))),
+            // The operator above begins a batch.
+            Role::Below => None,
+            Role::Heeding => return self.batches.poll_next_unpin(cx),
+        };
         let begins = meter.is_none();
         let entered = enter(meter);
         let polled = self.batches.poll_next_unpin(cx);

@@ -17,7 +17,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus, tell_uses};
+use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus, Stop, tell_uses};
 use querygate_catalog::{Holder, ShareBounds, SourceShares};
 use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
@@ -315,16 +315,19 @@ impl Gate {
         Holder::new(&self.source_shares, login, session)
     }
 
-    /// What one statement runs in. `holder`: whose connections to sources it holds. `runs`: where its fragments are measured.
+    /// What one statement runs in. `stop`: when it is over. `holder`: whose connections to sources it holds. `runs`: where its
+    /// fragments are measured.
     pub(crate) fn task_context(
         &self,
         state: &SessionState,
         plan: &Arc<dyn ExecutionPlan>,
+        stop: Arc<Stop>,
         holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
     ) -> Arc<TaskContext> {
         let narrows = plan.exists(|node| Ok(node.downcast_ref::<GovernedExec>().is_some_and(GovernedExec::takes_keys)));
         let mut config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
+        config.set_extension(stop);
         if let Some(holder) = holder {
             config.set_extension(Arc::clone(holder));
         }

@@ -1,6 +1,7 @@
-//! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it.
+//! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
+//! those whose expressions may compute long behind one that tells them whether the statement is over.
 
-use crate::semantics::grows;
+use crate::semantics::{grows, lasts};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -17,11 +18,16 @@ impl PhysicalOptimizerRule for Metering {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
-                let found = node.apply_expressions(&mut |expr| {
-                    Ok(if grows(expr) { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                let (mut growing, mut lasting) = (false, false);
+                node.apply_expressions(&mut |expr| {
+                    growing |= grows(expr);
+                    lasting |= lasts(expr);
+                    Ok(TreeNodeRecursion::Continue)
                 })?;
-                if found == TreeNodeRecursion::Stop {
+                if growing && node.children().len() == 1 {
                     MeteredExec::around(node).map(Transformed::yes)
+                } else if lasting {
+                    Ok(Transformed::yes(MeteredExec::heeding(node)))
                 } else {
                     Ok(Transformed::no(node))
                 }

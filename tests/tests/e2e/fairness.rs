@@ -167,3 +167,42 @@ fn constants_end_with_the_statement_that_waits_for_them() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     counts_accounts(&server, "iris");
 }
+
+#[test]
+fn what_computes_long_ends_with_its_statement() {
+    let variant = Variant::new(|config| config);
+    let server = variant.serve();
+    counts_accounts(&server, "iris");
+    let lasting = [
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_count('x', '\pL{80}' || g) > 0",
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE 'x' ~ ('\pL{80}' || g)",
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_like('x', '\pL{80}' || g)",
+        "SELECT ('[' || repeat('1,', 200000) || '2]')::jsonb @> ('[' || repeat('2,', 200000) || '2]')::jsonb",
+        "SELECT repeat('a', 1000000) LIKE ANY (ARRAY['%' || repeat('a_', 50000) || 'b%'])",
+    ];
+    for sql in lasting {
+        // As many as there are threads for queries, or more.
+        let mut clients: Vec<RawClient> = (0..2).map(|_| RawClient::login(server.postgres, "sam")).collect();
+        for client in &mut clients {
+            assert_eq!(run(client, "SET statement_timeout = '500ms'"), None);
+            client.query(sql);
+        }
+        for client in &mut clients {
+            let ended = error_of(&client.read_until(b'Z'));
+            assert_eq!(ended.as_deref(), Some("57014"), "{sql}");
+        }
+        let took = counts_accounts(&server, "iris");
+        assert!(took < Duration::from_secs(5), "{sql}: others waited {took:?}");
+    }
+    // The product of two lengths, which are taken one after the other now.
+    let quick = [
+        "SELECT string_to_array(repeat('a,', 300000), ',') && string_to_array(repeat('b,', 300000) || 'b', ',')",
+        "SELECT string_to_array(repeat('b,', 300000) || 'a', ',') @> string_to_array(repeat('a,', 300000) || 'a', ',')",
+        "SELECT repeat('a', 1000000) LIKE ANY (ARRAY['%' || repeat('a', 100000) || 'b'])",
+    ];
+    let mut client = RawClient::login(server.postgres, "sam");
+    assert_eq!(run(&mut client, "SET statement_timeout = '30s'"), None);
+    for sql in quick {
+        assert_eq!(run(&mut client, sql), None, "{sql}");
+    }
+}

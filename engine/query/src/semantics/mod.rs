@@ -44,6 +44,7 @@ mod patterns;
 mod rounding;
 mod rule;
 mod set_operations;
+mod stepwise;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ mod zone;
 
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
+pub(crate) use functions::lasts;
 pub(crate) use growing::grows;
 
 use arrow::datatypes::{DataType, Field};

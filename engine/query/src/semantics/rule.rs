@@ -3,12 +3,12 @@
 
 use super::fault::unsupported;
 use super::zone::Zone;
-use super::{arithmetic, binding, casts, comparable, growing, set_operations, sum};
+use super::{arithmetic, binding, casts, comparable, functions, growing, set_operations, stepwise, sum};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
@@ -29,7 +29,7 @@ impl AnalyzerRule for Coerced {
     }
 }
 
-/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, charges for what grows.
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, charges for what grows, steps for what lasts.
 #[derive(Debug)]
 pub(super) struct Checked;
 
@@ -93,10 +93,15 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             Ok(joined) => Transformed::yes(joined),
             Err(same) => Transformed::no(Expr::BinaryExpr(same)),
         },
-        Expr::ScalarFunction(call) => match growing::charged(call) {
-            Ok(charged) => Transformed::yes(charged),
-            Err(same) => Transformed::no(Expr::ScalarFunction(same)),
+        Expr::BinaryExpr(binary) => match stepwise::operator(binary) {
+            Ok(stepwise) => Transformed::yes(stepwise),
+            Err(same) => Transformed::no(Expr::BinaryExpr(same)),
         },
+        Expr::Like(like) => match stepwise::like(like) {
+            Ok(stepwise) => Transformed::yes(stepwise),
+            Err(same) => Transformed::no(Expr::Like(same)),
+        },
+        Expr::ScalarFunction(call) => function(call, schema)?,
         Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
             Some(function) => Transformed::yes(function.call(vec![*operand])),
             None => Transformed::no(Expr::Negative(operand)),
@@ -116,6 +121,23 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
         other => Transformed::no(other),
     })
+}
+
+fn function(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let replaced = growing::charged(call).or_else(stepwise::call);
+    let call = match replaced {
+        Ok(replaced) => return Ok(Transformed::yes(replaced)),
+        Err(same) => same,
+    };
+    let Some(ours) = functions::in_place_of(&call.func) else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    };
+    for argument in &call.args {
+        if !matches!(argument.get_type(schema)?, DataType::List(_)) {
+            return Ok(Transformed::no(Expr::ScalarFunction(call)));
+        }
+    }
+    Ok(Transformed::yes(ours.call(call.args)))
 }
 
 fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {

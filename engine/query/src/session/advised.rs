@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
-use querygate_catalog::FragmentCall;
+use querygate_catalog::{FragmentCall, Stop};
 use querygate_query_api::advice::Lost;
 use querygate_query_api::telemetry::Stage;
 use querygate_query_api::{BatchStream, Part};
@@ -187,10 +187,11 @@ impl GateSession {
     ) -> Result<Option<BatchStream>> {
         let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
         let holder = self.gate.holder(&self.principal.login, self.id);
-        let context = self.gate.task_context(state, &physical, Some(&holder), runs);
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| cancel.clone(), |_| cancel.child_token());
+        let stop = Stop::new(own.clone(), deadline);
+        let context = self.gate.task_context(state, &physical, stop, Some(&holder), runs);
         let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder) };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         record.choose(executable.chosen());

@@ -17,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
-use querygate_catalog::PlainScans;
+use querygate_catalog::{PlainScans, Stop};
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -199,7 +199,8 @@ impl Check {
             permit: Turn::new(permit),
             holder: None,
         };
-        let context = self.gate.task_context(state, &plan, None, None);
+        let stop = Stop::new(guard.cancel.clone(), guard.deadline);
+        let context = self.gate.task_context(state, &plan, stop, None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

@@ -1,14 +1,22 @@
 //! Functions of arrays that DataFusion lacks or means otherwise, and what ordered aggregates end with.
 
-use super::form::{P, R, form};
+use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::{Fault, external};
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
+use querygate_catalog::{charge, proceed};
 use querygate_types::{Error, ErrorCode};
+use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Elements between two questions whether the statement is over.
+const ELEMENTS_UNASKED: usize = 1 << 14;
+/// Bytes that an element takes beside its value while it is looked up.
+const KEPT_BYTES: usize = 48;
 
 const ITEM: &[P] = &[P::AnyArray, P::Any];
 /// An operator, a value and an array.
@@ -69,18 +77,13 @@ pub(super) const DEFS: &[Def] = &[
     ),
     lenient("compare_any", &[form(COMPARED, R::Bool, |r| compared(r, true))]),
     lenient("compare_all", &[form(COMPARED, R::Bool, |r| compared(r, false))]),
-    strict(
-        "array_overlap",
-        &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| {
-            let (a, b) = (r.list(0), arrow::compute::cast(&r.list(1), r.list(0).data_type())?);
-            for at in 0..b.len() {
-                if b.is_valid(at) && equal_to(&a, &b.slice(at, 1))?.contains(&true) {
-                    return Ok(Value::Bool(true));
-                }
-            }
-            Ok(Value::Bool(false))
-        })],
-    ),
+    strict("array_overlap", HOLD_ANY),
+    // DataFusion's compare each element with each.
+    strict("array_has_any", HOLD_ANY),
+    strict("list_has_any", HOLD_ANY),
+    strict("arrays_overlap", HOLD_ANY),
+    strict("array_has_all", HOLD_ALL),
+    strict("list_has_all", HOLD_ALL),
     strict(
         "array_fill",
         &[form(&[P::Any, P::AnyArray], R::By(|args, _| Ok(list_of_first(args))), |r| {
@@ -161,6 +164,41 @@ pub(super) const DEFS: &[Def] = &[
         })],
     ),
 ];
+
+const HOLD_ANY: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, false))];
+const HOLD_ALL: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, true))];
+
+/// Whether any (or each) of the second array's elements is one of the first's. NULL is like nothing, not even NULL.
+fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
+    let whole = row.list(0);
+    let part = arrow::compute::cast(&row.list(1), whole.data_type())?;
+    if all && part.null_count() > 0 {
+        return Ok(Value::Bool(false));
+    }
+    let (whole, part) = (present(&whole)?, present(&part)?);
+    // The shorter one is kept, where it is the same.
+    let (kept, asked) = if !all && part.len() < whole.len() { (part, whole) } else { (whole, part) };
+    charge(kept.len().saturating_mul(KEPT_BYTES).saturating_add(kept.get_array_memory_size()))?;
+    let keys = RowConverter::new(vec![SortField::new(kept.data_type().clone())])?;
+    let rows = keys.convert_columns(&[kept])?;
+    let mut known = HashSet::with_capacity(rows.num_rows());
+    for (at, key) in rows.iter().enumerate() {
+        if at % ELEMENTS_UNASKED == 0 {
+            proceed()?;
+        }
+        known.insert(key);
+    }
+    // A part at a time, since often the first ones decide.
+    for from in (0..asked.len()).step_by(ELEMENTS_UNASKED) {
+        proceed()?;
+        let some = asked.slice(from, ELEMENTS_UNASKED.min(asked.len() - from));
+        let some = keys.convert_columns(&[some])?;
+        if some.iter().any(|key| known.contains(&key) != all) {
+            return Ok(Value::Bool(!all));
+        }
+    }
+    Ok(Value::Bool(all))
+}
 
 fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
     Ok(args

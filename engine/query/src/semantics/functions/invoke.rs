@@ -1,5 +1,6 @@
 //! A function of the tables as DataFusion calls it: forms chosen by types, rows computed one by one, results bounded.
 
+use super::compiled::Patterns;
 use super::form::choose;
 use super::row::{Row, Value};
 use super::{Def, Form};
@@ -11,7 +12,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_catalog::{CHARGE_LEAST, charge};
+use querygate_catalog::{CHARGE_LEAST, charge, proceed};
 use querygate_query_api::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
@@ -19,6 +20,9 @@ use std::sync::Arc;
 
 /// Bytes that one batch of results may take.
 const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Rows between two questions whether the statement is over.
+const ROWS_UNASKED: usize = 16;
 
 /// Bytes of an array's own rows, not of the buffers that it shares.
 fn bytes(array: &ArrayRef) -> usize {
@@ -116,8 +120,13 @@ impl ScalarUDFImpl for Builtin {
         }
         let mut values = Vec::with_capacity(rows);
         let (mut size, mut charged) = (0_usize, 0);
+        let patterns = Patterns::default();
+        let (fields, returned) = (&args.arg_fields, &args.return_field);
         for at in 0..rows {
-            let row = Row { args: &arrays, fields: &args.arg_fields, at, zone: self.zone, returns: &args.return_field };
+            if at % ROWS_UNASKED == 0 {
+                proceed()?;
+            }
+            let row = Row { args: &arrays, fields, at, zone: self.zone, returns: returned, patterns: &patterns };
             let null = self.def.strict && (0..arrays.len()).any(|arg| row.is_null(arg));
             let value = if null { Value::Null } else { (form.eval)(&row)? };
             size = size.saturating_add(value.size());

@@ -11,6 +11,7 @@ use crate::semantics::json::{invalid, path};
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};
+use querygate_catalog::proceed;
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
@@ -27,11 +28,11 @@ pub(super) const DEFS: &[Def] = &[
     strict("json_follow_text", &[form(PATH, R::Text, follow)]),
     strict(
         "jsonb_contains",
-        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 0)?, &node(r, 1)?, true))))],
+        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 0)?, &node(r, 1)?, true)?)))],
     ),
     strict(
         "jsonb_contained",
-        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 1)?, &node(r, 0)?, true))))],
+        &[form(KEY, R::Bool, |r| Ok(Value::Bool(path::contains(&node(r, 1)?, &node(r, 0)?, true)?)))],
     ),
     strict(
         "jsonb_equal",
@@ -48,7 +49,11 @@ pub(super) const DEFS: &[Def] = &[
             form(PLACE, R::Jsonb, |r| printed(without_element(node(r, 0)?, r.int(1))?)),
             form(PATH, R::Jsonb, |r| {
                 let keys = r.texts(1);
-                printed(keys.iter().flatten().try_fold(node(r, 0)?, |node, key| without_key(node, key))?)
+                let without = |node: Node, key: &String| -> Result<Node> {
+                    proceed()?;
+                    without_key(node, key)
+                };
+                printed(keys.iter().flatten().try_fold(node(r, 0)?, without)?)
             }),
         ],
     ),
@@ -194,9 +199,13 @@ fn extract(row: &Row<'_>) -> Result<Value> {
 
 fn exists(row: &Row<'_>, all: bool) -> Result<Value> {
     let (whole, keys) = (node(row, 0)?, row.texts(1));
-    let mut wanted = keys.iter().flatten();
-    let answer = if all { wanted.all(|key| path::has(&whole, key)) } else { wanted.any(|key| path::has(&whole, key)) };
-    Ok(Value::Bool(answer))
+    for key in keys.iter().flatten() {
+        proceed()?;
+        if path::has(&whole, key) != all {
+            return Ok(Value::Bool(!all));
+        }
+    }
+    Ok(Value::Bool(all))
 }
 
 fn changed(row: &Row<'_>, change: Change) -> Result<Value> {

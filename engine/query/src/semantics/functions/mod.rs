@@ -4,12 +4,14 @@
 mod arrays;
 mod bytes;
 mod clocks;
+mod compiled;
 mod expressions;
 mod form;
 mod instants;
 mod invoke;
 mod joined;
 mod jsons;
+mod like;
 mod numbers;
 mod patterns;
 mod row;
@@ -21,8 +23,12 @@ use form::Form;
 use invoke::Builtin;
 pub(super) use row::{Row, Value, of_arrow, to_arrow};
 
+use super::stepwise::is_stepwise;
 use super::zone::Zone;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_plan::PhysicalExpr;
+use std::any::Any;
 use std::sync::Arc;
 
 /// A function: its name and its forms, of which the nearest to the arguments is called.
@@ -70,4 +76,22 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
 /// The function of a name that is ours, in a time zone.
 pub(super) fn in_zone(name: &str, zone: Zone) -> Option<Arc<ScalarUDF>> {
     tables().find(|def| def.name == name).map(|def| Builtin::udf(def, zone))
+}
+
+fn is_ours(function: &ScalarUDF) -> bool {
+    let inner: &dyn Any = function.inner().as_ref();
+    inner.is::<Builtin>()
+}
+
+/// Whether a physical expression calls what may compute long and asks meanwhile whether the statement is over.
+pub(crate) fn lasts(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let called = expr.downcast_ref::<ScalarFunctionExpr>();
+    let own = called.is_some_and(|call| is_ours(call.fun()) || is_stepwise(call.fun()));
+    own || expr.children().into_iter().any(lasts)
+}
+
+/// Ours in place of DataFusion's of the same name, as which operators of arrays are planned.
+pub(super) fn in_place_of(function: &ScalarUDF) -> Option<Arc<ScalarUDF>> {
+    let known = matches!(function.name(), "array_has_any" | "array_has_all") && !is_ours(function);
+    if known { in_zone(function.name(), Zone::UTC) } else { None }
 }

@@ -6,13 +6,11 @@ use super::series::MEMBERS_MAX;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use arrow::array::{ListBuilder, StringBuilder};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex};
+use std::rc::Rc;
 use std::sync::Arc;
-
-/// Memory that a compiled expression may take.
-const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const TWO: &[P] = &[P::Text, P::Text];
 const THREE: &[P] = &[P::Text, P::Text, P::Text];
@@ -23,7 +21,7 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "regexp_substr",
         &[form(TWO, R::Text, |r| {
-            let found = compiled(r.text(1), "")?.find(r.text(0)).map(|m| m.as_str().to_owned());
+            let found = compiled(r, "")?.find(r.text(0)).map(|m| m.as_str().to_owned());
             Ok(found.map_or(Value::Null, Value::Text))
         })],
     ),
@@ -40,7 +38,7 @@ pub(super) const DEFS: &[Def] = &[
         "regexp_instr",
         &[form(TWO, R::Int4, |r| {
             let text = r.text(0);
-            let place = compiled(r.text(1), "")?.find(text).map_or(0, |m| text[..m.start()].chars().count() + 1);
+            let place = compiled(r, "")?.find(text).map_or(0, |m| text[..m.start()].chars().count() + 1);
             Ok(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)))
         })],
     ),
@@ -48,7 +46,7 @@ pub(super) const DEFS: &[Def] = &[
         "similar_to",
         &[form(TWO, R::Bool, |r| {
             let pattern = similar(r.text(1));
-            Ok(Value::Bool(compiled(&pattern, "s")?.is_match(r.text(0))))
+            Ok(Value::Bool(r.patterns.compiled(&pattern, "s", r.text(0))?.is_match(r.text(0))))
         })],
     ),
 ];
@@ -63,29 +61,9 @@ fn lists(
     Ok(arrow::datatypes::Field::new("matches", super::form::list(super::jsons::texts()), true))
 }
 
-fn invalid() -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
-}
-
-fn compiled(pattern: &str, flags: &str) -> Result<Regex> {
-    let mut builder = RegexBuilder::new(pattern);
-    builder.size_limit(COMPILED_BYTES_MAX).dot_matches_new_line(true);
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder.case_insensitive(true),
-            'c' => builder.case_insensitive(false),
-            'g' | 's' => &mut builder,
-            'n' | 'm' => builder.multi_line(true).dot_matches_new_line(false),
-            'p' => builder.dot_matches_new_line(false),
-            'w' => builder.multi_line(true),
-            'x' => builder.ignore_whitespace(true),
-            _ => {
-                let message = "invalid regular expression option";
-                return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
-            }
-        };
-    }
-    builder.build().map_err(|_| invalid())
+/// The expression of an argument, to be looked for in the first one.
+fn compiled(row: &Row<'_>, flags: &str) -> Result<Rc<Regex>> {
+    row.patterns.compiled(row.text(1), flags, row.text(0))
 }
 
 /// The members of a result, where they are not too many.
@@ -104,7 +82,7 @@ fn groups(found: &Captures<'_>) -> Vec<Option<String>> {
 
 fn all_matches(row: &Row<'_>) -> Result<Value> {
     let flags = if row.len() > 2 { row.text(2) } else { "" };
-    let expression = compiled(row.text(1), flags)?;
+    let expression = compiled(row, flags)?;
     let many = if flags.contains('g') { usize::MAX } else { 1 };
     // One list of lists: a value for each match would take a hundred times its text.
     let mut rows = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
@@ -122,7 +100,7 @@ fn all_matches(row: &Row<'_>) -> Result<Value> {
 
 fn split(row: &Row<'_>) -> Result<Value> {
     let flags = if row.len() > 2 { row.text(2) } else { "" };
-    let (text, expression) = (row.text(0), compiled(row.text(1), flags)?);
+    let (text, expression) = (row.text(0), compiled(row, flags)?);
     let mut parts = Vec::new();
     let mut from = 0;
     for found in expression.find_iter(text) {
@@ -140,7 +118,7 @@ fn split(row: &Row<'_>) -> Result<Value> {
 
 fn replaced(row: &Row<'_>) -> Result<Value> {
     let flags = if row.len() > 3 { row.text(3) } else { "" };
-    let expression = compiled(row.text(1), flags)?;
+    let expression = compiled(row, flags)?;
     let (text, template) = (row.text(0), row.text(2));
     let mut out = String::new();
     let mut from = 0;
@@ -184,7 +162,7 @@ fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {
         .map_err(|_| external(Error::new(ErrorCode::InvalidParameterValue, "invalid value for parameter \"start\"")))?;
     let text = row.text(0);
     let from = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
-    let count = compiled(row.text(1), flags)?.find_iter(&text[from..]).count();
+    let count = compiled(row, flags)?.find_iter(&text[from..]).count();
     Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
@@ -219,33 +197,4 @@ fn similar(pattern: &str) -> String {
         }
     }
     out + ")$"
-}
-
-/// LIKE, for patterns that come one by one.
-pub(super) fn like(text: &str, pattern: &str) -> bool {
-    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
-    // Greedy with one place to go back to: linear for most patterns, at worst their product.
-    let (mut t, mut p, mut star) = (0, 0, None);
-    while t < text.len() {
-        let literal = match pattern.get(p) {
-            Some('%') => {
-                star = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some('_') => Some(1),
-            Some('\\') if p + 1 < pattern.len() => (pattern[p + 1] == text[t]).then_some(2),
-            Some(c) => (*c == text[t]).then_some(1),
-            None => None,
-        };
-        match (literal, star) {
-            (Some(step), _) => (t, p) = (t + 1, p + step),
-            (None, Some((after, from))) => {
-                star = Some((after, from + 1));
-                (t, p) = (from + 1, after);
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '%')
 }

@@ -2,6 +2,7 @@
 
 use super::super::datetime::interval::Interval;
 use super::super::zone::Zone;
+use super::compiled::Patterns;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano,
@@ -19,6 +20,8 @@ pub(in crate::semantics) struct Row<'a> {
     pub(in crate::semantics) zone: Zone,
     /// The result's type.
     pub(super) returns: &'a FieldRef,
+    /// Regular expressions of this call.
+    pub(super) patterns: &'a Patterns,
 }
 
 impl Row<'_> {

@@ -5,7 +5,7 @@ use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::display::text_of;
 use crate::semantics::fault::external;
 use datafusion::common::{DataFusionError, Result};
-use querygate_catalog::{CHARGE_LEAST, charge};
+use querygate_catalog::{CHARGE_LEAST, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 
 /// Bytes that one result may take.
@@ -257,7 +257,8 @@ fn any_like(row: &Row<'_>, all: bool) -> Result<Value> {
         match pattern {
             None => unknown = true,
             Some(pattern) => {
-                if super::patterns::like(row.text(0), &pattern) != all {
+                proceed()?;
+                if super::like::like(row.text(0), &pattern)? != all {
                     return Ok(Value::Bool(!all));
                 }
             }

@@ -1,6 +1,8 @@
 //! Finding a value in a value: members, elements, paths; containment and existence.
 
 use super::tree::{Json, Node};
+use datafusion::common::Result;
+use querygate_catalog::proceed;
 
 /// The member of an object. Of equal keys the last.
 pub(in crate::semantics) fn member<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
@@ -79,17 +81,40 @@ fn canonical(number: &str) -> String {
 
 /// `@>`: objects contain objects with some of their members, arrays contain arrays of some of their elements, an array
 /// contains a scalar that is one of its elements.
-pub(in crate::semantics) fn contains(whole: &Node, part: &Node, outermost: bool) -> bool {
+///
+/// # Errors
+/// The statement is over: the time is the product of both lengths.
+pub(in crate::semantics) fn contains(whole: &Node, part: &Node, outermost: bool) -> Result<bool> {
     match (&whole.value, &part.value) {
         (Json::Object(_), Json::Object(members)) => {
-            members.iter().all(|(key, value)| member(whole, key).is_some_and(|own| contains(own, value, false)))
+            for (key, value) in members {
+                proceed()?;
+                let Some(own) = member(whole, key) else { return Ok(false) };
+                if !contains(own, value, false)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
         (Json::Array(items), Json::Array(wanted)) => {
-            wanted.iter().all(|wanted| items.iter().any(|item| contains(item, wanted, false)))
+            for wanted in wanted {
+                proceed()?;
+                let mut found = false;
+                for item in items {
+                    found = contains(item, wanted, false)?;
+                    if found {
+                        break;
+                    }
+                }
+                if !found {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
-        (Json::Array(_), Json::Object(_)) => false,
-        (Json::Array(items), _) if outermost => items.iter().any(|item| equal(item, part)),
-        _ => equal(whole, part),
+        (Json::Array(_), Json::Object(_)) => Ok(false),
+        (Json::Array(items), _) if outermost => Ok(items.iter().any(|item| equal(item, part))),
+        _ => Ok(equal(whole, part)),
     }
 }
 

@@ -72,8 +72,8 @@ fn json_keeps_numbers_and_sorts_keys() {
     assert!(tree::parse(&deep).is_none());
     let (whole, part) =
         (tree::parse("{\"a\":[1,2,{\"b\":1}]}").unwrap(), tree::parse("{\"a\":[{\"b\":1.0}]}").unwrap());
-    assert!(path::contains(&whole, &part, true));
-    assert!(!path::contains(&part, &whole, true));
+    assert!(path::contains(&whole, &part, true).unwrap());
+    assert!(!path::contains(&part, &whole, true).unwrap());
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! Compiled regular expressions of one call. A pattern that comes again is not compiled again, and one that would take too much
+//! memory or time is refused: within an expression nothing asks whether the statement is over.
+
+use crate::semantics::fault::external;
+use crate::semantics::stepwise::{PATTERN_BYTES_MAX, too_long};
+use datafusion::common::{DataFusionError, Result};
+use querygate_catalog::proceed;
+use querygate_types::{Error, ErrorCode};
+use regex::{Regex, RegexBuilder};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Expressions that are kept: the ones used last.
+const KEPT: usize = 8;
+/// Memory that a compiled expression may take.
+const COMPILED_BYTES_MAX: usize = 4 << 20;
+/// A text is long from here on: at worst a search takes the product of both lengths.
+const LONG_TEXT: usize = 1 << 20;
+/// Memory that an expression may take that is looked for in a long text.
+const COMPILED_BYTES_LONG: usize = 1 << 20;
+
+struct Entry {
+    pattern: String,
+    flags: String,
+    bytes_max: usize,
+    expression: Rc<Regex>,
+}
+
+/// The ones used last, the very last first.
+#[derive(Default)]
+pub(super) struct Patterns(RefCell<Vec<Entry>>);
+
+impl Patterns {
+    /// The expression of a pattern, to be looked for in a text.
+    pub(super) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Rc<Regex>> {
+        let bytes_max = if text.len() < LONG_TEXT { COMPILED_BYTES_MAX } else { COMPILED_BYTES_LONG };
+        let kept = &mut *self.0.borrow_mut();
+        let is_it = |entry: &Entry| entry.bytes_max == bytes_max && entry.pattern == pattern && entry.flags == flags;
+        if let Some(at) = kept.iter().position(is_it) {
+            kept[..=at].rotate_right(1);
+            return Ok(Rc::clone(&kept[0].expression));
+        }
+        proceed()?;
+        let expression = Rc::new(build(pattern, flags, bytes_max)?);
+        kept.truncate(KEPT - 1);
+        let (pattern, flags) = (pattern.to_owned(), flags.to_owned());
+        kept.insert(0, Entry { pattern, flags, bytes_max, expression: Rc::clone(&expression) });
+        Ok(expression)
+    }
+}
+
+fn invalid() -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
+}
+
+fn build(pattern: &str, flags: &str, bytes_max: usize) -> Result<Regex> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(too_long());
+    }
+    let mut builder = RegexBuilder::new(pattern);
+    builder.size_limit(bytes_max).dot_matches_new_line(true);
+    for flag in flags.chars() {
+        match flag {
+            'i' => builder.case_insensitive(true),
+            'c' => builder.case_insensitive(false),
+            'g' | 's' => &mut builder,
+            'n' | 'm' => builder.multi_line(true).dot_matches_new_line(false),
+            'p' => builder.dot_matches_new_line(false),
+            'w' => builder.multi_line(true),
+            'x' => builder.ignore_whitespace(true),
+            _ => {
+                let message = "invalid regular expression option";
+                return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+            }
+        };
+    }
+    builder.build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            external(Error::new(ErrorCode::ProgramLimitExceeded, "regular expression is too complex"))
+        }
+        _ => invalid(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_compiled_once_while_it_is_among_the_last() {
+        let patterns = Patterns::default();
+        let first = patterns.compiled("a+", "", "x").unwrap();
+        for number in 0..KEPT - 1 {
+            patterns.compiled(&format!("b{number}"), "", "x").unwrap();
+        }
+        assert!(Rc::ptr_eq(&first, &patterns.compiled("a+", "", "x").unwrap()));
+        assert!(!Rc::ptr_eq(&first, &patterns.compiled("a+", "i", "x").unwrap()));
+        for number in 0..KEPT {
+            patterns.compiled(&format!("c{number}"), "", "x").unwrap();
+        }
+        assert!(!Rc::ptr_eq(&first, &patterns.compiled("a+", "", "x").unwrap()));
+        assert_eq!(patterns.0.borrow().len(), KEPT);
+    }
+
+    #[test]
+    fn what_would_take_too_much_is_refused() {
+        let patterns = Patterns::default();
+        let refused = |pattern: &str, text: &str| patterns.compiled(pattern, "", text).unwrap_err().to_string();
+        assert!(refused(&"a".repeat(PATTERN_BYTES_MAX + 1), "").contains("too long"));
+        assert!(refused(r"\pL{1000}", "").contains("too complex"));
+        let long = "a".repeat(LONG_TEXT);
+        assert!(patterns.compiled(r"\pL{60}", "", "a").is_ok());
+        assert!(refused(r"\pL{60}", &long).contains("too complex"));
+        assert!(patterns.compiled(r"\w+@\w+\.com", "", &long).is_ok());
+        assert!(refused("(", "").contains("invalid regular expression"));
+    }
+}
