@@ -167,6 +167,12 @@ impl MeteredExec {
         Ok(Arc::new(Self { input, role: Role::Around }))
     }
 
+    /// Puts a meter around an operator that makes results of many batches at a time.
+    #[must_use]
+    pub fn over(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input: operator, role: Role::Around })
+    }
+
     /// Lets an operator's expressions ask whether the statement is over.
     #[must_use]
     pub fn heeding(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {

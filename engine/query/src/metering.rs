@@ -1,7 +1,7 @@
 //! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
 //! those whose expressions may compute long behind one that tells them whether the statement is over.
 
-use crate::semantics::{grows, lasts};
+use crate::semantics::{frames, grows, lasts};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -18,6 +18,9 @@ impl PhysicalOptimizerRule for Metering {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
+                if frames(&node) {
+                    return Ok(Transformed::yes(MeteredExec::over(node)));
+                }
                 let (mut growing, mut lasting) = (false, false);
                 node.apply_expressions(&mut |expr| {
                     growing |= grows(expr);

@@ -206,3 +206,34 @@ fn what_computes_long_ends_with_its_statement() {
         assert_eq!(run(&mut client, sql), None, "{sql}");
     }
 }
+
+#[test]
+fn frames_that_grow_are_of_the_statements_memory_and_end_with_it() {
+    let variant = Variant::new(|config| config.replace("memory_per_query = \"512MB\"", "memory_per_query = \"192MB\""));
+    let server = variant.serve();
+    counts_accounts(&server, "ada");
+    let growing = [
+        "SELECT sum(length(s)) FROM (SELECT string_agg(g::text, ',') OVER (ORDER BY g) s FROM generate_series(1, 60000) g) q",
+        "SELECT sum(cardinality(s)) FROM (SELECT array_agg(g) OVER (ORDER BY g) s FROM generate_series(1, 60000) g) q",
+        "SELECT count(s) FROM (SELECT string_agg(g::text, ',') OVER () s FROM generate_series(1, 60000) g) q",
+        "SELECT count(s) FROM (SELECT array_agg(g) OVER (PARTITION BY g % 2) s FROM generate_series(1, 60000) g) q",
+    ];
+    let (found, grown) = codes(&server, &growing.map(str::to_owned));
+    assert!(found.iter().all(|code| code.as_deref() == Some("53200")), "{found:?}");
+    assert!(grown < 768 << 20, "{} MB more", grown >> 20);
+    let answered = [
+        "SELECT max(length(s)) FROM (SELECT string_agg(g::text, ',') OVER (ORDER BY g) s FROM generate_series(1, 2000) g) q",
+        "SELECT count(s) FROM (SELECT array_agg(g) OVER (PARTITION BY g / 10) s FROM generate_series(1, 60000) g) q",
+        "SELECT max(s) FROM (SELECT median(g) OVER (ORDER BY g ROWS 100 PRECEDING) s FROM generate_series(1, 2000) g) q",
+        "SELECT array_agg(g) OVER (ORDER BY g ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM generate_series(1, 60000) g",
+    ];
+    let (found, _) = codes(&server, &answered.map(str::to_owned));
+    assert_eq!(found, [None, None, None, None]);
+    let mut client = RawClient::login(server.postgres, "sam");
+    assert_eq!(run(&mut client, "SET statement_timeout = '500ms'"), None);
+    let sorted = "SELECT max(s) FROM (SELECT median(g) OVER (ORDER BY g ROWS BETWEEN 50000 PRECEDING AND CURRENT ROW) s \
+                  FROM generate_series(1, 200000) g) q";
+    assert_eq!(run(&mut client, sorted).as_deref(), Some("57014"));
+    let took = counts_accounts(&server, "iris");
+    assert!(took < Duration::from_secs(5), "others waited {took:?}");
+}

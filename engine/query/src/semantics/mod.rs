@@ -31,6 +31,7 @@ mod date_trunc;
 mod datetime;
 mod display;
 mod fault;
+mod framed;
 mod functions;
 mod growing;
 mod json;
@@ -54,6 +55,7 @@ mod zone;
 
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
+pub(crate) use framed::frames;
 pub(crate) use functions::lasts;
 pub(crate) use growing::grows;
 

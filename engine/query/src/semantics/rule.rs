@@ -3,7 +3,7 @@
 
 use super::fault::unsupported;
 use super::zone::Zone;
-use super::{arithmetic, binding, casts, comparable, functions, growing, set_operations, stepwise, sum};
+use super::{arithmetic, binding, casts, comparable, framed, functions, growing, set_operations, stepwise, sum};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -119,6 +119,10 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             }
         }
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
+        Expr::WindowFunction(window) => match framed::charged(*window) {
+            Ok(charged) => Transformed::yes(Expr::from(charged)),
+            Err(same) => Transformed::no(Expr::from(same)),
+        },
         other => Transformed::no(other),
     })
 }

@@ -1,0 +1,249 @@
+//! Aggregates as window functions whose results hold what is in their frame, or take time with it: over a frame that grows with the
+//! rows both are squares. Each row's result is charged to the statement's memory, and before each it is asked whether the
+//! statement is over. What they mean stays.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, ReversedUDAF, SetMonotonicity, Signature, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition,
+};
+use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use querygate_catalog::{CHARGE_LEAST, charge, proceed};
+use std::sync::Arc;
+
+const FRAMED: &[&str] = &[
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "array_agg",
+    "median",
+    "percentile_cont",
+    "string_agg",
+];
+
+/// Puts one around a window function that is such an aggregate; `Err`: it is none.
+pub(super) fn charged(mut window: WindowFunction) -> std::result::Result<WindowFunction, WindowFunction> {
+    let WindowFunctionDefinition::AggregateUDF(inner) = &window.fun else { return Err(window) };
+    let holds = FRAMED.contains(&inner.name()) || window.params.distinct;
+    if !holds || inner.inner().is::<Framed>() {
+        return Err(window);
+    }
+    let framed = Framed { inner: Arc::clone(inner), whole: is_whole(&window.params) };
+    window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(framed)));
+    Ok(window)
+}
+
+/// Whether each row's frame is all of its partition: then there is one result, which each row gets.
+fn is_whole(params: &WindowFunctionParams) -> bool {
+    let frame = &params.window_frame;
+    let is_end = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => frame.units == WindowFrameUnits::Range && params.order_by.is_empty(),
+        WindowFrameBound::Preceding(_) | WindowFrameBound::Following(_) => bound.is_unbounded(),
+    };
+    is_end(&frame.start_bound) && is_end(&frame.end_bound)
+}
+
+/// Whether an operator computes one of them.
+pub(crate) fn frames(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let expressions = match (node.downcast_ref::<WindowAggExec>(), node.downcast_ref::<BoundedWindowAggExec>()) {
+        (Some(window), _) => window.window_expr(),
+        (None, Some(window)) => window.window_expr(),
+        (None, None) => return false,
+    };
+    expressions.iter().any(is_framed)
+}
+
+fn is_framed(window: &Arc<dyn WindowExpr>) -> bool {
+    let plain = window.as_any().downcast_ref::<PlainAggregateWindowExpr>();
+    let sliding = window.as_any().downcast_ref::<SlidingAggregateWindowExpr>();
+    let aggregate = plain.map(PlainAggregateWindowExpr::get_aggregate_expr);
+    let aggregate = aggregate.or_else(|| sliding.map(SlidingAggregateWindowExpr::get_aggregate_expr));
+    aggregate.is_some_and(|aggregate| aggregate.fun().inner().is::<Framed>())
+}
+
+/// An aggregate that charges for its results.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Framed {
+    inner: Arc<AggregateUDF>,
+    whole: bool,
+}
+
+impl Framed {
+    fn around(&self, accumulator: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
+        Box::new(Charging { inner: accumulator, whole: self.whole, rows: 0, uncharged: 0 })
+    }
+
+    fn same(&self, inner: AggregateUDF) -> Self {
+        Self { inner: Arc::new(inner), whole: self.whole }
+    }
+}
+
+impl AggregateUDFImpl for Framed {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.schema_name(params)
+    }
+
+    fn human_display(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.human_display(params)
+    }
+
+    fn window_function_schema_name(&self, params: &WindowFunctionParams) -> Result<String> {
+        self.inner.window_function_schema_name(params)
+    }
+
+    fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        self.inner.display_name(params)
+    }
+
+    fn window_function_display_name(&self, params: &WindowFunctionParams) -> Result<String> {
+        self.inner.window_function_display_name(params)
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        self.inner.return_field(fields)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.inner.is_nullable()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(self.around(self.inner.accumulator(args)?))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(self.around(self.inner.create_sliding_accumulator(args)?))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        self.inner.state_fields(args)
+    }
+
+    fn with_beneficial_ordering(self: Arc<Self>, beneficial: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        let inner = AggregateUDF::clone(&self.inner).with_beneficial_ordering(beneficial)?;
+        Ok(inner.map(|inner| Arc::new(self.same(inner)) as Arc<dyn AggregateUDFImpl>))
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.inner.order_sensitivity()
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        match self.inner.reverse_udf() {
+            ReversedUDAF::Identical => ReversedUDAF::Identical,
+            ReversedUDAF::NotSupported => ReversedUDAF::NotSupported,
+            ReversedUDAF::Reversed(inner) => {
+                let same = self.same(AggregateUDF::clone(&inner));
+                ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(same)))
+            }
+        }
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.inner.is_descending()
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.inner.supports_null_handling_clause()
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.inner.supports_within_group_clause()
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.inner.inner().set_monotonicity(data_type)
+    }
+}
+
+#[derive(Debug)]
+struct Charging {
+    inner: Box<dyn Accumulator>,
+    whole: bool,
+    /// Rows that it was given.
+    rows: usize,
+    /// Bytes of results that are not worth a charge yet.
+    uncharged: usize,
+}
+
+impl Charging {
+    fn charged(&mut self, bytes: usize) -> Result<()> {
+        self.uncharged = self.uncharged.saturating_add(bytes);
+        if self.uncharged >= CHARGE_LEAST {
+            charge(std::mem::take(&mut self.uncharged))?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a result as a value and in its column.
+fn size(value: &ScalarValue) -> usize {
+    let bytes = match value {
+        ScalarValue::List(list) => list.to_data().get_slice_memory_size().unwrap_or_else(|_| value.size()),
+        other => other.size(),
+    };
+    bytes.saturating_mul(2)
+}
+
+impl Accumulator for Charging {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.rows = self.rows.saturating_add(values.first().map_or(0, |values| values.len()));
+        self.inner.update_batch(values)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        proceed()?;
+        let value = self.inner.evaluate()?;
+        let copies = if self.whole { self.rows.max(1) } else { 1 };
+        self.charged(size(&value).saturating_mul(copies))?;
+        Ok(value)
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
+}
