@@ -18,12 +18,16 @@ use querygate_query_api::{Parts, Prepared, Session, Split};
 use querygate_types::{Error, ErrorCode, Result};
 use ring::digest;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
 /// Header with which one call names the number of endpoints it wants.
 pub(crate) const ENDPOINTS_HEADER: &str = "querygate-endpoints";
 /// Endpoints that a client may ask for.
 const ENDPOINTS_MAX: usize = 64;
+
+/// How long tickets are renewed beyond their first expiry where a source keeps something for them.
+const KEPT_LONGER: Duration = Duration::from_secs(3_600);
 
 /// Into how many endpoints the call wants its result divided, else what the session wants, else the door's own choice.
 pub(crate) fn split(shared: &Shared, metadata: &MetadataMap, session: &FlightSession) -> Result<Split> {
@@ -100,10 +104,14 @@ pub(crate) async fn flight_info(
         Some((prepared, bindings)) => parts(&engine, &prepared, &bindings, split).await,
         None => Parts::default(),
     };
+    let lifetime = shared.config.ticket_lifetime;
+    // What a source keeps for a flight is not kept for days by who renews without fetching.
+    let renewed_max = if kept.is_some() { KEPT_LONGER } else { shared.config.token_lifetime };
     let mut body = TicketBody {
         login: session.principal.login.clone(),
         snapshot: engine.snapshot_version(),
-        expires_ms: later_ms(shared.config.ticket_lifetime),
+        expires_ms: later_ms(lifetime),
+        last_ms: later_ms(lifetime.saturating_add(renewed_max)),
         id: Bytes::copy_from_slice(&random_id()?),
         schema: schema_digest(&schema)?,
         command,
@@ -179,10 +187,10 @@ pub(crate) fn cancel(shared: &Shared, session: &FlightSession, info: &FlightInfo
     Ok(CancelFlightInfoResult::new(CancelStatus::Cancelled))
 }
 
-/// RenewFlightEndpoint: the same ticket with a later expiry.
+/// RenewFlightEndpoint: the same ticket with a later expiry, as far as its flight may last.
 pub(crate) fn renew(shared: &Shared, session: &FlightSession, endpoint: &FlightEndpoint) -> Result<FlightEndpoint> {
     let mut body = ticket_of(shared, session, endpoint)?;
-    body.expires_ms = later_ms(shared.config.ticket_lifetime);
+    body.renew(shared.config.ticket_lifetime);
     shared.running.keep_longer(&body.name(), body.expires_ms);
     Ok(body.endpoint(&shared.seal).with_app_metadata(endpoint.app_metadata.clone()))
 }

@@ -1,12 +1,13 @@
 //! Tickets: what a client shows to fetch a result. Sealed, and bound to principal, statement, snapshot, result schema and
 //! expiry. Knows nothing of how the statement is run.
 
-use crate::seal::{Id, Purpose, Seal, now_ms};
+use crate::seal::{Id, Purpose, Seal, later_ms, now_ms};
 use arrow_flight::sql::{Any, ProstMessageExt as _, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, Ticket};
 use bytes::Bytes;
 use prost::Message;
 use querygate_types::{Error, ErrorCode, Result};
+use std::time::Duration;
 
 /// What a ticket says, behind the seal.
 #[derive(Clone, PartialEq, Message)]
@@ -41,6 +42,9 @@ pub(crate) struct TicketBody {
     /// Rows of the whole flight, where that is known.
     #[prost(uint64, optional, tag = "10")]
     pub(crate) rows: Option<u64>,
+    /// No renewal lasts longer than to here; milliseconds since 1970.
+    #[prost(uint64, tag = "11")]
+    pub(crate) last_ms: u64,
 }
 
 impl TicketBody {
@@ -73,6 +77,11 @@ impl TicketBody {
     /// Whether bytes that came as a command are a ticket's.
     pub(crate) fn is_ticket(command: &Bytes) -> bool {
         Any::decode(command.clone()).is_ok_and(|any| any.is::<TicketStatementQuery>())
+    }
+
+    /// Makes it good for so long from now, though not beyond its last moment.
+    pub(crate) fn renew(&mut self, lifetime: Duration) {
+        self.expires_ms = later_ms(lifetime).min(self.last_ms).max(self.expires_ms);
     }
 
     /// The name as a key.
@@ -114,7 +123,23 @@ mod tests {
             place: 1,
             places: 2,
             rows: Some(9),
+            last_ms: expires_ms + 1_000,
         }
+    }
+
+    #[test]
+    fn renewals_have_an_end() {
+        let lifetime = Duration::from_secs(60);
+        let mut ticket = body(now_ms() + 1_000);
+        ticket.last_ms = now_ms() + 90_000;
+        ticket.renew(lifetime);
+        assert!(ticket.expires_ms >= now_ms() + 59_000 && ticket.expires_ms < ticket.last_ms);
+        ticket.last_ms = now_ms() + 30_000;
+        ticket.renew(lifetime);
+        assert!(ticket.expires_ms > ticket.last_ms, "nothing that was promised is taken back");
+        let mut over = body(now_ms() + 1_000);
+        over.renew(lifetime);
+        assert_eq!(over.expires_ms, over.last_ms);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::{GovernedTable, division, in_range, range_key, row_ranges, share};
+use querygate_catalog::{GovernedTable, Holder, division, in_range, range_key, row_ranges, share};
 use querygate_query_api::{Kept, Part, Parts, Split};
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, ErrorCode, Result};
@@ -52,7 +52,7 @@ impl Plain {
     /// The parts of its plan: files by their bytes, which costs nothing to know; databases by pages or by ranges of a key, of a
     /// moment that they keep or count in, so only for a client that asks. Files with hidden rows have no parts: which part a
     /// visible row is in would tell how many hidden ones lie before it.
-    pub(crate) async fn parts(self, plan: &Arc<dyn ExecutionPlan>, split: Split) -> Result<Parts> {
+    pub(crate) async fn parts(self, plan: &Arc<dyn ExecutionPlan>, split: Split, holder: &Holder) -> Result<Parts> {
         match (division(plan, 1), self.key, split) {
             (Some(_), _, Split::Exactly(_) | Split::UpTo(_)) if self.restricted => Ok(Parts::default()),
             (Some(whole), _, split) => {
@@ -63,7 +63,7 @@ impl Plain {
                 Ok(Parts { parts: files(plan, count), rows: whole.scanned.filter(|_| whole.all), kept: None })
             }
             (None, key, Split::Exactly(count)) if count > 1 => {
-                let divided = row_ranges(plan, key.as_ref(), count.min(PARTS_MAX)).await?;
+                let divided = row_ranges(plan, key.as_ref(), count.min(PARTS_MAX), holder).await?;
                 let parts = divided.ranges.into_iter().map(|range| Name::Rows(range).part());
                 Ok(Parts { parts: parts.collect(), rows: None, kept: divided.hold.map(Kept::new) })
             }

@@ -5,6 +5,7 @@ mod call;
 mod exec;
 mod federate;
 mod keys;
+mod moments;
 mod plain;
 mod point;
 mod policy;

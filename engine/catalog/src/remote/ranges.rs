@@ -3,6 +3,7 @@
 //! of one moment where the source keeps it. What is not understood has no ranges.
 
 use super::exec::{FragmentExec, Running};
+use super::shares::Holder;
 use super::table::DriverTable;
 use crate::leaf::{GovernedTable, governed_leaf, leaf_of, over_leaf};
 use datafusion::catalog::TableProvider;
@@ -98,19 +99,26 @@ impl RowRanges {
 }
 
 /// Divides the rows of a physical plan into at most so many ranges of about the same size. None: its rows do not come from one
-/// fragment that treats them one by one, the source cannot count and order them, or it has no room for their moment.
+/// fragment that treats them one by one, the source cannot count and order them, or it has no room for their moment, or none for
+/// another one of this user's.
 ///
 /// # Errors
 /// What the source says.
-pub async fn row_ranges(plan: &Arc<dyn ExecutionPlan>, key: Option<&RemoteColumn>, of: usize) -> Result<RowRanges> {
+pub async fn row_ranges(
+    plan: &Arc<dyn ExecutionPlan>,
+    key: Option<&RemoteColumn>,
+    of: usize,
+    holder: &Holder,
+) -> Result<RowRanges> {
     let Some(running) = running(plan) else { return Ok(RowRanges::default()) };
     let keyed = key.and_then(|key| carry(&running.fragment.relation, key, &mut { FRESH }).map(|found| (key, found)));
     let (kept, of) = match running.driver.keep(&running.statement).await? {
         Keeping::Unsupported => (None, of),
         Keeping::NoRoom => return Ok(RowRanges::default()),
         Keeping::Kept(moment) => {
-            let of = of.min(moment.executions_max);
-            (Some(moment), of)
+            let Some(place) = holder.moment(&running.source, &running.driver) else { return Ok(RowRanges::default()) };
+            let (of, hold) = (of.min(moment.executions_max), Arc::new((moment.hold, place)));
+            (Some(Moment { hold, ..moment }), of)
         }
     };
     if let Some(pages) = kept.as_ref().and_then(|kept| kept.pages) {

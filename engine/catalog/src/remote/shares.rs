@@ -1,6 +1,7 @@
 //! Who holds how many connections of a source: a share of them for a session and for a user, and back to others who wait from a
 //! result that nobody reads. Knows no kind of source: a driver tells how many connections it has.
 
+use super::moments::{KeptMoment, Moments};
 use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver};
 use querygate_types::{Error, ErrorCode, Result};
@@ -18,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const OWN_WAIT: Duration = Duration::from_secs(2);
 /// For how long a result rests before a next one of its user is refused, where connections are never taken back.
 const REFUSED_AFTER: Duration = Duration::from_secs(5);
+
+/// Share that one user has of the moments that a source keeps.
+const MOMENTS_PER_USER: f64 = 0.25;
 
 /// What may be held of a source's connections.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +46,8 @@ pub struct SourceShares {
     bounds: ShareBounds,
     /// By source.
     held: Mutex<HashMap<Arc<str>, Vec<Arc<Lease>>>>,
+    /// What sources keep for users.
+    moments: Arc<Moments>,
     /// Told when one is given back.
     given_back: Notify,
 }
@@ -85,7 +91,7 @@ struct Full {
 impl SourceShares {
     #[must_use]
     pub fn new(bounds: ShareBounds) -> Arc<Self> {
-        Arc::new(Self { bounds, held: Mutex::default(), given_back: Notify::new() })
+        Arc::new(Self { bounds, held: Mutex::default(), moments: Arc::default(), given_back: Notify::new() })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Lease>>>> {
@@ -178,6 +184,13 @@ impl Holder {
 
     fn rests_for(&self, now: Instant) -> Duration {
         self.resting().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// One more moment that a source keeps for this user. A source keeps as many as half of its connections, and of these a user
+    /// has a quarter: each takes a connection, and holds the source's own clean-up back. `None`: these are taken.
+    pub(super) fn moment(&self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Option<KeptMoment> {
+        let most = driver.pool().map_or(usize::MAX, |pool| share(pool.size / 2, MOMENTS_PER_USER));
+        self.shares.moments.one_more(source, &self.login, most)
     }
 
     /// Begins a run at a source as soon as the statement may hold one more of its connections.

@@ -37,7 +37,8 @@ impl GateSession {
             let state = self.statement_state(&bound).await?;
             let executable = self.plan_on_workers(&bound, &state, parameters, None).await?;
             let plan = Arc::clone(executable.physical());
-            self.on_workers(async move { plain.parts(&plan, split).await }).await
+            let holder = self.gate.holder(&self.principal.login, self.id);
+            self.on_workers(async move { plain.parts(&plan, split, &holder).await }).await
         };
         tokio::select! {
             biased;
