@@ -84,7 +84,8 @@ impl Pool {
         let available = self.permits.available_permits();
         let used = self.size.saturating_sub(available);
         let idle = self.open.load(Ordering::Relaxed).saturating_sub(used);
-        self.meter.status(self.size, available, idle, self.breaker.state(Instant::now()))
+        let breaker = self.breaker.state(Instant::now());
+        self.meter.status(self.size, available, idle, breaker).among_all(self.options.budget.is_wanted())
     }
 
     async fn acquired(self: &Arc<Self>) -> Result<Lease> {

@@ -95,7 +95,8 @@ impl Pool {
     pub(crate) fn status(&self) -> PoolStatus {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());
-        self.meter.status(self.size, self.permits.available_permits(), idle, breaker)
+        let available = self.permits.available_permits();
+        self.meter.status(self.size, available, idle, breaker).among_all(self.budget.is_wanted())
     }
 
     async fn acquired(self: &Arc<Self>) -> Result<Lease> {

@@ -150,7 +150,8 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let breaker = self.breaker.state(Instant::now());
         let resting = self.lines.resting();
-        self.meter.status(self.size, self.permits.available_permits() + resting, idle + resting, breaker)
+        let available = self.permits.available_permits() + resting;
+        self.meter.status(self.size, available, idle + resting, breaker).among_all(self.budget.is_wanted())
     }
 
     async fn connection(&self) -> Result<Connection> {

@@ -5,8 +5,11 @@ use querygate_types::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How often one who waits looks whether a connection rests.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A pool that keeps connections for the next one who asks.
 pub trait Resting: Send + Sync {
@@ -71,9 +74,14 @@ impl Budget {
         }
         // First counted, then looked: whoever gives a connection back after the look sees that it is wanted.
         let _counted = Counted::new(&self.shared.waiting);
-        self.make_room();
-        let permit = Arc::clone(&self.shared.places).acquire_owned().await.map_err(Error::internal)?;
-        Ok(Place { _permit: permit })
+        let mut turn = std::pin::pin!(Arc::clone(&self.shared.places).acquire_owned());
+        loop {
+            self.make_room();
+            // Again after a while: one may come to rest whose user had asked before anybody waited.
+            if let Ok(permit) = tokio::time::timeout(LOOK, turn.as_mut()).await {
+                return Ok(Place { _permit: permit.map_err(Error::internal)? });
+            }
+        }
     }
 
     fn make_room(&self) {
@@ -162,5 +170,18 @@ mod tests {
         drop(fourth);
         assert!(second.now_or_never().unwrap().is_ok() && first.is_ok());
         assert!(!budget.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn what_comes_to_rest_unseen_makes_room_a_little_later() {
+        let budget = Budget::new(1);
+        let pool = Arc::new(Pool::default());
+        budget.add(Arc::downgrade(&(Arc::clone(&pool) as Arc<dyn Resting>)));
+        let place = budget.place().await.unwrap();
+        let mut waiting = Box::pin(budget.place());
+        assert!((&mut waiting).now_or_never().is_none());
+        // Kept by somebody who had asked before anybody waited.
+        pool.0.lock().unwrap().push((Instant::now(), place));
+        assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().is_ok());
     }
 }

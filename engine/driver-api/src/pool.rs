@@ -47,9 +47,17 @@ pub struct PoolStatus {
     /// Time that all of these waited for, opening included.
     pub lease_time: Duration,
     pub breaker: BreakerState,
+    /// Whether somebody waits for a place among the connections of all sources. `None`: these do not count among them.
+    pub wanted: Option<bool>,
 }
 
 impl PoolStatus {
+    /// The same, of connections that count among those of all sources. `wanted`: whether somebody waits for a place there.
+    #[must_use]
+    pub const fn among_all(self, wanted: bool) -> Self {
+        Self { wanted: Some(wanted), ..self }
+    }
+
     /// How long a lease took to get; `None` before the first.
     #[must_use]
     pub fn mean_lease(&self) -> Option<Duration> {
@@ -103,6 +111,7 @@ impl PoolMeter {
             leased: self.leased.load(Ordering::Relaxed),
             lease_time: Duration::from_nanos(self.lease_nanos.load(Ordering::Relaxed)),
             breaker,
+            wanted: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::moments::{KeptMoment, Moments};
 use futures::{Stream, StreamExt};
+use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::{BatchStream, Driver};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
@@ -76,6 +77,8 @@ struct Lease {
 struct Run {
     /// `None`: not begun, ended, or taken back.
     batches: Option<BatchStream>,
+    /// Whether its connection is one of those that are bounded for all sources together.
+    counts: bool,
     taken_back: bool,
     waker: Option<Waker>,
 }
@@ -132,23 +135,38 @@ impl SourceShares {
         self.given_back.notify_waiters();
     }
 
-    /// Takes a connection back from a result that has rested too long: of the user who holds the most, the longest.
-    fn relieve(&self, source: &Arc<str>) {
-        let Some(rest_max) = self.bounds.rest_max else { return };
+    /// Makes room for who waits for a connection of a source: where all of its own are taken, there; else, where somebody waits for
+    /// a place among those of all sources, at any of these.
+    fn make_room(&self, source: &Arc<str>, pool: &PoolStatus) {
+        let made = pool.in_use >= pool.size && self.relieve(Some(source));
+        if !made && pool.wanted == Some(true) {
+            self.relieve(None);
+        }
+    }
+
+    /// Takes a connection back from a result that has rested too long: of the user who holds the most, the longest. `None`: of any
+    /// source whose connections count among those of all. Whether there was one.
+    fn relieve(&self, of: Option<&Arc<str>>) -> bool {
+        let Some(rest_max) = self.bounds.rest_max else { return false };
         let now = Instant::now();
         let taken = {
             let held = self.held();
-            let Some(leases) = held.get(source) else { return };
-            let of_user = |login: &str| leases.iter().filter(|lease| &*lease.holder.login == login).count();
-            let rested = leases.iter().map(|lease| (of_user(&lease.holder.login), lease.holder.rests_for(now), lease));
-            let rested = rested.filter(|(_, rest, lease)| *rest >= rest_max && lease.runs());
-            rested.max_by_key(|(count, rest, _)| (*count, *rest)).map(|(_, _, lease)| Arc::clone(lease))
+            let here = held.iter().filter(|(source, _)| of.is_none_or(|of| of == *source));
+            let leases: Vec<_> = here
+                .flat_map(|(source, leases)| leases.iter().map(move |lease| (source, lease)))
+                .filter(|(_, lease)| of.is_some() || lease.run().counts)
+                .collect();
+            let of_user = |login: &str| leases.iter().filter(|(_, lease)| &*lease.holder.login == login).count();
+            let rested = leases.iter().map(|held| (of_user(&held.1.holder.login), held.1.holder.rests_for(now), held));
+            let rested = rested.filter(|(_, rest, (_, lease))| *rest >= rest_max && lease.runs());
+            let most = rested.max_by_key(|(count, rest, _)| (*count, *rest));
+            most.map(|(_, _, (source, lease))| (Arc::clone(source), Arc::clone(lease)))
         };
-        if let Some(lease) = taken {
-            tracing::info!(source = &**source, login = &*lease.holder.login, "a resting result lost its connection");
-            lease.take_back();
-            self.give_back(source, &lease);
-        }
+        let Some((source, lease)) = taken else { return false };
+        tracing::info!(source = &*source, login = &*lease.holder.login, "a resting result lost its connection");
+        lease.take_back();
+        self.give_back(&source, &lease);
+        true
     }
 }
 
@@ -202,8 +220,8 @@ impl Holder {
         (source, driver): (&Arc<str>, &Arc<dyn Driver>),
         begin: impl Future<Output = Result<BatchStream>>,
     ) -> Result<BatchStream> {
-        let Some(size) = driver.pool().map(|pool| pool.size) else { return begin.await };
-        let lease = self.turn(source, size).await?;
+        let Some(pool) = driver.pool() else { return begin.await };
+        let lease = self.turn(source, pool.size).await?;
         let held = Held { source: Arc::clone(source), lease, ended: false };
         let mut begin = std::pin::pin!(begin);
         let batches = loop {
@@ -211,13 +229,13 @@ impl Holder {
                 biased;
                 begun = &mut begin => break begun?,
                 () = tokio::time::sleep(LOOK) => {
-                    if driver.pool().is_some_and(|pool| pool.in_use >= pool.size) {
-                        self.shares.relieve(source);
+                    if let Some(pool) = driver.pool() {
+                        self.shares.make_room(source, &pool);
                     }
                 }
             }
         };
-        held.lease.run().batches = Some(batches);
+        *held.lease.run() = Run { batches: Some(batches), counts: pool.wanted.is_some(), ..Run::default() };
         Ok(held.boxed())
     }
 
@@ -346,6 +364,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int32Array};
     use arrow::record_batch::RecordBatch;
     use futures::FutureExt;
+    use querygate_driver_api::pool::{BreakerState, PoolMeter};
 
     const AT_ONCE: ShareBounds =
         ShareBounds { per_user: 0.75, per_session: 0.5, rest_max: Some(Duration::from_nanos(1)) };
@@ -409,10 +428,10 @@ mod tests {
         let refused = next.turn(&source(), 8).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::TooManyConnections);
         drop(reader);
-        shares.relieve(&source());
+        shares.relieve(Some(&source()));
         assert_eq!(shares.held()[&source()].len(), 3);
         drop(rest);
-        shares.relieve(&source());
+        shares.relieve(Some(&source()));
         assert_eq!(shares.held()[&source()].len(), 3, "none of them rests");
         let mut lost = 0;
         for held in &mut resting {
@@ -427,6 +446,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_for_any_place_gets_that_of_a_result_which_rests_at_another_source() {
+        let shares = SourceShares::new(AT_ONCE);
+        let holder = Holder::new(&shares, "sam", 1);
+        let mut rested = held(&shares, &holder, batches(2));
+        let _rest = holder.rest();
+        let other: Arc<str> = "erp".into();
+        let pool = |in_use: usize| PoolMeter::default().status(8, 8 - in_use, 0, BreakerState::Closed);
+        shares.make_room(&other, &pool(1).among_all(true));
+        assert_eq!(shares.held().len(), 1, "its connection is not one of those");
+        rested.lease.run().counts = true;
+        shares.make_room(&other, &pool(1));
+        shares.make_room(&other, &pool(1).among_all(false));
+        shares.make_room(&other, &pool(8).among_all(false));
+        assert_eq!(shares.held().len(), 1, "nobody waits for a place");
+        // One who waits for a place is counted as one who has a connection of its own source.
+        shares.make_room(&other, &pool(8).among_all(true));
+        assert!(shares.held().is_empty());
+        assert_eq!(rested.next().await.unwrap().unwrap_err().code(), ErrorCode::TooManyConnections);
+    }
+
+    #[tokio::test]
     async fn a_part_that_waits_for_its_source_hears_that_it_was_taken_back() {
         let shares = SourceShares::new(AT_ONCE);
         let holder = Holder::new(&shares, "sam", 1);
@@ -434,7 +474,7 @@ mod tests {
         let reading = tokio::spawn(async move { silent.next().await });
         tokio::task::yield_now().await;
         let _rest = holder.rest();
-        shares.relieve(&source());
+        shares.relieve(Some(&source()));
         assert!(reading.await.unwrap().unwrap().is_err());
     }
 
