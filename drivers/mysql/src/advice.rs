@@ -1,5 +1,5 @@
 //! Advice on indexes of a MariaDB or MySQL schema: what is there, and making one without blocking writers. Neither server plans with
-//! indexes that do not exist, so no planner is asked; what an index did is measured after it was made.
+//! indexes that do not exist: MariaDB is asked for the plan as it is, MySQL for nothing; what an index did is measured after it was made.
 
 use crate::dialect::unsupported;
 use crate::driver::MysqlDriver;
@@ -7,6 +7,7 @@ use crate::error::from_sqlx;
 use crate::introspect::{fetch, number, text};
 use crate::names::quote;
 use crate::session::{Flavor, Session};
+use crate::what_if::Explaining;
 use crate::wire;
 use async_trait::async_trait;
 use querygate_driver_api::advice::{
@@ -265,9 +266,14 @@ impl IndexAdvice for MysqlDriver {
                 }
             }
         }
+        let flavor = lease.session.flavor;
         lease.release(true);
-        let why = "MariaDB and MySQL do not plan with indexes that are not there".to_owned();
-        Ok(Study { tables: found, planner: Planner::Absent(why) })
+        let planner = match flavor {
+            Flavor::MariaDb => Planner::Asked(Box::new(Explaining::new(self.apart().await?, found.clone()).await?)),
+            // What it does with the value of a subquery while it plans was not tried.
+            Flavor::MySql => Planner::Absent("MySQL does not plan with indexes that are not there".to_owned()),
+        };
+        Ok(Study { tables: found, planner })
     }
 
     fn ddl(&self, index: &IndexSpec, name: &Identifier) -> Result<String, Refusal> {

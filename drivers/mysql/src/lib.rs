@@ -14,6 +14,7 @@ mod driver;
 mod error;
 mod exact;
 mod execute;
+mod explained;
 mod functions;
 mod introspect;
 mod lineage;
@@ -23,6 +24,7 @@ mod placeholders;
 mod planner;
 mod pool;
 mod session;
+mod what_if;
 mod wire;
 
 pub use driver::MysqlDriver;

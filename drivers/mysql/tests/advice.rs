@@ -4,11 +4,13 @@
 
 mod common;
 
-use common::driver;
 use common::server::{Server, USER};
-use querygate_driver_api::advice::{IndexSpec, IndexedTable, Planner};
+use common::{driver, output, scan};
+use querygate_driver_api::advice::{Costed, IndexSpec, IndexedTable, NativeQuery, Planner, TableConditions, WhatIf};
 use querygate_driver_api::driver::Driver;
-use querygate_driver_api::{Identifier, TableRef};
+use querygate_driver_api::relation::JoinKind;
+use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr, TableRef, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::ErrorCode;
 
@@ -39,7 +41,7 @@ fn spec(keys: &[&str], include: &[&str]) -> IndexSpec {
 async fn studied(driver: &MysqlDriver, tables: &[&str]) -> Vec<IndexedTable> {
     let tables: Vec<TableRef> = tables.iter().map(|text| table(text)).collect();
     let study = driver.index_advice().unwrap().study(&tables).await.unwrap();
-    assert!(matches!(&study.planner, Planner::Absent(why) if why.contains("not there")));
+    assert!(matches!(&study.planner, Planner::Asked(planner) if planner.evidence().contains("EXPLAIN")));
     study.tables
 }
 
@@ -96,4 +98,92 @@ async fn an_index_is_made_while_others_write_used_by_the_planner_and_dropped() {
     advice.drop_index(&table("orders"), &own).await.unwrap();
     advice.drop_index(&table("orders"), &own).await.unwrap();
     assert!(!plan(&server).contains("qg_orders"));
+}
+
+fn conditions(of: &str, equal: &[&str], range: &[&str], join: &[&str]) -> TableConditions {
+    let names = |all: &[&str]| all.iter().map(|text| name(text)).collect();
+    TableConditions { table: table(of), equal: names(equal), range: names(range), join: names(join), nulls: Vec::new() }
+}
+
+/// Orders with conditions on columns by their places.
+async fn filtered(driver: &MysqlDriver, on: &[(ComparisonOp, u32, ValueType)]) -> (Relation, Vec<ValueType>) {
+    let one = |(number, (op, column, value_type)): (usize, &(ComparisonOp, u32, ValueType))| {
+        let column = ScalarExpr::Column(ColumnId(*column));
+        ScalarExpr::compare(*op, column, ScalarExpr::Parameter(number, *value_type))
+    };
+    let predicate = ScalarExpr::And(on.iter().enumerate().map(one).collect());
+    let input = Box::new(scan(driver, "orders", 0).await);
+    (Relation::Filter { input, predicate }, on.iter().map(|(_, _, value_type)| *value_type).collect())
+}
+
+fn asked(
+    driver: &MysqlDriver,
+    (relation, parameters): (Relation, Vec<ValueType>),
+    tables: Vec<TableConditions>,
+) -> NativeQuery {
+    let fragment = Fragment { relation, output: vec![output(0, ValueType::Int64)], parameters };
+    NativeQuery { text: driver.render(&fragment).unwrap().text.clone(), tables, rows: None }
+}
+
+async fn cost(planner: &mut dyn WhatIf, query: &NativeQuery, indexes: &[&IndexSpec]) -> Costed {
+    planner.cost(query, indexes).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_plan_as_it_is_is_the_servers_own_and_an_index_is_reckoned_from_it() {
+    let Some(server) = Server::start() else { return };
+    server.sql(TABLES);
+    server.sql(
+        "USE shop; CREATE TABLE visits (id BIGINT PRIMARY KEY, day DATE NOT NULL); CREATE TABLE calls LIKE visits; \
+         INSERT INTO visits SELECT seq, '2024-01-01' + INTERVAL seq % 700 DAY FROM seq_1_to_2000; \
+         INSERT INTO calls SELECT * FROM visits; ANALYZE TABLE visits, calls",
+    );
+    let driver = driver(&server, "shop");
+    let tables = ["orders", "visits", "calls"].map(table);
+    let Planner::Asked(mut planner) = driver.index_advice().unwrap().study(&tables).await.unwrap().planner else {
+        panic!("nobody is asked")
+    };
+    let planner = planner.as_mut();
+    let (by_day, by_region) = (spec(&["day"], &[]), spec(&["region", "day"], &["id"]));
+
+    // The unique index over day and id has all that is asked for: another one gains nothing.
+    let days = filtered(&driver, &[(ComparisonOp::Eq, 3, ValueType::Date)]).await;
+    let days = asked(&driver, days, vec![conditions("orders", &["day"], &[], &[])]);
+    let present = cost(planner, &days, &[]).await;
+    assert!(present.cost < 1_000.0, "{present:?}");
+    assert_eq!(cost(planner, &days, &[&by_day]).await, present);
+
+    let regions = [(ComparisonOp::Eq, 2, ValueType::Text), (ComparisonOp::Gt, 3, ValueType::Date)];
+    let tables = vec![conditions("orders", &["region"], &["day"], &[])];
+    let regions = asked(&driver, filtered(&driver, &regions).await, tables);
+    let present = cost(planner, &regions, &[]).await;
+    let offered = cost(planner, &regions, &[&by_day, &by_region]).await;
+    assert_eq!(offered.used, [1], "{offered:?} against {present:?}");
+    assert!(offered.cost < present.cost / 4.0, "{offered:?} against {present:?}");
+
+    // An index that is there is in the plan already: nothing is gained by the same again.
+    let own = asked(
+        &driver,
+        filtered(&driver, &[(ComparisonOp::Eq, 1, ValueType::Int32)]).await,
+        vec![conditions("orders", &["customer"], &[], &[])],
+    );
+    let present = cost(planner, &own, &[]).await;
+    assert!(present.cost < 2_000.0, "{present:?}");
+    let again = cost(planner, &own, &[&spec(&["customer"], &[])]).await;
+    assert!(again.cost > 0.5 * present.cost, "{again:?} against {present:?}");
+
+    // A join without an index compares every pair; with one it looks up, on whichever side the server reads second.
+    let (left, right) = (Box::new(scan(&driver, "visits", 0).await), Box::new(scan(&driver, "calls", 10).await));
+    let on = ScalarExpr::compare(ComparisonOp::Eq, ScalarExpr::Column(ColumnId(1)), ScalarExpr::Column(ColumnId(11)));
+    let relation = Relation::Join { kind: JoinKind::Inner, left, right, on };
+    let join = ["visits", "calls"].map(|of| conditions(of, &[], &[], &["day"])).to_vec();
+    let join = asked(&driver, (relation, Vec::new()), join);
+    let present = cost(planner, &join, &[]).await;
+    let both = ["visits", "calls"].map(|of| IndexSpec { table: table(of), ..by_day.clone() });
+    let offered = cost(planner, &join, &[&both[0], &both[1]]).await;
+    assert_eq!(offered.used.len(), 1, "{offered:?} against {present:?}");
+    assert!(offered.cost < present.cost / 4.0, "{offered:?} against {present:?}");
+
+    let wrong = NativeQuery { text: "SELECT 1 FROM `shop`.`nowhere`".into(), tables: Vec::new(), rows: None };
+    assert!(planner.cost(&wrong, &[]).await.is_err());
 }

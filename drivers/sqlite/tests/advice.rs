@@ -98,10 +98,22 @@ fn query(text: &str) -> NativeQuery {
         TOP => (&["tenant"], Vec::new()),
         _ => (&[], Vec::new()),
     };
-    let mut tables = vec![TableConditions { table: table("orders"), equal: names(equal), range: Vec::new(), nulls }];
+    let mut tables = vec![TableConditions {
+        table: table("orders"),
+        equal: names(equal),
+        range: Vec::new(),
+        join: Vec::new(),
+        nulls,
+    }];
     if text == JOIN {
         let equal = names(&["id"]);
-        tables.push(TableConditions { table: table("tenants"), equal, range: Vec::new(), nulls: Vec::new() });
+        tables.push(TableConditions {
+            table: table("tenants"),
+            equal,
+            range: Vec::new(),
+            join: Vec::new(),
+            nulls: Vec::new(),
+        });
     }
     NativeQuery { text: text.into(), tables, rows: None }
 }

@@ -138,6 +138,8 @@ pub struct TableConditions {
     pub equal: Vec<Identifier>,
     /// Columns compared by range or prefix.
     pub range: Vec<Identifier>,
+    /// Columns compared for equality with those of other tables, or of other fragments.
+    pub join: Vec<Identifier>,
     pub nulls: Vec<NullTest>,
 }
 

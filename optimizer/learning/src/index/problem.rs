@@ -75,7 +75,7 @@ impl Problem {
         for (place, shape) in ran.shape.tables.iter().enumerate() {
             let Some(number) = self.number(&shape.path) else { continue };
             statement.accesses.push(self.access(number, place, shape, &ran.shape));
-            asked.query.tables.push(conditions(&self.tables[number].table, shape));
+            asked.query.tables.push(conditions(&self.tables[number].table, place, &ran.shape));
             let by_policy = shape.conditions.iter().filter(|one| one.kind == ConditionKind::PolicyEquality);
             asked.policy.extend(by_policy.filter_map(|one| Some((number, self.column(number, &one.column)?))));
         }
@@ -210,16 +210,22 @@ impl Problem {
     }
 }
 
-fn conditions(table: &TableRef, shape: &TableShape) -> TableConditions {
-    let mut found = TableConditions { table: table.clone(), equal: Vec::new(), range: Vec::new(), nulls: Vec::new() };
-    for condition in &shape.conditions {
+fn conditions(table: &TableRef, place: usize, shape: &FragmentShape) -> TableConditions {
+    let table = table.clone();
+    let mut found =
+        TableConditions { table, equal: Vec::new(), range: Vec::new(), join: Vec::new(), nulls: Vec::new() };
+    let sides = shape.joins.iter().flat_map(|join| [&join.left, &join.right]).filter(|side| side.table == place);
+    for column in sides.filter_map(|side| Identifier::new(side.column.as_str()).ok()) {
+        push(&mut found.join, column);
+    }
+    for condition in shape.tables.get(place).into_iter().flat_map(|table| &table.conditions) {
         let Ok(column) = Identifier::new(condition.column.as_str()) else { continue };
         match condition.kind {
             ConditionKind::Equality | ConditionKind::PolicyEquality => push(&mut found.equal, column),
             ConditionKind::Range | ConditionKind::Prefix => push(&mut found.range, column),
             ConditionKind::IsNull => push(&mut found.nulls, NullTest { column, negated: false }),
             ConditionKind::IsNotNull => push(&mut found.nulls, NullTest { column, negated: true }),
-            ConditionKind::Join => {}
+            ConditionKind::Join => push(&mut found.join, column),
         }
     }
     found
