@@ -93,6 +93,10 @@ fn of_groups(aggregate: &Aggregate) -> Result<FunctionalDependencies> {
             _ => None,
         })
         .collect();
+    // One subquery grouped by twice became two columns of a grouping that has one: nothing is known of its places.
+    if keys.len() + aggregate.aggr_expr.len() != aggregate.schema.fields().len() {
+        return Ok(FunctionalDependencies::empty());
+    }
     let place = |at: &usize| keys.iter().position(|key| *key == Some(*at));
     let columns: Vec<usize> = (0..aggregate.schema.fields().len()).collect();
     let mut right = Vec::new();

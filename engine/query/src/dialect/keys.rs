@@ -7,6 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use querygate_catalog::GovernedTable;
 use std::any::Any;
@@ -32,6 +33,10 @@ fn is_grouping(node: &LogicalPlan) -> bool {
 }
 
 fn keyless(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let node = match node {
+        LogicalPlan::Aggregate(aggregate) => LogicalPlan::Aggregate(by_each_once(aggregate)?),
+        other => other,
+    };
     let LogicalPlan::TableScan(scan) = node else {
         // Every node repeats what it was told of keys below.
         let has = node.schema().functional_dependencies().iter().next().is_some();
@@ -49,6 +54,16 @@ fn keyless(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         .with_fetch(scan.fetch)
         .build()?;
     Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+}
+
+/// What is grouped by twice is one column already. A subquery named twice would become two joins, and two keys of one column.
+fn by_each_once(mut aggregate: Aggregate) -> Result<Aggregate> {
+    let once = grouping_set_to_exprlist(&aggregate.group_expr)?;
+    if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) || once.len() == aggregate.group_expr.len() {
+        return Ok(aggregate);
+    }
+    aggregate.group_expr = once.into_iter().cloned().collect();
+    Ok(aggregate)
 }
 
 /// A projection over an aggregate, with what stands between them, that reads no more groups than it needs.
