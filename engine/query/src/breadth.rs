@@ -1,15 +1,20 @@
 //! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
 
 use crate::walk::{ON, Reader, Step, Stop, look, read};
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArguments, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor,
+};
 use querygate_types::{Error, ErrorCode, Result, limits};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// Relations of a statement, each use of a WITH query counted with all it reads.
 const RELATIONS_MAX: u64 = 1_000;
 /// WITH queries inside WITH queries.
 const WITH_DEPTH_MAX: usize = 16;
+/// Subqueries in expressions of one another. The engine looks through each of them from all that are around it, so that
+/// each level doubles the work.
+const SUBQUERY_DEPTH_MAX: usize = 12;
 /// Columns of one CUBE; the grouping sets double with each.
 const CUBE_MAX: usize = 8;
 
@@ -45,8 +50,15 @@ struct Wide {
     /// Relations that each WITH query names, at any depth.
     with: Vec<Vec<String>>,
     by_name: HashMap<String, Vec<usize>>,
-    /// Whether each query that is being visited has a WITH.
-    open: Vec<bool>,
+    /// The queries that are being visited.
+    open: Vec<Open>,
+    /// Queries of expressions, by where they stand in the tree.
+    subqueries: HashSet<*const Query>,
+}
+
+struct Open {
+    has_with: bool,
+    is_subquery: bool,
 }
 
 impl Wide {
@@ -89,13 +101,22 @@ fn plain(name: &ObjectName) -> String {
     name.to_string().to_lowercase()
 }
 
+fn too_deep(what: &str, levels: usize) -> Step {
+    let error = Error::new(ErrorCode::StatementTooComplex, format!("{what} are nested too deep"));
+    ControlFlow::Break(Stop::Refused(error.with_detail(format!("The limit is {levels} levels."))))
+}
+
 impl Reader for Wide {
     fn query(&mut self, query: &Query) -> Step {
-        self.open.push(query.with.is_some());
-        if self.open.iter().filter(|with| **with).count() > WITH_DEPTH_MAX {
-            let error = Error::new(ErrorCode::StatementTooComplex, "WITH queries are nested too deep");
-            let error = error.with_detail(format!("The limit is {WITH_DEPTH_MAX} levels."));
-            return ControlFlow::Break(Stop::Refused(error));
+        self.open.push(Open {
+            has_with: query.with.is_some(),
+            is_subquery: self.subqueries.contains(&std::ptr::from_ref(query)),
+        });
+        if self.open.iter().filter(|open| open.has_with).count() > WITH_DEPTH_MAX {
+            return too_deep("WITH queries", WITH_DEPTH_MAX);
+        }
+        if self.open.iter().filter(|open| open.is_subquery).count() > SUBQUERY_DEPTH_MAX {
+            return too_deep("subqueries", SUBQUERY_DEPTH_MAX);
         }
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let mut names = Names::default();
@@ -125,6 +146,19 @@ impl Reader for Wide {
         ON
     }
 
+    fn expr(&mut self, expr: &Expr) -> Step {
+        match expr {
+            Expr::Subquery(query)
+            | Expr::Exists { subquery: query, .. }
+            | Expr::InSubquery { subquery: query, .. }
+            | Expr::Function(Function { args: FunctionArguments::Subquery(query), .. }) => {
+                self.subqueries.insert(std::ptr::from_ref(query.as_ref()));
+            }
+            _ => {}
+        }
+        ON
+    }
+
     fn relation(&mut self, relation: &ObjectName) -> Step {
         self.relations.push(plain(relation));
         ON
@@ -146,7 +180,8 @@ mod tests {
     use datafusion::sql::sqlparser::parser::Parser;
 
     fn judge(sql: &str) -> Option<ErrorCode> {
-        let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(120);
+        let mut parsed = parser.try_with_sql(sql).unwrap().parse_statements().unwrap();
         refuse_wide(&parsed.remove(0)).err().map(|error| error.code())
     }
 
@@ -164,6 +199,10 @@ mod tests {
         assert_eq!(judge(&format!("select 1 from {}", vec!["(select 1) r"; 3_000].join(", "))), complex);
         let nested = format!("{}select 1{}", "with a as (".repeat(40), ") select * from a".repeat(40));
         assert_eq!(judge(&nested), complex);
+        for inner in ["(select {} + 1)", "exists (select 1 where {})", "array(select {})", "(1 in (select {}))"] {
+            let deep = (0..13).fold("1".to_owned(), |deep, _| inner.replace("{}", &deep));
+            assert_eq!(judge(&format!("select {deep}")), complex, "{deep}");
+        }
         let wide = Some(ErrorCode::ProgramLimitExceeded);
         assert_eq!(judge(&format!("select {}", vec!["1"; 30_000].join(", "))), wide);
         assert_eq!(judge("select 1 from t group by cube (a,b,c,d,e,f,g,h,i,j)"), wide);
@@ -176,6 +215,10 @@ mod tests {
             "with recursive r as (select 1 as n union all select n + 1 from r where n < 9) select * from r a, r b",
             "with a as (select 1) select * from (with a as (select * from a) select * from a) x join a on true",
             "select 1 from t group by cube (a, b, c), rollup (d, e)",
+            &(0..8)
+                .fold("1".to_owned(), |deep, _| format!("(select {deep} + (select 1))"))
+                .replacen('(', "select (", 1),
+            &(0..14).fold("select 1".to_owned(), |deep, n| format!("select * from ({deep}) t{n}")),
         ] {
             assert_eq!(judge(sql), None, "{sql}");
         }
