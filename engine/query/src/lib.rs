@@ -46,6 +46,7 @@ mod system;
 mod template;
 mod tokens;
 mod topk;
+mod unfolding;
 mod variant;
 mod verify;
 mod walk;

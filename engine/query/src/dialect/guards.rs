@@ -1,12 +1,12 @@
 //! Guards around rules of DataFusion that are wrong on some plans: those plans stay as they were.
 
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{NullEquality, Result, TableReference};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, NullEquality, Result, TableReference};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Projection};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The rules with their guards in place. Give them to every session state.
@@ -15,7 +15,7 @@ pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<A
         let keeps = match rule.name() {
             "eliminate_cross_join" => Keeps::Conditions,
             "single_distinct_aggregation_to_group_by" => Keeps::Types,
-            "push_down_filter" => Keeps::EmptyGroups,
+            "push_down_filter" => Keeps::EmptyGroupsAndSize,
             "eliminate_group_by_constant" => Keeps::Names,
             "propagate_empty_relation" => Keeps::Places,
             _ => return rule,
@@ -41,8 +41,9 @@ enum Keeps {
     /// sum was.
     Types,
     /// It puts a condition without columns below a grouping, as one about its keys. A grouping over nothing has a row even
-    /// where none is below, so that what is not true gave that row.
-    EmptyGroups,
+    /// where none is below, so that what is not true gave that row. And it puts the expressions of a projection in place of the
+    /// columns that a condition reads: of projections on one another, which read a column twice, each doubles the condition.
+    EmptyGroupsAndSize,
     /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
     /// branch, which may have been another.
     Places,
@@ -69,12 +70,14 @@ impl OptimizerRule for Guarded {
                 let rewritten = self.rule.rewrite(plan.clone(), config)?;
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
-            Keeps::EmptyGroups if loses_empty_groups(&plan) => Ok(Transformed::no(plan)),
+            Keeps::EmptyGroupsAndSize if loses_empty_groups(&plan) || grows(&plan)? => Ok(Transformed::no(plan)),
             Keeps::Places => match only_branch(&plan)? {
                 Some(branch) => Ok(Transformed::yes(branch)),
                 None => self.rule.rewrite(plan, config),
             },
-            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroups | Keeps::Names => self.rule.rewrite(plan, config),
+            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroupsAndSize | Keeps::Names => {
+                self.rule.rewrite(plan, config)
+            }
         }
     }
 }
@@ -108,6 +111,42 @@ fn loses_empty_groups(plan: &LogicalPlan) -> bool {
     let keyed = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
     let rows_of_none = aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(keyed);
     rows_of_none && split_conjunction(&filter.predicate).into_iter().any(|expr| expr.column_refs().is_empty())
+}
+
+/// Parts that a condition may gain on its way through a projection.
+const GROWTH_MAX: usize = 1_000;
+
+/// Whether a condition on a projection would become much longer below it.
+fn grows(plan: &LogicalPlan) -> Result<bool> {
+    let LogicalPlan::Filter(filter) = plan else { return Ok(false) };
+    let LogicalPlan::Projection(projection) = filter.input.as_ref() else { return Ok(false) };
+    let mut columns: HashMap<&Column, usize> = HashMap::new();
+    let mut gained = 0_usize;
+    filter.predicate.apply(|part| {
+        if let Expr::Column(column) = part {
+            let size = match columns.get(column) {
+                Some(size) => *size,
+                None => {
+                    let place = projection.schema.maybe_index_of_column(column);
+                    let size = place.and_then(|at| projection.expr.get(at)).map_or(Ok(1), size)?;
+                    columns.insert(column, size);
+                    size
+                }
+            };
+            gained = gained.saturating_add(size.saturating_sub(1));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(gained > GROWTH_MAX)
+}
+
+fn size(expr: &Expr) -> Result<usize> {
+    let mut parts = 0_usize;
+    expr.apply(|_| {
+        parts = parts.saturating_add(1);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(parts)
 }
 
 /// Whether two columns of a grouping print alike.
