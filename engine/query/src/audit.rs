@@ -194,7 +194,7 @@ fn line(record: &QueryRecord) -> String {
         "at": at,
         "query": record.id,
         "session": record.session,
-        "login": record.login,
+        "login": &*record.login,
         "door": record.door.name(),
         "template": &*record.template.text,
         "fingerprint": format!("{:016x}", record.template.fingerprint),
@@ -217,7 +217,7 @@ mod tests {
         Arc::new(QueryRecord {
             id,
             started: SystemTime::UNIX_EPOCH,
-            login: "ada".to_owned(),
+            login: "ada".into(),
             session: 1,
             door: Door::Shell,
             template: Arc::new(template("select 1")),

@@ -19,7 +19,7 @@ pub(crate) struct Asking {
     pub(crate) advisor: Arc<dyn PlanAdvisor>,
     pub(crate) fingerprint: u64,
     pub(crate) template: Arc<str>,
-    pub(crate) login: String,
+    pub(crate) login: Arc<str>,
     /// EXPLAIN: the choice counts as no run.
     pub(crate) explains: bool,
 }

@@ -4,7 +4,7 @@
 use crate::learning::Shared;
 use crate::options::LearningOptions;
 use crate::part::Part;
-use crate::telemetry::{Counts, Moment, Store};
+use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
 use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::Result;
@@ -12,8 +12,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc::Receiver;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio_util::sync::CancellationToken;
 
 /// How often the queue is emptied. The thread is not woken by each record: that would cost the statement a system call.
@@ -36,8 +34,10 @@ pub(crate) struct Work {
     shared: Arc<Shared>,
     parts: Vec<Arc<dyn Part>>,
     options: LearningOptions,
-    receiver: Receiver<StatementRecord>,
+    receiver: Receiver,
     pending: Vec<StatementRecord>,
+    /// The list that the queue is given for the one that is taken from it.
+    spare: Vec<StatementRecord>,
     stop: CancellationToken,
     /// When the wall's clock jumped last.
     jumped: Option<Duration>,
@@ -48,10 +48,10 @@ impl Work {
         shared: Arc<Shared>,
         parts: Vec<Arc<dyn Part>>,
         options: LearningOptions,
-        receiver: Receiver<StatementRecord>,
+        receiver: Receiver,
         stop: CancellationToken,
     ) -> Self {
-        Self { shared, parts, options, receiver, pending: Vec::new(), stop, jumped: None }
+        Self { shared, parts, options, receiver, pending: Vec::new(), spare: Vec::new(), stop, jumped: None }
     }
 
     fn now(&self) -> Moment {
@@ -77,10 +77,11 @@ impl Work {
                 () = self.stop.cancelled() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            match stopping {
-                true => self.drain_last().await,
-                false => self.drain(),
+            if stopping {
+                // What was handed over before this is in the last batch; what comes afterwards is counted as dropped.
+                self.receiver.close();
             }
+            self.drain();
             let now = self.now();
             self.watch_clock(before, now);
             before = now;
@@ -105,19 +106,8 @@ impl Work {
     }
 
     fn drain(&mut self) {
-        while self.pending.len() < PENDING_MAX {
-            match self.receiver.try_recv() {
-                Ok(record) => self.pending.push(record),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            }
-        }
-    }
-
-    /// Takes what was handed over before this; what comes afterwards finds the queue closed and is counted as dropped.
-    async fn drain_last(&mut self) {
-        self.receiver.close();
-        while let Some(record) = self.receiver.recv().await {
-            self.pending.push(record);
+        if self.pending.len() < PENDING_MAX {
+            self.receiver.take(&mut self.pending, &mut self.spare);
         }
     }
 

@@ -53,6 +53,10 @@ impl FragmentRuns {
     fn push(&self, record: FragmentRecord) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.len() < RUNS_MAX {
+            if records.is_empty() {
+                // Most statements have one.
+                records.reserve_exact(1);
+            }
             records.push(record);
         }
     }

@@ -40,7 +40,7 @@ impl GateSession {
             Arc::clone(parsed.template())
         };
         let (fingerprint, text) = (template.fingerprint, Arc::clone(&template.text));
-        Some(Asking { advisor, fingerprint, template: text, login: self.principal.login.clone(), explains })
+        Some(Asking { advisor, fingerprint, template: text, login: Arc::clone(&self.login), explains })
     }
 
     pub(super) async fn plan_and_start(

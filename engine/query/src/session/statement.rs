@@ -34,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct GateSession {
     pub(super) gate: Arc<Gate>,
     pub(super) principal: Arc<Principal>,
+    /// The principal's, as records share it.
+    pub(super) login: Arc<str>,
     pub(super) id: u64,
     pub(super) door: Door,
     pub(super) peer: Option<std::net::SocketAddr>,
@@ -132,6 +134,7 @@ impl GateSession {
         Self {
             kept_rows: gate.memory(limits::CURSOR_BYTES_MAX),
             gate,
+            login: principal.login.as_str().into(),
             principal,
             id,
             door: client.door,
@@ -287,7 +290,7 @@ impl GateSession {
         QueryRecord {
             id: self.gate.observer().next_query(),
             started: SystemTime::now(),
-            login: self.principal.login.clone(),
+            login: Arc::clone(&self.login),
             session: self.id,
             door: self.door,
             template: Arc::clone(parsed.template()),

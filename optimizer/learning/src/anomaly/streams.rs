@@ -7,6 +7,7 @@ use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::ErrorCode;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// Seconds of an interval.
 pub(super) const INTERVAL: i64 = 300;
@@ -16,6 +17,8 @@ const STREAMS_MAX: usize = 3_000;
 const RELATED_MAX: usize = 32;
 /// Templates and objects that are remembered of one principal.
 const KNOWN_MAX: usize = 5_000;
+/// Templates of principals whose subjects are kept until the interval ends.
+const MEMOS_MAX: usize = 1_024;
 /// Characters of a statement that an alert names.
 const LABEL_MAX: usize = 80;
 /// A stream without traffic for so long gives its place away.
@@ -36,6 +39,45 @@ pub(super) struct Happened {
     pub(super) causes: Vec<String>,
 }
 
+/// What the statements of one template and principal are about.
+#[derive(Debug)]
+struct Memo {
+    objects: Arc<[String]>,
+    /// Of the fragments, in their order.
+    sources: Vec<Arc<str>>,
+    /// The principal, the template, the objects, the sources.
+    subjects: Vec<Subject>,
+    keys: Vec<u64>,
+}
+
+impl Memo {
+    fn of(record: &StatementRecord) -> Self {
+        let first = [Subject::Principal(record.login.to_string()), Subject::Template(record.fingerprint)];
+        let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
+        let named: BTreeSet<&Arc<str>> = record.fragments.iter().map(|fragment| &fragment.template.source).collect();
+        let named = named.into_iter().map(|name| Subject::Source(name.to_string()));
+        let subjects: Vec<Subject> = first.into_iter().chain(objects).chain(named).collect();
+        Self {
+            objects: Arc::clone(&record.objects),
+            sources: record.fragments.iter().map(|fragment| Arc::clone(&fragment.template.source)).collect(),
+            keys: subjects.iter().map(Subject::key).collect(),
+            subjects,
+        }
+    }
+
+    /// Whether the statement is about the same: plans of a template may ask other sources.
+    fn is_of(&self, record: &StatementRecord) -> bool {
+        let same = Arc::ptr_eq(&self.objects, &record.objects) || self.objects == record.objects;
+        let sources = record.fragments.iter().map(|fragment| &fragment.template.source);
+        same && sources.eq(&self.sources)
+    }
+
+    /// Keys of the objects.
+    fn objects(&self) -> &[u64] {
+        self.keys.get(2..2 + self.objects.len()).unwrap_or_default()
+    }
+}
+
 /// Everything that is followed.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -47,6 +89,8 @@ pub(super) struct Streams {
     pub(super) gone: HashSet<Subject>,
     /// Subjects that were seen together lately.
     related: HashMap<Subject, BTreeSet<u64>>,
+    /// Subjects of statements of this interval, which are related already.
+    memos: HashMap<(u64, Arc<str>), Arc<Memo>>,
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
     plans: HashMap<u64, (String, Option<i64>)>,
     interval: i64,
@@ -57,21 +101,11 @@ pub(super) struct Streams {
 impl Streams {
     /// Takes a statement in; tells what cannot wait for the end of the interval.
     pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
-        let principal = Subject::Principal(record.login.to_string());
-        let template = Subject::Template(record.fingerprint);
-        let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
-        let mut sources: Vec<Subject> =
-            record.fragments.iter().map(|f| Subject::Source(f.template.source.to_string())).collect();
-        sources.sort();
-        sources.dedup();
-        let subjects: Vec<Subject> =
-            [principal.clone(), template.clone()].into_iter().chain(objects).chain(sources).collect();
-        let keys: Vec<u64> = subjects.iter().map(Subject::key).collect();
-        let (new_template, first_seen) = self.first_seen(record);
+        let memo = self.memo(record);
+        let (new_template, first_seen) = self.first_seen(record, &memo);
         let by_size = record.bytes / ROW_BYTES;
         let read = record.rows.max(by_size);
-        for subject in &subjects {
-            self.relate(subject, &keys);
+        for subject in &memo.subjects {
             let Some(stream) = self.stream(subject, record, time) else { continue };
             stream.last = time;
             let sums = &mut stream.sums;
@@ -105,28 +139,49 @@ impl Streams {
         self.plan(record, time);
         let peers = if read > LARGE { self.peers_read(&record.login, time) } else { 0.0 };
         let object = record.objects.first().map(String::as_str);
-        let event = self.all.get_mut(&principal)?.read(time, read, peers, object)?;
+        let principal = memo.subjects.first()?;
+        let event = self.all.get_mut(principal)?.read(time, read, peers, object)?;
         let login = Some(record.login.to_string());
         let told = format!("counted by size: the last statement gave {} rows of {} bytes", record.rows, record.bytes);
         let causes = if by_size > record.rows { vec![told] } else { Vec::new() };
-        Some(Happened { subject: principal, event, keys, login, causes })
+        Some(Happened { subject: principal.clone(), event, keys: memo.keys.clone(), login, causes })
+    }
+
+    /// What the statement is about. Related once in an interval: a statement that comes again adds nothing.
+    fn memo(&mut self, record: &StatementRecord) -> Arc<Memo> {
+        let key = (record.fingerprint, Arc::clone(&record.login));
+        if let Some(known) = self.memos.get(&key).filter(|memo| memo.is_of(record)) {
+            return Arc::clone(known);
+        }
+        if self.memos.len() >= MEMOS_MAX {
+            self.memos.clear();
+        }
+        let memo = Arc::new(Memo::of(record));
+        for subject in &memo.subjects {
+            self.relate(subject, &memo.keys);
+        }
+        self.memos.insert(key, Arc::clone(&memo));
+        memo
     }
 
     /// Whether the template is new to the principal, and how many things are.
-    fn first_seen(&mut self, record: &StatementRecord) -> (bool, u32) {
+    fn first_seen(&mut self, record: &StatementRecord, memo: &Memo) -> (bool, u32) {
         if record.error.is_some() {
             return (false, 0);
         }
-        if self.known.len() >= STREAMS_MAX && !self.known.contains_key(&*record.login) {
-            return (false, 0);
+        if !self.known.contains_key(&*record.login) {
+            if self.known.len() >= STREAMS_MAX {
+                return (false, 0);
+            }
+            self.known.insert(record.login.to_string(), HashSet::new());
         }
-        let known = self.known.entry(record.login.to_string()).or_default();
+        let Some(known) = self.known.get_mut(&*record.login) else { return (false, 0) };
         if known.len() >= KNOWN_MAX {
             return (false, 0);
         }
         let new_template = known.insert(record.fingerprint);
-        let objects = record.objects.iter().filter(|name| known.insert(Subject::Object((*name).clone()).key()));
-        let objects = u32::try_from(objects.count()).unwrap_or(u32::MAX);
+        let objects = memo.objects().iter().filter(|key| known.insert(**key)).count();
+        let objects = u32::try_from(objects).unwrap_or(u32::MAX);
         (new_template, objects.saturating_add(u32::from(new_template)))
     }
 
@@ -265,6 +320,7 @@ impl Streams {
             }
         }
         self.related.clear();
+        self.memos.clear();
         // The gravest first: its alert may stand for the others, theirs not for it.
         happened.sort_by_key(|one| Reverse(one.event.finding.as_ref().map(Finding::severity)));
         happened
@@ -357,6 +413,35 @@ mod tests {
         assert_eq!(streams.gone.len(), STREAMS_MAX);
         streams.put_back(gone);
         assert!(!streams.gone.contains(&idle) && streams.gone.contains(&Subject::Template(6)));
+    }
+
+    /// What a statement is about is kept for the interval, and found anew where it changes.
+    #[test]
+    fn a_statement_that_comes_again_is_related_once_and_to_what_it_asks_now() {
+        let mut streams = Streams::default();
+        let related = |streams: &Streams, subject: &Subject| {
+            streams.related.get(&Subject::Template(1)).is_some_and(|keys| keys.contains(&subject.key()))
+        };
+        let (crm, erp) = (Subject::Source("crm".to_owned()), Subject::Source("erp".to_owned()));
+        let record = statement("ann", 1, 10, DAY);
+        (0..3).for_each(|_| drop(streams.add(&record, DAY)));
+        assert_eq!((streams.memos.len(), related(&streams, &crm), related(&streams, &erp)), (1, true, false));
+        assert_eq!(streams.all.get(&crm).map(|stream| stream.sums.statements), Some(3));
+        let mut other = record.clone();
+        let mut template = querygate_query_api::telemetry::FragmentTemplate::clone(&record.fragments[0].template);
+        template.source = "erp".into();
+        other.fragments[0].template = Arc::new(template);
+        streams.add(&other, DAY);
+        assert!(related(&streams, &crm) && related(&streams, &erp));
+        assert_eq!(streams.all.get(&crm).map(|stream| stream.sums.statements), Some(3));
+        assert_eq!(streams.all.get(&erp).map(|stream| stream.sums.statements), Some(1));
+        streams.close(DAY);
+        streams.close(DAY + INTERVAL);
+        assert!(streams.memos.is_empty() && streams.related.is_empty());
+        streams.add(&record, DAY + INTERVAL);
+        assert!(related(&streams, &crm) && !related(&streams, &erp));
+        (0..5_000).for_each(|n| drop(streams.add(&statement("eve", n, 1, DAY + INTERVAL), DAY + INTERVAL)));
+        assert!(streams.memos.len() <= MEMOS_MAX);
     }
 
     #[test]

@@ -13,6 +13,6 @@ mod templates;
 pub(crate) use history::FragmentRow;
 pub use moment::Moment;
 pub(crate) use moment::{seconds_of, time_of};
-pub(crate) use queue::{Counts, Queue, queue};
+pub(crate) use queue::{Counts, Queue, Receiver, queue};
 pub use store::Store;
 pub(crate) use templates::Templates;

@@ -1,9 +1,12 @@
-//! The way of records from statements to the learning thread: bounded, and never waited for.
+//! The way of records from statements to the learning thread: bounded, and never waited for. Two lists are filled in turns, so that
+//! in the long run a record costs no memory of the way itself.
 
 use querygate_query_api::telemetry::StatementRecord;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Records that a list keeps room for once it is empty again.
+const ROOM_KEPT: usize = 4_096;
 
 /// What both ends count.
 #[derive(Debug, Default)]
@@ -28,33 +31,100 @@ impl Counts {
     }
 }
 
+/// What waits, and whether anybody will come for more.
+#[derive(Debug, Default)]
+struct Waiting {
+    records: Vec<StatementRecord>,
+    closed: bool,
+}
+
+fn locked(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The statements' end.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sender: Sender<StatementRecord>,
+    waiting: Arc<Mutex<Waiting>>,
+    room: usize,
     counts: Arc<Counts>,
 }
 
+/// The thread's end. Dropped, nothing is taken any more.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    waiting: Arc<Mutex<Waiting>>,
+}
+
 /// A queue with room for so many records.
-pub(crate) fn queue(room: usize, counts: Arc<Counts>) -> (Queue, Receiver<StatementRecord>) {
-    let (sender, receiver) = channel(room.max(1));
-    (Queue { sender, counts }, receiver)
+pub(crate) fn queue(room: usize, counts: Arc<Counts>) -> (Queue, Receiver) {
+    let room = room.max(1);
+    let records = Vec::with_capacity(room.min(ROOM_KEPT));
+    let waiting = Arc::new(Mutex::new(Waiting { records, closed: false }));
+    (Queue { waiting: Arc::clone(&waiting), room, counts }, Receiver { waiting })
 }
 
 impl Queue {
     /// Hands a record over, or counts it as dropped.
     pub(crate) fn offer(&self, record: StatementRecord) {
-        match self.sender.try_send(record) {
-            Ok(()) => Counts::add(&self.counts.taken, 1),
-            Err(_) => {
-                Counts::add(&self.counts.dropped, 1);
-                metrics::counter!("querygate_learning_dropped_total").increment(1);
-            }
+        let mut waiting = locked(&self.waiting);
+        if !waiting.closed && waiting.records.len() < self.room {
+            waiting.records.push(record);
+            drop(waiting);
+            Counts::add(&self.counts.taken, 1);
+        } else {
+            drop(waiting);
+            Counts::add(&self.counts.dropped, 1);
+            metrics::counter!("querygate_learning_dropped_total").increment(1);
         }
     }
 
     /// Records that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.sender.max_capacity() - self.sender.capacity()
+        locked(&self.waiting).records.len()
+    }
+}
+
+impl Receiver {
+    /// Puts what waits behind `taken`. `spare` is an empty list, which the statements fill next.
+    pub(crate) fn take(&self, taken: &mut Vec<StatementRecord>, spare: &mut Vec<StatementRecord>) {
+        spare.shrink_to(ROOM_KEPT);
+        std::mem::swap(&mut locked(&self.waiting).records, spare);
+        taken.append(spare);
+    }
+
+    /// From now on nothing is taken.
+    pub(crate) fn close(&self) {
+        locked(&self.waiting).closed = true;
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{DAY, statement};
+
+    #[test]
+    fn lists_are_filled_in_turns_and_keep_their_room() {
+        let (queue, receiver) = queue(10_000, Arc::default());
+        let (mut taken, mut spare) = (Vec::new(), Vec::new());
+        for round in 0..4 {
+            (0..5_000).for_each(|n| queue.offer(statement("sam", round * 5_000 + n, 1, DAY)));
+            receiver.take(&mut taken, &mut spare);
+            assert_eq!((queue.waiting(), taken.len() as u64, spare.len()), (0, (round + 1) * 5_000, 0));
+        }
+        assert!(taken.iter().map(|record| record.fingerprint).eq(0..20_000), "in the order in which they came");
+        receiver.take(&mut taken, &mut spare);
+        let rooms = [locked(&queue.waiting).records.capacity(), spare.capacity()];
+        assert!(rooms.iter().all(|room| (ROOM_KEPT..10_000).contains(room)), "{rooms:?}");
+        receiver.close();
+        queue.offer(statement("sam", 1, 1, DAY));
+        assert_eq!((queue.waiting(), Counts::of(&queue.counts.dropped)), (0, 1));
     }
 }

@@ -11,7 +11,7 @@ use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::{Error, Principal, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Templates of principals that are kept; beyond, those that were seen least go first.
 const KEPT_MAX: usize = 5_000;
@@ -111,7 +111,7 @@ impl Sums {
     }
 }
 
-type Key = (u64, String);
+type Key = (u64, Arc<str>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -154,7 +154,7 @@ fn id((fingerprint, login): &Key) -> String {
 
 fn key(id: &str) -> Option<Key> {
     let (fingerprint, login) = id.split_at_checked(16)?;
-    Some((u64::from_str_radix(fingerprint, 16).ok()?, login.to_owned()))
+    Some((u64::from_str_radix(fingerprint, 16).ok()?, login.into()))
 }
 
 #[async_trait]
@@ -174,7 +174,7 @@ impl Part for Templates {
         let (changed, gone) = {
             let state = &mut *self.state();
             for record in records {
-                let key = (record.fingerprint, record.login.to_string());
+                let key = (record.fingerprint, Arc::clone(&record.login));
                 state.sums.entry(key.clone()).or_insert_with(|| Sums::new(record)).add(record);
                 state.changed.insert(key);
                 if state.sums.len() > KEPT_MAX {
@@ -213,14 +213,14 @@ impl SystemExtension for Templates {
         }
         let state = self.state();
         if !reader.operator {
-            let own = state.sums.iter().filter(|((_, login), _)| *login == reader.login);
-            return Ok(own.map(|((fingerprint, login), sums)| row(*fingerprint, Some(login), 1, sums)).collect());
+            let own = state.sums.iter().filter(|((_, login), _)| **login == *reader.login);
+            return Ok(own.map(|((fingerprint, login), sums)| row(*fingerprint, Some(&**login), 1, sums)).collect());
         }
         let mut all: BTreeMap<u64, (u64, &str, Sums)> = BTreeMap::new();
         for ((fingerprint, login), sums) in &state.sums {
             let whole = all
                 .entry(*fingerprint)
-                .or_insert_with(|| (0, login, Sums { latency: DdSketch::new(ERROR), ..sums.clone() }));
+                .or_insert_with(|| (0, &**login, Sums { latency: DdSketch::new(ERROR), ..sums.clone() }));
             if whole.0 == 0 {
                 whole.2 = sums.clone();
             } else {
