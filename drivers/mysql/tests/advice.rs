@@ -13,6 +13,7 @@ use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr, TableRef, ValueType};
 use querygate_mysql::MysqlDriver;
 use querygate_types::ErrorCode;
+use std::sync::Arc;
 
 const TABLES: &str = "CREATE DATABASE shop; USE shop;
     CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL);
@@ -122,7 +123,7 @@ fn asked(
     tables: Vec<TableConditions>,
 ) -> NativeQuery {
     let fragment = Fragment { relation, output: vec![output(0, ValueType::Int64)], parameters };
-    NativeQuery { text: driver.render(&fragment).unwrap().text.clone(), tables, rows: None }
+    NativeQuery { text: Arc::clone(&driver.render(&fragment).unwrap().text), tables, rows: None }
 }
 
 async fn cost(planner: &mut dyn WhatIf, query: &NativeQuery, indexes: &[&IndexSpec]) -> Costed {
