@@ -13,6 +13,7 @@ mod checks;
 mod classify;
 mod compare;
 mod dialect;
+mod distinct_from;
 mod doubted;
 mod engine;
 mod error_words;

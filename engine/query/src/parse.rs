@@ -1,6 +1,7 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 use crate::classify::{Classified, classify};
+use crate::distinct_from::delimited;
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
 use crate::weight::{refuse_heavy, refuse_long_lists};
@@ -77,7 +78,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     })?;
     refuse_heavy(&tokens)?;
     let mut parser =
-        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(tokens);
+        Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(delimited(tokens));
     let mut statements = Vec::new();
     let mut bytes = Bytes { sql, characters: 1, offset: 0 };
     loop {

@@ -1,5 +1,6 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
+use crate::distinct_from::is_misread;
 use crate::walk::{ON, Reader, Step, Stop, finds, read, step};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, Statement, TableFactor, UnaryOperator};
 use querygate_types::{Error, ErrorCode, Result};
@@ -36,6 +37,14 @@ impl Reader for Ignored {
         }
         let conditions = [&select.selection, &select.having];
         step(conditions.into_iter().flatten().try_for_each(|condition| read(condition, &mut Conditions)))
+    }
+
+    fn expr(&mut self, expr: &Expr) -> Step {
+        if is_misread(expr) {
+            refused("IS DISTINCT FROM without parentheses around what is before AND or OR")
+        } else {
+            ON
+        }
     }
 
     fn table_factor(&mut self, factor: &TableFactor) -> Step {
@@ -129,6 +138,7 @@ mod tests {
             "select 1 where exists (select 1 from t for update)",
             "select 1 from t where 'x' not in (select a from u)",
             "select 1 from t where not ('x' in (select a from u))",
+            "select a is distinct from case when b then c end and d from t",
         ] {
             assert!(!judge(sql), "{sql}");
         }
