@@ -187,7 +187,8 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 /// and yielding after it. Without the one that answers aggregates by statistics: tables here tell none, and below an
 /// aggregate with FILTER it takes another one's values for its own.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = crate::unfolding::bounded(PhysicalOptimizer::new().rules);
+    let rules = crate::unfolding::bounded(PhysicalOptimizer::new().rules);
+    let mut rules = crate::same_names::told_apart(rules);
     rules.retain(|rule| rule.name() != "aggregate_statistics");
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
     rules.insert(sorted, Arc::new(DoubtedRows));

@@ -40,6 +40,7 @@ mod plan;
 mod receipts;
 mod recording;
 mod refuse;
+mod same_names;
 mod semantics;
 mod session;
 mod steps;
