@@ -4,6 +4,7 @@
 //! With `--check` it fails when a must is missed. Protocols: grouped folds, exploration charged, one fixed default of detectors.
 #![allow(clippy::print_stdout, reason = "the table is for whoever started it")]
 #![allow(clippy::cast_sign_loss, reason = "simulated counts")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "the data is the tests' own, whose reader it shares")]
 
 #[path = "../tests/nab_data/mod.rs"]
 mod nab_data;
@@ -71,7 +72,7 @@ fn text(numbers: &[f64]) -> String {
         n if n >= 100.0 => format!("{n:.0}"),
         n if n >= 10.0 => format!("{n:.1}"),
         n if n >= 1.0 => format!("{n:.2}"),
-        n if n == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         n if n < 0.01 => format!("{n:.4}"),
         n => format!("{n:.3}"),
     };

@@ -1,6 +1,9 @@
 //! The binary through its real ports, as its users meet it.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")
+)]
 
 #[path = "e2e/command.rs"]
 mod command;

@@ -1,7 +1,10 @@
 //! Layout advice through the real binary: statements over a Parquet file that is in the order of another column lead to a
 //! suggestion, and who writes the file as it says sees the same statements read fewer row groups.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")
+)]
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -40,7 +43,7 @@ fn ask(server: &Server, user: &str, sql: &str) -> Vec<String> {
 
 fn rows_of(path: &Path) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-    let schema = reader.schema().clone();
+    let schema = Arc::clone(reader.schema());
     let batches: Vec<RecordBatch> = reader.with_limit(200_000).build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
 }
@@ -67,7 +70,7 @@ fn listed(ddl: &str, word: &str) -> Vec<String> {
 fn rewrite(path: &Path, rows: &RecordBatch, ddl: &str) {
     let (folders, order, bloom) = (listed(ddl, "partition by"), listed(ddl, "order by"), listed(ddl, "bloom filters"));
     let group = ddl.split_once(" row groups of ").unwrap().1.split_once(" rows").unwrap().0.parse().unwrap();
-    let column = |name: &String| rows.column_by_name(name).unwrap().clone();
+    let column = |name: &String| Arc::clone(rows.column_by_name(name).unwrap());
     let keys: Vec<SortColumn> =
         folders.iter().chain(&order).map(|name| SortColumn { values: column(name), options: None }).collect();
     let order = lexsort_to_indices(&keys, None).unwrap();
@@ -156,7 +159,7 @@ fn a_layout_is_suggested_and_files_written_so_are_read_less() {
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(workload(&server), answers, "the same rows");
     let after = read(&server);
-    println!("{ddl}: row groups, spared, rows, bytes: {before:?}, then {after:?}");
+    eprintln!("{ddl}: row groups, spared, rows, bytes: {before:?}, then {after:?}");
     assert_eq!(after[2], before[2]);
     assert!(after[0] * 3 <= before[0] && after[3] * 2 <= before[3], "{before:?} {after:?}");
 

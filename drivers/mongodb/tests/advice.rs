@@ -15,6 +15,7 @@ use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr, TableRef, Value, ValueType};
 use querygate_mongodb::MongoDriver;
 use querygate_types::ErrorCode;
+use std::sync::Arc;
 
 const ORDERS: i64 = 20_000;
 const DAY: i64 = 86_400_000;
@@ -149,7 +150,7 @@ fn query(driver: &MongoDriver, relation: &Relation, values: &[Value]) -> NativeQ
     let parameters = values.iter().map(Value::value_type).collect();
     let fragment = Fragment { relation: relation.clone(), output: vec![output(0, ValueType::Int64)], parameters };
     let statement = driver.render(&fragment).unwrap_or_else(|refusal| panic!("{refusal}"));
-    NativeQuery { text: statement.text.clone(), tables: Vec::new(), rows: None }
+    NativeQuery { text: Arc::clone(&statement.text), tables: Vec::new(), rows: None }
 }
 
 /// What the server did for the driver's statement last: its plan in short, and index entries and documents that it visited.

@@ -12,6 +12,7 @@ use querygate_driver_api::relation::SortKey;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 const INT: ValueType = ValueType::Int64;
 const ID: ColumnId = ColumnId(0);
@@ -90,7 +91,7 @@ async fn orders_are_those_that_are_asked_for_whatever_conditions_leave() {
                 let what = format!("case {case}, ascending {ascending}, nulls first {nulls_first}, renamed {renamed}");
 
                 let fragment = Fragment { relation: sorted.clone(), output: outputs.clone(), parameters: vec![INT; 2] };
-                let text = driver.render(&fragment).unwrap().text.clone();
+                let text = Arc::clone(&driver.render(&fragment).unwrap().text);
                 assert_eq!(text.contains("\"k0\""), nulls && ascending != nulls_first, "{what}: {text}");
 
                 let mut expected: Vec<(i64, Option<i64>)> = (0..40).map(|id| (id, number(id))).collect();

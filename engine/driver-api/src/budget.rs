@@ -153,8 +153,10 @@ mod tests {
         budget.add(weak(&young));
         budget.add(weak(&old));
         let began = Instant::now();
-        old.0.lock().unwrap().push((began, budget.place().await.unwrap()));
-        young.0.lock().unwrap().push((began + std::time::Duration::from_secs(1), budget.place().await.unwrap()));
+        for (pool, rests) in [(&old, began), (&young, began + std::time::Duration::from_secs(1))] {
+            let place = budget.place().await.unwrap();
+            pool.0.lock().unwrap().push((rests, place));
+        }
         assert!(budget.is_spent() && !budget.is_wanted());
         let third = budget.place().now_or_never().unwrap().unwrap();
         assert_eq!((old.0.lock().unwrap().len(), young.0.lock().unwrap().len()), (0, 1));

@@ -73,8 +73,8 @@ impl Comparison {
         if self.limited {
             return Ok(None);
         }
-        one.sort_by(|a, b| compare_rows(a, b));
-        other.sort_by(|a, b| compare_rows(a, b));
+        one.sort_by(compare_rows);
+        other.sort_by(compare_rows);
         let differs = |a: &Row, b: &Row| a.len() != b.len() || a.iter().zip(b).any(|(a, b)| a != b);
         let first = one.iter().zip(&other).find(|(a, b)| differs(a, b));
         Ok(first.map(|(a, b)| {

@@ -203,7 +203,10 @@ pub(crate) struct WrittenCall<'a> {
     pub(crate) records: &'a Arc<[FragmentRecord]>,
 }
 
-fn walked(bound: &Bound) -> Result<Option<(&Whole, &Arc<[FragmentRecord]>)>> {
+/// A fragment that is the whole statement, with the records of its walk.
+type Walked<'a> = (&'a Whole, &'a Arc<[FragmentRecord]>);
+
+fn walked(bound: &Bound) -> Result<Option<Walked<'_>>> {
     let Some(whole) = bound.whole_found().filter(|_| !bound.asks().moment) else { return Ok(None) };
     // Written behind the walk over a leaf of this fragment, whose token is the fragment's own.
     let Some(records) = whole.records.get() else { return Ok(None) };

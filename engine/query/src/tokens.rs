@@ -154,11 +154,11 @@ fn with_number(out: &mut Vec<TokenWithSpan>, begin: usize) {
                 let signed = Token::Number(format!("{sign}{digits}"), *long);
                 out.splice(*at..=*next, [TokenWithSpan::new(signed, span)]);
             }
-            (word, Token::Word(_)) if is_word(word, "forward") || is_word(word, "backward") => {
-                if !is_word(follows, "all") {
-                    let added = [Token::Number("1".to_owned(), false), Token::Whitespace(Whitespace::Space)];
-                    out.splice(*next..*next, added.map(|token| TokenWithSpan::new(token, span)));
-                }
+            (word, Token::Word(_))
+                if (is_word(word, "forward") || is_word(word, "backward")) && !is_word(follows, "all") =>
+            {
+                let added = [Token::Number("1".to_owned(), false), Token::Whitespace(Whitespace::Space)];
+                out.splice(*next..*next, added.map(|token| TokenWithSpan::new(token, span)));
             }
             _ => {}
         }

@@ -257,26 +257,9 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
             P::Blob(Blobs::Fixed(array)) if array.value_length() == 16 => Some(Values::UuidBytes(array)),
             _ => None,
         },
-        PgType::Date => match physical {
-            P::Date(dates) => Some(Values::Date(dates)),
-            _ => None,
-        },
-        PgType::Time => match physical {
-            P::Time(counts, unit) => Some(Values::Time(counts, unit)),
-            _ => None,
-        },
-        PgType::Timestamp => match physical {
-            P::Timestamp(counts, unit) => Some(Values::Timestamp(counts, unit)),
-            _ => None,
-        },
-        PgType::Timestamptz => match physical {
-            P::Timestamp(counts, unit) => Some(Values::Timestamptz(counts, unit)),
-            _ => None,
-        },
-        PgType::Interval => match physical {
-            P::Interval(intervals) => Some(Values::Interval(intervals)),
-            _ => None,
-        },
+        PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
+            moment(physical, pg_type)
+        }
         PgType::Void => match physical {
             P::Text(texts) => Some(Values::Void(texts)),
             _ => None,
@@ -309,6 +292,18 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         | PgType::UuidArray
         | PgType::JsonbArray
         | PgType::RecordArray => None,
+    }
+}
+
+/// The same of dates, times and their distances.
+fn moment(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
+    match (pg_type, physical) {
+        (PgType::Date, Physical::Date(dates)) => Some(Values::Date(dates)),
+        (PgType::Time, Physical::Time(counts, unit)) => Some(Values::Time(counts, unit)),
+        (PgType::Timestamp, Physical::Timestamp(counts, unit)) => Some(Values::Timestamp(counts, unit)),
+        (PgType::Timestamptz, Physical::Timestamp(counts, unit)) => Some(Values::Timestamptz(counts, unit)),
+        (PgType::Interval, Physical::Interval(intervals)) => Some(Values::Interval(intervals)),
+        _ => None,
     }
 }
 

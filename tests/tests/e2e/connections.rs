@@ -77,7 +77,7 @@ fn many_idle_and_busy_connections_fit_and_one_more_is_told_so() {
     let slowest = work(&mut busy);
     let seconds = began.elapsed().as_secs_f64();
     let grown = server.resident_bytes().saturating_sub(before);
-    println!(
+    eprintln!(
         "{idle_count} idle connections of {idle} bytes each, {each:?} to log in and ask; {busy_count} busy ones asked {:.0} times a second, \
          {slowest:?} at most; {} MiB more in all",
         (busy_count * ROUNDS) as f64 / seconds,

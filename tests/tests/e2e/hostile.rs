@@ -213,7 +213,7 @@ fn hostile_messages_harm_nobody() {
     });
     let (seconds, most) = (began.elapsed().as_secs(), most.load(Ordering::Relaxed));
     let mib = |bytes: u64| bytes >> 20;
-    println!(
+    eprintln!(
         "{tally:?}\n{rounds} rounds of work beside it, {seconds} s, {} MiB before, {} at most",
         mib(before),
         mib(most)

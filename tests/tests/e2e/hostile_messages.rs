@@ -144,7 +144,7 @@ fn statement(rng: &mut Rng) -> String {
 }
 
 fn name(rng: &mut Rng) -> Vec<u8> {
-    text(*rng.pick::<&str>(&["", "", "", "", "a", "b", "c", "p", "victim", "\u{20ac}"]))
+    text(rng.pick::<&str>(&["", "", "", "", "a", "b", "c", "p", "victim", "\u{20ac}"]))
 }
 
 fn count(count: usize, out: &mut Vec<u8>) {

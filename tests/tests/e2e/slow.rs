@@ -50,7 +50,7 @@ fn read_slowly(rows: u64, rest: Duration) -> Observed {
         done.store(true, Ordering::Relaxed);
     });
     assert!(server.is_alive());
-    println!(
+    eprintln!(
         "{read} rows, resident before {} MB, highest {} MB, {} answers to ten others, slowest {} ms",
         before >> 20,
         highest >> 20,

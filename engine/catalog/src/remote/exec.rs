@@ -76,7 +76,7 @@ impl Running {
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        let known = filters.iter().filter_map(|filter| current(filter)).reduce(Narrowing::and);
+        let known = filters.iter().filter_map(current).reduce(Narrowing::and);
         let columns = match known {
             Some(Narrowing::Never) => return Ok(futures::stream::empty().boxed()),
             Some(Narrowing::Columns(columns)) => columns,

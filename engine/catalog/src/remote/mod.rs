@@ -19,8 +19,8 @@ mod told;
 mod written;
 
 pub use call::FragmentCall;
-pub(crate) use federate::Remotes;
 pub use exec::SourcePlanning;
+pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate, source_settings};
 pub use plain::PlainScans;
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};

@@ -131,9 +131,8 @@ pub(crate) fn run(gate: Gate, database: String, alerts: Option<Alerts>) -> BoxFu
         let users = ALL.iter().zip(1..).map(|(login, number)| day(&gate, &database, login, number));
         let everybody = futures::future::join_all(users);
         let taken = async {
-            match alerts {
-                Some(alerts) => alerts.serve().await,
-                None => {}
+            if let Some(alerts) = alerts {
+                alerts.serve().await;
             }
         };
         futures::join!(everybody, unusual(&gate, &database), taken);

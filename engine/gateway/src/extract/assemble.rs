@@ -94,7 +94,7 @@ mod tests {
 
     fn batch(from: i32, rows: i32) -> RecordBatch {
         let words: DictionaryArray<Int32Type> =
-            (from..from + rows).map(|n| ["red", "blue", "green"][n as usize % 3]).collect();
+            (from..from + rows).map(|n| ["red", "blue", "green"][n.unsigned_abs() as usize % 3]).collect();
         RecordBatch::try_from_iter([
             ("n", Arc::new(Int32Array::from_iter_values(from..from + rows)) as ArrayRef),
             ("t", Arc::new(StringArray::from_iter_values((from..from + rows).map(|n| format!("a,{n}")))) as ArrayRef),

@@ -34,7 +34,7 @@ pub(super) struct FormatWriter<W: Write + Send> {
 enum Inner<W: Write + Send> {
     Parquet(Box<ArrowWriter<W>>),
     Arrow(Box<FileWriter<W>>),
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
 }
 
 impl Writer {
@@ -63,7 +63,8 @@ impl<W: Write + Send> FormatWriter<W> {
                     return Err(Error::new(ErrorCode::InvalidParameterValue, "CSV is not compressed")
                         .with_hint("Leave --file-compression out, or write Parquet."));
                 }
-                Inner::Csv(csv::WriterBuilder::new().with_header(head).with_null(options.null.clone()).build(file))
+                let null = options.null.clone();
+                Inner::Csv(Box::new(csv::WriterBuilder::new().with_header(head).with_null(null).build(file)))
             }
         };
         let mut writer = Self { inner, schema: Arc::clone(schema), options: options.clone() };
@@ -101,7 +102,7 @@ impl<W: Write + Send> FormatWriter<W> {
                 arrow.finish().map_err(|error| failed(&error))?;
                 arrow.into_inner().map_err(|error| failed(&error))?
             }
-            Inner::Csv(csv) => csv.into_inner(),
+            Inner::Csv(csv) => (*csv).into_inner(),
         };
         file.flush().map_err(|error| failed(&error))
     }

@@ -30,7 +30,9 @@ const FRAMED: &[&str] = &[
 ];
 
 /// Puts one around a window function that is such an aggregate; `Err`: it is none.
-pub(super) fn charged(mut window: WindowFunction) -> std::result::Result<WindowFunction, WindowFunction> {
+pub(super) fn charged(
+    mut window: Box<WindowFunction>,
+) -> std::result::Result<Box<WindowFunction>, Box<WindowFunction>> {
     let WindowFunctionDefinition::AggregateUDF(inner) = &window.fun else { return Err(window) };
     let holds = FRAMED.contains(&inner.name()) || window.params.distinct;
     if !holds || inner.inner().is::<Framed>() {

@@ -151,12 +151,11 @@ impl Shape {
             (_, Key::Sign) if self.minus || self.plus || self.bracket || self.sign == Some(true) => {
                 return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\"/\"PR\" together"));
             }
-            (_, Key::Sign) => {
-                if self.sign.is_none() {
-                    self.sign = Some(!self.point);
-                    self.digits_at_sign = self.before;
-                }
+            (_, Key::Sign) if self.sign.is_none() => {
+                self.sign = Some(!self.point);
+                self.digits_at_sign = self.before;
             }
+            (_, Key::Sign) => {}
             (_, Key::Minus | Key::Plus | Key::SignHere) if self.sign.is_some() => {
                 return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\" together"));
             }

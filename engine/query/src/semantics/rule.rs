@@ -119,9 +119,9 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             }
         }
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
-        Expr::WindowFunction(window) => match framed::charged(*window) {
-            Ok(charged) => Transformed::yes(Expr::from(charged)),
-            Err(same) => Transformed::no(Expr::from(same)),
+        Expr::WindowFunction(window) => match framed::charged(window) {
+            Ok(charged) => Transformed::yes(Expr::WindowFunction(charged)),
+            Err(same) => Transformed::no(Expr::WindowFunction(same)),
         },
         other => Transformed::no(other),
     })

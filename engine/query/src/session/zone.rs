@@ -38,7 +38,7 @@ pub(super) fn meant(shown: &str) -> String {
 
 fn fixed_east(minutes: f64) -> Option<String> {
     // Offsets of a day and more name no zone that exists.
-    if !(minutes.abs() < 16.0 * 60.0) {
+    if minutes.is_nan() || minutes.abs() >= 16.0 * 60.0 {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "bounded and rounded above")]

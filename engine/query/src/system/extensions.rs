@@ -163,13 +163,13 @@ mod tests {
     #[test]
     fn procedures_are_for_operators_and_take_what_they_declare() {
         let (two, text) = (Supplied::Integer(2), Supplied::text("so"));
-        check("querygate.double", &[two.clone()], true, Ok(&[Supplied::Float(2.0)]));
+        check("querygate.double", std::slice::from_ref(&two), true, Ok(&[Supplied::Float(2.0)]));
         check("double", &[two.clone(), text.clone()], true, Ok(&[Supplied::Float(2.0), text.clone()]));
         check("double", &[Supplied::Null, Supplied::Null], true, Ok(&[Supplied::Null, Supplied::Null]));
         check("double", &[], true, Err(ErrorCode::UndefinedFunction));
         check("double", &[text], true, Err(ErrorCode::DatatypeMismatch));
-        check("public.double", &[two.clone()], true, Err(ErrorCode::UndefinedFunction));
-        check("double", &[two.clone()], false, Err(ErrorCode::InsufficientPrivilege));
+        check("public.double", std::slice::from_ref(&two), true, Err(ErrorCode::UndefinedFunction));
+        check("double", std::slice::from_ref(&two), false, Err(ErrorCode::InsufficientPrivilege));
         check("nothing", &[two], false, Err(ErrorCode::InsufficientPrivilege));
     }
 }

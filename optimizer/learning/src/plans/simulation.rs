@@ -202,13 +202,8 @@ fn hostile_times_never_leave_a_template_slower() {
                     }
                 }
                 // The default becomes fast later.
-                (2, Variant::Default) => {
-                    if late {
-                        0.2
-                    } else {
-                        1.0
-                    }
-                }
+                (2, Variant::Default) if late => 0.2,
+                (2, Variant::Default) => 1.0,
                 (2, Variant::Fetch) => 0.6,
                 // Now fast, now slow, by turns of 100 runs.
                 (3, Variant::WrittenOrder) => {

@@ -1,3 +1,5 @@
+//! Who gets a connection when, with sources of no kind.
+
 use super::*;
 use arrow::array::{ArrayRef, Int32Array};
 use arrow::record_batch::RecordBatch;

@@ -62,10 +62,11 @@ impl Join<'_> {
         for at in 0..items.len() {
             match text_of(items.as_ref(), at, &field, self.zone)? {
                 Some(text) => self.item(&text)?,
-                None => match self.null {
-                    Some(null) => self.item(null)?,
-                    None => {}
-                },
+                None => {
+                    if let Some(null) = self.null {
+                        self.item(null)?;
+                    }
+                }
             }
         }
         Ok(())
