@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 /// How often a question is asked until what happens in the background has happened.
 const ASKED: usize = 600;

@@ -156,7 +156,7 @@ fn policies(servers: &Servers) {
             assert_eq!(ask(&client, &format!("SELECT sum(n) FROM {table}")).await.unwrap(), "6", "{table}");
         }
         servers.retype("text").await;
-        eventually(gate, || async {
+        eventually(&gate, || async {
             let error = ask(&client, "SELECT sum(n) FROM refusing").await.unwrap_err();
             assert_eq!(error.code, "0A000", "{error:?}");
             error.message.contains("column \\\"n\\\" of \\\"refusing\\\" was integer and is text")
@@ -179,7 +179,7 @@ fn policies(servers: &Servers) {
         servers.retype("integer USING n::integer").await;
         for table in CHANGING {
             let sum = format!("SELECT sum(n) FROM {table}");
-            eventually(gate, || async { ask(&client, &sum).await == Ok("6".to_owned()) }).await;
+            eventually(&gate, || async { ask(&client, &sum).await == Ok("6".to_owned()) }).await;
         }
         let restored = "SELECT count(*) FROM querygate.schema_changes WHERE done = 'restored'";
         assert_eq!(ask(&client, restored).await.unwrap(), "3");
