@@ -2,6 +2,7 @@
 //! rows have one NaN.
 
 use crate::error::{Names, external};
+use crate::nan::may_prune;
 use arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -12,7 +13,7 @@ use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
@@ -133,9 +134,13 @@ impl FileSource for Guarded {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> PlanResult<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let answer = self.inner.try_pushdown_filters(filters, config)?;
+        let may = may_prune(&filters, self.table_schema().table_schema());
+        let handed_on = filters.into_iter().zip(&may).filter_map(|(filter, may)| may.then_some(filter)).collect();
+        let answer = self.inner.try_pushdown_filters(handed_on, config)?;
+        let mut said = answer.filters.into_iter();
+        let told = |may: &bool| if *may { said.next().unwrap_or(PushedDown::No) } else { PushedDown::No };
         Ok(FilterPushdownPropagation {
-            filters: answer.filters,
+            filters: may.iter().map(told).collect(),
             updated_node: answer.updated_node.map(|inner| self.again(inner)),
         })
     }

@@ -13,6 +13,7 @@ mod guard;
 mod infer;
 mod layout;
 mod listing;
+mod nan;
 mod ndjson;
 mod pattern;
 mod source;
