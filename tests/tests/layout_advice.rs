@@ -174,7 +174,18 @@ fn a_layout_is_suggested_and_files_written_so_are_read_less() {
     );
     assert_eq!(ask(&server, "ada", &effect), ["t|1|t"]);
     let config = variant.file("querygate.toml");
-    let output = Command::new(binary()).args(["advise", "-c", config.to_str().unwrap()]).output().unwrap();
-    let report = String::from_utf8(output.stdout).unwrap();
+    // The book is on disk some moments after it is in the gate.
+    let told = || {
+        let output = Command::new(binary()).args(["advise", "-c", config.to_str().unwrap()]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut report = told();
+    for _ in 0..20 {
+        if report.contains("helped on lake: ") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        report = told();
+    }
     assert!(report.contains("helped on lake: rewrite events.parquet partition by"), "{report}");
 }
