@@ -211,24 +211,62 @@ run_documents() {
 }
 
 # The 22 statements with orders and lineitem in PostgreSQL and the rest in Parquet, the gate against DuckDB and its scanner.
-run_duckdb() { against_duckdb "orders lineitem"; }
+run_duckdb() { against_duckdb "orders lineitem" ""; }
+
+# The same with customer in MariaDB.
+run_mixed() { against_duckdb "orders lineitem" customer; }
 
 # All tables in Parquet, the gate against DuckDB, two threads each.
-run_local() { against_duckdb none; }
+run_local() { against_duckdb none ""; }
 
 # All tables in PostgreSQL: through the gate, and the same text straight to the server in turns.
 run_single() { REMOTE=all FEDERATED_RUNS=$RUNS run_federated; }
 
-# `against_duckdb TABLES`: those in PostgreSQL.
+# `against_duckdb TABLES TABLES`: those in PostgreSQL, and those in MariaDB.
 against_duckdb() {
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/duckdb-1.5.5
-    if [[ ! -x $home/bin/python ]]; then
+    if [[ ! -e $home/scanners ]]; then
         python3 -m venv "$home"
         "$home/bin/pip" -q --disable-pip-version-check install duckdb==1.5.5 duckdb-extensions==1.5.5 \
-            duckdb-extension-postgres-scanner==1.5.5
+            duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-mysql-scanner==1.5.5
+        touch "$home/scanners"
     fi
-    REMOTE=$1 FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
+    if [[ -n $2 ]]; then start_mariadb "$2" || return 0; fi
+    REMOTE=$1 MARIADB=${2:-none} FEDERATED_RUNS=$RUNS run_federated >"$work/gate.table"
     cat "$work/gate.table"
     [[ -n $postgres ]] || return 0
-    "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$pg_port" "$work/gate.table" "$RUNS" "$1"
+    "$home/bin/python" bench/peer_duckdb.py "${CARGO_TARGET_DIR:-target}/tpch-$SCALE" "$work/gate.table" "$RUNS" \
+        "postgres:$pg_port:$1" "mysql:${MARIADB_PORT:-0}:${2:-none}"
+    if [[ -n $mariadb ]]; then
+        kill "$mariadb" && wait "$mariadb" || true
+        mariadb=
+    fi
+}
+
+# `start_mariadb TABLES`: a server whose database tpch holds those tables of TPC-H.
+start_mariadb() {
+    [[ -x /usr/sbin/mariadbd ]] || { echo "SKIPPED: MariaDB is absent (apt-get install mariadb-server)"; return 1; }
+    build --example federated
+    local home=$work/maria as_root=
+    [[ $(id -u) == 0 ]] && as_root=--user=root
+    mkdir -p "$home/tmp"
+    mariadb-install-db --no-defaults --datadir="$home/data" $as_root --auth-root-authentication-method=normal --skip-test-db \
+        >"$work/maria.install" 2>&1
+    export MARIADB_PORT
+    MARIADB_PORT=$(free_port)
+    /usr/sbin/mariadbd --no-defaults --datadir="$home/data" $as_root --tmpdir="$home/tmp" --socket="$home/s" --pid-file="$home/pid" \
+        --log-error="$home/err" --port="$MARIADB_PORT" --bind-address=127.0.0.1 --skip-name-resolve --local-infile=1 \
+        --innodb-buffer-pool-size=512M --innodb-flush-method=nosync >"$work/maria.out" 2>&1 &
+    mariadb=$!
+    local client=(mariadb --no-defaults -uroot --socket="$home/s" --local-infile=1)
+    until "${client[@]}" -e 'SELECT 1' >"$work/maria.client" 2>&1; do
+        kill -0 "$mariadb" || { tail -5 "$home/err" >&2; exit 1; }
+        sleep 0.2
+    done
+    # shellcheck disable=SC2086
+    "$bin/federated" mariadb "$work" "$SCALE" $1
+    "${client[@]}" -e "CREATE DATABASE tpch CHARACTER SET utf8mb4; CREATE USER 'bench'@'127.0.0.1' IDENTIFIED BY 'bench';
+        GRANT SELECT, SHOW VIEW ON *.* TO 'bench'@'127.0.0.1'"
+    local table
+    for table in $1; do "${client[@]}" tpch <"$work/$table.sql" >"$work/maria.fill"; done
 }

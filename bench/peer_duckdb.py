@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The 22 statements of TPC-H in DuckDB, some tables read by its PostgreSQL scanner and the rest from Parquet, beside the gate's
-times of the same run: `peer_duckdb.py FOLDER PORT TABLE RUNS "orders lineitem"|none`. TABLE is what the example `federated`
-printed."""
+"""The 22 statements of TPC-H in DuckDB, some tables read by its scanners and the rest from Parquet, beside the gate's times of the
+same run: `peer_duckdb.py FOLDER TABLE RUNS SERVER...`. TABLE is what the example `federated` printed; SERVER is
+`postgres|mysql:PORT:none` or `postgres:5432:orders lineitem`."""
 
 import re
 import sys
@@ -14,19 +14,28 @@ TABLES = ("customer", "lineitem", "nation", "orders", "part", "partsupp", "regio
 QUERIES = Path(__file__).resolve().parent.parent / "tests/tpch/queries"
 
 
-def loaded(connection):
+# How each scanner reaches a server, and where its tables are.
+SCANNERS = {
+    "postgres": ("postgres_scanner", "host=127.0.0.1 port={} user=bench password=bench dbname=postgres", "public"),
+    "mysql": ("mysql_scanner", "host=127.0.0.1 port={} user=bench password=bench database=tpch", "tpch"),
+}
+
+
+def attached(connection, kind, port):
     """LOAD from the wheel: there is nowhere to install an extension from."""
+    extension, address, schema = SCANNERS[kind]
     try:
         from duckdb_extensions import import_extension
 
-        import_extension("postgres_scanner")
+        import_extension(extension)
     finally:
-        connection.execute("LOAD postgres")
+        connection.execute(f"LOAD {extension}")
+    connection.execute(f"ATTACH '{address.format(port)}' AS {kind}_server (TYPE {kind}, READ_ONLY)")
+    return f"{kind}_server.{schema}"
 
 
 def main():
-    folder, port, table, runs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-    remote = [] if sys.argv[5] == "none" else sys.argv[5].split()
+    folder, table, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
     gate = {}
     for line in Path(table).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -34,15 +43,16 @@ def main():
             gate[int(cells[0])] = float(cells[5])
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
-    if remote:
-        loaded(connection)
-        connection.execute(
-            f"ATTACH 'host=127.0.0.1 port={port} user=bench password=bench dbname=postgres' AS pg (TYPE postgres, READ_ONLY)"
-        )
+    places = {}
+    for server in sys.argv[4:]:
+        kind, port, names = server.split(":")
+        if names != "none":
+            schema = attached(connection, kind, port)
+            places.update({name: f"{schema}.{name}" for name in names.split()})
     for name in TABLES:
-        source = f"pg.public.{name}" if name in remote else f"read_parquet('{folder}/{name}.parquet')"
+        source = places.get(name, f"read_parquet('{folder}/{name}.parquet')")
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
-    print(f"\n### Against DuckDB {duckdb.__version__} and its scanner, ms, best of {runs}\n")
+    print(f"\n### Against DuckDB {duckdb.__version__} and its scanners, ms, best of {runs}\n")
     print("| query | gate | DuckDB | gate ÷ DuckDB |\n|---|---|---|---|")
     totals = [0.0, 0.0]
     for path in sorted(QUERIES.glob("q*.sql")):

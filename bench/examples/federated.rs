@@ -1,13 +1,17 @@
 //! Rows that leave PostgreSQL over the 22 statements of TPC-H with orders and lineitem there and the rest in Parquet files:
 //! `federated DIR SCALE PORT [SQL]` with a server of user and password `bench`. Fills both when they are empty; prints a
 //! markdown table. `SQL`: also the native statements. `RUNS`: times are the best of so many. `REMOTE`: the tables that lie
-//! in PostgreSQL, `all` or `none`; with `all`, the same text is also sent straight to the server, in turns.
+//! in PostgreSQL, `all` or `none`; with `all`, the same text is also sent straight to the server, in turns. `MARIADB`: tables
+//! that lie in MariaDB on port `MARIADB_PORT`, database `tpch`, user and password `bench`; `federated mariadb DIR SCALE TABLE…`
+//! writes what fills it.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 use futures::TryStreamExt;
+use querygate_bench::federated::Place;
 use querygate_bench::{federated, gate, process, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
-use querygate_postgres::PostgresOptions;
+use querygate_mysql::{MysqlDriver, MysqlOptions};
+use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_query_api::Session;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,14 +25,22 @@ const DUCKDB: f64 = 91_527_575.0;
 const IDEAL: f64 = 758_659.0;
 
 fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("a folder is needed")?;
-    let folder = Path::new(&folder);
-    let scale: f64 = arguments.next().ok_or("a scale is needed")?.parse()?;
-    let port: u16 = arguments.next().ok_or("a port is needed")?.parse()?;
-    let shown = arguments.next().is_some();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["mariadb", folder, scale, tables @ ..] => {
+            tables.iter().try_for_each(|table| Ok(federated::write_mariadb(Path::new(folder), table, scale.parse()?)?))
+        }
+        [folder, scale, port, shown @ ..] => {
+            measure(Path::new(folder), scale.parse()?, port.parse()?, !shown.is_empty())
+        }
+        _ => Err("a folder, a scale and a port are needed".into()),
+    }
+}
+
+fn measure(folder: &Path, scale: f64, port: u16, shown: bool) -> Result<(), Failure> {
     let times: usize = std::env::var("RUNS").map_or(Ok(1), |text| text.parse())?;
-    let remote = remote()?;
+    let (remote, beside) = (tables("REMOTE", &federated::REMOTE)?, tables("MARIADB", &[])?);
     let runtime = gate::runtime()?;
     let password = std::env::var("PGPASSWORD").unwrap_or_else(|_| "bench".to_owned());
     let mut options = PostgresOptions::new("postgres", "127.0.0.1", "bench", "postgres");
@@ -47,12 +59,21 @@ fn main() -> Result<(), Failure> {
         let there: Vec<String> = there.iter().map(|row| row.get(0)).collect();
         let missing: Vec<&str> = remote.iter().copied().filter(|table| !there.iter().any(|t| t == table)).collect();
         federated::load(&client, &missing, scale).await?;
-        Ok::<_, Failure>((client, federated::deployment(folder, &remote, &options, &watch).await?))
+        let driver = watch.over(Arc::new(PostgresDriver::new(&options)?));
+        let mut places = vec![Place { source: "postgres", driver, schema: "public", tables: &remote }];
+        if !beside.is_empty() {
+            let mut options = MysqlOptions::new("127.0.0.1", std::env::var("MARIADB_PORT")?.parse()?, "bench", "tpch");
+            options.password = Some("bench".to_owned());
+            let driver = Arc::new(MysqlDriver::new(&options));
+            places.push(Place { source: "mariadb", driver, schema: "tpch", tables: &beside });
+        }
+        Ok::<_, Failure>((client, federated::deployment(folder, &places).await?))
     })?;
     let gate = gate::gate(runtime.handle().clone(), deployment)?;
     let session = runtime.block_on(gate::session(&gate, gate::reader()))?;
     let place = if remote.is_empty() { "nothing".to_owned() } else { remote.join(", ") };
-    println!("TPC-H scale {scale}, {place} in PostgreSQL, the rest in Parquet; {}\n", process::machine());
+    let besides = if beside.is_empty() { String::new() } else { format!(", {} in MariaDB", beside.join(", ")) };
+    println!("TPC-H scale {scale}, {place} in PostgreSQL{besides}, the rest in Parquet; {}\n", process::machine());
     let straight = (remote.len() == tpch::TABLES.len()).then_some(&client);
     let bench = Bench { runtime, session, watch, straight, times, shown };
     let rows = bench.table();
@@ -64,11 +85,11 @@ fn main() -> Result<(), Failure> {
     if rows.failed > 0 { Err(format!("{} statements failed", rows.failed).into()) } else { Ok(()) }
 }
 
-/// The tables of `REMOTE`.
-fn remote() -> Result<Vec<&'static str>, Failure> {
+/// The tables that a variable names.
+fn tables(variable: &str, default: &[&'static str]) -> Result<Vec<&'static str>, Failure> {
     let known = |name: &str| tpch::TABLES.iter().find(|table| **table == name).copied();
-    match std::env::var("REMOTE").as_deref() {
-        Err(_) => Ok(federated::REMOTE.to_vec()),
+    match std::env::var(variable).as_deref() {
+        Err(_) => Ok(default.to_vec()),
         Ok("all") => Ok(tpch::TABLES.to_vec()),
         Ok("none") => Ok(Vec::new()),
         Ok(names) => names

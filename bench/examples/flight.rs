@@ -204,6 +204,8 @@ async fn fetch(name: &str, address: SocketAddr, streams: usize, runs: usize, pid
     let token = answer.metadata().get("authorization").ok_or("the server gives no token")?.clone();
     let before = process::memory_kib(pid, "VmRSS");
     let (most, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+    // A failure ends the sampling too, for which the runtime would wait.
+    let stopped = stop.clone().drop_guard();
     let sampled = tokio::task::spawn_blocking({
         let (most, stop) = (Arc::clone(&most), stop.clone());
         move || {
@@ -220,7 +222,7 @@ async fn fetch(name: &str, address: SocketAddr, streams: usize, runs: usize, pid
             best = Some(taken);
         }
     }
-    stop.cancel();
+    drop(stopped);
     sampled.await?;
     let best = best.ok_or("nothing was run")?;
     let seconds = best.total.as_secs_f64();

@@ -1,5 +1,5 @@
-//! TPC-H with some tables in PostgreSQL (by default orders and lineitem) and the rest in Parquet files: fills the server, and
-//! wires a deployment whose driver counts the rows that leave it. Knows no query.
+//! TPC-H with some tables in PostgreSQL (by default orders and lineitem), others in MariaDB where asked, and the rest in Parquet
+//! files: fills the servers, and wires a deployment. Knows no query.
 
 use crate::{gate, tpch};
 use arrow::array::RecordBatch;
@@ -7,13 +7,13 @@ use arrow::datatypes::{DataType, Field};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::SinkExt;
 use querygate_catalog::{Deployment, DriverTable, RemoteField, SourceTable};
-use querygate_driver_api::testkit::watch::Watch;
 use querygate_driver_api::{Driver, Identifier, TableRef};
-use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, Result};
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,27 +25,38 @@ pub const REMOTE: [&str; 2] = ["orders", "lineitem"];
 /// Rows that may leave PostgreSQL over the 22 statements at scale 1.
 pub const ROWS_MAX: f64 = 1_500_000.0;
 
-/// Name of the source.
-const SOURCE: &str = "postgres";
+/// Tables that lie in one server.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The name of the source.
+    pub source: &'static str,
+    pub driver: Arc<dyn Driver>,
+    /// PostgreSQL's schema or MariaDB's database.
+    pub schema: &'a str,
+    pub tables: &'a [&'static str],
+}
 
-/// Keys and indexes that such tables have.
-const fn afterwards(table: &str) -> &'static str {
-    match table.as_bytes() {
-        b"region" => "ALTER TABLE region ADD PRIMARY KEY (r_regionkey)",
-        b"nation" => "ALTER TABLE nation ADD PRIMARY KEY (n_nationkey)",
-        b"supplier" => "ALTER TABLE supplier ADD PRIMARY KEY (s_suppkey)",
-        b"customer" => "ALTER TABLE customer ADD PRIMARY KEY (c_custkey)",
-        b"part" => "ALTER TABLE part ADD PRIMARY KEY (p_partkey)",
-        b"partsupp" => {
-            "ALTER TABLE partsupp ADD PRIMARY KEY (ps_partkey, ps_suppkey); CREATE INDEX ON partsupp (ps_suppkey)"
-        }
-        b"orders" => "ALTER TABLE orders ADD PRIMARY KEY (o_orderkey); CREATE INDEX ON orders (o_custkey)",
-        b"lineitem" => {
-            "CREATE INDEX ON lineitem (l_orderkey); CREATE INDEX ON lineitem (l_partkey); \
-             CREATE INDEX ON lineitem (l_suppkey)"
-        }
-        _ => "",
+/// The columns of the primary key, if the table has one, and of further indexes.
+fn keys(table: &str) -> (Option<&'static str>, &'static [&'static str]) {
+    match table {
+        "region" => (Some("r_regionkey"), &[]),
+        "nation" => (Some("n_nationkey"), &[]),
+        "supplier" => (Some("s_suppkey"), &[]),
+        "customer" => (Some("c_custkey"), &[]),
+        "part" => (Some("p_partkey"), &[]),
+        "partsupp" => (Some("ps_partkey, ps_suppkey"), &["ps_suppkey"]),
+        "orders" => (Some("o_orderkey"), &["o_custkey"]),
+        "lineitem" => (None, &["l_orderkey", "l_partkey", "l_suppkey"]),
+        _ => (None, &[]),
     }
+}
+
+/// The statements that make keys and indexes; both servers take them.
+fn afterwards(table: &str) -> String {
+    let (primary, indexed) = keys(table);
+    let primary = primary.map(|columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});"));
+    let indexed = indexed.iter().map(|column| format!("CREATE INDEX {table}_{column} ON {table} ({column});"));
+    primary.into_iter().chain(indexed).collect()
 }
 
 /// Creates and fills tables, with the keys and indexes that such tables have.
@@ -55,7 +66,7 @@ const fn afterwards(table: &str) -> &'static str {
 pub async fn load(client: &Client, tables: &[&str], scale: f64) -> Result<()> {
     for table in tables {
         let reader = tpch::reader(table, scale)?;
-        let columns: Vec<String> = reader.schema().fields().iter().map(|field| declared(field)).collect();
+        let columns: Vec<String> = reader.schema().fields().iter().map(|field| declared(field, "text")).collect();
         let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
         client.batch_execute(&create).await.map_err(Error::internal)?;
         let copy =
@@ -66,18 +77,40 @@ pub async fn load(client: &Client, tables: &[&str], scale: f64) -> Result<()> {
             copy.send(text.into()).await.map_err(Error::internal)?;
         }
         copy.finish().await.map_err(Error::internal)?;
-        client.batch_execute(afterwards(table)).await.map_err(Error::internal)?;
+        client.batch_execute(&afterwards(table)).await.map_err(Error::internal)?;
     }
     client.batch_execute("VACUUM ANALYZE").await.map_err(Error::internal)
 }
 
-fn declared(field: &Field) -> String {
+/// Writes `TABLE.sql`, which makes a table in MariaDB and fills it from `TABLE.tsv` beside it, for `mariadb --local-infile`.
+///
+/// # Errors
+/// A table that TPC-H does not have, and the file system's.
+pub fn write_mariadb(folder: &Path, table: &str, scale: f64) -> Result<()> {
+    let reader = tpch::reader(table, scale)?;
+    // The longest text of TPC-H has 199 characters.
+    let columns: Vec<String> = reader.schema().fields().iter().map(|field| declared(field, "varchar(200)")).collect();
+    let rows = folder.join(format!("{table}.tsv"));
+    let mut file = BufWriter::new(File::create(&rows).map_err(Error::internal)?);
+    for batch in reader {
+        file.write_all(lines(&batch.map_err(Error::internal)?)?.as_bytes()).map_err(Error::internal)?;
+    }
+    file.flush().map_err(Error::internal)?;
+    let (columns, rows, afterwards) = (columns.join(", "), rows.display(), afterwards(table));
+    let text = format!(
+        "CREATE TABLE {table} ({columns});\nLOAD DATA LOCAL INFILE '{rows}' INTO TABLE {table};\n{afterwards}\n\
+         ANALYZE TABLE {table};\n"
+    );
+    std::fs::write(folder.join(format!("{table}.sql")), text).map_err(Error::internal)
+}
+
+fn declared(field: &Field, text: &str) -> String {
     let native = match field.data_type() {
         DataType::Int32 => "integer".to_owned(),
         DataType::Int64 => "bigint".to_owned(),
         DataType::Date32 => "date".to_owned(),
         DataType::Decimal128(precision, scale) => format!("numeric({precision},{scale})"),
-        _ => "text".to_owned(),
+        _ => text.to_owned(),
     };
     format!("{} {native} NOT NULL", field.name())
 }
@@ -97,22 +130,17 @@ fn lines(batch: &RecordBatch) -> Result<String> {
     Ok(text)
 }
 
-/// A deployment over `remote` tables of the server and the Parquet files of a folder, all measured. `watch` counts what
-/// leaves the server.
+/// A deployment over tables of servers and the Parquet files of a folder, all measured.
 ///
 /// # Errors
 /// A source that does not answer.
-pub async fn deployment(
-    folder: &Path,
-    remote: &[&'static str],
-    options: &PostgresOptions,
-    watch: &Watch,
-) -> Result<Deployment> {
-    let driver = watch.over(Arc::new(PostgresDriver::new(options)?));
+pub async fn deployment(folder: &Path, places: &[Place<'_>]) -> Result<Deployment> {
     let mut tables: HashMap<&'static str, SourceTable> = gate::tpch_tables(folder).await?;
-    for table in remote.iter().copied() {
-        let provider = Arc::new(opened(&driver, table).await?);
-        tables.insert(table, SourceTable { source: SOURCE.into(), provider });
+    for place in places {
+        for table in place.tables.iter().copied() {
+            let provider = Arc::new(opened(place, table).await?);
+            tables.insert(table, SourceTable { source: place.source.into(), provider });
+        }
     }
     let deployment = gate::tpch_deployment(tables, &[])?;
     deployment.measure().await;
@@ -120,9 +148,9 @@ pub async fn deployment(
 }
 
 /// The table with its columns in their own types.
-async fn opened(driver: &Arc<dyn Driver>, table: &str) -> Result<DriverTable> {
-    let reference = TableRef::new(["public", table])?;
-    let described = driver.describe(&reference).await?;
+async fn opened(place: &Place<'_>, table: &str) -> Result<DriverTable> {
+    let reference = TableRef::new([place.schema, table])?;
+    let described = place.driver.describe(&reference).await?;
     let fields = described.columns.iter().filter_map(|column| {
         let value_type = column.value_type?;
         let column = RemoteColumn {
@@ -135,8 +163,8 @@ async fn opened(driver: &Arc<dyn Driver>, table: &str) -> Result<DriverTable> {
         Some(RemoteField { field: column.name.as_str().to_owned(), column })
     });
     let fields: Vec<RemoteField> = fields.collect();
-    let place = |name: &Identifier| fields.iter().position(|field| field.column.name == *name);
-    let key: Option<Vec<usize>> = described.primary_key.iter().map(place).collect();
+    let found = |name: &Identifier| fields.iter().position(|field| field.column.name == *name);
+    let key: Option<Vec<usize>> = described.primary_key.iter().map(found).collect();
     let key = key.filter(|key| !key.is_empty());
-    Ok(DriverTable::new(Arc::clone(driver), SOURCE.into(), reference, fields, key))
+    Ok(DriverTable::new(Arc::clone(&place.driver), place.source.into(), reference, fields, key))
 }

@@ -12,6 +12,7 @@ mod common;
 use common::Server;
 use querygate_bench::{federated, gate, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
+use querygate_postgres::PostgresDriver;
 use querygate_query::Gate;
 use querygate_query_api::{ExecuteOptions, Outcome, Session};
 use querygate_tests::harness::{Answer, answer_differs};
@@ -42,9 +43,10 @@ impl Federation {
         let deployment = runtime.block_on(async {
             let client = server.database("federated", "").await;
             federated::load(&client, &federated::REMOTE, scale()).await.unwrap();
-            federated::deployment(folder.path(), &federated::REMOTE, &server.options("federated"), &watch)
-                .await
-                .unwrap()
+            let driver = watch.over(Arc::new(PostgresDriver::new(&server.options("federated")).unwrap()));
+            let tables = &federated::REMOTE;
+            let place = federated::Place { source: "postgres", driver, schema: "public", tables };
+            federated::deployment(folder.path(), &[place]).await.unwrap()
         });
         let gate = gate::gate(runtime.handle().clone(), deployment).unwrap();
         let session = runtime.block_on(gate::session(&gate, gate::reader())).unwrap();
