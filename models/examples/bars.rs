@@ -118,7 +118,13 @@ fn cardinality(bars: &mut Bars, folder: &Path) -> Result<(), Failure> {
             let width = numeric::median(&score.widths);
             bars.row(&format!("their median width ×, {name}, {how}"), Good::Below, &[width], &[25.0], &[8.0]);
             let slowest = score.seconds.iter().copied().fold(0.0, f64::max);
-            bars.row(&format!("training, seconds, {name}, {how}"), Good::Below, &[slowest], &[2.0], &[2.0]);
+            bars.row(
+                &format!("training, seconds of a processor, {name}, {how}"),
+                Good::Below,
+                &[slowest],
+                &[2.0],
+                &[2.0],
+            );
         }
     }
     let options = Options { bounds: BoundUse::Start, folds: 0, ..Options::default() };

@@ -31,7 +31,7 @@ fn print(score: &Score, name: &str, intervals: bool) {
     }
 }
 
-const HEADER: &str = "| what | rows | p50 | p95 | p99 | coverage | median width | training s | µs each |\n\
+const HEADER: &str = "| what | rows | p50 | p95 | p99 | coverage | median width | training CPU s | CPU µs each |\n\
                       |---|---|---|---|---|---|---|---|---|";
 
 fn source_alone(rows: &[Row], name: &str) {

@@ -47,6 +47,17 @@ impl Rng {
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
+    /// `count` of the items, each as likely as any other, and the rest, both in order (Knuth's algorithm S).
+    pub fn sample<T: Copy>(&mut self, items: &[T], count: usize) -> (Vec<T>, Vec<T>) {
+        let count = count.min(items.len());
+        let (mut chosen, mut others) = (Vec::with_capacity(count), Vec::with_capacity(items.len() - count));
+        for (at, item) in items.iter().enumerate() {
+            let wanted = self.below(items.len() - at) < count - chosen.len();
+            if wanted { &mut chosen } else { &mut others }.push(*item);
+        }
+        (chosen, others)
+    }
+
     /// Fisher–Yates.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -80,6 +91,18 @@ mod tests {
         assert!(mean(&normals).abs() < 0.02 && (mean(&squares) - 1.0).abs() < 0.02);
         assert_eq!(rng.below(0), 0);
         assert!((0..1000).all(|_| rng.below(7) < 7));
+    }
+
+    #[test]
+    fn a_sample_has_each_item_as_often_and_keeps_their_order() {
+        let (mut rng, items, mut drawn) = (Rng::new(5), [0_usize, 1, 2, 3, 4], [0; 5]);
+        for _ in 0..5_000 {
+            let (chosen, others) = rng.sample(&items, 2);
+            assert!(chosen.is_sorted() && others.is_sorted() && (chosen.len(), others.len()) == (2, 3));
+            chosen.iter().for_each(|item| drawn[*item] += 1);
+        }
+        assert!(drawn.iter().all(|times| (1_800..2_200).contains(times)), "{drawn:?}");
+        assert_eq!((rng.sample(&items, 9).0, rng.sample(&items, 0).1), (items.to_vec(), items.to_vec()));
     }
 
     #[test]

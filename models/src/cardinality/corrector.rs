@@ -1,12 +1,12 @@
 //! The model that is asked: trains from observations, answers with a value and an interval. Knows its parts.
 
 use super::encode::{Encoded, Encoder};
+use super::folds::Folds;
 use super::interval::{DIFFICULTY, HeldOut, Intervals, Judgement};
-use super::kernel::Kernel;
+use super::kernel::{Fitted, Kernel, Prepared};
 use super::subplan::{Observation, ROWS_MAX, Subplan};
 use crate::matrix::Matrix;
 use crate::numeric;
-use crate::rng::mix;
 use crate::saved::{LoadError, Saved};
 use crate::trees::{self, Ensemble};
 use serde::{Deserialize, Serialize};
@@ -141,55 +141,73 @@ fn worth(rows: &[Row<'_>]) -> f64 {
 }
 
 impl Pair {
-    fn train(rows: &[&Row<'_>], start: Start, seed: u64) -> Option<Self> {
-        let target = |r: &&Row<'_>| r.truth - start.of(&r.observed.subplan, r.encoded.estimate);
-        let targets: Vec<f64> = rows.iter().map(target).collect();
-        let encoded: Vec<&Encoded> = rows.iter().map(|r| &r.encoded).collect();
-        let width = rows.first()?.encoded.features.len() + start.extra_features();
-        let mut x = Matrix::new(width);
-        rows.iter().for_each(|r| x.push(&start.features(&r.encoded, &r.observed.subplan)));
-        let options = trees::Options { seed, ..trees::Options::default() };
-        Some(Self { kernel: Kernel::train(&encoded, &targets, seed)?, trees: Ensemble::train(&x, &targets, &options)? })
-    }
-
     /// Logarithm of rows, capped, with what tells how hard this one is.
     fn predict(&self, encoded: &Encoded, subplan: &Subplan, start: Start) -> (f64, [f64; DIFFICULTY]) {
-        let kernel = self.kernel.predict(encoded);
         let trees = self.trees.predict(&start.features(encoded, subplan));
-        let mean = f64::midpoint(kernel, trees) + start.of(subplan, encoded.estimate);
-        let bound = bound_of(subplan);
-        let value = bound.map_or(mean, |b| mean.min(b)).max(0.0);
-        let difficulty = [
-            (kernel - trees).abs(),
-            bound.map_or(f64::NAN, |b| b - mean),
-            mean,
-            subplan.tables.len() as f64,
-            subplan.ranges.len() as f64,
-            encoded.estimate - mean,
-            encoded.features[4],
-            encoded.graph[encoded.graph.len() - 3],
-            bound.unwrap_or(f64::NAN),
-            subplan.joins.len() as f64,
-        ];
-        (value, difficulty)
+        combine(self.kernel.predict(encoded), trees, encoded, subplan, start)
+    }
+}
+
+fn combine(kernel: f64, trees: f64, encoded: &Encoded, subplan: &Subplan, start: Start) -> (f64, [f64; DIFFICULTY]) {
+    let mean = f64::midpoint(kernel, trees) + start.of(subplan, encoded.estimate);
+    let bound = bound_of(subplan);
+    let value = bound.map_or(mean, |b| mean.min(b)).max(0.0);
+    let difficulty = [
+        (kernel - trees).abs(),
+        bound.map_or(f64::NAN, |b| b - mean),
+        mean,
+        subplan.tables.len() as f64,
+        subplan.ranges.len() as f64,
+        encoded.estimate - mean,
+        encoded.features[4],
+        encoded.graph[encoded.graph.len() - 3],
+        bound.unwrap_or(f64::NAN),
+        subplan.joins.len() as f64,
+    ];
+    (value, difficulty)
+}
+
+/// Rows that layers are trained on, with what does not depend on where they start.
+struct Ready<'a> {
+    rows: Vec<&'a Row<'a>>,
+    folds: Folds,
+    kernel: Prepared,
+}
+
+impl<'a> Ready<'a> {
+    fn new(rows: Vec<&'a Row<'a>>, options: &Options) -> Option<Self> {
+        let groups: Vec<u64> = rows.iter().map(|r| r.observed.group).collect();
+        let folds = Folds::deal(&groups, options.folds, options.seed);
+        let encoded: Vec<&Encoded> = rows.iter().map(|r| &r.encoded).collect();
+        let kernel = Prepared::new(&encoded, &folds, options.seed)?;
+        Some(Self { rows, folds, kernel })
     }
 }
 
 impl Layer {
-    fn train(rows: &[&Row<'_>], start: Start, options: &Options) -> Option<Self> {
-        let pair = Pair::train(rows, start, options.seed)?;
-        let mut held_out = Vec::with_capacity(rows.len());
-        let fold_of = |group: u64| {
-            let folds = u64::try_from(options.folds).unwrap_or(u64::MAX).max(1);
-            usize::try_from(mix(group ^ options.seed) % folds).unwrap_or(0)
-        };
-        for fold in 0..if options.folds < 2 { 0 } else { options.folds } {
-            let (out, kept): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-                rows.iter().copied().partition(|r| fold_of(r.observed.group) == fold);
-            let Some(pair) = Pair::train(&kept, start, options.seed).filter(|_| !out.is_empty()) else { continue };
-            held_out.extend(out.iter().map(|r| {
-                let (value, difficulty) = pair.predict(&r.encoded, &r.observed.subplan, start);
-                HeldOut { difficulty, error: r.truth - value, fold }
+    /// With `judged`, the models of the folds judge this one and make its intervals.
+    fn train(ready: &Ready<'_>, start: Start, judged: bool, options: &Options) -> Option<Self> {
+        let Ready { rows, folds, kernel } = ready;
+        let targets: Vec<f64> =
+            rows.iter().map(|r| r.truth - start.of(&r.observed.subplan, r.encoded.estimate)).collect();
+        let mut x = Matrix::new(rows.first()?.encoded.features.len() + start.extra_features());
+        rows.iter().for_each(|r| x.push(&start.features(&r.encoded, &r.observed.subplan)));
+        let binned = trees::Rows::new(&x);
+        let tree_options = trees::Options { seed: options.seed, ..trees::Options::default() };
+        let grow = |rows: &[u32]| Ensemble::train_on(&binned, rows, &targets, &tree_options);
+        let all: Vec<u32> = (0_u32..).take(rows.len()).collect();
+        let judged = judged && folds.count() > 1;
+        let Fitted { kernel, held_out: from_kernel } = kernel.fit(&targets, judged.then_some(folds))?;
+        let pair = Pair { kernel, trees: grow(&all)? };
+        let mut held_out = Vec::new();
+        for (fold, members) in folds.members().iter().enumerate().filter(|_| judged) {
+            let kept: Vec<u32> = all.iter().copied().filter(|row| folds.of(*row as usize) != fold).collect();
+            let Some(trees) = grow(&kept) else { continue };
+            held_out.extend(members.iter().filter_map(|at| {
+                let (at, row) = (*at as usize, rows[*at as usize]);
+                let (subplan, encoded) = (&row.observed.subplan, &row.encoded);
+                let (value, difficulty) = combine(from_kernel[at]?, trees.predict(x.row(at)), encoded, subplan, start);
+                Some(HeldOut { difficulty, error: row.truth - value, fold })
             }));
         }
         let corrected: Vec<f64> = held_out.iter().map(|h| h.error).collect();
@@ -218,16 +236,20 @@ impl Corrector {
                 truth: numeric::log_of(o.rows.min(ROWS_MAX), 1.0),
             })
             .collect();
-        let all: Vec<&Row<'_>> = rows.iter().collect();
-        let with_bound: Vec<&Row<'_>> = rows.iter().filter(|r| bound_of(&r.observed.subplan).is_some()).collect();
-        let bounded = match options.bounds {
-            BoundUse::Start if with_bound.len() >= OBSERVATIONS_MIN => Layer::train(&with_bound, Start::Bound, options),
-            BoundUse::Start | BoundUse::Cap => None,
+        let has_bound = |row: &&Row<'_>| bound_of(&row.observed.subplan).is_some();
+        let bounds = rows.iter().filter(has_bound).count();
+        let starts = options.bounds == BoundUse::Start && bounds >= OBSERVATIONS_MIN;
+        let all = Ready::new(rows.iter().collect(), options)?;
+        let train_plain = |judged| Layer::train(&all, Start::Estimate(worth(&rows)), judged, options);
+        let (plain, bounded) = if !starts {
+            (train_plain(true)?, None)
+        } else if bounds == rows.len() {
+            // The plain layer needs no intervals of its own when every sub-plan has a bound.
+            (train_plain(false)?, Some(Layer::train(&all, Start::Bound, true, options)?))
+        } else {
+            let some = Ready::new(rows.iter().filter(has_bound).collect(), options)?;
+            (train_plain(true)?, Some(Layer::train(&some, Start::Bound, true, options)?))
         };
-        // The plain layer needs no intervals of its own when every sub-plan has a bound.
-        let covered = bounded.is_some() && with_bound.len() == all.len();
-        let plain_options = Options { folds: if covered { 0 } else { options.folds }, ..options.clone() };
-        let plain = Layer::train(&all, Start::Estimate(worth(&rows)), &plain_options)?;
         Some(Self { encoder, plain, bounded })
     }
 
@@ -271,7 +293,7 @@ impl Corrector {
 
 impl Saved for Corrector {
     const KIND: &'static str = "cardinality";
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
 
     fn check(&self) -> Result<(), LoadError> {
         let (graph, ranks) = (self.encoder.graph_width(), self.encoder.ranks_width());

@@ -1,7 +1,8 @@
 //! Kernel regression over sub-plans (ridge regression in the span of a sample of them: Nyström). Knows encoded sub-plans.
 
 use super::encode::{Encoded, SHAPE};
-use crate::matrix::{Matrix, dot, solve};
+use super::folds::Folds;
+use crate::matrix::{Factor, Matrix, dot, gram};
 use crate::numeric;
 use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -16,137 +17,199 @@ const RIDGE: f64 = 0.1;
 /// hardly depend on them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kernel {
-    graph: Matrix,
-    ranks: Matrix,
-    estimates: Vec<f64>,
-    norms: Vec<[f64; 2]>,
+    centers: Centers,
     weights: Vec<f64>,
     mean: f64,
 }
 
-/// What the kernel reads of a sub-plan, with its squared lengths.
-struct Point<'a> {
-    graph: &'a [f64],
-    ranks: &'a [f64],
-    estimate: f64,
-    norms: [f64; 2],
+/// The sample, with squared lengths. Many of its sub-plans have the same graph, which is compared once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Centers {
+    graphs: Matrix,
+    graph_lengths: Vec<f64>,
+    /// The graph of each.
+    graph_of: Vec<u32>,
+    ranks: Matrix,
+    rank_lengths: Vec<f64>,
+    estimates: Vec<f64>,
 }
 
-/// Product over tables and joins plus a part of that over the shape.
-fn graph_product(a: &[f64], b: &[f64], share: f64) -> f64 {
+/// What tables and joins have in common, and what the shape.
+fn graph_products(a: &[f64], b: &[f64]) -> [f64; 2] {
     let tokens = a.len().saturating_sub(SHAPE);
-    dot(&a[..tokens], &b[..tokens]) + share * dot(&a[tokens..], &b[tokens..])
+    [dot(&a[..tokens], &b[..tokens]), dot(&a[tokens..], &b[tokens..])]
 }
 
-impl<'a> Point<'a> {
-    fn new(graph: &'a [f64], ranks: &'a [f64], estimate: f64) -> Self {
-        Self { graph, ranks, estimate, norms: [graph_product(graph, graph, 0.5), dot(ranks, ranks)] }
-    }
+fn graph_length(graph: &[f64]) -> f64 {
+    let [tokens, shape] = graph_products(graph, graph);
+    tokens + 0.5 * shape
 }
 
-fn kernel(a: &Point<'_>, b: &Point<'_>) -> f64 {
-    let tokens = a.graph.len().saturating_sub(SHAPE);
-    let tables = dot(&a.graph[..tokens], &b.graph[..tokens]);
-    let shape = dot(&a.graph[tokens..], &b.graph[tokens..]);
-    let ranges = dot(a.ranks, b.ranks);
-    let graph_distance = (a.norms[0] + b.norms[0] - 2.0 * (tables + 0.5 * shape)).max(0.0);
-    let range_distance = (a.norms[1] + b.norms[1] - 2.0 * ranges).max(0.0);
-    let linear = tables + 0.3 * shape;
-    let like_graph = (-graph_distance / 16.0).exp();
-    let like_ranges = (-range_distance / 4.0).exp();
-    let like_estimate = (-(a.estimate - b.estimate).powi(2) / 20.0).exp();
-    linear * (1.0 + 0.5 * like_ranges + 0.2 * ranges)
-        + 3.0 * like_graph * (1.0 + like_ranges)
-        + 0.5 * ranges
-        + 0.5 * like_estimate
-        + 0.05 * (a.estimate - 10.0) * (b.estimate - 10.0)
-}
-
-impl Kernel {
-    /// `None` when there are no rows or no solution.
-    pub(crate) fn train(rows: &[&Encoded], targets: &[f64], seed: u64) -> Option<Self> {
+impl Centers {
+    fn new(rows: &[&Encoded], chosen: &[usize]) -> Option<Self> {
         let first = rows.first()?;
-        let mut chosen: Vec<usize> = (0..rows.len()).collect();
-        Rng::new(seed).shuffle(&mut chosen);
-        chosen.truncate(CENTERS_MAX);
-        chosen.sort_unstable();
-        let mut model = Self {
-            graph: Matrix::new(first.graph.len()),
+        let mut centers = Self {
+            graphs: Matrix::new(first.graph.len()),
+            graph_lengths: Vec::new(),
+            graph_of: Vec::new(),
             ranks: Matrix::new(first.ranks.len()),
-            estimates: chosen.iter().map(|row| rows[*row].estimate).collect(),
-            norms: Vec::new(),
-            weights: Vec::new(),
-            mean: numeric::mean(targets),
+            rank_lengths: Vec::new(),
+            estimates: Vec::new(),
         };
-        for row in &chosen {
-            model.graph.push(&rows[*row].graph);
-            model.ranks.push(&rows[*row].ranks);
-            model.norms.push(Point::new(&rows[*row].graph, &rows[*row].ranks, 0.0).norms);
+        for row in chosen.iter().map(|row| rows[*row]) {
+            let known = (0..centers.graphs.rows()).find(|at| centers.graphs.row(*at) == row.graph);
+            let graph = known.unwrap_or_else(|| {
+                centers.graphs.push(&row.graph);
+                centers.graph_lengths.push(graph_length(&row.graph));
+                centers.graph_lengths.len() - 1
+            });
+            centers.graph_of.push(u32::try_from(graph).unwrap_or(u32::MAX));
+            centers.ranks.push(&row.ranks);
+            centers.rank_lengths.push(dot(&row.ranks, &row.ranks));
+            centers.estimates.push(row.estimate);
         }
-        model.fit(rows, targets)
+        Some(centers)
     }
 
-    /// Solves (KᵀK + ridge · K_centers) weights = Kᵀ targets.
-    fn fit(mut self, rows: &[&Encoded], targets: &[f64]) -> Option<Self> {
-        let centers = self.estimates.len();
-        let mut normal = Matrix::zeros(centers, centers);
-        for i in 0..centers {
-            let point = self.center(i);
-            let row: Vec<f64> = (0..=i).map(|j| RIDGE * kernel(&point, &self.center(j))).collect();
-            normal.row_mut(i)[..=i].copy_from_slice(&row);
-        }
-        // Columns of K, so that each entry of the normal matrix is one dot product.
-        let mut columns = Matrix::zeros(centers, rows.len());
-        for (at, row) in rows.iter().enumerate() {
-            let values = self.against(row);
-            values.iter().enumerate().for_each(|(center, value)| columns.row_mut(center)[at] = *value);
-        }
-        let centered: Vec<f64> = targets.iter().map(|y| y - self.mean).collect();
-        let mut right = Vec::with_capacity(centers);
-        for i in 0..centers {
-            let column = columns.row(i);
-            right.push(dot(column, &centered));
-            for j in 0..=i {
-                normal.row_mut(i)[j] += dot(column, columns.row(j));
-            }
-        }
-        let lift = 1e-9 * (0..centers).map(|i| normal.row(i)[i]).sum::<f64>() / centers as f64;
-        (0..centers).for_each(|i| normal.row_mut(i)[i] += lift);
-        self.weights = solve(&normal, &right)?;
-        Some(self)
+    fn ranks(&self, at: usize) -> &[f64] {
+        if self.ranks.width() == 0 { &[] } else { self.ranks.row(at) }
     }
 
-    fn center(&self, at: usize) -> Point<'_> {
-        Point {
-            graph: self.graph.row(at),
-            ranks: if self.ranks.width() == 0 { &[] } else { self.ranks.row(at) },
-            estimate: self.estimates[at],
-            norms: self.norms[at],
-        }
-    }
-
+    /// The kernel between a sub-plan and each center.
     fn against(&self, row: &Encoded) -> Vec<f64> {
-        let point = Point::new(&row.graph, &row.ranks, row.estimate);
-        (0..self.estimates.len()).map(|center| kernel(&point, &self.center(center))).collect()
+        let length = graph_length(&row.graph);
+        let (mut linear, mut like_graph) = (Vec::new(), Vec::new());
+        for (at, other) in self.graph_lengths.iter().enumerate() {
+            let [tokens, shape] = graph_products(&row.graph, self.graphs.row(at));
+            linear.push(tokens + 0.3 * shape);
+            like_graph.push((length + other - 2.0 * (tokens + 0.5 * shape)).max(0.0) / -16.0);
+        }
+        numeric::exp_all(&mut like_graph);
+        let length = dot(&row.ranks, &row.ranks);
+        let ranges: Vec<f64> = (0..self.estimates.len()).map(|at| dot(&row.ranks, self.ranks(at))).collect();
+        let distance = |(range, other): (&f64, &f64)| (length + other - 2.0 * range).max(0.0) / -4.0;
+        let mut like_ranges: Vec<f64> = ranges.iter().zip(&self.rank_lengths).map(distance).collect();
+        numeric::exp_all(&mut like_ranges);
+        let mut like_estimate: Vec<f64> =
+            self.estimates.iter().map(|other| (row.estimate - other).powi(2) / -20.0).collect();
+        numeric::exp_all(&mut like_estimate);
+        let value = |at: usize| {
+            let (graph, ranges, like_ranges) = (self.graph_of[at] as usize, ranges[at], like_ranges[at]);
+            linear[graph] * (1.0 + 0.5 * like_ranges + 0.2 * ranges)
+                + 3.0 * like_graph[graph] * (1.0 + like_ranges)
+                + 0.5 * ranges
+                + 0.5 * like_estimate[at]
+                + 0.05 * (row.estimate - 10.0) * (self.estimates[at] - 10.0)
+        };
+        (0..self.estimates.len()).map(value).collect()
     }
 
-    pub(crate) fn predict(&self, row: &Encoded) -> f64 {
-        self.mean + dot(&self.against(row), &self.weights)
-    }
-
-    pub(crate) fn is_sound(&self, graph: usize, ranks: usize) -> bool {
-        let centers = self.estimates.len();
+    fn is_sound(&self, graph: usize, ranks: usize) -> bool {
+        let (centers, graphs) = (self.estimates.len(), self.graph_lengths.len());
         let finite = |values: &[f64]| values.iter().all(|v| v.is_finite());
-        let widths = self.graph.width() == graph && self.ranks.width() == ranks;
-        let rows = self.graph.rows() == centers && (ranks == 0 || self.ranks.rows() == centers);
-        let lengths = self.weights.len() == centers && self.norms.len() == centers;
-        let numbers = finite(&self.estimates) && finite(&self.weights) && self.norms.iter().all(|n| finite(n));
+        let widths = self.graphs.width() == graph && self.ranks.width() == ranks;
+        let rows = self.graphs.rows() == graphs && (ranks == 0 || self.ranks.rows() == centers);
+        let lengths = self.graph_of.len() == centers && self.rank_lengths.len() == centers;
+        let numbers = [&self.graph_lengths, &self.rank_lengths, &self.estimates].iter().all(|values| finite(values));
         widths
             && rows
             && lengths
             && numbers
-            && self.mean.is_finite()
-            && self.graph.is_finite()
+            && self.graph_of.iter().all(|at| (*at as usize) < graphs)
+            && self.graphs.is_finite()
             && self.ranks.is_finite()
+    }
+}
+
+/// Everything about a kernel's rows that does not depend on targets: several models are trained from one, and each fold's model
+/// from what the others left.
+pub(crate) struct Prepared {
+    centers: Centers,
+    /// Rows that are centers.
+    chosen: Vec<usize>,
+    /// The kernel between rows and centers.
+    values: Matrix,
+    /// Products of its columns over the rows of each fold; over all when there are no folds.
+    products: Vec<Matrix>,
+    members: Vec<Vec<u32>>,
+}
+
+/// What was fitted, and what each row would have got from a model that did not see its fold.
+pub(crate) struct Fitted {
+    pub(crate) kernel: Kernel,
+    pub(crate) held_out: Vec<Option<f64>>,
+}
+
+impl Prepared {
+    /// `None` when there are no rows.
+    pub(crate) fn new(rows: &[&Encoded], folds: &Folds, seed: u64) -> Option<Self> {
+        let mut chosen: Vec<usize> = (0..rows.len()).collect();
+        Rng::new(seed).shuffle(&mut chosen);
+        chosen.truncate(CENTERS_MAX);
+        chosen.sort_unstable();
+        let centers = Centers::new(rows, &chosen)?;
+        let mut values = Matrix::new(chosen.len());
+        rows.iter().for_each(|row| values.push(&centers.against(row)));
+        let members = folds.members();
+        let products = members.iter().map(|rows| gram(&values, rows)).collect();
+        Some(Self { centers, chosen, values, products, members })
+    }
+
+    /// Trains on all rows, and with `folds`, which are those it was prepared with, once without each. `None` without a solution.
+    pub(crate) fn fit(&self, targets: &[f64], folds: Option<&Folds>) -> Option<Fitted> {
+        let (weights, mean) = self.solve(targets, None)?;
+        let mut held_out = vec![None; targets.len()];
+        for (fold, rows) in self.members.iter().enumerate() {
+            let Some((weights, mean)) = folds.and_then(|folds| self.solve(targets, Some((fold, folds)))) else {
+                continue;
+            };
+            for row in rows {
+                held_out[*row as usize] = Some(mean + dot(self.values.row(*row as usize), &weights));
+            }
+        }
+        Some(Fitted { kernel: Kernel { centers: self.centers.clone(), weights, mean }, held_out })
+    }
+
+    /// Solves (KᵀK + ridge · K_centers) weights = Kᵀ (targets − mean) over rows and centers outside a fold. The centers inside have
+    /// weight 0.
+    fn solve(&self, targets: &[f64], without: Option<(usize, &Folds)>) -> Option<(Vec<f64>, f64)> {
+        let parts = || (0..self.members.len()).filter(|part| without.is_none_or(|(fold, _)| fold != *part));
+        let rows = || parts().flat_map(|part| &self.members[part]).map(|row| *row as usize);
+        let outside = |row: usize| without.is_none_or(|(fold, folds)| folds.of(row) != fold);
+        let centers: Vec<usize> = (0..self.chosen.len()).filter(|at| outside(self.chosen[*at])).collect();
+        let mean = numeric::mean_of(rows().map(|row| targets[row]));
+        let mut normal = Matrix::zeros(centers.len(), centers.len());
+        for (i, center) in centers.iter().enumerate() {
+            let own = self.values.row(self.chosen[*center]);
+            let products: Vec<&[f64]> = parts().map(|part| self.products[part].row(*center)).collect();
+            for (j, other) in centers.iter().enumerate().take(i + 1) {
+                normal.row_mut(i)[j] = RIDGE * own[*other] + products.iter().map(|row| row[*other]).sum::<f64>();
+            }
+        }
+        let lift = 1e-9 * (0..centers.len()).map(|i| normal.row(i)[i]).sum::<f64>() / centers.len() as f64;
+        (0..centers.len()).for_each(|i| normal.row_mut(i)[i] += lift);
+        let mut right = vec![0.0; self.chosen.len()];
+        for row in rows() {
+            let centered = targets[row] - mean;
+            right.iter_mut().zip(self.values.row(row)).for_each(|(sum, value)| *sum += value * centered);
+        }
+        let right: Vec<f64> = centers.iter().map(|center| right[*center]).collect();
+        let solution = Factor::of(&normal)?.solve(&right)?;
+        let mut weights = vec![0.0; self.chosen.len()];
+        centers.iter().zip(solution).for_each(|(center, weight)| weights[*center] = weight);
+        Some((weights, mean))
+    }
+}
+
+impl Kernel {
+    pub(crate) fn predict(&self, row: &Encoded) -> f64 {
+        self.mean + dot(&self.centers.against(row), &self.weights)
+    }
+
+    pub(crate) fn is_sound(&self, graph: usize, ranks: usize) -> bool {
+        self.centers.is_sound(graph, ranks)
+            && self.weights.len() == self.centers.estimates.len()
+            && self.weights.iter().all(|v| v.is_finite())
+            && self.mean.is_finite()
     }
 }

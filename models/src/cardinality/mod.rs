@@ -6,6 +6,7 @@
 
 mod corrector;
 mod encode;
+mod folds;
 mod interval;
 mod kernel;
 mod subplan;

@@ -14,6 +14,7 @@ pub(crate) struct Binned {
     /// Per feature the thresholds between its bins: bin `b` (from 1) holds values `<= edges[b - 1]` and above the one before.
     pub(crate) edges: Vec<Vec<f64>>,
     codes: Vec<u8>,
+    binary: Vec<bool>,
 }
 
 impl Binned {
@@ -24,11 +25,20 @@ impl Binned {
         for (feature, edges) in edges.iter().enumerate() {
             codes.extend((0..rows).map(|row| code(edges, x.row(row)[feature])));
         }
-        Self { rows, edges, codes }
+        let is_binary = |(feature, edges): (usize, &Vec<f64>)| {
+            edges.len() == 1 && !codes[feature * rows..(feature + 1) * rows].contains(&MISSING)
+        };
+        let binary = edges.iter().enumerate().map(is_binary).collect();
+        Self { rows, edges, codes, binary }
     }
 
     pub(crate) fn codes(&self, feature: usize) -> &[u8] {
         &self.codes[feature * self.rows..(feature + 1) * self.rows]
+    }
+
+    /// Whether a feature has two bins of values and is never missing.
+    pub(crate) fn is_binary(&self, feature: usize) -> bool {
+        self.binary[feature]
     }
 
     /// Bins of a feature, the missing one included.
@@ -40,7 +50,7 @@ impl Binned {
 fn edges(x: &Matrix, feature: usize) -> Vec<f64> {
     let mut values: Vec<f64> = (0..x.rows()).map(|row| x.row(row)[feature]).filter(|v| !v.is_nan()).collect();
     numeric::sort(&mut values);
-    let total = values.len();
+    let all = values.clone();
     values.dedup();
     // A threshold lies in the middle of two neighbours, so that values between the ones seen go to the nearer side.
     let between = |a: f64, b: f64| {
@@ -50,11 +60,9 @@ fn edges(x: &Matrix, feature: usize) -> Vec<f64> {
     if values.len() <= BINS_MAX {
         return values.windows(2).map(|pair| between(pair[0], pair[1])).collect();
     }
-    let mut all: Vec<f64> = (0..x.rows()).map(|row| x.row(row)[feature]).filter(|v| !v.is_nan()).collect();
-    numeric::sort(&mut all);
     let mut edges: Vec<f64> = (1..BINS_MAX)
         .filter_map(|bin| {
-            let value = all[bin * total / BINS_MAX];
+            let value = all[bin * all.len() / BINS_MAX];
             let next = values.partition_point(|v| *v <= value);
             values.get(next).map(|above| between(value, *above))
         })

@@ -1,7 +1,7 @@
 //! The ensemble: training by gradient boosting, prediction, saving. Knows losses and trees.
 
 use super::bins::Binned;
-use super::grow::{Limits, grow};
+use super::grow::{Gradients, Limits, ROWS_MAX, grow};
 use super::tree::{Node, Nodes};
 use crate::matrix::Matrix;
 use crate::numeric;
@@ -69,44 +69,63 @@ pub struct Ensemble {
     nodes: Nodes,
 }
 
+/// Rows in codes: several ensembles can be trained on parts of them.
+pub struct Rows<'a> {
+    x: &'a Matrix,
+    binned: Binned,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of `x`; of more than sixteen million, the first.
+    #[must_use]
+    pub fn new(x: &'a Matrix) -> Self {
+        Self { x, binned: Binned::new(x) }
+    }
+}
+
 impl Ensemble {
     /// Trains on the rows of `x` with finite targets. `None` when there is no such row or no column.
     #[must_use]
     pub fn train(x: &Matrix, targets: &[f64], options: &Options) -> Option<Self> {
-        let usable: Vec<usize> = (0..x.rows().min(targets.len())).filter(|row| targets[*row].is_finite()).collect();
-        if usable.is_empty() || x.width() == 0 {
+        let usable: Vec<u32> = (0..u32::try_from(x.rows()).unwrap_or(u32::MAX)).collect();
+        Self::train_on(&Rows::new(x), &usable, targets, options)
+    }
+
+    /// Trains on those of `rows` that `used` names, in ascending order, and that have finite targets. `targets` has one for each
+    /// of `rows`. `None` when none is left or there is no column.
+    #[must_use]
+    pub fn train_on(rows: &Rows<'_>, used: &[u32], targets: &[f64], options: &Options) -> Option<Self> {
+        let usable =
+            |row: &u32| (*row as usize) < rows.x.rows() && targets.get(*row as usize).is_some_and(|y| y.is_finite());
+        let used: Vec<u32> = used.iter().copied().filter(usable).take(ROWS_MAX).collect();
+        if used.is_empty() || rows.x.width() == 0 {
             return None;
         }
-        let mut kept = Matrix::new(x.width());
-        usable.iter().for_each(|row| kept.push(x.row(*row)));
-        let targets: Vec<f64> = usable.iter().map(|row| targets[*row]).collect();
+        let trained = used.iter().map(|row| targets[*row as usize]);
         let base = match options.loss {
-            Loss::Squared => numeric::mean(&targets),
-            Loss::Quantile(level) => level_of(targets.iter().copied(), level),
+            Loss::Squared => numeric::mean_of(trained),
+            Loss::Quantile(level) => level_of(trained, level),
         };
-        let mut ensemble = Self { width: x.width(), base, roots: Vec::new(), nodes: Nodes::default() };
-        ensemble.boost(&kept, &targets, options);
+        let mut ensemble = Self { width: rows.x.width(), base, roots: Vec::new(), nodes: Nodes::default() };
+        ensemble.boost(rows, &used, targets, options);
         Some(ensemble)
     }
 
-    fn boost(&mut self, x: &Matrix, targets: &[f64], options: &Options) {
-        let binned = Binned::new(x);
-        let mut fitted = vec![self.base; targets.len()];
+    fn boost(&mut self, rows: &Rows<'_>, used: &[u32], targets: &[f64], options: &Options) {
+        let mut fitted = vec![self.base; rows.x.rows()];
+        let mut gradients = vec![0.0; rows.x.rows()];
         let mut rng = Rng::new(options.seed);
-        let mut rows: Vec<u32> = (0..u32::try_from(targets.len()).unwrap_or(u32::MAX)).collect();
-        let mut features: Vec<usize> = (0..x.width()).filter(|f| binned.bins(*f) > 2).collect();
+        let features: Vec<usize> = (0..rows.x.width()).filter(|f| rows.binned.bins(*f) > 2).collect();
         let share = |len: usize, share: f64| numeric::index((len as f64 * share).ceil(), len + 1).max(1).min(len);
         let (rows_used, features_used) =
-            (share(rows.len(), options.row_share), share(features.len(), options.feature_share));
+            (share(used.len(), options.row_share), share(features.len(), options.feature_share));
         for _ in 0..options.trees {
-            let gradients: Vec<f64> = targets.iter().zip(&fitted).map(|(y, f)| options.loss.gradient(y - f)).collect();
-            rng.shuffle(&mut rows);
-            rng.shuffle(&mut features);
-            // In order, so that the sums do not depend on the shuffle and memory is read forward.
-            let mut used = rows[..rows_used].to_vec();
-            used.sort_unstable();
-            let mut chosen = features[..features_used].to_vec();
-            chosen.sort_unstable();
+            for row in used {
+                let row = *row as usize;
+                gradients[row] = options.loss.gradient(targets[row] - fitted[row]);
+            }
+            let (sample, others) = rng.sample(used, rows_used);
+            let (chosen, _) = rng.sample(&features, features_used);
             let limits = Limits {
                 leaves: options.leaves.max(1),
                 min_leaf: options.min_leaf.max(1),
@@ -114,11 +133,15 @@ impl Ensemble {
                 features: &chosen,
                 monotone: &options.monotone,
             };
-            let mut grown = grow(&binned, &gradients, used, &limits);
+            let mut grown = grow(&rows.binned, &Gradients::new(&gradients, rows_used), sample, &limits);
             // A quantile's gradients say a direction; how far, the residuals say.
             let step = match options.loss {
                 Loss::Squared => 1.0,
-                Loss::Quantile(_) => 2.0 * numeric::mean_of(targets.iter().zip(&fitted).map(|(y, f)| (y - f).abs())),
+                Loss::Quantile(_) => {
+                    2.0 * numeric::mean_of(
+                        used.iter().map(|row| (targets[*row as usize] - fitted[*row as usize]).abs()),
+                    )
+                }
             };
             for (node, rows, (low, high)) in &grown.leaves {
                 let value = match options.loss {
@@ -132,11 +155,12 @@ impl Ensemble {
                     }
                 };
                 grown.nodes[*node] = Node::Leaf(options.rate * value);
+                rows.iter().for_each(|row| fitted[*row as usize] += options.rate * value);
             }
             let root = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
             self.roots.push(root);
             self.nodes.add(&grown.nodes);
-            self.nodes.add_to(&mut fitted, x, root);
+            self.nodes.add_to(&mut fitted, rows.x, &others, root);
         }
     }
 

@@ -9,4 +9,4 @@ mod boost;
 mod grow;
 mod tree;
 
-pub use boost::{Ensemble, Loss, Options};
+pub use boost::{Ensemble, Loss, Options, Rows};

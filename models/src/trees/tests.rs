@@ -148,7 +148,7 @@ fn trees_that_are_walked_together_end_where_each_would_alone() {
             assert_eq!(ensemble.predict(row).to_bits(), (raw.base + sum).to_bits());
         }
         let mut sums = vec![1.0; 801];
-        ensemble.nodes.add_to(&mut sums, &x, raw.roots[trees - 1]);
+        ensemble.nodes.add_to(&mut sums, &x, &(0..801).collect::<Vec<_>>(), raw.roots[trees - 1]);
         for (row, sum) in sums.into_iter().enumerate() {
             assert_eq!(sum.to_bits(), (1.0 + alone(&raw.nodes, raw.roots[trees - 1], x.row(row))).to_bits());
         }

@@ -95,14 +95,14 @@ impl Nodes {
         sum
     }
 
-    /// Adds to each sum where its row ends in one tree.
-    pub(crate) fn add_to(&self, sums: &mut [f64], x: &Matrix, root: u32) {
-        for (chunk, sums) in sums.chunks_mut(LANES).enumerate() {
+    /// Adds to the sums of `rows` where these end in one tree.
+    pub(crate) fn add_to(&self, sums: &mut [f64], x: &Matrix, rows: &[u32], root: u32) {
+        for rows in rows.chunks(LANES) {
             let mut places = [usize::MAX; LANES];
-            places.iter_mut().zip(sums.iter()).for_each(|(place, _)| *place = root as usize);
-            let last = sums.len() - 1;
-            self.walk(&mut places, |lane| x.row(chunk * LANES + lane.min(last)));
-            sums.iter_mut().zip(places).for_each(|(sum, place)| *sum += self.value(place));
+            places.iter_mut().zip(rows).for_each(|(place, _)| *place = root as usize);
+            let last = rows.len() - 1;
+            self.walk(&mut places, |lane| x.row(rows[lane.min(last)] as usize));
+            rows.iter().zip(places).for_each(|(row, place)| sums[*row as usize] += self.value(place));
         }
     }
 
