@@ -16,6 +16,14 @@ pub struct Residual {
     pub error: f64,
     /// How hard the prediction looked beforehand, in the unit of the error; positive.
     pub scale: f64,
+    /// How far below and above the prediction the truth can be; infinite where nobody can tell.
+    pub room: [f64; 2],
+}
+
+impl Residual {
+    fn is_usable(&self) -> bool {
+        self.error.is_finite() && self.scale.is_finite() && self.scale > 0.0
+    }
 }
 
 /// Offsets, in scales, below and above a prediction.
@@ -33,8 +41,9 @@ impl Conformal {
         Some(Self::divided(&scores(residuals)?, coverage, 0.5))
     }
 
-    /// The same with the tails divided so that the interval is shortest, as long as none gets more than three quarters of what is
-    /// left out: errors are skewed, and tails that are alike pay for the long one twice. With few residuals they are alike.
+    /// The same with the tails divided so that the median interval, cut to its room, is shortest, as long as none gets more than
+    /// three quarters of what is left out: errors are skewed, and what ends at a bound needs no wide tail there. With few residuals
+    /// the tails are alike.
     #[must_use]
     pub fn shortest(residuals: &[Residual], coverage: f64) -> Option<Self> {
         let scores = scores(residuals)?;
@@ -42,9 +51,17 @@ impl Conformal {
         if scores.len() < DIVIDED_FROM {
             return Some(alike);
         }
-        let length = |one: &Self| one.high.max(0.0) - one.low.min(0.0);
+        let length = |one: Self| {
+            let of = |r: &Residual| {
+                let (low, high) = one.interval(0.0, r.scale);
+                high.min(r.room[1].max(0.0)) - low.max(-r.room[0].max(0.0))
+            };
+            let lengths: Vec<f64> = residuals.iter().filter(|r| r.is_usable()).map(of).collect();
+            (numeric::median(&lengths), one)
+        };
         let others = SHARES.into_iter().map(|share| Self::divided(&scores, coverage, share));
-        std::iter::once(alike).chain(others).min_by(|one, other| length(one).total_cmp(&length(other)))
+        let lengths = std::iter::once(alike).chain(others).map(length);
+        lengths.min_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, shortest)| shortest)
     }
 
     /// `below`: share of what is left out that the lower tail gets.
@@ -71,8 +88,7 @@ impl Conformal {
 
 /// Errors in scales, ascending.
 fn scores(residuals: &[Residual]) -> Option<Vec<f64>> {
-    let usable = residuals.iter().filter(|r| r.error.is_finite() && r.scale.is_finite() && r.scale > 0.0);
-    let mut scores: Vec<f64> = usable.map(|r| r.error / r.scale).collect();
+    let mut scores: Vec<f64> = residuals.iter().filter(|r| r.is_usable()).map(|r| r.error / r.scale).collect();
     numeric::sort(&mut scores);
     (!scores.is_empty()).then_some(scores)
 }
@@ -82,12 +98,14 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
+    const ENDLESS: [f64; 2] = [f64::INFINITY; 2];
+
     #[test]
     fn coverage_is_kept_though_errors_differ_in_scale_and_are_skewed() {
         let mut rng = Rng::new(11);
         let mut draw = || {
             let scale = 0.1 + rng.unit();
-            Residual { error: scale * (rng.normal().exp() - 1.0), scale }
+            Residual { error: scale * (rng.normal().exp() - 1.0), scale, room: ENDLESS }
         };
         let seen: Vec<Residual> = (0..2_000).map(|_| draw()).collect();
         let conformal = Conformal::calibrate(&seen, 0.9).unwrap();
@@ -105,7 +123,8 @@ mod tests {
         let mut rng = Rng::new(12);
         let skewed: Vec<f64> = (0..4_000).map(|_| (1.2 * rng.normal()).exp() - 1.0).collect();
         for side in [1.0, -1.0] {
-            let seen: Vec<Residual> = skewed.iter().map(|e| Residual { error: side * e, scale: 1.0 }).collect();
+            let seen: Vec<Residual> =
+                skewed.iter().map(|e| Residual { error: side * e, scale: 1.0, room: ENDLESS }).collect();
             let (low, high) = Conformal::shortest(&seen, 0.8).unwrap().interval(0.0, 1.0);
             let mut errors: Vec<f64> = seen.iter().map(|r| r.error).collect();
             numeric::sort(&mut errors);
@@ -115,7 +134,8 @@ mod tests {
             assert!((3_190..3_250).contains(&inside), "{inside}");
         }
         // Where both tails are alike nothing is won by another division, and little is lost.
-        let even: Vec<Residual> = (0..4_000).map(|_| Residual { error: rng.normal(), scale: 1.0 }).collect();
+        let even: Vec<Residual> =
+            (0..4_000).map(|_| Residual { error: rng.normal(), scale: 1.0, room: ENDLESS }).collect();
         let (low, high) = Conformal::shortest(&even, 0.9).unwrap().interval(0.0, 1.0);
         assert!((low + 1.645).abs() < 0.25 && (high - 1.645).abs() < 0.25, "{low} {high}");
         assert_eq!(Conformal::shortest(&even[..100], 0.9), Conformal::calibrate(&even[..100], 0.9));
@@ -123,14 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_that_ends_at_a_bound_is_left_to_it() {
+        let mut rng = Rng::new(13);
+        let mut draw = |room| {
+            let error: f64 = rng.normal();
+            Residual { error: error.min(room), scale: 1.0, room: [f64::INFINITY, room] }
+        };
+        let seen: Vec<Residual> = (0..4_000).map(|_| draw(0.5)).collect();
+        let conformal = Conformal::shortest(&seen, 0.9).unwrap();
+        let (low, high) = conformal.interval(0.0, 1.0);
+        // Nothing is above the bound, so that all that is left out may be below.
+        assert!(high >= 0.5 && (-1.5..-1.38).contains(&low), "{low} {high}");
+        let inside = seen.iter().filter(|r| (low..=high).contains(&r.error)).count();
+        assert!((3_600..3_760).contains(&inside), "{inside}");
+    }
+
+    #[test]
     fn few_residuals_widen_and_none_give_nothing() {
         let width = |count: i32| {
-            let seen: Vec<Residual> =
-                (0..count).map(|i| Residual { error: f64::from(i) / f64::from(count - 1), scale: 1.0 }).collect();
+            let seen: Vec<Residual> = (0..count)
+                .map(|i| Residual { error: f64::from(i) / f64::from(count - 1), scale: 1.0, room: ENDLESS })
+                .collect();
             let (low, high) = Conformal::calibrate(&seen, 0.8).unwrap().interval(0.5, 1.0);
             high - low
         };
         assert!(width(5) > width(1_000) && width(1_000) > 0.79);
-        assert_eq!(Conformal::calibrate(&[Residual { error: f64::NAN, scale: 1.0 }], 0.9), None);
+        assert_eq!(Conformal::calibrate(&[Residual { error: f64::NAN, scale: 1.0, room: ENDLESS }], 0.9), None);
     }
 }

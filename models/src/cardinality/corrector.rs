@@ -207,7 +207,8 @@ impl Layer {
                 let (at, row) = (*at as usize, rows[*at as usize]);
                 let (subplan, encoded) = (&row.observed.subplan, &row.encoded);
                 let (value, difficulty) = combine(from_kernel[at]?, trees.predict(x.row(at)), encoded, subplan, start);
-                Some(HeldOut { difficulty, error: row.truth - value, fold })
+                let room = [value, bound_of(subplan).map_or(f64::INFINITY, |bound| bound - value)];
+                Some(HeldOut { difficulty, error: row.truth - value, room, fold })
             }));
         }
         let corrected: Vec<f64> = held_out.iter().map(|h| h.error).collect();

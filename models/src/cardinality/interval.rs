@@ -3,7 +3,7 @@
 use crate::conformal::{Conformal, Residual};
 use crate::matrix::Matrix;
 use crate::saved::{LoadError, Saved};
-use crate::trees::{Ensemble, Loss, Options};
+use crate::trees::{Ensemble, Loss, Options, Rows};
 use serde::{Deserialize, Serialize};
 
 /// Numbers that tell hard sub-plans from easy ones.
@@ -16,6 +16,8 @@ pub(crate) struct HeldOut {
     pub(crate) difficulty: [f64; DIFFICULTY],
     /// Logarithm of truth over prediction.
     pub(crate) error: f64,
+    /// How far below and above the prediction the truth can be.
+    pub(crate) room: [f64; 2],
     pub(crate) fold: usize,
 }
 
@@ -48,22 +50,17 @@ pub(crate) struct Intervals {
     conformal: Conformal,
 }
 
-fn scale_model<'a>(rows: impl Iterator<Item = &'a HeldOut>) -> Option<Ensemble> {
-    let (mut x, mut y) = (Matrix::new(DIFFICULTY), Vec::new());
-    for row in rows {
-        x.push(&row.difficulty);
-        y.push(row.error.abs().max(SCALE_MIN).ln());
-    }
+fn scale_model(binned: &Rows<'_>, sizes: &[f64], used: &[u32]) -> Option<Ensemble> {
     let options = Options {
-        loss: Loss::Quantile(0.9),
+        loss: Loss::Quantile(0.95),
         trees: 60,
         rate: 0.1,
         leaves: 6,
-        min_leaf: (y.len() / 40).max(10),
+        min_leaf: (used.len() / 40).max(10),
         feature_share: 0.7,
         ..Options::default()
     };
-    Ensemble::train(&x, &y, &options)
+    Ensemble::train_on(binned, used, sizes, &options)
 }
 
 fn scale(model: &Ensemble, difficulty: &[f64]) -> f64 {
@@ -74,19 +71,22 @@ impl Intervals {
     /// Each row's scale comes from a model that did not see its fold, as a new row's will.
     pub(crate) fn calibrate(rows: &[HeldOut], coverage: f64) -> Option<Self> {
         let folds = rows.iter().map(|r| r.fold).max()? + 1;
+        let mut x = Matrix::new(DIFFICULTY);
+        rows.iter().for_each(|row| x.push(&row.difficulty));
+        let sizes: Vec<f64> = rows.iter().map(|row| row.error.abs().max(SCALE_MIN).ln()).collect();
+        let binned = Rows::new(&x);
+        let train = |without: Option<usize>| {
+            let kept = (0_u32..).zip(rows).filter(|(_, row)| without != Some(row.fold));
+            scale_model(&binned, &sizes, &kept.map(|(at, _)| at).collect::<Vec<_>>())
+        };
         let mut residuals = Vec::with_capacity(rows.len());
         for fold in 0..folds {
-            let Some(model) = scale_model(rows.iter().filter(|r| r.fold != fold)) else { continue };
-            residuals.extend(
-                rows.iter()
-                    .filter(|r| r.fold == fold)
-                    .map(|r| Residual { error: r.error, scale: scale(&model, &r.difficulty) }),
-            );
+            let Some(model) = train(Some(fold)) else { continue };
+            let residual = |r: &HeldOut| Residual { error: r.error, scale: scale(&model, &r.difficulty), room: r.room };
+            residuals.extend(rows.iter().filter(|r| r.fold == fold).map(residual));
         }
-        Some(Self {
-            scale: scale_model(rows.iter())?,
-            conformal: Conformal::shortest(&residuals, coverage - OVERSTATED)?,
-        })
+        let conformal = Conformal::shortest(&residuals, coverage - OVERSTATED)?;
+        Some(Self { scale: train(None)?, conformal })
     }
 
     /// Ends in logarithms.

@@ -63,7 +63,11 @@ impl Trained {
             .map(|run| {
                 let linear = ladder.linear(&run.fragment);
                 let row = row(&run.fragment, linear);
-                Residual { error: log(run, linear) - middle.predict(&row), scale: spread.predict(&row).exp() }
+                Residual {
+                    error: log(run, linear) - middle.predict(&row),
+                    scale: spread.predict(&row).exp(),
+                    room: [f64::INFINITY; 2],
+                }
             })
             .collect();
         Some(Self { ends: Conformal::calibrate(&residuals, 0.8)?, middle, spread })
