@@ -123,6 +123,11 @@ pub(crate) fn statistics(footer: &ParquetMetaData, schema: &Schema, layout: &Lay
     for ((column, found), declared) in
         statistics.column_statistics.iter_mut().zip(as_found.fields()).zip(layout.file_schema.fields())
     {
+        if found.data_type().is_floating() {
+            // Beside the greatest number there may be a NaN, which is greater; were it exact and the least one too, each row of
+            // the file would be given it.
+            column.max_value = std::mem::take(&mut column.max_value).to_inexact();
+        }
         if found.data_type() != declared.data_type() {
             recast(column, found, declared);
         }

@@ -2,7 +2,7 @@
 //! rows have one NaN.
 
 use crate::error::{Names, external};
-use crate::nan::may_prune;
+use crate::nan::for_pruning;
 use arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -134,9 +134,10 @@ impl FileSource for Guarded {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> PlanResult<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let may = may_prune(&filters, self.table_schema().table_schema());
-        let handed_on = filters.into_iter().zip(&may).filter_map(|(filter, may)| may.then_some(filter)).collect();
-        let answer = self.inner.try_pushdown_filters(handed_on, config)?;
+        let before = self.inner.filter();
+        let handed_on = for_pruning(filters, before.as_ref(), self.table_schema().table_schema());
+        let may: Vec<bool> = handed_on.iter().map(Option::is_some).collect();
+        let answer = self.inner.try_pushdown_filters(handed_on.into_iter().flatten().collect(), config)?;
         let mut said = answer.filters.into_iter();
         let told = |may: &bool| if *may { said.next().unwrap_or(PushedDown::No) } else { PushedDown::No };
         Ok(FilterPushdownPropagation {
