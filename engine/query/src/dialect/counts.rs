@@ -20,14 +20,9 @@ pub(super) fn counted(plan: &LogicalPlan, column: usize) -> Option<DataType> {
         LogicalPlan::Sort(node) => counted(&node.input, column),
         LogicalPlan::Limit(node) => counted(&node.input, column),
         LogicalPlan::Distinct(Distinct::All(input)) => counted(input, column),
-        LogicalPlan::Window(window) => {
-            let own = window.input.schema().fields().len();
-            if column < own {
-                return counted(&window.input, column);
-            }
-            let ntile = window.window_expr.get(column - own)?.schema_name().to_string().starts_with("ntile");
-            Some(if ntile { DataType::Int32 } else { DataType::Int64 })
-        }
+        LogicalPlan::Window(window) if column < window.input.schema().fields().len() => counted(&window.input, column),
+        // An aggregate that counts; functions that number rows are signed.
+        LogicalPlan::Window(_) => Some(DataType::Int64),
         LogicalPlan::Aggregate(aggregate) => (column >= aggregate.group_expr.len()).then_some(DataType::Int64),
         _ => None,
     }

@@ -1,16 +1,18 @@
 //! Aggregates as window functions whose results hold what is in their frame, or take time with it: over a frame that grows with the
-//! rows both are squares. Each row's result is charged to the statement's memory, and before each it is asked whether the
-//! statement is over. What they mean stays.
+//! rows both are squares. And those that give many rows one long value. Each row's result is charged to the statement's memory, and
+//! before each it is asked whether the statement is over. What they mean stays.
 
+use super::windows;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ReversedUDAF, SetMonotonicity, Signature, WindowFrameBound,
-    WindowFrameUnits, WindowFunctionDefinition,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, ReversedUDAF, SetMonotonicity, Signature,
+    WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr};
 use datafusion::physical_plan::ExecutionPlan;
@@ -29,18 +31,30 @@ const FRAMED: &[&str] = &[
     "string_agg",
 ];
 
-/// Puts one around a window function that is such an aggregate; `Err`: it is none.
-pub(super) fn charged(
-    mut window: Box<WindowFunction>,
-) -> std::result::Result<Box<WindowFunction>, Box<WindowFunction>> {
-    let WindowFunctionDefinition::AggregateUDF(inner) = &window.fun else { return Err(window) };
-    let holds = FRAMED.contains(&inner.name()) || window.params.distinct;
-    if !holds || inner.inner().is::<Framed>() {
-        return Err(window);
+/// Those that give one of the values that they see.
+const CHOOSING: &[&str] = &["any_value", "first_value", "last_value", "max", "min", "nth_value"];
+
+/// Puts one around a window function that is such an aggregate.
+pub(super) fn charged(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let WindowFunctionDefinition::AggregateUDF(inner) = &window.fun else {
+        return Ok(Transformed::no(Expr::WindowFunction(window)));
+    };
+    let chosen = window.params.args.first().filter(|_| CHOOSING.contains(&inner.name()));
+    let holds = match chosen {
+        Some(argument) => is_long(&argument.get_type(schema)?),
+        None => FRAMED.contains(&inner.name()),
+    };
+    if !(holds || window.params.distinct) || inner.inner().is::<Framed>() {
+        return Ok(Transformed::no(Expr::WindowFunction(window)));
     }
     let framed = Framed { inner: Arc::clone(inner), whole: is_whole(&window.params) };
     window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(framed)));
-    Ok(window)
+    Ok(Transformed::yes(Expr::WindowFunction(window)))
+}
+
+/// Whether values of a type may be of any length.
+fn is_long(of: &DataType) -> bool {
+    of.primitive_width().is_none() && !matches!(of, DataType::Null | DataType::Boolean)
 }
 
 /// Whether each row's frame is all of its partition: then there is one result, which each row gets.
@@ -60,7 +74,7 @@ pub(crate) fn frames(node: &Arc<dyn ExecutionPlan>) -> bool {
         (None, Some(window)) => window.window_expr(),
         (None, None) => return false,
     };
-    expressions.iter().any(is_framed)
+    expressions.iter().any(|window| is_framed(window) || windows::charges(window))
 }
 
 fn is_framed(window: &Arc<dyn WindowExpr>) -> bool {
@@ -80,7 +94,7 @@ struct Framed {
 
 impl Framed {
     fn around(&self, accumulator: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
-        Box::new(Charging { inner: accumulator, whole: self.whole, rows: 0, uncharged: 0 })
+        Box::new(Charging { inner: accumulator, whole: self.whole, rows: 0, uncharged: Uncharged::default() })
     }
 
     fn same(&self, inner: AggregateUDF) -> Self {
@@ -192,15 +206,22 @@ struct Charging {
     whole: bool,
     /// Rows that it was given.
     rows: usize,
-    /// Bytes of results that are not worth a charge yet.
-    uncharged: usize,
+    uncharged: Uncharged,
 }
 
-impl Charging {
-    fn charged(&mut self, bytes: usize) -> Result<()> {
-        self.uncharged = self.uncharged.saturating_add(bytes);
-        if self.uncharged >= CHARGE_LEAST {
-            charge(std::mem::take(&mut self.uncharged))?;
+/// Bytes of results that are not worth a charge yet.
+#[derive(Debug, Default)]
+pub(super) struct Uncharged(usize);
+
+impl Uncharged {
+    /// A result that so many rows get. What is of a fixed length is no longer than the rows themselves.
+    pub(super) fn add(&mut self, value: &ScalarValue, rows: usize) -> Result<()> {
+        if !is_long(&value.data_type()) {
+            return Ok(());
+        }
+        self.0 = self.0.saturating_add(size(value).saturating_mul(rows));
+        if self.0 >= CHARGE_LEAST {
+            charge(std::mem::take(&mut self.0))?;
         }
         Ok(())
     }
@@ -224,8 +245,7 @@ impl Accumulator for Charging {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         proceed()?;
         let value = self.inner.evaluate()?;
-        let copies = if self.whole { self.rows.max(1) } else { 1 };
-        self.charged(size(&value).saturating_mul(copies))?;
+        self.uncharged.add(&value, if self.whole { self.rows.max(1) } else { 1 })?;
         Ok(value)
     }
 

@@ -51,6 +51,7 @@ mod sum;
 mod tests;
 mod text;
 mod texts_read;
+mod windows;
 mod zone;
 
 pub(crate) use binding::is_jsonb;
@@ -91,6 +92,10 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
     known.retain(|function| function.name() != "sum");
     known.push(sum::function());
+    let windows = windows::functions();
+    let known = builder.window_functions().get_or_insert_with(Vec::new);
+    known.retain(|function| !windows.iter().any(|ours| ours.name() == function.name()));
+    known.extend(windows);
     builder.build()
 }
 

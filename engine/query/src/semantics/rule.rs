@@ -119,10 +119,7 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             }
         }
         Expr::AggregateFunction(call) => aggregate(call, schema)?,
-        Expr::WindowFunction(window) => match framed::charged(window) {
-            Ok(charged) => Transformed::yes(Expr::WindowFunction(charged)),
-            Err(same) => Transformed::no(Expr::WindowFunction(same)),
-        },
+        Expr::WindowFunction(window) => framed::charged(window, schema)?,
         other => Transformed::no(other),
     })
 }
