@@ -1,7 +1,7 @@
 //! Keys of GROUP BY that differ by their casts only. The planner leaves casts out of the names that it gives columns, so that
 //! `n::text` and `n::float8` would be one: there each cast is a call with a number of its own. Knows no catalog.
 
-use super::ast::{call, folded, number, plain_arguments, quoted};
+use super::ast::{call, folded, number, plain_arguments, quoted, text};
 use super::calls::unqualified;
 use crate::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value};
@@ -30,7 +30,7 @@ pub(super) fn keep_order_apart(query: &mut Query) -> Result<()> {
 }
 
 /// The casts in keys that print alike without them, by their text, with their numbers.
-struct Casts(HashMap<String, i64>);
+struct Casts(HashMap<String, usize>);
 
 fn casts_of(select: &Select) -> Casts {
     let GroupByExpr::Expressions(groups, _) = &select.group_by else { return Casts(HashMap::new()) };
@@ -50,7 +50,7 @@ fn casts_of(select: &Select) -> Casts {
     }
     let mut numbers = HashMap::new();
     for cast in casts.0 {
-        let next = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
+        let next = numbers.len();
         numbers.entry(cast).or_insert(next);
     }
     Casts(numbers)
@@ -59,8 +59,9 @@ fn casts_of(select: &Select) -> Casts {
 /// The keys in a part of GROUP BY; places and names of output columns as what stands there.
 fn flatten<'a>(key: &'a Expr, select: &'a Select, keys: &mut Vec<&'a Expr>) {
     match key {
-        // The planner names the keys of sets anew, so that a call would not be found again; they stay ambiguous.
-        Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) => {}
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+            sets.iter().flatten().for_each(|key| flatten(key, select, keys));
+        }
         Expr::Tuple(parts) => parts.iter().for_each(|key| flatten(key, select, keys)),
         Expr::Value(value) => {
             if let Value::Number(place, _) = &value.value
@@ -87,7 +88,8 @@ impl Writer for Casts {
             && let Some(at) = self.0.get(&plain(expr, true))
         {
             let cast = std::mem::replace(expr, number(0));
-            *expr = call(APART, vec![cast, number(*at)]);
+            // A text, because a number would get its type later and with it another name, by which keys of sets are not found.
+            *expr = call(APART, vec![cast, text(&at.to_string())]);
         }
         ON
     }

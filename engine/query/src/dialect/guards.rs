@@ -15,7 +15,7 @@ pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<A
         let keeps = match rule.name() {
             "eliminate_cross_join" => Keeps::Conditions,
             "single_distinct_aggregation_to_group_by" => Keeps::Types,
-            "push_down_filter" => Keeps::EmptyGroupsAndSize,
+            "push_down_filter" => Keeps::GroupsAndSize,
             "eliminate_group_by_constant" => Keeps::Names,
             "propagate_empty_relation" => Keeps::Places,
             _ => return rule,
@@ -41,9 +41,10 @@ enum Keeps {
     /// sum was.
     Types,
     /// It puts a condition without columns below a grouping, as one about its keys. A grouping over nothing has a row even
-    /// where none is below, so that what is not true gave that row. And it puts the expressions of a projection in place of the
-    /// columns that a condition reads: of projections on one another, which read a column twice, each doubles the condition.
-    EmptyGroupsAndSize,
+    /// where none is below, so that what is not true gave that row. Conditions on keys it puts there by the names of these, of
+    /// which a column and its cast have one. And it puts the expressions of a projection in place of the columns that a
+    /// condition reads: of projections on one another, which read a column twice, each doubles the condition.
+    GroupsAndSize,
     /// Of a UNION ALL with one branch that has rows it leaves that branch, and asks it for columns by the names of the first
     /// branch, which may have been another.
     Places,
@@ -70,14 +71,12 @@ impl OptimizerRule for Guarded {
                 let rewritten = self.rule.rewrite(plan.clone(), config)?;
                 Ok(if types(&rewritten.data).eq(types(&plan)) { rewritten } else { Transformed::no(plan) })
             }
-            Keeps::EmptyGroupsAndSize if loses_empty_groups(&plan) || grows(&plan)? => Ok(Transformed::no(plan)),
+            Keeps::GroupsAndSize if takes_groups(&plan) || grows(&plan)? => Ok(Transformed::no(plan)),
             Keeps::Places => match only_branch(&plan)? {
                 Some(branch) => Ok(Transformed::yes(branch)),
                 None => self.rule.rewrite(plan, config),
             },
-            Keeps::Conditions | Keeps::Types | Keeps::EmptyGroupsAndSize | Keeps::Names => {
-                self.rule.rewrite(plan, config)
-            }
+            Keeps::Conditions | Keeps::Types | Keeps::GroupsAndSize | Keeps::Names => self.rule.rewrite(plan, config),
         }
     }
 }
@@ -104,10 +103,14 @@ fn only_branch(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     Ok(Some(LogicalPlan::Projection(projection)))
 }
 
-/// Whether a condition without columns stands on a grouping that has a row of no rows.
-fn loses_empty_groups(plan: &LogicalPlan) -> bool {
+/// Whether a condition stands on a grouping whose keys its columns do not tell apart, or one without columns on a grouping
+/// that has a row of no rows.
+fn takes_groups(plan: &LogicalPlan) -> bool {
     let LogicalPlan::Filter(filter) = plan else { return false };
     let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref() else { return false };
+    if is_ambiguous(&filter.input) {
+        return true;
+    }
     let keyed = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
     let rows_of_none = aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(keyed);
     rows_of_none && split_conjunction(&filter.predicate).into_iter().any(|expr| expr.column_refs().is_empty())
