@@ -67,10 +67,10 @@ impl Matrix {
 /// The dot product, four sums at a time so that it vectorizes; the order is fixed, so results repeat.
 #[must_use]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (left, right) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
+    let ((left, left_rest), (right, right_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let tail: f64 = left_rest.iter().zip(right_rest).map(|(x, y)| x * y).sum();
     let mut sums = [0.0; 4];
-    for (x, y) in left.zip(right) {
+    for (x, y) in left.iter().zip(right) {
         for lane in 0..4 {
             sums[lane] += x[lane] * y[lane];
         }

@@ -83,6 +83,8 @@ struct Layer {
 struct Pair {
     kernel: Kernel,
     trees: Ensemble,
+    /// How much of the answer is the kernel's.
+    share: f64,
 }
 
 /// What a prediction is relative to, in logarithms.
@@ -144,14 +146,26 @@ impl Pair {
     /// Logarithm of rows, capped, with what tells how hard this one is.
     fn predict(&self, encoded: &Encoded, subplan: &Subplan, start: Start) -> (f64, [f64; DIFFICULTY]) {
         let trees = self.trees.predict(&start.features(encoded, subplan));
-        combine(self.kernel.predict(encoded), trees, encoded, subplan, start)
+        combine([self.kernel.predict(encoded), trees], self.share, encoded, subplan, start)
     }
 }
 
-fn combine(kernel: f64, trees: f64, encoded: &Encoded, subplan: &Subplan, start: Start) -> (f64, [f64; DIFFICULTY]) {
-    let mean = f64::midpoint(kernel, trees) + start.of(subplan, encoded.estimate);
+/// Before and after capping.
+fn mixed([kernel, trees]: [f64; 2], share: f64, start: Start, encoded: &Encoded, subplan: &Subplan) -> [f64; 2] {
+    let mean = share * kernel + (1.0 - share) * trees + start.of(subplan, encoded.estimate);
+    [mean, bound_of(subplan).map_or(mean, |bound| mean.min(bound)).max(0.0)]
+}
+
+fn combine(
+    parts: [f64; 2],
+    share: f64,
+    encoded: &Encoded,
+    subplan: &Subplan,
+    start: Start,
+) -> (f64, [f64; DIFFICULTY]) {
+    let [mean, value] = mixed(parts, share, start, encoded, subplan);
+    let [kernel, trees] = parts;
     let bound = bound_of(subplan);
-    let value = bound.map_or(mean, |b| mean.min(b)).max(0.0);
     let difficulty = [
         (kernel - trees).abs(),
         bound.map_or(f64::NAN, |b| b - mean),
@@ -175,13 +189,28 @@ struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    fn new(rows: Vec<&'a Row<'a>>, options: &Options) -> Option<Self> {
+    fn new(rows: Vec<&'a Row<'a>>, encoder: &Encoder, options: &Options) -> Option<Self> {
         let groups: Vec<u64> = rows.iter().map(|r| r.observed.group).collect();
         let folds = Folds::deal(&groups, options.folds, options.seed);
         let encoded: Vec<&Encoded> = rows.iter().map(|r| &r.encoded).collect();
-        let kernel = Prepared::new(&encoded, &folds, options.seed)?;
+        let kernel = Prepared::new(&encoded, encoder, &folds, options.seed)?;
         Some(Self { rows, folds, kernel })
     }
+}
+
+/// How much of the answer should be the kernel's, by what both models said of rows that they had not seen; half without any. It
+/// carries further, and trees follow more closely: which of it counts depends on the workload.
+fn best_share(rows: &[&Row<'_>], start: Start, held_out: &[(usize, [f64; 2])]) -> f64 {
+    let missed = |share: f64| -> f64 {
+        let square = |(at, parts): &(usize, [f64; 2])| {
+            let row = rows[*at];
+            let [_, value] = mixed(*parts, share, start, &row.encoded, &row.observed.subplan);
+            (row.truth - value).powi(2)
+        };
+        held_out.iter().map(square).sum()
+    };
+    let shares = [0.5, 0.375, 0.625].map(|share| (missed(share), share));
+    shares.into_iter().min_by(|one, other| one.0.total_cmp(&other.0)).map_or(0.5, |(_, share)| share)
 }
 
 impl Layer {
@@ -198,19 +227,23 @@ impl Layer {
         let all: Vec<u32> = (0_u32..).take(rows.len()).collect();
         let judged = judged && folds.count() > 1;
         let Fitted { kernel, held_out: from_kernel } = kernel.fit(&targets, judged.then_some(folds))?;
-        let pair = Pair { kernel, trees: grow(&all)? };
-        let mut held_out = Vec::new();
+        let mut parts: Vec<(usize, [f64; 2])> = Vec::new();
         for (fold, members) in folds.members().iter().enumerate().filter(|_| judged) {
             let kept: Vec<u32> = all.iter().copied().filter(|row| folds.of(*row as usize) != fold).collect();
             let Some(trees) = grow(&kept) else { continue };
-            held_out.extend(members.iter().filter_map(|at| {
-                let (at, row) = (*at as usize, rows[*at as usize]);
-                let (subplan, encoded) = (&row.observed.subplan, &row.encoded);
-                let (value, difficulty) = combine(from_kernel[at]?, trees.predict(x.row(at)), encoded, subplan, start);
-                let room = [value, bound_of(subplan).map_or(f64::INFINITY, |bound| bound - value)];
-                Some(HeldOut { difficulty, error: row.truth - value, room, fold })
-            }));
+            let both = |at: usize| Some((at, [from_kernel[at]?, trees.predict(x.row(at))]));
+            parts.extend(members.iter().filter_map(|at| both(*at as usize)));
         }
+        let share = best_share(rows, start, &parts);
+        let held_out = |(at, parts): &(usize, [f64; 2])| {
+            let (row, fold) = (rows[*at], folds.of(*at));
+            let subplan = &row.observed.subplan;
+            let (value, difficulty) = combine(*parts, share, &row.encoded, subplan, start);
+            let room = [value, bound_of(subplan).map_or(f64::INFINITY, |bound| bound - value)];
+            HeldOut { difficulty, error: row.truth - value, room, fold }
+        };
+        let held_out: Vec<HeldOut> = parts.iter().map(held_out).collect();
+        let pair = Pair { kernel, trees: grow(&all)?, share };
         let corrected: Vec<f64> = held_out.iter().map(|h| h.error).collect();
         let source: Vec<f64> = rows.iter().map(|r| r.truth - r.encoded.estimate).collect();
         let judgement = (!corrected.is_empty())
@@ -240,7 +273,7 @@ impl Corrector {
         let has_bound = |row: &&Row<'_>| bound_of(&row.observed.subplan).is_some();
         let bounds = rows.iter().filter(has_bound).count();
         let starts = options.bounds == BoundUse::Start && bounds >= OBSERVATIONS_MIN;
-        let all = Ready::new(rows.iter().collect(), options)?;
+        let all = Ready::new(rows.iter().collect(), &encoder, options)?;
         let train_plain = |judged| Layer::train(&all, Start::Estimate(worth(&rows)), judged, options);
         let (plain, bounded) = if !starts {
             (train_plain(true)?, None)
@@ -248,7 +281,7 @@ impl Corrector {
             // The plain layer needs no intervals of its own when every sub-plan has a bound.
             (train_plain(false)?, Some(Layer::train(&all, Start::Bound, true, options)?))
         } else {
-            let some = Ready::new(rows.iter().filter(has_bound).collect(), options)?;
+            let some = Ready::new(rows.iter().filter(has_bound).collect(), &encoder, options)?;
             (train_plain(true)?, Some(Layer::train(&some, Start::Bound, true, options)?))
         };
         Some(Self { encoder, plain, bounded })
@@ -294,10 +327,9 @@ impl Corrector {
 
 impl Saved for Corrector {
     const KIND: &'static str = "cardinality";
-    const VERSION: u16 = 2;
+    const VERSION: u16 = 3;
 
     fn check(&self) -> Result<(), LoadError> {
-        let (graph, ranks) = (self.encoder.graph_width(), self.encoder.ranks_width());
         let sound = |layer: &Layer| {
             let share = match layer.start {
                 Start::Estimate(share) => share.is_finite(),
@@ -306,8 +338,9 @@ impl Saved for Corrector {
             let trees = layer.pair.trees.check().is_ok()
                 && layer.pair.trees.width() == self.encoder.features_width() + layer.start.extra_features();
             share
+                && (0.0..=1.0).contains(&layer.pair.share)
                 && trees
-                && layer.pair.kernel.is_sound(graph, ranks)
+                && layer.pair.kernel.is_sound(&self.encoder)
                 && layer.intervals.as_ref().is_none_or(Intervals::is_sound)
         };
         if !self.encoder.is_sound() || !sound(&self.plain) || !self.bounded.as_ref().is_none_or(sound) {

@@ -2,11 +2,14 @@
 
 use super::subplan::{ROWS_MAX, Range, Subplan};
 use crate::numeric;
+use crate::rng::mix;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tables, join columns and marks that are told apart; the rarest beyond are left out.
 const TOKENS_MAX: usize = 256;
+/// Pairs of columns that joins make equal that are told apart.
+const PAIRS_MAX: usize = 512;
 /// Columns whose ranges are told apart.
 const COLUMNS_MAX: usize = 96;
 /// Values kept of each column, to rank others among.
@@ -22,6 +25,8 @@ pub(crate) struct Encoder {
     /// Sorted ids of tables, join columns and marks.
     tables: Vec<u64>,
     tokens: Vec<u64>,
+    /// Sorted ids of pairs of columns.
+    pairs: Vec<u64>,
     columns: Vec<Column>,
 }
 
@@ -38,6 +43,8 @@ struct Column {
 pub(crate) struct Encoded {
     /// Counts of tables and tokens, then the shape.
     pub(crate) graph: Vec<f64>,
+    /// 1 for each pair of columns that joins make equal.
+    pub(crate) pairs: Vec<f64>,
     /// Two ranks (0 to 1) per column.
     pub(crate) ranks: Vec<f64>,
     /// Logarithm of the source's estimate.
@@ -64,10 +71,21 @@ fn tokens_of(subplan: &Subplan) -> BTreeSet<u64> {
     subplan.joins.iter().flat_map(|(a, b)| [*a, *b]).chain(subplan.marks.iter().copied()).collect()
 }
 
+/// Pairs of columns that are equal to each other, directly or through others.
+fn pairs_of(classes: &[Vec<u64>]) -> BTreeSet<u64> {
+    let of = |class: &Vec<u64>| {
+        let ordered = |a: &u64, b: &u64| mix(mix(*a.min(b)) ^ a.max(b));
+        let pairs = class.iter().enumerate().flat_map(|(at, a)| class[..at].iter().map(move |b| ordered(a, b)));
+        pairs.collect::<Vec<_>>()
+    };
+    classes.iter().flat_map(of).collect()
+}
+
 impl Encoder {
     pub(crate) fn learn<'a>(subplans: impl Iterator<Item = &'a Subplan> + Clone) -> Self {
         let tables = most_frequent(subplans.clone().flat_map(|s| s.tables.iter().copied()), TOKENS_MAX);
         let tokens = most_frequent(subplans.clone().flat_map(tokens_of), TOKENS_MAX);
+        let pairs = most_frequent(subplans.clone().flat_map(|s| pairs_of(&s.classes())), PAIRS_MAX);
         let ids = most_frequent(subplans.clone().flat_map(|s| s.ranges.iter().map(|r| r.column)), COLUMNS_MAX);
         let columns = ids.iter().map(|id| {
             let ranges: Vec<&Range> = subplans.clone().flat_map(|s| &s.ranges).filter(|r| r.column == *id).collect();
@@ -80,12 +98,23 @@ impl Encoder {
             }
             Column { id: *id, table: ranges.first().map_or(0, |r| r.table), values }
         });
-        Self { columns: columns.collect(), tables, tokens }
+        Self { columns: columns.collect(), tables, tokens, pairs }
     }
 
     /// Numbers that describe tables, joins and their shape.
     pub(crate) fn graph_width(&self) -> usize {
         self.tables.len() + self.tokens.len() + SHAPE
+    }
+
+    pub(crate) fn pairs_width(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// The columns of each table that is told apart.
+    pub(crate) fn columns_of_tables(&self) -> Vec<Vec<u32>> {
+        let of =
+            |table: &u64| (0_u32..).zip(&self.columns).filter(|(_, c)| c.table == *table).map(|(at, _)| at).collect();
+        self.tables.iter().map(of).collect()
     }
 
     pub(crate) fn ranks_width(&self) -> usize {
@@ -99,7 +128,7 @@ impl Encoder {
     pub(crate) fn is_sound(&self) -> bool {
         let sorted = |ids: &[u64]| ids.is_sorted_by(|a, b| a < b);
         let values = |c: &Column| c.values.iter().all(|v| v.is_finite()) && c.values.is_sorted();
-        sorted(&self.tables) && sorted(&self.tokens) && self.columns.iter().all(values)
+        [&self.tables, &self.tokens, &self.pairs].iter().all(|ids| sorted(ids)) && self.columns.iter().all(values)
     }
 
     pub(crate) fn encode(&self, subplan: &Subplan) -> Encoded {
@@ -117,7 +146,12 @@ impl Encoder {
                 Err(_) => unseen += 1,
             }
         }
-        let mut sizes: Vec<usize> = subplan.classes().iter().map(Vec::len).collect();
+        let classes = subplan.classes();
+        let mut pairs = vec![0.0; self.pairs.len()];
+        for at in pairs_of(&classes).iter().filter_map(|pair| self.pairs.binary_search(pair).ok()) {
+            pairs[at] = 1.0;
+        }
+        let mut sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let size = |at: usize| sizes.get(at).copied().unwrap_or(0) as f64;
         let mut graph = counts;
@@ -146,7 +180,7 @@ impl Encoder {
         let mut features = Vec::with_capacity(self.features_width());
         features.extend([estimate, tables as f64, joins as f64, (conditions + subplan.marks.len()) as f64, narrowing]);
         features.extend(graph.iter().chain(&ends).chain(&widths));
-        Encoded { graph, ranks, estimate, features, unseen }
+        Encoded { graph, pairs, ranks, estimate, features, unseen }
     }
 }
 

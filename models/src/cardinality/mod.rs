@@ -4,6 +4,7 @@
 //! graphs never seen, and boosted trees that follow the details. An upper bound, where there is one, caps the result, because
 //! it is the over-confident extremes that hurt.
 
+mod centers;
 mod corrector;
 mod encode;
 mod folds;

@@ -246,11 +246,11 @@ fn fill(bins: &mut [i64], codes: &[u8], rows: &[u32], words: &[i64]) {
         return;
     }
     let (mut one, mut other) = ([0_i64; 256], [0_i64; 256]);
-    let (pairs, word_pairs) = (rows.chunks_exact(2), words.chunks_exact(2));
-    for (row, word) in pairs.remainder().iter().zip(word_pairs.remainder()) {
+    let ((pairs, row), (word_pairs, word)) = (rows.as_chunks::<2>(), words.as_chunks::<2>());
+    for (row, word) in row.iter().zip(word) {
         one[usize::from(codes[*row as usize])] += word;
     }
-    for (rows, words) in pairs.zip(word_pairs) {
+    for (rows, words) in pairs.iter().zip(word_pairs) {
         one[usize::from(codes[rows[0] as usize])] += words[0];
         other[usize::from(codes[rows[1] as usize])] += words[1];
     }
