@@ -146,6 +146,43 @@ fn statements_add_up_per_template_and_survive_a_kill() {
     assert_eq!(ask(&server, "ada", "SELECT count(*) FROM accounts").len(), 1);
 }
 
+/// What comes by the thousand is added up where it ends, also by sessions that are gone at once: every statement and row is in the
+/// tables, and in those of the next process too.
+#[test]
+fn look_ups_by_the_thousand_are_added_up_and_none_is_lost() {
+    const LOOK_UPS: usize = 500;
+    let variant = variant(None);
+    let mut server = variant.serve();
+    let look_ups = |from: usize| -> String {
+        let one = |n: usize| format!("SELECT name FROM accounts WHERE id = 'acc_{:05}'", 1 + n % 50);
+        (from..from + LOOK_UPS).map(one).collect::<Vec<_>>().join("; ")
+    };
+    let (mut runs, mut rows) = (0, 0);
+    let summed = "SELECT summed FROM querygate.telemetry";
+    let enough = |server: &Server| ask(server, "ada", summed)[0].parse::<usize>().unwrap() >= 2_000;
+    while runs < 5_000 || !enough(&server) {
+        assert!(runs < 200_000, "nothing is added up");
+        // One that goes on for a while, and one that ends with its only statements.
+        rows += ask(&server, "sam", &[look_ups(runs), look_ups(runs + LOOK_UPS)].join("; ")).len();
+        rows += ask(&server, "sam", &look_ups(runs + 2 * LOOK_UPS)).len();
+        runs += 3 * LOOK_UPS;
+    }
+    let counts = format!(
+        "SELECT statements, errors, rows, p50_ms > 0, p99_ms >= p50_ms, total_ms >= p50_ms, bytes > rows \
+         FROM querygate.templates WHERE template = '{TEMPLATE}' AND login = 'sam'"
+    );
+    let expected = format!("{runs}|0|{rows}|t|t|t|t");
+    wait_for(&server, "sam", &counts, &[&expected]);
+    assert!(rows > 0);
+    // What was asked since the last batch waits.
+    let kept = "SELECT taken - written - thinned BETWEEN 0 AND 100, dropped, errors FROM querygate.telemetry";
+    assert_eq!(ask(&server, "ada", kept), ["t|0|0"], "every statement that was taken is a row or in a sum");
+    server.signal("KILL");
+    assert_eq!(server.stop(), 137);
+    let server = variant.serve();
+    assert_eq!(ask(&server, "sam", &counts), [expected]);
+}
+
 #[test]
 fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart() {
     let receiver = Receiver::start();

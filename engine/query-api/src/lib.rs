@@ -7,12 +7,15 @@
 
 pub mod advice;
 mod column;
+pub mod more;
 mod outcome;
 mod parts;
+pub mod repeats;
 mod scram;
 mod service;
 pub mod system;
 pub mod telemetry;
+mod times;
 mod zone;
 
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
@@ -22,4 +25,5 @@ pub use scram::ScramVerifier;
 pub use service::{
     Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, Session, Statement, TransactionStatus,
 };
+pub use times::Times;
 pub use zone::Zone;

@@ -2,6 +2,8 @@
 //! listens.
 
 use crate::Door;
+use crate::more::{Ended, More};
+use crate::repeats::Repeats;
 use querygate_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,6 +13,22 @@ use std::time::{Duration, SystemTime};
 pub trait Telemetry: Send + Sync + std::fmt::Debug {
     /// Hands a record over. Called where statements end, so it never waits: what does not fit is counted and lost.
     fn record(&self, record: StatementRecord);
+
+    /// Whether so much comes that sessions should add up what they run again and again.
+    fn is_pressed(&self) -> bool;
+
+    /// Begins to collect what a session adds up, until nobody else has it. `false`: it is not collected.
+    fn collect(&self, repeats: &Arc<Repeats>) -> bool;
+}
+
+/// Bytes that count as a row: rows that were gathered into one value are rows nevertheless.
+const ROW_BYTES: u64 = 200;
+
+/// Rows that a result counts as.
+#[must_use]
+pub const fn read_rows(rows: u64, bytes: u64) -> u64 {
+    let by_size = bytes / ROW_BYTES;
+    if by_size > rows { by_size } else { rows }
 }
 
 /// A finished statement.
@@ -48,6 +66,35 @@ pub struct StatementRecord {
     pub choice: Option<Choice>,
     /// In no order.
     pub fragments: Vec<FragmentRecord>,
+    /// Further runs of the same, added up: everything above is of one run.
+    pub more: Option<Box<More>>,
+}
+
+impl StatementRecord {
+    /// Runs that it stands for.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        1 + self.more.as_ref().map_or(0, |more| more.runs)
+    }
+
+    /// Takes in a record of the same statement that stands for more runs of it. The slower of the two runs stays.
+    pub fn join(&mut self, mut other: Self) {
+        if other.total > self.total {
+            std::mem::swap(self, &mut other);
+        }
+        let more = self.more.get_or_insert_with(Box::default);
+        more.add(&Ended::of(&other));
+        if let Some(further) = &other.more {
+            more.merge(further);
+        }
+    }
+
+    /// When the last of them began.
+    #[must_use]
+    pub fn last(&self) -> SystemTime {
+        let more = self.more.as_ref().and_then(|more| more.last);
+        more.map_or(self.started, |last| last.max(self.started))
+    }
 }
 
 /// A plan that was chosen, and why it ran.

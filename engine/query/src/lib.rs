@@ -45,6 +45,7 @@ mod semantics;
 mod session;
 mod steps;
 mod system;
+mod telling;
 mod template;
 mod tokens;
 mod topk;

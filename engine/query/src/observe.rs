@@ -1,13 +1,15 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
 use crate::audit::Audit;
+use crate::telling::tell;
 use crate::template::Template;
 use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
 use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
-use querygate_query_api::telemetry::{Choice, FileReads, StatementRecord, Telemetry};
+use querygate_query_api::repeats::Repeats;
+use querygate_query_api::telemetry::{Choice, FileReads, Telemetry};
 use querygate_types::ErrorCode;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +60,8 @@ pub(crate) struct Told {
     pub(crate) bytes: u64,
     pub(crate) choice: Option<Choice>,
     pub(crate) runs: Arc<FragmentRuns>,
+    /// What the session runs again and again.
+    pub(crate) repeats: Arc<Repeats>,
 }
 
 /// What a leaf over files read. Row groups hold hidden rows too, so this is for operators.
@@ -195,9 +199,7 @@ impl Observer {
         self.doors.of(record.door).count(&record);
         // The ring below keeps nothing of what is for learning alone.
         if let (Some(telemetry), Some(told)) = (&self.telemetry, record.told.take()) {
-            let statement = statement(&record, told);
-            record.reads = reads(&statement);
-            telemetry.record(statement);
+            record.reads = tell(telemetry.as_ref(), &record, told);
         }
         let record = Arc::new(record);
         if let Some(audit) = &self.audit {
@@ -258,36 +260,6 @@ impl Observer {
 
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-}
-
-fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
-    let of_files = statement.fragments.iter().filter_map(|fragment| {
-        let (source, table) = (Arc::clone(&fragment.template.source), fragment.template.objects.first()?.clone());
-        Some(LeafReads { source, table, rows: fragment.rows, files: fragment.reads?, total: fragment.total })
-    });
-    of_files.collect()
-}
-
-fn statement(record: &QueryRecord, told: Told) -> StatementRecord {
-    StatementRecord {
-        id: record.id,
-        started: record.started,
-        login: Arc::clone(&record.login),
-        door: record.door,
-        application: told.application,
-        template: Arc::clone(&record.template.text),
-        fingerprint: record.template.fingerprint,
-        objects: Arc::clone(&record.objects),
-        planning: record.planning,
-        first_row: told.first_row,
-        total: record.total,
-        rows: record.rows,
-        bytes: told.bytes,
-        error: record.error,
-        cached: record.cached,
-        choice: told.choice,
-        fragments: told.runs.take(),
     }
 }
 

@@ -164,9 +164,13 @@ pub(crate) async fn local(
 
 /// The choice for a statement that is known to run in one source as a whole; that is then the one choice of the run. `None`: it is
 /// not known to, or there is nothing to choose.
-pub(crate) fn choose_whole(bound: &Bound, asking: &Asking) -> Option<Chosen> {
+pub(crate) fn choose_whole(bound: &Bound, asking: impl FnOnce() -> Option<Asking>) -> Option<Chosen> {
     let whole = bound.whole_found().filter(|_| !bound.asks().moment)?;
-    asking.choose_whole(&whole.fragment)
+    // Look-ups have none, and come by the ten thousand.
+    if whole.fragment.settings().is_empty() {
+        return None;
+    }
+    asking()?.choose_whole(&whole.fragment)
 }
 
 /// A statement that one source runs as a whole needs no planning after the first time: values in, leaf out. `None`: it is

@@ -13,7 +13,7 @@ const ROWS_LEAST: f64 = 5_000.0;
 const FACTOR_LEAST: f64 = 30.0;
 /// A statement is ordinary up to so many times the largest ordinary one, or up to so many rows.
 const ORDINARY_FACTOR: f64 = 5.0;
-const ORDINARY_ROWS: f64 = 200.0;
+pub const ORDINARY_ROWS: f64 = 200.0;
 /// The same for somebody of whom too little is known, whose largest statement counts as no more.
 const STRANGER_ROWS: f64 = 5_000.0;
 /// Seconds over which large statements are summed.
@@ -98,6 +98,20 @@ impl Bulk {
         let usual = self.largest.max(if known { 1.0 } else { STRANGER_ROWS });
         let score = if peers * 2.0 >= sum { 0.0 } else { (sum / ROWS_LEAST).min(sum / (FACTOR_LEAST * usual)) };
         BulkReading { score, rows: sum, seconds: ((time - first) as f64).max(1.0), usual_an_hour }
+    }
+
+    /// Learns so many statements at `time` that gave `rows` together, the largest of them `largest`: each was ordinary, as all are
+    /// up to [`ORDINARY_ROWS`], so there is nothing to judge.
+    pub fn learn(&mut self, time: i64, statements: u64, rows: u64, largest: u64) {
+        self.since.get_or_insert(time);
+        self.settle(time);
+        let known = self.is_known();
+        self.statements = self.statements.saturating_add(statements);
+        self.largest = self.largest.max((largest as f64).min(ORDINARY_ROWS));
+        self.rows += rows as f64;
+        if !known {
+            self.base = (time, self.largest);
+        }
     }
 
     /// What was large long enough ago has become ordinary, as far as that may grow.
@@ -185,6 +199,25 @@ mod tests {
             bulk.observe(step * 600, 4_000, 0.0);
         });
         assert!(bulk.observe(18_000, 20_000, 0.0).score < 1.0);
+    }
+
+    #[test]
+    fn many_at_once_are_learnt_as_one_after_the_other() {
+        let (mut each, mut at_once) = (known(15), known(15));
+        for n in 0..300 {
+            each.observe(6_000, n % 7, 0.0);
+        }
+        at_once.learn(6_000, 300, (0..300).map(|n| n % 7).sum(), 6);
+        assert_eq!(each, at_once);
+        let readings = [each, at_once].map(|mut bulk| bulk.observe(6_100, 40_000, 0.0));
+        assert_eq!(readings[0], readings[1]);
+        // Of somebody who was not known before, too.
+        let (mut each, mut at_once) = (Bulk::new(), Bulk::new());
+        (0..50).for_each(|_| {
+            each.observe(0, 9, 0.0);
+        });
+        at_once.learn(0, 50, 450, 9);
+        assert_eq!(each, at_once);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod words;
 
 pub mod nab;
 
-pub use bulk::{Bulk, BulkReading};
+pub use bulk::{Bulk, BulkReading, ORDINARY_ROWS};
 pub use counts::{CountReading, ErrorRate, NewTemplates};
 pub use ensemble::{Ensemble, PARTS, Reading};
 pub use extraction::{Extraction, ExtractionReading, Peers, Reads};

@@ -36,18 +36,23 @@ impl DdSketch {
 
     /// Takes a value in. Negative values count as zero; what is not finite is ignored.
     pub fn add(&mut self, value: f64) {
-        if !value.is_finite() {
+        self.add_times(value, 1);
+    }
+
+    /// The same for a value that was seen so many times.
+    pub fn add_times(&mut self, value: f64, times: u64) {
+        if !value.is_finite() || times == 0 {
             return;
         }
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(times);
         if value < TINY {
-            self.zeros = self.zeros.saturating_add(1);
+            self.zeros = self.zeros.saturating_add(times);
             return;
         }
         // Finite, and within ±355,000 for the smallest gamma: `as` does not saturate.
         let key = (value.ln() / self.gamma.ln()).ceil() as i32;
         let bucket = self.buckets.entry(key).or_insert(0);
-        *bucket = bucket.saturating_add(1);
+        *bucket = bucket.saturating_add(times);
         self.collapse();
     }
 
@@ -133,6 +138,17 @@ mod tests {
         }
         assert!(!sketch.merge(&DdSketch::new(0.02)));
         assert_eq!(saved::load::<DdSketch>(&saved::save(&sketch).unwrap()), Ok(sketch));
+    }
+
+    #[test]
+    fn a_value_that_was_seen_often_counts_as_often() {
+        let (mut one, mut often) = (DdSketch::new(0.02), DdSketch::new(0.02));
+        for (value, times) in [(0.0, 3), (1.5, 40), (7.0, 1), (9.0, 0), (f64::NAN, 5)] {
+            (0..times).for_each(|_| one.add(value));
+            often.add_times(value, times);
+        }
+        assert_eq!((often.count(), &often), (44, &one));
+        assert!(often.check().is_ok());
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         cached: true,
         choice: None,
         fragments: vec![fragment],
+        more: None,
     }
 }
 

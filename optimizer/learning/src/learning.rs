@@ -11,6 +11,7 @@ use crate::training::Models;
 use crate::work::Work;
 use async_trait::async_trait;
 use querygate_query_api::advice::PlanAdvisor;
+use querygate_query_api::repeats::Repeats;
 use querygate_query_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
 use querygate_query_api::telemetry::{StatementRecord, Telemetry};
 use querygate_types::{Error, Principal, Result};
@@ -117,6 +118,14 @@ impl Telemetry for Learning {
     fn record(&self, record: StatementRecord) {
         self.shared.queue.offer(record);
     }
+
+    fn is_pressed(&self) -> bool {
+        self.shared.queue.gathering.is_pressed()
+    }
+
+    fn collect(&self, repeats: &Arc<Repeats>) -> bool {
+        self.shared.queue.gathering.begin(repeats)
+    }
 }
 
 const TELEMETRY: &[(&str, CellKind)] = &[
@@ -131,6 +140,7 @@ const TELEMETRY: &[(&str, CellKind)] = &[
     ("failed_batches", CellKind::Integer),
     ("errors", CellKind::Integer),
     ("file_bytes", CellKind::Integer),
+    ("summed", CellKind::Integer),
 ];
 
 #[async_trait]
@@ -168,6 +178,7 @@ impl SystemExtension for Learning {
             count(&counts.failed),
             count(&shared.errors),
             Cell::count(store.map_or(0, Store::size)),
+            count(&counts.summed),
         ]])
     }
 }

@@ -17,6 +17,8 @@ mod part;
 mod plans;
 mod post;
 mod report;
+#[cfg(test)]
+mod summed_tests;
 mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -1,8 +1,12 @@
 //! Records of statements that never ran, for tests.
 
 use querygate_query_api::Door;
-use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, TableShape};
-use std::sync::Arc;
+use querygate_query_api::more::Ended;
+use querygate_query_api::repeats::Repeats;
+use querygate_query_api::telemetry::{
+    FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, TableShape, Telemetry,
+};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Some day, UTC seconds.
@@ -32,6 +36,7 @@ pub(crate) fn statement(login: &str, template: u64, rows: u64, seconds: i64) -> 
         cached: false,
         choice: None,
         fragments: vec![fragment(template, rows)],
+        more: None,
     }
 }
 
@@ -60,4 +65,54 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
         reads: None,
         error: None,
     }
+}
+
+/// Tells of a run of a session, as a gate does.
+pub(crate) fn tell(telemetry: &dyn Telemetry, session: &Arc<Repeats>, record: &StatementRecord) {
+    if !telemetry.is_pressed() || !session.add(&Ended::of(record), telemetry, || record.clone()) {
+        telemetry.record(record.clone());
+    }
+}
+
+/// Takes what is told.
+#[derive(Debug, Default)]
+pub(crate) struct Listener {
+    is_pressed: bool,
+    records: Mutex<Vec<StatementRecord>>,
+}
+
+impl Listener {
+    /// One that has sessions add up what they can.
+    pub(crate) fn pressed() -> Self {
+        Self { is_pressed: true, ..Self::default() }
+    }
+
+    pub(crate) fn take(&self) -> Vec<StatementRecord> {
+        std::mem::take(&mut *self.records.lock().unwrap())
+    }
+}
+
+impl Telemetry for Listener {
+    fn record(&self, record: StatementRecord) {
+        self.records.lock().unwrap().push(record);
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.is_pressed
+    }
+
+    fn collect(&self, _repeats: &Arc<Repeats>) -> bool {
+        true
+    }
+}
+
+/// What one session tells of these runs: each by itself, or added up but for the first so many.
+pub(crate) fn repeated(runs: &[StatementRecord], singly: Option<u32>) -> Vec<StatementRecord> {
+    let session = Arc::new(Repeats::default());
+    let listener = Listener { is_pressed: singly.is_some(), ..Listener::default() };
+    session.take(&mut Vec::new(), singly.unwrap_or(0));
+    runs.iter().for_each(|run| tell(&listener, &session, run));
+    let mut records = listener.take();
+    session.take(&mut records, 0);
+    records
 }

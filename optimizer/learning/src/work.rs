@@ -39,6 +39,8 @@ pub(crate) struct Work {
     /// The list that the queue is given for the one that is taken from it.
     spare: Vec<StatementRecord>,
     stop: CancellationToken,
+    /// When sums of sessions were taken last.
+    gathered: Duration,
     /// When the wall's clock jumped last.
     jumped: Option<Duration>,
 }
@@ -51,7 +53,8 @@ impl Work {
         receiver: Receiver,
         stop: CancellationToken,
     ) -> Self {
-        Self { shared, parts, options, receiver, pending: Vec::new(), spare: Vec::new(), stop, jumped: None }
+        let (pending, spare) = (Vec::new(), Vec::new());
+        Self { shared, parts, options, receiver, pending, spare, stop, gathered: Duration::ZERO, jumped: None }
     }
 
     fn now(&self) -> Moment {
@@ -79,7 +82,7 @@ impl Work {
             };
             if stopping {
                 // What was handed over before this is in the last batch; what comes afterwards is counted as dropped.
-                self.receiver.close();
+                self.receiver.close(&mut self.pending);
             }
             self.drain();
             let now = self.now();
@@ -87,6 +90,7 @@ impl Work {
             before = now;
             if stopping || now.running >= batch_at {
                 batch_at = now.running + self.options.batch_every;
+                self.gather(now);
                 self.batch(&store, now).await;
             }
             if stopping || now.running >= tick_at {
@@ -111,6 +115,16 @@ impl Work {
         }
     }
 
+    /// Takes what sessions added up beside the records, and lets them know how much of the next is worth a record of its own.
+    fn gather(&mut self, now: Moment) {
+        if self.pending.len() < PENDING_MAX {
+            self.receiver.gather(&mut self.pending);
+        }
+        let came = self.pending.iter().map(StatementRecord::runs).sum();
+        let before = std::mem::replace(&mut self.gathered, now.running);
+        self.receiver.came(came, now.running.saturating_sub(before));
+    }
+
     /// Stores and hands on. Parts get what the file did not take, too: they can learn from it, and a full disk must not hold
     /// records up.
     async fn batch(&mut self, store: &Store, now: Moment) {
@@ -122,9 +136,10 @@ impl Work {
         let step = records.len().div_ceil(STORED_PER_BATCH).max(1);
         let stored: Vec<&StatementRecord> = records.iter().step_by(step).collect();
         let counts = &self.shared.counts;
-        Counts::add(&counts.thinned, records.len() - stored.len());
+        let statements: u64 = records.iter().map(StatementRecord::runs).sum();
+        Counts::add(&counts.thinned, statements.saturating_sub(stored.len() as u64));
         match store.append(&stored).await {
-            Ok(()) => Counts::add(&counts.written, stored.len()),
+            Ok(()) => Counts::add(&counts.written, stored.len() as u64),
             Err(error) => {
                 Counts::add(&counts.failed, 1);
                 tracing::warn!(%error, cause = error.cause(), "a batch of telemetry was not written");

@@ -45,12 +45,11 @@ impl FragmentCall {
         };
         match (shaped, run) {
             (Ok(batch), run) => {
+                if let Some(run) = run {
+                    run.found(&batch);
+                }
                 // As a source gives it that has no row.
-                let batches = stream::iter((batch.num_rows() > 0).then_some(Ok(batch))).boxed();
-                Ok(Some(match run {
-                    Some(run) => run.measured(batches),
-                    None => batches,
-                }))
+                Ok(Some(stream::iter((batch.num_rows() > 0).then_some(Ok(batch))).boxed()))
             }
             (Err(error), run) => {
                 if let Some(run) = run {

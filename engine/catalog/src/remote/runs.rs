@@ -3,7 +3,8 @@
 
 use super::shape::{passing, shape_of};
 use crate::leaf::{FileLeaf, FileRun};
-use arrow::array::Array;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
@@ -11,7 +12,7 @@ use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
 use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_types::{Error, ErrorCode, Result, WrittenRows};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,24 +22,35 @@ const RUNS_MAX: usize = 256;
 /// Collects the runs of one statement.
 #[derive(Debug, Default)]
 pub struct FragmentRuns {
-    records: Mutex<Vec<FragmentRecord>>,
+    ended: Mutex<Ended>,
+}
+
+/// Most statements have one run, which needs no list.
+#[derive(Debug, Default)]
+struct Ended {
+    one: Option<FragmentRecord>,
+    others: Vec<FragmentRecord>,
     /// Leaves over files, which are read by several streams each.
-    files: Mutex<Vec<Arc<FileRun>>>,
+    files: Vec<Arc<FileRun>>,
 }
 
 impl FragmentRuns {
-    /// The runs that ended since the last call.
+    fn ended(&self) -> MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs that ended since the last call: one, and others.
     #[must_use]
-    pub fn take(&self) -> Vec<FragmentRecord> {
-        let mut records = std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
-        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
-        records.extend(files.iter().map(|run| run.record()));
-        records
+    pub fn take(&self) -> (Option<FragmentRecord>, Vec<FragmentRecord>) {
+        let Ended { one, mut others, files } = std::mem::take(&mut *self.ended());
+        others.extend(files.iter().map(|run| run.record()));
+        (one, others)
     }
 
     /// The run of a leaf over files that one more stream belongs to; `None`: there are too many.
     pub(crate) fn of_files(&self, leaf: &Arc<FileLeaf>, inner: &Arc<dyn ExecutionPlan>) -> Option<Arc<FileRun>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = self.ended();
+        let files = &mut ended.files;
         if let Some(known) = files.iter().find(|run| run.is_of(leaf, inner)) {
             return Some(Arc::clone(known));
         }
@@ -51,13 +63,11 @@ impl FragmentRuns {
     }
 
     fn push(&self, record: FragmentRecord) {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() < RUNS_MAX {
-            if records.is_empty() {
-                // Most statements have one.
-                records.reserve_exact(1);
-            }
-            records.push(record);
+        let mut ended = self.ended();
+        if ended.one.is_none() {
+            ended.one = Some(record);
+        } else if ended.others.len() < RUNS_MAX - 1 {
+            ended.others.push(record);
         }
     }
 }
@@ -65,8 +75,28 @@ impl FragmentRuns {
 /// Bytes of a batch's own rows, not of the buffers that it shares.
 #[must_use]
 pub fn batch_bytes(batch: &RecordBatch) -> u64 {
-    let of = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
-    batch.columns().iter().map(of).sum()
+    batch.columns().iter().map(|column| array_bytes(column.as_ref()) as u64).sum()
+}
+
+/// What a column's data says of the size of its slice, for the usual types without making that data.
+fn array_bytes(array: &dyn Array) -> usize {
+    let values = match array.data_type() {
+        DataType::Utf8 => text_bytes(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => text_bytes(array.as_binary::<i32>().value_offsets()),
+        DataType::Boolean => array.len().div_ceil(8),
+        plain => match plain.primitive_width() {
+            Some(width) => array.len() * width,
+            None => return array.to_data().get_slice_memory_size().unwrap_or(0),
+        },
+    };
+    // Arrow leaves out a map without a NULL.
+    if array.null_count() > 0 { values + array.len().div_ceil(8) } else { values }
+}
+
+/// Of texts that lie between these places, with the places.
+fn text_bytes(offsets: &[i32]) -> usize {
+    let between = offsets.first().zip(offsets.last()).map_or(0, |(first, last)| last - first);
+    size_of_val(offsets) + usize::try_from(between).unwrap_or(0)
 }
 
 /// What is known of a compiled fragment before it runs, shared by its runs. The template is made when it is first asked for.
@@ -185,13 +215,23 @@ impl Run {
 
     /// All its rows are here.
     pub(super) fn written(self, rows: &WrittenRows) {
+        self.all((rows.rows, rows.bytes), rows.nulls.iter().copied());
+    }
+
+    /// All its rows are here, as one batch.
+    pub(super) fn found(self, batch: &RecordBatch) {
+        let size = (batch.num_rows() as u64, batch_bytes(batch));
+        self.all(size, batch.columns().iter().map(|column| column.null_count() as u64));
+    }
+
+    /// Looked up over a connection that was there: it waited for none.
+    fn all(self, (rows, bytes): (u64, u64), counted: impl Iterator<Item = u64>) {
         let total = self.asked.elapsed();
-        let mut record = self.record(total);
-        for (nulls, counted) in record.nulls.iter_mut().zip(&rows.nulls) {
+        let mut record = self.record(Duration::ZERO);
+        for (nulls, counted) in record.nulls.iter_mut().zip(counted) {
             *nulls += counted;
         }
-        let first_row = (rows.rows > 0).then_some(total);
-        let (rows, bytes) = (rows.rows, rows.bytes);
+        let first_row = (rows > 0).then_some(total);
         self.runs.push(FragmentRecord { rows, bytes, first_row, total, complete: true, ..record });
     }
 
@@ -249,5 +289,73 @@ impl Stream for Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         self.end(false, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{
+        ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeBinaryArray, Int32Array,
+        Int64Array, ListArray, NullArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::{Int32Type, Int64Type};
+
+    #[test]
+    fn bytes_are_those_that_arrow_counts_of_whole_columns_and_of_slices() {
+        let texts = [Some("a"), None, Some(""), Some("longer than twelve bytes"), Some("b")];
+        let lists = [Some(vec![Some(1), None]), None, Some(vec![]), Some(vec![Some(2)]), None];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(texts.to_vec())),
+            Arc::new(StringArray::from(vec!["x", "yy", "zzz", "", "w"])),
+            Arc::new(BinaryArray::from_opt_vec(texts.map(|text| text.map(str::as_bytes)).to_vec())),
+            Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), None, None])),
+            Arc::new(Int32Array::from(vec![1, 2, 3, 4, 5])),
+            Arc::new(Int64Array::from(vec![Some(1), None, Some(3), None, None])),
+            Arc::new(Decimal128Array::from(vec![Some(1), None, Some(3), None, None])),
+            Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3, 4, 5])),
+            // Those that are left to arrow.
+            Arc::new(NullArray::new(5)),
+            Arc::new(StringViewArray::from(texts.to_vec())),
+            Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>()),
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
+            Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2]; 5].into_iter()).unwrap()),
+        ];
+        for column in columns {
+            for (from, length) in [(0, 5), (0, 0), (1, 3), (3, 2)] {
+                let slice = column.slice(from, length);
+                let counted = slice.to_data().get_slice_memory_size().unwrap_or(0);
+                assert_eq!(array_bytes(slice.as_ref()), counted, "{} from {from}, {length}", column.data_type());
+            }
+        }
+        assert_eq!(text_bytes(StringArray::from(Vec::<&str>::new()).value_offsets()), 4);
+    }
+
+    #[test]
+    fn the_first_run_needs_no_list_and_no_more_are_kept_than_may_be() {
+        let template = FragmentTemplate {
+            source: "crm".into(),
+            kind: "sqlite",
+            objects: Arc::new([]),
+            text: "SELECT 1".into(),
+            fingerprint: 1,
+            passing: vec!["a".to_owned()],
+            shape: FragmentShape::default(),
+        };
+        let template = Arc::new(template);
+        let runs = Arc::new(FragmentRuns::default());
+        let run = || Run::begin(Arc::clone(&runs), Arc::clone(&template), &Known::default(), false);
+        let rows = |n| WrittenRows { rows: n, bytes: 9 * n, nulls: vec![n], ..WrittenRows::default() };
+        run().written(&rows(3));
+        let (one, others) = runs.take();
+        let one = one.unwrap();
+        assert!(others.is_empty() && others.capacity() == 0);
+        assert_eq!((one.rows, one.bytes, one.nulls.as_slice(), one.complete), (3, 27, &[3][..], true));
+        assert_eq!((one.acquire, one.first_row), (Duration::ZERO, Some(one.total)));
+        (0..1_000).for_each(|n| run().written(&rows(n)));
+        let (one, others) = runs.take();
+        let kept: Vec<u64> = one.iter().chain(&others).map(|record| record.rows).collect();
+        assert!(kept.len() == RUNS_MAX && kept.is_sorted(), "{}", kept.len());
+        assert!(matches!(runs.take(), (None, others) if others.is_empty()));
     }
 }

@@ -1,7 +1,7 @@
 //! Plans and starts a bound statement. A run that follows advice is watched until it proves not to be slower than the default,
 //! which otherwise takes its place. Chooses nothing.
 
-use super::statement::GateSession;
+use super::statement::{GateSession, Kind, PreparedStatement};
 use crate::admission::Permit;
 use crate::bind::Bound;
 use crate::execute::{self, Guard, Turn};
@@ -47,16 +47,19 @@ impl GateSession {
         &self,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
-        (part, asking): (Option<&Part>, Option<Asking>),
+        (part, prepared): (Option<&Part>, &PreparedStatement),
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
     ) -> Result<BatchStream> {
         let began = Instant::now();
         let work = async {
             let mut permit = self.gate.admit(&self.principal.login).await?;
-            // A part is a share of one plan: all its shares must come of the same.
-            let asking = asking.filter(|_| part.is_none());
-            let whole = asking.as_ref().and_then(|asking| crate::plan::choose_whole(bound, asking));
+            let asking = || {
+                // A part is a share of one plan: all its shares must come of the same.
+                let alone = part.is_none().then_some(&prepared.parsed)?;
+                self.asking(alone, matches!(prepared.kind, Kind::Explain(..)))
+            };
+            let whole = crate::plan::choose_whole(bound, &asking);
             let calls = part.is_none() && whole.as_ref().is_none_or(Chosen::is_default);
             if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| calls) {
                 record.planning = began.elapsed();
@@ -77,7 +80,7 @@ impl GateSession {
             }
             let state = self.statement_state(bound).await?;
             // Nobody is asked twice for one run.
-            let asking = asking.filter(|_| whole.is_none());
+            let asking = if whole.is_none() { asking() } else { None };
             let mut executable = match crate::plan::ready(bound, parameters, whole)? {
                 Some(executable) => executable,
                 None => self.plan_on_workers(bound, &state, parameters, asking).await?,

@@ -42,6 +42,7 @@ impl GateSession {
             return None;
         }
         let application = Arc::clone(inner.settings.application());
-        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default() })
+        let repeats = Arc::clone(&self.repeats);
+        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default(), repeats })
     }
 }

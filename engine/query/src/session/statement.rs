@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
+use querygate_query_api::repeats::Repeats;
 use querygate_query_api::{
     Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
     Session, Split, Statement, TransactionStatus,
@@ -42,6 +43,8 @@ pub(crate) struct GateSession {
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
+    /// What learning is told of what it runs again and again.
+    pub(super) repeats: Arc<Repeats>,
     /// Memory of what its scrollable cursors have read.
     pub(super) kept_rows: Arc<dyn MemoryPool>,
     inner: Arc<Mutex<Inner>>,
@@ -142,6 +145,7 @@ impl GateSession {
             since: SystemTime::now(),
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
+            repeats: Arc::default(),
             inner,
             cancel: Mutex::default(),
             _place: place,
@@ -225,8 +229,7 @@ impl GateSession {
         let timeout = self.inner().settings.duration("statement_timeout");
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
-        let asking = self.asking(&prepared.parsed, matches!(prepared.kind, Kind::Explain(..)));
-        let outcome = self.plan_and_start(bound, parameters, (part, asking), (&cancel, deadline), &mut record).await;
+        let outcome = self.plan_and_start(bound, parameters, (part, prepared), (&cancel, deadline), &mut record).await;
         if record.planning.is_zero() {
             record.planning = started.elapsed();
         }

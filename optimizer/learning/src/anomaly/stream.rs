@@ -6,6 +6,7 @@ use querygate_models::anomaly::{
     Bulk, Change, Direction, ErrorRate, Extraction, Finding, Level, Metric, NewTemplates, Peers, Reads, Rule, Watch,
 };
 use querygate_models::saved::Saved;
+use querygate_query_api::more::More;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -147,6 +148,15 @@ impl Stream {
             share: None,
         };
         Some(event("bulk", change, finding, reading.score))
+    }
+
+    /// Further statements of a principal like one that was read: each was ordinary, and may end an incident.
+    pub(super) fn learn(&mut self, time: i64, more: &More) -> Option<Event> {
+        let (bulk, watch) = self.bulk.as_mut()?;
+        bulk.learn(time, more.runs, more.read, more.read_most);
+        let enough = u64::from(Rule::EXTRACTION.quiet + Rule::EXTRACTION.cool_down);
+        let change = (0..more.runs.min(enough)).find_map(|_| watch.observe(time, 0.0))?;
+        Some(Event { detector: "bulk", change, finding: None, peak: 0.0 })
     }
 
     /// Ends the running interval at `time`. `everywhere`: how many times the usual number of new templates all principals bring.

@@ -3,7 +3,8 @@
 use super::stream::{Event, Stream, count};
 use super::subject::Subject;
 use querygate_models::anomaly::{Finding, Peers};
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_query_api::more::More;
+use querygate_query_api::telemetry::{StatementRecord, read_rows};
 use querygate_types::ErrorCode;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -25,8 +26,6 @@ const LABEL_MAX: usize = 80;
 const IDLE: i64 = 3 * 86_400;
 /// Large reads that are compared with those of peers.
 const LARGE: u64 = 200;
-/// Bytes that count as a row: rows that were gathered into one value are rows nevertheless.
-const ROW_BYTES: u64 = 200;
 
 /// What a statement did, beyond its own streams.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,16 +102,22 @@ impl Streams {
     pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
         let memo = self.memo(record);
         let (new_template, first_seen) = self.first_seen(record, &memo);
-        let by_size = record.bytes / ROW_BYTES;
-        let read = record.rows.max(by_size);
+        let read = read_rows(record.rows, record.bytes);
+        let more = record.more.as_deref();
+        let of_more = |of: fn(&More) -> u64| more.map_or(0, of);
         for subject in &memo.subjects {
             let Some(stream) = self.stream(subject, record, time) else { continue };
             stream.last = time;
             let sums = &mut stream.sums;
-            sums.statements += 1;
-            let rows = if matches!(subject, Subject::Principal(_)) { read } else { record.rows };
-            sums.rows = sums.rows.saturating_add(rows);
-            sums.bytes = sums.bytes.saturating_add(record.bytes);
+            sums.statements += record.runs();
+            let (rows, more_rows) = match subject {
+                Subject::Principal(_) => (read, of_more(|more| more.read)),
+                Subject::Template(_) | Subject::Source(_) | Subject::Object(_) => {
+                    (record.rows, of_more(|more| more.rows))
+                }
+            };
+            sums.rows = sums.rows.saturating_add(rows).saturating_add(more_rows);
+            sums.bytes = sums.bytes.saturating_add(record.bytes).saturating_add(of_more(|more| more.bytes));
             match record.error {
                 None => {}
                 // What the client brought about is no fault of what it reads.
@@ -140,10 +145,13 @@ impl Streams {
         let peers = if read > LARGE { self.peers_read(&record.login, time) } else { 0.0 };
         let object = record.objects.first().map(String::as_str);
         let principal = memo.subjects.first()?;
-        let event = self.all.get_mut(principal)?.read(time, read, peers, object)?;
+        let stream = self.all.get_mut(principal)?;
+        let event = stream.read(time, read, peers, object);
+        let learnt = more.and_then(|more| stream.learn(time, more));
+        let event = event.or(learnt)?;
         let login = Some(record.login.to_string());
         let told = format!("counted by size: the last statement gave {} rows of {} bytes", record.rows, record.bytes);
-        let causes = if by_size > record.rows { vec![told] } else { Vec::new() };
+        let causes = if read > record.rows { vec![told] } else { Vec::new() };
         Some(Happened { subject: principal.clone(), event, keys: memo.keys.clone(), login, causes })
     }
 

@@ -8,9 +8,11 @@ use super::subject::Subject;
 use crate::options::{LearningOptions, WebhookOptions};
 use crate::part::Part;
 use crate::telemetry::{Moment, Store};
-use crate::testing::{DAY, statement};
+use crate::testing::{DAY, repeated, statement};
 use futures::{FutureExt, StreamExt};
+use querygate_models::anomaly::ORDINARY_ROWS;
 use querygate_models::rng::Rng;
+use querygate_query_api::more::ROWS_MAX;
 use querygate_query_api::system::SystemExtension;
 use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::{ErrorCode, Principal};
@@ -113,6 +115,42 @@ fn rows_gathered_into_one_value_are_counted_by_their_size() {
     let [incident] = found.as_slice() else { panic!("{found:?}") };
     assert!(incident.finding.text().starts_with("sam read 50,000 rows of t in "), "{}", incident.finding.text());
     assert_eq!(incident.causes, ["counted by size: the last statement gave 1 rows of 10000000 bytes"]);
+}
+
+/// As many small reads in an hour as in a fortnight otherwise: the same incidents with the same numbers, whether the statements are
+/// told one by one or added up.
+#[test]
+fn many_look_ups_are_seen_as_well_when_they_are_added_up() {
+    let found = |singly: Option<u32>| {
+        let (mut streams, mut book) = (Streams::default(), Book::default());
+        let start = DAY - DAY % 86_400;
+        for step in 0..10 * DAILY {
+            let time = start + step * INTERVAL;
+            let runs = if (9 * DAILY..9 * DAILY + 12).contains(&step) { 6_000 } else { 20 };
+            let all: Vec<StatementRecord> = (0..runs).map(|_| statement("sam", 1, 1, time)).collect();
+            let told = repeated(&all, singly);
+            assert_eq!(told.len() < all.len(), runs > 20 && singly.is_some());
+            for record in told {
+                if let Some(happened) = streams.add(&record, time) {
+                    book.note(happened, time, true, 100);
+                }
+            }
+            for happened in streams.close(time + INTERVAL) {
+                book.note(happened, time, true, 100);
+            }
+        }
+        book.incidents.into_values().collect::<Vec<Incident>>()
+    };
+    let [each, summed] = [found(None), found(Some(50))];
+    let texts: Vec<String> = summed.iter().map(|incident| incident.finding.text()).collect();
+    assert!(texts.iter().any(|text| text.starts_with("sam read ")), "{texts:?}");
+    assert_eq!(format!("{each:?}"), format!("{summed:?}"));
+}
+
+/// What is added up is ordinary for everybody.
+#[test]
+fn a_run_that_is_added_up_gives_no_more_rows_than_are_ordinary() {
+    assert!(ROWS_MAX as f64 <= ORDINARY_ROWS);
 }
 
 #[tokio::test]

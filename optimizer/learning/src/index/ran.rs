@@ -89,6 +89,13 @@ impl Ran {
         }
         self.first = self.first.min(seconds);
         self.last = self.last.max(seconds);
+        // A record that stands for more has one fragment.
+        let Some(more) = &statement.more else { return };
+        let worked = &more.fragment.worked;
+        self.runs += more.runs;
+        self.rows = self.rows.saturating_add(more.fragment.rows);
+        self.micros = self.micros.saturating_add(u64::try_from(worked.sum().as_micros()).unwrap_or(u64::MAX));
+        worked.each().for_each(|(time, runs)| self.latency.add_times(time.as_secs_f64() * 1e3, runs));
     }
 
     /// Median of complete runs since the indexes changed, with their number.
@@ -161,7 +168,8 @@ impl AllRan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{DAY, statement};
+    use crate::summed_tests::runs;
+    use crate::testing::{DAY, repeated, statement};
 
     fn flooded(templates: u64, text: usize) -> AllRan {
         let mut all = AllRan::default();
@@ -193,6 +201,20 @@ mod tests {
             again.load(all.all);
             assert_eq!(again.texts, bytes);
         }
+    }
+
+    #[test]
+    fn runs_that_were_added_up_count_as_runs() {
+        let mut all = [AllRan::default(), AllRan::default()];
+        for (all, records) in all.iter_mut().zip([runs(5_000), repeated(&runs(5_000), Some(10))]) {
+            records.iter().for_each(|record| all.follow(record, DAY));
+        }
+        let [each, summed] = all.each_ref().map(|all| all.all.values().next().unwrap());
+        assert_eq!((each.runs, each.rows, &each.templates), (summed.runs, summed.rows, &summed.templates));
+        assert!(each.micros.abs_diff(summed.micros) <= 5_000, "{} {}", each.micros, summed.micros);
+        let ((one, before), (other, after)) = (each.median().unwrap(), summed.median().unwrap());
+        assert_eq!((one, other), (5_000, 5_000));
+        assert!((before - after).abs() < 0.04 * before, "{before} {after}");
     }
 
     #[test]

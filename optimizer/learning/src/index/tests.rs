@@ -233,6 +233,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         cached: false,
         choice: None,
         fragments: vec![fragment],
+        more: None,
     };
     (0..count).map(|_| record.clone()).collect()
 }

@@ -28,6 +28,10 @@ pub(super) fn spans(record: &StatementRecord, trace: u64, salt: u64) -> Vec<Valu
         attributes.push(text("querygate.plan", &choice.alternative));
         attributes.push(text("querygate.plan.stage", choice.stage.name()));
     }
+    if record.more.is_some() {
+        // Everything else is of one run.
+        attributes.push(number("querygate.runs", record.runs()));
+    }
     let error = record.error.map(querygate_types::ErrorCode::sqlstate);
     let mut whole = span(&trace_id, &root, "statement", SERVER, (record.started, end), attributes, error);
     if let Some(first_row) = record.first_row {

@@ -1,6 +1,7 @@
 //! Sums of statements and fragments since the start, as metrics of OTLP's JSON form. Bounded by doors, codes and sources.
 
 use super::encode::{nanos, resource, text};
+use querygate_query_api::Times;
 use querygate_query_api::telemetry::StatementRecord;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,6 +27,15 @@ impl Histogram {
         self.counts[place] += 1;
         self.sum += seconds;
     }
+
+    fn add_all(&mut self, times: &Times) {
+        for (time, runs) in times.each() {
+            let seconds = time.as_secs_f64();
+            let place = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+            self.counts[place] += runs;
+        }
+        self.sum += times.sum().as_secs_f64();
+    }
 }
 
 /// The sums.
@@ -44,17 +54,27 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn add(&mut self, record: &StatementRecord) {
         let (door, outcome) = (record.door.name(), record.error.map_or("00000", querygate_types::ErrorCode::sqlstate));
-        *self.statements.entry((door, outcome)).or_default() += 1;
+        let more = record.more.as_deref();
+        *self.statements.entry((door, outcome)).or_default() += record.runs();
         let rows = self.rows.entry(door).or_default();
-        *rows = rows.saturating_add(record.rows);
-        self.times.entry(door).or_default().add(record.total);
+        *rows = rows.saturating_add(record.rows).saturating_add(more.map_or(0, |more| more.rows));
+        let times = self.times.entry(door).or_default();
+        times.add(record.total);
         self.planning.add(record.planning);
+        if let Some(more) = more {
+            times.add_all(&more.total);
+            self.planning.add_all(&more.planning);
+        }
         for fragment in &record.fragments {
             let source = &*fragment.template.source;
             if !self.fragments.contains_key(source) && self.fragments.len() >= SOURCES_MAX {
                 continue;
             }
-            self.fragments.entry(source.to_owned()).or_default().add(fragment.total);
+            let times = self.fragments.entry(source.to_owned()).or_default();
+            times.add(fragment.total);
+            if let Some(more) = more {
+                times.add_all(&more.fragment.total);
+            }
         }
     }
 
@@ -104,7 +124,8 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{DAY, at, statement};
+    use crate::summed_tests::runs;
+    use crate::testing::{DAY, at, repeated, statement};
 
     #[test]
     fn sums_are_told_by_door_code_and_source() {
@@ -130,5 +151,23 @@ mod tests {
         assert_eq!(buckets[..5], ["1", "0", "1", "1", "2"], "0, 2, 4, 6 and 8 ms");
         assert_eq!(buckets.len(), BOUNDS.len() + 1);
         assert_eq!(points("querygate.fragment.duration", "histogram")[0]["count"], "5");
+    }
+
+    #[test]
+    fn runs_that_were_added_up_are_counted_each() {
+        let [each, summed] = [runs(3_000), repeated(&runs(3_000), Some(10))].map(|records| {
+            let mut sums = Sums::default();
+            records.iter().for_each(|record| sums.add(record));
+            sums
+        });
+        assert_eq!((&each.statements, &each.rows), (&summed.statements, &summed.rows));
+        let histograms = |sums: &Sums| -> Vec<Histogram> {
+            let all = sums.times.values().chain([&sums.planning]).chain(sums.fragments.values());
+            all.cloned().collect()
+        };
+        for (one, other) in histograms(&each).into_iter().zip(histograms(&summed)) {
+            assert_eq!(one.counts, other.counts);
+            assert!((one.sum - other.sum).abs() < 1e-9, "{one:?} {other:?}");
+        }
     }
 }

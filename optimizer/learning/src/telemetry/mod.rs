@@ -1,5 +1,6 @@
 //! Records of statements: the queue they come through, the file they are kept in, and what templates add up to. Judges nothing.
 
+mod gather;
 mod history;
 mod moment;
 mod open;

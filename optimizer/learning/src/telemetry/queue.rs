@@ -1,9 +1,11 @@
 //! The way of records from statements to the learning thread: bounded, and never waited for. Two lists are filled in turns, so that
-//! in the long run a record costs no memory of the way itself.
+//! in the long run a record costs no memory of the way itself. Beside it come the sums of sessions.
 
+use super::gather::Gathering;
 use querygate_query_api::telemetry::StatementRecord;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Records that a list keeps room for once it is empty again.
 const ROOM_KEPT: usize = 4_096;
@@ -14,16 +16,18 @@ pub(crate) struct Counts {
     pub(crate) taken: AtomicU64,
     /// Found no room in the queue, or came after the end.
     pub(crate) dropped: AtomicU64,
-    /// Single records that were left out of the file because many came at once; they are in the sums.
+    /// Statements that have no record of their own in the file because many came at once; they are in the sums.
     pub(crate) thinned: AtomicU64,
     pub(crate) written: AtomicU64,
+    /// Statements that sessions added up; they are among those taken.
+    pub(crate) summed: AtomicU64,
     /// Batches that the file did not take.
     pub(crate) failed: AtomicU64,
 }
 
 impl Counts {
-    pub(crate) fn add(counter: &AtomicU64, n: usize) {
-        counter.fetch_add(n as u64, Ordering::Relaxed);
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn of(counter: &AtomicU64) -> u64 {
@@ -46,6 +50,7 @@ fn locked(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 #[derive(Debug)]
 pub(crate) struct Queue {
     waiting: Arc<Mutex<Waiting>>,
+    pub(crate) gathering: Arc<Gathering>,
     room: usize,
     counts: Arc<Counts>,
 }
@@ -54,6 +59,8 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     waiting: Arc<Mutex<Waiting>>,
+    gathering: Arc<Gathering>,
+    counts: Arc<Counts>,
 }
 
 /// A queue with room for so many records.
@@ -61,7 +68,10 @@ pub(crate) fn queue(room: usize, counts: Arc<Counts>) -> (Queue, Receiver) {
     let room = room.max(1);
     let records = Vec::with_capacity(room.min(ROOM_KEPT));
     let waiting = Arc::new(Mutex::new(Waiting { records, closed: false }));
-    (Queue { waiting: Arc::clone(&waiting), room, counts }, Receiver { waiting })
+    let gathering: Arc<Gathering> = Arc::default();
+    let receiver =
+        Receiver { waiting: Arc::clone(&waiting), gathering: Arc::clone(&gathering), counts: Arc::clone(&counts) };
+    (Queue { waiting, gathering, room, counts }, receiver)
 }
 
 impl Queue {
@@ -93,15 +103,37 @@ impl Receiver {
         taken.append(spare);
     }
 
-    /// From now on nothing is taken.
-    pub(crate) fn close(&self) {
+    /// Puts what sessions added up behind `taken`.
+    pub(crate) fn gather(&self, taken: &mut Vec<StatementRecord>) {
+        self.gathered(taken, |taken| self.gathering.take(taken));
+    }
+
+    fn gathered(&self, taken: &mut Vec<StatementRecord>, take: impl FnOnce(&mut Vec<StatementRecord>)) {
+        let before = taken.len();
+        take(taken);
+        let came = taken.get(before..).unwrap_or_default().iter().map(StatementRecord::runs).sum();
+        Counts::add(&self.counts.taken, came);
+        Counts::add(&self.counts.summed, came);
+    }
+
+    /// So many statements came within this time.
+    pub(crate) fn came(&self, statements: u64, within: Duration) {
+        self.gathering.came(statements, within);
+    }
+
+    /// From now on nothing is taken, but for what sessions have added up, which is put behind `taken`.
+    pub(crate) fn close(&self, taken: &mut Vec<StatementRecord>) {
         locked(&self.waiting).closed = true;
+        self.gathered(taken, |taken| self.gathering.close(taken));
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.close();
+        locked(&self.waiting).closed = true;
+        let mut lost = Vec::new();
+        self.gathering.close(&mut lost);
+        Counts::add(&self.counts.dropped, lost.iter().map(StatementRecord::runs).sum());
     }
 }
 
@@ -123,7 +155,7 @@ mod tests {
         receiver.take(&mut taken, &mut spare);
         let rooms = [locked(&queue.waiting).records.capacity(), spare.capacity()];
         assert!(rooms.iter().all(|room| (ROOM_KEPT..10_000).contains(room)), "{rooms:?}");
-        receiver.close();
+        receiver.close(&mut taken);
         queue.offer(statement("sam", 1, 1, DAY));
         assert_eq!((queue.waiting(), Counts::of(&queue.counts.dropped)), (0, 1));
     }

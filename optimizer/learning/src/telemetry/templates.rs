@@ -93,7 +93,15 @@ impl Sums {
         self.cached += u64::from(record.cached);
         self.latency.add(record.total.as_secs_f64() * 1e3);
         self.first = self.first.min(seconds);
-        self.last = self.last.max(seconds);
+        self.last = self.last.max(seconds_of(record.last()));
+        let Some(more) = &record.more else { return };
+        self.statements += more.runs;
+        self.rows = self.rows.saturating_add(more.rows);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.total_us = self.total_us.saturating_add(micros(more.total.sum()));
+        self.planning_us = self.planning_us.saturating_add(micros(more.planning.sum()));
+        self.cached += more.cached;
+        more.total.each().for_each(|(time, runs)| self.latency.add_times(time.as_secs_f64() * 1e3, runs));
     }
 
     fn merge(&mut self, other: &Self) {
