@@ -62,10 +62,27 @@ async fn fill(database: &MongoDb) {
     shop.collection::<Document>("visits").insert_many(visits).await.unwrap();
 }
 
+/// Collections of three documents whose policies for changes differ.
+const CHANGING: [&str; 3] = ["refusing", "widening", "hiding"];
+
+/// Each has a number, and a note that one document has.
+async fn fill_changing(database: &MongoDb) {
+    for name in CHANGING {
+        let documents = (1..=3_i32).map(|number| match number {
+            2 => doc! { "_id": number.to_string(), "n": number, "note": "x" },
+            _ => doc! { "_id": number.to_string(), "n": number },
+        });
+        database.admin("shop").collection::<Document>(name).insert_many(documents).await.unwrap();
+    }
+}
+
 /// Introspects the server, then says in the metadata who may see what.
 fn prepared(runtime: &tokio::runtime::Runtime) -> Option<(MongoDb, TempDir)> {
     let database = runtime.block_on(MongoDb::start())?;
-    runtime.block_on(fill(&database));
+    runtime.block_on(async {
+        fill(&database).await;
+        fill_changing(&database).await;
+    });
     let folder = TempDir::new().unwrap();
     let address = format!("mongodb://{USER}@127.0.0.1:{}/shop?authSource=admin&directConnection=true", database.port);
     let arguments = ["introspect", &address, "--password", "env:SHOP_PASSWORD", "-o", "metadata"];
@@ -79,6 +96,7 @@ fn prepared(runtime: &tokio::runtime::Runtime) -> Option<(MongoDb, TempDir)> {
     let mut config = format!(
         "[server]\ndatabase = \"demo\"\n[governance]\nverify_sample = 1\n[metadata]\npath = \"metadata\"\n[[sources]]\nname = \"shop\"\nkind = \"mongodb\"\n\
          url = \"{address}\"\ndatabase = \"shop\"\npassword = \"file:password\"\napply_indexes = true\n\
+         schema_change_of = {{ shop_widening = \"widen\", shop_hiding = \"hide\" }}\n\
          [learning]\nsuggest_every = \"0s\"\n"
     );
     for (name, settings) in [
@@ -151,10 +169,13 @@ fn two_users_see_their_own_shop_and_the_server_does_the_work() {
             "Anna|26\nBob|27",
         ),
         ("SELECT name FROM customers ORDER BY name DESC LIMIT 1", "Carl", "Bob"),
+        ("SELECT count(DISTINCT vip), bool_or(DISTINCT vip), bool_and(DISTINCT vip) FROM customers", "2|t|f", "2|t|f"),
     ] {
         assert_eq!(ask(&gate, "boss", sql), boss, "{sql}");
         assert_eq!(ask(&gate, "rep", sql), rep, "{sql}");
     }
+    let long = format!("SELECT count(*) FROM customers WHERE name LIKE '{}%'", "x".repeat(40_000));
+    assert_eq!(ask(&gate, "boss", &long), "0", "longer than the server's patterns");
     let refused = ask(&gate, "rep", "SELECT revenue FROM customers");
     assert!(refused.contains("42703") && !refused.contains("77777"), "{refused}");
     // An administrator's plan shows the pipeline; the rep's does not show the policy.
@@ -243,4 +264,75 @@ fn an_index_is_suggested_behind_the_policy_made_by_an_operator_measured_and_undo
     let undone = ask(&gate, "root", &format!("CALL querygate.undo({id})"));
     assert!(undone.contains("dropped index qg_visits_"), "{undone}");
     assert_eq!((names(), of("state")), (vec!["_id_".to_owned()], "undone".to_owned()));
+}
+
+/// Asks until it is answered so.
+fn eventually(gate: &Server, sql: &str, wanted: &str) {
+    let mut last = String::new();
+    for _ in 0..ASKED {
+        last = ask(gate, "root", sql);
+        if last.contains(wanted) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{sql}: {last}; {}", gate.lines().join("\n"));
+}
+
+#[test]
+fn a_field_that_holds_something_else_or_is_gone_is_refused_widened_or_hidden() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let Some((database, folder)) = prepared(&runtime) else { return };
+    let gate = Server::serve(&folder.path().join("querygate.toml"));
+    let all = |change: Document| {
+        runtime.block_on(async {
+            for name in CHANGING {
+                let collection = database.admin("shop").collection::<Document>(name);
+                collection.update_many(doc! {}, change.clone()).await.unwrap();
+            }
+        });
+    };
+    let one = |value: Bson| {
+        runtime.block_on(async {
+            for name in CHANGING {
+                let collection = database.admin("shop").collection::<Document>(name);
+                collection.update_one(doc! { "_id": "2" }, doc! { "$set": { "n": value.clone() } }).await.unwrap();
+            }
+        });
+    };
+    for name in CHANGING {
+        assert_eq!(ask(&gate, "root", &format!("SELECT sum(n) FROM {name}")), "6");
+    }
+
+    // One document of three holds a text. Whoever reads it is told, and that brings the gate to look.
+    one(Bson::from("two"));
+    let refused = ask(&gate, "root", "SELECT n FROM refusing");
+    assert!(refused.contains("22000") || refused.contains("0A000"), "{refused}");
+    let was = "column \"n\" of \"refusing\" was int and is int|string";
+    eventually(&gate, "SELECT n FROM refusing", was);
+    assert!(ask(&gate, "root", "SELECT count(*) FROM refusing WHERE n > 1").contains(was));
+    assert_eq!(ask(&gate, "root", "SELECT count(*), count(note) FROM refusing"), "3|1", "the rest answers");
+    assert_eq!(ask(&gate, "root", "SELECT n FROM widening ORDER BY id"), "1\ntwo\n3");
+    assert_eq!(ask(&gate, "root", "SELECT n || '!' FROM widening WHERE n IN ('two', '3') ORDER BY id"), "two!\n3!");
+    assert!(ask(&gate, "root", "SELECT n FROM hiding").contains("42703"));
+    assert_eq!(ask(&gate, "root", "SELECT count(*) FROM hiding"), "3");
+    let events = "SELECT string_agg(object || ' ' || type_before || ' ' || type_now || ' ' || done, '; ' ORDER BY object) \
+                  FROM querygate.schema_changes WHERE field = 'n' AND done <> 'restored'";
+    assert_eq!(
+        ask(&gate, "root", events),
+        "shop_hiding int int|string hidden; shop_refusing int int|string refused; shop_widening int int|string widened"
+    );
+    one(Bson::from(2));
+    for name in CHANGING {
+        eventually(&gate, &format!("SELECT sum(n) FROM {name}"), "6");
+    }
+
+    // No document has it any more, where there was one.
+    all(doc! { "$unset": { "n": "", "note": "" } });
+    one(Bson::from(true));
+    eventually(&gate, "SELECT n FROM refusing", "column \"n\" of \"refusing\" was int and is bool");
+    let gone = "column \"note\" of \"refusing\" was string and is gone";
+    assert!(ask(&gate, "root", "SELECT note FROM refusing").contains(gone));
+    assert!(ask(&gate, "root", "SELECT note FROM widening").contains("was string and is gone"));
+    assert!(ask(&gate, "root", "SELECT note FROM hiding").contains("42703"));
 }

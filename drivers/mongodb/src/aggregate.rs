@@ -184,7 +184,8 @@ impl Compiler<'_> {
         let counted = (name("n"), unary("$sum", known));
         let none = call("$eq", [field("n"), Node::Int(0)]);
         let computed = Place::computed(String::new(), aggregate.value_type);
-        let is_number = argument.map(|argument| self.type_of(argument)).transpose()?.is_some_and(is_number);
+        // Of the place: where distinct values stand for it, the argument's own id is an aggregate's.
+        let is_number = argument.is_some() && is_number(place.value_type);
         let value = if is_number { number_or_error(value) } else { value };
         let plain = |operator: &str, place: Place| Collected {
             fields: vec![(name("a"), unary(operator, value.clone()))],

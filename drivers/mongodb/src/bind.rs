@@ -13,6 +13,8 @@ use querygate_driver_api::{Refusal, RefusalReason, Value};
 
 /// Bytes of all values of one statement: a command must stay below 16 MiB, and key lists come with their positions.
 const VALUES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a pattern: the server takes twice as many.
+const PATTERN_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 
 /// What the client is told to run.
@@ -153,7 +155,11 @@ fn at_least(value: &Value, least: i64) -> Result<(), Refusal> {
 fn formed(value: &Value, form: Form) -> Result<Option<Bson>, Refusal> {
     let regex = |pattern: fn(&str) -> Option<String>| {
         let Value::Text(text) = value else { return refuse("the source has no pattern for NULL") };
-        let expression = pattern(text).and_then(|expression| expression.try_into().ok());
+        let expression = pattern(text);
+        if expression.as_ref().is_some_and(|expression| expression.len() > PATTERN_BYTES_MAX) {
+            return refuse("the source has no patterns of such length");
+        }
+        let expression = expression.and_then(|expression| expression.try_into().ok());
         let Some(pattern) = expression else { return refuse("the source has no patterns with NUL") };
         let Ok(options) = String::new().try_into() else { return refuse("pattern options") };
         Ok(Some(Bson::RegularExpression(Regex { pattern, options })))

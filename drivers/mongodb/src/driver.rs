@@ -15,8 +15,8 @@ use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, TableRef, Value, ValueType};
+use querygate_driver_api::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub struct MongoDriver {
     answer_timeout: Duration,
     capabilities: MongoCapabilities,
     known: KnownFields,
+    notice: SchemaNotice,
 }
 
 impl MongoDriver {
@@ -40,7 +41,8 @@ impl MongoDriver {
     pub fn new(options: &MongoOptions) -> Self {
         let database: Arc<str> = options.database.as_str().into();
         let (pool, answer_timeout) = (Pool::new(options), options.answer_timeout);
-        Self { pool, answer_timeout, capabilities: MongoCapabilities { database }, known: KnownFields::default() }
+        let (capabilities, known) = (MongoCapabilities { database }, KnownFields::default());
+        Self { pool, answer_timeout, capabilities, known, notice: SchemaNotice::default() }
     }
 
     /// An answer about the catalog. A deployment that accepts connections and never answers must not hold up a start or a reload.
@@ -138,6 +140,19 @@ impl Driver for MongoDriver {
             ErrorCode::SourceLost => crate::error::unreachable("source cannot be reached").with_cause(error),
             _ => error,
         })
+    }
+
+    fn schema_notice(&self) -> Option<&SchemaNotice> {
+        Some(&self.notice)
+    }
+
+    fn samples(&self) -> bool {
+        true
+    }
+
+    async fn look_for(&self, table: &TableRef, names: &[String]) -> Result<LookedFor> {
+        let (lease, collection) = (self.lease().await?, self.collection(table)?);
+        self.answered(introspect::look_for(&lease, collection, names)).await
     }
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {

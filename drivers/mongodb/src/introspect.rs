@@ -1,12 +1,15 @@
 //! What a deployment says of its collections, and what their documents show. Names go into commands as values, never into text.
 
 use crate::error::wrong_value;
+use crate::kinds::Kinds;
 use crate::place;
 use crate::pool::Lease;
 use crate::sample;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
-use querygate_driver_api::remote::{ColumnStatistics, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics};
+use querygate_driver_api::remote::{
+    ColumnStatistics, Index, LookedFor, RemoteColumn, RemoteTable, TableKind, TableStatistics,
+};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -61,16 +64,8 @@ pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) ->
     let mut columns = Vec::new();
     let (fields, complete) = sample::fields(lease, collection, is_table).await?;
     for (path, kinds) in fields {
-        let (value_type, encoding) = kinds.interpret();
-        columns.push(RemoteColumn {
-            nullable: !(is_table && path == KEY),
-            name: Identifier::new(path)?,
-            native_type: kinds.words(),
-            value_type: Some(value_type),
-            collation: kinds.collation(),
-            encoding,
-            comment: None,
-        });
+        let nullable = !(is_table && path == KEY);
+        columns.push(column(path, kinds, nullable)?);
     }
     let key = |column: &RemoteColumn| is_table && column.name.as_str() == KEY;
     let primary_key = columns.iter().filter(|column| key(column)).map(|column| column.name.clone()).collect();
@@ -89,6 +84,26 @@ pub(crate) async fn describe(lease: &Lease, database: &str, collection: &str) ->
         split: None,
     };
     Ok((table, complete))
+}
+
+fn column(path: String, kinds: Kinds, nullable: bool) -> Result<RemoteColumn> {
+    let (value_type, encoding) = kinds.interpret();
+    Ok(RemoteColumn {
+        nullable,
+        name: Identifier::new(path)?,
+        native_type: kinds.words(),
+        value_type: Some(value_type),
+        collation: kinds.collation(),
+        encoding,
+        comment: None,
+    })
+}
+
+/// Fields that the sampled documents did not show.
+pub(crate) async fn look_for(lease: &Lease, collection: &str, names: &[String]) -> Result<LookedFor> {
+    let (fields, complete) = sample::rare(lease, collection, names).await?;
+    let columns = fields.into_iter().map(|(path, kinds)| column(path, kinds, true));
+    Ok(LookedFor { columns: columns.collect::<Result<_>>()?, complete })
 }
 
 /// Indexes but the one on `_id`. Those of texts, hashes and places list no column for them.

@@ -35,9 +35,14 @@ pub(crate) enum Kind {
     Texts = 512,
     /// Documents, other arrays, and types that JSON has a form for only.
     Json = 1_024,
+    /// Texts that are numbers.
+    Digits = 2_048,
 }
 
-const KINDS: [(Kind, &str); 11] = [
+/// What a field among whose numbers are texts of numbers only is called; texts alone are `string`, whatever they hold.
+const DIGITS: &str = "numeric string";
+
+const KINDS: [(Kind, &str); 12] = [
     (Kind::Bool, "bool"),
     (Kind::Int, "int"),
     (Kind::Long, "long"),
@@ -49,6 +54,7 @@ const KINDS: [(Kind, &str); 11] = [
     (Kind::Binary, "binData"),
     (Kind::Texts, "array"),
     (Kind::Json, "json"),
+    (Kind::Digits, DIGITS),
 ];
 
 impl Kind {
@@ -74,6 +80,7 @@ impl Kinds {
                 self.digits(&value);
                 Kind::Decimal
             }
+            RawBsonRef::String(text) if is_number(text) => Kind::Digits,
             RawBsonRef::String(_) => Kind::Text,
             RawBsonRef::ObjectId(_) => Kind::ObjectId,
             RawBsonRef::DateTime(_) => Kind::Date,
@@ -102,7 +109,12 @@ impl Kinds {
 
     /// The source's own words: `int|double`; `null` where nothing was seen.
     pub(crate) fn words(self) -> String {
-        let words: Vec<&str> = KINDS.iter().filter(|(kind, _)| kind.within(self.seen)).map(|(_, word)| *word).collect();
+        let seen = match self.seen & Kind::Digits.bit() {
+            0 => self.seen,
+            digits if self.only(&NUMBERS_AND_DIGITS) && self.seen != digits => self.seen,
+            digits => (self.seen & !digits) | Kind::Text.bit(),
+        };
+        let words: Vec<&str> = KINDS.iter().filter(|(kind, _)| kind.within(seen)).map(|(_, word)| *word).collect();
         if words.is_empty() { "null".to_owned() } else { words.join("|") }
     }
 
@@ -117,8 +129,19 @@ impl Kinds {
         self.seen & !allowed == 0
     }
 
+    /// Texts are texts.
+    fn of_texts(self) -> Self {
+        let digits = self.seen & Kind::Digits.bit();
+        let texts = if digits == 0 { 0 } else { Kind::Text.bit() };
+        Self { seen: (self.seen & !digits) | texts, ..self }
+    }
+
     /// The type and form of the field by itself. [`Encoding::Text`] means here: handed on, never compared.
     pub(crate) fn interpret(self) -> (ValueType, Encoding) {
+        self.of_texts().interpreted()
+    }
+
+    fn interpreted(self) -> (ValueType, Encoding) {
         let canonical = |value_type| (value_type, Encoding::Canonical);
         match self.seen {
             0 => (ValueType::Text, Encoding::Text),
@@ -163,7 +186,9 @@ impl Kinds {
             ValueType::Float32 => None,
             ValueType::Decimal128 { .. } => exact(&[Kind::Int, Kind::Long, Kind::Decimal])
                 .or_else(|| self.only(&numbers).then_some(Encoding::Double))
-                .or_else(|| read(&[Kind::Int, Kind::Long, Kind::Decimal, Kind::Text])),
+                // Money as text, or some of it.
+                .or_else(|| read(&[Kind::Int, Kind::Long, Kind::Decimal, Kind::Digits]))
+                .or_else(|| read(&[Kind::Text, Kind::Digits])),
             ValueType::Text if self.seen != 0 => {
                 exact(&[Kind::Text]).or_else(|| exact(&[Kind::ObjectId])).or(Some(Encoding::Text))
             }
@@ -182,9 +207,34 @@ impl Kinds {
     }
 }
 
+const NUMBERS_AND_DIGITS: [Kind; 5] = [Kind::Int, Kind::Long, Kind::Double, Kind::Decimal, Kind::Digits];
+
+/// Whether a text is a number as metadata's decimals are.
+fn is_number(text: &str) -> bool {
+    let of_one = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+    text.bytes().all(of_one) && text.parse::<f64>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_among_numbers_are_told_apart_by_whether_they_are_numbers() {
+        let words = |texts: &[&str], number: bool| {
+            let mut kinds = Kinds::default();
+            texts.iter().for_each(|text| kinds.note(RawBsonRef::String(text)));
+            if number {
+                kinds.note(RawBsonRef::Int32(1));
+            }
+            (kinds.words(), kinds.interpret().0 == ValueType::Text)
+        };
+        assert_eq!(words(&["1", "-2.50"], true), ("int|numeric string".to_owned(), true));
+        assert_eq!(words(&["1", "two"], true), ("int|string".to_owned(), true));
+        assert_eq!(words(&["", "1"], true), ("int|string".to_owned(), true));
+        assert_eq!(words(&["1", "2"], false), ("string".to_owned(), true));
+        assert_eq!(words(&["1", "two"], false), ("string".to_owned(), true));
+    }
 
     #[test]
     fn fields_read_as_what_they_hold() {
@@ -196,6 +246,10 @@ mod tests {
             ("decimal|int", decimal, Some(Encoding::Canonical)),
             ("double", decimal, Some(Encoding::Double)),
             ("string", decimal, Some(Encoding::Text)),
+            ("int|numeric string", decimal, Some(Encoding::Text)),
+            ("int|string", decimal, None),
+            ("int|numeric string", ValueType::Text, Some(Encoding::Text)),
+            ("int|numeric string", ValueType::Int64, None),
             ("string", ValueType::Date, Some(Encoding::Text)),
             ("date", ValueType::Date, Some(Encoding::Canonical)),
             ("json", ValueType::Text, Some(Encoding::Text)),

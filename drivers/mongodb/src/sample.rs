@@ -7,9 +7,9 @@ use crate::place;
 use crate::pool::Lease;
 use futures::TryStreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use querygate_types::Result;
+use querygate_types::{ErrorCode, Result};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Documents that are looked at, at either end.
 const DOCUMENTS: i64 = 500;
@@ -20,6 +20,9 @@ const DEPTH_MAX: usize = 4;
 /// Most fields of one collection: a document that uses data as names must not become a thousand columns.
 const FIELDS_MAX: usize = 500;
 const TIME_MAX: Duration = Duration::from_secs(30);
+/// Documents with rare fields that are looked at, and how long they are looked for.
+const RARE_DOCUMENTS: i64 = 100;
+const RARE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Paths in the order in which they were first seen, with what they hold.
 #[derive(Debug, Default)]
@@ -45,27 +48,75 @@ pub(crate) async fn fields(lease: &Lease, collection: &str, is_table: bool) -> R
     for end in ends {
         let sort = end.map(|direction| doc! { "$sort": { "_id": direction } });
         let pipeline: Vec<Document> = sort.into_iter().chain([doc! { "$limit": DOCUMENTS }]).collect();
-        let outcome = read(lease, collection, pipeline, &mut fields).await;
-        lease.heard(outcome.as_ref().err());
-        outcome?;
+        read(lease, (collection, TIME_MAX), pipeline, &mut fields).await?;
     }
     let complete = !fields.others;
     Ok((fields.listed(), complete))
 }
 
-async fn read(lease: &Lease, collection: &str, pipeline: Vec<Document>, fields: &mut Fields) -> Result<()> {
+/// Fields of these paths, which the oldest and the newest documents did not show: any document that has one is looked for, for a
+/// while. And whether no document has others of them; of a collection without documents nothing is known.
+pub(crate) async fn rare(lease: &Lease, collection: &str, paths: &[String]) -> Result<(Vec<(String, Kinds)>, bool)> {
+    let mut fields = Fields::default();
+    if read(lease, (collection, TIME_MAX), vec![doc! { "$limit": 1 }], &mut Fields::default()).await? == 0 {
+        return Ok((Vec::new(), false));
+    }
+    let mut left: Vec<&String> = paths.iter().filter(|path| place::path(path).is_ok()).collect();
+    let end = Instant::now() + RARE_TIME_MAX;
+    let mut complete = true;
+    while !left.is_empty() {
+        let has = left.iter().map(|path| doc! { path.as_str(): { "$exists": true } });
+        let pipeline = vec![doc! { "$match": { "$or": has.collect::<Vec<_>>() } }, doc! { "$limit": RARE_DOCUMENTS }];
+        let time = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        match read(lease, (collection, time), pipeline, &mut fields).await {
+            Ok(_) => {}
+            Err(error) if error.code() == ErrorCode::StatementTimeout => {
+                complete = false;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+        let before = left.len();
+        left.retain(|path| !fields.seen.contains_key(*path));
+        if left.len() == before {
+            break;
+        }
+    }
+    let listed = fields.listed().into_iter().filter(|(path, _)| paths.contains(path));
+    Ok((listed.collect(), complete))
+}
+
+/// Notes the documents that a pipeline gives. Returns how many.
+async fn read(
+    lease: &Lease,
+    (collection, time): (&str, Duration),
+    pipeline: Vec<Document>,
+    fields: &mut Fields,
+) -> Result<usize> {
+    let outcome = noted(lease, (collection, time), pipeline, fields).await;
+    lease.heard(outcome.as_ref().err());
+    outcome
+}
+
+async fn noted(
+    lease: &Lease,
+    (collection, time): (&str, Duration),
+    pipeline: Vec<Document>,
+    fields: &mut Fields,
+) -> Result<usize> {
     let collection = lease.database().collection::<RawDocumentBuf>(collection);
-    let aggregate = collection.aggregate(pipeline).max_time(TIME_MAX).batch_size(100).with_type::<RawDocumentBuf>();
+    let aggregate = collection.aggregate(pipeline).max_time(time).batch_size(100).with_type::<RawDocumentBuf>();
     let mut documents = aggregate.await.map_err(|error| from_mongo(&error))?;
-    let mut bytes = 0_usize;
+    let (mut bytes, mut count) = (0_usize, 0_usize);
     while let Some(document) = documents.try_next().await.map_err(|error| from_mongo(&error))? {
         bytes = bytes.saturating_add(document.as_bytes().len());
+        count += 1;
         fields.note(&document, "", 1)?;
         if bytes > BYTES_MAX {
             break;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 impl Fields {

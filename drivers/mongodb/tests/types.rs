@@ -147,6 +147,31 @@ async fn collections_are_described_by_their_documents() {
 }
 
 #[tokio::test]
+async fn a_field_that_few_documents_have_is_found_and_one_that_none_has_is_not() {
+    let Some(server) = Server::start().await else { return };
+    let admin = server.admin("sparse");
+    let documents = (0..1_300_i32).map(|number| match number {
+        // Neither among the oldest nor among the newest.
+        640 => doc! { "_id": number, "n": number, "rare": 7, "inner": { "rare": null } },
+        650 => doc! { "_id": number, "n": number, "other": "x" },
+        _ => doc! { "_id": number, "n": number },
+    });
+    admin.collection::<Document>("t").insert_many(documents).await.unwrap();
+    admin.run_command(doc! { "create": "empty" }).await.unwrap();
+    let driver = driver(&server, "sparse");
+    let table = TableRef::new(["t"]).unwrap();
+    let described = driver.describe(&table).await.unwrap();
+    assert_eq!(described.columns.len(), 2);
+    let names = ["rare", "other", "inner.rare", "gone", "$where", "1"].map(str::to_owned);
+    let found = driver.look_for(&table, &names).await.unwrap();
+    let kinds: Vec<(&str, &str)> =
+        found.columns.iter().map(|column| (column.name.as_str(), column.native_type.as_str())).collect();
+    assert_eq!((kinds, found.complete), (vec![("rare", "int"), ("inner.rare", "null"), ("other", "string")], true));
+    let of_nothing = driver.look_for(&TableRef::new(["empty"]).unwrap(), &names).await.unwrap();
+    assert!(of_nothing.columns.is_empty() && !of_nothing.complete, "nobody knows");
+}
+
+#[tokio::test]
 async fn every_kind_reads_as_itself_and_as_metadata_wants() {
     let Some(server) = Server::start().await else { return };
     fill(&server).await;

@@ -9,7 +9,7 @@ use crate::notice::SchemaNotice;
 use crate::planning::not_taken;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
-use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
 use crate::value::{Value, ValueType};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -145,6 +145,20 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// Where to say that its tables may have changed. `None`: they have no schema that could.
     fn schema_notice(&self) -> Option<&SchemaNotice> {
         None
+    }
+
+    /// Whether a description of a table tells of what some of its rows hold, so that two of the same table may differ.
+    fn samples(&self) -> bool {
+        false
+    }
+
+    /// Looks for columns of these names, which a description did not show though the table may have them. Only a source that
+    /// [`samples`](Self::samples) has such.
+    ///
+    /// # Errors
+    /// As for a description.
+    async fn look_for(&self, _table: &TableRef, _names: &[String]) -> Result<LookedFor> {
+        Ok(LookedFor { columns: Vec::new(), complete: true })
     }
 
     /// Advice on its indexes. `None`: it cannot be advised.

@@ -22,6 +22,14 @@ pub struct RemoteTable {
     pub split: Option<Split>,
 }
 
+/// Columns that were looked for beside a description that showed only some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedFor {
+    pub columns: Vec<RemoteColumn>,
+    /// Whether the table has no others of those names. Otherwise it may.
+    pub complete: bool,
+}
+
 /// What a remote relation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TableKind {

@@ -37,7 +37,7 @@ impl SchemaChange {
         let given = table.free("schema_change_of");
         let first = default.as_ref().map(|at| at.span.clone()).or_else(|| given.first().map(|(at, _)| at.span.clone()));
         if let Some(span) = first.filter(|_| !known) {
-            table.error(span, "`schema_change` is for sqlite, mysql and postgres sources only");
+            table.error(span, "`schema_change` is for sources that are databases only");
         }
         let mut objects = BTreeMap::new();
         for (object, value) in given {

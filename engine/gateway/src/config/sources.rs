@@ -41,7 +41,7 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     });
     let name = name.and_then(|name| check_name(&table, name));
     let apply_indexes = apply_indexes(&table, chosen);
-    let has_schema = chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mysql | Kind::Postgres));
+    let has_schema = chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mongodb | Kind::Mysql | Kind::Postgres));
     let schema_change = SchemaChange::resolve(&table, has_schema);
     table.finish();
     Some(Source { name: name?.value, kind: kind?, apply_indexes, schema_change })

@@ -359,6 +359,6 @@ fn what_becomes_of_changed_columns_is_said_for_a_source_or_an_object() {
     );
     check(
         &format!("{META}[[sources]]\nname = \"m\"\nkind = \"memory\"\nschema_change = \"hide\"\n"),
-        "`schema_change` is for sqlite, mysql and postgres sources only",
+        "`schema_change` is for sources that are databases only",
     );
 }

@@ -3,7 +3,7 @@
 
 use crate::config::OnChange;
 use querygate_catalog::{LostField, RemoteField, SchemaEvent};
-use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{RemoteColumn as Described, RemoteTable};
 use querygate_driver_api::{Driver, ValueType};
 use querygate_metadata::{Field, Object, ValueType as Declared};
@@ -93,9 +93,8 @@ impl Changes {
         known.begin(object);
         let again = known.built.is_some();
         let mut fitted = Fitted::default();
-        for field in object.fields.values().filter(|field| field.stored()) {
-            let name = object.column_name(&field.name);
-            let column = described.columns.iter().find(|column| column.name.as_str() == name);
+        for (name, field) in columns(object) {
+            let column = find(&described.columns, name);
             let was = known.first.get(&field.name).cloned();
             let fit = Fit { field, column, was: was.as_deref() };
             let done = fit.serve(driver, policy, &mut fitted);
@@ -127,13 +126,33 @@ impl Changes {
         }
     }
 
-    /// Whether a table is not as it was when the deployment's was made of it. `None`: it is not there.
-    pub(super) fn differs(&self, object: &str, now: Option<&RemoteTable>) -> bool {
+    /// Puts back the columns of an object that its table was made of and that nobody can say are gone.
+    pub(super) fn keep(&self, object: &Object, described: &mut RemoteTable) {
         let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let built = all.get(object).and_then(|known| known.built.as_ref());
+        let Some(built) = all.get(&object.name).and_then(|known| known.built.as_ref()) else { return };
+        let kept: Vec<Described> = columns(object)
+            .filter(|(name, _)| find(&described.columns, name).is_none())
+            .filter_map(|(name, _)| find(built, name).cloned())
+            .collect();
+        described.columns.extend(kept);
+    }
+
+    /// Whether the columns of an object's table are not as they were when the deployment's was made of it. `None`: it is not
+    /// there.
+    pub(super) fn differs(&self, driver: &dyn Driver, object: &Object, now: Option<&RemoteTable>) -> bool {
+        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let built = all.get(&object.name).and_then(|known| known.built.as_ref());
         match (built, now) {
             (None, None) => false,
-            (Some(built), Some(now)) => *built != now.columns,
+            (Some(built), Some(now)) => columns(object).any(|(name, field)| {
+                match (find(built, name), find(&now.columns, name)) {
+                    (None, None) => false,
+                    // Two samples hold other values of the same field as often as not.
+                    (Some(was), Some(is)) if driver.samples() => read(driver, was, field) != read(driver, is, field),
+                    (Some(was), Some(is)) => was != is,
+                    (None, Some(_)) | (Some(_), None) => true,
+                }
+            }),
             (None, Some(_)) | (Some(_), None) => true,
         }
     }
@@ -210,7 +229,13 @@ impl Fit<'_> {
         let refusal = match driver.read_as(column, wanted) {
             Ok(encoding) => {
                 fitted.fields.push(self.remote(column, wanted, encoding));
-                return self.was.filter(|was| *was != column.native_type).map(|_| Done::Followed);
+                let other = self.was.filter(|was| *was != column.native_type);
+                // A sample that shows more of what is read in the same form as ever is no change.
+                let other = other.filter(|was| {
+                    let before = Described { native_type: (*was).to_owned(), ..column.clone() };
+                    !driver.samples() || driver.read_as(&before, wanted).ok() != Some(encoding)
+                });
+                return other.map(|_| Done::Followed);
             }
             Err(refusal) => refusal,
         };
@@ -250,6 +275,21 @@ impl Fit<'_> {
         };
         RemoteField { field: self.field.name.clone(), column }
     }
+}
+
+/// The fields that have a column, with what the source calls it.
+pub(super) fn columns(object: &Object) -> impl Iterator<Item = (&str, &Field)> {
+    let stored = object.fields.values().filter(|field| field.stored());
+    stored.map(|field| (object.column_name(&field.name), field))
+}
+
+fn find<'a>(columns: &'a [Described], name: &str) -> Option<&'a Described> {
+    columns.iter().find(|column| column.name.as_str() == name)
+}
+
+/// All that the deployment takes from a column.
+fn read<'a>(driver: &dyn Driver, column: &'a Described, field: &Field) -> (Option<Encoding>, &'a Collation, bool) {
+    (driver.read_as(column, wanted(field)).ok(), &column.collation, column.nullable)
 }
 
 /// A type that holds every value of the declared one and gives the column's: the source's own, if it is of that family, else

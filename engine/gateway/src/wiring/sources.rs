@@ -8,7 +8,7 @@ use datafusion::catalog::TableProvider;
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use querygate_catalog::{DriverTable, SchemaEvent, SourceStatus, SourceTable, UnavailableTable, object_schema};
-use querygate_driver_api::remote::RemoteTable;
+use querygate_driver_api::remote::{LookedFor, RemoteTable};
 use querygate_driver_api::{Budget, Driver, TableRef};
 use querygate_files::FilesSource;
 use querygate_metadata::{Object, RowFile, Snapshot};
@@ -161,7 +161,7 @@ impl Sources {
     /// The object's table in a database, with the columns that both have.
     async fn driver_table(&self, driver: &Arc<dyn Driver>, object: &Object) -> Result<DriverTable> {
         let table = self.reference(object)?;
-        let described = match driver.describe(&table).await {
+        let described = match self.described(driver, object, &table).await {
             Err(error) if error.code() == ErrorCode::UndefinedTable => {
                 self.changes.missing(object);
                 return Err(error);
@@ -178,6 +178,26 @@ impl Sources {
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
         Ok(DriverTable::without(Arc::clone(driver), source, table, fields, (lost, widened), key))
+    }
+
+    /// An object's table as its source describes it now. Of a source that shows what some rows hold, fields that these have not
+    /// are looked for in others; while it cannot say that there are none, a field stays as it was.
+    async fn described(&self, driver: &Arc<dyn Driver>, object: &Object, table: &TableRef) -> Result<RemoteTable> {
+        let mut described = driver.describe(table).await?;
+        if !driver.samples() {
+            return Ok(described);
+        }
+        let names = super::changes::columns(object).map(|(name, _)| name.to_owned());
+        let is_missing = |name: &String| !described.columns.iter().any(|column| column.name.as_str() == name);
+        let missing: Vec<String> = names.filter(is_missing).collect();
+        if !missing.is_empty() {
+            let LookedFor { columns, complete } = driver.look_for(table, &missing).await?;
+            described.columns.extend(columns);
+            if !complete {
+                self.changes.keep(object, &mut described);
+            }
+        }
+        Ok(described)
     }
 
     /// What a source calls an object's table.
@@ -229,11 +249,13 @@ impl Sources {
         let mut asked: Asked<'_, RemoteTable> = Vec::new();
         for object in snapshot.objects.values().filter(|object| object.datasource == source) {
             let table = self.reference(object);
-            asked.push((object, async move { driver.describe(&table?).await }.boxed()));
+            asked.push((object, async move { self.described(driver, object, &table?).await }.boxed()));
         }
         one_source(asked).await.into_iter().any(|(object, described)| match described {
-            Ok(described) => self.changes.differs(&object.name, Some(&described)),
-            Err(error) if error.code() == ErrorCode::UndefinedTable => self.changes.differs(&object.name, None),
+            Ok(described) => self.changes.differs(driver.as_ref(), object, Some(&described)),
+            Err(error) if error.code() == ErrorCode::UndefinedTable => {
+                self.changes.differs(driver.as_ref(), object, None)
+            }
             // It says nothing of its tables now.
             Err(_) => false,
         })

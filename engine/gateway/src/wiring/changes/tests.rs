@@ -6,6 +6,7 @@ use querygate_driver_api::relation::Collation;
 use querygate_driver_api::remote::TableKind;
 use querygate_driver_api::{Identifier, ValueType};
 use querygate_metadata::{LoadOptions, load_text};
+use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use serde_json::json;
 use std::sync::Arc;
@@ -55,19 +56,30 @@ struct Seen {
 
 struct Watcher {
     changes: Changes,
-    driver: SqliteDriver,
+    driver: Box<dyn Driver>,
     policy: OnChange,
 }
 
 impl Watcher {
     fn new(policy: OnChange) -> Self {
         let driver = SqliteDriver::new(SqliteOptions::new("/nowhere/that/is/opened"));
-        Self { changes: Changes::default(), driver, policy }
+        Self { changes: Changes::default(), driver: Box::new(driver), policy }
+    }
+
+    /// Over a source that describes what it saw in some rows.
+    fn sampling(policy: OnChange) -> Self {
+        let driver = MongoDriver::new(&MongoOptions::new("mongodb://nowhere".to_owned(), "shop"));
+        Self { driver: Box::new(driver), ..Self::new(policy) }
+    }
+
+    fn differs(&self, object: &Object, columns: Option<&[(&str, &str)]>) -> bool {
+        let table = columns.map(table);
+        self.changes.differs(self.driver.as_ref(), object, table.as_ref())
     }
 
     fn look(&self, object: &Object, columns: &[(&str, &str)]) -> Seen {
         let before = self.changes.events().len();
-        let fitted = self.changes.fitted(&self.driver, object, &table(columns), self.policy);
+        let fitted = self.changes.fitted(self.driver.as_ref(), object, &table(columns), self.policy);
         Seen {
             served: fitted.fields.into_iter().map(|field| (field.field, field.column.value_type)).collect(),
             lost: fitted.lost.into_iter().map(|lost| lost.change).collect(),
@@ -92,8 +104,8 @@ fn a_column_that_no_longer_fits_is_refused_widened_or_hidden_and_comes_back() {
         let first = watcher.look(&object, FIRST);
         assert_eq!(first.served.last(), Some(&("n".to_owned(), ValueType::Float64)));
         assert!(first.lost.is_empty() && first.said.is_empty());
-        assert!(!watcher.changes.differs("a_t", Some(&table(FIRST))));
-        assert!(watcher.changes.differs("a_t", Some(&table(&text))));
+        assert!(!watcher.differs(&object, Some(FIRST)));
+        assert!(watcher.differs(&object, Some(&text)));
         for said in [vec![said], vec![]] {
             let seen = watcher.look(&object, &text);
             assert_eq!(seen.served.iter().find(|(name, _)| name == "n").map(|(_, of)| *of), served, "{policy:?}");
@@ -138,8 +150,38 @@ fn an_edit_of_the_metadata_accepts_what_is_there_and_a_table_that_goes_is_told()
     assert!(edited.lost.is_empty() && edited.said.is_empty());
     watcher.changes.missing(&object("another"));
     watcher.changes.missing(&object("another"));
-    assert!(watcher.changes.differs("a_t", Some(&table(FIRST))) && !watcher.changes.differs("a_t", None));
+    assert!(watcher.differs(&object("another"), Some(FIRST)) && !watcher.differs(&object("another"), None));
     let said: Vec<_> = watcher.changes.events().iter().map(|event| (event.field.clone(), event.done)).collect();
     assert_eq!(said, [(None, "refused")]);
     assert_eq!(watcher.look(&object("another"), FIRST).said, ["restored"]);
+}
+
+#[test]
+fn what_a_sample_shows_is_a_change_only_where_it_is_read_otherwise() {
+    let object = object("n");
+    let first = [("id", "string"), ("n", "int")];
+    let watcher = Watcher::sampling(OnChange::Widen);
+    assert!(watcher.look(&object, &first).said.is_empty());
+    // Other values that read alike, and fields that nobody declared.
+    let more = [("other", "date"), ("n", "double|int"), ("id", "string")];
+    assert!(!watcher.differs(&object, Some(&more)));
+    assert!(watcher.look(&object, &more).said.is_empty());
+    assert!(watcher.differs(&object, Some(&more[..2])), "a field that is gone");
+    let mixed = [("id", "string"), ("n", "int|string")];
+    assert!(watcher.differs(&object, Some(&mixed)));
+    let widened = watcher.look(&object, &mixed);
+    assert_eq!(widened.served.last(), Some(&("n".to_owned(), ValueType::Text)));
+    assert_eq!((widened.widened, widened.said), (vec!["was int and is int|string".to_owned()], vec!["widened"]));
+    assert_eq!(watcher.look(&object, &first).said, ["restored"]);
+}
+
+#[test]
+fn a_field_of_which_a_sample_says_nothing_stays_as_it_was() {
+    let object = object("n");
+    let watcher = Watcher::sampling(OnChange::Refuse);
+    let _ = watcher.look(&object, &[("id", "string"), ("n", "int")]);
+    let mut described = table(&[("id", "string")]);
+    watcher.changes.keep(&object, &mut described);
+    assert_eq!(described.columns[1].native_type, "int");
+    assert!(!watcher.changes.differs(watcher.driver.as_ref(), &object, Some(&described)));
 }
