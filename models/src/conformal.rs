@@ -5,7 +5,7 @@ use crate::numeric;
 use serde::{Deserialize, Serialize};
 
 /// Residuals from which on tails are divided: fewer do not tell where an interval is shortest.
-const DIVIDED_FROM: usize = 200;
+const DIVIDED_FROM: usize = 500;
 /// Shares of what is left out that the lower tail may get.
 const SHARES: [f64; 10] = [0.25, 0.3, 0.35, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7, 0.75];
 

@@ -248,7 +248,12 @@ impl Layer {
         let source: Vec<f64> = rows.iter().map(|r| r.truth - r.encoded.estimate).collect();
         let judgement = (!corrected.is_empty())
             .then(|| Judgement { source: numeric::q_errors(&source), corrected: numeric::q_errors(&corrected) });
-        Some(Self { start, pair, intervals: Intervals::calibrate(&held_out, options.coverage), judgement })
+        Some(Self {
+            start,
+            pair,
+            intervals: Intervals::calibrate(&held_out, folds.groups(), options.coverage),
+            judgement,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Folds {
     of: Vec<usize>,
     count: usize,
+    groups: usize,
 }
 
 impl Folds {
@@ -15,7 +16,8 @@ impl Folds {
     pub(crate) fn deal(groups: &[u64], count: usize, seed: u64) -> Self {
         let mut sizes: BTreeMap<u64, usize> = BTreeMap::new();
         groups.iter().for_each(|group| *sizes.entry(*group).or_insert(0) += 1);
-        let count = count.min(sizes.len()).max(1);
+        let different = sizes.len();
+        let count = count.min(different).max(1);
         let mut order: Vec<(u64, usize)> = sizes.into_iter().collect();
         order.sort_by_key(|(group, size)| (std::cmp::Reverse(*size), mix(group ^ seed)));
         let mut filled = vec![0; count];
@@ -26,7 +28,7 @@ impl Folds {
             dealt.insert(group, fold);
         }
         let of = groups.iter().map(|group| dealt.get(group).copied().unwrap_or(0)).collect();
-        Self { of, count }
+        Self { of, count, groups: different }
     }
 
     pub(crate) fn of(&self, row: usize) -> usize {
@@ -35,6 +37,11 @@ impl Folds {
 
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Groups that were dealt out.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
     }
 
     /// Rows by fold, ascending.
@@ -67,6 +74,7 @@ mod tests {
             }
         }
         assert_eq!((Folds::deal(&groups, 0, 0).count(), Folds::deal(&[], 4, 0).count()), (1, 1));
-        assert_eq!(Folds::deal(&[7, 7, 8], 4, 0).count(), 2);
+        let two = Folds::deal(&[7, 7, 8], 4, 0);
+        assert_eq!((two.count(), two.groups()), (2, 2));
     }
 }
