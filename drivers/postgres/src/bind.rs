@@ -48,23 +48,32 @@ impl fmt::Debug for Bound {
 
 /// All native parameters of a statement, in order, with their types.
 #[derive(Debug, Clone)]
-pub(crate) struct Parameters {
-    pub(crate) types: Vec<Type>,
-    pub(crate) values: Vec<Bound>,
-}
+pub(crate) struct Parameters(Vec<(Type, Bound)>);
 
 impl Parameters {
     pub(crate) fn of(statement: &NativeStatement, values: &[Value]) -> Result<Self, Refusal> {
-        let mut all = Self { types: Vec::new(), values: Vec::new() };
+        let missing = || Refusal::new(RefusalReason::Invalid, "statement parameter without a value");
+        let mut all = Vec::with_capacity(statement.bindings.len());
         for binding in &statement.bindings {
-            let value = values
-                .get(binding.parameter)
-                .ok_or_else(|| Refusal::new(RefusalReason::Invalid, "statement parameter without a value"))?;
-            let (sql_type, bound) = formed(*binding, value)?;
-            all.types.push(sql_type);
-            all.values.push(bound);
+            all.push(formed(*binding, values.get(binding.parameter).ok_or_else(missing)?)?);
         }
-        Ok(all)
+        Ok(Self(all))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn types(&self) -> impl Iterator<Item = &Type> + Clone {
+        self.0.iter().map(|(sql_type, _)| sql_type)
+    }
+
+    pub(crate) fn values(&self) -> impl ExactSizeIterator<Item = &Bound> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Type, Bound)> {
+        self.0.iter()
     }
 }
 

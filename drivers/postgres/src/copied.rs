@@ -41,13 +41,23 @@ struct Copied {
 /// Columns of a prepared statement, and whether its rows are read since some value could not be copied.
 pub(crate) type Columns = Arc<Told>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Told {
+    /// The statement's.
+    text: Arc<str>,
     types: OnceLock<Arc<[Type]>>,
     is_read: AtomicBool,
 }
 
 impl Told {
+    pub(crate) fn of(text: Arc<str>) -> Self {
+        Self { text, types: OnceLock::new(), is_read: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// Empty until the server has told them.
     pub(crate) fn types(&self) -> &[Type] {
         self.types.get().map_or(&[], |types| types)
@@ -149,18 +159,22 @@ fn is_number(delivered: &Type) -> bool {
 
 /// Looks through rows that were asked for in the wanted form. `None`: some cell must be read.
 pub(crate) fn looked_through(messages: Vec<u8>, delivered: &[Type], copying: Copying<'_>) -> Option<WrittenRows> {
-    let columns = columns(delivered, copying).collect::<Option<Vec<_>>>()?;
-    let mut written = WrittenRows { nulls: vec![0; columns.len()], ..WrittenRows::default() };
+    let mut written = WrittenRows::default();
     for body in frames::rows(&messages) {
         let (count, mut cells) = body.ok()?.split_first_chunk::<2>()?;
-        if usize::from(u16::from_be_bytes(*count)) != columns.len() {
+        if usize::from(u16::from_be_bytes(*count)) != delivered.len() {
             return None;
         }
-        for (column, nulls) in columns.iter().zip(&mut written.nulls) {
+        // Rows found by a key are few: what their columns are is not written down.
+        for (place, column) in columns(delivered, copying).enumerate() {
+            let column = column?;
             let (length, others) = cells.split_first_chunk::<4>()?;
             cells = others;
             match i32::from_be_bytes(*length) {
-                -1 => *nulls += 1,
+                -1 => {
+                    written.nulls.resize(delivered.len(), 0);
+                    *written.nulls.get_mut(place)? += 1;
+                }
                 length => {
                     let (cell, others) = cells.split_at_checked(usize::try_from(length).ok()?)?;
                     cells = others;
@@ -176,8 +190,9 @@ pub(crate) fn looked_through(messages: Vec<u8>, delivered: &[Type], copying: Cop
         }
         written.rows += 1;
     }
-    written.bytes +=
-        columns.iter().zip(&written.nulls).map(|(c, nulls)| c.fixed_bytes(written.rows, *nulls)).sum::<u64>();
+    for (place, column) in columns(delivered, copying).enumerate() {
+        written.bytes += column?.fixed_bytes(written.rows, written.nulls.get(place).copied().unwrap_or(0));
+    }
     written.messages = messages;
     Some(written)
 }

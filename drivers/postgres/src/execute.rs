@@ -16,6 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Column, RowStream, Statement};
 
 /// Bytes of rows after which a batch is delivered, however few its rows.
@@ -177,8 +178,9 @@ impl Run {
         &self,
         connection: &Connection,
     ) -> std::result::Result<(Statement, RowStream), tokio_postgres::Error> {
-        let prepared = connection.prepared(&self.statement.text, &self.parameters.types, self.setting).await?;
-        let rows = connection.client.query_raw(&prepared, self.parameters.values.iter().cloned()).await?;
+        let types: Vec<Type> = self.parameters.types().cloned().collect();
+        let prepared = connection.prepared(&self.statement.text, &types, self.setting).await?;
+        let rows = connection.client.query_raw(&prepared, self.parameters.values().cloned()).await?;
         Ok((prepared, rows))
     }
 

@@ -11,12 +11,12 @@ const HEAD: usize = 5;
 const BINARY: i16 = format(WireForm::Binary);
 
 /// Appends a statement to be prepared, and asks for its columns.
-pub(crate) fn prepare(name: &str, text: &str, types: &[Type], out: &mut BytesMut) -> Result<()> {
+pub(crate) fn prepare(name: &str, text: &str, parameters: &Parameters, out: &mut BytesMut) -> Result<()> {
     message(b'P', out, |out| {
         string(name, out)?;
         string(text, out)?;
-        count(types.len(), out)?;
-        types.iter().for_each(|sql_type| out.put_u32(sql_type.oid()));
+        count(parameters.len(), out)?;
+        parameters.types().for_each(|sql_type| out.put_u32(sql_type.oid()));
         Ok(())
     })?;
     message(b'D', out, |out| named_statement(name, out))
@@ -36,25 +36,22 @@ const fn format(form: WireForm) -> i16 {
 
 /// Appends one run of a prepared statement, with all results in one form and a Sync of its own.
 pub(crate) fn run(name: &str, parameters: &Parameters, form: WireForm, out: &mut BytesMut) -> Result<()> {
-    message(b'B', out, |out| {
-        string("", out)?;
-        string(name, out)?;
-        out.put_i16(1);
-        out.put_i16(BINARY);
-        count(parameters.values.len(), out)?;
-        for (bound, sql_type) in parameters.values.iter().zip(&parameters.types) {
-            value(bound, sql_type, out)?;
-        }
-        out.put_i16(1);
-        out.put_i16(format(form));
-        Ok(())
-    })?;
-    message(b'E', out, |out| {
-        string("", out)?;
-        out.put_i32(0);
-        Ok(())
-    })?;
-    sync(out)
+    // Few pieces: each is looked at for room.
+    let at = out.len() + 1;
+    out.put_slice(b"B\0\0\0\0\0");
+    string(name, out)?;
+    let [high, low] = u16::try_from(parameters.len()).map_err(Error::internal)?.to_be_bytes();
+    let [_, binary] = BINARY.to_be_bytes();
+    out.put_slice(&[0, 1, 0, binary, high, low]);
+    for (sql_type, bound) in parameters.iter() {
+        value(bound, sql_type, out)?;
+    }
+    let [_, form] = format(form).to_be_bytes();
+    out.put_slice(&[0, 1, 0, form]);
+    set_length(at, out.len() - at, out)?;
+    // Execute of all rows, and Sync.
+    out.put_slice(b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04");
+    Ok(())
 }
 
 /// Appends a Sync, which ReadyForQuery answers.
@@ -261,9 +258,9 @@ pub(crate) mod tests {
     #[test]
     fn a_text_never_reaches_beyond_itself() {
         let mut out = BytesMut::new();
-        assert!(prepare("s1", "SELECT 1\0; SELECT 2", &[], &mut out).is_err());
+        assert!(prepare("s1", "SELECT 1\0; SELECT 2", &parameters(&[]), &mut out).is_err());
         out.clear();
-        prepare("s1", "SELECT $1", &[Type::INT4], &mut out).unwrap();
+        prepare("s1", "SELECT $1", &parameters(&[Value::Int32(1)]), &mut out).unwrap();
         assert_eq!(out, [said(b'P', b"s1\0SELECT $1\0\0\x01\0\0\0\x17"), said(b'D', b"Ss1\0")].concat());
     }
 

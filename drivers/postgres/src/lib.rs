@@ -28,6 +28,7 @@ mod options;
 mod planner;
 mod pool;
 mod socket;
+mod statements;
 mod tls;
 mod traffic;
 mod whole;

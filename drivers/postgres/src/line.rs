@@ -7,16 +7,21 @@ use crate::pool::Pool;
 use crate::socket::{Link, Stream};
 use crate::traffic::{Asked, Traffic};
 use bytes::BytesMut;
+use futures::task::AtomicWaker;
 use querygate_driver_api::Place;
 use querygate_types::Result;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::io::AsyncWrite;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 /// How long those who wait hear nothing at all; then they begin again on connections of their own.
 const STALLED: Duration = Duration::from_millis(200);
@@ -43,7 +48,9 @@ const CLOSED: usize = 1 << 32;
 
 struct Shared {
     state: Mutex<State>,
-    wake: Notify,
+    /// Whether somebody asked since the task last looked, and what wakes it.
+    asked: AtomicBool,
+    waker: AtomicWaker,
     /// What the state says of its requests, for those who choose among connections.
     waiting: AtomicUsize,
 }
@@ -63,7 +70,12 @@ impl std::fmt::Debug for Shared {
 impl Line {
     pub(crate) fn start(link: Link, pool: &Arc<Pool>, lifetime: Duration, held: Held) -> Self {
         let state = Mutex::new(State { traffic: Traffic::default(), moved: Instant::now() });
-        let shared = Arc::new(Shared { state, wake: Notify::new(), waiting: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            state,
+            asked: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            waiting: AtomicUsize::new(0),
+        });
         let serving = Serving {
             shared: Arc::clone(&shared),
             pool: Arc::downgrade(pool),
@@ -83,7 +95,9 @@ impl Line {
         }
         self.shared.show(&state.traffic);
         drop(state);
-        self.shared.wake.notify_one();
+        if !self.shared.asked.swap(true, Ordering::AcqRel) {
+            self.shared.waker.wake();
+        }
         Ok(asked)
     }
 
@@ -116,6 +130,13 @@ impl Drop for Line {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves what is to be sent to a buffer that is empty.
+    fn taken(&self, out: &mut BytesMut) {
+        if out.is_empty() {
+            self.lock().traffic.take(out);
+        }
     }
 
     /// Reads what came. `false`: nothing more is to be done here.
@@ -162,6 +183,21 @@ enum End {
     Stalled,
 }
 
+/// What came of a look at everything.
+enum Turn {
+    Asked,
+    Ended(End),
+}
+
+/// Bytes on their way.
+#[derive(Default)]
+struct Bytes {
+    input: BytesMut,
+    out: BytesMut,
+    /// Some were written that the encryption may hold.
+    unflushed: bool,
+}
+
 /// What a look at the clock says.
 enum Due {
     At(Instant),
@@ -192,40 +228,78 @@ impl Serving {
         }
     }
 
-    async fn messages(&self, stream: Box<dyn Stream>) -> End {
-        let (mut reading, mut writing) = tokio::io::split(stream);
-        let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
-        let mut unflushed = false;
+    async fn messages(&self, mut stream: Box<dyn Stream>) -> End {
+        let mut bytes = Bytes::default();
         let mut clock = pin!(tokio::time::sleep(STALLED));
         loop {
-            if out.is_empty() {
-                self.shared.lock().traffic.take(&mut out);
+            let turn = poll_fn(|context| self.turn(&mut stream, &mut bytes, clock.as_mut(), context)).await;
+            if let Turn::Ended(end) = turn {
+                return end;
             }
+            let soon = tokio::time::Instant::now() + STALLED;
+            if clock.deadline() > soon {
+                clock.as_mut().reset(soon);
+            }
+            // Whoever is ready to ask now does so first: their requests leave together.
+            tokio::task::yield_now().await;
+            // Whoever asks from here on is seen by the next look.
+            self.shared.asked.store(false, Ordering::Release);
+            self.shared.taken(&mut bytes.out);
+        }
+    }
+
+    /// Reads, writes, and looks at the clock, as far as that is possible now.
+    fn turn(
+        &self,
+        stream: &mut Box<dyn Stream>,
+        bytes: &mut Bytes,
+        mut clock: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        self.shared.waker.register(context.waker());
+        if self.read(stream, &mut bytes.input, context).is_err() || self.write(stream, bytes, context).is_err() {
+            return Poll::Ready(Turn::Ended(End::Closed));
+        }
+        while clock.as_mut().poll(context).is_ready() {
+            match self.due(Instant::now()) {
+                Due::At(at) => clock.as_mut().reset(at.into()),
+                Due::Ended(end) => return Poll::Ready(Turn::Ended(end)),
+            }
+        }
+        if self.shared.asked.load(Ordering::Acquire) { Poll::Ready(Turn::Asked) } else { Poll::Pending }
+    }
+
+    /// Reads what is there. `Err`: there will be nothing more.
+    fn read(&self, stream: &mut Box<dyn Stream>, input: &mut BytesMut, context: &mut Context<'_>) -> io::Result<()> {
+        loop {
             input.reserve(READ_BYTES);
-            tokio::select! {
-                biased;
-                sent = send(&mut writing, &mut out, &mut unflushed), if unflushed || !out.is_empty() => {
-                    if sent.is_err() {
-                        return End::Closed;
-                    }
-                }
-                read = reading.read_buf(&mut input) => match read {
-                    Ok(0) | Err(_) => return End::Closed,
-                    Ok(_) if self.shared.read(&mut input) => {}
-                    Ok(_) => return End::Closed,
-                },
-                () = self.shared.wake.notified() => {
-                    let soon = tokio::time::Instant::now() + STALLED;
-                    if clock.deadline() > soon {
-                        clock.as_mut().reset(soon);
-                    }
-                    // Whoever is ready to ask now does so first: their requests leave together.
-                    tokio::task::yield_now().await;
-                }
-                () = &mut clock => match self.due(Instant::now()) {
-                    Due::At(at) => clock.as_mut().reset(at.into()),
-                    Due::Ended(end) => return end,
-                },
+            match poll_read_buf(Pin::new(&mut *stream), context, input) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Ready(Ok(_)) if self.shared.read(input) => {}
+                Poll::Ready(Ok(_)) => return Err(io::ErrorKind::InvalidData.into()),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what was asked, and what the encryption still holds.
+    fn write(&self, stream: &mut Box<dyn Stream>, bytes: &mut Bytes, context: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            // Those who ask now are waited for, for a moment.
+            if !self.shared.asked.load(Ordering::Acquire) {
+                self.shared.taken(&mut bytes.out);
+            }
+            let moved = match (bytes.out.is_empty(), bytes.unflushed) {
+                (true, false) => return Ok(()),
+                (true, true) => Pin::new(&mut *stream).poll_flush(context).map_ok(|()| None),
+                (false, _) => poll_write_buf(Pin::new(&mut *stream), context, &mut bytes.out).map_ok(Some),
+            };
+            match moved {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(Some(0))) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => bytes.unflushed = written.is_some(),
+                Poll::Ready(Err(error)) => return Err(error),
             }
         }
     }
@@ -246,21 +320,6 @@ impl Serving {
             Due::At((state.moved + RESTED).min(self.until).max(now + STALLED))
         }
     }
-}
-
-/// Writes what it can, and what the encryption still holds. Dropped before its end, it can begin again.
-async fn send(writing: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut, unflushed: &mut bool) -> io::Result<()> {
-    if !out.is_empty() {
-        if writing.write_buf(out).await? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        *unflushed = true;
-    }
-    if out.is_empty() {
-        writing.flush().await?;
-        *unflushed = false;
-    }
-    Ok(())
 }
 
 /// However the task ends, nobody waits for it any longer.

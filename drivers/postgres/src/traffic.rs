@@ -2,11 +2,12 @@
 //! no clock.
 
 use crate::bind::Parameters;
-use crate::copied::{Columns, Copying};
+use crate::copied::{Columns, Copying, Told};
 use crate::frames::{self, Broken, Failure, Frame};
+use crate::statements::Statements;
 use bytes::{Buf, BytesMut};
 use querygate_types::{Result, WireForm};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio_postgres::types::Type;
@@ -19,8 +20,6 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a message that is not a row.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Statements that are kept prepared.
-const STATEMENTS_MAX: usize = 256;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -52,18 +51,8 @@ pub(crate) enum Asked {
     ToRead,
 }
 
-/// A text with the types of its parameters.
-type Key = (Arc<str>, Vec<u32>);
-
-struct Prepared {
-    name: Arc<str>,
-    columns: Columns,
-    used: u64,
-}
-
 struct Request {
     reply: Sender<Answer>,
-    text: Arc<str>,
     columns: Columns,
     /// Whole messages.
     rows: Vec<u8>,
@@ -83,9 +72,7 @@ pub(crate) struct Traffic {
     /// Whole requests that were not handed to the socket yet.
     out: BytesMut,
     requests: VecDeque<Request>,
-    prepared: HashMap<Key, Prepared>,
-    names: u64,
-    uses: u64,
+    prepared: Statements,
     /// Bytes of a row that nobody wants, to come.
     skipped: usize,
     /// No more requests are taken.
@@ -103,56 +90,48 @@ impl Traffic {
         if self.closed || self.requests.len() >= REQUESTS_MAX {
             return Ok(Asked::Full);
         }
-        let key = (Arc::clone(text), parameters.types.iter().map(Type::oid).collect::<Vec<_>>());
-        self.uses += 1;
-        let known = self.prepared.get_mut(&key).map(|prepared| {
-            prepared.used = self.uses;
-            (Arc::clone(&prepared.name), Arc::clone(&prepared.columns))
-        });
-        let copies = |columns: &Columns| copying.is_none_or(|copying| columns.copies(copying));
-        if !known.as_ref().map_or(copying.is_none(), |(_, columns)| copies(columns)) {
-            return Ok(Asked::ToRead);
-        }
+        let types = parameters.types().map(Type::oid);
         let form = copying.map_or(WireForm::Binary, |copying| copying.wanted.form);
-        let is_new = known.is_none();
-        let (name, columns) = match known {
-            Some(known) => known,
-            None => {
-                self.make_room()?;
-                self.names += 1;
-                (format!("q{}", self.names).into(), Columns::default())
-            }
-        };
         let start = self.out.len();
-        let prepared = if is_new { Some((text, parameters.types.as_slice())) } else { None };
-        let written = written(&name, prepared, (parameters, form), &mut self.out);
+        let (written, columns) = match self.prepared.find(text, types.clone()) {
+            Some(known) if copying.is_none_or(|copying| known.columns.copies(copying)) => {
+                (frames::run(&known.name, parameters, form, &mut self.out), Arc::clone(&known.columns))
+            }
+            // What its rows are is learnt from one that is read.
+            Some(_) | None if copying.is_some() => return Ok(Asked::ToRead),
+            Some(_) | None => return self.ask_first(text, parameters),
+        };
         if written.is_err() || self.out.len() - start > REQUEST_BYTES_MAX {
             // As if nobody had asked.
             self.out.truncate(start);
             return written.map(|()| Asked::Full);
         }
-        if is_new {
-            self.prepared.insert(key, Prepared { name, columns: Arc::clone(&columns), used: self.uses });
-        }
-        // From here on nothing fails: what is in `out` is in `requests`, in the same order.
-        let (reply, answer) = oneshot::channel();
-        let text = Arc::clone(text);
-        let outcome = Outcome::Rows;
-        self.requests.push_back(Request { reply, text, columns, rows: Vec::new(), outcome });
-        Ok(Asked::Waiting(answer))
+        Ok(self.asked(columns))
     }
 
-    /// Ends the statement that was not used for longest, if there are as many as may be.
-    fn make_room(&mut self) -> Result<()> {
-        if self.prepared.len() < STATEMENTS_MAX {
-            return Ok(());
-        }
-        let oldest = self.prepared.iter().min_by_key(|(_, prepared)| prepared.used).map(|(key, _)| key.clone());
-        match oldest.and_then(|key| self.prepared.remove(&key)) {
+    /// The first run of a statement, which is prepared with it.
+    fn ask_first(&mut self, text: &Arc<str>, parameters: &Parameters) -> Result<Asked> {
+        if let Some(oldest) = self.prepared.make_room() {
             // Requests that run it are before this in the stream.
-            Some(prepared) => frames::close(&prepared.name, &mut self.out),
-            None => Ok(()),
+            frames::close(&oldest, &mut self.out)?;
         }
+        let (name, start) = (self.prepared.next_name(), self.out.len());
+        let written = frames::prepare(&name, text, parameters, &mut self.out)
+            .and_then(|()| frames::run(&name, parameters, WireForm::Binary, &mut self.out));
+        if written.is_err() || self.out.len() - start > REQUEST_BYTES_MAX {
+            self.out.truncate(start);
+            return written.map(|()| Asked::Full);
+        }
+        let columns = Arc::new(Told::of(Arc::clone(text)));
+        self.prepared.insert(name, parameters.types().map(Type::oid), Arc::clone(&columns));
+        Ok(self.asked(columns))
+    }
+
+    /// From here on nothing fails: what is in `out` is in `requests`, in the same order.
+    fn asked(&mut self, columns: Columns) -> Asked {
+        let (reply, answer) = oneshot::channel();
+        self.requests.push_back(Request { reply, columns, rows: Vec::new(), outcome: Outcome::Rows });
+        Asked::Waiting(answer)
     }
 
     /// Moves what is to be sent to an empty buffer, which is used next.
@@ -257,9 +236,8 @@ impl Traffic {
 
     /// Ends a prepared statement, unless that has been done.
     fn forget(&mut self, columns: &Columns) {
-        let named = self.prepared.iter().find(|(_, prepared)| Arc::ptr_eq(&prepared.columns, columns));
-        if let Some(prepared) = named.map(|(key, _)| key.clone()).and_then(|key| self.prepared.remove(&key))
-            && frames::close(&prepared.name, &mut self.out).is_err()
+        if let Some(name) = self.prepared.forget(columns)
+            && frames::close(&name, &mut self.out).is_err()
         {
             self.closed = true;
         }
@@ -272,7 +250,7 @@ impl Traffic {
 
     /// The statement that runs now.
     pub(crate) fn running(&self) -> Option<&Arc<str>> {
-        self.requests.front().map(|request| &request.text)
+        self.requests.front().map(|request| request.columns.text())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -289,19 +267,6 @@ impl Traffic {
         self.closed = true;
         self.requests.clear();
     }
-}
-
-/// One request, of a statement that is to be prepared first or has been.
-fn written(
-    name: &str,
-    prepared: Option<(&Arc<str>, &[Type])>,
-    (parameters, form): (&Parameters, WireForm),
-    out: &mut BytesMut,
-) -> Result<()> {
-    if let Some((text, types)) = prepared {
-        frames::prepare(name, text, types, out)?;
-    }
-    frames::run(name, parameters, form, out)
 }
 
 impl Request {
@@ -323,6 +288,7 @@ impl Request {
 mod tests {
     use super::*;
     use crate::frames::tests::{described, parameters, said};
+    use crate::statements::STATEMENTS_MAX;
     use querygate_driver_api::Value;
 
     fn ask(traffic: &mut Traffic, text: &str, value: i32) -> Receiver<Answer> {
