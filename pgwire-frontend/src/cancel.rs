@@ -4,6 +4,7 @@ use crate::random;
 use querygate_query_api::Session;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use tokio_util::sync::CancellationToken;
 
 /// A session's entry among the keys, for as long as it lives.
@@ -21,11 +22,17 @@ impl Drop for Registration {
     }
 }
 
-/// The statement that runs on one connection, if any.
+/// The statement that runs on one connection, if any, and who serves the connection.
 pub(crate) struct CancelSlot {
     session: Arc<dyn Session>,
     running: Mutex<Option<CancellationToken>>,
+    /// Of the connection's task.
+    waker: Mutex<Option<Waker>>,
 }
+
+/// The waker that a connection's task is known by; it hardly ever has another one.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Option<Waker>);
 
 impl CancelSlot {
     /// A statement begins: the token fires when it is cancelled. A cancel that came before does not count.
@@ -39,12 +46,32 @@ impl CancelSlot {
         *lock(&self.running) = None;
     }
 
+    /// The connection's task waits, and wants to hear of the door's end and of a look-up's.
+    pub(crate) fn waits(&self, known: &mut Known, waker: &Waker) {
+        if !known.0.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *lock(&self.waker) = Some(waker.clone());
+            known.0 = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = lock(&self.waker).as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
     fn cancel(&self) {
         let running = lock(&self.running);
-        if let Some(token) = running.as_ref() {
-            // Under the lock, so that the next statement cannot begin in between and be hit.
-            self.session.cancel();
-            token.cancel();
+        // Under the lock, so that the next statement cannot begin in between and be hit.
+        match &*running {
+            Some(token) => {
+                self.session.cancel();
+                token.cancel();
+            }
+            None => {
+                self.session.cancel_look_up();
+                self.wake();
+            }
         }
     }
 }
@@ -69,7 +96,7 @@ impl CancelKeys {
             SecretBytes::Four => random::bytes::<4>()?.to_vec(),
             SecretBytes::ThirtyTwo => random::bytes::<32>()?.to_vec(),
         };
-        let slot = Arc::new(CancelSlot { session, running: Mutex::new(None) });
+        let slot = Arc::new(CancelSlot { session, running: Mutex::default(), waker: Mutex::default() });
         let mut slots = lock(&self.slots);
         loop {
             // Positive, as process ids are.
@@ -80,6 +107,11 @@ impl CancelKeys {
             slots.insert(process_id, (secret.clone(), Arc::clone(&slot)));
             return Some(Registration { keys: Arc::clone(self), process_id, secret, slot });
         }
+    }
+
+    /// Has every connection look at what became of the door.
+    pub(crate) fn wake(&self) {
+        lock(&self.slots).values().for_each(|(_, slot)| slot.wake());
     }
 
     /// Answers nothing, as the protocol wants: whether a key is right cannot be learned here.

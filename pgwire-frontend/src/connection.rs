@@ -1,11 +1,11 @@
 //! The life of one session: waits for messages, hands each to the simple or extended protocol, and ends it in order.
 //! Knows no SQL.
 
-use crate::cancel::{CancelSlot, Registration};
+use crate::cancel::{CancelSlot, Known, Registration};
 use crate::door::Shared;
 use crate::extended::Extended;
 use crate::guard::Guard;
-use crate::idle::idle_timeout;
+use crate::idle::Idle;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
 use crate::transport::Transport;
@@ -14,8 +14,10 @@ use bytes::BytesMut;
 use futures::FutureExt as _;
 use querygate_query_api::{Effect, Session, TransactionStatus};
 use querygate_types::{Error, ErrorCode};
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Why the work on a message stopped.
@@ -68,7 +70,12 @@ pub(crate) struct Connection {
     /// Frames not yet sent; corked until Sync, Flush or an error.
     pub(crate) out: Vec<u8>,
     pub(crate) extended: Extended,
-    input: BytesMut,
+    pub(crate) input: BytesMut,
+    /// Whether what lies at its front is taken apart, as it was not to be answered at once.
+    apart: bool,
+    pub(crate) waker: Known,
+    /// Where no timeout bounds a wait, as far as is known.
+    idle: Idle,
     uncorked: bool,
     /// After an error in the extended protocol everything up to Sync is skipped.
     skipping: bool,
@@ -78,6 +85,8 @@ pub(crate) struct Connection {
 }
 
 enum Input {
+    /// What may be a request in one go.
+    Request,
     Message(Message),
     Refused(Recoverable),
 }
@@ -97,6 +106,9 @@ impl Connection {
             slot: Arc::clone(&registration.slot),
             out: Vec::new(),
             input: BytesMut::new(),
+            apart: false,
+            waker: Known::default(),
+            idle: Idle::default(),
             uncorked: false,
             skipping: false,
             changed_settings: Vec::new(),
@@ -144,6 +156,9 @@ impl Connection {
     async fn next_input(&mut self) -> Result<Input, Closing> {
         let limits = FrameLimits::new(self.shared.config.frame_bytes_max);
         loop {
+            if self.input.first() == Some(&b'B') && !std::mem::take(&mut self.apart) {
+                return Ok(Input::Request);
+            }
             match next_message(&mut self.input, Phase::Session, limits) {
                 Ok(Some(Ok(message))) => return Ok(Input::Message(message)),
                 Ok(Some(Err(refused))) => return Ok(Input::Refused(refused)),
@@ -162,10 +177,15 @@ impl Connection {
     }
 
     async fn wait(&mut self, between_messages: bool) -> Result<(), Closing> {
-        let status = self.session.transaction_status();
+        let resting = self.session.resting();
         let idle = between_messages && self.out.is_empty();
-        let timeout = if idle { idle_timeout(&*self.session, status) } else { None };
-        let may_end = idle && status == TransactionStatus::Idle;
+        let timeout = if idle { self.idle.timeout(&*self.session, &resting) } else { None };
+        let may_end = idle && resting.status == TransactionStatus::Idle;
+        // Not within a transaction: there, clients expect none.
+        let listens = may_end && resting.listens;
+        if timeout.is_none() && !listens && !self.transport.is_tls() {
+            return self.wait_for_input(may_end).await;
+        }
         let expired = async {
             match timeout {
                 Some((timeout, report)) => {
@@ -175,8 +195,6 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
-        // Not within a transaction: there, clients expect none.
-        let listens = may_end && self.session.listens();
         let session = Arc::clone(&self.session);
         let notified = async move {
             match listens {
@@ -204,8 +222,51 @@ impl Connection {
         }
     }
 
+    /// The usual wait, with nothing to hear of but the client and the door's end.
+    async fn wait_for_input(&mut self, may_end: bool) -> Result<(), Closing> {
+        let (shared, slot, waker) = (&self.shared, &self.slot, &mut self.waker);
+        let (transport, input) = (&mut self.transport, &mut self.input);
+        let read = poll_fn(|context| {
+            slot.waits(waker, context.waker());
+            if shared.ending.is_kill() || may_end && shared.ending.is_shutdown() {
+                return Poll::Ready(Err(Closing::Saying(Report::shutdown())));
+            }
+            match transport.poll_read(context, input) {
+                Some(read) => read.map(|read| read.map_err(|_| Closing::Silently)),
+                None => Poll::Ready(Err(Closing::Saying(Error::internal("a stream cannot be polled").into()))),
+            }
+        });
+        match read.await? {
+            0 => Err(Closing::Silently),
+            bytes => {
+                self.shared.counts.received(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether nothing of earlier messages is left to be done.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        !self.skipping && self.changed_settings.is_empty()
+    }
+
+    /// Room for the answer to a small statement.
+    pub(crate) fn reserve_out(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out.reserve(OUT_BYTES);
+        }
+    }
+
+    pub(crate) fn uncork(&mut self) {
+        self.uncorked = true;
+    }
+
     async fn handle(&mut self, input: Input) -> Result<(), Closing> {
         let message = match input {
+            Input::Request => {
+                self.apart = !self.answered_at_once().await?;
+                return Ok(());
+            }
             Input::Message(message) => message,
             Input::Refused(_) if self.skipping => return Ok(()),
             Input::Refused(Recoverable { extended, refusal }) => {
@@ -219,9 +280,7 @@ impl Connection {
             }
         };
         self.shared.counts.message(kind(&message));
-        if self.out.capacity() == 0 {
-            self.out.reserve(OUT_BYTES);
-        }
+        self.reserve_out();
         if self.skipping && !matches!(message, Message::Sync | Message::Terminate) {
             return Ok(());
         }
@@ -309,9 +368,7 @@ impl Connection {
         if status == b'I' {
             self.extended.end_transaction();
         }
-        let mark = self.out.open(b'Z');
-        self.out.byte(status);
-        self.out.close(mark);
+        self.out.ready(status);
         self.uncorked = true;
     }
 

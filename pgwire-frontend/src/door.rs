@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Tls>,
     pub(crate) keys: Arc<CancelKeys>,
     pub(crate) counts: Counts,
+    /// What the two tokens below say, for those who look often.
+    pub(crate) ending: Ending,
     /// Idle sessions end.
     pub(crate) shutdown: CancellationToken,
     /// Running statements end too.
@@ -46,6 +49,39 @@ pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     /// `tls-server-end-point` data; `None` when the certificate has none.
     pub(crate) channel_binding: Option<Vec<u8>>,
+}
+
+/// How far the end of a door is.
+#[derive(Debug, Default)]
+pub(crate) struct Ending(AtomicU8);
+
+const SHUTDOWN: u8 = 1;
+const KILL: u8 = 2;
+
+impl Ending {
+    pub(crate) fn is_shutdown(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= SHUTDOWN
+    }
+
+    pub(crate) fn is_kill(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= KILL
+    }
+}
+
+impl Shared {
+    fn shut_down(&self) {
+        self.end(SHUTDOWN, &self.shutdown);
+    }
+
+    fn stop(&self) {
+        self.end(KILL, &self.kill);
+    }
+
+    fn end(&self, how: u8, token: &CancellationToken) {
+        self.ending.0.store(how, Ordering::Release);
+        token.cancel();
+        self.keys.wake();
+    }
 }
 
 /// ALPN protocol of PostgreSQL (direct TLS requires it).
@@ -87,6 +123,7 @@ impl PostgresDoor {
             tls,
             keys: Arc::default(),
             counts: Counts::default(),
+            ending: Ending::default(),
             shutdown: CancellationToken::new(),
             kill: CancellationToken::new(),
         };
@@ -121,9 +158,9 @@ impl PostgresDoor {
         }
         drop(listener);
         tasks.close();
-        shared.shutdown.cancel();
+        shared.shut_down();
         if tokio::time::timeout(shared.config.drain_timeout, tasks.wait()).await.is_err() {
-            shared.kill.cancel();
+            shared.stop();
             if tokio::time::timeout(KILL_PATIENCE, tasks.wait()).await.is_err() {
                 tracing::warn!(connections = tasks.len(), "connections did not end in time");
             }

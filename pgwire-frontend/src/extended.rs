@@ -119,6 +119,13 @@ impl Extended {
         Ok(())
     }
 
+    /// A statement to be run at once, with no portal of an earlier run left. `None`: no such, or no room for its values.
+    pub(crate) fn prepared(&self, name: &str, bytes: usize) -> Option<&Arc<dyn Prepared>> {
+        let has_room = self.held_bytes.saturating_add(bytes) <= self.held_bytes_max && self.portal_max > 0;
+        let named = self.statements.get(name).filter(|_| has_room && self.portals.is_empty());
+        named.and_then(|named| named.prepared.as_ref())
+    }
+
     fn statement(&self, name: &str) -> Result<&Named, Report> {
         self.statements.get(name).ok_or_else(|| {
             let message = if name.is_empty() {

@@ -1,12 +1,31 @@
 //! The two idle timeouts of a session, read from its settings. Knows no socket.
 
 use crate::report::Report;
-use querygate_query_api::{Session, TransactionStatus};
+use querygate_query_api::{Resting, Session, TransactionStatus};
 use querygate_types::ErrorCode;
 use std::time::Duration;
 
+/// Where the timeouts are known to be off: equal settings have equal ones.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    off: Option<(TransactionStatus, u64)>,
+}
+
+impl Idle {
+    /// As [`idle_timeout`], which is asked where that is not known.
+    pub(crate) fn timeout(&mut self, session: &dyn Session, resting: &Resting) -> Option<(Duration, Report)> {
+        let known = resting.settings.map(|settings| (resting.status, settings));
+        if known.is_some() && self.off == known {
+            return None;
+        }
+        let timeout = idle_timeout(session, resting.status);
+        self.off = known.filter(|_| timeout.is_none());
+        timeout
+    }
+}
+
 /// How long the session may now wait for a message, and what it is told afterwards. `None`: for ever.
-pub(crate) fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
+fn idle_timeout(session: &dyn Session, status: TransactionStatus) -> Option<(Duration, Report)> {
     let (setting, code, message) = match status {
         TransactionStatus::Idle => (
             "idle_session_timeout",

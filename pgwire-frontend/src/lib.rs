@@ -16,6 +16,7 @@ mod extended;
 pub mod fuzzing;
 mod guard;
 mod idle;
+mod lookup;
 mod observe;
 mod random;
 mod report;

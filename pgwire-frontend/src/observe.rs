@@ -73,6 +73,7 @@ pub(crate) struct Counts {
     sent: OnceLock<Counter>,
     rows: OnceLock<Counter>,
     copied: OnceLock<Counter>,
+    at_once: OnceLock<Counter>,
 }
 
 impl Counts {
@@ -96,6 +97,11 @@ impl Counts {
     /// Rows that were handed on as their source wrote them.
     pub(crate) fn copied(&self, count: u64) {
         self.copied.get_or_init(|| metrics::counter!("querygate_pgwire_rows_copied_total")).increment(count);
+    }
+
+    /// Requests that were answered as a whole.
+    pub(crate) fn at_once(&self) {
+        self.at_once.get_or_init(|| metrics::counter!("querygate_pgwire_at_once_total")).increment(1);
     }
 
     pub(crate) fn rows(&self, count: u64) {

@@ -71,7 +71,7 @@ impl Connection {
     /// Writes CommandComplete with the number of rows sent, and what the statement changed for this connection.
     pub(crate) fn complete(&mut self, tag: &CommandTag, rows: u64) -> Result<(), Halt> {
         match tag {
-            CommandTag::Counted(name) => self.out.command_complete(&format!("{name} {rows}")),
+            CommandTag::Counted(name) => self.out.command_counted(name, rows),
             CommandTag::Fixed(tag) => self.out.command_complete(tag),
         }
         Ok(())

@@ -4,10 +4,13 @@
 use bytes::{BufMut, BytesMut};
 use futures::FutureExt as _;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use tokio_util::io::poll_read_buf;
 
 /// Bytes reserved for a read behind others.
 const READ_BYTES: usize = 8 * 1024;
@@ -59,6 +62,27 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// As [`read`](Self::read), for one who polls. `None`: of a stream that must be waited for.
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        input: &mut BytesMut,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let Self::Plain(tcp) = self else { return None };
+        Some(match tcp.poll_read_ready(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
+                input.reserve(read_bytes(input));
+                let read = poll_read_buf(Pin::new(tcp), context, input);
+                if read.is_pending() && input.is_empty() {
+                    *input = BytesMut::new();
+                }
+                read
+            }
+        })
     }
 
     /// Reads exactly so many bytes, none beyond.
@@ -130,6 +154,25 @@ impl Transport {
         match self.tcp().peek(&mut [0; 1]).await {
             Ok(0) | Err(_) => {}
             Ok(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Transport {
+    /// As [`abandoned`](Self::abandoned), for one who polls. `peeked`: whether requests were seen to wait, which are not looked at
+    /// again.
+    pub(crate) fn poll_abandoned(&self, context: &mut Context<'_>, peeked: &mut bool) -> Poll<()> {
+        if *peeked {
+            return Poll::Pending;
+        }
+        let mut first = [0; 1];
+        match self.tcp().poll_peek(context, &mut ReadBuf::new(&mut first)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(_)) => {
+                *peeked = true;
+                Poll::Pending
+            }
         }
     }
 }

@@ -11,20 +11,25 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Such rows are those of a SELECT.
-const TAG: CommandTag = CommandTag::Counted("SELECT");
+pub(crate) const TAG_NAME: &str = "SELECT";
+const TAG: CommandTag = CommandTag::Counted(TAG_NAME);
 
 impl Connection {
     /// The one form in which a client reads all columns. `None`: it reads them in several, or its settings want values printed in
     /// another way than messages hold them.
     pub(crate) fn whole_form(&self, prepared: &Arc<dyn Prepared>, formats: &[Format]) -> Option<WireForm> {
-        let columns = prepared.columns().filter(|columns| !columns.is_empty())?;
         let first = formats.first().copied().unwrap_or(Format::Text);
-        if formats.iter().any(|format| *format != first)
-            || !matches!(formats.len(), 0 | 1) && formats.len() != columns.len()
-        {
+        let same = formats.iter().all(|format| *format == first);
+        if same { self.form_of(prepared, first, formats.len()) } else { None }
+    }
+
+    /// The same where one form is said so many times.
+    pub(crate) fn form_of(&self, prepared: &Arc<dyn Prepared>, form: Format, said: usize) -> Option<WireForm> {
+        let columns = prepared.columns().filter(|columns| !columns.is_empty())?;
+        if !matches!(said, 0 | 1) && said != columns.len() {
             return None;
         }
-        match first {
+        match form {
             Format::Binary => Some(WireForm::Binary),
             Format::Text => {
                 let usual = Style::of_session(&*self.session, columns).is_ok_and(|style| style == Style::default());

@@ -2,6 +2,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+#[path = "postgres/armed.rs"]
+mod armed;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod common;
 #[path = "postgres/shared.rs"]

@@ -23,7 +23,8 @@ pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Noti
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;
 pub use service::{
-    Authenticator, ClientInfo, Door, ExecuteOptions, Prepared, QueryService, Session, Statement, TransactionStatus,
+    Authenticator, ClientInfo, Door, ExecuteOptions, LookUp, Prepared, QueryService, Resting, Session, Statement,
+    TransactionStatus,
 };
 pub use times::Times;
 pub use zone::Zone;

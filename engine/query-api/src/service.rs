@@ -4,7 +4,8 @@ use crate::{Column, Effect, Notification, Outcome, Part, Parts, ScramVerifier, S
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result, WireForm, WrittenRows};
+use futures::future::BoxFuture;
+use querygate_types::{Error, ErrorCode, Given, PgType, Principal, Result, WireForm, WrittenRows};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,6 +99,19 @@ pub struct ExecuteOptions {
     pub rows_expected: Option<u64>,
 }
 
+/// What a door looks at whenever its client says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resting {
+    pub status: TransactionStatus,
+    /// As [`Session::listens`].
+    pub listens: bool,
+    /// Equal for equal settings; `None`: they may be others each time.
+    pub settings: Option<u64>,
+}
+
+/// A run of a look-up: its rows, or `None` where it is to be run in another way.
+pub type LookUp<'a> = BoxFuture<'a, Result<Option<WrittenRows>>>;
+
 /// One authenticated session: settings, transaction, cursors, SQL-level prepared statements.
 ///
 /// Statements of one session run one after the other; a door must not execute a second one while it reads the
@@ -137,6 +151,19 @@ pub trait Session: Send + Sync {
         Ok(None)
     }
 
+    /// As [`execute_written`](Self::execute_written), of a statement that was run so before and outside of a transaction, for values
+    /// of which no arrays were made. `None`, at once or in the end: it is to be executed, as if nobody had asked. Whoever stops
+    /// waiting leaves no trace.
+    fn look_up<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        given: &[Given<'_>],
+        form: WireForm,
+    ) -> Option<LookUp<'a>> {
+        let _ = (prepared, given, form);
+        None
+    }
+
     /// Divides the rows that executing a bound statement would give. Reads no row, or only the ends of a key.
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         let _ = (prepared, parameters, split);
@@ -166,6 +193,11 @@ pub trait Session: Send + Sync {
     fn setting(&self, name: &str) -> Option<String>;
 
     fn transaction_status(&self) -> TransactionStatus;
+
+    /// All that a door wants to know before it waits for its client, at once.
+    fn resting(&self) -> Resting {
+        Resting { status: self.transaction_status(), listens: self.listens(), settings: None }
+    }
 
     /// Version of the metadata that the next statement sees; 0 of a service that knows no versions. A transaction pins its
     /// version when asked.
@@ -211,6 +243,9 @@ pub trait Session: Send + Sync {
 
     /// Cancels the running statement, if any. Idempotent; returns at once.
     fn cancel(&self);
+
+    /// Ends the [`look_up`](Self::look_up) that runs, if one does. It hears of that when it is polled next.
+    fn cancel_look_up(&self) {}
 
     /// Ends the session: cancels, rolls back, frees.
     async fn close(&self);

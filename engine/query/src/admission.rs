@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Bounds on turns.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,13 @@ pub(crate) struct Place {
     own: Arc<Own>,
 }
 
+/// A turn of a statement that keeps no more than a look at where it came from.
+#[derive(Debug)]
+pub(crate) struct ShortPermit<'a> {
+    _own: SemaphorePermit<'a>,
+    _of_all: SemaphorePermit<'a>,
+}
+
 /// A turn, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
@@ -77,7 +84,8 @@ impl Admission {
         }
     }
 
-    fn place(&self, login: &str) -> Place {
+    /// Where statements of this user ask for turns.
+    pub(crate) fn place(&self, login: &str) -> Place {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = users.get(login) {
             return Place { all: Arc::clone(&self.turns), own: Arc::clone(own) };
@@ -100,6 +108,13 @@ impl Place {
         let own = Arc::clone(&self.own.turns).acquire_owned().await.map_err(closed)?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(closed)?;
         Ok(Permit { place: self.clone(), _own: own, _of_all: of_all })
+    }
+
+    /// A turn that is free now. `None`: it is to be waited for.
+    pub(crate) fn short_turn(&self) -> Option<ShortPermit<'_>> {
+        let own = self.own.turns.try_acquire().ok()?;
+        let of_all = self.all.try_acquire().ok()?;
+        Some(ShortPermit { _own: own, _of_all: of_all })
     }
 
     fn free_turn(&self) -> Option<Permit> {
@@ -221,6 +236,20 @@ mod tests {
         assert!(!next.is_finished());
         drop(first);
         next.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn short_turns_are_turns_like_others() {
+        let admission = admission(3, 2, 10);
+        let place = admission.place("ada");
+        let (first, second) = (place.short_turn().unwrap(), place.short_turn().unwrap());
+        assert!(place.short_turn().is_none());
+        assert_eq!(admission.admit("ada").await.unwrap_err().code(), ErrorCode::TooManyQueries);
+        let _other = admission.admit("sam").await.unwrap();
+        assert!(admission.place("iris").short_turn().is_none(), "all turns are taken");
+        drop((first, second));
+        let _admitted = admission.admit("ada").await.unwrap();
+        assert!(place.short_turn().is_some() && place.short_turn().is_some());
     }
 
     #[test]

@@ -20,8 +20,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::{PrincipalCatalog, WholeFragment};
+use querygate_driver_api::Value;
 use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
-use querygate_types::{Error, ErrorCode, PgType, Result, limits};
+use querygate_types::{Error, ErrorCode, Given, PgType, Result, limits};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -135,12 +136,40 @@ impl Bound {
             .collect()
     }
 
+    /// The same as fragments take them, where they stand as they are in the types that the plan wants. `None`: they are to be read.
+    pub(crate) fn given(&self, given: &[Given<'_>]) -> Option<Vec<Value>> {
+        if given.len() != self.parameters.len() {
+            return None;
+        }
+        let mut values = Vec::with_capacity(given.len());
+        for (parameter, given) in self.parameters.iter().zip(given) {
+            values.push(as_it_stands(*given, &parameter.planned)?);
+        }
+        Some(values)
+    }
+
     /// The plan with its parameters filled in.
     pub(crate) fn with_values(&self, values: Vec<ScalarValue>) -> Result<LogicalPlan> {
         if values.is_empty() {
             return Ok(self.plan.clone());
         }
         self.plan.clone().with_param_values(values).map_err(|e| translate(&e, Stage::Plan))
+    }
+}
+
+fn as_it_stands(given: Given<'_>, planned: &DataType) -> Option<Value> {
+    match (given, planned) {
+        (Given::Boolean(value), DataType::Boolean) => Some(Value::Boolean(value)),
+        (Given::Int16(value), DataType::Int16) => Some(Value::Int16(value)),
+        (Given::Int32(value), DataType::Int32) => Some(Value::Int32(value)),
+        (Given::Int64(value), DataType::Int64) => Some(Value::Int64(value)),
+        (Given::Decimal { value, scale }, DataType::Decimal128(precision, wanted)) => {
+            let scale = i8::try_from(scale).ok().filter(|scale| scale == wanted)?;
+            let fits = value.unsigned_abs() < 10_u128.checked_pow(u32::from(*precision))?;
+            fits.then_some(Value::Decimal128 { value, precision: *precision, scale })
+        }
+        (Given::Text(text), DataType::Utf8) => Some(Value::text(text)),
+        _ => None,
     }
 }
 

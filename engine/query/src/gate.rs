@@ -1,6 +1,6 @@
 //! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
 
-use crate::admission::{Admission, Bounds, Permit, SessionPlace, SessionPlaces};
+use crate::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
 use crate::bind::Bound;
 use crate::checks::Checks;
 use crate::engine::{Workspace, with_key_lists};
@@ -26,6 +26,7 @@ use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -106,6 +107,8 @@ pub struct Gate {
     runtime: tokio::runtime::Handle,
     environment: Arc<RuntimeEnv>,
     deployment: RwLock<Arc<Deployment>>,
+    /// Of the current deployment, for those who only compare it.
+    version: AtomicU64,
     workspaces: Cache<(u64, String), Arc<Workspace>>,
     states: Cache<StateKey, Arc<SessionState>>,
     bound: Cache<BoundKey, Arc<Bound>>,
@@ -184,6 +187,7 @@ impl Gate {
             options,
             runtime,
             environment,
+            version: AtomicU64::new(deployment.version),
             deployment: RwLock::new(Arc::new(deployment)),
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
@@ -199,6 +203,11 @@ impl Gate {
         Arc::clone(&self.deployment.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Its number.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// Swaps in a newer version. Statements that run keep the one they pinned.
     ///
     /// # Errors
@@ -209,6 +218,7 @@ impl Gate {
             let text = format!("version {} came after version {}", deployment.version, current.version);
             return Err(Error::internal(text));
         }
+        self.version.store(deployment.version, Ordering::Release);
         *current = Arc::new(deployment);
         drop(current);
         // What was made from another version holds all of it in memory; sessions that pinned it keep their own.
@@ -303,6 +313,11 @@ impl Gate {
     /// Statements bound before, by everything that binding depends on.
     pub(crate) fn bound(&self) -> &Cache<BoundKey, Arc<Bound>> {
         &self.bound
+    }
+
+    /// Where this user's statements ask for turns.
+    pub(crate) fn place(&self, login: &str) -> Place {
+        self.admission.place(login)
     }
 
     /// A turn to run a statement of this user.

@@ -94,7 +94,8 @@ pub(crate) struct SessionRecord {
     pub(crate) application: String,
     pub(crate) peer: Option<String>,
     pub(crate) since: SystemTime,
-    pub(crate) statements: u64,
+    /// Counted by the session itself.
+    pub(crate) statements: Arc<AtomicU64>,
     pub(crate) state: &'static str,
 }
 
@@ -201,15 +202,15 @@ impl Observer {
         if let (Some(telemetry), Some(told)) = (&self.telemetry, record.told.take()) {
             record.reads = tell(telemetry.as_ref(), &record, told);
         }
-        let record = Arc::new(record);
-        if let Some(audit) = &self.audit {
+        let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = if queries.len() >= QUERIES_MAX { queries.pop_front() } else { None };
+        let record = in_place_of(oldest, record);
+        let audited = self.audit.as_ref().map(|audit| (audit, Arc::clone(&record)));
+        queries.push_back(record);
+        drop(queries);
+        if let Some((audit, record)) = audited {
             audit.record(&record);
         }
-        let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
-        if queries.len() >= QUERIES_MAX {
-            queries.pop_front();
-        }
-        queries.push_back(record);
     }
 
     /// Whether somebody wants to learn from statements.
@@ -263,6 +264,16 @@ impl Observer {
     }
 }
 
+/// The record where the oldest one was, unless somebody reads that.
+fn in_place_of(oldest: Option<Arc<QueryRecord>>, record: QueryRecord) -> Arc<QueryRecord> {
+    let Some(mut place) = oldest else { return Arc::new(record) };
+    match Arc::get_mut(&mut place) {
+        Some(oldest) => *oldest = record,
+        None => return Arc::new(record),
+    }
+    place
+}
+
 /// A source's connections as metrics.
 #[allow(clippy::cast_precision_loss, reason = "counts of connections are small")]
 pub(crate) fn measured(source: &str, pool: &PoolStatus) {
@@ -297,7 +308,7 @@ mod tests {
             application: String::new(),
             peer: None,
             since: SystemTime::UNIX_EPOCH,
-            statements: 0,
+            statements: Arc::default(),
             state: "idle",
         }
     }

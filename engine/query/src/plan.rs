@@ -192,10 +192,19 @@ pub(crate) fn call(bound: &Bound, parameters: &[ArrayRef]) -> Result<Option<(Fra
 
 /// As [`call`], where rows may go to a client of PostgreSQL's protocol as the source writes them.
 pub(crate) fn written<'a>(bound: &'a Bound, parameters: &[ArrayRef]) -> Result<Option<WrittenCall<'a>>> {
+    let values = || placeholders(&bound.values(parameters)?);
+    written_call(bound, values)
+}
+
+/// The same with values that stand as the plan wants them.
+pub(crate) fn written_given(bound: &Bound, values: Vec<Value>) -> Result<Option<WrittenCall<'_>>> {
+    written_call(bound, || Ok(Some(values)))
+}
+
+fn written_call(bound: &Bound, values: impl FnOnce() -> Result<Option<Vec<Value>>>) -> Result<Option<WrittenCall<'_>>> {
     let Some((whole, records)) = walked(bound)? else { return Ok(None) };
     let Some(types) = &whole.written else { return Ok(None) };
-    let values = placeholders(&bound.values(parameters)?)?;
-    Ok(values.map(|values| WrittenCall { fragment: &whole.fragment, types, values, records }))
+    Ok(values()?.map(|values| WrittenCall { fragment: &whole.fragment, types, values, records }))
 }
 
 /// Such a run with its values.

@@ -359,7 +359,7 @@ fn session_row(s: crate::observe::SessionRecord) -> Row {
         text(&s.application),
         Cell::Text(s.peer),
         Cell::Time(s.since),
-        number(s.statements),
+        number(s.statements.load(std::sync::atomic::Ordering::Relaxed)),
         text(s.state),
     ]
 }

@@ -15,4 +15,4 @@ pub use pg_type::{PgType, TypeCategory};
 pub use planner::PlannerSetting;
 pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};
 pub use shown::harmless;
-pub use written::{WireForm, WrittenRows};
+pub use written::{Given, WireForm, WrittenRows};

@@ -10,13 +10,35 @@ pub enum WireForm {
     Binary,
 }
 
+/// A parameter's value, of the few types in which rows are looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Given<'a> {
+    Boolean(bool),
+    Int16(i16),
+    Int32(i32),
+    Int64(i64),
+    /// With the client's own scale.
+    Decimal {
+        value: i128,
+        scale: u8,
+    },
+    Text(&'a str),
+}
+
+impl std::fmt::Debug for Given<'_> {
+    /// Values stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// All rows of a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WrittenRows {
     /// One DataRow message for each row, whole and in order.
     pub messages: Vec<u8>,
     pub rows: u64,
-    /// NULLs of each column.
+    /// NULLs of each column; empty where there is none.
     pub nulls: Vec<u64>,
     /// What the same rows take as columns of Arrow, about.
     pub bytes: u64,

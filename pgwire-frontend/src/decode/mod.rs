@@ -3,10 +3,13 @@
 mod array;
 mod binary;
 mod datetime;
+mod given;
 mod interval;
 mod numeric;
 mod text;
 mod value;
+
+pub(crate) use given::given;
 
 use crate::report::Report;
 use crate::wire::{Format, invalid_bytes};

@@ -18,10 +18,15 @@ pub(super) fn parse(text: &str) -> Result<Decimal> {
         Some(b'+') => (false, trimmed.get(1..).unwrap_or_default()),
         _ => (false, trimmed),
     };
-    match magnitude.to_ascii_lowercase().as_str() {
-        "nan" => return Err(no_decimal("NaN")),
-        "inf" | "infinity" => return Err(no_decimal("infinite")),
-        _ => {}
+    if let Some(value) = short(magnitude.as_bytes()) {
+        return Ok(Decimal { value: if negative { -value } else { value }, scale: 0 });
+    }
+    let is = |name: &str| magnitude.eq_ignore_ascii_case(name);
+    if is("nan") {
+        return Err(no_decimal("NaN"));
+    }
+    if is("inf") || is("infinity") {
+        return Err(no_decimal("infinite"));
     }
     let (mantissa, exponent) = match magnitude.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| wrong())?),
@@ -41,6 +46,15 @@ pub(super) fn parse(text: &str) -> Result<Decimal> {
     }
     let fraction = i32::try_from(fraction.len()).map_err(|_| too_many_digits())?;
     scaled(value, fraction.checked_sub(exponent).ok_or_else(|| out_of_range(PgType::Numeric, text))?, negative)
+}
+
+/// A whole number of a few digits and nothing else.
+fn short(digits: &[u8]) -> Option<i128> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let digit = |value: u64, digit: &u8| digit.is_ascii_digit().then(|| value * 10 + u64::from(*digit - b'0'));
+    digits.iter().try_fold(0, digit).map(i128::from)
 }
 
 /// value · 10^−scale, a negative scale multiplied out.

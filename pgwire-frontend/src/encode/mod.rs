@@ -16,6 +16,7 @@ mod text;
 mod tests;
 
 pub(crate) use datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
+pub(crate) use digits::push_u64;
 pub(crate) use shape::{CopyText, Shape};
 pub(crate) use style::Style;
 

@@ -1,5 +1,6 @@
 //! Writing of server messages into one buffer: each frame's length is put in when its body is done. Knows no state.
 
+use crate::encode::push_u64;
 use querygate_query_api::Column;
 use querygate_types::PgType;
 
@@ -70,6 +71,15 @@ pub(crate) trait Writer {
         self.close(mark);
     }
 
+    /// The same with a number of rows.
+    fn command_counted(&mut self, tag: &str, rows: u64);
+
+    fn ready(&mut self, status: u8) {
+        let mark = self.open(b'Z');
+        self.byte(status);
+        self.close(mark);
+    }
+
     fn parameter_description(&mut self, types: &[PgType]) {
         let mark = self.open(b't');
         self.count(types.len());
@@ -134,7 +144,8 @@ impl Writer for Vec<u8> {
 
     /// A zero byte inside would end the string early on the other side: what follows it is left out.
     fn cstr(&mut self, text: &str) {
-        self.extend(text.bytes().take_while(|byte| *byte != 0));
+        let end = text.bytes().position(|byte| byte == 0).unwrap_or(text.len());
+        self.extend_from_slice(text.as_bytes().get(..end).unwrap_or_default());
         self.push(0);
     }
 
@@ -146,6 +157,15 @@ impl Writer for Vec<u8> {
         let mark = self.open(b'R');
         self.i32(code);
         self.extend_from_slice(body);
+        self.close(mark);
+    }
+
+    fn command_counted(&mut self, tag: &str, rows: u64) {
+        let mark = self.open(b'C');
+        self.extend_from_slice(tag.as_bytes());
+        self.push(b' ');
+        push_u64(self, rows);
+        self.push(0);
         self.close(mark);
     }
 
@@ -192,6 +212,9 @@ mod tests {
     #[test]
     fn a_torn_last_frame_is_left_out() {
         let mut out = Vec::new();
+        out.command_counted("SELECT", 120);
+        assert_eq!(out, b"C\0\0\0\x0fSELECT 120\0");
+        out.clear();
         out.empty(b'1');
         out.open(b'D');
         assert_eq!(frame_end(&out, out.len()), 5);

@@ -22,7 +22,7 @@ fn sees(user: &str, id: i64) -> bool {
 
 /// A numeric of at most four digits.
 #[derive(Debug, PartialEq)]
-struct Number(i64);
+pub(super) struct Number(pub(super) i64);
 
 impl ToSql for Number {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {

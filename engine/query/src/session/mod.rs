@@ -1,6 +1,7 @@
 //! A session: settings, transaction, cursors, prepared statements, and the life of each statement in it.
 
 mod advised;
+mod armed;
 mod call;
 mod check;
 mod commands;
@@ -9,6 +10,8 @@ mod durations;
 mod listen;
 mod parts;
 mod reading;
+mod records;
+mod refreshed;
 mod rights;
 pub(crate) mod settings;
 mod statement;

@@ -1,5 +1,6 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
+use super::armed::{Armed, Looking};
 use super::cursors::Cursor;
 use super::listen::Listening;
 use super::settings::Settings;
@@ -10,22 +11,22 @@ use crate::classify::{Classified, ExplainStyle};
 use crate::execute;
 use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
-use crate::observe::{QueryRecord, SessionRecord};
+use crate::observe::SessionRecord;
 use crate::parse::{Parsed, parse};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::MemoryPool;
-use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use querygate_query_api::repeats::Repeats;
 use querygate_query_api::{
-    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Notification, Outcome, Part, Parts, Prepared, Rows,
-    Session, Split, Statement, TransactionStatus,
+    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, LookUp, Notification, Outcome, Part, Parts,
+    Prepared, Resting, Rows, Session, Split, Statement, TransactionStatus,
 };
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result, WireForm, WrittenRows, limits};
+use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WrittenRows, limits};
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::time::Instant;
@@ -43,6 +44,9 @@ pub(crate) struct GateSession {
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
+    pub(super) looking: Looking,
+    /// How many it has run.
+    pub(super) statements: Arc<AtomicU64>,
     /// What learning is told of what it runs again and again.
     pub(super) repeats: Arc<Repeats>,
     /// Memory of what its scrollable cursors have read.
@@ -73,6 +77,7 @@ pub(crate) struct PreparedStatement {
     pub(super) kind: Kind,
     pub(super) parameter_types: Vec<PgType>,
     pub(super) columns: Option<Arc<[Column]>>,
+    pub(super) armed: Mutex<Option<Arc<Armed>>>,
 }
 
 /// What preparing found out.
@@ -115,6 +120,7 @@ impl Prepared for PreparedStatement {
 
 impl GateSession {
     pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
+        let statements = Arc::<AtomicU64>::default();
         let id = gate.observer().session_opened(SessionRecord {
             id: 0,
             login: principal.login.clone(),
@@ -122,7 +128,7 @@ impl GateSession {
             application: settings.get("application_name").unwrap_or_default(),
             peer: client.peer.map(|p| p.to_string()),
             since: SystemTime::now(),
-            statements: 0,
+            statements: Arc::clone(&statements),
             state: "idle",
         });
         let inner = Arc::new(Mutex::new(Inner {
@@ -146,6 +152,8 @@ impl GateSession {
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
             repeats: Arc::default(),
+            looking: Looking::default(),
+            statements,
             inner,
             cancel: Mutex::default(),
             _place: place,
@@ -185,25 +193,14 @@ impl GateSession {
             Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => bound.parameter_types(),
             Kind::Command => Vec::new(),
         };
-        Ok(PreparedStatement { parsed, declared: declared.to_vec(), kind, parameter_types, columns })
-    }
-
-    /// Binds anew when the version changed since; the columns must stay the same.
-    pub(super) async fn refreshed(
-        &self,
-        bound: &Arc<Bound>,
-        query: &Query,
-        declared: &[Option<PgType>],
-    ) -> Result<Arc<Bound>> {
-        let workspace = self.workspace().await?;
-        if Arc::ptr_eq(&workspace, bound.workspace()) {
-            return Ok(Arc::clone(bound));
-        }
-        let again = Box::pin(self.bind_query(query, declared, None)).await?;
-        if again.columns() != bound.columns() {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
-        }
-        Ok(again)
+        Ok(PreparedStatement {
+            parsed,
+            declared: declared.to_vec(),
+            kind,
+            parameter_types,
+            columns,
+            armed: Mutex::default(),
+        })
     }
 
     /// Runs a bound query. The stream carries its own record into the books when it ends.
@@ -265,50 +262,6 @@ impl GateSession {
         }
     }
 
-    fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
-        self.gate.observer().session_changed(self.id, |session| {
-            session.statements += 1;
-            session.state = "active";
-        });
-        self.record_of(&prepared.parsed, Arc::clone(bound.objects()))
-    }
-
-    /// A statement that was never bound: who looks for what is not there is worth knowing.
-    fn refused(&self, parsed: &Parsed, started: Instant, error: &Error) {
-        self.done_without_plan(parsed, started, Some(error));
-    }
-
-    /// A statement that ended without a plan.
-    pub(super) fn done_without_plan(&self, parsed: &Parsed, started: Instant, error: Option<&Error>) {
-        let observer = self.gate.observer();
-        observer.session_changed(self.id, |session| session.statements += 1);
-        let mut record = self.record_of(parsed, Arc::default());
-        record.planning = started.elapsed();
-        record.total = record.planning;
-        record.error = error.map(Error::code);
-        observer.finished(record);
-    }
-
-    pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
-        QueryRecord {
-            id: self.gate.observer().next_query(),
-            started: SystemTime::now(),
-            login: Arc::clone(&self.login),
-            session: self.id,
-            door: self.door,
-            template: Arc::clone(parsed.template()),
-            objects,
-            planning: std::time::Duration::ZERO,
-            total: std::time::Duration::ZERO,
-            rows: 0,
-            error: None,
-            cached: false,
-            fragments: Arc::default(),
-            reads: Vec::new(),
-            told: self.told(),
-        }
-    }
-
     pub(super) fn new_cancel(&self) -> CancellationToken {
         let token = CancellationToken::new();
         *self.cancel.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
@@ -319,7 +272,7 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         match (&prepared.kind, prepared.parsed.class()) {
             (Kind::Query(bound), Classified::Query(query)) => {
-                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                let bound = self.refreshed_query(bound, query, prepared).await?;
                 Ok(Outcome::Rows(self.run_bound(prepared, &bound, parameters).await?))
             }
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
@@ -402,6 +355,15 @@ impl Session for GateSession {
         self.execute_as_written(ours(prepared)?, parameters, form).await
     }
 
+    fn look_up<'a>(
+        &'a self,
+        prepared: &'a Arc<dyn Prepared>,
+        given: &[Given<'_>],
+        form: WireForm,
+    ) -> Option<LookUp<'a>> {
+        self.begin_look_up(ours(prepared).ok()?, given, form)
+    }
+
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         self.divide(ours(prepared)?, parameters, split).await
     }
@@ -448,6 +410,13 @@ impl Session for GateSession {
         self.inner().transaction.status()
     }
 
+    fn resting(&self) -> Resting {
+        let inner = self.inner();
+        let (status, settings) = (inner.transaction.status(), Some(inner.settings.stamp()));
+        drop(inner);
+        Resting { status, settings, listens: !self.listening.is_empty() }
+    }
+
     fn snapshot_version(&self) -> u64 {
         self.deployment().version
     }
@@ -474,6 +443,10 @@ impl Session for GateSession {
 
     fn cancel(&self) {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+    }
+
+    fn cancel_look_up(&self) {
+        self.looking.cancel();
     }
 
     async fn close(&self) {

@@ -6,13 +6,34 @@ use crate::bind::Bound;
 use crate::classify::Classified;
 use crate::execute;
 use crate::locate::located_in;
-use crate::plan;
+use crate::observe::{FragmentRecord, Told};
+use crate::plan::{self, WrittenCall};
 use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;
 use querygate_query_api::Session;
 use querygate_types::{Error, ErrorCode, Result, WireForm, WrittenRows};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
+
+/// A run, as far as the books will tell of it.
+pub(super) struct Run {
+    began: SystemTime,
+    pub(super) started: Instant,
+    form: WireForm,
+    told: Option<Told>,
+    planning: Duration,
+    rows: u64,
+    /// `None`: it did not come so far as to be one of a known fragment.
+    fragments: Option<Arc<[FragmentRecord]>>,
+}
+
+impl Run {
+    pub(super) fn begin(began: SystemTime, form: WireForm, told: Option<Told>) -> Self {
+        Self { began, started: Instant::now(), form, told, planning: Duration::ZERO, rows: 0, fragments: None }
+    }
+}
 
 impl GateSession {
     /// `None`: it is to be executed.
@@ -44,7 +65,7 @@ impl GateSession {
             return Ok(None);
         }
         self.admits(prepared.parsed.class())?;
-        let bound = self.refreshed(bound, query, &prepared.declared).await?;
+        let bound = self.refreshed_query(bound, query, prepared).await?;
         self.look_up_written(prepared, &bound, parameters, form).await
     }
 
@@ -55,26 +76,13 @@ impl GateSession {
         parameters: &[ArrayRef],
         form: WireForm,
     ) -> Result<Option<WrittenRows>> {
-        let started = Instant::now();
+        let mut run = Run::begin(SystemTime::now(), form, self.told());
         let cancel = self.new_cancel();
-        let deadline = self.inner().settings.duration("statement_timeout").map(|timeout| started + timeout);
-        let mut record = self.record_of(&prepared.parsed, Arc::clone(bound.objects()));
+        let deadline = self.inner().settings.duration("statement_timeout").map(|timeout| run.started + timeout);
         let work = async {
             let _turn = self.gate.admit(&self.principal.login).await?;
             let Some(call) = plan::written(bound, parameters)? else { return Ok(None) };
-            record.planning = started.elapsed();
-            (record.cached, record.fragments) = (true, Arc::clone(call.records));
-            let runs = record.told.as_ref().map(|told| &told.runs);
-            let wanted = Wanted { types: call.types, form };
-            let found = call.fragment.look_up_written(&call.values, wanted, runs).await?;
-            match (found, self.gate.options().rows_max) {
-                (Some(rows), Some(max)) if rows.rows > max => {
-                    record.rows = rows.rows;
-                    let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
-                    Err(error.with_detail(format!("The limit is {max} rows.")))
-                }
-                (found, _) => Ok(found),
-            }
+            self.called_written(call, &mut run).await
         };
         let found = tokio::select! {
             biased;
@@ -82,20 +90,56 @@ impl GateSession {
             () = execute::expired(deadline) => Err(execute::timed_out()),
             found = work => found,
         };
-        record.total = started.elapsed();
+        if matches!(found, Ok(Some(_))) {
+            self.arm(prepared, bound);
+        }
+        self.ended(prepared, bound, run, found)
+    }
+
+    /// The rows of a statement with its values, as many as one may have.
+    pub(super) async fn called_written(&self, call: WrittenCall<'_>, run: &mut Run) -> Result<Option<WrittenRows>> {
+        (run.planning, run.fragments) = (run.started.elapsed(), Some(Arc::clone(call.records)));
+        let runs = run.told.as_ref().map(|told| &told.runs);
+        let wanted = Wanted { types: call.types, form: run.form };
+        let found = call.fragment.look_up_written(&call.values, wanted, runs).await?;
+        run.rows = found.as_ref().map_or(0, |found| found.rows);
+        match self.gate.options().rows_max {
+            Some(max) if run.rows > max => {
+                let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
+                Err(error.with_detail(format!("The limit is {max} rows.")))
+            }
+            Some(_) | None => Ok(found),
+        }
+    }
+
+    /// Closes the run's record.
+    pub(super) fn ended(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Bound,
+        run: Run,
+        found: Result<Option<WrittenRows>>,
+    ) -> Result<Option<WrittenRows>> {
+        // Nothing was done that the books should tell.
+        if matches!(found, Ok(None)) {
+            return Ok(None);
+        }
+        let mut record = self.record_begun(&prepared.parsed, Arc::clone(bound.objects()), (run.began, run.told));
+        (record.planning, record.total, record.rows) = (run.planning, run.started.elapsed(), run.rows);
+        if let Some(fragments) = run.fragments {
+            (record.cached, record.fragments) = (true, fragments);
+        }
         match &found {
-            // Nothing was done that the books should tell.
-            Ok(None) => return Ok(None),
             Ok(Some(rows)) => {
-                record.rows = rows.rows;
                 if let Some(told) = &mut record.told {
                     told.bytes = rows.bytes;
                     told.first_row = (rows.rows > 0).then_some(record.total);
                 }
             }
+            Ok(None) => {}
             Err(error) => record.error = Some(error.code()),
         }
-        self.gate.observer().session_changed(self.id, |session| session.statements += 1);
+        self.statements.fetch_add(1, Ordering::Relaxed);
         self.gate.observer().finished(record);
         found.map_err(|error| located_in(error, &prepared.parsed))
     }

@@ -1,0 +1,65 @@
+//! What the books say of a session's statements, as far as it is known when they begin or end without a plan.
+
+use super::statement::{GateSession, PreparedStatement};
+use crate::bind::Bound;
+use crate::observe::{QueryRecord, Told};
+use crate::parse::Parsed;
+use querygate_types::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+use tokio::time::Instant;
+
+impl GateSession {
+    pub(super) fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.gate.observer().session_changed(self.id, |session| session.state = "active");
+        self.record_of(&prepared.parsed, Arc::clone(bound.objects()))
+    }
+
+    /// A statement that was never bound: who looks for what is not there is worth knowing.
+    pub(super) fn refused(&self, parsed: &Parsed, started: Instant, error: &Error) {
+        self.done_without_plan(parsed, started, Some(error));
+    }
+
+    /// A statement that ended without a plan.
+    pub(super) fn done_without_plan(&self, parsed: &Parsed, started: Instant, error: Option<&Error>) {
+        let observer = self.gate.observer();
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        let mut record = self.record_of(parsed, Arc::default());
+        record.planning = started.elapsed();
+        record.total = record.planning;
+        record.error = error.map(Error::code);
+        observer.finished(record);
+    }
+
+    pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
+        self.record_begun(parsed, objects, (SystemTime::now(), self.told()))
+    }
+
+    /// The same of a statement that began a moment ago.
+    pub(super) fn record_begun(
+        &self,
+        parsed: &Parsed,
+        objects: Arc<[String]>,
+        (started, told): (SystemTime, Option<Told>),
+    ) -> QueryRecord {
+        QueryRecord {
+            id: self.gate.observer().next_query(),
+            started,
+            login: Arc::clone(&self.login),
+            session: self.id,
+            door: self.door,
+            template: Arc::clone(parsed.template()),
+            objects,
+            planning: std::time::Duration::ZERO,
+            total: std::time::Duration::ZERO,
+            rows: 0,
+            error: None,
+            cached: false,
+            fragments: Arc::default(),
+            reads: Vec::new(),
+            told,
+        }
+    }
+}
