@@ -243,3 +243,23 @@ fn frames_that_grow_are_of_the_statements_memory_and_end_with_it() {
     let took = counts_accounts(&server, "iris");
     assert!(took < Duration::from_secs(5), "others waited {took:?}");
 }
+
+#[test]
+fn long_rows_of_joins_get_their_turns() {
+    let server = Variant::new(|config| config.to_owned()).serve();
+    let mut client = RawClient::login(server.postgres, "sam");
+    assert_eq!(run(&mut client, "SET statement_timeout = '60s'"), None);
+    let one_by_one = |count: usize, of: &dyn Fn(usize) -> String, between: &str| {
+        (0..count).map(of).collect::<Vec<_>>().join(between)
+    };
+    let excepts = one_by_one(200, &|n| format!("SELECT {n}"), " EXCEPT ");
+    let values = one_by_one(150, &|n| format!("(VALUES (1), ({n})) t{n}(a)"), ", ");
+    for sql in [
+        excepts,
+        format!("SELECT count(*) FROM {values} WHERE {}", one_by_one(150, &|n| format!("t{n}.a = 1"), " AND ")),
+    ] {
+        let began = Instant::now();
+        assert_eq!(run(&mut client, &sql), None, "{:.60}", sql);
+        println!("{:.40}… took {:?}", sql, began.elapsed());
+    }
+}
