@@ -38,7 +38,10 @@ pub(crate) async fn infer(shared: &Shared, spec: &TableSpec) -> Result<Inferred>
     let pattern = FilePattern::parse(&spec.pattern)
         .map_err(|e| Error::new(ErrorCode::MetadataInvalid, format!("table \"{}\": {e}", spec.name)))?;
     let limits = &shared.config.limits;
-    let listed = listing::list(store.as_ref(), &pattern, &spec.format, limits, &names).await?;
+    let listed = {
+        let _whole = shared.replacing.read().await;
+        listing::list(store.as_ref(), &pattern, &spec.format, limits, &names).await?
+    };
     let (mut columns, rows) = match &spec.format {
         FileFormat::Parquet => from_footers(shared, &listed, &names).await?,
         FileFormat::Csv(_) | FileFormat::Ndjson => {

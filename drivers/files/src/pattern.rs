@@ -4,6 +4,9 @@ use crate::config::FileFormat;
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
 
+/// Folder at the top of a source for files that are being written or were replaced. No table has any of it.
+pub(crate) const KEPT: &str = ".querygate";
+
 /// A checked pattern. It is relative to the source and cannot leave it.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePattern {
@@ -38,6 +41,9 @@ impl FilePattern {
 
     /// Whether a file found below the base belongs to the table.
     pub(crate) fn matches(&self, path: &Path, format: &FileFormat) -> bool {
+        if path.parts().any(|part| part.as_ref() == KEPT) {
+            return false;
+        }
         let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
         match &self.glob {
             Some(glob) => glob.matches_with(path.as_ref(), options),
@@ -126,6 +132,7 @@ mod tests {
             ("data/*.parquet", "data/deep/a.parquet", false),
             ("data/**/*.parquet", "data/deep/er/a.parquet", true),
             ("data/part-?.bin", "data/part-1.bin", true),
+            ("**/*.parquet", ".querygate/rewrites/1-2/data/a.parquet", false),
         ];
         for (pattern, path, want) in cases {
             let got = FilePattern::parse(pattern).unwrap().matches(&Path::from(path), &FileFormat::Parquet);

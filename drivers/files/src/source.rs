@@ -4,6 +4,7 @@ use crate::config::{FileFormat, FilesConfig, Location, TableSpec};
 use crate::error::Names;
 use crate::footers::FooterReader;
 use crate::infer::{self, Inferred};
+use crate::moved::Moved;
 use crate::pattern;
 use crate::store;
 use crate::table::FileTable;
@@ -20,6 +21,10 @@ pub(crate) struct Shared {
     pub(crate) config: FilesConfig,
     store: OnceLock<Arc<dyn ObjectStore>>,
     footers: Arc<FileMetadataCache>,
+    /// Where files are that were replaced.
+    pub(crate) moved: Arc<Moved>,
+    /// Taken to list files, and alone to replace them: nobody lists half of each.
+    pub(crate) replacing: tokio::sync::RwLock<()>,
 }
 
 impl Shared {
@@ -28,7 +33,7 @@ impl Shared {
         if let Some(store) = self.store.get() {
             return Ok(Arc::clone(store));
         }
-        let opened = store::open(&self.config)?;
+        let opened = store::open(&self.config, &self.moved)?;
         Ok(Arc::clone(self.store.get_or_init(|| opened)))
     }
 
@@ -86,7 +91,12 @@ impl FilesSource {
 
     fn unopened(config: FilesConfig) -> Self {
         let footers: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(config.limits.footer_bytes_max));
-        Self { shared: Arc::new(Shared { config, store: OnceLock::new(), footers }) }
+        let (store, moved, replacing) = (OnceLock::new(), Arc::default(), tokio::sync::RwLock::default());
+        Self { shared: Arc::new(Shared { config, store, footers, moved, replacing }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Name of the source.

@@ -44,13 +44,13 @@ pub struct FileTable {
     pub(crate) names: Names,
     /// As it is declared.
     pub(crate) path: String,
-    pattern: FilePattern,
+    pub(crate) pattern: FilePattern,
     pub(crate) format: FileFormat,
     /// Declared columns, all nullable.
     pub(crate) schema: SchemaRef,
     /// What the files call them.
     pub(crate) file_names: Vec<String>,
-    files: Arc<Fresh<Files>>,
+    pub(crate) files: Arc<Fresh<Files>>,
 }
 
 /// One listing with everything that planning needs.
@@ -120,7 +120,10 @@ impl FileTable {
     async fn load(&self, last: Option<Arc<Files>>) -> Result<Arc<Files>> {
         let store = self.shared.store()?;
         let limits = &self.shared.config.limits;
-        let listed = listing::list(store.as_ref(), &self.pattern, &self.format, limits, &self.names).await?;
+        let listed = {
+            let _whole = self.shared.replacing.read().await;
+            listing::list(store.as_ref(), &self.pattern, &self.format, limits, &self.names).await?
+        };
         if let Some(last) = last.filter(|last| listing::same(&last.listed, &listed)) {
             return Ok(last);
         }

@@ -54,6 +54,18 @@ pub struct RowGroup {
     pub bounds: Vec<Option<(Place, Place)>>,
 }
 
+/// How the rows of a table are to lie; columns by the names that the files give them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// A folder for each value, in this order. Columns that are folders already stay so.
+    pub partition: Vec<String>,
+    pub sort: Vec<String>,
+    /// Rows of a row group, at most.
+    pub group_rows: usize,
+    /// Columns that get bloom filters, beside those that have them.
+    pub bloom: Vec<String>,
+}
+
 /// A source of files that can be advised on their layout.
 #[async_trait]
 pub trait LayoutAdvice: Send + Sync {
@@ -63,4 +75,23 @@ pub trait LayoutAdvice: Send + Sync {
     /// # Errors
     /// The source's.
     async fn study(&self, table: &str, read: &[String], compared: &[String]) -> Result<Option<FileLayout>>;
+
+    /// Writes the files of a table anew and puts them in the place of the old ones, which are kept. Whoever reads meanwhile reads
+    /// the one or the other. `id`: the suggestion's, for [`restore`](Self::restore). Says what was done.
+    ///
+    /// # Errors
+    /// Files that cannot be written anew so, or not here; then everything is as it was.
+    async fn rewrite(&self, table: &str, id: i64, wanted: &Rewrite) -> Result<String>;
+
+    /// Puts the files back that a rewriting replaced. Says what was done.
+    ///
+    /// # Errors
+    /// They are no longer there, or the files are not those that it wrote; then everything is as it was.
+    async fn restore(&self, table: &str, id: i64) -> Result<String>;
+
+    /// Removes what was kept long enough.
+    ///
+    /// # Errors
+    /// The source's.
+    async fn tidy(&self) -> Result<()>;
 }

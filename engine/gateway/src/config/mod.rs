@@ -158,6 +158,8 @@ pub(crate) struct Source {
     /// Whether operators may make and drop suggested indexes there; `None`: as `[learning]` says.
     pub(crate) apply_indexes: Option<bool>,
     /// What is done when its tables change.
+    /// Whether operators may have its files written in another layout.
+    pub(crate) apply_layouts: bool,
     pub(crate) schema_change: SchemaChange,
 }
 

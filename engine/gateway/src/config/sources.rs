@@ -41,10 +41,12 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     });
     let name = name.and_then(|name| check_name(&table, name));
     let apply_indexes = apply_indexes(&table, chosen);
-    let has_schema = chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mongodb | Kind::Mysql | Kind::Postgres));
+    let apply_layouts = apply_layouts(&table, kind.as_ref());
+    let has_schema =
+        chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mongodb | Kind::Mysql | Kind::Postgres));
     let schema_change = SchemaChange::resolve(&table, has_schema);
     table.finish();
-    Some(Source { name: name?.value, kind: kind?, apply_indexes, schema_change })
+    Some(Source { name: name?.value, kind: kind?, apply_indexes, apply_layouts, schema_change })
 }
 
 /// Refused where no index can be made: whoever sets it must not believe that it does something.
@@ -55,6 +57,18 @@ fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
         Kind::Files | Kind::Memory => {
             table.error(given.span, "`apply_indexes` is for sources that are databases only");
             None
+        }
+    }
+}
+
+/// Off unless it is said at the source itself, which has to be a folder: files are replaced in one step of its file system.
+fn apply_layouts(table: &Table<'_>, kind: Option<&SourceKind>) -> bool {
+    let Some(given) = table.boolean("apply_layouts") else { return false };
+    match kind {
+        Some(SourceKind::Files(FileStore::Local(_))) | None => given.value,
+        Some(_) => {
+            table.error(given.span, "`apply_layouts` is for files in a local folder only");
+            false
         }
     }
 }

@@ -362,3 +362,17 @@ fn what_becomes_of_changed_columns_is_said_for_a_source_or_an_object() {
         "`schema_change` is for sources that are databases only",
     );
 }
+
+#[test]
+fn files_are_written_anew_only_where_a_folder_says_so_itself() {
+    let folder = "[[sources]]\nname = \"lake\"\nkind = \"files\"\npath = \"lake\"\n";
+    let learning = "[learning]\napply_indexes = true\n";
+    assert!(!good(&format!("{META}{folder}{learning}")).sources[0].apply_layouts);
+    assert!(good(&format!("{META}{folder}apply_layouts = true\n")).sources[0].apply_layouts);
+    for other in [
+        "[[sources]]\nname = \"lake\"\nkind = \"files\"\nurl = \"s3://lake/x\"\n",
+        "[[sources]]\nname = \"crm\"\nkind = \"sqlite\"\npath = \"crm.sqlite\"\n",
+    ] {
+        check(&format!("{META}{other}apply_layouts = true\n"), "`apply_layouts` is for files in a local folder only");
+    }
+}

@@ -47,7 +47,7 @@ fn parts(
     let indexes =
         IndexOptions { every: settings.suggest_every, budget: settings.index_budget, ..IndexOptions::default() };
     let indexes = IndexAdvisor::new(indexes, advised(config, settings, gate), runtime.clone());
-    indexes.over_files(super::layouts::layouts(gate));
+    indexes.over_files(super::layouts::layouts(config, gate));
     vec![indexes]
 }
 

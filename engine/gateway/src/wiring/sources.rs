@@ -44,6 +44,8 @@ pub(super) struct Sources {
     policies: BTreeMap<String, SchemaChange>,
     changes: Changes,
     looks: Mutex<BTreeMap<String, Looks>>,
+    /// Folders whose files may be written anew, until what an earlier process left there is removed.
+    untidy: Mutex<Vec<Arc<FilesSource>>>,
 }
 
 /// When a source's tables are looked at, while nobody asks for it and when statements fail as if they had changed.
@@ -68,6 +70,7 @@ impl Sources {
         let mut opened = BTreeMap::new();
         let mut schemas = BTreeMap::new();
         let mut policies = BTreeMap::new();
+        let mut untidy = Vec::new();
         for source in &config.sources {
             policies.insert(source.name.clone(), source.schema_change.clone());
             let made = match &source.kind {
@@ -82,7 +85,11 @@ impl Sources {
                     schemas.insert(source.name.clone(), server.schema.clone());
                     Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, &budget)?))
                 }
-                SourceKind::Files(store) => Opened::Files(Arc::new(files_source(&source.name, store)?)),
+                SourceKind::Files(store) => {
+                    let files = Arc::new(files_source(&source.name, store)?);
+                    untidy.extend(source.apply_layouts.then(|| Arc::clone(&files)));
+                    Opened::Files(files)
+                }
                 SourceKind::Memory => Opened::Memory,
             };
             opened.insert(source.name.clone(), made);
@@ -94,6 +101,7 @@ impl Sources {
             policies,
             changes: Changes::default(),
             looks: Mutex::default(),
+            untidy: Mutex::new(untidy),
         })
     }
 
@@ -111,6 +119,7 @@ impl Sources {
         snapshot: &Snapshot,
         row_files: &[RowFile],
     ) -> (HashMap<String, SourceTable>, Vec<SourceStatus>) {
+        self.tidy().await;
         let mut by_source: BTreeMap<&str, Asked<'_, Arc<dyn TableProvider>>> = BTreeMap::new();
         for object in snapshot.objects.values() {
             let Some(source) = self.opened.get(&object.datasource) else { continue };
@@ -142,6 +151,16 @@ impl Sources {
             },
         });
         (tables, status.collect())
+    }
+
+    /// Once: what a process that was killed left where it wrote files anew. The tables are whole in any case.
+    async fn tidy(&self) {
+        let untidy = std::mem::take(&mut *self.untidy.lock().unwrap_or_else(PoisonError::into_inner));
+        for files in untidy {
+            if let Err(error) = files.tidy(querygate_files::SPARED).await {
+                tracing::warn!(source = files.name(), %error, "what is left of files written anew is not removed now");
+            }
+        }
     }
 
     async fn table(

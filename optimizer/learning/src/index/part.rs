@@ -24,6 +24,8 @@ use tokio::runtime::Handle;
 
 /// How often sums of what ran are written; what people see and change is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// How often replaced files are looked at, whether they were kept long enough.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// How long a search may ask; what it found by then counts.
 const SEARCH_MAX: Duration = Duration::from_secs(300);
 
@@ -47,6 +49,8 @@ struct Inner {
     searched: Mutex<Option<Duration>>,
     /// When sums were written last.
     written: Mutex<Duration>,
+    /// When what was kept of replaced files was looked at last.
+    tidied: Mutex<Duration>,
     /// Whether something ran since.
     moved: AtomicBool,
 }
@@ -72,6 +76,7 @@ impl IndexAdvisor {
             searching: AtomicBool::new(false),
             searched: Mutex::default(),
             written: Mutex::default(),
+            tidied: Mutex::default(),
             moved: AtomicBool::new(false),
         };
         Arc::new(Self { inner: Arc::new(inner) })
@@ -152,6 +157,15 @@ impl Inner {
         must
     }
 
+    fn must_tidy(&self, now: Moment) -> bool {
+        let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
+        let must = now.running >= *tidied + TIDY_EVERY;
+        if must {
+            *tidied = now.running;
+        }
+        must
+    }
+
     /// Begins a search in the background, if none runs.
     fn begin(self: &Arc<Self>) {
         if self.searching.swap(true, Ordering::AcqRel) {
@@ -188,9 +202,6 @@ impl Inner {
     }
 
     fn chosen(&self, id: i64) -> Result<(Suggestion, AdvisedSource)> {
-        if let Some(refusal) = self.layouts.refusal(id) {
-            return Err(refusal);
-        }
         let missing = || Error::new(ErrorCode::UndefinedObject, format!("there is no index suggestion {id}"));
         let suggestion = self.book().suggestions.iter().find(|one| one.id == id).cloned().ok_or_else(missing)?;
         let mut sources = (self.sources)().into_iter();
@@ -214,6 +225,13 @@ impl Inner {
 
     async fn apply(&self, id: i64, caller: &Principal) -> Result<String> {
         let _turn = self.turn.lock().await;
+        if self.layouts.has(id) {
+            let done = self.layouts.apply(id).await?;
+            tracing::info!(id, login = caller.login, done, "files were written as a suggestion says");
+            self.layouts.applied(id, &self.book().ran.all, seconds());
+            self.write().await?;
+            return Ok(done);
+        }
         let (suggestion, source) = self.chosen(id)?;
         match suggestion.state {
             State::Suggested | State::Undone => {}
@@ -232,6 +250,12 @@ impl Inner {
 
     async fn undo(&self, id: i64, caller: &Principal) -> Result<String> {
         let _turn = self.turn.lock().await;
+        if self.layouts.has(id) {
+            let done = self.layouts.undo(id).await?;
+            tracing::info!(id, login = caller.login, done, "files were put back as they were before a suggestion");
+            self.write().await?;
+            return Ok(done);
+        }
         let (suggestion, source) = self.chosen(id)?;
         if !suggestion.state.is_applied() {
             return Err(not_ready("the suggestion is not applied"));
@@ -296,6 +320,10 @@ impl Part for IndexAdvisor {
         };
         if due {
             self.inner.begin();
+        }
+        if self.inner.must_tidy(now) {
+            let inner = Arc::clone(&self.inner);
+            self.inner.runtime.spawn(async move { inner.layouts.tidy().await });
         }
         if self.inner.must_write(now) { self.inner.write().await } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! The search over all sources of files: which tables are read and how, their layout, and the result as suggestions. Blocks: for a
 //! thread of its own.
 
-use super::book::{Book, Taken};
+use super::book::{Book, Chosen, Taken};
 use super::search::search;
 use super::simulate::Asked;
 use crate::index::{Ran, as_number};
@@ -27,6 +27,8 @@ const STUDY_MAX: Duration = Duration::from_secs(60);
 pub struct LayoutSource {
     /// Its name in the configuration.
     pub name: String,
+    /// Whether operators may have files written anew.
+    pub apply: bool,
     pub advice: Arc<dyn LayoutAdvice>,
 }
 
@@ -58,7 +60,9 @@ impl LayoutAdvisor {
     pub(crate) async fn load(&self, store: &Store) -> Result<()> {
         let kept = store.kept(super::book::KIND).await?;
         self.book().loaded(kept);
-        Ok(())
+        // What was kept before suggestions could be applied; the next search finds it again.
+        let before: Vec<String> = store.all(super::book::KIND_BEFORE).await?.into_iter().map(|(id, _)| id).collect();
+        if before.is_empty() { Ok(()) } else { store.remove(super::book::KIND_BEFORE, &before).await }
     }
 
     pub(crate) async fn write(&self, store: &Store, seconds: i64) -> Result<()> {
@@ -83,17 +87,54 @@ impl LayoutAdvisor {
         self.book().measure(rans);
     }
 
-    /// Why a suggestion of this number is not applied here; `None`: it is none of these.
-    pub(crate) fn refusal(&self, id: i64) -> Option<Error> {
-        self.book().has(id).then(|| {
-            Error::new(
-                ErrorCode::FeatureNotSupported,
-                "writing files anew is advice, to be followed by who writes them",
-            )
-            .with_hint(
-                "Write the files as the suggestion's ddl says, beside the old ones, and put them in their place.",
-            )
-        })
+    /// Whether there is a suggestion of this number here.
+    pub(crate) fn has(&self, id: i64) -> bool {
+        self.book().has(id)
+    }
+
+    /// Has files written as is suggested. Says what was done.
+    pub(crate) async fn apply(&self, id: i64) -> Result<String> {
+        let (chosen, source) = self.chosen(id)?;
+        let wanted = chosen.wanted()?;
+        source.advice.rewrite(&chosen.table, id, &wanted).await
+    }
+
+    /// They are written: what was read so far is what it is compared with.
+    pub(crate) fn applied(&self, id: i64, rans: &HashMap<u64, Ran>, seconds: i64) {
+        self.book().applied(id, rans, seconds);
+    }
+
+    /// Has files put back as they were. Says what was done.
+    pub(crate) async fn undo(&self, id: i64) -> Result<String> {
+        let (chosen, source) = self.chosen(id)?;
+        let done = source.advice.restore(&chosen.table, id).await?;
+        self.book().undone(id);
+        Ok(done)
+    }
+
+    fn chosen(&self, id: i64) -> Result<(Chosen, LayoutSource)> {
+        let missing = || Error::new(ErrorCode::UndefinedObject, format!("there is no suggestion {id}"));
+        let chosen = self.book().chosen(id).ok_or_else(missing)?;
+        let sources = self.sources.get().map_or_else(Vec::new, |sources| sources());
+        let source = sources.into_iter().find(|source| source.name == chosen.source);
+        let refused = |message: &str| Error::new(ErrorCode::ObjectNotInPrerequisiteState, message.to_owned());
+        let source = source.ok_or_else(|| refused("the source of the suggestion is not there"))?;
+        if source.apply {
+            return Ok((chosen, source));
+        }
+        Err(refused("files may not be written through the gate").with_hint(
+            "Set apply_layouts = true at the source; or write the files as the suggestion's ddl says, beside the old ones.",
+        ))
+    }
+
+    /// Has removed what was kept long enough.
+    pub(crate) async fn tidy(&self) {
+        let Some(sources) = self.sources.get() else { return };
+        for source in sources().into_iter().filter(|source| source.apply) {
+            if let Err(error) = source.advice.tidy().await {
+                tracing::warn!(source = source.name, %error, "files that were replaced are not removed now");
+            }
+        }
     }
 
     /// Searches all sources. Returns how many layouts are suggested, and what failed.

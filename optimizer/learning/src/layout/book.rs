@@ -3,15 +3,18 @@
 use super::search::{Found, Outcome};
 use super::simulate::Plan;
 use crate::index::{Ran, as_number};
-use querygate_driver_api::layout::FileLayout;
+use querygate_driver_api::layout::{FileLayout, Rewrite};
 use querygate_query_api::system::Cell;
+use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Kind of the documents.
-pub(super) const KIND: &str = "layout_suggestion";
+pub(super) const KIND: &str = "layout_plan";
+/// Documents of suggestions that nobody could apply.
+pub(super) const KIND_BEFORE: &str = "layout_suggestion";
 /// Suggestions that are kept.
 const KEPT_MAX: usize = 500;
 /// Their numbers begin here: those of indexes are counted from one.
@@ -32,6 +35,8 @@ enum State {
     Followed,
     Helped,
     DidNotHelp,
+    /// The files are as they were before.
+    Undone,
 }
 
 impl State {
@@ -42,13 +47,14 @@ impl State {
             Self::Followed => "applied",
             Self::Helped => "helped",
             Self::DidNotHelp => "did not help",
+            Self::Undone => "undone",
         }
     }
 
     const fn is_followed(self) -> bool {
         match self {
             Self::Followed | Self::Helped | Self::DidNotHelp => true,
-            Self::Suggested | Self::Rejected => false,
+            Self::Suggested | Self::Rejected | Self::Undone => false,
         }
     }
 }
@@ -87,6 +93,7 @@ struct Suggestion {
     source: String,
     table: String,
     ddl: String,
+    plan: Planned,
     state: State,
     benefit: f64,
     write_cost: f64,
@@ -102,6 +109,44 @@ struct Suggestion {
     watched: Vec<(u64, Sum, Option<Sum>)>,
     effect: Option<f64>,
     measured: String,
+}
+
+/// How rows are to lie, by the names that the files give their columns.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Planned {
+    partition: Vec<String>,
+    sort: Vec<String>,
+    group_rows: u64,
+    bloom: Vec<String>,
+}
+
+/// A suggestion that somebody wants to apply or undo.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    pub(super) source: String,
+    pub(super) table: String,
+    state: State,
+    plan: Planned,
+}
+
+impl Chosen {
+    /// What is to be written.
+    ///
+    /// # Errors
+    /// It is written already, or not suggested.
+    pub(super) fn wanted(&self) -> Result<Rewrite> {
+        let refused = |message: &str| Error::new(ErrorCode::ObjectNotInPrerequisiteState, message.to_owned());
+        match self.state {
+            State::Suggested | State::Undone => {}
+            State::Rejected => return Err(refused("the layout is not suggested; its evidence says why")),
+            State::Followed | State::Helped | State::DidNotHelp => {
+                return Err(refused("the suggestion is applied already"));
+            }
+        }
+        let Planned { partition, sort, group_rows, bloom } = self.plan.clone();
+        let group_rows = usize::try_from(group_rows).map_err(Error::internal)?;
+        Ok(Rewrite { partition, sort, group_rows, bloom })
+    }
 }
 
 /// What a search looked at.
@@ -131,6 +176,28 @@ impl Book {
         self.all.iter().any(|one| one.id == id)
     }
 
+    pub(super) fn chosen(&self, id: i64) -> Option<Chosen> {
+        let one = self.all.iter().find(|one| one.id == id)?;
+        let (source, table, plan) = (one.source.clone(), one.table.clone(), one.plan.clone());
+        Some(Chosen { source, table, state: one.state, plan })
+    }
+
+    /// Its files were written through the gate.
+    pub(super) fn applied(&mut self, id: i64, rans: &HashMap<u64, Ran>, seconds: i64) {
+        self.changed = true;
+        if let Some(one) = self.all.iter_mut().find(|one| one.id == id) {
+            one.follow(one.version, seconds, |fingerprint| rans.get(&fingerprint));
+        }
+    }
+
+    /// Its files were put back.
+    pub(super) fn undone(&mut self, id: i64) {
+        self.changed = true;
+        if let Some(one) = self.all.iter_mut().find(|one| one.id == id) {
+            (one.state, one.followed) = (State::Undone, None);
+        }
+    }
+
     /// Takes the result of a search for one table. Returns whether there is a layout to rewrite to.
     pub(super) fn found(&mut self, taken: &Taken<'_>, outcome: Outcome) -> usize {
         let fresh: Vec<Suggestion> = taken.suggestions(outcome);
@@ -140,7 +207,8 @@ impl Book {
             let here = old.source == taken.source && old.table == taken.table;
             let same = fresh.iter().any(|new| new.id == old.id);
             if here && old.state == State::Suggested && count == 0 && old.version != taken.study.version {
-                old.follow(taken);
+                let ran = |fingerprint: u64| taken.rans.iter().find(|(known, _)| *known == fingerprint);
+                old.follow(taken.study.version, taken.seconds, |fingerprint| ran(fingerprint).map(|(_, ran)| ran));
                 kept.push(old);
             } else if !here || (old.state.is_followed() && !same) {
                 kept.push(old);
@@ -194,11 +262,10 @@ impl Book {
 pub(super) struct Suggested(Suggestion);
 
 impl Suggestion {
-    fn follow(&mut self, taken: &Taken<'_>) {
-        (self.state, self.followed, self.version) = (State::Followed, Some(taken.seconds), taken.study.version);
+    fn follow<'a>(&mut self, version: u64, seconds: i64, ran: impl Fn(u64) -> Option<&'a Ran>) {
+        (self.state, self.followed, self.version) = (State::Followed, Some(seconds), version);
         for (fingerprint, _, since) in &mut self.watched {
-            let ran = taken.rans.iter().find(|(known, _)| known == fingerprint);
-            *since = ran.map(|(_, ran)| Sum::of(ran));
+            *since = ran(*fingerprint).map(Sum::of);
         }
         self.measured = "not enough runs yet".to_owned();
     }
@@ -276,6 +343,7 @@ impl Taken<'_> {
             watched: Vec::new(),
             effect: None,
             measured: String::new(),
+            plan: Planned::default(),
             ddl,
         }
     }
@@ -324,8 +392,17 @@ impl Taken<'_> {
             evidence,
             gains,
             watched: watched.collect(),
+            plan: self.planned(&found.plan),
             ..self.plain(State::Suggested, self.describe(&found.plan))
         }
+    }
+
+    fn planned(&self, plan: &Plan) -> Planned {
+        let name = |at: &usize| self.study.columns.get(*at).map(|column| column.file_name.clone());
+        let names = |columns: &[usize]| columns.iter().filter_map(name).collect();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count; `as` saturates")]
+        let group_rows = plan.group_rows.max(1.0) as u64;
+        Planned { partition: names(&plan.partition), sort: names(&plan.sort), group_rows, bloom: names(&plan.bloom) }
     }
 
     /// The layout in words that a writer can follow, by the names that the files give their columns.

@@ -1,0 +1,107 @@
+//! A local folder in which files may be put elsewhere while statements read them: who listed a file before reads the same file at
+//! its new place. Knows no format and no table.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Which folders and files are elsewhere too.
+#[derive(Debug, Default)]
+pub(crate) struct Moved(RwLock<Vec<(Path, Path)>>);
+
+impl Moved {
+    /// What was listed below the one may be below the other.
+    pub(crate) fn add(&self, from: &Path, to: &Path) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|(known, place)| (known, place) == (from, to)) {
+            all.push((from.clone(), to.clone()));
+        }
+    }
+
+    /// Nothing is there any more.
+    pub(crate) fn forget(&self, to: &Path) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|(_, place)| place != to);
+    }
+
+    /// Other places of a file, the latest first.
+    fn places(&self, location: &Path) -> Vec<Path> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let place = |(from, to): &(Path, Path)| {
+            let below = location.prefix_match(from)?;
+            Some(to.parts().chain(below).collect::<Path>())
+        };
+        all.iter().rev().filter_map(place).collect()
+    }
+}
+
+/// The folder's store.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    inner: Arc<dyn ObjectStore>,
+    moved: Arc<Moved>,
+}
+
+impl Folder {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, moved: Arc<Moved>) -> Self {
+        Self { inner, moved }
+    }
+}
+
+impl std::fmt::Display for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Folder {
+    /// Whoever asks for a version gets that version, wherever it is.
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        let pinned = options.if_match.is_some().then(|| options.clone());
+        let error = match self.inner.get_opts(location, options).await {
+            Err(error @ (StoreError::NotFound { .. } | StoreError::Precondition { .. })) => error,
+            answer => return answer,
+        };
+        let Some(options) = pinned else { return Err(error) };
+        for place in self.moved.places(location) {
+            if let Ok(found) = self.inner.get_opts(&place, options.clone()).await {
+                let meta = ObjectMeta { location: location.clone(), ..found.meta };
+                return Ok(GetResult { meta, ..found });
+            }
+        }
+        Err(error)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> StoreResult<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
