@@ -29,6 +29,7 @@ mod locate;
 mod lost_orders;
 mod memory;
 mod metering;
+mod named;
 mod observe;
 mod origin;
 mod output_types;

@@ -132,7 +132,10 @@ impl ExprPlanner for PgExprPlanner {
     }
 
     fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
-        expr.args = told_apart(expr.args)?;
+        // Those of GROUPING are keys, and are looked for among them.
+        if expr.func.name() != "grouping" {
+            expr.args = told_apart(expr.args)?;
+        }
         Ok(PlannerResult::Original(expr))
     }
 

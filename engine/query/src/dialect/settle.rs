@@ -3,11 +3,11 @@
 
 use super::counts::counted;
 use super::literals::{PgExprPlanner, field_of};
+use crate::named::under_names;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
 use querygate_query_api::PG_TYPE_KEY;
 use std::collections::HashMap;
@@ -48,12 +48,7 @@ impl Settler {
             return Ok(Transformed::no(node));
         }
         let schema = input_schema(&node)?;
-        let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let saved = names.save(&expr);
-            let changed = expr.transform_up(|e| self.expression(e, &schema))?;
-            Ok(if changed.transformed { changed.update_data(|e| saved.restore(e)) } else { changed })
-        })
+        under_names(node, |expr| expr.transform_up(|e| self.expression(e, &schema)))
     }
 
     fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

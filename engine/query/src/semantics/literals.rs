@@ -3,10 +3,10 @@
 
 mod outer;
 
+use crate::named::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Union};
 
 /// The plan with its literals typed; output names stay.
@@ -22,13 +22,7 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::Union(union) = plan {
         return retyped(union);
     }
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let typed = expr.transform_down(literal)?;
-        Ok(if typed.transformed { typed.update_data(|e| name.restore(e)) } else { typed })
-    })?
-    .map_data(LogicalPlan::recompute_schema)
+    under_names(plan, |expr| expr.transform_down(literal))?.map_data(LogicalPlan::recompute_schema)
 }
 
 fn literal(expr: Expr) -> Result<Transformed<Expr>> {

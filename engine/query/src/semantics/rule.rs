@@ -4,12 +4,12 @@
 use super::fault::unsupported;
 use super::zone::Zone;
 use super::{arithmetic, binding, casts, comparable, framed, functions, growing, set_operations, stepwise, sum};
+use crate::named::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
@@ -67,14 +67,9 @@ fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Res
         if let LogicalPlan::TableScan(scan) = &plan {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
         }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = match order {
-                Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema))?,
-                Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema))?,
-            };
-            Ok(if rewritten.transformed { rewritten.update_data(|e| name.restore(e)) } else { rewritten })
+        under_names(plan, |expr| match order {
+            Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema)),
+            Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
         })?
         .map_data(LogicalPlan::recompute_schema)
     };
