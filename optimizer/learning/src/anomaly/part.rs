@@ -29,8 +29,9 @@ const STREAMS: &str = "stream";
 const PEERS: &str = "peers";
 const KNOWN: &str = "known";
 const MUTED: &str = "muted";
-/// Streams that are written per second: all of them within some minutes, without a burst.
+/// Streams that are written per second: all of them within some minutes, without a burst, and none twice in so short a time.
 const WRITTEN: usize = 20;
+const WRITTEN_AGAIN: Duration = Duration::from_secs(30);
 /// Longest that a subject can be muted.
 const HOURS_MAX: i64 = 24 * 365;
 
@@ -56,8 +57,8 @@ pub(crate) struct Anomalies {
     heralds: Heralds,
     schemas: Mutex<Schemas>,
     qualities: Mutex<Qualities>,
-    /// Streams that are still to be written in this round.
-    unwritten: Mutex<VecDeque<Subject>>,
+    /// Streams that are still to be written in this round, and when the next one may begin.
+    unwritten: Mutex<(VecDeque<Subject>, Duration)>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -171,9 +172,10 @@ impl Anomalies {
         let (gone, documents, known, peers) = {
             let mut streams = locked(&self.streams);
             let gone = std::mem::take(&mut streams.gone);
-            let mut unwritten = locked(&self.unwritten);
-            let begins = unwritten.is_empty();
+            let (unwritten, next) = &mut *locked(&self.unwritten);
+            let begins = unwritten.is_empty() && now.running >= *next;
             if begins {
+                *next = now.running + WRITTEN_AGAIN;
                 unwritten.extend(streams.all.keys().cloned());
             }
             let mut documents = Vec::new();

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Statements a second up to which each is told by itself. With its row in the store a record takes some 30 µs of a processor.
 const CALM: f64 = 100.0;
 /// Runs of a statement that all sessions together tell by themselves between two collections: what models are trained on.
-const SINGLY: usize = 64;
+const SINGLY: usize = 32;
 /// Sessions that are collected from; others tell each run by itself.
 const SESSIONS_MAX: usize = 4_096;
 
@@ -49,6 +49,11 @@ impl Gathering {
 
     pub(crate) fn is_pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
+    }
+
+    /// So much comes now that sessions are to add up, whatever came before.
+    pub(crate) fn press(&self) {
+        self.pressed.store(true, Ordering::Relaxed);
     }
 
     /// Collects from one more session. `false`: there are too many, or nobody collects any more.
@@ -125,7 +130,7 @@ mod tests {
     /// What so many sessions, each with a run of so many statements, hand over: records in the queue are not counted.
     #[test]
     fn sums_of_all_sessions_are_one_record_and_some_tell_runs_by_themselves_in_turns() {
-        for (sessions, expected) in [(1, 64), (3, 64), (100, 64), (1_000, 64)] {
+        for (sessions, expected) in [(1, 32), (3, 32), (100, 32), (1_000, 32)] {
             let listener = crate::testing::Listener::pressed();
             let gathering = Gathering::default();
             let all: Vec<Arc<Repeats>> = (0..sessions).map(|_| Arc::default()).collect();

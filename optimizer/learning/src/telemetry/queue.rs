@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Records that a list keeps room for once it is empty again.
 const ROOM_KEPT: usize = 4_096;
 
+/// Records that wait when sessions begin to add up: the thread comes ten times a second.
+const PRESSED_AT: usize = 64;
+
 /// What both ends count.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -80,7 +83,11 @@ impl Queue {
         let mut waiting = locked(&self.waiting);
         if !waiting.closed && waiting.records.len() < self.room {
             waiting.records.push(record);
+            let waits = waiting.records.len();
             drop(waiting);
+            if waits == PRESSED_AT {
+                self.gathering.press();
+            }
             Counts::add(&self.counts.taken, 1);
         } else {
             drop(waiting);
@@ -141,6 +148,18 @@ impl Drop for Receiver {
 mod tests {
     use super::*;
     use crate::testing::{DAY, statement};
+
+    #[test]
+    fn sessions_are_to_add_up_as_soon_as_much_waits_and_until_little_comes() {
+        let (queue, receiver) = queue(10_000, Arc::default());
+        for (offered, pressed, came, stays) in [(63, false, 63, false), (64, true, 64, false), (70, true, 500, true)] {
+            (0..offered).for_each(|n| queue.offer(statement("sam", n, 1, DAY)));
+            assert_eq!(queue.gathering.is_pressed(), pressed, "{offered}");
+            receiver.take(&mut Vec::new(), &mut Vec::new());
+            receiver.came(came, Duration::from_secs(1));
+            assert_eq!(queue.gathering.is_pressed(), stays, "{came}");
+        }
+    }
 
     #[test]
     fn lists_are_filled_in_turns_and_keep_their_room() {
