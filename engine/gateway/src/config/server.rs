@@ -45,7 +45,8 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         require_tls: false,
         connection_max: 1_000,
         connections_per_user_max: 500,
-        wire_workers: 2,
+        // On few processors a second one takes more from sources and clients, and to be woken, than it gives.
+        wire_workers: (threads / 2).clamp(1, 2),
         query_workers: threads.max(2),
         drain_timeout: Duration::from_secs(30),
     };
