@@ -25,7 +25,32 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
             begins = None;
         }
     }
+    if tokens.iter().any(|token| matches!(token.token, Token::CustomBinaryOperator(_))) {
+        tokens = tokens.into_iter().flat_map(signs_apart).collect();
+    }
     Ok(mended(&tokens))
+}
+
+/// `2>-1`: the tokenizer takes all characters of operators that stand together for one operator. PostgreSQL's ends before signs at
+/// its end, unless one of the characters is in it of which no operator of the standard is made.
+fn signs_apart(token: TokenWithSpan) -> Vec<TokenWithSpan> {
+    let Token::CustomBinaryOperator(written) = &token.token else { return vec![token] };
+    let bare = written.trim_end_matches(['+', '-']);
+    let is_standard = bare.chars().all(|c| matches!(c, '*' | '/' | '<' | '>' | '='));
+    if bare.is_empty() || bare.len() == written.len() || !is_standard || written.contains("--") {
+        return vec![token];
+    }
+    let operator = Tokenizer::new(&PostgreSqlDialect {}, bare).tokenize();
+    let Ok([operator]) = operator.as_deref() else { return vec![token] };
+    let (start, line) = (token.span.start.column, token.span.start.line);
+    let at = |token: Token, place: usize, length: usize| {
+        let from = start + u64::try_from(place).unwrap_or_default();
+        let to = from + u64::try_from(length).unwrap_or_default();
+        TokenWithSpan::new(token, Span::new(Location { line, column: from }, Location { line, column: to }))
+    };
+    let signs = written.chars().enumerate().skip(bare.len());
+    let signs = signs.map(|(place, sign)| at(if sign == '-' { Token::Minus } else { Token::Plus }, place, 1));
+    std::iter::once(at(operator.clone(), 0, bare.len())).chain(signs).collect()
 }
 
 /// The character of the whole text, counted from 1, that a place in [`tokens`] means.
@@ -262,6 +287,25 @@ mod tests {
         check("fetch - 3 c; fetch absolute -2 from c", "fetch -3 FROM c; fetch absolute -2 from c");
         check("fetch backward all c; fetch relative +1 in c", "fetch backward all FROM c; fetch relative 1 in c");
         check("fetch forward; select - 1", "fetch NEXT FROM forward; select - 1");
+    }
+
+    #[test]
+    fn signs_belong_to_what_follows_an_operator() {
+        for operator in [">", ">=", "<>", "<=", "<", "=", "*", "/"] {
+            for sign in ["-", "+", "+-"] {
+                let spaced = text(&format!("2 {operator} {sign}1")).replace(' ', "");
+                let found = tokens(&format!("2{operator}{sign}1")).unwrap();
+                assert_eq!(found.iter().map(|token| token.token.to_string()).collect::<String>(), spaced);
+                assert!(
+                    found.iter().any(|token| matches!(token.token, Token::Minus | Token::Plus)),
+                    "{operator}{sign}"
+                );
+                let last = found.last().unwrap();
+                assert_eq!(last.span.start.column, (2 + operator.len() + sign.len()) as u64, "{operator}{sign}");
+            }
+        }
+        // Operators of their own, as PostgreSQL reads them.
+        assert!(tokens("a@-b").unwrap().iter().all(|token| token.token != Token::Minus));
     }
 
     #[test]
