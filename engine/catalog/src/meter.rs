@@ -4,7 +4,9 @@
 //! An expression is computed in one go on one thread, without a place to hand a pool through: what to charge is a variable of
 //! the thread, set around each poll of an operator or of planning, and as it was before afterwards.
 
-use crate::stop::{Stop, heed};
+use crate::stop::{Stop, heed, proceed};
+use arrow::array::{Array, ArrayRef};
+use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
@@ -20,7 +22,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Bytes of constants that planning makes; what would need more is left to the run.
 const PLANNED_BYTES_MAX: usize = 32 << 20;
@@ -148,6 +150,8 @@ enum Role {
     Below,
     /// Charges nothing: its expressions only ask whether the statement is over.
     Heeding,
+    /// Charges what passes, for an operator above that keeps it and does not say so.
+    Kept,
 }
 
 impl MeteredExec {
@@ -177,6 +181,19 @@ impl MeteredExec {
     #[must_use]
     pub fn heeding(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self { input: operator, role: Role::Heeding })
+    }
+
+    /// Charges an operator's input until its result ends: for one that waits for all rows, and makes one batch of them.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub fn kept(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let inputs = operator
+            .children()
+            .into_iter()
+            .map(|input| -> Arc<dyn ExecutionPlan> { Arc::new(Self { input: Arc::clone(input), role: Role::Kept }) });
+        let inputs = inputs.collect();
+        operator.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
     }
 
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -232,7 +249,11 @@ impl ExecutionPlan for MeteredExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (role, pool) = (self.role, Arc::clone(context.memory_pool()));
         let stop = context.session_config().get_extension::<Stop>();
-        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, role, pool, stop }))
+        let kept = match role {
+            Role::Kept => Some(MemoryConsumer::new("rows that an operator keeps").register(&pool)),
+            Role::Around | Role::Below | Role::Heeding => None,
+        };
+        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, role, pool, stop, kept }))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
@@ -247,10 +268,26 @@ struct MeteredStream {
     pool: Arc<dyn MemoryPool>,
     /// `None`: nobody said when the statement is over.
     stop: Option<Arc<Stop>>,
+    /// What the operator above keeps so far.
+    kept: Option<MemoryReservation>,
+}
+
+impl MeteredStream {
+    /// The rows themselves, and once more in the one batch that is made of all.
+    fn keep(&self, batch: &RecordBatch) -> Result<()> {
+        let bytes = |column: &ArrayRef| {
+            column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+        };
+        let bytes: usize = batch.columns().iter().map(bytes).sum();
+        self.kept.as_ref().map_or(Ok(()), |kept| {
+            let charged = kept.try_grow(bytes.saturating_mul(2));
+            charged.map_err(|error| DataFusionError::External(Box::new(out_of_memory().with_cause(error))))
+        })
+    }
 }
 
 impl Stream for MeteredStream {
-    type Item = Result<arrow::record_batch::RecordBatch>;
+    type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let _heeding = self.stop.as_ref().map(heed);
@@ -259,6 +296,13 @@ impl Stream for MeteredStream {
             // The operator above begins a batch.
             Role::Below => None,
             Role::Heeding => return self.batches.poll_next_unpin(cx),
+            Role::Kept => {
+                let polled = ready!(self.batches.poll_next_unpin(cx));
+                return Poll::Ready(match polled {
+                    Some(Ok(batch)) => Some(proceed().and_then(|()| self.keep(&batch)).map(|()| batch)),
+                    ended => ended,
+                });
+            }
         };
         let begins = meter.is_none();
         let entered = enter(meter);

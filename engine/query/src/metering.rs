@@ -1,5 +1,6 @@
 //! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
-//! those whose expressions may compute long behind one that tells them whether the statement is over.
+//! those whose expressions may compute long behind one that tells them whether the statement is over. Windows over whole partitions,
+//! which keep their input without a word to anybody, have it charged.
 
 use crate::semantics::{frames, grows, lasts};
 use datafusion::common::Result;
@@ -7,6 +8,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::windows::WindowAggExec;
 use querygate_catalog::MeteredExec;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ impl PhysicalOptimizerRule for Metering {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
+                let keeps = node.downcast_ref::<WindowAggExec>().is_some();
+                let node = if keeps { MeteredExec::kept(node)? } else { node };
                 if frames(&node) {
                     return Ok(Transformed::yes(MeteredExec::over(node)));
                 }
@@ -32,7 +36,7 @@ impl PhysicalOptimizerRule for Metering {
                 } else if lasting {
                     Ok(Transformed::yes(MeteredExec::heeding(node)))
                 } else {
-                    Ok(Transformed::no(node))
+                    Ok(Transformed::new_transformed(node, keeps))
                 }
             })?
             .data)
