@@ -87,8 +87,10 @@ impl Advice {
 pub enum Lost {
     /// Stopped at its limit, which was so long.
     Stopped(Duration),
-    /// It could not be planned, or failed before its first row.
+    /// It could not be planned, or failed before its first row, where the default did not.
     Failed,
+    /// It failed, and so did the default: that says nothing of the plan.
+    Void,
 }
 
 /// Chooses. Every method answers at once, from memory; times come back with the records of statements.

@@ -91,13 +91,17 @@ impl GateSession {
             };
             let until = (cancel, deadline);
             let batches = match self.start(&executable, physical, (&state, permit), until, record).await? {
-                Some(batches) => batches,
-                None => {
+                Started::Goes(batches) => batches,
+                Started::Lost(lost) => {
+                    let chosen = executable.chosen().cloned();
                     let permit = self.gate.admit(&self.principal.login).await?;
                     executable = self.plan_on_workers(bound, &state, parameters, None).await?;
                     let physical = Arc::clone(executable.physical());
                     let started = self.start(&executable, physical, (&state, permit), until, record).await?;
-                    started.ok_or_else(|| Error::internal("the default was not run"))?
+                    let Started::Goes(batches) = started else {
+                        return Err(Error::internal("the default was not run"));
+                    };
+                    judged(batches, chosen, lost).await
                 }
             };
             record.cached = executable.cached();
@@ -179,15 +183,15 @@ impl GateSession {
         self.on_workers(async move { steps(&plan, &state).await }).await
     }
 
-    /// Starts a plan. One that follows advice may end before its first row went out: `None` then, and the default is to run.
-    pub(super) async fn start(
+    /// Starts a plan. One that follows advice may end before its first row went out: the default is to run then.
+    async fn start(
         &self,
         executable: &Executable,
         physical: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
         (state, permit): (&Arc<SessionState>, Permit),
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
-    ) -> Result<Option<BatchStream>> {
+    ) -> Result<Started> {
         let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
         let holder = self.gate.holder(&self.principal.login, self.id);
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
@@ -198,26 +202,38 @@ impl GateSession {
         let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder) };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         record.choose(executable.chosen());
-        let Some(chosen) = chosen else { return Ok(Some(batches)) };
-        match watched(batches, chosen).await? {
-            Watched::Goes(batches) => Ok(Some(batches)),
-            Watched::Lost(lost) => {
-                chosen.lost(lost);
-                // Its time is no plan's time.
-                record.choose(None);
-                Ok(None)
-            }
+        let Some(chosen) = chosen else { return Ok(Started::Goes(batches)) };
+        let watched = watched(batches, chosen).await?;
+        if matches!(watched, Started::Lost(_)) {
+            // Its time is no plan's time.
+            record.choose(None);
         }
+        Ok(watched)
     }
 }
 
-enum Watched {
+enum Started {
     Goes(BatchStream),
+    /// It ended before its first row went out.
     Lost(Lost),
 }
 
+/// Tells the advisor of a run that was lost, once the default, which took its place, has given its first rows or failed: where both
+/// fail, it is the statement that does, or its source.
+async fn judged(mut batches: BatchStream, chosen: Option<Chosen>, lost: Lost) -> BatchStream {
+    let first = batches.next().await;
+    let lost = match (lost, &first) {
+        (Lost::Failed | Lost::Void, Some(Err(_))) => Lost::Void,
+        (lost, _) => lost,
+    };
+    if let Some(chosen) = chosen {
+        chosen.lost(lost);
+    }
+    futures::stream::iter(first).chain(batches).boxed()
+}
+
 /// Waits for the end of a trial, or for the first rows of a plan that is in force, within the limit.
-async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Watched> {
+async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Started> {
     let mut held: Vec<RecordBatch> = Vec::new();
     let mut bytes = 0;
     let enough = if chosen.advice.stage == Stage::Trial { HELD_BYTES } else { 0 };
@@ -240,15 +256,15 @@ async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Watched> {
         None => reading.await,
         Some(limit) => match tokio::time::timeout(limit, reading).await {
             Ok(read) => read,
-            Err(_) => return Ok(Watched::Lost(Lost::Stopped(limit))),
+            Err(_) => return Ok(Started::Lost(Lost::Stopped(limit))),
         },
     };
     let first = move |held: Vec<RecordBatch>| futures::stream::iter(held.into_iter().map(Ok));
     match read {
-        Ok(true) => Ok(Watched::Goes(first(held).boxed())),
-        Ok(false) => Ok(Watched::Goes(first(held).chain(batches).boxed())),
+        Ok(true) => Ok(Started::Goes(first(held).boxed())),
+        Ok(false) => Ok(Started::Goes(first(held).chain(batches).boxed())),
         Err(error) if matches!(error.code(), ErrorCode::QueryCanceled | ErrorCode::StatementTimeout) => Err(error),
         // The default's own error is the one to show, if it fails too.
-        Err(_) => Ok(Watched::Lost(Lost::Failed)),
+        Err(_) => Ok(Started::Lost(Lost::Failed)),
     }
 }

@@ -293,6 +293,7 @@ impl Contest {
         let seconds = match lost {
             Lost::Stopped(limit) => limit.as_secs_f64(),
             Lost::Failed => 0.0,
+            Lost::Void => return,
         };
         self.total += seconds;
         let reference = self.default.median(WATCHED);
@@ -302,7 +303,7 @@ impl Contest {
                 rival.spent += seconds;
                 rival.strikes = rival.strikes.saturating_add(1);
                 match (lost, reference) {
-                    (Lost::Failed, _) => rival.suspend(now, "it failed".to_owned()),
+                    (Lost::Failed | Lost::Void, _) => rival.suspend(now, "it failed".to_owned()),
                     // Once may be the machine's own noise.
                     (Lost::Stopped(_), Some(reference)) if rival.strikes < STOPS => {
                         rival.ratios.push(seconds.max(1e-6).ln() - reference);

@@ -96,6 +96,18 @@ fn what_is_better_is_found_and_pinned() {
 }
 
 #[test]
+fn a_pinned_plan_outlives_statements_that_fail_by_themselves_and_no_failure_of_its_own() {
+    let mut contest =
+        run(2_000, 1, &mut |_, variant, _| if variant == Variant::OneStream { 0.05 } else { 0.1 }).contest;
+    for now in 2_000..2_100 {
+        contest.lost(Variant::OneStream, Lost::Void, now);
+    }
+    assert_eq!(in_force(&contest), Variant::OneStream);
+    contest.lost(Variant::OneStream, Lost::Failed, 2_100);
+    assert_eq!(in_force(&contest), Variant::Default);
+}
+
+#[test]
 fn a_great_gain_does_not_wait_until_a_small_one_is_settled() {
     let mut found = 0;
     for seed in 0..20 {
