@@ -50,6 +50,14 @@ impl Book {
         }
     }
 
+    /// A suggestion whose index was made stays, also where a search dropped it meanwhile: making one may take minutes.
+    pub(super) fn keep(&mut self, suggestion: &Suggestion) {
+        if self.suggestions.iter().all(|one| one.id != suggestion.id) {
+            self.gone.retain(|id| *id != suggestion.id);
+            self.suggestions.push(suggestion.clone());
+        }
+    }
+
     /// Latencies before it is made are set aside, and measured anew after.
     pub(super) fn applied(&mut self, id: i64, seconds: i64) {
         self.changed = true;

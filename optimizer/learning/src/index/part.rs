@@ -243,7 +243,11 @@ impl Inner {
         let spec = Self::spec(&suggestion)?;
         advice_of(&source)?.create(&spec.index()?, &Identifier::new(spec.name())?).await?;
         tracing::info!(id, login = caller.login, ddl = suggestion.ddl, "an index suggestion was applied");
-        self.book().applied(id, seconds());
+        {
+            let mut book = self.book();
+            book.keep(&suggestion);
+            book.applied(id, seconds());
+        }
         self.write().await?;
         Ok(format!("created index {}", spec.name()))
     }
