@@ -305,7 +305,8 @@ mod tests {
             }
         }
         // Operators of their own, as PostgreSQL reads them.
-        assert!(tokens("a@-b").unwrap().iter().all(|token| token.token != Token::Minus));
+        let own = TokenWithSpan::new(Token::CustomBinaryOperator("~-".to_owned()), Span::empty());
+        assert_eq!(signs_apart(own.clone()), [own]);
     }
 
     #[test]
