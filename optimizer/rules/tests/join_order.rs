@@ -108,19 +108,3 @@ async fn without_sizes_the_written_order_stays() {
     let sql = "select 1 from u join v on u.id = v.id join r on r.a = v.a join s on s.b = r.b";
     assert_eq!(shape(&optimized(sql, Sizes { known: true, source: true }).await), "(((u inner v) inner r) inner s)");
 }
-
-#[tokio::test]
-async fn a_semi_join_of_few_keys_stands_on_the_input_that_it_keeps_rows_of() {
-    let keys = "select l_orderkey from lineitem group by l_orderkey having sum(l_quantity) > 300";
-    let join = "select o_orderdate, l_tax from customer, orders, lineitem
-        where c_custkey = o_custkey and o_orderkey = l_orderkey";
-    let local = || Sizes { known: true, source: false };
-    let few = optimized(&format!("{join} and o_orderkey in ({keys})"), local()).await;
-    assert_eq!(shape(&few), "((customer inner (groups of lineitem rightsemi orders)) inner lineitem)", "{few}");
-    // Keys of two inputs are tested where both are joined; many keys, after the joins.
-    let two = "exists (select 1 from partsupp where ps_partkey = o_orderkey and ps_suppkey = l_suppkey)";
-    let two = optimized(&format!("{join} and {two}"), local()).await;
-    assert_eq!(shape(&two), "(partsupp rightsemi ((customer inner orders) inner lineitem))", "{two}");
-    let many = optimized(&format!("{join} and c_custkey in (select o_custkey from orders)"), local()).await;
-    assert_eq!(shape(&many), "(orders rightsemi ((customer inner orders) inner lineitem))", "{many}");
-}

@@ -163,13 +163,13 @@ enum Condition {
 }
 
 /// An inner join whose NULLs are plain.
-pub(super) fn is_inner(plan: &LogicalPlan) -> bool {
+fn is_inner(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::Join(join)
         if join.join_type == JoinType::Inner && join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware)
 }
 
 /// Whether a chain of what [`Group::collect`] sees through ends in a join of the group.
-pub(super) fn below(plan: &Arc<LogicalPlan>) -> bool {
+fn below(plan: &Arc<LogicalPlan>) -> bool {
     match plan.as_ref() {
         LogicalPlan::Projection(projection) => {
             projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) && below(&projection.input)

@@ -7,7 +7,6 @@
 mod build;
 mod group;
 mod search;
-mod semi;
 
 use crate::estimate::{Estimator, count, of};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -37,10 +36,6 @@ impl JoinOrder {
 
     fn ordered(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let plan = plan.map_uncorrelated_subqueries(|subquery| self.ordered(subquery))?;
-        let plan = plan.transform_sibling(|plan| {
-            let lowered = semi::lowered(&plan, self.estimator.as_ref())?;
-            Ok(lowered.map_or_else(|| Transformed::no(plan), Transformed::yes))
-        })?;
         plan.transform_sibling(|plan| match Group::of(&plan) {
             Some(group) => self.group(plan, group),
             None => plan.map_children(|input| self.ordered(input))?.transform_data(|plan| self.sides(plan)),
