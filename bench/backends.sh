@@ -118,7 +118,9 @@ connection_max = 2000
 path = "metadata"
 [limits]
 queries_waiting_max = 2000
-[[sources]]
+${LEARNS:+[learning]
+directory = \"learnt\"
+}[[sources]]
 name = "bench"
 kind = "postgres"
 host = "127.0.0.1"
@@ -208,6 +210,24 @@ run_documents() {
     "$bin/fetch" mongodb "$mongo_port" "$DOCUMENTS"
     kill "$mongo" && wait "$mongo" || true
     mongo=
+}
+
+# Plan advice on a live PostgreSQL with all tables of TPC-H: ROUNDS to learn from, then ten of each kind in turns.
+run_live() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/live-plans
+    if [[ ! -e $home/ready ]]; then
+        python3 -m venv "$home"
+        "$home/bin/pip" -q --disable-pip-version-check install 'psycopg[binary]==3.3.9'
+        touch "$home/ready"
+    fi
+    REMOTE=all FEDERATED_RUNS=1 run_federated >"$work/filled"
+    [[ -n $postgres ]] || { cat "$work/filled"; return 0; }
+    LEARNS=yes start_gate bench_orders 'o_orderkey >= 1' apart
+    printf '\n### Plan advice on PostgreSQL, TPC-H at scale %s\n\n%s\n\n' "$SCALE" "$(machine)"
+    "$home/bin/python" bench/live_plans.py "$gate_pg" "${ROUNDS:-150}" 10
+    kill "$gate" && wait "$gate" || true
+    gate=
 }
 
 # The 22 statements with orders and lineitem in PostgreSQL and the rest in Parquet, the gate against DuckDB and its scanner.
