@@ -77,7 +77,7 @@ fn permission_set(number: usize) -> Value {
     let mut policies = Vec::new();
     for object in (0..OBJECTS).filter(|object| object % 6 >= number) {
         let name = object_name(object);
-        objects[&name] = json!({"allowRead": true, "allowEdit": number % 2 == 0});
+        objects[&name] = json!({"allowRead": true, "allowEdit": number.is_multiple_of(2)});
         if object % 3 == 0 {
             policies.push(json!({
                 "name": format!("region_{object}_{number}"), "object": name, "operation": "select",

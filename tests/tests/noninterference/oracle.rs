@@ -99,7 +99,7 @@ fn value(of: &str, text: &str) -> String {
         "bool" => if text.starts_with('t') { "true" } else { "false" }.to_owned(),
         // Sums of doubles depend in their last digits on the order of their rows.
         "float4" | "float8" => match text.parse::<f64>() {
-            Ok(number) if number == 0.0 => "0".to_owned(),
+            Ok(0.0) => "0".to_owned(),
             Ok(number) => format!("{number:.11e}"),
             Err(_) => text.to_owned(),
         },

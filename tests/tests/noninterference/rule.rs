@@ -143,7 +143,7 @@ impl Rule {
         let (field, kind) = rng.pick(fields).clone();
         match rng.below(20) {
             0 => [Self::True, Self::False][rng.below(2)].clone(),
-            1 => Self::Broken(*rng.pick(&["size(id) > 1", "id.matches('a')", "nowhere == 1"])),
+            1 => Self::Broken(rng.pick::<&'static str>(&["size(id) > 1", "id.matches('a')", "nowhere == 1"])),
             2 | 3 => Self::Null { field, negated: rng.percent(50) },
             4 | 5 if kind != Kind::Tags => {
                 let others: Vec<&(String, Kind)> = fields.iter().filter(|(_, k)| *k == kind).collect();

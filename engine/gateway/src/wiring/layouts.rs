@@ -55,13 +55,16 @@ impl LayoutAdvice for Files {
     }
 }
 
+/// Further tables of a source.
+type Others = Vec<Arc<dyn TableProvider>>;
+
 impl Files {
     fn deployment(&self) -> Option<Arc<Deployment>> {
         Some(self.gate.get().and_then(Weak::upgrade)?.deployment())
     }
 
     /// A table of the source by the name that statements use, and the source's other tables.
-    fn table(&self, table: &str) -> Option<(Arc<dyn TableProvider>, Vec<Arc<dyn TableProvider>>)> {
+    fn table(&self, table: &str) -> Option<(Arc<dyn TableProvider>, Others)> {
         let deployment = self.deployment()?;
         // A policy's own look at another object goes by the object's name.
         let names = deployment.sql_names();

@@ -59,7 +59,7 @@ impl GateSession {
                 let alone = part.is_none().then_some(&prepared.parsed)?;
                 self.asking(alone, matches!(prepared.kind, Kind::Explain(..)))
             };
-            let whole = crate::plan::choose_whole(bound, &asking);
+            let whole = crate::plan::choose_whole(bound, asking);
             let calls = part.is_none() && whole.as_ref().is_none_or(Chosen::is_default);
             if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| calls) {
                 record.planning = began.elapsed();
