@@ -271,7 +271,7 @@ mod tests {
         let both = vec![on("v", O::Gt, 1.0), on("v", O::LtEq, 9.0), on("w", O::Gt, 1.0)];
         assert_eq!(may_prune(both, None), [true, true, false]);
         let between = binary(on("v", O::GtEq, 1.0), O::And, on("v", O::LtEq, 9.0), &schema()).unwrap();
-        assert_eq!(may_prune(vec![between.clone()], None), [true]);
+        assert_eq!(may_prune(vec![Arc::clone(&between)], None), [true]);
         assert_eq!(may_prune(vec![on("v", O::Gt, 1.0), on("w", O::Gt, 1.0)], Some(&between)), [true, false]);
         let some = |values: [f64; 2], negated| {
             in_list(col("v", &schema()).unwrap(), values.map(lit).to_vec(), &negated, &schema()).unwrap()
