@@ -97,14 +97,17 @@ fn refused(server: &Server, user: &str, sql: &str) -> String {
     printed.err
 }
 
+/// The database with its tables, and who may change them.
+async fn shop(database: &Database) -> tokio_postgres::Client {
+    let admin = database.database("shop", "").await;
+    admin.batch_execute(TABLES).await.unwrap();
+    admin
+}
+
 #[test]
 fn a_database_is_described_governed_and_read_through_the_port() {
     let Some(database) = Database::start() else { return };
-    let admin = runtime().block_on(async {
-        let admin = database.database("shop", "").await;
-        admin.batch_execute(TABLES).await.unwrap();
-        admin
-    });
+    let admin = runtime().block_on(shop(&database));
     let folder = TempDir::new().unwrap();
     configured(folder.path(), &database);
     let server = Server::serve(&folder.path().join("querygate.toml"));

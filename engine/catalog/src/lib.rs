@@ -24,7 +24,7 @@ pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share, tell_uses};
 pub use live::{LiveExec, LiveRows, LiveTable};
-pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge};
+pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge, own_bytes};
 pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,

@@ -68,6 +68,12 @@ pub fn charge(bytes: usize) -> Result<()> {
     charged.map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
+/// Bytes of an array's own rows, not of the buffers that it shares.
+#[must_use]
+pub fn own_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
+
 /// Whether anybody waits for what is planned on this thread.
 ///
 /// # Errors
@@ -275,10 +281,7 @@ struct MeteredStream {
 impl MeteredStream {
     /// The rows themselves, and once more in the one batch that is made of all.
     fn keep(&self, batch: &RecordBatch) -> Result<()> {
-        let bytes = |column: &ArrayRef| {
-            column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
-        };
-        let bytes: usize = batch.columns().iter().map(bytes).sum();
+        let bytes: usize = batch.columns().iter().map(own_bytes).sum();
         self.kept.as_ref().map_or(Ok(()), |kept| {
             let charged = kept.try_grow(bytes.saturating_mul(2));
             charged.map_err(|error| DataFusionError::External(Box::new(out_of_memory().with_cause(error))))

@@ -3,7 +3,7 @@
 
 use super::common::Server as Database;
 use super::shared::Number;
-use super::{TABLES, configured};
+use super::{configured, shop};
 use querygate_tests::server::{Frame, RawClient, Server, runtime};
 use std::io::Write;
 use std::path::Path;
@@ -108,7 +108,7 @@ fn served(folder: &Path, database: &Database) -> Server {
 #[test]
 fn look_ups_in_one_go_are_answered_as_they_are_one_by_one() {
     let Some(database) = Database::start() else { return };
-    runtime().block_on(async { database.database("shop", "").await.batch_execute(TABLES).await.unwrap() });
+    drop(runtime().block_on(shop(&database)));
     let folder = TempDir::new().unwrap();
     let server = served(folder.path(), &database);
     let mut client = RawClient::login(server.postgres, "nora");
@@ -238,11 +238,7 @@ impl Asking {
 #[test]
 fn what_changes_between_look_ups_is_seen_by_the_next() {
     let Some(database) = Database::start() else { return };
-    let admin = runtime().block_on(async {
-        let admin = database.database("shop", "").await;
-        admin.batch_execute(TABLES).await.unwrap();
-        admin
-    });
+    let admin = runtime().block_on(shop(&database));
     let folder = TempDir::new().unwrap();
     let server = served(folder.path(), &database);
     let asking = runtime().block_on(async {

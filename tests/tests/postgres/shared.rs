@@ -2,7 +2,7 @@
 //! and time, before and after a reload.
 
 use super::common::Server as Database;
-use super::{TABLES, answer, configured};
+use super::{answer, configured, shop};
 use bytes::{BufMut, BytesMut};
 use futures::future::join_all;
 use querygate_tests::server::{Server, runtime};
@@ -98,11 +98,7 @@ fn leases(server: &Server) -> u64 {
 #[test]
 fn look_ups_of_many_clients_share_connections_and_nothing_else() {
     let Some(database) = Database::start() else { return };
-    let admin = runtime().block_on(async {
-        let admin = database.database("shop", "").await;
-        admin.batch_execute(TABLES).await.unwrap();
-        admin
-    });
+    let admin = runtime().block_on(shop(&database));
     let folder = TempDir::new().unwrap();
     configured(folder.path(), &database);
     let file = folder.path().join("querygate.toml");

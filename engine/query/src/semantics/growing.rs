@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_catalog::charge;
+use querygate_catalog::{charge, own_bytes};
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::fmt::Write;
@@ -138,13 +138,9 @@ impl ScalarUDFImpl for Charged {
 /// Bytes of a value in so many rows.
 fn size(value: &ColumnarValue, rows: usize) -> usize {
     match value {
-        ColumnarValue::Array(array) => bytes(array),
+        ColumnarValue::Array(array) => own_bytes(array),
         ColumnarValue::Scalar(scalar) => scalar.size().saturating_mul(rows),
     }
-}
-
-fn bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
 }
 
 /// What the elements of an array are, each as long as the longest that takes another's place.
@@ -156,7 +152,7 @@ fn replaced(args: &[ColumnarValue]) -> usize {
     };
     let longest = match args.get(2) {
         Some(ColumnarValue::Scalar(scalar)) => scalar.size(),
-        Some(ColumnarValue::Array(array)) => bytes(array),
+        Some(ColumnarValue::Array(array)) => own_bytes(array),
         None => 0,
     };
     elements.saturating_mul(longest)

@@ -12,7 +12,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_catalog::{CHARGE_LEAST, charge, proceed};
+use querygate_catalog::{CHARGE_LEAST, charge, own_bytes, proceed};
 use querygate_query_api::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
@@ -23,11 +23,6 @@ const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Rows between two questions whether the statement is over.
 const ROWS_UNASKED: usize = 16;
-
-/// Bytes of an array's own rows, not of the buffers that it shares.
-fn bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
-}
 
 /// A function of the tables, in a time zone.
 #[derive(Debug)]
@@ -116,7 +111,7 @@ impl ScalarUDFImpl for Builtin {
         // A row's result may hold all of its arguments.
         let given = arrays.iter().map(|array| array.get_array_memory_size()).fold(0, usize::saturating_add);
         if given >= CHARGE_LEAST && arrays.len() > 1 {
-            charge(arrays.iter().map(bytes).fold(0, usize::saturating_add))?;
+            charge(arrays.iter().map(own_bytes).fold(0, usize::saturating_add))?;
         }
         let mut values = Vec::with_capacity(rows);
         let (mut size, mut charged) = (0_usize, 0);
