@@ -10,14 +10,31 @@ run_learning() {
     "$bin/bars" "$data" ${CHECK:+--check}
 }
 
-# Two gates over the same data, one of which learns, asked in turn: machines that change their speed change it for both. What
-# counts is the gate's own CPU for each query, the learning thread's and what it does after a round included; throughput says
+# Joins of a large table in one source with a small one in another, both ways round: what the gate chooses against fixed rules.
+# CHECK=yes fails where the default takes more than 1.1 times the best rule's time; ONLY="Parquet few" names cases.
+run_choices() {
+    build --example choices
+    local rows=$ROWS
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    # As the server is shipped.
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres \
+        -c 'ALTER DATABASE postgres SET max_parallel_workers_per_gather = 2'
+    printf '\n### Cross-source choices\n\n%s\n\n' "$(machine)"
+    "$bin/choices" "$work/choices" "${CHOICE_ROWS:-300000}" "$pg_port"
+}
+
+# Two gates over the same data, one of which learns, asked in turn in many short rounds: machines that change their speed change it
+# for both. What counts is what the gate itself spends on each query, the learning thread's part and what it does after a round
+# included: instructions where `perf` can count them, which do not change with the machine's speed, and CPU time. Throughput says
 # more of how the cores are shared with pgbench.
 run_overhead() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" --bin querygate
     "$programs/querygate" demo --seed-only --dir "$work/demo" >"$work/seed.log" 2>&1
     printf '\n### Learning on against off, point queries of %s clients, pgbench\n\n%s\n\n' "${OVERHEAD_CLIENTS:-8}" "$(machine)"
-    local config off on off_port on_port n
+    local config off on off_port on_port n counts=
+    perf stat -x, -e instructions:u,instructions:k -o "$work/perf.try" true 2>"$work/perf.log" && counts=yes
     config=$(<"$work/demo/querygate.toml")
     printf '%s\n' "$config" >"$work/demo/off.toml"
     printf '%s\n[learning]\ndirectory = "learnt"\n' "$config" >"$work/demo/on.toml"
@@ -35,9 +52,9 @@ run_overhead() {
             sleep 0.2
         done
     done
-    echo "| round | off, CPU µs a query | on, CPU µs a query | on − off, µs | on ÷ off | learning thread, µs a query | off, queries/s | on, queries/s |"
-    echo "|---|---|---|---|---|---|---|---|"
-    for ((n = 1; n <= ${ROUNDS:-10}; n++)); do
+    echo "| round | off, CPU µs a query | on − off | off, instructions in user space | on − off | off, in the kernel | on − off | learning thread, µs a query | off, queries/s | on, queries/s |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
+    for ((n = 1; n <= ${ROUNDS:-20}; n++)); do
         # Who begins changes from round to round.
         if ((n % 2)); then
             round "$off" "$off_port" off; round "$on" "$on_port" on
@@ -45,18 +62,22 @@ run_overhead() {
             round "$on" "$on_port" on; round "$off" "$off_port" off
         fi
         awk -v n="$n" -v seconds="$SECONDS_EACH" '
-            NR == 1 { off = $1; some = $2 }
-            NR == 2 { printf "| %d | %.2f | %.2f | %+.2f | %.4f | %.2f | %d | %d |\n", n, off, $1, $1 - off, $1 / off, $3, some / seconds, $2 / seconds }
+            NR == 1 { split($0, off) }
+            NR == 2 { printf "| %d | %.2f | %+.2f | %d | %+d | %d | %+d | %.2f | %d | %d |\n", n, off[1], $1 - off[1],
+                off[4], $4 - off[4], off[5], $5 - off[5], $3, off[2] / seconds, $2 / seconds }
         ' "$work/round.off" "$work/round.on"
     done | tee "$work/rounds"
-    middle 4 "$work/rounds" >"$work/more"
-    middle 2 "$work/rounds" >"$work/without"
-    middle 6 "$work/rounds" >"$work/beside"
-    awk -F'|' '{ more += $5; off += $3 } END { printf "\nmean over all rounds: %.2f µs more on %.2f, so %.2f%%\n", more / NR, off / NR, 100 * more / off }' "$work/rounds"
-    awk 'NR == 1 { more = $1 } NR == 2 { printf "median difference %.2f µs on a median of %.2f µs, so learning costs %.2f%% (bar: 1%%)\n", more, $1, 100 * more / $1 }' \
-        "$work/more" "$work/without"
-    awk 'NR == 1 { beside = $1 } NR == 2 { printf "of it the learning thread %.2f µs a query (median), %.2f%%\n", beside, 100 * beside / $1 }' \
-        "$work/beside" "$work/without"
+    printf '\nA query, medians of the rounds:\n\n'
+    of_median 2 3 '- %.2f µs of CPU on %.2f, %+.2f%% (bar: 1%%)\n'
+    if [[ -n $counts ]]; then
+        of_median 4 5 '- %.0f instructions in user space on %.0f, %+.2f%%\n'
+        of_median 6 7 '- %.0f instructions in the kernel on %.0f, %+.2f%%\n'
+        awk -F'|' '{ print "|" $5 + $7 "|" $6 + $8 }' "$work/rounds" >"$work/both"
+        of_median 1 2 '- %.0f instructions in all on %.0f, %+.2f%% (bar: 1%%)\n' "$work/both"
+    else
+        echo "perf is absent or may not count: no instructions"
+    fi
+    of_median 2 8 '- the learning thread %.2f µs of it on %.2f, %+.2f%%\n'
     PGPASSWORD=demo-ada psql -XAt -h 127.0.0.1 -p "$on_port" -U ada demo \
         -c "SELECT 'records taken ' || taken || ', dropped ' || dropped || ', written singly ' || written FROM querygate.telemetry"
     # shellcheck disable=SC2086
@@ -65,16 +86,35 @@ run_overhead() {
     gate=
 }
 
-# CPU µs a query of one gate over one round, the queries, and µs a query of its learning thread: `round PID PORT NAME`. Two
-# seconds after the round count too: by then the queue is empty and the batch is written.
+# A column of differences against one of sizes, by their medians: `of_median SIZES DIFFERENCES FORMAT [FILE]`.
+of_median() {
+    local file=${4:-$work/rounds}
+    awk -v size="$(middle "$1" "$file")" -v more="$(middle "$2" "$file")" -v say="$3" \
+        'BEGIN { printf say, more, size, 100 * more / size }'
+}
+
+# What one gate does for each query of one round: CPU µs, the queries, µs of its learning thread, instructions in user space and
+# in the kernel: `round PID PORT NAME`. Two seconds after the round count too: by then the queue is empty and the batch is written.
 round() {
-    local before own queries
+    local before own queries counting= user=0 kernel=0
+    if [[ -n $counts ]]; then
+        perf stat -x, -e instructions:u,instructions:k -o "$work/perf.$3" -p "$1" &
+        counting=$!
+        sleep 0.2
+    fi
     before=$(cpu_ticks "$1")
     own=$(learning_ns "$1")
     queries=$(overhead_queries "$2" "$SECONDS_EACH")
     sleep 2
-    awk -v ticks="$(($(cpu_ticks "$1") - before))" -v hertz="$(getconf CLK_TCK)" -v own="$(($(learning_ns "$1") - own))" -v queries="$queries" \
-        'BEGIN { print 1e6 * ticks / hertz / queries, queries, own / 1e3 / queries }' >"$work/round.$3"
+    if [[ -n $counting ]]; then
+        kill -INT "$counting"
+        wait "$counting" || true
+        user=$(sed -n 's/^\([0-9]*\),.*instructions:u.*/\1/p' "$work/perf.$3")
+        kernel=$(sed -n 's/^\([0-9]*\),.*instructions:k.*/\1/p' "$work/perf.$3")
+    fi
+    awk -v ticks="$(($(cpu_ticks "$1") - before))" -v hertz="$(getconf CLK_TCK)" -v own="$(($(learning_ns "$1") - own))" \
+        -v queries="$queries" -v user="$user" -v kernel="$kernel" \
+        'BEGIN { print 1e6 * ticks / hertz / queries, queries, own / 1e3 / queries, user / queries, kernel / queries }' >"$work/round.$3"
 }
 
 # Nanoseconds on a processor of the thread that learns.

@@ -2,7 +2,7 @@
 //! files: fills the servers, and wires a deployment. Knows no query.
 
 use crate::{gate, tpch};
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::{DataType, Field};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::SinkExt;
@@ -65,21 +65,27 @@ fn afterwards(table: &str) -> String {
 /// The server's.
 pub async fn load(client: &Client, tables: &[&str], scale: f64) -> Result<()> {
     for table in tables {
-        let reader = tpch::reader(table, scale)?;
-        let columns: Vec<String> = reader.schema().fields().iter().map(|field| declared(field, "text")).collect();
-        let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
-        client.batch_execute(&create).await.map_err(Error::internal)?;
-        let copy =
-            client.copy_in::<_, bytes::Bytes>(&format!("COPY {table} FROM STDIN")).await.map_err(Error::internal)?;
-        let mut copy = pin!(copy);
-        for batch in reader {
-            let text = lines(&batch.map_err(Error::internal)?)?;
-            copy.send(text.into()).await.map_err(Error::internal)?;
-        }
-        copy.finish().await.map_err(Error::internal)?;
-        client.batch_execute(&afterwards(table)).await.map_err(Error::internal)?;
+        fill(client, table, tpch::reader(table, scale)?, &afterwards(table)).await?;
     }
     client.batch_execute("VACUUM ANALYZE").await.map_err(Error::internal)
+}
+
+/// Creates a table in PostgreSQL and copies rows into it; then come these statements.
+///
+/// # Errors
+/// The server's.
+pub async fn fill(client: &Client, table: &str, rows: impl RecordBatchReader, afterwards: &str) -> Result<()> {
+    let columns: Vec<String> = rows.schema().fields().iter().map(|field| declared(field, "text")).collect();
+    let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
+    client.batch_execute(&create).await.map_err(Error::internal)?;
+    let copy = client.copy_in::<_, bytes::Bytes>(&format!("COPY {table} FROM STDIN")).await.map_err(Error::internal)?;
+    let mut copy = pin!(copy);
+    for batch in rows {
+        let text = lines(&batch.map_err(Error::internal)?)?;
+        copy.send(text.into()).await.map_err(Error::internal)?;
+    }
+    copy.finish().await.map_err(Error::internal)?;
+    client.batch_execute(afterwards).await.map_err(Error::internal)
 }
 
 /// Writes `TABLE.sql`, which makes a table in MariaDB and fills it from `TABLE.tsv` beside it, for `mariadb --local-infile`.
@@ -148,7 +154,10 @@ pub async fn deployment(folder: &Path, places: &[Place<'_>]) -> Result<Deploymen
 }
 
 /// The table with its columns in their own types.
-async fn opened(place: &Place<'_>, table: &str) -> Result<DriverTable> {
+///
+/// # Errors
+/// The source's.
+pub async fn opened(place: &Place<'_>, table: &str) -> Result<DriverTable> {
     let reference = TableRef::new([place.schema, table])?;
     let described = place.driver.describe(&reference).await?;
     let fields = described.columns.iter().filter_map(|column| {

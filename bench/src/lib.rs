@@ -2,6 +2,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+#[cfg(feature = "engine")]
+pub mod choices;
 pub mod crm;
 #[cfg(feature = "door")]
 pub mod door;

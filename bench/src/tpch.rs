@@ -76,14 +76,18 @@ pub fn write_parquet(dir: &Path, scale: f64) -> Result<Vec<PathBuf>> {
 }
 
 fn write_table(path: &Path, table: &str, scale: f64) -> Result<()> {
-    let reader = reader(table, scale)?;
+    write_rows(path, reader(table, scale)?)
+}
+
+/// Writes rows to a Parquet file.
+pub(crate) fn write_rows(path: &Path, rows: impl RecordBatchReader) -> Result<()> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .build();
     let file = File::create(path).map_err(Error::internal)?;
-    let mut writer = ArrowWriter::try_new(file, reader.schema(), Some(properties)).map_err(Error::internal)?;
-    for batch in reader {
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).map_err(Error::internal)?;
+    for batch in rows {
         writer.write(&batch.map_err(Error::internal)?).map_err(Error::internal)?;
     }
     writer.close().map_err(Error::internal)?;
