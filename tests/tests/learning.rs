@@ -2,11 +2,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-use querygate_tests::server::{RawClient, Server, Variant, psql};
+use querygate_tests::server::{RawClient, Server, Variant, psql, runtime};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How often a question is asked until what happens in the background has happened.
 const ASKED: usize = 2_000;
@@ -259,4 +262,41 @@ fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart()
     assert_eq!(ask(&server, "ada", "CALL querygate.mute('principal sam', 2)").len(), 1);
     let audit = "SELECT count(*) FROM querygate.audit WHERE template LIKE 'call querygate%'";
     assert_eq!(ask(&server, "ada", audit), ["4"], "every call, the refused ones too");
+}
+
+/// What passes is looked at too: amounts that are a thousand times as large from one day to the next are told, without a value.
+#[test]
+fn another_range_of_amounts_is_an_incident() {
+    let variant = variant(None);
+    let (database, copy) = (variant.file("data/crm.sqlite"), variant.file("data/crm.copy"));
+    std::fs::copy(&database, &copy).unwrap();
+    std::fs::rename(&copy, &database).unwrap();
+    let server = variant.serve();
+    let read = |times: usize| {
+        let statements = vec!["SELECT value, status FROM contracts"; times];
+        let arguments: Vec<&str> = statements.iter().flat_map(|sql| ["-c", sql]).collect();
+        assert!(psql(&server, "ada", &[&["-Aqt"], arguments.as_slice()].concat()).success);
+    };
+    let found = "SELECT what FROM querygate.anomalies WHERE kind = 'data quality'";
+    read(40);
+    assert_eq!(ask(&server, "ada", found), [""; 0]);
+    runtime().block_on(async {
+        let options = SqliteConnectOptions::new().filename(&database).busy_timeout(Duration::from_secs(10));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let changed = sqlx::query("UPDATE contracts SET value = value * 1000").execute(&mut connection).await.unwrap();
+        assert_eq!(changed.rows_affected(), 10_000);
+    });
+    read(5);
+    let mut told = Vec::new();
+    for _ in 0..ASKED {
+        told = ask(&server, "ada", found);
+        if !told.is_empty() {
+            break;
+        }
+    }
+    assert!(
+        matches!(&told[..], [what] if what.starts_with("contracts.value: values lie ") && what.ends_with(" beyond it")),
+        "{told:?}"
+    );
+    assert_eq!(ask(&server, "sam", found), [""; 0], "what is wrong with data is for operators");
 }

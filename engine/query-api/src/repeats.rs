@@ -229,6 +229,7 @@ mod tests {
             complete: true,
             narrowed: false,
             nulls: Vec::new(),
+            columns: Box::default(),
             reads: None,
             error: None,
         };

@@ -160,9 +160,23 @@ pub struct FragmentRecord {
     pub narrowed: bool,
     /// NULLs in each column of [`FragmentTemplate::passing`]; empty where that is.
     pub nulls: Vec<u64>,
+    /// What a sample of those columns is like, where their values passed as batches; else empty.
+    pub columns: Box<[ColumnSummary]>,
     /// What of the Parquet files was read; `None`: the source has none.
     pub reads: Option<FileReads>,
     pub error: Option<ErrorCode>,
+}
+
+/// Hash buckets that values are counted in.
+pub const CATEGORIES: usize = 16;
+
+/// What the values of a column are like in a sample of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ColumnSummary {
+    /// From where to where the middle 98% of its numbers go (of text its length, of a time its place in time).
+    pub range: Option<(f64, f64)>,
+    /// Values by a hash of theirs, if there are few different ones.
+    pub categories: Option<[u32; CATEGORIES]>,
 }
 
 /// What a scan of Parquet files read, and what it knew it need not read.

@@ -33,6 +33,10 @@ pub struct QualityReading {
     pub categories: f64,
     /// Share of NULLs usually, and in the last batches.
     pub null_share: (f64, f64),
+    /// How far numbers lie beyond their usual range, in widths of that range.
+    pub beyond: f64,
+    /// Share of the values that belong to other categories than usually.
+    pub moved: f64,
 }
 
 /// Rows of one batch come from one place and are alike: they count for no more than so many.
@@ -41,6 +45,8 @@ const ROWS_MOST: u64 = 50;
 const LEARN: u32 = 30;
 /// Share of the rows that must lie in other buckets than usual.
 const MIX_LEAST: f64 = 0.25;
+/// Score of one width of the range beyond it.
+const BEYOND: f64 = 2.0;
 const MIX_SURPRISE: f64 = 3.0;
 
 /// Detector for one column; about 2 KB.
@@ -83,11 +89,15 @@ impl Quality {
         let nulls = batch.nulls.min(batch.rows) as f64 / batch.rows as f64 * rows as f64;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most fifty")]
         let counted = self.nulls.observe(nulls.round() as u64, rows);
+        let range = batch.range.map_or(0.0, |range| self.out_of_range(range));
+        let (categories, moved) = batch.categories.map_or((0.0, 0.0), |counts| self.other_mix(&counts));
         QualityReading {
             nulls: counted.score,
-            range: batch.range.map_or(0.0, |range| self.out_of_range(range)),
-            categories: batch.categories.map_or(0.0, |counts| self.other_mix(&counts)),
+            range,
+            categories,
             null_share: (counted.usual, counted.now),
+            beyond: range / BEYOND,
+            moved,
         }
     }
 
@@ -102,13 +112,14 @@ impl Quality {
         // After the first batches the range gives way slowly, so that a new range is reported more than once.
         let share = if self.ranges <= LEARN { 1.0 } else { 0.1 };
         self.range = Some((low + share * (least - low).min(0.0), high + share * (greatest - high).max(0.0)));
-        if self.ranges <= LEARN { 0.0 } else { 2.0 * beyond }
+        if self.ranges <= LEARN { 0.0 } else { BEYOND * beyond }
     }
 
-    fn other_mix(&mut self, counts: &[u32; BUCKETS]) -> f64 {
+    /// The score, and the share that moved.
+    fn other_mix(&mut self, counts: &[u32; BUCKETS]) -> (f64, f64) {
         let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
         if total <= 0.0 {
-            return 0.0;
+            return (0.0, 0.0);
         }
         self.mixes = self.mixes.saturating_add(1);
         let moved: f64 =
@@ -126,7 +137,7 @@ impl Quality {
         for (usual, count) in self.mix.iter_mut().zip(counts) {
             *usual += step * (f64::from(*count) / total - *usual);
         }
-        score
+        (score, moved)
     }
 }
 

@@ -120,10 +120,10 @@ pub enum Finding {
 pub enum Fault {
     /// Share of NULLs now and usually.
     Nulls(f64, f64),
-    /// Numbers are outside of the range that they always had.
-    Range,
-    /// The mix of categories is another one.
-    Categories,
+    /// Numbers are so many widths of the range that they always had beyond it.
+    Range(f64),
+    /// Share of the values that belong to other categories than usually.
+    Categories(f64),
 }
 
 /// How much somebody should hurry.
@@ -224,8 +224,12 @@ impl Finding {
                 Fault::Nulls(now, usual) => {
                     format!("{subject}: {} of the values are null; usual: {}", percent(*now), percent(*usual))
                 }
-                Fault::Range => format!("{subject}: values outside of the range that they had so far"),
-                Fault::Categories => format!("{subject}: the mix of values is another than usual"),
+                Fault::Range(widths) => {
+                    format!("{subject}: values lie {widths:.1} times the width of their usual range beyond it")
+                }
+                Fault::Categories(share) => {
+                    format!("{subject}: the mix of values is another: {} of them have moved", percent(*share))
+                }
             },
             Self::Schema { subject, gone, new, changed } => {
                 format!("{subject}: the schema changed: columns gone: {gone}, new: {new}, of another type: {changed}")
@@ -298,6 +302,16 @@ mod tests {
             &Finding::Quality { subject: "contacts.email".into(), fault: Fault::Nulls(0.61, 0.02) },
             "contacts.email: 61% of the values are null; usual: 2%",
             Severity::Warning,
+        );
+        check(
+            &Finding::Quality { subject: "deals.amount".into(), fault: Fault::Range(99.04) },
+            "deals.amount: values lie 99.0 times the width of their usual range beyond it",
+            Severity::Notice,
+        );
+        check(
+            &Finding::Quality { subject: "deals.stage".into(), fault: Fault::Categories(0.4) },
+            "deals.stage: the mix of values is another: 40% of them have moved",
+            Severity::Notice,
         );
         check(
             &Finding::Schema { subject: "source crm".into(), gone: 1, new: 0, changed: 2 },

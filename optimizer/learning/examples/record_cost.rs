@@ -22,6 +22,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         complete: true,
         narrowed: false,
         nulls: Vec::new(),
+        columns: Box::default(),
         reads: None,
         error: None,
     };

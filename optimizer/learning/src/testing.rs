@@ -62,6 +62,7 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
         complete: true,
         narrowed: false,
         nulls: Vec::new(),
+        columns: Box::default(),
         reads: None,
         error: None,
     }

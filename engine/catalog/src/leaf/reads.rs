@@ -181,6 +181,7 @@ impl FileRun {
             complete: seen.error.is_none() && seen.ended == seen.streams && seen.ended >= partitions,
             narrowed: false,
             nulls: Vec::new(),
+            columns: Box::default(),
             reads: Some(self.scan.metrics().as_ref().map(counted).unwrap_or_default()),
             error: seen.error,
         }

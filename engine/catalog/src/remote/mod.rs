@@ -11,6 +11,7 @@ mod point;
 mod policy;
 mod ranges;
 mod runs;
+mod sampled;
 mod shape;
 mod shares;
 mod statistics;

@@ -1,6 +1,7 @@
 //! What fragments did for one statement: rows, bytes and times of each run. An extension of the engine's configuration; without it
 //! nothing is measured.
 
+use super::sampled::Sampler;
 use super::shape::{passing, shape_of};
 use crate::leaf::{FileLeaf, FileRun};
 use arrow::array::{Array, AsArray};
@@ -202,6 +203,7 @@ impl Run {
             complete: false,
             narrowed: self.narrowed,
             nulls: vec![0; self.template.passing.len()],
+            columns: Box::default(),
             reads: None,
             error: None,
         }
@@ -238,7 +240,9 @@ impl Run {
     /// The driver's batches, measured.
     pub(super) fn measured(self, batches: BatchStream) -> BatchStream {
         let record = self.record(self.asked.elapsed());
-        Measured { batches, run: self, record: Some(record) }.boxed()
+        let columns = self.template.passing.len();
+        let sampler = (columns > 0).then(|| Sampler::new(columns));
+        Measured { batches, run: self, record: Some(record), sampler }.boxed()
     }
 }
 
@@ -246,12 +250,16 @@ struct Measured {
     batches: BatchStream,
     run: Run,
     record: Option<FragmentRecord>,
+    sampler: Option<Sampler>,
 }
 
 impl Measured {
     fn end(&mut self, complete: bool, error: Option<ErrorCode>) {
         if let Some(mut record) = self.record.take() {
             (record.total, record.complete, record.error) = (self.run.asked.elapsed(), complete, error);
+            if let Some(sampler) = self.sampler.take().filter(|_| complete) {
+                record.columns = sampler.summaries();
+            }
             self.run.runs.push(record);
         }
     }
@@ -265,6 +273,9 @@ impl Stream for Measured {
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
                 let elapsed = self.run.asked.elapsed();
+                if let Some(sampler) = &mut self.sampler {
+                    sampler.add(batch);
+                }
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
                     record.bytes += batch_bytes(batch);

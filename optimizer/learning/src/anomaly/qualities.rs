@@ -1,10 +1,11 @@
-//! Data quality of what passes: the share of NULLs in columns of whole tables, as each principal may read them. Rows that a
-//! statement's own conditions chose say nothing of a table, so those runs are left out. Kept in memory only.
+//! Data quality of what passes: the share of NULLs, the range of numbers and the mix of categories in columns of whole tables, as
+//! each principal may read them. Rows that a statement's own conditions chose say nothing of a table, so those runs are left out.
+//! Kept in memory only.
 
 use super::stream::Event;
 use super::streams::Happened;
 use super::subject::Subject;
-use querygate_models::anomaly::{Batch, Change, Fault, Finding, Quality, Rule, Watch};
+use querygate_models::anomaly::{Batch, Change, Fault, Finding, Quality, QualityReading, Rule, Watch};
 use querygate_query_api::telemetry::{FragmentRecord, StatementRecord};
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +14,37 @@ const COLUMNS_MAX: usize = 2_000;
 /// Runs with fewer rows say little of a share.
 const ROWS_LEAST: u64 = 20;
 
+/// What of a column is watched apart: NULLs, range, mix.
+const WATCHED: usize = 3;
+
 #[derive(Debug)]
 struct Column {
     quality: Quality,
-    watch: Watch,
+    watches: [Watch; WATCHED],
+}
+
+impl Column {
+    fn new() -> Self {
+        Self { quality: Quality::new(), watches: std::array::from_fn(|_| Watch::new(Rule::GATEWAY)) }
+    }
+
+    /// What began or ended, by the watch's number, with the score.
+    fn observe(&mut self, batch: &Batch, time: i64) -> Vec<(usize, Change, f64, Fault)> {
+        let reading = self.quality.observe(batch);
+        let watched = self.watches.iter_mut().zip(faults(&reading)).enumerate();
+        watched
+            .filter_map(|(number, (watch, (score, fault)))| Some((number, watch.observe(time, score)?, score, fault)))
+            .collect()
+    }
+}
+
+fn faults(reading: &QualityReading) -> [(f64, Fault); WATCHED] {
+    let (usual, now) = reading.null_share;
+    [
+        (reading.nulls, Fault::Nulls(now, usual)),
+        (reading.range, Fault::Range(reading.beyond)),
+        (reading.categories, Fault::Categories(reading.moved)),
+    ]
 }
 
 /// Everything that is followed.
@@ -25,9 +53,9 @@ pub(super) struct Qualities {
     /// By fragment and login: what a policy leaves differs between principals.
     all: HashMap<(u64, String), Vec<Column>>,
     columns: usize,
-    /// Tables of which something is wrong already, and the column that was told.
+    /// Tables of which something is wrong already, and the column and watch that were told.
     open: HashSet<String>,
-    told: HashMap<(u64, String), usize>,
+    told: HashMap<(u64, String), (usize, usize)>,
 }
 
 impl Qualities {
@@ -45,34 +73,34 @@ impl Qualities {
                 return found;
             }
             self.columns += template.passing.len();
-            let column = || Column { quality: Quality::new(), watch: Watch::new(Rule::GATEWAY) };
-            self.all.insert(key.clone(), template.passing.iter().map(|_| column()).collect());
+            self.all.insert(key.clone(), template.passing.iter().map(|_| Column::new()).collect());
         }
         let (Some(table), Some(columns)) = (template.objects.first(), self.all.get_mut(&key)) else { return found };
         for (place, (column, nulls)) in columns.iter_mut().zip(&fragment.nulls).enumerate() {
             let Some(name) = template.passing.get(place).filter(|name| !name.is_empty()) else { continue };
-            let batch = Batch { rows: fragment.rows, nulls: *nulls, ..Batch::default() };
-            let reading = column.quality.observe(&batch);
-            let Some(change) = column.watch.observe(time, reading.nulls) else { continue };
-            match &change {
-                Change::Opened { .. } if self.open.insert(table.clone()) => {
-                    self.told.insert(key.clone(), place);
+            let seen = fragment.columns.get(place).copied().unwrap_or_default();
+            let (range, categories) = (seen.range, seen.categories);
+            let batch = Batch { rows: fragment.rows, nulls: *nulls, range, categories };
+            for (watch, change, score, fault) in column.observe(&batch, time) {
+                match &change {
+                    Change::Opened { .. } if self.open.insert(table.clone()) => {
+                        self.told.insert(key.clone(), (place, watch));
+                    }
+                    Change::Closed(_) if self.told.get(&key) == Some(&(place, watch)) => {
+                        self.told.remove(&key);
+                        self.open.remove(table);
+                    }
+                    // One incident for a table: what else is wrong with it is seen by whoever looks.
+                    Change::Opened { .. } | Change::Closed(_) => continue,
                 }
-                Change::Closed(_) if self.told.get(&key) == Some(&place) => {
-                    self.told.remove(&key);
-                    self.open.remove(table);
-                }
-                // One incident for a table: what else is wrong with it is seen by whoever looks.
-                Change::Opened { .. } | Change::Closed(_) => continue,
+                let finding = Finding::Quality { subject: format!("{table}.{name}"), fault };
+                let opened = matches!(change, Change::Opened { .. }).then_some(finding);
+                let subject = Subject::Object(table.clone());
+                let keys = vec![subject.key(), Subject::Source(template.source.to_string()).key()];
+                let causes = vec![format!("seen in what {login} reads of it")];
+                let event = Event { detector: "quality", change, finding: opened, peak: score };
+                found.push(Happened { subject, event, keys, login: None, causes });
             }
-            let (usual, now) = reading.null_share;
-            let finding = Finding::Quality { subject: format!("{table}.{name}"), fault: Fault::Nulls(now, usual) };
-            let opened = matches!(change, Change::Opened { .. }).then_some(finding);
-            let subject = Subject::Object(table.clone());
-            let keys = vec![subject.key(), Subject::Source(template.source.to_string()).key()];
-            let causes = vec![format!("seen in what {login} reads of it")];
-            let event = Event { detector: "quality", change, finding: opened, peak: reading.nulls };
-            found.push(Happened { subject, event, keys, login: None, causes });
         }
         found
     }
@@ -92,6 +120,7 @@ fn says_something(fragment: &FragmentRecord) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{DAY, statement};
+    use querygate_query_api::telemetry::ColumnSummary;
     use std::sync::Arc;
 
     /// A read of all of table `t`, with so many NULLs of 200 in `email`.
@@ -129,6 +158,39 @@ mod tests {
             found.extend(qualities.add(&read("sam", i64::unsigned_abs(n) % 5, DAY + n), DAY + n));
         }
         assert_eq!((found.len(), opened(&found).len()), (2, 1), "{found:?}");
+    }
+
+    /// Amounts and stages of a read of all of `t`.
+    fn passing(range: (f64, f64), stages: [u32; 3], seconds: i64) -> StatementRecord {
+        let mut record = read("sam", 1, seconds);
+        let mut categories = [0; 16];
+        categories[..3].copy_from_slice(&stages);
+        let amount = ColumnSummary { range: Some(range), categories: None };
+        let stage = ColumnSummary { range: None, categories: Some(categories) };
+        record.fragments[0].columns = Box::new([amount, stage, ColumnSummary::default()]);
+        record
+    }
+
+    #[test]
+    fn another_range_and_another_mix_are_told_each() {
+        for (range, stages, text) in [
+            ((0.0, 90_000.0), [90, 60, 50], "t.id: values lie "),
+            ((0.0, 1_000.0), [10, 10, 180], "t.email: the mix of values is another: 64.5% of them have moved"),
+        ] {
+            let mut qualities = Qualities::default();
+            let mut found = Vec::new();
+            for n in 0..300 {
+                let some = u32::try_from(n % 7).unwrap();
+                let ordinary = passing((0.0, 1_000.0 + f64::from(some)), [90 + some, 60 - some, 50], DAY + n);
+                found.extend(qualities.add(&ordinary, DAY + n));
+            }
+            assert!(found.is_empty(), "{found:?}");
+            for n in 300..330 {
+                found.extend(qualities.add(&passing(range, stages, DAY + n), DAY + n));
+            }
+            let told = opened(&found);
+            assert!(matches!(&told[..], [one] if one.starts_with(text)), "{told:?}");
+        }
     }
 
     #[test]

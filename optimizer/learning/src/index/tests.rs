@@ -212,6 +212,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         complete: true,
         narrowed: false,
         nulls: Vec::new(),
+        columns: Box::default(),
         reads: None,
         error: None,
     };
