@@ -79,6 +79,11 @@ impl Watch {
         self.open.as_ref()
     }
 
+    /// Ends what is open without a word, so that whatever goes on is told again: whoever follows incidents begins anew.
+    pub const fn begin_anew(&mut self) {
+        *self = Self::new(self.rule);
+    }
+
     /// Takes the score of the observation at `time` (UTC seconds).
     pub fn observe(&mut self, time: i64, score: f64) -> Option<Change> {
         self.since_open = self.since_open.saturating_add(1);

@@ -1,6 +1,7 @@
 //! The incidents: which begin, join others, end, are muted, acknowledged, sent. Decides about alerts; sends none itself.
 
 use super::incident::{Incident, Sent};
+use super::stream::{BULK, DAY_SECONDS, ERRORS, EXTRACTION, NEW_TEMPLATES, drift_of, jump_of};
 use super::streams::Happened;
 use super::subject::Subject;
 use querygate_models::anomaly::{Change, Finding, Groups, Place, Severity};
@@ -33,12 +34,23 @@ impl Book {
         self.incidents.extend(incidents.into_iter().map(|incident| (incident.id, incident)));
     }
 
-    /// What was open in an earlier life has ended: its detectors begin anew.
-    pub(super) fn begin_anew(&mut self) {
+    /// What was open in an earlier life and whose detector is still at it goes on, so that nobody is told twice; the rest has
+    /// ended. Gives those detectors that are at something of which there is no incident.
+    pub(super) fn take_up(&mut self, mut open: Vec<(Subject, &'static str)>) -> Vec<(Subject, &'static str)> {
         for incident in self.incidents.values_mut().filter(|incident| incident.is_open()) {
-            incident.ended = Some(incident.last);
-            self.changed.insert(incident.id);
+            let detector = detector(&incident.finding);
+            let place = open.iter().position(|(subject, name)| *subject == incident.subject && Some(*name) == detector);
+            match place {
+                Some(place) => {
+                    self.open.insert(open.swap_remove(place), incident.id);
+                }
+                None => {
+                    incident.ended = Some(incident.last);
+                    self.changed.insert(incident.id);
+                }
+            }
         }
+        open
     }
 
     /// Notes what happened at `time`. Gives the incident that somebody is to be told of, if one is: by an alert where it waits for
@@ -153,6 +165,19 @@ impl Book {
         }
         self.muted.insert(subject.to_owned(), until);
         true
+    }
+}
+
+/// The detector that found it, if it remembers that over a restart.
+fn detector(finding: &Finding) -> Option<&'static str> {
+    match finding {
+        Finding::Jump { metric, .. } => Some(jump_of(*metric)),
+        Finding::Drift { metric, .. } => Some(drift_of(*metric)),
+        Finding::Errors { .. } => Some(ERRORS),
+        Finding::NewTemplates { .. } => Some(NEW_TEMPLATES),
+        Finding::Extraction { seconds, .. } if *seconds < DAY_SECONDS => Some(BULK),
+        Finding::Extraction { .. } | Finding::Drip { .. } => Some(EXTRACTION),
+        Finding::Quality { .. } | Finding::Schema { .. } | Finding::Series { .. } => None,
     }
 }
 

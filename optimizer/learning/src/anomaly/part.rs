@@ -223,7 +223,9 @@ impl Part for Anomalies {
             let mut all = locked(&self.streams);
             all.load(streams.into_iter().map(|(_, one)| one).collect(), known);
             all.peers = peers.map(|(_, peers)| peers).unwrap_or_default();
-            locked(&self.book).begin_anew();
+            for unknown in locked(&self.book).take_up(all.open()) {
+                all.begin_anew(&unknown);
+            }
         }
         self.post_missing(store).await
     }

@@ -10,6 +10,14 @@ use querygate_query_api::more::More;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Detector of large reads, statement by statement.
+pub(super) const BULK: &str = "bulk";
+/// Detector of rows read in a day, and of slow extraction over a week.
+pub(super) const EXTRACTION: &str = "extraction";
+pub(super) const ERRORS: &str = "errors";
+pub(super) const NEW_TEMPLATES: &str = "new templates";
+/// Seconds in which [`EXTRACTION`] counts. [`BULK`] counts in fewer.
+pub(super) const DAY_SECONDS: f64 = 86_400.0;
 /// Times that the median of an interval is taken from.
 const SAMPLES: usize = 64;
 
@@ -122,6 +130,28 @@ impl Stream {
             && self.bulk.as_ref().is_none_or(|(one, _)| one.check().is_ok())
     }
 
+    /// What follows each detector's scores, by the detector's name.
+    fn watches(&mut self) -> impl Iterator<Item = (&'static str, &mut Watch)> {
+        let levels = self
+            .levels
+            .iter_mut()
+            .flat_map(|one| [(jump_of(one.metric), &mut one.jump), (drift_of(one.metric), &mut one.drift)]);
+        let templates = self.templates.iter_mut().map(|(_, watch)| (NEW_TEMPLATES, watch));
+        let extraction = self.extraction.iter_mut().map(|(_, watch)| (EXTRACTION, watch));
+        let bulk = self.bulk.iter_mut().map(|(_, watch)| (BULK, watch));
+        levels.chain([(ERRORS, &mut self.errors_watch)]).chain(templates).chain(extraction).chain(bulk)
+    }
+
+    /// Detectors whose incident is under way.
+    pub(super) fn open(&mut self) -> Vec<&'static str> {
+        self.watches().filter(|(_, watch)| watch.open().is_some()).map(|(detector, _)| detector).collect()
+    }
+
+    /// An incident of this detector that nobody knows any more: what still goes on is to be told anew.
+    pub(super) fn begin_anew(&mut self, detector: &str) {
+        self.watches().filter(|(name, _)| *name == detector).for_each(|(_, watch)| watch.begin_anew());
+    }
+
     /// How slow it is now, against the usual: for the causes of others.
     pub(super) fn latency_factor(&self) -> f64 {
         let latency = self.levels.iter().find(|one| one.metric == Metric::Latency);
@@ -147,7 +177,7 @@ impl Stream {
             usual_an_hour: reading.usual_an_hour,
             share: None,
         };
-        Some(event("bulk", change, finding, reading.score))
+        Some(event(BULK, change, finding, reading.score))
     }
 
     /// Further statements of a principal like one that was read: each was ordinary, and may end an incident.
@@ -156,7 +186,7 @@ impl Stream {
         bulk.learn(time, more.runs, more.read, more.read_most);
         let enough = u64::from(Rule::EXTRACTION.quiet + Rule::EXTRACTION.cool_down);
         let change = (0..more.runs.min(enough)).find_map(|_| watch.observe(time, 0.0))?;
-        Some(Event { detector: "bulk", change, finding: None, peak: 0.0 })
+        Some(Event { detector: BULK, change, finding: None, peak: 0.0 })
     }
 
     /// Ends the running interval at `time`. `everywhere`: how many times the usual number of new templates all principals bring.
@@ -187,21 +217,21 @@ impl Stream {
             let reading = self.errors.observe(sums.failed, sums.statements);
             if let Some(change) = self.errors_watch.observe(time, reading.score) {
                 let finding = Finding::Errors { subject: self.label.clone(), now: reading.now, usual: reading.usual };
-                events.push(event("errors", change, finding, reading.score));
+                events.push(event(ERRORS, change, finding, reading.score));
             }
         }
         if let Some((templates, watch)) = &mut self.templates {
             let reading = templates.observe(time, sums.new_templates, everywhere);
             if let Some(change) = watch.observe(time, reading.score) {
                 let finding = Finding::NewTemplates { who: self.label.clone(), now: reading.now, usual: reading.usual };
-                events.push(event("new templates", change, finding, reading.score));
+                events.push(event(NEW_TEMPLATES, change, finding, reading.score));
             }
         }
         if let Some((_, watch)) = &mut self.bulk
             && watch.open().is_some_and(|open| time - open.end > 1_800)
             && let Some(change) = quiet(watch, time)
         {
-            events.push(Event { detector: "bulk", change, finding: None, peak: 0.0 });
+            events.push(Event { detector: BULK, change, finding: None, peak: 0.0 });
         }
         events.extend(self.hour(time, &sums, peers));
         events
@@ -227,11 +257,18 @@ impl Stream {
         let who = self.label.clone();
         let finding = if reading.day >= reading.week {
             let usual_an_hour = reading.usual / 24.0;
-            Finding::Extraction { who, object: None, rows: reading.rows, seconds: 86_400.0, usual_an_hour, share: None }
+            Finding::Extraction {
+                who,
+                object: None,
+                rows: reading.rows,
+                seconds: DAY_SECONDS,
+                usual_an_hour,
+                share: None,
+            }
         } else {
             Finding::Drip { who, days: 7, rows: reading.rows, usual: reading.usual }
         };
-        Some(event("extraction", change, finding, reading.day.max(reading.week)))
+        Some(event(EXTRACTION, change, finding, reading.day.max(reading.week)))
     }
 }
 
@@ -245,7 +282,7 @@ fn event(detector: &'static str, change: Change, finding: Finding, peak: f64) ->
     Event { detector, change, finding, peak }
 }
 
-const fn jump_of(metric: Metric) -> &'static str {
+pub(super) const fn jump_of(metric: Metric) -> &'static str {
     match metric {
         Metric::Latency => "latency",
         Metric::Rows => "rows",
@@ -254,7 +291,7 @@ const fn jump_of(metric: Metric) -> &'static str {
     }
 }
 
-const fn drift_of(metric: Metric) -> &'static str {
+pub(super) const fn drift_of(metric: Metric) -> &'static str {
     match metric {
         Metric::Latency => "latency drift",
         Metric::Rows => "rows drift",

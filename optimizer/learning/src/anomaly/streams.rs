@@ -1,6 +1,6 @@
 //! All streams: which statement belongs to which, when an interval ends, what may be forgotten. Bounded.
 
-use super::stream::{Event, Stream, count};
+use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
 use querygate_models::anomaly::{Finding, Peers};
 use querygate_query_api::more::More;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) const INTERVAL: i64 = 300;
 /// Streams: some 10 KB each.
 const STREAMS_MAX: usize = 3_000;
+/// Of them those of templates.
+const TEMPLATES_MAX: usize = STREAMS_MAX / 2;
 /// Related subjects that are remembered of one subject and interval.
 const RELATED_MAX: usize = 32;
 /// Templates and objects that are remembered of one principal.
@@ -24,6 +26,8 @@ const MEMOS_MAX: usize = 1_024;
 const LABEL_MAX: usize = 80;
 /// A stream without traffic for so long gives its place away.
 const IDLE: i64 = 3 * 86_400;
+/// The same for a template while all places of templates are taken.
+const IDLE_CROWDED: i64 = 6 * 3_600;
 /// Large reads that are compared with those of peers.
 const LARGE: u64 = 200;
 
@@ -88,6 +92,9 @@ pub(super) struct Streams {
     pub(super) gone: HashSet<Subject>,
     /// Subjects that were seen together lately.
     related: HashMap<Subject, BTreeSet<u64>>,
+    /// Streams of templates among all, and when those without traffic last gave way to others.
+    templates: usize,
+    made_room: i64,
     /// Subjects of statements of this interval, which are related already.
     memos: HashMap<(u64, Arc<str>), Arc<Memo>>,
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
@@ -211,6 +218,7 @@ impl Streams {
         streams.sort_by_key(|(subject, stream)| (Reverse(stream.last), subject.clone()));
         for (subject, stream) in streams {
             if self.all.len() < STREAMS_MAX && stream.is_sound() {
+                self.templates += usize::from(subject.is_template());
                 self.all.insert(subject, stream);
             } else {
                 self.gone.insert(subject);
@@ -226,17 +234,48 @@ impl Streams {
         }
     }
 
+    /// Detectors of which an incident is under way.
+    pub(super) fn open(&mut self) -> Vec<(Subject, &'static str)> {
+        let of = |(subject, stream): (&Subject, &mut Stream)| {
+            stream.open().into_iter().map(|detector| (subject.clone(), detector)).collect::<Vec<_>>()
+        };
+        self.all.iter_mut().flat_map(of).collect()
+    }
+
+    /// What nobody knows an incident of begins anew.
+    pub(super) fn begin_anew(&mut self, (subject, detector): &(Subject, &'static str)) {
+        if let Some(stream) = self.all.get_mut(subject) {
+            stream.begin_anew(detector);
+        }
+    }
+
     /// What could not be removed from the store is to be removed later, unless it came back.
     pub(super) fn put_back(&mut self, gone: HashSet<Subject>) {
         self.gone.extend(gone.into_iter().filter(|subject| !self.all.contains_key(subject)));
     }
 
-    /// Lets go of streams without traffic, and of what was known of their principals.
+    /// Whether one more subject may be followed. A flood of new templates finds no place in the end; what is followed and has
+    /// traffic stays. Looked for at most once in an interval, since it walks through everything.
+    fn has_room(&mut self, subject: &Subject, time: i64) -> bool {
+        let fits =
+            |all: usize, templates: usize| all < STREAMS_MAX && (!subject.is_template() || templates < TEMPLATES_MAX);
+        if !fits(self.all.len(), self.templates) && !(0..INTERVAL).contains(&(time - self.made_room)) {
+            self.made_room = time;
+            self.evict(time);
+        }
+        fits(self.all.len(), self.templates)
+    }
+
+    /// Lets go of streams without traffic, and of what was known of their principals. Templates that come once and never again
+    /// go sooner where they take the places of others.
     fn evict(&mut self, time: i64) {
-        let Self { all, known, gone, .. } = self;
+        let crowded = self.templates >= TEMPLATES_MAX;
+        let Self { all, known, gone, templates, .. } = self;
         all.retain(|subject, stream| {
-            let stays = time - stream.last < IDLE;
+            let idle = if crowded && subject.is_template() { IDLE_CROWDED } else { IDLE };
+            let stays = time - stream.last < idle;
             if !stays {
+                *templates -= usize::from(subject.is_template());
                 if let Subject::Principal(login) = subject {
                     known.remove(login);
                 }
@@ -250,12 +289,7 @@ impl Streams {
 
     fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
         if !self.all.contains_key(subject) {
-            if self.all.len() >= STREAMS_MAX {
-                self.evict(time);
-            }
-            // A flood of new templates finds no place; what is followed already stays.
-            let room = if matches!(subject, Subject::Template(_)) { STREAMS_MAX / 2 } else { STREAMS_MAX };
-            if self.all.len() >= room {
+            if !self.has_room(subject, time) {
                 return None;
             }
             let label = match subject {
@@ -264,6 +298,7 @@ impl Streams {
                 Subject::Template(_) => shortened(&record.template),
             };
             self.gone.remove(subject);
+            self.templates += usize::from(subject.is_template());
             self.all.insert(subject.clone(), Stream::new(subject, label));
         }
         self.all.get_mut(subject)
@@ -351,7 +386,7 @@ impl Streams {
         time: i64,
     ) -> Vec<String> {
         let mut causes = Vec::new();
-        if event.detector == "errors"
+        if event.detector == ERRORS
             && let Some((state, n)) = sqlstates.iter().max_by_key(|(_, n)| **n)
         {
             causes.push(format!("most fail with {state} ({n} in the last interval)"));
@@ -421,6 +456,31 @@ mod tests {
         assert_eq!(streams.gone.len(), STREAMS_MAX);
         streams.put_back(gone);
         assert!(!streams.gone.contains(&idle) && streams.gone.contains(&Subject::Template(6)));
+    }
+
+    /// Templates that come once take no place for long from those that come again, whatever else is followed.
+    #[test]
+    fn a_flood_of_templates_neither_displaces_what_runs_nor_keeps_new_ones_away_for_long() {
+        let mut streams = Streams::default();
+        let followed = |streams: &Streams, template| streams.all.contains_key(&Subject::Template(template));
+        let templates = |streams: &Streams| streams.all.keys().filter(|subject| subject.is_template()).count();
+        for user in 0..1_000 {
+            streams.add(&statement(&format!("u{user}"), 1, 1, DAY), DAY);
+        }
+        for hour in 0..12_i64 {
+            let time = DAY + hour * 3_600;
+            for n in 0..300 {
+                streams.add(&statement("eve", 1_000 + hour.unsigned_abs() * 300 + n, 1, time), time);
+            }
+            streams.add(&statement("sam", 1, 1, time), time);
+        }
+        assert_eq!((templates(&streams), streams.templates), (TEMPLATES_MAX, TEMPLATES_MAX));
+        assert!(followed(&streams, 1));
+        let later = DAY + 18 * 3_600;
+        streams.add(&statement("sam", 1, 1, later - 60), later - 60);
+        streams.add(&statement("sam", 2, 1, later), later);
+        assert!(followed(&streams, 1) && followed(&streams, 2) && !followed(&streams, 1_000));
+        assert_eq!(templates(&streams), streams.templates);
     }
 
     /// What a statement is about is kept for the interval, and found anew where it changes.

@@ -26,6 +26,10 @@ impl Subject {
         }
     }
 
+    pub(super) const fn is_template(&self) -> bool {
+        matches!(self, Self::Template(_))
+    }
+
     /// What relates incidents to each other. The same in every process.
     pub(super) fn key(&self) -> u64 {
         let text = self.to_string();

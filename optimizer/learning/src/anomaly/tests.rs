@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt};
 use querygate_models::anomaly::ORDINARY_ROWS;
 use querygate_models::rng::Rng;
 use querygate_query_api::more::ROWS_MAX;
-use querygate_query_api::system::SystemExtension;
+use querygate_query_api::system::{Cell, SystemExtension};
 use querygate_query_api::telemetry::StatementRecord;
 use querygate_types::{ErrorCode, Principal};
 use std::time::Duration;
@@ -168,6 +168,38 @@ async fn an_alert_that_never_got_into_the_outbox_is_posted_again() {
     store.remove("outbox", &["1".to_owned()]).await.unwrap();
     Anomalies::new(options()).load(&store).await.unwrap();
     assert_eq!(store.all("outbox").await.unwrap()[0].0, "1");
+}
+
+/// An incident goes on over a restart, without a second alert; one that nobody knows any more is told again.
+#[tokio::test]
+async fn a_bulk_read_over_a_restart_is_one_incident_and_never_none() {
+    for known in [true, false] {
+        let store = Store::in_memory().await.unwrap();
+        let now =
+            |seconds: i64| Moment { seconds: DAY + seconds, running: Duration::from_secs(seconds.unsigned_abs()) };
+        let options = || LearningOptions::in_directory("nowhere".into());
+        let anomalies = Anomalies::new(options());
+        let small: Vec<StatementRecord> = (0..30).map(|_| statement("sam", 1, 10, DAY)).collect();
+        anomalies.follow(&small, now(0), &store).await.unwrap();
+        anomalies.follow(&[statement("sam", 1, 50_000, DAY)], now(0), &store).await.unwrap();
+        anomalies.tick(now(1), &store).await.unwrap();
+        if !known {
+            store.remove("incident", &["1".to_owned()]).await.unwrap();
+        }
+        let later = Anomalies::new(options());
+        later.load(&store).await.unwrap();
+        later.follow(&[statement("sam", 1, 50_000, DAY + 60)], now(60), &store).await.unwrap();
+        let reader = Principal::builder("root").operator(true).build();
+        let state = |anomalies: &Anomalies| {
+            let rows = anomalies.rows("anomalies", &reader).unwrap();
+            rows.iter().map(|row| row[8].clone()).collect::<Vec<Cell>>()
+        };
+        assert_eq!(state(&later), [Cell::text("open")], "{known}");
+        for seconds in [3_000, 6_000] {
+            later.tick(now(seconds), &store).await.unwrap();
+        }
+        assert_eq!(state(&later), [Cell::text("ended")], "{known}");
+    }
 }
 
 #[tokio::test]
