@@ -5,6 +5,7 @@ mod book;
 mod delivery;
 mod heralds;
 mod incident;
+mod memo;
 mod outbox;
 mod part;
 mod qualities;

@@ -1,5 +1,6 @@
 //! All streams: which statement belongs to which, when an interval ends, what may be forgotten. Bounded.
 
+use super::memo::Memo;
 use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
 use querygate_models::anomaly::{Finding, Peers};
@@ -40,45 +41,6 @@ pub(super) struct Happened {
     pub(super) keys: Vec<u64>,
     pub(super) login: Option<String>,
     pub(super) causes: Vec<String>,
-}
-
-/// What the statements of one template and principal are about.
-#[derive(Debug)]
-struct Memo {
-    objects: Arc<[String]>,
-    /// Of the fragments, in their order.
-    sources: Vec<Arc<str>>,
-    /// The principal, the template, the objects, the sources.
-    subjects: Vec<Subject>,
-    keys: Vec<u64>,
-}
-
-impl Memo {
-    fn of(record: &StatementRecord) -> Self {
-        let first = [Subject::Principal(record.login.to_string()), Subject::Template(record.fingerprint)];
-        let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
-        let named: BTreeSet<&Arc<str>> = record.fragments.iter().map(|fragment| &fragment.template.source).collect();
-        let named = named.into_iter().map(|name| Subject::Source(name.to_string()));
-        let subjects: Vec<Subject> = first.into_iter().chain(objects).chain(named).collect();
-        Self {
-            objects: Arc::clone(&record.objects),
-            sources: record.fragments.iter().map(|fragment| Arc::clone(&fragment.template.source)).collect(),
-            keys: subjects.iter().map(Subject::key).collect(),
-            subjects,
-        }
-    }
-
-    /// Whether the statement is about the same: plans of a template may ask other sources.
-    fn is_of(&self, record: &StatementRecord) -> bool {
-        let same = Arc::ptr_eq(&self.objects, &record.objects) || self.objects == record.objects;
-        let sources = record.fragments.iter().map(|fragment| &fragment.template.source);
-        same && sources.eq(&self.sources)
-    }
-
-    /// Keys of the objects.
-    fn objects(&self) -> &[u64] {
-        self.keys.get(2..2 + self.objects.len()).unwrap_or_default()
-    }
 }
 
 /// Everything that is followed.

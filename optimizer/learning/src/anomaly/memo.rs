@@ -1,0 +1,45 @@
+//! What the statements of a template are about: whose streams they belong to. Found once, used for each of them.
+
+use super::subject::Subject;
+use querygate_query_api::telemetry::StatementRecord;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the statements of one template and principal are about.
+#[derive(Debug)]
+pub(super) struct Memo {
+    objects: Arc<[String]>,
+    /// Of the fragments, in their order.
+    sources: Vec<Arc<str>>,
+    /// The principal, the template, the objects, the sources.
+    pub(super) subjects: Vec<Subject>,
+    pub(super) keys: Vec<u64>,
+}
+
+impl Memo {
+    pub(super) fn of(record: &StatementRecord) -> Self {
+        let first = [Subject::Principal(record.login.to_string()), Subject::Template(record.fingerprint)];
+        let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));
+        let named: BTreeSet<&Arc<str>> = record.fragments.iter().map(|fragment| &fragment.template.source).collect();
+        let named = named.into_iter().map(|name| Subject::Source(name.to_string()));
+        let subjects: Vec<Subject> = first.into_iter().chain(objects).chain(named).collect();
+        Self {
+            objects: Arc::clone(&record.objects),
+            sources: record.fragments.iter().map(|fragment| Arc::clone(&fragment.template.source)).collect(),
+            keys: subjects.iter().map(Subject::key).collect(),
+            subjects,
+        }
+    }
+
+    /// Whether the statement is about the same: plans of a template may ask other sources.
+    pub(super) fn is_of(&self, record: &StatementRecord) -> bool {
+        let same = Arc::ptr_eq(&self.objects, &record.objects) || self.objects == record.objects;
+        let sources = record.fragments.iter().map(|fragment| &fragment.template.source);
+        same && sources.eq(&self.sources)
+    }
+
+    /// Keys of the objects.
+    pub(super) fn objects(&self) -> &[u64] {
+        self.keys.get(2..2 + self.objects.len()).unwrap_or_default()
+    }
+}
