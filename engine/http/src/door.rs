@@ -1,18 +1,21 @@
 //! The routes and the server around them.
 
-use crate::listener::{BoundedListener, Peer, Places};
+use crate::listener::{Arrival, BoundedListener, Caller, Places};
 use crate::pages::{self, Pages};
 use crate::probes::Probes;
-use axum::extract::State;
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::map_response;
+use axum::middleware::{map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::{StreamExt, stream};
 use serde_json::json;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -80,7 +83,7 @@ impl HttpDoor {
         let within = self.tcp.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let listener = BoundedListener::new(self.tcp, self.config.connection_max, self.config.idle_timeout);
         let routes = one_request_when_full(routes(self.probes, self.pages, within), listener.places());
-        let routes = routes.into_make_service_with_connect_info::<Peer>();
+        let routes = told_when_whole(routes).into_make_service_with_connect_info::<Caller>();
         let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown).into_future();
         let deadline = async {
             // An error means that the sender is gone: the server has ended.
@@ -106,6 +109,29 @@ fn one_request_when_full(routes: Router, places: Places) -> Router {
         }
         std::future::ready(answer)
     }))
+}
+
+/// Tells each connection when its request has come whole; until then it is its client whom everybody waits for.
+fn told_when_whole(routes: Router) -> Router {
+    routes.layer(map_request(async |mut request: Request| {
+        let Some(ConnectInfo(caller)) = request.extensions_mut().remove::<ConnectInfo<Caller>>() else {
+            return request;
+        };
+        request.extensions_mut().insert(ConnectInfo(caller.peer));
+        request.map(|body| told_at_its_end(body, caller.arrival))
+    }))
+}
+
+fn told_at_its_end(body: Body, arrival: Arrival) -> Body {
+    if body.is_end_stream() {
+        arrival.is_whole();
+        return body;
+    }
+    let told = stream::poll_fn(move |_| {
+        arrival.is_whole();
+        Poll::Ready(None)
+    });
+    Body::from_stream(body.into_data_stream().chain(told))
 }
 
 fn routes(probes: Probes, pages: Option<Pages>, within: bool) -> Router {

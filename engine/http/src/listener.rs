@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,17 +17,47 @@ use tokio::time::{Instant, Sleep};
 
 /// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection without a request keeps its place while none is free.
+/// How long a connection keeps its place while none is free and we wait for its client: for a request, for the rest of one, or
+/// until it takes more of the answer.
 const GIVES_WAY: Duration = Duration::from_secs(1);
 
 /// The places of a door's connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Places(Arc<Semaphore>);
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    /// When the last one was taken, in milliseconds since the port was opened, and 1 more; 0: never.
+    last_taken: Arc<AtomicU64>,
+    opened: Instant,
+}
 
 impl Places {
-    /// Whether none is free: then a connection lives for one request, and a silent one makes room.
+    fn new(count: usize) -> Self {
+        let free = Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Self { free, last_taken: Arc::default(), opened: Instant::now() }
+    }
+
+    /// Whether none is free: then a connection lives for one request.
     pub(crate) fn are_taken(&self) -> bool {
-        self.0.available_permits() == 0
+        self.free.available_permits() == 0
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// One fewer is free.
+    fn taken(&self) {
+        if self.are_taken() {
+            self.last_taken.store(self.milliseconds(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether none is free, or none was a moment ago: then a silent connection makes room. Those that began together with it do
+    /// so too, though there is one free as soon as the first of them went.
+    fn are_wanted(&self) -> bool {
+        let last = self.last_taken.load(Ordering::Relaxed);
+        let moment = u64::try_from(2 * GIVES_WAY.as_millis()).unwrap_or(u64::MAX);
+        self.are_taken() || (last > 0 && self.milliseconds().saturating_sub(last) <= moment)
     }
 }
 
@@ -38,8 +69,7 @@ pub(crate) struct BoundedListener {
 
 impl BoundedListener {
     pub(crate) fn new(tcp: TcpListener, connection_max: usize, idle: Duration) -> Self {
-        let places = Semaphore::new(connection_max.min(Semaphore::MAX_PERMITS));
-        Self { tcp, places: Places(Arc::new(places)), idle }
+        Self { tcp, places: Places::new(connection_max), idle }
     }
 
     pub(crate) fn places(&self) -> Places {
@@ -54,10 +84,11 @@ impl Listener for BoundedListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             // A place first: who finds none waits in the system's queue, not in our memory.
-            let Ok(place) = Arc::clone(&self.places.0).acquire_owned().await else {
+            let Ok(place) = Arc::clone(&self.places.free).acquire_owned().await else {
                 std::future::pending::<()>().await;
                 continue;
             };
+            self.places.taken();
             match self.tcp.accept().await {
                 Ok((tcp, peer)) => {
                     return (BoundedStream::new(tcp, self, place), peer);
@@ -73,6 +104,32 @@ impl Listener for BoundedListener {
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.tcp.local_addr()
     }
+}
+
+/// Whether the request that a connection began with has come whole: who knows HTTP tells.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arrival(Arc<AtomicBool>);
+
+impl Arrival {
+    /// From now on it is ours to answer.
+    pub(crate) fn is_whole(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn begins_anew(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn was_told(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection, as a request's handlers know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) peer: Peer,
+    pub(crate) arrival: Arrival,
 }
 
 /// Who is at the other end.
@@ -92,18 +149,19 @@ impl Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
+impl Connected<IncomingStream<'_, BoundedListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self(*stream.remote_addr())
+        Self { peer: Peer(*stream.remote_addr()), arrival: stream.io().arrival.clone() }
     }
 }
 
 /// A connection that ends when it is silent for the idle time, or when a request has not arrived whole within it: bytes that drip
-/// in do not keep a place. Between requests it gives way to who waits for a place.
+/// in do not keep a place. Whenever it is the client's turn, within a request too, it gives way to who waits for a place.
 pub(crate) struct BoundedStream {
     tcp: TcpStream,
     idle: Duration,
     turn: Turn,
+    arrival: Arrival,
     /// When the turn began.
     since: Instant,
     sleep: Pin<Box<Sleep>>,
@@ -116,7 +174,7 @@ pub(crate) struct BoundedStream {
 enum Turn {
     /// The client's: nothing of a request has come since the last byte of an answer.
     Silent,
-    /// Ours: something of a request has come.
+    /// Something of a request has come: ours, once it has come whole.
     Asked,
     /// The client's: it does not take the answer.
     Stuck,
@@ -129,6 +187,7 @@ impl BoundedStream {
             tcp,
             idle: listener.idle,
             turn: Turn::Silent,
+            arrival: Arrival::default(),
             since: Instant::now(),
             sleep: Box::pin(tokio::time::sleep(first)),
             places: listener.places(),
@@ -138,22 +197,18 @@ impl BoundedStream {
 
     fn begin(&mut self, turn: Turn) {
         (self.turn, self.since) = (turn, Instant::now());
-        let pause = match turn {
-            Turn::Silent => self.idle.min(GIVES_WAY),
-            Turn::Asked | Turn::Stuck => self.idle,
-        };
-        self.sleep.as_mut().reset(self.since + pause);
+        self.sleep.as_mut().reset(self.since + self.idle.min(GIVES_WAY));
     }
 
     /// Fails once the time is over; else wakes the task when it is.
     fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.sleep.as_mut().poll(context).is_ready() {
             let (now, end) = (Instant::now(), self.since + self.idle);
-            let gives_way = match self.turn {
-                Turn::Silent => self.places.are_taken(),
-                Turn::Asked | Turn::Stuck => false,
+            let waits = match self.turn {
+                Turn::Silent | Turn::Stuck => true,
+                Turn::Asked => !self.arrival.was_told(),
             };
-            if gives_way || now >= end {
+            if (waits && self.places.are_wanted()) || now >= end {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             self.sleep.as_mut().reset(end.min(now + GIVES_WAY));
@@ -178,6 +233,7 @@ impl AsyncWrite for BoundedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write(context, buf);
         if polled.is_ready() {
+            self.arrival.begins_anew();
             self.begin(Turn::Silent);
         } else {
             self.turn = Turn::Stuck;

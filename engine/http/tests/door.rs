@@ -1,6 +1,6 @@
 //! The HTTP door through its port.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")]
 
 use querygate_http::{HttpConfig, HttpDoor, Probes, Readiness};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -123,6 +123,46 @@ async fn requests_that_drip_in_do_not_keep_their_places() {
             tokio::time::timeout(within, one).await.unwrap().unwrap();
         }
     }
+}
+
+/// With the usual limits: hundreds of requests that never end, and one that does.
+#[tokio::test]
+async fn half_sent_requests_give_way_to_whole_ones() {
+    let running = start(ready(), |config| config.connection_max = 8).await;
+    let body = "POST /ui/log-in HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nuser=";
+    for head in ["GET /heal", "GET /healthz HTTP/1.1\r\nHost: x\r\n", body] {
+        let mut half = Vec::new();
+        for n in 0..32 {
+            let mut tcp = TcpStream::connect(running.addr).await.unwrap();
+            tcp.write_all(head.as_bytes()).await.unwrap();
+            half.push(tcp);
+            // Some of them drip on.
+            if n % 4 == 0 {
+                tokio::spawn(drip(TcpStream::connect(running.addr).await.unwrap(), head));
+            }
+        }
+        let began = std::time::Instant::now();
+        let asked = tokio::time::timeout(Duration::from_secs(60), ask(running.addr, "GET /healthz")).await;
+        assert_eq!(asked.expect(head).0, 200, "{head}");
+        let waited = began.elapsed();
+        println!("{waited:?} behind {head:?}");
+        assert!(waited < Duration::from_secs(12), "{waited:?} behind {head:?}");
+        drop(half);
+    }
+}
+
+/// Who has asked and is answered keeps its place, however long that takes, within the idle time.
+#[tokio::test]
+async fn a_slow_sender_is_served_while_there_are_places() {
+    let running = start(ready(), |_| {}).await;
+    let mut tcp = TcpStream::connect(running.addr).await.unwrap();
+    for part in ["GET /heal", "thz HTTP/1.1\r\nHo", "st: x\r\nConnection: close\r\n\r\n"] {
+        tcp.write_all(part.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+    }
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
