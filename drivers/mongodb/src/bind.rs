@@ -92,7 +92,10 @@ impl Binder<'_> {
                     }
                     _ => {}
                 },
-                BindingForm::Pattern | BindingForm::PatternPrefix | BindingForm::PatternPrefixEnd => {
+                BindingForm::Pattern
+                | BindingForm::PatternPrefix
+                | BindingForm::PatternPrefixEnd
+                | BindingForm::List(_) => {
                     return Err(Refusal::new(RefusalReason::Invalid, "a form that this source never prints"));
                 }
             }

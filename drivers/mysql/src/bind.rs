@@ -82,7 +82,7 @@ fn formed(value: &Value, form: BindingForm) -> Result<Sent, Refusal> {
         },
         BindingForm::Pattern => Ok(Sent::Text(escaped(text(value)?).into())),
         BindingForm::PatternPrefix => Ok(Sent::Text(prefix(text(value)?).into())),
-        BindingForm::PatternPrefixEnd => {
+        BindingForm::PatternPrefixEnd | BindingForm::List(_) => {
             Err(Refusal::new(RefusalReason::Invalid, "a form that this source never prints"))
         }
     }

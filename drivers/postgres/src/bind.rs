@@ -37,6 +37,8 @@ pub(crate) enum Bound {
     /// Microseconds since midnight, or since 2000-01-01.
     Micros(i64),
     TextArray(Arc<[Option<Arc<str>>]>),
+    /// Values of one type.
+    List(Type, Arc<[Self]>),
 }
 
 impl fmt::Debug for Bound {
@@ -55,7 +57,13 @@ impl Parameters {
         let missing = || Refusal::new(RefusalReason::Invalid, "statement parameter without a value");
         let mut all = Vec::with_capacity(statement.bindings.len());
         for binding in &statement.bindings {
-            all.push(formed(*binding, values.get(binding.parameter).ok_or_else(missing)?)?);
+            let from = binding.parameter;
+            all.push(if let BindingForm::List(count) = binding.form {
+                let end = from.checked_add(count);
+                listed(end.and_then(|end| values.get(from..end)).ok_or_else(missing)?)?
+            } else {
+                formed(*binding, values.get(from).ok_or_else(missing)?)?
+            });
         }
         Ok(Self(all))
     }
@@ -92,10 +100,46 @@ fn formed(binding: Binding, value: &Value) -> Result<(Type, Bound), Refusal> {
         // Positions and counts are 32-bit integers in the server's functions.
         BindingForm::AtLeastZero => count(value, 0),
         BindingForm::AtLeastOne => count(value, 1),
-        BindingForm::PatternPrefix | BindingForm::PatternPrefixEnd | BindingForm::NonEmpty => {
+        BindingForm::PatternPrefix | BindingForm::PatternPrefixEnd | BindingForm::NonEmpty | BindingForm::List(_) => {
             Err(Refusal::new(RefusalReason::Invalid, "statement asks for a form that is not printed for this source"))
         }
     }
+}
+
+/// The type of a list's values, and that of the list. `None`: they are bound one by one.
+pub(crate) const fn list_type(of: ValueType) -> Option<(Type, Type)> {
+    match of {
+        ValueType::Int16 => Some((Type::INT2, Type::INT2_ARRAY)),
+        ValueType::Int32 => Some((Type::INT4, Type::INT4_ARRAY)),
+        ValueType::Int64 => Some((Type::INT8, Type::INT8_ARRAY)),
+        ValueType::Text => Some((Type::TEXT, Type::TEXT_ARRAY)),
+        ValueType::Date => Some((Type::DATE, Type::DATE_ARRAY)),
+        ValueType::Timestamp { utc: false } => Some((Type::TIMESTAMP, Type::TIMESTAMP_ARRAY)),
+        ValueType::Timestamp { utc: true } => Some((Type::TIMESTAMPTZ, Type::TIMESTAMPTZ_ARRAY)),
+        // The type of a decimal depends on its value; of the others nobody makes long lists.
+        ValueType::Boolean
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Decimal128 { .. }
+        | ValueType::Binary
+        | ValueType::Time
+        | ValueType::TextList => None,
+    }
+}
+
+fn listed(values: &[Value]) -> Result<(Type, Bound), Refusal> {
+    let types = values.first().and_then(|value| list_type(value.value_type()));
+    let invalid = || Refusal::new(RefusalReason::Invalid, "a list of values that are bound one by one");
+    let (of, list) = types.ok_or_else(invalid)?;
+    if values.iter().any(|value| value.value_type() != values[0].value_type()) {
+        return Err(invalid());
+    }
+    let mut items = values.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
+    // Lists are filled up to certain lengths with their last value.
+    while items.len() > 1 && items[items.len() - 1] == items[items.len() - 2] {
+        items.pop();
+    }
+    Ok((list, Bound::List(of, items.into())))
 }
 
 fn count(value: &Value, least: i32) -> Result<(Type, Bound), Refusal> {
@@ -193,6 +237,7 @@ impl ToSql for Bound {
             Self::Text(value) => out.put_slice(value.as_bytes()),
             Self::Bytea(value) => out.put_slice(value),
             Self::TextArray(items) => return text_array(items, out),
+            Self::List(of, items) => return list(of, items, out),
         }
         Ok(IsNull::No)
     }
@@ -225,6 +270,23 @@ fn text_array(items: &[Option<Arc<str>>], out: &mut BytesMut) -> Result<IsNull, 
     Ok(IsNull::No)
 }
 
+fn list(of: &Type, items: &[Bound], out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    out.put_i32(1);
+    out.put_i32(i32::from(items.contains(&Bound::Null)));
+    out.put_u32(of.oid());
+    out.put_i32(i32::try_from(items.len())?);
+    out.put_i32(1);
+    for item in items {
+        let place = out.len();
+        out.put_i32(-1);
+        if matches!(item.to_sql(of, out)?, IsNull::No) {
+            let length = i32::try_from(out.len() - place - size_of::<i32>())?;
+            out[place..place + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(IsNull::No)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +311,24 @@ mod tests {
             assert_eq!(sql_type(&value), expected, "{value:?}");
             assert_eq!(matches!(bound(&value).unwrap(), Bound::Int8(_)), expected == Type::INT8);
         }
+    }
+
+    #[test]
+    fn a_list_is_an_array_without_what_fills_it_up() {
+        let sent = |values: &[Value]| {
+            let (of, list) = listed(values).unwrap();
+            let mut out = BytesMut::new();
+            list.to_sql(&of, &mut out).unwrap();
+            (of, out.to_vec())
+        };
+        let (of, bytes) = sent(&[Value::Int32(7), Value::Int32(8), Value::Int32(8), Value::Int32(8)]);
+        assert_eq!(of, Type::INT4_ARRAY);
+        assert_eq!(bytes, b"\0\0\0\x01\0\0\0\0\0\0\0\x17\0\0\0\x02\0\0\0\x01\0\0\0\x04\0\0\0\x07\0\0\0\x04\0\0\0\x08");
+        let (of, bytes) = sent(&[Value::text("é"), Value::Null(ValueType::Text)]);
+        assert_eq!(of, Type::TEXT_ARRAY);
+        assert_eq!(bytes, b"\0\0\0\x01\0\0\0\x01\0\0\0\x19\0\0\0\x02\0\0\0\x01\0\0\0\x02\xc3\xa9\xff\xff\xff\xff");
+        assert!(listed(&[Value::Int32(1), Value::Int64(1)]).is_err() && listed(&[]).is_err());
+        assert!(listed(&[Value::Float64(1.0)]).is_err() && listed(&[Value::text("a\0b")]).is_err());
     }
 
     #[test]

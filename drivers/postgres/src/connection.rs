@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 use tokio_postgres::{CancelToken, Client, Config, Statement};
 
 /// Statements that one connection keeps prepared.
@@ -168,7 +168,9 @@ impl Connection {
             return Ok(known);
         }
         let statement = self.client.prepare_typed(text, types).await?;
-        if text.len() > KEPT_BYTES_MAX {
+        // After some runs the server would keep one plan for lists of any length.
+        let lists = types.iter().any(|one| matches!(one.kind(), Kind::Array(_)));
+        if lists || text.len() > KEPT_BYTES_MAX {
             // Its last user's drop closes it.
             return Ok(statement);
         }

@@ -1,5 +1,6 @@
 //! PostgreSQL's SQL, in the exact forms that were compared with the reference semantics. Refuses what it reads differently.
 
+use crate::bind::list_type;
 use crate::collations::Found;
 use crate::declared;
 use crate::functions;
@@ -154,6 +155,14 @@ impl Dialect for PostgresDialect {
         }
         let items: Vec<&str> = list.iter().map(|item| item.text.as_str()).collect();
         Ok(format!("({} {not}IN ({}))", expr.text, items.join(", ")))
+    }
+
+    fn any_of(&self, expr: &Argument, of: ValueType, placeholder: &str, negated: bool) -> Option<String> {
+        if list_type(of).is_none() || lookups::is_read_as_text(expr) {
+            return None;
+        }
+        let any = if negated { "<> ALL" } else { "= ANY" };
+        Some(format!("({} {any} ({placeholder}))", expr.text))
     }
 
     fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {

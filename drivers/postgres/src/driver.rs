@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};
+use querygate_driver_api::driver::{BatchStream, BindingForm, Driver, ExecuteContext, NativeStatement, Wanted};
 use querygate_driver_api::moment::Keeping;
 use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::pool::PoolStatus;
@@ -107,6 +107,11 @@ fn parameters(statement: &NativeStatement, values: &[Value]) -> Result<Parameter
     Parameters::of(statement, values).map_err(|refusal| {
         Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
     })
+}
+
+/// Whether it is to be planned anew in each run, which look-ups are not.
+fn has_lists(statement: &NativeStatement) -> bool {
+    statement.bindings.iter().any(|binding| matches!(binding.form, BindingForm::List(_)))
 }
 
 #[async_trait]
@@ -204,6 +209,9 @@ impl Driver for PostgresDriver {
 
     async fn look_up(&self, statement: &Arc<NativeStatement>, values: &[Value]) -> Result<Option<RecordBatch>> {
         Fragment::check_values(&statement.parameters, values)?;
+        if has_lists(statement) {
+            return Ok(None);
+        }
         match Parameters::of(statement, values) {
             Ok(parameters) => crate::lines::look_up(&self.pool, statement, &parameters).await,
             // Whoever runs it hears why not.
@@ -218,6 +226,9 @@ impl Driver for PostgresDriver {
         wanted: Wanted<'_>,
     ) -> Result<Option<WrittenRows>> {
         Fragment::check_values(&statement.parameters, values)?;
+        if has_lists(statement) {
+            return Ok(None);
+        }
         match Parameters::of(statement, values) {
             Ok(parameters) => {
                 crate::lines::look_up_written(&self.pool, &parameters, Copying { statement, wanted }).await

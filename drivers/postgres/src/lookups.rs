@@ -66,6 +66,11 @@ fn both(own: Own, column: &Argument, bare: &str, parameter: &Argument) -> String
     format!("({} = {} AND {bare} = {})", column.text, parameter.text, own.value(&parameter.text))
 }
 
+/// Whether each value that such an operand is compared with has a form of its own.
+pub(crate) fn is_read_as_text(expr: &Argument) -> bool {
+    Own::ALL.into_iter().any(|own| own.of(&expr.text).is_some())
+}
+
 /// `expr IN (list)` over parameters, if an index may serve it in another form.
 pub(crate) fn listed(expr: &Argument, list: &[Argument]) -> Option<String> {
     let (own, bare) = Own::ALL.into_iter().find_map(|own| Some((own, own.of(&expr.text)?)))?;

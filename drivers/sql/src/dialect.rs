@@ -21,7 +21,7 @@ pub struct Argument {
 #[derive(Debug)]
 pub struct RenderedArgs<'a> {
     pub args: &'a [Argument],
-    pub(crate) bind: &'a mut Vec<querygate_driver_api::driver::Binding>,
+    pub(crate) bind: &'a mut crate::bindings::Bindings,
     pub(crate) placeholder: fn(usize) -> String,
 }
 
@@ -55,6 +55,12 @@ pub trait Dialect {
     fn in_list(&self, expr: &Argument, list: &[Argument], negated: bool) -> Result<String, Refusal> {
         let items: Vec<&str> = list.iter().map(|item| item.text.as_str()).collect();
         Ok(format!("({} {}IN ({}))", expr.text, if negated { "NOT " } else { "" }, items.join(", ")))
+    }
+    /// `expr [NOT] IN` the list that is bound to this placeholder, whose values are of this type. `None`: its values are bound one
+    /// by one.
+    fn any_of(&self, expr: &Argument, of: ValueType, placeholder: &str, negated: bool) -> Option<String> {
+        let _ = (expr, of, placeholder, negated);
+        None
     }
     fn truth(&self, text: &str, truth: Truth, negated: bool) -> String;
     /// A case-sensitive or insensitive LIKE against a pattern parameter.
@@ -117,7 +123,7 @@ pub trait Dialect {
 impl RenderedArgs<'_> {
     /// Binds a parameter of the fragment in another form and gives its placeholder.
     pub fn bind(&mut self, parameter: usize, form: BindingForm) -> String {
-        crate::printer::bind(self.bind, self.placeholder, parameter, form)
+        (self.placeholder)(self.bind.number(parameter, form))
     }
 
     /// The text of an argument that must be a parameter, bound with a condition on its value.

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod affixes;
+mod bindings;
 mod block;
 mod dialect;
 mod json;

@@ -1,10 +1,10 @@
 //! Fragment → one SELECT. Merges operators into a block while the meaning stays, closes it into a derived table otherwise.
 
 use crate::affixes::{balanced, table_alias};
+use crate::bindings::Bindings;
 use crate::block::{Block, Scope, depth};
 use crate::dialect::Dialect;
 use crate::usage::{computed_columns, names_inside};
-use querygate_driver_api::driver::{Binding, BindingForm};
 use querygate_driver_api::relation::{JoinKind, ScanColumn, SortKey};
 use querygate_driver_api::{
     ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, Relation, ScalarExpr, TableRef,
@@ -36,29 +36,16 @@ impl From<querygate_types::Error> for Stop {
 /// A name or form that the dialect refuses, or a text that grows too long.
 pub fn print(fragment: &Fragment, types: ColumnTypes, dialect: &dyn Dialect) -> Result<NativeStatement, Refusal> {
     let computed = computed_columns(&fragment.relation);
-    let mut printer = Printer { dialect, types, computed, bindings: Vec::new(), tables: 0, reached: usize::MAX };
+    let mut printer =
+        Printer { dialect, types, computed, bindings: Bindings::default(), tables: 0, reached: usize::MAX };
     printer.statement(fragment).map_err(|Stop(refusal)| refusal)
-}
-
-pub(crate) fn bind(
-    bindings: &mut Vec<Binding>,
-    placeholder: fn(usize) -> String,
-    parameter: usize,
-    form: BindingForm,
-) -> String {
-    let binding = Binding { parameter, form };
-    let position = bindings.iter().position(|known| *known == binding).unwrap_or_else(|| {
-        bindings.push(binding);
-        bindings.len() - 1
-    });
-    placeholder(position + 1)
 }
 
 pub(crate) struct Printer<'a> {
     pub(crate) dialect: &'a dyn Dialect,
     pub(crate) types: ColumnTypes,
     computed: HashSet<ColumnId>,
-    pub(crate) bindings: Vec<Binding>,
+    pub(crate) bindings: Bindings,
     tables: u32,
     /// Depth of the outermost block of which a column was named since the relation at hand began.
     pub(crate) reached: usize,
@@ -78,7 +65,7 @@ impl Printer<'_> {
             .collect::<Result<Vec<_>, Stop>>()?;
         Ok(NativeStatement {
             text: text.into(),
-            bindings: std::mem::take(&mut self.bindings),
+            bindings: self.bindings.take(),
             parameters: fragment.parameters.clone(),
             output,
             schema: fragment.schema(),

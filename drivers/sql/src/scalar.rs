@@ -3,12 +3,15 @@
 use crate::affixes::balanced;
 use crate::block::{Block, Scope};
 use crate::dialect::{Argument, RenderedArgs};
-use crate::printer::{Printer, Stop, bind, undefined};
+use crate::printer::{Printer, Stop, undefined};
 use querygate_driver_api::aggregate::AggregateExpr;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::scalar::Constant;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::HashMap;
+
+/// Fewest values that are bound as one list: a source plans the same text for each of the shorter lengths.
+const LIST_MIN: usize = 32;
 
 impl Printer<'_> {
     pub(crate) fn scalar(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<String, Stop> {
@@ -48,6 +51,9 @@ impl Printer<'_> {
             }
             ScalarExpr::InList { expr, list, negated } => {
                 let operand = self.argument(expr, scope)?;
+                if let Some(text) = self.any_of(&operand, list, *negated) {
+                    return Ok(text);
+                }
                 let items = list.iter().map(|item| self.argument(item, scope)).collect::<Result<Vec<_>, _>>()?;
                 self.dialect.in_list(&operand, &items, *negated)?
             }
@@ -110,7 +116,22 @@ impl Printer<'_> {
     }
 
     fn parameter(&mut self, index: usize) -> String {
-        bind(&mut self.bindings, self.dialect.placeholder(), index, BindingForm::Value)
+        (self.dialect.placeholder())(self.bindings.number(index, BindingForm::Value))
+    }
+
+    /// A long list of parameters that follow each other, bound as one where the dialect has a form for it.
+    fn any_of(&mut self, operand: &Argument, list: &[ScalarExpr], negated: bool) -> Option<String> {
+        let Some(ScalarExpr::Parameter(first, of)) = list.first().filter(|_| list.len() >= LIST_MIN) else {
+            return None;
+        };
+        let follows = |(place, item): (usize, &ScalarExpr)| *item == ScalarExpr::Parameter(first + place, *of);
+        if !list.iter().enumerate().all(follows) {
+            return None;
+        }
+        let placeholder = (self.dialect.placeholder())(self.bindings.next_number());
+        let text = self.dialect.any_of(operand, *of, &placeholder, negated)?;
+        self.bindings.number(*first, BindingForm::List(list.len()));
+        Some(text)
     }
 
     pub(crate) fn argument(&mut self, expr: &ScalarExpr, scope: &Scope<'_>) -> Result<Argument, Stop> {

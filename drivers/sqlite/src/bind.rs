@@ -62,6 +62,7 @@ fn formed(value: &Value, form: BindingForm) -> Result<Stored, Refusal> {
             Some(end) => Ok(Stored::Text(end.into())),
             None => Err(refuse("pattern has no prefix")),
         },
+        BindingForm::List(_) => Err(Refusal::new(RefusalReason::Invalid, "a form that this source never prints")),
     }
 }
 

@@ -207,6 +207,8 @@ pub enum BindingForm {
     AtLeastOne,
     /// The value itself, a text that must not be empty.
     NonEmpty,
+    /// The values of this parameter and of those behind it, so many in all and of one type, as one list.
+    List(usize),
 }
 
 /// How a client of PostgreSQL's protocol reads rows.

@@ -254,6 +254,18 @@ fn typed(keys: &Keys, wanted: ValueType, room: usize) -> Option<Typed> {
 
 /// The value in another type, if it is exactly the same there.
 fn exact(value: &ScalarValue, wanted: ValueType) -> Option<Value> {
+    // The usual ones, without arrays around them: lists have tens of thousands.
+    match (value, wanted) {
+        (ScalarValue::Int64(Some(value)), ValueType::Int64) => return Some(Value::Int64(*value)),
+        (ScalarValue::Int64(Some(value)), ValueType::Int32) => return i32::try_from(*value).ok().map(Value::Int32),
+        (ScalarValue::Int32(Some(value)), ValueType::Int32) => return Some(Value::Int32(*value)),
+        (ScalarValue::Int32(Some(value)), ValueType::Int64) => return Some(Value::Int64(i64::from(*value))),
+        (ScalarValue::Date32(Some(days)), ValueType::Date) => return Some(Value::Date(*days)),
+        (ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), ValueType::Text) => {
+            return Some(Value::text(text.as_str()));
+        }
+        _ => {}
+    }
     let arrow = wanted.to_arrow();
     let there = value.cast_to(&arrow).ok()?;
     let back = there.cast_to(&value.data_type()).ok()?;
