@@ -66,8 +66,16 @@ fn operator(plan: &LogicalPlan, estimator: &dyn Estimator) -> Cardinality {
         LogicalPlan::Filter(filter) => {
             let input = of(&filter.input, estimator);
             let schema = filter.input.schema();
-            let share = selectivity::all(split_conjunction(&filter.predicate), &|c| input.column(schema, c));
-            input.keeping(share)
+            let conjuncts = split_conjunction(&filter.predicate);
+            let share = selectivity::all(conjuncts.iter().copied(), &|c| input.column(schema, c));
+            let bounded = selectivity::bounded(conjuncts, &|c| input.column(schema, c));
+            let mut columns = input.columns.clone();
+            for (column, left) in bounded {
+                if let Some(known) = schema.maybe_index_of_column(column).and_then(|index| columns.get_mut(index)) {
+                    *known = left;
+                }
+            }
+            input.with_columns(columns).keeping(share)
         }
         LogicalPlan::Projection(projection) => {
             let input = of(&projection.input, estimator);
@@ -148,6 +156,7 @@ fn table(scan: &TableScan, estimator: &dyn Estimator) -> Cardinality {
     let schema = scan.source.schema();
     let rows = told.rows.unwrap_or(FEW);
     let share = share(&told, &schema, &scan.filters);
+    let told = narrowed(told, &schema, &scan.filters);
     let all = 0..schema.fields().len();
     let places: Vec<usize> = scan.projection.clone().unwrap_or_else(|| all.collect());
     let columns = places.iter().map(|place| told.columns.get(*place).copied().unwrap_or_default()).collect();
@@ -157,6 +166,19 @@ fn table(scan: &TableScan, estimator: &dyn Estimator) -> Cardinality {
         Some(fetch) => given.at_most(count(fetch)),
         None => given,
     }
+}
+
+/// What filters leave of the values of columns that they bound.
+fn narrowed(mut told: TableEstimate, schema: &Schema, filters: &[Expr]) -> TableEstimate {
+    let index = |column: &Column| schema.index_of(&column.name).ok();
+    let known = |column: &Column| index(column).and_then(|index| told.columns.get(index)).copied().unwrap_or_default();
+    let bounded = selectivity::bounded(filters.iter().flat_map(split_conjunction), &known);
+    for (column, left) in bounded {
+        if let Some(known) = index(column).and_then(|index| told.columns.get_mut(index)) {
+            *known = left;
+        }
+    }
+    told
 }
 
 /// The share of a table's rows for which all filters hold.

@@ -40,6 +40,24 @@ pub(super) fn all<'a>(conjuncts: impl IntoIterator<Item = &'a Expr>, known: Know
     share * ranges.iter().map(|range| between(range, known)).product::<f64>()
 }
 
+/// What these leave of the values of each column that they bound, where its range is known.
+pub(super) fn bounded<'a>(
+    conjuncts: impl IntoIterator<Item = &'a Expr>,
+    known: Known<'_>,
+) -> Vec<(&'a Column, ColumnEstimate)> {
+    let mut ranges: Vec<Bounds<'a>> = Vec::new();
+    conjuncts.into_iter().filter_map(bound).for_each(|ends| merge(&mut ranges, ends));
+    let left = ranges.iter().filter_map(|range| {
+        let column = known(range.column);
+        let (least, greatest) = column.range?;
+        let low = range.low.map_or(least, |low| low.clamp(least, greatest));
+        let high = range.high.map_or(greatest, |high| high.clamp(low, greatest));
+        let distinct = column.distinct.map(|distinct| (distinct * between(range, known)).max(1.0));
+        Some((range.column, ColumnEstimate { distinct, range: Some((low, high)) }))
+    });
+    left.collect()
+}
+
 fn merge<'a>(ranges: &mut Vec<Bounds<'a>>, ends: Bounds<'a>) {
     let Some(range) = ranges.iter_mut().find(|range| range.column == ends.column) else { return ranges.push(ends) };
     range.low = range.low.into_iter().chain(ends.low).reduce(f64::max);
@@ -162,6 +180,22 @@ mod tests {
         };
         let conjuncts = datafusion::logical_expr::utils::split_conjunction(expr);
         (all(conjuncts, &known) * 1000.0).round() / 1000.0
+    }
+
+    #[test]
+    fn a_bounded_column_has_fewer_values() {
+        let known = |_: &Column| ColumnEstimate { distinct: Some(50.0), range: Some((0.0, 100.0)) };
+        let left = |expr: Expr| {
+            let conjuncts = datafusion::logical_expr::utils::split_conjunction(&expr);
+            bounded(conjuncts, &known).into_iter().map(|(column, left)| (column.name.clone(), left)).collect::<Vec<_>>()
+        };
+        let of = |distinct, low, high| ColumnEstimate { distinct: Some(distinct), range: Some((low, high)) };
+        assert_eq!(left(col("n").lt(lit(20))), [("n".to_owned(), of(10.0, 0.0, 20.0))]);
+        let both = left(col("n").gt(lit(20)).and(col("n").lt_eq(lit(40))).and(col("m").gt(lit(900))));
+        assert_eq!(both, [("n".to_owned(), of(10.0, 20.0, 40.0)), ("m".to_owned(), of(1.0, 100.0, 100.0))]);
+        assert!(left(col("n").eq(lit(3)).or(col("n").lt(lit(2)))).is_empty());
+        let unknown = |_: &Column| ColumnEstimate::default();
+        assert!(bounded([&col("n").lt(lit(20))], &unknown).is_empty());
     }
 
     #[test]
