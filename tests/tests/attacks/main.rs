@@ -8,6 +8,7 @@ mod duel;
 mod explain;
 mod memberships;
 mod names;
+mod order;
 mod rows;
 mod sessions;
 mod unreadable;

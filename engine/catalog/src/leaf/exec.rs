@@ -1,8 +1,10 @@
 //! The opaque plan node of a governed table. It has no visible children: nothing outside can move, merge or print
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
+use super::ordered::{Parts, in_order};
 use super::reads::FileLeaf;
 use super::table::LeafToken;
+use crate::meter::MeteredExec;
 use crate::remote::FragmentRuns;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
@@ -19,7 +21,7 @@ use datafusion::physical_plan::filter_pushdown::{
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
     execution_plan::reset_plan_states,
 };
 use std::collections::BTreeSet;
@@ -44,6 +46,8 @@ pub struct GovernedExec {
     fetch: Option<usize>,
     /// Whether the raw leaf holds rows that the reader may not see.
     hides: bool,
+    /// How many of its parts are read at once, where they are told as one stream: their cut depends on hidden rows.
+    in_order: Option<usize>,
     /// Whether the raw leaf takes no keys of joins.
     closed: bool,
     /// What is told of the files under it to whoever learns; `None`: there are none.
@@ -62,14 +66,33 @@ impl GovernedExec {
         open_columns: Arc<BTreeSet<String>>,
         fetch: Option<usize>,
     ) -> Self {
-        let properties = properties_without_constants(&inner);
-        let (hides, closed, reads) = (false, false, None);
-        Self { token, table, source, note, native, inner, properties, open_columns, fetch, hides, closed, reads }
+        let properties = properties_without_constants(&inner, false);
+        Self {
+            token,
+            table,
+            source,
+            note,
+            native,
+            inner,
+            properties,
+            open_columns,
+            fetch,
+            hides: false,
+            in_order: None,
+            closed: false,
+            reads: None,
+        }
     }
 
     /// Says whether the raw leaf holds rows that the reader may not see.
     pub(super) fn hiding(self, hides: bool) -> Self {
         Self { hides, ..self }
+    }
+
+    /// Tells its parts as one stream, so many of them read at once.
+    pub(super) fn in_order(self, in_order: Option<usize>) -> Self {
+        let properties = properties_without_constants(&self.inner, in_order.is_some());
+        Self { in_order, properties, ..self }
     }
 
     /// Keeps the keys of joins above the raw leaf, where they would choose which hidden rows are read.
@@ -160,6 +183,7 @@ impl GovernedExec {
             self.fetch,
         )
         .hiding(self.hides)
+        .in_order(self.in_order)
         .closed(self.closed)
         .reading(self.reads.clone())
     }
@@ -239,11 +263,20 @@ impl ExecutionPlan for GovernedExec {
             let runs = context.session_config().get_extension::<FragmentRuns>()?;
             runs.of_files(leaf, &self.inner)
         });
-        let batches = self.inner.execute(partition, context)?;
-        Ok(match run {
-            Some(run) => run.measured(batches),
+        let measured = move |batches| match &run {
+            Some(run) => Arc::clone(run).measured(batches),
             None => batches,
-        })
+        };
+        let Some(at_once) = self.in_order else { return Ok(measured(self.inner.execute(partition, context)?)) };
+        if partition != 0 {
+            return internal_err!("a leaf with hidden rows has one stream");
+        }
+        let count = self.inner.output_partitioning().partition_count();
+        // Readers ahead are tasks of their own, which hear of the statement's end by themselves.
+        let inner = if count > 1 { MeteredExec::heeding(Arc::clone(&self.inner)) } else { Arc::clone(&self.inner) };
+        let given = Arc::clone(&context);
+        let open = Box::new(move |part| Ok(measured(inner.execute(part, Arc::clone(&given))?)));
+        Ok(in_order(&self.schema(), Parts { count, at_once, open }, self.fetch, &context))
     }
 
     fn statistics_from_inputs(
@@ -276,7 +309,9 @@ impl ExecutionPlan for GovernedExec {
     }
 
     fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
-        if !order.iter().all(|sort| self.is_open(&sort.expr)) {
+        // A source brings what it reads closer to an order by the least and greatest values of its parts, hidden ones included:
+        // which of two equal visible rows comes first would tell of them.
+        if self.in_order.is_some() || !order.iter().all(|sort| self.is_open(&sort.expr)) {
             return Ok(SortOrderPushdownResult::Unsupported);
         }
         let answer = self.inner.try_pushdown_sort(order)?;
@@ -349,15 +384,19 @@ fn narrowed(inner: Arc<dyn ExecutionPlan>, filters: Vec<Arc<dyn PhysicalExpr>>) 
     Ok(Arc::new(FilterExec::try_new(conjunction(filters), inner)?))
 }
 
-/// The plan's properties without what the policy makes constant: partitioning and orderings stay.
-fn properties_without_constants(inner: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+/// The plan's properties without what the policy makes constant: partitioning and orderings stay, unless its parts become one
+/// stream.
+fn properties_without_constants(inner: &Arc<dyn ExecutionPlan>, one_stream: bool) -> Arc<PlanProperties> {
     let properties = inner.properties();
-    let orderings: Vec<LexOrdering> = properties.eq_properties.oeq_class().iter().cloned().collect();
+    let joined = one_stream && inner.output_partitioning().partition_count() != 1;
+    let orderings = properties.eq_properties.oeq_class().iter().filter(|_| !joined);
+    let orderings: Vec<LexOrdering> = orderings.cloned().collect();
     let schema: SchemaRef = inner.schema();
+    let partitioning = if joined { Partitioning::UnknownPartitioning(1) } else { inner.output_partitioning().clone() };
     Arc::new(
         PlanProperties::new(
             EquivalenceProperties::new_with_orderings(schema, orderings),
-            inner.output_partitioning().clone(),
+            partitioning,
             properties.emission_type,
             properties.boundedness,
         )

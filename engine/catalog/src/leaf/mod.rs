@@ -5,6 +5,7 @@ mod barrier;
 mod exec;
 mod formula;
 mod mask;
+mod ordered;
 mod parts;
 mod reads;
 mod receipt;

@@ -4,6 +4,7 @@ use super::barrier::columns_of;
 use super::exec::GovernedExec;
 use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
+use super::ordered::PARTS_PER_STREAM;
 use super::reads::FileLeaf;
 use super::receipt::{Numbered, fragment_line};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
@@ -21,7 +22,7 @@ use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ impl GovernedTable {
         let split = self.split_filters(filters, &output, plain)?;
         let plan = self.raw_scan(state, &output, &split, limit.filter(|_| !plain)).await?;
         let native = self.native(&plan, &split);
+        let in_order = self.in_order(state, &plan, &split);
         let reads = FileLeaf::of(&plan, (&self.source, &self.name), &split.raw, &self.policy.conjuncts);
         let plan = self.filtered(state, plan, &split).await?;
         let config = state.config_options();
@@ -72,7 +74,7 @@ impl GovernedTable {
             Arc::clone(&self.open_columns),
             limit,
         );
-        Ok(Arc::new(leaf.hiding(self.policy.restricts()).closed(split.closed).reading(reads)))
+        Ok(Arc::new(leaf.hiding(self.policy.restricts()).in_order(in_order).closed(split.closed).reading(reads)))
     }
 
     fn output_columns(&self, projection: Option<&Vec<usize>>) -> Result<Vec<&GovernedColumn>> {
@@ -173,11 +175,30 @@ impl GovernedTable {
         let needed = self.needed(output, split.residual.iter().chain(&split.marked))?;
         let raw_projection: Vec<usize> = needed.into_iter().collect();
         self.refuse_lost(&raw_projection)?;
-        let whole = split.residual.is_empty() && split.marked.is_empty() && self.policy.related.is_empty();
+        let whole = split.is_whole() && self.policy.related.is_empty();
         let raw_limit = if whole { limit } else { None };
         let plan = self.raw.scan(state, Some(&raw_projection), &split.raw, raw_limit).await?;
         let target = state.config().target_partitions();
-        Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan))
+        if !self.policy.restricts() {
+            return Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan));
+        }
+        // Files that hide rows are read part after part; others that do stay as they are.
+        let Some(files) = plan.with_preserve_order(true) else { return Ok(plan) };
+        // Where a policy's keys are joined, parts wait for each other: all are read at once.
+        let finer = if target > 1 && self.policy.related.is_empty() { PARTS_PER_STREAM } else { 1 };
+        Ok(files.repartitioned(target.saturating_mul(finer), state.config_options())?.unwrap_or(files))
+    }
+
+    /// How many parts of the leaf are read at once, where part after part is told. `None`: it is told as it comes, for it hides
+    /// nothing, or its source leaves out what is hidden.
+    fn in_order(&self, state: &dyn Session, raw: &Arc<dyn ExecutionPlan>, split: &SplitFilters) -> Option<usize> {
+        let in_source = self.raw.as_ref() as &dyn Any;
+        let left_out = in_source.is::<DriverTable>() && split.is_whole() && self.policy.related.is_empty();
+        let all = raw.output_partitioning().partition_count();
+        // One is told, and one more for each other stream.
+        let some = state.config().target_partitions().saturating_add(1);
+        let at_once = if self.policy.related.is_empty() { some } else { all };
+        (self.policy.restricts() && !left_out).then_some(at_once)
     }
 
     /// A column that its source no longer has as it was is refused, and so is one that a policy would compare as text; by name
@@ -298,6 +319,13 @@ struct SplitFilters {
     marked: Vec<Expr>,
     /// Whether the reader's own conditions and keys stay above the raw scan.
     closed: bool,
+}
+
+impl SplitFilters {
+    /// Whether the raw provider applies all of them.
+    fn is_whole(&self) -> bool {
+        self.residual.is_empty() && self.marked.is_empty()
+    }
 }
 
 fn filter(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, conjuncts: &[Expr]) -> Result<Arc<dyn ExecutionPlan>> {
