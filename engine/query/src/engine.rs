@@ -5,6 +5,7 @@ use crate::classify::Classified;
 use crate::dialect::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::doubted::DoubtedRows;
+use crate::heeding::{heeding, heeding_physical};
 use crate::lost_orders::LostOrders;
 use crate::metering::Metering;
 use crate::parse::parse;
@@ -180,7 +181,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
     rules.insert(simplified, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
-    rules
+    heeding(rules)
 }
 
 /// DataFusion's rules; after the one that sorts, what it believes of joins and groupings; lost orders before its check of them, first rows
@@ -198,7 +199,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.push(Arc::new(LimitedGroups));
     rules.push(Arc::new(Metering));
     rules.push(Arc::new(Yielding));
-    rules
+    heeding_physical(rules)
 }
 
 /// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide

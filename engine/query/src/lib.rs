@@ -25,6 +25,7 @@ mod functions;
 pub mod fuzzing;
 mod gate;
 mod guard;
+mod heeding;
 mod locate;
 mod lost_orders;
 mod memory;

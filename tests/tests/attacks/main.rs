@@ -7,6 +7,7 @@ mod catalogs;
 mod duel;
 mod explain;
 mod memberships;
+mod late;
 mod names;
 mod order;
 mod rows;

@@ -1,5 +1,5 @@
 //! Aggregates as window functions whose results hold what is in their frame, or take time with it: over a frame that grows with the
-//! rows both are squares. And those that give many rows one long value. Each row's result is charged to the statement's memory, and
+//! rows both are squares. And those that give many rows one long value, or look for one in each row's frame. Each row's result is charged to the statement's memory, and
 //! before each it is asked whether the statement is over. What they mean stays.
 
 use super::windows;
@@ -34,20 +34,29 @@ const FRAMED: &[&str] = &[
 /// Those that give one of the values that they see.
 const CHOOSING: &[&str] = &["any_value", "first_value", "last_value", "max", "min", "nth_value"];
 
+/// Of these, those that look for it: over frames of millions of rows they take seconds, whatever is chosen.
+const LOOKING: &[&str] = &["max", "min"];
+
+/// Rows between two questions whether the statement is over, where a row's result takes no time to speak of.
+const ROWS_UNASKED: usize = 256;
+
 /// Puts one around a window function that is such an aggregate.
 pub(super) fn charged(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let WindowFunctionDefinition::AggregateUDF(inner) = &window.fun else {
         return Ok(Transformed::no(Expr::WindowFunction(window)));
     };
     let chosen = window.params.args.first().filter(|_| CHOOSING.contains(&inner.name()));
-    let holds = match chosen {
+    let whole = is_whole(&window.params);
+    let long = match chosen {
         Some(argument) => is_long(&argument.get_type(schema)?),
         None => FRAMED.contains(&inner.name()),
     };
-    if !(holds || window.params.distinct) || inner.inner().is::<Framed>() {
+    let looks = !whole && LOOKING.contains(&inner.name());
+    if !(long || looks || window.params.distinct) || inner.inner().is::<Framed>() {
         return Ok(Transformed::no(Expr::WindowFunction(window)));
     }
-    let framed = Framed { inner: Arc::clone(inner), whole: is_whole(&window.params) };
+    let unasked = if long || window.params.distinct { 1 } else { ROWS_UNASKED };
+    let framed = Framed { inner: Arc::clone(inner), whole, unasked };
     window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(framed)));
     Ok(Transformed::yes(Expr::WindowFunction(window)))
 }
@@ -90,15 +99,24 @@ fn is_framed(window: &Arc<dyn WindowExpr>) -> bool {
 struct Framed {
     inner: Arc<AggregateUDF>,
     whole: bool,
+    /// Rows between two questions.
+    unasked: usize,
 }
 
 impl Framed {
     fn around(&self, accumulator: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
-        Box::new(Charging { inner: accumulator, whole: self.whole, rows: 0, uncharged: Uncharged::default() })
+        Box::new(Charging {
+            inner: accumulator,
+            whole: self.whole,
+            unasked: self.unasked,
+            rows: 0,
+            told: 0,
+            uncharged: Uncharged::default(),
+        })
     }
 
     fn same(&self, inner: AggregateUDF) -> Self {
-        Self { inner: Arc::new(inner), whole: self.whole }
+        Self { inner: Arc::new(inner), whole: self.whole, unasked: self.unasked }
     }
 }
 
@@ -204,8 +222,11 @@ impl AggregateUDFImpl for Framed {
 struct Charging {
     inner: Box<dyn Accumulator>,
     whole: bool,
+    unasked: usize,
     /// Rows that it was given.
     rows: usize,
+    /// Results that it gave.
+    told: usize,
     uncharged: Uncharged,
 }
 
@@ -243,7 +264,10 @@ impl Accumulator for Charging {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        proceed()?;
+        if self.told % self.unasked == 0 {
+            proceed()?;
+        }
+        self.told = self.told.wrapping_add(1);
         let value = self.inner.evaluate()?;
         self.uncharged.add(&value, if self.whole { self.rows.max(1) } else { 1 })?;
         Ok(value)

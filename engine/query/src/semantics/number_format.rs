@@ -73,14 +73,27 @@ const WORDS: &[(&str, Key)] = &[
     ("V", Key::Silent),
 ];
 
+/// Bytes of a picture; longer ones would take their time for each number.
+const PICTURE_BYTES_MAX: usize = 16 << 10;
+
+/// A picture of numbers or moments, unless it is longer than anybody writes.
+pub(super) fn picture(text: &str) -> Result<&str> {
+    if text.len() <= PICTURE_BYTES_MAX {
+        return Ok(text);
+    }
+    let hint = format!("A format picture has at most {} KiB.", PICTURE_BYTES_MAX >> 10);
+    Err(external(Error::new(ErrorCode::ProgramLimitExceeded, "format picture is too long").with_hint(hint)))
+}
+
 fn understood(pattern: &str) -> Result<(Vec<Key>, Shape)> {
+    let pattern = picture(pattern)?;
     let mut keys = Vec::new();
     let mut shape = Shape::default();
     let mut rest = pattern;
     'next: while let Some(c) = rest.chars().next() {
         for (word, key) in WORDS {
             let head = rest.get(..word.len());
-            let lower = head.is_some_and(|h| h == word.to_ascii_lowercase());
+            let lower = head.is_some_and(|h| h.bytes().eq(word.bytes().map(|b| b.to_ascii_lowercase())));
             if head != Some(word) && !lower {
                 continue;
             }

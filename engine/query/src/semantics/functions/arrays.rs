@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{Result, ScalarValue};
 use querygate_catalog::{charge, proceed};
 use querygate_types::{Error, ErrorCode};
@@ -83,6 +84,9 @@ pub(super) const DEFS: &[Def] = &[
     strict("list_has_any", HOLD_ANY),
     strict("arrays_overlap", HOLD_ANY),
     strict("array_has_all", HOLD_ALL),
+    // DataFusion's hears nothing while it looks at millions of elements.
+    strict("array_distinct", DISTINCT),
+    strict("list_distinct", DISTINCT),
     strict("list_has_all", HOLD_ALL),
     strict(
         "array_fill",
@@ -198,6 +202,30 @@ fn holds(row: &Row<'_>, all: bool) -> Result<Value> {
         }
     }
     Ok(Value::Bool(all))
+}
+
+const DISTINCT: &[Form] = &[form(&[P::AnyArray], R::By(like_first), distinct)];
+
+/// Each element where it stands first. NULL is one of them.
+fn distinct(row: &Row<'_>) -> Result<Value> {
+    let items = normalize_float_zero(&row.list(0));
+    charge(items.len().saturating_mul(KEPT_BYTES).saturating_add(items.get_array_memory_size()))?;
+    let keys = RowConverter::new(vec![SortField::new(items.data_type().clone())])?;
+    let mut rows = keys.empty_rows(items.len(), 0);
+    for from in (0..items.len()).step_by(ELEMENTS_UNASKED) {
+        proceed()?;
+        keys.append(&mut rows, &[items.slice(from, ELEMENTS_UNASKED.min(items.len() - from))])?;
+    }
+    let (mut known, mut first) = (HashSet::new(), Vec::new());
+    for (key, at) in rows.iter().zip(0_u64..) {
+        if at % ELEMENTS_UNASKED as u64 == 0 {
+            proceed()?;
+        }
+        if known.insert(key) {
+            first.push(at);
+        }
+    }
+    one_list(&arrow::compute::take(&items, &UInt64Array::from(first), None)?)
 }
 
 fn like_first(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {

@@ -9,6 +9,7 @@ use crate::semantics::datetime::pattern::pieces;
 use crate::semantics::datetime::{Wrong, read};
 use crate::semantics::display::days_of;
 use crate::semantics::fault::external;
+use crate::semantics::number_format::picture;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
@@ -124,11 +125,11 @@ fn shown(row: &Row<'_>, shown: Shown, instant: Option<i64>) -> Result<Value> {
     if pattern.is_empty() || instant.is_some_and(is_infinite) {
         return Ok(Value::Null);
     }
-    Ok(Value::Text(shown.text(&pieces(pattern))?))
+    Ok(Value::Text(shown.text(&pieces(picture(pattern)?))?))
 }
 
 fn by_pattern(row: &Row<'_>) -> Result<(i64, Option<Zone>)> {
-    read::read(row.text(0), &pieces(row.text(1))).map_err(|wrong| match wrong {
+    read::read(row.text(0), &pieces(picture(row.text(1))?)).map_err(|wrong| match wrong {
         Wrong::Syntax => external(Error::new(ErrorCode::InvalidDatetimeFormat, "invalid value for the format pattern")),
         other => other.error("timestamp"),
     })
