@@ -14,6 +14,10 @@ const KNOWN: usize = 6;
 const TRIAL_EVERY: u64 = 5;
 /// One run of so many gets the default while another plan is pinned.
 const CONTROL_EVERY: u64 = 20;
+/// … and of so many while the plan is young: what it was proven against may have been the default's worse days.
+const CONTROL_OFTEN: u64 = 8;
+/// Runs for which a pinned plan is young.
+const YOUNG: u64 = 40;
 /// What trials may cost, as a share of the time of all runs, beyond one run of the default.
 pub(super) const BUDGET: f64 = 0.02;
 /// Trials that are judged together: one measured time says little.
@@ -28,6 +32,8 @@ const WATCHED: usize = 12;
 /// Runs of a pinned plan, and of the default beside it, that are compared.
 const RECENT: usize = 16;
 const CONTROLS: usize = 8;
+/// Runs of the default since a plan was pinned from which on only they are compared with it, not what was before.
+const OWN_CONTROLS: usize = 3;
 /// Standard errors by which a pinned plan must be slower to go back (95% of a normal distribution).
 const SURE: f64 = 1.65;
 /// A pinned plan this much slower than the default loses its place.
@@ -157,6 +163,9 @@ pub(super) struct Contest {
     pub(super) total: f64,
     /// Runs that were advised.
     asked: u64,
+    /// Runs that were advised since a plan was pinned, and runs of the default that were measured since.
+    pinned_for: u64,
+    controls: usize,
     /// When a trial began that has not been reported.
     #[serde(skip)]
     open: Option<u64>,
@@ -179,7 +188,9 @@ impl Contest {
             return Advice { variant, stage: Stage::Pinned, limit: None };
         }
         if let Some(pinned) = self.pinned(variants) {
-            if self.asked.is_multiple_of(CONTROL_EVERY) {
+            self.pinned_for = self.pinned_for.saturating_add(1);
+            let every = if self.pinned_for <= YOUNG { CONTROL_OFTEN } else { CONTROL_EVERY };
+            if self.pinned_for.is_multiple_of(every) {
                 return Advice { variant: Variant::Default, stage: Stage::Control, limit: None };
             }
             return Advice { variant: pinned, stage: Stage::Pinned, limit: self.limit(PINNED_TIMES) };
@@ -261,6 +272,7 @@ impl Contest {
         let reference = self.default.median(WATCHED);
         if variant == Variant::Default {
             self.default.add(seconds);
+            self.controls = self.controls.saturating_add(1);
             self.watch(now);
             return;
         }
@@ -277,7 +289,9 @@ impl Contest {
                 rival.saved += less.max(0.0);
                 rival.tried += less.max(0.0);
                 rival.ratios.push(seconds.max(1e-6).ln() - reference);
-                judge(rival, now);
+                if judge(rival, now) {
+                    (self.pinned_for, self.controls) = (0, 0);
+                }
             }
             Stage::Pinned => {
                 rival.saved += less;
@@ -307,7 +321,9 @@ impl Contest {
                     // Once may be the machine's own noise.
                     (Lost::Stopped(_), Some(reference)) if rival.strikes < STOPS => {
                         rival.ratios.push(seconds.max(1e-6).ln() - reference);
-                        judge(rival, now);
+                        if judge(rival, now) {
+                            (self.pinned_for, self.controls) = (0, 0);
+                        }
                     }
                     (Lost::Stopped(_), _) => rival.suspend(now, "twice stopped at the default's time".to_owned()),
                 }
@@ -325,10 +341,11 @@ impl Contest {
 
     /// Rolls a pinned plan back that is slower than the default, by more than their times differ anyway.
     fn watch(&mut self, now: u64) {
-        let Some(reference) = self.default.median(CONTROLS) else { return };
+        let controls = if self.controls < OWN_CONTROLS { CONTROLS } else { self.controls.min(CONTROLS) };
+        let Some(reference) = self.default.median(controls) else { return };
         for rival in self.rivals.iter_mut().filter(|rival| rival.state == State::Pinned) {
             let Some(recent) = rival.arm.median(RECENT).filter(|_| rival.arm.len() >= BLOCK) else { continue };
-            let error = rival.arm.error(RECENT).hypot(self.default.error(CONTROLS));
+            let error = rival.arm.error(RECENT).hypot(self.default.error(controls));
             let difference = recent - reference;
             if difference > REGRESSION.ln().max(SURE * error) {
                 let slower = (difference.exp() - 1.0) * 100.0;
@@ -350,10 +367,10 @@ impl Contest {
     }
 }
 
-/// After each block: proven, given up, or tried on.
-fn judge(rival: &mut Rival, now: u64) {
+/// After each block: proven, given up, or tried on. Whether it is pinned now.
+fn judge(rival: &mut Rival, now: u64) -> bool {
     if rival.is_in_block() {
-        return;
+        return false;
     }
     let blocks: Vec<f64> = rival.ratios.chunks(BLOCK).filter_map(mean).collect();
     let evidence = |log: &f64| Evidence { band: 0.0, variant: 0, logs: vec![0.0, *log] };
@@ -367,7 +384,7 @@ fn judge(rival: &mut Rival, now: u64) {
         let (times, at_most) = (mean.exp(), choice.upper.exp());
         rival.why =
             format!("took ×{times:.2} of the default's time in {} runs, ×{at_most:.2} at most", rival.ratios.len());
-        return;
+        return true;
     }
     let gain = (-mean).max(0.0);
     match blocks.len() {
@@ -376,4 +393,5 @@ fn judge(rival: &mut Rival, now: u64) {
         BLOCKS_MAX.. => rival.suspend(now, "not proven to be better".to_owned()),
         _ => {}
     }
+    false
 }

@@ -186,6 +186,28 @@ fn where_nothing_is_better_little_is_spent() {
     }
 }
 
+/// The default is better once a plan is pinned than it was when that was proven, and better than the plan: as where a server has
+/// gone over to another plan of the default by then. A few runs show it.
+#[test]
+fn a_plan_that_was_proven_against_worse_days_of_the_default_goes_back_soon() {
+    for seed in 0..40 {
+        let (mut rng, mut pinned) = (Rng::new(seed), 0_u64);
+        let outcome = run(400, 1, &mut |_, variant, stage| {
+            pinned += u64::from(stage == Stage::Pinned);
+            let base = match (variant, pinned) {
+                (Variant::Default, 1..) => 0.029,
+                (Variant::Default, 0) => 0.065,
+                (Variant::OneStream, _) => 0.038,
+                (_, _) => 0.07,
+            };
+            base * noise(&mut rng, 0.1)
+        });
+        let rival = outcome.contest.rivals.iter().find(|rival| rival.variant() == Some(Variant::OneStream)).unwrap();
+        assert!(matches!(rival.state, State::Suspended { .. }), "seed {seed}: {rival:?}");
+        assert!((1..=40).contains(&pinned), "seed {seed}: {pinned} runs");
+    }
+}
+
 /// Times made to lead the advisor astray: no template ends more than 10% slower than its default, and none costs more than 10%.
 #[test]
 fn hostile_times_never_leave_a_template_slower() {
