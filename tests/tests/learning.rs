@@ -255,7 +255,9 @@ fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart()
     assert!(refused.err.starts_with("ERROR:  42501"), "{}", refused.both());
     let unknown = psql(&server, "ada", &["-c", "CALL querygate.acknowledge(77)"]);
     assert!(unknown.err.starts_with("ERROR:  42704"), "{}", unknown.both());
-    assert_eq!(ask(&server, "ada", "CALL querygate.acknowledge(1)"), ["incident 1 is acknowledged"]);
+    let [id] = &ask(&server, "ada", "SELECT id FROM querygate.anomalies")[..] else { panic!() };
+    let done = ask(&server, "ada", &format!("CALL querygate.acknowledge({id})"));
+    assert_eq!(done, [format!("incident {id} is acknowledged")]);
     let by = "SELECT acknowledged_by, acknowledged IS NULL FROM querygate.anomalies";
     assert_eq!(ask(&server, "ada", by), ["ada|f"]);
     assert_eq!(ask(&server, "sam", by), ["|t"], "what operators do is theirs");

@@ -6,16 +6,22 @@ use super::streams::Happened;
 use super::subject::Subject;
 use querygate_models::anomaly::{Change, Finding, Groups, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 /// Incidents that are kept; the oldest ended ones go first.
 pub(super) const KEPT_MAX: usize = 2_000;
 /// Subjects that may be muted.
 const MUTED_MAX: usize = 1_000;
 const DAY: i64 = 86_400;
+/// Bits of a number that are drawn; those above are its second, 33 of them for two centuries: exact in clients that have only
+/// doubles.
+const DRAWN: u32 = 20;
 
 /// Everything that was found, newest last.
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// Of this process, keyed with random bytes of the system.
+    key: RandomState,
     pub(super) incidents: BTreeMap<u64, Incident>,
     groups: Groups,
     /// The incident that stands for a group.
@@ -68,7 +74,7 @@ impl Book {
             }
             Change::Opened { start } => {
                 let finding = happened.event.finding?;
-                let id = self.incidents.keys().next_back().map_or(1, |last| last + 1);
+                let id = self.number(time);
                 let severity = finding.severity();
                 let (heads, incidents, login) = (&self.heads, &self.incidents, &happened.login);
                 let may_join = |group| {
@@ -114,6 +120,17 @@ impl Book {
                 matches!(sent, Sent::Waiting | Sent::Nowhere).then_some(incident)
             }
         }
+    }
+
+    /// A number for an incident of `time`. They rise with time, and within a second by chance: whoever sees some of them does not
+    /// learn how many others there were in between, nor guess one.
+    fn number(&self, time: i64) -> u64 {
+        let second = u64::try_from(time).unwrap_or(0);
+        let latest = self.incidents.keys().next_back().map_or(0, |last| last >> DRAWN);
+        let second = second.max(latest).max(1) & (u64::MAX >> DRAWN);
+        let drawn = (0_u64..).map(|n| (second << DRAWN) | (self.key.hash_one((second, n)) >> (u64::BITS - DRAWN)));
+        // Far fewer are kept than a second has numbers.
+        drawn.into_iter().find(|id| !self.incidents.contains_key(id)).unwrap_or(second << DRAWN)
     }
 
     fn is_muted(&self, subject: &Subject, time: i64) -> bool {
@@ -228,14 +245,14 @@ mod tests {
         let mut book = Book::default();
         let first = book.note(opened("sam", &[1, 2]), 100, true, 10).unwrap();
         assert_eq!(book.note(opened("ann", &[2, 3]), 200, true, 10), None);
-        let other = book.note(opened("kim", &[4]), 200, true, 10).unwrap();
+        let other = book.note(opened("kim", &[4]), 300, true, 10).unwrap();
         let alerts: Vec<u64> = book.incidents.values().map(|i| i.alert).collect();
-        assert_eq!((first.id, other.id, alerts), (1, 3, vec![1, 1, 3]));
+        assert_eq!(alerts, [first.id, first.id, other.id]);
         let span = Span { start: 100, end: 400, peak: 3.0, observations: 2 };
         book.note(happened("sam", Change::Closed(span), &[]), 900, true, 10);
-        let closed = &book.incidents[&1];
+        let closed = &book.incidents[&first.id];
         assert_eq!((closed.ended, closed.peak), (Some(400), 3.0));
-        assert!(book.acknowledge(1, "root", 950) && !book.acknowledge(99, "root", 950));
+        assert!(book.acknowledge(first.id, "root", 950) && !book.acknowledge(99, "root", 950));
         let acknowledged = book.incidents.values().filter(|i| i.acknowledged.is_some()).count();
         assert_eq!(acknowledged, 2, "both incidents of the alert");
     }
@@ -281,12 +298,33 @@ mod tests {
     fn muted_subjects_and_a_spent_budget_are_recorded_without_an_alert() {
         let mut book = Book::default();
         assert!(book.mute("principal sam", 500, 0));
-        assert_eq!(book.note(opened("sam", &[1]), 100, true, 10), None);
-        assert!(book.note(opened("ann", &[2]), 100, true, 1).is_some());
-        assert_eq!(book.note(opened("kim", &[3]), 100, true, 1), None);
-        assert!(book.note(opened("tom", &[4]), 100, false, 1).is_some(), "whoever listens hears of it");
+        assert_eq!(book.note(opened("sam", &[1]), 101, true, 10), None);
+        assert!(book.note(opened("ann", &[2]), 102, true, 1).is_some());
+        assert_eq!(book.note(opened("kim", &[3]), 103, true, 1), None);
+        assert!(book.note(opened("tom", &[4]), 104, false, 1).is_some(), "whoever listens hears of it");
         let sent: Vec<Sent> = book.incidents.values().map(|i| i.sent).collect();
         assert_eq!(sent, [Sent::Muted, Sent::Waiting, Sent::OverBudget, Sent::Nowhere]);
+    }
+
+    #[test]
+    fn numbers_rise_with_time_and_do_not_tell_how_many_came_before() {
+        let now = 1_800_000_000;
+        // Of a store that was written when they were counted.
+        let mut counted = Book::default();
+        let mut old = counted.note(opened("sam", &[1]), now, false, 1).unwrap();
+        old.id = 7;
+        let (mut one, mut other) = (Book::default(), Book::default());
+        one.load([old]);
+        let number =
+            |book: &mut Book, n: u64, time| book.note(opened(&format!("u{n}"), &[n]), time, false, 1).unwrap().id;
+        let ids: Vec<u64> = (0..100).map(|n| number(&mut one, n, now)).collect();
+        assert!(ids.iter().all(|id| (8..1 << 53).contains(id)), "{ids:?}");
+        let rising = ids.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!((25..75).contains(&rising), "{rising} of 99 rise within a second");
+        // A clock that goes back makes no number that is older than what is there.
+        let later = [number(&mut one, 200, now + 1), number(&mut one, 201, now - 50)];
+        assert!(ids.iter().all(|id| later.iter().all(|later| later > id)) && one.acknowledge(7, "root", now));
+        assert_ne!(number(&mut other, 0, now), ids[0], "each process draws its own");
     }
 
     #[test]

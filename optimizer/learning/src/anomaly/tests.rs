@@ -144,7 +144,20 @@ fn many_look_ups_are_seen_as_well_when_they_are_added_up() {
     let [each, summed] = [found(None), found(Some(50))];
     let texts: Vec<String> = summed.iter().map(|incident| incident.finding.text()).collect();
     assert!(texts.iter().any(|text| text.starts_with("sam read ")), "{texts:?}");
-    assert_eq!(format!("{each:?}"), format!("{summed:?}"));
+    assert_eq!(unnumbered(&each), unnumbered(&summed));
+}
+
+/// Incidents without their numbers, which are drawn, each with the subject whose alert stands for it.
+fn unnumbered(incidents: &[Incident]) -> Vec<String> {
+    let mut told: Vec<String> = incidents
+        .iter()
+        .map(|incident| {
+            let head = incidents.iter().find(|head| head.id == incident.alert).map(|head| &head.subject);
+            format!("{head:?} {:?}", Incident { id: 0, alert: 0, ..incident.clone() })
+        })
+        .collect();
+    told.sort();
+    told
 }
 
 // What is added up is ordinary for everybody.
@@ -164,10 +177,10 @@ async fn an_alert_that_never_got_into_the_outbox_is_posted_again() {
     anomalies.follow(&small, now, &store).await.unwrap();
     anomalies.follow(&[statement("sam", 1, 50_000, DAY)], now, &store).await.unwrap();
     let posted = store.all("outbox").await.unwrap();
-    assert_eq!(posted.len(), 1);
-    store.remove("outbox", &["1".to_owned()]).await.unwrap();
+    let [(id, _)] = posted.as_slice() else { panic!("{}", posted.len()) };
+    store.remove("outbox", std::slice::from_ref(id)).await.unwrap();
     Anomalies::new(options()).load(&store).await.unwrap();
-    assert_eq!(store.all("outbox").await.unwrap()[0].0, "1");
+    assert_eq!(&store.all("outbox").await.unwrap()[0].0, id);
 }
 
 /// An incident goes on over a restart, without a second alert; one that nobody knows any more is told again.
