@@ -252,6 +252,7 @@ mod tests {
             choice: None,
             fragments: vec![fragment],
             more: None,
+            under_way: false,
         }
     }
 

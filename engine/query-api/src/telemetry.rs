@@ -68,13 +68,15 @@ pub struct StatementRecord {
     pub fragments: Vec<FragmentRecord>,
     /// Further runs of the same, added up: everything above is of one run.
     pub more: Option<Box<More>>,
+    /// Whether it goes on: this is what it did so far, and its own record comes when it ends.
+    pub under_way: bool,
 }
 
 impl StatementRecord {
-    /// Runs that it stands for.
+    /// Runs that it stands for; none, while it goes on.
     #[must_use]
     pub fn runs(&self) -> u64 {
-        1 + self.more.as_ref().map_or(0, |more| more.runs)
+        u64::from(!self.under_way) + self.more.as_ref().map_or(0, |more| more.runs)
     }
 
     /// Takes in a record of the same statement that stands for more runs of it. The slower of the two runs stays.

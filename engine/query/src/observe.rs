@@ -1,7 +1,7 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
 use crate::audit::Audit;
-use crate::telling::tell;
+use crate::telling::{tell, tell_so_far};
 use crate::template::Template;
 use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
@@ -210,6 +210,13 @@ impl Observer {
         drop(queries);
         if let Some((audit, record)) = audited {
             audit.record(&record);
+        }
+    }
+
+    /// Tells whoever learns what a statement that goes on has done so far: its reader may never come to an end.
+    pub(crate) fn goes_on(&self, record: &QueryRecord, total: Duration) {
+        if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {
+            tell_so_far(telemetry.as_ref(), record, told, total);
         }
     }
 

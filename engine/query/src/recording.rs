@@ -4,11 +4,17 @@ use crate::observe::{Observer, QueryRecord};
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 use querygate_query_api::BatchStream;
+use querygate_query_api::telemetry::read_rows;
 use querygate_types::{Error, ErrorCode, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
+
+/// Rows, or what counts as so many, after which a statement is told of while it goes on, so that a cursor that is left open is not
+/// unseen: one more than any ordinary statement has. Then when they have doubled, and at least so often.
+const FIRST_TOLD: u64 = 201;
+const ROWS_UNTOLD: u64 = 100_000;
 
 struct Recorded {
     batches: BatchStream,
@@ -16,6 +22,8 @@ struct Recorded {
     started: Instant,
     observer: Arc<Observer>,
     rows_max: Option<u64>,
+    /// Rows at which it is told of next.
+    tell_at: u64,
 }
 
 /// Counts rows, ends a result that grows beyond `rows_max`, and finishes the record.
@@ -26,10 +34,17 @@ pub(crate) fn recorded(
     observer: Arc<Observer>,
     rows_max: Option<u64>,
 ) -> BatchStream {
-    Recorded { batches, record: Some(record), started, observer, rows_max }.boxed()
+    Recorded { batches, record: Some(record), started, observer, rows_max, tell_at: FIRST_TOLD }.boxed()
 }
 
 impl Recorded {
+    fn so_far(&mut self, read: u64) {
+        self.tell_at = read.saturating_add(read.min(ROWS_UNTOLD));
+        if let Some(record) = &self.record {
+            self.observer.goes_on(record, self.started.elapsed());
+        }
+    }
+
     fn finish(&mut self, error: Option<ErrorCode>) {
         if let Some(mut record) = self.record.take() {
             record.total = self.started.elapsed();
@@ -48,7 +63,7 @@ impl Stream for Recorded {
         let next = self.batches.poll_next_unpin(cx);
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
-                let (max, started) = (self.rows_max, self.started);
+                let (max, started, tell_at) = (self.rows_max, self.started, self.tell_at);
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
                     if let Some(told) = &mut record.told {
@@ -60,6 +75,11 @@ impl Stream for Recorded {
                         self.batches = futures::stream::empty().boxed();
                         let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
                         return Poll::Ready(Some(Err(error.with_detail(format!("The limit is {max} rows.")))));
+                    }
+                    let bytes = record.told.as_ref().map_or(0, |told| told.bytes);
+                    let read = read_rows(record.rows, bytes);
+                    if read >= tell_at {
+                        self.so_far(read);
                     }
                 }
             }

@@ -4,6 +4,7 @@ use crate::observe::{LeafReads, QueryRecord, Told};
 use querygate_query_api::more::Ended;
 use querygate_query_api::telemetry::{FragmentRecord, StatementRecord, Telemetry};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Tells of a statement. Gives back what its leaves over files read.
 pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) -> Vec<LeafReads> {
@@ -34,6 +35,12 @@ pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) 
     reads
 }
 
+/// Tells what a statement that goes on has done so far.
+pub(crate) fn tell_so_far(telemetry: &dyn Telemetry, record: &QueryRecord, told: &Told, total: Duration) {
+    let so_far = statement(record, told.clone(), Vec::new());
+    telemetry.record(StatementRecord { under_way: true, total, ..so_far });
+}
+
 fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
     let of_files = statement.fragments.iter().filter_map(|fragment| {
         let (source, table) = (Arc::clone(&fragment.template.source), fragment.template.objects.first()?.clone());
@@ -62,5 +69,6 @@ fn statement(record: &QueryRecord, told: Told, fragments: Vec<FragmentRecord>) -
         choice: told.choice,
         fragments,
         more: None,
+        under_way: false,
     }
 }

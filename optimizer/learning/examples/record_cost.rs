@@ -45,6 +45,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         choice: None,
         fragments: vec![fragment],
         more: None,
+        under_way: false,
     }
 }
 

@@ -27,6 +27,14 @@ pub trait Part: SystemExtension {
     /// What the store says.
     async fn follow(&self, records: &[StatementRecord], now: Moment, store: &Store) -> Result<()>;
 
+    /// Hears what statements that go on have done so far. Each of them is followed as a whole when it ends.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn hear(&self, _going: &[StatementRecord], _now: Moment, _store: &Store) -> Result<()> {
+        Ok(())
+    }
+
     /// Comes about once a second, with or without traffic.
     ///
     /// # Errors

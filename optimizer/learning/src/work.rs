@@ -131,7 +131,12 @@ impl Work {
         if self.pending.is_empty() {
             return;
         }
-        let records = std::mem::take(&mut self.pending);
+        let mut records = std::mem::take(&mut self.pending);
+        if records.iter().any(|record| record.under_way) {
+            let (going, ended) = records.into_iter().partition(|record| record.under_way);
+            records = ended;
+            self.hear(going, now, store).await;
+        }
         // Evenly over the batch, so that no template is left out for coming late.
         let step = records.len().div_ceil(STORED_PER_BATCH).max(1);
         let stored: Vec<&StatementRecord> = records.iter().step_by(step).collect();
@@ -147,6 +152,12 @@ impl Work {
         }
         for part in self.parts.clone() {
             self.guarded(part.name(), part.follow(&records, now, store)).await;
+        }
+    }
+
+    async fn hear(&self, going: Vec<StatementRecord>, now: Moment, store: &Store) {
+        for part in self.parts.clone() {
+            self.guarded(part.name(), part.hear(&going, now, store)).await;
         }
     }
 

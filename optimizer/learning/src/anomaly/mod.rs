@@ -16,6 +16,7 @@ mod streams;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 pub(crate) use part::Anomalies;
 pub use schemas::{SchemaChange, SchemaWatch};

@@ -242,8 +242,19 @@ impl Part for Anomalies {
         self.happened(happened, now, store).await
     }
 
+    async fn hear(&self, going: &[StatementRecord], now: Moment, _store: &Store) -> Result<()> {
+        let mut streams = locked(&self.streams);
+        going.iter().for_each(|record| streams.under_way.note(record, now.seconds));
+        Ok(())
+    }
+
     async fn tick(&self, now: Moment, store: &Store) -> Result<()> {
-        let mut happened = locked(&self.streams).close(now.seconds);
+        let mut happened = {
+            let mut streams = locked(&self.streams);
+            let mut happened = streams.close(now.seconds);
+            happened.extend(streams.look_at_going(now.seconds));
+            happened
+        };
         if let Some(watch) = &self.options.schemas {
             happened.extend(locked(&self.schemas).look(watch));
         }

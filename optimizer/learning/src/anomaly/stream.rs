@@ -3,7 +3,8 @@
 
 use super::subject::Subject;
 use querygate_models::anomaly::{
-    Bulk, Change, Direction, ErrorRate, Extraction, Finding, Level, Metric, NewTemplates, Peers, Reads, Rule, Watch,
+    Bulk, BulkReading, Change, Direction, ErrorRate, Extraction, Finding, Level, Metric, NewTemplates, Peers, Reads,
+    Rule, Watch,
 };
 use querygate_models::saved::Saved;
 use querygate_query_api::more::More;
@@ -165,19 +166,19 @@ impl Stream {
 
     /// A statement of a principal, at once: data that leaves does not wait for the end of an interval.
     pub(super) fn read(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
-        let who = &self.label;
         let (bulk, watch) = self.bulk.as_mut()?;
         let reading = bulk.observe(time, rows, peers);
         let change = watch.observe(time, reading.score)?;
-        let finding = Finding::Extraction {
-            who: who.clone(),
-            object: object.map(str::to_owned),
-            rows: reading.rows,
-            seconds: reading.seconds,
-            usual_an_hour: reading.usual_an_hour,
-            share: None,
-        };
-        Some(event(BULK, change, finding, reading.score))
+        Some(event(BULK, change, taken(&self.label, &reading, object), reading.score))
+    }
+
+    /// The same of what has not ended: judged as if it did, and learnt when it does.
+    pub(super) fn foresee(&mut self, time: i64, rows: u64, peers: f64, object: Option<&str>) -> Option<Event> {
+        let (bulk, watch) = self.bulk.as_mut()?;
+        let reading = bulk.clone().observe(time, rows, peers);
+        // That it is ordinary so far says nothing.
+        let change = (reading.score >= 1.0).then(|| watch.observe(time, reading.score))??;
+        Some(event(BULK, change, taken(&self.label, &reading, object), reading.score))
     }
 
     /// Further statements of a principal like one that was read: each was ordinary, and may end an incident.
@@ -275,6 +276,17 @@ impl Stream {
 /// Ends an incident of a series that is only observed when something happens.
 fn quiet(watch: &mut Watch, time: i64) -> Option<Change> {
     (0..Rule::EXTRACTION.quiet).find_map(|_| watch.observe(time, 0.0))
+}
+
+fn taken(who: &str, reading: &BulkReading, object: Option<&str>) -> Finding {
+    Finding::Extraction {
+        who: who.to_owned(),
+        object: object.map(str::to_owned),
+        rows: reading.rows,
+        seconds: reading.seconds,
+        usual_an_hour: reading.usual_an_hour,
+        share: None,
+    }
 }
 
 fn event(detector: &'static str, change: Change, finding: Finding, peak: f64) -> Event {

@@ -3,6 +3,7 @@
 use super::memo::Memo;
 use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
+use super::under_way::UnderWay;
 use querygate_models::anomaly::{Finding, Peers};
 use querygate_query_api::more::More;
 use querygate_query_api::telemetry::{StatementRecord, read_rows};
@@ -30,7 +31,7 @@ const IDLE: i64 = 3 * 86_400;
 /// The same for a template while all places of templates are taken.
 const IDLE_CROWDED: i64 = 6 * 3_600;
 /// Large reads that are compared with those of peers.
-const LARGE: u64 = 200;
+pub(super) const LARGE: u64 = 200;
 
 /// What a statement did, beyond its own streams.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +63,7 @@ pub(super) struct Streams {
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
     plans: HashMap<u64, (String, Option<i64>)>,
     interval: i64,
+    pub(super) under_way: UnderWay,
     /// What the principals read in one ordinary statement, largest first, as of a second.
     readers: (i64, Vec<(f64, String)>),
 }
@@ -69,6 +71,7 @@ pub(super) struct Streams {
 impl Streams {
     /// Takes a statement in; tells what cannot wait for the end of the interval.
     pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
+        self.under_way.ended(record);
         let memo = self.memo(record);
         let (new_template, first_seen) = self.first_seen(record, &memo);
         let read = read_rows(record.rows, record.bytes);
@@ -125,7 +128,7 @@ impl Streams {
     }
 
     /// What the statement is about. Related once in an interval: a statement that comes again adds nothing.
-    fn memo(&mut self, record: &StatementRecord) -> Arc<Memo> {
+    pub(super) fn memo(&mut self, record: &StatementRecord) -> Arc<Memo> {
         let key = (record.fingerprint, Arc::clone(&record.login));
         if let Some(known) = self.memos.get(&key).filter(|memo| memo.is_of(record)) {
             return Arc::clone(known);
@@ -249,7 +252,7 @@ impl Streams {
         });
     }
 
-    fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
+    pub(super) fn stream(&mut self, subject: &Subject, record: &StatementRecord, time: i64) -> Option<&mut Stream> {
         if !self.all.contains_key(subject) {
             if !self.has_room(subject, time) {
                 return None;
@@ -267,7 +270,7 @@ impl Streams {
     }
 
     /// Rows of the largest ordinary read of the second largest reader among the others.
-    fn peers_read(&mut self, login: &str, time: i64) -> f64 {
+    pub(super) fn peers_read(&mut self, login: &str, time: i64) -> f64 {
         if self.readers.0 != time {
             let known = |(subject, stream): (&Subject, &Stream)| match (subject, &stream.bulk) {
                 (Subject::Principal(name), Some((bulk, _))) if bulk.is_known() => Some((bulk.largest(), name.clone())),

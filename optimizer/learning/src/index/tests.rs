@@ -235,6 +235,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         choice: None,
         fragments: vec![fragment],
         more: None,
+        under_way: false,
     };
     (0..count).map(|_| record.clone()).collect()
 }

@@ -80,6 +80,8 @@ pub(crate) fn queue(room: usize, counts: Arc<Counts>) -> (Queue, Receiver) {
 impl Queue {
     /// Hands a record over, or counts it as dropped.
     pub(crate) fn offer(&self, record: StatementRecord) {
+        // What goes on is counted when it ends.
+        let counted = u64::from(!record.under_way);
         let mut waiting = locked(&self.waiting);
         if !waiting.closed && waiting.records.len() < self.room {
             waiting.records.push(record);
@@ -88,10 +90,10 @@ impl Queue {
             if waits == PRESSED_AT {
                 self.gathering.press();
             }
-            Counts::add(&self.counts.taken, 1);
+            Counts::add(&self.counts.taken, counted);
         } else {
             drop(waiting);
-            Counts::add(&self.counts.dropped, 1);
+            Counts::add(&self.counts.dropped, counted);
             metrics::counter!("querygate_learning_dropped_total").increment(1);
         }
     }
