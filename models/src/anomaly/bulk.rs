@@ -1,6 +1,6 @@
 //! Bulk reading by a principal who never does, told within minutes and from the first day on: statements far larger than any
-//! ordinary one before. Knows counts of rows, no statement. What is slower or spread over many statements, [`super::Extraction`]
-//! finds once it knows a week.
+//! ordinary one before, or ordinary ones that give far more rows together than in any ten minutes before. Knows counts of rows, no
+//! statement. What is slower, [`super::Extraction`] finds once it knows a week.
 
 use crate::saved::{LoadError, Saved};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,12 @@ const WINDOW: i64 = 600;
 /// growing reads is none.
 const HABIT: i64 = 86_400;
 const LARGE_MOST: usize = 256;
+/// Rows of all statements within the window that matter at all, and times the most in one window that is a habit.
+const TOGETHER_LEAST: f64 = 150_000.0;
+const TOGETHER_FACTOR: f64 = 10.0;
+const MINUTE: i64 = 60;
+/// Minutes that a window touches.
+const MINUTES_MOST: usize = 11;
 
 /// Follows one principal; a few hundred bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,53 @@ pub struct Bulk {
     base: (i64, f64),
     /// Large statements and their times.
     large: VecDeque<(i64, f64)>,
+    together: Together,
+}
+
+/// Rows of all statements, however small each is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Together {
+    /// By the beginning of the minute, those of the window.
+    minutes: VecDeque<(i64, f64)>,
+    /// The most in a window that is a habit; and of the running stretch of [`HABIT`] seconds, which began then.
+    habit: f64,
+    most: (i64, f64),
+}
+
+impl Together {
+    fn add(&mut self, time: i64, rows: f64) {
+        let minute = time - time.rem_euclid(MINUTE);
+        match self.minutes.back_mut() {
+            // A clock that goes back adds to the last minute.
+            Some((last, sum)) if *last >= minute => *sum += rows,
+            _ => self.minutes.push_back((minute, rows)),
+        }
+        while self.minutes.front().is_some_and(|(then, _)| minute - then > WINDOW) {
+            self.minutes.pop_front();
+        }
+        if time - self.most.0 > HABIT {
+            let most = ORDINARY_FACTOR * self.habit.max(TOGETHER_LEAST / TOGETHER_FACTOR);
+            self.habit = self.habit.max(self.most.1.min(most));
+            self.most = (time, 0.0);
+        }
+        self.most.1 = self.most.1.max(self.sum());
+    }
+
+    fn sum(&self) -> f64 {
+        self.minutes.iter().map(|(_, rows)| rows).sum()
+    }
+
+    fn reading(&self, time: i64, peers: f64, usual_an_hour: f64) -> BulkReading {
+        let rows = self.sum();
+        let least = TOGETHER_LEAST.max(TOGETHER_FACTOR * self.habit);
+        let seconds = self.minutes.front().map_or(1, |(first, _)| (time - first).clamp(1, WINDOW));
+        BulkReading {
+            score: if peers * 2.0 >= rows { 0.0 } else { rows / least },
+            rows,
+            seconds: seconds as f64,
+            usual_an_hour,
+        }
+    }
 }
 
 /// What there is to say after a statement.
@@ -42,9 +95,9 @@ pub struct Bulk {
 pub struct BulkReading {
     /// From 1 on unusual.
     pub score: f64,
-    /// Rows of the large statements of the last ten minutes.
+    /// Rows of the large statements of the last ten minutes, or of all, whichever is more unusual.
     pub rows: f64,
-    /// Seconds since the first of them, at least 1.
+    /// Seconds since the first of them, from 1 to 600.
     pub seconds: f64,
     /// Usual rows an hour.
     pub usual_an_hour: f64,
@@ -76,6 +129,8 @@ impl Bulk {
         let hours = ((time - since) as f64 / 3600.0).max(1.0);
         let usual_an_hour = self.rows / hours;
         self.settle(time);
+        self.together.add(time, rows);
+        let together = self.together.reading(time, peers, usual_an_hour);
         let known = self.is_known();
         let ordinary = if known { (ORDINARY_FACTOR * self.base.1).max(ORDINARY_ROWS) } else { STRANGER_ROWS };
         if rows <= ordinary || !known {
@@ -87,7 +142,7 @@ impl Bulk {
         }
         if rows <= ordinary {
             self.rows += rows;
-            return BulkReading { score: 0.0, rows, seconds: 1.0, usual_an_hour };
+            return together;
         }
         self.large.push_back((time, rows));
         if self.large.len() > LARGE_MOST {
@@ -97,14 +152,19 @@ impl Bulk {
         let (first, sum) = window.fold((time, 0.0), |(first, sum), (then, rows)| (first.min(*then), sum + rows));
         let usual = self.largest.max(if known { 1.0 } else { STRANGER_ROWS });
         let score = if peers * 2.0 >= sum { 0.0 } else { (sum / ROWS_LEAST).min(sum / (FACTOR_LEAST * usual)) };
+        if together.score > score {
+            return together;
+        }
         BulkReading { score, rows: sum, seconds: ((time - first) as f64).max(1.0), usual_an_hour }
     }
 
     /// Learns so many statements at `time` that gave `rows` together, the largest of them `largest`: each was ordinary, as all are
-    /// up to [`ORDINARY_ROWS`], so there is nothing to judge.
-    pub fn learn(&mut self, time: i64, statements: u64, rows: u64, largest: u64) {
-        self.since.get_or_insert(time);
+    /// up to [`ORDINARY_ROWS`], so only what they give together is judged. `peers` as in [`Self::observe`].
+    pub fn learn(&mut self, time: i64, (statements, rows, largest): (u64, u64, u64), peers: f64) -> BulkReading {
+        let since = *self.since.get_or_insert(time);
+        let usual_an_hour = self.rows / ((time - since) as f64 / 3600.0).max(1.0);
         self.settle(time);
+        self.together.add(time, rows as f64);
         let known = self.is_known();
         self.statements = self.statements.saturating_add(statements);
         self.largest = self.largest.max((largest as f64).min(ORDINARY_ROWS));
@@ -112,6 +172,7 @@ impl Bulk {
         if !known {
             self.base = (time, self.largest);
         }
+        self.together.reading(time, peers, usual_an_hour)
     }
 
     /// What was large long enough ago has become ordinary, as far as that may grow.
@@ -129,11 +190,13 @@ impl Bulk {
 
 impl Saved for Bulk {
     const KIND: &'static str = "anomaly-bulk";
-    const VERSION: u16 = 2;
+    const VERSION: u16 = 3;
 
     fn check(&self) -> Result<(), LoadError> {
-        let sums = [self.rows, self.largest, self.base.1];
-        let sound = sums.iter().all(|sum| sum.is_finite()) && self.large.len() <= LARGE_MOST;
+        let sums =
+            [self.rows, self.largest, self.base.1, self.together.habit, self.together.most.1, self.together.sum()];
+        let few = self.large.len() <= LARGE_MOST && self.together.minutes.len() <= MINUTES_MOST;
+        let sound = sums.iter().all(|sum| sum.is_finite()) && few;
         if sound { Ok(()) } else { Err(LoadError::Contents("the state of bulk reads")) }
     }
 }
@@ -207,7 +270,7 @@ mod tests {
         for n in 0..300 {
             each.observe(6_000, n % 7, 0.0);
         }
-        at_once.learn(6_000, 300, (0..300).map(|n| n % 7).sum(), 6);
+        at_once.learn(6_000, (300, (0..300).map(|n| n % 7).sum(), 6), 0.0);
         assert_eq!(each, at_once);
         let readings = [each, at_once].map(|mut bulk| bulk.observe(6_100, 40_000, 0.0));
         assert_eq!(readings[0], readings[1]);
@@ -216,8 +279,45 @@ mod tests {
         (0..50).for_each(|_| {
             each.observe(0, 9, 0.0);
         });
-        at_once.learn(0, 50, 450, 9);
+        at_once.learn(0, (50, 450, 9), 0.0);
         assert_eq!(each, at_once);
+    }
+
+    /// Pages of an ordinary size are as many rows as one large statement.
+    #[test]
+    fn many_ordinary_reads_within_minutes_are_one_large_one() {
+        let worst = |mut bulk: Bulk, rows: u64, reads: i64, peers: f64| {
+            (0..reads).map(|n| bulk.observe(6_100 + n / 10, rows, peers).score).fold(0.0, f64::max)
+        };
+        assert!(worst(known(20), 200, 2_000, 0.0) >= 1.0 && worst(known(20), 200, 500, 0.0) < 1.0);
+        assert!(worst(known(20), 200, 2_000, 300_000.0) < 1.0);
+        let mut stranger = Bulk::new();
+        (0..20).for_each(|n| {
+            stranger.observe(n, 5_000, 0.0);
+        });
+        assert!(worst(stranger, 24_999, 40, 0.0) >= 1.0);
+        // Over hours it is nothing for this detector.
+        let mut slow = known(20);
+        let slowly = (0..2_000).map(|n| slow.observe(6_100 + n * 60, 200, 0.0).score).fold(0.0, f64::max);
+        assert!(slowly < 1.0, "{slowly}");
+        // Look-ups that are added up count as well.
+        let mut summed = known(20);
+        assert!(summed.learn(6_100, (1_000, 100_000, 200), 0.0).score < 1.0);
+        let reading = summed.learn(6_160, (1_000, 100_000, 200), 0.0);
+        assert!(reading.score >= 1.0 && reading.rows > 200_000.0 && reading.seconds <= 600.0, "{reading:?}");
+    }
+
+    #[test]
+    fn a_nightly_run_of_many_reads_is_a_habit_after_some() {
+        let mut bulk = known(20);
+        let night = |bulk: &mut Bulk, n: i64| {
+            let begins = 6_100 + n * (HABIT + 700);
+            let reads = (0..500).map(|read| bulk.observe(begins + read, 1_000, 0.0).score);
+            reads.fold(0.0, f64::max) >= 1.0
+        };
+        let unusual: Vec<bool> = (0..6).map(|n| night(&mut bulk, n)).collect();
+        assert!(unusual[0] && !unusual[4] && !unusual[5], "{unusual:?}");
+        assert!(bulk.check().is_ok());
     }
 
     #[test]

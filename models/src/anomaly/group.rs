@@ -8,7 +8,7 @@ const CLOSE: i64 = 1800;
 const OPEN_MOST: usize = 1000;
 const KEYS_MOST: usize = 64;
 
-/// Groups that may still grow; at most 1,000, the quietest are closed first.
+/// Groups that may still grow, each with the time and the keys of its first incident; at most 1,000, the oldest are closed first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
     next: u64,
@@ -32,23 +32,18 @@ impl Groups {
     }
 
     /// Places an incident that began at `time` (UTC seconds) and concerns `keys` (hashes of principal, template, source
-    /// and object). It joins the most recent group that shares a key and that `may_join` allows.
+    /// and object). It joins the latest group that began within half an hour, whose first incident shares a key, and that
+    /// `may_join` allows: what joins makes a group neither last longer nor concern more.
     pub fn place(&mut self, time: i64, keys: &[u64], may_join: impl Fn(u64) -> bool) -> Place {
-        self.open.retain(|(_, last, _)| time - last <= CLOSE);
+        self.open.retain(|(_, first, _)| time - first <= CLOSE);
         let related =
-            self.open.iter_mut().filter(|(id, _, known)| keys.iter().any(|key| known.contains(key)) && may_join(*id));
-        if let Some((id, last, known)) = related.max_by_key(|(_, last, _)| *last) {
-            *last = time.max(*last);
-            for key in keys {
-                if !known.contains(key) && known.len() < KEYS_MOST {
-                    known.push(*key);
-                }
-            }
+            self.open.iter().filter(|(id, _, known)| keys.iter().any(|key| known.contains(key)) && may_join(*id));
+        if let Some((id, ..)) = related.max_by_key(|(_, first, _)| *first) {
             return Place::Joins(*id);
         }
         if self.open.len() >= OPEN_MOST {
-            let quietest = self.open.iter().enumerate().min_by_key(|(_, (_, last, _))| *last).map(|(at, _)| at);
-            quietest.map(|at| self.open.swap_remove(at));
+            let oldest = self.open.iter().enumerate().min_by_key(|(_, (_, first, _))| *first).map(|(at, _)| at);
+            oldest.map(|at| self.open.swap_remove(at));
         }
         let id = self.next;
         self.next += 1;
@@ -67,11 +62,12 @@ mod tests {
         for (time, keys, expected) in [
             (0, [1, 10].as_slice(), Place::New(0)),
             (300, &[2, 10], Place::Joins(0)),
-            // Key 2 came with the second incident.
-            (600, &[2, 11], Place::Joins(0)),
-            (600, &[3, 12], Place::New(1)),
-            (600 + CLOSE + 1, &[1, 10], Place::New(2)),
-            (600 + CLOSE + 1, &[], Place::New(3)),
+            // Key 2 came with the second incident: not what the alert is about.
+            (600, &[2, 11], Place::New(1)),
+            (CLOSE, &[10, 11], Place::Joins(1)),
+            (CLOSE, &[1], Place::Joins(0)),
+            (CLOSE + 1, &[1, 10], Place::New(2)),
+            (CLOSE + 1, &[], Place::New(3)),
         ] {
             assert_eq!(groups.place(time, keys, |_| true), expected, "{time} {keys:?}");
         }

@@ -15,6 +15,9 @@ const CUT: f64 = 0.01;
 /// Columns of more different values have no mix of categories.
 const DISTINCT_MOST: usize = CATEGORIES;
 
+/// Bytes of a text that its hash is of, besides its length: texts may be long, and this is on the way of rows.
+const HASHED_MOST: usize = 64;
+
 /// A value: its number (of text the length, of a time its place in time) and its hash.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -125,10 +128,18 @@ fn categories(values: &[Option<Seen>]) -> Option<[u32; CATEGORIES]> {
 
 /// The values at these places; `None` for types that are not followed.
 fn seen(array: &ArrayRef, places: &UInt64Array) -> Option<Vec<Option<Seen>>> {
+    let kind = array.data_type();
+    let text = matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    if !(text || *kind == DataType::Boolean || kind.is_numeric() || kind.is_temporal()) {
+        return None;
+    }
     let taken = take(array, places, None).ok()?;
     let hashed = |number: f64, bytes: &[u8]| Seen { number, hash: fingerprint([bytes]) };
     #[expect(clippy::cast_precision_loss, reason = "a length")]
-    let text = |text: &str| hashed(text.len() as f64, text.as_bytes());
+    let text = |text: &str| {
+        let start = text.as_bytes().get(..HASHED_MOST).unwrap_or(text.as_bytes());
+        Seen { number: text.len() as f64, hash: fingerprint([&text.len().to_le_bytes(), start]) }
+    };
     Some(match taken.data_type() {
         DataType::Utf8 => taken.as_string::<i32>().iter().map(|value| value.map(text)).collect(),
         DataType::LargeUtf8 => taken.as_string::<i64>().iter().map(|value| value.map(text)).collect(),

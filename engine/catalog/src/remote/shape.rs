@@ -44,9 +44,9 @@ pub(super) fn passing(fragment: &Fragment, policy: &[usize]) -> Vec<String> {
 fn is_whole(relation: &Relation) -> bool {
     match relation {
         Relation::Scan { .. } => true,
-        Relation::Filter { input, .. } | Relation::Project { input, .. } | Relation::Fence { input, .. } => {
-            is_whole(input)
-        }
+        // A condition without a value may be the statement's own.
+        Relation::Filter { input, predicate } => has_values(predicate) && is_whole(input),
+        Relation::Project { input, .. } | Relation::Fence { input, .. } => is_whole(input),
         Relation::Join { .. }
         | Relation::Aggregate { .. }
         | Relation::Sort { .. }
@@ -56,6 +56,17 @@ fn is_whole(relation: &Relation) -> bool {
         | Relation::Window { .. }
         | Relation::Values { .. }
         | Relation::EmptyRow => false,
+    }
+}
+
+/// Whether each of the conditions that all must hold is with a parameter.
+fn has_values(condition: &ScalarExpr) -> bool {
+    fn has_value(expr: &ScalarExpr) -> bool {
+        matches!(expr, ScalarExpr::Parameter(..)) || expr.children().into_iter().any(has_value)
+    }
+    match condition {
+        ScalarExpr::And(all) => all.iter().all(has_values),
+        one => has_value(one),
     }
 }
 

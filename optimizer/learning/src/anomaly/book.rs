@@ -31,6 +31,8 @@ pub(super) struct Book {
     /// Subjects, as `mute` names them, and until when.
     pub(super) muted: BTreeMap<String, i64>,
     pub(super) changed: BTreeSet<u64>,
+    /// Incidents of which operators are not told, for whom they are about: whether operators were told must not show there.
+    pub(super) kept_quiet: Vec<Incident>,
     pub(super) gone: Vec<u64>,
 }
 
@@ -117,7 +119,11 @@ impl Book {
                 self.incidents.insert(id, incident.clone());
                 self.changed.insert(id);
                 self.forget();
-                matches!(sent, Sent::Waiting | Sent::Nowhere).then_some(incident)
+                if matches!(sent, Sent::Waiting | Sent::Nowhere) {
+                    return Some(incident);
+                }
+                self.kept_quiet.push(incident);
+                None
             }
         }
     }
@@ -198,8 +204,8 @@ fn detector(finding: &Finding) -> Option<&'static str> {
     }
 }
 
-/// Whether the alert of `head` may stand for another incident: somebody was told, of something no less grave, and whoever takes
-/// data out is not hidden behind somebody else.
+/// Whether the alert of `head` may stand for another incident: somebody was told, of something no less grave; and what one
+/// principal does never stands for what is not its doing, nor is whoever takes data out hidden behind anything else.
 fn speaks_for(head: &Incident, (finding, severity, login): (&Finding, Severity, Option<&str>), receiver: bool) -> bool {
     let told = match head.sent {
         Sent::Waiting | Sent::At(_) => true,
@@ -216,7 +222,8 @@ fn speaks_for(head: &Incident, (finding, severity, login): (&Finding, Severity, 
         | Finding::Schema { .. }
         | Finding::Series { .. } => true,
     };
-    told && head.severity >= severity && (anybodys || head.login.as_deref() == login)
+    let same = head.login.as_deref() == login;
+    told && head.severity >= severity && (same || (anybodys && head.login.is_none()))
 }
 
 #[cfg(test)]
@@ -244,7 +251,9 @@ mod tests {
     fn one_alert_for_what_belongs_together() {
         let mut book = Book::default();
         let first = book.note(opened("sam", &[1, 2]), 100, true, 10).unwrap();
-        assert_eq!(book.note(opened("ann", &[2, 3]), 200, true, 10), None);
+        let mut again = opened("sam", &[2, 3]);
+        again.event.detector = ERRORS;
+        assert_eq!(book.note(again, 200, true, 10), None);
         let other = book.note(opened("kim", &[4]), 300, true, 10).unwrap();
         let alerts: Vec<u64> = book.incidents.values().map(|i| i.alert).collect();
         assert_eq!(alerts, [first.id, first.id, other.id]);
@@ -271,11 +280,20 @@ mod tests {
                 Some(Finding::Extraction { who, object, rows: 9e5, seconds: 60.0, usual_an_hour: 1.0, share: None });
             happened
         };
+        let of_source = || {
+            let mut happened = opened("crm", &[1]);
+            (happened.subject, happened.login) = (Subject::Source("crm".to_owned()), None);
+            happened
+        };
         for (first, muted, second, joins) in [
-            (opened("sam", &[1]), false, opened("ann", &[1]), true),
+            (opened("sam", &[1]), false, opened("ann", &[1]), false),
+            (opened("sam", &[1]), false, opened("sam", &[1]), true),
+            (of_source(), false, opened("ann", &[1]), true),
+            (opened("ann", &[1]), false, of_source(), false),
             (opened("sam", &[1]), true, opened("ann", &[1]), false),
             (opened("sam", &[1]), false, grave(opened("ann", &[1])), false),
-            (grave(opened("sam", &[1])), false, opened("ann", &[1]), true),
+            (grave(of_source()), false, opened("ann", &[1]), true),
+            (grave(of_source()), false, taken("ann"), false),
             (grave(opened("sam", &[1])), false, taken("ann"), false),
             (taken("sam"), false, taken("ann"), false),
         ] {

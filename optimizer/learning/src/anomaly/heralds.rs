@@ -1,4 +1,5 @@
-//! Who listens to `querygate_anomalies`: each incident that somebody is to be told of, at once. Forgets what nobody hears.
+//! Who listens to `querygate_anomalies`: operators to each incident that somebody is to be told of, anybody else to all of the own
+//! doings, at once. Forgets what nobody hears.
 
 use super::incident::Incident;
 use futures::StreamExt;
@@ -15,8 +16,15 @@ const WAITING_MAX: usize = 256;
 /// PostgreSQL's bound of a payload, exclusive.
 const PAYLOAD_MAX: usize = 8_000;
 
-/// An incident, and whose doing it is.
-type News = (Option<String>, Arc<str>);
+/// An incident.
+#[derive(Debug, Clone)]
+struct News {
+    /// Whose doing it is.
+    login: Option<String>,
+    /// Whether operators hear of it.
+    told: bool,
+    payload: Arc<str>,
+}
 
 /// The listeners.
 #[derive(Debug)]
@@ -29,15 +37,17 @@ impl Default for Heralds {
 }
 
 impl Heralds {
-    pub(super) fn tell(&self, incident: &Incident) {
+    /// `told`: operators hear of it too.
+    pub(super) fn tell(&self, incident: &Incident, told: bool) {
         let whole = incident.body().to_string();
         // What does not fit is to be read in the table.
         let payload = if whole.len() < PAYLOAD_MAX { whole } else { format!("{{\"id\":{}}}", incident.id) };
         // Without listeners there is nobody to tell.
-        let _ = self.0.send((incident.login.clone(), payload.into()));
+        let _ = self.0.send(News { login: incident.login.clone(), told, payload: payload.into() });
     }
 
-    /// The news from now on: everything for an operator, for anybody else the own doings, as in `querygate.anomalies`.
+    /// The news from now on: for an operator what somebody is to be told of, for anybody else the own doings, as in
+    /// `querygate.anomalies`, whether operators hear of them or not.
     pub(super) fn subscribe(&self, listener: &Principal) -> BoxStream<'static, String> {
         let (operator, login) = (listener.operator, listener.login.clone());
         let news = stream::unfold(self.0.subscribe(), |mut receiver| async move {
@@ -51,9 +61,9 @@ impl Heralds {
                 }
             }
         });
-        let seen = move |(whose, payload): News| {
-            let own = operator || whose.is_some_and(|whose| *whose == *login);
-            std::future::ready(own.then(|| payload.to_string()))
+        let seen = move |news: News| {
+            let hears = if operator { news.told } else { news.login.is_some_and(|whose| *whose == *login) };
+            std::future::ready(hears.then(|| news.payload.to_string()))
         };
         news.filter_map(seen).boxed()
     }

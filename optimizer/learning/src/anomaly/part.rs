@@ -82,17 +82,18 @@ impl Anomalies {
 
     async fn happened(&self, happened: Vec<Happened>, now: Moment, store: &Store) -> Result<()> {
         let receiver = self.options.webhook.is_some();
-        let told: Vec<Incident> = {
+        let (told, quiet): (Vec<Incident>, Vec<Incident>) = {
             let mut book = locked(&self.book);
             let one = |happened| book.note(happened, now.seconds, receiver, self.options.alerts_per_day);
-            happened.into_iter().filter_map(one).collect()
+            (happened.into_iter().filter_map(one).collect(), std::mem::take(&mut book.kept_quiet))
         };
         // The incident is on disk before its alert: after a crash it may be sent twice, and is never lost.
         let mut outcome = self.write(now, store).await;
+        quiet.iter().for_each(|incident| self.heralds.tell(incident, false));
         for incident in told {
             tracing::warn!(incident = incident.id, what = incident.finding.text(), "unusual traffic");
             metrics::counter!("querygate_anomalies_total", "severity" => severity(incident.severity)).increment(1);
-            self.heralds.tell(&incident);
+            self.heralds.tell(&incident, true);
             if incident.sent == Sent::Waiting {
                 // A disk that takes nothing must not keep an alert from its receiver, nor one alert the next.
                 outcome = outcome.and(self.post(&incident, now, store).await);
@@ -255,6 +256,7 @@ impl Part for Anomalies {
             happened.extend(streams.look_at_going(now.seconds));
             happened
         };
+        happened.extend(locked(&self.qualities).close(now.seconds));
         if let Some(watch) = &self.options.schemas {
             happened.extend(locked(&self.schemas).look(watch));
         }

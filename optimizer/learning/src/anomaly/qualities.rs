@@ -7,10 +7,15 @@ use super::streams::Happened;
 use super::subject::Subject;
 use querygate_models::anomaly::{Batch, Change, Fault, Finding, Quality, QualityReading, Rule, Watch};
 use querygate_query_api::telemetry::{FragmentRecord, StatementRecord};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Columns that are followed: some 2 KB each.
 const COLUMNS_MAX: usize = 2_000;
+/// Of them those of one login.
+const COLUMNS_OF_LOGIN: usize = 400;
+/// What was not read for so long gives its place away, and what is wrong with it is not known to go on.
+const IDLE: i64 = 86_400;
+const HOUR: i64 = 3_600;
 /// Runs with fewer rows say little of a share.
 const ROWS_LEAST: u64 = 20;
 
@@ -47,15 +52,35 @@ fn faults(reading: &QualityReading) -> [(f64, Fault); WATCHED] {
     ]
 }
 
+/// A fragment and a login: what a policy leaves differs between principals.
+type Reader = (u64, String);
+
+/// The columns that a reader's fragment delivers.
+#[derive(Debug)]
+struct Followed {
+    columns: Vec<Column>,
+    /// When it was read last.
+    last: i64,
+    source: String,
+}
+
+/// What is wrong with a table, as it was told: its reader, and the column's and the watch's place.
+#[derive(Debug)]
+struct Told {
+    reader: Reader,
+    column: usize,
+    watch: usize,
+}
+
 /// Everything that is followed.
 #[derive(Debug, Default)]
 pub(super) struct Qualities {
-    /// By fragment and login: what a policy leaves differs between principals.
-    all: HashMap<(u64, String), Vec<Column>>,
+    all: HashMap<Reader, Followed>,
     columns: usize,
-    /// Tables of which something is wrong already, and the column and watch that were told.
-    open: HashSet<String>,
-    told: HashMap<(u64, String), (usize, usize)>,
+    /// By table. One incident each: what else is wrong with it is seen by whoever looks.
+    open: HashMap<String, Told>,
+    /// When idle readers last gave way to others.
+    made_room: i64,
 }
 
 impl Qualities {
@@ -64,46 +89,91 @@ impl Qualities {
         told.flat_map(|fragment| self.fragment(fragment, &record.login, time)).collect()
     }
 
+    /// Ends what nobody looks at any more: it is not known to go on.
+    pub(super) fn close(&mut self, time: i64) -> Vec<Happened> {
+        let Self { all, open, .. } = self;
+        let mut ended = Vec::new();
+        open.retain(|table, told| {
+            let Some(followed) = all.get_mut(&told.reader) else { return false };
+            if time - followed.last < IDLE {
+                return true;
+            }
+            let watch = followed.columns.get_mut(told.column).and_then(|column| column.watches.get_mut(told.watch));
+            if let Some(watch) = watch
+                && let Some(span) = watch.open().copied()
+            {
+                watch.begin_anew();
+                ended.push(happened(table, &followed.source, Change::Closed(span), 0.0, None));
+            }
+            false
+        });
+        ended
+    }
+
+    /// Takes a reader up where there is room: for all, and for one login among all.
+    fn follow(&mut self, reader: &Reader, columns: usize, source: &str, time: i64) -> bool {
+        if self.all.contains_key(reader) {
+            return true;
+        }
+        if self.columns + columns > COLUMNS_MAX && !(0..HOUR).contains(&(time - self.made_room)) {
+            self.made_room = time;
+            let open: Vec<&Reader> = self.open.values().map(|told| &told.reader).collect();
+            self.all.retain(|reader, followed| time - followed.last < IDLE || open.contains(&reader));
+            self.columns = self.all.values().map(|followed| followed.columns.len()).sum();
+        }
+        let of_login = self.all.iter().filter(|((_, login), _)| *login == reader.1);
+        let own: usize = of_login.map(|(_, followed)| followed.columns.len()).sum();
+        if self.columns + columns > COLUMNS_MAX || own + columns > COLUMNS_OF_LOGIN {
+            return false;
+        }
+        self.columns += columns;
+        let columns = (0..columns).map(|_| Column::new()).collect();
+        self.all.insert(reader.clone(), Followed { columns, last: time, source: source.to_owned() });
+        true
+    }
+
     fn fragment(&mut self, fragment: &FragmentRecord, login: &str, time: i64) -> Vec<Happened> {
         let mut found = Vec::new();
         let template = &fragment.template;
-        let key = (template.fingerprint, login.to_owned());
-        if !self.all.contains_key(&key) {
-            if self.columns + template.passing.len() > COLUMNS_MAX {
-                return found;
-            }
-            self.columns += template.passing.len();
-            self.all.insert(key.clone(), template.passing.iter().map(|_| Column::new()).collect());
+        let reader = (template.fingerprint, login.to_owned());
+        if !self.follow(&reader, template.passing.len(), &template.source, time) {
+            return found;
         }
-        let (Some(table), Some(columns)) = (template.objects.first(), self.all.get_mut(&key)) else { return found };
-        for (place, (column, nulls)) in columns.iter_mut().zip(&fragment.nulls).enumerate() {
+        let (Some(table), Some(followed)) = (template.objects.first(), self.all.get_mut(&reader)) else { return found };
+        followed.last = time;
+        for (place, (column, nulls)) in followed.columns.iter_mut().zip(&fragment.nulls).enumerate() {
             let Some(name) = template.passing.get(place).filter(|name| !name.is_empty()) else { continue };
             let seen = fragment.columns.get(place).copied().unwrap_or_default();
             let (range, categories) = (seen.range, seen.categories);
             let batch = Batch { rows: fragment.rows, nulls: *nulls, range, categories };
             for (watch, change, score, fault) in column.observe(&batch, time) {
-                match &change {
-                    Change::Opened { .. } if self.open.insert(table.clone()) => {
-                        self.told.insert(key.clone(), (place, watch));
+                let known = self.open.get(table);
+                let own = known.is_some_and(|told| (&told.reader, told.column, told.watch) == (&reader, place, watch));
+                let finding = match &change {
+                    Change::Opened { .. } if known.is_none() => {
+                        self.open.insert(table.clone(), Told { reader: reader.clone(), column: place, watch });
+                        Some(Finding::Quality { subject: format!("{table}.{name}"), fault })
                     }
-                    Change::Closed(_) if self.told.get(&key) == Some(&(place, watch)) => {
-                        self.told.remove(&key);
+                    Change::Closed(_) if own => {
                         self.open.remove(table);
+                        None
                     }
-                    // One incident for a table: what else is wrong with it is seen by whoever looks.
                     Change::Opened { .. } | Change::Closed(_) => continue,
-                }
-                let finding = Finding::Quality { subject: format!("{table}.{name}"), fault };
-                let opened = matches!(change, Change::Opened { .. }).then_some(finding);
-                let subject = Subject::Object(table.clone());
-                let keys = vec![subject.key(), Subject::Source(template.source.to_string()).key()];
-                let causes = vec![format!("seen in what {login} reads of it")];
-                let event = Event { detector: "quality", change, finding: opened, peak: score };
-                found.push(Happened { subject, event, keys, login: None, causes });
+                };
+                let told = finding.map(|finding| (finding, login));
+                found.push(happened(table, &template.source, change, score, told));
             }
         }
         found
     }
+}
+
+fn happened(table: &str, source: &str, change: Change, peak: f64, told: Option<(Finding, &str)>) -> Happened {
+    let subject = Subject::Object(table.to_owned());
+    let keys = vec![subject.key(), Subject::Source(source.to_owned()).key()];
+    let causes = told.iter().map(|(_, login)| format!("seen in what {login} reads of it")).collect();
+    let event = Event { detector: "quality", change, finding: told.map(|(finding, _)| finding), peak };
+    Happened { subject, event, keys, login: None, causes }
 }
 
 fn says_something(fragment: &FragmentRecord) -> bool {
@@ -218,16 +288,38 @@ mod tests {
         }
     }
 
+    /// A reader who is gone keeps nothing open and no place.
+    #[test]
+    fn what_nobody_reads_any_more_ends_and_gives_way() {
+        let mut qualities = Qualities::default();
+        (0..300).for_each(|n| drop(qualities.add(&read("sam", 1, DAY + n), DAY + n)));
+        let told: Vec<_> = (300..310).flat_map(|n| qualities.add(&read("sam", 150, DAY + n), DAY + n)).collect();
+        assert_eq!(opened(&told).len(), 1);
+        assert!(qualities.close(DAY + 400).is_empty());
+        let ended = qualities.close(DAY + 310 + IDLE);
+        assert!(matches!(&ended[..], [one] if matches!(one.event.change, Change::Closed(_))), "{ended:?}");
+        assert!(qualities.close(DAY + 310 + IDLE).is_empty() && qualities.open.is_empty());
+        for login in 0..2_000 {
+            qualities.add(&read(&format!("u{login}"), 1, DAY + IDLE), DAY + IDLE);
+        }
+        assert!(qualities.columns <= COLUMNS_MAX);
+        let later = DAY + 2 * IDLE + 1;
+        qualities.add(&read("kim", 1, later), later);
+        assert!(
+            qualities.all.contains_key(&(read("kim", 1, later).fragments[0].template.fingerprint, "kim".to_owned()))
+        );
+    }
+
     #[test]
     fn columns_are_bounded() {
         let mut qualities = Qualities::default();
         for n in 0..10_000 {
-            let mut record = read("sam", 1, DAY);
+            let mut record = read(["sam", "ann"][usize::try_from(n % 2).unwrap()], 1, DAY);
             let mut template = (*record.fragments[0].template).clone();
             template.fingerprint = n;
             record.fragments[0].template = Arc::new(template);
             qualities.add(&record, DAY);
         }
-        assert!(qualities.columns <= COLUMNS_MAX && qualities.all.len() <= COLUMNS_MAX);
+        assert!(qualities.columns <= 2 * COLUMNS_OF_LOGIN && qualities.all.len() <= COLUMNS_MAX);
     }
 }

@@ -181,10 +181,15 @@ impl Stream {
         Some(event(BULK, change, taken(&self.label, &reading, object), reading.score))
     }
 
-    /// Further statements of a principal like one that was read: each was ordinary, and may end an incident.
-    pub(super) fn learn(&mut self, time: i64, more: &More) -> Option<Event> {
+    /// Further statements of a principal like one that was read: each was ordinary, and may end an incident, unless they are too
+    /// much together.
+    pub(super) fn learn(&mut self, time: i64, more: &More, peers: f64, object: Option<&str>) -> Option<Event> {
         let (bulk, watch) = self.bulk.as_mut()?;
-        bulk.learn(time, more.runs, more.read, more.read_most);
+        let reading = bulk.learn(time, (more.runs, more.read, more.read_most), peers);
+        if reading.score >= 1.0 {
+            let change = watch.observe(time, reading.score)?;
+            return Some(event(BULK, change, taken(&self.label, &reading, object), reading.score));
+        }
         let enough = u64::from(Rule::EXTRACTION.quiet + Rule::EXTRACTION.cool_down);
         let change = (0..more.runs.min(enough)).find_map(|_| watch.observe(time, 0.0))?;
         Some(Event { detector: BULK, change, finding: None, peak: 0.0 })

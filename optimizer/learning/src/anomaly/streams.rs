@@ -114,12 +114,12 @@ impl Streams {
             }
         }
         self.plan(record, time);
-        let peers = if read > LARGE { self.peers_read(&record.login, time) } else { 0.0 };
+        let peers = self.peers_read(&record.login, time);
         let object = record.objects.first().map(String::as_str);
         let principal = memo.subjects.first()?;
         let stream = self.all.get_mut(principal)?;
         let event = stream.read(time, read, peers, object);
-        let learnt = more.and_then(|more| stream.learn(time, more));
+        let learnt = more.and_then(|more| stream.learn(time, more, peers, object));
         let event = event.or(learnt)?;
         let login = Some(record.login.to_string());
         let told = format!("counted by size: the last statement gave {} rows of {} bytes", record.rows, record.bytes);
@@ -379,10 +379,12 @@ impl Streams {
     }
 }
 
-/// Errors of whoever wrote the statement.
+/// Errors of whoever wrote the statement. Limits of time are the client's as well: a source that is slow shows in its times, and
+/// anybody may set a limit of a millisecond.
 fn is_clients(error: ErrorCode) -> bool {
     let class = error.sqlstate().get(..2).unwrap_or_default();
-    matches!(class, "42" | "22" | "0A" | "25" | "26" | "34" | "3D" | "3F" | "54") || error == ErrorCode::QueryCanceled
+    matches!(class, "42" | "22" | "0A" | "25" | "26" | "34" | "3D" | "3F" | "54")
+        || matches!(error, ErrorCode::QueryCanceled | ErrorCode::StatementTimeout)
 }
 
 fn shortened(text: &str) -> String {

@@ -233,6 +233,13 @@ async fn listeners_hear_of_incidents_at_once_and_of_their_own_only() {
     let heard: serde_json::Value = serde_json::from_str(&heard).unwrap();
     assert_eq!((&heard["kind"], &heard["subject"]), (&"bulk read".into(), &"principal sam".into()));
     assert!(sam.next().now_or_never().flatten().is_some() && ann.next().now_or_never().is_none());
+    // Who is muted hears of the own doings as before: silence would tell of it.
+    let muted = [Cell::Text("principal ann".to_owned()), Cell::Null];
+    anomalies.call("mute", &muted, &reader("root", true)).await.unwrap();
+    let small: Vec<StatementRecord> = (0..30).map(|_| statement("ann", 1, 10, DAY)).collect();
+    anomalies.follow(&small, now, &store).await.unwrap();
+    anomalies.follow(&[statement("ann", 1, 50_000, DAY)], now, &store).await.unwrap();
+    assert!(ann.next().now_or_never().flatten().is_some() && root.next().now_or_never().is_none());
     // A listener who comes later hears what comes later.
     assert!(listen(&reader("root", true)).next().now_or_never().is_none());
 }
