@@ -32,7 +32,7 @@ const ENOUGH: f64 = 1_000.0;
 const SHORT_TIMES: usize = 6;
 
 /// Rules that a person could set for all statements.
-const RULES: [Variant; 4] = [Variant::NoKeys, Variant::Fetch, Variant::WrittenOrder, Variant::OneStream];
+const RULES: [Variant; 5] = [Variant::Keys, Variant::NoKeys, Variant::Fetch, Variant::WrittenOrder, Variant::OneStream];
 
 /// One plan for all.
 #[derive(Debug, Default)]

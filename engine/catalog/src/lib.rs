@@ -26,12 +26,12 @@ pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge, own_bytes};
 pub use principal::{VisibleObject, keeps_rights};
+pub use remote::{AllKeys, SourcePlanning, source_settings};
 pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
 };
 pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
 pub use remote::{Holder, ShareBounds, SourceShares};
-pub use remote::{SourcePlanning, source_settings};
 pub use sizes::TableSizes;
 pub use stop::{Stop, proceed};
 pub use unavailable::UnavailableTable;

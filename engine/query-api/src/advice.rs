@@ -16,6 +16,8 @@ pub enum Variant {
     WrittenOrder,
     /// The keys of one side of a join do not narrow what the other side's source is asked for.
     NoKeys,
+    /// They narrow it also where that is not expected to pay.
+    Keys,
     /// One stream instead of one for each core.
     OneStream,
     /// Sources give rows of single tables; everything else runs in the gate.
@@ -26,7 +28,7 @@ pub enum Variant {
 
 impl Variant {
     /// What the gate itself can do in another way, the tamest first.
-    pub const OTHERS: [Self; 4] = [Self::OneStream, Self::NoKeys, Self::WrittenOrder, Self::Fetch];
+    pub const OTHERS: [Self; 5] = [Self::OneStream, Self::NoKeys, Self::Keys, Self::WrittenOrder, Self::Fetch];
 
     /// All but the default.
     pub fn others() -> impl Iterator<Item = Self> {
@@ -40,6 +42,7 @@ impl Variant {
             Self::Default => "default",
             Self::WrittenOrder => "written_order",
             Self::NoKeys => "no_keys",
+            Self::Keys => "keys",
             Self::OneStream => "one_stream",
             Self::Fetch => "fetch",
             Self::Planner(setting) => setting.name(),

@@ -17,6 +17,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session as DfSession;
 use datafusion::catalog::view::ViewTable;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
@@ -24,14 +25,16 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, LeafToken, LiveTable, PrincipalCatalog, TableSizes, pg_catalog,
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, GovernedExec, LeafToken, LiveTable, PrincipalCatalog,
+    TableSizes, pg_catalog,
 };
 use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::JoinOrder;
@@ -61,13 +64,29 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     config
 }
 
-/// What a plan runs with whose fragments take the keys of joins as lists; more than a fragment takes travel as their
-/// range. Others keep the engine's bounds: it walks a list again for each row group of a file.
-pub(crate) fn with_key_lists(config: &SessionConfig) -> SessionConfig {
+/// What a plan runs with whose fragments take the keys of joins as lists; more than is worth telling a fragment travel as their
+/// range: a list costs its making, too. Others keep the engine's bounds: it walks a list again for each row group of a file.
+pub(crate) fn with_key_lists(config: &SessionConfig, plan: &Arc<dyn ExecutionPlan>) -> SessionConfig {
+    let (mut most, mut streams) = (0, 1);
+    // A walk that only reads cannot fail.
+    let _walked = plan.apply(|node| {
+        if let Some(leaf) = node.downcast_ref::<GovernedExec>() {
+            most = most.max(leaf.keys_max());
+        } else if let Some(join) = node.downcast_ref::<HashJoinExec>()
+            && *join.partition_mode() == PartitionMode::Partitioned
+        {
+            streams = streams.max(join.left().output_partitioning().partition_count());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
     let mut config = config.clone();
-    let options = config.options_mut();
-    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = limits::KEY_LIST_MAX;
-    options.optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
+    if most > 0 {
+        let optimizer = &mut config.options_mut().optimizer;
+        // Each stream makes a list of its own.
+        let each = &mut optimizer.hash_join_inlist_pushdown_max_distinct_values;
+        *each = most.div_ceil(streams).max(*each);
+        optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
+    }
     config
 }
 

@@ -10,14 +10,13 @@ use crate::session::GateSession;
 use crate::session::settings::Settings;
 use crate::system;
 use async_trait::async_trait;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
-use querygate_catalog::{Deployment, FragmentRuns, GovernedExec, LeafToken, SourceStatus, Stop, tell_uses};
+use querygate_catalog::{Deployment, FragmentRuns, LeafToken, SourceStatus, Stop, tell_uses};
 use querygate_catalog::{Holder, ShareBounds, SourceShares};
 use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
@@ -340,8 +339,7 @@ impl Gate {
         holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
     ) -> Arc<TaskContext> {
-        let narrows = plan.exists(|node| Ok(node.downcast_ref::<GovernedExec>().is_some_and(GovernedExec::takes_keys)));
-        let mut config = if narrows.unwrap_or(false) { with_key_lists(state.config()) } else { state.config().clone() };
+        let mut config = with_key_lists(state.config(), plan);
         config.set_extension(stop);
         if let Some(holder) = holder {
             config.set_extension(Arc::clone(holder));

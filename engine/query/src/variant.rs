@@ -5,7 +5,7 @@ use crate::engine::with_config;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use querygate_catalog::{SourcePlanning, TableSizes, WholeFragment, source_settings};
+use querygate_catalog::{AllKeys, SourcePlanning, TableSizes, WholeFragment, source_settings};
 use querygate_query_api::advice::{Advice, PlanAdvisor, Question, Variant};
 use querygate_query_api::telemetry::Choice;
 use querygate_rules::estimate::Estimator;
@@ -77,7 +77,12 @@ impl Chosen {
     pub(crate) fn setting(&self) -> Option<PlannerSetting> {
         match self.advice.variant {
             Variant::Planner(setting) => Some(setting),
-            Variant::Default | Variant::WrittenOrder | Variant::NoKeys | Variant::OneStream | Variant::Fetch => None,
+            Variant::Default
+            | Variant::WrittenOrder
+            | Variant::NoKeys
+            | Variant::Keys
+            | Variant::OneStream
+            | Variant::Fetch => None,
         }
     }
 
@@ -106,13 +111,15 @@ impl Chosen {
 /// Which variants a carved plan has, and the magnitude of the rows that it reads. `None`: no leaf, or nothing to vary.
 fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Variant>, u8)> {
     let (mut joins, mut leaves, mut rows, mut settings) = (0_usize, 0_usize, 0.0_f64, BTreeSet::new());
+    let mut remote = false;
     // A walk that only reads cannot fail.
     let _walked = carved.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::Join(_) => joins += 1,
             LogicalPlan::TableScan(scan) => {
                 leaves += 1;
-                rows += TableSizes.table(scan).rows.unwrap_or(0.0);
+                let size = TableSizes.table(scan);
+                (rows, remote) = (rows + size.rows.unwrap_or(0.0), remote || size.remote);
                 settings.extend(source_settings(scan));
             }
             _ => {}
@@ -122,6 +129,7 @@ fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Varia
     let alone = leaves < 2 && joins == 0;
     let valid = |variant: &Variant| match variant {
         Variant::WrittenOrder | Variant::NoKeys => joins > 0,
+        Variant::Keys => joins > 0 && remote,
         Variant::Fetch => !alone && !whole_tables_only,
         Variant::OneStream => !alone,
         Variant::Planner(setting) => settings.contains(setting),
@@ -151,6 +159,7 @@ pub(crate) fn state_for(variant: Variant, state: &Arc<SessionState>) -> Arc<Sess
         Variant::NoKeys => Arc::new(with_config(state, |config| {
             config.options_mut().optimizer.enable_join_dynamic_filter_pushdown = false;
         })),
+        Variant::Keys => Arc::new(with_config(state, |config| config.set_extension(Arc::new(AllKeys)))),
         Variant::OneStream => Arc::new(with_config(state, |config| {
             config.options_mut().execution.target_partitions = 1;
         })),

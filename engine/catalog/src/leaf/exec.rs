@@ -5,7 +5,7 @@ use super::ordered::{Parts, in_order};
 use super::reads::FileLeaf;
 use super::table::LeafToken;
 use crate::meter::MeteredExec;
-use crate::remote::FragmentRuns;
+use crate::remote::{FragmentExec, FragmentRuns};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -159,10 +159,10 @@ impl GovernedExec {
         lines
     }
 
-    /// Whether a join gives the leaf's source its keys while it runs.
+    /// The most keys of a join that the leaf's source is worth being told while it runs; 0: none.
     #[must_use]
-    pub fn takes_keys(&self) -> bool {
-        !keys_of(&bottom_of(&self.inner)).is_empty()
+    pub fn keys_max(&self) -> usize {
+        bottom_of(&self.inner).downcast_ref::<FragmentExec>().map_or(0, FragmentExec::keys_max)
     }
 
     /// The plan inside. For the gate's own receipts and for verification; never for an optimizer rule.

@@ -5,6 +5,7 @@ use super::plain::PlainScans;
 use super::runs::{FragmentRuns, Known, Run};
 use super::shares::Holder;
 use super::told::named;
+use super::worth::Expected;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -24,6 +25,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::moment::Share;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_types::limits::KEY_LIST_MAX;
 use querygate_types::{Error, ErrorCode, PlannerSetting};
 use std::fmt;
 use std::sync::Arc;
@@ -48,12 +50,19 @@ pub(crate) struct Running {
     pub(super) share: Option<Share>,
     /// What its source's planner is told, of what it takes for this fragment.
     pub(super) setting: Option<PlannerSetting>,
+    /// What it gives without keys.
+    pub(super) expected: Arc<Expected>,
 }
 
 /// What the sources' planners are told of the fragments of one plan, as an extension of the state that plans it. A source that
 /// does not take it, or has nothing to decide, plans as ever.
 #[derive(Debug, Clone, Copy)]
 pub struct SourcePlanning(pub PlannerSetting);
+
+/// That the fragments of a plan are told the keys of joins also where that is not expected to pay, as an extension of the state that
+/// plans it.
+#[derive(Debug, Clone, Copy)]
+pub struct AllKeys;
 
 impl Running {
     /// Runs the fragment. Dropping the stream ends the source's own query.
@@ -83,6 +92,7 @@ impl Running {
             None => return self.start(context, holder).await,
         };
         let places: Vec<usize> = self.columns.iter().map(|(place, _)| *place).collect();
+        let columns = self.expected.worth(columns, &places);
         let room = self.driver.capabilities().parameters_max();
         let Some((fragment, values)) = narrowed(&self.fragment, &self.values, &places, &columns, room) else {
             return self.start(context, holder).await;
@@ -196,6 +206,19 @@ impl FragmentExec {
 
     pub(super) fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The most keys that the source is worth being told; 0: none.
+    pub(crate) fn keys_max(&self) -> usize {
+        let most = |filter: &Arc<dyn PhysicalExpr>| match filter.children().as_slice() {
+            [only] => {
+                let column = only.downcast_ref::<Column>().and_then(|column| self.running.columns.get(column.index()));
+                column.map_or(0, |(place, _)| self.running.expected.keys_max(*place))
+            }
+            // Keys of several columns are many for the values that each of them has.
+            _ => KEY_LIST_MAX,
+        };
+        self.filters.iter().map(most).max().unwrap_or(0)
     }
 
     fn with_filters(&self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {

@@ -2,11 +2,12 @@
 //! The only code that opens a governed leaf.
 
 use super::call::FragmentCall;
-use super::exec::{FragmentExec, Running, SourcePlanning};
+use super::exec::{AllKeys, FragmentExec, Running, SourcePlanning};
 use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
 use super::runs::Known;
 use super::table::DriverTable;
+use super::worth::Expected;
 use crate::catalog::PrincipalCatalog;
 use crate::deployment::Deployment;
 use crate::leaf::{GovernedExec, GovernedTable, LeafToken};
@@ -321,6 +322,7 @@ fn running(
         part: false,
         share: None,
         setting: None,
+        expected: Arc::new(Expected::of(&translation.size)),
     }
 }
 
@@ -385,6 +387,9 @@ impl TableProvider for FragmentTable {
         let mut running = self.running.clone();
         let told = state.config().get_extension::<SourcePlanning>();
         running.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
+        if state.config().get_extension::<AllKeys>().is_some() {
+            running.expected = Arc::new(running.expected.ignored());
+        }
         if let Some(indices) = projection {
             running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
             running.schema = Arc::new(self.running.schema.project(indices)?);

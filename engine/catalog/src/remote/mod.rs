@@ -17,10 +17,12 @@ mod shares;
 mod statistics;
 mod table;
 mod told;
+mod worth;
 mod written;
 
 pub use call::FragmentCall;
-pub use exec::SourcePlanning;
+pub(crate) use exec::FragmentExec;
+pub use exec::{AllKeys, SourcePlanning};
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate, source_settings};
 pub use plain::PlainScans;

@@ -4,6 +4,7 @@
 use super::exec::{FragmentExec, Running};
 use super::runs::Known;
 use super::statistics::Told;
+use super::worth::Expected;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -301,6 +302,7 @@ impl TableProvider for DriverTable {
             columns,
             schema,
             known: Arc::new(Known::new(translation.size.rows, Vec::new())),
+            expected: Arc::new(Expected::of(&translation.size)),
             part: false,
             share: None,
             setting: None,

@@ -82,7 +82,7 @@ fn what_is_better_is_found_and_pinned() {
             let base = match variant {
                 Variant::Default => 0.1,
                 Variant::WrittenOrder => 0.5,
-                Variant::NoKeys => 0.11,
+                Variant::NoKeys | Variant::Keys => 0.11,
                 Variant::OneStream => 0.05,
                 Variant::Fetch | Variant::Planner(_) => 2.0,
             };
@@ -116,7 +116,7 @@ fn a_great_gain_does_not_wait_until_a_small_one_is_settled() {
             let base = match variant {
                 Variant::OneStream => 0.093,
                 Variant::NoKeys => 0.01,
-                Variant::Default | Variant::WrittenOrder | Variant::Fetch | Variant::Planner(_) => 0.1,
+                Variant::Default | Variant::Keys | Variant::WrittenOrder | Variant::Fetch | Variant::Planner(_) => 0.1,
             };
             base * noise(&mut rng, 0.3)
         });
@@ -139,7 +139,7 @@ fn a_setting_of_the_source_is_found_among_all_others_and_proven() {
                     Variant::Default => 0.1,
                     Variant::Planner(PlannerSetting::NoNestedLoops) => 0.01,
                     Variant::Planner(PlannerSetting::NoHashJoins | PlannerSetting::NoIndexScans) => 3.0,
-                    Variant::Planner(_) | Variant::OneStream | Variant::NoKeys => 0.1,
+                    Variant::Planner(_) | Variant::OneStream | Variant::NoKeys | Variant::Keys => 0.1,
                     Variant::WrittenOrder | Variant::Fetch => 1.0,
                 };
                 base * noise(&mut rng, 0.1)
@@ -162,7 +162,7 @@ fn where_no_setting_of_the_source_helps_little_is_spent() {
                 Variant::Default => 1.0,
                 Variant::Planner(PlannerSetting::NoNestedLoops) => 1.02,
                 Variant::Planner(_) => 4.0,
-                Variant::OneStream | Variant::NoKeys | Variant::WrittenOrder | Variant::Fetch => 1.3,
+                Variant::OneStream | Variant::NoKeys | Variant::Keys | Variant::WrittenOrder | Variant::Fetch => 1.3,
             };
             0.05 * slower * noise(&mut rng, 0.15)
         });
@@ -174,7 +174,7 @@ fn where_no_setting_of_the_source_helps_little_is_spent() {
 fn where_nothing_is_better_little_is_spent() {
     for seed in 0..50 {
         let mut rng = Rng::new(seed);
-        let slower = [1.0, 1.02, 1.3, 4.0, 100.0];
+        let slower = [1.0, 1.02, 1.3, 1.5, 4.0, 100.0];
         let outcome = run(3_000, 1, &mut |_, variant, _| {
             let at = Variant::OTHERS.iter().position(|other| *other == variant).map_or(0, |at| at + 1);
             0.05 * slower[at] * noise(&mut rng, 0.15)
