@@ -207,6 +207,10 @@ impl Driver for PostgresDriver {
         crate::execute::execute(&self.pool, Arc::clone(statement), (parameters, Some(setting)), context).await
     }
 
+    fn looks_up(&self) -> bool {
+        true
+    }
+
     async fn look_up(&self, statement: &Arc<NativeStatement>, values: &[Value]) -> Result<Option<RecordBatch>> {
         Fragment::check_values(&statement.parameters, values)?;
         if has_lists(statement) {

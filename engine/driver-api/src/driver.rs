@@ -99,6 +99,11 @@ pub trait Driver: Send + Sync + fmt::Debug {
         Err(not_taken(setting))
     }
 
+    /// Whether [`look_up`](Self::look_up) or [`look_up_written`](Self::look_up_written) ever answer: otherwise nobody tries.
+    fn looks_up(&self) -> bool {
+        false
+    }
+
     /// Runs a statement that finds rows by a key and gives few of them: perhaps on a connection that others use at the same time.
     /// Whoever stops waiting stops nobody else. `None`: it is to be run with [`execute`](Self::execute), as if it had not been
     /// asked for.

@@ -176,7 +176,7 @@ pub struct WholeFragment {
     translation: Translation,
     /// A run, but for its values.
     pub(super) running: Running,
-    /// Whether it finds rows by a key.
+    /// Whether it finds rows by a key, at a source that looks them up.
     pub(super) looks_up: bool,
     /// What the source's planner may be told of it.
     settings: Vec<PlannerSetting>,
@@ -195,7 +195,7 @@ impl WholeFragment {
         let statement = driver.render(&translation.fragment).ok()?;
         let running = running(driver, &translation, statement, Vec::new(), known(&translation));
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
-        let looks_up = looks_up(&translation.fragment, tables);
+        let looks_up = running.driver.looks_up() && looks_up(&translation.fragment, tables);
         let settings = settings_for(driver.as_ref(), &translation.fragment);
         Some(Self { token: catalog.token().clone(), translation, running, looks_up, settings })
     }
