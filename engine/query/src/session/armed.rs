@@ -40,7 +40,7 @@ impl GateSession {
         if inner.transaction.is_open() || inner.settings.check_share() > 0 {
             return;
         }
-        let (settings, timeout) = (inner.settings.stamp(), inner.settings.duration("statement_timeout"));
+        let (settings, timeout) = (inner.settings.stamp(), inner.settings.timeout());
         drop(inner);
         let armed = Armed {
             session: self.id,

@@ -25,7 +25,7 @@ impl GateSession {
             // The bound on a result's rows has to see all of them.
             return Ok(Parts::default());
         }
-        let timeout = self.inner().settings.duration("statement_timeout");
+        let timeout = self.inner().settings.timeout();
         let work = async {
             let bound = self.refreshed(bound, query, &prepared.declared).await?;
             let Some(plain) = Plain::of(&bound) else { return Ok(Parts::default()) };

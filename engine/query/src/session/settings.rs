@@ -7,6 +7,7 @@ use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a setting accepts.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +149,8 @@ pub(crate) struct Settings {
     stamp: u64,
     /// `querygate.verify_sample` in parts of [`WHOLE`]: asked for at each statement.
     check_share: u32,
+    /// `statement_timeout`; asked for as often.
+    timeout: Option<Duration>,
     /// `querygate.learning` and `application_name`, asked for as often.
     learning: bool,
     application: Arc<str>,
@@ -158,7 +161,16 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (values, starts) = (BTreeMap::new(), BTreeMap::new());
-        Self { values, starts, stamp: 0, check_share: 0, learning: true, application: Arc::default(), operator: false }
+        Self {
+            values,
+            starts,
+            stamp: 0,
+            check_share: 0,
+            timeout: None,
+            learning: true,
+            application: Arc::default(),
+            operator: false,
+        }
     }
 }
 
@@ -174,6 +186,7 @@ impl Settings {
     fn changed(&mut self) {
         self.stamp = CHANGES.fetch_add(1, Ordering::Relaxed);
         self.check_share = self.get(VERIFY_SAMPLE).ok().and_then(|value| share(&value)).unwrap_or(0);
+        self.timeout = self.duration("statement_timeout");
         self.learning = self.flag(LEARNING);
         let application = self.get("application_name").unwrap_or_default();
         if *self.application != *application {
@@ -184,6 +197,11 @@ impl Settings {
     /// The share of pushed reads to check, in parts of [`WHOLE`].
     pub(crate) fn check_share(&self) -> u32 {
         self.check_share
+    }
+
+    /// `statement_timeout`; `None`: none.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// `querygate.learning`.
@@ -288,10 +306,10 @@ impl Settings {
     }
 
     /// A duration setting; zero means none.
-    pub(crate) fn duration(&self, name: &str) -> Option<std::time::Duration> {
+    fn duration(&self, name: &str) -> Option<Duration> {
         let text = self.get(name).ok()?;
         let ms = milliseconds(&text)?;
-        (ms > 0).then(|| std::time::Duration::from_millis(ms))
+        (ms > 0).then(|| Duration::from_millis(ms))
     }
 
     /// All settings: name, value, help.
@@ -428,7 +446,7 @@ mod tests {
         ] {
             assert_eq!(settings.set(name, value).map(|(_, v, _)| v).unwrap(), kept, "{name}");
         }
-        assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_secs(60)));
+        assert_eq!(settings.timeout(), Some(Duration::from_secs(60)));
         assert_eq!(settings.check_share(), WHOLE / 4);
     }
 
@@ -443,7 +461,7 @@ mod tests {
             assert!(error.message().ends_with("for parameter \"statement_timeout\" (0 .. 2147483647)"), "{error}");
         }
         assert!(settings.set("statement_timeout", "99999999999999999999").is_err());
-        assert_eq!(settings.duration("statement_timeout"), Some(std::time::Duration::from_millis(2_147_483_647)));
+        assert_eq!(settings.timeout(), Some(Duration::from_millis(2_147_483_647)));
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl GateSession {
     ) -> Result<Rows> {
         let started = Instant::now();
         let cancel = self.new_cancel();
-        let timeout = self.inner().settings.duration("statement_timeout");
+        let timeout = self.inner().settings.timeout();
         let deadline = timeout.map(|t| started + t);
         let mut record = self.record(prepared, bound);
         let outcome = self.plan_and_start(bound, parameters, (part, prepared), (&cancel, deadline), &mut record).await;
@@ -318,7 +318,7 @@ impl Session for GateSession {
         };
         self.admits(parsed.class())?;
         let started = Instant::now();
-        let timeout = self.inner().settings.duration("statement_timeout");
+        let timeout = self.inner().settings.timeout();
         let prepared = tokio::select! {
             biased;
             () = execute::expired(timeout.map(|t| started + t)) => Err(execute::timed_out()),

@@ -78,7 +78,7 @@ impl GateSession {
     ) -> Result<Option<WrittenRows>> {
         let mut run = Run::begin(SystemTime::now(), form, self.told());
         let cancel = self.new_cancel();
-        let deadline = self.inner().settings.duration("statement_timeout").map(|timeout| run.started + timeout);
+        let deadline = self.inner().settings.timeout().map(|timeout| run.started + timeout);
         let work = async {
             let _turn = self.gate.admit(&self.principal.login).await?;
             let Some(call) = plan::written(bound, parameters)? else { return Ok(None) };
