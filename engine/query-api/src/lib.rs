@@ -26,5 +26,5 @@ pub use service::{
     Authenticator, ClientInfo, Door, ExecuteOptions, LookUp, Prepared, QueryService, Resting, Session, Statement,
     TransactionStatus,
 };
-pub use times::Times;
+pub use times::{FirstRow, Times};
 pub use zone::Zone;

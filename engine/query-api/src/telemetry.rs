@@ -50,7 +50,7 @@ pub struct StatementRecord {
     pub objects: Arc<[String]>,
     /// From the start to where the plan ran.
     pub planning: Duration,
-    /// From the start to the first batch; `None` without one.
+    /// From the start to the first batch, of few rows to where more was asked for; `None` without one.
     pub first_row: Option<Duration>,
     /// From the start to the end, the reader's own pace included.
     pub total: Duration,
@@ -152,7 +152,7 @@ pub struct FragmentRecord {
     pub bytes: u64,
     /// From asking the driver to where it had a connection and had sent the statement.
     pub acquire: Duration,
-    /// From asking the driver to the first batch; `None` without one.
+    /// From asking the driver to the first batch, of few rows to where more was asked for; `None` without one.
     pub first_row: Option<Duration>,
     /// From asking the driver to the end.
     pub total: Duration,

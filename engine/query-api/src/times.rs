@@ -68,9 +68,71 @@ impl Times {
     }
 }
 
+/// Rows of a first batch that are few.
+const FEW: usize = 200;
+
+/// When the first rows came. That of few rows is looked up once more is asked for: mostly that is the end, whose time is taken
+/// anyway, and looking at a clock is a good part of what measuring a short statement costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirstRow {
+    #[default]
+    Missing,
+    /// There were few.
+    Came,
+    At(Duration),
+}
+
+impl FirstRow {
+    /// A batch of so many rows came. `now`: the time since the start.
+    pub fn came(&mut self, rows: usize, now: impl FnOnce() -> Duration) {
+        match self {
+            Self::Missing if rows <= FEW => *self = Self::Came,
+            Self::Missing | Self::Came => *self = Self::At(now()),
+            Self::At(_) => {}
+        }
+    }
+
+    /// More is waited for.
+    pub fn waits(&mut self, now: impl FnOnce() -> Duration) {
+        if *self == Self::Came {
+            *self = Self::At(now());
+        }
+    }
+
+    /// What it was, where everything took so long.
+    #[must_use]
+    pub fn of(self, total: Duration) -> Option<Duration> {
+        match self {
+            Self::Missing => None,
+            Self::Came => Some(total),
+            Self::At(time) => Some(time),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_first_row_is_asked_for_only_where_the_end_is_another() {
+        let (now, never) = (|| Duration::from_micros(5), || panic!("the clock was looked at"));
+        let total = Duration::from_micros(9);
+        let (mut none, mut few, mut many) = <(FirstRow, FirstRow, FirstRow)>::default();
+        none.waits(never);
+        few.came(1, never);
+        many.came(FEW + 1, now);
+        assert_eq!([none.of(total), few.of(total), many.of(total)], [None, Some(total), Some(now())]);
+        let mut waiting = few;
+        waiting.waits(now);
+        let mut further = few;
+        further.came(1, now);
+        for mut first in [waiting, further, many] {
+            first.waits(never);
+            first.came(FEW + 1, never);
+            assert_eq!(first.of(total), Some(now()));
+        }
+    }
 
     #[test]
     fn times_are_within_a_bucket_and_their_sum_is_exact() {

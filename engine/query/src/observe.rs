@@ -1,15 +1,13 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
 use crate::audit::Audit;
-use crate::telling::{tell, tell_so_far};
+use crate::telling::{Told, tell, tell_so_far};
 use crate::template::Template;
 use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
-use querygate_catalog::FragmentRuns;
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::telemetry::{Choice, FileReads, Telemetry};
+use querygate_query_api::telemetry::{FileReads, Telemetry};
 use querygate_types::ErrorCode;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -47,21 +45,9 @@ impl QueryRecord {
     /// Notes what was chosen among valid plans.
     pub(crate) fn choose(&mut self, chosen: Option<&Chosen>) {
         if let Some(told) = &mut self.told {
-            told.choice = chosen.map(Chosen::record);
+            told.measures.choice = chosen.map(Chosen::record);
         }
     }
-}
-
-/// What is measured for learning alone.
-#[derive(Debug, Clone)]
-pub(crate) struct Told {
-    pub(crate) application: Arc<str>,
-    pub(crate) first_row: Option<Duration>,
-    pub(crate) bytes: u64,
-    pub(crate) choice: Option<Choice>,
-    pub(crate) runs: Arc<FragmentRuns>,
-    /// What the session runs again and again.
-    pub(crate) repeats: Arc<Repeats>,
 }
 
 /// What a leaf over files read. Row groups hold hidden rows too, so this is for operators.

@@ -67,8 +67,8 @@ impl Stream for Recorded {
                 if let Some(record) = &mut self.record {
                     record.rows += batch.num_rows() as u64;
                     if let Some(told) = &mut record.told {
-                        told.first_row.get_or_insert_with(|| started.elapsed());
-                        told.bytes += querygate_catalog::batch_bytes(batch);
+                        told.measures.first_row.came(batch.num_rows(), || started.elapsed());
+                        told.measures.bytes += querygate_catalog::batch_bytes(batch);
                     }
                     if let Some(max) = max.filter(|max| record.rows > *max) {
                         self.finish(Some(ErrorCode::ProgramLimitExceeded));
@@ -76,7 +76,7 @@ impl Stream for Recorded {
                         let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
                         return Poll::Ready(Some(Err(error.with_detail(format!("The limit is {max} rows.")))));
                     }
-                    let bytes = record.told.as_ref().map_or(0, |told| told.bytes);
+                    let bytes = record.told.as_ref().map_or(0, |told| told.measures.bytes);
                     let read = read_rows(record.rows, bytes);
                     if read >= tell_at {
                         self.so_far(read);
@@ -88,7 +88,12 @@ impl Stream for Recorded {
                 self.finish(Some(code));
             }
             Poll::Ready(None) => self.finish(None),
-            Poll::Pending => {}
+            Poll::Pending => {
+                let started = self.started;
+                if let Some(told) = self.record.as_mut().and_then(|record| record.told.as_mut()) {
+                    told.measures.first_row.waits(|| started.elapsed());
+                }
+            }
         }
         next
     }

@@ -1,43 +1,114 @@
-//! What learning is told of a finished statement: its record, or one more run among many. Keeps nothing.
+//! What learning is told of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
-use crate::observe::{LeafReads, QueryRecord, Told};
+use crate::observe::{LeafReads, QueryRecord};
+use querygate_catalog::FragmentRuns;
+use querygate_query_api::FirstRow;
 use querygate_query_api::more::Ended;
-use querygate_query_api::telemetry::{FragmentRecord, StatementRecord, Telemetry};
-use std::sync::Arc;
-use std::time::Duration;
+use querygate_query_api::repeats::Repeats;
+use querygate_query_api::telemetry::{Choice, FragmentRecord, StatementRecord, Telemetry};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What a session tells of its statements with.
+#[derive(Debug, Default)]
+pub(crate) struct Teller {
+    /// What it runs again and again.
+    repeats: Arc<Repeats>,
+    /// What its last statement was measured with, for the next one: a statement of a microsecond should ask for no memory.
+    rests: Mutex<Option<Box<Measures>>>,
+}
+
+/// What is measured of one statement for learning alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measures {
+    application: Arc<str>,
+    pub(crate) first_row: FirstRow,
+    pub(crate) bytes: u64,
+    pub(crate) choice: Option<Choice>,
+    pub(crate) runs: Arc<FragmentRuns>,
+}
+
+/// The same on its way, and where it goes back to.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    teller: Arc<Teller>,
+    pub(crate) measures: Box<Measures>,
+}
+
+impl Teller {
+    fn rests(&self) -> MutexGuard<'_, Option<Box<Measures>>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins with a statement. `began`: by both clocks.
+    pub(crate) fn begin(self: &Arc<Self>, application: &Arc<str>, began: (SystemTime, Instant)) -> Told {
+        let rested = self.rests().take();
+        let mut measures = rested.unwrap_or_default();
+        if !Arc::ptr_eq(&measures.application, application) {
+            measures.application = Arc::clone(application);
+        }
+        (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
+        // Whatever still runs of the last statement keeps its own.
+        if Arc::get_mut(&mut measures.runs).is_none() {
+            measures.runs = Arc::default();
+        }
+        if let Some(runs) = Arc::get_mut(&mut measures.runs) {
+            runs.begin(began);
+        }
+        Told { teller: Arc::clone(self), measures }
+    }
+}
 
 /// Tells of a statement. Gives back what its leaves over files read.
 pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) -> Vec<LeafReads> {
-    let (fragment, others) = told.runs.take();
-    if telemetry.is_pressed() && others.is_empty() {
+    let Told { teller, mut measures } = told;
+    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &teller.repeats);
+    // What reads files is not added up.
+    let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
+    *teller.rests() = Some(measures);
+    reads
+}
+
+impl Measures {
+    /// Whether the statement was added up with others.
+    fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, repeats: &Arc<Repeats>) -> bool {
+        let Self { application, first_row, bytes, choice, runs } = self;
+        let Some(fragments) = runs.single() else { return false };
         let run = Ended {
             fingerprint: record.template.fingerprint,
-            application: &told.application,
+            application,
             objects: &record.objects,
             started: record.started,
             planning: record.planning,
             total: record.total,
             rows: record.rows,
-            bytes: told.bytes,
+            bytes: *bytes,
             cached: record.cached,
-            special: record.error.is_some() || told.choice.is_some(),
-            fragments: fragment.as_slice(),
+            special: record.error.is_some() || choice.is_some(),
+            fragments,
         };
-        let whole = || statement(record, told.clone(), fragment.iter().cloned().collect());
-        if told.repeats.add(&run, telemetry, whole) {
-            // What reads files is not added up.
-            return Vec::new();
-        }
+        // Nothing was chosen for what is added up.
+        let rest = (&*application, first_row.of(record.total), *bytes, None);
+        repeats.add(&run, telemetry, || statement(record, rest, fragments.to_vec()))
     }
-    let statement = statement(record, told, fragment.into_iter().chain(others).collect());
-    let reads = reads(&statement);
-    telemetry.record(statement);
-    reads
+
+    fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {
+        let (fragment, others) = self.runs.take();
+        let fragments = fragment.into_iter().chain(others).collect();
+        let statement = statement(record, self.told(record.total), fragments);
+        let reads = reads(&statement);
+        telemetry.record(statement);
+        reads
+    }
+
+    fn told(&self, total: Duration) -> Rest<'_> {
+        (&self.application, self.first_row.of(total), self.bytes, self.choice.clone())
+    }
 }
 
 /// Tells what a statement that goes on has done so far.
 pub(crate) fn tell_so_far(telemetry: &dyn Telemetry, record: &QueryRecord, told: &Told, total: Duration) {
-    let so_far = statement(record, told.clone(), Vec::new());
+    let so_far = statement(record, told.measures.told(total), Vec::new());
     telemetry.record(StatementRecord { under_way: true, total, ..so_far });
 }
 
@@ -49,24 +120,31 @@ fn reads(statement: &StatementRecord) -> Vec<LeafReads> {
     of_files.collect()
 }
 
-fn statement(record: &QueryRecord, told: Told, fragments: Vec<FragmentRecord>) -> StatementRecord {
+/// Application, time of the first row, bytes and choice.
+type Rest<'a> = (&'a Arc<str>, Option<Duration>, u64, Option<Choice>);
+
+fn statement(
+    record: &QueryRecord,
+    (application, first_row, bytes, choice): Rest<'_>,
+    fragments: Vec<FragmentRecord>,
+) -> StatementRecord {
     StatementRecord {
         id: record.id,
         started: record.started,
         login: Arc::clone(&record.login),
         door: record.door,
-        application: told.application,
+        application: Arc::clone(application),
         template: Arc::clone(&record.template.text),
         fingerprint: record.template.fingerprint,
         objects: Arc::clone(&record.objects),
         planning: record.planning,
-        first_row: told.first_row,
+        first_row,
         total: record.total,
         rows: record.rows,
-        bytes: told.bytes,
+        bytes,
         error: record.error,
         cached: record.cached,
-        choice: told.choice,
+        choice,
         fragments,
         more: None,
         under_way: false,

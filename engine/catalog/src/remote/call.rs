@@ -2,7 +2,7 @@
 //! are only its values.
 
 use super::exec::{Running, heard, shape};
-use super::runs::FragmentRuns;
+use super::runs::{FragmentRuns, Measured};
 use super::shares::Holder;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::{BatchStream, ExecuteContext};
@@ -73,8 +73,7 @@ impl FragmentCall {
         let started = async move {
             let run = runs.map(|runs| running.run(runs, false));
             match (running.start(ExecuteContext::default(), holder.as_ref()).await, run) {
-                (Ok(batches), Some(run)) => Ok(run.measured(batches)),
-                (Ok(batches), None) => Ok(batches),
+                (Ok(batches), run) => Ok(Measured::new(batches, run)),
                 (Err(error), run) => {
                     if let Some(run) = run {
                         run.failed(&error);

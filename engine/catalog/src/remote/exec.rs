@@ -2,7 +2,7 @@
 
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
-use super::runs::{FragmentRuns, Known, Run};
+use super::runs::{FragmentRuns, Known, Measured, Run};
 use super::shares::Holder;
 use super::told::named;
 use super::worth::Expected;
@@ -323,7 +323,7 @@ impl ExecutionPlan for FragmentExec {
         let started = async move {
             let run = runs.map(|runs| running.run(runs, !filters.is_empty()));
             let batches = match (running.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
-                (Ok(batches), Some(run)) => run.measured(batches),
+                (Ok(batches), Some(run)) => Measured::new(batches, Some(run)).boxed(),
                 (Ok(batches), None) => batches,
                 (Err(error), run) => {
                     if let Some(run) = run {

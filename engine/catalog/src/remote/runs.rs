@@ -10,7 +10,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
-use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate};
+use querygate_query_api::FirstRow;
+use querygate_query_api::telemetry::{ColumnSummary, FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_types::{Error, ErrorCode, Result, WrittenRows};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +24,8 @@ const RUNS_MAX: usize = 256;
 /// Collects the runs of one statement.
 #[derive(Debug, Default)]
 pub struct FragmentRuns {
+    /// When the statement began, by both clocks: runs then look at one of them only.
+    began: Option<(SystemTime, Instant)>,
     ended: Mutex<Ended>,
 }
 
@@ -40,12 +43,35 @@ impl FragmentRuns {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins with a statement, of which nothing has run yet.
+    pub fn begin(&mut self, began: (SystemTime, Instant)) {
+        *self.ended.get_mut().unwrap_or_else(PoisonError::into_inner) = Ended::default();
+        self.began = Some(began);
+    }
+
+    fn time_of(&self, moment: Instant) -> SystemTime {
+        let since = |(time, began): (SystemTime, Instant)| time.checked_add(moment.saturating_duration_since(began));
+        self.began.and_then(since).unwrap_or_else(SystemTime::now)
+    }
+
     /// The runs that ended since the last call: one, and others.
     #[must_use]
     pub fn take(&self) -> (Option<FragmentRecord>, Vec<FragmentRecord>) {
         let Ended { one, mut others, files } = std::mem::take(&mut *self.ended());
         others.extend(files.iter().map(|run| run.record()));
         (one, others)
+    }
+
+    /// The run that ended, if there was not more than one. `None`: there was more. What still runs, because its reader left, is
+    /// not heard any more.
+    #[must_use]
+    pub fn single(self: &mut Arc<Self>) -> Option<&[FragmentRecord]> {
+        if Arc::get_mut(self).is_none() {
+            let ended = Mutex::new(std::mem::take(&mut *self.ended()));
+            *self = Arc::new(Self { began: self.began, ended });
+        }
+        let ended = Arc::get_mut(self)?.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (ended.others.is_empty() && ended.files.is_empty()).then_some(ended.one.as_slice())
     }
 
     /// The run of a leaf over files that one more stream belongs to; `None`: there are too many.
@@ -169,7 +195,6 @@ pub(super) struct Run {
     template: Arc<FragmentTemplate>,
     estimated_rows: Option<u64>,
     narrowed: bool,
-    began: SystemTime,
     asked: Instant,
 }
 
@@ -180,39 +205,38 @@ impl Run {
         known: &Known,
         narrowed: bool,
     ) -> Self {
-        Self {
-            runs,
-            template,
-            estimated_rows: known.estimated_rows,
-            narrowed,
-            began: SystemTime::now(),
-            asked: Instant::now(),
-        }
+        Self { runs, template, estimated_rows: known.estimated_rows, narrowed, asked: Instant::now() }
     }
 
-    fn record(&self, acquire: Duration) -> FragmentRecord {
-        FragmentRecord {
-            template: Arc::clone(&self.template),
-            began: self.began,
+    fn end(self, end: End) {
+        let End { acquire, first_row, total, rows, bytes, complete, nulls, columns, error } = end;
+        let began = self.runs.time_of(self.asked);
+        self.runs.push(FragmentRecord {
+            template: self.template,
+            began,
             estimated_rows: self.estimated_rows,
-            rows: 0,
-            bytes: 0,
+            rows,
+            bytes,
             acquire,
-            first_row: None,
-            total: Duration::ZERO,
-            complete: false,
+            first_row,
+            total,
+            complete,
             narrowed: self.narrowed,
-            nulls: vec![0; self.template.passing.len()],
-            columns: Box::default(),
+            nulls,
+            columns,
             reads: None,
-            error: None,
-        }
+            error,
+        });
+    }
+
+    fn no_nulls(&self) -> Vec<u64> {
+        vec![0; self.template.passing.len()]
     }
 
     /// The driver did not begin.
     pub(super) fn failed(self, error: &Error) {
-        let total = self.asked.elapsed();
-        self.runs.push(FragmentRecord { total, error: Some(error.code()), ..self.record(total) });
+        let (total, nulls) = (self.asked.elapsed(), self.no_nulls());
+        self.end(End { acquire: total, total, nulls, error: Some(error.code()), ..End::default() });
     }
 
     /// All its rows are here.
@@ -229,39 +253,83 @@ impl Run {
     /// Looked up over a connection that was there: it waited for none.
     fn all(self, (rows, bytes): (u64, u64), counted: impl Iterator<Item = u64>) {
         let total = self.asked.elapsed();
-        let mut record = self.record(Duration::ZERO);
-        for (nulls, counted) in record.nulls.iter_mut().zip(counted) {
+        let mut nulls = self.no_nulls();
+        for (nulls, counted) in nulls.iter_mut().zip(counted) {
             *nulls += counted;
         }
         let first_row = (rows > 0).then_some(total);
-        self.runs.push(FragmentRecord { rows, bytes, first_row, total, complete: true, ..record });
-    }
-
-    /// The driver's batches, measured.
-    pub(super) fn measured(self, batches: BatchStream) -> BatchStream {
-        let record = self.record(self.asked.elapsed());
-        let columns = self.template.passing.len();
-        let sampler = (columns > 0).then(|| Sampler::new(columns));
-        Measured { batches, run: self, record: Some(record), sampler }.boxed()
+        self.end(End { first_row, total, rows, bytes, complete: true, nulls, ..End::default() });
     }
 }
 
-struct Measured {
+/// What is known of a run where it ends.
+#[derive(Debug, Default)]
+struct End {
+    acquire: Duration,
+    first_row: Option<Duration>,
+    total: Duration,
+    rows: u64,
+    bytes: u64,
+    complete: bool,
+    nulls: Vec<u64>,
+    columns: Box<[ColumnSummary]>,
+    error: Option<ErrorCode>,
+}
+
+/// The driver's batches, measured where somebody wants that.
+pub(super) struct Measured {
     batches: BatchStream,
+    seen: Option<Seen>,
+}
+
+/// What was seen of a run so far.
+struct Seen {
     run: Run,
-    record: Option<FragmentRecord>,
+    acquire: Duration,
+    first_row: FirstRow,
+    rows: u64,
+    bytes: u64,
+    nulls: Vec<u64>,
     sampler: Option<Sampler>,
 }
 
 impl Measured {
+    pub(super) fn new(batches: BatchStream, run: Option<Run>) -> Self {
+        let seen = run.map(|run| {
+            let (acquire, nulls) = (run.asked.elapsed(), run.no_nulls());
+            let sampler = (!nulls.is_empty()).then(|| Sampler::new(nulls.len()));
+            Seen { run, acquire, first_row: FirstRow::default(), rows: 0, bytes: 0, nulls, sampler }
+        });
+        Self { batches, seen }
+    }
+
     fn end(&mut self, complete: bool, error: Option<ErrorCode>) {
-        if let Some(mut record) = self.record.take() {
-            (record.total, record.complete, record.error) = (self.run.asked.elapsed(), complete, error);
-            if let Some(sampler) = self.sampler.take().filter(|_| complete) {
-                record.columns = sampler.summaries();
-            }
-            self.run.runs.push(record);
+        if let Some(seen) = self.seen.take() {
+            seen.end(complete, error);
         }
+    }
+}
+
+impl Seen {
+    fn add(&mut self, batch: &RecordBatch) {
+        self.first_row.came(batch.num_rows(), || self.run.asked.elapsed());
+        self.rows += batch.num_rows() as u64;
+        self.bytes += batch_bytes(batch);
+        // Arrow counts them as it makes the column.
+        for (nulls, column) in self.nulls.iter_mut().zip(batch.columns()) {
+            *nulls += column.null_count() as u64;
+        }
+        if let Some(sampler) = &mut self.sampler {
+            sampler.add(batch);
+        }
+    }
+
+    fn end(self, complete: bool, error: Option<ErrorCode>) {
+        let Self { run, acquire, first_row, rows, bytes, nulls, sampler } = self;
+        let total = run.asked.elapsed();
+        let columns = sampler.filter(|_| complete).map(|sampler| sampler.summaries()).unwrap_or_default();
+        let first_row = first_row.of(total);
+        run.end(End { acquire, first_row, total, rows, bytes, complete, nulls, columns, error });
     }
 }
 
@@ -272,18 +340,8 @@ impl Stream for Measured {
         let next = self.batches.poll_next_unpin(cx);
         match &next {
             Poll::Ready(Some(Ok(batch))) => {
-                let elapsed = self.run.asked.elapsed();
-                if let Some(sampler) = &mut self.sampler {
-                    sampler.add(batch);
-                }
-                if let Some(record) = &mut self.record {
-                    record.rows += batch.num_rows() as u64;
-                    record.bytes += batch_bytes(batch);
-                    // Arrow counts them as it makes the column.
-                    for (nulls, column) in record.nulls.iter_mut().zip(batch.columns()) {
-                        *nulls += column.null_count() as u64;
-                    }
-                    record.first_row.get_or_insert(elapsed);
+                if let Some(seen) = &mut self.seen {
+                    seen.add(batch);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
@@ -291,7 +349,11 @@ impl Stream for Measured {
                 self.end(false, Some(code));
             }
             Poll::Ready(None) => self.end(true, None),
-            Poll::Pending => {}
+            Poll::Pending => {
+                if let Some(Seen { run, first_row, .. }) = &mut self.seen {
+                    first_row.waits(|| run.asked.elapsed());
+                }
+            }
         }
         next
     }
@@ -354,19 +416,36 @@ mod tests {
             shape: FragmentShape::default(),
         };
         let template = Arc::new(template);
-        let runs = Arc::new(FragmentRuns::default());
-        let run = || Run::begin(Arc::clone(&runs), Arc::clone(&template), &Known::default(), false);
+        let mut runs = Arc::new(FragmentRuns::default());
+        let run =
+            |runs: &Arc<FragmentRuns>| Run::begin(Arc::clone(runs), Arc::clone(&template), &Known::default(), false);
         let rows = |n| WrittenRows { rows: n, bytes: 9 * n, nulls: vec![n], ..WrittenRows::default() };
-        run().written(&rows(3));
+        run(&runs).written(&rows(3));
         let (one, others) = runs.take();
         let one = one.unwrap();
         assert!(others.is_empty() && others.capacity() == 0);
         assert_eq!((one.rows, one.bytes, one.nulls.as_slice(), one.complete), (3, 27, &[3][..], true));
         assert_eq!((one.acquire, one.first_row), (Duration::ZERO, Some(one.total)));
-        (0..1_000).for_each(|n| run().written(&rows(n)));
+        (0..1_000).for_each(|n| run(&runs).written(&rows(n)));
         let (one, others) = runs.take();
         let kept: Vec<u64> = one.iter().chain(&others).map(|record| record.rows).collect();
         assert!(kept.len() == RUNS_MAX && kept.is_sorted(), "{}", kept.len());
         assert!(matches!(runs.take(), (None, others) if others.is_empty()));
+        // One alone needs no copy, and whoever still runs is not waited for.
+        assert_eq!(runs.single().map(<[_]>::len), Some(0));
+        run(&runs).written(&rows(3));
+        let left = run(&runs);
+        assert_eq!(runs.single().map(|one| one[0].rows), Some(3));
+        left.written(&rows(4));
+        assert_eq!(runs.single().map(<[_]>::len), Some(1));
+        run(&runs).written(&rows(5));
+        assert!(runs.single().is_none());
+        let began = SystemTime::UNIX_EPOCH;
+        let (runs_of_next, at) = (Arc::get_mut(&mut runs).unwrap(), Instant::now());
+        runs_of_next.begin((began, at));
+        assert_eq!(runs.single().map(<[_]>::len), Some(0), "the next statement begins with none");
+        run(&runs).written(&rows(6));
+        let one = runs.single().unwrap();
+        assert!(one[0].began >= began && one[0].began <= began + at.elapsed());
     }
 }

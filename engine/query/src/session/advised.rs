@@ -126,7 +126,7 @@ impl GateSession {
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &QueryRecord,
     ) -> std::result::Result<BatchStream, Permit> {
-        let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
+        let runs = record.told.as_ref().map(|told| Arc::clone(&told.measures.runs));
         match call.look_up(runs.as_ref()).await {
             Ok(Some(batches)) => Ok(batches),
             // Told when it is read, as that of any statement.
@@ -192,7 +192,7 @@ impl GateSession {
         (cancel, deadline): (&CancellationToken, Option<Instant>),
         record: &mut QueryRecord,
     ) -> Result<Started> {
-        let runs = record.told.as_ref().map(|told| Arc::clone(&told.runs));
+        let runs = record.told.as_ref().map(|told| Arc::clone(&told.measures.runs));
         let holder = self.gate.holder(&self.principal.login, self.id);
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.

@@ -84,7 +84,7 @@ impl GateSession {
         form: WireForm,
         (began, running): (SystemTime, Running<'_>),
     ) -> Result<Option<WrittenRows>> {
-        let mut run = Run::begin(began, form, self.told());
+        let mut run = Run::begin(self, began, form);
         let deadline = armed.timeout.map(|timeout| run.started + timeout);
         let mut expired = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
         let found = {

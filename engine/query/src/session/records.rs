@@ -2,8 +2,9 @@
 
 use super::statement::{GateSession, PreparedStatement};
 use crate::bind::Bound;
-use crate::observe::{QueryRecord, Told};
+use crate::observe::QueryRecord;
 use crate::parse::Parsed;
+use crate::telling::Told;
 use querygate_types::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +12,10 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 impl GateSession {
-    pub(super) fn record(&self, prepared: &PreparedStatement, bound: &Bound) -> QueryRecord {
+    pub(super) fn record(&self, prepared: &PreparedStatement, bound: &Bound, started: Instant) -> QueryRecord {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.gate.observer().session_changed(self.id, |session| session.state = "active");
-        self.record_of(&prepared.parsed, Arc::clone(bound.objects()))
+        self.record_of(&prepared.parsed, Arc::clone(bound.objects()), started)
     }
 
     /// A statement that was never bound: who looks for what is not there is worth knowing.
@@ -26,15 +27,16 @@ impl GateSession {
     pub(super) fn done_without_plan(&self, parsed: &Parsed, started: Instant, error: Option<&Error>) {
         let observer = self.gate.observer();
         self.statements.fetch_add(1, Ordering::Relaxed);
-        let mut record = self.record_of(parsed, Arc::default());
+        let mut record = self.record_of(parsed, Arc::default(), started);
         record.planning = started.elapsed();
         record.total = record.planning;
         record.error = error.map(Error::code);
         observer.finished(record);
     }
 
-    pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>) -> QueryRecord {
-        self.record_begun(parsed, objects, (SystemTime::now(), self.told()))
+    pub(super) fn record_of(&self, parsed: &Parsed, objects: Arc<[String]>, started: Instant) -> QueryRecord {
+        let began = SystemTime::now();
+        self.record_begun(parsed, objects, (began, self.told((began, started.into_std()))))
     }
 
     /// The same of a statement that began a moment ago.

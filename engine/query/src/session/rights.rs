@@ -3,11 +3,11 @@
 use super::statement::GateSession;
 use crate::classify::Classified;
 use crate::engine::now_ms;
-use crate::observe::Told;
+use crate::telling::Told;
 use querygate_catalog::keeps_rights;
 use querygate_query_api::Door;
 use querygate_types::{Error, ErrorCode, Result};
-use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 impl GateSession {
     /// Refuses a statement of a transaction whose version gives more than the current one. Looks once for each version.
@@ -32,7 +32,7 @@ impl GateSession {
 
     /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
     /// ends advice for anybody, the record for operators and the gate's own pages only.
-    pub(super) fn told(&self) -> Option<Told> {
+    pub(super) fn told(&self, began: (SystemTime, Instant)) -> Option<Told> {
         if !self.gate.observer().tells() {
             return None;
         }
@@ -41,8 +41,6 @@ impl GateSession {
         if may_hide && !inner.settings.learning() {
             return None;
         }
-        let application = Arc::clone(inner.settings.application());
-        let repeats = Arc::clone(&self.repeats);
-        Some(Told { application, first_row: None, bytes: 0, choice: None, runs: Arc::default(), repeats })
+        Some(self.teller.begin(inner.settings.application(), began))
     }
 }

@@ -13,12 +13,12 @@ use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
 use crate::observe::SessionRecord;
 use crate::parse::{Parsed, parse};
+use crate::telling::Teller;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::StreamExt;
-use querygate_query_api::repeats::Repeats;
 use querygate_query_api::{
     Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, LookUp, Notification, Outcome, Part, Parts,
     Prepared, Resting, Rows, Session, Split, Statement, TransactionStatus,
@@ -47,8 +47,8 @@ pub(crate) struct GateSession {
     pub(super) looking: Looking,
     /// How many it has run.
     pub(super) statements: Arc<AtomicU64>,
-    /// What learning is told of what it runs again and again.
-    pub(super) repeats: Arc<Repeats>,
+    /// Tells learning of them.
+    pub(super) teller: Arc<Teller>,
     /// Memory of what its scrollable cursors have read.
     pub(super) kept_rows: Arc<dyn MemoryPool>,
     inner: Arc<Mutex<Inner>>,
@@ -151,7 +151,7 @@ impl GateSession {
             since: SystemTime::now(),
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
-            repeats: Arc::default(),
+            teller: Arc::default(),
             looking: Looking::default(),
             statements,
             inner,
@@ -225,7 +225,7 @@ impl GateSession {
         let cancel = self.new_cancel();
         let timeout = self.inner().settings.timeout();
         let deadline = timeout.map(|t| started + t);
-        let mut record = self.record(prepared, bound);
+        let mut record = self.record(prepared, bound, started);
         let outcome = self.plan_and_start(bound, parameters, (part, prepared), (&cancel, deadline), &mut record).await;
         if record.planning.is_zero() {
             record.planning = started.elapsed();

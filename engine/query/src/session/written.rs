@@ -6,11 +6,12 @@ use crate::bind::Bound;
 use crate::classify::Classified;
 use crate::execute;
 use crate::locate::located_in;
-use crate::observe::{FragmentRecord, Told};
+use crate::observe::FragmentRecord;
 use crate::plan::{self, WrittenCall};
+use crate::telling::Told;
 use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;
-use querygate_query_api::Session;
+use querygate_query_api::{FirstRow, Session};
 use querygate_types::{Error, ErrorCode, Result, WireForm, WrittenRows};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,8 +31,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn begin(began: SystemTime, form: WireForm, told: Option<Told>) -> Self {
-        Self { began, started: Instant::now(), form, told, planning: Duration::ZERO, rows: 0, fragments: None }
+    pub(super) fn begin(session: &GateSession, began: SystemTime, form: WireForm) -> Self {
+        let started = Instant::now();
+        let told = session.told((began, started.into_std()));
+        Self { began, started, form, told, planning: Duration::ZERO, rows: 0, fragments: None }
     }
 }
 
@@ -76,7 +79,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         form: WireForm,
     ) -> Result<Option<WrittenRows>> {
-        let mut run = Run::begin(SystemTime::now(), form, self.told());
+        let mut run = Run::begin(self, SystemTime::now(), form);
         let cancel = self.new_cancel();
         let deadline = self.inner().settings.timeout().map(|timeout| run.started + timeout);
         let work = async {
@@ -99,7 +102,7 @@ impl GateSession {
     /// The rows of a statement with its values, as many as one may have.
     pub(super) async fn called_written(&self, call: WrittenCall<'_>, run: &mut Run) -> Result<Option<WrittenRows>> {
         (run.planning, run.fragments) = (run.started.elapsed(), Some(Arc::clone(call.records)));
-        let runs = run.told.as_ref().map(|told| &told.runs);
+        let runs = run.told.as_ref().map(|told| &told.measures.runs);
         let wanted = Wanted { types: call.types, form: run.form };
         let found = call.fragment.look_up_written(&call.values, wanted, runs).await?;
         run.rows = found.as_ref().map_or(0, |found| found.rows);
@@ -132,8 +135,8 @@ impl GateSession {
         match &found {
             Ok(Some(rows)) => {
                 if let Some(told) = &mut record.told {
-                    told.bytes = rows.bytes;
-                    told.first_row = (rows.rows > 0).then_some(record.total);
+                    told.measures.bytes = rows.bytes;
+                    told.measures.first_row = if rows.rows > 0 { FirstRow::Came } else { FirstRow::Missing };
                 }
             }
             Ok(None) => {}
