@@ -18,9 +18,11 @@ pub(crate) const fn prefix(setting: PlannerSetting) -> Option<&'static str> {
         // Flat ones: those that join buffer to buffer have given wrong rows.
         PlannerSetting::HashJoins => Some("SET STATEMENT join_cache_level = 3 FOR "),
         PlannerSetting::NoSemiJoins => Some("SET STATEMENT optimizer_switch = 'semijoin=off' FOR "),
-        // It has no other way to join rows that no index finds, and no word for the order of joins or against indexes but in the
+        // It keeps no plan of a statement, does not merge, has no other way to join rows that no index finds, and no word for the order of joins or against indexes but in the
         // statement's own text.
-        PlannerSetting::NoNestedLoops
+        PlannerSetting::CustomPlans
+        | PlannerSetting::NoMergeJoins
+        | PlannerSetting::NoNestedLoops
         | PlannerSetting::SentOrder
         | PlannerSetting::NoIndexScans
         | PlannerSetting::NoHashJoins => None,

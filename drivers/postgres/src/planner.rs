@@ -1,29 +1,41 @@
 //! Settings of PostgreSQL's planner for one statement. They hold in a transaction of the statement's own, which is rolled back
 //! before its connection is used again.
+//!
+//! A server plans a prepared statement five times for its values and may keep one plan for all values from then on. What was
+//! tried would not be what runs later: each setting comes with a plan for the values of each run.
 
 use querygate_types::PlannerSetting;
 
 /// What is offered.
 pub(crate) const SETTINGS: &[PlannerSetting] = &[
+    PlannerSetting::CustomPlans,
+    PlannerSetting::HashJoins,
+    PlannerSetting::NoMergeJoins,
+    PlannerSetting::NoHashJoins,
+    PlannerSetting::NoIndexScans,
     PlannerSetting::NoNestedLoops,
     PlannerSetting::SentOrder,
-    PlannerSetting::NoIndexScans,
-    PlannerSetting::NoHashJoins,
 ];
+
+/// The transaction, with what all settings have in common, and more.
+macro_rules! begin {
+    ($($more:literal),*) => {
+        Some(concat!("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan" $(, "; SET LOCAL ", $more)*))
+    };
+}
 
 /// Begins the transaction with the setting. `None`: there is no such setting here.
 pub(crate) const fn begin(setting: PlannerSetting) -> Option<&'static str> {
     match setting {
-        PlannerSetting::NoNestedLoops => Some("BEGIN READ ONLY; SET LOCAL enable_nestloop = off"),
-        PlannerSetting::SentOrder => {
-            Some("BEGIN READ ONLY; SET LOCAL join_collapse_limit = 1; SET LOCAL from_collapse_limit = 1")
-        }
-        PlannerSetting::NoIndexScans => {
-            Some("BEGIN READ ONLY; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off")
-        }
-        PlannerSetting::NoHashJoins => Some("BEGIN READ ONLY; SET LOCAL enable_hashjoin = off"),
-        // It has hash joins without being told, and no word against semi-joins.
-        PlannerSetting::HashJoins | PlannerSetting::NoSemiJoins => None,
+        PlannerSetting::CustomPlans => begin!(),
+        PlannerSetting::HashJoins => begin!("enable_nestloop = off", "enable_mergejoin = off"),
+        PlannerSetting::NoMergeJoins => begin!("enable_mergejoin = off"),
+        PlannerSetting::NoIndexScans => begin!("enable_indexscan = off", "enable_indexonlyscan = off"),
+        PlannerSetting::NoHashJoins => begin!("enable_hashjoin = off"),
+        PlannerSetting::NoNestedLoops => begin!("enable_nestloop = off"),
+        PlannerSetting::SentOrder => begin!("join_collapse_limit = 1", "from_collapse_limit = 1"),
+        // There is no word against semi-joins.
+        PlannerSetting::NoSemiJoins => None,
     }
 }
 

@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::query::{fragment, integers, rows, scan};
+use common::query::{filter, fragment, integers, rows, scan};
 use common::server;
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext};
+use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::suite::values_of;
 use querygate_driver_api::{Fragment, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
@@ -15,13 +16,14 @@ use std::time::Duration;
 
 const VIEWS: &str = "
     CREATE VIEW told AS SELECT concat_ws(' ', current_setting('enable_nestloop'), current_setting('enable_hashjoin'),
-      current_setting('enable_indexscan'), current_setting('enable_indexonlyscan'), current_setting('join_collapse_limit'),
-      current_setting('from_collapse_limit'), current_setting('transaction_read_only')) AS told;
+      current_setting('enable_mergejoin'), current_setting('enable_indexscan'), current_setting('enable_indexonlyscan'),
+      current_setting('join_collapse_limit'), current_setting('from_collapse_limit'), current_setting('plan_cache_mode'),
+      current_setting('transaction_read_only')) AS told;
     CREATE VIEW backend AS SELECT pg_backend_pid() AS pid;
     CREATE VIEW kept AS SELECT count(*) AS kept FROM pg_prepared_statements WHERE statement LIKE '%\"told\"%';
     CREATE VIEW broken AS SELECT 1 / (n - 3) AS n FROM generate_series(1, 5) AS n;
     CREATE VIEW long AS SELECT n FROM generate_series(1, 20000000) AS n";
-const USUAL: &str = "on on on on 8 8 on";
+const USUAL: &str = "on on on on on 8 8 auto on";
 
 async fn planned(driver: &PostgresDriver, read: &Fragment, setting: Option<PlannerSetting>) -> Result<BatchStream> {
     let (statement, context) = (driver.render(read).unwrap(), ExecuteContext::default());
@@ -54,10 +56,13 @@ async fn a_setting_is_for_one_statement_whatever_becomes_of_it() {
     let driver = PostgresDriver::new(&PostgresOptions { pool_size: 1, ..server.options("planned") }).unwrap();
     assert_eq!(told(&driver, None).await, USUAL);
     for (setting, expected) in [
-        (PlannerSetting::NoNestedLoops, "off on on on 8 8 on"),
-        (PlannerSetting::SentOrder, "on on on on 1 1 on"),
-        (PlannerSetting::NoIndexScans, "on on off off 8 8 on"),
-        (PlannerSetting::NoHashJoins, "on off on on 8 8 on"),
+        (PlannerSetting::CustomPlans, "on on on on on 8 8 force_custom_plan on"),
+        (PlannerSetting::HashJoins, "off on off on on 8 8 force_custom_plan on"),
+        (PlannerSetting::NoMergeJoins, "on on off on on 8 8 force_custom_plan on"),
+        (PlannerSetting::NoNestedLoops, "off on on on on 8 8 force_custom_plan on"),
+        (PlannerSetting::SentOrder, "on on on on on 1 1 force_custom_plan on"),
+        (PlannerSetting::NoIndexScans, "on on on off off 8 8 force_custom_plan on"),
+        (PlannerSetting::NoHashJoins, "on off on on on 8 8 force_custom_plan on"),
     ] {
         assert!(driver.planner_settings().contains(&setting));
         assert_eq!(told(&driver, Some(setting)).await, expected);
@@ -77,11 +82,9 @@ async fn a_setting_is_for_one_statement_whatever_becomes_of_it() {
         drop(batches);
         assert_eq!(told(&driver, None).await, USUAL, "after {setting} was left");
     }
-    for setting in [PlannerSetting::HashJoins, PlannerSetting::NoSemiJoins] {
-        let read = fragment(scan(&driver, "told").await, &[(0, ValueType::Text)], &[]);
-        let refused = planned(&driver, &read, Some(setting)).await.err().unwrap();
-        assert_eq!(refused.code(), ErrorCode::FeatureNotSupported);
-    }
+    let read = fragment(scan(&driver, "told").await, &[(0, ValueType::Text)], &[]);
+    let refused = planned(&driver, &read, Some(PlannerSetting::NoSemiJoins)).await.err().unwrap();
+    assert_eq!(refused.code(), ErrorCode::FeatureNotSupported);
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'planned' AND application_name = 'querygate' AND state <> 'idle'";
     let mut tries = 0;
     while admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0) > 0 {
@@ -106,5 +109,30 @@ async fn a_plan_that_was_made_under_a_setting_is_kept_apart() {
     ] {
         told(&driver, setting).await;
         assert_eq!(number(&driver, "kept", ValueType::Int64).await, kept, "{setting:?}");
+    }
+}
+
+/// What was measured of a plan for the values of a run says nothing of one for any values, to which a server goes over later.
+#[tokio::test]
+async fn under_a_setting_each_run_is_planned_for_its_values() {
+    let Some(server) = server() else { return };
+    let tables = "CREATE TABLE numbers AS SELECT n FROM generate_series(1, 100) AS n;
+        CREATE VIEW kept_plans AS SELECT coalesce(sum(generic_plans), 0)::int AS kept FROM pg_prepared_statements
+          WHERE statement LIKE '%\"numbers\"%'";
+    server.database("custom", "").await.batch_execute(tables).await.unwrap();
+    let driver = PostgresDriver::new(&PostgresOptions { pool_size: 1, ..server.options("custom") }).unwrap();
+    let found = filter(scan(&driver, "numbers").await, ComparisonOp::Eq, 0, ValueType::Int32);
+    let statement = driver.render(&fragment(found, &[(0, ValueType::Int32)], &[Value::Int32(0)])).unwrap();
+    for (setting, kept) in [(Some(PlannerSetting::CustomPlans), 0), (Some(PlannerSetting::NoHashJoins), 0), (None, 3)] {
+        for n in 1..=8 {
+            let (values, context) = ([Value::Int32(n)], ExecuteContext::default());
+            let batches = match setting {
+                None => driver.execute(&statement, &values, context).await,
+                Some(setting) => driver.execute_planned(&statement, &values, setting, context).await,
+            };
+            let batches: Vec<_> = batches.unwrap().try_collect().await.unwrap();
+            assert_eq!(integers(&values_of(&batches).unwrap()), [i64::from(n)]);
+        }
+        assert_eq!(number(&driver, "kept_plans", ValueType::Int32).await, kept, "{setting:?}");
     }
 }

@@ -11,10 +11,14 @@ use querygate_types::{Error, ErrorCode, PlannerSetting};
 struct Choices {
     /// Joins and subqueries: each brings rows of another relation together with the others.
     joins: usize,
+    /// Whether some of them have no condition of their own: in the order in which they are sent, that would be every pair of rows.
+    crosses: bool,
     /// Those of them that only ask whether there is a row.
     semi_joins: usize,
     /// The first rows of an order, of those that a condition leaves: along an index of the order, or by one of the condition.
     first_rows: bool,
+    /// Values are bound: a server may plan for them, or once for any.
+    values: bool,
 }
 
 /// The settings that a driver takes and that may change how it runs a fragment.
@@ -24,7 +28,7 @@ pub fn settings_for(driver: &dyn Driver, fragment: &Fragment) -> Vec<PlannerSett
     if offered.is_empty() {
         return Vec::new();
     }
-    let choices = Choices::of(&fragment.relation);
+    let choices = Choices { values: !fragment.parameters.is_empty(), ..Choices::of(&fragment.relation) };
     offered.iter().copied().filter(|setting| choices.concern(*setting)).collect()
 }
 
@@ -43,9 +47,13 @@ impl Choices {
 
     const fn concern(self, setting: PlannerSetting) -> bool {
         match setting {
-            PlannerSetting::NoNestedLoops | PlannerSetting::NoHashJoins | PlannerSetting::HashJoins => self.joins > 0,
+            PlannerSetting::NoNestedLoops
+            | PlannerSetting::NoMergeJoins
+            | PlannerSetting::NoHashJoins
+            | PlannerSetting::HashJoins => self.joins > 0,
+            PlannerSetting::CustomPlans => self.values && (self.joins > 0 || self.first_rows),
             // Two relations have one order, or its mirror image, which planners try by themselves.
-            PlannerSetting::SentOrder => self.joins > 1,
+            PlannerSetting::SentOrder => self.joins > 1 && !self.crosses,
             PlannerSetting::NoIndexScans => self.joins > 0 || self.first_rows,
             PlannerSetting::NoSemiJoins => self.semi_joins > 0,
         }
@@ -53,8 +61,9 @@ impl Choices {
 
     fn look(&mut self, relation: &Relation) {
         match relation {
-            Relation::Join { kind, .. } => {
+            Relation::Join { kind, on, .. } => {
                 self.joins += 1;
+                self.crosses |= *on == ScalarExpr::always();
                 self.semi_joins += usize::from(matches!(kind, JoinKind::LeftSemi | JoinKind::LeftAnti));
             }
             Relation::Limit { input, .. } => self.first_rows |= orders_some(input, false),
@@ -141,13 +150,16 @@ mod tests {
     }
 
     fn concerned(relation: &Relation) -> Vec<PlannerSetting> {
-        let choices = Choices::of(relation);
+        let choices = Choices { values: true, ..Choices::of(relation) };
         PlannerSetting::ALL.into_iter().filter(|setting| choices.concern(*setting)).collect()
     }
 
     #[test]
     fn only_what_a_planner_decides_is_tried() {
-        use PlannerSetting::{HashJoins, NoHashJoins, NoIndexScans, NoNestedLoops, NoSemiJoins, SentOrder};
+        use PlannerSetting::{
+            CustomPlans, HashJoins, NoHashJoins, NoIndexScans, NoMergeJoins, NoNestedLoops, NoSemiJoins, SentOrder,
+        };
+        let joined = [CustomPlans, HashJoins, NoMergeJoins, NoHashJoins, NoIndexScans, NoNestedLoops];
         let exists = ScalarExpr::Exists { relation: scan(), negated: false };
         let one = join(JoinKind::Left, scan());
         for (name, relation, expected) in [
@@ -156,16 +168,22 @@ mod tests {
             ("all in order", *sort(scan()), vec![]),
             ("some in order", *sort(filter(COLUMN)), vec![]),
             ("the first of all", limit(sort(scan())), vec![]),
-            ("the first of some", limit(sort(filter(COLUMN))), vec![NoIndexScans]),
+            ("the first of some", limit(sort(filter(COLUMN))), vec![CustomPlans, NoIndexScans]),
             ("any of some", limit(filter(COLUMN)), vec![]),
-            ("a join", *one.clone(), vec![NoNestedLoops, NoIndexScans, NoHashJoins, HashJoins]),
-            ("a subquery", *filter(exists), vec![NoNestedLoops, NoIndexScans, NoHashJoins, HashJoins, NoSemiJoins]),
+            ("a join", *one.clone(), joined.to_vec()),
+            ("a subquery", *filter(exists), [joined.as_slice(), &[NoSemiJoins]].concat()),
             ("two joins", *join(JoinKind::LeftAnti, one), PlannerSetting::ALL.to_vec()),
         ] {
             let found = concerned(&relation);
-            assert_eq!(found.len(), expected.len(), "{name}: {found:?}");
-            assert!(expected.iter().all(|setting| found.contains(setting)), "{name}: {found:?}");
+            assert_eq!(found, expected, "{name}");
         }
-        assert!(concerned(&join(JoinKind::Inner, join(JoinKind::Inner, scan()))).contains(&SentOrder));
+        let crossed =
+            |on| Relation::Join { kind: JoinKind::Inner, left: join(JoinKind::Inner, scan()), right: scan(), on };
+        assert!(concerned(&crossed(COLUMN)).contains(&SentOrder));
+        assert!(
+            !concerned(&crossed(ScalarExpr::always())).contains(&SentOrder),
+            "every pair of rows, before their condition"
+        );
+        assert!(!Choices::of(&crossed(COLUMN)).concern(CustomPlans), "without values each plan is for any");
     }
 }
