@@ -132,12 +132,14 @@ fn govern(package: &mut Value) {
         "name": "shop_rep", "label": "Rep",
         "objects": {
             "shop_customers": {"allowRead": true}, "shop_orders": {"allowRead": true}, "shop_visits": {"allowRead": true},
+            "shop_refusing": {"allowRead": true},
         },
         "fields": {"shop_customers.revenue": {"readable": false}},
         "rowLevelSecurity": [
             {"name": "region", "object": "shop_customers", "operation": "select",
              "using": "region_id == current_user.region_id"},
             {"name": "small", "object": "shop_orders", "operation": "select", "using": "total < 100"},
+            {"name": "noted", "object": "shop_refusing", "operation": "select", "using": "note == 'y'"},
             {"name": "visited", "object": "shop_visits", "operation": "select",
              "using": "region_id == current_user.region_id"},
         ],
@@ -311,6 +313,10 @@ fn a_field_that_holds_something_else_or_is_gone_is_refused_widened_or_hidden() {
     let was = "column \"n\" of \"refusing\" was int and is int|string";
     eventually(&gate, "SELECT n FROM refusing", was);
     assert!(ask(&gate, "root", "SELECT count(*) FROM refusing WHERE n > 1").contains(was));
+    // Whoever does not see that document learns nothing of what it holds.
+    let untold = ask(&gate, "rep", "SELECT n FROM refusing");
+    assert!(untold.contains("column \"n\" of \"refusing\" is not what it was"), "{untold}");
+    assert!(!untold.contains("string") && !untold.contains("was int"), "{untold}");
     assert_eq!(ask(&gate, "root", "SELECT count(*), count(note) FROM refusing"), "3|1", "the rest answers");
     assert_eq!(ask(&gate, "root", "SELECT n FROM widening ORDER BY id"), "1\ntwo\n3");
     assert_eq!(ask(&gate, "root", "SELECT n || '!' FROM widening WHERE n IN ('two', '3') ORDER BY id"), "two!\n3!");
