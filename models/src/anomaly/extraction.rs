@@ -70,6 +70,12 @@ pub struct Peers {
 }
 
 impl Peers {
+    /// Whether what was read back can be reckoned with.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.volumes.n.is_finite() && self.volumes.mean.is_finite() && self.volumes.square.is_finite()
+    }
+
     /// Mean and spread of the logarithm of a member's day; broad while little is known.
     fn day(&self) -> (f64, f64) {
         let prior = if self.volumes.n > 0.0 { self.volumes.mean } else { 1000f64.ln() };

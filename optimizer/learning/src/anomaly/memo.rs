@@ -5,6 +5,9 @@ use querygate_query_api::telemetry::StatementRecord;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Characters of a statement that an alert names.
+const LABEL_MAX: usize = 80;
+
 /// What the statements of one template and principal are about.
 #[derive(Debug)]
 pub(super) struct Memo {
@@ -42,4 +45,13 @@ impl Memo {
     pub(super) fn objects(&self) -> &[u64] {
         self.keys.get(2..2 + self.objects.len()).unwrap_or_default()
     }
+}
+
+/// The start of a statement, as an alert names it.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(LABEL_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }

@@ -223,7 +223,7 @@ impl Part for Anomalies {
         {
             let mut all = locked(&self.streams);
             all.load(streams.into_iter().map(|(_, one)| one).collect(), known);
-            all.peers = peers.map(|(_, peers)| peers).unwrap_or_default();
+            all.peers = peers.map(|(_, peers)| peers).filter(Peers::is_sound).unwrap_or_default();
             for unknown in locked(&self.book).take_up(all.open()) {
                 all.begin_anew(&unknown);
             }

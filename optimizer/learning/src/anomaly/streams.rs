@@ -1,6 +1,6 @@
 //! All streams: which statement belongs to which, when an interval ends, what may be forgotten. Bounded.
 
-use super::memo::Memo;
+use super::memo::{Memo, shortened};
 use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
 use super::under_way::UnderWay;
@@ -20,12 +20,10 @@ const STREAMS_MAX: usize = 3_000;
 const TEMPLATES_MAX: usize = STREAMS_MAX / 2;
 /// Related subjects that are remembered of one subject and interval.
 const RELATED_MAX: usize = 32;
-/// Templates and objects that are remembered of one principal.
+/// Templates that are remembered of one principal, and as many objects.
 const KNOWN_MAX: usize = 5_000;
 /// Templates of principals whose subjects are kept until the interval ends.
 const MEMOS_MAX: usize = 1_024;
-/// Characters of a statement that an alert names.
-const LABEL_MAX: usize = 80;
 /// A stream without traffic for so long gives its place away.
 const IDLE: i64 = 3 * 86_400;
 /// The same for a template while all places of templates are taken.
@@ -156,11 +154,9 @@ impl Streams {
             self.known.insert(record.login.to_string(), HashSet::new());
         }
         let Some(known) = self.known.get_mut(&*record.login) else { return (false, 0) };
-        if known.len() >= KNOWN_MAX {
-            return (false, 0);
-        }
-        let new_template = known.insert(record.fingerprint);
-        let objects = memo.objects().iter().filter(|key| known.insert(**key)).count();
+        let new_template = known.len() < KNOWN_MAX && known.insert(record.fingerprint);
+        // Templates that anybody can make up by the thousand take no place from objects.
+        let objects = memo.objects().iter().filter(|key| known.len() < 2 * KNOWN_MAX && known.insert(**key)).count();
         let objects = u32::try_from(objects).unwrap_or(u32::MAX);
         (new_template, objects.saturating_add(u32::from(new_template)))
     }
@@ -387,14 +383,6 @@ fn is_clients(error: ErrorCode) -> bool {
         || matches!(error, ErrorCode::QueryCanceled | ErrorCode::StatementTimeout)
 }
 
-fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(LABEL_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,6 +465,20 @@ mod tests {
         assert!(related(&streams, &crm) && !related(&streams, &erp));
         (0..5_000).for_each(|n| drop(streams.add(&statement("eve", n, 1, DAY + INTERVAL), DAY + INTERVAL)));
         assert!(streams.memos.len() <= MEMOS_MAX);
+    }
+
+    #[test]
+    fn made_up_templates_do_not_hide_what_objects_somebody_reads_for_the_first_time() {
+        let mut streams = Streams::default();
+        for n in 0..KNOWN_MAX as u64 + 10 {
+            streams.add(&statement("eve", n, 1, DAY), DAY);
+        }
+        let first = |all: &Streams| all.all[&Subject::Principal("eve".to_owned())].sums.first_seen;
+        let before = first(&streams);
+        let mut record = statement("eve", 1_000_000, 1, DAY);
+        record.objects = Arc::new(["salaries".to_owned()]);
+        streams.add(&record, DAY);
+        assert_eq!(first(&streams), before + 1);
     }
 
     #[test]
