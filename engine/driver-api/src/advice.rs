@@ -146,8 +146,11 @@ pub struct TableConditions {
 /// What a planner says of one statement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Costed {
-    /// In the planner's own unit; only comparable with other answers of the same planner.
+    /// In the planner's own unit; only comparable with other answers of the same planner. What the planner is known to take
+    /// for cheaper than it is, is corrected.
     pub cost: f64,
+    /// What the planner itself says.
+    pub planned: f64,
     /// Which of the offered indexes the plan uses (places in the list).
     pub used: Vec<usize>,
 }

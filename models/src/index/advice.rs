@@ -2,6 +2,7 @@
 //! candidates are not in it.
 
 use super::candidates::obvious;
+use super::change::Change;
 use super::oracle::CostOracle;
 use super::search::{Search, SearchError, Settings, State, serves};
 use super::shape::{Index, Workload};
@@ -17,8 +18,8 @@ pub struct Suggestion {
     pub benefit: f64,
     /// What writing to it costs, in the same unit; already taken from the benefit.
     pub write_cost: f64,
-    /// Statements whose cost it changes: number, cost of one execution without and with it.
-    pub statements: Vec<(usize, f64, f64)>,
+    /// Statements whose cost it changes, without and with it.
+    pub statements: Vec<Change>,
 }
 
 /// Why an obvious index is not suggested.
@@ -74,6 +75,8 @@ pub struct Advice {
     pub bytes: f64,
     /// By falling benefit.
     pub suggestions: Vec<Suggestion>,
+    /// All statements, without and with all suggestions.
+    pub statements: Vec<Change>,
     /// Obvious candidates that are not there, as far as questions were left to tell why.
     pub rejected: Vec<Rejected>,
     /// Questions that the planner was asked.
@@ -105,14 +108,29 @@ pub fn advise<O: CostOracle>(
             rejected.push(one);
         }
     }
+    let mut statements = Vec::new();
+    for statement in 0..workload.statements.len() {
+        statements.push(change(&mut search, statement, &[], &state.set)?);
+    }
     Ok(Advice {
         before: search.before,
         after: state.cost,
         bytes: state.bytes,
         suggestions,
+        statements,
         rejected,
         questions: search.asked.calls,
     })
+}
+
+fn change<O: CostOracle>(
+    search: &mut Search<'_, O>,
+    statement: usize,
+    before: &[usize],
+    after: &[usize],
+) -> Result<Change, SearchError<O::Error>> {
+    let mut price = |set: &[usize]| search.asked.price(statement, set).map_err(SearchError::Oracle);
+    Ok(Change { statement, before: price(before)?, after: price(after)? })
 }
 
 fn suggestion<O: CostOracle>(
@@ -127,10 +145,9 @@ fn suggestion<O: CostOracle>(
         if !search.asked.may_use(statement, number) {
             continue;
         }
-        let before = search.asked.cost(statement, &others).map_err(SearchError::Oracle)?;
-        let after = search.asked.cost(statement, &state.set).map_err(SearchError::Oracle)?;
-        if (before - after).abs() > 1e-9 * before.abs() {
-            statements.push((statement, before, after));
+        let change = change(search, statement, &others, &state.set)?;
+        if (change.before.cost - change.after.cost).abs() > 1e-9 * change.before.cost.abs() {
+            statements.push(change);
         }
     }
     Ok(Suggestion {

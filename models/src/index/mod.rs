@@ -2,6 +2,7 @@
 
 mod advice;
 mod candidates;
+mod change;
 mod exchange;
 mod existing;
 mod oracle;
@@ -12,8 +13,9 @@ mod size;
 mod tests;
 
 pub use advice::{Advice, Rejected, Suggestion, WhyNot, advise};
+pub use change::{Change, rate};
 pub use existing::{DAYS_LEAST, Existing, Needless, needless};
-pub use oracle::{Answer, CostOracle};
+pub use oracle::{Answer, CostOracle, Price};
 pub use search::{SearchError, Settings};
 pub use shape::{Access, Column, Index, Predicate, Statement, Table, Workload};
 pub use size::{size, writes};

@@ -7,10 +7,21 @@ use std::collections::HashMap;
 /// What a planner says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Cost of one execution, in the planner's unit.
+    /// Cost of one execution, in the planner's unit, as careful as whoever asks can be. The search goes by it.
     pub cost: f64,
+    /// What the planner itself says; `None`: the same.
+    pub planned: Option<f64>,
     /// Which of the offered indexes the plan uses (places in the list), where the planner tells: it saves questions.
     pub used: Option<Vec<usize>>,
+}
+
+/// What one execution costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Price {
+    /// With the care of whoever asked the planner.
+    pub cost: f64,
+    /// As the planner says.
+    pub planned: f64,
 }
 
 /// A planner with hypothetical indexes: HypoPG, a schema-only copy with statistics, a synthetic one.
@@ -42,7 +53,7 @@ pub(crate) type Set = Vec<usize>;
 struct Known {
     offered: Set,
     used: Set,
-    cost: f64,
+    price: Price,
 }
 
 /// Candidates by number, and the answers so far. Only what a statement may use is offered, and a plan is the same for every
@@ -104,10 +115,15 @@ impl<'a, O: CostOracle> Asked<'a, O> {
 
     /// Cost of one execution with this set.
     pub(crate) fn cost(&mut self, statement: usize, set: &[usize]) -> Result<f64, O::Error> {
+        Ok(self.price(statement, set)?.cost)
+    }
+
+    /// The same, beside what the planner itself says.
+    pub(crate) fn price(&mut self, statement: usize, set: &[usize]) -> Result<Price, O::Error> {
         let offered: Set = set.iter().copied().filter(|number| self.may_use(statement, *number)).collect();
         let fits = |known: &&Known| within(&known.used, &offered) && within(&offered, &known.offered);
         if let Some(known) = self.known[statement].iter().find(fits) {
-            return Ok(known.cost);
+            return Ok(known.price);
         }
         let indexes: Vec<&Index> = offered.iter().map(|number| &self.candidates[*number]).collect();
         let answer = self.oracle.cost(statement, &indexes)?;
@@ -120,9 +136,10 @@ impl<'a, O: CostOracle> Asked<'a, O> {
             }
             None => offered.clone(),
         };
-        let cost = if answer.cost.is_finite() { answer.cost.max(0.0) } else { f64::MAX / 1e6 };
-        self.known[statement].push(Known { offered, used, cost });
-        Ok(cost)
+        let finite = |cost: f64| if cost.is_finite() { cost.max(0.0) } else { f64::MAX / 1e6 };
+        let price = Price { cost: finite(answer.cost), planned: finite(answer.planned.unwrap_or(answer.cost)) };
+        self.known[statement].push(Known { offered, used, price });
+        Ok(price)
     }
 
     /// Weighted cost of the whole workload.

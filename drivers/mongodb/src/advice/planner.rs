@@ -148,7 +148,7 @@ impl WhatIf for Planner {
         }
         used.sort_unstable();
         used.dedup();
-        Ok(Costed { cost, used })
+        Ok(Costed { cost, planned: cost, used })
     }
 }
 

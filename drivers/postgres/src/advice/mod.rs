@@ -1,6 +1,7 @@
 //! Advice on indexes of a PostgreSQL database: what is there, what others would change, and making one without blocking
 //! writers. Making and dropping uses a connection of its own, by a user of its own if there is one.
 
+mod look_ups;
 mod planner;
 mod study;
 
@@ -9,6 +10,7 @@ use crate::driver::PostgresDriver;
 use crate::error::from_postgres;
 use async_trait::async_trait;
 use futures::FutureExt;
+use look_ups::Known;
 use querygate_driver_api::advice::{IndexAdvice, IndexSpec, NullTest, Planner, Study};
 use querygate_driver_api::{Identifier, Refusal, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
@@ -89,19 +91,21 @@ impl PostgresDriver {
 #[async_trait]
 impl IndexAdvice for PostgresDriver {
     async fn study(&self, tables: &[TableRef]) -> Result<Study> {
-        let mut found = Vec::new();
+        let (mut found, mut known) = (Vec::new(), Vec::new());
         for table in tables.iter().take(TABLES_MAX) {
             let table = table.clone();
             let told = self.ask(move |source, connection| {
                 let table = table.clone();
                 async move { study::table(source, connection, &table).await }.boxed()
             });
-            found.extend(told.await?);
+            let Some((table, ordered)) = told.await? else { continue };
+            known.push(Known { table: table.clone(), ordered });
+            found.push(table);
         }
         let planner = match self.hypopg().await? {
             Some(extension) => {
                 let lease = self.connections().lease(None, &CancellationToken::new()).await?;
-                match planner::Planner::new(self.connections().source(), lease, extension).await {
+                match planner::Planner::new(self.connections().source(), lease, extension, known).await {
                     Ok(planner) => Planner::Asked(Box::new(planner)),
                     // Its functions are there, for somebody else.
                     Err(error) if error.code() == ErrorCode::SourceError => Planner::Absent(

@@ -6,6 +6,7 @@
 //! not hear of hypothetical indexes.
 
 use super::create_text;
+use super::look_ups::{Known, LookUps};
 use crate::connection::Connection;
 use crate::error::from_postgres;
 use crate::pool::Lease;
@@ -13,7 +14,8 @@ use async_trait::async_trait;
 use querygate_driver_api::advice::{Costed, IndexSpec, NativeQuery, WhatIf};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -30,11 +32,17 @@ pub(super) struct Planner {
     extension: String,
     /// Hypothetical indexes: number and name; `None` for one that the server refuses.
     made: BTreeMap<IndexSpec, Option<(u32, String)>>,
+    tables: Vec<Known>,
+    /// How many parameters texts have.
+    parameters: HashMap<Arc<str>, i32>,
+    /// Whether a question that was given up on may have left its statement behind.
+    left: bool,
 }
 
 impl Planner {
-    pub(super) async fn new(source: &str, lease: Lease, extension: String) -> Result<Self> {
-        let planner = Self { source: source.to_owned(), lease, extension, made: BTreeMap::new() };
+    pub(super) async fn new(source: &str, lease: Lease, extension: String, tables: Vec<Known>) -> Result<Self> {
+        let (made, parameters) = (BTreeMap::new(), HashMap::new());
+        let planner = Self { source: source.to_owned(), lease, extension, made, tables, parameters, left: false };
         let settings = format!("SET plan_cache_mode = force_generic_plan; SELECT {}.hypopg_reset()", planner.extension);
         planner.run(&settings).await?;
         Ok(planner)
@@ -80,43 +88,45 @@ impl Planner {
         }
     }
 
-    async fn plan(&self, text: &str) -> Result<Value> {
-        let failed = |error: tokio_postgres::Error| from_postgres(&self.source, &error);
+    async fn plan(&mut self, text: &Arc<str>) -> Result<Value> {
+        let source = self.source.clone();
+        let failed = |error: tokio_postgres::Error| from_postgres(&source, &error);
+        if std::mem::replace(&mut self.left, true) {
+            let _ = self.connection().client.batch_execute("DEALLOCATE querygate_what_if").await;
+        }
         let client = &self.connection().client;
-        // A question that was given up on in time leaves its statement behind.
-        let _ = client.batch_execute("DEALLOCATE querygate_what_if").await;
         // In the extended protocol a text is one statement, whatever is in it.
         let prepare = client.prepare(&format!("PREPARE querygate_what_if AS {text}")).await.map_err(failed)?;
         client.execute(&prepare, &[]).await.map_err(failed)?;
-        let explained = self.explain().await;
-        self.run("DEALLOCATE querygate_what_if").await?;
-        explained
-    }
-
-    async fn explain(&self) -> Result<Value> {
-        let failed = |error: tokio_postgres::Error| from_postgres(&self.source, &error);
-        let client = &self.connection().client;
-        let counted = client
-            .query_one(
-                "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'querygate_what_if'",
-                &[],
-            )
-            .await;
-        let count: i32 = counted.map_err(failed)?.try_get(0).map_err(Error::internal)?;
+        let count = self.count(text).await?;
         let open = vec!["NULL"; usize::try_from(count).unwrap_or(0)].join(", ");
         let arguments = if open.is_empty() { String::new() } else { format!("({open})") };
-        let rows = client
-            .simple_query(&format!("EXPLAIN (FORMAT JSON) EXECUTE querygate_what_if{arguments}"))
-            .await
-            .map_err(failed)?;
-        let text: String = rows
+        let question =
+            format!("EXPLAIN (FORMAT JSON) EXECUTE querygate_what_if{arguments}; DEALLOCATE querygate_what_if");
+        let rows = self.connection().client.simple_query(&question).await.map_err(failed)?;
+        self.left = false;
+        let plan: String = rows
             .iter()
             .filter_map(|message| match message {
                 SimpleQueryMessage::Row(row) => row.get(0),
                 _ => None,
             })
             .collect();
-        serde_json::from_str(&text).map_err(Error::internal)
+        serde_json::from_str(&plan).map_err(Error::internal)
+    }
+
+    /// How many parameters the statement has that is prepared.
+    async fn count(&mut self, text: &Arc<str>) -> Result<i32> {
+        const COUNT: &str =
+            "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'querygate_what_if'";
+        if let Some(known) = self.parameters.get(text) {
+            return Ok(*known);
+        }
+        let counted = self.connection().client.query_one(COUNT, &[]).await;
+        let counted = counted.map_err(|error| from_postgres(&self.source, &error))?;
+        let count = counted.try_get(0).map_err(Error::internal)?;
+        self.parameters.insert(Arc::clone(text), count);
+        Ok(count)
     }
 }
 
@@ -131,7 +141,8 @@ fn indexes<'a>(plan: &'a Value, found: &mut Vec<&'a str>) {
 #[async_trait]
 impl WhatIf for Planner {
     fn evidence(&self) -> &'static str {
-        "PostgreSQL's planner with hypothetical indexes (HypoPG), generic plans; cost: the planner's"
+        "PostgreSQL's planner with hypothetical indexes (HypoPG), generic plans; cost: the planner's, and more for rows that \
+         look-ups of a join fetch one by one"
     }
 
     fn write_cost(&self) -> f64 {
@@ -156,7 +167,12 @@ impl WhatIf for Planner {
             made.is_some_and(|(_, name)| names.contains(&name.as_str()))
         };
         let used = offered.iter().enumerate().filter(|(_, index)| is_used(index)).map(|(place, _)| place).collect();
-        Ok(Costed { cost, used })
+        let made = |name: &str| {
+            let is_it = |made: &Option<(u32, String)>| made.as_ref().is_some_and(|(_, known)| known == name);
+            self.made.iter().find(|(_, made)| is_it(made)).map(|(index, _)| index.clone())
+        };
+        let surplus = LookUps { tables: &self.tables, made: &made }.surplus(plan);
+        Ok(Costed { cost: cost + surplus, planned: cost, used })
     }
 }
 

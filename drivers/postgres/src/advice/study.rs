@@ -22,11 +22,12 @@ const COLUMNS: &str = "SELECT a.attname::text, \
        coalesce(s.n_distinct, -0.1)::float8, coalesce(s.null_frac, 0)::float8, \
        t.typname NOT IN ('numeric', 'float4', 'float8', 'jsonb') AND coalesce(l.collisdeterministic, true), \
        l.collname IS NOT NULL AND NOT (l.collname IN ('C', 'POSIX') OR l.collname = 'default' \
-         AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX')) \
+         AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX')), \
+       coalesce(s.correlation, 0)::float8 \
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid \
      JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database() \
      LEFT JOIN pg_collation l ON l.oid = a.attcollation \
-     LEFT JOIN LATERAL (SELECT x.avg_width, x.n_distinct, x.null_frac FROM pg_stats x \
+     LEFT JOIN LATERAL (SELECT x.avg_width, x.n_distinct, x.null_frac, x.correlation FROM pg_stats x \
        WHERE x.schemaname = n.nspname AND x.tablename = c.relname AND x.attname = a.attname \
        ORDER BY x.inherited DESC LIMIT 1) s ON true \
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
@@ -62,8 +63,12 @@ fn cell<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
     row.try_get(index).map_err(Error::internal)
 }
 
-/// One table; `None`: none of this name that could have an index.
-pub(super) async fn table(source: &str, connection: &Connection, table: &TableRef) -> Result<Option<IndexedTable>> {
+/// One table, with how far its rows lie in the order of each column; `None`: none of this name that could have an index.
+pub(super) async fn table(
+    source: &str,
+    connection: &Connection,
+    table: &TableRef,
+) -> Result<Option<(IndexedTable, Vec<f64>)>> {
     let (schema, name) = (table.schema().unwrap_or(super::SCHEMA), table.name());
     let found = connection.rows(source, TABLE, &[&schema, &name]).await?;
     let Some(found) = found.first() else { return Ok(None) };
@@ -77,12 +82,14 @@ pub(super) async fn table(source: &str, connection: &Connection, table: &TableRe
         _ => None,
     };
     let columns = connection.rows(source, COLUMNS, &[&oid]).await?;
+    let ordered = columns.iter().map(|row| cell(row, 7).map(f64::abs)).collect::<Result<Vec<_>>>()?;
     let columns = columns.iter().map(|row| column(row, rows)).collect::<Result<Vec<_>>>()?;
     let refers = connection.rows(source, REFERS, &[&oid]).await?;
     let refers = refers.iter().map(|row| cell(row, 0)).collect::<Result<Vec<Vec<String>>>>()?;
     let indexes = connection.rows(source, INDEXES, &[&oid]).await?;
     let indexes = indexes.iter().map(|row| index(row, &refers, days)).collect::<Result<Vec<_>>>()?;
-    Ok(Some(IndexedTable { table: table.clone(), rows, columns, indexes, writes, abilities: IndexAbilities::ALL }))
+    let table = IndexedTable { table: table.clone(), rows, columns, indexes, writes, abilities: IndexAbilities::ALL };
+    Ok(Some((table, ordered)))
 }
 
 fn column(row: &Row, rows: f64) -> Result<IndexedColumn> {

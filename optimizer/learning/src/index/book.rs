@@ -176,7 +176,8 @@ impl Book {
                 write_cost: found.write_cost,
                 bytes: found.bytes,
                 // Few runs are weak evidence of a workload.
-                confidence: base * (super::problem::as_number(runs) / 30.0).clamp(0.3, 1.0),
+                confidence: base * found.trust * (super::problem::as_number(runs) / 30.0).clamp(0.3, 1.0),
+                evidence: format!("{evidence}{}", found.expected),
                 gains: gains.collect(),
                 ..plain(Change::Create(spec), &found.spec.table)
             });

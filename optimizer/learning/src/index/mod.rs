@@ -4,6 +4,7 @@ mod book;
 mod measure;
 mod options;
 mod oracle;
+mod outlook;
 mod part;
 mod problem;
 mod ran;

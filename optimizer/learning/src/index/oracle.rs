@@ -57,7 +57,7 @@ impl CostOracle for Planned<'_> {
             let rest = began.elapsed().mul_f64((1.0 / self.pace.share.clamp(0.01, 1.0)) - 1.0);
             std::thread::sleep(rest.min(Duration::from_secs(1)));
         }
-        Ok(Answer { cost: answer.cost, used: Some(answer.used) })
+        Ok(Answer { cost: answer.cost, planned: Some(answer.planned), used: Some(answer.used) })
     }
 
     fn is_spent(&self) -> bool {
@@ -146,6 +146,6 @@ impl CostOracle for Guessed<'_> {
                 _ => cost += through_real,
             }
         }
-        Ok(Answer { cost, used: Some(used) })
+        Ok(Answer { cost, planned: None, used: Some(used) })
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Asked {
     /// Columns that the policy compares: table and column.
     pub(crate) policy: BTreeSet<(usize, usize)>,
     pub(crate) runs: u64,
+    /// Mean milliseconds of a run.
+    pub(crate) millis: f64,
 }
 
 /// The tables that fragments read.
@@ -71,6 +73,7 @@ impl Problem {
             },
             policy: BTreeSet::new(),
             runs: ran.runs,
+            millis: as_number(ran.micros) / 1e3 / as_number(ran.runs.max(1)),
         };
         for (place, shape) in ran.shape.tables.iter().enumerate() {
             let Some(number) = self.number(&shape.path) else { continue };

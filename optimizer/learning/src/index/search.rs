@@ -2,12 +2,13 @@
 //! names and words. Blocks: for a thread of its own.
 
 use super::oracle::{Guessed, Pace, Planned, numbers};
+use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
 use super::ran::Ran;
 use querygate_driver_api::Driver;
 use querygate_driver_api::advice::{IndexSpec, Planner};
 use querygate_models::index::{
-    Advice, CostOracle, Existing, Index, Needless, SearchError, Settings, WhyNot, advise, needless,
+    Advice, Change, CostOracle, Existing, Index, Needless, SearchError, Settings, WhyNot, advise, needless,
 };
 use querygate_types::{Error, ErrorCode, Result};
 use std::cell::RefCell;
@@ -39,6 +40,10 @@ pub(crate) struct Found {
     pub(crate) write_cost: f64,
     /// Fingerprint of a fragment, its runs, cost of one without and with it.
     pub(crate) gains: Vec<(u64, u64, f64, f64)>,
+    /// What is to be expected in time, and what is in doubt; for people.
+    pub(crate) expected: String,
+    /// How much of it is not in doubt, 0 to 1.
+    pub(crate) trust: f64,
 }
 
 /// What a search found.
@@ -155,10 +160,12 @@ fn with<'o, O: CostOracle<Error = Error> + 'o>(
     let advice = advise(&problem.workload, oracle(), settings).map_err(failed)?;
     let chosen = policy_first(problem, &advice, &mut oracle())?;
     let unit = advice.before.max(f64::MIN_POSITIVE);
+    let outlook = Outlook::new(problem, &advice);
     let mut found = Vec::new();
     for (suggestion, index) in advice.suggestions.iter().zip(&chosen) {
-        let gain = |(number, before, after): &(usize, f64, f64)| {
-            problem.statements.get(*number).map(|asked| (asked.fingerprint, asked.runs, *before, *after))
+        let gain = |change: &Change| {
+            let asked = problem.statements.get(change.statement)?;
+            Some((asked.fingerprint, asked.runs, change.before.cost, change.after.cost))
         };
         let Some(spec) = problem.spec(index) else { continue };
         found.push(Found {
@@ -167,6 +174,8 @@ fn with<'o, O: CostOracle<Error = Error> + 'o>(
             benefit: suggestion.benefit / unit,
             write_cost: suggestion.write_cost / unit,
             gains: suggestion.statements.iter().filter_map(gain).collect(),
+            expected: outlook.words(&suggestion.statements),
+            trust: outlook.trust(&suggestion.statements),
         });
     }
     let mut rejected = Vec::new();
@@ -213,7 +222,7 @@ fn policy_first<O: CostOracle<Error = Error>>(
 ) -> Result<Vec<Index>> {
     let mut chosen: Vec<Index> = advice.suggestions.iter().map(|one| one.index.clone()).collect();
     for place in 0..chosen.len() {
-        let users: Vec<usize> = advice.suggestions[place].statements.iter().map(|(number, _, _)| *number).collect();
+        let users: Vec<usize> = advice.suggestions[place].statements.iter().map(|change| change.statement).collect();
         let index = &chosen[place];
         let accesses = || {
             let all = users.iter().filter_map(|user| problem.workload.statements.get(*user));
