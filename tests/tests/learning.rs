@@ -266,6 +266,33 @@ fn a_bulk_read_by_somebody_who_never_does_is_one_alert_that_survives_a_restart()
     assert_eq!(ask(&server, "ada", audit), ["4"], "every call, the refused ones too");
 }
 
+/// A cursor that is left open leaves its record when it ends, which may be never; what was read through it is seen all the same.
+#[test]
+fn a_bulk_read_through_a_cursor_that_stays_open_is_an_incident() {
+    let variant = variant(None);
+    let server = variant.serve();
+    let small: Vec<String> =
+        (0..30).map(|n| format!("SELECT name FROM accounts WHERE id >= 'a{n}' LIMIT {}", n + 1)).collect();
+    let _ = ask(&server, "sam", &small.join("; "));
+    let known = "SELECT sum(statements) FROM querygate.templates WHERE template LIKE 'select name%'";
+    wait_for(&server, "sam", known, &["30"]);
+    let mut sam = RawClient::login(server.postgres, "sam");
+    for (sql, rows) in [("DECLARE c CURSOR WITH HOLD FOR SELECT id FROM contacts", 0), ("FETCH 6000 FROM c", 6_000)] {
+        sam.query(sql);
+        let frames = sam.read_until(b'Z');
+        assert_eq!(frames.iter().filter(|frame| frame.tag == b'D').count(), rows, "{sql}");
+    }
+    let found = "SELECT kind, severity, subject, state FROM querygate.anomalies";
+    wait_for(&server, "ada", found, &["bulk read|critical|principal sam|open"]);
+    let counted =
+        "SELECT coalesce(sum(statements), 0) FROM querygate.templates WHERE template LIKE '%select id from contacts%'";
+    assert_eq!(ask(&server, "sam", counted), ["0"], "it has not ended");
+    sam.query("CLOSE c");
+    assert_eq!(sam.read_until(b'Z').first().map(|frame| frame.tag), Some(b'C'));
+    wait_for(&server, "sam", counted, &["1"]);
+    assert_eq!(ask(&server, "ada", "SELECT count(*) FROM querygate.anomalies"), ["1"], "it is told once");
+}
+
 /// What passes is looked at too: amounts that are a thousand times as large from one day to the next are told, without a value.
 #[test]
 fn another_range_of_amounts_is_an_incident() {
