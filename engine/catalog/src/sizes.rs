@@ -29,7 +29,8 @@ impl Estimator for TableSizes {
     }
 }
 
-fn governed(table: &GovernedTable) -> TableEstimate {
+/// What may be known of a governed table.
+pub(crate) fn governed(table: &GovernedTable) -> TableEstimate {
     let raw: &dyn Any = table.raw().as_ref();
     let unknown = TableEstimate { remote: raw.is::<DriverTable>(), ..TableEstimate::default() };
     let Some(told) = table.raw().statistics() else { return unknown };

@@ -8,7 +8,8 @@ use super::ordered::PARTS_PER_STREAM;
 use super::reads::FileLeaf;
 use super::receipt::{Numbered, fragment_line};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
-use crate::remote::{DriverTable, PlainScans};
+use crate::remote::{DriverTable, FragmentExec, PlainScans};
+use crate::sizes::governed;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, internal_err};
@@ -23,6 +24,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use querygate_rules::estimate::{TableEstimate, filtered};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -178,6 +180,7 @@ impl GovernedTable {
         let whole = split.is_whole() && self.policy.related.is_empty();
         let raw_limit = if whole { limit } else { None };
         let plan = self.raw.scan(state, Some(&raw_projection), &split.raw, raw_limit).await?;
+        let plan = self.expecting(state, plan, &split.raw);
         let target = state.config().target_partitions();
         if !self.policy.restricts() {
             return Ok(plan.repartitioned(target, state.config_options())?.unwrap_or(plan));
@@ -187,6 +190,19 @@ impl GovernedTable {
         // Where a policy's keys are joined, parts wait for each other: all are read at once.
         let finer = if target > 1 && self.policy.related.is_empty() { PARTS_PER_STREAM } else { 1 };
         Ok(files.repartitioned(target.saturating_mul(finer), state.config_options())?.unwrap_or(files))
+    }
+
+    /// A fragment with what the reader may expect of it, by which keys are told or not.
+    fn expecting(&self, state: &dyn Session, plan: Arc<dyn ExecutionPlan>, filters: &[Expr]) -> Arc<dyn ExecutionPlan> {
+        let Some(fragment) = plan.downcast_ref::<FragmentExec>() else { return plan };
+        let told = filtered(governed(self), &self.schema, filters);
+        let schema = plan.schema();
+        let columns = schema.fields().iter().map(|field| {
+            let place = self.columns.iter().position(|column| column.field.name() == field.name());
+            place.and_then(|place| told.columns.get(place)).copied().unwrap_or_default()
+        });
+        let size = TableEstimate { columns: columns.collect(), ..told.clone() };
+        Arc::new(fragment.expecting(&size, state))
     }
 
     /// How many parts of the leaf are read at once, where part after part is told. `None`: it is told as it comes, for it hides

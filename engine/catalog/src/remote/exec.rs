@@ -9,6 +9,7 @@ use super::worth::Expected;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::catalog::Session;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -25,6 +26,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::moment::Share;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_rules::estimate::TableEstimate;
 use querygate_types::limits::KEY_LIST_MAX;
 use querygate_types::{Error, ErrorCode, PlannerSetting};
 use std::fmt;
@@ -206,6 +208,12 @@ impl FragmentExec {
 
     pub(super) fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The same, of which this is expected: an estimate for each of its columns.
+    pub(crate) fn expecting(&self, size: &TableEstimate, state: &dyn Session) -> Self {
+        let expected = Arc::new(Expected::of(size).unless_all(state));
+        Self { running: Running { expected, ..self.running.clone() }, ..self.with_filters(self.filters.clone()) }
     }
 
     /// The most keys that the source is worth being told; 0: none.

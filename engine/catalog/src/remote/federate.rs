@@ -2,7 +2,7 @@
 //! The only code that opens a governed leaf.
 
 use super::call::FragmentCall;
-use super::exec::{AllKeys, FragmentExec, Running, SourcePlanning};
+use super::exec::{FragmentExec, Running, SourcePlanning};
 use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
 use super::runs::Known;
@@ -387,9 +387,7 @@ impl TableProvider for FragmentTable {
         let mut running = self.running.clone();
         let told = state.config().get_extension::<SourcePlanning>();
         running.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
-        if state.config().get_extension::<AllKeys>().is_some() {
-            running.expected = Arc::new(running.expected.ignored());
-        }
+        running.expected = Arc::new(Expected::of(&self.size).unless_all(state));
         if let Some(indices) = projection {
             running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
             running.schema = Arc::new(self.running.schema.project(indices)?);

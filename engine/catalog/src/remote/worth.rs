@@ -3,7 +3,9 @@
 //!
 //! Expected rows are what the reader may know ([`crate::TableSizes`]), and keys are of rows that the reader sees: so is the choice.
 
+use super::exec::AllKeys;
 use super::keys::Keys;
+use datafusion::catalog::Session;
 use datafusion::common::ScalarValue;
 use querygate_rules::estimate::{ColumnEstimate, TableEstimate, position};
 use querygate_types::limits::KEY_LIST_MAX;
@@ -30,9 +32,14 @@ impl Expected {
         Self { rows: size.rows, columns: size.columns.clone(), always: false }
     }
 
-    /// The same where keys are told whatever is expected.
-    pub(super) fn ignored(&self) -> Self {
-        Self { always: true, ..self.clone() }
+    /// The same, or one that is ignored: keys are told whatever is expected.
+    pub(super) fn unless_all(self, state: &dyn Session) -> Self {
+        let always = state.config().get_extension::<AllKeys>().is_some();
+        if always { self.ignored() } else { self }
+    }
+
+    fn ignored(self) -> Self {
+        Self { always: true, ..self }
     }
 
     /// The keys that are worth telling, each once. `places` gives, for each column of the plan, its place among the delivered ones.

@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::TableScan;
 use std::fmt;
 
+pub use plan::filtered;
 pub(crate) use plan::{Cardinality, of};
 
 /// Tells the size of tables.

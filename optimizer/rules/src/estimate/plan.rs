@@ -168,6 +168,13 @@ fn table(scan: &TableScan, estimator: &dyn Estimator) -> Cardinality {
     }
 }
 
+/// What is expected of a table's rows for which all filters hold.
+#[must_use]
+pub fn filtered(told: TableEstimate, schema: &Schema, filters: &[Expr]) -> TableEstimate {
+    let rows = told.rows.map(|rows| rows * share(&told, schema, filters));
+    TableEstimate { rows, ..narrowed(told, schema, filters) }
+}
+
 /// What filters leave of the values of columns that they bound.
 fn narrowed(mut told: TableEstimate, schema: &Schema, filters: &[Expr]) -> TableEstimate {
     let index = |column: &Column| schema.index_of(&column.name).ok();
