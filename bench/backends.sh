@@ -212,20 +212,30 @@ run_documents() {
     mongo=
 }
 
-# Plan advice on a live PostgreSQL with all tables of TPC-H: ROUNDS to learn from, then ten of each kind in turns.
+# Plan advice on a live PostgreSQL with all tables of TPC-H and of STATS: rounds to learn from for at most LEARN_SECONDS, then
+# ROUNDS of each kind in turns. Of STATS-CEB the statements are asked that the server itself answers within SLOWEST milliseconds.
+# One process answers each statement: on two cores, which the gate and its client share, more make times depend on who else runs.
 run_live() {
     [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/live-plans
-    if [[ ! -e $home/ready ]]; then
+    if [[ ! -e $home/filled ]]; then
         python3 -m venv "$home"
-        "$home/bin/pip" -q --disable-pip-version-check install 'psycopg[binary]==3.3.9'
-        touch "$home/ready"
+        "$home/bin/pip" -q --disable-pip-version-check install 'psycopg[binary]==3.3.9' duckdb==1.5.5
+        touch "$home/filled"
     fi
     REMOTE=all FEDERATED_RUNS=1 run_federated >"$work/filled"
     [[ -n $postgres ]] || { cat "$work/filled"; return 0; }
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres \
+        -c 'ALTER DATABASE postgres SET max_parallel_workers_per_gather = 0'
+    local data=${QUERYGATE_SHARED:-shared}/data ceb=-
+    if [[ -d $data/stats_db ]]; then
+        "$home/bin/python" bench/fill_stats.py "127.0.0.1:$pg_port" "$data/stats_db" "$work/rows.csv"
+        ceb=$data/cardinality/stats_ceb_queries.sql
+    fi
     LEARNS=yes start_gate bench_orders 'o_orderkey >= 1' apart
-    printf '\n### Plan advice on PostgreSQL, TPC-H at scale %s\n\n%s\n\n' "$SCALE" "$(machine)"
-    "$home/bin/python" bench/live_plans.py "$gate_pg" "${ROUNDS:-150}" 10
+    printf '\n### Plan advice on PostgreSQL, TPC-H at scale %s and STATS\n\n%s\n\n' "$SCALE" "$(machine)"
+    [[ $ceb != - ]] || printf 'SKIPPED: STATS, %s is absent (set QUERYGATE_SHARED): TPC-H alone.\n\n' "$data/stats_db"
+    "$home/bin/python" bench/live_plans.py "$gate_pg" "127.0.0.1:$pg_port" "$ceb" "${SLOWEST:-100}" "${LEARN_SECONDS:-540}" "${ROUNDS:-7}"
     kill "$gate" && wait "$gate" || true
     gate=
 }
