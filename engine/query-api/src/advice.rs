@@ -92,6 +92,8 @@ pub enum Lost {
     Stopped(Duration),
     /// It could not be planned, or failed before its first row, where the default did not.
     Failed,
+    /// Its client did not wait for its end: it was cancelled, or its time was over, after so long.
+    Left(Duration),
     /// It failed, and so did the default: that says nothing of the plan.
     Void,
 }
@@ -104,7 +106,7 @@ pub trait PlanAdvisor: Send + Sync + fmt::Debug {
     /// What most runs get, and why, for EXPLAIN. Counts as no run.
     fn explain(&self, question: &Question<'_>) -> (Advice, String);
 
-    /// A run that did not follow its advice to the end; the default took its place.
+    /// A run that did not follow its advice to the end; the default took its place, unless its client left.
     fn lost(&self, question: &Question<'_>, variant: Variant, lost: Lost);
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn explain(
     style: ExplainStyle,
 ) -> Result<Rows> {
     let state = session.statement_state(bound).await?;
-    let asking = session.asking(prepared.parsed(), true);
+    let asking = session.asking(prepared.parsed(), true, None);
     let executable = session.plan_on_workers(bound, &state, parameters, asking).await?;
     let logical = executable.logical().filter(|_| style.verbose).map(|plan| plan.display_indent().to_string());
     let physical = DisplayableExecutionPlan::new(executable.physical().as_ref()).indent(false).to_string();

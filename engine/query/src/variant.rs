@@ -6,12 +6,13 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use querygate_catalog::{AllKeys, SourcePlanning, TableSizes, WholeFragment, source_settings};
-use querygate_query_api::advice::{Advice, PlanAdvisor, Question, Variant};
+use querygate_query_api::advice::{Advice, Lost, PlanAdvisor, Question, Variant};
 use querygate_query_api::telemetry::Choice;
 use querygate_rules::estimate::Estimator;
 use querygate_types::PlannerSetting;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Who is asked, and by whom.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct Asking {
     pub(crate) login: Arc<str>,
     /// EXPLAIN: the choice counts as no run.
     pub(crate) explains: bool,
+    /// When its client's patience ends.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Asking {
@@ -43,6 +46,16 @@ impl Asking {
         Some(self.chosen(variants, band(whole.expected_rows().unwrap_or(0.0))))
     }
 
+    /// Whether there is time for the advised run to its limit, and then for the default in its place.
+    fn has_time_for(&self, advice: &Advice) -> bool {
+        match (advice.limit, self.deadline) {
+            (Some(limit), Some(deadline)) => {
+                deadline.saturating_duration_since(Instant::now()) > limit.saturating_mul(2)
+            }
+            (None, _) | (_, None) => true,
+        }
+    }
+
     fn chosen(&self, variants: Vec<Variant>, band: u8) -> Chosen {
         let (advice, why) = if self.explains {
             let (advice, why) = self.advisor.explain(&self.question(band, &variants));
@@ -52,7 +65,14 @@ impl Asking {
         };
         // Advice is not trusted to be one of the valid ones.
         let valid = advice.variant == Variant::Default || variants.contains(&advice.variant);
-        let advice = if valid { advice } else { Advice::NONE };
+        let advice = if !valid {
+            Advice::NONE
+        } else if advice.variant != Variant::Default && !self.has_time_for(&advice) {
+            self.advisor.lost(&self.question(band, &variants), advice.variant, Lost::Void);
+            Advice::NONE
+        } else {
+            advice
+        };
         Chosen { asking: self.clone(), variants, band, advice, why }
     }
 }
@@ -92,7 +112,7 @@ impl Chosen {
     }
 
     /// Tells the advisor that the default took this run's place.
-    pub(crate) fn lost(&self, lost: querygate_query_api::advice::Lost) {
+    pub(crate) fn lost(&self, lost: Lost) {
         if !self.asking.explains {
             let question = self.asking.question(self.band, &self.variants);
             self.asking.advisor.lost(&question, self.advice.variant, lost);
@@ -166,5 +186,53 @@ pub(crate) fn state_for(variant: Variant, state: &Arc<SessionState>) -> Arc<Sess
         Variant::Planner(setting) => Arc::new(with_config(state, |config| {
             config.set_extension(Arc::new(SourcePlanning(setting)));
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    /// Advises a trial of a second, whatever it is asked.
+    #[derive(Debug, Default)]
+    struct Insisting(Mutex<Vec<Lost>>);
+
+    impl PlanAdvisor for Insisting {
+        fn choose(&self, _question: &Question<'_>) -> Advice {
+            let limit = Some(Duration::from_secs(1));
+            Advice { variant: Variant::OneStream, stage: querygate_query_api::telemetry::Stage::Trial, limit }
+        }
+
+        fn explain(&self, question: &Question<'_>) -> (Advice, String) {
+            (self.choose(question), String::new())
+        }
+
+        fn lost(&self, _question: &Question<'_>, _variant: Variant, lost: Lost) {
+            self.0.lock().unwrap().push(lost);
+        }
+    }
+
+    #[test]
+    fn advice_is_taken_where_there_is_time_for_the_default_after_it() {
+        for (seconds, expected, told) in [
+            (None, Variant::OneStream, vec![]),
+            (Some(10.0), Variant::OneStream, vec![]),
+            (Some(1.5), Variant::Default, vec![Lost::Void]),
+            (Some(0.0), Variant::Default, vec![Lost::Void]),
+        ] {
+            let advisor = Arc::new(Insisting::default());
+            let asking = Asking {
+                advisor: Arc::clone(&advisor) as Arc<dyn PlanAdvisor>,
+                fingerprint: 7,
+                template: Arc::from("select ?"),
+                login: Arc::from("ada"),
+                explains: false,
+                deadline: seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
+            };
+            assert_eq!(asking.chosen(vec![Variant::OneStream], 3).advice.variant, expected, "{seconds:?}");
+            assert_eq!(*advisor.0.lock().unwrap(), told, "{seconds:?}");
+        }
     }
 }

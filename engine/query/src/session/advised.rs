@@ -29,7 +29,7 @@ const HELD_BYTES: usize = 8 << 20;
 
 impl GateSession {
     /// Who is asked for the plan of a statement; `None`: nobody, or the session does not learn.
-    pub(crate) fn asking(&self, parsed: &Parsed, explains: bool) -> Option<Asking> {
+    pub(crate) fn asking(&self, parsed: &Parsed, explains: bool, deadline: Option<Instant>) -> Option<Asking> {
         let advisor = self.gate.options().advisor.clone()?;
         if !self.inner().settings.learning() {
             return None;
@@ -40,7 +40,8 @@ impl GateSession {
             Arc::clone(parsed.template())
         };
         let (fingerprint, text) = (template.fingerprint, Arc::clone(&template.text));
-        Some(Asking { advisor, fingerprint, template: text, login: Arc::clone(&self.login), explains })
+        let login = Arc::clone(&self.login);
+        Some(Asking { advisor, fingerprint, template: text, login, explains, deadline })
     }
 
     pub(super) async fn plan_and_start(
@@ -57,7 +58,7 @@ impl GateSession {
             let asking = || {
                 // A part is a share of one plan: all its shares must come of the same.
                 let alone = part.is_none().then_some(&prepared.parsed)?;
-                self.asking(alone, matches!(prepared.kind, Kind::Explain(..)))
+                self.asking(alone, matches!(prepared.kind, Kind::Explain(..)), deadline)
             };
             let whole = crate::plan::choose_whole(bound, asking);
             let calls = part.is_none() && whole.as_ref().is_none_or(Chosen::is_default);
@@ -93,7 +94,7 @@ impl GateSession {
             let batches = match self.start(&executable, physical, (&state, permit), until, record).await? {
                 Started::Goes(batches) => batches,
                 Started::Lost(lost) => {
-                    let chosen = executable.chosen().cloned();
+                    let chosen = told_at_once(executable.chosen().cloned(), lost);
                     let permit = self.gate.admit(&self.principal.login).await?;
                     executable = self.plan_on_workers(bound, &state, parameters, None).await?;
                     let physical = Arc::clone(executable.physical());
@@ -218,6 +219,17 @@ enum Started {
     Lost(Lost),
 }
 
+/// What was stopped is told before the default runs, however that ends; of the rest, who is to be told.
+fn told_at_once(chosen: Option<Chosen>, lost: Lost) -> Option<Chosen> {
+    if !matches!(lost, Lost::Stopped(_)) {
+        return chosen;
+    }
+    if let Some(chosen) = chosen {
+        chosen.lost(lost);
+    }
+    None
+}
+
 /// Tells the advisor of a run that was lost, once the default, which took its place, has given its first rows or failed: where both
 /// fail, it is the statement that does, or its source.
 async fn judged(mut batches: BatchStream, chosen: Option<Chosen>, lost: Lost) -> BatchStream {
@@ -232,8 +244,29 @@ async fn judged(mut batches: BatchStream, chosen: Option<Chosen>, lost: Lost) ->
     futures::stream::iter(first).chain(batches).boxed()
 }
 
+/// Whether it was the client's own end.
+fn is_left(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::QueryCanceled | ErrorCode::StatementTimeout)
+}
+
+/// Tells the advisor of a watched run that nobody waits for any more, however it is dropped.
+struct Patience<'a> {
+    /// `None`: it came to an end.
+    chosen: Option<&'a Chosen>,
+    began: Instant,
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if let Some(chosen) = self.chosen {
+            chosen.lost(Lost::Left(self.began.elapsed()));
+        }
+    }
+}
+
 /// Waits for the end of a trial, or for the first rows of a plan that is in force, within the limit.
 async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Started> {
+    let mut patience = Patience { chosen: Some(chosen), began: Instant::now() };
     let mut held: Vec<RecordBatch> = Vec::new();
     let mut bytes = 0;
     let enough = if chosen.advice.stage == Stage::Trial { HELD_BYTES } else { 0 };
@@ -256,14 +289,20 @@ async fn watched(mut batches: BatchStream, chosen: &Chosen) -> Result<Started> {
         None => reading.await,
         Some(limit) => match tokio::time::timeout(limit, reading).await {
             Ok(read) => read,
-            Err(_) => return Ok(Started::Lost(Lost::Stopped(limit))),
+            Err(_) => {
+                patience.chosen = None;
+                return Ok(Started::Lost(Lost::Stopped(limit)));
+            }
         },
     };
+    if !matches!(&read, Err(error) if is_left(error)) {
+        patience.chosen = None;
+    }
     let first = move |held: Vec<RecordBatch>| futures::stream::iter(held.into_iter().map(Ok));
     match read {
         Ok(true) => Ok(Started::Goes(first(held).boxed())),
         Ok(false) => Ok(Started::Goes(first(held).chain(batches).boxed())),
-        Err(error) if matches!(error.code(), ErrorCode::QueryCanceled | ErrorCode::StatementTimeout) => Err(error),
+        Err(error) if is_left(&error) => Err(error),
         // The default's own error is the one to show, if it fails too.
         Err(_) => Ok(Started::Lost(Lost::Failed)),
     }

@@ -163,8 +163,10 @@ pub(super) struct Contest {
     pub(super) total: f64,
     /// Runs that were advised.
     asked: u64,
-    /// Runs that were advised since a plan was pinned, and runs of the default that were measured since.
+    /// Runs that were advised since a plan was pinned, or since the gate was started, and runs of the default that were measured since.
+    #[serde(skip)]
     pinned_for: u64,
+    #[serde(skip)]
     controls: usize,
     /// When a trial began that has not been reported.
     #[serde(skip)]
@@ -307,6 +309,11 @@ impl Contest {
         let seconds = match lost {
             Lost::Stopped(limit) => limit.as_secs_f64(),
             Lost::Failed => 0.0,
+            // Nobody knows how long it would have taken, only what it took.
+            Lost::Left(after) => {
+                self.left(variant, after.as_secs_f64());
+                return;
+            }
             Lost::Void => return,
         };
         self.total += seconds;
@@ -317,7 +324,7 @@ impl Contest {
                 rival.spent += seconds;
                 rival.strikes = rival.strikes.saturating_add(1);
                 match (lost, reference) {
-                    (Lost::Failed | Lost::Void, _) => rival.suspend(now, "it failed".to_owned()),
+                    (Lost::Failed | Lost::Left(_) | Lost::Void, _) => rival.suspend(now, "it failed".to_owned()),
                     // Once may be the machine's own noise.
                     (Lost::Stopped(_), Some(reference)) if rival.strikes < STOPS => {
                         rival.ratios.push(seconds.max(1e-6).ln() - reference);
@@ -336,6 +343,16 @@ impl Contest {
                 }
             }
             State::Candidate | State::Suspended { .. } => {}
+        }
+    }
+
+    /// A trial that its client did not wait for costs what it took.
+    fn left(&mut self, variant: Variant, seconds: f64) {
+        self.total += seconds;
+        let rival =
+            self.rivals.iter_mut().find(|rival| rival.variant() == Some(variant) && rival.state == State::Trial);
+        if let Some(rival) = rival {
+            rival.spent += seconds;
         }
     }
 

@@ -38,7 +38,7 @@ impl PlanAdvice {
                 let own = |entry: &&Entry| reader.operator || entry.key.login == reader.login;
                 let mut entries: Vec<&Entry> = book.entries.values().filter(own).collect();
                 entries.sort_by(|a, b| a.key.cmp(&b.key));
-                Ok(entries.into_iter().flat_map(alternatives).collect())
+                Ok(entries.into_iter().flat_map(|entry| alternatives(entry, reader.operator)).collect())
             }
             // Sums over everybody.
             "plan_progress" if !reader.operator => Ok(Vec::new()),
@@ -59,14 +59,16 @@ fn moment(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(1 << 40))
 }
 
-fn alternatives(entry: &Entry) -> Vec<Vec<Cell>> {
+/// `operator`: the magnitude is shown; it tells of all rows of a table, hidden ones too.
+fn alternatives(entry: &Entry, operator: bool) -> Vec<Vec<Cell>> {
     let contest = &entry.contest;
+    let band = if operator { Cell::Integer(entry.key.band.into()) } else { Cell::Null };
     let head = |alternative: &str, state: &str, runs: u64, mean: Option<f64>| {
         vec![
             Cell::Text(format!("{:016x}", entry.key.fingerprint)),
             Cell::text(&entry.template),
             Cell::text(&entry.key.login),
-            Cell::Integer(entry.key.band.into()),
+            band.clone(),
             Cell::text(alternative),
             Cell::text(state),
             Cell::count(runs),

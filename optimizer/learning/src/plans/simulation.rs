@@ -107,6 +107,24 @@ fn a_pinned_plan_outlives_statements_that_fail_by_themselves_and_no_failure_of_i
     assert_eq!(in_force(&contest), Variant::Default);
 }
 
+/// Whoever cancels early says nothing of a plan, but what it took counts.
+#[test]
+fn runs_that_their_clients_leave_prove_nothing_and_are_not_free() {
+    let (mut contest, mut trials) = (Contest::default(), 0_u32);
+    for now in 0..2_000 {
+        let advice = contest.choose(&[Variant::OneStream], now);
+        if advice.variant == Variant::Default {
+            contest.ran(Variant::Default, advice.stage, 0.1, now);
+        } else {
+            trials += 1;
+            contest.lost(advice.variant, Lost::Left(Duration::from_millis(90)), now);
+        }
+    }
+    assert_eq!(in_force(&contest), Variant::Default);
+    assert!(trials > 1 && contest.cost() <= BUDGET * contest.total + 0.2, "{trials}: {}", contest.cost());
+    assert!((contest.cost() - 0.09 * f64::from(trials)).abs() < 1e-9);
+}
+
 #[test]
 fn a_great_gain_does_not_wait_until_a_small_one_is_settled() {
     let mut found = 0;
@@ -374,6 +392,8 @@ async fn readers_see_their_own_and_what_was_learnt_survives() {
     let count = |advisor: &PlanAdvice, reader| advisor.rows("plans", reader).unwrap().len();
     assert!(count(&advisor, &sam) > 1 && count(&advisor, &ada) == 2 * count(&advisor, &sam));
     assert!(advisor.rows("plan_progress", &sam).unwrap().is_empty());
+    let band = |reader| advisor.rows("plans", reader).unwrap()[0][3].clone();
+    assert_eq!((band(&sam), band(&ada)), (Cell::Null, Cell::Integer(3)), "magnitudes tell of hidden rows");
     let (advice, why) = advisor.explain(&question(7, &template, "sam"));
     assert_eq!(advice.variant, Variant::OneStream, "{why}");
     assert!(why.contains("of the default's time"), "{why}");

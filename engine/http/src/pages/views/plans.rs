@@ -126,12 +126,18 @@ fn decided(found: &[Row]) -> Html {
             "head",
             [
                 sql_line(&first.text(1), Some(&href)),
-                classed("span", "remark", format!("{} · about 10^{} rows", first.text(12), first.text(2))),
+                classed("span", "remark", format!("{}{}", first.text(12), magnitude(first, " · about ", " rows"))),
             ],
         );
         classed("div", "group", [head, table(&COLUMNS, group.iter().map(cells).collect())])
     });
     section("Alternatives", "Each query's plans, per user and magnitude of the rows it reads.", cards.collect::<Html>())
+}
+
+/// The magnitude of the rows that are read; nothing for whom that would tell of hidden ones.
+fn magnitude(row: &Row, before: &str, after: &str) -> String {
+    let magnitude = row.text(2);
+    if magnitude.is_empty() { String::new() } else { format!("{before}10^{magnitude}{after}") }
 }
 
 /// Groups on the page.
@@ -146,7 +152,7 @@ pub(super) async fn alternatives(reader: &Reader, seat: &Seat, fingerprint: &str
     let mut columns = vec![("User", false), ("Rows", true)];
     columns.extend(COLUMNS);
     let row = |row: &Row| {
-        let mut all = vec![Html::from(row.text(12)), format!("10^{}", row.text(2)).into()];
+        let mut all = vec![Html::from(row.text(12)), magnitude(row, "", "").into()];
         all.extend(cells(row));
         all
     };
