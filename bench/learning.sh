@@ -25,6 +25,39 @@ run_choices() {
     "$bin/choices" "$work/choices" "${CHOICE_ROWS:-300000}" "$pg_port"
 }
 
+# Advice on indexes for TPC-H at scale 1 by PostgreSQL with HypoPG: planner's cost at each budget, then predicted against measured
+# times with what is advised at 400 MB built. CHECK=yes fails when a must is missed.
+run_index() {
+    local control=("$PG_BIN"/../../../../share/postgresql/*/extension/hypopg.control)
+    [[ -e ${control[0]} ]] ||
+        { echo "SKIPPED: advice on indexes, HypoPG is absent (apt-get install postgresql-15-hypopg)"; return 0; }
+    build --example federated
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate-postgres --example index_tpch
+    local rows=$ROWS
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    local tables=(region nation supplier customer part partsupp orders lineitem) table
+    local psql=("$PG_BIN/psql" -qX -h 127.0.0.1 -p "$pg_port" -U bench -v ON_ERROR_STOP=1)
+    export PGPASSWORD=bench
+    "${psql[@]}" -d postgres -c 'CREATE DATABASE advised'
+    "${psql[@]}" -d advised -c 'CREATE EXTENSION hypopg' -f bench/tpch.sql
+    mkdir "$work/rows"
+    "$bin/federated" mariadb "$work/rows" 1 "${tables[@]}"
+    for table in "${tables[@]}"; do
+        "${psql[@]}" -d advised -c "\\copy $table FROM '$work/rows/$table.tsv'"
+        rm "$work/rows/$table.tsv"
+    done
+    # As a server is shipped, but without compiling statements.
+    "${psql[@]}" -d advised -c 'VACUUM ANALYZE' -c 'ALTER DATABASE advised SET max_parallel_workers_per_gather = 2' \
+        -c 'ALTER DATABASE advised SET jit = off'
+    printf '\n### Advice on indexes, TPC-H at scale 1\n\n%s\n\n' "$(machine)"
+    "$bin/index_tpch" tests/tpch/queries 127.0.0.1 "$pg_port" bench advised
+    "${psql[@]}" -d advised -c "ALTER DATABASE advised SET work_mem = '64MB'"
+    printf '\nBuilt at 400 MB of own sizes, best of three runs without and with the indexes in turns:\n\n'
+    "$bin/index_tpch" --build tests/tpch/queries 127.0.0.1 "$pg_port" bench advised
+}
+
 # Two gates over the same data, one of which learns, asked in turn in many short rounds: machines that change their speed change it
 # for both. What counts is what the gate itself spends on each query, the learning thread's part and what it does after a round
 # included: instructions where `perf` can count them, which do not change with the machine's speed, and CPU time. Throughput says
