@@ -160,17 +160,8 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (values, starts) = (BTreeMap::new(), BTreeMap::new());
-        Self {
-            values,
-            starts,
-            stamp: 0,
-            check_share: 0,
-            timeout: None,
-            learning: true,
-            application: Arc::default(),
-            operator: false,
-        }
+        let (values, starts, application) = Default::default();
+        Self { values, starts, stamp: 0, check_share: 0, timeout: None, learning: true, application, operator: false }
     }
 }
 
