@@ -20,13 +20,13 @@
 mod check;
 #[path = "noninterference/oracle.rs"]
 mod oracle;
-#[path = "noninterference/query.rs"]
+#[path = "noninterference/query/mod.rs"]
 mod query;
 #[path = "noninterference/rule.rs"]
 mod rule;
 #[path = "noninterference/totals.rs"]
 mod totals;
-#[path = "noninterference/world.rs"]
+#[path = "noninterference/world/mod.rs"]
 mod world;
 
 use check::World;
