@@ -53,6 +53,8 @@ struct Inner {
     tidied: Mutex<Duration>,
     /// Whether something ran since.
     moved: AtomicBool,
+    /// Whether what versions before kept is gone.
+    cleared: AtomicBool,
 }
 
 impl fmt::Debug for IndexAdvisor {
@@ -78,6 +80,7 @@ impl IndexAdvisor {
             written: Mutex::default(),
             tidied: Mutex::default(),
             moved: AtomicBool::new(false),
+            cleared: AtomicBool::new(false),
         };
         Arc::new(Self { inner: Arc::new(inner) })
     }
@@ -139,6 +142,16 @@ impl Inner {
 
     async fn write(&self) -> Result<()> {
         let Some(store) = self.store.get() else { return Ok(()) };
+        if !self.cleared.load(Ordering::Acquire) {
+            // Not as they are loaded: a report only reads.
+            for kind in [RANS_BEFORE, crate::layout::KIND_BEFORE] {
+                let before: Vec<String> = store.all(kind).await?.into_iter().map(|(id, _)| id).collect();
+                if !before.is_empty() {
+                    store.remove(kind, &before).await?;
+                }
+            }
+            self.cleared.store(true, Ordering::Release);
+        }
         let changes = self.book().changes();
         let written = changes.write(store, seconds()).await;
         if written.is_err() {
@@ -293,10 +306,6 @@ impl Part for IndexAdvisor {
         let (rans, suggestions) = (store.kept(RANS).await?, store.kept(SUGGESTIONS).await?);
         let last = store.kept::<i64>(LAST).await?.into_iter().map(|(_, last)| last).max().unwrap_or(0);
         self.inner.book().loaded(rans, suggestions, last);
-        let before: Vec<String> = store.all(RANS_BEFORE).await?.into_iter().map(|(id, _)| id).collect();
-        if !before.is_empty() {
-            store.remove(RANS_BEFORE, &before).await?;
-        }
         self.inner.layouts.load(store).await
     }
 

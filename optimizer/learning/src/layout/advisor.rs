@@ -60,9 +60,7 @@ impl LayoutAdvisor {
     pub(crate) async fn load(&self, store: &Store) -> Result<()> {
         let kept = store.kept(super::book::KIND).await?;
         self.book().loaded(kept);
-        // What was kept before suggestions could be applied; the next search finds it again.
-        let before: Vec<String> = store.all(super::book::KIND_BEFORE).await?.into_iter().map(|(id, _)| id).collect();
-        if before.is_empty() { Ok(()) } else { store.remove(super::book::KIND_BEFORE, &before).await }
+        Ok(())
     }
 
     pub(crate) async fn write(&self, store: &Store, seconds: i64) -> Result<()> {

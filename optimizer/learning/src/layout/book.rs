@@ -13,8 +13,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Kind of the documents.
 pub(super) const KIND: &str = "layout_plan";
-/// Documents of suggestions that nobody could apply.
-pub(super) const KIND_BEFORE: &str = "layout_suggestion";
+/// Documents of suggestions that nobody could apply; the next search finds them again.
+pub(crate) const KIND_BEFORE: &str = "layout_suggestion";
 /// Suggestions that are kept.
 const KEPT_MAX: usize = 500;
 /// Their numbers begin here: those of indexes are counted from one.

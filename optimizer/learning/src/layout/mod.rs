@@ -7,3 +7,4 @@ mod simulate;
 
 pub(crate) use advisor::LayoutAdvisor;
 pub use advisor::{LayoutSource, LayoutSources};
+pub(crate) use book::KIND_BEFORE;
