@@ -16,6 +16,9 @@ use tokio_postgres::{CancelToken, Client, Config, Statement};
 
 /// Statements that one connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
+/// Runs of a prepared statement that the server plans for their values. From the next on it may keep one plan for any values, which can
+/// be many times slower: the client wrote its values into the text, and would have had a plan for them from the server itself.
+const PLANNED_RUNS: u32 = 5;
 /// Longest text of a statement that is kept: long lists of keys seldom come again, and cost the server memory.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Oldest server whose answers were compared with our semantics.
@@ -150,12 +153,21 @@ type Key = (Arc<str>, Vec<u32>, Option<PlannerSetting>);
 
 #[derive(Debug, Default)]
 struct Prepared {
-    known: HashMap<Key, (Statement, u64)>,
+    known: HashMap<Key, Known>,
     uses: u64,
 }
 
+#[derive(Debug)]
+struct Known {
+    statement: Statement,
+    /// The use of the connection that was its last.
+    used: u64,
+    /// Runs so far.
+    runs: u32,
+}
+
 impl Connection {
-    /// The statement with these parameter types, prepared once if it is not too long to be kept. `setting`: what the planner
+    /// The statement with these parameter types, prepared for some runs if it is not too long to be kept. `setting`: what the planner
     /// is told of it.
     pub(crate) async fn prepared(
         &self,
@@ -176,11 +188,11 @@ impl Connection {
         }
         let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.known.len() >= STATEMENTS_MAX {
-            let oldest = prepared.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone());
+            let oldest = prepared.known.iter().min_by_key(|(_, known)| known.used).map(|(key, _)| key.clone());
             oldest.and_then(|key| prepared.known.remove(&key));
         }
         let used = prepared.uses;
-        prepared.known.insert(key, (statement.clone(), used));
+        prepared.known.insert(key, Known { statement: statement.clone(), used, runs: 1 });
         Ok(statement)
     }
 
@@ -188,9 +200,15 @@ impl Connection {
         let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
         prepared.uses += 1;
         let now = prepared.uses;
-        let (statement, used) = prepared.known.get_mut(key)?;
-        *used = now;
-        Some(statement.clone())
+        let known = prepared.known.get_mut(key)?;
+        // Without values there is one plan anyway.
+        if known.runs >= PLANNED_RUNS && !key.1.is_empty() {
+            prepared.known.remove(key);
+            return None;
+        }
+        known.used = now;
+        known.runs = known.runs.saturating_add(1);
+        Some(known.statement.clone())
     }
 
     /// Forgets every statement: their tables may have changed.

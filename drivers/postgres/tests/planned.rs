@@ -112,18 +112,20 @@ async fn a_plan_that_was_made_under_a_setting_is_kept_apart() {
     }
 }
 
-/// What was measured of a plan for the values of a run says nothing of one for any values, to which a server goes over later.
+/// A server goes over to a plan for any values after some runs, which can be much slower, and of which earlier runs tell nothing.
 #[tokio::test]
-async fn under_a_setting_each_run_is_planned_for_its_values() {
+async fn each_run_is_planned_for_its_values() {
     let Some(server) = server() else { return };
     let tables = "CREATE TABLE numbers AS SELECT n FROM generate_series(1, 100) AS n;
         CREATE VIEW kept_plans AS SELECT coalesce(sum(generic_plans), 0)::int AS kept FROM pg_prepared_statements
+          WHERE statement LIKE '%\"numbers\"%';
+        CREATE VIEW custom_plans AS SELECT coalesce(sum(custom_plans), 0)::int AS made FROM pg_prepared_statements
           WHERE statement LIKE '%\"numbers\"%'";
     server.database("custom", "").await.batch_execute(tables).await.unwrap();
     let driver = PostgresDriver::new(&PostgresOptions { pool_size: 1, ..server.options("custom") }).unwrap();
     let found = filter(scan(&driver, "numbers").await, ComparisonOp::Eq, 0, ValueType::Int32);
     let statement = driver.render(&fragment(found, &[(0, ValueType::Int32)], &[Value::Int32(0)])).unwrap();
-    for (setting, kept) in [(Some(PlannerSetting::CustomPlans), 0), (Some(PlannerSetting::NoHashJoins), 0), (None, 3)] {
+    for setting in [None, Some(PlannerSetting::CustomPlans), Some(PlannerSetting::NoHashJoins)] {
         for n in 1..=8 {
             let (values, context) = ([Value::Int32(n)], ExecuteContext::default());
             let batches = match setting {
@@ -133,6 +135,7 @@ async fn under_a_setting_each_run_is_planned_for_its_values() {
             let batches: Vec<_> = batches.unwrap().try_collect().await.unwrap();
             assert_eq!(integers(&values_of(&batches).unwrap()), [i64::from(n)]);
         }
-        assert_eq!(number(&driver, "kept_plans", ValueType::Int32).await, kept, "{setting:?}");
+        assert_eq!(number(&driver, "kept_plans", ValueType::Int32).await, 0, "{setting:?}");
+        assert!(number(&driver, "custom_plans", ValueType::Int32).await >= 3, "{setting:?}");
     }
 }
