@@ -62,12 +62,64 @@ impl LookUps<'_> {
             "Bitmap Heap Scan" => children(node).next().map_or(0.0, |entries| self.scan(node, entries, runs)),
             _ => 0.0,
         };
-        let all = children(node).map(|child| self.node(child, inner(node, child, runs))).sum::<f64>();
+        let all = children(node).map(|child| self.node(child, self.inner(node, child, runs))).sum::<f64>();
+        let more = self.repeated(node, runs);
         // What stops early pays a part.
         let whole = children(node).next().map_or(0.0, |child| number(child, "Total Cost"));
         let is_limit = text(node, "Node Type") == "Limit" && whole > 0.0;
         let part = if is_limit { (number(node, "Total Cost") / whole).min(1.0) } else { 1.0 };
-        own + part * all
+        own + part * (all + more)
+    }
+
+    /// What the inner side of a nested loop costs because it runs more often than the planner supposes.
+    fn repeated(&self, node: &Value, runs: Runs) -> f64 {
+        let side = |name: &str| children(node).find(|child| text(child, "Parent Relationship") == name);
+        match (text(node, "Node Type"), side("Outer"), side("Inner")) {
+            ("Nested Loop", Some(outer), Some(inner)) => {
+                runs.times * (self.rows(outer) - number(outer, "Plan Rows")).max(0.0) * number(inner, "Total Cost")
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Rows of a node. Columns that a join compares together often belong together, which the planner knows nothing of.
+    fn rows(&self, node: &Value) -> f64 {
+        let planned = number(node, "Plan Rows");
+        let more = |child: &Value| (self.rows(child) / number(child, "Plan Rows").max(1.0)).max(1.0);
+        let mut sides = children(node);
+        match (text(node, "Node Type"), sides.next(), sides.next()) {
+            ("Index Scan" | "Index Only Scan", ..) => planned * self.found(node, text(node, "Relation Name")).1,
+            ("Nested Loop", Some(outer), Some(inner)) => {
+                let joined = planned * more(outer);
+                let plain = text(node, "Join Type") == "Inner" && node.get("Join Filter").is_none();
+                let once = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
+                if plain && !once && more(inner) > 1.0 {
+                    joined.max(self.rows(outer) * self.rows(inner))
+                } else {
+                    joined
+                }
+            }
+            (
+                "Hash Join" | "Merge Join" | "Sort" | "Incremental Sort" | "Gather" | "Gather Merge" | "Memoize"
+                | "Materialize" | "Hash",
+                Some(child),
+                _,
+            ) => planned * more(child),
+            _ => planned,
+        }
+    }
+
+    /// Entries that an index finds for one look-up, and how many times as many as the planner supposes; `None` where no key is
+    /// compared. Of several keys, those after the most selective may exclude everything or nothing: the geometric mean.
+    fn found(&self, entries: &Value, relation: &str) -> (Option<f64>, f64) {
+        let Some(keys) = self.keys(text(entries, "Index Name"), relation) else { return (None, 1.0) };
+        let condition = text(entries, "Index Cond");
+        let compared = keys.columns.iter().take_while(|(name, _)| is_equality(condition, name));
+        let compared: Vec<f64> = compared.map(|(_, distinct)| *distinct).collect();
+        let Some(most) = compared.iter().copied().reduce(f64::max) else { return (None, 1.0) };
+        let apart = (keys.rows / compared.iter().product::<f64>()).max(1.0);
+        let mean = (apart * (keys.rows / most).max(1.0)).sqrt();
+        (Some(mean), mean / apart)
     }
 
     /// `fetching` gets rows, by the entries that `entries` finds. What runs once, the planner prices well.
@@ -76,13 +128,33 @@ impl LookUps<'_> {
             return 0.0;
         }
         let Some(keys) = self.keys(text(entries, "Index Name"), text(fetching, "Relation Name")) else { return 0.0 };
-        let condition = text(entries, "Index Cond");
-        let compared = keys.columns.iter().take_while(|(name, _)| is_equality(condition, name));
-        let found = compared.fold(None, |rows: Option<f64>, (_, distinct)| Some(rows.unwrap_or(keys.rows) / distinct));
+        let found = self.found(entries, text(fetching, "Relation Name")).0;
         let least = number(entries, "Plan Rows").max(1.0);
         let visited = if runs.first { 1.0 } else { found.map_or(least, |found| found.max(least)) };
         let careful = number(fetching, "Startup Cost") + visited * (VISIT + FETCH * keys.scattered);
         runs.times * (careful - number(fetching, "Total Cost")).max(0.0)
+    }
+
+    /// How often a child runs, if its parent runs so.
+    fn inner(&self, node: &Value, child: &Value, runs: Runs) -> Runs {
+        let again = Runs { first: false, ..runs };
+        let outer = children(node).find(|child| text(child, "Parent Relationship") == "Outer");
+        let rows = outer.map_or_else(|| number(node, "Plan Rows"), |outer| self.rows(outer)).max(1.0);
+        match (text(node, "Node Type"), text(child, "Parent Relationship")) {
+            (_, "InitPlan") => Runs { times: 1.0, first: false },
+            (_, "SubPlan") => Runs { times: runs.times * rows, first: false },
+            ("Nested Loop", "Inner") => {
+                let unique = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
+                Runs { times: runs.times * rows, first: unique || matches!(text(node, "Join Type"), "Semi" | "Anti") }
+            }
+            // Kept for the next time.
+            ("Materialize" | "Hash" | "Sort", _) => Runs { times: 1.0, first: false },
+            ("Memoize", _) => {
+                let part = number(node, "Total Cost") / number(child, "Total Cost").max(f64::MIN_POSITIVE);
+                Runs { times: runs.times * part.min(1.0), ..runs }
+            }
+            _ => again,
+        }
     }
 
     fn keys(&self, index: &str, relation: &str) -> Option<Keys> {
@@ -117,28 +189,6 @@ fn is_equality(condition: &str, column: &str) -> bool {
     [column, quoted.as_str()]
         .iter()
         .any(|name| condition.contains(&format!("({name} = ")) || condition.contains(&format!("({name})::text = ")))
-}
-
-/// How often a child runs, if its parent runs so.
-fn inner(node: &Value, child: &Value, runs: Runs) -> Runs {
-    let again = Runs { first: false, ..runs };
-    let outer = children(node).find(|child| text(child, "Parent Relationship") == "Outer");
-    let rows = outer.map_or_else(|| number(node, "Plan Rows"), |outer| number(outer, "Plan Rows")).max(1.0);
-    match (text(node, "Node Type"), text(child, "Parent Relationship")) {
-        (_, "InitPlan") => Runs { times: 1.0, first: false },
-        (_, "SubPlan") => Runs { times: runs.times * rows, first: false },
-        ("Nested Loop", "Inner") => {
-            let unique = node.get("Inner Unique").and_then(Value::as_bool).unwrap_or(false);
-            Runs { times: runs.times * rows, first: unique || matches!(text(node, "Join Type"), "Semi" | "Anti") }
-        }
-        // Kept for the next time.
-        ("Materialize" | "Hash" | "Sort", _) => Runs { times: 1.0, first: false },
-        ("Memoize", _) => {
-            let part = number(node, "Total Cost") / number(child, "Total Cost").max(f64::MIN_POSITIVE);
-            Runs { times: runs.times * part.min(1.0), ..runs }
-        }
-        _ => again,
-    }
 }
 
 #[cfg(test)]
@@ -214,6 +264,32 @@ mod tests {
         assert!((surplus(0.0, &looped(&hashed, "Inner")) - whole).abs() < 1e-6);
         hashed["Node Type"] = json!("Append");
         assert!((surplus(0.0, &looped(&hashed, "Inner")) - 400.0 * whole).abs() < 1e-3);
+    }
+
+    #[test]
+    fn keys_that_may_belong_together_find_more_and_make_loops_run_more_often() {
+        let mut tables = known(0.0);
+        let mut other = tables[0].table.columns[0].clone();
+        (other.name, other.distinct) = (Identifier::new("part").unwrap(), 200_000.0);
+        tables[0].table.columns.push(other);
+        tables[0].ordered.push(0.0);
+        let names = ["part", "supplier"].map(|name| Identifier::new(name).unwrap());
+        let table = TableRef::new(["public", "lines"]).unwrap();
+        let spec = IndexSpec { table, keys: names.to_vec(), include: Vec::new(), code_point: Vec::new(), rows: None };
+        let made = |name: &str| (name == "<1>btree").then(|| spec.clone());
+        let look_ups = LookUps { tables: &tables, made: &made };
+        let mut by_both = scan("((part = p.part) AND (supplier = p.supplier))");
+        (by_both["Plan Rows"], by_both["Total Cost"]) = (json!(1), json!(1.5));
+        // 30 lines of a part; at most one of them if part and supplier had nothing to do with each other.
+        let mean = 30_f64.sqrt();
+        let mut both = looped(&by_both, "Inner");
+        (both["Plan Rows"], both["Parent Relationship"]) = (json!(2), json!("Outer"));
+        let inner =
+            json!({"Node Type": "Index Only Scan", "Parent Relationship": "Inner", "Total Cost": 0.3, "Plan Rows": 1});
+        let whole = json!({"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 2, "Plans": [both, inner]});
+        let fetched = 400.0 * (0.43 + mean * (VISIT + FETCH) - 1.5);
+        let expected = fetched + (400.0 * mean - 2.0) * 0.3;
+        assert!((look_ups.surplus(&whole) - expected).abs() < 1e-6, "{} {expected}", look_ups.surplus(&whole));
     }
 
     #[test]
