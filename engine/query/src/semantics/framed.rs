@@ -264,7 +264,7 @@ impl Accumulator for Charging {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.told % self.unasked == 0 {
+        if self.told.is_multiple_of(self.unasked) {
             proceed()?;
         }
         self.told = self.told.wrapping_add(1);
