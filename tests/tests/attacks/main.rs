@@ -6,8 +6,8 @@
 mod catalogs;
 mod duel;
 mod explain;
-mod memberships;
 mod late;
+mod memberships;
 mod names;
 mod order;
 mod rows;

@@ -136,7 +136,10 @@ impl Book {
         let second = second.max(latest).max(1) & (u64::MAX >> DRAWN);
         let drawn = (0_u64..).map(|n| (second << DRAWN) | (self.key.hash_one((second, n)) >> (u64::BITS - DRAWN)));
         // Far fewer are kept than a second has numbers.
-        drawn.into_iter().find(|id| !self.incidents.contains_key(id) && !self.gone.contains(id)).unwrap_or(second << DRAWN)
+        drawn
+            .into_iter()
+            .find(|id| !self.incidents.contains_key(id) && !self.gone.contains(id))
+            .unwrap_or(second << DRAWN)
     }
 
     fn is_muted(&self, subject: &Subject, time: i64) -> bool {
