@@ -306,9 +306,10 @@ impl Contest {
     /// Takes a run in that was stopped, or failed, after so long.
     pub(super) fn lost(&mut self, variant: Variant, lost: Lost, now: u64) {
         self.open = None;
-        let seconds = match lost {
-            Lost::Stopped(limit) => limit.as_secs_f64(),
-            Lost::Failed => 0.0,
+        // `None`: it failed.
+        let stopped = match lost {
+            Lost::Stopped(limit) => Some(limit.as_secs_f64()),
+            Lost::Failed => None,
             // Nobody knows how long it would have taken, only what it took.
             Lost::Left(after) => {
                 self.left(variant, after.as_secs_f64());
@@ -316,6 +317,7 @@ impl Contest {
             }
             Lost::Void => return,
         };
+        let seconds = stopped.unwrap_or(0.0);
         self.total += seconds;
         let reference = self.default.median(WATCHED);
         let Some(rival) = self.rivals.iter_mut().find(|rival| rival.variant() == Some(variant)) else { return };
@@ -323,22 +325,22 @@ impl Contest {
             State::Trial => {
                 rival.spent += seconds;
                 rival.strikes = rival.strikes.saturating_add(1);
-                match (lost, reference) {
-                    (Lost::Failed | Lost::Left(_) | Lost::Void, _) => rival.suspend(now, "it failed".to_owned()),
+                match (stopped, reference) {
+                    (None, _) => rival.suspend(now, "it failed".to_owned()),
                     // Once may be the machine's own noise.
-                    (Lost::Stopped(_), Some(reference)) if rival.strikes < STOPS => {
+                    (Some(_), Some(reference)) if rival.strikes < STOPS => {
                         rival.ratios.push(seconds.max(1e-6).ln() - reference);
                         if judge(rival, now) {
                             (self.pinned_for, self.controls) = (0, 0);
                         }
                     }
-                    (Lost::Stopped(_), _) => rival.suspend(now, "twice stopped at the default's time".to_owned()),
+                    (Some(_), None | Some(_)) => rival.suspend(now, "twice stopped at the default's time".to_owned()),
                 }
             }
             State::Pinned => {
                 rival.saved -= seconds;
                 rival.strikes = rival.strikes.saturating_add(1);
-                if rival.strikes >= STOPS || lost == Lost::Failed {
+                if rival.strikes >= STOPS || stopped.is_none() {
                     rival.suspend(now, "rolled back: twice as slow as the default, or failing".to_owned());
                 }
             }
