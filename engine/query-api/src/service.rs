@@ -164,6 +164,13 @@ pub trait Session: Send + Sync {
         None
     }
 
+    /// The statement as it is described for these values: places of numerics are those of the values, and schemas say them. Errors
+    /// are those of [`execute`](Self::execute).
+    async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
+        let _ = parameters;
+        Ok(Arc::clone(prepared))
+    }
+
     /// Divides the rows that executing a bound statement would give. Reads no row, or only the ends of a key.
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         let _ = (prepared, parameters, split);

@@ -9,6 +9,7 @@ use crate::guard::refuse_masked_predicates;
 use crate::locate::located;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
+use crate::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
@@ -48,13 +49,6 @@ pub(crate) struct Whole {
     pub(crate) records: OnceLock<Arc<[FragmentRecord]>>,
     /// The client's types, where its rows may go to the client as the source writes them.
     pub(crate) written: Option<Box<[PgType]>>,
-}
-
-/// A parameter: what the client sends, and what the plan wants.
-#[derive(Debug, Clone)]
-struct Parameter {
-    pg_type: PgType,
-    planned: DataType,
 }
 
 impl Bound {
@@ -112,6 +106,24 @@ impl Bound {
 
     pub(crate) fn parameter_types(&self) -> Vec<PgType> {
         self.parameters.iter().map(|p| p.pg_type).collect()
+    }
+
+    /// The types to bind the statement anew with, for values that it cannot be given in the types that it is planned with: a
+    /// numeric has as many places as its value. `None`: it can.
+    pub(crate) fn declared_for(
+        &self,
+        declared: &[Option<Declared>],
+        given: &[arrow::array::ArrayRef],
+    ) -> Option<Vec<Option<Declared>>> {
+        let fits = |(parameter, array): (&Parameter, &arrow::array::ArrayRef)| parameter.holds(array.as_ref());
+        if given.len() != self.parameters.len() || self.parameters.iter().zip(given).all(fits) {
+            return None;
+        }
+        let types = self.parameters.iter().zip(given).enumerate();
+        let types = types.map(|(place, (parameter, array))| {
+            parameter.declared_for(array.as_ref()).or_else(|| declared.get(place).copied().flatten())
+        });
+        Some(types.collect())
     }
 
     /// Values in the types that the plan wants.
@@ -178,7 +190,7 @@ pub(crate) async fn bind(
     workspace: &Arc<Workspace>,
     state: &SessionState,
     query: &Query,
-    declared: &[Option<PgType>],
+    declared: &[Option<Declared>],
 ) -> Result<Bound> {
     let plan = plan_query(query, state, &workspace.dialect, declared).await.map_err(|error| located(error, query))?;
     let inventory = verify_bound(&plan, workspace.catalog.token())?;
@@ -208,7 +220,7 @@ pub(crate) async fn plan_query(
     query: &Query,
     state: &SessionState,
     dialect: &Dialect,
-    declared: &[Option<PgType>],
+    declared: &[Option<Declared>],
 ) -> Result<LogicalPlan> {
     let mut ast = Ast::Query(Box::new(query.clone()));
     refuse_ignored(&ast)?;
@@ -221,6 +233,7 @@ pub(crate) async fn plan_query(
         .map_err(|e| translate_binding(&e, query))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
+    let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;
     without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
 }
 
@@ -285,8 +298,9 @@ fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>
 }
 
 /// Types of `$1…$n`: the client's where it gave one, else inferred, else text.
-fn parameters_of(plan: &LogicalPlan, declared: &[Option<PgType>]) -> Result<Vec<Parameter>> {
+fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Vec<Parameter>> {
     let inferred = inferred_types(plan)?;
+    let uses = Uses::of(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let mut count = declared.len();
     for name in inferred.keys() {
         let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);
@@ -298,7 +312,7 @@ fn parameters_of(plan: &LogicalPlan, declared: &[Option<PgType>]) -> Result<Vec<
     (1..=count)
         .map(|number| {
             let planned = inferred.get(&format!("${number}")).cloned().flatten();
-            let declared = declared.get(number - 1).copied().flatten();
+            let declared = declared.get(number - 1).copied().flatten().map(|declared| declared.pg_type);
             let pg_type = match (declared, &planned) {
                 (Some(PgType::Unknown), Some(planned)) | (None, Some(planned)) => {
                     pg_type_of(&Field::new("p", planned.clone(), true))
@@ -315,7 +329,8 @@ fn parameters_of(plan: &LogicalPlan, declared: &[Option<PgType>]) -> Result<Vec<
                     )
                 })?,
             };
-            Ok(Parameter { pg_type, planned })
+            let shows = uses.only_compared(&format!("${number}")).is_none();
+            Ok(Parameter { pg_type, planned, shows })
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use crate::checks::Checks;
 use crate::engine::{Workspace, with_key_lists};
 use crate::memory::StatementPool;
 use crate::observe::{self, Observer};
+use crate::parameters::Declared;
 use crate::session::GateSession;
 use crate::session::settings::Settings;
 use crate::system;
@@ -22,7 +23,7 @@ use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
 use querygate_query_api::telemetry::Telemetry;
 use querygate_query_api::{ClientInfo, QueryService, Session};
-use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
+use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,7 +143,7 @@ pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
 pub(crate) struct BoundKey {
     pub(crate) token: LeafToken,
     pub(crate) text: Arc<str>,
-    pub(crate) declared: Vec<Option<PgType>>,
+    pub(crate) declared: Vec<Option<Declared>>,
     /// Settings that names and literals depend on.
     pub(crate) settings: Arc<str>,
 }

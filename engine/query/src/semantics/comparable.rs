@@ -46,7 +46,7 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     })
 }
 
-const fn is_comparison(op: Operator) -> bool {
+pub(crate) const fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

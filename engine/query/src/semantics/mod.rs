@@ -56,9 +56,11 @@ mod zone;
 
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
+pub(crate) use comparable::is_comparison;
 pub(crate) use framed::frames;
 pub(crate) use functions::lasts;
 pub(crate) use growing::grows;
+pub(crate) use numeric::parse as parse_numeric;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;

@@ -78,7 +78,7 @@ fn leading((digits, scale): (i128, i8)) -> (i32, i128) {
 }
 
 /// A number's digits and scale as written, with exponent; `None`: not a number, or more than 38 digits.
-pub(super) fn parse(text: &str) -> Option<(i128, i8)> {
+pub(crate) fn parse(text: &str) -> Option<(i128, i8)> {
     let text = text.trim();
     let (negative, body) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),

@@ -275,7 +275,7 @@ impl GateSession {
             return Err(crate::explain::unexplained());
         };
         let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
-        let bound = self.refreshed(bound, query, &inner.declared).await?;
+        let bound = self.refreshed(bound, query, (&inner.declared, &values)).await?;
         crate::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
     }
 

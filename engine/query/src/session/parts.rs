@@ -27,7 +27,7 @@ impl GateSession {
         }
         let timeout = self.inner().settings.timeout();
         let work = async {
-            let bound = self.refreshed(bound, query, &prepared.declared).await?;
+            let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
             let Some(plain) = Plain::of(&bound) else { return Ok(Parts::default()) };
             // Counting is work, planning alone is not.
             let _turn = match split {
@@ -58,7 +58,7 @@ impl GateSession {
         let (Kind::Query(bound), Classified::Query(query)) = (&prepared.kind, prepared.parsed.class()) else {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"));
         };
-        let bound = self.refreshed(bound, query, &prepared.declared).await?;
+        let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
         Ok(Outcome::Rows(self.run_rows(prepared, &bound, parameters, Some(part)).await?))
     }
 }

@@ -1,20 +1,22 @@
-//! Statements that were bound before what they were bound on changed.
+//! Statements that were bound before what they were bound on changed, or for other values than they are to run with.
 
 use super::statement::{GateSession, PreparedStatement};
 use crate::bind::Bound;
+use crate::parameters::Declared;
+use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 impl GateSession {
-    /// Binds anew when the version changed since; the columns must stay the same.
+    /// Binds anew when the version changed since, or for the places of numeric values; the columns must stay the same.
     pub(super) async fn refreshed(
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        declared: &[Option<PgType>],
+        given: (&[Option<Declared>], &[ArrayRef]),
     ) -> Result<Arc<Bound>> {
-        self.refreshed_by(bound, query, declared, None).await
+        self.refreshed_by(bound, query, given, None).await
     }
 
     /// The same of a statement that is the query and nothing around it: bound anew by one run, it is found by the next.
@@ -22,26 +24,32 @@ impl GateSession {
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        prepared: &PreparedStatement,
+        (prepared, parameters): (&PreparedStatement, &[ArrayRef]),
     ) -> Result<Arc<Bound>> {
-        self.refreshed_by(bound, query, &prepared.declared, Some(prepared.parsed.shared_text())).await
+        let given = (prepared.declared.as_slice(), parameters);
+        self.refreshed_by(bound, query, given, Some(prepared.parsed.shared_text())).await
     }
 
     async fn refreshed_by(
         &self,
         bound: &Arc<Bound>,
         query: &Query,
-        declared: &[Option<PgType>],
+        (declared, parameters): (&[Option<Declared>], &[ArrayRef]),
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let workspace = self.workspace().await?;
-        if Arc::ptr_eq(&workspace, bound.workspace()) {
-            return Ok(Arc::clone(bound));
-        }
-        let again = Box::pin(self.bind_query(query, declared, text)).await?;
-        if again.columns() != bound.columns() {
+        let current = if Arc::ptr_eq(&workspace, bound.workspace()) {
+            Arc::clone(bound)
+        } else {
+            Box::pin(self.bind_query(query, declared, text)).await?
+        };
+        let fitting = match current.declared_for(declared, parameters) {
+            Some(declared) => Box::pin(self.bind_query(query, &declared, text)).await?,
+            None => current,
+        };
+        if fitting.columns() != bound.columns() {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
         }
-        Ok(again)
+        Ok(fitting)
     }
 }

@@ -12,6 +12,7 @@ use crate::execute;
 use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
 use crate::observe::SessionRecord;
+use crate::parameters::{Declared, without_values};
 use crate::parse::{Parsed, parse};
 use crate::telling::Teller;
 use arrow::array::ArrayRef;
@@ -73,7 +74,7 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(crate) struct PreparedStatement {
     pub(super) parsed: Arc<Parsed>,
-    pub(super) declared: Vec<Option<PgType>>,
+    pub(super) declared: Vec<Option<Declared>>,
     pub(super) kind: Kind,
     pub(super) parameter_types: Vec<PgType>,
     pub(super) columns: Option<Arc<[Column]>>,
@@ -94,6 +95,18 @@ pub(super) enum Kind {
 impl PreparedStatement {
     pub(crate) fn parsed(&self) -> &Parsed {
         &self.parsed
+    }
+
+    /// The same statement, bound in another way.
+    fn bound_as(&self, bound: Arc<Bound>) -> Self {
+        Self {
+            parsed: Arc::clone(&self.parsed),
+            declared: self.declared.clone(),
+            kind: Kind::Query(bound),
+            parameter_types: self.parameter_types.clone(),
+            columns: self.columns.clone(),
+            armed: Mutex::default(),
+        }
     }
 }
 
@@ -164,7 +177,7 @@ impl GateSession {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<PgType>]) -> Result<PreparedStatement> {
+    async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<Declared>]) -> Result<PreparedStatement> {
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
                 let bound = self.bind_query(query, declared, Some(parsed.shared_text())).await?;
@@ -272,11 +285,11 @@ impl GateSession {
         self.admits(prepared.parsed.class())?;
         match (&prepared.kind, prepared.parsed.class()) {
             (Kind::Query(bound), Classified::Query(query)) => {
-                let bound = self.refreshed_query(bound, query, prepared).await?;
+                let bound = self.refreshed_query(bound, query, (prepared, parameters)).await?;
                 Ok(Outcome::Rows(self.run_bound(prepared, &bound, parameters).await?))
             }
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
-                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
                 let mut rows = self.run_bound(prepared, &bound, parameters).await?;
                 rows.tag = CommandTag::Counted("COPY");
                 Ok(Outcome::CopyOut(rows, options.clone()))
@@ -284,7 +297,7 @@ impl GateSession {
             (Kind::Explain(bound, style, explained), _) => {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
-                let bound = self.refreshed(bound, query, &prepared.declared).await?;
+                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
                 let rows = crate::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
             }
@@ -319,10 +332,11 @@ impl Session for GateSession {
         self.admits(parsed.class())?;
         let started = Instant::now();
         let timeout = self.inner().settings.timeout();
+        let declared = without_values(parameter_types);
         let prepared = tokio::select! {
             biased;
             () = execute::expired(timeout.map(|t| started + t)) => Err(execute::timed_out()),
-            prepared = self.prepare_parsed(Arc::clone(&parsed), parameter_types) => prepared,
+            prepared = self.prepare_parsed(Arc::clone(&parsed), &declared) => prepared,
         };
         match prepared {
             Ok(prepared) => Ok(Arc::new(prepared)),
@@ -362,6 +376,15 @@ impl Session for GateSession {
         form: WireForm,
     ) -> Option<LookUp<'a>> {
         self.begin_look_up(ours(prepared).ok()?, given, form)
+    }
+
+    async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
+        let own = ours(prepared)?;
+        let (Kind::Query(bound), Classified::Query(query)) = (&own.kind, own.parsed.class()) else {
+            return Ok(Arc::clone(prepared));
+        };
+        let fitted = self.refreshed_query(bound, query, (own, parameters)).await?;
+        Ok(if Arc::ptr_eq(&fitted, bound) { Arc::clone(prepared) } else { Arc::new(own.bound_as(fitted)) })
     }
 
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {

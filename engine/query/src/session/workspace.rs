@@ -7,6 +7,7 @@ use crate::bind::{Bound, bind};
 use crate::dialect::apply::SubplanRunner;
 use crate::engine::{Workspace, with_config};
 use crate::gate::{BOUND_TEXT_MAX, BoundKey};
+use crate::parameters::Declared;
 use crate::plan::Subplans;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -14,7 +15,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 use querygate_catalog::{Deployment, Metered};
 use querygate_query_api::Effect;
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -106,7 +107,7 @@ impl GateSession {
     pub(super) async fn bind_query(
         &self,
         query: &Query,
-        declared: &[Option<PgType>],
+        declared: &[Option<Declared>],
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let (workspace, state, settings) = self.current().await?;
@@ -140,7 +141,7 @@ impl GateSession {
         workspace: &Arc<Workspace>,
         state: &Arc<SessionState>,
         query: &Query,
-        declared: &[Option<PgType>],
+        declared: &[Option<Declared>],
     ) -> Result<Arc<Bound>> {
         let (workspace, state) = (Arc::clone(workspace), Arc::clone(state));
         let (query, declared) = (query.clone(), declared.to_vec());

@@ -68,7 +68,7 @@ impl GateSession {
             return Ok(None);
         }
         self.admits(prepared.parsed.class())?;
-        let bound = self.refreshed_query(bound, query, prepared).await?;
+        let bound = self.refreshed_query(bound, query, (prepared, parameters)).await?;
         self.look_up_written(prepared, &bound, parameters, form).await
     }
 

@@ -1,0 +1,175 @@
+//! Parameter types that a client declared: each `$n` gets a cast, so that inference starts from what the client said. A
+//! numeric's places are its value's own, so a statement is bound anew for values of other places than it was bound for.
+
+mod uses;
+mod values;
+
+pub(crate) use uses::{Uses, narrowed};
+pub(crate) use values::Parameter;
+
+use crate::walk::{ON, Step, Stop, Writer, write};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, LimitClause, Query, Statement, TimezoneInfo, Value,
+};
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::ops::ControlFlow;
+
+/// Most digits of a numeric parameter.
+pub(super) const NUMERIC_DIGITS_MAX: u8 = 38;
+
+/// What is known of a parameter before its statement is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Declared {
+    pub(crate) pg_type: PgType,
+    /// Digits after the point of a numeric's value, or of the values of a numeric array. `None`: no value is known yet.
+    pub(crate) places: Option<u8>,
+}
+
+impl From<PgType> for Declared {
+    fn from(pg_type: PgType) -> Self {
+        Self { pg_type, places: None }
+    }
+}
+
+/// The types that a client said, with no values known.
+pub(crate) fn without_values(types: &[Option<PgType>]) -> Vec<Option<Declared>> {
+    types.iter().map(|pg_type| pg_type.map(Declared::from)).collect()
+}
+
+/// Wraps declared parameters in casts. A type that cannot be a parameter is refused.
+pub(crate) fn declare(ast: &mut Statement, declared: &[Option<Declared>]) -> Result<()> {
+    if declared.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    write(ast, &mut Casts { declared })
+}
+
+struct Casts<'a> {
+    declared: &'a [Option<Declared>],
+}
+
+impl Writer for Casts<'_> {
+    /// A numeric that counts rows is rounded to a bigint, as PostgreSQL does.
+    fn after_query(&mut self, query: &mut Query) -> Step {
+        let (limit, offset) = match &mut query.limit_clause {
+            Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+                (limit.as_mut(), offset.as_mut().map(|offset| &mut offset.value))
+            }
+            Some(LimitClause::OffsetCommaLimit { offset, limit }) => (Some(limit), Some(offset)),
+            None => (None, None),
+        };
+        for bound in [limit, offset].into_iter().flatten() {
+            if matches!(bound, Expr::Cast { data_type: DataType::Numeric(_), expr, .. } if is_parameter(expr)) {
+                *bound = cast(std::mem::replace(bound, Expr::Value(Value::Null.into())), DataType::BigInt(None));
+            }
+        }
+        ON
+    }
+
+    fn after_expr(&mut self, expr: &mut Expr) -> Step {
+        let Expr::Value(value) = expr else { return ON };
+        let Value::Placeholder(name) = &value.value else { return ON };
+        let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
+        let Some(declared) = number.checked_sub(1).and_then(|i| self.declared.get(i).copied().flatten()) else {
+            return ON;
+        };
+        match sql_type(declared) {
+            Cast::To(data_type) => {
+                *expr = cast(expr.clone(), data_type);
+                ON
+            }
+            Cast::None => ON,
+            Cast::Refused => {
+                let message = format!("parameters of type {} are not supported", declared.pg_type.sql_name());
+                ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::FeatureNotSupported, message)))
+            }
+        }
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
+}
+
+enum Cast {
+    To(DataType),
+    /// The use decides, as for an unknown literal.
+    None,
+    Refused,
+}
+
+fn numeric(places: Option<u8>) -> DataType {
+    DataType::Numeric(match places {
+        Some(places) => ExactNumberInfo::PrecisionAndScale(u64::from(NUMERIC_DIGITS_MAX), i64::from(places)),
+        None => ExactNumberInfo::None,
+    })
+}
+
+fn sql_type(declared: Declared) -> Cast {
+    match declared.pg_type {
+        PgType::Bool => Cast::To(DataType::Boolean),
+        PgType::Int2 => Cast::To(DataType::SmallInt(None)),
+        PgType::Int4 => Cast::To(DataType::Integer(None)),
+        PgType::Int8 => Cast::To(DataType::BigInt(None)),
+        PgType::Float4 => Cast::To(DataType::Real),
+        PgType::Float8 => Cast::To(DataType::DoublePrecision),
+        PgType::Date => Cast::To(DataType::Date),
+        PgType::Time => Cast::To(DataType::Time(None, TimezoneInfo::None)),
+        PgType::Timestamp => Cast::To(DataType::Timestamp(None, TimezoneInfo::None)),
+        PgType::Timestamptz => Cast::To(DataType::Timestamp(None, TimezoneInfo::Tz)),
+        PgType::Bytea => Cast::To(DataType::Bytea),
+        PgType::Numeric => Cast::To(numeric(declared.places)),
+        PgType::NumericArray if declared.places.is_some() => {
+            Cast::To(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(numeric(declared.places)), None)))
+        }
+        // Text from a client fits wherever a literal would.
+        PgType::Text
+        | PgType::Varchar
+        | PgType::Bpchar
+        | PgType::Name
+        | PgType::Char
+        | PgType::Unknown
+        | PgType::Uuid
+        | PgType::Json
+        | PgType::Jsonb
+        | PgType::Interval
+        | PgType::Oid
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regproc
+        | PgType::Regnamespace
+        | PgType::Regrole
+        | PgType::AclItem
+        | PgType::Xid => Cast::None,
+        PgType::Int2Vector
+        | PgType::OidVector
+        | PgType::BoolArray
+        | PgType::ByteaArray
+        | PgType::CharArray
+        | PgType::NameArray
+        | PgType::Int2Array
+        | PgType::Int4Array
+        | PgType::TextArray
+        | PgType::BpcharArray
+        | PgType::VarcharArray
+        | PgType::Int8Array
+        | PgType::Float4Array
+        | PgType::Float8Array
+        | PgType::OidArray
+        | PgType::TimestampArray
+        | PgType::DateArray
+        | PgType::TimeArray
+        | PgType::TimestamptzArray
+        | PgType::IntervalArray
+        | PgType::AclItemArray
+        | PgType::NumericArray
+        | PgType::JsonArray
+        | PgType::UuidArray
+        | PgType::JsonbArray => Cast::None,
+        PgType::Void | PgType::Record | PgType::RecordArray | PgType::PgNodeTree => Cast::Refused,
+    }
+}

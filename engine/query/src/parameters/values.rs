@@ -1,0 +1,138 @@
+//! Whether a value is one of the type that the plan wants, digit for digit. Knows no plan.
+
+use super::Declared;
+use crate::semantics::parse_numeric;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type};
+use querygate_types::PgType;
+
+/// What a numeric is planned as while no value is known.
+const NUMERIC: DataType = DataType::Decimal128(38, 10);
+
+/// A parameter: what the client sends, and what the plan wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Parameter {
+    pub(crate) pg_type: PgType,
+    pub(crate) planned: DataType,
+    /// Whether results may show how many places a numeric has.
+    pub(crate) shows: bool,
+}
+
+impl Parameter {
+    /// Whether a value can be given as it is in the planned type. What is no numeric is read by its type's own rules.
+    pub(crate) fn holds(&self, given: &dyn Array) -> bool {
+        if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
+            return true;
+        }
+        let item = match &self.planned {
+            DataType::List(item) => item.data_type(),
+            planned => planned,
+        };
+        if given.len() == 1 && given.is_null(0) {
+            // NULL has no places to add to those of what stands beside it.
+            return !(self.shows && item == &NUMERIC);
+        }
+        let Some(values) = numerics(given) else { return true };
+        values.iter().all(|value| self.holds_one(*value, item))
+    }
+
+    fn holds_one(&self, (digits, scale): (i128, i8), planned: &DataType) -> bool {
+        match planned {
+            DataType::Decimal128(_, wanted) if self.shows && scale != *wanted => false,
+            DataType::Decimal128(precision, wanted) => exactly(digits, scale, *wanted)
+                .is_some_and(|digits| digits.unsigned_abs() < 10_u128.pow(u32::from(*precision))),
+            DataType::Int16 => whole(digits, scale).is_some_and(|whole| i16::try_from(whole).is_ok()),
+            DataType::Int32 => whole(digits, scale).is_some_and(|whole| i32::try_from(whole).is_ok()),
+            DataType::Int64 => whole(digits, scale).is_some_and(|whole| i64::try_from(whole).is_ok()),
+            _ => true,
+        }
+    }
+
+    /// The type to bind the statement with for a value; `None` where it is no numeric or no value.
+    pub(crate) fn declared_for(&self, given: &dyn Array) -> Option<Declared> {
+        if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
+            return None;
+        }
+        if given.len() == 1 && given.is_null(0) {
+            return Some(Declared { pg_type: self.pg_type, places: Some(0) });
+        }
+        let places = numerics(given)?.iter().map(|(_, scale)| (*scale).max(0)).max()?;
+        Some(Declared { pg_type: self.pg_type, places: u8::try_from(places).ok() })
+    }
+}
+
+/// Digits and scale of a numeric, or of the members of an array of them. `None`: there is none, or not one that can be read.
+fn numerics(given: &dyn Array) -> Option<Vec<(i128, i8)>> {
+    if given.is_empty() || given.is_null(0) {
+        return None;
+    }
+    let one = match given.data_type() {
+        DataType::Decimal128(_, scale) => (given.as_primitive::<Decimal128Type>().value(0), *scale),
+        DataType::Int16 => (given.as_primitive::<Int16Type>().value(0).into(), 0),
+        DataType::Int32 => (given.as_primitive::<Int32Type>().value(0).into(), 0),
+        DataType::Int64 => (given.as_primitive::<Int64Type>().value(0).into(), 0),
+        DataType::Utf8 => parse_numeric(given.as_string::<i32>().value(0))?,
+        DataType::List(_) => {
+            let members = given.as_list::<i32>().value(0);
+            let DataType::Decimal128(_, scale) = members.data_type() else { return None };
+            let values = members.as_primitive::<Decimal128Type>().iter().flatten();
+            return Some(values.map(|digits| (digits, *scale)).collect());
+        }
+        _ => return None,
+    };
+    Some(vec![one])
+}
+
+/// Digits at another scale, if none is lost.
+fn exactly(digits: i128, from: i8, to: i8) -> Option<i128> {
+    let factor = 10_i128.checked_pow(u32::from((i16::from(to) - i16::from(from)).unsigned_abs()));
+    if to >= from {
+        return if digits == 0 { Some(0) } else { digits.checked_mul(factor?) };
+    }
+    match factor {
+        Some(factor) => (digits % factor == 0).then(|| digits / factor),
+        None => (digits == 0).then_some(0),
+    }
+}
+
+fn whole(digits: i128, scale: i8) -> Option<i128> {
+    exactly(digits, scale, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NUMERIC_DIGITS_MAX;
+    use super::*;
+    use arrow::array::{Decimal128Array, StringArray, new_null_array};
+
+    fn numeric(digits: i128, scale: i8) -> Decimal128Array {
+        Decimal128Array::from(vec![digits]).with_precision_and_scale(NUMERIC_DIGITS_MAX, scale).unwrap()
+    }
+
+    fn parameter(planned: DataType, shows: bool) -> Parameter {
+        Parameter { pg_type: PgType::Numeric, planned, shows }
+    }
+
+    #[test]
+    fn places_that_show_are_the_value_s_own() {
+        let shown = parameter(DataType::Decimal128(15, 2), true);
+        assert!(shown.holds(&numeric(150, 2)));
+        assert!(!shown.holds(&numeric(15, 1)) && !shown.holds(&numeric(5, 3)));
+        assert!(!shown.holds(&StringArray::from(vec!["1.5"])) && shown.holds(&StringArray::from(vec!["x"])));
+        assert_eq!(shown.declared_for(&numeric(5, 3)), Some(Declared { pg_type: PgType::Numeric, places: Some(3) }));
+        let null = new_null_array(&DataType::Decimal128(38, 10), 1);
+        assert!(shown.holds(null.as_ref()) && !parameter(NUMERIC, true).holds(null.as_ref()));
+        let whole = Some(Declared { pg_type: PgType::Numeric, places: Some(0) });
+        assert_eq!(parameter(NUMERIC, true).declared_for(null.as_ref()), whole);
+    }
+
+    #[test]
+    fn what_is_only_compared_may_be_of_the_other_type_if_no_digit_is_lost() {
+        let price = parameter(DataType::Decimal128(15, 2), false);
+        assert!(price.holds(&numeric(15, 1)) && price.holds(&numeric(1500, 3)) && !price.holds(&numeric(5, 3)));
+        assert!(!price.holds(&numeric(10_i128.pow(14), 0)));
+        let count = parameter(DataType::Int16, false);
+        assert!(count.holds(&numeric(70, 1)) && !count.holds(&numeric(75, 1)) && !count.holds(&numeric(40_000, 0)));
+        assert!(count.holds(&numeric(0, 38)));
+    }
+}
