@@ -21,6 +21,8 @@ mod hostile_messages;
 mod limits;
 #[path = "e2e/login.rs"]
 mod login;
+#[path = "e2e/numerics.rs"]
+mod numerics;
 #[path = "e2e/plans.rs"]
 mod plans;
 #[path = "e2e/postgres.rs"]

@@ -115,7 +115,8 @@ fn wire_type(type_name: &str) -> (DataType, PgType) {
 
 macro_rules! fixed_rows {
     ($($name:literal),* $(,)?) => {
-        fn copy_text(name: &str) -> Option<&'static str> {
+        /// The rows of a relation that are PostgreSQL's own, as COPY writes them.
+        pub(super) fn copy_text(name: &str) -> Option<&'static str> {
             match name {
                 $($name => Some(include_str!(concat!("../../data/pg15/", $name, ".tsv"))),)*
                 _ => None,

@@ -9,6 +9,7 @@ mod layout;
 mod names;
 mod objects;
 mod oid;
+mod overloads;
 mod quote;
 mod rows;
 mod session;
@@ -20,6 +21,7 @@ pub use image::{
     Relation, RelationKind, Role, Schema, Setting,
 };
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
+pub use overloads::{argument_types, common_type};
 pub use quote::quote_ident;
 pub use session::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 pub use table::{PgCatalog, SystemTable, SystemTableExec};

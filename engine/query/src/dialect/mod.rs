@@ -24,6 +24,7 @@ mod keys;
 mod literals;
 mod names;
 mod operators;
+mod placeholders;
 mod planned;
 mod quantified;
 mod relations;

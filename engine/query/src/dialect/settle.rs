@@ -34,6 +34,7 @@ impl Settler {
 
     /// The plan with typed literals, subqueries included, and printable output columns.
     pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = super::placeholders::beside_integers(plan)?;
         let plan = super::unions::with_types(self.type_literals(plan)?)?;
         self.outputs(plan)
     }
@@ -48,7 +49,11 @@ impl Settler {
             return Ok(Transformed::no(node));
         }
         let schema = input_schema(&node)?;
-        under_names(node, |expr| expr.transform_up(|e| self.expression(e, &schema)))
+        under_names(node, |expr| {
+            expr.transform_up(|e| {
+                super::placeholders::typed(e, &schema)?.transform_data(|e| self.expression(e, &schema))
+            })
+        })
     }
 
     fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -98,7 +98,8 @@ fn lookup(names: &[String]) -> SqlName {
     known.map_or(SqlName::Unknown, SqlName::Known)
 }
 
-fn field_of(pg_type: PgType) -> Option<FieldRef> {
+/// The field of a type, which it names.
+pub(super) fn field_of(pg_type: PgType) -> Option<FieldRef> {
     let data_type = arrow_type_of(pg_type)?;
     let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
     Some(Arc::new(Field::new("", data_type, true).with_metadata(metadata)))
