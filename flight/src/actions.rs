@@ -123,7 +123,7 @@ async fn create_prepared(
     let (returns_rows, types) = (described.prepared.columns().is_some(), described.prepared.parameter_types().to_vec());
     let dataset_schema = if returns_rows { schema_bytes(&described.schema)? } else { Bytes::new() };
     let parameter_schema = if types.is_empty() { Bytes::new() } else { schema_bytes(&parameter_schema(&types))? };
-    let handle = session.prepared(engine, described, request.query.len())?;
+    let handle = session.prepared(engine, described, &request.query)?;
     Ok(ActionCreatePreparedStatementResult {
         prepared_statement_handle: Bytes::copy_from_slice(&handle),
         dataset_schema,

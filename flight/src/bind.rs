@@ -94,6 +94,26 @@ impl Bindings {
     }
 }
 
+/// The types to describe a statement with for values whose types have no place in those that it inferred: fractions in whole
+/// numbers, bytes in texts. `None`: all have.
+pub(crate) fn declared_by_values(inferred: &[PgType], values: &RecordBatch) -> Option<Vec<Option<PgType>>> {
+    let declared = |(pg_type, column): (&PgType, &ArrayRef)| match (pg_type, column.data_type()) {
+        (PgType::Int2 | PgType::Int4 | PgType::Int8, DataType::Decimal128(_, 1..) | DataType::Decimal256(_, 1..)) => {
+            Some(PgType::Numeric)
+        }
+        (PgType::Int2 | PgType::Int4 | PgType::Int8, DataType::Float16 | DataType::Float32 | DataType::Float64) => {
+            Some(PgType::Float8)
+        }
+        (
+            PgType::Text | PgType::Varchar,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_),
+        ) => Some(PgType::Bytea),
+        _ => None,
+    };
+    let declared: Vec<Option<PgType>> = inferred.iter().zip(values.columns()).map(declared).collect();
+    declared.iter().any(Option::is_some).then_some(declared)
+}
+
 /// Casts each column to its parameter's type.
 pub(crate) fn bind(values: &RecordBatch, types: &[PgType], engine: &Arc<dyn Session>) -> Result<Bindings> {
     if values.num_columns() > limits::PARAMETERS_MAX {
@@ -119,6 +139,9 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     if given == &wanted {
         return Ok(Arc::clone(column));
     }
+    if pg_type == PgType::Numeric && keeps_places(given) {
+        return Ok(Arc::clone(column));
+    }
     let mismatch = || {
         Error::new(
             ErrorCode::DatatypeMismatch,
@@ -131,6 +154,11 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     refuse_guessing(given, &wanted, number, engine)?;
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
+}
+
+/// Numerics in the types that the engine takes them in with their own places.
+const fn keeps_places(given: &DataType) -> bool {
+    matches!(given, DataType::Decimal128(_, 0..) | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Utf8)
 }
 
 /// Between moments with and without a time zone stands the session's zone; only in UTC are both the same number.

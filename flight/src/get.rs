@@ -6,8 +6,8 @@ use crate::encode::{Compression, Encoder};
 use crate::info::schema_digest;
 use crate::metadata;
 use crate::service::Shared;
-use crate::session::FlightSession;
-use crate::statement::{describe, run_all};
+use crate::session::{Bound, FlightSession};
+use crate::statement::{Described, describe, run_all};
 use crate::stream::{Held, Messages, canceled, send};
 use crate::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
@@ -77,9 +77,9 @@ async fn begin(session: &FlightSession, body: &TicketBody, database: &str) -> Re
             let statement = session.statement(&handle)?;
             let engine = Arc::clone(&statement.engine);
             same_snapshot(&engine, body)?;
-            let schema = Arc::clone(&statement.described.schema);
+            let Bound { described: Described { prepared, schema }, bindings } = statement.next();
             same_schema(&schema, body)?;
-            let batches = run_all(&engine, &statement.described.prepared, statement.bindings(), part).await?;
+            let batches = run_all(&engine, &prepared, bindings, part).await?;
             Ok(Begun { engine, schema, batches })
         }
         Query::Metadata(command) => {

@@ -6,7 +6,7 @@ use crate::encode::schema_bytes;
 use crate::metadata;
 use crate::seal::{later_ms, random_id};
 use crate::service::Shared;
-use crate::session::FlightSession;
+use crate::session::{Bound, FlightSession};
 use crate::statement::{Described, describe, parts, run_effects};
 use crate::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
@@ -64,9 +64,9 @@ async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> 
         }
         Query::Prepared { handle } => {
             let statement = session.statement(handle)?;
-            let Described { prepared, schema } = statement.described.clone();
+            let Bound { described: Described { prepared, schema }, bindings } = statement.next();
             let engine = Arc::clone(&statement.engine);
-            Ok(Promised { engine, schema, statement: Some((prepared, statement.bindings())) })
+            Ok(Promised { engine, schema, statement: Some((prepared, bindings)) })
         }
         Query::Metadata(command) => {
             let schema = metadata::schema(command)?;

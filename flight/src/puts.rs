@@ -1,10 +1,12 @@
 //! DoPut: values for a prepared statement, and statements that return no rows. Bounded before anything is decoded.
 
-use crate::bind::{Bindings, bind, decode};
+use crate::bind::{Bindings, bind, declared_by_values, decode};
 use crate::command::{Put, put as read_put, unsupported};
 use crate::service::Shared;
-use crate::session::FlightSession;
-use crate::statement::{describe, run_effects};
+use crate::session::{Bound, FlightSession, PreparedStatement};
+use crate::statement::{Described, describe, run_effects};
+use crate::wire::result_schema;
+use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use prost::Message as _;
@@ -28,9 +30,11 @@ pub(crate) async fn put(
         Put::Parameters { handle } => {
             let statement = session.statement(&handle)?;
             let received = receive(shared, first, messages).await?;
-            let types = statement.described.prepared.parameter_types();
-            let bindings = decode(received)?.map(|values| bind(&values, types, &statement.engine)).transpose()?;
-            session.bind(&statement, bindings)?;
+            let bound = match decode(received)? {
+                Some(values) => Some(bound(&statement, &values).await?),
+                None => None,
+            };
+            session.bind(&statement, bound)?;
             let result = DoPutPreparedStatementResult { prepared_statement_handle: None };
             Ok(PutResult { app_metadata: result.encode_to_vec().into() })
         }
@@ -42,14 +46,31 @@ pub(crate) async fn put(
         Put::PreparedUpdate { handle } => {
             let statement = session.statement(&handle)?;
             let received = receive(shared, first, messages).await?;
-            let prepared = &statement.described.prepared;
-            let bindings = match decode(received)? {
-                None => statement.bindings(),
-                Some(values) => Arc::new(bind(&values, prepared.parameter_types(), &statement.engine)?),
+            let Bound { described, bindings } = match decode(received)? {
+                None => statement.next(),
+                Some(values) => bound(&statement, &values).await?,
             };
-            update(&statement.engine, prepared, &bindings).await
+            update(&statement.engine, &described.prepared, &bindings).await
         }
     }
+}
+
+/// A statement with a client's values. Whole-number parameters that it gives numbers with a fraction are of the client's type, as
+/// they would be had the client named it, and numerics have their values' places.
+async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bound> {
+    let engine = &statement.engine;
+    let inferred = statement.described.prepared.parameter_types();
+    let described = match declared_by_values(inferred, values) {
+        Some(types) => describe(engine, &statement.sql, &types).await?,
+        None => statement.described.clone(),
+    };
+    let bindings = Arc::new(bind(values, described.prepared.parameter_types(), engine)?);
+    let fitted = match bindings.rows() {
+        0 => Arc::clone(&described.prepared),
+        _ => engine.fitted(&described.prepared, &bindings.row(0)).await?,
+    };
+    let schema = result_schema(fitted.as_ref());
+    Ok(Bound { described: Described { prepared: fitted, schema }, bindings })
 }
 
 async fn next(messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {

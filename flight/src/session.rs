@@ -20,26 +20,38 @@ use tokio_util::sync::CancellationToken;
 /// A prepared statement of a session.
 pub(crate) struct PreparedStatement {
     pub(crate) engine: Arc<dyn Session>,
+    pub(crate) sql: Box<str>,
     pub(crate) described: Described,
-    bound: Mutex<Option<Arc<Bindings>>>,
-    /// What its text counts towards the session's bound.
-    bytes: usize,
+    bound: Mutex<Option<Bound>>,
+}
+
+/// A statement with values for its next executions, and as it is described for them.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub(crate) described: Described,
+    pub(crate) bindings: Arc<Bindings>,
 }
 
 impl PreparedStatement {
-    /// The values of its next execution; none bound is one execution without values.
-    pub(crate) fn bindings(&self) -> Arc<Bindings> {
-        self.bound().clone().unwrap_or_else(|| Arc::new(Bindings::none()))
+    /// What its next execution runs; none bound is one execution without values.
+    pub(crate) fn next(&self) -> Bound {
+        let unbound = || Bound { described: self.described.clone(), bindings: Arc::new(Bindings::none()) };
+        self.bound().clone().unwrap_or_else(unbound)
     }
 
-    fn bound(&self) -> MutexGuard<'_, Option<Arc<Bindings>>> {
+    fn bound(&self) -> MutexGuard<'_, Option<Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What it counts towards the session's bound.
     fn held_bytes(&self) -> usize {
-        self.bytes + self.bound().as_ref().map_or(0, |bound| bound.bytes())
+        let values = self.bound().as_ref().map_or(0, |bound| bound.bindings.bytes());
+        self.sql.len() + STATEMENT_BYTES + values
     }
 }
+
+/// What a prepared statement holds beside its text and its values.
+const STATEMENT_BYTES: usize = 1_024;
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,14 +247,14 @@ impl FlightSession {
     }
 
     /// Keeps a prepared statement; gives its handle.
-    pub(crate) fn prepared(&self, engine: Arc<dyn Session>, described: Described, text_bytes: usize) -> Result<Id> {
+    pub(crate) fn prepared(&self, engine: Arc<dyn Session>, described: Described, sql: &str) -> Result<Id> {
         let id = random_id()?;
         let state = &mut *self.state();
-        let bytes = text_bytes + 1_024;
+        let bytes = sql.len() + STATEMENT_BYTES;
         if state.statements.len() >= self.limits.statements || self.held(state) + bytes > self.limits.statement_bytes {
             return Err(too_many_statements());
         }
-        let statement = PreparedStatement { engine, described, bound: Mutex::default(), bytes };
+        let statement = PreparedStatement { engine, sql: sql.into(), described, bound: Mutex::default() };
         state.statements.insert(id, Arc::new(statement));
         Ok(id)
     }
@@ -252,14 +264,14 @@ impl FlightSession {
     }
 
     /// Keeps values for a statement's next executions; `None` forgets those it had.
-    pub(crate) fn bind(&self, statement: &PreparedStatement, bindings: Option<Bindings>) -> Result<()> {
+    pub(crate) fn bind(&self, statement: &PreparedStatement, bound: Option<Bound>) -> Result<()> {
         *statement.bound() = None;
-        let Some(bindings) = bindings else { return Ok(()) };
+        let Some(bound) = bound else { return Ok(()) };
         let state = &*self.state();
-        if self.held(state).saturating_add(bindings.bytes()) > self.limits.statement_bytes {
+        if self.held(state).saturating_add(bound.bindings.bytes()) > self.limits.statement_bytes {
             return Err(too_many_statements());
         }
-        *statement.bound() = Some(Arc::new(bindings));
+        *statement.bound() = Some(bound);
         Ok(())
     }
 
