@@ -15,19 +15,43 @@ use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::ops::ControlFlow;
 
 /// Most digits of a numeric parameter.
-pub(super) const NUMERIC_DIGITS_MAX: u8 = 38;
+const NUMERIC_DIGITS_MAX: u8 = 38;
 
 /// What is known of a parameter before its statement is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Declared {
     pub(crate) pg_type: PgType,
-    /// Digits after the point of a numeric's value, or of the values of a numeric array. `None`: no value is known yet.
-    pub(crate) places: Option<u8>,
+    /// Of a numeric's value, or of the members of an array of numbers. `None`: no value is known yet, and what stands beside an
+    /// array decides its type.
+    pub(crate) digits: Option<Digits>,
 }
+
+/// Room that a numeric needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Digits {
+    /// All digits.
+    precision: u8,
+    /// Those after the point.
+    places: u8,
+}
+
+impl Digits {
+    /// Room for a value and others like it: as many places as it has, and up to 19 digits before the point, so that a statement is
+    /// bound once for most of its values.
+    pub(crate) fn for_value(value: i128, places: u8) -> Self {
+        let all = u8::try_from(value.unsigned_abs().to_string().len()).unwrap_or(NUMERIC_DIGITS_MAX);
+        let usual = places.saturating_add(DIGITS_BEFORE_POINT);
+        let precision = if all <= usual { usual.min(NUMERIC_DIGITS_MAX) } else { NUMERIC_DIGITS_MAX };
+        Self { precision, places }
+    }
+}
+
+/// Digits before the point that most numerics have at most: those of a bigint.
+const DIGITS_BEFORE_POINT: u8 = 19;
 
 impl From<PgType> for Declared {
     fn from(pg_type: PgType) -> Self {
-        Self { pg_type, places: None }
+        Self { pg_type, digits: None }
     }
 }
 
@@ -102,11 +126,17 @@ enum Cast {
     Refused,
 }
 
-fn numeric(places: Option<u8>) -> DataType {
-    DataType::Numeric(match places {
-        Some(places) => ExactNumberInfo::PrecisionAndScale(u64::from(NUMERIC_DIGITS_MAX), i64::from(places)),
+fn numeric(digits: Option<Digits>) -> DataType {
+    DataType::Numeric(match digits {
+        Some(Digits { precision, places }) => {
+            ExactNumberInfo::PrecisionAndScale(u64::from(precision), i64::from(places))
+        }
         None => ExactNumberInfo::None,
     })
+}
+
+fn array_of(item: DataType) -> DataType {
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None))
 }
 
 fn sql_type(declared: Declared) -> Cast {
@@ -122,10 +152,10 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Timestamp => Cast::To(DataType::Timestamp(None, TimezoneInfo::None)),
         PgType::Timestamptz => Cast::To(DataType::Timestamp(None, TimezoneInfo::Tz)),
         PgType::Bytea => Cast::To(DataType::Bytea),
-        PgType::Numeric => Cast::To(numeric(declared.places)),
-        PgType::NumericArray if declared.places.is_some() => {
-            Cast::To(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(numeric(declared.places)), None)))
-        }
+        PgType::Numeric => Cast::To(numeric(declared.digits)),
+        PgType::NumericArray if declared.digits.is_some() => Cast::To(array_of(numeric(declared.digits))),
+        PgType::Float4Array if declared.digits.is_some() => Cast::To(array_of(DataType::Real)),
+        PgType::Float8Array if declared.digits.is_some() => Cast::To(array_of(DataType::DoublePrecision)),
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar

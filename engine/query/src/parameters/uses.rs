@@ -94,7 +94,7 @@ pub(crate) fn narrowed(plan: LogicalPlan, declared: &[Option<Declared>]) -> Resu
     let unknown = |id: &str| {
         let number = id.trim_start_matches('$').parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         let declared = number.and_then(|place| declared.get(place).copied().flatten());
-        declared == Some(Declared { pg_type: PgType::Numeric, places: None })
+        declared == Some(Declared { pg_type: PgType::Numeric, digits: None })
     };
     if !declared.iter().flatten().any(|declared| declared.pg_type == PgType::Numeric) {
         return Ok(plan);

@@ -1,6 +1,6 @@
 //! Whether a value is one of the type that the plan wants, digit for digit. Knows no plan.
 
-use super::Declared;
+use super::{Declared, Digits};
 use crate::semantics::parse_numeric;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type};
@@ -21,6 +21,10 @@ pub(crate) struct Parameter {
 impl Parameter {
     /// Whether a value can be given as it is in the planned type. What is no numeric is read by its type's own rules.
     pub(crate) fn holds(&self, given: &dyn Array) -> bool {
+        if matches!(self.pg_type, PgType::Float4Array | PgType::Float8Array) {
+            // Fractions among whole numbers or decimals of some places would be rounded.
+            return matches!(&self.planned, DataType::List(item) if item.data_type().is_floating());
+        }
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
             return true;
         }
@@ -50,14 +54,20 @@ impl Parameter {
 
     /// The type to bind the statement with for a value; `None` where it is no numeric or no value.
     pub(crate) fn declared_for(&self, given: &dyn Array) -> Option<Declared> {
+        if matches!(self.pg_type, PgType::Float4Array | PgType::Float8Array) {
+            return Some(Declared { pg_type: self.pg_type, digits: Some(Digits::for_value(0, 0)) });
+        }
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
             return None;
         }
         if given.len() == 1 && given.is_null(0) {
-            return Some(Declared { pg_type: self.pg_type, places: Some(0) });
+            return Some(Declared { pg_type: self.pg_type, digits: Some(Digits::for_value(0, 0)) });
         }
-        let places = numerics(given)?.iter().map(|(_, scale)| (*scale).max(0)).max()?;
-        Some(Declared { pg_type: self.pg_type, places: u8::try_from(places).ok() })
+        let values = numerics(given)?;
+        let places = values.iter().map(|(_, scale)| (*scale).max(0)).max()?;
+        let largest = values.iter().map(|(digits, _)| *digits).max_by_key(|digits| digits.unsigned_abs())?;
+        let digits = Digits::for_value(largest, u8::try_from(places).ok()?);
+        Some(Declared { pg_type: self.pg_type, digits: Some(digits) })
     }
 }
 
@@ -101,16 +111,19 @@ fn whole(digits: i128, scale: i8) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NUMERIC_DIGITS_MAX;
     use super::*;
     use arrow::array::{Decimal128Array, StringArray, new_null_array};
 
     fn numeric(digits: i128, scale: i8) -> Decimal128Array {
-        Decimal128Array::from(vec![digits]).with_precision_and_scale(NUMERIC_DIGITS_MAX, scale).unwrap()
+        Decimal128Array::from(vec![digits]).with_precision_and_scale(38, scale).unwrap()
     }
 
     fn parameter(planned: DataType, shows: bool) -> Parameter {
         Parameter { pg_type: PgType::Numeric, planned, shows }
+    }
+
+    fn declared(digits: i128, places: u8) -> Declared {
+        Declared { pg_type: PgType::Numeric, digits: Some(Digits::for_value(digits, places)) }
     }
 
     #[test]
@@ -119,10 +132,10 @@ mod tests {
         assert!(shown.holds(&numeric(150, 2)));
         assert!(!shown.holds(&numeric(15, 1)) && !shown.holds(&numeric(5, 3)));
         assert!(!shown.holds(&StringArray::from(vec!["1.5"])) && shown.holds(&StringArray::from(vec!["x"])));
-        assert_eq!(shown.declared_for(&numeric(5, 3)), Some(Declared { pg_type: PgType::Numeric, places: Some(3) }));
+        assert_eq!(shown.declared_for(&numeric(5, 3)), Some(declared(5, 3)));
         let null = new_null_array(&DataType::Decimal128(38, 10), 1);
         assert!(shown.holds(null.as_ref()) && !parameter(NUMERIC, true).holds(null.as_ref()));
-        let whole = Some(Declared { pg_type: PgType::Numeric, places: Some(0) });
+        let whole = Some(declared(0, 0));
         assert_eq!(parameter(NUMERIC, true).declared_for(null.as_ref()), whole);
     }
 

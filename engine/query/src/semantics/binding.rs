@@ -94,6 +94,10 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
 
 /// `x::numeric`: as many places as the value has, where that is known.
 fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transformed<Expr>> {
+    // A parameter has its value's places already.
+    if matches!((cast.expr.as_ref(), from.data_type()), (Expr::Placeholder(_), DataType::Decimal128(..))) {
+        return Ok(Transformed::yes(*cast.expr));
+    }
     let to = Arc::clone(&cast.field);
     let plain = |precision, scale| {
         let metadata = to.metadata().iter().filter(|(key, _)| *key != TYPE_MODIFIER_KEY);

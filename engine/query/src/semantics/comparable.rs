@@ -4,7 +4,7 @@
 
 use super::patterns;
 use arrow::array::Array;
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
@@ -41,6 +41,19 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             Transformed::new_transformed(Expr::InList(list), changed)
         }
         Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
+        Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+            let changed = meet(call.args.iter_mut().collect(), schema)?;
+            Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+        }
+        Expr::Case(mut case) => {
+            let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+            let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
+            if let Some(operand) = &mut case.expr {
+                let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
+                changed |= meet(compared.map(AsMut::as_mut).collect(), schema)?;
+            }
+            Transformed::new_transformed(Expr::Case(case), changed)
+        }
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         other => Transformed::no(other),
     })
@@ -76,9 +89,11 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
     let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
     let stamp = types.iter().flatten().find(|t| matches!(t, DataType::Timestamp(..))).cloned();
     let double = types.iter().flatten().any(is_float).then_some(DataType::Float64);
+    let wide = if double.is_none() { beyond_38_digits(&types) } else { None };
     for (side, data_type) in sides.into_iter().zip(&types) {
         let to = match data_type {
             Some(DataType::Date32) => &stamp,
+            Some(data_type) if wide.is_some() && (data_type.is_decimal() || data_type.is_integer()) => &wide,
             Some(data_type) if data_type.is_decimal() => &double,
             Some(_) | None => continue,
         };
@@ -89,6 +104,29 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
         }
     }
     Ok(changed)
+}
+
+/// The type that holds every value of some exact types, where they need more digits than the engine would give them: it would
+/// refuse the values that have them all.
+fn beyond_38_digits(types: &[Option<DataType>]) -> Option<DataType> {
+    if !types.iter().flatten().any(DataType::is_decimal) {
+        return None;
+    }
+    let (mut whole, mut places) = (0, 0);
+    for data_type in types.iter().flatten() {
+        let (digits, scale) = match data_type {
+            DataType::Decimal128(precision, scale) => (i16::from(*precision), i16::from(*scale)),
+            DataType::Int16 => (5, 0),
+            DataType::Int32 => (10, 0),
+            DataType::Int64 => (19, 0),
+            _ => return None,
+        };
+        whole = whole.max(digits - scale);
+        places = places.max(scale);
+    }
+    let places = i8::try_from(places).ok()?;
+    (whole + i16::from(places) > i16::from(DECIMAL128_MAX_PRECISION))
+        .then_some(DataType::Decimal256(DECIMAL256_MAX_PRECISION, places))
 }
 
 /// `price * 1.19` is exact. Division stays with floats: a decimal's quotient has few digits here.

@@ -16,7 +16,7 @@
 //!   find the one by the other.
 //! - `date_trunc` of a date is a time stamp without a zone.
 //! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
-//! - CASE, COALESCE, GREATEST and UNION over dates and time stamps meet at nanoseconds and raise outside 1677–2262.
+//! - UNION over dates and time stamps meets at nanoseconds and raises outside 1677–2262.
 //! - ILIKE folds case by single characters and without a locale.
 //! - `upper` maps ß to SS. `LIKE … ESCAPE` raises 22023 for a pattern that ends with its escape, whatever the value.
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
