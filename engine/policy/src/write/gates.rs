@@ -7,6 +7,7 @@ use querygate_metadata::model::{
     AccessLevel, DeleteBehavior, Field, FieldType, Object, ObjectOperation, RowOperation, SharingModel,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Deepest cascade and longest chain of masters.
 const DEPTH_MAX: usize = 10;
@@ -27,8 +28,22 @@ impl<'a> Evaluator<'a> {
         self.inside_wall(object, after, rows)
     }
 
+    /// Rules 2 and 3. A row that fails both is refused by the row policies' code: the gate's own is for rows that they pass or
+    /// do not bound.
+    pub(super) fn stored_row(
+        &self,
+        object: &'a Object,
+        rights: Rights,
+        operation: RowOperation,
+        row: &Row,
+        rows: &dyn RowLookup,
+    ) -> Result<(), Refusal> {
+        self.policy_gate(object, rights, operation, row, rows)?;
+        self.owner_gate(object, rights, operation, row, rows)
+    }
+
     /// Rule 2: the gate of the org-wide default, with shares and the widening by an authored policy.
-    pub(super) fn owner_gate(
+    fn owner_gate(
         &self,
         object: &'a Object,
         rights: Rights,
@@ -65,7 +80,7 @@ impl<'a> Evaluator<'a> {
 
     /// Rule 3: the policies that bound the operation (its own, else the select ones) pass the row, the row is readable,
     /// and none of them names a field that is hidden from the caller. Without a bound (rule 4) nothing is asked.
-    pub(super) fn policy_gate(
+    fn policy_gate(
         &self,
         object: &'a Object,
         rights: Rights,
@@ -116,8 +131,14 @@ impl<'a> Evaluator<'a> {
         Err(Refusal::denied("you are not allowed to save this record with the values you entered"))
     }
 
-    /// Rule 6: at every step up the chain the master passes the edit bit, its own gate and its own policies.
+    /// Rule 6: at every step up the chain the master passes the edit bit, its own gate and its own policies. What a master
+    /// refuses is refused with one code, whichever of them it was.
     pub(super) fn master_editable(&self, object: &'a Object, row: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
+        self.masters_pass(object, row, rows)
+            .map_err(|refusal| Refusal { code: RefusalCode::PermissionDenied, ..refusal })
+    }
+
+    fn masters_pass(&self, object: &'a Object, row: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
         let (mut object, mut row) = (object, row.clone());
         for _ in 0..DEPTH_MAX {
             match object.sharing_model {
@@ -133,70 +154,102 @@ impl<'a> Evaluator<'a> {
             let rights = self.rights(master);
             self.may(master, ObjectOperation::Update, rights)?;
             self.inside_wall(master, &parent, rows)?;
-            self.owner_gate(master, rights, RowOperation::Update, &parent, rows)?;
-            self.policy_gate(master, rights, RowOperation::Update, &parent, rows)?;
+            self.stored_row(master, rights, RowOperation::Update, &parent, rows)?;
             (object, row) = (master, parent);
         }
         Err(Refusal::denied("the chain of masters is too long"))
     }
 
-    /// A delete with its cascade, which runs as the caller. `path` holds the records above.
+    /// A delete with its cascade, which runs as the caller.
     pub(super) fn delete(
         &self,
         object: &'a Object,
         row: &Row,
         rows: &dyn RowLookup,
-        path: &mut Vec<(&'a str, String)>,
+        cascade: &mut Cascade<'a>,
     ) -> Result<(), Refusal> {
         let rights = self.rights(object);
         self.may(object, ObjectOperation::Delete, rights)?;
         self.inside_wall(object, row, rows)?;
-        self.owner_gate(object, rights, RowOperation::Delete, row, rows)?;
-        self.policy_gate(object, rights, RowOperation::Delete, row, rows)?;
+        self.stored_row(object, rights, RowOperation::Delete, row, rows)?;
         self.master_editable(object, row, rows)?;
         let id = row.get("id").and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
-        if path.iter().any(|(o, r)| *o == object.name && r == id) {
+        if !cascade.gone.insert((&object.name, id.to_owned())) {
             return Ok(());
         }
-        if path.len() >= DEPTH_MAX {
+        if cascade.depth >= DEPTH_MAX {
             return Err(Refusal::denied("the cascade is too deep"));
         }
-        path.push((&object.name, id.to_owned()));
+        cascade.depth += 1;
         for referrer in self.policy.snapshot().referrers(&object.name) {
             let Some(child) = self.object(&referrer.object) else { continue };
             let Some(fk) = child.field(&referrer.field) else { continue };
             let Some(behavior) = effective(fk) else { continue };
             for dependent in rows.rows_where(&child.name, &fk.name, id)? {
-                self.dependent(child, fk, behavior, &dependent, rows, path)?;
+                self.dependent(child, (fk, id), behavior, &dependent, rows, cascade)?;
             }
         }
-        path.pop();
+        cascade.depth -= 1;
         Ok(())
     }
 
-    /// Rule 7 for one dependent record.
+    /// Rule 7 for one dependent record, whose reference holds the id that goes.
     fn dependent(
         &self,
         child: &'a Object,
-        fk: &Field,
+        (fk, target): (&Field, &str),
         behavior: DeleteBehavior,
         row: &Row,
         rows: &dyn RowLookup,
-        path: &mut Vec<(&'a str, String)>,
+        cascade: &mut Cascade<'a>,
     ) -> Result<(), Refusal> {
+        if cascade.took(&child.name, row) {
+            return Ok(());
+        }
         match behavior {
             DeleteBehavior::Restrict => {
                 Err(Refusal::new(RefusalCode::DeleteRestricted, "dependent records restrict the delete"))
             }
-            DeleteBehavior::Cascade => self.delete(child, row, rows, path),
+            DeleteBehavior::Cascade => self.delete(child, row, rows, cascade),
             DeleteBehavior::SetNull => {
                 let rights = self.rights(child);
-                self.owner_gate(child, rights, RowOperation::Update, row, rows)?;
-                self.policy_gate(child, rights, RowOperation::Update, row, rows)?;
-                if self.field_rights(child, fk).1 { Ok(()) } else { Err(Refusal::no_grant()) }
+                self.inside_wall(child, row, rows)?;
+                self.stored_row(child, rights, RowOperation::Update, row, rows)?;
+                if !self.field_rights(child, fk).1 {
+                    return Err(Refusal::no_grant());
+                }
+                self.post_image(child, RowOperation::Update, rights, &without(row, fk, target), rows)?;
+                self.master_editable(child, row, rows)
             }
         }
     }
+}
+
+/// What a delete took along so far. What is gone neither restricts nor is emptied by what goes later.
+#[derive(Debug, Default)]
+pub(super) struct Cascade<'a> {
+    gone: BTreeSet<(&'a str, String)>,
+    depth: usize,
+}
+
+impl Cascade<'_> {
+    fn took(&self, object: &str, row: &Row) -> bool {
+        let id = row.get("id").and_then(Value::as_str);
+        id.is_some_and(|id| self.gone.iter().any(|(o, gone)| *o == object && gone == id))
+    }
+}
+
+/// A record after a reference's target is gone: the reference is null, or its list has one member less.
+fn without(row: &Row, fk: &Field, target: &str) -> Row {
+    let mut after = row.clone();
+    let left = match after.get(&fk.name) {
+        Some(Value::Array(members)) => {
+            Value::Array(members.iter().filter(|member| member.as_str() != Some(target)).cloned().collect())
+        }
+        Some(_) | None => Value::Null,
+    };
+    after.insert(fk.name.clone(), left);
+    after
 }
 
 /// What a reference does to its record when the target goes. Only `lookup` and `master_detail` react; emptying a

@@ -4,6 +4,7 @@ mod gates;
 
 use crate::evaluator::{Evaluator, Rights};
 use crate::filter::RowLookup;
+use gates::Cascade;
 use querygate_metadata::model::{Field, ManagedBy, Object, ObjectOperation, RowOperation, TenancyPosture};
 use querygate_types::{Error, ErrorCode};
 use serde_json::{Map, Value};
@@ -104,7 +105,7 @@ impl<'a> Evaluator<'a> {
         match change {
             Change::Insert { payload } => self.insert(object, payload, rows),
             Change::Update { before, patch } => self.update(object, before, patch, rows),
-            Change::Delete { before } => self.delete(object, before, rows, &mut Vec::new()),
+            Change::Delete { before } => self.delete(object, before, rows, &mut Cascade::default()),
         }
     }
 
@@ -124,7 +125,8 @@ impl<'a> Evaluator<'a> {
         let after = self.insert_image(object, payload);
         self.organization_guard(object, &after, rows)?;
         self.post_image(object, RowOperation::Insert, rights, &after, rows)?;
-        self.master_editable(object, &after, rows)
+        self.master_editable(object, &after, rows)?;
+        known_fields(object, payload)
     }
 
     fn update(&self, object: &'a Object, before: &Row, patch: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
@@ -133,14 +135,14 @@ impl<'a> Evaluator<'a> {
         self.payload_fields(object, patch)?;
         self.owner_guard(object, rights, Some(before), patch)?;
         self.inside_wall(object, before, rows)?;
-        self.owner_gate(object, rights, RowOperation::Update, before, rows)?;
-        self.policy_gate(object, rights, RowOperation::Update, before, rows)?;
+        self.stored_row(object, rights, RowOperation::Update, before, rows)?;
         let mut after = before.clone();
         after.extend(kept(object, patch));
         self.organization_guard(object, &after, rows)?;
         self.post_image(object, RowOperation::Update, rights, &after, rows)?;
         self.master_editable(object, before, rows)?;
-        self.master_editable(object, &after, rows)
+        self.master_editable(object, &after, rows)?;
+        known_fields(object, patch)
     }
 
     /// Required permissions, the object bit, and who manages the records.
@@ -166,17 +168,11 @@ impl<'a> Evaluator<'a> {
         Err(Refusal::no_grant())
     }
 
-    /// Every field named exists, is stored, may be edited, and is not given its own mask.
+    /// Every field named may be edited, computed ones too, and is not given its own mask. What is no field comes later.
     fn payload_fields(&self, object: &Object, payload: &Row) -> Result<(), Refusal> {
         let mut locked = Vec::new();
         for (name, value) in payload {
-            let field = object.field(name).filter(|field| field.stored());
-            let field = field.ok_or_else(|| {
-                Refusal::new(
-                    RefusalCode::InvalidField,
-                    format!("'{name}' is not a writable field of '{}'", object.name),
-                )
-            })?;
+            let Some(field) = object.field(name) else { continue };
             if !self.field_rights(object, field).1 {
                 locked.push(name.as_str());
             } else if let (Some(mask), Some(text)) = (self.mask(field), value.as_str())
@@ -228,6 +224,17 @@ impl<'a> Evaluator<'a> {
             *value = Value::String(organization.clone());
         }
         image
+    }
+}
+
+/// Every field named exists and is stored. Asked last: who may not write hears that first.
+fn known_fields(object: &Object, payload: &Row) -> Result<(), Refusal> {
+    match payload.keys().find(|name| !object.field(name).is_some_and(Field::stored)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("'{name}' is not a writable field of '{}'", object.name);
+            Err(Refusal::new(RefusalCode::InvalidField, message))
+        }
     }
 }
 
