@@ -1,7 +1,8 @@
 //! Reads `sys_*` rows into [`Facts`]. A row that cannot be understood is an error: guessing could widen rights.
 
 use crate::model::{
-    AccessLevel, BusinessUnit, Facts, FactsError, RecordShare, Tenure, UnitMember, User, UserGrant, UserPosition,
+    AccessLevel, BusinessUnit, Facts, FactsError, Location, PlacedRow, RecordShare, Tenure, UnitMember, User,
+    UserGrant, UserPosition,
 };
 use chrono::{DateTime, NaiveDate};
 use serde_json::Value;
@@ -30,31 +31,44 @@ impl Facts {
     /// # Errors
     /// The first row with a missing key, a malformed instant or an unknown level.
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Row)>) -> Result<Self, FactsError> {
-        let mut by_object: HashMap<&str, Vec<&Row>> = HashMap::new();
-        for (object, row) in rows {
-            if Self::OBJECTS.contains(&object) {
-                by_object.entry(object).or_default().push(row);
-            }
-        }
-        Reader { by_object }.read()
+        Reader::new(rows.into_iter().map(|(object, row)| (object, row, None))).read()
+    }
+
+    /// As [`Facts::from_rows`], with the place of the row in errors.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_placed_rows(rows: &[PlacedRow]) -> Result<Self, FactsError> {
+        Reader::new(rows.iter().map(|row| (row.object.as_str(), &row.row, Some(&row.location)))).read()
     }
 }
 
 struct Reader<'a> {
-    by_object: HashMap<&'a str, Vec<&'a Row>>,
+    by_object: HashMap<&'a str, Vec<Placed<'a>>>,
 }
+
+type Placed<'a> = (&'a Row, Option<&'a Location>);
 
 /// A row with its place, for errors.
 struct At<'a> {
     object: &'a str,
     index: usize,
     row: &'a Row,
+    location: Option<&'a Location>,
 }
 
 impl<'a> Reader<'a> {
+    fn new(rows: impl Iterator<Item = (&'a str, &'a Row, Option<&'a Location>)>) -> Self {
+        let mut by_object: HashMap<&str, Vec<Placed<'_>>> = HashMap::new();
+        for (object, row, location) in rows.filter(|(object, ..)| Facts::OBJECTS.contains(object)) {
+            by_object.entry(object).or_default().push((row, location));
+        }
+        Self { by_object }
+    }
+
     fn rows(&self, object: &'a str) -> impl Iterator<Item = At<'a>> {
         let rows = self.by_object.get(object).cloned().unwrap_or_default();
-        rows.into_iter().enumerate().map(move |(index, row)| At { object, index, row })
+        rows.into_iter().enumerate().map(move |(index, (row, location))| At { object, index, row, location })
     }
 
     fn names(&self, object: &'a str) -> Result<HashMap<String, String>, FactsError> {
@@ -154,7 +168,12 @@ impl<'a> Reader<'a> {
 
 impl At<'_> {
     fn error(&self, message: &str) -> FactsError {
-        FactsError { object: self.object.to_owned(), row: self.index, message: message.to_owned() }
+        FactsError {
+            object: self.object.to_owned(),
+            row: self.index,
+            location: self.location.cloned(),
+            message: message.to_owned(),
+        }
     }
 
     fn text(&self, key: &str) -> Result<Option<String>, FactsError> {

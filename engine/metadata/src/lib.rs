@@ -14,7 +14,13 @@ mod syntax;
 
 pub use cell::{Reloaded, SnapshotCell};
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{LoadError, LoadOptions, Loaded, RowFile, RowReader, load, load_text, permission_sets_from_rows};
-pub use model::{Facts, Field, FieldType, Object, PermissionSet, Snapshot, TenancyPosture, ValueType};
+pub use load::{
+    LoadError, LoadOptions, Loaded, RowFile, RowReader, load, load_text, permission_sets_from_placed,
+    permission_sets_from_rows, system_rows,
+};
+pub use model::{
+    Facts, FactsError, Field, FieldType, Location, Object, PermissionSet, PlacedRow, Snapshot, TenancyPosture,
+    ValueType,
+};
 pub use registry::{Registry, UninstallError};
 pub use summary::Summary;

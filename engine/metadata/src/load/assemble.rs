@@ -6,7 +6,7 @@ use super::links::{Known, PLATFORM_CAPABILITIES, is_platform};
 use super::source::route;
 use super::stack::{Drafts, LOCAL_PACKAGE};
 use super::{LoadOptions, hash};
-use crate::model::{Object, Package, PermissionSet, Referrer, Snapshot};
+use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot};
 use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
@@ -213,7 +213,10 @@ fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>) {
 /// Values of columns that do not exist would be lost silently.
 fn check_seed_columns(snapshot: &Snapshot, from: usize, findings: &Findings) {
     for seed in snapshot.seed.iter().skip(from) {
-        let Some(object) = snapshot.objects.get(&seed.object) else { continue };
+        let Some(object) = snapshot.objects.get(&seed.object) else {
+            warn_unread(seed, findings);
+            continue;
+        };
         let keys: BTreeSet<&str> = seed.records.iter().flat_map(|row| row.keys()).map(String::as_str).collect();
         for key in keys.into_iter().filter(|key| !object.fields.contains_key(*key)) {
             let message = format!("seed rows of '{}' have values for '{key}', which is not a field", seed.object);
@@ -224,6 +227,19 @@ fn check_seed_columns(snapshot: &Snapshot, from: usize, findings: &Findings) {
             findings.add(finding);
         }
     }
+}
+
+/// Rows of a platform object that decides nothing here may be misspelt memberships.
+fn warn_unread(seed: &SeedData, findings: &Findings) {
+    if Facts::OBJECTS.contains(&seed.object.as_str()) {
+        return;
+    }
+    let message = format!("rows of '{}' are not read", seed.object);
+    let mut finding = crate::Diagnostic::outside(crate::Severity::Warning, "metadata", &message);
+    finding.location = seed.location.clone();
+    let near = nearest(&seed.object, Facts::OBJECTS.iter().copied());
+    finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
+    findings.add(finding);
 }
 
 /// Objects that a stack may name without owning them.

@@ -99,13 +99,43 @@ fn read_type(map: &Map<'_>) -> Option<FieldType> {
     let text = at.text()?;
     let found = FieldType::from_name(&text);
     if found.is_none() {
-        let hint = match nearest(&text, FieldType::ALL.iter().map(|kind| kind.name())) {
+        let names = || FieldType::ALL.iter().map(|kind| kind.name());
+        let near = called_elsewhere(&text).or_else(|| nearest(&text, names()));
+        let hint = match near {
             Some(near) => format!("Did you mean '{near}'?"),
-            None => "The 49 field types are listed in the ObjectStack 17.4 protocol.".to_owned(),
+            None => format!("It is one of: {}.", names().collect::<Vec<_>>().join(", ")),
         };
         at.error_with(format!("unknown field type '{text}'"), hint);
     }
     found
+}
+
+/// The field type of what other systems call by another name.
+fn called_elsewhere(name: &str) -> Option<&'static str> {
+    const NAMES: &[(&str, &[&str])] = &[
+        ("text", &["string", "str", "varchar", "char", "utf8", "uuid", "id", "keyword"]),
+        ("textarea", &["longtext", "clob", "multiline"]),
+        (
+            "number",
+            &[
+                "integer", "int", "bigint", "smallint", "int4", "int8", "long", "float", "double", "real", "decimal",
+                "numeric",
+            ],
+        ),
+        ("currency", &["money", "amount"]),
+        ("boolean", &["bool", "checkbox", "bit", "switch"]),
+        ("datetime", &["timestamp", "timestamptz", "instant"]),
+        ("select", &["enum", "picklist", "dropdown", "choice"]),
+        ("multiselect", &["multipicklist"]),
+        ("lookup", &["reference", "relation", "foreign_key", "ref", "belongs_to"]),
+        ("json", &["jsonb", "object", "map"]),
+        ("tags", &["array", "list"]),
+        ("file", &["blob", "binary", "bytea", "attachment"]),
+        ("autonumber", &["serial", "sequence", "auto_number"]),
+        ("summary", &["rollup", "roll_up"]),
+    ];
+    let lower = name.to_ascii_lowercase();
+    NAMES.iter().find(|(_, others)| others.contains(&lower.as_str())).map(|(name, _)| *name)
 }
 
 pub(super) fn read_unique(map: &Map<'_>) -> Uniqueness {

@@ -1,6 +1,8 @@
 //! Finds and reads metadata files. Knows names and sizes, not contents.
 
+use super::links::{is_platform, nearest_object};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::{Facts, Snapshot};
 use crate::read::{Document, Findings};
 use crate::syntax::{self, Format};
 use std::fs;
@@ -118,13 +120,30 @@ pub(super) fn document(file: &str, text: String, format: Format, findings: &Find
                     format!("The first one is at line {}, column {}.", duplicate.first.line, duplicate.first.column);
                 report(duplicate.second, format!("key '{}' stands twice", duplicate.key), Some(hint), &text);
             }
-            Some(Document { file: Arc::clone(&file), text, root: parsed.root })
+            Some(Document { file: Arc::clone(&file), text, root: parsed.root, origin: None })
         }
         Err(error) => {
             report(error.span, error.message, None, &text);
             None
         }
     }
+}
+
+/// What is to be said of a file of rows that nobody reads: it is named after no object.
+pub(super) fn stray_rows(rows: &RowFile, snapshot: &Snapshot) -> Option<Diagnostic> {
+    let object = rows.object.as_str();
+    if snapshot.objects.contains_key(object) || Facts::OBJECTS.contains(&object) {
+        return None;
+    }
+    let message = if is_platform(object) {
+        format!("rows of '{object}' are not read")
+    } else {
+        format!("rows of '{object}' are not read: there is no such object")
+    };
+    let mut finding = Diagnostic::outside(Severity::Warning, &rows.path.display().to_string(), &message);
+    let known = snapshot.objects.keys().map(String::as_str).chain(Facts::OBJECTS.iter().copied());
+    finding.hint = nearest_object(object, known).map(|near| format!("Did you mean '{near}.ndjson'?"));
+    Some(finding)
 }
 
 fn error(path: &Path, message: &str, findings: &Findings) {

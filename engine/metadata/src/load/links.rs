@@ -28,8 +28,6 @@ pub(super) enum Target {
         child: String,
         parent: String,
     },
-    /// The object must have exactly one master_detail field, or nobody can read it.
-    ControlledByParent(String),
     /// A scope of the hierarchy add-on.
     HierarchyScope,
     /// A flow that needs the capability `triggers`.
@@ -71,6 +69,27 @@ pub(super) fn is_platform(object: &str) -> bool {
     ["sys_", "cloud_", "ai_"].iter().any(|prefix| object.starts_with(prefix))
 }
 
+/// Objects that a hint lists.
+const OBJECTS_LISTED: usize = 12;
+
+/// The object that a name is most like; a name without the namespace is like the full one.
+pub(super) fn nearest_object<'o>(name: &str, objects: impl Iterator<Item = &'o str> + Clone) -> Option<&'o str> {
+    let lower = name.to_lowercase();
+    let mut short = objects.clone().filter(|object| {
+        object.strip_suffix(lower.as_str()).is_some_and(|namespace| namespace.ends_with('_') && namespace.len() > 1)
+    });
+    if let (Some(only), None) = (short.next(), short.next()) {
+        return Some(only);
+    }
+    let near = nearest(name, objects.clone());
+    // A misspelt name without the namespace.
+    near.or_else(|| {
+        let tails = objects.clone().filter_map(|object| object.split_once('_').map(|(_, tail)| tail));
+        let tail = nearest(name, tails)?;
+        objects.clone().find(|object| object.split_once('_').is_some_and(|(_, own)| own == tail))
+    })
+}
+
 /// Positions that exist without being declared.
 pub(super) const BUILTIN_POSITIONS: &[&str] =
     &["platform_admin", "org_owner", "org_admin", "org_member", "everyone", "guest", "delegated_admin"];
@@ -106,7 +125,6 @@ impl Known<'_> {
             Target::Capability(name) => self.capability(at, name),
             Target::Datasource(name) => self.datasource(at, name),
             Target::Rollup { child, parent } => self.rollup(at, child, parent),
-            Target::ControlledByParent(name) => self.controlled_by_parent(at, name),
             Target::HierarchyScope => self.hierarchy(at),
             Target::Trigger if self.requires.contains("triggers") => {}
             Target::Trigger => at.error_with(
@@ -120,20 +138,35 @@ impl Known<'_> {
         if self.objects.contains_key(name) {
             return;
         }
-        let near = nearest(name, self.objects.keys().map(String::as_str));
+        let near = self.near_object(name);
         // A platform's object is not ours to know, unless the name is nearly one that is declared here.
         if is_platform(name) && near.is_none_or(|near| !is_platform(near)) {
             return;
         }
-        let hint = near.map(|near| format!("Did you mean '{near}'?"));
-        at.name_finding(Severity::Error, format!("unknown object '{name}'"), hint);
+        at.name_finding(Severity::Error, format!("unknown object '{name}'"), Some(self.object_hint(near)));
+    }
+
+    fn near_object(&self, name: &str) -> Option<&str> {
+        nearest_object(name, self.objects.keys().map(String::as_str))
+    }
+
+    fn object_hint(&self, near: Option<&str>) -> String {
+        match near {
+            Some(near) => format!("Did you mean '{near}'?"),
+            None if self.objects.is_empty() => "There are no objects here.".to_owned(),
+            None => {
+                let listed: Vec<&str> = self.objects.keys().take(OBJECTS_LISTED).map(String::as_str).collect();
+                let more = if listed.len() < self.objects.len() { ", …" } else { "" };
+                format!("The objects here are: {}{more}.", listed.join(", "))
+            }
+        }
     }
 
     fn reference(&self, at: &At<'_>, name: &str) {
         if self.objects.contains_key(name) || is_platform(name) {
             return;
         }
-        let near = nearest(name, self.objects.keys().map(String::as_str));
+        let near = self.near_object(name);
         let hint = near.map(|near| format!("Did you mean '{near}'?"));
         at.name_finding(Severity::Warning, format!("object '{name}' is not part of this metadata"), hint);
     }
@@ -205,16 +238,6 @@ impl Known<'_> {
             at.error_with(
                 format!("{count} fields of '{child}' point at '{parent}'"),
                 "Name the one to follow in `relationshipField`.",
-            );
-        }
-    }
-
-    fn controlled_by_parent(&self, at: &At<'_>, name: &str) {
-        let alone = self.objects.get(name).is_none_or(|object| object.master_detail().is_some());
-        if !alone {
-            at.warn(
-                "controlled_by_parent without exactly one master_detail field denies everybody",
-                Some("Declare one master_detail field.".to_owned()),
             );
         }
     }

@@ -25,7 +25,7 @@ use std::path::Path;
 pub(crate) use assemble::{extended_object, seal};
 pub(crate) use extend::forget_digest;
 pub use files::RowFile;
-pub use rows::{RowReader, permission_sets_from_rows};
+pub use rows::{RowReader, permission_sets_from_placed, permission_sets_from_rows, system_rows};
 
 /// What the deployment decides about its metadata.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,9 +75,14 @@ impl std::error::Error for LoadError {}
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let findings = Findings::default();
     let found = files::read(path, &findings);
-    let snapshot = build(&found.documents, findings, None, options)?;
+    let mut snapshot = build(&found.documents, findings, None, options)?;
     let mut row_files = found.row_files;
-    row_files.retain(|rows| snapshot.objects.contains_key(&rows.object) || links::is_platform(&rows.object));
+    row_files.retain(|rows| {
+        let finding = files::stray_rows(rows, &snapshot);
+        let is_read = snapshot.objects.contains_key(&rows.object) || finding.is_none();
+        snapshot.warnings.extend(finding);
+        is_read
+    });
     Ok(Loaded { snapshot, row_files })
 }
 

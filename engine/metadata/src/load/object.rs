@@ -33,7 +33,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
     let owner = Owner { object: &name, package };
     let declared = map.required("fields").map(|at| read_fields(&at, &owner, links)).unwrap_or_default();
     let is_system = map.flag("isSystem", false);
-    let sharing_model = read_sharing_model(&map, &name, is_system, links);
+    let sharing_model = read_sharing_model(&map, &name, is_system);
     let tenancy = read_tenancy(&map, links, &name);
     let ownership = read_ownership(&map);
     let managed_by = read_managed_by(&map);
@@ -99,17 +99,13 @@ fn check_anchors(declared: &[Field], map: &Map<'_>) {
     }
 }
 
-fn read_sharing_model<'a>(map: &Map<'a>, name: &str, is_system: bool, links: &mut Links<'a>) -> SharingModel {
+fn read_sharing_model(map: &Map<'_>, name: &str, is_system: bool) -> SharingModel {
     // Unset is private; the platform's own objects are public.
     let unset =
         if is_system || name.starts_with("sys_") { SharingModel::PublicReadWrite } else { SharingModel::Private };
     let Some(at) = map.get("sharingModel") else { return unset };
     // An unreadable model is reported, and private until then.
-    let model = at.choice("sharing model", SHARING_MODELS).unwrap_or(SharingModel::Private);
-    if model == SharingModel::ControlledByParent {
-        links.add(Link { at, target: Target::ControlledByParent(name.to_owned()) });
-    }
-    model
+    at.choice("sharing model", SHARING_MODELS).unwrap_or(SharingModel::Private)
 }
 
 fn read_access(map: &Map<'_>) -> AccessDefault {

@@ -2,7 +2,7 @@
 
 use super::links::{Link, Links, Target};
 use super::shapes;
-use crate::model::{Datasource, MappingRule, Object, OnMismatch, SchemaMode, SeedData, SeedMode};
+use crate::model::{Datasource, Location, MappingRule, Object, OnMismatch, SchemaMode, SeedData, SeedMode};
 use crate::read::{At, Map};
 use crate::syntax::Value;
 
@@ -128,11 +128,13 @@ pub(super) fn read_seed<'a>(at: &At<'a>, links: &mut Links<'a>) -> Option<SeedDa
     let object = object_at.text()?;
     links.add(Link { at: object_at.clone(), target: Target::Object(object.clone()) });
     let env = map.list("env");
+    let (records, places) = read_records(&map);
     Some(SeedData {
         external_id: map.get("externalId").map_or_else(|| vec!["name".to_owned()], |at| read_external_id(&at)),
         mode: map.choice("mode", "seed mode", MODES).unwrap_or(SeedMode::Upsert),
         env: env.iter().filter_map(|at| at.choice("environment", ENVIRONMENTS)).map(str::to_owned).collect(),
-        records: read_records(&map),
+        records,
+        places,
         location: object_at.location(),
         object,
     })
@@ -142,16 +144,17 @@ fn read_external_id(at: &At<'_>) -> Vec<String> {
     if at.is_list() { at.texts() } else { at.text().into_iter().collect() }
 }
 
-fn read_records(map: &Map<'_>) -> Vec<serde_json::Map<String, serde_json::Value>> {
-    let mut records = Vec::new();
+fn read_records(map: &Map<'_>) -> (Vec<serde_json::Map<String, serde_json::Value>>, Vec<Location>) {
+    let (mut records, mut places) = (Vec::new(), Vec::new());
     for at in map.required("records").map(|at| at.list()).unwrap_or_default() {
         if let (Value::Map(_), serde_json::Value::Object(row)) = (&at.node.value, at.node.to_json()) {
             records.push(row);
+            places.push(at.location());
         } else {
             at.error("a record is a mapping");
         }
     }
-    records
+    (records, places)
 }
 
 #[cfg(test)]

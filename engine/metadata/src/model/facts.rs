@@ -1,5 +1,6 @@
 //! Who holds what: memberships and record shares read from `sys_*` rows. Knows no metadata and decides nothing.
 
+use super::Location;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
@@ -76,12 +77,22 @@ pub struct RecordShare {
     pub access_level: AccessLevel,
 }
 
+/// A row of an object, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedRow {
+    pub object: String,
+    pub row: serde_json::Map<String, serde_json::Value>,
+    pub location: Location,
+}
+
 /// A row that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactsError {
     pub object: String,
     /// Index of the row among the rows of its object, from 0.
     pub row: usize,
+    /// Where it stands, when that is known.
+    pub location: Option<Location>,
     pub message: String,
 }
 

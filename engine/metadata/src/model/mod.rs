@@ -11,7 +11,8 @@ mod source;
 
 pub use expression::{Dialect, Expression, Location};
 pub use facts::{
-    AccessLevel, BusinessUnit, Facts, FactsError, RecordShare, Tenure, UnitMember, User, UserGrant, UserPosition,
+    AccessLevel, BusinessUnit, Facts, FactsError, PlacedRow, RecordShare, Tenure, UnitMember, User, UserGrant,
+    UserPosition,
 };
 pub use field::{
     DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption, SummaryFunction, SummaryRollup,

@@ -51,6 +51,9 @@ pub struct SeedData {
     /// Environments it is for; empty means all.
     pub env: Vec<String>,
     pub records: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Where each record stands.
+    #[serde(skip)]
+    pub places: Vec<Location>,
     #[serde(skip)]
     pub location: Location,
 }

@@ -16,11 +16,16 @@ pub(crate) struct Document {
     pub(crate) file: Arc<str>,
     pub(crate) text: String,
     pub(crate) root: Node,
+    /// Where all of it stands, when it is a row of another file.
+    pub(crate) origin: Option<Location>,
 }
 
 impl Document {
     pub(crate) fn location(&self, span: Span) -> Location {
-        Location { file: Arc::clone(&self.file), line: span.line, column: span.column }
+        match &self.origin {
+            Some(origin) => origin.clone(),
+            None => Location { file: Arc::clone(&self.file), line: span.line, column: span.column },
+        }
     }
 }
 
