@@ -2,12 +2,13 @@
 
 use crate::expression::{DropReason, Template, compile};
 use crate::formula::{self, Formula};
+use crate::layers::PARENT_DEPTH_MAX;
 use crate::query_filter::Column;
 use querygate_metadata::model::{
-    AccessLevel, Dialect, Expression, FieldType, Object, PermissionSet, Recipient, RowOperation, RowPolicy, Snapshot,
-    TenancyPosture,
+    AccessLevel, Dialect, Expression, FieldType, Location, Object, PermissionSet, Recipient, RowOperation, RowPolicy,
+    SharingModel, Snapshot, TenancyPosture,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The platform's own sets, whose organization policies exist only where there is a tenant wall.
@@ -34,6 +35,18 @@ pub(crate) struct CompiledRowPolicy {
     pub(crate) floor: bool,
     pub(crate) using: Option<Compiled>,
     pub(crate) check: Option<Compiled>,
+    /// Whether a rule that drops out here is meant to: the platform's own, and one for every object that others can apply.
+    pub(crate) may_drop: bool,
+    /// Where `using` and `check` stand.
+    using_at: Location,
+    check_at: Location,
+}
+
+impl CompiledRowPolicy {
+    /// Its `using` cannot be applied to the object at all, whoever asks.
+    pub(crate) fn is_unusable(&self) -> bool {
+        !self.may_drop && matches!(self.using, Some(Err(_)))
+    }
 }
 
 /// A sharing rule compiled for its object.
@@ -43,6 +56,7 @@ pub(crate) struct CompiledSharing {
     pub(crate) recipient: Recipient,
     pub(crate) level: AccessLevel,
     pub(crate) condition: Compiled,
+    at: Location,
 }
 
 /// Everything the evaluator needs of one snapshot. Immutable; share it in an `Arc` beside its snapshot.
@@ -77,7 +91,27 @@ impl CompiledPolicy {
         for object in snapshot.objects.values() {
             compiled.compile_object(object);
         }
+        compiled.excuse_wildcards();
         compiled
+    }
+
+    /// A policy for every object drops out where its columns are not; one that no object can apply is a mistake.
+    fn excuse_wildcards(&mut self) {
+        let mut applied: HashSet<(String, String)> = HashSet::new();
+        for policy in self.row_policies.values().flatten() {
+            let fails = [&policy.using, &policy.check].into_iter().flatten().any(Result::is_err);
+            if !fails && self.is_wildcard(policy) {
+                applied.insert((policy.set.clone(), policy.name.clone()));
+            }
+        }
+        for policy in self.row_policies.values_mut().flatten() {
+            policy.may_drop |= applied.contains(&(policy.set.clone(), policy.name.clone()));
+        }
+    }
+
+    fn is_wildcard(&self, policy: &CompiledRowPolicy) -> bool {
+        let set = self.sets.get(&policy.set);
+        set.is_some_and(|set| set.row_level_security.iter().any(|own| own.name == policy.name && own.object == "*"))
     }
 
     fn compile_object(&mut self, object: &Object) {
@@ -92,7 +126,13 @@ impl CompiledPolicy {
                 if self.snapshot.posture == TenancyPosture::Single && is_tenant_policy(set, policy) {
                     continue;
                 }
+                let place = |expression: &Option<Expression>| {
+                    expression.as_ref().map(|expression| expression.location.clone()).unwrap_or_default()
+                };
                 policies.push(CompiledRowPolicy {
+                    may_drop: set.package.is_none() && self.snapshot.permission_sets.contains_key(&set.name),
+                    using_at: place(&policy.using),
+                    check_at: place(&policy.check),
                     set: set.name.clone(),
                     name: policy.name.clone(),
                     operation: policy.operation,
@@ -110,6 +150,7 @@ impl CompiledPolicy {
                 recipient: rule.shared_with.clone(),
                 level: rule.access_level,
                 condition: compile(&rule.condition),
+                at: rule.condition.location.clone(),
             });
         self.sharing.insert(object.name.clone(), sharing.collect());
         let formulas = object.fields.values().filter(|field| field.field_type == FieldType::Formula).map(|field| {
@@ -163,12 +204,58 @@ impl CompiledPolicy {
         for (object, fields) in &self.formulas {
             for (field, formula) in fields {
                 if let Err(reason) = formula {
-                    uncomputed.push((object.as_str(), field.as_str(), reason.0.as_str()));
+                    uncomputed.push((object.as_str(), field.as_str(), reason.text.as_str()));
                 }
             }
         }
         uncomputed.sort_unstable();
         uncomputed
+    }
+
+    /// Rules that cannot be applied, whoever asks: policies and sharing rules that do not compile, details without a master.
+    /// Without those that are meant to drop out where their columns are not. Sorted by place.
+    #[must_use]
+    pub fn unusable(&self) -> Vec<UnusableRule> {
+        let mut rules = Vec::new();
+        for object in self.snapshot.objects.values() {
+            for policy in self.row_policies(&object.name).iter().filter(|policy| !policy.may_drop) {
+                for (expression, at) in [(&policy.using, &policy.using_at), (&policy.check, &policy.check_at)] {
+                    if let Some(Err(reason)) = expression {
+                        rules.push(UnusableRule::new(object, &policy.name, at, reason));
+                    }
+                }
+            }
+            for rule in self.sharing(&object.name) {
+                if let Err(reason) = &rule.condition {
+                    rules.push(UnusableRule::new(object, &rule.name, &rule.at, reason));
+                }
+            }
+            if let Some(reason) = broken_master(object, &self.snapshot) {
+                rules.push(UnusableRule::new(object, "controlled_by_parent", &object.location, &reason));
+            }
+        }
+        rules.sort_by(|a, b| (&a.location, &a.object, &a.rule).cmp(&(&b.location, &b.object, &b.rule)));
+        rules
+    }
+
+    /// Keys of `current_user` that rules need, with the place of each.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, Location)> {
+        let mut found = BTreeSet::new();
+        let mut note = |template: &Compiled, at: &Location| {
+            let mut keys = Vec::new();
+            if let Ok(template) = template {
+                template.variables(&mut keys);
+            }
+            found.extend(keys.into_iter().map(|key| (at.clone(), key.to_owned())));
+        };
+        for policy in self.row_policies.values().flatten() {
+            for (expression, at) in [(&policy.using, &policy.using_at), (&policy.check, &policy.check_at)] {
+                expression.iter().for_each(|expression| note(expression, at));
+            }
+        }
+        self.sharing.values().flatten().for_each(|rule| note(&rule.condition, &rule.at));
+        found.into_iter().map(|(at, key)| (key, at)).collect()
     }
 
     /// Policies and sharing rules that can never take part, with the reason: object, name, reason.
@@ -179,7 +266,7 @@ impl CompiledPolicy {
             for policy in policies {
                 for expression in [&policy.using, &policy.check].into_iter().flatten() {
                     if let Err(reason) = expression {
-                        dropped.push((object.as_str(), policy.name.as_str(), reason.0.as_str()));
+                        dropped.push((object.as_str(), policy.name.as_str(), reason.text.as_str()));
                     }
                 }
             }
@@ -187,12 +274,62 @@ impl CompiledPolicy {
         for (object, rules) in &self.sharing {
             for rule in rules {
                 if let Err(reason) = &rule.condition {
-                    dropped.push((object.as_str(), rule.name.as_str(), reason.0.as_str()));
+                    dropped.push((object.as_str(), rule.name.as_str(), reason.text.as_str()));
                 }
             }
         }
         dropped.sort_unstable();
         dropped
+    }
+}
+
+/// A rule that cannot be applied to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableRule {
+    pub object: String,
+    /// Name of the policy or sharing rule, or `controlled_by_parent`.
+    pub rule: String,
+    pub reason: String,
+    /// The column that the object does not have, where that is the reason.
+    pub missing_column: Option<String>,
+    pub location: Location,
+}
+
+impl UnusableRule {
+    fn new(object: &Object, rule: &str, at: &Location, reason: &DropReason) -> Self {
+        Self {
+            object: object.name.clone(),
+            rule: rule.to_owned(),
+            reason: reason.text.clone(),
+            missing_column: reason.missing.clone(),
+            location: at.clone(),
+        }
+    }
+}
+
+/// Why the details of an object can follow no master, if so.
+pub(crate) fn broken_master(object: &Object, snapshot: &Snapshot) -> Option<DropReason> {
+    let mut below = vec![object];
+    loop {
+        let detail = *below.last()?;
+        match detail.sharing_model {
+            SharingModel::Private | SharingModel::PublicRead | SharingModel::PublicReadWrite => return None,
+            SharingModel::ControlledByParent => {}
+        }
+        let Some(fk) = detail.master_detail() else {
+            return Some(DropReason::new(format!("'{}' has not exactly one master_detail field", detail.name)));
+        };
+        let reference = fk.reference.as_deref().unwrap_or_default();
+        let Some(master) = snapshot.object(reference) else {
+            return Some(DropReason::new(format!("its master '{reference}' is not part of the metadata")));
+        };
+        if !master.field("id").is_some_and(|id| !id.phantom && id.stored()) {
+            return Some(DropReason::new(format!("its master '{reference}' has no column 'id'")));
+        }
+        if below.len() >= PARENT_DEPTH_MAX || below.iter().any(|object| object.name == master.name) {
+            return Some(DropReason::new("the chain of masters does not end"));
+        }
+        below.push(master);
     }
 }
 

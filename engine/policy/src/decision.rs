@@ -104,6 +104,7 @@ pub struct ReadDecision {
     pub(crate) hidden_fields: BTreeSet<String>,
     pub(crate) masks: BTreeMap<String, Mask>,
     pub(crate) layers: Vec<LayerVerdict>,
+    pub(crate) unusable_rule: Option<String>,
 }
 
 impl ReadDecision {
@@ -149,6 +150,13 @@ impl ReadDecision {
         &self.layers
     }
 
+    /// The rule that cannot be applied and for which no row can be shown: whoever reads is to be refused, not to be told that
+    /// there are no rows. For administrators.
+    #[must_use]
+    pub fn unusable_rule(&self) -> Option<&str> {
+        self.unusable_rule.as_deref()
+    }
+
     /// Stable hash of everything that shapes a plan: equal for principals who differ in bound values only.
     #[must_use]
     pub fn shape_fingerprint(&self) -> u64 {
@@ -176,6 +184,9 @@ impl ReadDecision {
                 Mask::Full => fingerprint.byte(3),
                 Mask::Bullets => fingerprint.byte(4),
             }
+        }
+        if self.unusable_rule.is_some() {
+            fingerprint.byte(1);
         }
         fingerprint.finish()
     }

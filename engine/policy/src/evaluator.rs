@@ -1,6 +1,6 @@
 //! The evaluator's view of one principal: held sets, rights, fields and the row policies that bind it.
 
-use crate::compiled::{Compiled, CompiledPolicy, CompiledRowPolicy};
+use crate::compiled::{Compiled, CompiledPolicy, CompiledRowPolicy, broken_master};
 use crate::filter::RowFilter;
 use crate::mask::Mask;
 use querygate_metadata::model::{
@@ -42,7 +42,7 @@ pub(crate) enum Bound<'a> {
     /// No policy applies: no restriction.
     Silent,
     /// The OR of those that compile; `Nothing` when all dropped out.
-    Policies { filter: RowFilter, took_part: Vec<&'a CompiledRowPolicy>, dropped: Vec<&'a str> },
+    Policies { filter: RowFilter, took_part: Vec<&'a CompiledRowPolicy>, dropped: Vec<&'a CompiledRowPolicy> },
 }
 
 impl<'a> Evaluator<'a> {
@@ -190,10 +190,36 @@ impl<'a> Evaluator<'a> {
                     filters.push(filter);
                     took_part.push(policy);
                 }
-                Err(()) => dropped.push(policy.name.as_str()),
+                Err(()) => dropped.push(policy),
             }
         }
         Bound::Policies { filter: RowFilter::Or(filters), took_part, dropped }
+    }
+
+    /// The rule for which no row of an object can be shown, though the caller may read it: every policy that bounds the read
+    /// dropped out and one of them cannot be applied at all, or the masters that its rows follow are not to be had. What it
+    /// names is for operators.
+    pub(crate) fn unusable_rule(&self, object: &'a Object) -> Option<String> {
+        if broken_master(object, self.policy.snapshot()).is_some() {
+            return Some("controlled_by_parent".to_owned());
+        }
+        // The chain ends, or it would be broken.
+        let (mut at, mut rights) = (object, self.rights(object));
+        loop {
+            if let Bound::Policies { took_part, dropped, .. } = self.row_bound(at, RowOperation::Select, rights)
+                && took_part.is_empty()
+                && let Some(policy) = dropped.iter().find(|policy| policy.is_unusable())
+            {
+                return Some(policy.name.clone());
+            }
+            let is_detail = match at.sharing_model {
+                SharingModel::ControlledByParent => true,
+                SharingModel::Private | SharingModel::PublicRead | SharingModel::PublicReadWrite => false,
+            };
+            let master = at.master_detail().filter(|_| is_detail)?.reference.as_deref();
+            at = self.object(master?)?;
+            rights = self.rights(at);
+        }
     }
 
     /// Every layer's row filter for reads, together.

@@ -13,7 +13,7 @@ use querygate_types::Posture;
 use std::collections::BTreeSet;
 
 /// Longest controlled_by_parent chain.
-const PARENT_DEPTH_MAX: usize = 10;
+pub(crate) const PARENT_DEPTH_MAX: usize = 10;
 /// Deepest business unit tree.
 const UNIT_DEPTH_MAX: usize = 64;
 

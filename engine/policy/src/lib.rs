@@ -18,7 +18,7 @@ mod read;
 mod value;
 mod write;
 
-pub use compiled::CompiledPolicy;
+pub use compiled::{CompiledPolicy, UnusableRule};
 pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDecision, Verdict};
 pub use evaluator::Evaluator;
 pub use filter::RowFilter;

@@ -46,7 +46,9 @@ impl<'a> Evaluator<'a> {
         layers.extend(self.sharing_layers(object, rights, &parent));
         let bound = self.row_bound(object, RowOperation::Select, rights);
         layers.extend(self.rls_layers(object, rights, &bound));
+        let unusable_rule = self.unusable_rule(object);
         ReadDecision {
+            unusable_rule,
             object: object.name.clone(),
             user_id: self.principal.user_id.clone(),
             snapshot_version: self.policy.snapshot().version,
@@ -70,6 +72,7 @@ impl<'a> Evaluator<'a> {
             user_id: self.principal.user_id.clone(),
             snapshot_version: self.policy.snapshot().version,
             verdict: Verdict::Deny(reason),
+            unusable_rule: None,
             row_filter: RowFilter::Nothing,
             hidden_fields: fields,
             masks: BTreeMap::new(),
@@ -159,7 +162,7 @@ impl<'a> Evaluator<'a> {
         let rls = match bound {
             Bound::Silent => layer(Layer::Rls, LayerEffect::NotApplicable, "no row policy applies", []),
             Bound::Policies { took_part, dropped, .. } if took_part.is_empty() => {
-                let names = dropped.iter().map(|name| (*name).to_owned());
+                let names = dropped.iter().map(|policy| policy.name.clone());
                 layer(Layer::Rls, LayerEffect::Denies, "every row policy dropped out: no rows", names)
             }
             Bound::Policies { took_part, dropped, .. } => {

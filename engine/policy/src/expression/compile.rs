@@ -43,6 +43,10 @@ pub(crate) fn parse(source: &str) -> Result<IdedExpr, DropReason> {
         .ok_or_else(invalid)
 }
 
+/// What `current_user` always has as one value, and as a list.
+const SCALAR_KEYS: [&str; 3] = ["id", "email", "organization_id"];
+const LIST_KEYS: [&str; 2] = ["positions", "org_user_ids"];
+
 struct Compiler<'a> {
     columns: Columns<'a>,
 }
@@ -128,6 +132,9 @@ impl Compiler<'_> {
             };
         }
         match variable(right) {
+            Some(key) if SCALAR_KEYS.contains(&key.as_str()) => {
+                Err(DropReason::new(format!("current_user.{key} is no list")))
+            }
             Some(key) => Ok(Template::InVariable { column, kind, key }),
             None => Err(DropReason::new("the right side of 'in' is neither a list nor a variable")),
         }
@@ -161,6 +168,9 @@ impl Compiler<'_> {
             None => {}
         }
         if let Some(key) = variable(expr) {
+            if LIST_KEYS.contains(&key.as_str()) {
+                return Err(DropReason::new(format!("current_user.{key} is a list")));
+            }
             return Ok(Side::Term(Term::Variable(key)));
         }
         let column = match &expr.expr {
@@ -170,7 +180,7 @@ impl Compiler<'_> {
         };
         match (self.columns)(column) {
             Some(kind) => Ok(Side::Column(column.clone(), kind)),
-            None => Err(DropReason::new(format!("there is no column '{column}'"))),
+            None => Err(DropReason::no_column(column)),
         }
     }
 }

@@ -14,10 +14,18 @@ pub(crate) type Columns<'a> = &'a dyn Fn(&str) -> Option<crate::value::ColumnKin
 
 /// Why an expression takes no part in a decision. For explain; it may name policy text, so it never reaches a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DropReason(pub(crate) String);
+pub(crate) struct DropReason {
+    pub(crate) text: String,
+    /// The column that the object does not have, where that is the reason.
+    pub(crate) missing: Option<String>,
+}
 
 impl DropReason {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self { text: reason.into(), missing: None }
+    }
+
+    fn no_column(name: &str) -> Self {
+        Self { text: format!("there is no column '{name}'"), missing: Some(name.to_owned()) }
     }
 }

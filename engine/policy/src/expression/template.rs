@@ -63,6 +63,20 @@ impl Template {
         })
     }
 
+    /// Keys of `current_user` that it needs.
+    pub(crate) fn variables<'a>(&'a self, keys: &mut Vec<&'a str>) {
+        match self {
+            Self::All | Self::CompareColumns { .. } | Self::InLiterals { .. } | Self::IsNull { .. } => {}
+            Self::And(members) | Self::Or(members) => members.iter().for_each(|m| m.variables(keys)),
+            Self::Not(inner) => inner.variables(keys),
+            Self::Compare { term, .. } | Self::Text { term, .. } => match term {
+                Term::Variable(key) => keys.push(key),
+                Term::Literal(_) => {}
+            },
+            Self::InVariable { key, .. } => keys.push(key),
+        }
+    }
+
     /// Columns the expression names.
     pub(crate) fn columns<'a>(&'a self, names: &mut Vec<&'a str>) {
         match self {

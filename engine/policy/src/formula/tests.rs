@@ -41,7 +41,7 @@ fn of_row(name: &str, full: bool) -> Cell {
 }
 
 fn compiled(source: &str) -> Result<Formula, String> {
-    super::compile::compile(source, &kind).map_err(|reason| reason.0)
+    super::compile::compile(source, &kind).map_err(|reason| reason.text)
 }
 
 fn value(source: &str, full: bool) -> Result<Cell, Fault> {
