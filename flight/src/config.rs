@@ -14,8 +14,10 @@ pub struct FlightConfig {
     pub tls: Option<Arc<ServerConfig>>,
     /// Name of the one database, which Flight SQL calls a catalog.
     pub database: String,
-    /// Connections served at once; further ones are closed.
+    /// Connections of users at once; calls on further ones get 53300.
     pub connection_max: usize,
+    /// Connections at once that nobody has logged in on. One more is let in and the oldest gives way.
+    pub arrival_max: usize,
     /// Result streams at once, over all connections; further ones get 53300.
     pub stream_max: usize,
     /// Endpoints of a large result when the client names no number; 1: a client that wants several has to say so.
@@ -26,7 +28,9 @@ pub struct FlightConfig {
     pub token_lifetime: Duration,
     /// How long a ticket can be fetched.
     pub ticket_lifetime: Duration,
-    /// From accept to the end of the TLS handshake.
+    /// From accept to the first byte of a call, TLS handshake included.
+    pub authentication_timeout: Duration,
+    /// From accept to a login or a call with a session's token.
     pub startup_timeout: Duration,
     /// How long a client may take no message of a stream before the stream is ended.
     pub stall_timeout: Duration,
@@ -57,11 +61,13 @@ impl FlightConfig {
             tls: None,
             database: database.to_owned(),
             connection_max: 1_000,
+            arrival_max: 1_000,
             stream_max: 512,
             endpoint_max: Self::default_endpoint_max(),
             session_idle: Duration::from_secs(3_600),
             token_lifetime: Duration::from_secs(12 * 3_600),
             ticket_lifetime: Duration::from_secs(300),
+            authentication_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),

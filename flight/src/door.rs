@@ -7,7 +7,7 @@ use crate::seal::Seal;
 use crate::service::{Service, Shared};
 use crate::session::SessionLimits;
 use crate::sessions::Sessions;
-use crate::transport::{Admitted, Transport};
+use crate::transport::{Admitted, Places, Transport};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use querygate_query_api::{Authenticator, QueryService};
 use querygate_types::limits;
@@ -149,7 +149,7 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, kill: CancellationToken, sender: mpsc::Sender<Transport>) {
-    let places = Arc::new(Semaphore::new(shared.config.connection_max.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(&shared.config);
     let acceptor = shared.config.tls.as_ref().map(|settings| {
         let mut server = (**settings).clone();
         server.alpn_protocols = vec![ALPN.to_vec()];
@@ -161,12 +161,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, kill: CancellationTo
                 if let Err(error) = tcp.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY refused");
                 }
-                // HTTP/2 has no word to say before the client's first; a client too many is closed.
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    observe::refused("connection_max");
-                    continue;
-                };
-                let admitted = Admitted { peer, place, patience: shared.config.startup_timeout };
+                let admitted = places.admit(peer);
                 match &acceptor {
                     None => {
                         if sender.send(Transport::plain(tcp, admitted, &kill)).await.is_err() {
@@ -190,11 +185,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, kill: CancellationTo
 async fn tls(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
-    admitted: Admitted,
+    mut admitted: Admitted,
     kill: CancellationToken,
     sender: mpsc::Sender<Transport>,
 ) {
-    match tokio::time::timeout(admitted.patience, acceptor.accept(tcp)).await {
+    let accepted = tokio::select! {
+        () = admitted.arrival.gives_way() => return observe::refused("gives_way"),
+        accepted = tokio::time::timeout_at(admitted.silent_until, acceptor.accept(tcp)) => accepted,
+    };
+    match accepted {
         Ok(Ok(stream)) => {
             // The door is closing when nobody takes it.
             let _closing = sender.send(Transport::tls(stream, admitted, &kill)).await;

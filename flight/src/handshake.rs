@@ -2,6 +2,7 @@
 
 use crate::observe;
 use crate::service::Shared;
+use crate::transport::Caller;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use base64::Engine as _;
 use base64::alphabet;
@@ -9,7 +10,6 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::Message as _;
 use querygate_query_api::{ClientInfo, Door};
 use querygate_types::{Error, ErrorCode, Principal, Result};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
@@ -32,7 +32,7 @@ pub(crate) async fn login(
     shared: &Shared,
     metadata: &MetadataMap,
     messages: Streaming<HandshakeRequest>,
-    peer: Option<SocketAddr>,
+    connection: Option<Caller>,
 ) -> Result<String> {
     if shared.shutdown.is_cancelled() {
         return Err(Error::new(ErrorCode::AdminShutdown, "the server is shutting down"));
@@ -42,6 +42,8 @@ pub(crate) async fn login(
         None => from_payload(shared, messages).await?,
     };
     let principal = authenticate(shared, credentials).await?;
+    connection.as_ref().map_or(Ok(()), Caller::is_known)?;
+    let peer = connection.map(|connection| connection.peer);
     let settings = application(metadata).map(|name| ("application_name".to_owned(), name)).into_iter().collect();
     let client = ClientInfo { door: Door::FlightSql, database: shared.config.database.clone(), peer, settings };
     let token = shared.sessions.open(shared.service.as_ref(), Arc::clone(&principal), client, &shared.seal).await?;

@@ -8,7 +8,7 @@ use crate::seal::Seal;
 use crate::session::FlightSession;
 use crate::sessions::Sessions;
 use crate::status::status;
-use crate::transport::Peer;
+use crate::transport::Caller;
 use crate::{actions, get, handshake, info, puts};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -19,7 +19,6 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use querygate_query_api::{Authenticator, QueryService};
 use querygate_types::{Error, ErrorCode, Result};
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -62,14 +61,20 @@ fn answers<T: Send + 'static>(items: Vec<T>) -> Answers<T> {
     stream::iter(items.into_iter().map(Ok)).boxed()
 }
 
-/// The client's address, where the transport tells it.
-fn peer<T>(request: &Request<T>) -> Option<SocketAddr> {
-    request.extensions().get::<Peer>().map(|peer| peer.0)
+/// The client's connection, where the transport tells it.
+fn connection<T>(request: &Request<T>) -> Option<&Caller> {
+    request.extensions().get::<Caller>()
 }
 
 impl Service {
     /// The session whose token the call carries, in either of the headers that clients use for it.
-    fn caller(&self, metadata: &MetadataMap) -> Result<Arc<FlightSession>> {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<FlightSession>> {
+        let session = self.session(request.metadata())?;
+        connection(request).map_or(Ok(()), Caller::is_known)?;
+        Ok(session)
+    }
+
+    fn session(&self, metadata: &MetadataMap) -> Result<Arc<FlightSession>> {
         if self.0.shutdown.is_cancelled() {
             return Err(Error::new(ErrorCode::AdminShutdown, "the server is shutting down"));
         }
@@ -104,9 +109,9 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> std::result::Result<Response<Self::HandshakeStream>, Status> {
-        let peer = peer(&request);
+        let connection = connection(&request).cloned();
         let (metadata, _, messages) = request.into_parts();
-        let token = call("handshake", handshake::login(&self.0, &metadata, messages, peer)).await?;
+        let token = call("handshake", handshake::login(&self.0, &metadata, messages, connection)).await?;
         let answer = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let mut response = Response::new(answers(vec![answer]));
         if let Ok(header) = format!("Bearer {token}").parse() {
@@ -120,7 +125,7 @@ impl FlightService for Service {
         request: Request<Criteria>,
     ) -> std::result::Result<Response<Self::ListFlightsStream>, Status> {
         call("list_flights", async {
-            self.caller(request.metadata())?;
+            self.caller(&request)?;
             Err(crate::command::unsupported("listing flights").with_hint("Ask for tables with GetTables."))
         })
         .await
@@ -131,7 +136,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<FlightInfo>, Status> {
         call("get_flight_info", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             info::flight_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
@@ -143,7 +148,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<PollInfo>, Status> {
         call("poll_flight_info", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             let split = info::split(&self.0, request.metadata(), &session)?;
             info::poll_info(&self.0, &session, request.into_inner(), split).await.map(Response::new)
         })
@@ -155,7 +160,7 @@ impl FlightService for Service {
         request: Request<FlightDescriptor>,
     ) -> std::result::Result<Response<SchemaResult>, Status> {
         call("get_schema", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             info::schema(&session, request.get_ref()).await.map(Response::new)
         })
         .await
@@ -163,7 +168,7 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
         call("do_get", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             let compression = get::compression(request.metadata(), &session)?;
             let messages = get::fetch(&self.0, session, request.get_ref(), compression).await?;
             Ok(Response::new(messages.boxed()))
@@ -176,7 +181,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoPutStream>, Status> {
         call("do_put", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             let result = puts::put(&self.0, &session, request.into_inner()).await?;
             Ok(Response::new(answers(vec![result])))
         })
@@ -188,7 +193,7 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> std::result::Result<Response<Self::DoExchangeStream>, Status> {
         call("do_exchange", async {
-            self.caller(request.metadata())?;
+            self.caller(&request)?;
             Err(crate::command::unsupported("DoExchange"))
         })
         .await
@@ -196,7 +201,7 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> std::result::Result<Response<Self::DoActionStream>, Status> {
         call("do_action", async {
-            let session = self.caller(request.metadata())?;
+            let session = self.caller(&request)?;
             let results = actions::act(&self.0, &session, request.into_inner()).await?;
             Ok(Response::new(answers(results)))
         })
@@ -208,7 +213,7 @@ impl FlightService for Service {
         request: Request<Empty>,
     ) -> std::result::Result<Response<Self::ListActionsStream>, Status> {
         call("list_actions", async {
-            self.caller(request.metadata())?;
+            self.caller(&request)?;
             Ok(Response::new(answers(actions::list())))
         })
         .await

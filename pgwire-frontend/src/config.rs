@@ -23,8 +23,12 @@ pub struct DoorConfig {
     pub tls: Option<TlsSettings>,
     /// Refuse connections without TLS (28000).
     pub require_tls: bool,
-    /// Connections served at once; further ones get 53300.
+    /// Sessions served at once; further ones get 53300.
     pub connection_max: usize,
+    /// Connections at once that have not logged in. One more is let in and the oldest gives way.
+    pub arrival_max: usize,
+    /// From accept to a proven password.
+    pub authentication_timeout: Duration,
     /// From accept to ReadyForQuery.
     pub startup_timeout: Duration,
     /// How long a write may make no progress before the connection is closed.
@@ -50,6 +54,8 @@ impl DoorConfig {
             tls: None,
             require_tls: false,
             connection_max: 1_000,
+            arrival_max: 1_000,
+            authentication_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),

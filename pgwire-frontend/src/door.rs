@@ -5,10 +5,10 @@ use crate::cancel::CancelKeys;
 use crate::config::DoorConfig;
 use crate::connection::Connection;
 use crate::observe::{self, Counts};
-use crate::startup::{Opened, open, refuse_overflow};
+use crate::startup::{Opened, open};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use querygate_query_api::{Authenticator, QueryService};
+use querygate_query_api::{Arrival, Arrivals, Authenticator, QueryService};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -16,14 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-/// Clients beyond the limit that are told so at the same time; still further ones are dropped.
-const OVERFLOW_MAX: usize = 64;
 /// How long the last connections may take to say good-bye once statements were stopped.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
@@ -37,6 +35,10 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Tls>,
     pub(crate) keys: Arc<CancelKeys>,
     pub(crate) counts: Counts,
+    /// Who has not logged in.
+    pub(crate) arrivals: Arc<Arrivals>,
+    /// Of sessions.
+    pub(crate) places: Arc<Semaphore>,
     /// What the two tokens below say, for those who look often.
     pub(crate) ending: Ending,
     /// Idle sessions end.
@@ -117,6 +119,8 @@ impl PostgresDoor {
             }
         });
         let shared = Shared {
+            arrivals: Arrivals::new(config.arrival_max),
+            places: Arc::new(Semaphore::new(config.connection_max.min(Semaphore::MAX_PERMITS))),
             config,
             service,
             auth,
@@ -140,8 +144,6 @@ impl PostgresDoor {
     pub async fn serve(self, shutdown: CancellationToken) {
         let Self { listener, shared } = self;
         let tasks = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(shared.config.connection_max.min(Semaphore::MAX_PERMITS)));
-        let overflow = Arc::new(Semaphore::new(OVERFLOW_MAX));
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -149,7 +151,7 @@ impl PostgresDoor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, peer)) => admit(&shared, &tasks, &places, &overflow, tcp, peer),
+                Ok((tcp, peer)) => admit(&shared, &tasks, tcp, peer),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -168,49 +170,37 @@ impl PostgresDoor {
     }
 }
 
-fn admit(
-    shared: &Arc<Shared>,
-    tasks: &TaskTracker,
-    places: &Arc<Semaphore>,
-    overflow: &Arc<Semaphore>,
-    tcp: TcpStream,
-    peer: SocketAddr,
-) {
+fn admit(shared: &Arc<Shared>, tasks: &TaskTracker, tcp: TcpStream, peer: SocketAddr) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY refused");
     }
     let span = tracing::info_span!("pgwire.connection", %peer, user = tracing::field::Empty, process_id = tracing::field::Empty);
-    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-        tasks.spawn(client(Arc::clone(shared), tcp, peer, place).instrument(span));
-    } else if let Ok(place) = Arc::clone(overflow).try_acquire_owned() {
-        observe::refused("connection_max");
-        tasks.spawn(refuse_overflow(tcp, place).instrument(span));
-    } else {
-        observe::refused("flood");
-    }
+    let arrival = shared.arrivals.admit(peer.ip());
+    tasks.spawn(client(Arc::clone(shared), tcp, peer, arrival).instrument(span));
 }
 
 /// One client from accept to end. A panic here ends this client only.
-async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+async fn client(shared: Arc<Shared>, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) {
     let _counted = observe::Connected::new();
-    let opened = AssertUnwindSafe(opening(&shared, tcp, peer)).catch_unwind().await;
+    let opened = AssertUnwindSafe(opening(&shared, tcp, peer, arrival)).catch_unwind().await;
     match opened {
-        Ok(Some(Opened { transport, session, registration })) => {
+        Ok(Some(Opened { transport, session, registration, place })) => {
             tracing::Span::current().record("process_id", registration.process_id);
             Connection::new(Arc::clone(&shared), transport, session, registration).run().await;
+            drop(place);
         }
         Ok(None) => {}
         Err(_panic) => tracing::error!("a connection panicked before its session was open"),
     }
-    drop(place);
 }
 
 /// Boxed here, so that the task of an idle session has no room reserved for its startup.
-fn opening(shared: &Shared, tcp: TcpStream, peer: SocketAddr) -> BoxFuture<'_, Option<Opened>> {
+fn opening(shared: &Shared, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> BoxFuture<'_, Option<Opened>> {
     Box::pin(async move {
+        let opened = tokio::time::timeout(shared.config.startup_timeout, open(shared, tcp, peer, arrival));
         tokio::select! {
             () = shared.shutdown.cancelled() => None,
-            opened = tokio::time::timeout(shared.config.startup_timeout, open(shared, tcp, peer)) => opened.ok().flatten(),
+            opened = opened => opened.ok().flatten(),
         }
     })
 }

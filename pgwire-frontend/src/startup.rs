@@ -12,7 +12,7 @@ use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_message};
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
-use querygate_query_api::{ClientInfo, Door, Session};
+use querygate_query_api::{Arrival, ClientInfo, Door, Session};
 use querygate_types::{Error, ErrorCode, limits};
 use std::io;
 use std::net::SocketAddr;
@@ -20,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 /// A session that is ready for its first query.
 pub(crate) struct Opened {
     pub(crate) transport: Transport,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) registration: Registration,
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Largest authentication message (`PG_MAX_AUTH_TOKEN_LENGTH`).
@@ -34,8 +36,7 @@ const AUTHENTICATION_BYTES_MAX: usize = 65_535;
 const NONCE_BYTES: usize = 18;
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// How long a refused client may take to send its first packet and to leave.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a refused client may take to leave.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 const AUTHENTICATION_OK: i32 = 0;
@@ -62,32 +63,105 @@ impl From<Report> for Ended {
     }
 }
 
-/// Tells a client that there is no place, once it has sent something (a reset would eat the message otherwise).
-pub(crate) async fn refuse_overflow(tcp: TcpStream, place: OwnedSemaphorePermit) {
-    let mut transport = Transport::Plain(tcp);
-    let telling = async {
-        let mut first = BytesMut::new();
-        transport.read(&mut first).await?;
-        let mut out = Vec::new();
-        Report::fatal(ErrorCode::TooManyConnections, "sorry, too many clients already").write(&mut out);
-        transport.write_all(&out, REFUSAL_PATIENCE).await
+/// Brings one connection to its session. `None`: it has been answered and closed.
+pub(crate) async fn open(shared: &Shared, tcp: TcpStream, peer: SocketAddr, arrival: Arrival) -> Option<Opened> {
+    let mut waiting = Waiting::new(arrival, shared.config.authentication_timeout);
+    let (mut transport, startup) = tokio::select! {
+        // Nothing can be said to who is not yet known to speak this protocol.
+        over = waiting.over() => {
+            observe::refused(over.reason());
+            return None;
+        }
+        encrypted = encrypted(shared, tcp) => encrypted?,
     };
-    if let Ok(Ok(())) = tokio::time::timeout(REFUSAL_PATIENCE, telling).await {
-        transport.close(CLOSE_PATIENCE).await;
+    let proven = tokio::select! {
+        over = waiting.over() => {
+            observe::refused(over.reason());
+            Err(over.report().into())
+        }
+        proven = prove(shared, &mut transport, &startup) => proven,
+    };
+    let placed = proven.and_then(|out| Ok((out, place(shared)?)));
+    let ended = match placed {
+        Ok((out, place)) => {
+            drop(waiting);
+            match establish(shared, &mut transport, startup, peer, out).await {
+                Ok((session, registration)) => return Some(Opened { transport, session, registration, place }),
+                Err(ended) => {
+                    end(shared, &mut transport, ended).await;
+                    return None;
+                }
+            }
+        }
+        Err(ended) => ended,
+    };
+    tokio::select! {
+        // What can be written at once is, whoever has to go.
+        biased;
+        () = end(shared, &mut transport, ended) => {}
+        _ = waiting.over() => {}
     }
-    drop(place);
+    None
 }
 
-/// Brings one connection to its session. `None`: it has been answered and closed.
-pub(crate) async fn open(shared: &Shared, tcp: TcpStream, peer: SocketAddr) -> Option<Opened> {
-    let (mut transport, startup) = encrypted(shared, tcp).await?;
-    match establish(shared, &mut transport, startup, peer).await {
-        Ok((session, registration)) => Some(Opened { transport, session, registration }),
-        Err(ended) => {
-            end(shared, &mut transport, ended).await;
-            None
+/// A connection that has not logged in: it has a time to do so, and gives way to others.
+struct Waiting {
+    arrival: Arrival,
+    until: Instant,
+}
+
+/// Why a connection that has not logged in must go.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    GivesWay,
+    Late,
+}
+
+impl Waiting {
+    fn new(arrival: Arrival, patience: Duration) -> Self {
+        Self { arrival, until: Instant::now() + patience }
+    }
+
+    async fn over(&mut self) -> Over {
+        tokio::select! {
+            () = self.arrival.gives_way() => Over::GivesWay,
+            () = tokio::time::sleep_until(self.until) => Over::Late,
         }
     }
+}
+
+impl Over {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::GivesWay => "gives_way",
+            Self::Late => "authentication_timeout",
+        }
+    }
+
+    fn report(self) -> Report {
+        match self {
+            Self::GivesWay => {
+                let mut report = too_many();
+                report.detail = Some("Too many connections are waiting to log in; this was the oldest.".to_owned());
+                report
+            }
+            Self::Late => Report::fatal(ErrorCode::QueryCanceled, "canceling authentication due to timeout"),
+        }
+    }
+}
+
+fn too_many() -> Report {
+    Report::fatal(ErrorCode::TooManyConnections, "sorry, too many clients already")
+}
+
+/// A place for a session.
+fn place(shared: &Shared) -> Result<OwnedSemaphorePermit, Ended> {
+    Arc::clone(&shared.places).try_acquire_owned().map_err(|_| no_place())
+}
+
+fn no_place() -> Ended {
+    observe::refused("connection_max");
+    too_many().into()
 }
 
 async fn end(shared: &Shared, transport: &mut Transport, ended: Ended) {
@@ -197,13 +271,12 @@ async fn read_first_packet(transport: &mut Transport) -> Result<FirstPacket, End
     Ok(first_packet(&Bytes::from(body))?)
 }
 
-/// Negotiates, authenticates, opens the session and says so.
-async fn establish(
-    shared: &Shared,
-    transport: &mut Transport,
-    startup: Startup,
-    peer: SocketAddr,
-) -> Result<(Arc<dyn Session>, Registration), Ended> {
+/// Negotiates and authenticates; gives what is still to be sent.
+async fn prove(shared: &Shared, transport: &mut Transport, startup: &Startup) -> Result<Vec<u8>, Ended> {
+    // Told before it is asked for a password, as PostgreSQL does.
+    if shared.places.available_permits() == 0 {
+        return Err(no_place());
+    }
     let mut out = Vec::new();
     if startup.minor > NEWEST_MINOR || !startup.unknown_options.is_empty() {
         let mark = out.open(b'v');
@@ -214,8 +287,17 @@ async fn establish(
         }
         out.close(mark);
     }
-    let verified = Handshake { shared, transport, out, input: BytesMut::new() }.scram(&startup.user).await?;
-    let mut out = verified;
+    Handshake { shared, transport, out, input: BytesMut::new() }.scram(&startup.user).await
+}
+
+/// Opens the session of a user who proved the password, and says so.
+async fn establish(
+    shared: &Shared,
+    transport: &mut Transport,
+    startup: Startup,
+    peer: SocketAddr,
+    mut out: Vec<u8>,
+) -> Result<(Arc<dyn Session>, Registration), Ended> {
     tracing::Span::current().record("user", startup.user.as_str());
     let failed = || Ended::from(password_failed(&startup.user));
     let principal = shared.auth.principal(&startup.user).ok_or_else(failed)?;

@@ -137,6 +137,35 @@ async fn plain_connections_are_refused_where_tls_is_required() {
 }
 
 #[tokio::test]
+async fn half_a_handshake_gives_way_to_a_whole_one() {
+    let mut config = tls_config();
+    config.arrival_max = 4;
+    let door = serve_with(config).await;
+    let mut half = Vec::new();
+    for direct in [false, true] {
+        for _ in 0..40 {
+            let mut tcp = TcpStream::connect(door.addr).await.unwrap();
+            if !direct {
+                tcp.write_all(&packet(&SSL_REQUEST.to_be_bytes())).await.unwrap();
+                let mut answer = [0; 1];
+                tcp.read_exact(&mut answer).await.unwrap();
+            }
+            // The head of a ClientHello of 512 bytes, and some of it.
+            tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
+            half.push(tcp);
+        }
+        let mut client = by_request(door.addr).await;
+        client.login(3 << 16, &[("user", USER)], PASSWORD).await;
+        check_query(&mut client).await;
+    }
+    // All but the last ones are closed.
+    for mut gone in half.drain(..70) {
+        let _closed_or_reset = gone.read(&mut [0; 16]).await;
+    }
+    door.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_behind_an_ssl_request_never_become_a_session() {
     let door = serve_with(tls_config()).await;
     let mut client = Client::raw(door.addr).await;

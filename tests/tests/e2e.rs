@@ -31,6 +31,8 @@ mod postgres;
 mod psql;
 #[path = "e2e/reload.rs"]
 mod reload;
+#[path = "e2e/silent.rs"]
+mod silent;
 #[path = "e2e/slow.rs"]
 mod slow;
 #[path = "e2e/slt.rs"]

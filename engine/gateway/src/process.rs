@@ -3,30 +3,62 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use querygate_types::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ops::RangeInclusive;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Descriptors that are not client connections: sources, spill files, log.
 const DESCRIPTORS_RESERVED: u64 = 256;
 
-/// Raises the soft limit of open files to what `connections` of each of so many doors need, or as far as the hard limit lets.
-/// Returns how many connections of a door then fit; it refuses further ones with 53300, instead of failing to accept in silence.
-pub(crate) fn raise_file_limit(connections: usize, doors: usize) -> usize {
-    let doors = doors.max(1);
-    let wanted = (connections as u64).saturating_mul(doors as u64).saturating_add(DESCRIPTORS_RESERVED);
+/// Connections of one door that have not logged in: as many as sessions, within these bounds.
+const ARRIVALS: RangeInclusive<usize> = 64..=1_000;
+
+/// How many clients a door takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// That have logged in.
+    pub(crate) connections: usize,
+    /// That have not.
+    pub(crate) arrivals: usize,
+}
+
+impl Room {
+    fn of(connections: usize) -> Self {
+        Self { connections, arrivals: connections.clamp(*ARRIVALS.start(), *ARRIVALS.end()) }
+    }
+
+    fn descriptors(self) -> usize {
+        self.connections.saturating_add(self.arrivals)
+    }
+
+    /// What of it fits into so many descriptors, one of each at least.
+    fn within(self, descriptors: usize) -> Self {
+        if self.descriptors() <= descriptors {
+            return self;
+        }
+        let arrivals = self.arrivals.min(descriptors / 2).max(1);
+        Self { connections: descriptors.saturating_sub(arrivals).clamp(1, self.connections.max(1)), arrivals }
+    }
+}
+
+/// Raises the soft limit of open files to what `connections` of each of so many doors need, and as many that log in, or as far as the
+/// hard limit lets. Returns how many of a door's then fit; it refuses further ones with 53300, instead of failing to accept in silence.
+pub(crate) fn raise_file_limit(connections: usize, doors: usize) -> Room {
+    let (room, doors) = (Room::of(connections), doors.max(1));
+    let wanted = (room.descriptors() as u64).saturating_mul(doors as u64).saturating_add(DESCRIPTORS_RESERVED);
     let limit = getrlimit(Resource::Nofile);
     let have = limit.current.unwrap_or(u64::MAX);
     if have >= wanted {
-        return connections;
+        return room;
     }
     let target = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum: limit.maximum });
     let now = if raised.is_ok() { target } else { have };
-    let fit = fitting(now, connections, doors);
-    if fit < connections {
+    let fit = fitting(now, room, doors);
+    if fit.connections < connections {
         tracing::warn!(
             connection_max = connections,
             doors,
-            fit,
+            fit = fit.connections,
             open_files = now,
             "the open-file limit is too low for connection_max"
         );
@@ -34,10 +66,10 @@ pub(crate) fn raise_file_limit(connections: usize, doors: usize) -> usize {
     fit
 }
 
-/// Connections of each door that fit into so many descriptors, one at least.
-fn fitting(descriptors: u64, connections: usize, doors: usize) -> usize {
-    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
-    (room / doors.max(1)).clamp(1, connections.max(1))
+/// What of each door's room fits into so many descriptors.
+fn fitting(descriptors: u64, room: Room, doors: usize) -> Room {
+    let all = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    room.within(all / doors.max(1))
 }
 
 /// Starts collecting metrics; the handle renders them. In a process that collects already, the handle renders nothing.
@@ -93,13 +125,18 @@ mod tests {
     #[test]
     fn doors_share_the_descriptors() {
         for (descriptors, connections, doors, expected) in [
-            (1_256, 1_000, 1, 1_000),
-            (1_256, 1_000, 2, 500),
-            (100, 1_000, 2, 1),
-            (u64::MAX, 10, 2, 10),
-            (1_256, 0, 0, 1),
+            (2_256, 1_000, 1, (1_000, 1_000)),
+            (1_256, 1_000, 1, (500, 500)),
+            (1_256, 1_000, 2, (250, 250)),
+            (1_256, 800, 1, (500, 500)),
+            (10_256, 20_000, 1, (9_000, 1_000)),
+            (100, 1_000, 2, (1, 1)),
+            (u64::MAX, 10, 2, (10, 64)),
+            (306, 10, 1, (10, 25)),
+            (1_256, 10, 0, (10, 64)),
         ] {
-            assert_eq!(fitting(descriptors, connections, doors), expected, "{descriptors} {connections} {doors}");
+            let fit = fitting(descriptors, Room::of(connections), doors);
+            assert_eq!((fit.connections, fit.arrivals), expected, "{descriptors} {connections} {doors}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::gate::{Gate, Reload, Returned, Runtimes};
-use crate::process::{Signals, Wish, raise_file_limit, start_metrics};
+use crate::process::{Room, Signals, Wish, raise_file_limit, start_metrics};
 use crate::{tls, wiring};
 use futures::future::BoxFuture;
 use querygate_flight::{FlightConfig, FlightDoor};
@@ -94,12 +94,12 @@ pub(crate) fn serve_with(
     ready: impl FnOnce(Bound),
 ) -> Result<()> {
     let doors = usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some());
-    let connections = raise_file_limit(config.server.connection_max, doors);
+    let room = raise_file_limit(config.server.connection_max, doors);
     let metrics = start_metrics();
     let threads = Threads::start(config)?;
     let gate = threads.build(config)?;
     let result = threads.wire.block_on(async {
-        let doors = Doors::bind(config, &gate, connections, metrics).await?;
+        let doors = Doors::bind(config, &gate, room, metrics).await?;
         let bound = doors.bound;
         tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, "ready");
         ready(bound);
@@ -125,7 +125,7 @@ impl Doors {
     async fn bind(
         config: &Config,
         gate: &Gate,
-        connections: usize,
+        room: Room,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
     ) -> Result<Self> {
         let postgres = match config.server.postgres {
@@ -139,7 +139,9 @@ impl Doors {
                 let settings = DoorConfig {
                     tls,
                     require_tls: config.server.require_tls,
-                    connection_max: connections,
+                    connection_max: room.connections,
+                    arrival_max: room.arrivals,
+                    authentication_timeout: config.server.authentication_timeout,
                     drain_timeout: config.server.drain_timeout,
                     ..DoorConfig::new(address)
                 };
@@ -154,7 +156,7 @@ impl Doors {
                 Some(with_pages(door.map_err(|e| cannot_bind("http", address, &e))?, config, gate, address))
             }
         };
-        let flight = flight_door(config, gate, connections).await?;
+        let flight = flight_door(config, gate, room).await?;
         let bound = Bound {
             postgres: postgres.as_ref().map(PostgresDoor::local_addr).transpose().map_err(Error::internal)?,
             http: http.as_ref().map(HttpDoor::local_addr).transpose().map_err(Error::internal)?,
@@ -258,13 +260,15 @@ fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr)
     })
 }
 
-async fn flight_door(config: &Config, gate: &Gate, connections: usize) -> Result<Option<FlightDoor>> {
+async fn flight_door(config: &Config, gate: &Gate, room: Room) -> Result<Option<FlightDoor>> {
     let Some(address) = config.flight.address else { return Ok(None) };
     let client_ca = config.flight.client_ca.as_deref();
     let loaded = config.server.tls.as_ref().map(|files| tls::load(files, client_ca)).transpose()?;
     let settings = FlightConfig {
         tls: loaded.map(|loaded| loaded.config),
-        connection_max: connections,
+        connection_max: room.connections,
+        arrival_max: room.arrivals,
+        authentication_timeout: config.server.authentication_timeout,
         stream_max: config.flight.stream_max,
         endpoint_max: config.flight.endpoint_max,
         session_idle: config.flight.session_idle,

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 pub mod advice;
+mod arrivals;
 mod column;
 pub mod more;
 mod outcome;
@@ -18,6 +19,7 @@ pub mod telemetry;
 mod times;
 mod zone;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use parts::{Kept, Part, Parts, Split};

@@ -1,6 +1,6 @@
 //! Input that no well-behaved client sends: each gets a status, and the server lives on.
 
-use crate::client::{Flight, packed, statement};
+use crate::client::{Flight, channel, packed, statement};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::IpcWriteOptions;
@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures::{TryStreamExt as _, stream};
 use prost::Message as _;
 use querygate_tests::harness::Rng;
-use querygate_tests::server::{demo, runtime};
+use querygate_tests::server::{Variant, demo, runtime};
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tonic::Code;
 
 #[test]
@@ -153,5 +154,61 @@ fn bytes_that_are_no_http_close_their_connection_only() {
     runtime().block_on(async {
         let ada = Flight::login(&demo().server, "ada").await;
         assert_eq!(ada.query("SELECT 1").await.unwrap().rows(), 1);
+    });
+}
+
+/// Sockets that say nothing, or speak HTTP/2 and never log in, beside who does.
+#[test]
+fn connections_of_nobody_give_way_to_users() {
+    let variant = Variant::new(|config| config.replace("[server]\n", "[server]\nconnection_max = 20\n"));
+    let server = variant.serve();
+    runtime().block_on(async {
+        let before = Flight::login(&server, "iris").await;
+        // The preface and empty settings.
+        for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+            let mut held = Vec::new();
+            for _ in 0..3 {
+                for _ in 0..100 {
+                    let mut tcp = TcpStream::connect(server.flight).unwrap();
+                    tcp.write_all(said).unwrap();
+                    held.push(tcp);
+                }
+                let began = Instant::now();
+                let sam = Flight::login(&server, "sam").await;
+                assert_eq!(sam.query("SELECT 1").await.unwrap().rows(), 1);
+                assert_eq!(before.query("SELECT 1").await.unwrap().rows(), 1);
+                let took = began.elapsed();
+                println!("{took:?} beside {} connections of nobody", held.len());
+                assert!(took < Duration::from_secs(5), "{took:?}");
+            }
+        }
+    });
+}
+
+/// Users have no more connections than there are places.
+#[test]
+fn connections_of_users_are_bounded() {
+    let variant = Variant::new(|config| config.replace("[server]\n", "[server]\nconnection_max = 6\n"));
+    let server = variant.serve();
+    runtime().block_on(async {
+        let first = Flight::login(&server, "ada").await;
+        let mut held = Vec::new();
+        let refused = loop {
+            assert!(held.len() < 20, "no bound");
+            let flight = Flight { channel: channel(server.flight).await, token: first.token.clone() };
+            match flight.query("SELECT 1").await {
+                Ok(_) => held.push(flight),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!((refused.grpc, refused.sqlstate.as_str(), held.len()), (Code::ResourceExhausted, "53300", 5));
+        held.pop();
+        let mut came_in = false;
+        for _ in 0..100 {
+            let flight = Flight { channel: channel(server.flight).await, token: first.token.clone() };
+            came_in |= flight.query("SELECT 1").await.is_ok();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(came_in, "a place is free when a connection ends");
     });
 }

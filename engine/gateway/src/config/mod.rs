@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) connection_max: usize,
     /// Sessions of one user.
     pub(crate) connections_per_user_max: usize,
+    /// How long a client may take to prove its password.
+    pub(crate) authentication_timeout: Duration,
     /// Threads of the runtime that reads and writes sockets.
     pub(crate) wire_workers: usize,
     /// Threads of the runtime that runs queries.

@@ -45,6 +45,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
         require_tls: false,
         connection_max: 1_000,
         connections_per_user_max: 500,
+        authentication_timeout: Duration::from_secs(10),
         // On few processors a second one takes more from sources and clients, and to be woken, than it gives.
         wire_workers: (threads / 2).clamp(1, 2),
         query_workers: threads.max(2),
@@ -80,6 +81,16 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     server.connections_per_user_max = count("connections_per_user_max", 1..=1_000_000, share);
     server.wire_workers = count("wire_workers", 1..=256, server.wire_workers);
     server.query_workers = count("query_workers", 1..=1_024, server.query_workers);
+    if let Some(timeout) = table.duration("authentication_timeout") {
+        if timeout.value.is_zero() {
+            table.error(
+                timeout.span,
+                "`authentication_timeout` must be more than nothing: who never logs in would stay",
+            );
+        } else {
+            server.authentication_timeout = timeout.value;
+        }
+    }
     if let Some(drain) = table.duration("drain_timeout") {
         server.drain_timeout = drain.value;
     }

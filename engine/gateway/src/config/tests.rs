@@ -124,6 +124,7 @@ fn a_full_configuration_resolves() {
             require_tls: true,
             connection_max: 250,
             connections_per_user_max: 125,
+            authentication_timeout: Duration::from_secs(10),
             wire_workers: 1,
             query_workers: 3,
             drain_timeout: Duration::from_secs(5),
