@@ -89,11 +89,12 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let object = &visible.object;
     let masked: Vec<&str> =
         visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
+    let withheld = Withheld::of(visible);
     let columns: Vec<Column> = visible
         .fields()
         .enumerate()
         // Numbers among the visible columns: a gap would tell how many are hidden, and where.
-        .map(|(place, field)| column(field, place + 1, masked.contains(&field.name.as_str())))
+        .map(|(place, field)| column(field, &withheld, place + 1, masked.contains(&field.name.as_str())))
         .collect();
     let has = |name: &str| columns.iter().any(|c| c.name == name);
     let key = (has(KEY) && !masked.contains(&KEY)).then(|| Key { name: None, columns: vec![KEY.to_owned()] });
@@ -117,7 +118,7 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         name: visible.sql_name.clone(),
         kind: RelationKind::Table,
         oid: oids.relation("public", &visible.sql_name).unwrap_or(0),
-        comment: Some(comment(&object.label, object.description.as_deref())),
+        comment: Some(comment(&object.label, withheld.of_object(object.description.as_deref()))),
         columns,
         definition: None,
         primary_key: key,
@@ -129,13 +130,13 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     }
 }
 
-fn column(field: &Field, number: usize, masked: bool) -> Column {
+fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool) -> Column {
     let value_type = field.value_type();
     let mut column =
         Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
     column.attnum = i16::try_from(number).unwrap_or(0);
     column.not_null = (field.not_null || field.name == KEY) && !masked;
-    column.comment = Some(comment(&field.label, field.description.as_deref()));
+    column.comment = Some(comment(&field.label, withheld.of_field(field.description.as_deref())));
     if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
         && !masked
     {
@@ -152,6 +153,42 @@ fn masked_type(stored: PgType) -> PgType {
 /// `atttypmod` of numeric(precision, scale).
 fn numeric_modifier(precision: u8, scale: i8) -> i32 {
     ((i32::from(precision) << 16) | (i32::from(scale) & 0x7ff)) + 4
+}
+
+/// What descriptions may not tell: people write them for those who see everything.
+struct Withheld {
+    any: bool,
+    /// Names and labels of the object's fields that the reader does not see, as words in lower case.
+    words: Vec<Vec<String>>,
+}
+
+impl Withheld {
+    fn of(visible: &VisibleObject) -> Self {
+        let hidden = visible.decision.hidden_fields();
+        let named = hidden.iter().flat_map(|name| {
+            let label = visible.object.field(name).map(|field| field.label.as_str());
+            [Some(name.as_str()), label].into_iter().flatten().map(words)
+        });
+        Self { any: !hidden.is_empty(), words: named.filter(|words| !words.is_empty()).collect() }
+    }
+
+    /// An object's description speaks of any of its fields, in any words: whoever misses one does not get it.
+    fn of_object<'a>(&self, description: Option<&'a str>) -> Option<&'a str> {
+        description.filter(|_| !self.any)
+    }
+
+    /// A field's speaks of the field, unless it names another one.
+    fn of_field<'a>(&self, description: Option<&'a str>) -> Option<&'a str> {
+        description.filter(|text| {
+            let text = words(text);
+            !self.words.iter().any(|name| text.windows(name.len()).any(|part| part == name))
+        })
+    }
+}
+
+/// `unit_price`, `unit price` and `Unit-Price` are the same words.
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 fn comment(label: &str, help: Option<&str>) -> String {
@@ -212,5 +249,28 @@ fn pg_type(field: &ArrowField) -> PgType {
         DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
         DataType::List(item) => pg_type(item).array().unwrap_or(PgType::TextArray),
         _ => PgType::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_names_a_hidden_field_is_withheld() {
+        let withheld = Withheld {
+            any: true,
+            words: vec![words("unit_cost"), words("Unit cost"), words("bonus"), words("Prämie")],
+        };
+        for text in ["In euro.", "Unit price", "Costs per unit", "bonuses", ""] {
+            assert_eq!(withheld.of_field(Some(text)), Some(text));
+        }
+        for text in ["unit_cost times two", "Price less UNIT COST.", "With the bonus", "ohne PRÄMIE", "Bonus"] {
+            assert_eq!(withheld.of_field(Some(text)), None, "{text}");
+        }
+        assert_eq!(withheld.of_object(Some("What we sell.")), None);
+        let nothing = Withheld { any: false, words: Vec::new() };
+        assert_eq!(nothing.of_object(Some("What we sell.")), Some("What we sell."));
+        assert_eq!((nothing.of_field(Some("bonus")), nothing.of_field(None)), (Some("bonus"), None));
     }
 }

@@ -106,3 +106,33 @@ fn the_session_in_the_readme_is_a_real_one() {
         assert_eq!(found.trim_end(), expected.trim_end(), "{user}: {sql}");
     }
 }
+
+/// Lines of an answer.
+fn lines(user: &str, sql: &str) -> Vec<String> {
+    let printed = psql(&demo().server, user, &["-At", "-c", sql]);
+    assert!(printed.success, "{sql}: {}", printed.both());
+    printed.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn descriptions_speak_of_nothing_that_their_reader_does_not_see() {
+    let columns =
+        "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public'";
+    let described = "SELECT c.relname || '.' || d.description FROM pg_description d JOIN pg_class c ON c.oid = d.objoid \
+                     WHERE c.relnamespace = 'public'::regnamespace";
+    let of_object = "SELECT obj_description('accounts'::regclass)";
+    assert!(lines("ada", of_object)[0].starts_with("Account: "), "who sees all fields is told");
+    for user in ["sam", "iris"] {
+        let seen = lines(user, columns);
+        let hidden: Vec<String> = lines("ada", columns).into_iter().filter(|column| !seen.contains(column)).collect();
+        assert!(hidden.iter().any(|column| column == "accounts.credit_limit"), "{user}");
+        for text in lines(user, described) {
+            let (table, words) = text.split_once('.').unwrap();
+            let words = words.to_lowercase().replace('_', " ");
+            for column in hidden.iter().filter_map(|column| column.strip_prefix(&format!("{table}."))) {
+                assert!(!words.contains(&column.replace('_', " ")), "{user}: {text} names {column}");
+            }
+        }
+        assert_eq!(lines(user, of_object), ["Account"], "{user}");
+    }
+}
