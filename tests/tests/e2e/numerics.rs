@@ -91,7 +91,10 @@ const CASES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("SELECT n FROM (VALUES (1.50), (8.00)) t (n) WHERE n BETWEEN $1 AND 7", &[("1.495", "1.50"), ("1.505", "-")]),
     ("SELECT count(*)::numeric FROM accounts WHERE rating = $1", &[("7.5", "0"), ("1000.0", "0")]),
-    ("SELECT count(*)::numeric FROM generate_series(1, 9) x WHERE x = $1", &[("0.123456789012345678901234567890", "0")]),
+    (
+        "SELECT count(*)::numeric FROM generate_series(1, 9) x WHERE x = $1",
+        &[("0.123456789012345678901234567890", "0")],
+    ),
     ("SELECT x::numeric FROM generate_series(1, 3) x ORDER BY x DESC LIMIT $1", &[("1.25", "3"), ("0.4", "-")]),
 ];
 
