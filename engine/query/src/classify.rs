@@ -1,9 +1,11 @@
 //! The closed list of statements. What is not on it is refused here, before any name is looked up.
 
 mod cursors;
+mod refusals;
 mod settings;
 
 pub(crate) use cursors::Walk;
+pub(crate) use refusals::unread;
 
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
@@ -82,6 +84,8 @@ pub(crate) enum Classified {
         name: String,
         arguments: Vec<Cell>,
     },
+    /// As a reader locks, each read whole.
+    Lock(Vec<Box<Query>>),
 }
 
 /// What is said of a transaction. Every statement reads one consistent snapshot of the metadata, sources keep their own
@@ -165,6 +169,10 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
             Ok(Classified::Unlisten((!all).then(|| folded(channel))))
         }
         Ast::Call(function) => call(&function),
+        Ast::Lock(lock) => {
+            let tables = refusals::lock(lock)?;
+            Ok(Classified::Lock(tables.iter().map(|name| table_query(name, &[])).collect::<Result<_>>()?))
+        }
         other => Err(refused(&other)),
     }
 }
@@ -215,14 +223,7 @@ fn constant(expr: &Expr) -> Result<Cell> {
 
 fn refused(ast: &Ast) -> Error {
     let text = ast.to_string();
-    let verb = text.split_whitespace().next().unwrap_or_default().to_uppercase();
-    match verb.as_str() {
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => {
-            Error::new(ErrorCode::FeatureNotSupported, format!("{verb} is not supported"))
-                .with_hint("This gate reads; write to the source itself.")
-        }
-        _ => unsupported(&verb),
-    }
+    refusals::by_verb(&text.split_whitespace().next().unwrap_or_default().to_uppercase())
 }
 
 fn unsupported(what: &str) -> Error {

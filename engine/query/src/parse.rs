@@ -1,6 +1,6 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
-use crate::classify::{Classified, classify};
+use crate::classify::{Classified, classify, unread};
 use crate::distinct_from::delimited;
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
@@ -90,6 +90,9 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         if statements.len() == STATEMENTS_MAX {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many statements in one text")
                 .with_detail(format!("The limit is {}.", STATEMENTS_MAX)));
+        }
+        if let Some(refusal) = unread(&first.token) {
+            return Err(refusal);
         }
         let start = bytes.before(character(first.span.start));
         let moves = is_move(&first.token);

@@ -3,13 +3,14 @@
 use super::settings::Settings;
 use super::statement::{GateSession, Inner, Kind, PreparedStatement, ours};
 use super::text::{text_column, text_rows};
+use super::transaction::outside;
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};
 use crate::parse::Parsed;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
+    DataType as SqlType, DiscardObject, Expr, Query, Statement as Ast, UnaryOperator, Value,
 };
 use futures::StreamExt;
 use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
@@ -46,7 +47,8 @@ impl GateSession {
             | Classified::Deallocate(_)
             | Classified::Discard(_)
             | Classified::Listen(_)
-            | Classified::Unlisten(_) => Ok(None),
+            | Classified::Unlisten(_)
+            | Classified::Lock(_) => Ok(None),
         }
     }
 
@@ -92,6 +94,7 @@ impl GateSession {
             Classified::Deallocate(name) => self.deallocate(name.as_deref()),
             Classified::Discard(object) => self.discard(object),
             Classified::Call { name, arguments } => self.call(prepared, name, arguments).await,
+            Classified::Lock(tables) => self.lock(tables).await,
             Classified::Listen(channel) => {
                 self.listen(channel)?;
                 Ok(done("LISTEN"))
@@ -103,6 +106,17 @@ impl GateSession {
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
             Classified::Query(_) | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }
+    }
+
+    /// Nothing that a transaction read goes away under it: all there is to do is to find the tables.
+    async fn lock(&self, tables: &[Box<Query>]) -> Result<Outcome> {
+        if !self.inner().transaction.is_open() {
+            return Err(outside("LOCK TABLE"));
+        }
+        for table in tables {
+            self.bind_query(table, &[], None).await?;
+        }
+        Ok(done("LOCK TABLE"))
     }
 
     fn set(&self, name: &str, values: &[Expr], local: bool) -> Result<Outcome> {
@@ -454,6 +468,7 @@ fn bad_value() -> Error {
 fn parameter_type(sql_type: &SqlType) -> Result<Option<PgType>> {
     let name = sql_type.to_string().to_lowercase();
     let bare = name.split('(').next().unwrap_or_default().trim();
+    let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
     let found = PgType::from_name(bare).or(match bare {
         "integer" | "int" => Some(PgType::Int4),
         "bigint" => Some(PgType::Int8),

@@ -225,7 +225,8 @@ impl GateSession {
             | Classified::Discard(_)
             | Classified::Call { .. }
             | Classified::Listen(_)
-            | Classified::Unlisten(_) => Err(Error::new(
+            | Classified::Unlisten(_)
+            | Classified::Lock(_) => Err(Error::new(
                 ErrorCode::InFailedTransaction,
                 "current transaction is aborted, commands ignored until end of transaction block",
             )),
