@@ -6,7 +6,7 @@ use crate::deployment::Deployment;
 use crate::live::LiveTable;
 use crate::pg_catalog::{
     CatalogImage, Column, ForeignKey, Index, IndexColumn, Key, OidSpace, ReferentialAction, Relation, RelationKind,
-    Role, Schema,
+    Role, Schema, quote_ident,
 };
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
@@ -43,11 +43,13 @@ pub(crate) fn image(
     for view in views {
         let mut relation = schema_relation(&view.name, RelationKind::View, &view.provider.schema());
         relation.comment.clone_from(&view.comment);
-        relation.definition = view.provider.get_table_definition().map(ToOwned::to_owned);
+        relation.definition = view.provider.get_table_definition().map(statement);
         add(&view.schema, relation);
     }
     for (name, table) in live {
-        add("querygate", schema_relation(name, RelationKind::View, &table.schema()));
+        let mut relation = schema_relation(name, RelationKind::View, &table.schema());
+        relation.definition = Some(shape(&relation.columns));
+        add("querygate", relation);
     }
     schemas.entry("public".to_owned()).or_insert_with(|| Schema { name: "public".to_owned(), ..Schema::default() });
     let comments = [
@@ -220,6 +222,19 @@ fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
     })
 }
 
+/// As PostgreSQL tells a view's text: with the semicolon, which clients cut off.
+fn statement(text: &str) -> String {
+    let text = text.trim_end().trim_end_matches(';').trim_end();
+    // The last line may be a comment.
+    format!("{text}{};", if text.contains("--") { "\n" } else { "" })
+}
+
+/// No SQL says what the gate knows of itself. A dump needs a text: the columns, and no rows.
+fn shape(columns: &[Column]) -> String {
+    let column = |column: &Column| format!("NULL::{} AS {}", column.pg_type.sql_name(), quote_ident(&column.name));
+    format!("SELECT {} WHERE false;", columns.iter().map(column).collect::<Vec<_>>().join(", "))
+}
+
 fn schema_relation(name: &str, kind: RelationKind, schema: &SchemaRef) -> Relation {
     let columns = schema.fields().iter().map(|field| Column::new(field.name(), pg_type(field))).collect();
     Relation { name: name.to_owned(), kind, columns, ..Relation::default() }
@@ -255,6 +270,22 @@ fn pg_type(field: &ArrowField) -> PgType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn definitions_end_as_postgresql_ends_them() {
+        for (text, expected) in [
+            ("SELECT 1 AS a WHERE b <> 'c'", "SELECT 1 AS a WHERE b <> 'c';"),
+            ("SELECT 1; \n", "SELECT 1;"),
+            ("SELECT 1 -- one", "SELECT 1 -- one\n;"),
+        ] {
+            assert_eq!(statement(text), expected);
+        }
+        let columns = [Column::new("id", PgType::Int8), Column::new("Was", PgType::Timestamptz)];
+        assert_eq!(
+            shape(&columns),
+            "SELECT NULL::bigint AS id, NULL::timestamp with time zone AS \"Was\" WHERE false;"
+        );
+    }
 
     #[test]
     fn a_description_that_names_a_hidden_field_is_withheld() {

@@ -136,3 +136,44 @@ fn descriptions_speak_of_nothing_that_their_reader_does_not_see() {
         assert_eq!(lines(user, of_object), ["Account"], "{user}");
     }
 }
+
+#[test]
+fn foreign_keys_are_shown_between_what_is_visible() {
+    let keys = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1";
+    let ends = "SELECT count(*) FROM pg_class c WHERE relhastriggers <> EXISTS (SELECT 1 FROM pg_constraint k \
+                WHERE k.contype = 'f' AND (k.conrelid = c.oid OR k.confrelid = c.oid))";
+    for user in DEMO_USERS {
+        assert_eq!(lines(user, ends), ["0"], "{user}");
+        let shown = psql(&demo().server, user, &["-c", "\\d accounts"]).out;
+        assert!(shown.contains("FOREIGN KEY (region_id) REFERENCES regions(id)"), "{user}: {shown}");
+        for line in shown.lines().filter_map(|line| line.trim().strip_prefix("TABLE \"")) {
+            let table = line.split('"').next().unwrap();
+            assert!(lines(user, keys).iter().any(|key| key.starts_with(table)), "{user}: {line}");
+        }
+    }
+}
+
+#[test]
+fn pg_dump_dumps_what_its_user_sees() {
+    let address = demo().server.postgres;
+    let dump = |options: &[&str]| {
+        let to = format!("host=127.0.0.1 port={} user=sam dbname=demo", address.port());
+        let ran = std::process::Command::new("pg_dump").args(options).arg(to).env("PGPASSWORD", "demo-sam").output();
+        let ran = ran.unwrap();
+        (
+            ran.status.success(),
+            String::from_utf8_lossy(&ran.stdout).into_owned(),
+            String::from_utf8_lossy(&ran.stderr).into_owned(),
+        )
+    };
+    let (done, _, said) = dump(&["-s"]);
+    assert!(!done && said.contains("pg_dump has --enable-row-security"), "{said}");
+    let (done, text, said) = dump(&["--enable-row-security", "-t", "accounts", "-t", "regions"]);
+    assert!(done, "{said}");
+    assert!(text.contains("CREATE TABLE public.accounts") && text.contains("COPY public.regions"), "{text}");
+    assert!(!text.contains("credit_limit"), "a hidden column is in the dump");
+    let rows = text.lines().filter(|line| line.starts_with("acc_")).count();
+    assert_eq!(lines("sam", "SELECT count(*) FROM accounts"), [rows.to_string()]);
+    let (done, text, said) = dump(&["--enable-row-security", "-s"]);
+    assert!(done && text.contains("REFERENCES public.regions(id)") && !text.contains("CREATE FUNCTION"), "{said}");
+}

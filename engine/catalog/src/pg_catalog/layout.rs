@@ -138,6 +138,7 @@ fixed_rows!(
     "pg_conversion",
     "pg_description",
     "pg_extension",
+    "pg_init_privs",
     "pg_language",
     "pg_opclass",
     "pg_operator",

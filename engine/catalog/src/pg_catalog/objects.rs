@@ -9,7 +9,7 @@ use super::names::{roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
 use super::rows::exists;
 use super::types::TypeTable;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// `pg_catalog`'s own id, as in PostgreSQL.
 pub(crate) const PG_CATALOG: u32 = 11;
@@ -194,6 +194,13 @@ impl Objects {
     pub(crate) fn index_in(&self, schema: &str, name: &str) -> Option<&IndexObject> {
         let mut named = self.index_by_name.get(name)?.iter().filter_map(|at| self.indexes.get(*at));
         named.find(|index| self.relation_at(index.relation).is_some_and(|relation| relation.schema == schema))
+    }
+    /// Relations at either end of a foreign key: PostgreSQL keeps these by triggers, and clients ask for keys where there are some.
+    pub(crate) fn in_foreign_keys(&self) -> HashSet<u32> {
+        let ends = self.constraints.iter().filter(|constraint| constraint.kind == 'f').flat_map(|constraint| {
+            [Some(constraint.relation), constraint.referenced.as_ref().map(|(other, _)| *other)]
+        });
+        ends.flatten().filter_map(|at| self.relation_at(at)).map(|relation| relation.oid).collect()
     }
     pub(crate) fn constraint(&self, oid: u32) -> Option<&ConstraintObject> {
         self.constraint_by_oid.get(&oid).and_then(|i| self.constraints.get(*i))

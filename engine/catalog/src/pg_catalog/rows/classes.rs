@@ -41,6 +41,7 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
         *checks_of.entry(constraint.relation).or_default() += 1;
     }
     let indexed: HashSet<usize> = objects.indexes.iter().map(|index| index.relation).collect();
+    let triggered = objects.in_foreign_keys();
     for (position, relation) in objects.relations.iter().enumerate() {
         let checks = checks_of.get(&position).copied().unwrap_or(0);
         let stored = matches!(relation.kind, 'r' | 'm');
@@ -59,6 +60,7 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("relnatts", Cell::Int(relation.columns.iter().map(|c| i64::from(c.attnum)).max().unwrap_or(0))),
             ("relchecks", Cell::Int(checks)),
             ("relhasrules", matches!(relation.kind, 'v' | 'm').into()),
+            ("relhastriggers", triggered.contains(&relation.oid).into()),
             ("relispopulated", true.into()),
             ("relreplident", if relation.system || relation.kind != 'r' { 'n' } else { 'd' }.into()),
         ])?;

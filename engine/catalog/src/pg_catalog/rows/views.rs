@@ -24,6 +24,7 @@ fn has_index(objects: &Objects, relation: &RelationObject) -> bool {
 }
 
 fn tables(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    let triggered = objects.in_foreign_keys();
     for r in objects.relations.iter().filter(|r| r.kind == 'r') {
         rows.push(vec![
             ("schemaname", (&r.schema).into()),
@@ -31,7 +32,7 @@ fn tables(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("tableowner", (&objects.image.owner).into()),
             ("hasindexes", has_index(objects, r).into()),
             ("hasrules", false.into()),
-            ("hastriggers", false.into()),
+            ("hastriggers", triggered.contains(&r.oid).into()),
             ("rowsecurity", false.into()),
         ])?;
     }
