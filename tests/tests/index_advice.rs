@@ -4,6 +4,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 use querygate_tests::server::{Printed, Server, Variant, binary, psql};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 
 /// How often a question is asked until what happens in the background has happened.
@@ -149,6 +151,62 @@ fn a_policy_index_is_suggested_applied_measured_and_undone() {
     wait_for(&server, &format!("SELECT state FROM querygate.index_suggestions WHERE id = {id}"), "undone");
     let audited = "SELECT count(*) > 4 FROM querygate.audit WHERE template LIKE 'call querygate . %'";
     assert_eq!(ask(&server, "ada", audited), ["t"]);
+    by_its_page(&server, id);
+}
+
+/// Status and text of a request to the pages.
+fn request(server: &Server, request: &str, cookie: &str, body: &str) -> (u16, String) {
+    let mut tcp = TcpStream::connect(server.http).unwrap();
+    let kind = "Content-Type: application/x-www-form-urlencoded";
+    let (host, length) = (server.http, body.len());
+    write!(
+        tcp,
+        "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{kind}\r\nContent-Length: {length}\r\n{cookie}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+/// An operator applies and undoes the suggestion without SQL; nobody else does.
+fn by_its_page(server: &Server, id: &str) {
+    let log_in = |user: &str| {
+        let (status, answer) = request(server, "POST /ui/login", "", &format!("user={user}&password=demo-{user}"));
+        assert_eq!(status, 303, "{answer}");
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        format!("Cookie: {}\r\n", cookie.split(';').next().unwrap())
+    };
+    let token =
+        |text: &str| text.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let state = format!("SELECT state FROM querygate.index_suggestions WHERE id = {id}");
+    let made = "SELECT count(*) FROM querygate.audit WHERE login = 'ada' AND door = 'http' AND template LIKE 'call querygate%'";
+
+    let (iris, ada) = (log_in("iris"), log_in("ada"));
+    let question = request(server, &format!("GET /ui/indexes/apply/{id}"), &iris, "").1;
+    assert!(question.contains("There is no such suggestion") && !question.contains("CREATE INDEX"), "{question}");
+    let form = format!("id={id}&token={}", token(&question));
+    assert_eq!(request(server, "POST /ui/indexes/apply", &iris, &form).0, 403);
+    assert_eq!(ask(server, "ada", &state), ["undone"]);
+
+    let list = request(server, "GET /ui/indexes", &ada, "").1;
+    assert!(list.contains(&format!("/ui/indexes/apply/{id}")) && !list.contains("--0%"), "{list}");
+    for (action, then, next) in [("apply", "applied", "undo"), ("undo", "undone", "apply")] {
+        let other = request(server, &format!("GET /ui/indexes/{next}/{id}"), &ada, "").1;
+        assert!(other.contains("There is no such suggestion"), "{other}");
+        let question = request(server, &format!("GET /ui/indexes/{action}/{id}"), &ada, "").1;
+        assert!(question.contains("CREATE INDEX main.&quot;qg_cases_"), "{question}");
+        let before = ask(server, "ada", made);
+        assert_eq!(request(server, &format!("POST /ui/indexes/{action}"), &ada, &format!("id={id}")).0, 403);
+        let form = format!("id={id}&token={}", token(&question));
+        let (status, done) = request(server, &format!("POST /ui/indexes/{action}"), &ada, &form);
+        assert_eq!(status, 303, "{done}");
+        wait_for(server, &state, then);
+        assert_ne!(ask(server, "ada", made), before, "what was done is in the books");
+        // Done already: the page says why not.
+        let (status, refused) = request(server, &format!("POST /ui/indexes/{action}"), &ada, &form);
+        assert!(status == 400 && refused.contains("Not done"), "{refused}");
+    }
 }
 
 #[test]

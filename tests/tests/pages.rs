@@ -90,6 +90,22 @@ fn every_page_answers_everybody() {
 }
 
 #[test]
+fn receipts_say_what_ran_where() {
+    let server = &demo().server;
+    let cookie = log_in(server, "ada");
+    for (sql, told, not_told) in [
+        ("SELECT count(*) FROM accounts WHERE rating > 2", "badge good\">pushed to crm<", "badge plain\">kept<"),
+        ("SELECT kind FROM events WHERE kind = 'signup' LIMIT 3", "badge good\">read<", "kept</span> scan events"),
+    ] {
+        assert!(psql(server, "ada", &["-c", sql]).success);
+        let latest = "SELECT fingerprint FROM querygate.queries WHERE login = 'ada' AND objects <> '' ORDER BY started DESC LIMIT 1";
+        let fingerprint = psql(server, "ada", &["-At", "-c", latest]).out;
+        let page = ask(server, &format!("GET /ui/query/{}", fingerprint.trim()), &cookie, "").body;
+        assert!(page.contains(told) && !page.contains(not_told), "{sql}: {page}");
+    }
+}
+
+#[test]
 fn nobody_gets_in_by_a_wrong_password_and_others_are_not_told_apart() {
     let server = &demo().server;
     let wrong = |user: &str| ask(server, "POST /ui/login", "", &format!("user={user}&password=wrong"));

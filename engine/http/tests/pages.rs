@@ -200,8 +200,15 @@ impl Gate {
     }
 }
 
-const PATHS: [&str; 6] =
-    ["/ui", "/ui/query/x%22%3E%3Cscript%3E", "/ui/plans", "/ui/indexes", "/ui/anomalies", "/ui/sources"];
+const PATHS: [&str; 7] = [
+    "/ui",
+    "/ui/query/x%22%3E%3Cscript%3E",
+    "/ui/plans",
+    "/ui/indexes",
+    "/ui/indexes/apply/x%22%3E%3Cscript%3E",
+    "/ui/anomalies",
+    "/ui/sources",
+];
 
 #[tokio::test]
 async fn without_a_login_there_is_nothing_but_the_form() {
@@ -321,7 +328,13 @@ async fn what_changes_something_needs_the_form_of_the_session() {
     let opened = || gate.service.opened.lock().unwrap().len();
     let before = opened();
     let pin = "fingerprint=00000000000000ff&alternative=fetch";
-    for (path, body) in [("/ui/anomalies/acknowledge", "id=7"), ("/ui/plans/pin", pin)] {
+    let forms = [
+        ("/ui/anomalies/acknowledge", "id=7"),
+        ("/ui/plans/pin", pin),
+        ("/ui/indexes/apply", "id=7"),
+        ("/ui/indexes/undo", "id=7"),
+    ];
+    for (path, body) in forms {
         assert_eq!(gate.post(path, "", body).await.header("location"), Some("/ui/login"), "{path}");
         assert_eq!(gate.post(path, &cookie, body).await.status, 403, "{path}");
         assert_eq!(gate.post(path, &cookie, &format!("{body}&token=x")).await.status, 403, "{path}");
@@ -332,6 +345,8 @@ async fn what_changes_something_needs_the_form_of_the_session() {
         ("/ui/plans/pin", "fingerprint=x&alternative=fetch"),
         ("/ui/plans/pin", "fingerprint=00000000000000ff&alternative=%27"),
         ("/ui/plans/drop", pin),
+        ("/ui/indexes/apply", "id=7%29%3BDROP"),
+        ("/ui/indexes/suggest_indexes", "id=7"),
     ] {
         assert_eq!(gate.post(path, &cookie, &format!("{body}&token={token}")).await.status, 400, "{path} {body}");
     }
@@ -340,7 +355,11 @@ async fn what_changes_something_needs_the_form_of_the_session() {
     assert_eq!((done.status, done.header("location")), (303, Some("/ui/anomalies")));
     let done = gate.post("/ui/plans/pin", &cookie, &format!("{pin}&token={token}")).await;
     assert_eq!((done.status, done.header("location")), (303, Some("/ui/query/00000000000000ff")));
-    assert_eq!(opened(), before + 2);
+    for action in ["apply", "undo"] {
+        let done = gate.post(&format!("/ui/indexes/{action}"), &cookie, &format!("id=7&token={token}")).await;
+        assert_eq!((done.status, done.header("location")), (303, Some("/ui/indexes")));
+    }
+    assert_eq!(opened(), before + 4);
 }
 
 #[tokio::test]

@@ -85,23 +85,35 @@ fn has_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.name() == "FilterExec" || plan.children().into_iter().any(has_filter)
 }
 
-/// What the books keep of a plan's leaves and receipts.
+/// What the books keep of a plan's leaves and receipts: `pushed to crm: …` for what a source did, `kept: …` for what the gate did
+/// itself, and `read: …` for what the leaves of files and memory took with their scans.
 pub(crate) fn fragments(executable: &Executable) -> Arc<[FragmentRecord]> {
-    let parts: Vec<String> = executable
+    let filters = has_filter(executable.physical());
+    let parts: Vec<(Option<&str>, String)> = executable
         .receipts()
         .iter()
         .flat_map(|receipt| {
-            let place =
-                receipt.source.as_ref().map_or_else(|| "kept".to_owned(), |source| format!("pushed to {source}"));
-            receipt.lines.iter().map(move |line| match &line.reason {
-                Some(reason) => format!("{place}: {} ({reason})", line.subject),
-                None => format!("{place}: {}", line.subject),
+            receipt.lines.iter().map(move |line| {
+                let place = match receipt.source.as_deref() {
+                    Some(source) => format!("pushed to {source}"),
+                    None if stays(&line.subject, filters) => "kept".to_owned(),
+                    None => "read".to_owned(),
+                };
+                let text = match &line.reason {
+                    Some(reason) if place != "read" => format!("{place}: {} ({reason})", line.subject),
+                    Some(_) | None => format!("{place}: {}", line.subject),
+                };
+                (receipt.source.as_deref(), text)
             })
         })
         .collect();
     let of = |source: &str| {
-        let own = format!("pushed to {source}: ");
-        parts.iter().filter(|p| p.starts_with(&own) || p.starts_with("kept: ")).cloned().collect::<Vec<_>>().join("; ")
+        let is_told = parts.iter().any(|(place, _)| *place == Some(source));
+        let own = parts.iter().filter(|(place, text)| match place {
+            Some(place) => *place == source,
+            None => !is_told || !text.starts_with("read: "),
+        });
+        own.map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("; ")
     };
     receipts(executable.physical(), false)
         .into_iter()

@@ -81,7 +81,9 @@ pub(crate) fn bytes(number: f64) -> String {
 pub(crate) fn share(part: f64) -> String {
     match part.abs() {
         _ if !part.is_finite() => "–".to_owned(),
-        size if size == 0.0 || size >= 0.1 => format!("{:.0}%", part * 100.0),
+        // What rounds to nothing has no sign.
+        size if size < 0.000_5 => "0%".to_owned(),
+        size if size >= 0.1 => format!("{:.0}%", part * 100.0),
         _ => format!("{:.1}%", part * 100.0),
     }
 }
@@ -138,6 +140,9 @@ mod tests {
         check(bytes(20_000_000.0), "20 MB");
         check(share(0.0123), "1.2%");
         check(share(0.5), "50%");
+        check(share(-0.25), "-25%");
+        check(share(-0.000_4), "0%");
+        check(share(-0.0), "0%");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use querygate_types::Result;
+use querygate_types::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ const FORM_BYTES_MAX: usize = 8 << 10;
 const LOGINS_AT_ONCE: usize = 2;
 /// How long a login waits for its turn.
 const LOGIN_WAIT: Duration = Duration::from_secs(5);
+/// How long a browser waits for what it asked to be done. A change at a source goes on after that.
+const DONE_WAIT: Duration = Duration::from_secs(10);
 const STYLE: &str = include_str!("style.css");
 
 /// What the routes share.
@@ -55,6 +57,8 @@ pub(crate) fn routes(pages: Pages, within: bool) -> Router {
         .route("/ui/query/{fingerprint}", get(template))
         .route("/ui/plans", get(plans))
         .route("/ui/indexes", get(indexes))
+        .route("/ui/indexes/{action}", post(change))
+        .route("/ui/indexes/{action}/{id}", get(confirm))
         .route("/ui/anomalies", get(anomalies))
         .route("/ui/anomalies/acknowledge", post(acknowledge))
         .route("/ui/plans/{action}", post(decide))
@@ -148,6 +152,27 @@ async fn plans(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap)
 async fn indexes(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
     site.show((&headers, peer.0), ("Index advice", Place::Indexes), async |reader, _| views::indexes(reader).await)
         .await
+}
+
+/// What a change would be, and the form that makes it.
+async fn confirm(
+    State(site): Shared,
+    Path((action, id)): Path<(String, String)>,
+    peer: ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let view = async |reader: &Reader, seat: &Seat| views::change(reader, seat, &action, &id).await;
+    site.show((&headers, peer.0), ("Change a source", Place::Indexes), view).await
+}
+
+async fn change(
+    State(site): Shared,
+    Path(action): Path<String>,
+    peer: ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    call(&site, (&headers, peer.0), &body, Wish::Suggestion(&action)).await
 }
 
 async fn anomalies(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap) -> Response {
@@ -245,21 +270,29 @@ async fn call(site: &Site, (headers, peer): (&HeaderMap, Peer), body: &Bytes, wh
     let Some((statement, back, place)) = what.statement(field) else {
         return html(StatusCode::BAD_REQUEST, login::refused("The form names nothing that can be done."));
     };
-    let made = async {
-        let _turn = site.turns.take(&seat.principal.login).await?;
-        let Pages { service, database, .. } = &site.pages;
-        let reader = Reader::open(service.as_ref(), Arc::clone(&seat.principal), database, Some(peer.0)).await?;
+    let _turn = match site.turns.take(&seat.principal.login).await {
+        Ok(turn) => turn,
+        Err(error) => return not_done(&error, place, &seat),
+    };
+    let (service, database) = (Arc::clone(&site.pages.service), site.pages.database.clone());
+    let principal = Arc::clone(&seat.principal);
+    let doing = tokio::spawn(async move {
+        let reader = Reader::open(service.as_ref(), principal, &database, Some(peer.0)).await?;
         let done = reader.call(&statement).await;
         reader.close().await;
         done
-    };
-    match made.await {
-        Ok(()) => Redirect::to(&back).into_response(),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            html(status, page("Not done", place, &seat, views::failed(&error)))
-        }
+    });
+    match tokio::time::timeout(DONE_WAIT, doing).await {
+        Ok(Ok(Ok(()))) => Redirect::to(&back).into_response(),
+        Ok(Ok(Err(error))) => not_done(&error, place, &seat),
+        Ok(Err(join)) => not_done(&Error::internal(join), place, &seat),
+        Err(_) => html(StatusCode::ACCEPTED, page("Under way", place, &seat, views::under_way(&back))),
     }
+}
+
+fn not_done(error: &Error, place: Place, seat: &Seat) -> Response {
+    let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    html(status, page("Not done", place, seat, views::not_done(error)))
 }
 
 async fn acknowledge(State(site): Shared, peer: ConnectInfo<Peer>, headers: HeaderMap, body: Bytes) -> Response {

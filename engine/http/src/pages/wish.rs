@@ -10,6 +10,8 @@ pub(crate) enum Wish<'a> {
     Acknowledge,
     /// `pin`, `unpin`, `forget`.
     Plan(&'a str),
+    /// `apply`, `undo`.
+    Suggestion(&'a str),
 }
 
 /// A CALL whose arguments are numbers, names of plans and fingerprints. CALL takes constants only, so they stand in its text:
@@ -34,6 +36,15 @@ impl Wish<'_> {
                 let id: u64 = field("id").parse().ok()?;
                 let call = Procedure(format!("CALL querygate.acknowledge({id})"));
                 Some((call, "/ui/anomalies".to_owned(), Place::Anomalies))
+            }
+            Wish::Suggestion(action) => {
+                let id: u64 = field("id").parse().ok()?;
+                let call = match *action {
+                    "apply" => format!("CALL querygate.apply({id})"),
+                    "undo" => format!("CALL querygate.undo({id})"),
+                    _ => return None,
+                };
+                Some((Procedure(call), "/ui/indexes".to_owned(), Place::Indexes))
             }
             Wish::Plan(action) => {
                 let given = field("fingerprint");
@@ -85,5 +96,11 @@ mod tests {
             asked(Wish::Plan("forget"), &[good]).map(|(call, _)| call)
         );
         assert_eq!(asked(Wish::Plan("drop"), &[good]), None);
+        for action in ["apply", "undo"] {
+            let (call, back) = asked(Wish::Suggestion(action), &[("id", "7")]).unwrap();
+            assert_eq!((call, back.as_str()), (format!("CALL querygate.{action}(7)"), "/ui/indexes"));
+            assert_eq!(asked(Wish::Suggestion(action), &[("id", "7); DROP")]), None);
+        }
+        assert_eq!(asked(Wish::Suggestion("drop"), &[("id", "7")]), None);
     }
 }

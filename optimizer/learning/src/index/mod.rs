@@ -18,3 +18,4 @@ pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
 pub use part::IndexAdvisor;
 pub(crate) use problem::as_number;
 pub(crate) use ran::Ran;
+pub(crate) use suggestion::percent;

@@ -1,6 +1,7 @@
 //! What people may expect of a suggestion: how much of the measured time, and what of it is in doubt. Asks nothing.
 
 use super::problem::{Asked, Problem, as_number};
+use super::suggestion::percent;
 use querygate_models::index::{Advice, Change, rate};
 
 /// Fragments in doubt that are named.
@@ -59,8 +60,10 @@ impl<'a> Outlook<'a> {
             spent += time;
             saved += rate * (change.before.cost - change.after.cost);
         }
-        let share = 100.0 * saved / spent;
+        let share = (100.0 * saved / spent).round();
         if share.is_finite() && spent > 0.0 {
+            // Nothing has no sign.
+            let share = if share == 0.0 { 0.0 } else { share };
             format!("; expected: about {share:.0}% less time at the source for the fragments that it serves")
         } else {
             String::new()
@@ -74,8 +77,7 @@ impl<'a> Outlook<'a> {
             return String::new();
         }
         let one = |(asked, change): &(&Asked, &Change)| {
-            let percent = |saved: f64| format!("{:+.0}%", -100.0 * saved);
-            let (hoped, saved) = (percent(change.hoped()), percent(change.saved()));
+            let (hoped, saved) = (percent(-change.hoped()), percent(-change.saved()));
             format!("{:016x} {hoped} by the planner, {saved} with look-ups at their price", asked.fingerprint)
         };
         let named: Vec<String> = doubtful.iter().take(NAMED_MAX).map(one).collect();

@@ -163,19 +163,28 @@ impl Suggestion {
     /// What each template gains, for people.
     pub(crate) fn gains_text(&self) -> String {
         let one = |gain: &Gain| {
-            let saved = 100.0 * (1.0 - gain.after / gain.before.max(f64::MIN_POSITIVE));
-            format!(
-                "{:016x} ({} runs): {:.0} to {:.0}, -{saved:.0}%",
-                gain.fingerprint, gain.runs, gain.before, gain.after
-            )
+            let change = percent(gain.after / gain.before.max(f64::MIN_POSITIVE) - 1.0);
+            format!("{:016x} ({} runs): {:.0} to {:.0}, {change}", gain.fingerprint, gain.runs, gain.before, gain.after)
         };
         self.gains.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 }
 
+/// A change as a share of what was there: `-28%`, `+3%`, `0%`.
+pub(crate) fn percent(change: f64) -> String {
+    let whole = (100.0 * change).round();
+    if whole == 0.0 { "0%".to_owned() } else { format!("{whole:+.0}%") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_has_one_sign_and_nothing_has_none() {
+        let words = [-0.28, 0.03, 0.0, -0.0, -0.004, 0.004, 12.0].map(percent);
+        assert_eq!(words, ["-28%", "+3%", "0%", "0%", "0%", "0%", "+1200%"]);
+    }
 
     pub(crate) fn spec(keys: &[&str]) -> Spec {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();

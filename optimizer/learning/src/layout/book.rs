@@ -2,7 +2,7 @@
 
 use super::search::{Found, Outcome};
 use super::simulate::Plan;
-use crate::index::{Ran, as_number};
+use crate::index::{Ran, as_number, percent};
 use querygate_driver_api::layout::{FileLayout, Rewrite};
 use querygate_query_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
@@ -355,10 +355,10 @@ impl Taken<'_> {
         let (mut runs, mut said, mut measured) = (0.0, 0.0, 0.0);
         for gain in &found.gains {
             let (before, after) = (gain.before, gain.after);
-            let saved = 100.0 * (1.0 - after.cost / before.cost.max(f64::MIN_POSITIVE));
+            let change = percent(after.cost / before.cost.max(f64::MIN_POSITIVE) - 1.0);
             let _ = write!(
                 gains,
-                "{}{:016x} ({:.0} runs): {:.1} of {} row groups and {:.2} MiB to {:.1} of {groups:.0} and {:.2} MiB, -{saved:.0}%",
+                "{}{:016x} ({:.0} runs): {:.1} of {} row groups and {:.2} MiB to {:.1} of {groups:.0} and {:.2} MiB, {change}",
                 if gains.is_empty() { "" } else { "; " },
                 gain.fingerprint,
                 gain.runs,

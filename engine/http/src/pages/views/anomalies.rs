@@ -25,26 +25,35 @@ pub(crate) async fn anomalies(reader: &Reader, seat: &Seat) -> Result<Html> {
         return Ok([heading, section("Incidents", "", nothing(NOT_HERE))].into());
     };
     if found.is_empty() {
-        return Ok([heading, figures(&found), section("Incidents", "", nothing("Nothing unusual so far."))].into());
+        return Ok([
+            heading,
+            figures(&found, reader.operator),
+            section("Incidents", "", nothing("Nothing unusual so far.")),
+        ]
+        .into());
     }
-    Ok([heading, figures(&found), over_time(&found), list(&found, reader.operator, seat)].into())
+    Ok([heading, figures(&found, reader.operator), over_time(&found), list(&found, reader.operator, seat)].into())
 }
 
 fn is_open(row: &Row) -> bool {
     row.time(11).is_none()
 }
 
-fn figures(found: &[Row]) -> Html {
+/// What became of an alert is told to operators only.
+fn figures(found: &[Row], operator: bool) -> Html {
     let open = found.iter().filter(|row| is_open(row)).count();
     let critical = found.iter().filter(|row| row.text(2) == "critical").count();
-    let seen = found.iter().filter(|row| !row.text(13).is_empty()).count();
-    let delivered = found.iter().filter(|row| row.text(12) == "delivered").count();
-    tiles([
+    let mut figures = vec![
         tile("Going on now", &open.to_string(), &format!("{} in all", found.len())),
         tile("Critical", &critical.to_string(), ""),
-        tile("Acknowledged", &seen.to_string(), &format!("{} not yet", found.len() - seen)),
-        tile("Alerts delivered", &delivered.to_string(), "to the webhook"),
-    ])
+    ];
+    if operator {
+        let seen = found.iter().filter(|row| !row.text(13).is_empty()).count();
+        let delivered = found.iter().filter(|row| row.text(12) == "delivered").count();
+        figures.push(tile("Acknowledged", &seen.to_string(), &format!("{} not yet", found.len() - seen)));
+        figures.push(tile("Alerts delivered", &delivered.to_string(), "to the webhook"));
+    }
+    tiles(figures)
 }
 
 fn colour(severity: &str) -> &'static str {
@@ -97,35 +106,44 @@ fn list(found: &[Row], operator: bool, seat: &Seat) -> Html {
             Some(ended) => moment(ended).into(),
             None => badge("warn", "going on"),
         };
-        vec![
+        let mut cells = vec![
             badge(class, &row.text(2)),
             row.text(3).into(),
             classed("div", "words", words),
             row.time(9).map(moment).unwrap_or_default().into(),
             until,
-            row.text(12).into(),
-            acknowledged(row, operator, seat),
-        ]
+        ];
+        if operator {
+            cells.push(row.text(12).into());
+            cells.push(acknowledged(row, seat));
+        }
+        cells
     });
-    let columns = [
-        ("Severity", false),
-        ("Kind", false),
-        ("What", false),
-        ("Began, UTC", false),
-        ("Ended, UTC", false),
-        ("Alert", false),
-        ("Acknowledged", false),
-    ];
+    let mut columns =
+        vec![("Severity", false), ("Kind", false), ("What", false), ("Began, UTC", false), ("Ended, UTC", false)];
+    if operator {
+        columns.extend([("Alert", false), ("Acknowledged", false)]);
+    }
     section("Incidents", "", table(&columns, rows.collect()))
 }
 
-fn acknowledged(row: &Row, operator: bool, seat: &Seat) -> Html {
+fn acknowledged(row: &Row, seat: &Seat) -> Html {
     let by = row.text(13);
     if !by.is_empty() {
         return by.into();
     }
-    if !operator {
-        return "–".into();
-    }
     form("/ui/anomalies/acknowledge", seat, [hidden("id", &row.text(0)), button("small", "Acknowledge")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_alerts_is_told_to_operators_only() {
+        let [reader, operator] = [false, true].map(|operator| figures(&[], operator).into_string());
+        assert!(operator.contains("Alerts delivered") && operator.contains("Acknowledged"), "{operator}");
+        assert!(reader.contains("Going on now") && !reader.contains("delivered"), "{reader}");
+        assert!(!reader.contains("Acknowledged"), "{reader}");
+    }
 }

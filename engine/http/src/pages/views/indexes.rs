@@ -1,15 +1,18 @@
 //! Index suggestions: what they would cost and save, and what they did once applied.
 
 use super::NOT_HERE;
+use crate::pages::auth::Seat;
 use crate::pages::format::{bytes, moment, share};
-use crate::pages::html::{Html, classed, element, link};
-use crate::pages::layout::{badge, heading, nothing, section, table, tile, tiles};
+use crate::pages::html::{Html, classed, element, link, percent};
+use crate::pages::layout::{badge, button, form, heading, hidden, nothing, section, table, tile, tiles};
 use crate::pages::read::{Reader, Row};
 use querygate_types::Result;
 
 const SUGGESTIONS: &str = "SELECT id, source, object, kind, ddl, state, benefit, templates, size_bytes, write_cost, \
      confidence, evidence, measured_effect, measured, suggested, applied FROM querygate.index_suggestions \
      ORDER BY benefit DESC NULLS LAST, id LIMIT 200";
+const ONE: &str = "SELECT id, source, object, kind, ddl, state, benefit, templates, size_bytes, write_cost, \
+     confidence, evidence FROM querygate.index_suggestions WHERE CAST(id AS text) = $1";
 
 pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
     let about = "Indexes that would make the queries of this gate faster, checked with each source's own planner, and what \
@@ -32,7 +35,7 @@ pub(crate) async fn indexes(reader: &Reader) -> Result<Html> {
         };
         return Ok([heading, section("Suggestions", "", nothing(why))].into());
     }
-    let note = "Apply one with CALL querygate.apply(id), where the configuration allows it; undo with CALL querygate.undo(id).";
+    let note = "Applied here where the configuration allows it (apply_indexes), or by hand at the source.";
     let mut parts = vec![heading, figures(&open, &made), section("Suggested", note, open_table(&open))];
     if !made.is_empty() {
         let note = "Estimated is a share of the source's whole cost, as its planner sees it; measured a share of the time of the \
@@ -58,6 +61,55 @@ fn figures(open: &[&Row], made: &[&Row]) -> Html {
     ])
 }
 
+/// What can be done with a suggestion in this state: the action's name, its button, and what it does.
+fn action(row: &Row) -> Option<(&'static str, &'static str, &'static str)> {
+    // Dropping an index is advice only.
+    if row.text(3) == "drop" {
+        return None;
+    }
+    match row.text(5).as_str() {
+        "suggested" | "undone" => Some(("apply", "Apply", "The source is changed as it says below.")),
+        "applied" | "helped" | "did not help" => {
+            Some(("undo", "Undo", "What was changed as it says below is put back."))
+        }
+        _ => None,
+    }
+}
+
+/// A link to the page that asks once more.
+fn offer(row: &Row) -> Html {
+    let address = |(name, words, _): (&str, &str, &str)| {
+        link(&format!("/ui/indexes/{name}/{}", percent(&row.text(0))), format!("{words}…"))
+    };
+    action(row).map(address).unwrap_or_default()
+}
+
+/// One change, whole, with the form that makes it.
+pub(crate) async fn change(reader: &Reader, seat: &Seat, wanted: &str, id: &str) -> Result<Html> {
+    let back = classed("p", "back", link("/ui/indexes", "← Index advice"));
+    let found = reader.rows_if_any(ONE, &[id]).await?.unwrap_or_default();
+    let offered = found.first().and_then(|row| Some((row, action(row).filter(|(name, ..)| *name == wanted)?)));
+    let Some((row, (name, words, does))) = offered else {
+        let none = nothing("There is no such suggestion, none that you may see, or it is in another state by now.");
+        return Ok([back, heading("Index advice", ""), section("Change", "", none)].into());
+    };
+    let address = match name {
+        "apply" => "/ui/indexes/apply",
+        _ => "/ui/indexes/undo",
+    };
+    let size = row.number(8).map_or_else(|| "–".to_owned(), bytes);
+    let about = [
+        classed("pre", "sql", row.text(4)),
+        classed("p", "note", format!("Source {}, table {}; {size}.", row.text(1), row.text(2))),
+        classed("div", "words", row.text(11)),
+        gains(&row.text(7)),
+        form(address, seat, [hidden("id", &row.text(0)), button("primary", &format!("{words} at {}", row.text(1)))]),
+    ];
+    let title = format!("{words} suggestion {}?", row.text(0));
+    Ok([back, heading(&title, does), section("Change", "It is written into the audit log with your name.", about)]
+        .into())
+}
+
 fn what(row: &Row) -> Html {
     let place = format!("{} · {}", row.text(1), row.text(2));
     [classed("code", "ddl", row.text(4)), classed("div", "remark", place)].into()
@@ -76,6 +128,7 @@ fn open_table(rows: &[&Row]) -> Html {
             row.number(9).map_or_else(|| "–".to_owned(), share).into(),
             row.number(10).map_or_else(|| "–".to_owned(), share).into(),
             [classed("div", "words", row.text(11)), gains(&row.text(7))].into(),
+            offer(row),
         ]
     });
     let columns = [
@@ -86,6 +139,7 @@ fn open_table(rows: &[&Row]) -> Html {
         ("Write cost", true),
         ("Confidence", true),
         ("Evidence", false),
+        ("", false),
     ];
     table(&columns, cells.collect())
 }
@@ -116,6 +170,7 @@ fn made_table(rows: &[&Row]) -> Html {
             bar(row.number(12), "measured"),
             medians(&row.text(13)),
             row.time(15).map(moment).unwrap_or_default().into(),
+            offer(row),
         ]
     });
     let columns = [
@@ -126,6 +181,7 @@ fn made_table(rows: &[&Row]) -> Html {
         ("Measured", false),
         ("Runs", false),
         ("Applied, UTC", false),
+        ("", false),
     ];
     table(&columns, cells.collect())
 }

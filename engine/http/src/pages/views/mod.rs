@@ -9,13 +9,13 @@ mod sources;
 mod template;
 
 pub(crate) use anomalies::anomalies;
-pub(crate) use indexes::indexes;
+pub(crate) use indexes::{change, indexes};
 pub(crate) use overview::overview;
 pub(crate) use plans::plans;
 pub(crate) use sources::sources;
 pub(crate) use template::template;
 
-use super::html::{Html, classed, element};
+use super::html::{Html, classed, element, link};
 use querygate_types::Error;
 
 /// Said of a part that this gate does not record.
@@ -23,7 +23,26 @@ const NOT_HERE: &str = "This gate does not record it.";
 
 /// Instead of a page that could not be made.
 pub(crate) fn failed(error: &Error) -> Html {
-    let mut said = vec![element("h1", &[], "This page could not be made"), classed("p", "wrong", error.message())];
+    told("This page could not be made", error)
+}
+
+/// Instead of going back, where something was not done.
+pub(crate) fn not_done(error: &Error) -> Html {
+    told("Not done", error)
+}
+
+/// Instead of going back, where something takes long.
+pub(crate) fn under_way(back: &str) -> Html {
+    let said = [
+        element("h1", &[], "Under way"),
+        element("p", &[], "It takes longer than a page waits, and goes on. Look again in a while."),
+        element("p", &[], link(back, "Back")),
+    ];
+    classed("section", "card", said)
+}
+
+fn told(title: &str, error: &Error) -> Html {
+    let mut said = vec![element("h1", &[], title), classed("p", "wrong", error.message())];
     said.extend(error.detail().map(|detail| element("p", &[], detail)));
     said.extend(error.hint().map(|hint| element("p", &[], hint)));
     classed("section", "card", said)

@@ -98,8 +98,8 @@ fn receipt(text: &str) -> Html {
         let line = line.trim();
         let (word, rest) = line.split_once(": ").unwrap_or(("", line));
         let class = match word {
-            "pushed" => "good",
-            "fenced" => "warn",
+            _ if word.starts_with("pushed to ") => "good",
+            "read" => "good",
             "kept" => "plain",
             _ => return element("div", &[], line),
         };
