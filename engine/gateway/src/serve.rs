@@ -78,6 +78,18 @@ impl Threads {
     }
 }
 
+/// Whether the doors can be opened where the configuration says: asked before anything that takes long, for the doors themselves
+/// are opened last, when there is something behind them.
+pub(crate) fn ports_are_free(config: &Config) -> Result<()> {
+    let doors = [("postgres", config.server.postgres), ("http", config.server.http), ("flight", config.flight.address)];
+    doors.into_iter().try_for_each(|(door, address)| address.map_or(Ok(()), |address| is_free(door, address)))
+}
+
+/// The same of one door.
+pub(crate) fn is_free(door: &str, address: SocketAddr) -> Result<()> {
+    std::net::TcpListener::bind(address).map(drop).map_err(|e| cannot_bind(door, address, &e))
+}
+
 /// Something that runs where queries run, as long as the server serves.
 pub(crate) type Companion = Box<dyn FnOnce(Gate) -> BoxFuture<'static, ()> + Send>;
 
@@ -93,6 +105,7 @@ pub(crate) fn serve_with(
     companion: Option<Companion>,
     ready: impl FnOnce(Bound),
 ) -> Result<()> {
+    ports_are_free(config)?;
     let doors = usize::from(config.server.postgres.is_some()) + usize::from(config.flight.address.is_some());
     let room = raise_file_limit(config.server.connection_max, doors);
     let metrics = start_metrics();

@@ -78,3 +78,17 @@ fn health_readiness_and_metrics_answer_and_a_stop_is_orderly() {
     assert_eq!(server.stop(), 0, "{}", server.lines().join("\n"));
     assert!(!server.is_alive());
 }
+
+#[test]
+fn the_demo_says_that_its_port_is_taken_before_it_makes_anything() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("d");
+    let others = ["--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"];
+    let arguments = [&["demo", "--dir", dir.to_str().unwrap(), "--pg", &address][..], &others].concat();
+    let (code, _, said) = run_apart(&arguments);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {address} for the postgres door")), "{said}");
+    assert!(!dir.join("data/crm.sqlite").exists(), "data were made first: {said}");
+}

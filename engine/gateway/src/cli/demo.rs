@@ -16,19 +16,25 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     if args.backends {
         return backends(args, output);
     }
+    let mut serving = None;
+    if !args.seed_only {
+        let config = configured(&demo::describe(&args.dir)?.config(), args, output)?;
+        // Before the data are made, which takes a while.
+        crate::serve::ports_are_free(&config)?;
+        serving = Some(config);
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(Error::internal)?;
     let seeded = runtime.block_on(demo::seed(&args.dir, Scale::FULL, &mut |line| {
         // Progress is a courtesy.
         let _ = output.note(line);
     }))?;
     drop(runtime);
-    if args.seed_only {
+    let Some(mut config) = serving else {
         let planned =
             Bound { postgres: Some(args.pg.unwrap_or(loopback(POSTGRES_PORT))), http: args.http, flight: args.flight };
         output.text(&demo::guide_text(&seeded, planned, None)).map_err(written)?;
         return Ok(Ended::Well);
-    }
-    let mut config = configured(&seeded.layout.config(), args, output)?;
+    };
     let (mut alerts, mut alerted) = (None, false);
     if args.traffic && config.learning.is_none() {
         let receiver = Alerts::open()?;
@@ -50,6 +56,11 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
 
 /// The demo over private servers, which end with it.
 fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
+    let doors =
+        [("postgres", args.pg, POSTGRES_PORT), ("http", args.http, HTTP_PORT), ("flight", args.flight, FLIGHT_PORT)];
+    for (door, address, port) in doors {
+        crate::serve::is_free(door, address.unwrap_or(loopback(port)))?;
+    }
     let running = demo::backends::start(&mut |line| {
         let _ = output.note(line);
     })?;

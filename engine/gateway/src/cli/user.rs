@@ -51,8 +51,9 @@ fn check_name(name: &str) -> Result<()> {
     ))
 }
 
+/// What the user holds is the operator's to say: a list that stood here already would be a key too many beside it.
 fn entry(name: &str, verifier: &str) -> String {
-    format!("[[users]]\nname = \"{name}\"\nverifier = \"{verifier}\"\npermission_sets = []\npositions = []\n")
+    format!("[[users]]\nname = \"{name}\"\nverifier = \"{verifier}\"\n")
 }
 
 /// Appends the user, or replaces the verifier of one who is there; every other byte of the file stays.
@@ -63,12 +64,27 @@ fn write(file: &Path, name: &str, verifier: &str, output: &mut Output) -> Result
     })?;
     replace(file, &edited)?;
     output.note(&format!("{done} in {}", file.display())).map_err(written)?;
+    if done == ADDED {
+        let held = "say there what the user holds, such as permission_sets = [\"…\"] and positions = [\"…\"]";
+        output.note(held).map_err(written)?;
+    }
     let (_, report) = config::load(file);
     report.render(output, Stream::Err).map_err(written)
 }
 
+/// What is said of a user who was not there.
+const ADDED: &str = "added";
+
+/// The line of a byte, from 1 on.
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.get(..at).unwrap_or(text).matches('\n').count()
+}
+
 fn edit(text: &str, name: &str, verifier: &str) -> std::result::Result<(String, &'static str), String> {
-    let document = DeTable::parse(text).map_err(|e| e.message().to_owned())?;
+    let document = DeTable::parse(text).map_err(|e| match e.span() {
+        Some(at) => format!("line {}: {}", line_of(text, at.start), e.message()),
+        None => e.message().to_owned(),
+    })?;
     let users = document.get_ref().iter().find(|(key, _)| key.get_ref() == "users").map(|(_, value)| value.get_ref());
     let users = match users {
         None => None,
@@ -87,8 +103,12 @@ fn edit(text: &str, name: &str, verifier: &str) -> std::result::Result<(String, 
         } else {
             "\n\n"
         };
-        return Ok((format!("{text}{gap}{}", entry(name, verifier)), "added"));
+        return Ok((format!("{text}{gap}{}", entry(name, verifier)), ADDED));
     };
+    if let Some(second) = found.next() {
+        let line = second.iter().next().map_or(0, |(key, _)| line_of(text, key.span().start));
+        return Err(format!("line {line}: \"{name}\" is there a second time; leave one of both"));
+    }
     let span = |wanted: &str| user.iter().find(|(key, _)| key.get_ref() == wanted).map(|(_, value)| value.span());
     if let Some(old) = span("verifier") {
         return Ok((format!("{}\"{verifier}\"{}", &text[..old.start], &text[old.end..]), "changed the verifier"));
@@ -166,10 +186,27 @@ mod tests {
         assert_eq!((edited.as_str(), done), (text.replace("\"old\"", "\"NEW\"").as_str(), "changed the verifier"));
         let (edited, done) = edit(text, "b", "V").unwrap();
         assert_eq!(edited, format!("{text}\n{}", entry("b", "V")));
-        assert_eq!(done, "added");
+        assert_eq!(done, ADDED);
         let (edited, _) = edit("[[users]]\nname = \"a\"\noperator = true\n", "a", "V").unwrap();
         assert_eq!(edited, "[[users]]\nname = \"a\"\nverifier = \"V\"\noperator = true\n");
         assert!(edit("users = 3\n", "a", "V").is_err());
+    }
+
+    #[test]
+    fn what_the_user_holds_can_be_said_below() {
+        let (added, _) = edit("[log]\nformat = \"json\"\n", "a", "V").unwrap();
+        let said = format!("{added}permission_sets = [\"reader\"]\npositions = [\"clerk\"]\n");
+        let (again, done) = edit(&said, "a", "W").unwrap();
+        assert_eq!((again, done), (said.replace("\"V\"", "\"W\""), "changed the verifier"));
+    }
+
+    #[test]
+    fn a_file_that_says_something_twice_is_refused_with_the_line() {
+        let twice = "[[users]]\nname = \"a\"\npositions = []\npositions = [\"x\"]\n";
+        let why = edit(twice, "b", "V").unwrap_err();
+        assert!(why.starts_with("line 4: duplicate key"), "{why}");
+        let why = edit("[[users]]\nname = \"a\"\n\n[[users]]\nname = \"a\"\n", "a", "V").unwrap_err();
+        assert_eq!(why, "line 5: \"a\" is there a second time; leave one of both");
     }
 
     #[test]

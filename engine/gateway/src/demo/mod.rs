@@ -55,13 +55,19 @@ pub(crate) struct Seeded {
     pub(crate) seconds: f64,
 }
 
-/// Makes the demo in `folder`, or finds it there. Same scale, same bytes of data. `progress` gets a line per step.
-pub(crate) async fn seed(folder: &Path, scale: Scale, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Seeded> {
-    let started = Instant::now();
+/// Writes what describes the demo in `folder`: metadata and configuration, no data.
+pub(crate) fn describe(folder: &Path) -> Result<Layout> {
     let layout = Layout { folder: folder.to_path_buf() };
     std::fs::create_dir_all(layout.data()).map_err(|e| disk(&layout.data(), &e))?;
     metadata::write(&layout.metadata())?;
     setup::write_config(&layout)?;
+    Ok(layout)
+}
+
+/// Makes the demo in `folder`, or finds it there. Same scale, same bytes of data. `progress` gets a line per step.
+pub(crate) async fn seed(folder: &Path, scale: Scale, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Seeded> {
+    let started = Instant::now();
+    let layout = describe(folder)?;
     if let Some(guide) = made_before(&layout, scale) {
         return Ok(Seeded { layout, guide, reused: true, seconds: started.elapsed().as_secs_f64() });
     }
