@@ -13,11 +13,11 @@ use mongodb::bson::{Decimal128, RawBsonRef};
 use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, Result, limits};
 use std::sync::Arc;
 
 /// A batch is sent when the documents that it came from have grown to this, however few.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
 /// Rows that builders have room for at first.
 const ROWS_USUAL: usize = 1_024;
 

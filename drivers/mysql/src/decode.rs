@@ -7,12 +7,12 @@ use arrow::datatypes::SchemaRef;
 use querygate_driver_api::builder::ColumnBuilder;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::mysql::MySqlRow;
 use std::sync::Arc;
 
 /// A batch is sent when its texts and bytes have grown to this, however few its rows.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
 
 /// Collects rows into batches of one schema.
 pub(crate) struct Decoder {

@@ -9,7 +9,7 @@ use crate::whole::Whole;
 use futures::StreamExt;
 use querygate_driver_api::moment::Pages;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, Result, limits};
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const CONNECTIONS_MAX: usize = 4;
 /// Pages that one COPY reads: 32 MiB, long enough that beginning costs nothing, short enough that all end together.
 const PAGES_AT_ONCE: u32 = 4_096;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
 
 /// What the tasks of one run share.
 struct Run {

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use querygate_driver_api::ending::canceled;
 use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result, limits};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Column, RowStream, Statement};
 
 /// Bytes of rows after which a batch is delivered, however few its rows.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
 /// How long a cancelled statement has to end; then its connection is closed.
 const REST: Duration = Duration::from_secs(1);
 

@@ -6,14 +6,14 @@ use crate::pool::{Lease, Readers};
 use futures::StreamExt;
 use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, Result, limits};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// A batch of wide rows ends here, with the row that reaches it.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
 
 pub(crate) async fn execute(
     readers: &Arc<Readers>,

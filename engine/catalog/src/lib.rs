@@ -10,6 +10,7 @@ mod leaf;
 mod live;
 mod measure;
 mod meter;
+mod pace;
 pub mod pg_catalog;
 mod principal;
 mod remote;
@@ -26,7 +27,7 @@ pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge, own_bytes};
 pub use principal::{VisibleObject, keeps_rights};
-pub use remote::{AllKeys, SourcePlanning, source_settings};
+pub use remote::{Ahead, AllKeys, SourcePlanning, source_settings};
 pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
 };

@@ -4,6 +4,7 @@
 //! An expression is computed in one go on one thread, without a place to hand a pool through: what to charge is a variable of
 //! the thread, set around each poll of an operator or of planning, and as it was before afterwards.
 
+use crate::pace::{Made, Pace};
 use crate::stop::{Stop, heed, proceed};
 use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
@@ -38,8 +39,33 @@ thread_local! {
 /// What is charged.
 enum Meter {
     /// A batch, until it is made.
-    Run(MemoryReservation),
+    Run(Making),
     Planning(Planning),
+}
+
+/// What is made of a batch.
+struct Making {
+    reservation: MemoryReservation,
+    /// What is known of the last batch, which was given back already.
+    last: Made,
+}
+
+impl Making {
+    fn new(reservation: MemoryReservation, last: Made) -> Self {
+        Self { reservation, last }
+    }
+
+    fn made(&self) -> Made {
+        Made { bytes: self.last.bytes.saturating_add(self.reservation.size()), row: self.last.row }
+    }
+
+    /// Begins anew; gives what was made.
+    fn begin(&mut self) -> Made {
+        let made = self.made();
+        self.reservation.free();
+        self.last = Made::default();
+        made
+    }
 }
 
 /// What planning may still make, and whether anybody waits for it.
@@ -56,7 +82,9 @@ pub fn charge(bytes: usize) -> Result<()> {
     let charged = METER.with_borrow_mut(|meter| match meter {
         None if bytes > CALL_BYTES_MAX => Err(out_of_memory()),
         None => Ok(()),
-        Some(Meter::Run(reservation)) => reservation.try_grow(bytes).map_err(|error| out_of_memory().with_cause(error)),
+        Some(Meter::Run(making)) => {
+            making.reservation.try_grow(bytes).map_err(|error| out_of_memory().with_cause(error))
+        }
         Some(Meter::Planning(planning)) => {
             if planning.given_up.load(Ordering::Relaxed) {
                 return Err(canceled());
@@ -148,6 +176,8 @@ impl<F: Future> Future for Metered<F> {
 pub struct MeteredExec {
     input: Arc<dyn ExecutionPlan>,
     role: Role,
+    /// Bytes of the constants that the operator may write into each row.
+    constant: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -162,31 +192,31 @@ enum Role {
 
 impl MeteredExec {
     /// Puts meters around an operator with one input, and below it. Others stay as they are: what they compute in one go is no
-    /// single batch.
+    /// single batch. `constant`: bytes of constants that it may write into each row.
     ///
     /// # Errors
     /// Internal only.
-    pub fn around(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn around(operator: Arc<dyn ExecutionPlan>, constant: usize) -> Result<Arc<dyn ExecutionPlan>> {
         let input = match operator.children().as_slice() {
             [input] => Arc::clone(input),
             _ => return Ok(operator),
         };
-        let below: Arc<dyn ExecutionPlan> = Arc::new(Self { input, role: Role::Below });
+        let below: Arc<dyn ExecutionPlan> = Arc::new(Self { input, role: Role::Below, constant });
         let input =
             operator.replace_children(vec![below], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))?;
-        Ok(Arc::new(Self { input, role: Role::Around }))
+        Ok(Arc::new(Self { input, role: Role::Around, constant }))
     }
 
     /// Puts a meter around an operator that makes results of many batches at a time.
     #[must_use]
     pub fn over(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: operator, role: Role::Around })
+        Arc::new(Self { input: operator, role: Role::Around, constant: 0 })
     }
 
     /// Lets an operator's expressions ask whether the statement is over.
     #[must_use]
     pub fn heeding(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: operator, role: Role::Heeding })
+        Arc::new(Self { input: operator, role: Role::Heeding, constant: 0 })
     }
 
     /// Charges an operator's input until its result ends: for one that waits for all rows, and makes one batch of them.
@@ -194,17 +224,16 @@ impl MeteredExec {
     /// # Errors
     /// Internal only.
     pub fn kept(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        let inputs = operator
-            .children()
-            .into_iter()
-            .map(|input| -> Arc<dyn ExecutionPlan> { Arc::new(Self { input: Arc::clone(input), role: Role::Kept }) });
+        let inputs = operator.children().into_iter().map(|input| -> Arc<dyn ExecutionPlan> {
+            Arc::new(Self { input: Arc::clone(input), role: Role::Kept, constant: 0 })
+        });
         let inputs = inputs.collect();
         operator.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
     }
 
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, role: self.role })),
+            (Some(input), true) => Ok(Arc::new(Self { input, role: self.role, constant: self.constant })),
             _ => internal_err!("a meter has one input"),
         }
     }
@@ -259,7 +288,8 @@ impl ExecutionPlan for MeteredExec {
             Role::Kept => Some(MemoryConsumer::new("rows that an operator keeps").register(&pool)),
             Role::Around | Role::Below | Role::Heeding => None,
         };
-        Ok(Box::pin(MeteredStream { batches: self.input.execute(partition, context)?, role, pool, stop, kept }))
+        let (batches, pace) = (self.input.execute(partition, context)?, Pace::new(self.constant));
+        Ok(Box::pin(MeteredStream { batches, role, pool, stop, kept, made: Made::default(), pace }))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
@@ -276,9 +306,47 @@ struct MeteredStream {
     stop: Option<Arc<Stop>>,
     /// What the operator above keeps so far.
     kept: Option<MemoryReservation>,
+    /// What the operator inside made of its last batch.
+    made: Made,
+    pace: Pace,
 }
 
 impl MeteredStream {
+    /// Rows for the operator above, which begins a batch with them.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        METER.with_borrow_mut(|meter| {
+            if let Some(Meter::Run(making)) = meter {
+                self.pace.learn(making.begin());
+            }
+        });
+        let batch = match self.pace.rest() {
+            Some(rest) => rest,
+            None => {
+                let _apart = enter(None);
+                match ready!(self.batches.poll_next_unpin(cx)) {
+                    Some(Ok(batch)) => batch,
+                    ended => return Poll::Ready(ended),
+                }
+            }
+        };
+        let piece = self.pace.cut(batch);
+        let charged = charge(self.pace.constants());
+        Poll::Ready(Some(charged.map(|()| piece)))
+    }
+
+    fn poll_metered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        let reservation = MemoryConsumer::new("expressions").register(&self.pool);
+        let entered = enter(Some(Meter::Run(Making::new(reservation, self.made))));
+        let polled = self.batches.poll_next_unpin(cx);
+        if let Some(Meter::Run(making)) = entered.leave() {
+            self.made = making.made();
+        }
+        if let Poll::Ready(Some(Ok(batch))) = &polled {
+            self.made.of(batch);
+        }
+        polled
+    }
+
     /// The rows themselves, and once more in the one batch that is made of all.
     fn keep(&self, batch: &RecordBatch) -> Result<()> {
         let bytes: usize = batch.columns().iter().map(own_bytes).sum();
@@ -294,31 +362,18 @@ impl Stream for MeteredStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let _heeding = self.stop.as_ref().map(heed);
-        let meter = match self.role {
-            Role::Around => Some(Meter::Run(MemoryConsumer::new("expressions").register(&self.pool))),
-            // The operator above begins a batch.
-            Role::Below => None,
-            Role::Heeding => return self.batches.poll_next_unpin(cx),
+        match self.role {
+            Role::Around => self.poll_metered(cx),
+            Role::Below => self.poll_piece(cx),
+            Role::Heeding => self.batches.poll_next_unpin(cx),
             Role::Kept => {
                 let polled = ready!(self.batches.poll_next_unpin(cx));
-                return Poll::Ready(match polled {
+                Poll::Ready(match polled {
                     Some(Ok(batch)) => Some(proceed().and_then(|()| self.keep(&batch)).map(|()| batch)),
                     ended => ended,
-                });
+                })
             }
-        };
-        let begins = meter.is_none();
-        let entered = enter(meter);
-        let polled = self.batches.poll_next_unpin(cx);
-        drop(entered);
-        if begins {
-            METER.with_borrow(|meter| {
-                if let Some(Meter::Run(reservation)) = meter {
-                    reservation.free();
-                }
-            });
         }
-        polled
     }
 }
 
@@ -335,7 +390,7 @@ mod tests {
     use futures::FutureExt;
 
     fn run(pool: &Arc<dyn MemoryPool>) -> Entered {
-        enter(Some(Meter::Run(MemoryConsumer::new("test").register(pool))))
+        enter(Some(Meter::Run(Making::new(MemoryConsumer::new("test").register(pool), Made::default()))))
     }
 
     #[test]

@@ -7,8 +7,11 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::expressions::Literal;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::MeteredExec;
 use std::sync::Arc;
 
@@ -25,14 +28,20 @@ impl PhysicalOptimizerRule for Metering {
                 if frames(&node) {
                     return Ok(Transformed::yes(MeteredExec::over(node)));
                 }
-                let (mut growing, mut lasting) = (false, false);
+                // Others compare constants, and do not write them into each row.
+                let writes =
+                    node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<AggregateExec>().is_some();
+                let (mut growing, mut lasting, mut constant) = (false, false, 0_usize);
                 node.apply_expressions(&mut |expr| {
                     growing |= grows(expr);
                     lasting |= lasts(expr);
+                    if writes {
+                        constant = constant.saturating_add(long_constants(expr)?);
+                    }
                     Ok(TreeNodeRecursion::Continue)
                 })?;
-                if growing && node.children().len() == 1 {
-                    MeteredExec::around(node).map(Transformed::yes)
+                if (growing || constant > 0) && node.children().len() == 1 {
+                    MeteredExec::around(node, constant).map(Transformed::yes)
                 } else if lasting {
                     Ok(Transformed::yes(MeteredExec::heeding(node)))
                 } else {
@@ -49,4 +58,20 @@ impl PhysicalOptimizerRule for Metering {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Constants up to this make no batch much larger than batches should be.
+const LONG_BYTES: usize = 1_024;
+
+/// Bytes of the long constants of an expression: `repeat('x', 20000)` is one when it runs.
+fn long_constants(expr: &Arc<dyn PhysicalExpr>) -> Result<usize> {
+    let mut bytes = 0_usize;
+    expr.apply(|part| {
+        if let Some(literal) = part.downcast_ref::<Literal>() {
+            let size = literal.value().size();
+            bytes = bytes.saturating_add(if size > LONG_BYTES { size } else { 0 });
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(bytes)
 }

@@ -5,7 +5,7 @@ use super::ordered::{Parts, in_order};
 use super::reads::FileLeaf;
 use super::table::LeafToken;
 use crate::meter::MeteredExec;
-use crate::remote::{FragmentExec, FragmentRuns};
+use crate::remote::{Ahead, FragmentExec, FragmentRuns};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -263,9 +263,17 @@ impl ExecutionPlan for GovernedExec {
             let runs = context.session_config().get_extension::<FragmentRuns>()?;
             runs.of_files(leaf, &self.inner)
         });
-        let measured = move |batches| match &run {
-            Some(run) => Arc::clone(run).measured(batches),
-            None => batches,
+        let reader = self.reads.is_some().then(|| Arc::clone(context.memory_pool()));
+        let measured = move |batches| {
+            // A reader of files has pages of a row group in hand, about as much as some batches.
+            let batches = match &reader {
+                Some(pool) => Ahead::new(pool).over(batches),
+                None => batches,
+            };
+            match &run {
+                Some(run) => Arc::clone(run).measured(batches),
+                None => batches,
+            }
         };
         let Some(at_once) = self.in_order else { return Ok(measured(self.inner.execute(partition, context)?)) };
         if partition != 0 {

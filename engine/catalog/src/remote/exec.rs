@@ -1,5 +1,6 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
+use super::ahead::Ahead;
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
 use super::runs::{FragmentRuns, Known, Measured, Run};
@@ -328,6 +329,7 @@ impl ExecutionPlan for FragmentExec {
         let plain = context.session_config().get_extension::<PlainScans>();
         let runs = context.session_config().get_extension::<FragmentRuns>();
         let holder = context.session_config().get_extension::<Holder>();
+        let ahead = Ahead::new(context.memory_pool());
         let started = async move {
             let run = runs.map(|runs| running.run(runs, !filters.is_empty()));
             let batches = match (running.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
@@ -344,7 +346,11 @@ impl ExecutionPlan for FragmentExec {
                 Some(plain) => plain.counted(batches),
                 None => batches,
             };
-            Ok::<_, DataFusionError>(batches.map_err(outside))
+            let counted = move |batch: querygate_types::Result<RecordBatch>| {
+                let batch = batch.map_err(outside)?;
+                ahead.charge(&batch).map(|()| batch)
+            };
+            Ok::<_, DataFusionError>(batches.map(counted))
         };
         let stream = futures::stream::once(started).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))

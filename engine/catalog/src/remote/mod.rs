@@ -1,6 +1,7 @@
 //! Tables of drivers inside the engine: the raw provider, the leaf that runs a fragment, and the opener that lets whole
 //! statements become fragments with their policies inside.
 
+mod ahead;
 mod call;
 mod exec;
 mod federate;
@@ -20,6 +21,7 @@ mod told;
 mod worth;
 mod written;
 
+pub use ahead::Ahead;
 pub use call::FragmentCall;
 pub(crate) use exec::FragmentExec;
 pub use exec::{AllKeys, SourcePlanning};

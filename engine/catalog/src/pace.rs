@@ -1,0 +1,110 @@
+//! How many rows an operator is given at once whose expressions make much of little: a batch of the usual rows may become hundreds
+//! of megabytes of texts. Knows no operator.
+
+use crate::remote::batch_bytes;
+use arrow::record_batch::RecordBatch;
+use querygate_types::limits;
+
+/// What an operator made of the rows that it was given last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Made {
+    /// Bytes that its functions charged.
+    pub(crate) bytes: usize,
+    /// Bytes of each row that came out, constants included.
+    pub(crate) row: usize,
+}
+
+impl Made {
+    /// Learns from what came out.
+    pub(crate) fn of(&mut self, batch: &RecordBatch) {
+        let bytes = usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX);
+        self.row = bytes.checked_div(batch.num_rows()).unwrap_or(0);
+    }
+}
+
+/// How many rows the operator above computes at once: so many that what it makes of them is about a batch of the usual bytes.
+pub(crate) struct Pace {
+    /// What is left of a batch.
+    rest: Option<RecordBatch>,
+    /// Rows that were handed up last, until it is known what was made of them.
+    given: usize,
+    /// Rows to hand up next, at most.
+    most: usize,
+    /// Bytes of the constants that are written into each row.
+    constant: usize,
+}
+
+/// Rows of the first piece, of which nothing is known.
+const FIRST_ROWS: usize = 64;
+
+impl Pace {
+    pub(crate) fn new(constant: usize) -> Self {
+        Self { rest: None, given: 0, most: rows_of(constant).min(FIRST_ROWS), constant }
+    }
+
+    /// What is left of a batch, if any.
+    pub(crate) fn rest(&mut self) -> Option<RecordBatch> {
+        self.rest.take()
+    }
+
+    /// Learns what was made of the rows that were handed up last.
+    pub(crate) fn learn(&mut self, made: Made) {
+        let rows = std::mem::take(&mut self.given);
+        if rows > 0 {
+            let each = made.bytes.div_ceil(rows).max(made.row);
+            self.most = rows_of(each);
+        }
+    }
+
+    /// The next rows of a batch; the others wait.
+    pub(crate) fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
+        let rows = batch.num_rows();
+        self.given = rows.min(self.most);
+        if self.given == rows {
+            return batch;
+        }
+        self.rest = Some(batch.slice(self.given, rows - self.given));
+        batch.slice(0, self.given)
+    }
+
+    /// Bytes of the constants in the rows that were handed up last.
+    pub(crate) fn constants(&self) -> usize {
+        self.given.saturating_mul(self.constant)
+    }
+}
+
+/// Rows of so many bytes in a batch.
+fn rows_of(bytes: usize) -> usize {
+    limits::BATCH_BYTES.checked_div(bytes).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use std::sync::Arc;
+
+    #[test]
+    fn rows_come_in_pieces_of_which_a_usual_batch_is_made() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..8_192));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        // Constants of each row, bytes that are made of it, and the rows of the first piece and of those after.
+        for (constant, made, first, then) in
+            [(0, 0, 64, 8_128), (0, 100, 64, 8_128), (0, 20_000, 64, 52), (0, 5 << 20, 64, 1), (20_000, 0, 52, 52)]
+        {
+            let mut pace = Pace::new(constant);
+            let (mut next, mut pieces) = (Some(batch.clone()), Vec::new());
+            while let Some(rest) = next {
+                let piece = pace.cut(rest);
+                assert_eq!(pace.constants(), piece.num_rows() * constant);
+                pace.learn(Made { bytes: piece.num_rows() * (made + constant), row: 8 });
+                pieces.push(piece);
+                next = pace.rest();
+            }
+            assert_eq!((pieces[0].num_rows(), pieces[1].num_rows()), (first, then), "{made}");
+            let rows = pieces.iter().flat_map(|piece| piece.column(0).as_primitive::<Int64Type>().values().to_vec());
+            assert!(rows.eq(0..8_192), "{made}");
+        }
+    }
+}
