@@ -93,6 +93,11 @@ impl Encoder {
         self.messages(&rest)
     }
 
+    /// Bytes of the rows that wait.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.merger.bytes()
+    }
+
     /// Whether rows wait.
     pub(crate) fn waits(&self) -> bool {
         self.merger.waits()

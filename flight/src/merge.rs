@@ -65,6 +65,11 @@ impl Merger {
         }
     }
 
+    /// Bytes of what waits.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }

@@ -9,7 +9,7 @@ use crate::command::unsupported;
 use crate::encode::Compression;
 use crate::seal::{Id, now_ms, random_id};
 use crate::statement::{Described, command};
-use querygate_query_api::{ClientInfo, QueryService, Session, TransactionStatus};
+use querygate_query_api::{ClientInfo, Holding, QueryService, Session, TransactionStatus};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,6 +89,8 @@ pub(crate) struct FlightSession {
     /// Ends with the session, and with it every stream.
     pub(crate) cancel: CancellationToken,
     main: Arc<dyn Session>,
+    /// The charge of its prepared statements and bound values.
+    holding: Box<dyn Holding>,
     client: ClientInfo,
     limits: SessionLimits,
     used_ms: AtomicU64,
@@ -105,7 +107,8 @@ impl FlightSession {
         cancel: CancellationToken,
     ) -> Self {
         let (used_ms, state) = (AtomicU64::new(now_ms()), Mutex::default());
-        Self { id, principal, cancel, main, client, limits, used_ms, state }
+        let holding = main.holding();
+        Self { id, principal, cancel, main, holding, client, limits, used_ms, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,6 +257,7 @@ impl FlightSession {
         if state.statements.len() >= self.limits.statements || self.held(state) + bytes > self.limits.statement_bytes {
             return Err(too_many_statements());
         }
+        self.holding.resize(self.held(state) + bytes)?;
         let statement = PreparedStatement { engine, sql: sql.into(), described, bound: Mutex::default() };
         state.statements.insert(id, Arc::new(statement));
         Ok(id)
@@ -266,11 +270,13 @@ impl FlightSession {
     /// Keeps values for a statement's next executions; `None` forgets those it had.
     pub(crate) fn bind(&self, statement: &PreparedStatement, bound: Option<Bound>) -> Result<()> {
         *statement.bound() = None;
-        let Some(bound) = bound else { return Ok(()) };
         let state = &*self.state();
-        if self.held(state).saturating_add(bound.bindings.bytes()) > self.limits.statement_bytes {
+        let Some(bound) = bound else { return self.holding.resize(self.held(state)) };
+        let held = self.held(state).saturating_add(bound.bindings.bytes());
+        if held > self.limits.statement_bytes {
             return Err(too_many_statements());
         }
+        self.holding.resize(held)?;
         *statement.bound() = Some(bound);
         Ok(())
     }
@@ -283,7 +289,10 @@ impl FlightSession {
     /// Forgets a prepared statement; one that is not there is no error.
     pub(crate) fn close_statement(&self, handle: &[u8]) {
         let Ok(id) = Id::try_from(handle) else { return };
-        self.state().statements.remove(&id);
+        let state = &mut *self.state();
+        state.statements.remove(&id);
+        // Less than before is never refused.
+        let _less = self.holding.resize(self.held(state));
     }
 
     /// Ends streams, transactions and engine sessions.
@@ -292,6 +301,7 @@ impl FlightSession {
         let engines: Vec<Arc<dyn Session>> = {
             let state = &mut *self.state();
             state.statements.clear();
+            let _none = self.holding.resize(0);
             state.transactions.drain().map(|(_, engine)| engine).collect()
         };
         for engine in engines.iter().filter(|engine| !Arc::ptr_eq(engine, &self.main)) {

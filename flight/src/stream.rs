@@ -8,7 +8,7 @@ use crate::session::FlightSession;
 use crate::status::status;
 use arrow_flight::FlightData;
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use querygate_query_api::{BatchStream, Session};
+use querygate_query_api::{BatchStream, Holding, Session};
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -47,9 +47,14 @@ enum Reader {
     Gone,
 }
 
+/// A message on its way, with its charge to the user.
+type Charged = (FlightData, Box<dyn Holding>);
+
 /// The response of DoGet.
 pub(crate) struct Messages {
-    receiver: mpsc::Receiver<FlightData>,
+    receiver: mpsc::Receiver<Charged>,
+    /// Of the message that the client is being sent, until the next one is asked for.
+    in_hand: Option<Box<dyn Holding>>,
     end: Arc<OnceLock<Result<(), Status>>>,
     over: bool,
 }
@@ -71,7 +76,7 @@ pub(crate) fn send(first: FlightData, encoder: Encoder, batches: BatchStream, he
         drop((sender, held, counted));
     };
     tokio::spawn(task.in_current_span());
-    Messages { receiver, end, over: false }
+    Messages { receiver, in_hand: None, end, over: false }
 }
 
 async fn pump(
@@ -79,8 +84,9 @@ async fn pump(
     mut encoder: Encoder,
     mut batches: BatchStream,
     held: &Held,
-    sender: &mpsc::Sender<FlightData>,
+    sender: &mpsc::Sender<Charged>,
 ) -> Result<()> {
+    let gathered = held.engine.holding();
     if offer(first, held, sender).await? == Reader::Gone {
         return Ok(());
     }
@@ -105,6 +111,7 @@ async fn pump(
                 (encoder.encode(&batch)?, false)
             }
         };
+        gathered.resize(encoder.gathered_bytes())?;
         sent |= !messages.is_empty();
         if sent && (!waits || !messages.is_empty()) {
             due = Instant::now() + MERGE_WAIT;
@@ -122,11 +129,13 @@ async fn pump(
     }
 }
 
-async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<FlightData>) -> Result<Reader> {
+async fn offer(message: FlightData, held: &Held, sender: &mpsc::Sender<Charged>) -> Result<Reader> {
+    let charge = held.engine.holding();
+    charge.resize(message.data_body.len())?;
     let sent = tokio::select! {
         biased;
         () = held.fetch.cancel.cancelled() => return Err(canceled()),
-        sent = sender.send_timeout(message, held.stall_timeout) => sent,
+        sent = sender.send_timeout((message, charge), held.stall_timeout) => sent,
     };
     match sent {
         Ok(()) => Ok(Reader::There),
@@ -148,9 +157,13 @@ impl Stream for Messages {
         if self.over {
             return Poll::Ready(None);
         }
+        self.in_hand = None;
         match self.receiver.poll_recv(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(message)) => Poll::Ready(Some(Ok(message))),
+            Poll::Ready(Some((message, charge))) => {
+                self.in_hand = Some(charge);
+                Poll::Ready(Some(Ok(message)))
+            }
             Poll::Ready(None) => {
                 self.over = true;
                 // A result that stopped without saying so must not look complete.

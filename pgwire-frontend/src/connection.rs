@@ -99,7 +99,7 @@ impl Connection {
         registration: Registration,
     ) -> Self {
         Self {
-            extended: Extended::new(&shared.config),
+            extended: Extended::new(&shared.config, session.holding()),
             shared,
             transport,
             session,

@@ -9,7 +9,7 @@ use crate::simple::check_width;
 use crate::stream::{RowSource, Shape, expand};
 use crate::wire::{Bind, Format, Parse, Target, Writer};
 use arrow::array::ArrayRef;
-use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Prepared, TransactionStatus};
+use querygate_query_api::{CommandTag, ExecuteOptions, Holding, Outcome, Prepared, TransactionStatus};
 use querygate_types::{ErrorCode, PgType, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub(crate) struct Extended {
     statements: HashMap<String, Named>,
     portals: HashMap<String, Portal>,
     held_bytes: usize,
+    /// Its charge to the user, in steps.
+    holding: Box<dyn Holding>,
+    charged: usize,
     statement_max: usize,
     portal_max: usize,
     held_bytes_max: usize,
@@ -49,12 +52,17 @@ enum PortalState {
     Ran,
 }
 
+/// Bytes that statements and portals may hold without a charge, and steps in which they are charged: most hold less.
+const CHARGE_STEP: usize = 64 << 10;
+
 impl Extended {
-    pub(crate) fn new(config: &DoorConfig) -> Self {
+    pub(crate) fn new(config: &DoorConfig, holding: Box<dyn Holding>) -> Self {
         Self {
             statements: HashMap::new(),
             portals: HashMap::new(),
             held_bytes: 0,
+            holding,
+            charged: 0,
             statement_max: config.statement_max,
             portal_max: config.portal_max,
             held_bytes_max: config.held_bytes_max,
@@ -65,14 +73,14 @@ impl Extended {
     pub(crate) fn clear(&mut self) {
         self.end_transaction();
         self.statements.clear();
-        self.held_bytes = 0;
+        self.release(self.held_bytes);
     }
 
     /// Portals live as long as their transaction.
     pub(crate) fn end_transaction(&mut self) {
         if !self.portals.is_empty() {
             let freed: usize = std::mem::take(&mut self.portals).into_values().map(|portal| portal.bytes).sum();
-            self.held_bytes = self.held_bytes.saturating_sub(freed);
+            self.release(freed);
         }
     }
 
@@ -92,7 +100,7 @@ impl Extended {
     /// Portals made of a statement outlive it, as in PostgreSQL: JDBC reads several through the unnamed statement.
     fn drop_statement(&mut self, name: &str) {
         if let Some(named) = self.statements.remove(name) {
-            self.held_bytes = self.held_bytes.saturating_sub(named.bytes);
+            self.release(named.bytes);
         }
     }
 
@@ -103,7 +111,7 @@ impl Extended {
 
     fn drop_portal(&mut self, name: &str) {
         if let Some(portal) = self.portals.remove(name) {
-            self.held_bytes = self.held_bytes.saturating_sub(portal.bytes);
+            self.release(portal.bytes);
         }
     }
 
@@ -115,7 +123,23 @@ impl Extended {
                 Some("The prepared statements and bound parameters of this connection are too large.".to_owned());
             return Err(report);
         }
+        self.charge(held)?;
         self.held_bytes = held;
+        Ok(())
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        // Less than before is never refused.
+        let _less = self.charge(self.held_bytes);
+    }
+
+    fn charge(&mut self, bytes: usize) -> querygate_types::Result<()> {
+        let steps = bytes / CHARGE_STEP * CHARGE_STEP;
+        if steps != self.charged {
+            self.holding.resize(steps)?;
+            self.charged = steps;
+        }
         Ok(())
     }
 
@@ -226,7 +250,7 @@ impl Connection {
             bind.portal.len() + bind.parameters.iter().flatten().map(bytes::Bytes::len).sum::<usize>() + 16 * given;
         self.extended.hold(bytes)?;
         let parameters = self.parameters(types, &bind).inspect_err(|_| {
-            self.extended.held_bytes = self.extended.held_bytes.saturating_sub(bytes);
+            self.extended.release(bytes);
         })?;
         let portal = Portal {
             prepared: named.prepared,

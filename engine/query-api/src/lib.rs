@@ -8,6 +8,7 @@
 pub mod advice;
 mod arrivals;
 mod column;
+mod holding;
 pub mod more;
 mod outcome;
 mod parts;
@@ -21,6 +22,7 @@ mod zone;
 
 pub use arrivals::{Arrival, Arrivals};
 pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
+pub use holding::{Holding, Uncounted};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;

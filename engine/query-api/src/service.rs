@@ -1,6 +1,6 @@
 //! The service and session traits.
 
-use crate::{Column, Effect, Notification, Outcome, Part, Parts, ScramVerifier, Split};
+use crate::{Column, Effect, Holding, Notification, Outcome, Part, Parts, ScramVerifier, Split, Uncounted};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -246,6 +246,11 @@ pub trait Session: Send + Sync {
     /// loses none.
     async fn notification(&self) -> Notification {
         std::future::pending().await
+    }
+
+    /// A charge for what the door holds for this session, of nothing yet.
+    fn holding(&self) -> Box<dyn Holding> {
+        Box::new(Uncounted)
     }
 
     /// Cancels the running statement, if any. Idempotent; returns at once.
