@@ -79,6 +79,7 @@ fn options(config: &Config) -> GateOptions {
     GateOptions {
         memory_total: bytes(config.limits.memory_total),
         memory_per_query: bytes(config.limits.memory_per_query),
+        memory_per_user: bytes(config.limits.memory_per_user),
         spill_dir: config.limits.spill_directory.clone(),
         spill_max: config.limits.spill_max,
         queries_max: config.limits.queries_max,

@@ -10,6 +10,7 @@ use crate::locate::located;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::parameters::{Declared, Parameter, Uses, narrowed};
+use crate::plan_bytes::plan_bytes;
 use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
@@ -17,6 +18,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
@@ -25,7 +27,7 @@ use querygate_driver_api::Value;
 use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
 use querygate_types::{Error, ErrorCode, Given, PgType, Result, limits};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// A statement bound on one principal's catalog, its scans verified. Only [`bind`] makes one.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub(crate) struct Bound {
     asks: Asks,
     objects: Arc<[String]>,
     whole: OnceLock<Option<Whole>>,
+    /// What it takes of memory, estimated.
+    bytes: usize,
+    /// The charge for that, as long as anybody has prepared it.
+    charge: Mutex<Weak<MemoryReservation>>,
 }
 
 /// A statement that one source runs as a whole, and what the books say of each run.
@@ -51,7 +57,33 @@ pub(crate) struct Whole {
     pub(crate) written: Option<Box<[PgType]>>,
 }
 
+/// What a bound statement takes beside its plan.
+const BOUND_BYTES: usize = 16 << 10;
+/// The plan itself, and what is kept of it where a source runs it as a whole.
+const PLANS_KEPT: usize = 2;
+
 impl Bound {
+    /// What it takes of memory, estimated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The charge of whoever prepares it: one for all, since they share it.
+    ///
+    /// # Errors
+    /// 53200: an account is full.
+    pub(crate) fn charge(&self, memory: &MemoryReservation) -> Result<Arc<MemoryReservation>> {
+        let mut shared = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(charge) = shared.upgrade() {
+            return Ok(charge);
+        }
+        let charge = memory.new_empty();
+        charge.try_grow(self.bytes).map_err(|error| translate(&error, Stage::Plan))?;
+        let charge = Arc::new(charge);
+        *shared = Arc::downgrade(&charge);
+        Ok(charge)
+    }
+
     pub(crate) fn plan(&self) -> &LogicalPlan {
         &self.plan
     }
@@ -203,6 +235,8 @@ pub(crate) async fn bind(
     let objects = inventory.tables.clone().into();
     Ok(Bound {
         asks: Asks::of(&plan),
+        bytes: plan_bytes(&plan).saturating_mul(PLANS_KEPT).saturating_add(BOUND_BYTES),
+        charge: Mutex::default(),
         plan,
         inventory,
         parameters,

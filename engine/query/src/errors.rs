@@ -117,6 +117,9 @@ fn source_error(error: &impl std::fmt::Display) -> Error {
 }
 
 fn out_of_memory(text: &str) -> Error {
+    if let Some(refused) = crate::memory::refused(text) {
+        return refused;
+    }
     if text.contains("disk") || text.contains("spill") {
         return Error::new(ErrorCode::DiskFull, "the limit for temporary files is reached").with_cause(text);
     }

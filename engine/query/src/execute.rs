@@ -2,9 +2,11 @@
 
 use crate::admission::{Permit, Place};
 use crate::errors::{Stage, translate};
+use crate::waiting::{Charge, Charged, Pieces};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_catalog::Holder;
@@ -31,6 +33,21 @@ pub(crate) struct Guard {
     pub(crate) permit: Turn,
     /// Whose connections to sources it holds; told when nobody reads.
     pub(crate) holder: Option<Arc<Holder>>,
+    /// What it is charged for; its batches that wait as well.
+    pub(crate) memory: MemoryReservation,
+}
+
+/// What a statement is charged for beside its rows while it can be read: plan, operators, tasks, channels.
+const STATEMENT_BYTES: usize = 64 << 10;
+
+/// The charge of a statement that begins.
+///
+/// # Errors
+/// 53200: an account is full.
+pub(crate) fn begun(account: &Arc<dyn MemoryPool>) -> Result<MemoryReservation> {
+    let memory = MemoryConsumer::new("statement").register(account);
+    memory.try_grow(STATEMENT_BYTES).map_err(|error| translate(&error, Stage::Execute))?;
+    Ok(memory)
 }
 
 /// Makes the batches of a verified plan. The work starts at once and stops when the stream is dropped.
@@ -69,12 +86,12 @@ pub(crate) fn run_batches(
         let _ = sender.send(last).await;
         drop(guard);
     });
-    Box::pin(Running { receiver, task, cancel, ended: false })
+    Box::pin(Running { receiver, task, cancel, ended: false, in_hand: None })
 }
 
 /// What goes to the door. Only a spoken end is one: a task that died ends in silence.
 enum Sent {
-    Batch(RecordBatch),
+    Batch(Charged),
     End,
     Failed(Error),
 }
@@ -93,8 +110,10 @@ async fn drive(opened: impl FnOnce() -> BatchStream, guard: &mut Guard, sender: 
         if batch.num_rows() == 0 {
             continue;
         }
-        let Some(place) = room(guard, sender).await? else { return Ok(()) };
-        place.send(Sent::Batch(batch));
+        for piece in Pieces::of(batch, &guard.memory)? {
+            let Some(place) = room(guard, sender).await? else { return Ok(()) };
+            place.send(Sent::Batch(piece));
+        }
     }
 }
 
@@ -170,6 +189,8 @@ struct Running {
     task: JoinHandle<()>,
     cancel: CancellationToken,
     ended: bool,
+    /// Of the batch that its reader has, until the reader asks for another one.
+    in_hand: Option<Charge>,
 }
 
 impl Stream for Running {
@@ -179,9 +200,13 @@ impl Stream for Running {
         if self.ended {
             return Poll::Ready(None);
         }
+        self.in_hand = None;
         let Poll::Ready(sent) = self.receiver.poll_recv(cx) else { return Poll::Pending };
         let next = match sent {
-            Some(Sent::Batch(batch)) => return Poll::Ready(Some(Ok(batch))),
+            Some(Sent::Batch(Charged { batch, charge })) => {
+                self.in_hand = Some(charge);
+                return Poll::Ready(Some(Ok(batch)));
+            }
             Some(Sent::End) => None,
             Some(Sent::Failed(error)) => Some(Err(error)),
             None => Some(Err(Error::internal("a query task ended without a word"))),

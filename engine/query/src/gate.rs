@@ -4,7 +4,7 @@ use crate::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPl
 use crate::bind::Bound;
 use crate::checks::Checks;
 use crate::engine::{Workspace, with_key_lists};
-use crate::memory::StatementPool;
+use crate::memory::{Account, Accounts, Owner};
 use crate::observe::{self, Observer};
 use crate::parameters::Declared;
 use crate::session::GateSession;
@@ -12,7 +12,7 @@ use crate::session::settings::Settings;
 use crate::system;
 use async_trait::async_trait;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
@@ -37,6 +37,8 @@ pub struct GateOptions {
     pub memory_total: usize,
     /// Memory that one statement may hold.
     pub memory_per_query: usize,
+    /// Memory that all of one user may hold: statements, cursors, what is prepared, what waits to be read.
+    pub memory_per_user: usize,
     /// Where statements spill; `None`: the system's temporary folder.
     pub spill_dir: Option<PathBuf>,
     /// Temporary files of all statements together.
@@ -78,6 +80,7 @@ impl Default for GateOptions {
         Self {
             memory_total: 4 << 30,
             memory_per_query: 1 << 30,
+            memory_per_user: 2 << 30,
             spill_dir: None,
             spill_max: 32 << 30,
             queries_max: 64,
@@ -106,12 +109,15 @@ pub struct Gate {
     /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
     runtime: tokio::runtime::Handle,
     environment: Arc<RuntimeEnv>,
+    accounts: Accounts,
     deployment: RwLock<Arc<Deployment>>,
     /// Of the current deployment, for those who only compare it.
     version: AtomicU64,
     workspaces: Cache<(u64, String), Arc<Workspace>>,
     states: Cache<StateKey, Arc<SessionState>>,
     bound: Cache<BoundKey, Arc<Bound>>,
+    /// What they may take, charged to the gate as long as it runs.
+    _bound_memory: MemoryReservation,
     admission: Admission,
     session_places: Arc<SessionPlaces>,
     source_shares: Arc<SourceShares>,
@@ -129,12 +135,9 @@ type StateKey = (LeafToken, Arc<str>);
 const WORKSPACES_MAX: u64 = 1_000;
 /// Engine states kept.
 const STATES_MAX: u64 = 1_000;
-/// Bytes of bound statements kept, as [`weight_of`] estimates them.
-const BOUND_MAX: u64 = 128 << 20;
-/// What a short statement holds with its plan and its kept physical plan.
-const BOUND_BYTES: u32 = 32 << 10;
-/// What a byte of a text becomes, in texts, names and trees.
-const BYTES_OF_BYTE: u32 = 32;
+/// Bytes of bound statements kept, as they are estimated; of the memory of all statements, a share at most.
+const BOUND_MAX: usize = 128 << 20;
+const BOUND_SHARE: usize = 32;
 /// Texts longer than this are bound anew each time: a few of them would push out all others.
 pub(crate) const BOUND_TEXT_MAX: usize = 64 << 10;
 
@@ -148,9 +151,8 @@ pub(crate) struct BoundKey {
     pub(crate) settings: Arc<str>,
 }
 
-fn weight_of(key: &BoundKey) -> u32 {
-    let bytes = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
-    bytes(&key.text).saturating_mul(BYTES_OF_BYTE).saturating_add(bytes(&key.settings)).saturating_add(BOUND_BYTES)
+fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
+    u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
 }
 
 impl Gate {
@@ -167,15 +169,20 @@ impl Gate {
             None => DiskManagerMode::OsTmpDirectory,
         };
         let disk = DiskManagerBuilder::default().with_mode(disk).with_max_temp_directory_size(options.spill_max);
+        let accounts = Accounts::new(options.memory_total, options.memory_per_user);
         let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_total)))
+            .with_memory_pool(Arc::clone(accounts.total()))
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| config("the spill folder cannot be used", &e))?;
+        let bound_max = (options.memory_total / BOUND_SHARE).min(BOUND_MAX);
+        let bound_memory = MemoryConsumer::new("bound statements").register(accounts.total());
+        bound_memory.try_grow(bound_max).map_err(|e| config("limits.memory_total", &e))?;
         let telemetry = options.telemetry.clone();
         let observer = Observer::new(options.audit.as_deref(), telemetry)
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
+            _bound_memory: bound_memory,
             admission: Admission::new(Bounds {
                 running: options.queries_max,
                 running_per_user: options.queries_per_user_max,
@@ -187,11 +194,15 @@ impl Gate {
             options,
             runtime,
             environment,
+            accounts,
             version: AtomicU64::new(deployment.version),
             deployment: RwLock::new(Arc::new(deployment)),
             workspaces: Cache::new(WORKSPACES_MAX),
             states: Cache::new(STATES_MAX),
-            bound: Cache::builder().max_capacity(BOUND_MAX).weigher(|key, _| weight_of(key)).build(),
+            bound: Cache::builder()
+                .max_capacity(bound_max as u64)
+                .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
+                .build(),
             observer: Arc::new(observer),
             checks: Arc::default(),
         }))
@@ -331,11 +342,11 @@ impl Gate {
     }
 
     /// What one statement runs in. `stop`: when it is over. `holder`: whose connections to sources it holds. `runs`: where its
-    /// fragments are measured.
+    /// fragments are measured. `account`: what pays for it.
     pub(crate) fn task_context(
         &self,
-        state: &SessionState,
-        plan: &Arc<dyn ExecutionPlan>,
+        (state, plan): (&SessionState, &Arc<dyn ExecutionPlan>),
+        account: Arc<dyn MemoryPool>,
         stop: Arc<Stop>,
         holder: Option<&Arc<Holder>>,
         runs: Option<Arc<FragmentRuns>>,
@@ -358,20 +369,24 @@ impl Gate {
             HashMap::new(),
             HashMap::new(),
             HashMap::new(),
-            self.statement_environment(),
+            self.statement_environment(account),
         ))
     }
 
-    /// A share of the gate's memory, with a bound of its own.
-    pub(crate) fn memory(&self, most: usize) -> Arc<dyn MemoryPool> {
-        Arc::new(StatementPool::new(Arc::clone(&self.environment.memory_pool), most))
+    /// A user's share of memory.
+    pub(crate) fn account(&self, login: &str) -> Arc<dyn MemoryPool> {
+        self.accounts.user(login)
     }
 
-    /// A runtime environment with the statement's own memory cap.
-    fn statement_environment(&self) -> Arc<RuntimeEnv> {
-        let pool = self.memory(self.options.memory_per_query);
+    /// What a statement that is charged to this share may hold.
+    pub(crate) fn statement_account(&self, user: &Arc<dyn MemoryPool>) -> Arc<dyn MemoryPool> {
+        Account::new(Owner::Statement, Arc::clone(user), self.options.memory_per_query)
+    }
+
+    /// A runtime environment whose memory is the statement's own.
+    fn statement_environment(&self, account: Arc<dyn MemoryPool>) -> Arc<RuntimeEnv> {
         let mut environment = RuntimeEnv::clone(&self.environment);
-        environment.memory_pool = pool;
+        environment.memory_pool = account;
         Arc::new(environment)
     }
 }

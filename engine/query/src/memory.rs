@@ -1,64 +1,137 @@
-//! A statement's share of memory: its own cap inside the gate's total.
+//! Accounts of memory, one inside another: a statement's or a session's, its user's, the gate's. Whoever holds bytes holds a
+//! reservation of the innermost account, which charges all of them and gives back when it is dropped. Knows no statement.
 
-use datafusion::common::Result;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use querygate_types::{Error, ErrorCode};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Pool of one statement. Counts against the shared pool and its own cap.
+/// Whose account it is; with that, which setting bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Statement,
+    /// Rows that the scrollable cursors of a session keep.
+    Cursors,
+    /// Prepared statements of a session, and what its door holds for it.
+    Session,
+    User,
+    Gate,
+}
+
+impl Owner {
+    const ALL: [Self; 5] = [Self::Statement, Self::Cursors, Self::Session, Self::User, Self::Gate];
+
+    /// How the pool's error says whose account was full: the engine passes on a text only.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Statement => "account of a statement",
+            Self::Cursors => "account of cursors",
+            Self::Session => "account of a session",
+            Self::User => "account of a user",
+            Self::Gate => "account of the gate",
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::Statement => "The statement needs more memory than a statement may use here.",
+            Self::Cursors => "The rows of this session's scrollable cursors need more memory than they may.",
+            Self::Session => "The prepared statements of this session need more memory than they may.",
+            Self::User => "What this user runs, keeps open and has prepared needs more memory than one user may use.",
+            Self::Gate => "All statements together need more memory than there is for them.",
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Statement => {
+                "Read fewer columns, filter more, or group on fewer values; an operator may raise limits.memory_per_query."
+            }
+            Self::Cursors => "Declare the cursor without SCROLL, or read fewer rows.",
+            Self::Session => "Deallocate statements that are not needed any more.",
+            Self::User => {
+                "Close cursors, portals, streams and prepared statements that are not needed; an operator may raise \
+                 limits.memory_per_user."
+            }
+            Self::Gate => "Try again later; an operator may raise limits.memory_total.",
+        }
+    }
+}
+
+/// What a full account says to the client. `None`: another pool's text.
+pub(crate) fn refused(text: &str) -> Option<Error> {
+    let owner = Owner::ALL.into_iter().find(|owner| text.contains(owner.mark()))?;
+    let error = Error::new(ErrorCode::OutOfMemory, "out of memory").with_detail(owner.detail());
+    Some(error.with_hint(owner.hint()).with_cause(text))
+}
+
+/// An account inside another one, with a bound of its own.
 #[derive(Debug)]
-pub(crate) struct StatementPool {
-    total: Arc<dyn MemoryPool>,
-    cap: usize,
+pub(crate) struct Account {
+    owner: Owner,
+    above: Arc<dyn MemoryPool>,
+    most: usize,
     used: AtomicUsize,
 }
 
-impl StatementPool {
-    pub(crate) fn new(total: Arc<dyn MemoryPool>, cap: usize) -> Self {
-        Self { total, cap, used: AtomicUsize::new(0) }
+impl Account {
+    pub(crate) fn new(owner: Owner, above: Arc<dyn MemoryPool>, most: usize) -> Arc<dyn MemoryPool> {
+        Arc::new(Self { owner, above, most, used: AtomicUsize::new(0) })
+    }
+
+    fn is_full(&self, additional: usize, used: usize) -> DataFusionError {
+        DataFusionError::ResourcesExhausted(format!(
+            "{} was asked for {additional} bytes beside {used} of its {}",
+            self.owner.mark(),
+            self.most
+        ))
     }
 }
 
-impl fmt::Display for StatementPool {
+impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "statement(used: {}, cap: {})", self.used.load(Ordering::Relaxed), self.cap)
+        write!(f, "{:?}(used: {}, most: {})", self.owner, self.used.load(Ordering::Relaxed), self.most)
     }
 }
 
-impl MemoryPool for StatementPool {
+impl MemoryPool for Account {
     fn name(&self) -> &str {
-        "statement"
+        self.owner.mark()
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.total.register(consumer);
+        self.above.register(consumer);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.total.unregister(consumer);
+        self.above.unregister(consumer);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.used.fetch_add(additional, Ordering::Relaxed);
-        self.total.grow(reservation, additional);
+        self.above.grow(reservation, additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.used.fetch_sub(shrink, Ordering::Relaxed);
-        self.total.shrink(reservation, shrink);
+        self.above.shrink(reservation, shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let used = self.used.fetch_add(additional, Ordering::Relaxed);
-        if used.saturating_add(additional) > self.cap {
-            self.used.fetch_sub(additional, Ordering::Relaxed);
-            return datafusion::common::resources_err!(
-                "a statement asked for {additional} bytes beside {used} of its {} bytes",
-                self.cap
-            );
-        }
-        self.total.try_grow(reservation, additional).inspect_err(|_| {
+        let charged = if used.saturating_add(additional) > self.most {
+            Err(self.is_full(additional, used))
+        } else {
+            match (self.above.try_grow(reservation, additional), self.owner) {
+                // The pool below the gate's account has no name for itself.
+                (Err(_), Owner::Gate) => Err(self.is_full(additional, used)),
+                (charged, _) => charged,
+            }
+        };
+        charged.inspect_err(|_| {
             self.used.fetch_sub(additional, Ordering::Relaxed);
         })
     }
@@ -68,6 +141,73 @@ impl MemoryPool for StatementPool {
     }
 
     fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Finite(self.cap)
+        MemoryLimit::Finite(self.most)
+    }
+}
+
+/// The gate's account and its users'.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    total: Arc<dyn MemoryPool>,
+    per_user: usize,
+    /// By login; as many as there are users.
+    users: Mutex<HashMap<String, Arc<dyn MemoryPool>>>,
+}
+
+impl Accounts {
+    pub(crate) fn new(total: usize, per_user: usize) -> Self {
+        let pool = Arc::new(FairSpillPool::new(total));
+        Self { total: Account::new(Owner::Gate, pool, total), per_user, users: Mutex::default() }
+    }
+
+    pub(crate) fn total(&self) -> &Arc<dyn MemoryPool> {
+        &self.total
+    }
+
+    /// A user's share, which all of the user's sessions and statements are charged to.
+    pub(crate) fn user(&self, login: &str) -> Arc<dyn MemoryPool> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = users.get(login) {
+            return Arc::clone(account);
+        }
+        let account = Account::new(Owner::User, Arc::clone(&self.total), self.per_user);
+        users.insert(login.to_owned(), Arc::clone(&account));
+        account
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errors::{Stage, translate};
+
+    fn reservation(pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
+        MemoryConsumer::new("test").register(pool)
+    }
+
+    #[test]
+    fn bytes_are_charged_to_every_account_above_and_given_back() {
+        let accounts = Accounts::new(100, 60);
+        let (ada, sam) = (accounts.user("ada"), accounts.user("sam"));
+        let statement = |user: &Arc<dyn MemoryPool>| Account::new(Owner::Statement, Arc::clone(user), 50);
+        let (one, two, other) = (statement(&ada), statement(&ada), statement(&sam));
+        let (first, second, third) = (reservation(&one), reservation(&two), reservation(&other));
+        let hint = |error: DataFusionError| {
+            let error = translate(&error, Stage::Execute);
+            assert_eq!(error.code(), ErrorCode::OutOfMemory);
+            error.hint().unwrap().to_owned()
+        };
+        first.try_grow(40).unwrap();
+        assert!(hint(first.try_grow(11).unwrap_err()).contains("memory_per_query"));
+        assert!(hint(second.try_grow(21).unwrap_err()).contains("memory_per_user"));
+        second.try_grow(20).unwrap();
+        assert!(hint(third.try_grow(41).unwrap_err()).contains("memory_total"));
+        third.try_grow(40).unwrap();
+        assert_eq!((one.reserved(), ada.reserved(), accounts.total().reserved()), (40, 60, 100));
+        drop(first);
+        assert_eq!((one.reserved(), ada.reserved(), accounts.total().reserved()), (0, 20, 60));
+        assert!(Arc::ptr_eq(&accounts.user("ada"), &ada));
+        drop((second, third));
+        assert_eq!(accounts.total().reserved(), 0);
     }
 }

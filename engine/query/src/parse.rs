@@ -2,9 +2,11 @@
 
 use crate::classify::{Classified, classify, unread};
 use crate::distinct_from::delimited;
+use crate::errors::{Stage, translate};
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
 use crate::weight::{refuse_heavy, refuse_long_lists};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::sql::sqlparser::ast::{DescribeAlias, Ident, ObjectName, Reset, ResetStatement, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -21,11 +23,31 @@ pub(crate) struct Parsed {
     text: Arc<str>,
     class: Classified,
     template: OnceLock<Arc<Template>>,
+    /// What text and tree take of memory, estimated.
+    bytes: usize,
+    /// The charge for them, kept as long as anybody has the statement or one that it carries.
+    charge: OnceLock<Arc<MemoryReservation>>,
 }
 
 impl Parsed {
-    fn new(text: Arc<str>, ast: Ast) -> Result<Self> {
-        Ok(Self { text, class: classify(ast)?, template: OnceLock::new() })
+    fn new(text: Arc<str>, ast: Ast, bytes: usize) -> Result<Self> {
+        Ok(Self { text, class: classify(ast)?, template: OnceLock::new(), bytes, charge: OnceLock::new() })
+    }
+
+    /// Charges the statement, once.
+    ///
+    /// # Errors
+    /// 53200: an account is full.
+    pub(crate) fn charge(&self, memory: &MemoryReservation) -> Result<()> {
+        let charge = memory.new_empty();
+        charge.try_grow(self.bytes).map_err(|error| translate(&error, Stage::Plan))?;
+        self.charge.get_or_init(|| Arc::new(charge));
+        Ok(())
+    }
+
+    /// What text and tree take of memory, estimated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The text without its literals; cut once, however often the statement runs.
@@ -42,8 +64,9 @@ impl Parsed {
     }
 
     /// A statement that another one carries (EXPLAIN, PREPARE, DECLARE, COPY).
-    pub(crate) fn nested(text: &Arc<str>, ast: Ast) -> Result<Self> {
-        Self::new(Arc::clone(text), ast)
+    pub(crate) fn nested(&self, ast: Ast) -> Result<Self> {
+        let nested = Self::new(Arc::clone(&self.text), ast, self.bytes)?;
+        Ok(Self { charge: self.charge.clone(), ..nested })
     }
 }
 
@@ -56,6 +79,11 @@ impl Statement for Parsed {
         &self.text
     }
 }
+
+/// What a word or a sign becomes in a tree: an expression in a list that has room for twice as many.
+const TOKEN_BYTES: usize = 512;
+/// What any statement takes beside its words.
+const STATEMENT_BYTES: usize = 4 << 10;
 
 /// Statements of one text.
 const STATEMENTS_MAX: usize = 10_000;
@@ -77,6 +105,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         syntax_error(sql, e.into(), Some(Location { line: 1, column: u64::from(position(sql, at)) }))
     })?;
     refuse_heavy(&tokens)?;
+    let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(delimited(tokens));
     let mut statements = Vec::new();
@@ -108,7 +137,10 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let end = if after.token == Token::EOF { sql.len() } else { bytes.before(character(after.span.start)) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();
-        let mut parsed = Parsed::new(text, ast)?;
+        // Of the words of all statements, its share.
+        let bytes = words.saturating_mul(TOKEN_BYTES).saturating_mul(text.len()) / sql.len().max(1);
+        let bytes = bytes.saturating_add(2 * text.len()).saturating_add(STATEMENT_BYTES);
+        let mut parsed = Parsed::new(text, ast, bytes)?;
         if moves && let Classified::Fetch { name, walk } = parsed.class {
             parsed.class = Classified::Move { name, walk };
         }

@@ -132,6 +132,7 @@ impl TestGate {
         let options = GateOptions {
             memory_total: 1 << 30,
             memory_per_query: 256 << 20,
+            memory_per_user: 512 << 20,
             target_partitions: fixture.target_partitions,
             verify_sample: fixture.verify_sample,
             ..GateOptions::default()

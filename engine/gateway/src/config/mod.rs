@@ -125,6 +125,8 @@ pub(crate) struct Metadata {
 pub(crate) struct Limits {
     /// Bytes one query may hold. At most `memory_total`.
     pub(crate) memory_per_query: u64,
+    /// Bytes that all of one user may hold: queries, cursors, prepared statements. At least `memory_per_query`.
+    pub(crate) memory_per_user: u64,
     /// Bytes all queries may hold together.
     pub(crate) memory_total: u64,
     /// Zero: no limit. A session may lower it with `SET statement_timeout`.

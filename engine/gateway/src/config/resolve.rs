@@ -161,6 +161,7 @@ pub(super) fn half(of: usize) -> usize {
 fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     let mut limits = Limits {
         memory_per_query: GIB,
+        memory_per_user: 2 * GIB,
         memory_total: 4 * GIB,
         statement_timeout: Duration::ZERO,
         queries_max: 32,
@@ -176,17 +177,9 @@ fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     };
     let Some(table) = table else { return limits };
     let total = table.bytes("memory_total");
+    let per_user = table.bytes("memory_per_user");
     let per_query = table.bytes("memory_per_query");
-    limits.memory_total = total.as_ref().map_or(limits.memory_total, |m| m.value);
-    limits.memory_per_query = per_query.as_ref().map_or(limits.memory_per_query.min(limits.memory_total), |m| m.value);
-    if let Some(small) = [&total, &per_query].into_iter().flatten().find(|m| m.value < 1 << 20) {
-        table.error(small.span.clone(), "a memory limit must be at least 1MB");
-    }
-    if limits.memory_per_query > limits.memory_total
-        && let Some(at) = per_query.or(total)
-    {
-        table.error(at.span, "`memory_per_query` must not exceed `memory_total`");
-    }
+    memory(&table, &mut limits, [total, per_user, per_query]);
     if let Some(timeout) = table.duration("statement_timeout") {
         let most = Duration::from_millis(SETTING_MILLISECONDS_MAX);
         if timeout.value > most {
@@ -213,6 +206,32 @@ fn limits(table: Option<Table<'_>>, environment: &Environment) -> Limits {
     }
     table.finish();
     limits
+}
+
+/// Memory: a query's at most its user's, a user's at most all there is. What is not said fits what is.
+fn memory(table: &Table<'_>, limits: &mut Limits, [total, per_user, per_query]: [Option<At<u64>>; 3]) {
+    let value = |said: &Option<At<u64>>| said.as_ref().map(|at| at.value);
+    limits.memory_total = value(&total).unwrap_or(limits.memory_total);
+    let most = value(&per_user).unwrap_or(limits.memory_total).min(limits.memory_total);
+    limits.memory_per_query = value(&per_query).unwrap_or(limits.memory_per_query.min(most));
+    let share = (limits.memory_total / 2).max(limits.memory_per_query);
+    limits.memory_per_user = value(&per_user).unwrap_or(share);
+    if let Some(small) = [&total, &per_user, &per_query].into_iter().flatten().find(|m| m.value < 1 << 20) {
+        table.error(small.span.clone(), "a memory limit must be at least 1MB");
+    }
+    let (query, user) = (limits.memory_per_query, limits.memory_per_user);
+    let said = |text: &str| {
+        table
+            .error(per_query.as_ref().or(per_user.as_ref()).or(total.as_ref()).map_or(0..0, |at| at.span.clone()), text)
+    };
+    if query > limits.memory_total {
+        said("`memory_per_query` must not exceed `memory_total`");
+    } else if query > user {
+        said("`memory_per_query` must not exceed `memory_per_user`");
+    }
+    if let Some(at) = per_user.filter(|at| at.value > limits.memory_total) {
+        table.error(at.span, "`memory_per_user` must not exceed `memory_total`");
+    }
 }
 
 fn view(table: Table<'_>) -> Option<(At<String>, View)> {

@@ -136,6 +136,7 @@ fn a_full_configuration_resolves() {
         config.limits,
         Limits {
             memory_per_query: 256 << 20,
+            memory_per_user: 1 << 30,
             memory_total: 2 << 30,
             statement_timeout: Duration::from_secs(30),
             queries_max: 8,
@@ -178,7 +179,8 @@ fn an_almost_empty_configuration_has_safe_defaults() {
     let config = config.unwrap();
     assert!(config.server.postgres.unwrap().ip().is_loopback() && config.server.http.unwrap().ip().is_loopback());
     assert_eq!(config.metadata.posture, Tenancy::Single);
-    assert!(config.limits.memory_per_query <= config.limits.memory_total);
+    let limits = &config.limits;
+    assert!(limits.memory_per_query <= limits.memory_per_user && limits.memory_per_user <= limits.memory_total / 2);
     assert_eq!(config.governance.mask_in_predicates, MaskInPredicates::Mask);
     assert!(rendered.contains("warning: there is no [[sources]]"), "{rendered}");
     assert!(rendered.contains("nobody can log in"), "{rendered}");
@@ -293,6 +295,12 @@ fn what_belongs_together_is_checked_together() {
         ("[server]\ntls_key = \"k\"\n", "`tls_certificate` and `tls_key` belong together"),
         ("[server]\nrequire_tls = true\n", "`require_tls` needs"),
         ("[limits]\nmemory_total = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed"),
+        (
+            "[limits]\nmemory_total = \"1GB\"\nmemory_per_user = \"2GB\"\n",
+            "`memory_per_user` must not exceed `memory_total`",
+        ),
+        ("[limits]\nmemory_per_user = \"1GB\"\nmemory_per_query = \"2GB\"\n", "must not exceed `memory_per_user`"),
+        ("[limits]\nmemory_per_user = \"1kB\"\n", "at least 1MB"),
         ("[limits]\nmemory_total = \"1\"\n", "at least 1MB"),
         ("[limits]\nstatement_timeout = 30\n", "must be a time such as"),
         ("[limits]\nstatement_timeout = \"600h\"\n", "must be at most \"2147483647ms\" (24 days)"),

@@ -4,6 +4,7 @@
 use super::statement::{GateSession, Kind, PreparedStatement};
 use crate::admission::Permit;
 use crate::bind::Bound;
+use crate::errors::{self, translate};
 use crate::execute::{self, Guard, Turn};
 use crate::observe::QueryRecord;
 use crate::parse::Parsed;
@@ -15,7 +16,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
-use querygate_catalog::{FragmentCall, Stop};
+use querygate_catalog::{Ahead, FragmentCall, Stop};
 use querygate_query_api::advice::Lost;
 use querygate_query_api::telemetry::Stage;
 use querygate_query_api::{BatchStream, Part};
@@ -135,8 +136,16 @@ impl GateSession {
             Ok(None) if call.is_accepted() => {
                 let holder = self.gate.holder(&self.principal.login, self.id);
                 let holding = Some(Arc::clone(&holder));
-                let guard = Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit), holder: holding };
-                Ok(execute::run_batches(self.gate.runtime(), move || call.start(Some(holder), runs), guard))
+                let account = self.gate.statement_account(&self.account);
+                let memory = match execute::begun(&account) {
+                    Ok(memory) => memory,
+                    Err(error) => return Ok(futures::stream::iter([Err(error)]).boxed()),
+                };
+                let guard =
+                    Guard { cancel: cancel.clone(), deadline, permit: Turn::new(permit), holder: holding, memory };
+                let ahead = Ahead::new(&account);
+                let opened = move || counted(call.start(Some(holder), runs), ahead);
+                Ok(execute::run_batches(self.gate.runtime(), opened, guard))
             }
             Ok(None) => Err(permit),
         }
@@ -166,6 +175,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         asking: Option<Asking>,
     ) -> Result<Executable> {
+        let _planning = self.planning(bound.bytes())?;
         let (bound, state) = (Arc::clone(bound), Arc::clone(state));
         let parameters = parameters.to_vec();
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
@@ -199,8 +209,10 @@ impl GateSession {
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| cancel.clone(), |_| cancel.child_token());
         let stop = Stop::new(own.clone(), deadline);
-        let context = self.gate.task_context(state, &physical, stop, Some(&holder), runs);
-        let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder) };
+        let account = self.gate.statement_account(&self.account);
+        let memory = execute::begun(&account)?;
+        let context = self.gate.task_context((state, &physical), account, stop, Some(&holder), runs);
+        let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder), memory };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
         record.choose(executable.chosen());
         let Some(chosen) = chosen else { return Ok(Started::Goes(batches)) };
@@ -211,6 +223,16 @@ impl GateSession {
         }
         Ok(watched)
     }
+}
+
+/// A source's batches, with the charge of those that it has ready.
+fn counted(batches: BatchStream, ahead: Ahead) -> BatchStream {
+    let charged = move |batch: Result<RecordBatch>| {
+        let batch = batch?;
+        ahead.charge(&batch).map_err(|error| translate(&error, errors::Stage::Execute))?;
+        Ok(batch)
+    };
+    batches.map(charged).boxed()
 }
 
 enum Started {

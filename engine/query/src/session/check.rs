@@ -193,14 +193,16 @@ impl Check {
 
     async fn rows(&self, plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<Vec<RecordBatch>> {
         let permit = self.gate.admit(&self.login).await?;
+        let account = self.gate.statement_account(&self.gate.account(&self.login));
         let guard = Guard {
+            memory: execute::begun(&account)?,
             cancel: self.cancel.child_token(),
             deadline: Some(Instant::now() + CHECK_TIME),
             permit: Turn::new(permit),
             holder: None,
         };
         let stop = Stop::new(guard.cancel.clone(), guard.deadline);
-        let context = self.gate.task_context(state, &plan, stop, None, None);
+        let context = self.gate.task_context((state, &plan), account, stop, None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

@@ -6,7 +6,6 @@ use super::text::{text_column, text_rows};
 use super::transaction::outside;
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};
-use crate::parse::Parsed;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
@@ -264,7 +263,7 @@ impl GateSession {
             }
         }
         let declared = types.iter().map(parameter_type).collect::<Result<Vec<_>>>()?;
-        let nested: Arc<dyn Statement> = Arc::new(Parsed::nested(outer.parsed.shared_text(), statement.clone())?);
+        let nested: Arc<dyn Statement> = Arc::new(outer.parsed.nested(statement.clone())?);
         let prepared = self.prepare(&nested, &declared).await?;
         self.inner().prepared.insert(name.to_owned(), prepared);
         Ok(done("PREPARE"))
@@ -279,7 +278,7 @@ impl GateSession {
 
     /// EXPLAIN EXECUTE: the plan that a prepared statement has for these values.
     async fn explain_named(&self, outer: &PreparedStatement, style: ExplainStyle, execute: &Ast) -> Result<Outcome> {
-        let nested = Parsed::nested(outer.parsed.shared_text(), execute.clone())?;
+        let nested = outer.parsed.nested(execute.clone())?;
         let Classified::Execute { name, arguments } = nested.class() else {
             return Err(Error::internal("EXPLAIN of another statement ran as a command"));
         };

@@ -1,13 +1,13 @@
 //! Where a cursor stands among its rows, and the rows that a scrollable one keeps to go back to. Knows no session.
 
 use crate::classify::Walk;
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use crate::errors::{Stage, translate};
+use crate::waiting::compact;
+use arrow::array::UInt32Array;
 use arrow::compute::take;
-use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
-use querygate_catalog::batch_bytes;
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -213,13 +213,8 @@ impl Kept {
     }
 
     fn keep(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let batch = compact(batch)?;
-        let bytes = batch.get_array_memory_size();
-        self.memory.try_grow(bytes).map_err(|error| {
-            Error::new(ErrorCode::OutOfMemory, "the rows of scrollable cursors need too much memory")
-                .with_hint("Declare the cursor without SCROLL, or read fewer rows.")
-                .with_cause(error)
-        })?;
+        let (batch, bytes, _) = compact(batch.clone(), SLACK_BYTES)?;
+        self.memory.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
         self.ends.push(self.rows() + batch.num_rows() as u64);
         self.batches.push(batch.clone());
         Ok(batch)
@@ -249,31 +244,11 @@ impl Kept {
     }
 }
 
-/// The batch without what else its buffers hold: many batches may be cut out of a large one.
-fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
-    let own = usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX);
-    if batch.get_array_memory_size() / 2 <= own.saturating_add(SLACK_BYTES) {
-        return Ok(batch.clone());
-    }
-    let all = UInt32Array::from_iter_values((0..batch.num_rows()).filter_map(|row| u32::try_from(row).ok()));
-    let copied = picked(batch, &all)?;
-    let columns = copied.columns().iter().map(|column| match column.data_type() {
-        DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,
-        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
-        _ => Arc::clone(column),
-    });
-    RecordBatch::try_new_with_options(copied.schema(), columns.collect(), &count(&copied)).map_err(Error::internal)
-}
-
 fn picked(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|column| take(column, rows, None).map_err(Error::internal));
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(batch.schema(), columns.collect::<Result<_>>()?, &options)
         .map_err(Error::internal)
-}
-
-fn count(batch: &RecordBatch) -> RecordBatchOptions {
-    RecordBatchOptions::new().with_row_count(Some(batch.num_rows()))
 }
 
 fn forward_only() -> Error {
@@ -284,9 +259,9 @@ fn forward_only() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::StatementPool;
-    use arrow::array::Int64Array;
-    use arrow::datatypes::{Field, Int64Type, Schema};
+    use crate::memory::{Account, Owner};
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
 
     /// Rows 1 to `rows`, three in a batch, with an empty batch among them.
@@ -302,7 +277,7 @@ mod tests {
     }
 
     fn pool(cap: usize) -> Arc<dyn MemoryPool> {
-        Arc::new(StatementPool::new(Arc::new(UnboundedMemoryPool::default()), cap))
+        Account::new(Owner::Cursors, Arc::new(UnboundedMemoryPool::default()), cap)
     }
 
     async fn fetch(reading: &mut Reading, walk: Walk) -> Result<Vec<i64>> {

@@ -8,9 +8,11 @@ use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
 use crate::classify::{Classified, ExplainStyle};
+use crate::errors::{Stage, translate};
 use crate::execute;
 use crate::gate::{Gate, Opened};
 use crate::locate::located_in;
+use crate::memory::{Account, Owner};
 use crate::observe::SessionRecord;
 use crate::parameters::{Declared, without_values};
 use crate::parse::{Parsed, parse};
@@ -18,10 +20,10 @@ use crate::telling::Teller;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
 use querygate_query_api::{
-    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, LookUp, Notification, Outcome, Part, Parts,
+    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Holding, LookUp, Notification, Outcome, Part, Parts,
     Prepared, Resting, Rows, Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WrittenRows, limits};
@@ -50,8 +52,12 @@ pub(crate) struct GateSession {
     pub(super) statements: Arc<AtomicU64>,
     /// Tells learning of them.
     pub(super) teller: Arc<Teller>,
+    /// Its user's share of memory.
+    pub(super) account: Arc<dyn MemoryPool>,
     /// Memory of what its scrollable cursors have read.
     pub(super) kept_rows: Arc<dyn MemoryPool>,
+    /// What its statements are charged for as long as they are prepared.
+    pub(super) prepared_memory: MemoryReservation,
     inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
     _place: crate::admission::SessionPlace,
@@ -79,6 +85,8 @@ pub(crate) struct PreparedStatement {
     pub(super) parameter_types: Vec<PgType>,
     pub(super) columns: Option<Arc<[Column]>>,
     pub(super) armed: Mutex<Option<Arc<Armed>>>,
+    /// The charge of its plan.
+    _plan: Option<Arc<MemoryReservation>>,
 }
 
 /// What preparing found out.
@@ -97,8 +105,8 @@ impl PreparedStatement {
         &self.parsed
     }
 
-    /// The same statement, bound in another way.
-    fn bound_as(&self, bound: Arc<Bound>) -> Self {
+    /// The same statement, bound in another way, with the charge of its plan.
+    fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
         Self {
             parsed: Arc::clone(&self.parsed),
             declared: self.declared.clone(),
@@ -106,6 +114,7 @@ impl PreparedStatement {
             parameter_types: self.parameter_types.clone(),
             columns: self.columns.clone(),
             armed: Mutex::default(),
+            _plan: Some(plan),
         }
     }
 }
@@ -144,6 +153,8 @@ impl GateSession {
             statements: Arc::clone(&statements),
             state: "idle",
         });
+        let account = gate.account(&principal.login);
+        let held = Account::new(Owner::Session, Arc::clone(&account), gate.options().memory_per_query);
         let inner = Arc::new(Mutex::new(Inner {
             settings,
             transaction: Transaction::default(),
@@ -154,7 +165,9 @@ impl GateSession {
             current: None,
         }));
         Self {
-            kept_rows: gate.memory(limits::CURSOR_BYTES_MAX),
+            prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
+            kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
+            account,
             gate,
             login: principal.login.as_str().into(),
             principal,
@@ -178,6 +191,7 @@ impl GateSession {
     }
 
     async fn prepare_parsed(&self, parsed: Arc<Parsed>, declared: &[Option<Declared>]) -> Result<PreparedStatement> {
+        let _planning = self.planning(parsed.bytes())?;
         let (kind, columns) = match parsed.class() {
             Classified::Query(query) => {
                 let bound = self.bind_query(query, declared, Some(parsed.shared_text())).await?;
@@ -188,7 +202,7 @@ impl GateSession {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
             Classified::Explain { style, statement } => {
-                let nested = Arc::new(Parsed::nested(parsed.shared_text(), statement.as_ref().clone())?);
+                let nested = Arc::new(parsed.nested(statement.as_ref().clone())?);
                 let columns = Some(crate::explain::columns(*style));
                 match nested.class() {
                     Classified::Query(query) => {
@@ -202,9 +216,11 @@ impl GateSession {
             }
             command => (Kind::Command, self.command_columns(command)?),
         };
-        let parameter_types = match &kind {
-            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => bound.parameter_types(),
-            Kind::Command => Vec::new(),
+        let (parameter_types, plan) = match &kind {
+            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
+                (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
+            }
+            Kind::Command => (Vec::new(), None),
         };
         Ok(PreparedStatement {
             parsed,
@@ -213,6 +229,7 @@ impl GateSession {
             parameter_types,
             columns,
             armed: Mutex::default(),
+            _plan: plan,
         })
     }
 
@@ -318,7 +335,9 @@ pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
 #[async_trait]
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
-        Ok(parse(sql)?.into_iter().map(|parsed| parsed as Arc<dyn Statement>).collect())
+        let statements = parse(sql)?;
+        statements.iter().try_for_each(|parsed| parsed.charge(&self.prepared_memory))?;
+        Ok(statements.into_iter().map(|parsed| parsed as Arc<dyn Statement>).collect())
     }
 
     async fn prepare(
@@ -384,7 +403,11 @@ impl Session for GateSession {
             return Ok(Arc::clone(prepared));
         };
         let fitted = self.refreshed_query(bound, query, (own, parameters)).await?;
-        Ok(if Arc::ptr_eq(&fitted, bound) { Arc::clone(prepared) } else { Arc::new(own.bound_as(fitted)) })
+        if Arc::ptr_eq(&fitted, bound) {
+            return Ok(Arc::clone(prepared));
+        }
+        let plan = fitted.charge(&self.prepared_memory)?;
+        Ok(Arc::new(own.bound_as(fitted, plan)))
     }
 
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
@@ -464,6 +487,10 @@ impl Session for GateSession {
         self.listening.next().await
     }
 
+    fn holding(&self) -> Box<dyn Holding> {
+        Box::new(DoorMemory(MemoryConsumer::new("door").register(&self.account)))
+    }
+
     fn cancel(&self) {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
@@ -480,6 +507,16 @@ impl Session for GateSession {
         inner.prepared.clear();
         drop(inner);
         self.gate.observer().session_closed(self.id);
+    }
+}
+
+/// What a door holds for a session.
+#[derive(Debug)]
+struct DoorMemory(MemoryReservation);
+
+impl Holding for DoorMemory {
+    fn resize(&self, bytes: usize) -> Result<()> {
+        self.0.try_resize(bytes).map_err(|error| translate(&error, Stage::Execute))
     }
 }
 

@@ -6,10 +6,12 @@ use super::statement::{GateSession, Inner};
 use crate::bind::{Bound, bind};
 use crate::dialect::apply::SubplanRunner;
 use crate::engine::{Workspace, with_config};
+use crate::errors::{Stage, translate};
 use crate::gate::{BOUND_TEXT_MAX, BoundKey};
 use crate::parameters::Declared;
 use crate::plan::Subplans;
 use datafusion::catalog::CatalogProviderList;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::pg_catalog::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
@@ -125,6 +127,24 @@ impl GateSession {
         let bound = self.bind_on_workers(&workspace, &state, query, declared).await?;
         self.gate.bound().insert(key, Arc::clone(&bound));
         Ok(bound)
+    }
+}
+
+/// What planning makes of a tree or a plan and forgets in the end: copies, and the plans of each step.
+const PLANNED_COPIES: usize = 3;
+/// Statements below this are planned without a charge: they are on few threads at once.
+const PLANNED_LEAST: usize = 256 << 10;
+
+impl GateSession {
+    /// The charge of planning something of this size, for as long as that takes.
+    pub(super) fn planning(&self, bytes: usize) -> Result<Option<MemoryReservation>> {
+        if bytes < PLANNED_LEAST {
+            return Ok(None);
+        }
+        let memory = MemoryConsumer::new("planning").register(&self.gate.statement_account(&self.account));
+        let grown = memory.try_grow(bytes.saturating_mul(PLANNED_COPIES));
+        grown.map_err(|error| translate(&error, Stage::Optimize))?;
+        Ok(Some(memory))
     }
 }
 
