@@ -6,6 +6,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use querygate_catalog::pg_catalog;
+use querygate_rules::value_of_nullable;
 use std::any::Any;
 
 /// Found out once, when the statement is bound.
@@ -54,6 +55,8 @@ impl Asks {
 /// Of the expression's own function, if it calls one.
 fn volatility(expr: &Expr) -> Volatility {
     match expr {
+        // It hands its value on.
+        nullable if value_of_nullable(nullable).is_some() => Volatility::Immutable,
         Expr::ScalarFunction(call) => call.func.signature().volatility,
         Expr::AggregateFunction(AggregateFunction { func, .. }) => func.signature().volatility,
         Expr::WindowFunction(call) => match &call.fun {

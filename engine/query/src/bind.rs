@@ -7,6 +7,7 @@ use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
 use crate::locate::located;
+use crate::nulls;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::parameters::{Declared, Parameter, Uses, narrowed};
@@ -226,6 +227,7 @@ pub(crate) async fn bind(
 ) -> Result<Bound> {
     let plan = plan_query(query, state, &workspace.dialect, declared).await.map_err(|error| located(error, query))?;
     let inventory = verify_bound(&plan, workspace.catalog.token())?;
+    nulls::check(&plan)?;
     if workspace.catalog.deployment().refuse_masked_predicates {
         refuse_masked_predicates(&plan)?;
     }
@@ -268,6 +270,7 @@ pub(crate) async fn plan_query(
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;
+    let plan = nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan))?;
     without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
 }
 

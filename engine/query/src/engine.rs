@@ -12,12 +12,14 @@ use crate::parse::parse;
 use crate::session::settings::Settings;
 use crate::topk::{LimitedGroups, WholeKeys};
 use crate::yielding::Yielding;
+use arrow::array::Array as _;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session as DfSession;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
@@ -241,6 +243,7 @@ impl QueryPlanner for ApplyingPlanner {
         plan: &LogicalPlan,
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+        crate::nulls::check(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
         let plan = crate::dialect::keys_as_columns(crate::dialect::guard_failures(plan.clone())?)?;
         planner.create_physical_plan(&plan, state).await
@@ -254,13 +257,21 @@ pub(crate) fn with_config(state: &SessionState, change: impl FnOnce(&mut Session
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
 }
 
-/// A batch under the names that the client asked for.
-pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+/// A batch as its statement was described: under the names that the client asked for, of these types, without NULL where none was
+/// promised. Anything else fails the statement rather than be written in a wrong form.
+pub(crate) fn as_described(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     // Nullability and metadata of a plan's batches may be narrower than its schema says.
     let fits = batch.columns().iter().zip(schema.fields()).all(|(c, f)| c.data_type() == f.data_type());
     if !fits || batch.num_columns() != schema.fields().len() {
         return Err(Error::internal("a batch does not have the types its statement was described with"));
+    }
+    let believed = schema.fields().iter().zip(batch.columns()).find(|(field, column)| {
+        // Arrays count their NULLs when they are made.
+        !field.is_nullable() && (column.null_count() > 0 || column.data_type().is_null() && !column.is_empty())
+    });
+    if let Some((field, _)) = believed {
+        return Err(Error::internal(format!("NULL in column {}, which was described as never NULL", field.name())));
     }
     RecordBatch::try_new_with_options(nullable(schema), batch.columns().to_vec(), &options).map_err(Error::internal)
 }
@@ -281,4 +292,34 @@ pub(crate) fn select_of(expressions: &[Expr]) -> Result<Query> {
         select.projection = expressions.iter().cloned().map(SelectItem::UnnamedExpr).collect();
     }
     Ok(*query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int32Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use querygate_types::ErrorCode;
+
+    #[test]
+    fn a_batch_that_is_not_as_described_fails() {
+        let described = |data_type: DataType, nullable: bool| -> SchemaRef {
+            Arc::new(Schema::new(vec![Field::new("asked", data_type, nullable)]))
+        };
+        let numbers = |values: Vec<Option<i32>>| {
+            RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(values)) as ArrayRef)]).unwrap()
+        };
+        let check = |batch: &RecordBatch, schema: SchemaRef, admitted: bool| match as_described(batch, &schema) {
+            Ok(named) => assert!(admitted && named.schema().field(0).name() == "asked", "{schema}"),
+            Err(error) => assert!(!admitted && error.code() == ErrorCode::Internal, "{schema}: {error}"),
+        };
+        check(&numbers(vec![Some(1)]), described(DataType::Int32, false), true);
+        check(&numbers(vec![Some(1), None]), described(DataType::Int32, true), true);
+        check(&numbers(vec![Some(1), None]), described(DataType::Int32, false), false);
+        check(&numbers(vec![Some(1)]), described(DataType::Int64, true), false);
+        check(&numbers(Vec::new()), described(DataType::Int32, false), true);
+        let texts = Arc::new(StringArray::from(vec!["a"])) as ArrayRef;
+        check(&RecordBatch::try_from_iter([("n", texts)]).unwrap(), described(DataType::Int32, true), false);
+        check(&RecordBatch::new_empty(Arc::new(Schema::empty())), described(DataType::Int32, true), false);
+    }
 }

@@ -31,6 +31,7 @@ mod lost_orders;
 mod memory;
 mod metering;
 mod named;
+mod nulls;
 mod observe;
 mod origin;
 mod output_types;

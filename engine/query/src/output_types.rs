@@ -58,7 +58,7 @@ fn of(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             "coalesce" | "greatest" | "least" => common(call.args.iter(), input),
-            "nullif" | "array_or_empty" | "told_apart" => of(call.args.first()?, input),
+            "nullif" | "array_or_empty" | "told_apart" | "nullable" => of(call.args.first()?, input),
             "make_array" => common(call.args.iter(), input)?.array(),
             "array_element" => of(call.args.first()?, input)?.element(),
             _ => computed(expr, input),

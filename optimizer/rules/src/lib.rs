@@ -15,6 +15,7 @@ mod eager;
 pub mod estimate;
 pub mod join_order;
 mod leak_proof;
+mod nullable;
 mod opener;
 mod outcome;
 mod receipt;
@@ -26,6 +27,7 @@ mod translate;
 
 pub use carve::{Carved, LeafBuilder, carve};
 pub use leak_proof::{ConjunctClass, classify_conjunct, is_leak_proof};
+pub use nullable::{nullable, value_of_nullable};
 pub use opener::{LeafColumn, LeafOpener, LeafPolicy, LocalReason, OpenedLeaf, PolicyScope, RemoteColumn};
 pub use outcome::{NotPushed, ParameterSource, Translation};
 pub use receipt::{Disposition, Receipt, ReceiptLine};

@@ -149,6 +149,15 @@ pub(super) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         Expr::Function(function) => {
             let FunctionArguments::List(list) = &mut function.args else { return };
             for argument in &mut list.args {
+                // `count(t.*)` counts rows, not what an outer join put in place of one.
+                if let FunctionArg::Unnamed(every) = argument
+                    && let FunctionArgExpr::QualifiedWildcard(name) = every
+                    && let Some(only) = parts(name).filter(|parts| parts.len() == 1).and_then(|mut parts| parts.pop())
+                    && let Some(row) = row_of(rewriter, &Expr::Identifier(quoted(&only)))
+                {
+                    *every = FunctionArgExpr::Expr(row);
+                    continue;
+                }
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
                     && let Some(row) = row_of(rewriter, argument)
                 {

@@ -3,6 +3,8 @@
 
 mod outer;
 
+pub(super) use outer::renewed as renewed_outer_columns;
+
 use crate::named::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

@@ -112,6 +112,11 @@ pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<Logica
     rule::Coerced.analyze(plan, options)
 }
 
+/// The plan with columns of enclosing queries as they are where they come from.
+pub(crate) fn renewed_outer_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
+    literals::renewed_outer_columns(plan)
+}
+
 /// The function of ours with a name, in UTC: binding puts the session's time zone in.
 pub(crate) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
     functions::in_zone(name, zone::Zone::UTC)

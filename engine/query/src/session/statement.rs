@@ -8,6 +8,7 @@ use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
 use crate::classify::{Classified, ExplainStyle};
+use crate::engine::as_described;
 use crate::errors::{Stage, translate};
 use crate::execute;
 use crate::gate::{Gate, Opened};
@@ -262,6 +263,10 @@ impl GateSession {
         }
         match outcome {
             Ok(batches) => {
+                // What leaves here goes to encoders as it is, whatever the door.
+                let schema = Arc::clone(bound.schema());
+                let (described, parsed) = (Arc::clone(&schema), Arc::clone(&prepared.parsed));
+                let batches = batches.map(move |batch| batch.and_then(|b| as_described(&b, &described))).boxed();
                 let batches = crate::recording::recorded(
                     batches,
                     record,
@@ -269,12 +274,7 @@ impl GateSession {
                     Arc::clone(self.gate.observer()),
                     self.gate.options().rows_max,
                 );
-                let schema = Arc::clone(bound.schema());
-                let (named, parsed) = (Arc::clone(&schema), Arc::clone(&prepared.parsed));
-                let batches = batches.map(move |batch| {
-                    let batch = batch.and_then(|b| crate::engine::rename(&b, &named));
-                    batch.map_err(|error| located_in(error, &parsed))
-                });
+                let batches = batches.map(move |batch| batch.map_err(|error| located_in(error, &parsed)));
                 Ok(Rows {
                     columns: Arc::clone(bound.columns()),
                     schema,

@@ -3,6 +3,7 @@
 use super::Translator;
 use super::scope::Scope;
 use super::types::{reads_in_utc, value_type};
+use crate::nullable::value_of_nullable;
 use crate::outcome::NotPushed;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
@@ -27,6 +28,9 @@ enum Shape {
 
 impl Translator<'_> {
     pub(super) fn function(&mut self, whole: &Expr, call: &Call, scope: &Scope) -> Result<ScalarExpr, NotPushed> {
+        if let Some(value) = value_of_nullable(whole) {
+            return self.scalar(value, scope);
+        }
         let name = call.name();
         match name {
             "date_part" => return self.date_part(&call.args, scope),

@@ -4,7 +4,7 @@ use super::exec::ApplyExec;
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{Column, DFSchemaRef, Result, internal_err};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
@@ -90,7 +90,11 @@ impl UserDefinedLogicalNodeCore for ApplyNode {
         if input.schema().fields().len() != self.input.schema().fields().len() {
             return internal_err!("the input of apply keeps its columns");
         }
-        Ok(Self { input, ..self.clone() })
+        // What is known of the input's columns may have changed.
+        let own = self.schema.iter().skip(input.schema().fields().len());
+        let fields = input.schema().iter().chain(own).map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+        let schema = Arc::new(DFSchema::new_with_metadata(fields.collect(), self.schema.metadata().clone())?);
+        Ok(Self { input, schema, ..self.clone() })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The types of columns of enclosing queries. A subquery is bound before literals have their types, and keeps what the columns
-//! that it reads of the query around it were then. Here it learns what they have become. Knows no value.
+//! The types of columns of enclosing queries, and whether they may be NULL. A subquery is bound before literals have their types,
+//! and keeps what the columns that it reads of the query around it were then. Here it learns what they have become. Knows no value.
 
 use super::retyped;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery};
 use std::sync::Arc;
 
 /// The plan with such columns of the types that they have where they come from.
-pub(super) fn renewed(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(in crate::semantics) fn renewed(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
@@ -104,7 +104,7 @@ fn outer(expr: Expr, mut around: Option<&Around<'_>>) -> Result<Transformed<Expr
     while let Some(one) = around {
         if one.schema.has_column(&column) {
             let found = one.schema.field_from_column(&column)?;
-            if found.data_type() == field.data_type() {
+            if found.data_type() == field.data_type() && found.is_nullable() == field.is_nullable() {
                 break;
             }
             return Ok(Transformed::yes(Expr::OuterReferenceColumn(Arc::clone(found), column)));
