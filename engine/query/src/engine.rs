@@ -243,7 +243,7 @@ impl QueryPlanner for ApplyingPlanner {
         plan: &LogicalPlan,
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
-        crate::nulls::check(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        crate::nulls::check_optimized(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
         let plan = crate::dialect::keys_as_columns(crate::dialect::guard_failures(plan.clone())?)?;
         planner.create_physical_plan(&plan, state).await

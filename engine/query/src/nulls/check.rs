@@ -22,25 +22,44 @@ type Doubt = Option<String>;
 /// # Errors
 /// An internal one that names the column in its cause.
 pub(crate) fn check(plan: &LogicalPlan) -> querygate_types::Result<()> {
-    match doubt(plan, None) {
+    judged(plan, Rows::Asked)
+}
+
+/// The same of an optimized plan, in which it is not to be seen any more whether a subquery has a row in any case.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_optimized(plan: &LogicalPlan) -> querygate_types::Result<()> {
+    judged(plan, Rows::Unasked)
+}
+
+/// Whether subqueries are asked for rows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Asked,
+    Unasked,
+}
+
+fn judged(plan: &LogicalPlan, rows: Rows) -> querygate_types::Result<()> {
+    match doubt(plan, None, rows) {
         Ok(None) => Ok(()),
         Ok(Some(doubt)) => Err(Error::internal(format!("a plan believes more than its leaves declare: {doubt}"))),
         Err(error) => Err(Error::internal(error)),
     }
 }
 
-fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>) -> Result<Doubt> {
+fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>, rows: Rows) -> Result<Doubt> {
     if let LogicalPlan::Join(join) = plan
         && is_lateral(&join.right)
     {
         let beside = Around { schema: join.left.schema(), further: around };
-        let sides = doubt(&join.left, around)?;
-        if let Some(doubt) = sides.map_or_else(|| doubt(&join.right, Some(&beside)), |found| Ok(Some(found)))? {
+        let sides = doubt(&join.left, around, rows)?;
+        if let Some(doubt) = sides.map_or_else(|| doubt(&join.right, Some(&beside), rows), |found| Ok(Some(found)))? {
             return Ok(Some(doubt));
         }
     } else {
         for input in plan.inputs() {
-            if let Some(doubt) = doubt(input, around)? {
+            if let Some(doubt) = doubt(input, around, rows)? {
                 return Ok(Some(doubt));
             }
         }
@@ -49,7 +68,7 @@ fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>) -> Result<Doubt> {
     let mut found = None;
     plan.apply_expressions(|expr| {
         expr.apply(|e| {
-            found = of_expression(e, &schema, around)?;
+            found = of_expression(e, &schema, around, rows)?;
             Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -65,12 +84,12 @@ fn doubt(plan: &LogicalPlan, around: Option<&Around<'_>>) -> Result<Doubt> {
 }
 
 /// Beliefs that an expression holds by itself: of the value of a scalar subquery, and of a column of a query around.
-fn of_expression(expr: &Expr, schema: &DFSchema, around: Option<&Around<'_>>) -> Result<Doubt> {
+fn of_expression(expr: &Expr, schema: &DFSchema, around: Option<&Around<'_>>, rows: Rows) -> Result<Doubt> {
     let inside = Around { schema, further: around };
-    let within = |subquery: &Subquery| doubt(&subquery.subquery, Some(&inside));
+    let within = |subquery: &Subquery| doubt(&subquery.subquery, Some(&inside), rows);
     match expr {
         Expr::ScalarSubquery(subquery) => {
-            if super::believes_in_a_row(&subquery.subquery) {
+            if rows == Rows::Asked && super::believes_in_a_row(&subquery.subquery) {
                 return Ok(Some("the value of a subquery that may find no row".to_owned()));
             }
             within(subquery)

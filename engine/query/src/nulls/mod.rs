@@ -6,7 +6,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, check_optimized};
 
 use crate::named::under_names;
 use crate::semantics;
@@ -54,7 +54,8 @@ fn believes_in_a_row(plan: &LogicalPlan) -> bool {
 /// Whether a plan gives at least one row, whatever there is.
 fn has_a_row(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        // Without keys there is one group of nothing, too.
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty() || has_a_row(&aggregate.input),
         LogicalPlan::Values(values) => !values.values.is_empty(),
         LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row, .. }) => *produce_one_row,
         LogicalPlan::Projection(node) => has_a_row(&node.input),
