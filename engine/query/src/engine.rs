@@ -8,6 +8,7 @@ use crate::doubted::DoubtedRows;
 use crate::heeding::{heeding, heeding_physical};
 use crate::lost_orders::LostOrders;
 use crate::metering::Metering;
+use crate::one_row::OneRow;
 use crate::parse::parse;
 use crate::session::settings::Settings;
 use crate::topk::{LimitedGroups, WholeKeys};
@@ -212,6 +213,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = crate::unfolding::bounded(PhysicalOptimizer::new().rules);
     let mut rules = crate::same_names::told_apart(rules);
     rules.retain(|rule| rule.name() != "aggregate_statistics");
+    let swapped = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
+    rules.insert(swapped, Arc::new(OneRow));
     let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
     rules.insert(sorted, Arc::new(DoubtedRows));
     let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());

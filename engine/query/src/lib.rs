@@ -33,6 +33,7 @@ mod metering;
 mod named;
 mod nulls;
 mod observe;
+mod one_row;
 mod origin;
 mod output_types;
 mod parameters;
