@@ -69,7 +69,7 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     }
 }
 
-fn is_row(expr: &Expr) -> bool {
+pub(super) fn is_row(expr: &Expr) -> bool {
     match expr {
         Expr::Tuple(_) => true,
         Expr::Function(function) => super::calls::unqualified(&function.name).as_deref() == Some("row"),

@@ -1,7 +1,7 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
-use super::{aggregates, calls, casts, constants, groups, names, operators, relations, rows, set_names};
+use super::{aggregates, calls, casts, constants, groups, names, operators, quantified, relations, rows, set_names};
 use crate::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
@@ -102,6 +102,7 @@ impl Writer for Rewriter<'_> {
 
     fn select(&mut self, select: &mut Select) -> Step {
         step(relations::refuse_full_using(select))?;
+        step(quantified::conditions(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         relations::wildcards(self, select);

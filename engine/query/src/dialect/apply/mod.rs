@@ -90,6 +90,16 @@ fn inside(subquery: LogicalPlan, scope: Scope) -> Result<Transformed<LogicalPlan
     Ok(Transformed::yes(LogicalPlan::Subquery(subquery.with_plan(Arc::new(expanded)))))
 }
 
+/// Whether a plan reads no column of a query around it.
+pub(super) fn reads_nothing_around(plan: &LogicalPlan) -> bool {
+    free_references(plan).is_ok_and(|read| read.is_empty())
+}
+
+/// Whether an expression is no subquery itself.
+pub(super) fn is_no_subquery(expr: &Expr) -> bool {
+    subquery_of(expr).is_none()
+}
+
 /// Numbers for the added columns.
 #[derive(Default)]
 struct Names {
