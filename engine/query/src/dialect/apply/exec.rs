@@ -1,5 +1,6 @@
 //! Runs an apply: one subplan per distinct set of outer values, results remembered, rows bounded.
 
+use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
@@ -18,7 +19,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_types::{Error, ErrorCode};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rows that one run of a lateral subplan may give, and rows of one output batch.
@@ -145,6 +146,7 @@ impl ExecutionPlan for ApplyExec {
             remembered: HashMap::new(),
             keyed,
             answers: None,
+            gathered: Gathered::find(&self.subplan, &self.outer),
         };
         let batches = stream::try_unfold((input, run), |(mut input, mut run)| async move {
             match input.next().await {
@@ -170,7 +172,12 @@ struct Run {
     /// The subplan in a form that runs once, until it has run.
     keyed: Option<Keyed>,
     answers: Option<Answers>,
+    /// The subplan in a form that runs for many outer rows.
+    gathered: Option<Gathered>,
 }
+
+/// Outer values.
+type Key = Vec<ScalarValue>;
 
 impl Run {
     /// Fields of the columns that the apply adds.
@@ -184,16 +191,19 @@ impl Run {
         let guard = self.exec.guard.map(|place| as_boolean_array(input.column(place))).transpose()?;
         // Columns of a lateral query need not take NULL, and it has no guard.
         let not_asked = guard.map(|_| self.nulls()).transpose()?;
+        let mut keys = Vec::with_capacity(input.num_rows());
         for row in 0..input.num_rows() {
-            if let (Some(guard), Some(not_asked)) = (guard, &not_asked)
-                && (guard.is_null(row) || !guard.value(row))
-            {
-                results.push(not_asked.clone());
-                continue;
-            }
+            let asked = guard.is_none_or(|guard| !guard.is_null(row) && guard.value(row));
             let key = self.exec.places.iter().map(|place| ScalarValue::try_from_array(input.column(*place), row));
-            let key = key.collect::<Result<Vec<_>>>()?;
-            let result = match self.remembered.get(&key) {
+            keys.push(if asked { Some(key.collect::<Result<Key>>()?) } else { None });
+        }
+        let gathered = self.together(&keys).await?;
+        for key in keys {
+            let Some(key) = key else {
+                results.extend(not_asked.clone());
+                continue;
+            };
+            let result = match gathered.get(&key).or_else(|| self.remembered.get(&key)) {
                 Some(found) => found.clone(),
                 None => {
                     let result = match self.looked_up(&key).await? {
@@ -242,6 +252,90 @@ impl Run {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// Results for all outer values of a batch that are not remembered, where they can be had together.
+    async fn together(&mut self, keys: &[Option<Key>]) -> Result<HashMap<Key, RecordBatch>> {
+        let mut results = HashMap::new();
+        if self.keyed.is_some() || self.answers.is_some() {
+            return Ok(results);
+        }
+        let Some(gathered) = self.gathered.clone() else { return Ok(results) };
+        let mut seen = HashSet::new();
+        let asked = keys.iter().flatten();
+        let unknown: Vec<&Key> = asked.filter(|key| !self.remembered.contains_key(*key) && seen.insert(*key)).collect();
+        if unknown.len() < LEAST {
+            return Ok(results);
+        }
+        for some in unknown.chunks(AT_ONCE) {
+            match self.gathered_rows(&gathered, some).await? {
+                Some(found) => results.extend(found),
+                None => {
+                    // Too many rows, or one cannot be computed that perhaps nobody wants: one by one.
+                    self.gathered = None;
+                    break;
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    async fn gathered_rows(&self, gathered: &Gathered, keys: &[&Key]) -> Result<Option<Vec<(Key, RecordBatch)>>> {
+        let Some(many) = gathered.many(keys)? else { return Ok(None) };
+        let plan = LogicalPlanBuilder::from(many.plan).limit(0, Some(ROWS_MAX + 1))?.build()?;
+        let Ok(batches) = self.runner.0.run(plan, Arc::clone(&self.context)).await else { return Ok(None) };
+        if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > ROWS_MAX {
+            return Ok(None);
+        }
+        let own = Arc::new(Schema::new(self.own_fields()));
+        let width = self.exec.subplan.schema().fields().len();
+        let mut rows: HashMap<Key, Vec<u64>> = HashMap::new();
+        let (mut pieces, mut first) = (Vec::with_capacity(batches.len()), 0_u64);
+        for batch in &batches {
+            for row in 0..batch.num_rows() {
+                if let Some(key) = self.key_of(batch, (width, row), &many.keys)? {
+                    rows.entry(key).or_default().push(first + row as u64);
+                }
+            }
+            first += batch.num_rows() as u64;
+            if self.exec.kind != ApplyKind::Exists {
+                pieces.push(batch.project(&(0..width).collect::<Vec<_>>())?);
+            }
+        }
+        let all = if self.exec.kind == ApplyKind::Exists { None } else { Some(gather(&own, &pieces)?) };
+        let mut results = Vec::with_capacity(keys.len());
+        for key in keys {
+            let found = rows.remove(*key).unwrap_or_default();
+            let result = match (self.exec.kind, &all) {
+                (ApplyKind::Exists, _) | (_, None) => {
+                    self.one_row(Arc::new(BooleanArray::from(vec![!found.is_empty()])))?
+                }
+                (ApplyKind::Scalar, _) if found.len() > 1 => return Err(several()),
+                (ApplyKind::Scalar | ApplyKind::LateralOuter, _) if found.is_empty() => self.nulls()?,
+                (ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter, Some(all)) => {
+                    take_record_batch(all, &UInt64Array::from(found))?
+                }
+            };
+            results.push(((*key).clone(), result));
+        }
+        Ok(Some(results))
+    }
+
+    /// The outer values that a row of a gathered run is for. `None`: it is for none.
+    fn key_of(&self, batch: &RecordBatch, at: (usize, usize), places: &[usize]) -> Result<Option<Key>> {
+        let (width, row) = at;
+        let mut key: Vec<Option<ScalarValue>> = vec![None; self.exec.outer.len()];
+        for (column, place) in (width..).zip(places) {
+            let (Some(slot), Some((_, field))) = (key.get_mut(*place), self.exec.outer.get(*place)) else {
+                return internal_err!("a key is an outer value");
+            };
+            let value = ScalarValue::try_from_array(batch.column(column), row)?.cast_to(field.data_type())?;
+            match slot {
+                Some(known) if *known != value => return Ok(None),
+                _ => *slot = Some(value),
+            }
+        }
+        Ok(key.into_iter().collect())
     }
 
     /// The result for one set of outer values without running for it, where that can be.

@@ -157,7 +157,11 @@ fn rows_below(subplan: &LogicalPlan, scalar: bool) -> Option<(&Filter, Option<&E
 }
 
 /// `column = outer`, both of one type.
-fn equality(condition: &Expr, filter: &Filter, outer: &[(Column, FieldRef)]) -> Option<(Column, usize, DataType)> {
+pub(super) fn equality(
+    condition: &Expr,
+    filter: &Filter,
+    outer: &[(Column, FieldRef)],
+) -> Option<(Column, usize, DataType)> {
     let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return None };
     let (column, field, reference) = match (left.as_ref(), right.as_ref()) {
         (Expr::Column(column), Expr::OuterReferenceColumn(field, reference))

@@ -3,6 +3,7 @@
 
 mod branches;
 mod exec;
+mod gathered;
 mod joinable;
 mod keyed;
 mod node;
