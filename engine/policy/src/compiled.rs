@@ -2,13 +2,12 @@
 
 use crate::expression::{DropReason, Template, compile};
 use crate::formula::{self, Formula};
-use crate::layers::PARENT_DEPTH_MAX;
 use crate::query_filter::Column;
 use querygate_metadata::model::{
     AccessLevel, Dialect, Expression, FieldType, Location, Object, PermissionSet, Recipient, RowOperation, RowPolicy,
-    SharingModel, Snapshot, TenancyPosture,
+    Snapshot, TenancyPosture,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The platform's own sets, whose organization policies exist only where there is a tenant wall.
@@ -38,8 +37,8 @@ pub(crate) struct CompiledRowPolicy {
     /// Whether a rule that drops out here is meant to: the platform's own, and one for every object that others can apply.
     pub(crate) may_drop: bool,
     /// Where `using` and `check` stand.
-    using_at: Location,
-    check_at: Location,
+    pub(crate) using_at: Location,
+    pub(crate) check_at: Location,
 }
 
 impl CompiledRowPolicy {
@@ -56,7 +55,7 @@ pub(crate) struct CompiledSharing {
     pub(crate) recipient: Recipient,
     pub(crate) level: AccessLevel,
     pub(crate) condition: Compiled,
-    at: Location,
+    pub(crate) at: Location,
 }
 
 /// Everything the evaluator needs of one snapshot. Immutable; share it in an `Arc` beside its snapshot.
@@ -212,52 +211,6 @@ impl CompiledPolicy {
         uncomputed
     }
 
-    /// Rules that cannot be applied, whoever asks: policies and sharing rules that do not compile, details without a master.
-    /// Without those that are meant to drop out where their columns are not. Sorted by place.
-    #[must_use]
-    pub fn unusable(&self) -> Vec<UnusableRule> {
-        let mut rules = Vec::new();
-        for object in self.snapshot.objects.values() {
-            for policy in self.row_policies(&object.name).iter().filter(|policy| !policy.may_drop) {
-                for (expression, at) in [(&policy.using, &policy.using_at), (&policy.check, &policy.check_at)] {
-                    if let Some(Err(reason)) = expression {
-                        rules.push(UnusableRule::new(object, &policy.name, at, reason));
-                    }
-                }
-            }
-            for rule in self.sharing(&object.name) {
-                if let Err(reason) = &rule.condition {
-                    rules.push(UnusableRule::new(object, &rule.name, &rule.at, reason));
-                }
-            }
-            if let Some(reason) = broken_master(object, &self.snapshot) {
-                rules.push(UnusableRule::new(object, "controlled_by_parent", &object.location, &reason));
-            }
-        }
-        rules.sort_by(|a, b| (&a.location, &a.object, &a.rule).cmp(&(&b.location, &b.object, &b.rule)));
-        rules
-    }
-
-    /// Keys of `current_user` that rules need, with the place of each.
-    #[must_use]
-    pub fn variables(&self) -> Vec<(String, Location)> {
-        let mut found = BTreeSet::new();
-        let mut note = |template: &Compiled, at: &Location| {
-            let mut keys = Vec::new();
-            if let Ok(template) = template {
-                template.variables(&mut keys);
-            }
-            found.extend(keys.into_iter().map(|key| (at.clone(), key.to_owned())));
-        };
-        for policy in self.row_policies.values().flatten() {
-            for (expression, at) in [(&policy.using, &policy.using_at), (&policy.check, &policy.check_at)] {
-                expression.iter().for_each(|expression| note(expression, at));
-            }
-        }
-        self.sharing.values().flatten().for_each(|rule| note(&rule.condition, &rule.at));
-        found.into_iter().map(|(at, key)| (key, at)).collect()
-    }
-
     /// Policies and sharing rules that can never take part, with the reason: object, name, reason.
     #[must_use]
     pub fn dropped(&self) -> Vec<(&str, &str, &str)> {
@@ -280,56 +233,6 @@ impl CompiledPolicy {
         }
         dropped.sort_unstable();
         dropped
-    }
-}
-
-/// A rule that cannot be applied to an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnusableRule {
-    pub object: String,
-    /// Name of the policy or sharing rule, or `controlled_by_parent`.
-    pub rule: String,
-    pub reason: String,
-    /// The column that the object does not have, where that is the reason.
-    pub missing_column: Option<String>,
-    pub location: Location,
-}
-
-impl UnusableRule {
-    fn new(object: &Object, rule: &str, at: &Location, reason: &DropReason) -> Self {
-        Self {
-            object: object.name.clone(),
-            rule: rule.to_owned(),
-            reason: reason.text.clone(),
-            missing_column: reason.missing.clone(),
-            location: at.clone(),
-        }
-    }
-}
-
-/// Why the details of an object can follow no master, if so.
-pub(crate) fn broken_master(object: &Object, snapshot: &Snapshot) -> Option<DropReason> {
-    let mut below = vec![object];
-    loop {
-        let detail = *below.last()?;
-        match detail.sharing_model {
-            SharingModel::Private | SharingModel::PublicRead | SharingModel::PublicReadWrite => return None,
-            SharingModel::ControlledByParent => {}
-        }
-        let Some(fk) = detail.master_detail() else {
-            return Some(DropReason::new(format!("'{}' has not exactly one master_detail field", detail.name)));
-        };
-        let reference = fk.reference.as_deref().unwrap_or_default();
-        let Some(master) = snapshot.object(reference) else {
-            return Some(DropReason::new(format!("its master '{reference}' is not part of the metadata")));
-        };
-        if !master.field("id").is_some_and(|id| !id.phantom && id.stored()) {
-            return Some(DropReason::new(format!("its master '{reference}' has no column 'id'")));
-        }
-        if below.len() >= PARENT_DEPTH_MAX || below.iter().any(|object| object.name == master.name) {
-            return Some(DropReason::new("the chain of masters does not end"));
-        }
-        below.push(master);
     }
 }
 

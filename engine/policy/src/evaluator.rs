@@ -1,8 +1,9 @@
 //! The evaluator's view of one principal: held sets, rights, fields and the row policies that bind it.
 
-use crate::compiled::{Compiled, CompiledPolicy, CompiledRowPolicy, broken_master};
+use crate::compiled::{Compiled, CompiledPolicy, CompiledRowPolicy};
 use crate::filter::RowFilter;
 use crate::mask::Mask;
+use crate::unusable::broken_master;
 use querygate_metadata::model::{
     AccessDefault, Facts, Field, MaskingRule, Object, PermissionSet, RowOperation, Scope, SharingModel,
 };

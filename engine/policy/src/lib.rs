@@ -15,13 +15,15 @@ mod mask;
 mod principal;
 pub mod query_filter;
 mod read;
+mod unusable;
 mod value;
 mod write;
 
-pub use compiled::{CompiledPolicy, UnusableRule};
+pub use compiled::CompiledPolicy;
 pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDecision, Verdict};
 pub use evaluator::Evaluator;
 pub use filter::RowFilter;
 pub use mask::Mask;
 pub use principal::resolve_principal;
+pub use unusable::UnusableRule;
 pub use write::{Change, Refusal, RefusalCode};
