@@ -231,6 +231,7 @@ impl GovernedTable {
         if lost.is_empty() {
             return Ok(());
         }
+        let has_changed = lost.values().any(|lost| lost.has_changed);
         let seen = |index: usize| {
             self.columns.iter().any(|column| matches!(column.origin, ColumnOrigin::Raw(raw) if raw == index))
         };
@@ -238,11 +239,15 @@ impl GovernedTable {
         // What a source is found to hold is what its rows hold, hidden ones included.
         let of_rows = self.policy.restricts() && table.driver().samples();
         let told = named.map(|(_, lost)| {
-            let change = if of_rows { "is not what it was" } else { lost.change.as_str() };
+            let change = match (of_rows, lost.has_changed) {
+                (false, _) => lost.change.as_str(),
+                (true, true) => "is not what it was",
+                (true, false) => "is not what the metadata declares",
+            };
             format!("column \"{}\" of \"{}\" {change}", lost.field, self.name)
         });
         let told: Vec<String> = told.collect();
-        Err(DataFusionError::External(Box::new(table.refusal(&told))))
+        Err(DataFusionError::External(Box::new(table.refusal(has_changed, &told))))
     }
 
     async fn filtered(

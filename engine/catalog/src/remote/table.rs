@@ -36,6 +36,8 @@ pub struct LostField {
     pub data_type: DataType,
     /// What became of it, in the words of types only: `was integer and is text`.
     pub change: String,
+    /// Whether it was another one before; otherwise it never was what metadata declares.
+    pub has_changed: bool,
 }
 
 /// A table of a driver. Cheap to clone.
@@ -160,16 +162,25 @@ impl DriverTable {
         self.parts.lost.iter().any(|lost| lost.field == field)
     }
 
-    /// What is said of a statement that needs lost columns: `told` are those of which the reader may know, each as
+    /// What is said of a statement that needs lost columns, some of which changed or none: `told` are those of which the reader may know, each as
     /// `column "name" was this and is that`. Whoever asks gets the source looked at again.
     #[must_use]
-    pub fn refusal(&self, told: &[String]) -> Error {
+    pub fn refusal(&self, has_changed: bool, told: &[String]) -> Error {
         if let Some(notice) = self.parts.driver.schema_notice() {
             notice.give();
         }
-        let message = format!("source \"{}\" no longer has what the statement needs as it was", self.parts.source);
-        let error = Error::new(ErrorCode::SourceSchemaChanged, message)
-            .with_hint("Ask an operator: querygate.schema_changes says what changed and what is done about it.");
+        let source = &self.parts.source;
+        let error = if has_changed {
+            let message = format!("source \"{source}\" no longer has what the statement needs as it was");
+            Error::new(ErrorCode::SourceSchemaChanged, message)
+                .with_hint("Ask an operator: querygate.schema_changes says what changed and what is done about it.")
+        } else {
+            let message =
+                format!("source \"{source}\" does not have what the statement needs as the metadata declares it");
+            Error::new(ErrorCode::SourceSchemaChanged, message).with_hint(
+                "Ask an operator: querygate.schema_changes says which columns are of another type than their fields.",
+            )
+        };
         if told.is_empty() { error } else { error.with_detail(told.join("; ")) }
     }
 
@@ -278,8 +289,10 @@ impl TableProvider for DriverTable {
         let wanted: &[usize] = projection.map_or(&all, Vec::as_slice);
         // A statement has at least one column; a count needs none of it. A lost one is the first only if there is no other.
         let read: &[usize] = if wanted.is_empty() { all.get(..1).unwrap_or_default() } else { wanted };
-        if read.iter().any(|index| self.lost(*index).is_some()) {
-            return Err(DataFusionError::External(Box::new(self.refusal(&[]))));
+        let mut lost = read.iter().filter_map(|index| self.lost(*index)).peekable();
+        if lost.peek().is_some() {
+            let has_changed = lost.any(|lost| lost.has_changed);
+            return Err(DataFusionError::External(Box::new(self.refusal(has_changed, &[]))));
         }
         let translated = self.translate(Some(read), filters, limit, &SimplifyContext::default())?;
         let (translation, statement) = match translated {

@@ -262,7 +262,12 @@ impl Fit<'_> {
     }
 
     fn changed(&self, change: String, wanted: ValueType) -> LostField {
-        LostField { field: self.field.name.clone(), data_type: wanted.to_arrow(), change }
+        let has_changed = match (self.was, self.column) {
+            (Some(was), Some(column)) => was != column.native_type,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        LostField { field: self.field.name.clone(), data_type: wanted.to_arrow(), change, has_changed }
     }
 
     fn remote(&self, column: &Described, value_type: ValueType, encoding: Encoding) -> RemoteField {
