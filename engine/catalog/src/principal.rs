@@ -8,12 +8,13 @@ use crate::leaf::{
     RelatedKeys,
 };
 use crate::row_filter::{RelatedTest, lower};
+use crate::unavailable::UnavailableTable;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
 use querygate_metadata::{Field, Object, ValueType};
 use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
-use querygate_types::{Principal, Result};
+use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ impl VisibleObject {
 
 /// Makes the governed tables of a principal. `now_ms`: milliseconds since 1970, for memberships with an end.
 ///
-/// An object whose policy cannot be applied (a column that its source lacks) is there with no rows, and logged.
+/// An object whose policy cannot be applied (a column that its source lacks, a rule that does not compile) is there, what reads it
+/// is refused, and the log says why.
 #[must_use]
 pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, now_ms: i64) -> Vec<VisibleObject> {
     let evaluator = Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms };
@@ -122,9 +124,15 @@ impl TableMaker<'_> {
     ) -> Result<GovernedTable> {
         let columns = self.columns(object, source, decision);
         let keys = primary_key(object, &columns);
-        let policy = self.policy_or_nothing(decision.row_filter(), source, &object.name);
         let token = self.token.clone();
-        let table = GovernedTable::new(self.permit, token, &object.name, sql_name, source, columns, policy)?;
+        let table = match self.applied(decision, source, &object.name) {
+            Some(policy) => GovernedTable::new(self.permit, token, &object.name, sql_name, source, columns, policy)?,
+            None => {
+                let refused = refused(sql_name, source);
+                let nothing = LeafPolicy { conjuncts: vec![lit(false)], related: Vec::new() };
+                GovernedTable::new(self.permit, token, &object.name, sql_name, &refused, columns, nothing)?
+            }
+        };
         Ok(match keys {
             Some(keys) => table.with_constraints(keys),
             None => table,
@@ -176,12 +184,15 @@ impl TableMaker<'_> {
         Some(FormulaColumn { formula: Arc::clone(formula), inputs: inputs.collect::<Option<_>>()? })
     }
 
-    /// The row policy; if it cannot be applied exactly, no row at all.
-    fn policy_or_nothing(&self, filter: &RowFilter, source: &SourceTable, object: &str) -> LeafPolicy {
-        self.policy(filter, source).unwrap_or_else(|error| {
-            tracing::error!(object, cause = error.cause(), "the row policy cannot be applied; no row is shown");
-            LeafPolicy { conjuncts: vec![lit(false)], related: Vec::new() }
-        })
+    /// The row policy, unless it cannot be applied exactly.
+    fn applied(&self, decision: &ReadDecision, source: &SourceTable, object: &str) -> Option<LeafPolicy> {
+        const REFUSED: &str = "a rule that decides about rows cannot be applied; reads are refused";
+        if let Some(rule) = decision.unusable_rule() {
+            tracing::error!(object, rule, "{REFUSED}");
+            return None;
+        }
+        let policy = self.policy(decision.row_filter(), source);
+        policy.inspect_err(|error| tracing::error!(object, cause = error.cause(), "{REFUSED}")).ok()
     }
 
     fn policy(&self, filter: &RowFilter, source: &SourceTable) -> Result<LeafPolicy> {
@@ -199,6 +210,15 @@ impl TableMaker<'_> {
         let master = GovernedTable::keys(self.permit, token, &test.object, &test.select, source, policy)?;
         Ok(RelatedKeys { column: test.column, master: Arc::new(master), key: test.select, mark: test.mark })
     }
+}
+
+/// The table of an object whose rules cannot be applied: whoever reads it hears so, instead of finding no rows.
+fn refused(sql_name: &str, source: &SourceTable) -> SourceTable {
+    let error = Error::new(ErrorCode::InsufficientPrivilege, format!("permission denied for table {sql_name}")).with_hint(
+        "A rule that decides about its rows cannot be applied. An operator finds it with `querygate check` and in the log.",
+    );
+    let provider = Arc::new(UnavailableTable::new(source.provider.schema(), error));
+    SourceTable { source: Arc::clone(&source.source), provider }
 }
 
 /// What formulas read of a value; `None` for those that they refuse.
