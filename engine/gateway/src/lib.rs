@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod extract;
 mod gate;
+mod governance;
 mod introspect;
 mod logging;
 mod metadata;

@@ -2,7 +2,6 @@
 
 mod changes;
 mod deployment;
-mod facts;
 mod files;
 mod layouts;
 mod learning;
@@ -11,6 +10,9 @@ pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
+
+pub(crate) use files::memory_rows;
+pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
 
 use crate::auth::ConfigAuthenticator;
 use crate::config::Config;

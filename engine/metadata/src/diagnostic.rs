@@ -53,8 +53,15 @@ impl Diagnostic {
         }
     }
 
+    /// A finding at a place.
+    #[must_use]
+    pub fn at(severity: Severity, location: &Location, message: &str) -> Self {
+        Self { location: location.clone(), ..Self::outside(severity, "", message) }
+    }
+
     /// Takes the line of `location` out of `text`.
-    pub(crate) fn with_source(mut self, text: &str, length: u32) -> Self {
+    #[must_use]
+    pub fn with_source(mut self, text: &str, length: u32) -> Self {
         self.length = length.max(1);
         self.source_column = self.location.column;
         let Some(index) = self.location.line.checked_sub(1) else { return self };

@@ -1,18 +1,19 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
+mod rules;
+
 use super::args::CheckArgs;
 use super::{Ended, default_config, written};
 use crate::config::diagnostic::nearest;
-use crate::config::{self, Config};
+use crate::config::{self, Config, SourceKind};
+use crate::governance::Governance;
 use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
-use querygate_metadata::{Severity, Snapshot, TenancyPosture};
-use querygate_policy::CompiledPolicy;
+use querygate_metadata::{Diagnostic, LoadError, Severity, TenancyPosture};
 use querygate_types::Result;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let path = args.path.clone().unwrap_or_else(default_config);
@@ -62,41 +63,41 @@ impl Check<'_> {
             count(config.views.len(), "view")
         ))?;
         let posture = metadata::tenancy_posture(config.metadata.posture);
-        if let Some(snapshot) = self.metadata(&config.metadata.path, posture)? {
-            self.across(&config, &snapshot)?;
+        if let Some(governance) = self.metadata(&config.metadata.path, posture)? {
+            self.across(&config, &governance)?;
         }
         Ok(())
     }
 
-    fn metadata(&mut self, path: &Path, posture: TenancyPosture) -> Result<Option<Arc<Snapshot>>> {
+    /// What serving reads of the metadata and beside it, read the same way.
+    fn metadata(&mut self, path: &Path, posture: TenancyPosture) -> Result<Option<Governance>> {
         let loaded = match metadata::load_path(path, posture) {
             Ok(loaded) => loaded,
-            Err(error) => {
-                self.errors +=
-                    error.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + error.unlisted;
-                metadata::render_errors(&error, Stream::Out, self.output).map_err(written)?;
-                return Ok(None);
-            }
+            Err(errors) => return self.refused(&errors),
         };
-        let snapshot = Arc::new(loaded.snapshot);
-        for warning in &snapshot.warnings {
-            self.warnings += 1;
-            if !self.quiet {
-                metadata::render(warning, Stream::Out, self.output).map_err(written)?;
-            }
+        for warning in &loaded.snapshot.warnings {
+            self.tell(warning)?;
         }
-        let policy = CompiledPolicy::compile(Arc::clone(&snapshot), Vec::new());
-        let platform = metadata::platform_policies(&snapshot);
-        for (object, name, why) in policy.dropped().into_iter().filter(|(_, name, _)| !platform.contains(name)) {
+        let (filed, findings) = rules::row_files(&loaded.row_files);
+        if !findings.is_empty() {
+            findings.iter().try_for_each(|finding| self.tell(finding))?;
+            return Ok(None);
+        }
+        let governance = match Governance::of(loaded, 1) {
+            Ok(governance) => governance,
+            Err(errors) => return self.refused(&errors),
+        };
+        let (snapshot, policies) = (&governance.snapshot, &governance.policies);
+        let unusable = rules::unusable(policies);
+        unusable.iter().chain(&rules::memberships(&governance)).try_for_each(|finding| self.tell(finding))?;
+        let told: BTreeSet<String> = policies.unusable().into_iter().map(|rule| rule.rule).collect();
+        let platform = metadata::platform_policies(snapshot);
+        let untold = |name: &str| !platform.contains(name) && !told.contains(name);
+        for (object, name, why) in policies.dropped().into_iter().filter(|(_, name, _)| untold(name)) {
             self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
         }
-        for (object, field, why) in policy.uncomputed() {
+        for (object, field, why) in policies.uncomputed() {
             self.warn(&format!("formula {object}.{field} is not served: {why}"))?;
-        }
-        if let Err(error) = snapshot.seed_facts() {
-            self.errors += 1;
-            let head = self.output.red("error");
-            self.line(&format!("{head}: membership rows in `data` cannot be understood: {error}"))?;
         }
         let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
         self.line(&format!(
@@ -104,16 +105,54 @@ impl Check<'_> {
             count(snapshot.packages.len(), "package"),
             count(snapshot.objects.len(), "object"),
             count(fields, "field"),
-            count(declared_sets(&snapshot).count(), "permission set"),
-            count(declared_sets(&snapshot).map(|set| set.row_level_security.len()).sum(), "row policy"),
+            count(declared_sets(snapshot).count(), "permission set"),
+            count(declared_sets(snapshot).map(|set| set.row_level_security.len()).sum(), "row policy"),
             count(snapshot.sharing_rules.len(), "sharing rule"),
-            count(snapshot.seed.iter().map(|seed| seed.records.len()).sum(), "seed row")
+            count(snapshot.seed.iter().map(|seed| seed.records.len()).sum::<usize>() + filed, "seed row")
         ))?;
-        Ok(Some(snapshot))
+        Ok(Some(governance))
+    }
+
+    fn refused(&mut self, errors: &LoadError) -> Result<Option<Governance>> {
+        self.errors += errors.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + errors.unlisted;
+        metadata::render_errors(errors, Stream::Out, self.output).map_err(written)?;
+        Ok(None)
+    }
+
+    /// Counts a finding and prints it.
+    fn tell(&mut self, finding: &Diagnostic) -> Result<()> {
+        match finding.severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+        }
+        if self.quiet && finding.severity == Severity::Warning {
+            return Ok(());
+        }
+        metadata::render(finding, Stream::Out, self.output).map_err(written)
+    }
+
+    /// Keys of `current_user` that no configured user has.
+    fn variables(&mut self, config: &Config, governance: &Governance) -> Result<()> {
+        let principals = || config.users.iter().map(|user| &user.principal);
+        let mut known = BTreeSet::from(["id", "positions", "org_user_ids"]);
+        known.extend(principals().flat_map(|principal| principal.attributes.keys()).map(String::as_str));
+        let stored = |id: &str| governance.facts.users.get(id).is_some_and(|user| user.email.is_some());
+        if principals().any(|principal| principal.email.is_some() || stored(&principal.user_id)) {
+            known.insert("email");
+        }
+        if principals().any(|principal| principal.organization_id.is_some()) {
+            known.insert("organization_id");
+        }
+        rules::unknown_variables(&governance.policies, &known).iter().try_for_each(|finding| self.tell(finding))
     }
 
     /// What only the two together can show.
-    fn across(&mut self, config: &Config, snapshot: &Snapshot) -> Result<()> {
+    fn across(&mut self, config: &Config, governance: &Governance) -> Result<()> {
+        let snapshot = &governance.snapshot;
+        let in_memory = config.sources.iter().filter(|source| matches!(source.kind, SourceKind::Memory));
+        let in_memory: BTreeSet<&str> = in_memory.map(|source| source.name.as_str()).collect();
+        rules::memory(governance, &in_memory).iter().try_for_each(|finding| self.tell(finding))?;
+        self.variables(config, governance)?;
         let sources: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
         let used: BTreeSet<&str> = snapshot.objects.values().map(|object| object.datasource.as_str()).collect();
         for datasource in used.difference(&sources) {
@@ -126,9 +165,13 @@ impl Check<'_> {
         for source in sources.difference(&used) {
             self.warn(&format!("source `{source}` is not the datasource of any object"))?;
         }
+        let named = |row: &querygate_metadata::PlacedRow, name: &str| {
+            row.object == "sys_position" && row.row.get("name").and_then(|value| value.as_str()) == Some(name)
+        };
+        let is_stored = |name: &str| governance.rows.iter().any(|row| named(row, name));
         for user in &config.users {
             for set in &user.principal.permission_sets {
-                if snapshot.permission_set(set).is_none() && !is_built_in(set) {
+                if governance.policies.permission_set(set).is_none() && !is_built_in(set) {
                     let near = nearest(set, snapshot.permission_sets.keys().map(String::as_str));
                     let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
                     self.warn(&format!(
@@ -138,7 +181,7 @@ impl Check<'_> {
                 }
             }
             for position in &user.principal.positions {
-                if !snapshot.positions.contains_key(position) {
+                if !snapshot.positions.contains_key(position) && !is_stored(position) {
                     let near = nearest(position, snapshot.positions.keys().map(String::as_str));
                     let near = near.map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
                     self.warn(&format!(

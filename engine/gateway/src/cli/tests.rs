@@ -144,3 +144,102 @@ fn sql_says_which_user_is_missing() {
     let ran = querygate(&["sql", "-c", &file, "SELECT 1"], "");
     assert!(!ran.code && ran.text.contains("which user asks?") && ran.text.contains("nora, sam"), "{}", ran.text);
 }
+
+/// A folder of metadata: the stack beside files of rows.
+fn folder_with(stack: &str, files: &[(&str, &str)], config: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = folder.path().join("metadata");
+    fs::create_dir(&metadata).unwrap();
+    fs::write(metadata.join("stack.json"), stack).unwrap();
+    for (name, text) in files {
+        fs::write(metadata.join(name), text).unwrap();
+    }
+    let file = folder.path().join("querygate.toml");
+    fs::write(&file, config.replace("stack.json", "metadata")).unwrap();
+    (folder, file.to_str().unwrap().to_owned())
+}
+
+const NOTES: &str = "{\"id\": \"n1\", \"owner_id\": \"nora\", \"title\": \"a\"}\n{\"id\": \"n2\", \"owner_id\": \"x\", \"title\": \"b\"}\n";
+
+#[test]
+fn check_refuses_rows_that_serving_could_not_use() {
+    let (_folder, file) = folder_with(STACK, &[("t_notes.ndjson", NOTES)], GOOD);
+    let ran = querygate(&["check", &file], "");
+    assert!(ran.code && ran.text.contains("2 seed rows"), "{}", ran.text);
+
+    let (_folder, file) = folder_with(STACK, &[("t_notes.ndjson", "{\"id\": \"n1\"}\n{\"titel\": \"x\"}\n")], GOOD);
+    let ran = querygate(&["check", &file], "");
+    let expected = "a row of 't_notes' cannot be served, and so its table: unknown key \"titel\", nearest is \"title\"";
+    assert!(!ran.code && ran.text.contains(expected) && ran.text.contains("t_notes.ndjson:2:1"), "{}", ran.text);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora", "SELECT * FROM notes"], "");
+    assert!(!ran.code && ran.text.contains("58000") && ran.text.contains("Trying again does not help"), "{}", ran.text);
+
+    let membership = ("sys_user_position.ndjson", "\n{\"user\": \"nora\", \"position\": \"boss\"}\n");
+    let (_folder, file) = folder_with(STACK, &[membership], GOOD);
+    let ran = querygate(&["check", &file], "");
+    let (message, place) = ("sys_user_position: user_id is missing", "sys_user_position.ndjson:2:1");
+    assert!(!ran.code && ran.text.contains(message) && ran.text.contains(place), "{}", ran.text);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora", "SELECT 1"], "");
+    assert!(!ran.code && ran.text.contains(message) && ran.text.contains(place), "{}", ran.text);
+
+    let (_folder, file) = folder_with(STACK, &[("t_note.ndjson", NOTES), ("t_notes.ndjson", "[1]\n")], GOOD);
+    let ran = querygate(&["check", &file], "");
+    for expected in ["Did you mean 't_notes.ndjson'?", "a row is a JSON object", "t_notes.ndjson:1:1"] {
+        assert!(!ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+}
+
+/// The stack with row policies on its one object.
+fn with_policies(policies: &str) -> String {
+    let with = format!("{{\"name\": \"t_reader\", \"rowLevelSecurity\": {policies},");
+    let public = STACK.replace("\"private\"", "\"public_read\"");
+    public.replace("{\"name\": \"t_reader\",", &with)
+}
+
+#[test]
+fn a_rule_that_cannot_be_applied_is_an_error_and_refuses_reads() {
+    let policy = |using: &str| {
+        with_policies(&format!(r#"[{{"name": "p", "object": "t_notes", "operation": "select", "using": "{using}"}}]"#))
+    };
+    let (_folder, file) = folder_with(&policy("titel == 'a'"), &[("t_notes.ndjson", NOTES)], GOOD);
+    let ran = querygate(&["check", &file], "");
+    let rule = "rule 'p' cannot be applied to 't_notes': there is no column 'titel'";
+    for expected in [rule, "stack.json:5:", "Did you mean 'title'?", "not usable: 1 error"] {
+        assert!(!ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+    for sql in ["SELECT * FROM notes", "SELECT count(*) FROM notes"] {
+        let ran = querygate(&["sql", "-c", &file, "-u", "nora", sql], "");
+        for expected in ["42501", "permission denied for table notes", "A rule that decides about its rows"] {
+            assert!(!ran.code && ran.text.contains(expected) && !ran.text.contains("titel"), "{sql}: {}", ran.text);
+        }
+    }
+
+    // A value that this user lacks hides the rows, as ever; that nobody has it is a warning.
+    let (_folder, file) = folder_with(&policy("title == current_user.town"), &[("t_notes.ndjson", NOTES)], GOOD);
+    let ran = querygate(&["check", &file], "");
+    let town = "no user has current_user.town: the rule drops out for everybody";
+    assert!(ran.code && ran.text.contains(town) && ran.text.contains("stack.json:5:"), "{}", ran.text);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora", "--csv", "SELECT count(*) AS n FROM notes"], "");
+    assert!(ran.code && ran.text.contains("n\n0\n"), "{}", ran.text);
+    let (_folder, file) = folder_with(
+        &policy("title == current_user.town"),
+        &[("t_notes.ndjson", NOTES)],
+        &format!("{GOOD}attributes = {{ town = \"a\" }}\n"),
+    );
+    let ran = querygate(&["check", &file], "");
+    assert!(ran.code && !ran.text.contains("current_user"), "{}", ran.text);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora", "--csv", "SELECT id FROM notes"], "");
+    assert!(ran.code && ran.text.contains("id\nn1\n") && !ran.text.contains("n2"), "{}", ran.text);
+}
+
+#[test]
+fn details_without_a_master_are_an_error_and_refused() {
+    let stack = STACK.replace("\"private\"", "\"controlled_by_parent\"");
+    let (_folder, file) = folder_with(&stack, &[("t_notes.ndjson", NOTES)], GOOD);
+    let ran = querygate(&["check", &file], "");
+    let expected =
+        "rule 'controlled_by_parent' cannot be applied to 't_notes': 't_notes' has not exactly one master_detail";
+    assert!(!ran.code && ran.text.contains(expected) && ran.text.contains("stack.json:3:"), "{}", ran.text);
+    let ran = querygate(&["sql", "-c", &file, "-u", "nora", "SELECT * FROM notes"], "");
+    assert!(!ran.code && ran.text.contains("42501"), "{}", ran.text);
+}

@@ -1,14 +1,14 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
-use super::facts::facts;
 use super::sources::Sources;
 use crate::config::{Config, MaskInPredicates, Tenancy};
+use crate::governance::Governance;
 use crate::metadata::platform_policies;
 use querygate_catalog::{Deployment, SourceStatus, ViewDefinition};
-use querygate_metadata::{LoadOptions, Loaded, TenancyPosture, load, permission_sets_from_rows};
+use querygate_metadata::{LoadError, LoadOptions, TenancyPosture, load};
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Builds deployments; sources are opened once and shared by all versions.
@@ -50,19 +50,13 @@ impl Builder {
         let path = self.config.metadata.path.clone();
         let options = LoadOptions { posture };
         let loaded = tokio::task::spawn_blocking(move || load(&path, &options)).await.map_err(Error::internal)?;
-        let Loaded { mut snapshot, row_files } = loaded.map_err(|errors| {
-            Error::new(ErrorCode::MetadataInvalid, "the metadata has errors").with_detail(errors.to_string())
-        })?;
-        snapshot.version = version;
-        let snapshot = Arc::new(snapshot);
-        let rows = super::facts::system_rows(&snapshot, &row_files)?;
-        let facts = facts(&rows)?;
-        let sets = rows.iter().filter(|(object, _)| object == "sys_permission_set").map(|(_, row)| row);
-        let sets = permission_sets_from_rows(sets).map_err(|errors| {
-            Error::new(ErrorCode::MetadataInvalid, "rows of sys_permission_set have errors")
-                .with_detail(errors.to_string())
-        })?;
-        let policies = Arc::new(CompiledPolicy::compile(Arc::clone(&snapshot), sets));
+        let invalid = |what: &'static str| {
+            move |errors: LoadError| Error::new(ErrorCode::MetadataInvalid, what).with_detail(errors.to_string())
+        };
+        let loaded = loaded.map_err(invalid("the metadata has errors"))?;
+        let governance = Governance::of(loaded, version).map_err(invalid("rows beside the metadata have errors"))?;
+        let Governance { snapshot, row_files, facts, policies, .. } = governance;
+        warn_of_unusable(&policies);
         warn_of_dropped(&policies);
         for (object, field, reason) in policies.uncomputed() {
             tracing::warn!(object, field, reason, "a formula does not compile and its field is not served");
@@ -89,11 +83,21 @@ impl Builder {
     }
 }
 
+/// One line per rule and object: what is not shown for them is refused to readers.
+fn warn_of_unusable(policies: &CompiledPolicy) {
+    for rule in policies.unusable() {
+        let (object, name, reason) = (rule.object, rule.rule, rule.reason);
+        tracing::error!(object, rule = name, reason, place = %rule.location, "a rule cannot be applied");
+    }
+}
+
 /// One line per policy and reason, however many objects it is about.
 fn warn_of_dropped(policies: &CompiledPolicy) {
     let mut grouped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     let platform = platform_policies(policies.snapshot());
-    for (object, policy, reason) in policies.dropped().into_iter().filter(|(_, name, _)| !platform.contains(name)) {
+    let told: BTreeSet<String> = policies.unusable().into_iter().map(|rule| rule.rule).collect();
+    let untold = |name: &str| !platform.contains(name) && !told.contains(name);
+    for (object, policy, reason) in policies.dropped().into_iter().filter(|(_, name, _)| untold(name)) {
         grouped.entry((policy, reason)).or_default().push(object);
     }
     for ((policy, reason), objects) in grouped {

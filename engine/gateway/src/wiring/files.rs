@@ -1,6 +1,7 @@
 //! Sources without a database: folders, buckets, and tables in memory.
 
 use crate::config::{FileStore, S3Store};
+use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use querygate_catalog::object_schema;
 use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, S3Config, TableSpec};
@@ -63,6 +64,45 @@ fn format_of(name: &str) -> Option<FileFormat> {
     }
 }
 
+/// The rows of a table in memory. Errors name the place of the row.
+pub(crate) fn memory_rows(
+    object: &Object,
+    snapshot: &Snapshot,
+    row_files: &[RowFile],
+    max: usize,
+) -> Result<Vec<RecordBatch>> {
+    let schema = object_schema(object);
+    let mut batches = Vec::new();
+    let (mut lines, mut places) = (String::new(), Vec::new());
+    for seed in snapshot.seed.iter().filter(|seed| seed.object == object.name) {
+        for (at, record) in seed.records.iter().enumerate() {
+            lines.push_str(&serde_json::to_string(record).map_err(Error::internal)?);
+            lines.push('\n');
+            places.push(seed.places.get(at).unwrap_or(&seed.location));
+        }
+    }
+    if !lines.is_empty() {
+        let place = |line: usize| places.get(line.checked_sub(1)?).map(ToString::to_string);
+        batches.push(load_ndjson(lines.as_bytes(), &schema, max).map_err(|error| placed(error, place))?);
+    }
+    for file in row_files.iter().filter(|file| file.object == object.name) {
+        let open = std::fs::File::open(&file.path)
+            .map_err(|e| Error::new(ErrorCode::SourceUnavailable, "a file of rows cannot be read").with_cause(e))?;
+        let place = |line: usize| Some(format!("{}:{line}:1", file.path.display()));
+        batches.push(load_ndjson(BufReader::new(open), &schema, max).map_err(|error| placed(error, place))?);
+    }
+    Ok(batches)
+}
+
+/// An error of a row, which says its line, with the row's place instead: in the detail.
+fn placed(error: Error, place: impl Fn(usize) -> Option<String>) -> Error {
+    let row = error.message().strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+    let Some((place, reason)) = row.and_then(|(line, reason)| Some((place(line.parse().ok()?)?, reason))) else {
+        return error;
+    };
+    Error::new(error.code(), reason).with_detail(place)
+}
+
 /// Rows of the metadata's seed data, then of `<object>.ndjson` beside it.
 pub(super) fn memory_table(
     object: &Object,
@@ -71,22 +111,7 @@ pub(super) fn memory_table(
     max: usize,
 ) -> Result<Arc<dyn TableProvider>> {
     let schema = object_schema(object);
-    let mut batches = Vec::new();
-    let mut lines = String::new();
-    for seed in snapshot.seed.iter().filter(|seed| seed.object == object.name) {
-        for record in &seed.records {
-            lines.push_str(&serde_json::to_string(record).map_err(Error::internal)?);
-            lines.push('\n');
-        }
-    }
-    if !lines.is_empty() {
-        batches.push(load_ndjson(lines.as_bytes(), &schema, max)?);
-    }
-    for file in row_files.iter().filter(|file| file.object == object.name) {
-        let open = std::fs::File::open(&file.path)
-            .map_err(|e| Error::new(ErrorCode::SourceUnavailable, "a file of rows cannot be read").with_cause(e))?;
-        batches.push(load_ndjson(BufReader::new(open), &schema, max)?);
-    }
+    let batches = memory_rows(object, snapshot, row_files, max)?;
     let source = MemorySource::new(MemoryConfig { name: object.datasource.clone(), bytes_max: max });
     source.put(&object.name, schema, batches)?;
     Ok(source.table(&object.name)?)

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Memory that one memory source may hold.
-const MEMORY_SOURCE_BYTES_MAX: usize = 1 << 30;
+pub(crate) const MEMORY_SOURCE_BYTES_MAX: usize = 1 << 30;
 /// Tables of one source that are asked about at a time.
 const TABLES_AT_ONCE: usize = 8;
 /// How often tables are looked at that nobody complains of.
@@ -315,10 +315,22 @@ fn told(source: &str, error: &Error) -> Error {
                 .with_hint("Ask an operator to compare the metadata with the source.")
         }
         ErrorCode::SourceSchemaChanged => error.clone(),
+        code if !may_pass(code) => {
+            Error::new(ErrorCode::SourceError, format!("source \"{source}\" cannot serve this table as it is"))
+                .with_hint(
+                    "Trying again does not help: an operator finds the reason with `querygate check` and in the log.",
+                )
+                .with_cause(error)
+        }
         _ => Error::new(ErrorCode::SourceUnavailable, format!("source \"{source}\" is not available"))
             .with_hint("Other sources answer; try again later.")
             .with_cause(error),
     }
+}
+
+/// Whether what failed so may succeed later, with nothing changed: connections, resources, time, the source's own faults.
+fn may_pass(code: ErrorCode) -> bool {
+    matches!(code.sqlstate().get(..2), Some("08" | "53" | "57" | "58" | "XX"))
 }
 
 fn kind(source: &Opened) -> &'static str {

@@ -1,0 +1,143 @@
+//! What a check says of rules and rows: those that cannot be applied or understood, with their places.
+
+use crate::config::diagnostic::nearest;
+use crate::governance::Governance;
+use crate::metadata::declared_sets;
+use crate::wiring::{MEMORY_SOURCE_BYTES_MAX, memory_rows};
+use querygate_metadata::{Diagnostic, Location, RowFile, RowReader, Severity, Snapshot};
+use querygate_policy::{CompiledPolicy, UnusableRule};
+use querygate_types::Error;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
+
+/// Bytes of a metadata file that is read again for the line of a finding.
+const EXCERPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Rules that cannot be applied: reads of their objects are refused, or what they share is not shared.
+pub(super) fn unusable(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    // A rule for every object says the same of each of them.
+    let mut grouped: BTreeMap<(Location, String, String), Vec<UnusableRule>> = BTreeMap::new();
+    for rule in policies.unusable() {
+        let key = (rule.location.clone(), rule.rule.clone(), rule.reason.clone());
+        grouped.entry(key).or_default().push(rule);
+    }
+    let finding = |((location, rule, reason), rules): ((Location, String, String), Vec<UnusableRule>)| {
+        let first = rules.first()?;
+        let more = if rules.len() > 1 { format!(" and {} more objects", rules.len() - 1) } else { String::new() };
+        let message = format!("rule '{rule}' cannot be applied to '{}'{more}: {reason}", first.object);
+        let mut finding = excerpt(Diagnostic::at(Severity::Error, &location, &message));
+        finding.hint = hint(first, policies.snapshot());
+        Some(finding)
+    };
+    grouped.into_iter().filter_map(finding).collect()
+}
+
+fn hint(rule: &UnusableRule, snapshot: &Snapshot) -> Option<String> {
+    let object = snapshot.object(&rule.object)?;
+    let missing = rule.missing_column.as_deref()?;
+    if object.field(missing).is_some_and(|field| field.phantom) {
+        return Some(format!("The source has no such column: declare '{missing}' as a field if it has."));
+    }
+    let columns = object.fields.values().filter(|field| !field.phantom).map(|field| field.name.as_str());
+    nearest(missing, columns).map(|near| format!("Did you mean '{near}'?"))
+}
+
+/// Keys of `current_user` that no user has, so that rules drop out for everybody.
+pub(super) fn unknown_variables(policies: &CompiledPolicy, known: &BTreeSet<&str>) -> Vec<Diagnostic> {
+    let written = policies.variables().into_iter().filter(|(_, at)| at.line > 0);
+    let unknown = written.filter(|(key, _)| !known.contains(key.as_str()));
+    unknown
+        .map(|(key, at)| {
+            let message = format!("no user has current_user.{key}: the rule drops out for everybody");
+            let mut finding = excerpt(Diagnostic::at(Severity::Warning, &at, &message));
+            let near = nearest(&key, known.iter().copied()).map(|near| format!("Did you mean current_user.{near}?"));
+            let elsewhere = "Give it to users as `attributes` in the configuration.".to_owned();
+            finding.hint = Some(near.unwrap_or(elsewhere));
+            finding
+        })
+        .collect()
+}
+
+/// Rows that replace sets of the stack, and rows that name what does not exist.
+pub(super) fn memberships(governance: &Governance) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (set, at) in &governance.stored_sets {
+        if let Some(declared) = declared_sets(&governance.snapshot).find(|declared| declared.name == *set) {
+            let message = format!("this row replaces the permission set '{set}' of the stack");
+            let mut finding = Diagnostic::at(Severity::Warning, at, &message);
+            finding.hint = Some(format!("It is defined at {}.", declared.location));
+            findings.push(finding);
+        }
+    }
+    let names: BTreeSet<&str> = governance.snapshot.permission_sets.keys().map(String::as_str).collect();
+    let stored: BTreeSet<&str> = governance.stored_sets.iter().map(|(set, _)| set.as_str()).collect();
+    let facts = &governance.facts;
+    let held = facts.user_sets.values().flatten().map(|grant| grant.permission_set.as_str());
+    let bound = facts.position_sets.values().flatten().map(String::as_str);
+    let unknown: BTreeSet<&str> =
+        held.chain(bound).filter(|set| !names.contains(set) && !stored.contains(set)).collect();
+    for set in unknown {
+        let message = format!("membership rows name the permission set '{set}', which does not exist");
+        let mut finding = Diagnostic::outside(Severity::Warning, "rows of sys_*", &message);
+        let near = nearest(set, names.iter().chain(&stored).copied());
+        finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The number of rows in files, or of each file that is not NDJSON the first broken line.
+pub(super) fn row_files(files: &[RowFile]) -> (usize, Vec<Diagnostic>) {
+    let (mut rows, mut findings) = (0, Vec::new());
+    for file in files {
+        let name = file.path.display().to_string();
+        match File::open(&file.path) {
+            Err(cause) => {
+                findings.push(Diagnostic::outside(Severity::Error, &name, &format!("cannot be read: {cause}")));
+            }
+            Ok(open) => {
+                for row in RowReader::new(&name, BufReader::new(open)) {
+                    match row {
+                        Ok(_) => rows += 1,
+                        Err(finding) => findings.push(*finding),
+                    }
+                }
+            }
+        }
+    }
+    (rows, findings)
+}
+
+/// Rows of tables in memory that do not fit their object: without them there is no table.
+pub(super) fn memory(governance: &Governance, sources: &BTreeSet<&str>) -> Vec<Diagnostic> {
+    let in_memory = |datasource: &str| sources.contains(datasource);
+    let objects = governance.snapshot.objects.values().filter(|object| in_memory(&object.datasource));
+    let broken = objects.filter_map(|object| {
+        let rows = memory_rows(object, &governance.snapshot, &governance.row_files, MEMORY_SOURCE_BYTES_MAX);
+        rows.err().map(|error| row_finding(&object.name, &error))
+    });
+    broken.collect()
+}
+
+fn row_finding(object: &str, error: &Error) -> Diagnostic {
+    let mut message = format!("a row of '{object}' cannot be served, and so its table: {}", error.message());
+    if let Some(cause) = error.cause() {
+        message.push_str(&format!(" ({cause})"));
+    }
+    Diagnostic::outside(Severity::Error, error.detail().unwrap_or("rows"), &message)
+}
+
+/// The finding with its line of the metadata.
+fn excerpt(finding: Diagnostic) -> Diagnostic {
+    let file = finding.location.file.as_ref();
+    let is_small = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= EXCERPT_BYTES_MAX);
+    if !is_small || finding.location.line == 0 {
+        return finding;
+    }
+    // Without its line the finding still has its place.
+    match std::fs::read_to_string(file) {
+        Ok(text) => finding.with_source(&text, 1),
+        Err(_) => finding,
+    }
+}
