@@ -190,7 +190,7 @@ pub(super) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls,\nowd_baseline, depth, sharing, vama_bypass, rls."
+    after_help = "Examples:\n  querygate access sam crm_accounts\n  querygate access iris accounts       the SQL name works too\n  querygate access sam crm_accounts --rows rows.json\n                                       which of these records may sam edit and delete\n  querygate access sam crm_accounts --record '{\"name\": \"Ada\"}'\n                                       may sam create this record\n  querygate access sam crm_accounts --json | jq '.records[] | select(.edit.allowed).id'\n\nRights are those that `serve` gives: memberships and permission sets of the metadata and of sys_*.ndjson beside it count.\n\nThe layers are ObjectStack's: tenant_isolation, principal, required_permissions, object_crud, fls,\nowd_baseline, depth, sharing, vama_bypass, rls."
 )]
 pub(super) struct AccessArgs {
     #[command(flatten)]
@@ -202,9 +202,16 @@ pub(super) struct AccessArgs {
     #[arg(value_name = "OBJECT")]
     pub(super) object: String,
     /// Records by object, {"crm_accounts": [{"id": …}, …], …}: verdicts per record, also on what a policy looks up.
-    /// `sys_*` entries are memberships and shares
+    /// `sys_*` entries are memberships and shares. What is given for an object takes the place of its rows in the
+    /// metadata; other objects keep theirs
     #[arg(long, value_name = "FILE")]
     pub(super) rows: Option<PathBuf>,
+    /// The record that `create` is judged on, as a JSON object; without it, an empty one
+    #[arg(long, value_name = "JSON")]
+    pub(super) record: Option<String>,
+    /// Print one JSON object with every verdict and every record
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -213,6 +213,8 @@ fn a_rule_that_cannot_be_applied_is_an_error_and_refuses_reads() {
             assert!(!ran.code && ran.text.contains(expected) && !ran.text.contains("titel"), "{sql}: {}", ran.text);
         }
     }
+    let ran = querygate(&["access", "-c", &file, "nora", "notes"], "");
+    assert!(ran.text.contains("read    denied   rule 'p' cannot be applied"), "{}", ran.text);
 
     // A value that this user lacks hides the rows, as ever; that nobody has it is a warning.
     let (_folder, file) = folder_with(&policy("title == current_user.town"), &[("t_notes.ndjson", NOTES)], GOOD);
@@ -242,4 +244,50 @@ fn details_without_a_master_are_an_error_and_refused() {
     assert!(!ran.code && ran.text.contains(expected) && ran.text.contains("stack.json:3:"), "{}", ran.text);
     let ran = querygate(&["sql", "-c", &file, "-u", "nora", "SELECT * FROM notes"], "");
     assert!(!ran.code && ran.text.contains("42501"), "{}", ran.text);
+}
+
+#[test]
+fn access_shows_the_rights_that_serving_gives() {
+    let config = GOOD.replace("permission_sets = [\"t_reader\"]\n", "user_id = \"u1\"\n");
+    let rows = [
+        ("t_notes.ndjson", NOTES),
+        ("sys_permission_set.ndjson", "{\"id\": \"s1\", \"name\": \"t_reader\"}\n"),
+        ("sys_user_permission_set.ndjson", "{\"user_id\": \"u1\", \"permission_set_id\": \"s1\"}\n"),
+    ];
+    let (folder, file) = folder_with(&STACK.replace("\"private\"", "\"public_read\""), &rows, &config);
+    let ran = querygate(&["access", "-c", &file, "nora", "notes"], "");
+    for expected in ["t_reader", "read    allowed", "hidden  pay", "read    shows 2 of 2 records: n1, n2"] {
+        assert!(ran.code && ran.text.contains(expected), "{expected}: {}", ran.text);
+    }
+    let ran = querygate(&["sql", "-c", &file, "--csv", "SELECT id FROM notes ORDER BY id"], "");
+    assert!(ran.code && ran.text.contains("id\nn1\nn2\n"), "{}", ran.text);
+    // Rows of a business object leave the memberships as they are.
+    let given = folder.path().join("rows.json");
+    let ids: Vec<String> = (0..25).map(|n| format!("{{\"id\": \"r{n:02}\", \"owner_id\": \"u1\"}}")).collect();
+    fs::write(&given, format!("{{\"t_notes\": [{}]}}", ids.join(","))).unwrap();
+    let given = given.to_str().unwrap();
+    let ran = querygate(&["access", "-c", &file, "nora", "notes", "--rows", given], "");
+    assert!(ran.text.contains("read    allowed") && ran.text.contains("shows 25 of 25 records: r00"), "{}", ran.text);
+    assert!(ran.text.contains("r19 and 5 more, which --json lists"), "{}", ran.text);
+    let ran = querygate(&["access", "-c", &file, "nora", "notes", "--rows", given, "--json"], "");
+    // Findings of the configuration go to standard error, before it.
+    let told: serde_json::Value = serde_json::from_str(ran.text.lines().last().unwrap()).unwrap();
+    assert_eq!(told["records"].as_array().unwrap().len(), 25);
+    assert_eq!(told["records"][24]["id"], "r24");
+    assert_eq!(told["records"][24]["edit"]["code"], "PERMISSION_DENIED");
+    assert_eq!(told["read"]["allowed"], true);
+    assert_eq!(told["read"]["hidden"], serde_json::json!(["pay"]));
+}
+
+#[test]
+fn access_judges_the_record_to_create() {
+    let create = STACK.replace("\"allowRead\": true", "\"allowRead\": true, \"allowCreate\": true");
+    let (_folder, file) = folder_with(&create, &[], GOOD);
+    let ran = |record: &str| querygate(&["access", "-c", &file, "nora", "notes", "--record", record], "");
+    assert!(ran("{\"title\": \"x\"}").text.contains("create  allowed\n"), "{}", ran("{}").text);
+    let theirs = ran("{\"owner_id\": \"x\"}");
+    assert!(theirs.text.contains("create  denied   PERMISSION_DENIED: 'owner_id'"), "{}", theirs.text);
+    let locked = ran("{\"pay\": 1}");
+    assert!(locked.text.contains("not permitted to edit [pay]"), "{}", locked.text);
+    assert!(!ran("[1]").code && ran("[1]").text.contains("--record is not a JSON object"));
 }

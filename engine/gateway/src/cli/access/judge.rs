@@ -1,0 +1,126 @@
+//! Every verdict on one user and object, and their form for programs.
+
+use super::describe;
+use super::rows::{Row, Rows};
+use super::table_name;
+use querygate_metadata::Snapshot;
+use querygate_policy::{Change, Evaluator, ReadDecision, Refusal};
+use querygate_types::Principal;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The verdict on a write.
+pub(super) type Write = std::result::Result<(), Refusal>;
+
+/// What was found.
+pub(super) struct Judged<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) object: &'a str,
+    pub(super) read: ReadDecision,
+    pub(super) create: Write,
+    /// Whether `create` is of a record that was given.
+    pub(super) is_given: bool,
+    pub(super) records: Vec<Record>,
+    /// Fields that field security does not let the user write.
+    pub(super) locked: BTreeSet<String>,
+}
+
+/// The verdicts on one record.
+pub(super) struct Record {
+    pub(super) id: String,
+    /// Stands for any record of the user's own, where there are no records.
+    pub(super) is_made_up: bool,
+    pub(super) is_visible: bool,
+    pub(super) edit: Write,
+    pub(super) delete: Write,
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn of(evaluator: &Evaluator<'a>, object: &'a str, rows: &Rows, record: Option<Row>) -> Self {
+        let read = evaluator.decide_read(object);
+        let is_given = record.is_some();
+        let payload = record.unwrap_or_default();
+        let create = evaluator.decide_write(object, &Change::Insert { payload: &payload }, rows);
+        let nothing = Row::new();
+        let judge = |before: &Row, is_made_up: bool| Record {
+            id: before.get("id").and_then(Value::as_str).unwrap_or("(no id)").to_owned(),
+            is_made_up,
+            // Records that decide and cannot be had hide the row.
+            is_visible: read.is_allowed() && read.row_filter().evaluate(before, rows).unwrap_or(false),
+            edit: evaluator.decide_write(object, &Change::Update { before, patch: &nothing }, rows),
+            delete: evaluator.decide_write(object, &Change::Delete { before }, rows),
+        };
+        let mut records: Vec<Record> = rows.of(object).map(|row| judge(row, false)).collect();
+        if records.is_empty() {
+            records.push(judge(&own_record(evaluator.principal), true));
+        }
+        let locked = evaluator.not_editable_fields(object);
+        Self { principal: evaluator.principal, object, create, is_given, records, locked, read }
+    }
+
+    pub(super) fn to_json(&self, snapshot: &Snapshot) -> Value {
+        let principal = self.principal;
+        let layers: Vec<Value> = self
+            .read
+            .layers()
+            .iter()
+            .map(|layer| {
+                json!({"layer": layer.layer.name(), "effect": layer.effect.name(), "detail": layer.detail,
+                    "contributors": layer.contributors})
+            })
+            .collect();
+        let masked: serde_json::Map<String, Value> =
+            self.read.masks().iter().map(|(field, mask)| (field.clone(), json!(describe::mask(*mask)))).collect();
+        let is_allowed = self.read.is_allowed() && self.read.unusable_rule().is_none();
+        let records: Vec<Value> =
+            self.records.iter().filter(|record| !record.is_made_up).map(Record::to_json).collect();
+        let own = self.records.iter().find(|record| record.is_made_up).map(Record::to_json);
+        json!({
+            "login": principal.login,
+            "user_id": principal.user_id,
+            "object": self.object,
+            "table": table_name(snapshot, self.object),
+            "positions": principal.positions,
+            "permission_sets": principal.permission_sets,
+            "read": {
+                "allowed": is_allowed,
+                "unusable_rule": self.read.unusable_rule(),
+                "rows": describe::filter(self.read.row_filter()),
+                "hidden": self.read.hidden_fields(),
+                "masked": masked,
+                "layers": layers,
+            },
+            "create": write(&self.create),
+            "own_record": own,
+            "records": records,
+            "not_editable": self.locked,
+        })
+    }
+}
+
+impl Record {
+    fn to_json(&self) -> Value {
+        json!({"id": self.id, "read": self.is_visible, "edit": write(&self.edit), "delete": write(&self.delete)})
+    }
+}
+
+fn write(write: &Write) -> Value {
+    match write {
+        Ok(()) => json!({"allowed": true}),
+        Err(refusal) => json!({"allowed": false, "code": refusal.code.name(), "message": refusal.message}),
+    }
+}
+
+fn own_record(principal: &Principal) -> Row {
+    let me = Value::String(principal.user_id.clone());
+    let organization = principal.organization_id.clone().map_or(Value::Null, Value::String);
+    [
+        ("id", Value::String("(own record)".to_owned())),
+        ("owner_id", me.clone()),
+        ("created_by", me),
+        ("organization_id", organization),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
