@@ -121,6 +121,8 @@ impl CompiledPolicy {
         };
         let mut policies = Vec::new();
         for set in self.sets.values() {
+            // A stored set may stand for one of the stack; that it has no package says nothing.
+            let is_platform = self.snapshot.permission_set(&set.name).is_some_and(|own| own.package.is_none());
             for policy in set.row_level_security.iter().filter(|p| p.enabled && p.names(&object.name)) {
                 if self.snapshot.posture == TenancyPosture::Single && is_tenant_policy(set, policy) {
                     continue;
@@ -129,7 +131,7 @@ impl CompiledPolicy {
                     expression.as_ref().map(|expression| expression.location.clone()).unwrap_or_default()
                 };
                 policies.push(CompiledRowPolicy {
-                    may_drop: set.package.is_none() && self.snapshot.permission_sets.contains_key(&set.name),
+                    may_drop: is_platform,
                     using_at: place(&policy.using),
                     check_at: place(&policy.check),
                     set: set.name.clone(),

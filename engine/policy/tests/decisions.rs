@@ -406,6 +406,13 @@ fn rules_that_cannot_be_applied_are_told_and_refuse() {
         let world = world(set(policies.clone()));
         assert_eq!(unusable(&world, "t_read").as_deref(), expected, "{policies}");
     }
+    // A stored set in place of the stack's is no set of the platform.
+    let stored = json!({"name": "s1", "object_permissions": {"t_read": all()},
+        "row_level_security": [policy("t_read", "select", "titel == 'x'")]});
+    let stored = querygate_metadata::permission_sets_from_rows([stored.as_object().unwrap()]).unwrap();
+    let snapshot = support::snapshot(&stack(set(json!([])), json!([])));
+    let unusable_rules = querygate_policy::CompiledPolicy::compile(snapshot, stored).unusable();
+    assert!(unusable_rules.iter().any(|rule| rule.rule == "t_read_select_12"), "{unusable_rules:?}");
     let broken = world(set(json!([policy("t_private", "select", "titel == 'x'")])));
     assert_eq!(
         unusable(&broken, "t_line").as_deref(),
