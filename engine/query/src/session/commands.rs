@@ -3,13 +3,12 @@
 use super::settings::Settings;
 use super::statement::{GateSession, Inner, Kind, PreparedStatement, ours};
 use super::text::{text_column, text_rows};
-use super::transaction::outside;
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, DiscardObject, Expr, Query, Statement as Ast, UnaryOperator, Value,
+    DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
 };
 use futures::StreamExt;
 use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
@@ -105,17 +104,6 @@ impl GateSession {
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
             Classified::Query(_) | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
         }
-    }
-
-    /// Nothing that a transaction read goes away under it: all there is to do is to find the tables.
-    async fn lock(&self, tables: &[Box<Query>]) -> Result<Outcome> {
-        if !self.inner().transaction.is_open() {
-            return Err(outside("LOCK TABLE"));
-        }
-        for table in tables {
-            self.bind_query(table, &[], None).await?;
-        }
-        Ok(done("LOCK TABLE"))
     }
 
     fn set(&self, name: &str, values: &[Expr], local: bool) -> Result<Outcome> {

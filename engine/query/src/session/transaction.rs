@@ -3,8 +3,9 @@
 use super::settings::Settings;
 use super::statement::{GateSession, Inner};
 use crate::classify::Classified;
+use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::Deployment;
-use querygate_query_api::TransactionStatus;
+use querygate_query_api::{CommandTag, Outcome, TransactionStatus};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -198,6 +199,17 @@ impl Inner {
 }
 
 impl GateSession {
+    /// Nothing that a transaction read goes away under it: all there is to do is to find the tables.
+    pub(super) async fn lock(&self, tables: &[Box<Query>]) -> Result<Outcome> {
+        if !self.inner().transaction.is_open() {
+            return Err(outside("LOCK TABLE"));
+        }
+        for table in tables {
+            self.bind_query(table, &[], None).await?;
+        }
+        Ok(Outcome::Command(CommandTag::Fixed("LOCK TABLE".to_owned())))
+    }
+
     /// A failed transaction admits only what ends it, and so does one whose rights were taken away.
     pub(super) fn admits(&self, class: &Classified) -> Result<()> {
         if self.inner().transaction.status() != TransactionStatus::Failed {
