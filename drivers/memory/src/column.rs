@@ -11,6 +11,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use arrow::error::ArrowError;
+use querygate_types::json::jsonb;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ enum Kind {
     Text(StringBuilder),
     /// JSON kept as the text it was written in.
     Json(StringBuilder),
+    /// JSON as jsonb keeps it: what is compared and searched is this text.
+    Jsonb(StringBuilder),
     Date(Date32Builder),
     Instant {
         builder: Int64Builder,
@@ -77,6 +80,25 @@ enum Kind {
     },
 }
 
+/// Whether a metadata field declares the column as jsonb.
+fn is_jsonb(field: &Field) -> bool {
+    field.metadata().get("pg_type").is_some_and(|name| name == "jsonb")
+}
+
+/// A cell as jsonb. A text that is no JSON is a string of it; a string that holds an object or an array is what it holds, as ObjectStack
+/// writes such fields.
+fn as_jsonb(cell: Cell<'_>) -> Option<String> {
+    let holds = |text: &str| text.trim_start().starts_with(['{', '[']);
+    match cell {
+        Cell::Null => None,
+        Cell::Text(text) => jsonb(text).or_else(|| Some(serde_json::Value::from(text).to_string())),
+        Cell::Json(raw) => match line::string(raw) {
+            Some(text) if holds(&text) => jsonb(&text).or_else(|| Some(raw.to_owned())),
+            _ => jsonb(raw).or_else(|| Some(raw.to_owned())),
+        },
+    }
+}
+
 /// Whether the field is marked as JSON (`arrow.json`).
 fn is_json(field: &Field) -> bool {
     field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.json")
@@ -103,6 +125,9 @@ impl ColumnBuilder {
                 scale: *scale,
                 limit: 10_i128.pow(u32::from(*precision)),
             },
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_jsonb(field) => {
+                Kind::Jsonb(StringBuilder::new())
+            }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_json(field) => {
                 Kind::Json(StringBuilder::new())
             }
@@ -171,6 +196,7 @@ impl ColumnBuilder {
                 Cell::Json(raw) => b.append_value(raw),
                 Cell::Null => b.append_null(),
             },
+            Kind::Jsonb(b) => b.append_option(as_jsonb(cell)),
             Kind::Date(b) => b.append_value(quoted(cell).and_then(|t| parse::date(&t)).ok_or("a date, YYYY-MM-DD")?),
             Kind::Instant { builder, unit } => {
                 let value = quoted(cell).and_then(|t| parse::instant(&t, *unit));
@@ -236,7 +262,7 @@ impl ColumnBuilder {
             Kind::UInt64(b) => b.append_null(),
             Kind::Float(b) => b.append_null(),
             Kind::Decimal { builder, .. } => builder.append_null(),
-            Kind::Text(b) | Kind::Json(b) => b.append_null(),
+            Kind::Text(b) | Kind::Json(b) | Kind::Jsonb(b) => b.append_null(),
             Kind::Date(b) => b.append_null(),
             Kind::List { lengths, nulls, .. } => {
                 lengths.push(0);
@@ -268,7 +294,7 @@ impl ColumnBuilder {
             Kind::UInt64(b) => ArrayBuilder::finish(b),
             Kind::Float(b) => ArrayBuilder::finish(b),
             Kind::Decimal { builder, .. } => ArrayBuilder::finish(builder),
-            Kind::Text(b) | Kind::Json(b) => ArrayBuilder::finish(b),
+            Kind::Text(b) | Kind::Json(b) | Kind::Jsonb(b) => ArrayBuilder::finish(b),
             Kind::Date(b) => ArrayBuilder::finish(b),
             Kind::List { item, values, lengths, nulls } => Arc::new(ListArray::try_new(
                 Arc::clone(item),

@@ -78,6 +78,26 @@ mod tests {
     }
 
     #[test]
+    fn jsonb_is_kept_as_jsonb_prints_it() {
+        let doc =
+            Field::new("doc", DataType::Utf8, true).with_metadata([("pg_type".to_owned(), "jsonb".to_owned())].into());
+        let schema: SchemaRef = Arc::new(Schema::new(vec![doc]));
+        let rows = concat!(
+            r#"{"doc":{"b":1,   "a":"\u00c9", "b":2.50}}"#,
+            "\n",
+            r#"{"doc":"plain"}"#,
+            "\n",
+            r#"{"doc":"{\"k\":  [1]}"}"#,
+            "\n",
+            r#"{"doc":null}"#,
+        );
+        let batch = load_ndjson(rows.as_bytes(), &schema, 1 << 20).unwrap();
+        let found: Vec<Option<&str>> = batch.column(0).as_string::<i32>().iter().collect();
+        let expected = [Some(r#"{"a": "É", "b": 2.50}"#), Some(r#""plain""#), Some(r#"{"k": [1]}"#), None];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn values_are_coerced_as_objectstack_does() {
         let batch = load(concat!(
             r#"{"id":"a","amount":"12.5","score":"2","rating":"4","active":"1","due":"2024-02-29T10:00:00Z","at":"2024-01-01","tags":"x","doc":{"k":[1, 2]},"stage":"won","start":"14:30"}"#,

@@ -21,7 +21,8 @@ pub fn arrow_type(value_type: ValueType) -> DataType {
         ValueType::Boolean => DataType::Boolean,
         ValueType::Date => DataType::Date32,
         ValueType::TimestampMillisUtc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-        ValueType::TimeMillis => DataType::Time32(TimeUnit::Millisecond),
+        // As literals and parameters are: what differs in its unit does not compare.
+        ValueType::TimeMillis => DataType::Time64(TimeUnit::Microsecond),
         ValueType::Float32Vector(_) => DataType::List(Arc::new(ArrowField::new("item", DataType::Float32, true))),
     }
 }

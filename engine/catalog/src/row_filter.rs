@@ -212,7 +212,7 @@ fn natural_scalar(value: &FilterValue) -> Result<ScalarValue> {
         FilterValue::Boolean(b) => ScalarValue::Boolean(Some(*b)),
         FilterValue::Date(days) => ScalarValue::Date32(Some(*days)),
         FilterValue::Timestamp(ms) => ScalarValue::TimestampMillisecond(Some(*ms), Some("UTC".into())),
-        FilterValue::Time(ms) => ScalarValue::Time32Millisecond(Some(*ms)),
+        FilterValue::Time(ms) => ScalarValue::Time64Microsecond(Some(i64::from(*ms) * 1_000)),
     })
 }
 

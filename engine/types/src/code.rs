@@ -38,6 +38,7 @@ pub enum ErrorCode {
     CannotCoerce,
     IndeterminateDatatype,
     InvalidColumnReference,
+    InvalidRecursion,
     InvalidParameterValue,
     CantChangeRuntimeParam,
     ObjectNotInPrerequisiteState,
@@ -53,6 +54,9 @@ pub enum ErrorCode {
     InvalidBinaryRepresentation,
     InvalidDatetimeFormat,
     DatetimeOverflow,
+    IntervalFieldOverflow,
+    ArraySubscriptError,
+    NullValueNotAllowed,
     InvalidRegularExpression,
     StringDataTooLong,
     CharacterNotInRepertoire,
@@ -157,6 +161,7 @@ impl ErrorCode {
         Self::CannotCoerce,
         Self::IndeterminateDatatype,
         Self::InvalidColumnReference,
+        Self::InvalidRecursion,
         Self::InvalidParameterValue,
         Self::CantChangeRuntimeParam,
         Self::ObjectNotInPrerequisiteState,
@@ -171,6 +176,9 @@ impl ErrorCode {
         Self::InvalidBinaryRepresentation,
         Self::InvalidDatetimeFormat,
         Self::DatetimeOverflow,
+        Self::IntervalFieldOverflow,
+        Self::ArraySubscriptError,
+        Self::NullValueNotAllowed,
         Self::InvalidRegularExpression,
         Self::StringDataTooLong,
         Self::CharacterNotInRepertoire,
@@ -235,6 +243,7 @@ impl ErrorCode {
             Self::CannotCoerce => "42846",
             Self::IndeterminateDatatype => "42P18",
             Self::InvalidColumnReference => "42P10",
+            Self::InvalidRecursion => "42P19",
             Self::InvalidParameterValue => "22023",
             Self::CantChangeRuntimeParam => "55P02",
             Self::ObjectNotInPrerequisiteState => "55000",
@@ -249,6 +258,9 @@ impl ErrorCode {
             Self::InvalidBinaryRepresentation => "22P03",
             Self::InvalidDatetimeFormat => "22007",
             Self::DatetimeOverflow => "22008",
+            Self::IntervalFieldOverflow => "22015",
+            Self::ArraySubscriptError => "2202E",
+            Self::NullValueNotAllowed => "22004",
             Self::InvalidRegularExpression => "2201B",
             Self::StringDataTooLong => "22001",
             Self::CharacterNotInRepertoire => "22021",
@@ -291,6 +303,9 @@ impl ErrorCode {
             | Self::CannotCoerce
             | Self::IndeterminateDatatype
             | Self::InvalidColumnReference
+            | Self::InvalidRecursion
+            | Self::ArraySubscriptError
+            | Self::NullValueNotAllowed
             | Self::InvalidParameterValue
             | Self::InvalidTextRepresentation
             | Self::InvalidBinaryRepresentation
@@ -309,7 +324,9 @@ impl ErrorCode {
             | Self::DataException
             | Self::ConfigInvalid
             | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
-            Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow => GrpcStatus::OutOfRange,
+            Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow | Self::IntervalFieldOverflow => {
+                GrpcStatus::OutOfRange
+            }
             Self::InvalidPassword | Self::InvalidAuthorization => GrpcStatus::Unauthenticated,
             Self::InsufficientPrivilege => GrpcStatus::PermissionDenied,
             Self::UndefinedTable

@@ -2,6 +2,7 @@
 
 mod code;
 mod error;
+pub mod json;
 pub mod limits;
 mod pg_type;
 mod planner;

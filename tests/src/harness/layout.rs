@@ -234,7 +234,7 @@ pub(super) fn value_type(data_type: &DataType) -> ValueType {
         DataType::Boolean => ValueType::Boolean,
         DataType::Date32 => ValueType::Date,
         DataType::Timestamp(TimeUnit::Millisecond, Some(_)) => ValueType::Timestamp { utc: true },
-        DataType::Time32(TimeUnit::Millisecond) => ValueType::Time,
+        DataType::Time64(TimeUnit::Microsecond) => ValueType::Time,
         other => panic!("no test needs columns of type {other}"),
     }
 }

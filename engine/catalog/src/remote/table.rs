@@ -92,6 +92,22 @@ impl DriverTable {
         Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, told }) }
     }
 
+    /// With the names of types that the object declares, where a source's own type does not say them: a text may be JSON.
+    #[must_use]
+    pub fn declared(mut self, object: &Schema) -> Self {
+        if let Some(parts) = Arc::get_mut(&mut self.parts) {
+            let named = |field: &Arc<Field>| match object.field_with_name(field.name()) {
+                Ok(own) if own.data_type() == field.data_type() => {
+                    field.as_ref().clone().with_metadata(own.metadata().clone())
+                }
+                Ok(_) | Err(_) => field.as_ref().clone(),
+            };
+            let fields: Vec<Field> = parts.schema.fields().iter().map(named).collect();
+            parts.schema = Arc::new(Schema::new(fields));
+        }
+        self
+    }
+
     /// Asks the source how large the table is, for later statements.
     ///
     /// # Errors

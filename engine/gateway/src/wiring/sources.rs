@@ -196,7 +196,8 @@ impl Sources {
             .collect::<Option<Vec<_>>>()
             .filter(|key| !key.is_empty());
         let source = object.datasource.as_str().into();
-        Ok(DriverTable::without(Arc::clone(driver), source, table, fields, (lost, widened), key))
+        let served = DriverTable::without(Arc::clone(driver), source, table, fields, (lost, widened), key);
+        Ok(served.declared(&object_schema(object)))
     }
 
     /// An object's table as its source describes it now. Of a source that shows what some rows hold, fields that these have not

@@ -3,8 +3,8 @@
 pub(super) mod edit;
 pub(super) mod of_value;
 pub(super) mod path;
-pub(super) mod print;
-pub(super) mod tree;
+
+pub(super) use querygate_types::json::{print, tree};
 
 use super::fault::external;
 use datafusion::common::DataFusionError;

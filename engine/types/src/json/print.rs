@@ -4,7 +4,7 @@ use super::tree::{Json, Node};
 use std::fmt::Write as _;
 
 /// A string in quotes.
-pub(in crate::semantics) fn quoted(text: &str, out: &mut String) {
+pub fn quoted(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -26,7 +26,7 @@ pub(in crate::semantics) fn quoted(text: &str, out: &mut String) {
 }
 
 /// A value as jsonb keeps it: the last of equal keys, keys by length and bytes, numbers without an exponent.
-pub(in crate::semantics) fn normal(node: Node) -> Node {
+pub fn normal(node: Node) -> Node {
     let value = match node.value {
         Json::Array(items) => Json::Array(items.into_iter().map(normal).collect()),
         Json::Object(members) => {
@@ -81,14 +81,14 @@ fn plain_number(text: &str) -> String {
 }
 
 /// A value's text with a blank after each comma and colon.
-pub(in crate::semantics) fn text(node: &Node) -> String {
+pub fn text(node: &Node) -> String {
     let mut out = String::new();
     write_value(node, &mut out);
     out
 }
 
 /// Any text of JSON in jsonb's form.
-pub(in crate::semantics) fn normal_text(node: Node) -> String {
+pub fn normal_text(node: Node) -> String {
     text(&normal(node))
 }
 
@@ -120,7 +120,7 @@ fn write_value(node: &Node, out: &mut String) {
 }
 
 /// `jsonb_pretty`: four blanks for each level.
-pub(in crate::semantics) fn pretty(node: &Node) -> String {
+pub fn pretty(node: &Node) -> String {
     let mut out = String::new();
     write_pretty(node, 0, &mut out);
     out

@@ -5,14 +5,14 @@ const DEPTH_MAX: usize = 500;
 
 /// A value and its place in the text it was read from.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::semantics) struct Node {
-    pub(in crate::semantics) from: usize,
-    pub(in crate::semantics) to: usize,
-    pub(in crate::semantics) value: Json,
+pub struct Node {
+    pub from: usize,
+    pub to: usize,
+    pub value: Json,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::semantics) enum Json {
+pub enum Json {
     Null,
     Bool(bool),
     /// As written.
@@ -25,11 +25,11 @@ pub(in crate::semantics) enum Json {
 
 impl Json {
     /// As a node that stands nowhere.
-    pub(in crate::semantics) const fn node(self) -> Node {
+    pub const fn node(self) -> Node {
         Node { from: 0, to: 0, value: self }
     }
 
-    pub(in crate::semantics) const fn type_name(&self) -> &'static str {
+    pub const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "boolean",
@@ -42,7 +42,7 @@ impl Json {
 }
 
 /// Reads a text. `None`: it is no JSON.
-pub(in crate::semantics) fn parse(text: &str) -> Option<Node> {
+pub fn parse(text: &str) -> Option<Node> {
     let mut parser = Parser { text, at: 0 };
     let node = parser.value(0)?;
     parser.blanks();
