@@ -38,11 +38,13 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("wet", 0),
     ("west", 3600),
     ("bst", 3600),
-    ("msk", 3 * 3600),
     ("jst", 9 * 3600),
     ("kst", 9 * 3600),
     ("hst", -10 * 3600),
 ];
+
+/// Abbreviations whose offset has changed over the years: they are what their zone has at the time.
+const MOVING: &[(&str, Tz)] = &[("msk", Tz::Europe__Moscow), ("vet", Tz::America__Caracas)];
 
 /// The rules of zones are tabulated up to here (2100-01-01); later years follow the last rules, by a year of the same shape.
 const TABULATED_UNTIL: i64 = 4_102_444_800;
@@ -61,6 +63,9 @@ impl Zone {
         if let Some((_, east)) = ABBREVIATIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             return Some(Self::Fixed(*east));
         }
+        if let Some((_, zone)) = MOVING.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return Some(Self::Named(*zone));
+        }
         if let Some(posix) = name.strip_prefix('<') {
             // POSIX offsets count west of Greenwich.
             return Self::offset(posix.split_once('>')?.1).map(|west| Self::Fixed(-west));
@@ -72,6 +77,14 @@ impl Zone {
             .ok()
             .or_else(|| chrono_tz::TZ_VARIANTS.iter().copied().find(|zone| zone.name().eq_ignore_ascii_case(name)))
             .map(Self::Named)
+            .or_else(|| Self::posix(name))
+    }
+
+    /// `UTC+10`: letters and how far west of Greenwich, without summer time.
+    fn posix(name: &str) -> Option<Self> {
+        let letters = name.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let west = name.get(letters..).filter(|rest| letters >= 3 && !rest.is_empty())?;
+        Self::offset(west).map(|west| Self::Fixed(-west))
     }
 
     /// # Errors

@@ -8,7 +8,8 @@ use querygate_types::{Error, ErrorCode, PgType, Result};
 /// PostgreSQL's output (`1 year 2 mons -3 days +04:05:06`), its verbose input (`1 hour 30 minutes ago`) and ISO 8601.
 pub(super) fn interval(text: &str) -> Result<IntervalMonthDayNano> {
     let wrong = || syntax(PgType::Interval, text);
-    let overflow = || Error::new(ErrorCode::DatetimeOverflow, format!("interval field value out of range: \"{text}\""));
+    let overflow =
+        || Error::new(ErrorCode::IntervalFieldOverflow, format!("interval field value out of range: \"{text}\""));
     let trimmed = text.trim_ascii().trim_start_matches('@').trim_ascii();
     let mut sum = Sum::default();
     if let Some(iso) = trimmed.strip_prefix('P') {

@@ -64,6 +64,10 @@ fn unit(word: &str) -> Option<Unit> {
 
 /// Reads an interval.
 pub(in crate::semantics) fn parse(text: &str) -> Result<Interval, Wrong> {
+    read(text).map_err(|wrong| if wrong == Wrong::Range { Wrong::Span } else { wrong })
+}
+
+fn read(text: &str) -> Result<Interval, Wrong> {
     let text = text.trim();
     if let Some(iso) = text.strip_prefix(['P', 'p']) {
         return iso_8601(iso);
@@ -146,13 +150,14 @@ impl<'a> Reader<'a> {
         }
         let (negative, body) = signed(piece);
         if let Some((years, months)) = body.split_once('-') {
-            let count = |text: &str| text.parse::<i64>().map_err(|_| Wrong::Syntax);
+            let count = counted;
             let (years, months) = (count(years)?, count(months)?);
             if months > 11 || self.pending.is_some() {
                 return Err(Wrong::Field);
             }
             let total = years.checked_mul(12).and_then(|y| y.checked_add(months)).ok_or(Wrong::Range)?;
-            self.found.months += if negative { -total } else { total };
+            self.found.months =
+                self.found.months.checked_add(if negative { -total } else { total }).ok_or(Wrong::Range)?;
             return Ok(());
         }
         if self.pending.replace(piece).is_some() {
@@ -160,6 +165,14 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// Digits as a number; too many are out of range.
+fn counted(digits: &str) -> Result<i64, Wrong> {
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Wrong::Syntax);
+    }
+    digits.parse().map_err(|_| Wrong::Range)
 }
 
 fn signed(piece: &str) -> (bool, &str) {
@@ -181,7 +194,7 @@ fn clock(piece: &str) -> Result<i64, Wrong> {
     // Two parts of which the second has a point are minutes and seconds.
     let (hours, minutes, seconds) =
         if minutes.contains('.') { ("0", hours, minutes) } else { (hours, minutes, seconds) };
-    let count = |text: &str| text.parse::<i64>().map_err(|_| Wrong::Syntax);
+    let count = counted;
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
     let (hours, minutes, whole) = (count(hours)?, count(minutes)?, count(whole)?);
     if minutes > 59 || whole > 59 {
@@ -201,7 +214,7 @@ impl Interval {
     fn add(&mut self, number: &str, unit: Unit) -> Result<(), Wrong> {
         let (negative, body) = signed(number);
         let (whole, fraction) = body.split_once('.').unwrap_or((body, ""));
-        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Wrong::Syntax)? };
+        let whole: i64 = if whole.is_empty() { 0 } else { counted(whole)? };
         if !fraction.bytes().all(|b| b.is_ascii_digit()) || body == "." {
             return Err(Wrong::Syntax);
         }
@@ -235,8 +248,8 @@ impl Interval {
     fn add_days(&mut self, days: f64, sign: i64) -> Result<(), Wrong> {
         let whole = rounded(days.trunc())?;
         let micros = rounded((days - days.trunc()) * DAY as f64)?;
-        self.days += sign * whole;
-        self.micros += sign * micros;
+        self.days = self.days.checked_add(sign * whole).ok_or(Wrong::Range)?;
+        self.micros = self.micros.checked_add(sign * micros).ok_or(Wrong::Range)?;
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(super) enum Wrong {
     Field,
     /// Beyond what the type holds.
     Range,
+    /// A field of an interval beyond what it holds.
+    Span,
 }
 
 impl Wrong {
@@ -32,6 +34,7 @@ impl Wrong {
                 Error::new(ErrorCode::InvalidDatetimeFormat, format!("invalid input syntax for type {type_name}"))
             }
             Self::Field => Error::new(ErrorCode::DatetimeOverflow, "date/time field value out of range"),
+            Self::Span => Error::new(ErrorCode::IntervalFieldOverflow, "interval field value out of range"),
             Self::Range => Error::new(ErrorCode::DatetimeOverflow, format!("{type_name} out of range")),
         })
     }

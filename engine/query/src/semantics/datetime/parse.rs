@@ -26,7 +26,7 @@ const LAST_DAY: i64 = 106_751_991;
 
 /// A date, as days since 1970; ±infinity are the type's ends.
 pub(in crate::semantics) fn date(text: &str) -> Result<i32, Wrong> {
-    match parsed(text)? {
+    match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i32::MIN } else { i32::MAX }),
         Parsed::Moment { day: Some(day), .. } => i32::try_from(day).map_err(|_| Wrong::Range),
         Parsed::Moment { .. } => Err(Wrong::Syntax),
@@ -35,7 +35,7 @@ pub(in crate::semantics) fn date(text: &str) -> Result<i32, Wrong> {
 
 /// A wall clock in microseconds since 1970; a zone in the text is ignored.
 pub(in crate::semantics) fn timestamp(text: &str) -> Result<i64, Wrong> {
-    match parsed(text)? {
+    match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i64::MIN } else { i64::MAX }),
         Parsed::Moment { day: Some(day), clock, .. } => local(day, clock),
         Parsed::Moment { .. } => Err(Wrong::Syntax),
@@ -44,7 +44,7 @@ pub(in crate::semantics) fn timestamp(text: &str) -> Result<i64, Wrong> {
 
 /// An instant in microseconds since 1970; `zone` where the text names none.
 pub(in crate::semantics) fn instant(text: &str, zone: Zone) -> Result<i64, Wrong> {
-    match parsed(text)? {
+    match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i64::MIN } else { i64::MAX }),
         Parsed::Moment { day: Some(day), clock, zone: own } => {
             local(day, clock).map(|local| own.unwrap_or(zone).instant(local))
@@ -55,11 +55,11 @@ pub(in crate::semantics) fn instant(text: &str, zone: Zone) -> Result<i64, Wrong
 
 /// A time of day in microseconds.
 pub(in crate::semantics) fn time(text: &str) -> Result<i64, Wrong> {
-    match parsed(text)? {
+    // Digits are hours, minutes and seconds, unless the text has a date, too.
+    let read = parsed(text, true).or_else(|_| parsed(text, false))?;
+    match read {
         Parsed::Moment { clock: Some(clock), .. } => Ok(clock),
-        // Digits alone are hours, minutes and seconds.
-        Parsed::Moment { .. } => digits_clock(text.trim()).ok_or(Wrong::Syntax),
-        Parsed::Infinity { .. } => Err(Wrong::Syntax),
+        Parsed::Moment { .. } | Parsed::Infinity { .. } => Err(Wrong::Syntax),
     }
 }
 
@@ -77,16 +77,24 @@ struct Fields {
     /// Of two digits: to be completed.
     short_year: bool,
     month: Option<i64>,
+    /// The month was a word: numbers around it are day and year.
+    word_month: bool,
     day: Option<i64>,
+    of_year: Option<i64>,
     /// Days since 1970, from a Julian day or `epoch`.
     absolute: Option<i64>,
     clock: Option<i64>,
+    /// Hours and minutes that units named, as in `Y2001M12D27H04M05S06`.
+    hour: Option<i64>,
+    minute: Option<i64>,
     afternoon: Option<bool>,
     before_christ: bool,
     zone: Option<Zone>,
+    /// Only a time of day is looked for: digits are one.
+    time_only: bool,
 }
 
-fn parsed(text: &str) -> Result<Parsed, Wrong> {
+fn parsed(text: &str, time_only: bool) -> Result<Parsed, Wrong> {
     match text.trim().to_ascii_lowercase().as_str() {
         "infinity" | "+infinity" => return Ok(Parsed::Infinity { negative: false }),
         "-infinity" => return Ok(Parsed::Infinity { negative: true }),
@@ -96,7 +104,7 @@ fn parsed(text: &str) -> Result<Parsed, Wrong> {
     if pieces.is_empty() {
         return Err(Wrong::Syntax);
     }
-    let mut fields = Fields::default();
+    let mut fields = Fields { time_only, ..Fields::default() };
     let mut rest = pieces.iter().copied().peekable();
     while let Some(piece) = rest.next() {
         match piece {
@@ -107,13 +115,12 @@ fn parsed(text: &str) -> Result<Parsed, Wrong> {
             Token::Offset(piece) if fields.zone.is_none() => {
                 fields.zone = Some(Zone::fixed(offset(piece).ok_or(Wrong::Field)?));
             }
-            Token::Word(word) if word.eq_ignore_ascii_case("j") => match rest.next() {
-                Some(Token::Number(days)) => {
-                    let julian: i64 = days.parse().map_err(|_| Wrong::Syntax)?;
-                    fields.absolute = Some(julian - 2_440_588);
+            Token::Word(word) if is_unit(word) && matches!(rest.peek(), Some(Token::Number(_) | Token::Date(_))) => {
+                match rest.next() {
+                    Some(Token::Number(number) | Token::Date(number)) => fields.unit(word, number)?,
+                    _ => return Err(Wrong::Syntax),
                 }
-                _ => return Err(Wrong::Syntax),
-            },
+            }
             Token::Word(word) => fields.word(word)?,
             Token::Clock(_) | Token::Offset(_) => return Err(Wrong::Syntax),
         }
@@ -121,41 +128,42 @@ fn parsed(text: &str) -> Result<Parsed, Wrong> {
     fields.finish()
 }
 
+/// Letters that say what the number behind them is.
+fn is_unit(word: &str) -> bool {
+    ["j", "y", "m", "d", "h", "mm", "s"].iter().any(|unit| word.eq_ignore_ascii_case(unit))
+}
+
 impl Fields {
-    /// `2024-02-29`, `29-Feb-2024`, `2/29/2024`, `2024.060`.
+    fn has_date(&self) -> bool {
+        self.absolute.is_some() || self.of_year.is_some() || (self.year.is_some() && self.day.is_some())
+    }
+
+    /// `2024-02-29`, `29-Feb-2024`, `Feb-29-2024`, `2/29/2024`, `2024.060`; behind a date, digits and an offset.
     fn date(&mut self, piece: &str) -> Result<(), Wrong> {
+        if self.has_date() || self.time_only {
+            let (digits, _) = piece.split_once('-').filter(|_| self.clock.is_none()).ok_or(Wrong::Syntax)?;
+            self.clock = Some(digits_clock(digits).ok_or(Wrong::Syntax)?);
+            self.zone = Some(Zone::fixed(offset(&piece[digits.len()..]).ok_or(Wrong::Field)?));
+            return Ok(());
+        }
         if self.year.is_some() || self.day.is_some() {
             return Err(Wrong::Syntax);
         }
         let parts: Vec<&str> = piece.split(['-', '/', '.']).collect();
-        let number = |part: &str| part.parse::<i64>().map_err(|_| Wrong::Syntax);
-        match parts.as_slice() {
-            [y, d] if piece.contains('.') && y.len() == 4 && d.len() == 3 => {
-                let (year, of_year) = (number(y)?, number(d)?);
-                if !(1..=366).contains(&of_year) {
-                    return Err(Wrong::Field);
-                }
-                self.absolute = Some(Date::new(year, 1, 1).to_days() + of_year - 1);
-            }
-            [d, m, y] if month(m).is_some() && d.len() <= 2 => {
-                (self.day, self.month) = (Some(number(d)?), month(m));
-                self.set_year(y)?;
-            }
-            [y, m, d] if month(m).is_some() => {
-                self.set_year(y)?;
-                (self.month, self.day) = (month(m), Some(number(d)?));
-            }
-            [y, m, d] if y.len() >= 3 => {
-                self.set_year(y)?;
-                (self.month, self.day) = (Some(number(m)?), Some(number(d)?));
-            }
-            [m, d, y] => {
-                (self.month, self.day) = (Some(number(m)?), Some(number(d)?));
-                self.set_year(y)?;
-            }
-            _ => return Err(Wrong::Syntax),
+        if !(2..=3).contains(&parts.len()) || parts.iter().any(|part| part.is_empty()) {
+            return Err(Wrong::Syntax);
         }
-        Ok(())
+        let (words, numbers): (Vec<&str>, Vec<&str>) =
+            parts.into_iter().partition(|part| part.bytes().any(|b| b.is_ascii_alphabetic()));
+        for word in words {
+            if self.word_month {
+                return Err(Wrong::Syntax);
+            }
+            self.month = Some(month(word).ok_or(Wrong::Syntax)?);
+            self.word_month = true;
+        }
+        numbers.into_iter().try_for_each(|number| self.part(number))?;
+        if self.has_date() { Ok(()) } else { Err(Wrong::Syntax) }
     }
 
     fn set_year(&mut self, text: &str) -> Result<(), Wrong> {
@@ -164,25 +172,79 @@ impl Fields {
         Ok(())
     }
 
+    /// A number of a date: which one it is, what came before it decides; months come before days.
+    fn part(&mut self, text: &str) -> Result<(), Wrong> {
+        let value: i64 = text.parse().map_err(|_| Wrong::Syntax)?;
+        let long = text.len() >= 3;
+        match (self.year, self.month, self.day) {
+            (Some(_), None, None) if text.len() == 3 => {
+                if !(1..=366).contains(&value) {
+                    return Err(Wrong::Field);
+                }
+                self.of_year = Some(value);
+            }
+            (None, None, None) if long => self.set_year(text)?,
+            (None | Some(_), None, None) | (None, None, Some(_)) => self.month = Some(value),
+            (None, Some(_), None) if self.word_month && long => self.set_year(text)?,
+            (None, Some(_), None) => self.day = Some(value),
+            // What seemed to be a short year was the day.
+            (Some(first), Some(_), None) if self.word_month && long && self.short_year => {
+                self.day = Some(first);
+                self.set_year(text)?;
+            }
+            (Some(_), Some(_), None) => self.day = Some(value),
+            (None, Some(_), Some(_)) => self.set_year(text)?,
+            (Some(_), _, Some(_)) => return Err(Wrong::Syntax),
+        }
+        Ok(())
+    }
+
     fn number(&mut self, piece: &str) -> Result<(), Wrong> {
-        let has_date = self.absolute.is_some() || (self.year.is_some() && self.day.is_some());
         let whole = piece.split('.').next().unwrap_or_default();
         match whole.len() {
-            6 | 4 if has_date && self.clock.is_none() => self.clock = Some(digits_clock(piece).ok_or(Wrong::Field)?),
-            8 if !has_date && whole.len() == piece.len() => {
-                self.set_year(&piece[..4])?;
-                self.month = piece[4..6].parse().ok();
-                self.day = piece[6..].parse().ok();
+            6 | 4 if (self.has_date() || self.time_only) && self.clock.is_none() => {
+                self.clock = Some(digits_clock(piece).ok_or(Wrong::Field)?);
             }
-            6 if !has_date && whole.len() == piece.len() && self.month.is_none() => {
-                self.set_year(&piece[..2])?;
-                self.month = piece[2..4].parse().ok();
-                self.day = piece[4..].parse().ok();
+            6 | 8 if !self.has_date() && whole.len() == piece.len() && self.month.is_none() => {
+                let (year, rest) = piece.split_at(piece.len() - 4);
+                self.set_year(year)?;
+                self.month = rest[..2].parse().ok();
+                self.day = rest[2..].parse().ok();
             }
-            1 | 2 if self.month.is_some() && self.day.is_none() => self.day = piece.parse().ok(),
-            1 | 2 if self.day.is_none() => self.day = piece.parse().ok(),
-            _ if self.year.is_none() && self.month.is_some() => self.set_year(whole)?,
+            _ if whole.len() == piece.len() => self.part(piece)?,
             _ => return Err(Wrong::Syntax),
+        }
+        Ok(())
+    }
+
+    /// A number that a letter before it names. Behind an hour, `m` is minutes.
+    fn unit(&mut self, unit: &str, number: &str) -> Result<(), Wrong> {
+        let whole = |text: &str| text.parse::<i64>().map_err(|_| Wrong::Syntax);
+        match unit.to_ascii_lowercase().as_str() {
+            "j" => {
+                let (number, zone) =
+                    number.split_once('-').map_or((number, None), |(days, _)| (days, Some(&number[days.len()..])));
+                if let Some(zone) = zone {
+                    self.zone = Some(Zone::fixed(offset(zone).ok_or(Wrong::Field)?));
+                }
+                let (days, part) = number.split_once('.').unwrap_or((number, ""));
+                self.absolute = Some(whole(days)? - 2_440_588);
+                if !part.is_empty() {
+                    let part: f64 = format!("0.{part}").parse().map_err(|_| Wrong::Syntax)?;
+                    #[expect(clippy::cast_possible_truncation, reason = "a part of a day")]
+                    let clock = (part * DAY as f64).round() as i64;
+                    self.clock = Some(clock);
+                }
+            }
+            "y" => self.year = Some(whole(number)?),
+            "m" if self.hour.is_none() => self.month = Some(whole(number)?),
+            "d" => self.day = Some(whole(number)?),
+            "h" => self.hour = Some(whole(number)?),
+            "m" | "mm" => self.minute = Some(whole(number)?),
+            _ => {
+                let (hour, minute) = (self.hour.ok_or(Wrong::Syntax)?, self.minute.ok_or(Wrong::Syntax)?);
+                self.clock = Some(total(hour, minute, number)?);
+            }
         }
         Ok(())
     }
@@ -196,7 +258,17 @@ impl Fields {
             "ad" => {}
             "epoch" => self.absolute = Some(0),
             "allballs" => self.clock = Some(0),
-            _ if month(word).is_some() && self.month.is_none() => self.month = month(word),
+            _ if month(word).is_some() && !self.word_month => {
+                // What seemed to be the month was the day.
+                if let Some(first) = self.month {
+                    if self.day.is_some() || !(1..=31).contains(&first) {
+                        return Err(Wrong::Syntax);
+                    }
+                    self.day = Some(first);
+                }
+                self.month = month(word);
+                self.word_month = true;
+            }
             _ if is_day(word) => {}
             _ if self.zone.is_none() => self.zone = Some(Zone::parse(word).ok_or(Wrong::Syntax)?),
             _ => return Err(Wrong::Syntax),
@@ -217,7 +289,8 @@ impl Fields {
             (None, Some(_)) => return Err(Wrong::Syntax),
             (clock, None) => clock,
         };
-        let day = match (self.absolute, self.year, self.month, self.day) {
+        let of_year = self.year.zip(self.of_year).map(|(year, days)| Date::new(year, 1, 1).to_days() + days - 1);
+        let day = match (self.absolute.or(of_year), self.year, self.month, self.day) {
             (Some(day), ..) => Some(day),
             (None, Some(year), Some(month), Some(day)) => Some(self.calendar(year, month, day)?),
             (None, None, None, None) => None,

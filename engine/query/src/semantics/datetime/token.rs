@@ -9,7 +9,7 @@ pub(super) enum Token<'a> {
     Clock(&'a str),
     /// Parts with `-`, `/` or `.` between them.
     Date(&'a str),
-    /// Letters; a zone's name with its slashes.
+    /// Letters; a zone's name with its slashes and signs.
     Word(&'a str),
     /// A sign and digits: an offset from Greenwich.
     Offset(&'a str),
@@ -44,10 +44,15 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
             }
             b if b.is_ascii_alphabetic() => {
                 let mut end = run(at, &|b| b.is_ascii_alphabetic());
-                if bytes.get(end) == Some(&b'/') {
-                    end = run(at, &|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
+                let goes_on = bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric);
+                if matches!(bytes.get(end), Some(b'/' | b'-' | b'+')) && goes_on {
+                    end = run(at, &|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b':'));
                 }
-                found.push(Token::Word(&text[at..end]));
+                let piece = &text[at..end];
+                // `Jan-08-1999` begins with a month, what else has signs in it names a zone.
+                let begins = piece.split(['-', '/']).next().unwrap_or_default();
+                let is_date = begins.len() < piece.len() && super::names::month(begins).is_some();
+                found.push(if is_date { Token::Date(piece) } else { Token::Word(piece) });
                 end
             }
             b'+' | b'-' => {
@@ -94,16 +99,19 @@ fn number_end(bytes: &[u8], from: usize) -> usize {
         }
         Some(&delimiter @ (b'-' | b'/' | b'.')) => {
             // At most two more parts, each all digits or all letters.
+            let mut word = true;
             for _ in 0..2 {
                 if bytes.get(end) != Some(&delimiter) {
                     break;
                 }
                 let next = match bytes.get(end + 1) {
                     Some(b) if b.is_ascii_digit() => digits(end + 1),
-                    Some(b) if b.is_ascii_alphabetic() && delimiter != b'.' => letters(end + 1),
+                    // A month's name is the second part.
+                    Some(b) if b.is_ascii_alphabetic() && delimiter != b'.' && word => letters(end + 1),
                     _ => break,
                 };
                 end = next;
+                word = false;
             }
             end
         }
