@@ -35,7 +35,11 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
         | Values::Void(texts)
         | Values::UuidText(texts) => out.extend_from_slice(texts.at(row).as_bytes()),
         Values::JsonTree(..) => json::write(column, row, style, out)?,
-        Values::CharText(texts) => out.extend(char_byte(texts.at(row))?.filter(|byte| *byte != 0)),
+        Values::CharText(texts) => match char_byte(texts.at(row))? {
+            Some(byte) if byte.is_ascii() => out.extend((byte != 0).then_some(byte)),
+            Some(_) => out.extend_from_slice(texts.at(row).as_bytes()),
+            None => {}
+        },
         Values::CharByte(ints) => out.extend(ints.at(row).map(low_byte).filter(|byte| *byte != 0)),
         Values::Bytea(blobs) => bytea(out, blobs.at(row), style.bytea),
         Values::UuidBytes(array) => uuid(out, array.value(row)),
@@ -88,11 +92,14 @@ pub(super) fn too_wide() -> Error {
     Error::internal("a value does not fit the type of its column")
 }
 
-/// `"char"` holds one byte; empty is the zero byte.
+/// `"char"` holds one byte; empty is the zero byte, a byte beyond ASCII is a backslash and its octal digits.
 pub(super) fn char_byte(text: &str) -> Result<Option<u8>> {
     match text.as_bytes() {
         [] => Ok(None),
         [byte] => Ok(Some(*byte)),
+        [b'\\', a @ b'2'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
+            Ok(Some((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0')))
+        }
         _ => Err(Error::internal("a \"char\" column holds more than one byte")),
     }
 }

@@ -21,7 +21,7 @@ use querygate_types::{Error, ErrorCode, PgType, TypeCategory};
 use std::sync::Arc;
 
 /// Functions of constants that are computed at once, so that sources and files see a constant.
-const FOLDED: &[&str] = &["moved", "moved_back", "interval_times", "interval_over"];
+const FOLDED: &[&str] = &["moved", "moved_back", "interval_cut", "interval_times", "interval_over"];
 
 /// Parts of a date or time stamp that DataFusion and sources take as Postgres does.
 const PLAIN_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy", "hour", "minute"];

@@ -67,7 +67,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
         (source, target) if is_text(source) && is_text(target) => {
             let (own, wanted) = (named(from), named(to));
             let length = matches!(wanted, Some("varchar" | "bpchar")) && modifier(to).is_some();
-            let checked = matches!(wanted, Some("uuid" | "json" | "jsonb")) && own != wanted;
+            let checked = matches!(wanted, Some("uuid" | "json" | "jsonb" | "char")) && own != wanted;
             // jsonb as json is what it is.
             length || checked && !(own == Some("jsonb") && wanted == Some("json"))
         }
@@ -129,6 +129,10 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
     }
     match (values.data_type(), to.data_type()) {
         (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),
+        // A number of jsonb rounds to a whole one, as numeric does.
+        (source, target) if is_text(source) && target.is_integer() && named(from) == Some("jsonb") => {
+            read(&whole_numbers(values)?, to, target, zone)
+        }
         (source, target) if is_text(source) => read(values, to, target, zone),
         (
             T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
@@ -204,6 +208,23 @@ impl ScalarUDFImpl for Convert {
             _ => exec_err!("one value is needed"),
         }
     }
+}
+
+/// Texts of numbers without an exponent, rounded to whole ones, halves away from zero. Others stay what they are.
+fn whole_numbers(values: &ArrayRef) -> Result<ArrayRef> {
+    let rounded = |text: &str| {
+        let Some((whole, fraction)) = text.split_once('.') else { return text.to_owned() };
+        let negative = whole.starts_with('-');
+        match whole.parse::<i128>() {
+            Ok(value) if fraction.starts_with(|c: char| ('5'..='9').contains(&c)) => {
+                (if negative { value - 1 } else { value + 1 }).to_string()
+            }
+            Ok(value) => value.to_string(),
+            Err(_) => text.to_owned(),
+        }
+    };
+    let texts = texts_of(values)?;
+    Ok(Arc::new(texts.iter().map(|text| text.map(rounded)).collect::<StringArray>()))
 }
 
 /// The texts of an array, whatever its layout.

@@ -187,6 +187,9 @@ pub(super) fn instant(micros: i64, zone: Zone) -> String {
 
 /// The form of dates and times in JSON: a `T` between, the offset with minutes.
 pub(super) fn json_moment(micros: i64, zone: Option<Zone>) -> String {
+    if super::zone::is_infinite(micros) {
+        return text::timestamp(micros);
+    }
     let Some(zone) = zone else { return text::timestamp(micros).replacen(' ', "T", 1) };
     let east = zone.offset_at(micros);
     let sign = if east < 0 { '-' } else { '+' };

@@ -22,6 +22,7 @@
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
 
 mod arithmetic;
+mod averages;
 mod binding;
 mod casts;
 mod civil;
@@ -42,6 +43,7 @@ mod number_format;
 mod numbers;
 mod numeric;
 mod patterns;
+mod recursion;
 mod rounding;
 mod rule;
 mod set_operations;
@@ -92,8 +94,8 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
-    known.retain(|function| function.name() != "sum");
-    known.push(sum::function());
+    known.retain(|function| !matches!(function.name(), "sum" | "avg"));
+    known.extend([sum::function(), averages::function()]);
     let windows = windows::functions();
     let known = builder.window_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !windows.iter().any(|ours| ours.name() == function.name()));
@@ -109,7 +111,7 @@ pub(crate) fn install(state: SessionState) -> SessionState {
 /// 22023 for a LIKE pattern that ends with its escape.
 pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
     let plan = rule::settled(literals::typed(plan)?, zone_of(options))?;
-    rule::Coerced.analyze(plan, options)
+    recursion::aligned(rule::Coerced.analyze(plan, options)?)
 }
 
 /// The plan with columns of enclosing queries as they are where they come from.

@@ -135,6 +135,7 @@ pub(super) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
             Some(node) => Ok(json::print::normal_text(node)),
             None => Err(json::invalid()),
         })?,
+        (Some("char"), _) => each(texts, |text| Ok(one_byte(text)))?,
         (Some("bpchar"), Some(length)) => each(texts, |text| {
             let cut: String = text.chars().take(length).collect();
             Ok(format!("{cut:<length$}"))
@@ -144,6 +145,22 @@ pub(super) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
     };
     let read: ArrayRef = Arc::new(read.into_iter().collect::<StringArray>());
     Ok(read)
+}
+
+/// What `"char"` keeps of a text: its first byte, which a backslash and three octal digits may stand for, too. A byte beyond ASCII
+/// prints as these.
+fn one_byte(text: &str) -> String {
+    let octal = match text.as_bytes() {
+        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
+            Some((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'))
+        }
+        _ => None,
+    };
+    match octal.or_else(|| text.bytes().next()) {
+        None | Some(0) => String::new(),
+        Some(byte) if byte.is_ascii() => char::from(byte).to_string(),
+        Some(byte) => format!("\\{byte:03o}"),
+    }
 }
 
 /// 32 hexadecimal digits with hyphens after any group of four, maybe in braces.

@@ -36,24 +36,33 @@ pub(super) const DEFS: &[Def] = &[
             Ok(if text.is_empty() { Value::Null } else { Value::Text(text) })
         })],
     ),
-    strict(
+    lenient(
         "array_remove",
         &[form(ITEM, R::By(like_first), |r| {
+            if r.is_null(0) {
+                return Ok(Value::Null);
+            }
             let (items, same) = matching(r)?;
             kept(&items, same.iter().map(|s| !s))
         })],
     ),
-    strict(
+    lenient(
         "array_positions",
         &[form(ITEM, R::Int4Array, |r| {
+            if r.is_null(0) {
+                return Ok(Value::Null);
+            }
             let (_, same) = matching(r)?;
             let places = same.iter().zip(1..).filter(|(s, _)| **s).map(|(_, place)| Some(place));
             Ok(Value::Ints(places.collect()))
         })],
     ),
-    strict(
+    lenient(
         "array_replace",
         &[form(&[P::AnyArray, P::Any, P::Any], R::By(like_first), |r| {
+            if r.is_null(0) {
+                return Ok(Value::Null);
+            }
             let (items, same) = matching(r)?;
             let (new, at) = r.array(2);
             let new = arrow::compute::cast(&new.slice(at, 1), items.data_type())?;
@@ -69,7 +78,7 @@ pub(super) const DEFS: &[Def] = &[
             let cut = usize::try_from(r.int(1)).ok().filter(|cut| *cut <= items.len());
             let Some(cut) = cut else {
                 return Err(external(Error::new(
-                    ErrorCode::DataException,
+                    ErrorCode::ArraySubscriptError,
                     "number of elements to trim is out of range",
                 )));
             };

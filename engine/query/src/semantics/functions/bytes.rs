@@ -1,8 +1,9 @@
 //! Functions of bytea, and its text.
 
 use super::form::{P, R, form};
-use super::{Def, Value, strict};
+use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode};
 
@@ -15,7 +16,7 @@ pub(super) const DEFS: &[Def] = &[
             let found = usize::try_from(r.int(1)).ok().and_then(|at| r.bytes(0).get(at));
             match found {
                 Some(byte) => Ok(Value::Int(i64::from(*byte))),
-                None => Err(external(Error::new(ErrorCode::DataException, "index out of valid range"))),
+                None => Err(external(Error::new(ErrorCode::ArraySubscriptError, "index out of valid range"))),
             }
         })],
     ),
@@ -48,6 +49,33 @@ pub(super) const DEFS: &[Def] = &[
             Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
         })],
     ),
+    strict("set_byte", &[form(&[P::Bytea, P::Int, P::Int], R::Bytea, set_byte)]),
+    strict(
+        "get_bit",
+        &[form(&[P::Bytea, P::Int], R::Int4, |r| {
+            let (at, mask) = bit_place(r.bytes(0), r.int(1))?;
+            Ok(Value::Int(i64::from(r.bytes(0)[at] & mask != 0)))
+        })],
+    ),
+    strict("set_bit", &[form(&[P::Bytea, P::Int, P::Int], R::Bytea, set_bit)]),
+    strict(
+        "bit_count",
+        &[form(&[P::Bytea], R::By(|_, _| Ok(Field::new("bit_count", DataType::Int64, true))), |r| {
+            Ok(Value::Int(r.bytes(0).iter().map(|byte| i64::from(byte.count_ones())).sum()))
+        })],
+    ),
+    strict(
+        "float4send",
+        &[form(&[P::Double], R::Bytea, |r| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the value is a real's, or becomes one as a cast makes it"
+            )]
+            let real = r.double(0) as f32;
+            Ok(Value::Bytes(real.to_be_bytes().to_vec()))
+        })],
+    ),
+    strict("float8send", &[form(&[P::Double], R::Bytea, |r| Ok(Value::Bytes(r.double(0).to_be_bytes().to_vec())))]),
     strict(
         "octet_length",
         &[
@@ -59,6 +87,38 @@ pub(super) const DEFS: &[Def] = &[
 
 fn refused(message: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::InvalidParameterValue, message))
+}
+
+fn index_out_of_range() -> DataFusionError {
+    external(Error::new(ErrorCode::ArraySubscriptError, "index out of valid range"))
+}
+
+fn set_byte(row: &Row<'_>) -> Result<Value> {
+    let mut bytes = row.bytes(0).to_vec();
+    let place = usize::try_from(row.int(1)).ok().and_then(|at| bytes.get_mut(at)).ok_or_else(index_out_of_range)?;
+    // The low byte, as PostgreSQL takes it.
+    *place = row.int(2).to_le_bytes()[0];
+    Ok(Value::Bytes(bytes))
+}
+
+/// The byte that holds a bit, and the bit in it; bits count from the right within each byte.
+fn bit_place(bytes: &[u8], bit: i64) -> Result<(usize, u8)> {
+    let at = usize::try_from(bit).map_err(|_| index_out_of_range())?;
+    if at / 8 >= bytes.len() {
+        return Err(index_out_of_range());
+    }
+    Ok((at / 8, 1 << (at % 8)))
+}
+
+fn set_bit(row: &Row<'_>) -> Result<Value> {
+    let mut bytes = row.bytes(0).to_vec();
+    let (at, mask) = bit_place(&bytes, row.int(1))?;
+    match row.int(2) {
+        0 => bytes[at] &= !mask,
+        1 => bytes[at] |= mask,
+        _ => return Err(refused("new bit must be 0 or 1")),
+    }
+    Ok(Value::Bytes(bytes))
 }
 
 fn utf8(name: &str) -> Result<()> {

@@ -72,20 +72,27 @@ pub(super) const DEFS: &[Def] = &[
             Ok(Value::Digits(r.interval(0).span()))
         })],
     ),
-    strict("interval_times", &[form(&[P::Interval, P::Double], R::Interval, |r| scaled(r.interval(0), r.double(1)))]),
+    strict(
+        "interval_cut",
+        &[form(&[P::Interval, P::Text], R::Interval, |r| Ok(Value::Interval(cut(r.interval(0), r.text(1)))))],
+    ),
+    strict(
+        "interval_times",
+        &[form(&[P::Interval, P::Double], R::Interval, |r| Ok(Value::Interval(scaled(r.interval(0), r.double(1))?)))],
+    ),
     strict(
         "interval_over",
         &[form(&[P::Interval, P::Double], R::Interval, |r| {
             if r.double(1) == 0.0 {
                 return Err(crate::semantics::fault::Fault::DivisionByZero.error());
             }
-            scaled(r.interval(0), 1.0 / r.double(1))
+            Ok(Value::Interval(scaled(r.interval(0), 1.0 / r.double(1))?))
         })],
     ),
     strict(
         "extract",
         &[
-            form(&[P::Text, P::Date], R::By(numeric), |r| part(r, i64::from(r.date(1)) * DAY, Kind::Date)),
+            form(&[P::Text, P::Date], R::By(numeric), |r| part(r, midnight(r.date(1))?, Kind::Date)),
             form(&[P::Text, P::Timestamp], R::By(numeric), |r| part(r, r.micros(1), Kind::Local)),
             form(&[P::Text, P::Timestamptz], R::By(numeric), |r| part(r, r.micros(1), Kind::Instant)),
             form(&[P::Text, P::Time], R::By(numeric), |r| {
@@ -122,7 +129,10 @@ const KNOWN_UNITS: &[&str] = &[
 ];
 
 fn civil(year: i64, month: i64, day: i64, name: &str) -> Result<i64> {
-    // Negative years are before Christ.
+    // Negative years are before Christ; there is no year 0.
+    if year == 0 {
+        return Err(Wrong::Field.error(name));
+    }
     let year = if year < 0 { year + 1 } else { year };
     if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) || !(-4_713..=5_874_897).contains(&year) {
         return Err(Wrong::Field.error(name));
@@ -149,6 +159,19 @@ fn local(row: &Row<'_>) -> Result<i64> {
     let days = civil(row.int(0), row.int(1), row.int(2), "timestamp")?;
     let clock = clock(row.int(3), row.int(4), row.double(5), "timestamp")?;
     days.checked_mul(DAY).and_then(|d| d.checked_add(clock)).ok_or_else(|| Wrong::Range.error("timestamp"))
+}
+
+/// An interval without what is finer than a field.
+fn cut(of: Interval, finest: &str) -> Interval {
+    let hour = 3_600 * SECOND;
+    match finest {
+        "year" => Interval { months: of.months / 12 * 12, ..Interval::default() },
+        "month" => Interval { months: of.months, ..Interval::default() },
+        "day" => Interval { micros: 0, ..of },
+        "hour" => Interval { micros: of.micros / hour * hour, ..of },
+        "minute" => Interval { micros: of.micros / (60 * SECOND) * (60 * SECOND), ..of },
+        _ => of,
+    }
 }
 
 /// 24 hours become a day, 30 days a month; signs agree.
@@ -184,7 +207,7 @@ fn justified(of: Interval, days: bool, hours: bool) -> Interval {
 
 /// Months, days and time each times a factor; fractions cascade down.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked against the types' ranges")]
-fn scaled(of: Interval, factor: f64) -> Result<Value> {
+pub(in crate::semantics) fn scaled(of: Interval, factor: f64) -> Result<Interval> {
     let wrong = || Wrong::Range.error("interval");
     let (months, days) = (of.months as f64 * factor, of.days as f64 * factor);
     if !(months.abs() < 2_147_483_648.0 && days.abs() < 2_147_483_648.0) {
@@ -205,7 +228,7 @@ fn scaled(of: Interval, factor: f64) -> Result<Value> {
     }
     let days = days.trunc() as i64 + month_days.trunc() as i64 + carried;
     let interval = Interval { months: months.trunc() as i64, days, micros: micros as i64 };
-    Ok(Value::Interval(interval.within().map_err(|_| wrong())?))
+    interval.within().map_err(|_| wrong())
 }
 
 /// What a field is taken from.
@@ -250,7 +273,7 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
         Kind::Instant => "timestamp with time zone",
     };
     if is_infinite(micros) {
-        return Ok(Value::Null);
+        return of_infinity(row, name);
     }
     let moment = Moment::of(local);
     let (hour, minute, second, fraction) = moment.clock_fields();
@@ -310,6 +333,33 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
         "timezone_hour" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 3_600)),
         "timezone_minute" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 60 % 60)),
         _ => Err(no_unit(row, name)),
+    }
+}
+
+/// What goes on for ever is infinite, which no numeric here is; what comes round again is NULL.
+fn of_infinity(row: &Row<'_>, name: &str) -> Result<Value> {
+    match row.text(0).to_ascii_lowercase().trim_end_matches('s') {
+        "year" | "y" | "yr" | "isoyear" | "decade" | "dec" | "century" | "cent" | "c" | "millennium" | "mil"
+        | "epoch" | "julian" => {
+            Err(crate::semantics::fault::unsupported("NaN and infinity are not supported in numeric"))
+        }
+        "month" | "mon" | "day" | "d" | "week" | "w" | "dow" | "isodow" | "doy" | "quarter" | "qtr" => Ok(Value::Null),
+        "hour" | "h" | "hr" | "minute" | "min" | "m" | "second" | "sec" | "" | "millisecond" | "msec"
+        | "microsecond" | "usec" | "u" | "timezone" | "timezone_hour" | "timezone_minute"
+            if name != "date" =>
+        {
+            Ok(Value::Null)
+        }
+        _ => Err(no_unit(row, name)),
+    }
+}
+
+/// The midnight of a date in microseconds; infinity stays.
+fn midnight(date: i32) -> Result<i64> {
+    match date {
+        i32::MAX => Ok(i64::MAX),
+        i32::MIN => Ok(i64::MIN),
+        days => i64::from(days).checked_mul(DAY).ok_or_else(|| Wrong::Range.error("timestamp")),
     }
 }
 

@@ -10,8 +10,12 @@ use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
 use std::sync::Arc;
 
 pub(super) const DEFS: &[Def] = &[
-    lenient("num_nulls", &[variadic(&[], P::Any, R::Int4, |r| nulls(r, true))]),
-    lenient("num_nonnulls", &[variadic(&[], P::Any, R::Int4, |r| nulls(r, false))]),
+    strict(
+        "num_null_elements",
+        &[form(&[P::AnyArray], R::Int4, |r| Ok(Value::Int(i64::try_from(r.list(0).null_count()).unwrap_or(i64::MAX))))],
+    ),
+    lenient("num_nulls", &[variadic(&[P::Any], P::Any, R::Int4, |r| nulls(r, true))]),
+    lenient("num_nonnulls", &[variadic(&[P::Any], P::Any, R::Int4, |r| nulls(r, false))]),
     lenient(
         "pg_typeof",
         &[form(&[P::Any], R::By(|_, _| Ok(regtype())), |r| {

@@ -1,7 +1,7 @@
 //! Functions of dates, time stamps, times and intervals.
 
 use super::form::{P, R, form};
-use super::{Def, Row, Value, strict};
+use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::datetime::format::Shown;
 use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::{age, moved};
@@ -11,6 +11,7 @@ use crate::semantics::display::days_of;
 use crate::semantics::fault::external;
 use crate::semantics::number_format::picture;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
 
@@ -111,6 +112,23 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Interval], R::Bool, |_| Ok(Value::Bool(true))),
         ],
     ),
+    lenient(
+        "overlaps",
+        &[
+            form(&[P::Timestamp, P::Timestamp, P::Timestamp, P::Timestamp], R::Bool, overlap),
+            form(&[P::Timestamp, P::Interval, P::Timestamp, P::Interval], R::Bool, overlap),
+            form(&[P::Timestamp, P::Timestamp, P::Timestamp, P::Interval], R::Bool, overlap),
+            form(&[P::Timestamp, P::Interval, P::Timestamp, P::Timestamp], R::Bool, overlap),
+            form(&[P::Timestamptz, P::Timestamptz, P::Timestamptz, P::Timestamptz], R::Bool, overlap),
+            form(&[P::Timestamptz, P::Interval, P::Timestamptz, P::Interval], R::Bool, overlap),
+            form(&[P::Timestamptz, P::Timestamptz, P::Timestamptz, P::Interval], R::Bool, overlap),
+            form(&[P::Timestamptz, P::Interval, P::Timestamptz, P::Timestamptz], R::Bool, overlap),
+            form(&[P::Time, P::Time, P::Time, P::Time], R::Bool, overlap),
+            form(&[P::Time, P::Interval, P::Time, P::Interval], R::Bool, overlap),
+            form(&[P::Time, P::Time, P::Time, P::Interval], R::Bool, overlap),
+            form(&[P::Time, P::Interval, P::Time, P::Time], R::Bool, overlap),
+        ],
+    ),
     strict(
         "date_bin",
         &[
@@ -174,16 +192,63 @@ fn between(later: i64, earlier: i64) -> Result<Value> {
 fn plus(row: &Row<'_>, sign: i64) -> Result<Value> {
     let by = row.interval(1);
     let by = Interval { months: by.months * sign, days: by.days * sign, micros: by.micros * sign };
-    let at = row.micros(0);
+    Ok(Value::Micros(shifted(row, row.micros(0), by, row.returns.data_type() == &super::form::timestamptz())?))
+}
+
+/// A moment and an interval.
+fn shifted(row: &Row<'_>, at: i64, by: Interval, zoned: bool) -> Result<i64> {
     let wrong = |wrong: Wrong| wrong.error("timestamp");
     // Months and days of an instant are those of the session's wall clock.
-    if row.returns.data_type() == &super::form::timestamptz() && (by.months != 0 || by.days != 0) {
+    if zoned && (by.months != 0 || by.days != 0) {
         let date = Interval { micros: 0, ..by };
         let moved_date = row.zone.instant(moved(row.zone.local(at), date).map_err(wrong)?);
         let time = Interval { micros: by.micros, ..Interval::default() };
-        return Ok(Value::Micros(moved(moved_date, time).map_err(wrong)?));
+        return moved(moved_date, time).map_err(wrong);
     }
-    Ok(Value::Micros(moved(at, by).map_err(wrong)?))
+    moved(at, by).map_err(wrong)
+}
+
+/// `(start, end) OVERLAPS (start, end)`, where an end may be how long it lasts.
+fn overlap(row: &Row<'_>) -> Result<Value> {
+    let (Some(first), Some(second)) = (period(row, 0)?, period(row, 2)?) else { return Ok(Value::Null) };
+    if first.0 == second.0 {
+        // They share their start, if both have a length or none.
+        return Ok(if first.1.is_some() && second.1.is_some() { Value::Bool(true) } else { Value::Null });
+    }
+    let (earlier, later) = if first.0 < second.0 { (first, second) } else { (second, first) };
+    Ok(match (earlier.1, later.1) {
+        (None, _) => Value::Null,
+        (Some(end), _) if later.0 < end => Value::Bool(true),
+        (Some(_), None) => Value::Null,
+        (Some(_), Some(_)) => Value::Bool(false),
+    })
+}
+
+/// A start and maybe an end, the earlier one first; `None` without either.
+fn period(row: &Row<'_>, arg: usize) -> Result<Option<(i64, Option<i64>)>> {
+    let (start, end) = (!row.is_null(arg), !row.is_null(arg + 1));
+    let at = |arg: usize| row.micros(arg);
+    if !matches!(row.field(arg + 1).data_type(), DataType::Interval(_)) {
+        return Ok(match (start, end) {
+            (true, true) => Some((at(arg).min(at(arg + 1)), Some(at(arg).max(at(arg + 1))))),
+            (true, false) => Some((at(arg), None)),
+            (false, true) => Some((at(arg + 1), None)),
+            (false, false) => None,
+        });
+    }
+    if !start {
+        return Ok(None);
+    }
+    if !end {
+        return Ok(Some((at(arg), None)));
+    }
+    let by = row.interval(arg + 1);
+    let other = match row.field(arg).data_type() {
+        DataType::Time64(_) => (at(arg) + by.micros).rem_euclid(DAY),
+        DataType::Timestamp(_, zone) => shifted(row, at(arg), by, zone.is_some())?,
+        other => return datafusion::common::internal_err!("{other} is no moment"),
+    };
+    Ok(Some((at(arg).min(other), Some(at(arg).max(other)))))
 }
 
 /// The difference in days and time.

@@ -83,6 +83,7 @@ pub(super) const DEFS: &[Def] = &[
             }),
         ],
     ),
+    lenient("jsonb_set_lax", SET_LAX),
     strict("json_extract_path", &[variadic(ONE, P::Text, R::Json, extract)]),
     strict("jsonb_extract_path", &[variadic(ONE, P::Text, R::Jsonb, extract)]),
     strict("json_extract_path_text", &[variadic(ONE, P::Text, R::Text, extract)]),
@@ -99,8 +100,15 @@ pub(super) const DEFS: &[Def] = &[
     strict("jsonb_object", OBJECT_OF_TEXTS_B),
     strict("json_of_rows", &[form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(rows(r)?)))]),
     strict("jsonb_of_rows", &[form(&[P::AnyArray], R::Jsonb, |r| printed(read(&rows(r)?)?))]),
+    strict("json_element", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(element(r)?)))]),
+    strict("json_of_elements", &[form(&[P::TextArray], R::Json, |r| Ok(Value::Text(joined(r))))]),
+    strict("jsonb_of_elements", &[form(&[P::TextArray], R::Jsonb, |r| printed(read(&joined(r))?))]),
     strict("json_of_pairs", &[form(&[P::AnyArray, P::AnyArray], R::Json, |r| Ok(Value::Text(pairs(r)?)))]),
     strict("jsonb_of_pairs", &[form(&[P::AnyArray, P::AnyArray], R::Jsonb, |r| printed(read(&pairs(r)?)?))]),
+    strict(
+        "json_as_array_text",
+        &[form(ONE, R::Text, |r| Ok(array_text(&node(r, 0)?).map_or(Value::Null, Value::Text)))],
+    ),
     strict("json_elements", &[form(ONE, R::TextArray, |r| elements(r, false))]),
     strict("json_elements_text", &[form(ONE, R::TextArray, |r| elements(r, true))]),
     strict("json_keys", &[form(ONE, R::TextArray, keys)]),
@@ -108,6 +116,12 @@ pub(super) const DEFS: &[Def] = &[
     strict("json_members_text", &[form(ONE, R::By(|_, _| Ok(member_list())), |r| members(r, true))]),
 ];
 
+const LAX: &[P] = &[P::Text, P::TextArray, P::Text, P::Bool, P::Text];
+const SET_LAX: &[Form] = &[
+    form(&[P::Text, P::TextArray, P::Text], R::Jsonb, set_lax),
+    form(&[P::Text, P::TextArray, P::Text, P::Bool], R::Jsonb, set_lax),
+    form(LAX, R::Jsonb, set_lax),
+];
 const TYPE_OF: &[Form] = &[form(ONE, R::Text, |r| Ok(Value::Text(node(r, 0)?.value.type_name().to_owned())))];
 const LENGTH: &[Form] = &[form(ONE, R::Int4, |r| match node(r, 0)?.value {
     Json::Array(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
@@ -125,6 +139,10 @@ const OBJECT_OF_TEXTS_B: &[Form] = &[
 
 fn refused(message: &'static str) -> datafusion::common::DataFusionError {
     external(Error::new(ErrorCode::InvalidParameterValue, message))
+}
+
+fn subscripts(message: &'static str) -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::ArraySubscriptError, message))
 }
 
 fn read(text: &str) -> Result<Node> {
@@ -208,8 +226,43 @@ fn exists(row: &Row<'_>, all: bool) -> Result<Value> {
     Ok(Value::Bool(all))
 }
 
+/// `jsonb_set` that says what a NULL for the new value means.
+fn set_lax(row: &Row<'_>) -> Result<Value> {
+    if row.is_null(0) || row.is_null(1) || (row.len() > 3 && row.is_null(3)) {
+        return Ok(Value::Null);
+    }
+    let change = Change::Set { create: row.len() < 4 || row.bool(3) };
+    if !row.is_null(2) {
+        return changed(row, change);
+    }
+    let treatment = if row.len() < 5 { Some("use_json_null") } else { (!row.is_null(4)).then(|| row.text(4)) };
+    match treatment {
+        Some("use_json_null") => printed(put(normal(node(row, 0)?), &path_of(row)?, &Json::Null.node(), change)?),
+        Some("delete_key") => printed(without_path(node(row, 0)?, &row.texts(1))?),
+        Some("return_target") => printed(node(row, 0)?),
+        Some("raise_exception") => {
+            Err(external(Error::new(ErrorCode::NullValueNotAllowed, "JSON value must not be null")))
+        }
+        _ => Err(refused(
+            "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"",
+        )),
+    }
+}
+
+/// A path to change: none of its steps is NULL.
+fn path_of(row: &Row<'_>) -> Result<Vec<Option<String>>> {
+    let path = row.texts(1);
+    match path.iter().position(Option::is_none) {
+        None => Ok(path),
+        Some(at) => {
+            let message = format!("path element at position {} is null", at + 1);
+            Err(external(Error::new(ErrorCode::NullValueNotAllowed, message)))
+        }
+    }
+}
+
 fn changed(row: &Row<'_>, change: Change) -> Result<Value> {
-    printed(put(normal(node(row, 0)?), &row.texts(1), &normal(node(row, 2)?), change)?)
+    printed(put(normal(node(row, 0)?), &path_of(row)?, &normal(node(row, 2)?), change)?)
 }
 
 fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
@@ -233,6 +286,10 @@ fn object(row: &Row<'_>) -> Result<String> {
             )));
         }
         let (array, at) = row.array(key);
+        let composite = matches!(array.data_type(), DataType::Struct(_) | DataType::List(_));
+        if composite || crate::semantics::json::of_value::is_json(row.field(key)) {
+            return Err(refused("key value must be scalar, not array, composite, or json"));
+        }
         let name = crate::semantics::display::text_of(array.as_ref(), at, row.field(key), row.zone)?;
         out.push_str(if key > 0 { ", " } else { "" });
         quoted(&name.unwrap_or_default(), &mut out);
@@ -262,6 +319,31 @@ fn rows(row: &Row<'_>) -> Result<String> {
     Ok(out)
 }
 
+/// An element of `json_agg`; rows and arrays begin a line of their own.
+fn element(row: &Row<'_>) -> Result<String> {
+    let mut out = String::new();
+    let (array, at) = row.array(0);
+    if matches!(array.data_type(), DataType::Struct(_) | DataType::List(_)) {
+        out.push_str("\n ");
+    }
+    write(array.as_ref(), at, row.field(0), row.zone, &mut out)?;
+    Ok(out)
+}
+
+/// Elements that are JSON already.
+fn joined(row: &Row<'_>) -> String {
+    let items = row.list(0);
+    let items = arrow::array::AsArray::as_string::<i32>(items.as_ref());
+    let mut out = String::from("[");
+    for (at, item) in items.iter().enumerate() {
+        let item = item.unwrap_or("null");
+        out.push_str(if at > 0 { ", " } else { "" });
+        out.push_str(if at > 0 { item } else { item.trim_start() });
+    }
+    out.push(']');
+    out
+}
+
 /// The result of `json_object_agg`.
 fn pairs(row: &Row<'_>) -> Result<String> {
     let (keys, values) = (row.list(0), row.list(1));
@@ -275,7 +357,10 @@ fn pairs(row: &Row<'_>) -> Result<String> {
         out.push_str(if at > 0 { ", " } else { "" });
         quoted(&name, &mut out);
         out.push_str(" : ");
-        write(values.as_ref(), at, value, row.zone, &mut out)?;
+        match crate::semantics::display::text_of(values.as_ref(), at, value, row.zone)? {
+            Some(json) => out.push_str(&json),
+            None => out.push_str("null"),
+        }
     }
     out.push_str(" }");
     Ok(out)
@@ -286,18 +371,20 @@ fn object_of_texts(row: &Row<'_>) -> Result<String> {
     let pairs: Vec<(Option<String>, Option<String>)> = if row.len() == 2 {
         let second = row.texts(1);
         if first.len() != second.len() {
-            return Err(refused("mismatched array dimensions"));
+            return Err(subscripts("mismatched array dimensions"));
         }
         first.into_iter().zip(second).collect()
     } else {
         if first.len() % 2 == 1 {
-            return Err(refused("array must have even number of elements"));
+            return Err(subscripts("array must have even number of elements"));
         }
         first.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     };
     let mut out = String::from("{");
     for (at, (key, value)) in pairs.iter().enumerate() {
-        let Some(key) = key else { return Err(refused("null value not allowed for object key")) };
+        let Some(key) = key else {
+            return Err(external(Error::new(ErrorCode::NullValueNotAllowed, "null value not allowed for object key")));
+        };
         out.push_str(if at > 0 { ", " } else { "" });
         quoted(key, &mut out);
         out.push_str(" : ");
@@ -308,6 +395,21 @@ fn object_of_texts(row: &Row<'_>) -> Result<String> {
     }
     out.push('}');
     Ok(out)
+}
+
+/// An array of JSON as PostgreSQL's array text; another value as it is.
+fn array_text(node: &Node) -> Option<String> {
+    match &node.value {
+        Json::Array(items) => {
+            let items = items.iter().map(|item| match (&item.value, array_text(item)) {
+                (Json::Array(_), Some(text)) => text,
+                (_, Some(text)) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+                (_, None) => "NULL".to_owned(),
+            });
+            Some(format!("{{{}}}", items.collect::<Vec<_>>().join(",")))
+        }
+        _ => path::as_text(node, None),
+    }
 }
 
 fn elements(row: &Row<'_>, as_text: bool) -> Result<Value> {

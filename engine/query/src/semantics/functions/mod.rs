@@ -10,6 +10,7 @@ mod form;
 mod instants;
 mod invoke;
 mod joined;
+mod jsonpaths;
 mod jsons;
 mod like;
 mod numbers;
@@ -19,6 +20,7 @@ mod series;
 mod texts;
 
 pub(super) use bytes::read as read_bytes;
+pub(super) use clocks::scaled;
 use form::Form;
 use invoke::Builtin;
 pub(super) use row::{Row, Value, of_arrow, to_arrow};
@@ -58,6 +60,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         expressions::DEFS,
         instants::DEFS,
         joined::DEFS,
+        jsonpaths::DEFS,
         jsons::DEFS,
         numbers::DEFS,
         patterns::DEFS,

@@ -96,11 +96,8 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "min_scale",
         &[form(&[P::Numeric], R::Int4, |r| {
-            let (mut digits, mut scale) = r.decimal(0);
-            while scale > 0 && digits % 10 == 0 {
-                (digits, scale) = (digits / 10, scale - 1);
-            }
-            Ok(Value::Int(i64::from(scale)))
+            let (digits, scale) = r.decimal(0);
+            Ok(Value::Int(i64::from(trimmed(digits, scale).1)))
         })],
     ),
     strict(
@@ -118,6 +115,26 @@ pub(super) const DEFS: &[Def] = &[
     strict("sind", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 0))))]),
     strict("cosd", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 1))))]),
     strict("tand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 2))))]),
+    strict(
+        "cotd",
+        &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 1) / degrees(r.double(0), 0))))],
+    ),
+    strict("asind", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::asin))]),
+    strict("acosd", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::acos))]),
+    strict("atand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(exact_degrees(r.double(0).atan()))))]),
+    strict(
+        "atan2d",
+        &[form(&[P::Double, P::Double], R::Double, |r| {
+            Ok(Value::Double(exact_degrees(r.double(0).atan2(r.double(1)))))
+        })],
+    ),
+    strict(
+        "trim_scale",
+        &[form(&[P::Numeric], R::By(least_scale), |r| {
+            let (digits, scale) = r.decimal(0);
+            Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
+        })],
+    ),
     strict(
         "width_bucket",
         &[
@@ -157,6 +174,37 @@ fn degrees(value: f64, which: u8) -> f64 {
     };
     let near = (raw * 2.0).round() / 2.0;
     if (raw - near).abs() < 1e-15 { near } else { raw }
+}
+
+/// Radians in degrees, whole where PostgreSQL's are: it divides by the angle that it knows exactly.
+fn exact_degrees(radians: f64) -> f64 {
+    let raw = radians.to_degrees();
+    let whole = raw.round();
+    if (raw - whole).abs() < 1e-13 { whole } else { raw }
+}
+
+fn of_ratio(ratio: f64, of: fn(f64) -> f64) -> Result<Value> {
+    if ratio.abs() > 1.0 {
+        return Err(Fault::OutOfRange("input is").error());
+    }
+    Ok(Value::Double(exact_degrees(of(ratio))))
+}
+
+/// A constant without the zeros at its end; a column has one scale, and keeps it.
+fn least_scale(args: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Field> {
+    if let Some(ScalarValue::Decimal128(Some(digits), precision, scale)) = constants.first().copied().flatten() {
+        let (_, least) = trimmed(*digits, *scale);
+        return Ok(Field::new("trim_scale", DataType::Decimal128(*precision, least), true));
+    }
+    let own = args.first().map_or(DataType::Decimal128(38, 0), |field| field.data_type().clone());
+    Ok(Field::new("trim_scale", own, true))
+}
+
+fn trimmed(mut digits: i128, mut scale: i8) -> (i128, i8) {
+    while scale > 0 && digits % 10 == 0 {
+        (digits, scale) = (digits / 10, scale - 1);
+    }
+    (digits, scale)
 }
 
 /// A numeric type of so many places, as wide as the argument's.

@@ -20,12 +20,31 @@ pub(super) const DEFS: &[Def] = &[
     strict("regexp_split_to_array", &[form(TWO, R::TextArray, split), form(THREE, R::TextArray, split)]),
     strict(
         "regexp_substr",
-        &[form(TWO, R::Text, |r| {
-            let found = compiled(r, "")?.find(r.text(0)).map(|m| m.as_str().to_owned());
-            Ok(found.map_or(Value::Null, Value::Text))
-        })],
+        &[
+            form(TWO, R::Text, |r| substring(r, &Search::default())),
+            form(&[P::Text, P::Text, P::Int], R::Text, |r| substring(r, &Search::from(r)?)),
+            form(&[P::Text, P::Text, P::Int, P::Int], R::Text, |r| substring(r, &Search::from(r)?)),
+            form(&[P::Text, P::Text, P::Int, P::Int, P::Text], R::Text, |r| {
+                substring(r, &Search { flags: single(r.text(4), "regexp_substr()")?, ..Search::from(r)? })
+            }),
+            form(&[P::Text, P::Text, P::Int, P::Int, P::Text, P::Int], R::Text, |r| {
+                let flags = single(r.text(4), "regexp_substr()")?;
+                substring(r, &Search { flags, group: at_least(r.int(5), 0, "subexpr")?, ..Search::from(r)? })
+            }),
+        ],
     ),
-    strict("regexp_replace", &[form(TWO_TO, R::Text, replaced), form(FOUR, R::Text, replaced)]),
+    strict(
+        "regexp_replace",
+        &[
+            form(TWO_TO, R::Text, |r| replaced(r, "", 0, Some(1))),
+            form(FOUR, R::Text, |r| replaced(r, options(r.text(3))?, 0, many(r.text(3)))),
+            form(&[P::Text, P::Text, P::Text, P::Int], R::Text, |r| {
+                replaced(r, "", at_least(r.int(3), 1, "start")? - 1, Some(1))
+            }),
+            form(&[P::Text, P::Text, P::Text, P::Int, P::Int], R::Text, |r| replaced_nth(r, "")),
+            form(&[P::Text, P::Text, P::Text, P::Int, P::Int, P::Text], R::Text, |r| replaced_nth(r, r.text(5))),
+        ],
+    ),
     strict(
         "regexp_count",
         &[
@@ -36,12 +55,23 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "regexp_instr",
-        &[form(TWO, R::Int4, |r| {
-            let text = r.text(0);
-            let place = compiled(r, "")?.find(text).map_or(0, |m| text[..m.start()].chars().count() + 1);
-            Ok(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)))
-        })],
+        &[
+            form(TWO, R::Int4, |r| place(r, &Search::default(), false)),
+            form(&[P::Text, P::Text, P::Int], R::Int4, |r| place(r, &Search::from(r)?, false)),
+            form(&[P::Text, P::Text, P::Int, P::Int], R::Int4, |r| place(r, &Search::from(r)?, false)),
+            form(&[P::Text, P::Text, P::Int, P::Int, P::Int], R::Int4, |r| place(r, &Search::from(r)?, end(r)?)),
+            form(&[P::Text, P::Text, P::Int, P::Int, P::Int, P::Text], R::Int4, |r| {
+                let (search, end) = (Search::from(r)?, end(r)?);
+                place(r, &Search { flags: single(r.text(5), "regexp_instr()")?, ..search }, end)
+            }),
+            form(&[P::Text, P::Text, P::Int, P::Int, P::Int, P::Text, P::Int], R::Int4, |r| {
+                let (search, end) = (Search::from(r)?, end(r)?);
+                let flags = single(r.text(5), "regexp_instr()")?;
+                place(r, &Search { flags, group: at_least(r.int(6), 0, "subexpr")?, ..search }, end)
+            }),
+        ],
     ),
+    strict("substring_similar", &[form(THREE, R::Text, similar_part)]),
     strict(
         "similar_to",
         &[form(TWO, R::Bool, |r| {
@@ -99,7 +129,7 @@ fn all_matches(row: &Row<'_>) -> Result<Value> {
 }
 
 fn split(row: &Row<'_>) -> Result<Value> {
-    let flags = if row.len() > 2 { row.text(2) } else { "" };
+    let flags = if row.len() > 2 { single(row.text(2), "regexp_split_to_array()")? } else { "" };
     let (text, expression) = (row.text(0), compiled(row, flags)?);
     let mut parts = Vec::new();
     let mut from = 0;
@@ -116,14 +146,144 @@ fn split(row: &Row<'_>) -> Result<Value> {
     Ok(Value::Texts(parts))
 }
 
-fn replaced(row: &Row<'_>) -> Result<Value> {
-    let flags = if row.len() > 3 { row.text(3) } else { "" };
-    let expression = compiled(row, flags)?;
+/// What one occurrence of a pattern is looked for by.
+struct Search<'a> {
+    /// Characters before the place to begin.
+    skip: usize,
+    /// Which occurrence, from 1.
+    nth: usize,
+    flags: &'a str,
+    /// Which group; 0 is all of it.
+    group: usize,
+}
+
+impl Default for Search<'_> {
+    fn default() -> Self {
+        Self { skip: 0, nth: 1, flags: "", group: 0 }
+    }
+}
+
+impl Search<'_> {
+    /// Of the arguments after text and pattern: where to begin, and which occurrence.
+    fn from(row: &Row<'_>) -> Result<Self> {
+        let nth = if row.len() > 3 { at_least(row.int(3), 1, "n")? } else { 1 };
+        Ok(Self { skip: at_least(row.int(2), 1, "start")? - 1, nth, ..Self::default() })
+    }
+
+    /// Where the occurrence lies in the text, in bytes.
+    fn found(&self, row: &Row<'_>) -> Result<Option<std::ops::Range<usize>>> {
+        let text = row.text(0);
+        let Some(from) = byte_of(text, self.skip) else { return Ok(None) };
+        let expression = compiled(row, self.flags)?;
+        let Some(found) = nth(&expression, text, from, self.nth) else { return Ok(None) };
+        Ok(found.get(self.group).map(|group| group.range()))
+    }
+}
+
+/// The byte at which a character begins, the end included.
+fn byte_of(text: &str, character: usize) -> Option<usize> {
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(character)
+}
+
+/// An occurrence from a place on.
+fn nth<'t>(expression: &Regex, text: &'t str, from: usize, nth: usize) -> Option<Captures<'t>> {
+    let mut at = from;
+    for _ in 1..nth {
+        let found = expression.find_at(text, at)?;
+        at = if found.is_empty() { next_character(text, found.end())? } else { found.end() };
+    }
+    expression.captures_at(text, at)
+}
+
+fn next_character(text: &str, at: usize) -> Option<usize> {
+    text[at..].chars().next().map(|c| at + c.len_utf8())
+}
+
+fn wrong_value(parameter: &str) -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::InvalidParameterValue, format!("invalid value for parameter \"{parameter}\"")))
+}
+
+fn at_least(value: i64, least: usize, parameter: &str) -> Result<usize> {
+    usize::try_from(value).ok().filter(|value| *value >= least).ok_or_else(|| wrong_value(parameter))
+}
+
+/// Flags of a function that finds one occurrence.
+fn single<'a>(flags: &'a str, function: &str) -> Result<&'a str> {
+    if !flags.contains('g') {
+        return Ok(flags);
+    }
+    let message = format!("{function} does not support the \"global\" option");
+    Err(external(Error::new(ErrorCode::InvalidParameterValue, message)))
+}
+
+/// Whether the place behind the occurrence is asked for.
+fn end(row: &Row<'_>) -> Result<bool> {
+    match row.int(4) {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(wrong_value("endoption")),
+    }
+}
+
+fn substring(row: &Row<'_>, search: &Search<'_>) -> Result<Value> {
+    Ok(search.found(row)?.map_or(Value::Null, |range| Value::Text(row.text(0)[range].to_owned())))
+}
+
+fn place(row: &Row<'_>, search: &Search<'_>, end: bool) -> Result<Value> {
+    let found = search.found(row)?.map(|range| if end { range.end } else { range.start });
+    let place = found.map_or(0, |at| row.text(0)[..at].chars().count() + 1);
+    Ok(Value::Int(i64::try_from(place).unwrap_or(i64::MAX)))
+}
+
+/// The flags of a replacement; a number there is a mistake for the form with a start.
+fn options(flags: &str) -> Result<&str> {
+    match flags.chars().next() {
+        Some(first) if first.is_ascii_digit() => {
+            let message = format!("invalid regular expression option: \"{first}\"");
+            let hint = "If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.";
+            Err(external(Error::new(ErrorCode::InvalidParameterValue, message).with_hint(hint)))
+        }
+        _ => Ok(flags),
+    }
+}
+
+/// How many occurrences are replaced.
+fn many(flags: &str) -> Option<usize> {
+    if flags.contains('g') { None } else { Some(1) }
+}
+
+/// The n-th occurrence, all of them for 0.
+fn replaced_nth(row: &Row<'_>, flags: &str) -> Result<Value> {
+    let skip = at_least(row.int(3), 1, "start")? - 1;
+    let which = at_least(row.int(4), 0, "n")?;
+    if which == 0 {
+        return replaced(row, flags, skip, None);
+    }
     let (text, template) = (row.text(0), row.text(2));
+    let expression = compiled(row, flags)?;
+    let found = byte_of(text, skip).and_then(|from| nth(&expression, text, from, which));
     let mut out = String::new();
     let mut from = 0;
-    let many = if flags.contains('g') { usize::MAX } else { 1 };
-    for found in expression.captures_iter(text).take(many) {
+    if let Some(found) = found
+        && let Some(whole) = found.get(0)
+    {
+        out.push_str(&text[..whole.start()]);
+        fill(template, &found, &mut out);
+        from = whole.end();
+    }
+    out.push_str(&text[from..]);
+    super::texts::bounded(Some(out.len()))?;
+    Ok(Value::Text(out))
+}
+
+/// So many occurrences after the first characters, or all.
+fn replaced(row: &Row<'_>, flags: &str, skip: usize, many: Option<usize>) -> Result<Value> {
+    let expression = compiled(row, flags)?;
+    let (text, template) = (row.text(0), row.text(2));
+    let Some(begin) = byte_of(text, skip) else { return Ok(Value::Text(text.to_owned())) };
+    let mut out = text[..begin].to_owned();
+    let (text, mut from) = (&text[begin..], 0);
+    for found in expression.captures_iter(text).take(many.unwrap_or(usize::MAX)) {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[from..whole.start()]);
         fill(template, &found, &mut out);
@@ -166,9 +326,62 @@ fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {
     Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
+/// The part of a text that the middle of a pattern of SIMILAR TO matches: escaped quotes part it, and what is before takes as little as
+/// it can. Without them it is all of the text.
+fn similar_part(row: &Row<'_>) -> Result<Value> {
+    let (text, pattern, escape) = (row.text(0), row.text(1), row.text(2));
+    let mut escapes = escape.chars();
+    let (escape, more) = (escapes.next(), escapes.next());
+    if more.is_some() {
+        return Err(external(Error::new(ErrorCode::InvalidParameterValue, "invalid escape string")));
+    }
+    let mut parts = vec![String::new()];
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if Some(c) != escape {
+            if let Some(part) = parts.last_mut() {
+                if c == '\\' {
+                    part.push('\\');
+                }
+                part.push(c);
+            }
+            continue;
+        }
+        match chars.next() {
+            Some('"') => parts.push(String::new()),
+            Some(other) => {
+                if let Some(part) = parts.last_mut() {
+                    part.extend(['\\', other]);
+                }
+            }
+            None => {}
+        }
+    }
+    let of = |part: &str, lazy: bool| {
+        let body = similar_body(part);
+        if lazy { body.replace(".*", ".*?") } else { body }
+    };
+    let expression = match parts.as_slice() {
+        [whole] => format!("^({})$", of(whole, false)),
+        [before, middle] => format!("^(?:{})({})$", of(before, true), of(middle, false)),
+        [before, middle, after] => format!("^(?:{})({})(?:{})$", of(before, true), of(middle, false), of(after, false)),
+        _ => {
+            let message = "SQL regular expression may not contain more than two escape-double-quote separators";
+            return Err(external(Error::new(ErrorCode::InvalidRegularExpression, message)));
+        }
+    };
+    let expression = row.patterns.compiled(&expression, "s", text)?;
+    let found = expression.captures(text).and_then(|found| found.get(1));
+    Ok(found.map_or(Value::Null, |part| Value::Text(part.as_str().to_owned())))
+}
+
 /// A pattern of SIMILAR TO as a regular expression over the whole text.
 fn similar(pattern: &str) -> String {
-    let mut out = String::from("^(?:");
+    format!("^(?:{})$", similar_body(pattern))
+}
+
+fn similar_body(pattern: &str) -> String {
+    let mut out = String::new();
     let mut chars = pattern.chars();
     let mut in_class = false;
     while let Some(c) = chars.next() {
@@ -196,5 +409,5 @@ fn similar(pattern: &str) -> String {
             other => out.push(other),
         }
     }
-    out + ")$"
+    out
 }

@@ -4,6 +4,8 @@ use super::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::display::text_of;
 use crate::semantics::fault::external;
+use arrow::array::Array as _;
+use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
 use querygate_catalog::{CHARGE_LEAST, charge, proceed};
 use querygate_types::{Error, ErrorCode};
@@ -12,7 +14,16 @@ use querygate_types::{Error, ErrorCode};
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) const DEFS: &[Def] = &[
-    lenient("format", &[variadic(&[P::Text], P::Any, R::Text, formatted)]),
+    lenient(
+        "format",
+        &[variadic(&[P::Text], P::Any, R::Text, |r| {
+            if r.is_null(0) {
+                return Ok(Value::Null);
+            }
+            formatted(r.text(0), r.len(), |at| own(r, at))
+        })],
+    ),
+    lenient("format_elements", &[form(&[P::Text, P::AnyArray], R::Text, format_elements)]),
     strict(
         "repeat",
         &[form(&[P::Text, P::Int], R::Text, |r| {
@@ -34,6 +45,20 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Text, P::Int], R::Text, |r| padded(r, false)),
             form(&[P::Text, P::Int, P::Text], R::Text, |r| padded(r, false)),
         ],
+    ),
+    // What `string_agg` is made of where several want different orders.
+    strict(
+        "joined_elements",
+        &[form(&[P::TextArray, P::Text], R::Text, |r| {
+            let texts = r.texts(0);
+            let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+            if texts.is_empty() {
+                return Ok(Value::Null);
+            }
+            let length = texts.iter().map(|text| text.len() + r.text(1).len()).sum();
+            charged(Some(length))?;
+            Ok(Value::Text(texts.join(r.text(1))))
+        })],
     ),
     strict("split_part", &[form(&[P::Text, P::Text, P::Int], R::Text, split_part)]),
     strict(
@@ -168,14 +193,25 @@ fn identifier(text: &str) -> String {
 }
 
 /// `%[position$][flags][width]type`, types `s`, `I`, `L`.
-fn formatted(row: &Row<'_>) -> Result<Value> {
+/// `format(text, VARIADIC array)`.
+fn format_elements(row: &Row<'_>) -> Result<Value> {
     if row.is_null(0) {
         return Ok(Value::Null);
     }
+    if row.is_null(1) {
+        return formatted(row.text(0), 1, |_| Ok(None));
+    }
+    let items = row.list(1);
+    let DataType::List(item) = row.field(1).data_type() else { return Ok(Value::Null) };
+    formatted(row.text(0), items.len() + 1, |at| text_of(items.as_ref(), at - 1, item, row.zone))
+}
+
+/// A pattern with the values from 1 to below a count.
+fn formatted(pattern: &str, count: usize, value_of: impl Fn(usize) -> Result<Option<String>>) -> Result<Value> {
     let few = || refused("too few arguments for format()");
     let mut out = String::new();
     let mut next = 1;
-    let mut chars = row.text(0).chars().peekable();
+    let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
         if c != '%' {
             out.push(c);
@@ -212,8 +248,21 @@ fn formatted(row: &Row<'_>) -> Result<Value> {
             }
             if chars.peek() == Some(&'*') {
                 chars.next();
-                let text = if next < row.len() { own(row, next)? } else { return Err(few()) };
-                next += 1;
+                // Which value is the width may be said, too.
+                let from = match number(&mut chars) {
+                    Some(from) => {
+                        if chars.next() != Some('$') {
+                            return Err(refused("width argument position must be ended by \"$\""));
+                        }
+                        from
+                    }
+                    None => next,
+                };
+                if from == 0 {
+                    return Err(refused("format specifies argument 0, but arguments are numbered from 1"));
+                }
+                let text = if from < count { value_of(from)? } else { return Err(few()) };
+                next = from + 1;
                 width = text.and_then(|t| t.parse().ok());
             } else {
                 width = number(&mut chars).and_then(|w| i64::try_from(w).ok());
@@ -224,11 +273,11 @@ fn formatted(row: &Row<'_>) -> Result<Value> {
             return Err(refused("unrecognized format() type specifier"));
         }
         let arg = position.unwrap_or(next);
-        if arg == 0 || arg >= row.len() {
+        if arg == 0 || arg >= count {
             return Err(few());
         }
         next = arg + 1;
-        let value = own(row, arg)?;
+        let value = value_of(arg)?;
         let text = match (kind, value) {
             ('s', value) => value.unwrap_or_default(),
             ('L', value) => value.map_or_else(|| "NULL".to_owned(), |text| literal(&text)),

@@ -1,6 +1,7 @@
 //! JSON texts as Postgres reads, compares and prints them. Numbers keep their digits. Knows no array of rows.
 
 pub(super) mod edit;
+pub(super) mod jsonpath;
 pub(super) mod of_value;
 pub(super) mod path;
 

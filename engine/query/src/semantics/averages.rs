@@ -1,0 +1,160 @@
+//! `avg` of intervals, which DataFusion does not have; of everything else it is DataFusion's.
+
+use super::datetime::Wrong;
+use super::datetime::interval::Interval;
+use super::functions::{of_arrow, scaled, to_arrow};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use datafusion::functions_aggregate::average::avg_udaf;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, GroupsAccumulator, ReversedUDAF, Signature, TypeSignature,
+    TypeSignatureClass, Volatility,
+};
+use std::sync::{Arc, LazyLock};
+
+const SPAN: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+
+/// The function to register in place of DataFusion's.
+pub(super) fn function() -> Arc<AggregateUDF> {
+    static FUNCTION: LazyLock<Arc<AggregateUDF>> =
+        LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Average::new())));
+    Arc::clone(&FUNCTION)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Average {
+    signature: Signature,
+}
+
+impl Average {
+    fn new() -> Self {
+        let known = avg_udaf().signature().type_signature.clone();
+        let span = TypeSignature::Coercible(vec![Coercion::new_exact(TypeSignatureClass::Interval)]);
+        let forms = vec![known, span];
+        Self { signature: Signature::one_of(forms, Volatility::Immutable) }
+    }
+}
+
+fn is_span(fields: &[FieldRef]) -> bool {
+    fields.first().is_some_and(|field| field.data_type() == &SPAN)
+}
+
+impl AggregateUDFImpl for Average {
+    fn name(&self) -> &'static str {
+        "avg"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        if arguments == [SPAN] { Ok(SPAN) } else { avg_udaf().inner().return_type(arguments) }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if !is_span(args.input_fields) {
+            return avg_udaf().inner().state_fields(args);
+        }
+        Ok(vec![
+            Arc::new(Field::new(format_state_name(args.name, "count"), DataType::Int64, true)),
+            Arc::new(Field::new(format_state_name(args.name, "sum"), SPAN, true)),
+        ])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !is_span(args.expr_fields) {
+            return avg_udaf().inner().accumulator(args);
+        }
+        if args.is_distinct {
+            return Err(super::fault::unsupported("avg(DISTINCT …) of intervals is not supported"));
+        }
+        Ok(Box::new(Mean::default()))
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        !is_span(args.expr_fields) && avg_udaf().inner().groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        avg_udaf().inner().create_groups_accumulator(args)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if is_span(args.expr_fields) {
+            return self.accumulator(args);
+        }
+        avg_udaf().inner().create_sliding_accumulator(args)
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+}
+
+/// Sum and count of a group's intervals.
+#[derive(Debug, Default)]
+struct Mean {
+    count: i64,
+    sum: Interval,
+}
+
+impl Mean {
+    fn change(&mut self, spans: &ArrayRef, sign: i64) -> Result<()> {
+        for value in spans.as_primitive::<IntervalMonthDayNanoType>().iter().flatten() {
+            let value = of_arrow(value);
+            self.sum.months += sign * value.months;
+            self.sum.days += sign * value.days;
+            self.sum.micros = self.sum.micros.checked_add(sign * value.micros).ok_or_else(out_of_range)?;
+            self.count += sign;
+        }
+        Ok(())
+    }
+}
+
+fn out_of_range() -> DataFusionError {
+    Wrong::Range.error("interval")
+}
+
+impl Accumulator for Mean {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        values.first().map_or(Ok(()), |values| self.change(values, 1))
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        values.first().map_or(Ok(()), |values| self.change(values, -1))
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.count == 0 {
+            return ScalarValue::try_from(&SPAN);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        let mean = scaled(self.sum, 1.0 / self.count as f64)?;
+        Ok(ScalarValue::IntervalMonthDayNano(Some(to_arrow(mean).ok_or_else(out_of_range)?)))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let sum = to_arrow(self.sum).ok_or_else(out_of_range)?;
+        Ok(vec![ScalarValue::Int64(Some(self.count)), ScalarValue::IntervalMonthDayNano(Some(sum))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let [counts, sums] = states else { return exec_err!("a state has two columns") };
+        let before = self.count;
+        self.change(sums, 1)?;
+        self.count = before + counts.as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
+        Ok(())
+    }
+}
