@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 /// is the character of that statement.
 pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location()?;
+    refuse_junk(&tokens)?;
     let mut place = Place::new(sql);
     let mut begins = None;
     for token in &mut tokens {
@@ -29,6 +30,19 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
         tokens = tokens.into_iter().flat_map(signs_apart).collect();
     }
     Ok(mended(&tokens))
+}
+
+/// `123abc`: a number ends where a word begins, but not without a blank.
+fn refuse_junk(tokens: &[TokenWithSpan]) -> Result<(), TokenizerError> {
+    for pair in tokens.windows(2) {
+        if let [TokenWithSpan { token: Token::Number(..), span }, TokenWithSpan { token: Token::Word(word), .. }] = pair
+            && word.quote_style.is_none()
+        {
+            let message = "trailing junk after numeric literal".to_owned();
+            return Err(TokenizerError { message, location: span.start });
+        }
+    }
+    Ok(())
 }
 
 /// `2>-1`: the tokenizer takes all characters of operators that stand together for one operator. PostgreSQL's ends before signs at
@@ -102,6 +116,8 @@ pub(crate) fn is_word(token: &Token, text: &str) -> bool {
 /// - `TABLE t` becomes `SELECT * FROM t`: the grammar swallows up to two words behind the name, `LIMIT` among them.
 /// - `FETCH 1 c` and `FETCH c` get the FROM, and the direction, that PostgreSQL does not ask for; `FETCH FORWARD c` gets its
 ///   number, and the sign of a number becomes part of it.
+/// - `f(VARIADIC a)` becomes `f(variadic => a)`, `ORDER BY a USING <` becomes `ORDER BY a ASC`, `TRIM(BOTH FROM a)` gets its blank, and
+///   `:=` is `=>`.
 /// - `DEFERRABLE`, which means nothing to a transaction that reads one snapshot, is left out.
 fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
@@ -131,6 +147,12 @@ fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             drop_last(&mut out, |token| *token == Token::Comma);
             continue;
         }
+        if let Some((replaced, used)) = respelled(seen, out.iter().rev(), tokens.get(at..).unwrap_or_default()) {
+            out.extend(replaced.into_iter().map(|word| TokenWithSpan::new(word, token.span)));
+            at += used;
+            last = Some(seen.clone());
+            continue;
+        }
         if is_word(seen, "table") && begins_query(first.as_ref(), last.as_ref()) {
             let space = || Token::Whitespace(Whitespace::Space);
             let words = [Token::make_keyword("SELECT"), space(), Token::Mul, space(), Token::make_keyword("FROM")];
@@ -148,6 +170,107 @@ fn mended(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     }
     fetched(&mut out, begin);
     out
+}
+
+/// What stands for a word that the grammar does not know at its place, and how many tokens behind it are taken.
+fn respelled<'a>(
+    seen: &Token,
+    before: impl Iterator<Item = &'a TokenWithSpan>,
+    rest: &[TokenWithSpan],
+) -> Option<(Vec<Token>, usize)> {
+    let space = || Token::Whitespace(Whitespace::Space);
+    if *seen == Token::Assignment {
+        return Some((vec![Token::RArrow], 0));
+    }
+    if is_word(seen, "substring")
+        && let Some(replaced) = similar_substring(rest)
+    {
+        return Some(replaced);
+    }
+    if *seen == Token::DoubleColon {
+        return framed(before, rest).map(|used| (Vec::new(), used));
+    }
+    if !["variadic", "using", "both", "leading", "trailing"].iter().any(|word| is_word(seen, word)) {
+        return None;
+    }
+    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    let mut before = before.filter(|token| !blank(token)).map(|token| &token.token);
+    let (next, follows) = rest.iter().enumerate().find(|(_, token)| !blank(token))?;
+    let opens = |token: Option<&Token>| token == Some(&Token::LParen);
+    if is_word(seen, "variadic") {
+        let argument = matches!(before.next(), Some(Token::LParen | Token::Comma));
+        let value = !matches!(follows.token, Token::Comma | Token::RParen | Token::Period | Token::SemiColon);
+        return (argument && value).then(|| (vec![seen.clone(), space(), Token::RArrow], 0));
+    }
+    if is_word(seen, "using") {
+        let direction = match &follows.token {
+            Token::Lt => "ASC",
+            Token::Gt => "DESC",
+            Token::CustomBinaryOperator(operator) if operator == "~<~" => "ASC",
+            Token::CustomBinaryOperator(operator) if operator == "~>~" => "DESC",
+            _ => return None,
+        };
+        return Some((vec![Token::make_keyword(direction)], next + 1));
+    }
+    let trims = opens(before.next()) && before.next().is_some_and(|token| is_word(token, "trim"));
+    (trims && is_word(&follows.token, "from"))
+        .then(|| (vec![seen.clone(), space(), Token::SingleQuotedString(" ".to_owned())], 0))
+}
+
+/// `substring(a SIMILAR b ESCAPE c)` is `substring_similar(a, b, c)`.
+fn similar_substring(rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
+    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    let begin = rest.iter().position(|token| !blank(token))?;
+    if rest.get(begin)?.token != Token::LParen {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let (mut similar, mut escaped) = (None, None);
+    for (at, token) in rest.iter().enumerate().skip(begin) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 1 => {
+                let (similar, escaped) = (similar?, escaped?);
+                let inner = rest.get(begin..=at)?.iter().enumerate();
+                let inner = inner.map(|(place, token)| {
+                    if place + begin == similar || place + begin == escaped {
+                        Token::Comma
+                    } else {
+                        token.token.clone()
+                    }
+                });
+                let name = Token::make_word("substring_similar", None);
+                return Some((std::iter::once(name).chain(inner).collect(), at + 1));
+            }
+            Token::RParen => depth -= 1,
+            word if depth == 1 && similar.is_none() && is_word(word, "similar") => {
+                let next = rest.get(at + 1..)?.iter().find(|token| !blank(token))?;
+                if is_word(&next.token, "to") {
+                    return None;
+                }
+                similar = Some(at);
+            }
+            word if depth == 1 && similar.is_some() && escaped.is_none() && is_word(word, "escape") => {
+                escaped = Some(at)
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `'1 day'::interval PRECEDING`: the grammar wants the text alone there. How many tokens are the cast's.
+fn framed<'a>(before: impl Iterator<Item = &'a TokenWithSpan>, rest: &[TokenWithSpan]) -> Option<usize> {
+    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    let mut before = before.filter(|token| !blank(token));
+    if !matches!(before.next()?.token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    let mut rest = rest.iter().enumerate().filter(|(_, token)| !blank(token));
+    let (at, cast) = rest.next()?;
+    let (_, bound) = rest.next()?;
+    let bounds = ["preceding", "following"].iter().any(|word| is_word(&bound.token, word));
+    (is_word(&cast.token, "interval") && bounds).then_some(at + 1)
 }
 
 /// The FETCH or MOVE that begins at a token, as the grammar wants it.
@@ -280,6 +403,19 @@ mod tests {
         check("begin isolation level serializable, not deferrable", "begin isolation level serializable");
         check("start transaction read only deferrable", "start transaction read only ");
         check("select deferrable from t", "select deferrable from t");
+        check("select f(1, variadic array[2])", "select f(1, variadic => array[2])");
+        check("select variadic, f(variadic) from t", "select variadic, f(variadic) from t");
+        check("select a order by a using >, b using <", "select a order by a DESC, b ASC");
+        check("select a from t join u using (a)", "select a from t join u using (a)");
+        check("select trim(both from a)", "select trim(both ' ' from a)");
+        check(
+            "range between '1 day'::interval preceding and current row",
+            "range between '1 day' preceding and current row",
+        );
+        check("select '1 day'::interval", "select '1 day'::interval");
+        check("select substring(a similar '(b)' escape '#')", "select substring_similar(a , '(b)' , '#')");
+        check("select substring(a similar to b)", "select substring(a similar to b)");
+        check("select f(a := 1)", "select f(a => 1)");
         check("fetch c", "fetch NEXT FROM c");
         check("fetch 2 c; move forward 3 \"C d\"", "fetch 2 FROM c; move forward 3 FROM \"C d\"");
         check("fetch all in c", "fetch all in c");

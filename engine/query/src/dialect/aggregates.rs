@@ -3,8 +3,8 @@
 use super::ast::{call, list};
 use super::calls::unqualified;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+    ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
 };
 
 /// Aggregates that are another one under another name.
@@ -18,13 +18,24 @@ pub(super) fn rewrite(expr: &mut Expr) {
         function.name = named(other);
         return;
     }
+    sort_distinct(&name, function);
     let arguments = plain(function);
     let rewritten = match (name.as_str(), arguments.as_deref()) {
-        ("json_agg", Some([_])) => Some(call("json_of_rows", vec![collected(function, None)])),
-        ("jsonb_agg", Some([_])) => Some(call("jsonb_of_rows", vec![collected(function, None)])),
+        ("json_agg" | "jsonb_agg", Some([value])) => {
+            // Elements become JSON one by one: an array forgets which of its texts are JSON already. Distinct values are compared
+            // as they are.
+            let outer = if name == "json_agg" { "json_of" } else { "jsonb_of" };
+            Some(if is_distinct(function) {
+                call(&format!("{outer}_rows"), vec![collected(function, None)])
+            } else {
+                let element = call("json_element", vec![value.clone()]);
+                call(&format!("{outer}_elements"), vec![collected(function, Some(&element))])
+            })
+        }
         ("json_object_agg" | "jsonb_object_agg", Some([key, value])) => {
             let outer = if name == "json_object_agg" { "json_of_pairs" } else { "jsonb_of_pairs" };
-            let pair = vec![collected(function, Some(key)), collected(function, Some(value))];
+            let value = call("to_json", vec![value.clone()]);
+            let pair = vec![collected(function, Some(key)), collected(function, Some(&value))];
             Some(call(outer, pair))
         }
         ("percentile_disc", Some([part])) if !function.within_group.is_empty() => {
@@ -57,6 +68,25 @@ fn plain(function: &Function) -> Option<Vec<Expr>> {
             .collect(),
         FunctionArguments::None | FunctionArguments::Subquery(_) => None,
     }
+}
+
+/// PostgreSQL finds distinct values by sorting them, and shows them in that order.
+fn sort_distinct(name: &str, function: &mut Function) {
+    if !matches!(name, "array_agg" | "string_agg") || !is_distinct(function) {
+        return;
+    }
+    if let FunctionArguments::List(arguments) = &mut function.args
+        && arguments.clauses.is_empty()
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = arguments.args.first()
+    {
+        let options = OrderByOptions { asc: None, nulls_first: None };
+        let key = OrderByExpr { expr: first.clone(), options, with_fill: None };
+        arguments.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
+    }
+}
+
+fn is_distinct(function: &Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list) if list.duplicate_treatment == Some(DuplicateTreatment::Distinct))
 }
 
 /// `array_agg` with the same order, filter and window; of another argument if one is given.

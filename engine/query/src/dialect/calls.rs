@@ -94,6 +94,13 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             *expr = first_match((**value).clone(), (**pattern).clone());
             Ok(())
         }
+        // Where bits lie in bits, whether they are bits or characters.
+        Expr::Position { expr: wanted, r#in: of } => {
+            if let (Some(bits), Some(all)) = (bits(wanted), bits(of)) {
+                (**wanted, **of) = (super::ast::text(&bits), super::ast::text(&all));
+            }
+            Ok(())
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
             Ok(())
@@ -104,11 +111,30 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::Function(_) => {
+            super::variadic::expand(expr)?;
+            if let Expr::Function(function) = &*expr {
+                let arguments = plain_arguments(&function.args).unwrap_or_default();
+                arguments.into_iter().try_for_each(super::casts::refuse_unknown)?;
+            }
             type_parameters(expr);
             renamed(expr);
             function(expr)
         }
         _ => Ok(()),
+    }
+}
+
+/// The digits of a literal of bits.
+fn bits(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => bits(inner),
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedByteStringLiteral(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'1')) => {
+                Some(digits.clone())
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -288,9 +314,39 @@ fn first_match(value: Expr, pattern: Expr) -> Expr {
     }
 }
 
+/// A literal that is the first argument of a function of JSON is JSON: which kind, the function's name says.
+fn type_json(name: &str, arguments: &mut FunctionArguments) {
+    const OF_JSON: &[&str] = &[
+        "array_elements",
+        "array_elements_text",
+        "array_length",
+        "each",
+        "each_text",
+        "extract_path",
+        "extract_path_text",
+        "object_keys",
+        "strip_nulls",
+        "typeof",
+    ];
+    let (kind, data_type) = match name.split_once('_') {
+        Some(("json", kind)) => (kind, DataType::JSON),
+        Some(("jsonb", kind)) => (kind, DataType::JSONB),
+        _ => return,
+    };
+    if let FunctionArguments::List(list) = arguments
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
+        && OF_JSON.contains(&kind)
+        && literal_text(first).is_some()
+    {
+        let literal = std::mem::replace(first, Expr::Value(Value::Null.with_empty_span()));
+        *first = cast(literal, data_type);
+    }
+}
+
 fn function(expr: &mut Expr) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     let Some(name) = unqualified(&function.name) else { return Ok(()) };
+    type_json(&name, &mut function.args);
     function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name.clone()))]);
     if matches!(function.args, FunctionArguments::None) && KEYWORD_FUNCTIONS.contains(&name.as_str()) {
         function.args = FunctionArguments::List(list(Vec::new()));
@@ -373,6 +429,7 @@ fn array_of_query(query: Query) -> Result<Expr> {
         && query.fetch.is_none()
         && matches!(query.body.as_ref(), SetExpr::Select(_));
     let order = orderings(&query);
+    let name = query_column(&query);
     let mut outer = if direct { query } else { wrapped(query)? };
     outer.order_by = None;
     let SetExpr::Select(select) = outer.body.as_mut() else { return Ok(Expr::Subquery(Box::new(outer))) };
@@ -381,9 +438,11 @@ fn array_of_query(query: Query) -> Result<Expr> {
     else {
         return Ok(Expr::Subquery(Box::new(outer)));
     };
+    let item = item.clone();
     let mut aggregate = call("array_agg", vec![item.clone()]);
     if let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = &mut aggregate {
-        let keys: Vec<OrderByExpr> = order.into_iter().filter_map(|key| resolve_key(key, &item, direct)).collect();
+        let keys: Vec<OrderByExpr> =
+            order.into_iter().filter_map(|key| resolve_key(key, &item, name.as_deref(), direct)).collect();
         if !keys.is_empty() {
             arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
         }
@@ -400,13 +459,25 @@ fn orderings(query: &Query) -> Vec<OrderByExpr> {
 }
 
 /// An ordering by position means the item; within a wrapped query only this one is left to order by.
-fn resolve_key(mut key: OrderByExpr, item: &Expr, direct: bool) -> Option<OrderByExpr> {
+fn resolve_key(mut key: OrderByExpr, item: &Expr, name: Option<&str>, direct: bool) -> Option<OrderByExpr> {
+    let by_name =
+        !direct && matches!(&key.expr, Expr::Identifier(ident) if Some(super::ast::folded(ident).as_str()) == name);
     let by_position = matches!(&key.expr, Expr::Value(v) if matches!(&v.value, Value::Number(n, _) if n == "1"));
-    if by_position {
+    if by_position || by_name {
         key.expr = item.clone();
         return Some(key);
     }
     direct.then_some(key)
+}
+
+/// The name of the one column of a SELECT.
+fn query_column(query: &Query) -> Option<String> {
+    let select = super::ast::plain_select(query)?;
+    match select.projection.as_slice() {
+        [SelectItem::ExprWithAlias { alias, .. }] => Some(super::ast::folded(alias)),
+        [SelectItem::UnnamedExpr(expr)] => Some(super::names::column_name(expr)),
+        _ => None,
+    }
 }
 
 /// `SELECT q.x FROM (query) AS q(x)`.

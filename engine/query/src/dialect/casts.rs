@@ -39,6 +39,15 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+/// Refuses the type that an argument of a function is cast to, where there is none of the name: the function is looked for later.
+pub(super) fn refuse_unknown(argument: &Expr) -> Result<()> {
+    match argument {
+        Expr::Cast { data_type, .. } if reg_type(data_type).is_none() => super::types::refuse_unknown(data_type),
+        Expr::Nested(inner) => refuse_unknown(inner),
+        _ => Ok(()),
+    }
+}
+
 /// `x::regT` is `regTin(x)` (a number passes, a name is looked up), `x::regT::text` is `regTout(regTin(x))`;
 /// `'{a,b}'::T[]` is `ARRAY[…]` of casts.
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {

@@ -104,6 +104,7 @@ fn common(cells: &[&Expr]) -> Option<DataType> {
     let casts = cells.iter().find_map(|cell| match cell {
         Expr::Cast { data_type, .. } => Some(data_type.clone()),
         Expr::TypedString(typed) => Some(typed.data_type.clone()),
+        Expr::Interval(_) => Some(DataType::Interval { fields: None, precision: None }),
         _ => None,
     });
     if casts.is_some() {
@@ -164,9 +165,13 @@ pub(super) fn large_number(expr: &mut Expr) {
     }
 }
 
-/// `INTERVAL '1' DAY` and `INTERVAL '1-2' YEAR TO MONTH` as a cast of a text that says it all.
+/// `INTERVAL '1' DAY` and `INTERVAL '1-2' YEAR TO MONTH` as a cast of a text that says it all, without what is finer than its fields.
 pub(super) fn interval(expr: &mut Expr) {
-    let Expr::Interval(Interval { value, leading_field, last_field, .. }) = expr else { return };
+    let Expr::Interval(Interval { value, leading_field, last_field, leading_precision, fractional_seconds_precision }) =
+        expr
+    else {
+        return;
+    };
     let Some(literal) = literal_text(value) else { return };
     let field = last_field.as_ref().or(leading_field.as_ref());
     let plain = literal.trim();
@@ -180,12 +185,34 @@ pub(super) fn interval(expr: &mut Expr) {
             Some((days, hours)) if !hours.contains(':') => format!("{days} day {} hour", hours.trim()),
             _ => literal.to_owned(),
         },
-        (Some(DateTimeField::Minute), Some(DateTimeField::Second)) if plain.matches(':').count() == 1 => {
-            format!("00:{plain}")
+        (Some(DateTimeField::Minute), Some(DateTimeField::Second)) => {
+            plain.split_whitespace().map(minutes).collect::<Vec<_>>().join(" ")
         }
         _ => literal.to_owned(),
     };
-    *expr = cast(text(&whole), DataType::Interval { fields: None, precision: None });
+    let seconds = matches!(field, Some(DateTimeField::Second));
+    let precision = fractional_seconds_precision.or(leading_precision.filter(|_| seconds && last_field.is_none()));
+    let finest = match field {
+        Some(DateTimeField::Year | DateTimeField::Month | DateTimeField::Day) => field.map(unit),
+        Some(DateTimeField::Hour | DateTimeField::Minute) => field.map(unit),
+        _ => None,
+    };
+    let whole = cast(text(&whole), DataType::Interval { fields: None, precision });
+    *expr = match finest {
+        Some(finest) => super::ast::call("interval_cut", vec![whole, text(&finest)]),
+        None => whole,
+    };
+}
+
+/// `2:03` where minutes and seconds are meant.
+fn minutes(piece: &str) -> String {
+    if piece.matches(':').count() != 1 {
+        return piece.to_owned();
+    }
+    match piece.strip_prefix(['-', '+']) {
+        Some(rest) => format!("{}00:{rest}", &piece[..1]),
+        None => format!("00:{piece}"),
+    }
 }
 
 fn unit(field: &DateTimeField) -> String {

@@ -22,6 +22,31 @@ pub(super) fn keep_apart(select: &mut Select) -> Result<()> {
     write(&mut select.having, &mut casts)
 }
 
+/// `ROLLUP (1)`: places within sets are the columns there.
+pub(super) fn name_places(select: &mut Select) {
+    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
+    let items: Vec<Option<Expr>> = select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        })
+        .collect();
+    for group in groups {
+        let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = group else { continue };
+        for key in sets.iter_mut().flatten() {
+            if let Expr::Value(value) = &*key
+                && let Value::Number(place, _) = &value.value
+                && let Ok(place) = place.parse::<usize>()
+                && let Some(Some(item)) = place.checked_sub(1).and_then(|at| items.get(at))
+            {
+                *key = item.clone();
+            }
+        }
+    }
+}
+
 /// The same in the ORDER BY of a query whose SELECT was told apart.
 pub(super) fn keep_order_apart(query: &mut Query) -> Result<()> {
     let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return Ok(()) };

@@ -2,6 +2,7 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::told_apart;
+use crate::semantics::{function, is_jsonb};
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
@@ -105,6 +106,12 @@ impl ExprPlanner for PgExprPlanner {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         let RawFieldAccessExpr { field_access, expr } = expr;
+        if field_of(&expr, schema).is_some_and(|field| is_jsonb(&field)) {
+            return Ok(match member(&field_access, &expr)? {
+                Some(member) => PlannerResult::Planned(member),
+                None => PlannerResult::Original(RawFieldAccessExpr { field_access, expr }),
+            });
+        }
         if let (GetFieldAccess::ListIndex { key }, Some(field)) = (&field_access, field_of(&expr, schema))
             && field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == "name")
         {
@@ -143,6 +150,27 @@ impl ExprPlanner for PgExprPlanner {
         expr.args = told_apart(expr.args)?;
         Ok(PlannerResult::Original(expr))
     }
+}
+
+/// A subscript of jsonb: a key, or a place in an array.
+fn member(access: &GetFieldAccess, of: &Expr) -> Result<Option<Expr>> {
+    let step = match access {
+        GetFieldAccess::NamedStructField { name } => name.cast_to(&DataType::Utf8)?,
+        GetFieldAccess::ListIndex { key } => match key.as_ref() {
+            Expr::Literal(place, _) => place.cast_to(&DataType::Utf8)?,
+            other => {
+                let text = Expr::Cast(Cast::new(Box::new(other.clone()), DataType::Utf8));
+                let path = datafusion::functions_nested::make_array::make_array(vec![text]);
+                return Ok(function("json_follow").map(|follow| follow.call(vec![of.clone(), path])));
+            }
+        },
+        GetFieldAccess::ListRange { .. } => {
+            let message = "jsonb subscript does not support slices";
+            return Err(super::external(Error::new(ErrorCode::DatatypeMismatch, message)));
+        }
+    };
+    let path = ScalarValue::List(ScalarValue::new_list_nullable(&[step], &DataType::Utf8));
+    Ok(function("json_follow").map(|follow| follow.call(vec![of.clone(), lit(path)])))
 }
 
 /// Operators whose two sides are of one type.

@@ -4,7 +4,8 @@
 use super::ast::{folded, parts, plain_select, quoted};
 use super::calls::is_keyword_function;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, Function, FunctionArguments, Query, Select, SelectItem, SetExpr, TrimWhereField,
+    AccessExpr, BinaryOperator, DataType, Expr, Function, FunctionArguments, Query, Select, SelectItem, SetExpr,
+    TrimWhereField,
 };
 use std::collections::HashSet;
 
@@ -114,6 +115,7 @@ fn figure(expr: &Expr) -> Option<(String, Strength)> {
         Expr::Substring { shorthand: true, .. } => strong("substr"),
         Expr::Substring { .. } => strong("substring"),
         Expr::Position { .. } => strong("position"),
+        Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => strong("overlaps"),
         Expr::Overlay { .. } => strong("overlay"),
         Expr::Ceil { .. } => strong("ceil"),
         Expr::Floor { .. } => strong("floor"),
@@ -132,6 +134,8 @@ fn function_name(function: &Function) -> Option<(String, Strength)> {
     if name == "array" && matches!(function.args, FunctionArguments::Subquery(_)) {
         return strong("array");
     }
+    // The spelling with SIMILAR has become a call.
+    let name = if name == "substring_similar" { "substring".to_owned() } else { name };
     Some((name, Strength::Strong))
 }
 

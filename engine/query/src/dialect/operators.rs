@@ -8,6 +8,14 @@ use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
+            let (Some(mut bounds), Some(others)) = (pair(left), pair(right)) else {
+                return Err(Error::new(ErrorCode::SyntaxError, "OVERLAPS wants two values on each side"));
+            };
+            bounds.extend(others);
+            *expr = call("overlaps", bounds);
+            Ok(())
+        }
         Expr::BinaryOp { op, .. } => {
             if let BinaryOperator::PGCustomBinaryOperator(names) = op
                 && !matches!(names.first().map(String::as_str), Some("any" | "all"))
@@ -49,7 +57,20 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             *expr = if *negated { negation(matched) } else { matched };
             Ok(())
         }
-        Expr::SimilarTo { negated, expr: value, pattern, .. } => {
+        Expr::SimilarTo { negated, expr: value, pattern, escape_char } => {
+            match escape_char.take().map(|escape| escape.value) {
+                None => {}
+                Some(Value::SingleQuotedString(escape)) => {
+                    **pattern = match literal_text(pattern) {
+                        Some(old) => text(&with_backslashes(old, &escape)?),
+                        None => call("like_escape", vec![(**pattern).clone(), text(&escape)]),
+                    };
+                }
+                Some(Value::Null) => **pattern = Expr::Value(Value::Null.with_empty_span()),
+                Some(_) => {
+                    return Err(Error::new(ErrorCode::FeatureNotSupported, "the escape character must be a literal"));
+                }
+            }
             let matched = call("similar_to", vec![(**value).clone(), (**pattern).clone()]);
             *expr = if *negated { negation(matched) } else { matched };
             Ok(())
@@ -66,6 +87,19 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// The values of a row of two.
+fn pair(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(items) if items.len() == 2 => Some(items.clone()),
+        Expr::Function(function) if is_row(expr) => {
+            let items = super::ast::plain_arguments(&function.args)?;
+            (items.len() == 2).then(|| items.into_iter().cloned().collect())
+        }
+        Expr::Nested(inner) => pair(inner),
+        _ => None,
     }
 }
 

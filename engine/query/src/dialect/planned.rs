@@ -48,7 +48,9 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
             let like = datafusion::functions::string::starts_with();
             Some(like.call(vec![left.clone(), right.clone()]))
         }
-        BinaryOperator::PGOverlap if matches!(l, DataType::List(_)) => named("array_overlap"),
+        BinaryOperator::PGOverlap if matches!((&l, &r), (DataType::List(_), DataType::List(_))) => {
+            named("array_overlap")
+        }
         BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
         _ => moments(op, (left, &l), (right, &r)),
     })
@@ -66,9 +68,11 @@ fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field
         BinaryOperator::QuestionPipe => "jsonb_exists_any",
         BinaryOperator::QuestionAnd => "jsonb_exists_all",
         BinaryOperator::HashMinus => "jsonb_delete_path",
+        BinaryOperator::AtQuestion if jsonb => "jsonb_path_exists_opr",
+        BinaryOperator::AtAt if jsonb => "jsonb_path_match_opr",
         BinaryOperator::AtArrow if either => "jsonb_contains",
         BinaryOperator::ArrowAt if either => "jsonb_contained",
-        BinaryOperator::StringConcat if jsonb && either => "jsonb_concat",
+        BinaryOperator::StringConcat if jsonb || (either && left.is_none()) => "jsonb_concat",
         BinaryOperator::Minus if jsonb => "jsonb_delete",
         BinaryOperator::Eq if either => "jsonb_equal",
         _ => return None,

@@ -195,6 +195,10 @@ pub(super) fn functions_in_from(factor: &mut TableFactor) -> Result<()> {
     if function.native() {
         return native_series(factor);
     }
+    if let Some(records) = super::records::of_json(&function.name, &function.arguments, alias.as_ref())? {
+        *factor = records;
+        return Ok(());
+    }
     *factor = function.derived(alias)?;
     Ok(())
 }
@@ -210,6 +214,7 @@ impl InFrom {
         let written = name.to_string();
         let name = unqualified(name)
             .ok_or_else(|| Error::new(ErrorCode::UndefinedFunction, format!("function {written} does not exist")))?;
+        arguments.iter().flatten().try_for_each(super::casts::refuse_unknown)?;
         let arguments = arguments.ok_or_else(|| {
             Error::new(ErrorCode::FeatureNotSupported, "named arguments of functions in FROM are not supported")
         })?;

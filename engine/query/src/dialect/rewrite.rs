@@ -1,7 +1,10 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
-use super::{aggregates, calls, casts, constants, groups, names, operators, quantified, relations, rows, set_names};
+use super::{
+    aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations, rows,
+    set_names, using,
+};
 use crate::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
@@ -17,6 +20,8 @@ pub(super) struct Rewriter<'a> {
     scopes: Vec<HashMap<String, u32>>,
     /// Aliases in scope with their columns, outermost first.
     rows: Vec<rows::Scope>,
+    /// Columns that USING merges, of each SELECT in another one.
+    merged: Vec<using::Merged>,
 }
 
 impl Rewriter<'_> {
@@ -73,7 +78,7 @@ impl Rewriter<'_> {
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
 pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog) -> Result<()> {
-    let mut rewriter = Rewriter { catalog, ctes: Vec::new(), scopes: Vec::new(), rows: Vec::new() };
+    let mut rewriter = Rewriter { catalog, ctes: Vec::new(), scopes: Vec::new(), rows: Vec::new(), merged: Vec::new() };
     write(statement, &mut rewriter)
 }
 
@@ -86,6 +91,7 @@ impl Writer for Rewriter<'_> {
                 own.insert(super::ast::folded(&cte.alias.name), columns);
             }
         }
+        step(recursion::check(query))?;
         constants::type_recursion(query);
         constants::type_values(query.body.as_mut());
         step(
@@ -105,6 +111,11 @@ impl Writer for Rewriter<'_> {
         step(quantified::conditions(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
+        self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
+        groups::name_places(select);
+        frames::literals(select);
+        orders::inherit(self, select);
+        orders::apart(select);
         relations::wildcards(self, select);
         names::name_columns(select, self.ctes.len() == 1);
         rows::items(self, &mut select.projection);
@@ -115,6 +126,7 @@ impl Writer for Rewriter<'_> {
     fn after_select(&mut self, select: &mut Select) -> Step {
         self.scopes.pop();
         self.rows.pop();
+        self.merged.pop();
         step(groups::keep_apart(select))
     }
 
@@ -128,6 +140,10 @@ impl Writer for Rewriter<'_> {
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
         rows::rewrite(self, expr);
+        if let Some(merged) = self.merged.last() {
+            using::qualify(merged, expr);
+        }
+        frames::of_call(expr);
         step(calls::before_children(expr))
     }
 

@@ -5,8 +5,8 @@ use super::ast::{aliased, call, folded, parts, quoted, text};
 use super::names::column_name;
 use super::rewrite::Rewriter;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
 };
 use std::collections::HashMap;
 
@@ -148,15 +148,14 @@ pub(super) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
     match expr {
         Expr::Function(function) => {
             let FunctionArguments::List(list) = &mut function.args else { return };
+            // `row(t.*)` is a row of the columns, not of a row.
+            let spreads = super::calls::unqualified(&function.name).is_some_and(|name| name == "row");
             for argument in &mut list.args {
-                // `count(t.*)` counts rows, not what an outer join put in place of one.
-                if let FunctionArg::Unnamed(every) = argument
-                    && let FunctionArgExpr::QualifiedWildcard(name) = every
-                    && let Some(only) = parts(name).filter(|parts| parts.len() == 1).and_then(|mut parts| parts.pop())
-                    && let Some(row) = row_of(rewriter, &Expr::Identifier(quoted(&only)))
+                if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
+                    && !spreads
+                    && let Some(row) = row_of_table(rewriter, name)
                 {
-                    *every = FunctionArgExpr::Expr(row);
-                    continue;
+                    *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
                 }
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
                     && let Some(row) = row_of(rewriter, argument)
@@ -214,6 +213,15 @@ fn row_of(rewriter: &Rewriter<'_>, expr: &Expr) -> Option<Expr> {
     let fields = columns.iter().flat_map(|name| [text(name), column(&alias, name)]).collect();
     let value = call(if row.absent { "row_if_any" } else { "row_named" }, fields);
     Some(value)
+}
+
+/// The row that `t.*` is as an argument.
+fn row_of_table(rewriter: &Rewriter<'_>, name: &ObjectName) -> Option<Expr> {
+    let [alias] = <[String; 1]>::try_from(parts(name)?).ok()?;
+    let row = rewriter.rows().iter().rev().find_map(|scope| scope.get(&alias))?;
+    let columns = row.columns.as_ref()?;
+    let fields = columns.iter().flat_map(|name| [text(name), column(&alias, name)]).collect();
+    Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))
 }
 
 /// A condition on each column of a row.

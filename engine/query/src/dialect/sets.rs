@@ -8,6 +8,7 @@ const SETS: &[(&str, &str, &str, &[&str])] = &[
     ("jsonb_array_elements", "json_elements", "value", &[]),
     ("json_array_elements_text", "json_elements_text", "value", &[]),
     ("jsonb_array_elements_text", "json_elements_text", "value", &[]),
+    ("jsonb_path_query", "jsonb_path_items", "", &[]),
     ("json_object_keys", "json_keys", "", &[]),
     ("jsonb_object_keys", "json_keys", "", &[]),
     ("json_each", "json_members", "", &["key", "value"]),
@@ -15,6 +16,7 @@ const SETS: &[(&str, &str, &str, &[&str])] = &[
     ("json_each_text", "json_members_text", "", &["key", "value"]),
     ("jsonb_each_text", "json_members_text", "", &["key", "value"]),
     ("regexp_matches", "regexp_all_matches", "", &[]),
+    ("string_to_table", "string_to_array", "", &[]),
     ("regexp_split_to_table", "regexp_split_to_array", "", &[]),
 ];
 
@@ -33,7 +35,7 @@ pub(super) struct Set {
 pub(super) fn find(name: &str) -> Option<Set> {
     let (_, list, column, fields) = SETS.iter().find(|(known, ..)| *known == name)?;
     let json = match (*list, name.starts_with("jsonb")) {
-        ("json_elements" | "json_members", true) => Some(DataType::JSONB),
+        ("json_elements" | "json_members" | "jsonb_path_items", true) => Some(DataType::JSONB),
         ("json_elements" | "json_members", false) => Some(DataType::JSON),
         _ => None,
     };

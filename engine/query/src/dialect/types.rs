@@ -67,6 +67,20 @@ impl TypePlanner for PgTypePlanner {
     }
 }
 
+/// The error of a type's name that means none. Arguments have their types before a function is looked for.
+pub(super) fn refuse_unknown(sql_type: &SqlType) -> querygate_types::Result<()> {
+    match sql_type {
+        SqlType::Array(_) => super::ast::element_type(sql_type).map_or(Ok(()), refuse_unknown),
+        SqlType::Custom(name, _) => match parts(name).map(|names| lookup(&names)) {
+            Some(SqlName::Unknown) => {
+                Err(Error::new(ErrorCode::UndefinedObject, format!("type \"{name}\" does not exist")))
+            }
+            Some(SqlName::Known(_)) | None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
 enum SqlName {
     Known(PgType),
     Unknown,

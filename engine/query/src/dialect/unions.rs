@@ -1,10 +1,10 @@
-//! NULL without a type in a branch of UNION takes the type of the other branches, as in PostgreSQL. Knows no set operation
+//! NULL, or a literal, without a type in a branch of UNION takes the type of the other branches, as in PostgreSQL. Knows no set operation
 //! but UNION: the others are joins that compare such columns already typed.
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use std::sync::Arc;
 
@@ -35,17 +35,34 @@ fn types(union: &Union) -> Vec<Option<FieldRef>> {
     (0..first.schema().fields().len())
         .map(|column| {
             let fields: Vec<FieldRef> = union.inputs.iter().filter_map(|input| field(input, column)).collect();
-            let mixed = fields.iter().any(|f| f.data_type() == &DataType::Null);
-            fields.into_iter().find(|f| mixed && f.data_type() != &DataType::Null)
+            let waits: Vec<bool> = union.inputs.iter().map(|input| waits(input, column)).collect();
+            let mut typed = fields.iter().zip(&waits).filter(|(_, waits)| !**waits).map(|(field, _)| field);
+            let first = typed.next().filter(|_| waits.contains(&true))?;
+            // A literal is read as the others' type only where that is no text.
+            let null = fields.iter().any(|f| f.data_type() == &DataType::Null);
+            (null || !first.data_type().is_string()).then(|| Arc::clone(first))
         })
         .collect()
 }
 
+/// Whether a branch's column has no type of its own: NULL, or a literal in quotes.
+fn waits(input: &LogicalPlan, column: usize) -> bool {
+    let Some(field) = input.schema().fields().get(column) else { return false };
+    let literal = || match input {
+        LogicalPlan::Projection(projection) => {
+            let item = projection.expr.get(column).cloned().map(Expr::unalias);
+            matches!(item, Some(Expr::Literal(ScalarValue::Utf8(Some(_)), None)))
+        }
+        _ => false,
+    };
+    field.data_type() == &DataType::Null || literal()
+}
+
 fn cast(input: &Arc<LogicalPlan>, typed: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
     let schema = input.schema();
-    let columns = schema.iter().zip(typed).map(|((qualifier, field), typed)| {
+    let columns = schema.iter().zip(typed).enumerate().map(|(place, ((qualifier, field), typed))| {
         let column = Expr::from((qualifier, field));
-        match typed.as_ref().filter(|_| field.data_type() == &DataType::Null) {
+        match typed.as_ref().filter(|_| waits(input, place)) {
             Some(typed) => {
                 let metadata = Some(FieldMetadata::from(typed.metadata().clone()));
                 let cast = column.cast_to(typed.data_type(), schema.as_ref())?;

@@ -8,6 +8,7 @@ use crate::pg_catalog::definitions::{constraint_definition, index_definition};
 use crate::pg_catalog::layout::{fixed_rows, layout};
 use crate::pg_catalog::quote::quote_ident;
 use crate::pg_catalog::types::TypeTable;
+use querygate_types::{Error, ErrorCode};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
     // Expressions are stored as their text.
@@ -33,7 +34,16 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     }),
     strict("pg_get_viewdef", 1, 2, "text", |c, args| {
         let objects = &c.catalog.objects;
-        let found = oid(args, 0).or_else(|| super::names::find_relation(c, &text(args, 0)));
+        let by_name = || match super::names::find_relation(c, &text(args, 0)) {
+            Some(found) => Ok(Some(found)),
+            None => {
+                Err(Error::new(ErrorCode::UndefinedTable, format!("relation \"{}\" does not exist", text(args, 0))))
+            }
+        };
+        let found = match oid(args, 0) {
+            Some(oid) => Some(oid),
+            None => by_name()?,
+        };
         let relation = found.and_then(|oid| objects.relation(oid));
         Ok(relation.and_then(|r| r.definition.clone()).into())
     }),
