@@ -2,8 +2,8 @@
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
 use super::{
-    aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations, rows,
-    set_names, using,
+    aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations,
+    rows, set_names, using,
 };
 use crate::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
