@@ -267,9 +267,16 @@ impl Run {
         if unknown.len() < LEAST {
             return Ok(results);
         }
+        let mut total = 0_usize;
         for some in unknown.chunks(AT_ONCE) {
             match self.gathered_rows(&gathered, some).await? {
-                Some(found) => results.extend(found),
+                Some(found) => {
+                    total += found.iter().map(|(_, rows)| rows.num_rows()).sum::<usize>();
+                    if total > ROWS_MAX {
+                        return Err(too_many());
+                    }
+                    results.extend(found);
+                }
                 None => {
                     // Too many rows, or one cannot be computed that perhaps nobody wants: one by one.
                     self.gathered = None;
