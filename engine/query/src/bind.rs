@@ -58,10 +58,8 @@ pub(crate) struct Whole {
     pub(crate) written: Option<Box<[PgType]>>,
 }
 
-/// What a bound statement takes beside its plan.
-const BOUND_BYTES: usize = 16 << 10;
-/// The plan itself, and what is kept of it where a source runs it as a whole.
-const PLANS_KEPT: usize = 2;
+/// What a bound statement takes beside its plan, with what is kept of one that a source runs as a whole.
+const BOUND_BYTES: usize = 24 << 10;
 
 impl Bound {
     /// What it takes of memory, estimated.
@@ -237,7 +235,7 @@ pub(crate) async fn bind(
     let objects = inventory.tables.clone().into();
     Ok(Bound {
         asks: Asks::of(&plan),
-        bytes: plan_bytes(&plan).saturating_mul(PLANS_KEPT).saturating_add(BOUND_BYTES),
+        bytes: plan_bytes(&plan).saturating_add(BOUND_BYTES),
         charge: Mutex::default(),
         plan,
         inventory,

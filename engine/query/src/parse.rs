@@ -80,8 +80,8 @@ impl Statement for Parsed {
     }
 }
 
-/// What a word or a sign becomes in a tree: an expression in a list that has room for twice as many.
-const TOKEN_BYTES: usize = 512;
+/// What a word or a sign becomes in a tree: half of an expression, as measured of lists.
+const TOKEN_BYTES: usize = 256;
 /// What any statement takes beside its words.
 const STATEMENT_BYTES: usize = 4 << 10;
 

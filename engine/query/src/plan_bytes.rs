@@ -9,9 +9,9 @@ use std::sync::Arc;
 /// A node, with what its kind keeps beside expressions.
 const NODE_BYTES: usize = size_of::<LogicalPlan>() + 512;
 /// A column of a schema: its field, name and qualifier, and its places in maps of names and of dependencies.
-const FIELD_BYTES: usize = 640;
-/// An expression in a list that has room for twice as many, with its names.
-const EXPR_BYTES: usize = 2 * size_of::<Expr>() + 96;
+const FIELD_BYTES: usize = 768;
+/// An expression with its names, and room that its list has beside.
+const EXPR_BYTES: usize = size_of::<Expr>() + 128;
 
 /// Bytes of a plan, its subqueries included.
 pub(crate) fn plan_bytes(plan: &LogicalPlan) -> usize {
