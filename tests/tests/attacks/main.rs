@@ -8,6 +8,7 @@ mod duel;
 mod explain;
 mod late;
 mod memberships;
+mod memory;
 mod names;
 mod order;
 mod rows;

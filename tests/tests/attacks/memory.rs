@@ -1,0 +1,224 @@
+//! What one user may try to fill the gate's memory with: cursors, results that nobody reads, rows that scroll, prepared texts, many
+//! sessions at once. The process stays within the user's share and a quarter, and others go on meanwhile.
+
+use querygate_tests::server::{Frame, RawClient, Server, Variant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What one user may have.
+const SHARE: u64 = 128 << 20;
+/// What another one's statements take beside.
+const BESIDE: u64 = 32 << 20;
+
+fn serve() -> (Variant, Server) {
+    let variant = Variant::new(|config| {
+        let limits = "memory_total = \"256MB\"\nmemory_per_user = \"128MB\"\nmemory_per_query = \"64MB\"";
+        config.replace("memory_total = \"2GB\"\nmemory_per_query = \"512MB\"", limits)
+    });
+    let server = variant.serve();
+    // What is made once is not the attack's.
+    for user in ["iris", "sam"] {
+        let mut client = RawClient::login(server.postgres, user);
+        for sql in ["SELECT count(*) FROM accounts", "SELECT * FROM events LIMIT 100000"] {
+            assert_eq!(refusal(&mut client, sql), None);
+        }
+    }
+    (variant, server)
+}
+
+/// Code and hint of what a statement ended with, if it failed.
+fn refusal(client: &mut RawClient, sql: &str) -> Option<(String, String)> {
+    client.query(sql);
+    of(&client.read_until(b'Z'))
+}
+
+fn of(frames: &[Frame]) -> Option<(String, String)> {
+    let error = frames.iter().find(|frame| frame.tag == b'E')?;
+    Some((error.field(b'C').unwrap(), error.field(b'H').unwrap_or_default()))
+}
+
+/// Runs an attack by sam, with iris at work beside it; the process must not grow beyond the share.
+fn attack<T>(server: &Server, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    let before = server.resident_bytes();
+    let (given, most) = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = before;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(server.resident_bytes());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            most
+        });
+        let beside = scope.spawn(|| {
+            let mut iris = RawClient::login(server.postgres, "iris");
+            loop {
+                let last = done.load(Ordering::Relaxed);
+                let began = Instant::now();
+                for sql in ["SELECT count(*) FROM accounts", "SELECT kind, count(*) FROM events GROUP BY kind"] {
+                    assert_eq!(refusal(&mut iris, sql), None, "{sql}");
+                }
+                assert!(began.elapsed() < Duration::from_secs(300), "iris waited {:?}", began.elapsed());
+                if last {
+                    break;
+                }
+            }
+        });
+        let given = work();
+        done.store(true, Ordering::Relaxed);
+        beside.join().unwrap();
+        (given, watch.join().unwrap())
+    });
+    let (grown, start) = ((most - before) >> 20, before >> 20);
+    println!("{start} MB, grown by {grown} MB");
+    assert!(most - before <= SHARE / 4 * 5 + BESIDE, "{start} MB, grown by {grown} MB");
+    given
+}
+
+fn assert_user_is_named(refused: Option<(String, String)>) {
+    let (code, hint) = refused.expect("there was room for all of it");
+    assert_eq!(code, "53200");
+    assert!(hint.contains("memory_per_user"), "{hint}");
+}
+
+/// The user has the share again.
+fn assert_free(server: &Server) {
+    let mut sam = RawClient::login(server.postgres, "sam");
+    let whole = "BEGIN; DECLARE c SCROLL CURSOR FOR SELECT repeat('y', 500) FROM events; MOVE 100000 FROM c; COMMIT";
+    let freed = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let refused = refusal(&mut sam, whole);
+        drop(refusal(&mut sam, "ROLLBACK"));
+        refused.is_none()
+    });
+    assert!(freed, "what was closed is still charged");
+}
+
+#[test]
+fn cursors_that_nobody_reads_on() {
+    let (_variant, server) = serve();
+    for sql in
+        ["SELECT repeat('x', 20000), id FROM events", "SELECT * FROM events", "SELECT id FROM accounts ORDER BY name"]
+    {
+        let mut sam = RawClient::login(server.postgres, "sam");
+        let mut first = |cursor: usize| {
+            let opened = refusal(&mut sam, &format!("DECLARE c{cursor} CURSOR WITH HOLD FOR {sql}"));
+            opened.or_else(|| refusal(&mut sam, &format!("FETCH 1 FROM c{cursor}")))
+        };
+        let refused = attack(&server, || (0..30).find_map(&mut first));
+        if let Some((code, hint)) = refused {
+            assert!(code == "53200" && hint.contains("memory_per_user") || code == "53300", "{code} {hint}");
+        }
+    }
+    assert_free(&server);
+}
+
+#[test]
+fn results_that_nobody_reads() {
+    let (_variant, server) = serve();
+    let clients = attack(&server, || {
+        let mut clients: Vec<RawClient> = (0..12).map(|_| RawClient::login(server.postgres, "sam")).collect();
+        for client in &mut clients {
+            client.query("SELECT repeat('z', 9000), id FROM events");
+        }
+        std::thread::sleep(Duration::from_secs(4));
+        clients
+    });
+    drop(clients);
+    assert_free(&server);
+}
+
+#[test]
+fn rows_that_idle_cursors_could_go_back_to() {
+    let (_variant, server) = serve();
+    let (clients, refused) = attack(&server, || {
+        let mut clients = Vec::new();
+        let refused = (0..6).find_map(|_| {
+            let mut client = RawClient::login(server.postgres, "sam");
+            let opened = refusal(&mut client, "BEGIN; DECLARE c SCROLL CURSOR FOR SELECT repeat('y', 500) FROM events");
+            assert_eq!(opened, None);
+            let moved = refusal(&mut client, "MOVE 100000 FROM c");
+            clients.push(client);
+            moved
+        });
+        (clients, refused)
+    });
+    assert_user_is_named(refused);
+    drop(clients);
+    assert_free(&server);
+}
+
+#[test]
+fn sessions_that_all_sort_and_join_at_once() {
+    let (_variant, server) = serve();
+    attack(&server, || {
+        let mut clients: Vec<RawClient> = (0..12).map(|_| RawClient::login(server.postgres, "sam")).collect();
+        for (at, client) in clients.iter_mut().enumerate() {
+            client.query(match at % 3 {
+                0 => "SELECT count(*) FROM (SELECT a.id, repeat(b.kind, 30) k FROM events a JOIN events b ON a.id = b.id ORDER BY 2, 1 OFFSET 10) q",
+                1 => "SELECT array_agg(id || kind) FROM events",
+                _ => "SELECT count(*) FROM (SELECT DISTINCT id || 'x' FROM events) q",
+            });
+        }
+        for client in &mut clients {
+            let refused = of(&client.read_until(b'Z'));
+            assert!(refused.as_ref().is_none_or(|(code, _)| code == "53200"), "{refused:?}");
+        }
+    });
+    assert_free(&server);
+}
+
+/// Prepares a statement by the extended protocol.
+fn prepare(client: &mut RawClient, name: &str, sql: &str) -> Option<(String, String)> {
+    let mut parse = Vec::new();
+    for text in [name, sql] {
+        parse.extend(text.bytes().chain([0]));
+    }
+    parse.extend([0, 0]);
+    client.send(b'P', &parse);
+    client.send(b'S', b"");
+    of(&client.read_until(b'Z'))
+}
+
+#[test]
+fn texts_that_are_prepared_and_never_run() {
+    let (_variant, server) = serve();
+    let (clients, refused) = attack(&server, || {
+        let mut clients: Vec<RawClient> = (0..4).map(|_| RawClient::login(server.postgres, "sam")).collect();
+        let mut flood = |at: usize| {
+            let list = |number: usize| (0..2_000).map(|n| (n + number).to_string()).collect::<Vec<_>>().join(",");
+            let text = |number: usize| format!("SELECT {number} WHERE {at} IN ({})", list(number));
+            (0..200).find_map(|number| prepare(&mut clients[at], &format!("s{number}"), &text(number)))
+        };
+        let refused: Vec<_> = (0..4).map(&mut flood).collect();
+        (clients, refused)
+    });
+    let hint = |at: usize| {
+        let (code, hint) = refused[at].clone().expect("there was room for all of it");
+        assert_eq!(code, "53200");
+        hint
+    };
+    assert!(hint(0).contains("Deallocate"), "{refused:?}");
+    assert!(hint(3).contains("memory_per_user"), "{refused:?}");
+    drop(clients);
+    assert_free(&server);
+}
+
+#[test]
+fn freed_memory_goes_back_to_the_system() {
+    let (_variant, server) = serve();
+    let start = server.resident_bytes();
+    let mut clients: Vec<RawClient> = (0..3).map(|_| RawClient::login(server.postgres, "sam")).collect();
+    for client in &mut clients {
+        let held = "BEGIN; DECLARE c SCROLL CURSOR FOR SELECT repeat('y', 500) FROM events; MOVE 60000 FROM c";
+        assert_eq!(refusal(client, held), None);
+    }
+    let held = server.resident_bytes();
+    assert!(held > start + (60 << 20), "{} MB more", held.saturating_sub(start) >> 20);
+    drop(clients);
+    let returned = (0..60).any(|_| {
+        std::thread::sleep(Duration::from_secs(1));
+        server.resident_bytes() < start + (held - start) / 3
+    });
+    assert!(returned, "{} MB, then {} MB, and still {} MB", start >> 20, held >> 20, server.resident_bytes() >> 20);
+}
