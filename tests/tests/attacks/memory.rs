@@ -1,9 +1,11 @@
 //! What one user may try to fill the gate's memory with: cursors, results that nobody reads, rows that scroll, prepared texts, many
 //! sessions at once. The process stays within the user's share and a quarter, and others go on meanwhile.
 
-use querygate_tests::server::{Frame, RawClient, Server, Variant};
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use querygate_tests::server::{Frame, RawClient, Server, Variant, runtime};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tonic::transport::Endpoint;
 
 /// What one user may have.
 const SHARE: u64 = 128 << 20;
@@ -165,6 +167,33 @@ fn sessions_that_all_sort_and_join_at_once() {
             assert!(refused.as_ref().is_none_or(|(code, _)| code == "53200"), "{refused:?}");
         }
     });
+    assert_free(&server);
+}
+
+#[test]
+fn streams_that_nobody_reads() {
+    let (_variant, server) = serve();
+    let streams = attack(&server, || {
+        let streams = runtime().block_on(async {
+            let channel = Endpoint::from_shared(format!("http://{}", server.flight)).unwrap().connect().await.unwrap();
+            let mut client = FlightSqlServiceClient::new(channel);
+            client.handshake("sam", "demo-sam").await.unwrap();
+            let mut streams = Vec::new();
+            for at in 0..16 {
+                let sql =
+                    if at % 4 == 0 { "SELECT id, kind FROM events" } else { "SELECT repeat('z', 9000), * FROM events" };
+                // Refused is as good as held within the share.
+                let Ok(info) = client.execute(sql.to_owned(), None).await else { continue };
+                let ticket = info.endpoint[0].ticket.clone().unwrap();
+                streams.extend(client.do_get(ticket).await);
+            }
+            streams
+        });
+        std::thread::sleep(Duration::from_secs(4));
+        assert!(streams.len() > 5, "{}", streams.len());
+        streams
+    });
+    drop(streams);
     assert_free(&server);
 }
 
