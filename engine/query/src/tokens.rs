@@ -217,6 +217,9 @@ fn respelled<'a>(
         .then(|| (vec![seen.clone(), space(), Token::SingleQuotedString(" ".to_owned())], 0))
 }
 
+/// Tokens of a call in which SIMILAR is looked for.
+const SIMILAR_TOKENS_MAX: usize = 1_000;
+
 /// `substring(a SIMILAR b ESCAPE c)` is `substring_similar(a, b, c)`.
 fn similar_substring(rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
     let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
@@ -226,7 +229,8 @@ fn similar_substring(rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
     }
     let mut depth = 0_usize;
     let (mut similar, mut escaped) = (None, None);
-    for (at, token) in rest.iter().enumerate().skip(begin) {
+    // A text of such calls within calls is not read again from each of them to its end.
+    for (at, token) in rest.iter().enumerate().skip(begin).take(SIMILAR_TOKENS_MAX) {
         match &token.token {
             Token::LParen => depth += 1,
             Token::RParen if depth == 1 => {

@@ -4,10 +4,13 @@ use super::{Comparison, Expr, Method, Path, Predicate, Step};
 
 /// Deeper paths are refused: reading recurses.
 const DEPTH_MAX: usize = 64;
+/// Parts that a path may have: each may lie within the next, and evaluation recurses. Reading one in two ways counts twice, so that
+/// parentheses in parentheses end, too.
+const PARTS_MAX: usize = 1_000;
 
 /// Reads a text. `None`: it is no path, or one that is not known here.
 pub(in crate::semantics) fn parse(text: &str) -> Option<Path> {
-    let mut parser = Parser { rest: text, depth: 0 };
+    let mut parser = Parser { rest: text, depth: 0, parts: 0 };
     let strict = match parser.word_ahead() {
         Some("strict") => {
             parser.word("strict");
@@ -27,6 +30,8 @@ pub(in crate::semantics) fn parse(text: &str) -> Option<Path> {
 struct Parser<'a> {
     rest: &'a str,
     depth: usize,
+    /// What was read so far; a part that is read a second time counts twice.
+    parts: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -59,6 +64,12 @@ impl<'a> Parser<'a> {
         found
     }
 
+    /// Counts a part.
+    fn part(&mut self) -> Option<()> {
+        self.parts += 1;
+        (self.parts <= PARTS_MAX).then_some(())
+    }
+
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         self.depth += 1;
         let read = if self.depth > DEPTH_MAX { None } else { read(self) };
@@ -83,6 +94,7 @@ impl<'a> Parser<'a> {
         self.deeper(|parser| {
             let mut left = parser.conjunction()?;
             while parser.eat("||") {
+                parser.part()?;
                 left = Predicate::Or(Box::new(left), Box::new(parser.conjunction()?));
             }
             Some(left)
@@ -92,12 +104,14 @@ impl<'a> Parser<'a> {
     fn conjunction(&mut self) -> Option<Predicate> {
         let mut left = self.negation()?;
         while self.eat("&&") {
+            self.part()?;
             left = Predicate::And(Box::new(left), Box::new(self.negation()?));
         }
         Some(left)
     }
 
     fn negation(&mut self) -> Option<Predicate> {
+        self.part()?;
         self.blanks();
         if self.rest.starts_with('!') && !self.rest.starts_with("!=") {
             self.eat("!");
@@ -165,6 +179,7 @@ impl<'a> Parser<'a> {
                 } else {
                     return Some(left);
                 };
+                parser.part()?;
                 left = Expr::Arithmetic(sign, Box::new(left), Box::new(parser.product()?));
             }
         })
@@ -176,6 +191,7 @@ impl<'a> Parser<'a> {
             let Some(sign) = ['*', '/', '%'].into_iter().find(|sign| self.eat(&sign.to_string())) else {
                 return Some(left);
             };
+            self.part()?;
             left = Expr::Arithmetic(sign, Box::new(left), Box::new(self.signed()?));
         }
     }
@@ -188,12 +204,14 @@ impl<'a> Parser<'a> {
         }
         let mut of = self.primary()?;
         while let Some(step) = self.step()? {
+            self.part()?;
             of = Expr::Step(Box::new(of), step);
         }
         Some(of)
     }
 
     fn primary(&mut self) -> Option<Expr> {
+        self.part()?;
         self.blanks();
         match self.rest.chars().next()? {
             '$' => {
@@ -349,5 +367,34 @@ impl<'a> Parser<'a> {
         let from = level(self)?;
         let to = if self.word("to") { level(self)? } else { from };
         self.eat("}").then_some(Step::Descend(from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_and_long_ones_refused() {
+        for path in [
+            "$",
+            "lax $.a[*] ? (@.b > 1 && !(@.c == \"x\")).d",
+            "strict $.**{1 to last}",
+            "($.a + 1) * -2 == 4",
+            "$[last - 1, 0 to 2].size()",
+        ] {
+            assert!(parse(path).is_some(), "{path}");
+        }
+        for path in ["", "$.", "$ ? (@", "$.a b", "$[", "$.a.datetime()", "@ ==", "$.a ? (1)"] {
+            assert!(parse(path).is_none(), "{path}");
+        }
+        for path in [
+            "$".to_owned() + &".a".repeat(100_000),
+            "(".repeat(100_000),
+            "((((".repeat(15) + "$",
+            "1+".repeat(100_000) + "1",
+        ] {
+            assert!(parse(&path).is_none());
+        }
     }
 }
