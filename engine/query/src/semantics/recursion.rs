@@ -7,7 +7,7 @@ use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
-use querygate_query_api::pg_type_of;
+use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -16,20 +16,25 @@ use std::sync::Arc;
 /// # Errors
 /// 42804 where a number would become a numeric, or one of more digits.
 pub(super) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::RecursiveQuery(query) => Ok(match align(&query)? {
-            Some(term) => {
-                let query = RecursiveQuery { recursive_term: Arc::new(term), ..query };
+            Some((first, second)) => {
+                changed = true;
+                let query = RecursiveQuery::try_new(query.name, first, second, query.is_distinct)?;
                 Transformed::yes(LogicalPlan::RecursiveQuery(query))
             }
             None => Transformed::no(LogicalPlan::RecursiveQuery(query)),
         }),
+        // What is above has the names that were.
+        other if changed => other.recompute_schema().map(Transformed::yes),
         other => Ok(Transformed::no(other)),
     })?;
     Ok(plan.data)
 }
 
-fn align(query: &RecursiveQuery) -> Result<Option<LogicalPlan>> {
+/// Both terms with the same names of types, where they differ.
+fn align(query: &RecursiveQuery) -> Result<Option<(Arc<LogicalPlan>, Arc<LogicalPlan>)>> {
     let (first, second) = (query.static_term.schema(), query.recursive_term.schema());
     for (place, (own, other)) in first.fields().iter().zip(second.fields()).enumerate() {
         let numeric = matches!(other.data_type(), DataType::Decimal128(..)) && own.data_type().is_numeric();
@@ -37,18 +42,34 @@ fn align(query: &RecursiveQuery) -> Result<Option<LogicalPlan>> {
             return Err(external(mismatch(query, place, own, other)));
         }
     }
-    let alike = |(own, other): (&FieldRef, &FieldRef)| {
-        own.data_type() != other.data_type() || own.metadata() == other.metadata()
+    let differs = |(own, other): (&FieldRef, &FieldRef)| {
+        own.data_type() == other.data_type() && own.metadata() != other.metadata()
     };
-    if first.fields().iter().zip(second.fields()).all(alike) {
+    if !first.fields().iter().zip(second.fields()).any(differs) {
         return Ok(None);
     }
-    let columns = first.fields().iter().zip(second.iter()).map(|(own, (qualifier, field))| {
-        let metadata = FieldMetadata::from(own.metadata().clone());
-        Expr::from((qualifier, field)).alias_with_metadata(field.name(), Some(metadata))
+    let targets: Vec<FieldMetadata> =
+        first.fields().iter().zip(second.fields()).map(|(own, other)| common(own, other)).collect();
+    Ok(Some((with(&query.static_term, &targets)?, with(&query.recursive_term, &targets)?)))
+}
+
+/// What both terms say of a column: an alias adds to what is known, and takes nothing away.
+fn common(own: &FieldRef, other: &FieldRef) -> FieldMetadata {
+    if own.data_type() != other.data_type() {
+        return FieldMetadata::from(own.metadata().clone());
+    }
+    let mut all = other.metadata().clone();
+    all.insert(PG_TYPE_KEY.to_owned(), pg_type_of(own).name().to_owned());
+    all.extend(own.metadata().iter().map(|(key, value)| (key.clone(), value.clone())));
+    FieldMetadata::from(all)
+}
+
+fn with(term: &Arc<LogicalPlan>, targets: &[FieldMetadata]) -> Result<Arc<LogicalPlan>> {
+    let columns = targets.iter().zip(term.schema().iter()).map(|(metadata, (qualifier, field))| {
+        Expr::from((qualifier, field)).alias_with_metadata(field.name(), Some(metadata.clone()))
     });
     let columns: Vec<Expr> = columns.collect();
-    LogicalPlanBuilder::from(Arc::clone(&query.recursive_term)).project(columns)?.build().map(Some)
+    LogicalPlanBuilder::from(Arc::clone(term)).project(columns)?.build().map(Arc::new)
 }
 
 fn mismatch(query: &RecursiveQuery, place: usize, own: &FieldRef, other: &FieldRef) -> Error {
