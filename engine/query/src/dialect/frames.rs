@@ -1,5 +1,5 @@
-//! Offsets of window frames: the planner reads them where they are plain literals, `INTERVAL '1 day'` and `'1 day'::interval` as texts,
-//! `2::bigint` as a number.
+//! Offsets of window frames: the planner reads them where they are plain literals, intervals as `INTERVAL '1 day'` and `2::bigint` as a
+//! number. After everything in them was rewritten.
 
 use super::ast::literal_text;
 use datafusion::sql::sqlparser::ast::{
@@ -38,19 +38,27 @@ fn of_spec(spec: &mut WindowSpec) {
 fn literal(offset: &Expr) -> Option<Expr> {
     match offset {
         Expr::Nested(inner) => literal(inner),
-        Expr::Interval(Interval { value, leading_field, last_field: None, .. }) => {
-            let text = literal_text(value)?;
-            let unit = leading_field.as_ref().map(|field| format!(" {}", field.to_string().to_lowercase()));
-            Some(super::ast::text(&format!("{text}{}", unit.unwrap_or_default())))
-        }
-        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => literal_text(expr).map(super::ast::text),
-        Expr::TypedString(typed) if matches!(typed.data_type, DataType::Interval { .. }) => {
-            literal_text(&Expr::Value(typed.value.clone())).map(super::ast::text)
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => literal_text(expr).map(interval),
+        Expr::Function(function) => {
+            // An interval that is cut to its fields.
+            let arguments = super::ast::plain_arguments(&function.args)?;
+            let cut = super::calls::unqualified(&function.name)? == "interval_cut";
+            arguments.first().filter(|_| cut).and_then(|of| literal(of))
         }
         Expr::Cast { expr, .. } => match expr.as_ref() {
             Expr::Value(value) if matches!(value.value, Value::Number(..)) => Some((**expr).clone()),
             _ => None,
         },
-        _ => None,
+        _ => literal_text(offset).map(interval),
     }
+}
+
+fn interval(text: &str) -> Expr {
+    Expr::Interval(Interval {
+        value: Box::new(super::ast::text(text)),
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })
 }

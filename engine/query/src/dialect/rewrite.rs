@@ -113,7 +113,6 @@ impl Writer for Rewriter<'_> {
         self.rows.push(rows::scope(self, select));
         self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
         groups::name_places(select);
-        frames::literals(select);
         orders::inherit(self, select);
         orders::apart(select);
         relations::wildcards(self, select);
@@ -127,6 +126,7 @@ impl Writer for Rewriter<'_> {
         self.scopes.pop();
         self.rows.pop();
         self.merged.pop();
+        frames::literals(select);
         step(groups::keep_apart(select))
     }
 
@@ -143,7 +143,6 @@ impl Writer for Rewriter<'_> {
         if let Some(merged) = self.merged.last() {
             using::qualify(merged, expr);
         }
-        frames::of_call(expr);
         step(calls::before_children(expr))
     }
 
@@ -155,6 +154,7 @@ impl Writer for Rewriter<'_> {
         for rewrite in [operators::rewrite, casts::rewrite, calls::rewrite] {
             step(rewrite(expr))?;
         }
+        frames::of_call(expr);
         relations::system_columns(self, expr);
         ON
     }
