@@ -316,6 +316,15 @@ fn first_match(value: Expr, pattern: Expr) -> Expr {
 
 /// A literal that is the first argument of a function of JSON is JSON: which kind, the function's name says.
 fn type_json(name: &str, arguments: &mut FunctionArguments) {
+    if let FunctionArguments::List(list) = arguments
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
+    {
+        type_json_literal(name, first);
+    }
+}
+
+/// The same of a function in FROM.
+pub(super) fn type_json_literal(name: &str, first: &mut Expr) {
     const OF_JSON: &[&str] = &[
         "array_elements",
         "array_elements_text",
@@ -333,11 +342,7 @@ fn type_json(name: &str, arguments: &mut FunctionArguments) {
         Some(("jsonb", kind)) => (kind, DataType::JSONB),
         _ => return,
     };
-    if let FunctionArguments::List(list) = arguments
-        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
-        && OF_JSON.contains(&kind)
-        && literal_text(first).is_some()
-    {
+    if OF_JSON.contains(&kind) && literal_text(first).is_some() {
         let literal = std::mem::replace(first, Expr::Value(Value::Null.with_empty_span()));
         *first = cast(literal, data_type);
     }

@@ -48,12 +48,28 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
             let like = datafusion::functions::string::starts_with();
             Some(like.call(vec![left.clone(), right.clone()]))
         }
-        BinaryOperator::PGOverlap if matches!((&l, &r), (DataType::List(_), DataType::List(_))) => {
-            named("array_overlap")
+        BinaryOperator::PGOverlap => {
+            let (left, right) = (array_beside(left, &l, &r), array_beside(right, &r, &l));
+            match (left, right, function("array_overlap")) {
+                (Some(left), Some(right), Some(overlap)) => Some(overlap.call(vec![left, right])),
+                _ => None,
+            }
         }
         BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
         _ => moments(op, (left, &l), (right, &r)),
     })
+}
+
+/// An array, or a literal that is read as one because the other side is.
+fn array_beside(expr: &Expr, own: &DataType, other: &DataType) -> Option<Expr> {
+    match (own, other, expr) {
+        (DataType::List(_), ..) => Some(expr.clone()),
+        (_, DataType::List(_), Expr::Literal(..)) => {
+            let field = Arc::new(Field::new("", other.clone(), true));
+            Some(Expr::Cast(Cast { expr: Box::new(expr.clone()), field }))
+        }
+        _ => None,
+    }
 }
 
 fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {

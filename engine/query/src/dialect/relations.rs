@@ -215,9 +215,12 @@ impl InFrom {
         let name = unqualified(name)
             .ok_or_else(|| Error::new(ErrorCode::UndefinedFunction, format!("function {written} does not exist")))?;
         arguments.iter().flatten().try_for_each(super::casts::refuse_unknown)?;
-        let arguments = arguments.ok_or_else(|| {
+        let mut arguments = arguments.ok_or_else(|| {
             Error::new(ErrorCode::FeatureNotSupported, "named arguments of functions in FROM are not supported")
         })?;
+        if let Some(first) = arguments.first_mut() {
+            super::calls::type_json_literal(&name, first);
+        }
         Ok(Self { name, arguments, ordinality })
     }
 

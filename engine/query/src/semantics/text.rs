@@ -126,8 +126,13 @@ macro_rules! write_float {
 write_float!(real, f32, 6);
 write_float!(double, f64, 15);
 
-/// `2024-02-29 12:00:00.5`, from microseconds since 1970.
+/// `2024-02-29 12:00:00.5`, from microseconds since 1970; infinity is their ends.
 pub(super) fn timestamp(micros: i64) -> String {
+    match micros {
+        i64::MAX => return "infinity".to_owned(),
+        i64::MIN => return "-infinity".to_owned(),
+        _ => {}
+    }
     const DAY: i64 = 86_400_000_000;
     let date = Date::from_days(micros.div_euclid(DAY));
     let of_day = micros.rem_euclid(DAY);

@@ -115,10 +115,7 @@ pub(super) const DEFS: &[Def] = &[
     strict("sind", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 0))))]),
     strict("cosd", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 1))))]),
     strict("tand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 2))))]),
-    strict(
-        "cotd",
-        &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 1) / degrees(r.double(0), 0))))],
-    ),
+    strict("cotd", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(cotangent(r.double(0)))))]),
     strict("asind", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::asin))]),
     strict("acosd", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::acos))]),
     strict("atand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(exact_degrees(r.double(0).atan()))))]),
@@ -174,6 +171,11 @@ fn degrees(value: f64, which: u8) -> f64 {
     };
     let near = (raw * 2.0).round() / 2.0;
     if (raw - near).abs() < 1e-15 { near } else { raw }
+}
+
+/// One over the tangent, and nothing where that has no end.
+fn cotangent(value: f64) -> f64 {
+    if degrees(value, 1) == 0.0 { 0.0 } else { 1.0 / degrees(value, 2) }
 }
 
 /// Radians in degrees, whole where PostgreSQL's are: it divides by the angle that it knows exactly.
