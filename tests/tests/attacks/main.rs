@@ -11,6 +11,7 @@ mod memberships;
 mod memory;
 mod names;
 mod order;
+mod parameters;
 mod rows;
 mod sessions;
 mod unreadable;
