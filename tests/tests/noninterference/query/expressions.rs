@@ -38,6 +38,9 @@ impl Generator<'_> {
             Ty::Money | Ty::Bool | Ty::Date | Ty::Instant | Ty::Tags => false,
         };
         let probes: Vec<&Value> = self.probes.iter().filter(of_kind).collect();
+        if ty == Ty::Money && self.rng.percent(35) {
+            return self.decimal();
+        }
         let value = if !probes.is_empty() && self.rng.percent(40) {
             (*self.rng.pick(&probes)).clone()
         } else {
@@ -68,6 +71,14 @@ impl Generator<'_> {
         }
     }
 
+    /// A decimal with places of its own, whatever stands beside it.
+    fn decimal(&mut self) -> String {
+        let text = *self.rng.pick(&["0.005", "1.25", "-0.5", "7.5", "100", "2.50", "0.00001", "12.3456789", "99.9999"]);
+        let Some(parameters) = self.parameters.as_mut().filter(|p| p.len() < 6) else { return text.to_owned() };
+        parameters.push(text.to_owned());
+        format!("${}::numeric", parameters.len())
+    }
+
     /// An expression of a type.
     pub(super) fn expr(&mut self, scope: &[Col], ty: Ty, depth: usize) -> String {
         if ty == Ty::Big {
@@ -84,6 +95,9 @@ impl Generator<'_> {
             0 => {
                 let test = self.condition(scope, 0);
                 format!("CASE WHEN {test} THEN {} ELSE {} END", self.expr(scope, ty, d), self.expr(scope, ty, d))
+            }
+            1 if d > 0 && ty != Ty::Tags && self.rng.percent(25) => {
+                format!("coalesce({}, {})", self.empty_subquery(ty), self.expr(scope, ty, d))
             }
             1 => format!("coalesce({}, {})", self.expr(scope, ty, d), self.expr(scope, ty, d)),
             2 => format!("nullif({}, {})", self.expr(scope, ty, d), self.literal(ty)),
@@ -161,9 +175,12 @@ impl Generator<'_> {
                 2 => format!("({} LIKE {})", self.expr(scope, Ty::Text, 0), payload(self, Ty::Text)),
                 _ => format!("(1 / {} >= 0)", payload(self, Ty::Int)),
             },
-            Ty::Text => match self.rng.below(3) {
+            Ty::Text => match self.rng.below(5) {
                 0 => format!("CAST(CAST({} AS integer) AS text)", payload(self, Ty::Text)),
                 1 => format!("chr({})", payload(self, Ty::Int)),
+                // What a hidden value would make large.
+                2 => format!("left(repeat('xy', {} * 1000), 3)", payload(self, Ty::Int)),
+                3 => format!("left(lpad({}, {} * 1000, 'z'), 3)", payload(self, Ty::Text), payload(self, Ty::Int)),
                 _ => format!("substr({}, 1, {})", payload(self, Ty::Text), payload(self, Ty::Int)),
             },
             Ty::Tags => "NULL".to_owned(),
@@ -187,6 +204,15 @@ impl Generator<'_> {
         // Without an aggregate, more than one row is an error, which hidden rows must not cause.
         let item = if self.rng.percent(80) { self.aggregated(&table.cols, ty) } else { self.expr(&table.cols, ty, 0) };
         format!("(SELECT {item} FROM {}{filter})", table.sql)
+    }
+
+    /// A scalar subquery that finds no row, or one that only hidden rows could answer.
+    fn empty_subquery(&mut self, ty: Ty) -> String {
+        let table = self.table();
+        let item = self.expr(&table.cols, ty, 0);
+        let id = table.cols.iter().find(|c| c.id).map_or_else(|| "false".to_owned(), |c| format!("{} = 'nope'", c.sql));
+        let nothing = if self.rng.percent(30) { "false" } else { &id };
+        format!("(SELECT {item} FROM {} WHERE {nothing})", table.sql)
     }
 
     /// A boolean expression.
@@ -218,7 +244,9 @@ impl Generator<'_> {
             }
             12 => {
                 let ty = self.ty(scope, &SCALARS);
-                format!("{} IS {}NULL", self.expr(scope, ty, 0), *self.rng.pick(&["", "NOT "]))
+                let what =
+                    if depth > 0 && self.rng.percent(40) { self.empty_subquery(ty) } else { self.expr(scope, ty, 0) };
+                format!("{what} IS {}NULL", *self.rng.pick(&["", "NOT "]))
             }
             13 => format!("({} OR {})", self.condition(scope, 0), self.condition(scope, 0)),
             14 => format!("NOT ({})", self.condition(scope, 0)),
