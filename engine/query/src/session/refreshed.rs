@@ -47,7 +47,7 @@ impl GateSession {
             Some(declared) => Box::pin(self.bind_query(query, &declared, text)).await?,
             None => current,
         };
-        if fitting.columns() != bound.columns() {
+        if !Arc::ptr_eq(&fitting, bound) && fitting.columns() != bound.columns() {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "cached plan must not change result type"));
         }
         Ok(fitting)
