@@ -1,16 +1,15 @@
-//! Function calls: `pg_catalog.` qualifiers, keywords that are functions, `ARRAY(SELECT …)`, `substring(x from 're')`,
-//! sets in SELECT, composite results.
+//! Function calls: `pg_catalog.` qualifiers, keywords that are functions, `substring(x from 're')`, sets in SELECT,
+//! composite results.
 
-use super::ast::{
-    aliased, call, cast, derived, list, literal_text, number, parts, plain_arguments, select, table_alias,
-};
+use super::array_queries::array_of_query;
+use super::ast::{call, cast, list, literal_text, number, parts, plain_arguments};
 use super::constants;
-use crate::walk::{ON, Reader, Step, Stop, finds};
+use crate::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, OrderByExpr,
-    OrderByKind, Query, SelectItem, SetExpr, Subscript, TimezoneInfo, UnaryOperator, Value,
+    AccessExpr, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, Subscript, TimezoneInfo, UnaryOperator,
+    Value,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::Result;
@@ -422,76 +421,6 @@ pub(super) fn is_set(name: &str) -> bool {
         || PgCatalog::row_function(name).is_some()
 }
 
-/// `ARRAY(SELECT x … ORDER BY y)` is `array_or_empty((SELECT array_agg(x ORDER BY y) …))`.
-fn array_of_query(query: Query) -> Result<Expr> {
-    let simple = super::ast::plain_select(&query).is_some_and(|s| {
-        let ungrouped = matches!(&s.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
-        let one = matches!(s.projection.as_slice(), [SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }]);
-        ungrouped && one && s.distinct.is_none() && s.having.is_none() && !has_aggregate_or_set(&s.projection)
-    });
-    let direct = simple
-        && query.limit_clause.is_none()
-        && query.fetch.is_none()
-        && matches!(query.body.as_ref(), SetExpr::Select(_));
-    let order = orderings(&query);
-    let name = query_column(&query);
-    let mut outer = if direct { query } else { wrapped(query)? };
-    outer.order_by = None;
-    let SetExpr::Select(select) = outer.body.as_mut() else { return Ok(Expr::Subquery(Box::new(outer))) };
-    let Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }) =
-        select.projection.first().cloned()
-    else {
-        return Ok(Expr::Subquery(Box::new(outer)));
-    };
-    let item = item.clone();
-    let mut aggregate = call("array_agg", vec![item.clone()]);
-    if let Expr::Function(Function { args: FunctionArguments::List(arguments), .. }) = &mut aggregate {
-        let keys: Vec<OrderByExpr> =
-            order.into_iter().filter_map(|key| resolve_key(key, &item, name.as_deref(), direct)).collect();
-        if !keys.is_empty() {
-            arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
-        }
-    }
-    select.projection = vec![aliased(aggregate, "array")];
-    Ok(call("array_or_empty", vec![Expr::Subquery(Box::new(outer))]))
-}
-
-fn orderings(query: &Query) -> Vec<OrderByExpr> {
-    match query.order_by.as_ref().map(|o| &o.kind) {
-        Some(OrderByKind::Expressions(keys)) => keys.clone(),
-        Some(OrderByKind::All(_)) | None => Vec::new(),
-    }
-}
-
-/// An ordering by position means the item; within a wrapped query only this one is left to order by.
-fn resolve_key(mut key: OrderByExpr, item: &Expr, name: Option<&str>, direct: bool) -> Option<OrderByExpr> {
-    let by_name =
-        !direct && matches!(&key.expr, Expr::Identifier(ident) if Some(super::ast::folded(ident).as_str()) == name);
-    let by_position = matches!(&key.expr, Expr::Value(v) if matches!(&v.value, Value::Number(n, _) if n == "1"));
-    if by_position || by_name {
-        key.expr = item.clone();
-        return Some(key);
-    }
-    direct.then_some(key)
-}
-
-/// The name of the one column of a SELECT.
-fn query_column(query: &Query) -> Option<String> {
-    let select = super::ast::plain_select(query)?;
-    match select.projection.as_slice() {
-        [SelectItem::ExprWithAlias { alias, .. }] => Some(super::ast::folded(alias)),
-        [SelectItem::UnnamedExpr(expr)] => Some(super::names::column_name(expr)),
-        _ => None,
-    }
-}
-
-/// `SELECT q.x FROM (query) AS q(x)`.
-fn wrapped(query: Query) -> Result<Query> {
-    let source = derived(query, false, Some(table_alias("array_query", &["item".to_owned()])));
-    let item = Expr::CompoundIdentifier(vec![super::ast::quoted("array_query"), super::ast::quoted("item")]);
-    select(vec![aliased(item, "item")], Some(source))
-}
-
 fn has_subquery(expr: &Expr) -> bool {
     struct Finder;
     impl Reader for Finder {
@@ -508,35 +437,4 @@ fn discriminator(expr: &Expr) -> i64 {
     let mut hasher = DefaultHasher::new();
     expr.hash(&mut hasher);
     i64::try_from(hasher.finish() >> 2).unwrap_or(0)
-}
-
-fn has_aggregate_or_set(items: &[SelectItem]) -> bool {
-    struct Finder;
-    impl Reader for Finder {
-        fn expr(&mut self, expr: &Expr) -> Step {
-            const AGGREGATES: &[&str] = &[
-                "count",
-                "sum",
-                "min",
-                "max",
-                "avg",
-                "array_agg",
-                "string_agg",
-                "bool_and",
-                "bool_or",
-                "every",
-                "json_agg",
-                "jsonb_agg",
-            ];
-            match expr {
-                Expr::Function(f)
-                    if unqualified(&f.name).is_some_and(|n| is_set(&n) || AGGREGATES.contains(&n.as_str())) =>
-                {
-                    ControlFlow::Break(Stop::Found)
-                }
-                _ => ON,
-            }
-        }
-    }
-    items.iter().any(|item| finds(item, &mut Finder))
 }

@@ -8,6 +8,7 @@
 mod aggregates;
 mod apart;
 pub(crate) mod apply;
+mod array_queries;
 mod array_text;
 mod ast;
 mod blocks;

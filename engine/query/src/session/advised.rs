@@ -1,7 +1,8 @@
 //! Plans and starts a bound statement. A run that follows advice is watched until it proves not to be slower than the default,
 //! which otherwise takes its place. Chooses nothing.
 
-use super::statement::{GateSession, Kind, PreparedStatement};
+use super::prepared::{Kind, PreparedStatement};
+use super::statement::GateSession;
 use crate::admission::Permit;
 use crate::bind::Bound;
 use crate::errors::{self, translate};

@@ -2,7 +2,8 @@
 //! one compares some numbers to see that all of it still holds, and goes straight to the source. What does not hold, or is unusual,
 //! is left to the usual way.
 
-use super::statement::{GateSession, PreparedStatement};
+use super::prepared::PreparedStatement;
+use super::statement::GateSession;
 use super::written::Run;
 use crate::admission::Place;
 use crate::bind::Bound;

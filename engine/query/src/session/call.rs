@@ -1,6 +1,7 @@
 //! CALL: procedures that extensions of schema `querygate` supply. Each call is in the books, with its outcome.
 
-use super::statement::{GateSession, PreparedStatement};
+use super::prepared::PreparedStatement;
+use super::statement::GateSession;
 use super::text::text_rows;
 use crate::system::extensions;
 use querygate_query_api::Outcome;

@@ -1,7 +1,8 @@
 //! Statements that run from their class alone: settings, transactions, cursors, prepared statements by name.
 
+use super::prepared::{Kind, PreparedStatement, ours};
 use super::settings::Settings;
-use super::statement::{GateSession, Inner, Kind, PreparedStatement, ours};
+use super::statement::{GateSession, Inner};
 use super::text::{text_column, text_rows};
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};

@@ -1,8 +1,9 @@
 //! Cursors of a session: DECLARE keeps the stream of a query, FETCH takes rows from it. What a SCROLL cursor has read stays in
 //! memory, within a bound.
 
+use super::prepared::PreparedStatement;
 use super::reading::{Reading, Stretch};
-use super::statement::{GateSession, Inner, PreparedStatement};
+use super::statement::{GateSession, Inner};
 use super::transaction::outside;
 use crate::classify::Walk;
 use arrow::datatypes::SchemaRef;

@@ -9,6 +9,7 @@ mod cursors;
 mod durations;
 mod listen;
 mod parts;
+mod prepared;
 mod reading;
 mod records;
 mod refreshed;
@@ -21,4 +22,5 @@ mod workspace;
 mod written;
 mod zone;
 
-pub(crate) use statement::{GateSession, PreparedStatement};
+pub(crate) use prepared::PreparedStatement;
+pub(crate) use statement::GateSession;

@@ -1,6 +1,7 @@
 //! A statement's parts in a session: divided without running it, and run one at a time. Decides nothing about plans.
 
-use super::statement::{GateSession, Kind, PreparedStatement};
+use super::prepared::{Kind, PreparedStatement};
+use super::statement::GateSession;
 use crate::classify::Classified;
 use crate::execute;
 use crate::parts::Plain;

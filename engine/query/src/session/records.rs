@@ -1,6 +1,7 @@
 //! What the books say of a session's statements, as far as it is known when they begin or end without a plan.
 
-use super::statement::{GateSession, PreparedStatement};
+use super::prepared::PreparedStatement;
+use super::statement::GateSession;
 use crate::bind::Bound;
 use crate::observe::QueryRecord;
 use crate::parse::Parsed;

@@ -1,6 +1,7 @@
 //! Statements that were bound before what they were bound on changed, or for other values than they are to run with.
 
-use super::statement::{GateSession, PreparedStatement};
+use super::prepared::PreparedStatement;
+use super::statement::GateSession;
 use crate::bind::Bound;
 use crate::parameters::Declared;
 use arrow::array::ArrayRef;

@@ -1,13 +1,14 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
-use super::armed::{Armed, Looking};
+use super::armed::Looking;
 use super::cursors::Cursor;
 use super::listen::Listening;
+use super::prepared::{Kind, PreparedStatement, ours};
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::Bound;
-use crate::classify::{Classified, ExplainStyle};
+use crate::classify::Classified;
 use crate::engine::as_described;
 use crate::errors::{Stage, translate};
 use crate::execute;
@@ -19,16 +20,14 @@ use crate::parameters::{Declared, without_values};
 use crate::parse::{Parsed, parse};
 use crate::telling::Teller;
 use arrow::array::ArrayRef;
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
 use querygate_query_api::{
-    Column, CommandTag, CopyOptions, Door, Effect, ExecuteOptions, Holding, LookUp, Notification, Outcome, Part, Parts,
-    Prepared, Resting, Rows, Session, Split, Statement, TransactionStatus,
+    Column, CommandTag, Door, Effect, ExecuteOptions, Holding, LookUp, Notification, Outcome, Part, Parts, Prepared,
+    Resting, Rows, Session, Split, Statement, TransactionStatus,
 };
 use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WrittenRows, limits};
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,70 +74,6 @@ pub(super) struct Inner {
     pub(super) effects: Vec<Effect>,
     /// Engine state made for the current workspace and settings.
     pub(super) current: Option<Current>,
-}
-
-/// A prepared statement of this gate.
-#[derive(Debug)]
-pub(crate) struct PreparedStatement {
-    pub(super) parsed: Arc<Parsed>,
-    pub(super) declared: Vec<Option<Declared>>,
-    pub(super) kind: Kind,
-    pub(super) parameter_types: Vec<PgType>,
-    pub(super) columns: Option<Arc<[Column]>>,
-    pub(super) armed: Mutex<Option<Arc<Armed>>>,
-    /// The charge of its plan.
-    _plan: Option<Arc<MemoryReservation>>,
-}
-
-/// What preparing found out.
-#[derive(Debug, Clone)]
-pub(super) enum Kind {
-    Query(Arc<Bound>),
-    Copy(Arc<Bound>, CopyOptions),
-    /// With the statement that is explained.
-    Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
-    /// Runs from its class alone.
-    Command,
-}
-
-impl PreparedStatement {
-    pub(crate) fn parsed(&self) -> &Parsed {
-        &self.parsed
-    }
-
-    /// The same statement, bound in another way, with the charge of its plan.
-    fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
-        Self {
-            parsed: Arc::clone(&self.parsed),
-            declared: self.declared.clone(),
-            kind: Kind::Query(bound),
-            parameter_types: self.parameter_types.clone(),
-            columns: self.columns.clone(),
-            armed: Mutex::default(),
-            _plan: Some(plan),
-        }
-    }
-}
-
-impl Prepared for PreparedStatement {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn parameter_types(&self) -> &[PgType] {
-        &self.parameter_types
-    }
-
-    fn columns(&self) -> Option<&[Column]> {
-        self.columns.as_deref()
-    }
-
-    fn schema(&self) -> Option<SchemaRef> {
-        match &self.kind {
-            Kind::Query(bound) => Some(Arc::clone(bound.schema())),
-            Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
-        }
-    }
 }
 
 impl GateSession {
@@ -326,10 +261,6 @@ impl GateSession {
 
 fn lost() -> Error {
     Error::internal("a prepared statement lost its query")
-}
-
-pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
-    prepared.as_any().downcast_ref().ok_or_else(|| Error::internal("a prepared statement of another service"))
 }
 
 #[async_trait]

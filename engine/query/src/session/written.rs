@@ -1,7 +1,8 @@
 //! Runs of statements whose rows go to the client as their source writes them: found by a key, with no plan, batch or stream around
 //! them. What is not such a run is left to the usual way, as if nobody had asked.
 
-use super::statement::{GateSession, Kind, PreparedStatement};
+use super::prepared::{Kind, PreparedStatement};
+use super::statement::GateSession;
 use crate::bind::Bound;
 use crate::classify::Classified;
 use crate::execute;

@@ -1,0 +1,81 @@
+//! Prepared statements: what preparing found out about one, and the same statement bound in another way.
+
+use super::armed::Armed;
+use crate::bind::Bound;
+use crate::classify::ExplainStyle;
+use crate::parameters::Declared;
+use crate::parse::Parsed;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::MemoryReservation;
+use querygate_query_api::{Column, CopyOptions, Prepared};
+use querygate_types::{Error, PgType, Result};
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+/// A prepared statement of this gate.
+#[derive(Debug)]
+pub(crate) struct PreparedStatement {
+    pub(super) parsed: Arc<Parsed>,
+    pub(super) declared: Vec<Option<Declared>>,
+    pub(super) kind: Kind,
+    pub(super) parameter_types: Vec<PgType>,
+    pub(super) columns: Option<Arc<[Column]>>,
+    pub(super) armed: Mutex<Option<Arc<Armed>>>,
+    /// The charge of its plan.
+    pub(super) _plan: Option<Arc<MemoryReservation>>,
+}
+
+/// What preparing found out.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Query(Arc<Bound>),
+    Copy(Arc<Bound>, CopyOptions),
+    /// With the statement that is explained.
+    Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
+    /// Runs from its class alone.
+    Command,
+}
+
+impl PreparedStatement {
+    pub(crate) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+
+    /// The same statement, bound in another way, with the charge of its plan.
+    pub(super) fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
+        Self {
+            parsed: Arc::clone(&self.parsed),
+            declared: self.declared.clone(),
+            kind: Kind::Query(bound),
+            parameter_types: self.parameter_types.clone(),
+            columns: self.columns.clone(),
+            armed: Mutex::default(),
+            _plan: Some(plan),
+        }
+    }
+}
+
+impl Prepared for PreparedStatement {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn parameter_types(&self) -> &[PgType] {
+        &self.parameter_types
+    }
+
+    fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
+    }
+
+    fn schema(&self) -> Option<SchemaRef> {
+        match &self.kind {
+            Kind::Query(bound) => Some(Arc::clone(bound.schema())),
+            Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
+        }
+    }
+}
+
+pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
+    prepared.as_any().downcast_ref().ok_or_else(|| Error::internal("a prepared statement of another service"))
+}
