@@ -88,6 +88,11 @@ impl Bindings {
         self.columns.iter().map(|column| column.slice(row, 1)).collect()
     }
 
+    /// Values of all executions.
+    pub(crate) fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
     /// Memory held.
     pub(crate) fn bytes(&self) -> usize {
         self.columns.iter().map(|column| column.get_array_memory_size()).sum()

@@ -65,10 +65,8 @@ async fn bound(statement: &PreparedStatement, values: &RecordBatch) -> Result<Bo
         None => statement.described.clone(),
     };
     let bindings = Arc::new(bind(values, described.prepared.parameter_types(), engine)?);
-    let fitted = match bindings.rows() {
-        0 => Arc::clone(&described.prepared),
-        _ => engine.fitted(&described.prepared, &bindings.row(0)).await?,
-    };
+    // One schema holds the results of all executions.
+    let fitted = engine.fitted(&described.prepared, bindings.columns()).await?;
     let schema = result_schema(fitted.as_ref());
     Ok(Bound { described: Described { prepared: fitted, schema }, bindings })
 }

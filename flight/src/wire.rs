@@ -2,7 +2,7 @@
 //! Knows no message.
 
 use arrow::array::ArrayRef;
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use querygate_query_api::{Column, PG_TYPE_KEY, Prepared, arrow_type_of, pg_type_of};
@@ -104,6 +104,8 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
     if batch.num_columns() != promised.fields().len() {
         return Err(Error::internal("a batch has another number of columns than was promised"));
     }
+    // A value that is none of the promised type ends the stream; it does not become NULL.
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
     let columns: Vec<ArrayRef> = promised
         .fields()
         .iter()
@@ -112,7 +114,7 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
             if column.data_type() == field.data_type() {
                 Ok(Arc::clone(column))
             } else {
-                cast(column, field.data_type())
+                cast_with_options(column, field.data_type(), &exact)
             }
         })
         .collect::<std::result::Result<_, _>>()

@@ -164,8 +164,8 @@ pub trait Session: Send + Sync {
         None
     }
 
-    /// The statement as it is described for these values: places of numerics are those of the values, and schemas say them. Errors
-    /// are those of [`execute`](Self::execute).
+    /// The statement as it is described for these values, one row or more of each parameter: places of numerics are enough for all
+    /// values, and schemas say them. Errors are those of [`execute`](Self::execute).
     async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
         let _ = parameters;
         Ok(Arc::clone(prepared))

@@ -44,6 +44,13 @@ impl Digits {
         let precision = if all <= usual { usual.min(NUMERIC_DIGITS_MAX) } else { NUMERIC_DIGITS_MAX };
         Self { precision, places }
     }
+
+    /// Room for either.
+    fn or(self, other: Self) -> Self {
+        let places = self.places.max(other.places);
+        let whole = (self.precision - self.places).max(other.precision - other.places);
+        Self { precision: whole.saturating_add(places).min(NUMERIC_DIGITS_MAX), places }
+    }
 }
 
 /// Digits before the point that most numerics have at most: those of a bigint.

@@ -19,7 +19,7 @@ pub(crate) struct Parameter {
 }
 
 impl Parameter {
-    /// Whether a value can be given as it is in the planned type. What is no numeric is read by its type's own rules.
+    /// Whether values can be given as they are in the planned type. What is no numeric is read by its type's own rules.
     pub(crate) fn holds(&self, given: &dyn Array) -> bool {
         if matches!(self.pg_type, PgType::Float4Array | PgType::Float8Array) {
             // Fractions among whole numbers or decimals of some places would be rounded.
@@ -32,11 +32,11 @@ impl Parameter {
             DataType::List(item) => item.data_type(),
             planned => planned,
         };
-        if given.len() == 1 && given.is_null(0) {
+        let Some(values) = numerics(given) else { return true };
+        if values.is_empty() {
             // NULL has no places to add to those of what stands beside it.
             return !(self.shows && item == &NUMERIC);
         }
-        let Some(values) = numerics(given) else { return true };
         values.iter().all(|value| self.holds_one(*value, item))
     }
 
@@ -52,7 +52,7 @@ impl Parameter {
         }
     }
 
-    /// The type to bind the statement with for a value; `None` where it is no numeric or no value.
+    /// The type to bind the statement with for values: room for each of them. `None` where they are no numerics.
     pub(crate) fn declared_for(&self, given: &dyn Array) -> Option<Declared> {
         if matches!(self.pg_type, PgType::Float4Array | PgType::Float8Array) {
             return Some(Declared { pg_type: self.pg_type, digits: Some(Digits::for_value(0, 0)) });
@@ -60,37 +60,33 @@ impl Parameter {
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
             return None;
         }
-        if given.len() == 1 && given.is_null(0) {
-            return Some(Declared { pg_type: self.pg_type, digits: Some(Digits::for_value(0, 0)) });
-        }
-        let values = numerics(given)?;
-        let places = values.iter().map(|(_, scale)| (*scale).max(0)).max()?;
-        let largest = values.iter().map(|(digits, _)| *digits).max_by_key(|digits| digits.unsigned_abs())?;
-        let digits = Digits::for_value(largest, u8::try_from(places).ok()?);
+        let digits = numerics(given)?.iter().map(|(digits, scale)| Digits::for_value(*digits, u8::try_from(*scale).unwrap_or(0)));
+        let digits = digits.reduce(Digits::or).unwrap_or_else(|| Digits::for_value(0, 0));
         Some(Declared { pg_type: self.pg_type, digits: Some(digits) })
     }
 }
 
-/// Digits and scale of a numeric, or of the members of an array of them. `None`: there is none, or not one that can be read.
+/// Digits and scale of numerics, or of the members of an array of them; NULLs have none. `None`: what is given is not of a type that
+/// holds numerics, or cannot be read.
 fn numerics(given: &dyn Array) -> Option<Vec<(i128, i8)>> {
-    if given.is_empty() || given.is_null(0) {
-        return None;
-    }
-    let one = match given.data_type() {
-        DataType::Decimal128(_, scale) => (given.as_primitive::<Decimal128Type>().value(0), *scale),
-        DataType::Int16 => (given.as_primitive::<Int16Type>().value(0).into(), 0),
-        DataType::Int32 => (given.as_primitive::<Int32Type>().value(0).into(), 0),
-        DataType::Int64 => (given.as_primitive::<Int64Type>().value(0).into(), 0),
-        DataType::Utf8 => parse_numeric(given.as_string::<i32>().value(0))?,
+    let rows = (0..given.len()).filter(|row| given.is_valid(*row));
+    match given.data_type() {
+        DataType::Decimal128(_, scale) => {
+            let values = given.as_primitive::<Decimal128Type>();
+            Some(rows.map(|row| (values.value(row), *scale)).collect())
+        }
+        DataType::Int16 => Some(rows.map(|row| (given.as_primitive::<Int16Type>().value(row).into(), 0)).collect()),
+        DataType::Int32 => Some(rows.map(|row| (given.as_primitive::<Int32Type>().value(row).into(), 0)).collect()),
+        DataType::Int64 => Some(rows.map(|row| (given.as_primitive::<Int64Type>().value(row).into(), 0)).collect()),
+        DataType::Utf8 => rows.map(|row| parse_numeric(given.as_string::<i32>().value(row))).collect(),
         DataType::List(_) => {
-            let members = given.as_list::<i32>().value(0);
+            let members = given.as_list::<i32>().values();
             let DataType::Decimal128(_, scale) = members.data_type() else { return None };
             let values = members.as_primitive::<Decimal128Type>().iter().flatten();
-            return Some(values.map(|digits| (digits, *scale)).collect());
+            Some(values.map(|digits| (digits, *scale)).collect())
         }
-        _ => return None,
-    };
-    Some(vec![one])
+        _ => None,
+    }
 }
 
 /// Digits at another scale, if none is lost.
