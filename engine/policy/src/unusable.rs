@@ -33,6 +33,23 @@ impl CompiledPolicy {
         rules
     }
 
+    /// Policies that drop out for an object where they are meant to: object, policy and reason.
+    #[must_use]
+    pub fn dropped_as_meant(&self) -> Vec<(&str, &str, &str)> {
+        let mut dropped = Vec::new();
+        for object in self.snapshot().objects.values() {
+            for policy in self.row_policies(&object.name).iter().filter(|policy| policy.may_drop) {
+                for expression in [&policy.using, &policy.check].into_iter().flatten() {
+                    if let Err(reason) = expression {
+                        dropped.push((object.name.as_str(), policy.name.as_str(), reason.text.as_str()));
+                    }
+                }
+            }
+        }
+        dropped.sort_unstable();
+        dropped
+    }
+
     /// Keys of `current_user` that rules need, with the place of each.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, Location)> {

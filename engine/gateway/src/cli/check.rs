@@ -90,10 +90,9 @@ impl Check<'_> {
         let (snapshot, policies) = (&governance.snapshot, &governance.policies);
         let unusable = rules::unusable(policies);
         unusable.iter().chain(&rules::memberships(&governance)).try_for_each(|finding| self.tell(finding))?;
-        let told: BTreeSet<String> = policies.unusable().into_iter().map(|rule| rule.rule).collect();
         let platform = metadata::platform_policies(snapshot);
-        let untold = |name: &str| !platform.contains(name) && !told.contains(name);
-        for (object, name, why) in policies.dropped().into_iter().filter(|(_, name, _)| untold(name)) {
+        let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
+        for (object, name, why) in own {
             self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
         }
         for (object, field, why) in policies.uncomputed() {

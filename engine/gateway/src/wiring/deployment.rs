@@ -8,7 +8,7 @@ use querygate_catalog::{Deployment, SourceStatus, ViewDefinition};
 use querygate_metadata::{LoadError, LoadOptions, TenancyPosture, load};
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Builds deployments; sources are opened once and shared by all versions.
@@ -95,9 +95,8 @@ fn warn_of_unusable(policies: &CompiledPolicy) {
 fn warn_of_dropped(policies: &CompiledPolicy) {
     let mut grouped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     let platform = platform_policies(policies.snapshot());
-    let told: BTreeSet<String> = policies.unusable().into_iter().map(|rule| rule.rule).collect();
-    let untold = |name: &str| !platform.contains(name) && !told.contains(name);
-    for (object, policy, reason) in policies.dropped().into_iter().filter(|(_, name, _)| untold(name)) {
+    let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
+    for (object, policy, reason) in own {
         grouped.entry((policy, reason)).or_default().push(object);
     }
     for ((policy, reason), objects) in grouped {
