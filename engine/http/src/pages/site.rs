@@ -270,13 +270,15 @@ async fn call(site: &Site, (headers, peer): (&HeaderMap, Peer), body: &Bytes, wh
     let Some((statement, back, place)) = what.statement(field) else {
         return html(StatusCode::BAD_REQUEST, login::refused("The form names nothing that can be done."));
     };
-    let _turn = match site.turns.take(&seat.principal.login).await {
+    let turn = match site.turns.take(&seat.principal.login).await {
         Ok(turn) => turn,
         Err(error) => return not_done(&error, place, &seat),
     };
     let (service, database) = (Arc::clone(&site.pages.service), site.pages.database.clone());
     let principal = Arc::clone(&seat.principal);
     let doing = tokio::spawn(async move {
+        // The turn is over with the work, whether or not somebody still waits for it.
+        let _turn = turn;
         let reader = Reader::open(service.as_ref(), principal, &database, Some(peer.0)).await?;
         let done = reader.call(&statement).await;
         reader.close().await;
