@@ -4,6 +4,7 @@ use super::gathered::{AT_ONCE, Gathered, LEAST};
 use super::keyed::{Answers, Found, Keyed};
 use super::node::{ApplyKind, ApplyNode};
 use super::references::{Values, substitute};
+use crate::errors::{Stage, translate};
 use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
@@ -290,7 +291,12 @@ impl Run {
     async fn gathered_rows(&self, gathered: &Gathered, keys: &[&Key]) -> Result<Option<Vec<(Key, RecordBatch)>>> {
         let Some(many) = gathered.many(keys)? else { return Ok(None) };
         let plan = LogicalPlanBuilder::from(many.plan).limit(0, Some(ROWS_MAX + 1))?.build()?;
-        let Ok(batches) = self.runner.0.run(plan, Arc::clone(&self.context)).await else { return Ok(None) };
+        let batches = match self.runner.0.run(plan, Arc::clone(&self.context)).await {
+            Ok(batches) => batches,
+            // A value that cannot be computed perhaps belongs to a row that nobody wants.
+            Err(error) if translate(&error, Stage::Execute).code().sqlstate().starts_with("22") => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > ROWS_MAX {
             return Ok(None);
         }
