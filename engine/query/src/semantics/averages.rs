@@ -137,7 +137,8 @@ impl Accumulator for Mean {
             return ScalarValue::try_from(&SPAN);
         }
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-        let mean = scaled(self.sum, 1.0 / self.count as f64)?;
+        let count = self.count as f64;
+        let mean = scaled(self.sum, |part| part / count)?;
         Ok(ScalarValue::IntervalMonthDayNano(Some(to_arrow(mean).ok_or_else(out_of_range)?)))
     }
 

@@ -78,7 +78,9 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "interval_times",
-        &[form(&[P::Interval, P::Double], R::Interval, |r| Ok(Value::Interval(scaled(r.interval(0), r.double(1))?)))],
+        &[form(&[P::Interval, P::Double], R::Interval, |r| {
+            Ok(Value::Interval(scaled(r.interval(0), |part| part * r.double(1))?))
+        })],
     ),
     strict(
         "interval_over",
@@ -86,7 +88,8 @@ pub(super) const DEFS: &[Def] = &[
             if r.double(1) == 0.0 {
                 return Err(crate::semantics::fault::Fault::DivisionByZero.error());
             }
-            Ok(Value::Interval(scaled(r.interval(0), 1.0 / r.double(1))?))
+            // A quotient: 49 times a 49th is less than 1.
+            Ok(Value::Interval(scaled(r.interval(0), |part| part / r.double(1))?))
         })],
     ),
     strict(
@@ -207,9 +210,9 @@ fn justified(of: Interval, days: bool, hours: bool) -> Interval {
 
 /// Months, days and time each times a factor; fractions cascade down.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked against the types' ranges")]
-pub(in crate::semantics) fn scaled(of: Interval, factor: f64) -> Result<Interval> {
+pub(in crate::semantics) fn scaled(of: Interval, by: impl Fn(f64) -> f64) -> Result<Interval> {
     let wrong = || Wrong::Range.error("interval");
-    let (months, days) = (of.months as f64 * factor, of.days as f64 * factor);
+    let (months, days) = (by(of.months as f64), by(of.days as f64));
     if !(months.abs() < 2_147_483_648.0 && days.abs() < 2_147_483_648.0) {
         return Err(wrong());
     }
@@ -222,7 +225,7 @@ pub(in crate::semantics) fn scaled(of: Interval, factor: f64) -> Result<Interval
         carried = (rest_seconds / 86_400.0) as i64;
         rest_seconds -= carried as f64 * 86_400.0;
     }
-    let micros = (of.micros as f64 * factor + rest_seconds * 1e6).round_ties_even();
+    let micros = (by(of.micros as f64) + rest_seconds * 1e6).round_ties_even();
     if micros.is_nan() || micros.abs() >= 9.2e18 {
         return Err(wrong());
     }

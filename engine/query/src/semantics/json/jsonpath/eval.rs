@@ -6,6 +6,7 @@ use crate::semantics::fault::external;
 use crate::semantics::json::path::equal;
 use crate::semantics::json::print::normal;
 use crate::semantics::json::tree::{Json, Node};
+use crate::semantics::numeric::{parse as parse_numeric, rescaled};
 use datafusion::common::DataFusionError;
 use querygate_catalog::proceed;
 use querygate_types::{Error, ErrorCode};
@@ -115,7 +116,7 @@ fn items<'a>(expr: &Expr, scope: &Scope<'a>) -> Found<Vec<Item<'a>>> {
             let values: Option<Vec<f64>> =
                 unwrapped(items(of, scope)?, scope).iter().map(|item| number(item)).collect();
             let values = values.ok_or(wrong)?;
-            return Ok(values.into_iter().map(|value| written(if *sign == '-' { -value } else { value })).collect());
+            return values.into_iter().map(|value| written(if *sign == '-' { -value } else { value })).collect();
         }
         Expr::Arithmetic(sign, left, right) => arithmetic(*sign, left, right, scope)?,
         Expr::Step(of, step) => {
@@ -152,13 +153,13 @@ fn arithmetic<'a>(sign: char, left: &Expr, right: &Expr, scope: &Scope<'_>) -> F
     if matches!(sign, '/' | '%') && b == 0.0 {
         return Err(Wrong::Path("division by zero"));
     }
-    Ok(written(match sign {
+    written(match sign {
         '+' => a + b,
         '-' => a - b,
         '*' => a * b,
         '/' => a / b,
         _ => a % b,
-    }))
+    })
 }
 
 /// In lax mode, the elements of arrays in their place.
@@ -306,11 +307,11 @@ fn call<'a>(item: &Item<'_>, method: Method, scope: &Scope<'_>) -> Found<Item<'a
                 _ => number(item),
             };
             let value = value.filter(|value| value.is_finite());
-            written(value.ok_or(Wrong::Path("argument of jsonpath item method .double() is no number"))?)
+            written(value.ok_or(Wrong::Path("argument of jsonpath item method .double() is no number"))?)?
         }
-        Method::Ceiling => written(numeric()?.ceil()),
-        Method::Floor => written(numeric()?.floor()),
-        Method::Abs => written(numeric()?.abs()),
+        Method::Ceiling => written(numeric()?.ceil())?,
+        Method::Floor => written(numeric()?.floor())?,
+        Method::Abs => written(numeric()?.abs())?,
     })
 }
 
@@ -407,7 +408,7 @@ fn compared(comparison: Comparison, a: &Node, b: &Node) -> Option<bool> {
             if equal(a, b) {
                 Ordering::Equal
             } else {
-                number(a)?.partial_cmp(&number(b)?)?
+                unequal(number(a)?, number(b)?, (a, b))?
             }
         }
         (Json::String(a), Json::String(b)) => a.cmp(b),
@@ -424,6 +425,21 @@ fn compared(comparison: Comparison, a: &Node, b: &Node) -> Option<bool> {
     })
 }
 
+/// The order of two numbers that are not equal, which doubles may not tell apart.
+fn unequal(a: f64, b: f64, (left, right): (&Node, &Node)) -> Option<Ordering> {
+    let order = a.partial_cmp(&b)?;
+    if order.is_ne() {
+        return Some(order);
+    }
+    let exact = |node: &Node| match &node.value {
+        Json::Number(text) => parse_numeric(text),
+        _ => None,
+    };
+    let ((a, a_places), (b, b_places)) = (exact(left)?, exact(right)?);
+    let places = a_places.max(b_places);
+    Some(rescaled(a, a_places, places)?.cmp(&rescaled(b, b_places, places)?))
+}
+
 fn number(node: &Node) -> Option<f64> {
     match &node.value {
         Json::Number(text) => text.parse().ok(),
@@ -431,6 +447,9 @@ fn number(node: &Node) -> Option<f64> {
     }
 }
 
-fn written<'a>(value: f64) -> Item<'a> {
-    Cow::Owned(normal(Json::Number(format!("{value}")).node()))
+fn written<'a>(value: f64) -> Found<Item<'a>> {
+    if !value.is_finite() {
+        return Err(Wrong::Path("value out of range"));
+    }
+    Ok(Cow::Owned(normal(Json::Number(format!("{value}")).node())))
 }

@@ -153,6 +153,10 @@ impl<'a> Parser<'a> {
             } else {
                 String::new()
             };
+            // Literal text and extended syntax are not had.
+            if !flags.chars().all(|flag| matches!(flag, 'i' | 's' | 'm')) {
+                return None;
+            }
             return Some(Predicate::Like { of: left, pattern, flags });
         }
         const SIGNS: &[(&str, Comparison)] = &[
