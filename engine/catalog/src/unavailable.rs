@@ -1,4 +1,5 @@
-//! A table whose source is down: it stays in the catalog with the schema the metadata declares, and a scan says why.
+//! A table that cannot be read: its source is down or unfit, or a rule about its rows cannot be applied. Every scan fails
+//! with the reason.
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;

@@ -15,7 +15,7 @@ pub(crate) enum Owner {
     Statement,
     /// Rows that the scrollable cursors of a session keep.
     Cursors,
-    /// Prepared statements of a session, and what its door holds for it.
+    /// Prepared statements of a session.
     Session,
     User,
     Gate,

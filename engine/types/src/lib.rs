@@ -1,4 +1,5 @@
-//! The words every crate shares: error codes, principals, Postgres types and limits. Knows no engine, no door and no source.
+//! The words every crate shares: error codes, principals, Postgres types and limits; reading and printing JSON. Knows no
+//! engine, no door and no source.
 
 mod code;
 mod error;

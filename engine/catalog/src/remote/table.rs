@@ -178,8 +178,8 @@ impl DriverTable {
         self.parts.lost.iter().any(|lost| lost.field == field)
     }
 
-    /// What is said of a statement that needs lost columns, some of which changed or none: `told` are those of which the reader may know, each as
-    /// `column "name" was this and is that`. Whoever asks gets the source looked at again.
+    /// The refusal of a statement that needs lost columns. `has_changed`: whether one of them was ever as declared. `told`:
+    /// what the reader may know of each. Whoever asks gets the source looked at again.
     #[must_use]
     pub fn refusal(&self, has_changed: bool, told: &[String]) -> Error {
         if let Some(notice) = self.parts.driver.schema_notice() {

@@ -87,7 +87,7 @@ pub(super) fn memberships(governance: &Governance) -> Vec<Diagnostic> {
     findings
 }
 
-/// The number of rows in files, or of each file that is not NDJSON the first broken line.
+/// How many rows the files hold, and every line that is no row.
 pub(super) fn row_files(files: &[RowFile]) -> (usize, Vec<Diagnostic>) {
     let (mut rows, mut findings) = (0, Vec::new());
     for file in files {
