@@ -60,9 +60,8 @@ impl Parameter {
         if !matches!(self.pg_type, PgType::Numeric | PgType::NumericArray) {
             return None;
         }
-        let digits = numerics(given)?
-            .iter()
-            .map(|(digits, scale)| Digits::for_value(*digits, u8::try_from(*scale).unwrap_or(0)));
+        let values = numerics(given)?.into_iter();
+        let digits = values.map(|(digits, scale)| Digits::for_value(digits, u8::try_from(scale).unwrap_or(0)));
         let digits = digits.reduce(Digits::or).unwrap_or_else(|| Digits::for_value(0, 0));
         Some(Declared { pg_type: self.pg_type, digits: Some(digits) })
     }
