@@ -8,7 +8,6 @@ mod duel;
 mod explain;
 mod late;
 mod memberships;
-mod memory;
 mod names;
 mod order;
 mod parameters;

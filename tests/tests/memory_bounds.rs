@@ -1,6 +1,8 @@
 //! What one user may try to fill the gate's memory with: cursors, results that nobody reads, rows that scroll, prepared texts, many
 //! sessions at once. The process stays within the user's share and a quarter, and others go on meanwhile.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use querygate_tests::server::{Frame, RawClient, Server, Variant, runtime};
 use std::sync::atomic::{AtomicBool, Ordering};
