@@ -276,7 +276,10 @@ impl FlightSession {
         if held > self.limits.statement_bytes {
             return Err(too_many_statements());
         }
-        self.holding.resize(held)?;
+        if let Err(full) = self.holding.resize(held) {
+            self.holding.resize(self.held(state))?;
+            return Err(full);
+        }
         *statement.bound() = Some(bound);
         Ok(())
     }

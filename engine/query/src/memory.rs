@@ -121,15 +121,13 @@ impl MemoryPool for Account {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let used = self.used.fetch_add(additional, Ordering::Relaxed);
-        let charged = if used.saturating_add(additional) > self.most {
-            Err(self.is_full(additional, used))
-        } else {
-            match (self.above.try_grow(reservation, additional), self.owner) {
-                // The pool below the gate's account has no name for itself.
-                (Err(_), Owner::Gate) => Err(self.is_full(additional, used)),
-                (charged, _) => charged,
-            }
+        let fits = |used: usize| used.checked_add(additional).filter(|sum| *sum <= self.most);
+        let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        let used = used.map_err(|used| self.is_full(additional, used))?;
+        let charged = match (self.above.try_grow(reservation, additional), self.owner) {
+            // The pool below the gate's account has no name for itself.
+            (Err(_), Owner::Gate) => Err(self.is_full(additional, used)),
+            (charged, _) => charged,
         };
         charged.inspect_err(|_| {
             self.used.fetch_sub(additional, Ordering::Relaxed);

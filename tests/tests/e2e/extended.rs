@@ -71,6 +71,21 @@ fn an_untyped_parameter_takes_the_type_of_what_it_is_compared_with() {
 }
 
 #[test]
+fn a_function_of_texts_and_of_bytes_is_chosen_by_what_the_client_declares() {
+    with_client("sam", async |client| {
+        let sql = "SELECT length($1), octet_length($1), md5($1)";
+        let bytes = client.prepare_typed(sql, &[Type::BYTEA]).await.unwrap();
+        let row = client.query_one(&bytes, &[&vec![0xff_u8, 0xfe]]).await.unwrap();
+        assert_eq!((row.get::<_, i32>(0), row.get::<_, i32>(1)), (2, 2));
+        assert_eq!(row.get::<_, String>(2), "f3b25701fe362ec84616a93a45ce9998");
+        let text = client.prepare(sql).await.unwrap();
+        assert_eq!(text.params(), [Type::TEXT]);
+        let row = client.query_one(&text, &[&"\\xfffe"]).await.unwrap();
+        assert_eq!((row.get::<_, i32>(0), row.get::<_, i32>(1)), (6, 6));
+    });
+}
+
+#[test]
 fn a_bound_value_is_a_value_whatever_it_holds() {
     with_client("sam", async |client| {
         let all: i64 = client.query_one("SELECT count(*) FROM accounts", &[]).await.unwrap().get(0);

@@ -127,7 +127,7 @@ pub fn common_type(given: impl IntoIterator<Item = PgType>) -> Option<PgType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use PgType::{Date, Float8, Int4, Int8, Numeric, Text, Timestamptz};
+    use PgType::{Bytea, Date, Float8, Int4, Int8, Numeric, Text, Timestamptz};
 
     #[test]
     fn arguments_without_a_type_get_postgres_s() {
@@ -140,7 +140,9 @@ mod tests {
             ("power", vec![None, Some(Numeric)], Some(vec![Numeric, Numeric])),
             ("power", vec![None, Some(Int4)], Some(vec![Float8, Float8])),
             ("upper", vec![None], Some(vec![Text])),
-            ("date_trunc", vec![Some(Text), None], Some(vec![Text, Timestamptz])),
+            ("date_trunc", vec![Some(Text), None], None),
+            ("length", vec![None], Some(vec![Text])),
+            ("length", vec![Some(Bytea)], Some(vec![Bytea])),
             ("to_char", vec![None, None], None),
             ("no_such_function", vec![None], None),
         ] {

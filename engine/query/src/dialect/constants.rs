@@ -225,8 +225,8 @@ pub(super) fn parameter_type(function: &str, place: usize) -> Option<DataType> {
     match (function, place) {
         ("generate_series", _) => Some(int),
         (
-            "upper" | "lower" | "initcap" | "length" | "char_length" | "character_length" | "octet_length"
-            | "bit_length" | "trim" | "btrim" | "ltrim" | "rtrim" | "reverse" | "ascii" | "md5" | "replace"
+            // Those that take bytes, too, are chosen by what the client declares.
+            "upper" | "lower" | "initcap" | "trim" | "btrim" | "ltrim" | "rtrim" | "reverse" | "ascii" | "replace"
             | "translate" | "strpos" | "starts_with" | "concat" | "concat_ws" | "quote_ident" | "regexp_replace"
             | "regexp_match" | "regexp_like" | "string_to_array" | "to_date" | "format",
             _,

@@ -3,11 +3,11 @@
 
 use super::quantified::ROWS;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result, TableReference};
+use datafusion::common::{Column, DFSchema, Result, TableReference};
 use datafusion::logical_expr::expr::Exists;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Filter, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias, lit,
+    BinaryExpr, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias, lit,
 };
 use std::sync::Arc;
 
@@ -46,7 +46,10 @@ fn filter_joined(filter: Filter, joined: &mut usize) -> Result<Transformed<Logic
     for test in tests {
         *joined += 1;
         let name = TableReference::bare(format!("{ROWS}{joined}"));
-        let distinct = LogicalPlanBuilder::from(test.rows).distinct()?;
+        // Values that are compared in another type than the rows have may be equal to several of them.
+        let alike = test.is_alike(plan.schema())?;
+        let distinct = LogicalPlanBuilder::from(test.rows);
+        let distinct = if alike || test.negated { distinct.distinct()? } else { distinct };
         let rows = if test.negated {
             let mut columns: Vec<Expr> = distinct.schema().columns().into_iter().map(Expr::Column).collect();
             columns.push(lit(true).alias(FOUND));
@@ -58,7 +61,11 @@ fn filter_joined(filter: Filter, joined: &mut usize) -> Result<Transformed<Logic
             let column = Column::new(Some(name.clone()), column.name);
             value.eq(Expr::Column(column))
         });
-        let kind = if test.negated { JoinType::Left } else { JoinType::Inner };
+        let kind = match (test.negated, alike) {
+            (true, _) => JoinType::Left,
+            (false, true) => JoinType::Inner,
+            (false, false) => JoinType::LeftSemi,
+        };
         let mut built = LogicalPlanBuilder::from(plan).join_on(rows, kind, on)?;
         if test.negated {
             built = built.filter(Expr::Column(Column::new(Some(name.clone()), FOUND)).is_null())?;
@@ -75,6 +82,18 @@ struct Test {
     /// Values of the outer row and the columns that they equal.
     pairs: Vec<(Expr, Column)>,
     negated: bool,
+}
+
+impl Test {
+    /// Whether each value is of its column's type.
+    fn is_alike(&self, around: &DFSchema) -> Result<bool> {
+        for (value, column) in &self.pairs {
+            if value.get_type(around)? != Expr::Column(column.clone()).get_type(self.rows.schema())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn test(condition: &Expr, filter: &Filter) -> Option<Test> {

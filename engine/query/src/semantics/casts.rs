@@ -217,7 +217,8 @@ fn whole_numbers(values: &ArrayRef) -> Result<ArrayRef> {
         let negative = whole.starts_with('-');
         match whole.parse::<i128>() {
             Ok(value) if fraction.starts_with(|c: char| ('5'..='9').contains(&c)) => {
-                (if negative { value - 1 } else { value + 1 }).to_string()
+                let away = if negative { value.checked_sub(1) } else { value.checked_add(1) };
+                away.map_or_else(|| text.to_owned(), |away| away.to_string())
             }
             Ok(value) => value.to_string(),
             Err(_) => text.to_owned(),

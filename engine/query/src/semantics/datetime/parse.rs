@@ -289,7 +289,10 @@ impl Fields {
             (None, Some(_)) => return Err(Wrong::Syntax),
             (clock, None) => clock,
         };
-        let of_year = self.year.zip(self.of_year).map(|(year, days)| Date::new(year, 1, 1).to_days() + days - 1);
+        let of_year = match self.year.zip(self.of_year) {
+            Some((year, days)) => Some(self.calendar(year, 1, 1)?.checked_add(days - 1).ok_or(Wrong::Field)?),
+            None => None,
+        };
         let day = match (self.absolute.or(of_year), self.year, self.month, self.day) {
             (Some(day), ..) => Some(day),
             (None, Some(year), Some(month), Some(day)) => Some(self.calendar(year, month, day)?),
@@ -344,8 +347,11 @@ fn total(hour: i64, minute: i64, second: &str) -> Result<i64, Wrong> {
     let (whole, fraction) = second.split_once('.').unwrap_or((second, ""));
     let whole: i64 = whole.parse().map_err(|_| Wrong::Syntax)?;
     let micros = fraction_micros(fraction).ok_or(Wrong::Syntax)?;
+    if !(0..=59).contains(&minute) || !(0..=60).contains(&whole) || !(0..=24).contains(&hour) {
+        return Err(Wrong::Field);
+    }
     let clock = (hour * 3_600 + minute * 60 + whole) * SECOND + micros;
-    if minute > 59 || whole > 60 || hour > 24 || clock > DAY { Err(Wrong::Field) } else { Ok(clock) }
+    if clock > DAY { Err(Wrong::Field) } else { Ok(clock) }
 }
 
 /// Digits after a point in microseconds, rounded.

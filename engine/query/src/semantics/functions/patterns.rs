@@ -268,7 +268,7 @@ fn replaced_nth(row: &Row<'_>, flags: &str) -> Result<Value> {
         && let Some(whole) = found.get(0)
     {
         out.push_str(&text[..whole.start()]);
-        fill(template, &found, &mut out);
+        fill(template, &found, &mut out)?;
         from = whole.end();
     }
     out.push_str(&text[from..]);
@@ -286,35 +286,34 @@ fn replaced(row: &Row<'_>, flags: &str, skip: usize, many: Option<usize>) -> Res
     for found in expression.captures_iter(text).take(many.unwrap_or(usize::MAX)) {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[from..whole.start()]);
-        fill(template, &found, &mut out);
-        super::texts::bounded(Some(out.len()))?;
+        fill(template, &found, &mut out)?;
         from = whole.end();
     }
     out.push_str(&text[from..]);
     Ok(Value::Text(out))
 }
 
-/// `\1` to `\9` are groups, `\&` the whole match.
-fn fill(template: &str, found: &Captures<'_>, out: &mut String) {
+/// `\1` to `\9` are groups, `\&` the whole match. Bounded before anything is written.
+fn fill(template: &str, found: &Captures<'_>, out: &mut String) -> Result<()> {
     let mut chars = template.chars();
+    let mut letter = [0; 4];
     while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('&') => out.push_str(found.get(0).map_or("", |m| m.as_str())),
-            Some(digit @ '1'..='9') => {
+        let piece = match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some('&')) => found.get(0).map_or("", |m| m.as_str()),
+            ('\\', Some(digit @ '1'..='9')) => {
                 let at = digit.to_digit(10).and_then(|d| usize::try_from(d).ok()).unwrap_or(0);
-                out.push_str(found.get(at).map_or("", |m| m.as_str()));
+                found.get(at).map_or("", |m| m.as_str())
             }
-            Some('\\') | None => out.push('\\'),
-            Some(other) => {
+            ('\\', Some(other)) if other != '\\' => {
                 out.push('\\');
-                out.push(other);
+                &*other.encode_utf8(&mut letter)
             }
-        }
+            (plain, _) => &*plain.encode_utf8(&mut letter),
+        };
+        super::texts::bounded(out.len().checked_add(piece.len()))?;
+        out.push_str(piece);
     }
+    Ok(())
 }
 
 fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {

@@ -9,6 +9,7 @@ use arrow::datatypes::{
     IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
+use querygate_catalog::own_bytes;
 use querygate_query_api::PG_TYPE_KEY;
 use std::sync::Arc;
 
@@ -158,6 +159,9 @@ impl Value {
             Self::Bytes(bytes) => bytes.len(),
             Self::Texts(texts) => texts.iter().map(|t| t.as_ref().map_or(8, |t| t.len() + 8)).sum(),
             Self::Ints(ints) => ints.len() * 8,
+            // One row of an array that many share.
+            Self::Any(ScalarValue::Struct(row)) => own_bytes(&(Arc::clone(row) as ArrayRef)),
+            Self::Any(ScalarValue::List(list)) => own_bytes(&(Arc::clone(list) as ArrayRef)),
             Self::Any(scalar) => scalar.size(),
             _ => 16,
         }

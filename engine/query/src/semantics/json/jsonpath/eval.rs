@@ -114,7 +114,7 @@ fn items<'a>(expr: &Expr, scope: &Scope<'a>) -> Found<Vec<Item<'a>>> {
         Expr::Sign(sign, of) => {
             let wrong = Wrong::Path("operand of unary jsonpath operator is not a numeric value");
             let values: Option<Vec<f64>> =
-                unwrapped(items(of, scope)?, scope).iter().map(|item| number(item)).collect();
+                unwrapped(items(of, scope)?, scope)?.iter().map(|item| number(item)).collect();
             let values = values.ok_or(wrong)?;
             return values.into_iter().map(|value| written(if *sign == '-' { -value } else { value })).collect();
         }
@@ -145,7 +145,7 @@ fn variable<'a>(name: &str, variables: &'a Node) -> Found<Item<'a>> {
 
 fn arithmetic<'a>(sign: char, left: &Expr, right: &Expr, scope: &Scope<'_>) -> Found<Item<'a>> {
     let single = |expr: &Expr| -> Found<f64> {
-        let found = unwrapped(items(expr, scope)?, scope);
+        let found = unwrapped(items(expr, scope)?, scope)?;
         let value = if let [item] = found.as_slice() { number(item) } else { None };
         value.ok_or(Wrong::Path("operand of jsonpath operator is not a single numeric value"))
     };
@@ -163,15 +163,19 @@ fn arithmetic<'a>(sign: char, left: &Expr, right: &Expr, scope: &Scope<'_>) -> F
 }
 
 /// In lax mode, the elements of arrays in their place.
-fn unwrapped<'a>(items: Vec<Item<'a>>, scope: &Scope<'_>) -> Vec<Item<'a>> {
+fn unwrapped<'a>(items: Vec<Item<'a>>, scope: &Scope<'_>) -> Found<Vec<Item<'a>>> {
     if scope.path.strict {
-        return items;
+        return Ok(items);
     }
-    let each = items.into_iter().flat_map(|item| match elements_of(&item) {
-        Some(elements) => elements.iter().map(Cow::Borrowed).collect(),
-        None => vec![item],
-    });
-    each.collect()
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        proceed()?;
+        match elements_of(&item) {
+            Some(elements) => elements.iter().try_for_each(|element| add(Cow::Borrowed(element), &mut found))?,
+            None => add(item, &mut found)?,
+        }
+    }
+    Ok(found)
 }
 
 /// Adds an item, where there are not too many.
@@ -377,7 +381,7 @@ fn pairs(
     let (Some(left), Some(right)) = (silent(items(left, scope))?, silent(items(right, scope))?) else {
         return Ok(None);
     };
-    let (left, right) = (unwrapped(left, scope), unwrapped(right, scope));
+    let (left, right) = (unwrapped(left, scope)?, unwrapped(right, scope)?);
     let (mut unknown, mut any) = (false, false);
     for a in &left {
         proceed()?;
