@@ -177,17 +177,19 @@ fn streams_that_nobody_reads() {
     let (_variant, server) = serve();
     let streams = attack(&server, || {
         let streams = runtime().block_on(async {
-            let channel = Endpoint::from_shared(format!("http://{}", server.flight)).unwrap().connect().await.unwrap();
-            let mut client = FlightSqlServiceClient::new(channel);
-            client.handshake("sam", "demo-sam").await.unwrap();
             let mut streams = Vec::new();
             for at in 0..16 {
+                // A connection each: what one stream leaves unread holds up all others of its connection.
+                let address = format!("http://{}", server.flight);
+                let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+                let mut client = FlightSqlServiceClient::new(channel);
+                client.handshake("sam", "demo-sam").await.unwrap();
                 let sql =
                     if at % 4 == 0 { "SELECT id, kind FROM events" } else { "SELECT repeat('z', 9000), * FROM events" };
                 // Refused is as good as held within the share.
                 let Ok(info) = client.execute(sql.to_owned(), None).await else { continue };
                 let ticket = info.endpoint[0].ticket.clone().unwrap();
-                streams.extend(client.do_get(ticket).await);
+                streams.extend(client.do_get(ticket).await.map(|stream| (client, stream)));
             }
             streams
         });
