@@ -13,8 +13,8 @@ use crate::parse::parse;
 use crate::session::settings::Settings;
 use crate::topk::{LimitedGroups, WholeKeys};
 use crate::yielding::Yielding;
-use arrow::array::Array as _;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array as _, ArrayRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session as DfSession;
@@ -265,7 +265,8 @@ pub(crate) fn with_config(state: &SessionState, change: impl FnOnce(&mut Session
 pub(crate) fn as_described(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     // Nullability and metadata of a plan's batches may be narrower than its schema says.
-    let fits = batch.columns().iter().zip(schema.fields()).all(|(c, f)| c.data_type() == f.data_type());
+    let fits = |(column, field): (&ArrayRef, &FieldRef)| is_described(column.data_type(), field.data_type());
+    let fits = batch.columns().iter().zip(schema.fields()).all(fits);
     if !fits || batch.num_columns() != schema.fields().len() {
         return Err(Error::internal("a batch does not have the types its statement was described with"));
     }
@@ -276,15 +277,25 @@ pub(crate) fn as_described(batch: &RecordBatch, schema: &SchemaRef) -> Result<Re
     if let Some((field, _)) = believed {
         return Err(Error::internal(format!("NULL in column {}, which was described as never NULL", field.name())));
     }
-    RecordBatch::try_new_with_options(nullable(schema), batch.columns().to_vec(), &options).map_err(Error::internal)
+    let schema = delivered(schema, batch);
+    RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options).map_err(Error::internal)
 }
 
-fn nullable(schema: &SchemaRef) -> SchemaRef {
-    if schema.fields().iter().all(|f| f.is_nullable()) {
+/// Whether a column's type is the described one. A numeric's places may depend on a value: those of `round(x, $1)` do.
+fn is_described(found: &DataType, described: &DataType) -> bool {
+    found == described || matches!((found, described), (DataType::Decimal128(..), DataType::Decimal128(..)))
+}
+
+fn delivered(schema: &SchemaRef, batch: &RecordBatch) -> SchemaRef {
+    let same = |(field, column): (&FieldRef, &ArrayRef)| field.data_type() == column.data_type();
+    let pairs = || schema.fields().iter().zip(batch.columns());
+    if schema.fields().iter().all(|f| f.is_nullable()) && pairs().all(same) {
         return Arc::clone(schema);
     }
-    let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-    Arc::new(arrow::datatypes::Schema::new(fields))
+    let field = |(field, column): (&FieldRef, &ArrayRef)| {
+        field.as_ref().clone().with_nullable(true).with_data_type(column.data_type().clone())
+    };
+    Arc::new(arrow::datatypes::Schema::new(pairs().map(field).collect::<Vec<_>>()))
 }
 
 /// `SELECT expressions`, built as a tree.
@@ -300,8 +311,8 @@ pub(crate) fn select_of(expressions: &[Expr]) -> Result<Query> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int32Array, StringArray};
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::array::{Decimal128Array, Int32Array, StringArray};
+    use arrow::datatypes::{Field, Schema};
     use querygate_types::ErrorCode;
 
     #[test]
@@ -321,6 +332,10 @@ mod tests {
         check(&numbers(vec![Some(1), None]), described(DataType::Int32, false), false);
         check(&numbers(vec![Some(1)]), described(DataType::Int64, true), false);
         check(&numbers(Vec::new()), described(DataType::Int32, false), true);
+        let one_place = Decimal128Array::from(vec![15]).with_precision_and_scale(38, 1).unwrap();
+        let numeric = RecordBatch::try_from_iter([("n", Arc::new(one_place) as ArrayRef)]).unwrap();
+        check(&numeric, described(DataType::Decimal128(38, 10), true), true);
+        check(&numeric, described(DataType::Float64, true), false);
         let texts = Arc::new(StringArray::from(vec!["a"])) as ArrayRef;
         check(&RecordBatch::try_from_iter([("n", texts)]).unwrap(), described(DataType::Int32, true), false);
         check(&RecordBatch::new_empty(Arc::new(Schema::empty())), described(DataType::Int32, true), false);
