@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
 };
 use querygate_query_api::pg_type_of;
+use querygate_rules::nullable;
 use querygate_types::{Error, ErrorCode, PgType, TypeCategory};
 use std::sync::Arc;
 
@@ -250,6 +251,8 @@ fn plain_part(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
         return None;
     }
     let taken = datetime::date_part().call(vec![datafusion::logical_expr::lit(part), of.clone()]);
+    // Infinity has no parts, which the engine does not say of moments that are never NULL.
+    let taken = if of.nullable(schema).ok()? { taken } else { nullable(taken) };
     let field = Arc::new(Field::new("", DataType::Decimal128(10, 0), true));
     Some(Expr::Cast(Cast { expr: Box::new(taken), field }))
 }
