@@ -8,6 +8,7 @@ use querygate_driver_api::relation::{Relation, SetOp};
 use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::{
     Capabilities, ColumnId, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, TableRef, ValueType,
+    of_one_scale,
 };
 use std::sync::Arc;
 
@@ -157,8 +158,11 @@ impl Capabilities for MongoCapabilities {
         match expr {
             ScalarExpr::Column(_) | ScalarExpr::Constant(_) => return Ok(()),
             ScalarExpr::Parameter(_, value_type) => return equal(*value_type),
-            ScalarExpr::Comparison { op, left, .. } if is_range(*op) => ordered(type_of(left)?)?,
-            ScalarExpr::Comparison { left, .. } => equal(type_of(left)?)?,
+            ScalarExpr::Comparison { op, left, right } => {
+                let left = type_of(left)?;
+                of_one_scale(left, type_of(right)?)?;
+                if is_range(*op) { ordered(left)? } else { equal(left)? }
+            }
             ScalarExpr::Between { expr, .. } => ordered(type_of(expr)?)?,
             ScalarExpr::InList { expr, list, .. } => {
                 equal(type_of(expr)?)?;

@@ -12,7 +12,9 @@ use crate::session::Flavor;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
-use querygate_driver_api::{Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType};
+use querygate_driver_api::{
+    Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType, of_one_scale,
+};
 use querygate_sql::Argument;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -188,7 +190,11 @@ impl Capabilities for MysqlCapabilities {
             | ScalarExpr::IsTruth { .. }
             | ScalarExpr::Exists { .. } => Ok(()),
             ScalarExpr::Parameter(_, value_type) => comparable(*value_type),
-            ScalarExpr::Comparison { left, .. } => comparable(type_of(left)?),
+            ScalarExpr::Comparison { left, right, .. } => {
+                let left = type_of(left)?;
+                of_one_scale(left, type_of(right)?)?;
+                comparable(left)
+            }
             ScalarExpr::Between { expr, .. }
             | ScalarExpr::InList { expr, .. }
             | ScalarExpr::InSubquery { expr, .. } => comparable(type_of(expr)?),

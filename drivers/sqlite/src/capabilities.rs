@@ -6,7 +6,7 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowEx
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Encoding, JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
-use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType};
+use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType, of_one_scale};
 use querygate_sql::{Argument, at_most_one_row};
 
 /// SQLite 3.51 as bundled.
@@ -91,7 +91,11 @@ impl Capabilities for SqliteCapabilities {
             | ScalarExpr::IsTruth { .. }
             | ScalarExpr::Exists { .. } => Ok(()),
             ScalarExpr::Parameter(_, value_type) => comparable(*value_type),
-            ScalarExpr::Comparison { left, .. } => comparable(type_of(left)?),
+            ScalarExpr::Comparison { left, right, .. } => {
+                let left = type_of(left)?;
+                of_one_scale(left, type_of(right)?)?;
+                comparable(left)
+            }
             ScalarExpr::Between { expr, .. }
             | ScalarExpr::InList { expr, .. }
             | ScalarExpr::InSubquery { expr, .. } => comparable(type_of(expr)?),

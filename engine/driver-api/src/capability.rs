@@ -5,6 +5,7 @@ use crate::columns::ColumnTypes;
 use crate::fragment::Fragment;
 use crate::relation::{Relation, SetOp};
 use crate::scalar::{Held, ScalarExpr};
+use crate::value::ValueType;
 use std::fmt;
 
 /// Why something stays above the source. The text reaches the user's receipt: it names operators and types, no value.
@@ -156,6 +157,17 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
         self.supports_inner(&fragment.relation, &mut ColumnTypes::default())?;
         Ok(types)
     }
+}
+
+/// For sources that compare decimals of different places in another way than by value.
+///
+/// # Errors
+/// Both are decimals and their places differ.
+pub fn of_one_scale(left: ValueType, right: ValueType) -> Result<(), Refusal> {
+    if left.is_decimal() && !left.comparable_with(right) {
+        return Err(Refusal::new(RefusalReason::Type, "decimals of different places are compared in the gate"));
+    }
+    Ok(())
 }
 
 fn invalid_text(error: &querygate_types::Error) -> String {

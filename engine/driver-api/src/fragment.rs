@@ -212,7 +212,10 @@ impl Checker<'_> {
             ScalarExpr::Parameter(index, value_type) if self.parameters.get(*index) != Some(value_type) => {
                 Err(invalid("unknown parameter"))
             }
-            ScalarExpr::Comparison { left, right, .. } => self.comparable(left, right),
+            ScalarExpr::Comparison { left, right, .. } => {
+                let (a, b) = (self.types.type_of(left)?, self.types.type_of(right)?);
+                if a.is_decimal() && b.is_decimal() { Ok(()) } else { self.comparable(left, right) }
+            }
             ScalarExpr::And(all) | ScalarExpr::Or(all) => {
                 all.iter().try_for_each(|expr| self.expect(expr, ValueType::Boolean))
             }

@@ -37,7 +37,7 @@ mod value;
 mod value_array;
 
 pub use budget::{Budget, Place, Resting};
-pub use capability::{Capabilities, Refusal, RefusalReason};
+pub use capability::{Capabilities, Refusal, RefusalReason, of_one_scale};
 pub use columns::{ColumnInfo, ColumnTypes};
 pub use delivery::{Delivery, delivery};
 pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};

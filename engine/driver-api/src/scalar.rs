@@ -13,8 +13,8 @@ pub enum ScalarExpr {
     /// The fragment's parameter with this index (from 0) and its type.
     Parameter(usize, ValueType),
     Constant(Constant),
-    /// Both sides are [`ValueType::comparable_with`] each other. Text by code point, floats with NaN = NaN largest and
-    /// −0 = 0, binary by bytes, false < true.
+    /// Both sides are [`ValueType::comparable_with`] each other, or decimals of any places, compared by value. Text by
+    /// code point, floats with NaN = NaN largest and −0 = 0, binary by bytes, false < true.
     Comparison {
         op: ComparisonOp,
         left: Box<ScalarExpr>,

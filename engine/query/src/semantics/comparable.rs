@@ -99,7 +99,12 @@ fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
         };
         if let Some(to) = to {
             let (own, is_double) = super::binding::as_double(std::mem::take(side), to == &DataType::Float64);
-            *side = if is_double { own } else { own.cast_to(to, schema)? };
+            *side = match own {
+                own if is_double => own,
+                // Around the subquery, where a source still sees what it compares; `cast_to` would go into it.
+                own @ Expr::ScalarSubquery(_) => datafusion::logical_expr::cast(own, to.clone()),
+                own => own.cast_to(to, schema)?,
+            };
             changed = true;
         }
     }

@@ -34,12 +34,16 @@ impl Translator<'_> {
             let right = self.literals(&literals)?.pop();
             return self.comparison(op, left, right.ok_or_else(|| NotPushed::invalid("comparison lost a side"))?);
         }
-        let (left, right) = (self.scalar(left.0, left.1)?, self.scalar(bound, right.1)?);
+        let (left_expr, right_expr) = (bare_decimal(left.0, left.1)?, bare_decimal(bound, right.1)?);
+        let (left, right) = (self.scalar(left_expr, left.1)?, self.scalar(right_expr, right.1)?);
         self.comparison(op, left, right)
     }
 
     fn comparison(&self, op: ComparisonOp, left: ScalarExpr, right: ScalarExpr) -> Result<ScalarExpr, NotPushed> {
-        self.comparable(&left, &right)?;
+        let decimals = self.type_of(&left)?.is_decimal() && self.type_of(&right)?.is_decimal();
+        if !decimals {
+            self.comparable(&left, &right)?;
+        }
         Ok(ScalarExpr::compare(op, left, right))
     }
 
@@ -73,6 +77,16 @@ impl Translator<'_> {
     fn literals(&mut self, literals: &[ScalarValue]) -> Result<Vec<ScalarExpr>, NotPushed> {
         literals.iter().map(|literal| self.literal(literal)).collect()
     }
+}
+
+/// What was cast to 256 bits only so that the gate can compare it with a decimal of other places: a comparison of the
+/// vocabulary is by value.
+fn bare_decimal<'a>(expr: &'a Expr, scope: &Scope) -> Result<&'a Expr, NotPushed> {
+    let Expr::Cast(cast) = expr else { return Ok(expr) };
+    let from = Translator::data_type(&cast.expr, scope)?;
+    let to = cast.field.data_type();
+    let bare = matches!((&from, to), (DataType::Decimal128(..), DataType::Decimal256(..))) && widens(&from, to);
+    Ok(if bare { &cast.expr } else { expr })
 }
 
 const fn is_literal(expr: &Expr) -> bool {

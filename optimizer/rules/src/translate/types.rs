@@ -47,8 +47,8 @@ pub(super) fn cast_is_exact(from: ValueType, to: ValueType) -> bool {
 /// `from` can hold may be made in `from`.
 pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
     use DataType::{
-        Binary, BinaryView, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeUtf8,
-        Timestamp, Utf8, Utf8View,
+        Binary, BinaryView, Date32, Decimal128, Decimal256, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary,
+        LargeUtf8, Timestamp, Utf8, Utf8View,
     };
     match (from, to) {
         (Int8, Int16 | Int32 | Int64 | Float32 | Float64)
@@ -58,7 +58,7 @@ pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
         (Int16, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 5,
         (Int32, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 10,
         (Int64, Decimal128(p, s)) => i16::from(*p) - i16::from(*s) >= 19,
-        (Decimal128(p, s), Decimal128(q, t)) => {
+        (Decimal128(p, s), Decimal128(q, t) | Decimal256(q, t)) => {
             t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
         }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
