@@ -102,7 +102,7 @@ start_gate() {
 import copy, json, sys
 stack = json.load(open(sys.argv[1]))
 policy = {"name": "every_row", "object": sys.argv[2], "operation": "select", "using": sys.argv[3]}
-sets = stack["packages"][0]["permissions"]
+sets = stack["packages"][0]["manifest"]["permissions"]
 sets.append({**copy.deepcopy(sets[0]), "name": "bench_narrow"})
 for narrowed in sets[1:] if sys.argv[4] == "apart" else sets:
     narrowed.setdefault("rowLevelSecurity", []).append(policy)

@@ -31,7 +31,7 @@ fn configured(folder: &Path, database: &Database) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let file = metadata.join("shop.json");
     let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    stack["packages"][0]["permissions"][0]["rowLevelSecurity"] = serde_json::json!([{
+    stack["packages"][0]["manifest"]["permissions"][0]["rowLevelSecurity"] = serde_json::json!([{
         "name": "own_region", "object": "shop_orders", "operation": "select", "using": "region == current_user.region",
     }]);
     std::fs::write(&file, stack.to_string()).unwrap();

@@ -90,7 +90,7 @@ fn prepared(runtime: &tokio::runtime::Runtime) -> Option<(MongoDb, TempDir)> {
     assert!(success && said.contains("kind = \"mongodb\"") && !said.contains(PASSWORD), "{said}");
     let file = folder.path().join("metadata/shop.json");
     let mut stack: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    govern(&mut stack["packages"][0]);
+    govern(&mut stack["packages"][0]["manifest"]);
     std::fs::write(&file, stack.to_string()).unwrap();
     std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
     let mut config = format!(

@@ -53,7 +53,7 @@ fn configured(folder: &Path, database: &Database) {
     assert!(said.contains("3 tables written") && said.contains("kind = \"postgres\""), "{said}");
     let file = metadata.join("shop.json");
     let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let package = &mut stack["packages"][0];
+    let package = &mut stack["packages"][0]["manifest"];
     let orders = package["objects"].as_array().unwrap().iter().find(|object| object["name"] == "shop_orders").unwrap();
     assert_eq!(orders["description"], "What customers bought");
     assert_eq!(orders["fields"]["customer"]["reference"], "shop_customers");
@@ -123,7 +123,7 @@ fn a_database_is_described_governed_and_read_through_the_port() {
         assert!(refused(&server, user, "SELECT cost FROM orders").contains("42703"));
     }
     // What can fail never meets a hidden row; the database would say so loudly.
-    let quotient = "SELECT count(*) FROM orders WHERE 1000000 / orders_id < 500";
+    let quotient = "SELECT count(*) FROM orders WHERE 1000000 / id < 500";
     assert_eq!(answer(&server, "nora", quotient), "667");
     assert!(refused(&server, "sven", quotient).contains("22012"));
     // By code point, whatever the database's own order is.
@@ -142,7 +142,7 @@ fn a_database_is_described_governed_and_read_through_the_port() {
     assert!(text.contains("\"region\" = $1") || text.contains("\"region\" = $2"), "{explained}");
     assert!(text.contains("COLLATE \"C\") ASC"), "{explained}");
     assert!(!text.contains("paid") && !text.contains("south"), "{explained}");
-    let fenced = answer(&server, "sven", "EXPLAIN SELECT count(*) FROM orders WHERE orders_id + 1 > 5");
+    let fenced = answer(&server, "sven", "EXPLAIN SELECT count(*) FROM orders WHERE id + 1 > 5");
     assert!(fenced.contains("OFFSET 0"), "{fenced}");
 
     // Each of these was computed in the gate as well.

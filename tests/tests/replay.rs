@@ -40,11 +40,11 @@ const VIEWS: [(&str, &str, &str); 6] = [
     (
         "public",
         "customers",
-        "SELECT customers_id::int4 AS id, email, name, balance, active, tags, profile, ext_id::uuid AS ext_id, created_at, \
+        "SELECT id::int4 AS id, email, name, balance, active, tags, profile, ext_id::uuid AS ext_id, created_at, \
          birthday FROM shop_customers",
     ),
-    ("public", "active_customers", "SELECT active_customers_id::int4 AS id, email, name FROM shop_active_customers"),
-    ("public", "events", "SELECT events_id::int8 AS id, at, body FROM shop_events"),
+    ("public", "active_customers", "SELECT active_id::int4 AS id, email, name FROM shop_active_customers"),
+    ("public", "events", "SELECT id::int8 AS id, at, body FROM shop_events"),
     ("sales", "daily", "SELECT d::timestamp AS d, n::int8 AS n FROM shop_sales_daily"),
     (
         "sales",

@@ -13,16 +13,21 @@ pub(crate) const PG_TYPE_KEY: &str = "pg_type";
 #[must_use]
 pub fn arrow_type(value_type: ValueType) -> DataType {
     match value_type {
-        ValueType::Text | ValueType::Json => DataType::Utf8,
+        ValueType::Text | ValueType::JsonText | ValueType::Json => DataType::Utf8,
         ValueType::TextList => DataType::List(Arc::new(ArrowField::new("item", DataType::Utf8, true))),
         ValueType::Float64 => DataType::Float64,
+        ValueType::Float32 => DataType::Float32,
+        ValueType::Int16 => DataType::Int16,
         ValueType::Int32 => DataType::Int32,
+        ValueType::Int64 => DataType::Int64,
+        ValueType::Binary => DataType::Binary,
         ValueType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
         ValueType::Boolean => DataType::Boolean,
         ValueType::Date => DataType::Date32,
         ValueType::TimestampMillisUtc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        ValueType::Timestamp { utc } => DataType::Timestamp(TimeUnit::Microsecond, utc.then(|| "UTC".into())),
         // As literals and parameters are: what differs in its unit does not compare.
-        ValueType::TimeMillis => DataType::Time64(TimeUnit::Microsecond),
+        ValueType::Time => DataType::Time64(TimeUnit::Microsecond),
         ValueType::Float32Vector(_) => DataType::List(Arc::new(ArrowField::new("item", DataType::Float32, true))),
     }
 }

@@ -17,8 +17,6 @@ use querygate_types::{PgType, Principal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// The field that identifies a record, which always has one.
-const KEY: &str = "id";
 /// Owner of every object in the catalog.
 const OWNER: &str = "querygate";
 
@@ -92,15 +90,25 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let masked: Vec<&str> =
         visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
     let withheld = Withheld::of(visible);
+    let key_fields: Vec<&str> = object.key().iter().map(|field| field.name.as_str()).collect();
     let columns: Vec<Column> = visible
         .fields()
         .enumerate()
         // Numbers among the visible columns: a gap would tell how many are hidden, and where.
-        .map(|(place, field)| column(field, &withheld, place + 1, masked.contains(&field.name.as_str())))
+        .map(|(place, field)| {
+            let in_key = key_fields.contains(&field.name.as_str());
+            column(field, &withheld, place + 1, masked.contains(&field.name.as_str()), in_key)
+        })
         .collect();
     let has = |name: &str| columns.iter().any(|c| c.name == name);
-    let key = (has(KEY) && !masked.contains(&KEY)).then(|| Key { name: None, columns: vec![KEY.to_owned()] });
-    let foreign_keys = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
+    let shown = !key_fields.is_empty() && key_fields.iter().all(|name| has(name) && !masked.contains(name));
+    let key_columns = key_fields.iter().map(|name| (*name).to_owned()).collect();
+    let key = shown.then_some(Key { name: None, columns: key_columns });
+    let mut foreign_keys: Vec<ForeignKey> = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
+    foreign_keys.extend(object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)));
+    let open = |name: &String| has(name) && !masked.contains(&name.as_str());
+    let unique = object.unique_keys.iter().filter(|key| key.iter().all(open));
+    let unique = unique.map(|key| Key { name: None, columns: key.clone() }).collect();
     let indexes = object
         .indexes
         .iter()
@@ -124,7 +132,7 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         columns,
         definition: None,
         primary_key: key,
-        unique: Vec::new(),
+        unique,
         foreign_keys,
         indexes,
         checks: Vec::new(),
@@ -132,12 +140,12 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     }
 }
 
-fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool) -> Column {
+fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, in_key: bool) -> Column {
     let value_type = field.value_type();
     let mut column =
         Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
     column.attnum = i16::try_from(number).unwrap_or(0);
-    column.not_null = (field.not_null || field.name == KEY) && !masked;
+    column.not_null = (field.not_null || in_key) && !masked;
     column.comment = Some(comment(&field.label, withheld.of_field(field.description.as_deref())));
     if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
         && !masked
@@ -206,18 +214,38 @@ fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
     }
     let target = field.reference.as_deref()?;
     let other = all.get(target)?;
-    other.fields().find(|f| f.name == "id")?;
+    let key = other.object.referenced_field()?.name.clone();
+    other.fields().find(|f| f.name == key)?;
     Some(ForeignKey {
         name: None,
         columns: vec![field.name.clone()],
         references: ("public".to_owned(), other.sql_name.clone()),
-        referenced_columns: vec!["id".to_owned()],
+        referenced_columns: vec![key],
         on_delete: match field.delete_behavior {
             Some(DeleteBehavior::Cascade) => ReferentialAction::Cascade,
             Some(DeleteBehavior::Restrict) => ReferentialAction::Restrict,
             Some(DeleteBehavior::SetNull) => ReferentialAction::SetNull,
             None => ReferentialAction::NoAction,
         },
+        on_update: ReferentialAction::NoAction,
+    })
+}
+
+/// A key of several columns, where all of both sides are visible.
+fn declared_key(
+    key: &querygate_metadata::model::ForeignKey,
+    columns: &[Column],
+    all: &ByName<'_>,
+) -> Option<ForeignKey> {
+    let other = all.get(key.references.as_str())?;
+    let here = key.fields.iter().all(|name| columns.iter().any(|column| column.name == *name));
+    let there = key.referenced_fields.iter().all(|name| other.fields().any(|field| field.name == *name));
+    (here && there).then(|| ForeignKey {
+        name: None,
+        columns: key.fields.clone(),
+        references: ("public".to_owned(), other.sql_name.clone()),
+        referenced_columns: key.referenced_fields.clone(),
+        on_delete: ReferentialAction::NoAction,
         on_update: ReferentialAction::NoAction,
     })
 }

@@ -226,20 +226,31 @@ fn input_kind(value_type: ValueType) -> Option<InputKind> {
     match value_type {
         ValueType::Text => Some(InputKind::Text),
         ValueType::TextList => Some(InputKind::TextList),
-        ValueType::Float64 | ValueType::Int32 | ValueType::Decimal { .. } => Some(InputKind::Number),
+        ValueType::Float64
+        | ValueType::Float32
+        | ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Decimal { .. } => Some(InputKind::Number),
         ValueType::Boolean => Some(InputKind::Boolean),
         ValueType::Date => Some(InputKind::Date),
-        ValueType::TimestampMillisUtc => Some(InputKind::Timestamp),
-        ValueType::Json | ValueType::TimeMillis | ValueType::Float32Vector(_) => None,
+        ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Some(InputKind::Timestamp),
+        ValueType::Binary | ValueType::JsonText | ValueType::Json | ValueType::Time | ValueType::Float32Vector(_) => {
+            None
+        }
     }
 }
 
-/// `id` is unique among all rows, so among the visible ones; not where it is masked.
+/// The key is unique among all rows, so among the visible ones; not where part of it is hidden, masked or may be NULL.
 fn primary_key(object: &Object, columns: &[GovernedColumn]) -> Option<Constraints> {
-    object.field("id")?;
-    let at = columns.iter().position(|column| column.field.name() == "id" && column.mask.is_none())?;
-    columns.get(at).filter(|column| !column.field.is_nullable())?;
-    Some(Constraints::new_unverified(vec![Constraint::PrimaryKey(vec![at])]))
+    let place = |field: &&Field| {
+        let is_it = |column: &GovernedColumn| {
+            column.field.name() == &field.name && column.mask.is_none() && !column.field.is_nullable()
+        };
+        columns.iter().position(is_it)
+    };
+    let places = object.key().iter().map(place).collect::<Option<Vec<_>>>()?;
+    (!places.is_empty()).then(|| Constraints::new_unverified(vec![Constraint::PrimaryKey(places)]))
 }
 
 struct TextMask(Mask);

@@ -13,7 +13,9 @@ use crate::cli::{Ended, IntrospectArgs, file_error, written};
 use crate::config::tls::Tls;
 use crate::config::{Environment, Secret};
 use crate::output::Output;
+use querygate_metadata::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
+use serde_json::json;
 use std::path::Path;
 
 /// A table as the source has it.
@@ -24,7 +26,22 @@ struct Found {
     /// Its schema, if the metadata must say so; `remote` begins with it.
     schema: Option<String>,
     columns: Vec<FoundColumn>,
+    /// Columns of the primary key, in its order.
+    primary_key: Vec<String>,
+    /// Columns of further keys that are never the same in two rows.
+    unique: Vec<Vec<String>>,
+    foreign_keys: Vec<FoundReference>,
     comment: Option<String>,
+}
+
+/// A foreign key as the source has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct FoundReference {
+    columns: Vec<String>,
+    /// The table it references, as [`Found::remote`] calls it.
+    table: String,
+    /// Columns there; empty for the primary key.
+    referenced: Vec<String>,
 }
 
 /// A column as the source has it.
@@ -32,39 +49,89 @@ struct Found {
 struct FoundColumn {
     remote: String,
     /// `None`: a type that no field type holds; the column is ignored, and said so.
-    kind: Option<Kind>,
+    holds: Option<Holds>,
     required: bool,
-    /// The only column of the primary key.
-    key: bool,
-    /// Table that it references.
-    references: Option<String>,
     comment: Option<String>,
     /// The only values it can have; empty for any.
     options: Vec<String>,
+}
+
+/// What a column holds: the type of its values, and the field type that says so without a further word or is nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holds {
+    kind: Kind,
+    value_type: ValueType,
 }
 
 /// The field types that introspection writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
-    /// A float.
     Number,
-    /// `numeric(precision, scale)`.
-    Decimal {
-        precision: u32,
-        scale: u32,
-    },
     Boolean,
     Date,
     Datetime,
     Time,
     Tags,
     Json,
+    File,
+}
+
+impl Holds {
+    /// As the field type of such values is.
+    const fn of(value_type: ValueType) -> Self {
+        let kind = match value_type {
+            ValueType::Text => Kind::Text,
+            ValueType::TextList => Kind::Tags,
+            ValueType::Float64
+            | ValueType::Float32
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Decimal { .. } => Kind::Number,
+            ValueType::Boolean => Kind::Boolean,
+            ValueType::Date => Kind::Date,
+            ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Kind::Datetime,
+            ValueType::Time => Kind::Time,
+            ValueType::Binary => Kind::File,
+            ValueType::JsonText | ValueType::Json | ValueType::Float32Vector(_) => Kind::Json,
+        };
+        Self { kind, value_type }
+    }
+
+    /// Whether the metadata must name the column's type: its field type stands for another one.
+    const fn needs_column_type(self) -> bool {
+        match self.value_type {
+            ValueType::Text
+            | ValueType::TextList
+            | ValueType::Float64
+            // With `precision` and `scale`.
+            | ValueType::Decimal { .. }
+            | ValueType::Boolean
+            | ValueType::Date
+            | ValueType::TimestampMillisUtc
+            | ValueType::Time
+            | ValueType::Json
+            | ValueType::Float32Vector(_) => false,
+            ValueType::Float32
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Timestamp { .. }
+            | ValueType::Binary
+            | ValueType::JsonText => true,
+        }
+    }
+
+    /// Whether a value stands for a record without being rounded.
+    const fn may_be_id(self) -> bool {
+        matches!(self.kind, Kind::Text) || (matches!(self.kind, Kind::Number) && self.value_type.is_exact())
+    }
 }
 
 pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     let source = &args.source;
-    let Origin { driver, name, entry, tables } = origin(args)?;
+    let Origin { driver, name, entry, config, tables } = origin(args)?;
     if tables.is_empty() {
         return Err(Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", source.display())));
     }
@@ -77,23 +144,26 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
                     write::local_name(name)
                 )));
         }
-        None => write::local_name(&name),
+        None => write::namespace(&name),
     };
-    let (text, ignored) = write::stack(&namespace, driver, &tables)?;
-    for column in ignored {
+    let metadata = write::metadata(&namespace, driver, &config, &tables)?;
+    for column in &metadata.ignored {
         output.note(&format!("left out: {column} (no field type holds its values)")).map_err(written)?;
     }
     let Some(folder) = &args.output else {
-        output.text(&text).map_err(written)?;
+        output.text(&metadata.whole()?).map_err(written)?;
         return Ok(Ended::Well);
     };
     std::fs::create_dir_all(folder).map_err(|e| file_error("write", folder, &e))?;
     let file = folder.join(format!("{namespace}.json"));
-    if file.exists() {
-        return Err(Error::new(ErrorCode::ConfigInvalid, format!("{} is there already", file.display()))
+    let beside = folder.join(format!("{namespace}.querygate.json"));
+    if let Some(there) = [&file, &beside].into_iter().find(|file| file.exists()) {
+        return Err(Error::new(ErrorCode::ConfigInvalid, format!("{} is there already", there.display()))
             .with_hint("Remove it, or choose another folder or namespace."));
     }
-    std::fs::write(&file, text).map_err(|e| file_error("write", &file, &e))?;
+    for (file, text) in [&file, &beside].into_iter().zip(metadata.files()?) {
+        std::fs::write(file, text).map_err(|e| file_error("write", file, &e))?;
+    }
     output.note(&format!("{} tables written to {}", tables.len(), file.display())).map_err(written)?;
     output.note(&next_steps(&namespace, &entry.replace(NAME, &namespace), folder)).map_err(written)?;
     Ok(Ended::Well)
@@ -110,6 +180,8 @@ struct Origin {
     name: String,
     /// Its `[[sources]]` entry, with [`NAME`] for its name.
     entry: String,
+    /// The `config` by which ObjectStack reaches it, without secrets.
+    config: serde_json::Value,
     tables: Vec<Found>,
 }
 
@@ -124,7 +196,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mysql::read(&server))?;
         let entry = mysql::entry(NAME, &server, beside);
-        return Ok(Origin { driver: "mysql", name: server.database, entry, tables });
+        let config =
+            json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
+        return Ok(Origin { driver: "mysql", name: server.database, entry, config, tables });
     }
     if let Some(address) = source.to_str().filter(|text| text.starts_with(mongodb::SCHEME)) {
         let mut server = mongodb::parse(address)?;
@@ -133,7 +207,8 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mongodb::read(&server))?;
         let entry = mongodb::entry(NAME, &server, beside);
-        return Ok(Origin { driver: "mongodb", name: server.database, entry, tables });
+        let config = json!({"url": server.address.expose(), "database": server.database});
+        return Ok(Origin { driver: "mongodb", name: server.database, entry, config, tables });
     }
     if let Some(address) =
         source.to_str().filter(|text| postgres::SCHEMES.iter().any(|scheme| text.starts_with(scheme)))
@@ -144,7 +219,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         server.password = args.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(postgres::read(&server))?;
         let entry = postgres::entry(NAME, &server, beside);
-        return Ok(Origin { driver: "postgres", name: server.database, entry, tables });
+        let config =
+            json!({"host": server.host, "port": server.port, "database": server.database, "username": server.user});
+        return Ok(Origin { driver: "postgres", name: server.database, entry, config, tables });
     }
     let meta = std::fs::metadata(source).map_err(|e| file_error("read", source, &e))?;
     let (driver, tables) = if meta.is_dir() {
@@ -154,7 +231,11 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     };
     let path = quoted(&source.to_string_lossy());
     let entry = format!("[[sources]]\nname = \"{NAME}\"\nkind = \"{driver}\"\npath = {path}");
-    Ok(Origin { driver, name: stem(source), entry, tables })
+    let config = match driver {
+        "sqlite" => json!({"filename": source}),
+        _ => json!({"path": source}),
+    };
+    Ok(Origin { driver, name: stem(source), entry, config, tables })
 }
 
 fn beside(args: &IntrospectArgs) -> Result<server::Beside<'_>> {

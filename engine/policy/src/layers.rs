@@ -4,9 +4,10 @@ use crate::compiled::CompiledSharing;
 use crate::evaluator::{Evaluator, Rights, bind};
 use crate::expression::{Provenance, compare, member};
 use crate::filter::{CompareOp, RowFilter, Test};
+use crate::query_filter::Column;
 use crate::value::{ColumnKind, Scalar};
 use querygate_metadata::model::{
-    AccessDefault, AccessLevel, ManagedBy, Object, ObjectOperation, Recipient, RowOperation, SharingModel,
+    AccessDefault, AccessLevel, Field, ManagedBy, Object, ObjectOperation, Recipient, RowOperation, SharingModel,
     TenancyPosture,
 };
 use querygate_types::Posture;
@@ -18,14 +19,20 @@ pub(crate) const PARENT_DEPTH_MAX: usize = 10;
 const UNIT_DEPTH_MAX: usize = 64;
 
 impl<'a> Evaluator<'a> {
-    fn text(&self, column: &str, key: &str, value: &str) -> RowFilter {
-        let from = Provenance::Principal(key.to_owned());
-        compare(column, ColumnKind::Text, CompareOp::Eq, &Scalar::Text(value.to_owned()), &from)
+    /// Rows whose field is this id.
+    fn is_id(&self, field: &Field, key: &str, id: &str) -> RowFilter {
+        let (from, kind) = (Provenance::Principal(key.to_owned()), Column::from(field).kind());
+        match id_of_kind(id, kind) {
+            Some(id) => compare(&field.name, kind, CompareOp::Eq, &id, &from),
+            None => RowFilter::Nothing,
+        }
     }
 
-    fn texts<'v>(&self, column: &str, key: &str, values: impl IntoIterator<Item = &'v String>) -> RowFilter {
-        let scalars: Vec<Scalar> = values.into_iter().cloned().map(Scalar::Text).collect();
-        member(column, ColumnKind::Text, &scalars, &Provenance::Principal(key.to_owned()), false)
+    /// Rows whose field is one of these ids.
+    fn is_one_of<'v>(&self, field: &Field, key: &str, ids: impl IntoIterator<Item = &'v String>) -> RowFilter {
+        let kind = Column::from(field).kind();
+        let scalars: Vec<Scalar> = ids.into_iter().filter_map(|id| id_of_kind(id, kind)).collect();
+        member(&field.name, kind, &scalars, &Provenance::Principal(key.to_owned()), false)
     }
 
     /// Whether viewAll / modifyAll skip row policies and a platform administrator crosses the wall: only on objects
@@ -45,11 +52,11 @@ impl<'a> Evaluator<'a> {
         match self.policy.snapshot().posture {
             TenancyPosture::Single => RowFilter::All,
             TenancyPosture::Isolated => match &self.principal.organization_id {
-                Some(id) => self.text(&field.name, "organization_id", id),
+                Some(id) => self.is_id(field, "organization_id", id),
                 None => RowFilter::Nothing,
             },
             TenancyPosture::Group => {
-                self.texts(&field.name, "organization_ids", &self.principal.organization_ids).simplify()
+                self.is_one_of(field, "organization_ids", &self.principal.organization_ids).simplify()
             }
         }
     }
@@ -62,7 +69,7 @@ impl<'a> Evaluator<'a> {
         }
         match object.sharing_model {
             SharingModel::Private => {
-                let mut ways = vec![self.text(&owner.name, "id", &self.principal.user_id)];
+                let mut ways = vec![self.is_id(owner, "id", &self.principal.user_id)];
                 ways.extend(self.shares(object, AccessLevel::Read));
                 RowFilter::Or(ways)
             }
@@ -78,16 +85,16 @@ impl<'a> Evaluator<'a> {
         let shares = self.facts.shares.get(&object.name).and_then(|users| users.get(&self.principal.user_id));
         let ids: BTreeSet<&String> =
             shares.into_iter().flatten().filter(|s| s.access_level >= level).map(|s| &s.record_id).collect();
-        if !ids.is_empty() {
-            ways.push(self.texts("id", "$shares", ids));
+        if let Some(key) = object.referenced_field().filter(|_| !ids.is_empty()) {
+            ways.push(self.is_one_of(key, "$shares", ids));
         }
         let rules = self.policy.sharing(&object.name).iter().filter(|rule| rule.level >= level);
-        ways.extend(rules.filter_map(|rule| self.sharing_rule(rule)));
+        ways.extend(rules.filter_map(|rule| self.sharing_rule(object, rule)));
         ways
     }
 
     /// The rows a rule shares with the principal; a condition that cannot be compiled or bound shares nothing.
-    fn sharing_rule(&self, rule: &CompiledSharing) -> Option<RowFilter> {
+    fn sharing_rule(&self, object: &Object, rule: &CompiledSharing) -> Option<RowFilter> {
         let me = &self.principal.user_id;
         let condition = || bind(&rule.condition, self.principal).ok();
         let is_recipient = match &rule.recipient {
@@ -98,7 +105,8 @@ impl<'a> Evaluator<'a> {
             // Team memberships are no facts of ours: such a rule shares nothing.
             Recipient::Team(_) => false,
             Recipient::Field(field) => {
-                return condition().map(|filter| RowFilter::And(vec![self.text(field, "id", me), filter]));
+                let field = object.field(field)?;
+                return condition().map(|filter| RowFilter::And(vec![self.is_id(field, "id", me), filter]));
             }
         };
         if is_recipient { condition() } else { None }
@@ -136,6 +144,7 @@ impl<'a> Evaluator<'a> {
         }
         let master = object.master_detail().and_then(|fk| Some((fk, self.object(fk.reference.as_deref()?)?)));
         let Some((fk, master)) = master else { return RowFilter::Nothing };
+        let Some(key) = master.referenced_field() else { return RowFilter::Nothing };
         if below.len() >= PARENT_DEPTH_MAX || below.contains(&object.name.as_str()) {
             return RowFilter::Nothing;
         }
@@ -156,7 +165,26 @@ impl<'a> Evaluator<'a> {
             column: fk.name.clone(),
             object: master.name.clone(),
             filter: Box::new(filter),
-            select: "id".to_owned(),
+            select: key.name.clone(),
         })
+    }
+}
+
+/// An id as a column of this kind holds it. `None` if no such column can: `042` is another user than `42`, so only the
+/// way in which a number is written counts.
+fn id_of_kind(id: &str, kind: ColumnKind) -> Option<Scalar> {
+    match kind {
+        ColumnKind::Number => {
+            let number: i64 = id.parse().ok()?;
+            (number.to_string() == id).then_some(Scalar::Integer(number))
+        }
+        ColumnKind::Text
+        | ColumnKind::Boolean
+        | ColumnKind::Date
+        | ColumnKind::Timestamp
+        | ColumnKind::Time
+        | ColumnKind::List
+        | ColumnKind::Json
+        | ColumnKind::Computed => Some(Scalar::Text(id.to_owned())),
     }
 }

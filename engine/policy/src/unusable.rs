@@ -113,8 +113,8 @@ pub(crate) fn broken_master(object: &Object, snapshot: &Snapshot) -> Option<Drop
         let Some(master) = snapshot.object(reference) else {
             return Some(DropReason::new(format!("its master '{reference}' is not part of the metadata")));
         };
-        if !master.field("id").is_some_and(|id| !id.phantom && id.stored()) {
-            return Some(DropReason::new(format!("its master '{reference}' has no column 'id'")));
+        if master.referenced_field().is_none() {
+            return Some(DropReason::new(format!("its master '{reference}' has no key of one column")));
         }
         if below.len() >= PARENT_DEPTH_MAX || below.iter().any(|object| object.name == master.name) {
             return Some(DropReason::new("the chain of masters does not end"));

@@ -119,7 +119,7 @@ fn memory(folder: &Path, tables: &[Table]) {
     introspect(folder, "parquet", "memory", "");
     let file = folder.join("metadata/memory.json");
     let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let package = &mut stack["packages"][0];
+    let package = &mut stack["packages"][0]["manifest"];
     package["datasources"][0] =
         json!({"name": "memory", "label": "Memory", "driver": "memory", "config": {}, "schemaMode": "managed"});
     for object in package["objects"].as_array_mut().unwrap() {

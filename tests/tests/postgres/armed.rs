@@ -2,7 +2,6 @@
 //! one by one, and whatever changes in between is seen by the next run.
 
 use super::common::Server as Database;
-use super::shared::Number;
 use super::{configured, shop};
 use querygate_tests::server::{Frame, RawClient, Server, runtime};
 use std::io::Write;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, Statement};
 
-const NOTE: &str = "SELECT note FROM orders WHERE orders_id = $1";
+const NOTE: &str = "SELECT note FROM orders WHERE id = $1";
 
 /// A value of Bind, and its format.
 type Given<'a> = (Option<&'a [u8]>, u8);
@@ -113,7 +112,7 @@ fn look_ups_in_one_go_are_answered_as_they_are_one_by_one() {
     let server = served(folder.path(), &database);
     let mut client = RawClient::login(server.postgres, "nora");
     client.tcp.set_nodelay(true).unwrap();
-    prepared(&mut client, "n", "SELECT orders_id, note FROM orders WHERE orders_id = $1");
+    prepared(&mut client, "n", "SELECT id, note FROM orders WHERE id = $1");
     prepared(&mut client, "c", "SELECT name, region FROM customers WHERE id = $1");
     for (name, value) in [("n", b"3".as_slice()), ("c", b"c1")] {
         assert_eq!(rows(&armed(&mut client, &server, &bind(name, &[(Some(value), 0)], &[]))), 1);
@@ -217,7 +216,7 @@ impl Asking {
     }
 
     async fn notes(&self, id: i64) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
-        let rows = self.client.query(&self.note, &[&Number(id)]).await?;
+        let rows = self.client.query(&self.note, &[&id]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -308,7 +307,7 @@ fn reloaded(folder: &Path, server: &Server, asking: &Asking) {
     }
     runtime().block_on(asking.armed(server, 4));
     let mut none: serde_json::Value = serde_json::from_str(&before).unwrap();
-    none["packages"][0]["permissions"][0]["objects"]["shop_orders"]["allowRead"] = false.into();
+    none["packages"][0]["manifest"]["permissions"][0]["objects"]["shop_orders"]["allowRead"] = false.into();
     assert_ne!(before, none.to_string());
     load(&none.to_string());
     for _ in 0..3 {

@@ -3,52 +3,19 @@
 
 use super::common::Server as Database;
 use super::{answer, configured, shop};
-use bytes::{BufMut, BytesMut};
 use futures::future::join_all;
 use querygate_tests::server::{Server, runtime};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, Statement};
 
-const BY_ID: &str = "SELECT orders_id, region, note FROM orders WHERE orders_id = $1";
-const DIVIDED: &str = "SELECT 1000 / (orders_id - $2) FROM orders WHERE orders_id = $1";
+const BY_ID: &str = "SELECT id, region, note FROM orders WHERE id = $1";
+const DIVIDED: &str = "SELECT 1000 / (id - $2) FROM orders WHERE id = $1";
 
 /// What the policy of `configured` lets each see.
 fn sees(user: &str, id: i64) -> bool {
     (id % 3 == 1 || id == 0) == (user == "sven")
-}
-
-/// A numeric of at most four digits.
-#[derive(Debug, PartialEq)]
-pub(super) struct Number(pub(super) i64);
-
-impl ToSql for Number {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        // One digit to the base of ten thousand, its weight, sign and scale.
-        for part in [1, 0, 0, 0, i16::try_from(self.0)?] {
-            out.put_i16(part);
-        }
-        Ok(IsNull::No)
-    }
-
-    fn accepts(sql_type: &Type) -> bool {
-        *sql_type == Type::NUMERIC
-    }
-
-    to_sql_checked!();
-}
-
-impl FromSql<'_> for Number {
-    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        let digit = raw.get(8..10).map_or(Ok([0, 0]), <[u8; 2]>::try_from)?;
-        Ok(Self(i16::from_be_bytes(digit).into()))
-    }
-
-    fn accepts(sql_type: &Type) -> bool {
-        *sql_type == Type::NUMERIC
-    }
 }
 
 struct Asking {
@@ -60,11 +27,11 @@ struct Asking {
 impl Asking {
     /// Looks at one order: the row that its user may see, and no other.
     async fn look(&self, id: i64) -> Result<(), tokio_postgres::Error> {
-        let rows = self.client.query(&self.by_id, &[&Number(id)]).await?;
+        let rows = self.client.query(&self.by_id, &[&id]).await?;
         assert_eq!(rows.len(), usize::from(sees(self.user, id)), "{} {id}", self.user);
         for row in rows {
             let region = if self.user == "sven" { "south" } else { "north" };
-            assert_eq!((row.get::<_, Number>(0), row.get::<_, &str>(1)), (Number(id), region));
+            assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (id, region));
             let note = match id {
                 0 => Some("hidden zero".to_owned()),
                 _ => (id % 10 != 0).then(|| format!("note {id}")),
@@ -131,7 +98,7 @@ fn checked(server: &Server) {
     for _ in 0..4 {
         for id in [0, 4, 5] {
             for user in ["nora", "sven"] {
-                let row = answer(server, user, &format!("SELECT orders_id, note FROM orders WHERE orders_id = {id}"));
+                let row = answer(server, user, &format!("SELECT id, note FROM orders WHERE id = {id}"));
                 assert_eq!(!row.is_empty(), sees(user, id), "{user} {id}");
             }
         }
@@ -143,16 +110,16 @@ fn checked(server: &Server) {
 /// No value, and values that fail, beside others.
 async fn values(clients: &[Asking]) {
     let asked = clients.iter().map(|asking| async move {
-        assert_eq!(asking.client.query(&asking.by_id, &[&None::<Number>]).await.unwrap().len(), 0);
+        assert_eq!(asking.client.query(&asking.by_id, &[&None::<i64>]).await.unwrap().len(), 0);
         let divided = asking.client.prepare(DIVIDED).await.unwrap();
         for round in 0..20_i64 {
             // Of north and of south in turn; what it fails on is the row itself.
             let id = 100 + round;
-            let outcome = asking.client.query(&divided, &[&Number(id), &Number(id - round % 2)]).await;
+            let outcome = asking.client.query(&divided, &[&id, &(id - round % 2)]).await;
             match (sees(asking.user, id), round % 2) {
                 (false, _) => assert_eq!(outcome.unwrap().len(), 0, "nothing is divided on a hidden row"),
                 (true, 0) => assert_eq!(outcome.unwrap_err().code(), Some(&SqlState::DIVISION_BY_ZERO)),
-                (true, _) => assert_eq!(outcome.unwrap()[0].get::<_, Number>(0), Number(1_000)),
+                (true, _) => assert_eq!(outcome.unwrap()[0].get::<_, i64>(0), 1_000),
             }
             asking.look(id).await.unwrap();
         }
@@ -214,7 +181,7 @@ fn reloaded(folder: &std::path::Path, server: &Server, clients: &[Asking]) {
             for _ in 0..3 {
                 for (id, rows) in [(4_i64, 1), (5, 0)] {
                     assert_eq!(
-                        asking.client.query(&asking.by_id, &[&Number(id)]).await.unwrap().len(),
+                        asking.client.query(&asking.by_id, &[&id]).await.unwrap().len(),
                         rows,
                         "{}",
                         asking.user

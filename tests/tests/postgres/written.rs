@@ -39,7 +39,7 @@ fn configured(folder: &Path, database: &Database) {
     querygate(&["introspect", &address, "--password", "env:SHOP_PASSWORD", "-o", metadata.to_str().unwrap()]);
     let file = metadata.join("shop.json");
     let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    stack["packages"][0]["permissions"][0]["rowLevelSecurity"] = serde_json::json!([{
+    stack["packages"][0]["manifest"]["permissions"][0]["rowLevelSecurity"] = serde_json::json!([{
         "name": "own_region", "object": "shop_kinds", "operation": "select", "using": "region == current_user.region",
     }]);
     std::fs::write(&file, stack.to_string()).unwrap();
@@ -125,7 +125,7 @@ fn copied_rows_are_those_that_the_gate_would_print() {
             }
         }
     }
-    let expected = "b0 b1 s0 i0 l0 f0 f1 d0 d1 n0 w0 t0 t1 v0 v1 c0 c1 u0 u1 da0 da1 ti0 ti1 tz0 tz1";
+    let expected = "b0 b1 s0 s1 i0 i1 l0 l1 f0 f1 d0 d1 n0 w0 t0 t1 v0 v1 c0 c1 u0 u1 da0 da1 ti0 ti1 ts0 ts1 tz0 tz1";
     assert_eq!(found.join(" "), expected);
     let_settings_be_followed(&mut client, &server);
 }

@@ -1,10 +1,11 @@
 //! Reads the schemas of the Parquet, CSV and NDJSON files of a folder.
 
-use super::{Found, FoundColumn, Kind};
+use super::{Found, FoundColumn, Holds};
 use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::{DataType, Schema};
 use arrow::json::reader::infer_json_schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use querygate_metadata::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use std::fs::File;
 use std::io::BufReader;
@@ -101,49 +102,46 @@ fn schema(path: &Path, format: Format) -> Result<Schema> {
 fn columns(schema: &Schema) -> Vec<FoundColumn> {
     let column = |field: &arrow::datatypes::FieldRef| FoundColumn {
         remote: field.name().clone(),
-        kind: kind(field.data_type()),
+        holds: holds(field.data_type()),
         required: false,
-        key: field.name() == "id",
         ..FoundColumn::default()
     };
     schema.fields().iter().map(column).collect()
 }
 
-fn kind(data_type: &DataType) -> Option<Kind> {
-    let digits = |precision| Some(Kind::Decimal { precision, scale: 0 });
-    match data_type {
-        DataType::Boolean => Some(Kind::Boolean),
-        DataType::Int8 | DataType::UInt8 => digits(3),
-        DataType::Int16 | DataType::UInt16 => digits(5),
-        DataType::Int32 | DataType::UInt32 => digits(10),
-        DataType::Int64 => digits(19),
-        DataType::UInt64 => digits(20),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(Kind::Number),
+fn holds(data_type: &DataType) -> Option<Holds> {
+    let decimal = |precision: u8, scale: i8| match scale {
+        0.. if precision <= 38 => ValueType::Decimal { precision, scale },
+        _ => ValueType::Float64,
+    };
+    Some(Holds::of(match data_type {
+        DataType::Boolean => ValueType::Boolean,
+        DataType::Int8 | DataType::UInt8 | DataType::Int16 => ValueType::Int16,
+        DataType::UInt16 | DataType::Int32 => ValueType::Int32,
+        DataType::UInt32 | DataType::Int64 => ValueType::Int64,
+        DataType::UInt64 => ValueType::Decimal { precision: 20, scale: 0 },
+        DataType::Float16 | DataType::Float32 => ValueType::Float32,
+        DataType::Float64 => ValueType::Float64,
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => match u32::try_from(*scale) {
-            Ok(scale) if *precision <= 38 => Some(Kind::Decimal { precision: u32::from(*precision), scale }),
-            Ok(_) | Err(_) => Some(Kind::Number),
-        },
-        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Kind::Text),
-        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
-        DataType::Timestamp(..) => Some(Kind::Datetime),
-        DataType::Time32(_) | DataType::Time64(_) => Some(Kind::Time),
-        DataType::Dictionary(_, values) => kind(values),
-        DataType::RunEndEncoded(_, values) => kind(values.data_type()),
+        | DataType::Decimal256(precision, scale) => decimal(*precision, *scale),
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ValueType::Text,
+        DataType::Date32 | DataType::Date64 => ValueType::Date,
+        DataType::Timestamp(_, zone) => ValueType::Timestamp { utc: zone.is_some() },
+        DataType::Time32(_) | DataType::Time64(_) => ValueType::Time,
+        DataType::Dictionary(_, values) => return holds(values),
+        DataType::RunEndEncoded(_, values) => return holds(values.data_type()),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
-            Some(if kind(item.data_type()) == Some(Kind::Text) { Kind::Tags } else { Kind::Json })
+            let texts = holds(item.data_type()).is_some_and(|item| item.value_type == ValueType::Text);
+            if texts { ValueType::TextList } else { ValueType::Json }
         }
-        DataType::FixedSizeList(..) | DataType::Struct(_) | DataType::Map(..) => Some(Kind::Json),
-        DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_)
-        | DataType::Interval(_)
-        | DataType::Duration(_)
-        | DataType::Union(..) => None,
-    }
+        DataType::FixedSizeList(..) | DataType::Struct(_) | DataType::Map(..) => ValueType::Json,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            ValueType::Binary
+        }
+        DataType::Interval(_) | DataType::Duration(_) | DataType::Union(..) => return None,
+    }))
 }
 
 #[cfg(test)]
@@ -164,18 +162,18 @@ mod tests {
         write("readme.md", "no table");
         let tables = read(folder.path()).unwrap();
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["log.ndjson", "parts", "people.csv"]);
-        let kinds = |table: &Found| table.columns.iter().map(|c| (c.remote.clone(), c.kind)).collect::<Vec<_>>();
-        let integer = Some(Kind::Decimal { precision: 19, scale: 0 });
+        let kinds = |table: &Found| table.columns.iter().map(|c| (c.remote.clone(), c.holds)).collect::<Vec<_>>();
+        let of = |value_type| Some(Holds::of(value_type));
         assert_eq!(
             kinds(&tables[2]),
             [
-                ("id".to_owned(), integer),
-                ("name".to_owned(), Some(Kind::Text)),
-                ("born".to_owned(), Some(Kind::Date)),
-                ("score".to_owned(), Some(Kind::Number)),
+                ("id".to_owned(), of(ValueType::Int64)),
+                ("name".to_owned(), of(ValueType::Text)),
+                ("born".to_owned(), of(ValueType::Date)),
+                ("score".to_owned(), of(ValueType::Float64)),
             ]
         );
-        assert!(kinds(&tables[0]).contains(&("tags".to_owned(), Some(Kind::Tags))));
-        assert!(kinds(&tables[0]).contains(&("deep".to_owned(), Some(Kind::Json))));
+        assert!(kinds(&tables[0]).contains(&("tags".to_owned(), of(ValueType::TextList))));
+        assert!(kinds(&tables[0]).contains(&("deep".to_owned(), of(ValueType::Json))));
     }
 }

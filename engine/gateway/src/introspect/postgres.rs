@@ -1,10 +1,11 @@
 //! Reads the tables of a PostgreSQL database, given as `postgres://user@host:port/database`.
 
-use super::{Found, Kind, server};
+use super::{Found, Holds, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
 use querygate_driver_api::remote::RemoteColumn;
 use querygate_driver_api::{Budget, TableRef};
+use querygate_metadata::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.
@@ -41,7 +42,7 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let driver = driver(&source.database, source, &Budget::default())?;
     let enums = driver.enums().await?;
     let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
-    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, kind };
+    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, holds };
     server::read(&driver, &reading).await
 }
 
@@ -57,10 +58,11 @@ fn schema(table: &TableRef) -> Option<String> {
     table.schema().filter(|schema| *schema != SCHEMA_DEFAULT).map(str::to_owned)
 }
 
-fn kind(column: &RemoteColumn) -> Option<Kind> {
+fn holds(column: &RemoteColumn) -> Option<Holds> {
     match column.native_type.as_str() {
-        "json" | "jsonb" => Some(Kind::Json),
-        _ => server::kind(column),
+        "json" => Some(Holds::of(ValueType::JsonText)),
+        "jsonb" => Some(Holds::of(ValueType::Json)),
+        _ => server::holds(column),
     }
 }
 

@@ -1,12 +1,12 @@
 //! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
 
-use super::{Found, FoundColumn, Kind, quoted};
+use super::{Found, FoundColumn, FoundReference, Holds, quoted};
 use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
-use querygate_driver_api::{Driver, TableRef, ValueType};
+use querygate_driver_api::{Driver, Identifier, TableRef, ValueType as Native};
+use querygate_metadata::ValueType;
 use querygate_types::Result;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What each kind of server does in its own way.
@@ -19,8 +19,8 @@ pub(super) struct Reading<'a> {
     pub(super) schema: fn(&TableRef) -> Option<String>,
     /// Whether a reference from the first table to the second becomes a field.
     pub(super) follows: fn(&TableRef, &TableRef) -> bool,
-    /// The field type that holds what a column holds.
-    pub(super) kind: fn(&RemoteColumn) -> Option<Kind>,
+    /// What a column holds.
+    pub(super) holds: fn(&RemoteColumn) -> Option<Holds>,
 }
 
 /// Tables that are asked about at a time: as many as a source has connections.
@@ -34,21 +34,23 @@ pub(super) async fn read(driver: &dyn Driver, reading: &Reading<'_>) -> Result<V
 }
 
 fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
-    let single: BTreeMap<&str, String> = table
+    let texts = |names: &[Identifier]| names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+    let foreign_keys = table
         .foreign_keys
         .iter()
-        .filter(|key| key.columns.len() == 1 && (reading.follows)(&table.table, &key.references))
-        .filter_map(|key| Some((key.columns.first()?.as_str(), (reading.known_as)(&key.references))))
+        .filter(|key| (reading.follows)(&table.table, &key.references))
+        .map(|key| FoundReference {
+            columns: texts(&key.columns),
+            table: (reading.known_as)(&key.references),
+            referenced: texts(&key.referenced_columns),
+        })
         .collect();
     let columns = table.columns.iter().map(|column| {
         let name = column.name.as_str();
-        let key = table.primary_key.len() == 1 && table.primary_key.contains(&column.name);
         FoundColumn {
             remote: name.to_owned(),
-            kind: (reading.kind)(column),
-            required: !column.nullable && !key,
-            key,
-            references: single.get(name).cloned(),
+            holds: (reading.holds)(column),
+            required: !column.nullable && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
             options: (reading.options)(column),
         }
@@ -57,6 +59,9 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         remote: (reading.known_as)(&table.table),
         schema: (reading.schema)(&table.table),
         columns: columns.collect(),
+        primary_key: texts(&table.primary_key),
+        unique: table.unique.iter().map(|key| texts(key)).collect(),
+        foreign_keys,
         comment: table.comment.clone(),
     }
 }
@@ -110,25 +115,24 @@ impl Login<'_> {
     }
 }
 
-/// The field type that holds what the column holds.
-pub(super) fn kind(column: &RemoteColumn) -> Option<Kind> {
-    Some(match column.value_type? {
-        ValueType::Boolean => Kind::Boolean,
-        ValueType::Int16 => Kind::Decimal { precision: 5, scale: 0 },
-        ValueType::Int32 => Kind::Decimal { precision: 10, scale: 0 },
-        ValueType::Int64 => Kind::Decimal { precision: 19, scale: 0 },
-        ValueType::Float32 | ValueType::Float64 => Kind::Number,
-        ValueType::Decimal128 { precision, scale } => {
-            Kind::Decimal { precision: u32::from(precision), scale: u32::try_from(scale).ok()? }
-        }
-        ValueType::Text if column.native_type.eq_ignore_ascii_case("json") => Kind::Json,
-        ValueType::Text => Kind::Text,
-        ValueType::Binary => return None,
-        ValueType::Date => Kind::Date,
-        ValueType::Time => Kind::Time,
-        ValueType::TextList => Kind::Tags,
-        ValueType::Timestamp { .. } => Kind::Datetime,
-    })
+/// What a column holds, in the type that its source gives it.
+pub(super) fn holds(column: &RemoteColumn) -> Option<Holds> {
+    Some(Holds::of(match column.value_type? {
+        Native::Boolean => ValueType::Boolean,
+        Native::Int16 => ValueType::Int16,
+        Native::Int32 => ValueType::Int32,
+        Native::Int64 => ValueType::Int64,
+        Native::Float32 => ValueType::Float32,
+        Native::Float64 => ValueType::Float64,
+        Native::Decimal128 { precision, scale } => ValueType::Decimal { precision, scale },
+        Native::Text if column.native_type.eq_ignore_ascii_case("json") => ValueType::Json,
+        Native::Text => ValueType::Text,
+        Native::Binary => ValueType::Binary,
+        Native::Date => ValueType::Date,
+        Native::Time => ValueType::Time,
+        Native::TextList => ValueType::TextList,
+        Native::Timestamp { utc } => ValueType::Timestamp { utc },
+    }))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Reads the schema of a SQLite file, read-only.
 
-use super::{Found, FoundColumn, Kind};
+use super::{Found, FoundColumn, FoundReference, Holds};
+use querygate_metadata::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
@@ -19,77 +20,103 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
     let mut tables = Vec::with_capacity(names.len());
     for row in names {
         let name: String = row.try_get(0).map_err(failed)?;
-        let columns = columns(&mut connection, &name).await.map_err(failed)?;
-        tables.push(Found { remote: name, columns, ..Found::default() });
+        let (columns, primary_key) = columns(&mut connection, &name).await.map_err(failed)?;
+        let foreign_keys = foreign_keys(&mut connection, &name).await.map_err(failed)?;
+        let unique = unique(&mut connection, &name).await.map_err(failed)?;
+        tables.push(Found { remote: name, columns, primary_key, unique, foreign_keys, ..Found::default() });
     }
     connection.close().await.map_err(failed)?;
     Ok(tables)
 }
 
-async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<FoundColumn>> {
-    let references = sqlx::query("SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)")
+async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<FoundReference>> {
+    let rows = sqlx::query("SELECT id, \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?) ORDER BY id, seq")
         .bind(table.to_owned())
-        .fetch_all(&mut *connection)
+        .fetch_all(connection)
         .await?;
-    let mut targets = HashMap::new();
-    for row in references {
-        targets.insert(row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?);
+    let mut keys: BTreeMap<i64, FoundReference> = BTreeMap::new();
+    for row in rows {
+        let key = keys.entry(row.try_get(0)?).or_default();
+        key.columns.push(row.try_get(1)?);
+        key.table = row.try_get(2)?;
+        key.referenced.extend(row.try_get::<Option<String>, _>(3)?);
     }
+    Ok(keys.into_values().collect())
+}
+
+async fn unique(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Vec<String>>> {
+    let rows = sqlx::query(
+        "SELECT i.name, c.name FROM pragma_index_list(?) i, pragma_index_info(i.name) c \
+         WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk' ORDER BY i.seq, c.seqno",
+    )
+    .bind(table.to_owned())
+    .fetch_all(connection)
+    .await?;
+    let mut keys: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
+    for row in rows {
+        keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+    }
+    // An index over an expression has no column there.
+    Ok(keys.into_values().filter_map(|columns| columns.into_iter().collect()).collect())
+}
+
+/// The columns, and those of the primary key in its order.
+async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<(Vec<FoundColumn>, Vec<String>)> {
     let rows = sqlx::query("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?) ORDER BY cid")
         .bind(table.to_owned())
         .fetch_all(connection)
         .await?;
-    let mut columns = Vec::with_capacity(rows.len());
+    let (mut columns, mut keys) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         let name: String = row.try_get(0)?;
         let declared: String = row.try_get(1)?;
         let (not_null, key): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
         columns.push(FoundColumn {
-            references: targets.get(&name).cloned(),
-            kind: kind(&declared),
+            holds: Some(Holds::of(holds(&declared))),
             required: not_null != 0 && key == 0,
-            key: key != 0,
-            remote: name,
+            remote: name.clone(),
             ..FoundColumn::default()
         });
+        if key != 0 {
+            keys.push((key, name));
+        }
     }
-    if columns.iter().filter(|column| column.key).count() > 1 {
-        columns.iter_mut().for_each(|column| column.key = false);
-    }
-    Ok(columns)
+    keys.sort_unstable();
+    Ok((columns, keys.into_iter().map(|(_, name)| name).collect()))
 }
 
 /// A declared type; SQLite lets it be any text, so the names that programs use come first, then SQLite's own affinity.
-fn kind(declared: &str) -> Option<Kind> {
+fn holds(declared: &str) -> ValueType {
     let lower = declared.to_ascii_lowercase();
     let name = lower.split('(').next().unwrap_or_default().trim();
     let has = |part: &str| name.contains(part);
     if has("blob") || has("binary") {
-        return None;
+        return ValueType::Binary;
     }
     if let "decimal" | "numeric" | "money" = name {
-        return Some(arguments(&lower).unwrap_or(Kind::Number));
+        return arguments(&lower).unwrap_or(ValueType::Float64);
     }
-    Some(match name {
-        _ if has("bool") => Kind::Boolean,
-        "date" => Kind::Date,
-        "time" => Kind::Time,
-        _ if has("datetime") || has("timestamp") => Kind::Datetime,
-        _ if has("json") => Kind::Json,
-        // Every 64-bit integer has at most 19 digits.
-        _ if has("int") => Kind::Decimal { precision: 19, scale: 0 },
-        _ if has("real") || has("floa") || has("doub") => Kind::Number,
-        _ => Kind::Text,
-    })
+    match name {
+        _ if has("bool") => ValueType::Boolean,
+        "date" => ValueType::Date,
+        "time" => ValueType::Time,
+        "timestamptz" => ValueType::Timestamp { utc: true },
+        _ if has("datetime") || has("timestamp") => ValueType::TimestampMillisUtc,
+        _ if has("json") => ValueType::Json,
+        // Whatever the name, an integer of SQLite has 64 bits.
+        _ if has("int") => ValueType::Int64,
+        _ if has("real") || has("floa") || has("doub") => ValueType::Float64,
+        _ => ValueType::Text,
+    }
 }
 
-fn arguments(declared: &str) -> Option<Kind> {
+fn arguments(declared: &str) -> Option<ValueType> {
     let inside = declared.split_once('(')?.1.split_once(')')?.0;
-    let mut numbers = inside.split(',').map(|part| part.trim().parse::<u32>());
+    let mut numbers = inside.split(',').map(|part| part.trim().parse::<u8>());
     let precision = numbers.next()?.ok()?;
     let scale = numbers.next().map_or(Some(0), Result::ok)?;
-    (1..=38).contains(&precision).then_some(())?;
-    (scale <= precision).then_some(Kind::Decimal { precision, scale })
+    ((1..=38).contains(&precision) && scale <= precision).then_some(())?;
+    Some(ValueType::Decimal { precision, scale: i8::try_from(scale).ok()? })
 }
 
 #[cfg(test)]
@@ -99,19 +126,19 @@ mod tests {
     #[test]
     fn declared_types_become_field_types() {
         for (declared, expected) in [
-            ("INTEGER", Some(Kind::Decimal { precision: 19, scale: 0 })),
-            ("varchar(40)", Some(Kind::Text)),
-            ("DECIMAL(10, 2)", Some(Kind::Decimal { precision: 10, scale: 2 })),
-            ("numeric", Some(Kind::Number)),
-            ("DECIMAL(99)", Some(Kind::Number)),
-            ("DATETIME", Some(Kind::Datetime)),
-            ("date", Some(Kind::Date)),
-            ("BOOLEAN", Some(Kind::Boolean)),
-            ("DOUBLE PRECISION", Some(Kind::Number)),
-            ("BLOB", None),
-            ("", Some(Kind::Text)),
+            ("INTEGER", ValueType::Int64),
+            ("varchar(40)", ValueType::Text),
+            ("DECIMAL(10, 2)", ValueType::Decimal { precision: 10, scale: 2 }),
+            ("numeric", ValueType::Float64),
+            ("DECIMAL(99)", ValueType::Float64),
+            ("DATETIME", ValueType::TimestampMillisUtc),
+            ("date", ValueType::Date),
+            ("BOOLEAN", ValueType::Boolean),
+            ("DOUBLE PRECISION", ValueType::Float64),
+            ("BLOB", ValueType::Binary),
+            ("", ValueType::Text),
         ] {
-            assert_eq!(kind(declared), expected, "{declared}");
+            assert_eq!(holds(declared), expected, "{declared}");
         }
     }
 
@@ -122,14 +149,20 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let schema = "CREATE TABLE customer (customer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
-            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), PRIMARY KEY (a, b));";
+            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE, PRIMARY KEY (b, a));";
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         let tables = read(&path).await.unwrap();
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["Order Item", "customer"]);
-        assert_eq!(tables[0].columns[1].references.as_deref(), Some("customer"));
-        assert!(tables[0].columns.iter().all(|c| !c.key));
-        assert!(tables[1].columns[0].key && tables[1].columns[1].required);
-        assert_eq!(tables[1].columns[2].kind, None);
+        assert_eq!(tables[0].primary_key, ["b", "a"]);
+        assert_eq!(tables[0].unique, [["c"]]);
+        let key = FoundReference {
+            columns: vec!["b".to_owned()],
+            table: "customer".to_owned(),
+            referenced: vec!["customer_id".to_owned()],
+        };
+        assert_eq!(tables[0].foreign_keys, [key]);
+        assert_eq!(tables[1].primary_key, ["customer_id"]);
+        assert_eq!(tables[1].columns[2].holds, Some(Holds::of(ValueType::Binary)));
     }
 }

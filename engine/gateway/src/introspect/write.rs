@@ -1,6 +1,7 @@
 //! Prints what was found as an ObjectStack stack. Opens nothing.
 
-use super::{Found, FoundColumn, Kind};
+use super::{Found, FoundColumn, FoundReference, Holds, Kind};
+use querygate_metadata::ValueType;
 use querygate_types::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,15 @@ pub(super) fn local_name(remote: &str) -> String {
     }
 }
 
+/// A namespace for any text: ObjectStack's have 2 to 20 characters.
+pub(super) fn namespace(name: &str) -> String {
+    let local = local_name(name);
+    let cut = local.get(..NAMESPACE_CHARS_MAX).unwrap_or(&local).trim_end_matches('_');
+    if cut.len() < 2 { format!("{cut}_db") } else { cut.to_owned() }
+}
+
+const NAMESPACE_CHARS_MAX: usize = 20;
+
 /// A local name that is not taken yet.
 fn unique(wanted: String, taken: &mut BTreeSet<String>) -> String {
     let mut name = wanted.clone();
@@ -35,64 +45,172 @@ fn unique(wanted: String, taken: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// The stack as text, and the columns that were left out.
-pub(super) fn stack(namespace: &str, driver: &str, tables: &[Found]) -> Result<(String, Vec<String>)> {
+/// What the metadata calls a table and its columns.
+struct Names {
+    object: String,
+    /// By the column's name in the source; columns that are left out have none.
+    fields: BTreeMap<String, String>,
+}
+
+type AllNames<'a> = BTreeMap<&'a str, (&'a Found, Names)>;
+
+/// What is written for a source.
+pub(super) struct Written {
+    /// The stack, as ObjectStack has it.
+    pub(super) stack: Value,
+    /// `querygate.tables`: what ObjectStack has no words for.
+    pub(super) tables: Value,
+    /// Columns that were left out.
+    pub(super) ignored: Vec<String>,
+}
+
+/// The metadata of a source that ObjectStack reaches by `config`.
+pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[Found]) -> Result<Written> {
     let mut taken = BTreeSet::new();
-    let names: BTreeMap<&str, String> = tables
+    let names: AllNames<'_> = tables
         .iter()
         .map(|table| {
             let base =
                 table.remote.rsplit_once('.').filter(|_| driver == "files").map_or(table.remote.as_str(), |(b, _)| b);
-            (table.remote.as_str(), unique(format!("{namespace}_{}", local_name(base)), &mut taken))
+            let object = unique(format!("{namespace}_{}", local_name(base)), &mut taken);
+            (table.remote.as_str(), (table, Names { object, fields: fields(table) }))
         })
         .collect();
     let mut ignored = Vec::new();
-    let objects: Vec<Value> = tables.iter().map(|table| object(namespace, table, &names, &mut ignored)).collect();
-    let grants: Map<String, Value> = names.values().map(|name| (name.clone(), json!({"allowRead": true}))).collect();
+    let (mut objects, mut stored) = (Vec::new(), Map::new());
+    for table in tables {
+        let Some((_, own)) = names.get(table.remote.as_str()) else { continue };
+        objects.push(object(namespace, table, own, &names, &mut ignored));
+        let said = table_entry(table, own, &names);
+        if !said.is_empty() {
+            stored.insert(own.object.clone(), Value::Object(said));
+        }
+    }
+    let grants: Map<String, Value> =
+        names.values().map(|(_, own)| (own.object.clone(), json!({"allowRead": true}))).collect();
     // As a package of its own, so that the files of several sources can share a folder.
-    let package = json!({
-        "manifest": {
-            "id": format!("local.{namespace}"), "namespace": namespace, "version": "1.0.0", "type": "app",
-            "name": label(namespace), "engines": {"protocol": "^17"},
-        },
+    let package = json!({"manifest": {
+        "id": format!("local.{namespace}"), "namespace": namespace, "version": "1.0.0", "type": "app",
+        "name": label(namespace), "engines": {"protocol": "^17"},
         "datasources": [{
-            "name": namespace, "label": label(namespace), "driver": driver, "config": {}, "schemaMode": "external",
+            "name": namespace, "label": label(namespace), "driver": driver, "config": config, "schemaMode": "external",
             "external": {"allowWrites": false},
         }],
         "objects": objects,
         "permissions": [{
             "name": format!("{namespace}_reader"), "label": format!("{} reader", label(namespace)), "objects": grants,
         }],
-    });
-    let stack = json!({"packages": [package]});
-    let mut text = serde_json::to_string_pretty(&stack).map_err(Error::internal)?;
-    text.push('\n');
-    Ok((text, ignored))
+    }});
+    Ok(Written { stack: json!({"packages": [package]}), tables: json!({"querygate": {"tables": stored}}), ignored })
 }
 
-fn object(namespace: &str, table: &Found, names: &BTreeMap<&str, String>, ignored: &mut Vec<String>) -> Value {
-    let name = names.get(table.remote.as_str()).cloned().unwrap_or_default();
-    let short = name.strip_prefix(namespace).map_or(name.as_str(), |rest| rest.trim_start_matches('_'));
+impl Written {
+    /// The two files as texts.
+    pub(super) fn files(&self) -> Result<[String; 2]> {
+        Ok([pretty(&self.stack)?, pretty(&self.tables)?])
+    }
+
+    /// Both in one text, where there is only one place to write.
+    pub(super) fn whole(&self) -> Result<String> {
+        let mut whole = self.stack.clone();
+        whole["querygate"] = self.tables["querygate"].clone();
+        pretty(&whole)
+    }
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(value).map_err(Error::internal)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Names of the fields. Columns that rules compare with an id, and that hold none, get another one.
+fn fields(table: &Found) -> BTreeMap<String, String> {
+    const IDS: [&str; 4] = ["id", "organization_id", "created_by", "owner_id"];
     let mut taken = BTreeSet::new();
-    let has_id = table.columns.iter().any(|column| column.remote == "id");
+    let mut fields = BTreeMap::new();
+    for column in &table.columns {
+        let Some(holds) = column.holds else { continue };
+        let mut local = local_name(&column.remote);
+        if IDS.contains(&local.as_str()) && !holds.may_be_id() {
+            local.push_str("_value");
+        }
+        fields.insert(column.remote.clone(), unique(local, &mut taken));
+    }
+    fields
+}
+
+/// `querygate.tables.<object>`: what the field types alone do not say.
+fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, Value> {
+    let local = |column: &String| own.fields.get(column).cloned();
+    let locals =
+        |columns: &[String]| columns.iter().map(local).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty());
+    let types = table.columns.iter().filter_map(|column| {
+        let holds = column.holds.filter(|holds| holds.needs_column_type())?;
+        Some((local(&column.remote)?, Value::String(holds.value_type.sql_name())))
+    });
+    let types: Map<String, Value> = types.collect();
+    let foreign = table.foreign_keys.iter().filter(|key| !is_lookup(table, key, names)).filter_map(|key| {
+        let (target, theirs) = names.get(key.table.as_str())?;
+        let referenced = if key.referenced.is_empty() { &target.primary_key } else { &key.referenced };
+        let referenced =
+            referenced.iter().map(|column| theirs.fields.get(column).cloned()).collect::<Option<Vec<_>>>()?;
+        let columns = locals(&key.columns).filter(|columns| columns.len() == referenced.len())?;
+        Some(json!({"columns": columns, "references": theirs.object, "referencedColumns": referenced}))
+    });
+    let foreign: Vec<Value> = foreign.collect();
+    let unique: Vec<Value> = table.unique.iter().filter_map(|key| locals(key).map(|key| json!(key))).collect();
+    let mut entry = Map::new();
+    if !types.is_empty() {
+        entry.insert("columnTypes".to_owned(), Value::Object(types));
+    }
+    if let Some(key) = locals(&table.primary_key) {
+        entry.insert("primaryKey".to_owned(), json!(key));
+    }
+    if !unique.is_empty() {
+        entry.insert("uniqueKeys".to_owned(), Value::Array(unique));
+    }
+    if !foreign.is_empty() {
+        entry.insert("foreignKeys".to_owned(), Value::Array(foreign));
+    }
+    entry
+}
+
+/// Whether a foreign key is a reference as ObjectStack has them: one column, to the only key column of its target.
+fn is_lookup(table: &Found, key: &FoundReference, names: &AllNames<'_>) -> bool {
+    let ([column], Some((target, theirs))) = (&key.columns[..], names.get(key.table.as_str())) else { return false };
+    let [target_key] = &target.primary_key[..] else { return false };
+    if !theirs.fields.contains_key(target_key) || key.referenced.first().is_some_and(|other| other != target_key) {
+        return false;
+    }
+    let holds = |table: &Found, name: &String| table.columns.iter().find(|column| column.remote == *name)?.holds;
+    match (holds(table, column), holds(target, target_key)) {
+        (Some(own), Some(other)) => own.may_be_id() && own.kind == other.kind && own.value_type.is_exact(),
+        (None, _) | (_, None) => false,
+    }
+}
+
+fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ignored: &mut Vec<String>) -> Value {
+    let name = &own.object;
+    let short = name.strip_prefix(namespace).map_or(name.as_str(), |rest| rest.trim_start_matches('_'));
     let mut fields = Map::new();
     let mut column_map = Map::new();
     let mut left_out = Vec::new();
-    // The key first, so that it gets the name `id` that ObjectStack reserves for it.
-    let mut columns: Vec<&FoundColumn> = table.columns.iter().collect();
-    columns.sort_by_key(|column| !column.key);
-    for column in columns {
-        let Some(kind) = column.kind else {
+    for column in &table.columns {
+        let (Some(holds), Some(local)) = (column.holds, own.fields.get(&column.remote)) else {
             ignored.push(format!("{}.{}", table.remote, column.remote));
             left_out.push(column.remote.clone());
             continue;
         };
-        let local = unique(local_column(column, kind, has_id, short), &mut taken);
-        if local != column.remote {
+        if *local != column.remote {
             column_map.insert(column.remote.clone(), Value::String(local.clone()));
         }
-        let target = column.references.as_deref().and_then(|target| names.get(target));
-        fields.insert(local, field(column, kind, target));
+        let lookup = table
+            .foreign_keys
+            .iter()
+            .filter(|key| key.columns == [column.remote.clone()] && is_lookup(table, key, names))
+            .find_map(|key| names.get(key.table.as_str()));
+        fields.insert(local.clone(), field(column, holds, lookup.map(|(_, theirs)| theirs.object.as_str())));
     }
     let mut external = json!({"remoteName": table.remote, "writable": false});
     if let Some(schema) = &table.schema {
@@ -115,43 +233,33 @@ fn object(namespace: &str, table: &Found, names: &BTreeMap<&str, String>, ignore
     object
 }
 
-/// ObjectStack's `id` is text. A text key becomes `id`; a key of another type keeps it, under the table's name, so that
-/// joins with the columns that refer to it need no cast.
-fn local_column(column: &FoundColumn, kind: Kind, has_id: bool, table: &str) -> String {
-    let local = local_name(&column.remote);
-    match (kind, local.as_str()) {
-        (Kind::Text, _) if column.key && !has_id => "id".to_owned(),
-        (Kind::Text, _) => local,
-        (_, "id") => format!("{table}_id"),
-        (_, _) => local,
-    }
-}
-
-fn field(column: &FoundColumn, kind: Kind, target: Option<&String>) -> Value {
-    let mut field = match (target, kind) {
-        (Some(target), Kind::Text) => json!({"type": "lookup", "reference": target}),
+fn field(column: &FoundColumn, holds: Holds, target: Option<&str>) -> Value {
+    let mut field = match (target, holds.kind) {
+        (Some(target), _) => json!({"type": "lookup", "reference": target}),
         (None, Kind::Text) if is_select(&column.options) => {
             let options = column.options.iter().map(|value| json!({"value": value, "label": label(value)}));
             json!({"type": "select", "options": options.collect::<Vec<_>>()})
         }
         (None, Kind::Text) => json!({"type": "text"}),
-        (_, Kind::Number) => json!({"type": "number"}),
-        (_, Kind::Decimal { precision, scale }) => json!({"type": "number", "precision": precision, "scale": scale}),
-        (_, Kind::Boolean) => json!({"type": "boolean"}),
-        (_, Kind::Date) => json!({"type": "date"}),
-        (_, Kind::Datetime) => json!({"type": "datetime"}),
-        (_, Kind::Time) => json!({"type": "time"}),
-        (_, Kind::Tags) => json!({"type": "tags"}),
-        (_, Kind::Json) => json!({"type": "json"}),
+        (None, Kind::Number) => match holds.value_type {
+            ValueType::Decimal { precision, scale } => {
+                json!({"type": "number", "precision": precision, "scale": scale})
+            }
+            _ => json!({"type": "number"}),
+        },
+        (None, Kind::Boolean) => json!({"type": "boolean"}),
+        (None, Kind::Date) => json!({"type": "date"}),
+        (None, Kind::Datetime) => json!({"type": "datetime"}),
+        (None, Kind::Time) => json!({"type": "time"}),
+        (None, Kind::Tags) => json!({"type": "tags"}),
+        (None, Kind::Json) => json!({"type": "json"}),
+        (None, Kind::File) => json!({"type": "file"}),
     };
     field["label"] = Value::String(label(&column.remote));
     if column.required {
         field["required"] = Value::Bool(true);
     }
     let mut said: Vec<String> = column.comment.iter().cloned().collect();
-    if let (Some(target), true) = (target, kind != Kind::Text) {
-        said.push(format!("References {target}."));
-    }
     if !column.options.is_empty() && !is_select(&column.options) {
         said.push(format!("One of: {}.", column.options.join(", ")));
     }
@@ -179,7 +287,7 @@ fn label(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_metadata::{LoadOptions, load_text};
+    use querygate_metadata::{LoadOptions, load};
 
     #[test]
     fn names_become_identifiers() {
@@ -192,55 +300,77 @@ mod tests {
 
     #[test]
     fn what_is_written_loads() {
-        let column = |remote: &str, kind, key, references: Option<&str>| FoundColumn {
+        let column = |remote: &str, holds| FoundColumn {
             remote: remote.to_owned(),
-            kind,
-            required: key,
-            key,
-            references: references.map(str::to_owned),
+            holds: Some(Holds::of(holds)),
             ..FoundColumn::default()
         };
-        let integer = Some(Kind::Decimal { precision: 19, scale: 0 });
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let key = |columns: &[&str], table: &str, referenced: &[&str]| FoundReference {
+            columns: names(columns),
+            table: table.to_owned(),
+            referenced: names(referenced),
+        };
         let tables = [
             Found {
                 remote: "Customer".to_owned(),
                 comment: Some("Who buys".to_owned()),
-                schema: None,
                 columns: vec![
-                    column("Name", Some(Kind::Text), false, None),
-                    column("CustomerNo", Some(Kind::Text), true, None),
-                    column("Photo", None, false, None),
-                    FoundColumn {
-                        options: vec!["new".to_owned(), "old".to_owned()],
-                        ..column("State", Some(Kind::Text), false, None)
-                    },
-                    FoundColumn { options: vec!["A".to_owned()], ..column("Grade", Some(Kind::Text), false, None) },
+                    column("Name", ValueType::Text),
+                    column("CustomerNo", ValueType::Int64),
+                    FoundColumn { remote: "Photo".to_owned(), ..FoundColumn::default() },
+                    FoundColumn { options: names(&["new", "old"]), ..column("State", ValueType::Text) },
+                    FoundColumn { options: names(&["A"]), ..column("Grade", ValueType::Text) },
+                    column("owner_id", ValueType::Date),
+                    column("since", ValueType::Timestamp { utc: false }),
                 ],
+                primary_key: names(&["CustomerNo"]),
+                unique: vec![names(&["Name"])],
+                ..Found::default()
             },
             Found {
                 remote: "sales.orders".to_owned(),
-                comment: None,
                 schema: Some("sales".to_owned()),
                 columns: vec![
-                    column("id", integer, true, None),
-                    column("customer", Some(Kind::Text), false, Some("Customer")),
-                    column("lines", Some(Kind::Json), false, None),
+                    column("id", ValueType::Int32),
+                    column("line", ValueType::Int16),
+                    column("customer", ValueType::Int64),
+                    column("replaces", ValueType::Int32),
+                    column("replaced_line", ValueType::Int16),
                 ],
+                primary_key: names(&["id", "line"]),
+                foreign_keys: vec![
+                    key(&["customer"], "Customer", &["CustomerNo"]),
+                    key(&["replaces", "replaced_line"], "sales.orders", &[]),
+                ],
+                ..Found::default()
             },
         ];
-        let (text, ignored) = stack("shop", "sqlite", &tables).unwrap();
-        assert_eq!(ignored, ["Customer.Photo"]);
-        let snapshot = load_text("shop.json", &text, &LoadOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+        let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables).unwrap();
+        assert_eq!(written.ignored, ["Customer.Photo"]);
+        let folder = tempfile::tempdir().unwrap();
+        let [text, tables] = written.files().unwrap();
+        std::fs::write(folder.path().join("shop.json"), &text).unwrap();
+        std::fs::write(folder.path().join("shop.querygate.json"), tables).unwrap();
+        let snapshot = load(folder.path(), &LoadOptions::default()).unwrap_or_else(|e| panic!("{e}")).snapshot;
         let customer = snapshot.object("shop_customer").unwrap();
         assert_eq!(customer.table_name(), "Customer");
-        assert_eq!(customer.column_name("id"), "CustomerNo");
+        assert_eq!(customer.column_name("customerno"), "CustomerNo");
+        assert_eq!(customer.primary_key, ["customerno"]);
+        assert_eq!(customer.unique_keys, [["name"]]);
+        assert_eq!(customer.fields["customerno"].value_type(), ValueType::Int64);
+        assert_eq!(customer.fields["since"].value_type(), ValueType::Timestamp { utc: false });
+        assert_eq!(customer.column_name("owner_id_value"), "owner_id");
         assert_eq!(customer.fields["state"].options.len(), 2);
         // What ObjectStack does not take as an option is said in words.
         assert!(customer.fields["grade"].options.is_empty() && text.contains("One of: A"));
         assert!(text.contains("Who buys"));
-        assert!(customer.fields["id"].stored());
         let orders = snapshot.object("shop_sales_orders").unwrap();
         assert_eq!(orders.fields["customer"].reference.as_deref(), Some("shop_customer"));
+        assert_eq!(orders.fields["id"].value_type(), ValueType::Int32);
+        assert_eq!(orders.primary_key, ["id", "line"]);
+        assert_eq!(orders.foreign_keys[0].fields, ["replaces", "replaced_line"]);
+        assert_eq!(orders.foreign_keys[0].referenced_fields, ["id", "line"]);
         assert_eq!(orders.table_name(), "orders");
         assert_eq!(orders.external.as_ref().unwrap().remote_schema.as_deref(), Some("sales"));
     }

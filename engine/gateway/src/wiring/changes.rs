@@ -321,15 +321,20 @@ fn holds(wider: ValueType, narrow: ValueType) -> bool {
 /// The vocabulary's type of a field.
 pub(super) fn wanted(field: &Field) -> ValueType {
     match field.value_type() {
-        Declared::Text | Declared::Json => ValueType::Text,
+        Declared::Text | Declared::JsonText | Declared::Json => ValueType::Text,
         Declared::TextList | Declared::Float32Vector(_) => ValueType::TextList,
         Declared::Float64 => ValueType::Float64,
+        Declared::Float32 => ValueType::Float32,
+        Declared::Int16 => ValueType::Int16,
         Declared::Int32 => ValueType::Int32,
+        Declared::Int64 => ValueType::Int64,
+        Declared::Binary => ValueType::Binary,
+        Declared::Timestamp { utc } => ValueType::Timestamp { utc },
         Declared::Decimal { precision, scale } => ValueType::Decimal128 { precision, scale },
         Declared::Boolean => ValueType::Boolean,
         Declared::Date => ValueType::Date,
         Declared::TimestampMillisUtc => ValueType::Timestamp { utc: true },
-        Declared::TimeMillis => ValueType::Time,
+        Declared::Time => ValueType::Time,
     }
 }
 

@@ -5,7 +5,7 @@ use super::extend;
 use super::links::{Known, PLATFORM_CAPABILITIES, is_platform};
 use super::source::route;
 use super::stack::{Drafts, LOCAL_PACKAGE};
-use super::{LoadOptions, hash};
+use super::{LoadOptions, hash, tables};
 use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot};
 use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;
@@ -23,8 +23,12 @@ pub(super) fn assemble(
     add_packages(&mut snapshot, &drafts);
     snapshot.datasource_mapping.append(&mut drafts.mapping);
     snapshot.datasource_mapping.sort_by_key(|rule| rule.priority);
+    let placed: Vec<(String, At<'_>)> =
+        drafts.objects.iter().map(|draft| (draft.object.name.clone(), draft.name_at.clone())).collect();
     add_objects(&mut snapshot, &mut drafts);
     extend::add_extensions(&mut snapshot, std::mem::take(&mut drafts.extensions));
+    tables::add_tables(&mut snapshot, std::mem::take(&mut drafts.tables));
+    tables::check_anchors(&snapshot, &placed);
     add_sets(&mut snapshot, std::mem::take(&mut drafts.permission_sets));
     add_named(&mut snapshot.positions, "position", drafts.positions.drain(..), |item| &item.name);
     add_named(&mut snapshot.capabilities, "capability", drafts.capabilities.drain(..), |item| &item.name);

@@ -14,6 +14,7 @@ mod shapes;
 mod source;
 mod stack;
 mod system_fields;
+mod tables;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Snapshot, TenancyPosture};

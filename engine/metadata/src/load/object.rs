@@ -71,6 +71,9 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         api_methods,
         searchable_fields: map.get("searchableFields").map(|at| read_field_names(&at, &name, links)),
         indexes: read_indexes(&map, &name, links),
+        primary_key: Vec::new(),
+        unique_keys: Vec::new(),
+        foreign_keys: Vec::new(),
         validations: read_validations(&map),
         package: package.to_owned(),
         extended_by: Vec::new(),
@@ -85,15 +88,17 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
 fn check_anchors(declared: &[Field], map: &Map<'_>) {
     for field in declared.iter().filter(|field| system_fields::ANCHORS.contains(&field.name.as_str())) {
         let kind = field.field_type;
-        let comparable =
-            matches!(kind, FieldType::Text | FieldType::Lookup | FieldType::User | FieldType::MasterDetail);
+        let comparable = matches!(
+            kind,
+            FieldType::Text | FieldType::Number | FieldType::Lookup | FieldType::User | FieldType::MasterDetail
+        );
         if comparable && !field.multiple {
             continue;
         }
         if let Some(at) = map.get("fields").and_then(|at| at.open()).and_then(|fields| fields.get(&field.name)) {
             at.key_error(
                 format!("'{}' must hold one id", field.name),
-                Some("Declare it as text, lookup or user, not multiple.".to_owned()),
+                Some("Declare it as text, number, lookup or user, not multiple.".to_owned()),
             );
         }
     }

@@ -60,7 +60,8 @@ macro_rules! concat_keys {
     };
 }
 
-const STACK_OWN: &[&str] = &["manifest", "packages", "requires"];
+const STACK_OWN: &[&str] = &["manifest", "packages", "requires", "querygate"];
+const PACKAGE_OWN: &[&str] = &["manifest"];
 concat_keys!(STACK_READ = STACK_OWN, COLLECTIONS);
 
 pub(super) const STACK: Shape = Shape { what: "a stack definition", read: STACK_READ, ignored: HOST, removed: &[] };
@@ -92,7 +93,7 @@ pub(super) const MANIFEST: Shape =
 /// The manifest of a `packages` entry, which carries the package's collections.
 pub(super) const PACKAGE_BODY: Shape =
     Shape { what: "a package body", read: BODY_READ, ignored: MANIFEST_HOST, removed: &[] };
-concat_keys!(PACKAGE_READ = STACK_OWN, COLLECTIONS);
+concat_keys!(PACKAGE_READ = PACKAGE_OWN, COLLECTIONS);
 pub(super) const PACKAGE: Shape = Shape { what: "a package", read: PACKAGE_READ, ignored: &[], removed: &[] };
 
 pub(super) const OBJECT: Shape = Shape {
@@ -355,6 +356,16 @@ pub(super) const DATASOURCE: Shape = Shape {
     ignored: &["description", "ssl", "autoConnect", "origin"],
     removed: &[],
 };
+/// Querygate's own part of metadata.
+pub(super) const QUERYGATE: Shape = Shape { what: "querygate", read: &["tables"], ignored: &[], removed: &[] };
+pub(super) const TABLE: Shape = Shape {
+    what: "a table",
+    read: &["columnTypes", "primaryKey", "uniqueKeys", "foreignKeys"],
+    ignored: &[],
+    removed: &[],
+};
+pub(super) const TABLE_FOREIGN_KEY: Shape =
+    Shape { what: "a foreign key", read: &["columns", "references", "referencedColumns"], ignored: &[], removed: &[] };
 pub(super) const POOL: Shape = Shape {
     what: "a pool",
     read: &["min", "max"],

@@ -2,6 +2,7 @@
 
 use super::links::{Link, Links, Target};
 use super::object::{ObjectDraft, read_extension, read_object};
+use super::tables::{TableDraft, read_tables};
 use super::{permission, shapes, source};
 use crate::model::{
     Capability, Datasource, Declared, Extension, MappingRule, Package, PermissionSet, Position, SeedData, SharingRule,
@@ -26,6 +27,8 @@ pub(super) struct Drafts<'a> {
     pub(super) capabilities: Vec<(Capability, At<'a>)>,
     pub(super) sharing_rules: Vec<(SharingRule, At<'a>)>,
     pub(super) datasources: Vec<(Datasource, At<'a>)>,
+    /// What is said of the tables behind objects.
+    pub(super) tables: Vec<TableDraft<'a>>,
     pub(super) mapping: Vec<MappingRule>,
     pub(super) seed: Vec<SeedData>,
     pub(super) hooks: Vec<Declared>,
@@ -52,6 +55,9 @@ impl<'a> Drafts<'a> {
         for stack in &stacks {
             for at in stack.list("requires") {
                 drafts.read_requires(at);
+            }
+            if let Some(own) = stack.get("querygate") {
+                drafts.tables.extend(read_tables(&own));
             }
             drafts.read_collections(stack, &package);
             for at in stack.list("packages") {

@@ -109,6 +109,7 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         min_length: None,
         max_length: None,
         dimensions: None,
+        column_type: None,
         masking_rule: None,
         required_permissions: Vec::new(),
         expression: None,

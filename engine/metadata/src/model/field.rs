@@ -138,6 +138,8 @@ pub struct Field {
     pub max_length: Option<u32>,
     /// Of a vector.
     pub dimensions: Option<u32>,
+    /// What its column holds, where metadata says so (`querygate.tables`).
+    pub column_type: Option<ValueType>,
     pub masking_rule: Option<MaskingRule>,
     /// All must be held or the field is neither readable nor editable.
     pub required_permissions: Vec<String>,
@@ -172,9 +174,14 @@ impl Field {
     ///
     /// A `number` is decimal only when both `precision` and `scale` are set: with `precision` alone the vendor
     /// stores a float, and real catalogs write the number of decimal places there. A `currency` is decimal always,
-    /// at least (18,4), because a float loses cents.
+    /// at least (18,4), because a float loses cents. A `columnTypes` entry decides before all of this.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
+        self.column_type.unwrap_or_else(|| self.own_value_type())
+    }
+
+    /// What the field type alone stands for.
+    fn own_value_type(&self) -> ValueType {
         use FieldType as F;
         match self.field_type {
             F::Text | F::Textarea | F::Markdown | F::Html | F::Richtext | F::Code | F::Email | F::Url | F::Phone => {
@@ -189,7 +196,7 @@ impl Field {
             F::Boolean | F::Toggle => ValueType::Boolean,
             F::Date => ValueType::Date,
             F::Datetime => ValueType::TimestampMillisUtc,
-            F::Time => ValueType::TimeMillis,
+            F::Time => ValueType::Time,
             F::Multiselect | F::Checkboxes | F::Tags => ValueType::TextList,
             F::Select | F::Radio | F::Lookup | F::MasterDetail | F::Tree | F::User => self.text_or_list(),
             F::Image | F::File | F::Avatar | F::Video | F::Audio => self.text_or_list(),

@@ -1,6 +1,5 @@
-//! The closed list of the 49 field types and the closed list of value types they map to. Knows no Arrow.
+//! The closed list of the 49 field types.
 
-use querygate_types::PgType;
 use serde::{Deserialize, Serialize};
 
 macro_rules! field_types {
@@ -109,50 +108,5 @@ impl FieldType {
     #[must_use]
     pub const fn may_be_multiple(self) -> bool {
         matches!(self, Self::Select | Self::Lookup | Self::User | Self::Image | Self::File) || self.always_list()
-    }
-}
-
-/// The type of a field's value as the gate serves it. The catalog maps each to one Arrow type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ValueType {
-    Text,
-    TextList,
-    Float64,
-    Int32,
-    /// `numeric(precision, scale)`, at most 38 digits.
-    Decimal {
-        precision: u8,
-        scale: i8,
-    },
-    Boolean,
-    /// Calendar day.
-    Date,
-    /// Instant with milliseconds, UTC.
-    TimestampMillisUtc,
-    /// Time of day with milliseconds.
-    TimeMillis,
-    /// JSON text: `json`, `composite`, `record`, `repeater`, `location`, `address`.
-    Json,
-    /// List of 32-bit floats with the declared dimension; 0 when the field declares none.
-    Float32Vector(u32),
-}
-
-impl ValueType {
-    /// The Postgres type on the wire and in `pg_attribute`.
-    #[must_use]
-    pub const fn pg_type(self) -> PgType {
-        match self {
-            Self::Text => PgType::Text,
-            Self::TextList => PgType::TextArray,
-            Self::Float64 => PgType::Float8,
-            Self::Int32 => PgType::Int4,
-            Self::Decimal { .. } => PgType::Numeric,
-            Self::Boolean => PgType::Bool,
-            Self::Date => PgType::Date,
-            Self::TimestampMillisUtc => PgType::Timestamptz,
-            Self::TimeMillis => PgType::Time,
-            Self::Json => PgType::Jsonb,
-            Self::Float32Vector(_) => PgType::Float4Array,
-        }
     }
 }

@@ -8,6 +8,7 @@ mod object;
 mod permission;
 mod snapshot;
 mod source;
+mod value_type;
 
 pub use expression::{Dialect, Expression, Location};
 pub use facts::{
@@ -18,10 +19,10 @@ pub use field::{
     DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption, SummaryFunction, SummaryRollup,
     Uniqueness,
 };
-pub use field_type::{FieldType, ValueType};
+pub use field_type::FieldType;
 pub use object::{
-    AccessDefault, External, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions, SharingModel,
-    Tenancy,
+    AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
+    SharingModel, Tenancy,
 };
 pub use permission::{
     Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,
@@ -30,3 +31,4 @@ pub use permission::{
 pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
+pub use value_type::ValueType;

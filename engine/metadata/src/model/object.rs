@@ -102,6 +102,16 @@ pub struct Index {
     pub unique: Uniqueness,
 }
 
+/// A reference of several columns, or to other columns than the key. It is for clients to see; no rule follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub fields: Vec<String>,
+    /// Object.
+    pub references: String,
+    /// As many as `fields`, in their order.
+    pub referenced_fields: Vec<String>,
+}
+
 /// A resolved object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object {
@@ -130,6 +140,12 @@ pub struct Object {
     pub api_methods: Option<Vec<String>>,
     pub searchable_fields: Option<Vec<String>>,
     pub indexes: Vec<Index>,
+    /// Fields of its table's primary key, in the key's order, where metadata says so (`querygate.tables`); see [`Object::key`].
+    pub primary_key: Vec<String>,
+    /// Further sets of fields that no two records of its table share.
+    pub unique_keys: Vec<Vec<String>>,
+    /// References of its table that no field is: to several columns, or not to the primary key.
+    pub foreign_keys: Vec<ForeignKey>,
     /// Parsed, not enforced by reads.
     pub validations: Vec<Declared>,
     /// Owning package.
@@ -145,6 +161,24 @@ impl Object {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.get(name)
+    }
+
+    /// The stored fields that tell its records apart: those of its table's primary key, or `id`. Empty if it has neither.
+    #[must_use]
+    pub fn key(&self) -> Vec<&Field> {
+        if self.primary_key.is_empty() {
+            return self.fields.get("id").filter(|id| id.stored()).into_iter().collect();
+        }
+        self.primary_key.iter().filter_map(|name| self.fields.get(name)).collect()
+    }
+
+    /// The field whose value a reference to a record holds: the only one of the key, else `id`.
+    #[must_use]
+    pub fn referenced_field(&self) -> Option<&Field> {
+        match self.key()[..] {
+            [only] => Some(only),
+            _ => self.fields.get("id").filter(|id| id.stored()),
+        }
     }
 
     /// The only `master_detail` field; `None` when there is none or more than one (controlled_by_parent then denies).

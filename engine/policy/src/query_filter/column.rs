@@ -1,8 +1,8 @@
 //! Fields as the filter language sees them: 49 types, nine kinds of column. Knows no operator.
 
 use crate::value::ColumnKind;
-use querygate_metadata::FieldType;
 use querygate_metadata::model::{Field, FormulaReturn};
+use querygate_metadata::{FieldType, ValueType};
 
 /// A field as the filter language sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,11 +12,18 @@ pub struct Column {
     pub multiple: bool,
     /// Of a formula.
     pub formula_return: Option<FormulaReturn>,
+    /// What its column holds, where the metadata says so.
+    pub column_type: Option<ValueType>,
 }
 
 impl From<&Field> for Column {
     fn from(field: &Field) -> Self {
-        Self { field_type: field.field_type, multiple: field.multiple, formula_return: field.formula_return }
+        Self {
+            field_type: field.field_type,
+            multiple: field.multiple,
+            formula_return: field.formula_return,
+            column_type: field.column_type,
+        }
     }
 }
 
@@ -27,6 +34,10 @@ impl Column {
         use FieldType as F;
         if self.multiple && self.field_type != F::Formula {
             return ColumnKind::List;
+        }
+        // An id, a code or a reference whose column holds whole numbers is compared as a number.
+        if self.column_type.is_some_and(is_number) {
+            return ColumnKind::Number;
         }
         match self.field_type {
             F::Text
@@ -83,5 +94,27 @@ impl Column {
                 Some(FormulaReturn::Text) | None => false,
             },
         }
+    }
+}
+
+const fn is_number(value_type: ValueType) -> bool {
+    match value_type {
+        ValueType::Int16
+        | ValueType::Int32
+        | ValueType::Int64
+        | ValueType::Float32
+        | ValueType::Float64
+        | ValueType::Decimal { .. } => true,
+        ValueType::Text
+        | ValueType::TextList
+        | ValueType::Boolean
+        | ValueType::Date
+        | ValueType::TimestampMillisUtc
+        | ValueType::Timestamp { .. }
+        | ValueType::Time
+        | ValueType::Binary
+        | ValueType::JsonText
+        | ValueType::Json
+        | ValueType::Float32Vector(_) => false,
     }
 }

@@ -1,0 +1,237 @@
+//! What is said of the tables behind objects: `querygate.tables`, Querygate's own part of metadata. ObjectStack's shapes are
+//! closed, so it stands in a file of its own beside the stack, which ObjectStack's tools do not read.
+
+use super::hash::object_key;
+use super::shapes;
+use super::system_fields::ANCHORS;
+use crate::model::{Field, FieldType, ForeignKey, Object, Snapshot, ValueType};
+use crate::read::{At, nearest};
+use std::sync::Arc;
+
+/// One entry: what is said of one object's table.
+pub(super) struct TableDraft<'a> {
+    object: String,
+    at: At<'a>,
+    /// Field, the type of its column, and where it stands.
+    column_types: Vec<(String, ValueType, At<'a>)>,
+    primary_key: Names<'a>,
+    unique_keys: Vec<Names<'a>>,
+    foreign_keys: Vec<ReferenceDraft<'a>>,
+}
+
+/// Fields with where they stand, in a key's order.
+type Names<'a> = Vec<(String, At<'a>)>;
+
+struct ReferenceDraft<'a> {
+    at: At<'a>,
+    fields: Names<'a>,
+    references: String,
+    referenced: Names<'a>,
+}
+
+/// Reads the entries of `querygate`.
+pub(super) fn read_tables<'a>(own: &At<'a>) -> Vec<TableDraft<'a>> {
+    let Some(tables) = own.map(&shapes::QUERYGATE).and_then(|map| map.get("tables")?.open()) else { return Vec::new() };
+    tables.entries().filter_map(|(object, at)| read_table(object, at)).collect()
+}
+
+fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
+    let map = at.map(&shapes::TABLE)?;
+    let mut column_types = Vec::new();
+    if let Some(types) = map.get("columnTypes").and_then(|at| at.open()) {
+        for (field, at) in types.entries() {
+            let Some(name) = at.text() else { continue };
+            match ValueType::from_sql(&name) {
+                Some(value_type) => column_types.push((field.to_owned(), value_type, at)),
+                None => {
+                    let hint = format!("It is one of: {}.", ValueType::SQL_NAMES.join(", "));
+                    at.error_with(format!("unknown column type '{name}'"), hint);
+                }
+            }
+        }
+    }
+    Some(TableDraft {
+        object: object.to_owned(),
+        column_types,
+        primary_key: map.get("primaryKey").map(|at| read_key(&at)).unwrap_or_default(),
+        unique_keys: map.list("uniqueKeys").iter().map(read_key).collect(),
+        foreign_keys: map.list("foreignKeys").into_iter().filter_map(read_reference).collect(),
+        at,
+    })
+}
+
+fn read_key<'a>(at: &At<'a>) -> Names<'a> {
+    let mut key: Names<'a> = Vec::new();
+    for at in at.list() {
+        let Some(field) = at.text() else { continue };
+        if key.iter().any(|(other, _)| *other == field) {
+            at.error(format!("'{field}' is in the key twice"));
+            continue;
+        }
+        key.push((field, at));
+    }
+    key
+}
+
+fn read_reference(at: At<'_>) -> Option<ReferenceDraft<'_>> {
+    let map = at.map(&shapes::TABLE_FOREIGN_KEY)?;
+    let fields = read_key(&map.required("columns")?);
+    let references = map.required("references")?.text()?;
+    let referenced = read_key(&map.required("referencedColumns")?);
+    if fields.is_empty() || fields.len() != referenced.len() {
+        at.key_error("a foreign key has as many columns as it references", None);
+        return None;
+    }
+    Some(ReferenceDraft { at, fields, references, referenced })
+}
+
+/// Puts what was read into the objects, once extensions have added their fields.
+pub(super) fn add_tables(snapshot: &mut Snapshot, drafts: Vec<TableDraft<'_>>) {
+    for draft in drafts {
+        let Some(object) = snapshot.objects.get(&draft.object) else {
+            let near = nearest(&draft.object, snapshot.objects.keys().map(String::as_str));
+            draft.at.key_error(
+                format!("object '{}' is not defined", draft.object),
+                near.map(|near| format!("Did you mean '{near}'?")),
+            );
+            continue;
+        };
+        let mut changed = Object::clone(object);
+        draft.apply(&mut changed, true);
+        changed.foreign_keys = draft.references(snapshot, &changed);
+        let foreign_keys = changed.foreign_keys.clone();
+        snapshot.objects.insert(draft.object.clone(), Arc::new(changed));
+        // What an extension is taken from again, when another one comes or goes.
+        if let Some(extended) = snapshot.extended.get_mut(&draft.object) {
+            let base = Arc::make_mut(&mut extended.base);
+            draft.apply(base, false);
+            base.foreign_keys.clone_from(&foreign_keys);
+        }
+        Arc::make_mut(&mut snapshot.digests).remove(&object_key(&draft.object));
+    }
+}
+
+impl TableDraft<'_> {
+    fn apply(&self, object: &mut Object, says_errors: bool) {
+        for (name, value_type, at) in &self.column_types {
+            match object.fields.get_mut(name) {
+                Some(field) => {
+                    if says_errors && !holds(field, *value_type) {
+                        let kind = field.field_type.name();
+                        at.error_with(
+                            format!("a {kind} field cannot be a column of type {}", value_type.pg_type().sql_name()),
+                            "Declare another field type, or leave the column type out.",
+                        );
+                    }
+                    if says_errors && field.masking_rule.is_some() && *value_type == ValueType::Binary {
+                        let hint = "Hide the field from permission sets instead.";
+                        at.error_with(format!("'{name}' has a mask, and bytes have no text to mask"), hint);
+                    }
+                    field.column_type = Some(*value_type);
+                }
+                None if says_errors => unknown_field(object, name, at),
+                None => {}
+            }
+        }
+        object.primary_key = known(object, &self.primary_key, says_errors);
+        object.unique_keys = self.unique_keys.iter().map(|key| known(object, key, says_errors)).collect();
+        object.unique_keys.retain(|key| !key.is_empty());
+    }
+
+    fn references(&self, snapshot: &Snapshot, object: &Object) -> Vec<ForeignKey> {
+        let reference = |draft: &ReferenceDraft<'_>| {
+            let Some(target) = snapshot.objects.get(&draft.references) else {
+                let near = nearest(&draft.references, snapshot.objects.keys().map(String::as_str));
+                let message = format!("the referenced object '{}' is not defined", draft.references);
+                draft.at.key_error(message, near.map(|near| format!("Did you mean '{near}'?")));
+                return None;
+            };
+            let (fields, referenced_fields) =
+                (known(object, &draft.fields, true), known(target, &draft.referenced, true));
+            let whole = !fields.is_empty() && !referenced_fields.is_empty();
+            whole.then(|| ForeignKey { fields, references: draft.references.clone(), referenced_fields })
+        };
+        self.foreign_keys.iter().filter_map(reference).collect()
+    }
+}
+
+/// The fields of a key. Empty where one is missing: rows that differ only in it would be taken for one.
+fn known(object: &Object, key: &[(String, At<'_>)], says_errors: bool) -> Vec<String> {
+    let mut whole = true;
+    for (name, at) in key {
+        if !object.fields.get(name).is_some_and(Field::stored) {
+            whole = false;
+            if says_errors {
+                unknown_field(object, name, at);
+            }
+        }
+    }
+    if whole { key.iter().map(|(name, _)| name.clone()).collect() } else { Vec::new() }
+}
+
+fn unknown_field(object: &Object, name: &str, at: &At<'_>) {
+    let near = nearest(name, object.fields.keys().map(String::as_str));
+    at.name_finding(
+        crate::Severity::Error,
+        format!("'{name}' is not a stored field of '{}'", object.name),
+        near.map(|near| format!("Did you mean '{near}'?")),
+    );
+}
+
+/// Columns that rules compare with an id hold ids: texts, or numbers that are never rounded.
+pub(super) fn check_anchors(snapshot: &Snapshot, from: &[(String, At<'_>)]) {
+    for (name, at) in from {
+        let Some(object) = snapshot.objects.get(name) else { continue };
+        for anchor in ANCHORS {
+            let Some(field) = object.fields.get(*anchor).filter(|field| field.stored()) else { continue };
+            if field.field_type == FieldType::Number && !field.value_type().is_exact() {
+                at.key_error(
+                    format!("'{anchor}' of '{name}' must hold one id, and a rounded number is none"),
+                    Some("Give it precision and scale, or its column's type.".to_owned()),
+                );
+            }
+        }
+    }
+}
+
+/// Whether a field of this type may be a column of that one: filters, masks and rules read it by its field type.
+fn holds(field: &Field, value_type: ValueType) -> bool {
+    use FieldType as F;
+    use ValueType as V;
+    if field.multiple && field.field_type.may_be_multiple() {
+        return matches!(value_type, V::TextList | V::Json | V::JsonText);
+    }
+    match field.field_type {
+        // Ids, codes and texts: whole numbers are compared as numbers.
+        F::Text | F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
+            matches!(value_type, V::Text | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })
+        }
+        F::Textarea
+        | F::Markdown
+        | F::Html
+        | F::Richtext
+        | F::Code
+        | F::Email
+        | F::Url
+        | F::Phone
+        | F::Password
+        | F::Secret
+        | F::Signature
+        | F::Qrcode
+        | F::Color => value_type == V::Text,
+        F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
+            matches!(value_type, V::Int16 | V::Int32 | V::Int64 | V::Float32 | V::Float64 | V::Decimal { .. })
+        }
+        F::Boolean | F::Toggle => value_type == V::Boolean,
+        F::Date => value_type == V::Date,
+        F::Datetime => matches!(value_type, V::Timestamp { .. } | V::TimestampMillisUtc),
+        F::Time => value_type == V::Time,
+        F::Multiselect | F::Checkboxes | F::Tags => value_type == V::TextList,
+        F::Image | F::File | F::Avatar | F::Video | F::Audio => matches!(value_type, V::Text | V::Binary),
+        F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater => {
+            matches!(value_type, V::Json | V::JsonText)
+        }
+        F::Vector => matches!(value_type, V::Float32Vector(_)),
+        F::Formula => false,
+    }
+}

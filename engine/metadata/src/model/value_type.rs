@@ -1,0 +1,181 @@
+//! The closed list of the types that values have in the gate, and PostgreSQL's names for them. Knows no Arrow.
+
+use querygate_types::PgType;
+use serde::{Deserialize, Serialize};
+
+/// The type of a field's value as the gate serves it: what its field type stands for, or what the metadata says of its
+/// column (`columnTypes` in `querygate.tables`). The catalog maps each to one Arrow type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ValueType {
+    Text,
+    TextList,
+    Float64,
+    Float32,
+    Int16,
+    Int32,
+    Int64,
+    /// `numeric(precision, scale)`, at most 38 digits.
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
+    Boolean,
+    /// Calendar day.
+    Date,
+    /// Instant with milliseconds, UTC: ObjectStack's.
+    TimestampMillisUtc,
+    /// Instant (`utc`) or wall clock with microseconds: a column's.
+    Timestamp {
+        utc: bool,
+    },
+    /// Time of day: ObjectStack's with milliseconds, a column's with microseconds.
+    Time,
+    Binary,
+    /// JSON text as it was written.
+    JsonText,
+    /// JSON: `json`, `composite`, `record`, `repeater`, `location`, `address`.
+    Json,
+    /// List of 32-bit floats with the declared dimension; 0 when the field declares none.
+    Float32Vector(u32),
+}
+
+impl ValueType {
+    /// The Postgres type on the wire and in `pg_attribute`.
+    #[must_use]
+    pub const fn pg_type(self) -> PgType {
+        match self {
+            Self::Text => PgType::Text,
+            Self::TextList => PgType::TextArray,
+            Self::Float64 => PgType::Float8,
+            Self::Float32 => PgType::Float4,
+            Self::Int16 => PgType::Int2,
+            Self::Int32 => PgType::Int4,
+            Self::Int64 => PgType::Int8,
+            Self::Decimal { .. } => PgType::Numeric,
+            Self::Boolean => PgType::Bool,
+            Self::Date => PgType::Date,
+            Self::TimestampMillisUtc | Self::Timestamp { utc: true } => PgType::Timestamptz,
+            Self::Timestamp { utc: false } => PgType::Timestamp,
+            Self::Time => PgType::Time,
+            Self::Binary => PgType::Bytea,
+            Self::JsonText => PgType::Json,
+            Self::Json => PgType::Jsonb,
+            Self::Float32Vector(_) => PgType::Float4Array,
+        }
+    }
+
+    /// The type that PostgreSQL calls so: `bigint`, `numeric(10,2)`, `timestamp without time zone`, `text[]`.
+    #[must_use]
+    pub fn from_sql(name: &str) -> Option<Self> {
+        let lower = name.trim().to_ascii_lowercase();
+        if let Some(arguments) = lower.strip_prefix("numeric").or_else(|| lower.strip_prefix("decimal")) {
+            return decimal(arguments.trim());
+        }
+        Some(match lower.as_str() {
+            "smallint" | "int2" => Self::Int16,
+            "integer" | "int" | "int4" => Self::Int32,
+            "bigint" | "int8" => Self::Int64,
+            "real" | "float4" => Self::Float32,
+            "double precision" | "float8" => Self::Float64,
+            "boolean" | "bool" => Self::Boolean,
+            "text" => Self::Text,
+            "text[]" => Self::TextList,
+            "bytea" => Self::Binary,
+            "date" => Self::Date,
+            "time" | "time without time zone" => Self::Time,
+            "timestamp" | "timestamp without time zone" => Self::Timestamp { utc: false },
+            "timestamptz" | "timestamp with time zone" => Self::Timestamp { utc: true },
+            "json" => Self::JsonText,
+            "jsonb" => Self::Json,
+            _ => return None,
+        })
+    }
+
+    /// PostgreSQL's name of the type, as [`Self::from_sql`] reads it.
+    #[must_use]
+    pub fn sql_name(self) -> String {
+        match self {
+            Self::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
+            Self::Timestamp { utc: true } | Self::TimestampMillisUtc => "timestamptz".to_owned(),
+            Self::Timestamp { utc: false } => "timestamp".to_owned(),
+            Self::Time => "time".to_owned(),
+            other => other.pg_type().sql_name(),
+        }
+    }
+
+    /// What a column type may be called, for messages.
+    pub const SQL_NAMES: &'static [&'static str] = &[
+        "smallint",
+        "integer",
+        "bigint",
+        "real",
+        "double precision",
+        "numeric(p,s)",
+        "boolean",
+        "text",
+        "text[]",
+        "bytea",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "json",
+        "jsonb",
+    ];
+
+    /// Whether two values are the same one only if they are written so: no rounding lies between a value and its column.
+    #[must_use]
+    pub const fn is_exact(self) -> bool {
+        match self {
+            Self::Float64 | Self::Float32 | Self::Float32Vector(_) => false,
+            Self::Text
+            | Self::TextList
+            | Self::Int16
+            | Self::Int32
+            | Self::Int64
+            | Self::Decimal { .. }
+            | Self::Boolean
+            | Self::Date
+            | Self::TimestampMillisUtc
+            | Self::Timestamp { .. }
+            | Self::Time
+            | Self::Binary
+            | Self::JsonText
+            | Self::Json => true,
+        }
+    }
+}
+
+/// `(p,s)` or `(p)`, at most 38 digits.
+fn decimal(arguments: &str) -> Option<ValueType> {
+    let inside = arguments.strip_prefix('(')?.strip_suffix(')')?;
+    let (precision, scale) = inside.split_once(',').unwrap_or((inside, "0"));
+    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
+    let fits = (1..=38).contains(&precision) && scale >= 0 && i16::from(scale) <= i16::from(precision);
+    fits.then_some(ValueType::Decimal { precision, scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_postgresql_are_read() {
+        for name in ValueType::SQL_NAMES.iter().filter(|name| !name.contains("(p,s)")) {
+            let read = ValueType::from_sql(name).unwrap();
+            assert_eq!(ValueType::from_sql(&read.pg_type().sql_name()), Some(read), "{name}");
+            assert_eq!(read.sql_name(), *name);
+        }
+        for (name, expected) in [
+            ("numeric(10, 2)", Some(ValueType::Decimal { precision: 10, scale: 2 })),
+            ("DECIMAL(5)", Some(ValueType::Decimal { precision: 5, scale: 0 })),
+            (" BigInt ", Some(ValueType::Int64)),
+            ("numeric(39,0)", None),
+            ("numeric(2,3)", None),
+            ("numeric", None),
+            ("serial", None),
+        ] {
+            assert_eq!(ValueType::from_sql(name), expected, "{name}");
+        }
+    }
+}
