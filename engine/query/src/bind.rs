@@ -15,6 +15,7 @@ use crate::plan_bytes::plan_bytes;
 use crate::refuse::refuse_ignored;
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -62,6 +63,16 @@ pub(crate) struct Whole {
 const BOUND_BYTES: usize = 24 << 10;
 
 impl Bound {
+    /// One value in another type, by this session's rules of casts.
+    ///
+    /// # Errors
+    /// What a cast of it says: 22003 beyond the type's range, never a NULL.
+    pub(crate) fn fitted(&self, value: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+        let fitted =
+            ScalarValue::try_from_array(value, 0).and_then(|value| self.reader.value(&value, wanted)?.to_array());
+        fitted.map_err(|error| translate(&error, Stage::Execute))
+    }
+
     /// What it takes of memory, estimated.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -144,7 +155,7 @@ impl Bound {
     pub(crate) fn declared_for(
         &self,
         declared: &[Option<Declared>],
-        given: &[arrow::array::ArrayRef],
+        given: &[ArrayRef],
     ) -> Option<Vec<Option<Declared>>> {
         let fits = |(parameter, array): (&Parameter, &arrow::array::ArrayRef)| parameter.holds(array.as_ref());
         if given.len() != self.parameters.len() || self.parameters.iter().zip(given).all(fits) {
@@ -158,7 +169,7 @@ impl Bound {
     }
 
     /// Values in the types that the plan wants.
-    pub(crate) fn values(&self, given: &[arrow::array::ArrayRef]) -> Result<Vec<ScalarValue>> {
+    pub(crate) fn values(&self, given: &[ArrayRef]) -> Result<Vec<ScalarValue>> {
         if given.len() != self.parameters.len() {
             return Err(Error::new(
                 ErrorCode::ProtocolViolation,

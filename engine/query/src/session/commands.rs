@@ -324,8 +324,7 @@ impl GateSession {
                 if *pg_type == PgType::Numeric || read_later {
                     return Ok(Arc::clone(column));
                 }
-                arrow::compute::cast(column, &target)
-                    .map_err(|_| Error::new(ErrorCode::DatatypeMismatch, "a parameter value does not fit its type"))
+                bound.fitted(column, &target)
             })
             .collect()
     }
