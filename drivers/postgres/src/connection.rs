@@ -223,6 +223,20 @@ impl Connection {
         text: &'static str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>> {
+        self.query(source, text, parameters).await
+    }
+
+    /// Rows of a statement that was printed from quoted names.
+    pub(crate) async fn rows_of(&self, source: &str, text: &str) -> Result<Vec<tokio_postgres::Row>> {
+        self.query(source, text, &[]).await
+    }
+
+    async fn query(
+        &self,
+        source: &str,
+        text: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>> {
         let statement =
             self.prepared(&Arc::from(text), &[], None).await.map_err(|error| from_postgres(source, &error))?;
         self.client.query(&statement, parameters).await.map_err(|error| from_postgres(source, &error))

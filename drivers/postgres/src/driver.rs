@@ -7,7 +7,7 @@ use crate::copied::Copying;
 use crate::declared;
 use crate::dialect::PostgresDialect;
 use crate::error::{from_postgres, unavailable};
-use crate::introspect;
+use crate::introspect::{self, NumericSample};
 use crate::moment;
 use crate::options::PostgresOptions;
 use crate::planner;
@@ -77,6 +77,14 @@ impl PostgresDriver {
     /// The source's.
     pub async fn enums(&self) -> Result<BTreeMap<String, Vec<String>>> {
         self.ask(|source, connection| introspect::enums(source, connection).boxed()).await
+    }
+
+    /// What the numerics without a precision hold in each table's first rows, by schema, table and column.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn unbounded_numerics(&self) -> Result<BTreeMap<[String; 3], NumericSample>> {
+        self.ask(|source, connection| introspect::unbounded_numerics(source, connection).boxed()).await
     }
 
     /// Asks a short question; a second time if the connection had been lost behind our back.

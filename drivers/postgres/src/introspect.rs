@@ -75,6 +75,20 @@ const SIZE: &str = "SELECT c.reltuples::float8, pg_relation_size(c.oid) FROM pg_
 const ENUMS: &str = "SELECT format_type(e.enumtypid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder) \
      FROM pg_enum e GROUP BY e.enumtypid ORDER BY 1";
 
+/// Columns whose numerics may have any number of places, those of domains too.
+const UNBOUNDED: &str = "WITH RECURSIVE base(rel, name, typ, arguments) AS ( \
+         SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped \
+       UNION ALL \
+         SELECT b.rel, b.name, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') \
+     SELECT n.nspname::text, c.relname::text, b.name::text FROM base b JOIN pg_class c ON c.oid = b.rel \
+     JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE b.typ = 'numeric'::regtype AND b.arguments = -1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+     AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
+     AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, b.name, 'SELECT') ORDER BY 1, 2, 3";
+
+/// Rows of a table that are looked at for the places of its numerics.
+const SAMPLE_ROWS: usize = 100_000;
+
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 fn cell<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
@@ -238,6 +252,43 @@ fn distinct_values(distinct: f64, rows: Option<u64>) -> Option<u64> {
 pub(crate) async fn enums(source: &str, connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
     let rows = connection.rows(source, ENUMS, &[]).await?;
     rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+}
+
+/// What the numerics of a column without a precision look like in its first rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NumericSample {
+    /// Most digits before the point, and after it.
+    pub whole: u32,
+    pub places: u32,
+    /// Whether there are values at all.
+    pub any: bool,
+    /// NaN or an infinity is among them.
+    pub special: bool,
+}
+
+/// Samples by schema, table and column.
+pub(crate) async fn unbounded_numerics(
+    source: &str,
+    connection: &Connection,
+) -> Result<BTreeMap<[String; 3], NumericSample>> {
+    let mut samples = BTreeMap::new();
+    for row in connection.rows(source, UNBOUNDED, &[]).await? {
+        let place: [String; 3] = [cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?];
+        let quoted = place.iter().map(|name| crate::dialect::quote(name)).collect::<Result<Vec<_>, _>>();
+        let Ok([schema, table, column]) = quoted.as_deref() else { continue };
+        let text = format!(
+            "SELECT coalesce(max(scale(v)), 0), coalesce(max(length(trunc(abs(v))::text)) FILTER (WHERE scale(v) IS NOT NULL), 0), \
+                    count(v) > 0, coalesce(bool_or(v IS NOT NULL AND scale(v) IS NULL), false) \
+             FROM (SELECT {column} AS v FROM {schema}.{table} LIMIT {SAMPLE_ROWS}) AS s"
+        );
+        let rows = connection.rows_of(source, &text).await?;
+        let row = rows.first().ok_or_else(missing)?;
+        let digits = |index| cell::<i32>(row, index).map(|digits| u32::try_from(digits).unwrap_or(0));
+        let sample =
+            NumericSample { places: digits(0)?, whole: digits(1)?, any: cell(row, 2)?, special: cell(row, 3)? };
+        samples.insert(place, sample);
+    }
+    Ok(samples)
 }
 
 #[cfg(test)]

@@ -34,4 +34,5 @@ mod traffic;
 mod whole;
 
 pub use driver::PostgresDriver;
+pub use introspect::NumericSample;
 pub use options::{PostgresOptions, PostgresTls};

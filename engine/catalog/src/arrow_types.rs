@@ -13,7 +13,7 @@ pub(crate) const PG_TYPE_KEY: &str = "pg_type";
 #[must_use]
 pub fn arrow_type(value_type: ValueType) -> DataType {
     match value_type {
-        ValueType::Text | ValueType::JsonText | ValueType::Json => DataType::Utf8,
+        ValueType::Text | ValueType::Uuid | ValueType::JsonText | ValueType::Json => DataType::Utf8,
         ValueType::TextList => DataType::List(Arc::new(ArrowField::new("item", DataType::Utf8, true))),
         ValueType::Float64 => DataType::Float64,
         ValueType::Float32 => DataType::Float32,

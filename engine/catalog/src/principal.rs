@@ -224,7 +224,7 @@ fn refused(sql_name: &str, source: &SourceTable) -> SourceTable {
 /// What formulas read of a value; `None` for those that they refuse.
 fn input_kind(value_type: ValueType) -> Option<InputKind> {
     match value_type {
-        ValueType::Text => Some(InputKind::Text),
+        ValueType::Text | ValueType::Uuid => Some(InputKind::Text),
         ValueType::TextList => Some(InputKind::TextList),
         ValueType::Float64
         | ValueType::Float32

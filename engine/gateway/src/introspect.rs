@@ -2,6 +2,7 @@
 //! except where a text format has no schema of its own.
 
 mod files;
+mod found;
 mod mongodb;
 mod mysql;
 mod postgres;
@@ -13,121 +14,10 @@ use crate::cli::{Ended, IntrospectArgs, file_error, written};
 use crate::config::tls::Tls;
 use crate::config::{Environment, Secret};
 use crate::output::Output;
-use querygate_metadata::ValueType;
+use found::{Found, FoundColumn, FoundReference, Holds, Kind};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
 use std::path::Path;
-
-/// A table as the source has it.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Found {
-    /// What the source calls it.
-    remote: String,
-    /// Its schema, if the metadata must say so; `remote` begins with it.
-    schema: Option<String>,
-    columns: Vec<FoundColumn>,
-    /// Columns of the primary key, in its order.
-    primary_key: Vec<String>,
-    /// Columns of further keys that are never the same in two rows.
-    unique: Vec<Vec<String>>,
-    foreign_keys: Vec<FoundReference>,
-    comment: Option<String>,
-}
-
-/// A foreign key as the source has it.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct FoundReference {
-    columns: Vec<String>,
-    /// The table it references, as [`Found::remote`] calls it.
-    table: String,
-    /// Columns there; empty for the primary key.
-    referenced: Vec<String>,
-}
-
-/// A column as the source has it.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct FoundColumn {
-    remote: String,
-    /// `None`: a type that no field type holds; the column is ignored, and said so.
-    holds: Option<Holds>,
-    required: bool,
-    comment: Option<String>,
-    /// The only values it can have; empty for any.
-    options: Vec<String>,
-}
-
-/// What a column holds: the type of its values, and the field type that says so without a further word or is nearest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holds {
-    kind: Kind,
-    value_type: ValueType,
-}
-
-/// The field types that introspection writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Boolean,
-    Date,
-    Datetime,
-    Time,
-    Tags,
-    Json,
-    File,
-}
-
-impl Holds {
-    /// As the field type of such values is.
-    const fn of(value_type: ValueType) -> Self {
-        let kind = match value_type {
-            ValueType::Text => Kind::Text,
-            ValueType::TextList => Kind::Tags,
-            ValueType::Float64
-            | ValueType::Float32
-            | ValueType::Int16
-            | ValueType::Int32
-            | ValueType::Int64
-            | ValueType::Decimal { .. } => Kind::Number,
-            ValueType::Boolean => Kind::Boolean,
-            ValueType::Date => Kind::Date,
-            ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Kind::Datetime,
-            ValueType::Time => Kind::Time,
-            ValueType::Binary => Kind::File,
-            ValueType::JsonText | ValueType::Json | ValueType::Float32Vector(_) => Kind::Json,
-        };
-        Self { kind, value_type }
-    }
-
-    /// Whether the metadata must name the column's type: its field type stands for another one.
-    const fn needs_column_type(self) -> bool {
-        match self.value_type {
-            ValueType::Text
-            | ValueType::TextList
-            | ValueType::Float64
-            // With `precision` and `scale`.
-            | ValueType::Decimal { .. }
-            | ValueType::Boolean
-            | ValueType::Date
-            | ValueType::TimestampMillisUtc
-            | ValueType::Time
-            | ValueType::Json
-            | ValueType::Float32Vector(_) => false,
-            ValueType::Float32
-            | ValueType::Int16
-            | ValueType::Int32
-            | ValueType::Int64
-            | ValueType::Timestamp { .. }
-            | ValueType::Binary
-            | ValueType::JsonText => true,
-        }
-    }
-
-    /// Whether a value stands for a record without being rounded.
-    const fn may_be_id(self) -> bool {
-        matches!(self.kind, Kind::Text) || (matches!(self.kind, Kind::Number) && self.value_type.is_exact())
-    }
-}
 
 pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     let source = &args.source;
@@ -149,6 +39,9 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     let metadata = write::metadata(&namespace, driver, &config, &tables)?;
     for column in &metadata.ignored {
         output.note(&format!("left out: {column} (no field type holds its values)")).map_err(written)?;
+    }
+    for note in tables.iter().flat_map(Found::notes) {
+        output.note(&note).map_err(written)?;
     }
     let Some(folder) = &args.output else {
         output.text(&metadata.whole()?).map_err(written)?;

@@ -40,7 +40,7 @@ pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
         known_as: |table| table.name().to_owned(),
         schema: |_| None,
         follows: |from, to| from.schema() == to.schema(),
-        holds: server::holds,
+        holds: &server::holds,
     };
     server::read(&driver(source, &Budget::default()), &reading).await
 }

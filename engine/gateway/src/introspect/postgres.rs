@@ -3,9 +3,10 @@
 use super::{Found, Holds, server};
 use crate::config::postgres::{PORT_DEFAULT, PostgresSource, SCHEMA_DEFAULT};
 use crate::wiring::postgres::driver;
-use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::{Budget, TableRef};
 use querygate_metadata::ValueType;
+use querygate_postgres::NumericSample;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What addresses of such sources begin with.
@@ -42,7 +43,19 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let driver = driver(&source.database, source, &Budget::default())?;
     let enums = driver.enums().await?;
     let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
-    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, holds };
+    let samples = driver.unbounded_numerics().await?;
+    let holds = |table: &RemoteTable, column: &RemoteColumn| {
+        let place = [
+            table.table.schema().unwrap_or(SCHEMA_DEFAULT).to_owned(),
+            table.table.name().to_owned(),
+            column.name.as_str().to_owned(),
+        ];
+        match samples.get(&place) {
+            Some(sample) => Some(Holds::of(numeric(*sample))),
+            None => holds(table, column),
+        }
+    };
+    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, holds: &holds };
     server::read(&driver, &reading).await
 }
 
@@ -58,11 +71,25 @@ fn schema(table: &TableRef) -> Option<String> {
     table.schema().filter(|schema| *schema != SCHEMA_DEFAULT).map(str::to_owned)
 }
 
-fn holds(column: &RemoteColumn) -> Option<Holds> {
+/// Numerics without a precision, as far as 38 digits hold what was seen of them; else as texts, digit for digit.
+fn numeric(sample: NumericSample) -> ValueType {
+    if sample.special || sample.whole + sample.places > DIGITS_MAX {
+        return ValueType::Text;
+    }
+    let places = if sample.any { sample.places } else { PLACES_UNSEEN };
+    i8::try_from(places).map_or(ValueType::Text, |scale| ValueType::Decimal { precision: 38, scale })
+}
+
+const DIGITS_MAX: u32 = 38;
+/// Of a column without values.
+const PLACES_UNSEEN: u32 = 6;
+
+fn holds(table: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
     match column.native_type.as_str() {
+        "uuid" => Some(Holds::of(ValueType::Uuid)),
         "json" => Some(Holds::of(ValueType::JsonText)),
         "jsonb" => Some(Holds::of(ValueType::Json)),
-        _ => server::holds(column),
+        _ => server::holds(table, column),
     }
 }
 
@@ -75,6 +102,17 @@ pub(super) fn entry(name: &str, source: &PostgresSource, beside: server::Beside<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numerics_have_the_places_that_were_seen() {
+        let sample = |whole, places| NumericSample { whole, places, any: true, special: false };
+        let decimal = |scale| ValueType::Decimal { precision: 38, scale };
+        assert_eq!(numeric(sample(10, 2)), decimal(2));
+        assert_eq!(numeric(sample(30, 8)), decimal(8));
+        assert_eq!(numeric(sample(30, 9)), ValueType::Text);
+        assert_eq!(numeric(NumericSample { special: true, ..sample(1, 1) }), ValueType::Text);
+        assert_eq!(numeric(NumericSample::default()), decimal(6));
+    }
 
     #[test]
     fn addresses_are_read_and_passwords_in_them_refused() {

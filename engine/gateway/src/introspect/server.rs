@@ -19,8 +19,8 @@ pub(super) struct Reading<'a> {
     pub(super) schema: fn(&TableRef) -> Option<String>,
     /// Whether a reference from the first table to the second becomes a field.
     pub(super) follows: fn(&TableRef, &TableRef) -> bool,
-    /// What a column holds.
-    pub(super) holds: fn(&RemoteColumn) -> Option<Holds>,
+    /// What a column of a table holds.
+    pub(super) holds: &'a dyn Fn(&RemoteTable, &RemoteColumn) -> Option<Holds>,
 }
 
 /// Tables that are asked about at a time: as many as a source has connections.
@@ -49,7 +49,8 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         let name = column.name.as_str();
         FoundColumn {
             remote: name.to_owned(),
-            holds: (reading.holds)(column),
+            holds: (reading.holds)(table, column),
+            native_type: column.native_type.clone(),
             required: !column.nullable && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
             options: (reading.options)(column),
@@ -116,7 +117,7 @@ impl Login<'_> {
 }
 
 /// What a column holds, in the type that its source gives it.
-pub(super) fn holds(column: &RemoteColumn) -> Option<Holds> {
+pub(super) fn holds(_: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
     Some(Holds::of(match column.value_type? {
         Native::Boolean => ValueType::Boolean,
         Native::Int16 => ValueType::Int16,

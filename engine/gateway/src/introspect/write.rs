@@ -18,12 +18,16 @@ pub(super) fn local_name(remote: &str) -> String {
         }
     }
     let name = name.trim_matches('_');
+    let name = name.get(..NAME_CHARS_MAX).unwrap_or(name).trim_end_matches('_');
     match name.chars().next() {
         None => "unnamed".to_owned(),
         Some(c) if c.is_ascii_digit() => format!("n{name}"),
         Some(_) => name.to_owned(),
     }
 }
+
+/// PostgreSQL's names end at 63 bytes; a number may have to follow.
+const NAME_CHARS_MAX: usize = 58;
 
 /// A namespace for any text: ObjectStack's have 2 to 20 characters.
 pub(super) fn namespace(name: &str) -> String {
@@ -285,93 +289,4 @@ fn label(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use querygate_metadata::{LoadOptions, load};
-
-    #[test]
-    fn names_become_identifiers() {
-        for (remote, expected) in
-            [("Order Item", "order_item"), ("2fa", "n2fa"), ("naïve", "na_ve"), ("---", "unnamed"), ("a__b", "a_b")]
-        {
-            assert_eq!(local_name(remote), expected);
-        }
-    }
-
-    #[test]
-    fn what_is_written_loads() {
-        let column = |remote: &str, holds| FoundColumn {
-            remote: remote.to_owned(),
-            holds: Some(Holds::of(holds)),
-            ..FoundColumn::default()
-        };
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let key = |columns: &[&str], table: &str, referenced: &[&str]| FoundReference {
-            columns: names(columns),
-            table: table.to_owned(),
-            referenced: names(referenced),
-        };
-        let tables = [
-            Found {
-                remote: "Customer".to_owned(),
-                comment: Some("Who buys".to_owned()),
-                columns: vec![
-                    column("Name", ValueType::Text),
-                    column("CustomerNo", ValueType::Int64),
-                    FoundColumn { remote: "Photo".to_owned(), ..FoundColumn::default() },
-                    FoundColumn { options: names(&["new", "old"]), ..column("State", ValueType::Text) },
-                    FoundColumn { options: names(&["A"]), ..column("Grade", ValueType::Text) },
-                    column("owner_id", ValueType::Date),
-                    column("since", ValueType::Timestamp { utc: false }),
-                ],
-                primary_key: names(&["CustomerNo"]),
-                unique: vec![names(&["Name"])],
-                ..Found::default()
-            },
-            Found {
-                remote: "sales.orders".to_owned(),
-                schema: Some("sales".to_owned()),
-                columns: vec![
-                    column("id", ValueType::Int32),
-                    column("line", ValueType::Int16),
-                    column("customer", ValueType::Int64),
-                    column("replaces", ValueType::Int32),
-                    column("replaced_line", ValueType::Int16),
-                ],
-                primary_key: names(&["id", "line"]),
-                foreign_keys: vec![
-                    key(&["customer"], "Customer", &["CustomerNo"]),
-                    key(&["replaces", "replaced_line"], "sales.orders", &[]),
-                ],
-                ..Found::default()
-            },
-        ];
-        let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables).unwrap();
-        assert_eq!(written.ignored, ["Customer.Photo"]);
-        let folder = tempfile::tempdir().unwrap();
-        let [text, tables] = written.files().unwrap();
-        std::fs::write(folder.path().join("shop.json"), &text).unwrap();
-        std::fs::write(folder.path().join("shop.querygate.json"), tables).unwrap();
-        let snapshot = load(folder.path(), &LoadOptions::default()).unwrap_or_else(|e| panic!("{e}")).snapshot;
-        let customer = snapshot.object("shop_customer").unwrap();
-        assert_eq!(customer.table_name(), "Customer");
-        assert_eq!(customer.column_name("customerno"), "CustomerNo");
-        assert_eq!(customer.primary_key, ["customerno"]);
-        assert_eq!(customer.unique_keys, [["name"]]);
-        assert_eq!(customer.fields["customerno"].value_type(), ValueType::Int64);
-        assert_eq!(customer.fields["since"].value_type(), ValueType::Timestamp { utc: false });
-        assert_eq!(customer.column_name("owner_id_value"), "owner_id");
-        assert_eq!(customer.fields["state"].options.len(), 2);
-        // What ObjectStack does not take as an option is said in words.
-        assert!(customer.fields["grade"].options.is_empty() && text.contains("One of: A"));
-        assert!(text.contains("Who buys"));
-        let orders = snapshot.object("shop_sales_orders").unwrap();
-        assert_eq!(orders.fields["customer"].reference.as_deref(), Some("shop_customer"));
-        assert_eq!(orders.fields["id"].value_type(), ValueType::Int32);
-        assert_eq!(orders.primary_key, ["id", "line"]);
-        assert_eq!(orders.foreign_keys[0].fields, ["replaces", "replaced_line"]);
-        assert_eq!(orders.foreign_keys[0].referenced_fields, ["id", "line"]);
-        assert_eq!(orders.table_name(), "orders");
-        assert_eq!(orders.external.as_ref().unwrap().remote_schema.as_deref(), Some("sales"));
-    }
-}
+mod tests;

@@ -321,7 +321,7 @@ fn holds(wider: ValueType, narrow: ValueType) -> bool {
 /// The vocabulary's type of a field.
 pub(super) fn wanted(field: &Field) -> ValueType {
     match field.value_type() {
-        Declared::Text | Declared::JsonText | Declared::Json => ValueType::Text,
+        Declared::Text | Declared::Uuid | Declared::JsonText | Declared::Json => ValueType::Text,
         Declared::TextList | Declared::Float32Vector(_) => ValueType::TextList,
         Declared::Float64 => ValueType::Float64,
         Declared::Float32 => ValueType::Float32,

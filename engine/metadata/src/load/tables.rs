@@ -204,7 +204,7 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
     match field.field_type {
         // Ids, codes and texts: whole numbers are compared as numbers.
         F::Text | F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
-            matches!(value_type, V::Text | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })
+            matches!(value_type, V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })
         }
         F::Textarea
         | F::Markdown

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ValueType {
     Text,
+    /// As text of its canonical form.
+    Uuid,
     TextList,
     Float64,
     Float32,
@@ -45,6 +47,7 @@ impl ValueType {
     pub const fn pg_type(self) -> PgType {
         match self {
             Self::Text => PgType::Text,
+            Self::Uuid => PgType::Uuid,
             Self::TextList => PgType::TextArray,
             Self::Float64 => PgType::Float8,
             Self::Float32 => PgType::Float4,
@@ -79,6 +82,7 @@ impl ValueType {
             "double precision" | "float8" => Self::Float64,
             "boolean" | "bool" => Self::Boolean,
             "text" => Self::Text,
+            "uuid" => Self::Uuid,
             "text[]" => Self::TextList,
             "bytea" => Self::Binary,
             "date" => Self::Date,
@@ -129,6 +133,7 @@ impl ValueType {
         match self {
             Self::Float64 | Self::Float32 | Self::Float32Vector(_) => false,
             Self::Text
+            | Self::Uuid
             | Self::TextList
             | Self::Int16
             | Self::Int32

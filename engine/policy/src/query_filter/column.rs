@@ -106,6 +106,7 @@ const fn is_number(value_type: ValueType) -> bool {
         | ValueType::Float64
         | ValueType::Decimal { .. } => true,
         ValueType::Text
+        | ValueType::Uuid
         | ValueType::TextList
         | ValueType::Boolean
         | ValueType::Date

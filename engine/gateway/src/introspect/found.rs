@@ -1,0 +1,163 @@
+//! What introspection finds in a source, in the metadata's types.
+
+use querygate_metadata::ValueType;
+
+/// A table as the source has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Found {
+    /// What the source calls it.
+    pub(super) remote: String,
+    /// Its schema, if the metadata must say so; `remote` begins with it.
+    pub(super) schema: Option<String>,
+    pub(super) columns: Vec<FoundColumn>,
+    /// Columns of the primary key, in its order.
+    pub(super) primary_key: Vec<String>,
+    /// Columns of further keys that are never the same in two rows.
+    pub(super) unique: Vec<Vec<String>>,
+    pub(super) foreign_keys: Vec<FoundReference>,
+    pub(super) comment: Option<String>,
+}
+
+impl Found {
+    /// What the metadata says otherwise than the source does.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let note = |column: &FoundColumn| {
+            let (place, native) = (format!("{}.{}", self.remote, column.remote), column.native_type.as_str());
+            match column.holds?.value_type {
+                ValueType::Text if !is_text(native) && column.options.is_empty() => {
+                    Some(format!("as text: {place} ({native})"))
+                }
+                ValueType::TextList if !matches!(native, "" | "text[]" | "character varying[]") => {
+                    Some(format!("as list of texts: {place} ({native})"))
+                }
+                ValueType::Decimal { precision, scale } if native == "numeric" => Some(format!(
+                    "with {scale} places: {place} (numeric) as numeric({precision},{scale}); a value that does not fit is an error"
+                )),
+                _ => None,
+            }
+        };
+        self.columns.iter().filter_map(note).collect()
+    }
+}
+
+/// Whether the source's word for a type is one for texts.
+fn is_text(native: &str) -> bool {
+    let name = native.split('(').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "" | "text"
+            | "character varying"
+            | "character"
+            | "name"
+            | "citext"
+            | "varchar"
+            | "char"
+            | "nvarchar"
+            | "tinytext"
+            | "mediumtext"
+            | "longtext"
+            | "enum"
+            | "set"
+            | "string"
+            | "objectid"
+            | "clob"
+    )
+}
+
+/// A foreign key as the source has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct FoundReference {
+    pub(super) columns: Vec<String>,
+    /// The table it references, as [`Found::remote`] calls it.
+    pub(super) table: String,
+    /// Columns there; empty for the primary key.
+    pub(super) referenced: Vec<String>,
+}
+
+/// A column as the source has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct FoundColumn {
+    pub(super) remote: String,
+    /// `None`: a type that no field type holds; the column is ignored, and said so.
+    pub(super) holds: Option<Holds>,
+    /// What the source calls its type; empty where it has no word for it.
+    pub(super) native_type: String,
+    pub(super) required: bool,
+    pub(super) comment: Option<String>,
+    /// The only values it can have; empty for any.
+    pub(super) options: Vec<String>,
+}
+
+/// What a column holds: the type of its values, and the field type that says so without a further word or is nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holds {
+    pub(super) kind: Kind,
+    pub(super) value_type: ValueType,
+}
+
+/// The field types that introspection writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Date,
+    Datetime,
+    Time,
+    Tags,
+    Json,
+    File,
+}
+
+impl Holds {
+    /// As the field type of such values is.
+    pub(super) const fn of(value_type: ValueType) -> Self {
+        let kind = match value_type {
+            ValueType::Text | ValueType::Uuid => Kind::Text,
+            ValueType::TextList => Kind::Tags,
+            ValueType::Float64
+            | ValueType::Float32
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Decimal { .. } => Kind::Number,
+            ValueType::Boolean => Kind::Boolean,
+            ValueType::Date => Kind::Date,
+            ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Kind::Datetime,
+            ValueType::Time => Kind::Time,
+            ValueType::Binary => Kind::File,
+            ValueType::JsonText | ValueType::Json | ValueType::Float32Vector(_) => Kind::Json,
+        };
+        Self { kind, value_type }
+    }
+
+    /// Whether the metadata must name the column's type: its field type stands for another one.
+    pub(super) const fn needs_column_type(self) -> bool {
+        match self.value_type {
+            ValueType::Text
+            | ValueType::TextList
+            | ValueType::Float64
+            // With `precision` and `scale`.
+            | ValueType::Decimal { .. }
+            | ValueType::Boolean
+            | ValueType::Date
+            | ValueType::TimestampMillisUtc
+            | ValueType::Time
+            | ValueType::Json
+            | ValueType::Float32Vector(_) => false,
+            ValueType::Float32
+            | ValueType::Int16
+            | ValueType::Int32
+            | ValueType::Int64
+            | ValueType::Timestamp { .. }
+            | ValueType::Binary
+            | ValueType::Uuid
+            | ValueType::JsonText => true,
+        }
+    }
+
+    /// Whether a value stands for a record without being rounded.
+    pub(super) const fn may_be_id(self) -> bool {
+        matches!(self.kind, Kind::Text) || (matches!(self.kind, Kind::Number) && self.value_type.is_exact())
+    }
+}

@@ -1,0 +1,179 @@
+use super::*;
+use querygate_metadata::{LoadOptions, load, load_text};
+
+#[test]
+fn names_become_identifiers() {
+    for (remote, expected) in
+        [("Order Item", "order_item"), ("2fa", "n2fa"), ("naïve", "na_ve"), ("---", "unnamed"), ("a__b", "a_b")]
+    {
+        assert_eq!(local_name(remote), expected);
+    }
+}
+
+#[test]
+fn what_is_written_loads() {
+    let column = |remote: &str, holds| FoundColumn {
+        remote: remote.to_owned(),
+        holds: Some(Holds::of(holds)),
+        ..FoundColumn::default()
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let key = |columns: &[&str], table: &str, referenced: &[&str]| FoundReference {
+        columns: names(columns),
+        table: table.to_owned(),
+        referenced: names(referenced),
+    };
+    let tables = [
+        Found {
+            remote: "Customer".to_owned(),
+            comment: Some("Who buys".to_owned()),
+            columns: vec![
+                column("Name", ValueType::Text),
+                column("CustomerNo", ValueType::Int64),
+                FoundColumn { remote: "Photo".to_owned(), ..FoundColumn::default() },
+                FoundColumn { options: names(&["new", "old"]), ..column("State", ValueType::Text) },
+                FoundColumn { options: names(&["A"]), ..column("Grade", ValueType::Text) },
+                column("owner_id", ValueType::Date),
+                column("since", ValueType::Timestamp { utc: false }),
+            ],
+            primary_key: names(&["CustomerNo"]),
+            unique: vec![names(&["Name"])],
+            ..Found::default()
+        },
+        Found {
+            remote: "sales.orders".to_owned(),
+            schema: Some("sales".to_owned()),
+            columns: vec![
+                column("id", ValueType::Int32),
+                column("line", ValueType::Int16),
+                column("customer", ValueType::Int64),
+                column("replaces", ValueType::Int32),
+                column("replaced_line", ValueType::Int16),
+            ],
+            primary_key: names(&["id", "line"]),
+            foreign_keys: vec![
+                key(&["customer"], "Customer", &["CustomerNo"]),
+                key(&["replaces", "replaced_line"], "sales.orders", &[]),
+            ],
+            ..Found::default()
+        },
+    ];
+    let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables).unwrap();
+    assert_eq!(written.ignored, ["Customer.Photo"]);
+    let folder = tempfile::tempdir().unwrap();
+    let [text, tables] = written.files().unwrap();
+    std::fs::write(folder.path().join("shop.json"), &text).unwrap();
+    std::fs::write(folder.path().join("shop.querygate.json"), tables).unwrap();
+    let snapshot = load(folder.path(), &LoadOptions::default()).unwrap_or_else(|e| panic!("{e}")).snapshot;
+    let customer = snapshot.object("shop_customer").unwrap();
+    assert_eq!(customer.table_name(), "Customer");
+    assert_eq!(customer.column_name("customerno"), "CustomerNo");
+    assert_eq!(customer.primary_key, ["customerno"]);
+    assert_eq!(customer.unique_keys, [["name"]]);
+    assert_eq!(customer.fields["customerno"].value_type(), ValueType::Int64);
+    assert_eq!(customer.fields["since"].value_type(), ValueType::Timestamp { utc: false });
+    assert_eq!(customer.column_name("owner_id_value"), "owner_id");
+    assert_eq!(customer.fields["state"].options.len(), 2);
+    // What ObjectStack does not take as an option is said in words.
+    assert!(customer.fields["grade"].options.is_empty() && text.contains("One of: A"));
+    assert!(text.contains("Who buys"));
+    let orders = snapshot.object("shop_sales_orders").unwrap();
+    assert_eq!(orders.fields["customer"].reference.as_deref(), Some("shop_customer"));
+    assert_eq!(orders.fields["id"].value_type(), ValueType::Int32);
+    assert_eq!(orders.primary_key, ["id", "line"]);
+    assert_eq!(orders.foreign_keys[0].fields, ["replaces", "replaced_line"]);
+    assert_eq!(orders.foreign_keys[0].referenced_fields, ["id", "line"]);
+    assert_eq!(orders.table_name(), "orders");
+    assert_eq!(orders.external.as_ref().unwrap().remote_schema.as_deref(), Some("sales"));
+}
+
+/// Whatever a source calls its tables and columns, and whatever these hold, what is written loads without an error.
+#[test]
+fn any_names_and_types_load() {
+    const NAMES: [&str; 22] = [
+        "id",
+        "ID",
+        "Id",
+        "owner_id",
+        "organization_id",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "name",
+        "select",
+        "from",
+        "order by",
+        "2fa",
+        "\"quoted\"",
+        "ünïcödé",
+        "a.b",
+        "_",
+        "",
+        "sys_user",
+        "querygate",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "owning_business_unit_id",
+    ];
+    const TYPES: [ValueType; 19] = [
+        ValueType::Text,
+        ValueType::Uuid,
+        ValueType::TextList,
+        ValueType::Float64,
+        ValueType::Float32,
+        ValueType::Int16,
+        ValueType::Int32,
+        ValueType::Int64,
+        ValueType::Decimal { precision: 38, scale: 38 },
+        ValueType::Decimal { precision: 5, scale: 0 },
+        ValueType::Boolean,
+        ValueType::Date,
+        ValueType::TimestampMillisUtc,
+        ValueType::Timestamp { utc: true },
+        ValueType::Timestamp { utc: false },
+        ValueType::Time,
+        ValueType::Binary,
+        ValueType::JsonText,
+        ValueType::Json,
+    ];
+    let mut state = 7_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for world in 0..150 {
+        let tables: Vec<Found> = (0..1 + next(4))
+            .map(|number| {
+                let mut columns: Vec<FoundColumn> = Vec::new();
+                for _ in 0..next(if world % 50 == 0 { 1_600 } else { 12 }) {
+                    let remote = match next(3) {
+                        0 => format!("{}{}", NAMES[next(NAMES.len())], next(100)),
+                        _ => NAMES[next(NAMES.len())].to_owned(),
+                    };
+                    if columns.iter().all(|column| column.remote != remote) {
+                        let holds = (next(20) > 0).then(|| Holds::of(TYPES[next(TYPES.len())]));
+                        columns.push(FoundColumn { remote, holds, required: next(2) == 0, ..FoundColumn::default() });
+                    }
+                }
+                let some = |next: &mut dyn FnMut(usize) -> usize| -> Vec<String> {
+                    let all = columns.iter().filter(|_| next(4) == 0).map(|column| column.remote.clone());
+                    all.take(3).collect()
+                };
+                let primary_key = some(&mut next);
+                let unique = vec![some(&mut next)];
+                let key = FoundReference {
+                    columns: some(&mut next),
+                    table: format!("{}{}", NAMES[next(NAMES.len())], next(4)),
+                    referenced: Vec::new(),
+                };
+                let remote = format!("{}{number}", NAMES[next(NAMES.len())]);
+                Found { remote, columns, primary_key, unique, foreign_keys: vec![key], ..Found::default() }
+            })
+            .collect();
+        let text =
+            metadata(&namespace(NAMES[next(NAMES.len())]), "postgres", &json!({"database": "d"}), &tables).unwrap();
+        let text = text.whole().unwrap();
+        if let Err(error) = load_text("w.json", &text, &LoadOptions::default()) {
+            panic!("world {world}: {error}\n{text}");
+        }
+    }
+}
