@@ -89,6 +89,14 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let object = &visible.object;
     let masked: Vec<&str> =
         visible.table.columns().iter().filter(|c| c.mask.is_some()).map(|c| c.field.name().as_str()).collect();
+    // As the source declares it.
+    let never_null: Vec<&str> = visible
+        .table
+        .columns()
+        .iter()
+        .filter(|column| !column.field.is_nullable())
+        .map(|column| column.field.name().as_str())
+        .collect();
     let withheld = Withheld::of(visible);
     let key_fields: Vec<&str> = object.key().iter().map(|field| field.name.as_str()).collect();
     let columns: Vec<Column> = visible
@@ -96,8 +104,8 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         .enumerate()
         // Numbers among the visible columns: a gap would tell how many are hidden, and where.
         .map(|(place, field)| {
-            let in_key = key_fields.contains(&field.name.as_str());
-            column(field, &withheld, place + 1, masked.contains(&field.name.as_str()), in_key)
+            let not_null = key_fields.contains(&field.name.as_str()) || never_null.contains(&field.name.as_str());
+            column(field, &withheld, place + 1, masked.contains(&field.name.as_str()), not_null)
         })
         .collect();
     let has = |name: &str| columns.iter().any(|c| c.name == name);
@@ -140,12 +148,12 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     }
 }
 
-fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, in_key: bool) -> Column {
+fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_null: bool) -> Column {
     let value_type = field.value_type();
     let mut column =
         Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
     column.attnum = i16::try_from(number).unwrap_or(0);
-    column.not_null = (field.not_null || in_key) && !masked;
+    column.not_null = (field.not_null || not_null) && !masked;
     column.comment = Some(comment(&field.label, withheld.of_field(field.description.as_deref())));
     if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
         && !masked

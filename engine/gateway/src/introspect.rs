@@ -18,8 +18,31 @@ use found::{Found, FoundColumn, FoundReference, Holds, Kind};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
 use std::path::Path;
+pub(crate) use write::{TableNames, pretty};
 
-pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
+/// A source's tables as metadata, and where the source is.
+pub(crate) struct Described {
+    pub(crate) namespace: String,
+    /// Its `[[sources]]` entry.
+    pub(crate) entry: String,
+    /// The stack, and Querygate's own part of the metadata.
+    pub(crate) files: [serde_json::Value; 2],
+    pub(crate) tables: Vec<TableNames>,
+    /// What is read otherwise than the source has it.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads a source's tables.
+///
+/// # Errors
+/// The source's; 42P01 if it has no tables.
+pub(crate) fn describe(args: &IntrospectArgs) -> Result<Described> {
+    let (namespace, entry, metadata, notes) = read(args)?;
+    let write::Written { stack, tables, names, .. } = metadata;
+    Ok(Described { namespace, entry, files: [stack, tables], tables: names, notes })
+}
+
+fn read(args: &IntrospectArgs) -> Result<(String, String, write::Written, Vec<String>)> {
     let source = &args.source;
     let Origin { driver, name, entry, config, tables } = origin(args)?;
     if tables.is_empty() {
@@ -37,10 +60,15 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
         None => write::namespace(&name),
     };
     let metadata = write::metadata(&namespace, driver, &config, &tables)?;
-    for column in &metadata.ignored {
-        output.note(&format!("left out: {column} (no field type holds its values)")).map_err(written)?;
-    }
-    for note in tables.iter().flat_map(Found::notes) {
+    let left_out = metadata.ignored.iter().map(|column| format!("left out: {column} (no field type holds its values)"));
+    let notes = left_out.chain(tables.iter().flat_map(Found::notes)).collect();
+    let entry = entry.replace(NAME, &namespace);
+    Ok((namespace, entry, metadata, notes))
+}
+
+pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
+    let (namespace, entry, metadata, notes) = read(args)?;
+    for note in notes {
         output.note(&note).map_err(written)?;
     }
     let Some(folder) = &args.output else {
@@ -57,8 +85,8 @@ pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
     for (file, text) in [&file, &beside].into_iter().zip(metadata.files()?) {
         std::fs::write(file, text).map_err(|e| file_error("write", file, &e))?;
     }
-    output.note(&format!("{} tables written to {}", tables.len(), file.display())).map_err(written)?;
-    output.note(&next_steps(&namespace, &entry.replace(NAME, &namespace), folder)).map_err(written)?;
+    output.note(&format!("{} tables written to {}", metadata.names.len(), file.display())).map_err(written)?;
+    output.note(&next_steps(&namespace, &entry, folder)).map_err(written)?;
     Ok(Ended::Well)
 }
 

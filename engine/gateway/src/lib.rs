@@ -9,6 +9,7 @@ mod demo;
 mod extract;
 mod gate;
 mod governance;
+mod init;
 mod introspect;
 mod logging;
 mod metadata;

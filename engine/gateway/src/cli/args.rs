@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::tls::Tls;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A governed SQL gateway: a Postgres and a Flight SQL port in front of many sources, and each user sees only the rows
 /// and columns that the ObjectStack metadata allows.
@@ -40,6 +40,8 @@ pub(super) enum Command {
     Advise(AdviseArgs),
     /// Say what a user may do with an object, and which layer decided
     Access(AccessArgs),
+    /// Set up a gate over an existing database: metadata, configuration, a first user, and rules to think about
+    Init(InitArgs),
     /// Write ObjectStack metadata for an existing SQLite file, a folder of files, or a database server
     Introspect(IntrospectArgs),
     /// Add users with a SCRAM-SHA-256 verifier, list users
@@ -51,15 +53,20 @@ pub(super) enum Command {
 
 /// `-c FILE`, the same everywhere.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ConfigArg {
+pub(crate) struct ConfigArg {
     /// Configuration file
     #[arg(short, long, value_name = "FILE", env = "QUERYGATE_CONFIG")]
     config: Option<PathBuf>,
 }
 
 impl ConfigArg {
+    /// This file.
+    pub(crate) fn of(file: &Path) -> Self {
+        Self { config: Some(file.to_path_buf()) }
+    }
+
     /// The file given, or `querygate.toml` here.
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(default_config)
     }
 }
@@ -239,6 +246,40 @@ pub(crate) struct IntrospectArgs {
     /// Folder to write <namespace>.json into; default: print
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate init shop.sqlite\n  querygate init postgres://gate@db.example/shop --password env:SHOP_PASSWORD\n  querygate init data/ --namespace lake             a second source beside the first\n\nWrites metadata/, querygate.toml and one user who may read everything, checks them, says what that user sees, and\nnames columns that look like owners, regions, parents or personal data with the rule each suggests. It applies no\nrule. Run it again when the source has changed: what is new comes in, what you edited stays."
+)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// A SQLite file, a folder of Parquet, CSV and NDJSON files, or the address of a server, as for introspect
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<PathBuf>,
+    /// Where the password of a server is: env:NAME or file:PATH
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) password: Option<String>,
+    /// TLS to a server; default: none on this machine, otherwise verify-full
+    #[arg(long, value_name = "MODE")]
+    pub(crate) tls: Option<TlsMode>,
+    /// Certificate authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Namespace of the package and name of the source; default: the source's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Login name of the first user
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
+impl InitArgs {
+    /// Login name of the first user.
+    pub(crate) fn login(&self) -> &str {
+        self.user.as_deref().unwrap_or("analyst")
+    }
 }
 
 /// As `tls` of a source in the configuration.

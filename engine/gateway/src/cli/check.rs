@@ -30,6 +30,14 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     Ok(if errors == 0 { Ended::Well } else { Ended::WithFindings })
 }
 
+/// As `querygate check` of a configuration.
+///
+/// # Errors
+/// Output that cannot be written.
+pub(crate) fn configuration(path: &Path, output: &mut Output) -> Result<Ended> {
+    run(&CheckArgs { path: Some(path.to_path_buf()), quiet: false }, output)
+}
+
 fn count(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),

@@ -72,6 +72,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Explain(args) => sql::explain(&args, output),
         Command::Advise(args) => advise::run(&args, output),
         Command::Access(args) => access::run(&args, output),
+        Command::Init(args) => crate::init::run(&args, output),
         Command::Introspect(args) => crate::introspect::run(&args, output),
         Command::User(args) => user::run(&args, output),
         Command::Completions(args) => {
@@ -83,7 +84,10 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
     }
 }
 
-pub(crate) use args::IntrospectArgs;
+pub(crate) use args::{InitArgs, IntrospectArgs};
+pub(crate) use check::configuration as check_configuration;
+pub(crate) use sql::show_rows;
+pub(crate) use user::checked_entry as user_entry;
 
 fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
     let mut config = load(args.config.file().as_path(), output)?;
@@ -100,7 +104,7 @@ fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
 }
 
 /// Reads the configuration; prints its findings; fails when it is not good.
-fn load(file: &Path, output: &mut Output) -> Result<Config> {
+pub(crate) fn load(file: &Path, output: &mut Output) -> Result<Config> {
     let (config, report) = config::load(file);
     report.render(output, Stream::Err).map_err(written)?;
     config.ok_or_else(|| {

@@ -3,11 +3,14 @@
 use super::args::{ConfigArg, ExplainArgs, SqlArgs, UserArg};
 use super::{Ended, load, written};
 use crate::config::{Config, User};
+use crate::metadata;
+use crate::naming::sql_names;
 use crate::output::Output;
 use crate::serve::Threads;
 use crate::shell::{Format, Shell};
 use querygate_query_api::{ClientInfo, Door};
 use querygate_types::{Error, ErrorCode, Result};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn run(args: &SqlArgs, output: &mut Output) -> Result<Ended> {
@@ -31,6 +34,24 @@ pub(super) fn explain(args: &ExplainArgs, output: &mut Output) -> Result<Ended> 
         }
         shell.run(&format!("{verb} {}", args.query), output).await
     })
+}
+
+/// Prints how many rows of each object a user sees, asked as that user.
+///
+/// # Errors
+/// Those of the configuration and its sources.
+pub(crate) fn show_rows(config: &Path, user: &str, objects: &[&str], output: &mut Output) -> Result<()> {
+    let loaded = load(config, output)?;
+    let posture = metadata::tenancy_posture(loaded.metadata.posture);
+    let Ok(metadata) = metadata::load_path(&loaded.metadata.path, posture) else { return Ok(()) };
+    let names = sql_names(&metadata.snapshot);
+    let counts = objects.iter().filter_map(|object| names.get(object)).map(|name| {
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        format!("(SELECT count(*) FROM {quoted}) AS {quoted}")
+    });
+    let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
+    let (config, user) = (ConfigArg::of(config), UserArg { user: Some(user.to_owned()) });
+    with_shell(&config, &user, Format::Table, output, async |shell, output| shell.run(&sql, output).await).map(drop)
 }
 
 fn with_shell(

@@ -51,6 +51,15 @@ fn check_name(name: &str) -> Result<()> {
     ))
 }
 
+/// The entry of a new user.
+///
+/// # Errors
+/// 22023: a name that no user can have.
+pub(crate) fn checked_entry(name: &str, verifier: &str) -> Result<String> {
+    check_name(name)?;
+    Ok(entry(name, verifier))
+}
+
 /// What the user holds is the operator's to say: a list that stood here already would be a key too many beside it.
 fn entry(name: &str, verifier: &str) -> String {
     format!("[[users]]\nname = \"{name}\"\nverifier = \"{verifier}\"\n")

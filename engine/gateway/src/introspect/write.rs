@@ -66,6 +66,16 @@ pub(super) struct Written {
     pub(super) tables: Value,
     /// Columns that were left out.
     pub(super) ignored: Vec<String>,
+    pub(super) names: Vec<TableNames>,
+}
+
+/// What the metadata calls a table and its columns, and which objects its columns refer to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableNames {
+    pub(crate) object: String,
+    pub(crate) fields: Vec<String>,
+    /// Field and object.
+    pub(crate) parents: Vec<(String, String)>,
 }
 
 /// The metadata of a source that ObjectStack reaches by `config`.
@@ -105,7 +115,9 @@ pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[
             "name": format!("{namespace}_reader"), "label": format!("{} reader", label(namespace)), "objects": grants,
         }],
     }});
-    Ok(Written { stack: json!({"packages": [package]}), tables: json!({"querygate": {"tables": stored}}), ignored })
+    let own = tables.iter().filter_map(|table| table_names(table, &names)).collect();
+    let stored = json!({"querygate": {"tables": stored}});
+    Ok(Written { stack: json!({"packages": [package]}), tables: stored, ignored, names: own })
 }
 
 impl Written {
@@ -122,10 +134,20 @@ impl Written {
     }
 }
 
-fn pretty(value: &Value) -> Result<String> {
+pub(crate) fn pretty(value: &Value) -> Result<String> {
     let mut text = serde_json::to_string_pretty(value).map_err(Error::internal)?;
     text.push('\n');
     Ok(text)
+}
+
+fn table_names(table: &Found, names: &AllNames<'_>) -> Option<TableNames> {
+    let (_, own) = names.get(table.remote.as_str())?;
+    let parents = table.foreign_keys.iter().filter(|key| is_lookup(table, key, names)).filter_map(|key| {
+        let (_, theirs) = names.get(key.table.as_str())?;
+        Some((own.fields.get(key.columns.first()?)?.clone(), theirs.object.clone()))
+    });
+    let fields = table.columns.iter().filter_map(|column| own.fields.get(&column.remote).cloned()).collect();
+    Some(TableNames { object: own.object.clone(), fields, parents: parents.collect() })
 }
 
 /// Names of the fields. Columns that rules compare with an id, and that hold none, get another one.

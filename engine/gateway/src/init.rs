@@ -1,0 +1,216 @@
+//! `querygate init`: from an address to a governed gate. Writes metadata, configuration and a first user, checks them, shows what users
+//! see, and proposes rules. It applies none.
+
+mod merge;
+mod propose;
+
+use crate::auth::verifier;
+use crate::cli::{
+    Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
+};
+use crate::config::Config;
+use crate::introspect::{Described, describe, pretty};
+use crate::metadata;
+use crate::output::Output;
+use merge::Merged;
+use propose::proposals;
+use querygate_metadata::Field;
+use querygate_metadata::model::SharingModel;
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Users, and tables of each, whose rows are counted in the end.
+const SHOWN_MAX: usize = 3;
+
+pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
+    let described = describe(&asked(args, output)?)?;
+    for note in &described.notes {
+        output.note(note).map_err(written)?;
+    }
+    let config = args.config.file();
+    let folder = config.parent().unwrap_or(Path::new("")).join("metadata");
+    write_metadata(&folder, &described, output)?;
+    let password = write_configuration(&config, &described, args, output)?;
+    if let Ended::WithFindings = check_configuration(&config, output)? {
+        return Ok(Ended::WithFindings);
+    }
+    show(&config, &described, output)?;
+    let loaded = load(&config, output)?;
+    say_proposals(&loaded, &described, output)?;
+    let login = args.login();
+    output.line(&format!("\nquerygate serve -c {}", config.display())).map_err(written)?;
+    if let (Some(address), Some(password)) = (loaded.server.postgres, password) {
+        output
+            .line(&format!("PGPASSWORD={password} psql postgres://{login}@{address}/{}", loaded.server.database))
+            .map_err(written)?;
+    }
+    Ok(Ended::Well)
+}
+
+/// What is to be read: from the flags, else from who sits there.
+fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
+    let source = match &args.source {
+        Some(source) => source.clone(),
+        None if output.interactive() => {
+            let text = "Where is the data? (postgres://, mysql://, mongodb:// with USER@HOST/DATABASE, a SQLite file, a folder): ";
+            output.prompt(text).map_err(written)?;
+            PathBuf::from(output.read_line().map_err(written)?.unwrap_or_default().trim())
+        }
+        None => PathBuf::new(),
+    };
+    if source.as_os_str().is_empty() {
+        return Err(Error::new(ErrorCode::InvalidParameterValue, "no source was given").with_hint(
+            "Write querygate init postgres://USER@HOST/DATABASE --password env:NAME, or a SQLite file, or a folder.",
+        ));
+    }
+    Ok(IntrospectArgs {
+        source,
+        password: args.password.clone(),
+        tls: args.tls,
+        tls_ca: args.tls_ca.clone(),
+        namespace: args.namespace.clone(),
+        output: None,
+    })
+}
+
+/// Writes both files, or puts what changed in the source into those that are there. What was written last is kept beside them,
+/// where metadata is not looked for, so that edits can be told from it.
+fn write_metadata(folder: &Path, described: &Described, output: &mut Output) -> Result<()> {
+    let before = folder.join(".introspected");
+    std::fs::create_dir_all(&before).map_err(|e| file_error("write", &before, &e))?;
+    for (value, ending) in described.files.iter().zip(["json", "querygate.json"]) {
+        let name = format!("{}.{ending}", described.namespace);
+        let (file, base) = (folder.join(&name), before.join(&name));
+        let (new, done) = match read_json(&file)? {
+            None => (value.clone(), "wrote"),
+            Some(ours) => {
+                let mut merged = Merged::default();
+                let new = merged.merge(read_json(&base)?.as_ref(), &ours, value, "");
+                for place in &merged.kept {
+                    let note = format!("kept as edited, though the source changed: {place} in {}", file.display());
+                    output.note(&note).map_err(written)?;
+                }
+                let done = if new == ours { "left" } else { "brought up to date" };
+                (new, done)
+            }
+        };
+        write(&file, &pretty(&new)?)?;
+        write(&base, &pretty(value)?)?;
+        output.note(&format!("{done} {}", file.display())).map_err(written)?;
+    }
+    Ok(())
+}
+
+fn read_json(file: &Path) -> Result<Option<Value>> {
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|e| file_error("read", file, &e))?,
+    };
+    let value = serde_json::from_str(&text).map_err(|e| {
+        Error::new(ErrorCode::ConfigInvalid, format!("{} is not JSON", file.display())).with_detail(e.to_string())
+    })?;
+    Ok(Some(value))
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, text).map_err(|e| file_error("write", Path::new(&beside), &e))?;
+    std::fs::rename(&beside, file).map_err(|e| file_error("write", file, &e))
+}
+
+/// Adds the source, and to a new file a first user, whose password is returned.
+fn write_configuration(
+    config: &Path,
+    described: &Described,
+    args: &InitArgs,
+    output: &mut Output,
+) -> Result<Option<String>> {
+    let entry = &described.entry;
+    let text = match std::fs::read_to_string(config) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        text => Some(text.map_err(|e| file_error("read", config, &e))?),
+    };
+    let Some(text) = text else {
+        let password = verifier::generate_password()?;
+        let user = user_entry(args.login(), &verifier::print(&verifier::create(&password)?))?;
+        let reader = format!("permission_sets = [\"{}_reader\"]\n", described.namespace);
+        write(config, &format!("[metadata]\npath = \"metadata\"\n\n{entry}\n\n{user}{reader}"))?;
+        let note =
+            format!("wrote {} with the source and the user {}, password {password}", config.display(), args.login());
+        output.note(&note).map_err(written)?;
+        return Ok(Some(password));
+    };
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        Error::new(ErrorCode::ConfigInvalid, format!("cannot edit {}", config.display())).with_detail(e.to_string())
+    })?;
+    let is_there = table.get("sources").and_then(toml::Value::as_array).is_some_and(|sources| {
+        sources.iter().any(|source| source.get("name").and_then(toml::Value::as_str) == Some(&described.namespace))
+    });
+    if !is_there {
+        write(config, &format!("{}\n\n{entry}\n", text.trim_end()))?;
+        let note = format!(
+            "added the source {0} to {1}; give users permission_sets = [\"{0}_reader\"]",
+            described.namespace,
+            config.display()
+        );
+        output.note(&note).map_err(written)?;
+    }
+    Ok(None)
+}
+
+/// How many rows of some tables each user sees, counted as that user.
+fn show(config: &Path, described: &Described, output: &mut Output) -> Result<()> {
+    let objects: Vec<&str> = described.tables.iter().take(SHOWN_MAX).map(|table| table.object.as_str()).collect();
+    let reader = format!("{}_reader", described.namespace);
+    for user in load(config, output)?.users.iter().take(SHOWN_MAX) {
+        if user.principal.permission_sets.contains(&reader) {
+            output.line(&format!("\nRows that {} sees:", user.name)).map_err(written)?;
+            show_rows(config, &user.name, &objects, output)?;
+        } else {
+            output
+                .line(&format!("\n{} does not hold {reader}, and sees nothing of it by that.", user.name))
+                .map_err(written)?;
+        }
+    }
+    Ok(())
+}
+
+/// The objects of the source that no rule, mask or hidden field narrows.
+fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
+    let posture = metadata::tenancy_posture(config.metadata.posture);
+    let Ok(loaded) = metadata::load_path(&config.metadata.path, posture) else { return Vec::new() };
+    let sets: Vec<_> = metadata::declared_sets(&loaded.snapshot).collect();
+    let narrowed = |name: &str| {
+        let by_set = sets.iter().any(|set| {
+            let rules = set.row_level_security.iter().any(|rule| rule.object == name || rule.object == "*");
+            rules || set.fields.contains_key(name)
+        });
+        by_set
+            || loaded.snapshot.object(name).is_none_or(|object| {
+                let covered = |field: &Field| field.masking_rule.is_some() || !field.required_permissions.is_empty();
+                object.sharing_model != SharingModel::PublicRead || object.fields.values().any(covered)
+            })
+    };
+    described.tables.iter().map(|table| table.object.as_str()).filter(|name| !narrowed(name)).collect()
+}
+
+fn say_proposals(config: &Config, described: &Described, output: &mut Output) -> Result<()> {
+    let full = in_full(config, described);
+    if !full.is_empty() {
+        let line =
+            format!("\nWho holds {}_reader sees every row and column of: {}.", described.namespace, full.join(", "));
+        output.line(&line).map_err(written)?;
+    }
+    let proposals = proposals(&described.tables);
+    if proposals.is_empty() {
+        return Ok(());
+    }
+    output.line("\nRules to think about (none is applied):").map_err(written)?;
+    for proposal in proposals {
+        output.line(&format!("- {}", proposal.words)).map_err(written)?;
+        output.line(&format!("    {}: {}", proposal.place, proposal.line)).map_err(written)?;
+    }
+    Ok(())
+}
