@@ -270,7 +270,7 @@ pub(crate) async fn plan_query(
     let mut ast = Ast::Query(Box::new(query.clone()));
     refuse_ignored(&ast)?;
     refuse_wide(&ast)?;
-    rewrite(&mut ast, &dialect.catalog)?;
+    rewrite(&mut ast, &dialect.catalog, declared)?;
     crate::parameters::declare(&mut ast, declared)?;
     let plan = state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))

@@ -37,6 +37,12 @@ fn nesting_without_end_is_refused_and_nothing_falls_over() {
         format!("SELECT {}", nested("abs(", "1", ")")),
         format!("SELECT {}", nested("CASE WHEN true THEN ", "1", " END")),
         format!("SELECT {}", nested("ARRAY[", "1", "]")),
+        // Each of these is planned as two.
+        format!("SELECT {}", (0..12).fold("1".to_owned(), |left, _| format!("({left} >= ALL (SELECT 1))::int"))),
+        format!(
+            "SELECT {}",
+            (0..12).fold("1".to_owned(), |left, _| format!("(({left}, 1) NOT IN (SELECT 1, 1))::int"))
+        ),
     ] {
         assert_eq!(code(&mut client, &sql).as_deref(), Some("54001"), "{}…", &sql[..40]);
     }

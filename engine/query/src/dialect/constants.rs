@@ -1,46 +1,22 @@
-//! Constants and parameters whose type their place decides: VALUES, intervals with fields, arguments of functions.
+//! Constants and parameters whose type their place decides: recursive queries, intervals with fields, arguments of functions.
 
 use super::ast::{cast, literal_text, text};
+use super::value_lists::type_columns;
+use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr, UnaryOperator,
-    Value, Values,
+    Value,
 };
-
-/// Gives the cells of each column one type, where constants and casts say which.
-fn type_columns(values: &mut Values) {
-    let width = values.rows.first().map_or(0, |row| row.len());
-    for column in 0..width {
-        let cells: Vec<&Expr> = values.rows.iter().filter_map(|row| row.content.get(column)).collect();
-        let Some(data_type) = common(&cells) else { continue };
-        for row in &mut values.rows {
-            if let Some(cell) = row.content.get_mut(column) {
-                let same = matches!(&*cell, Expr::Cast { data_type: own, .. } if *own == data_type);
-                if !same {
-                    let old = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
-                    *cell = cast(old, data_type.clone());
-                }
-            }
-        }
-    }
-}
-
-/// Columns of the VALUES in a query's body, unions included.
-pub(super) fn type_values(body: &mut SetExpr) {
-    match body {
-        SetExpr::Values(values) => type_columns(values),
-        SetExpr::SetOperation { left, right, .. } => {
-            type_values(left);
-            type_values(right);
-        }
-        _ => {}
-    }
-}
+use querygate_types::{Error, ErrorCode, Result};
 
 /// The table of a recursive query takes its types from the first term: whole numbers there become integers at once, and
 /// what the first term casts, the second casts alike.
-pub(super) fn type_recursion(query: &mut Query) {
-    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return };
+///
+/// # Errors
+/// 42804: both cast to numerics of other digits.
+pub(super) fn type_recursion(query: &mut Query, declared: &[Option<Declared>]) -> Result<()> {
+    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return Ok(()) };
     for table in &mut with.cte_tables {
         let SetExpr::SetOperation { left, right, .. } = table.query.body.as_mut() else { continue };
         let types: Vec<Option<DataType>> = match left.as_mut() {
@@ -50,7 +26,7 @@ pub(super) fn type_recursion(query: &mut Query) {
                 select.projection.iter().map(|item| expression(item).and_then(cast_type)).collect()
             }
             SetExpr::Values(values) => {
-                type_columns(values);
+                type_columns(values, declared);
                 values.rows.first().map_or_else(Vec::new, |row| row.content.iter().map(cast_type).collect())
             }
             _ => continue,
@@ -59,16 +35,38 @@ pub(super) fn type_recursion(query: &mut Query) {
         if select.projection.len() != types.len() || select.projection.iter().any(|item| expression(item).is_none()) {
             continue;
         }
-        for (item, data_type) in select.projection.iter_mut().zip(types) {
+        for (place, (item, data_type)) in select.projection.iter_mut().zip(types).enumerate() {
             let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, Some(data_type)) =
                 (item, data_type)
             else {
                 continue;
             };
+            if let Some(own) = cast_type(expr).filter(|own| *own != data_type)
+                && is_numeric(&own)
+                && is_numeric(&data_type)
+            {
+                let name = super::ast::folded(&table.alias.name);
+                return Err(mismatch(&name, place, &data_type));
+            }
             let old = std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()));
             *expr = cast(old, data_type);
         }
     }
+    Ok(())
+}
+
+fn mismatch(query: &str, place: usize, first: &DataType) -> Error {
+    let message = format!(
+        "recursive query \"{query}\" column {} has type {} in non-recursive term but type numeric overall",
+        place + 1,
+        first.to_string().to_lowercase(),
+    );
+    Error::new(ErrorCode::DatatypeMismatch, message)
+        .with_hint("Cast the output of the non-recursive term to the correct type.")
+}
+
+const fn is_numeric(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_))
 }
 
 fn expression(item: &SelectItem) -> Option<&Expr> {
@@ -97,33 +95,6 @@ impl Writer for Integers {
         }
         ON
     }
-}
-
-/// The type of a column: that of a cast in it, or integer for whole numbers that fit.
-fn common(cells: &[&Expr]) -> Option<DataType> {
-    let casts = cells.iter().find_map(|cell| match cell {
-        Expr::Cast { data_type, .. } => Some(data_type.clone()),
-        Expr::TypedString(typed) => Some(typed.data_type.clone()),
-        Expr::Interval(_) => Some(DataType::Interval { fields: None, precision: None }),
-        _ => None,
-    });
-    if casts.is_some() {
-        return casts;
-    }
-    let mut any = false;
-    for cell in cells {
-        match whole(cell) {
-            Some(_) => any = true,
-            None if is_null(cell) => {}
-            None => return None,
-        }
-    }
-    let fits = cells.iter().filter_map(|cell| whole(cell)).all(|number| i32::try_from(number).is_ok());
-    any.then_some(if fits { DataType::Int(None) } else { DataType::BigInt(None) })
-}
-
-fn is_null(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(value) if value.value == Value::Null)
 }
 
 /// A whole number, maybe with a sign.

@@ -82,7 +82,7 @@ pub(super) fn field_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<FieldRef>
 
 impl ExprPlanner for PgExprPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let RawBinaryExpr { op, left, right } = expr;
+        let RawBinaryExpr { op, left, right } = super::planned::beside(expr, schema)?;
         if let Some(call) = super::planned::call(&op, &left, &right, schema)? {
             return Ok(PlannerResult::Planned(call));
         }
@@ -129,11 +129,15 @@ impl ExprPlanner for PgExprPlanner {
             GetFieldAccess::ListIndex { key } if from_zero => {
                 GetFieldAccess::ListIndex { key: Box::new(*key + lit(1_i64)) }
             }
-            // Negative places count from the end here; PostgreSQL's arrays begin at 1.
-            GetFieldAccess::ListIndex { key } if matches!(*key, Expr::Literal(ScalarValue::Int64(Some(..1)), _)) => {
-                GetFieldAccess::ListIndex { key: Box::new(Expr::Literal(ScalarValue::Int64(None), None)) }
+            GetFieldAccess::ListIndex { key } => {
+                GetFieldAccess::ListIndex { key: Box::new(super::subscripts::index(*key, schema)?) }
             }
-            other => other,
+            GetFieldAccess::ListRange { start, stop, stride } => {
+                let start = Box::new(super::subscripts::start(*start, schema)?);
+                let stop = Box::new(super::subscripts::stop(*stop, schema)?);
+                GetFieldAccess::ListRange { start, stop, stride }
+            }
+            other @ GetFieldAccess::NamedStructField { .. } => other,
         };
         Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
     }

@@ -23,6 +23,7 @@ mod functions;
 mod groups;
 mod guards;
 mod keys;
+mod limits;
 mod literals;
 mod memberships;
 mod names;
@@ -40,11 +41,13 @@ mod set_names;
 mod sets;
 mod settle;
 mod short_circuit;
+mod subscripts;
 #[cfg(test)]
 mod tests;
 mod types;
 mod unions;
 mod using;
+mod value_lists;
 mod variadic;
 
 pub(crate) use blocks::Blocks;

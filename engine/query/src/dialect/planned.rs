@@ -1,11 +1,12 @@
 //! Operators that DataFusion does not plan, or plans with another meaning, as calls of functions: JSON, bytea, arrays that
 //! are parameters, dates and times. Knows types, no rows.
 
-use super::literals::field_of;
+use super::literals::{field_of, read_literal};
 use crate::semantics::{function, is_jsonb};
 use arrow::datatypes::{DataType, Field, IntervalUnit};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::PG_TYPE_KEY;
@@ -57,6 +58,66 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
         }
         BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
         _ => moments(op, (left, &l), (right, &r)),
+    })
+}
+
+/// Both sides of an operator where one is a parameter or a literal without a type whose type the other one decides: beside an array it is
+/// one, and an interval is multiplied and divided by a double.
+pub(super) fn beside(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    let RawBinaryExpr { op, left, right } = expr;
+    let (mut left, mut right) = (left, right);
+    let of_left = waits(&right).then(|| decided(&op, &left, true, schema)).flatten();
+    let of_right = waits(&left).then(|| decided(&op, &right, false, schema)).flatten();
+    if let Some(data_type) = of_left {
+        right = read_as(right, &data_type)?;
+    } else if let Some(data_type) = of_right {
+        left = read_as(left, &data_type)?;
+    }
+    Ok(RawBinaryExpr { op, left, right })
+}
+
+fn waits(expr: &Expr) -> bool {
+    matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }) | Expr::Literal(ScalarValue::Utf8(Some(_)), None))
+}
+
+/// The type that one side gives the other. Nothing is divided by an interval.
+fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -> Option<DataType> {
+    match op {
+        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::StringConcat => {}
+        _ => return None,
+    }
+    let field = field_of(side, schema)?;
+    match (op, field.data_type()) {
+        (BinaryOperator::Multiply, DataType::Interval(_)) => Some(DataType::Float64),
+        (BinaryOperator::Divide, DataType::Interval(_)) if is_left => Some(DataType::Float64),
+        (BinaryOperator::StringConcat, DataType::List(item)) => {
+            // Whole numbers get their types later.
+            let small = |e: &Expr| match e {
+                Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|v| i32::try_from(v).is_ok()),
+                Expr::Literal(value, _) => value.is_null(),
+                _ => false,
+            };
+            let integers = matches!(side, Expr::ScalarFunction(call) if call.func.name() == "make_array"
+                && call.args.iter().all(small));
+            let own = item.data_type();
+            let own = if integers && *own == DataType::Int64 { DataType::Int32 } else { own.clone() };
+            Some(DataType::List(Arc::new(Field::new("item", own, true))))
+        }
+        _ => None,
+    }
+}
+
+fn read_as(expr: Expr, data_type: &DataType) -> Result<Expr> {
+    Ok(match expr {
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let field = Some(Arc::new(Field::new(id.clone(), data_type.clone(), true)));
+            Expr::Placeholder(Placeholder { id, field })
+        }
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match read_literal(&text, data_type)? {
+            Some(value) => lit(value),
+            None => Expr::Literal(ScalarValue::Utf8(Some(text)), None),
+        },
+        other => other,
     })
 }
 

@@ -7,7 +7,7 @@ use super::operators::is_row;
 use crate::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Query, Select, SetExpr, TableFactor, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, Expr, Query, Select, SelectItem, SetExpr, TableFactor, UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -19,6 +19,12 @@ pub(super) const ROWS: &str = "\u{1}rows";
 pub(super) fn compared(left: &Expr, op: &BinaryOperator, subquery: &Query, all: bool) -> Result<Expr> {
     if let Expr::Nested(inner) = left {
         return compared(inner, op, subquery, all);
+    }
+    // The left side is written twice, and all that is in it.
+    if finds(left, &mut Copies(0)) {
+        let message = "comparisons with subqueries are nested too deep on the left of one another";
+        return Err(Error::new(ErrorCode::StatementTooComplex, message)
+            .with_hint("Compute the inner comparisons in a subquery in FROM."));
     }
     let values = values_of(left);
     let names = names(values.len());
@@ -52,7 +58,26 @@ pub(super) fn compared(left: &Expr, op: &BinaryOperator, subquery: &Query, all: 
         ],
         else_result: Some(Box::new(answer(all))),
     };
-    Ok(Expr::Subquery(Box::new(select(vec![aliased(case, "compared")], Some(rows(subquery, &names)))?)))
+    Ok(Expr::Subquery(Box::new(select(vec![aliased(case, COMPARED)], Some(rows(subquery, &names)))?)))
+}
+
+/// Name of the one value of such a subquery.
+const COMPARED: &str = "compared";
+/// Such subqueries on the left side of another one, counted as they are written: each level has twice the copies of the one in it.
+const COPIES_MAX: usize = 7;
+
+/// Looks whether there are more.
+struct Copies(usize);
+
+impl Reader for Copies {
+    fn select(&mut self, select: &Select) -> Step {
+        if let [SelectItem::ExprWithAlias { alias, .. }] = select.projection.as_slice()
+            && alias.value == COMPARED
+        {
+            self.0 += 1;
+        }
+        if self.0 > COPIES_MAX { Step::Break(Stop::Found) } else { ON }
+    }
 }
 
 fn values_of(row: &Expr) -> Vec<Expr> {

@@ -3,8 +3,9 @@
 
 use super::{
     aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations,
-    rows, set_names, using,
+    rows, set_names, using, value_lists,
 };
+use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
@@ -14,6 +15,8 @@ use std::collections::HashMap;
 /// What the pass knows of the statement so far.
 pub(super) struct Rewriter<'a> {
     catalog: &'a PgCatalog,
+    /// What is known of parameters.
+    declared: &'a [Option<Declared>],
     /// The WITH queries in scope with their columns, where the text says them; outermost first.
     ctes: Vec<HashMap<String, Option<Vec<String>>>>,
     /// Aliases of catalog relations in scope with their ids, outermost first.
@@ -77,8 +80,9 @@ impl Rewriter<'_> {
 ///
 /// # Errors
 /// 42704 and 22P02 for names and literals that PostgreSQL refuses too; 0A000 for what has no translation.
-pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog) -> Result<()> {
-    let mut rewriter = Rewriter { catalog, ctes: Vec::new(), scopes: Vec::new(), rows: Vec::new(), merged: Vec::new() };
+pub(crate) fn rewrite(statement: &mut Statement, catalog: &PgCatalog, declared: &[Option<Declared>]) -> Result<()> {
+    let (ctes, scopes, rows, merged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut rewriter = Rewriter { catalog, declared, ctes, scopes, rows, merged };
     write(statement, &mut rewriter)
 }
 
@@ -92,8 +96,8 @@ impl Writer for Rewriter<'_> {
             }
         }
         step(recursion::check(query))?;
-        constants::type_recursion(query);
-        constants::type_values(query.body.as_mut());
+        step(constants::type_recursion(query, self.declared))?;
+        value_lists::type_body(query.body.as_mut(), self.declared);
         step(
             relations::limit_of_fetch(query)
                 .and_then(|()| relations::expand_table(query))

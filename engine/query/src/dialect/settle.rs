@@ -7,8 +7,8 @@ use crate::named::under_names;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery};
 use querygate_query_api::PG_TYPE_KEY;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,6 +48,9 @@ impl Settler {
         if matches!(node, LogicalPlan::TableScan(_) | LogicalPlan::Extension(_) | LogicalPlan::Values(_)) {
             return Ok(Transformed::no(node));
         }
+        if let LogicalPlan::Limit(limit) = node {
+            return super::limits::counted(limit).map(LogicalPlan::Limit).map(Transformed::yes);
+        }
         let schema = input_schema(&node)?;
         under_names(node, |expr| {
             expr.transform_up(|e| {
@@ -79,6 +82,7 @@ impl Settler {
                 let between = Between { expr, negated, low: Box::new(low), high: Box::new(high) };
                 Ok(Transformed::new_transformed(Expr::Between(between), changed))
             }
+            Expr::InSubquery(member) => with_named_members(member),
             Expr::Case(case) if case.expr.is_none() => self.branches(case, schema),
             Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least") => {
                 let Some(field) = typed(&call.args, schema).filter(|field| field.data_type() == &DataType::UInt32)
@@ -190,6 +194,26 @@ impl Settler {
         }
         LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
+}
+
+/// A subquery whose column has no table, such as that of a set operation, under a name: where IN is a value, the engine joins with its
+/// rows, and takes the column for two.
+fn with_named_members(member: InSubquery) -> Result<Transformed<Expr>> {
+    let rows = match member.subquery.subquery.head_output_expr()? {
+        Some(Expr::Column(column)) if column.relation.is_none() => {
+            LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery))
+        }
+        Some(_) => return Ok(Transformed::no(Expr::InSubquery(member))),
+        // Rows of VALUES: their columns are nobody's.
+        None => {
+            let columns: Vec<Expr> = member.subquery.subquery.schema().iter().map(Expr::from).collect();
+            LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery)).project(columns)?
+        }
+    };
+    let InSubquery { expr, subquery, negated } = member;
+    let plan = rows.alias("members")?.build()?;
+    let subquery = Subquery { subquery: Arc::new(plan), ..subquery };
+    Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })))
 }
 
 /// The type of the first of some expressions that is no literal.

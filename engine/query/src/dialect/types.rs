@@ -2,7 +2,7 @@
 
 use super::ast::parts;
 use crate::semantics::TYPE_MODIFIER_KEY;
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
@@ -46,6 +46,7 @@ impl TypePlanner for PgTypePlanner {
             SqlType::Numeric(ExactNumberInfo::None)
             | SqlType::Decimal(ExactNumberInfo::None)
             | SqlType::Dec(ExactNumberInfo::None) => modified(PgType::Numeric, Some("any")),
+            SqlType::Numeric(digits) | SqlType::Decimal(digits) | SqlType::Dec(digits) => numeric_of(*digits),
             SqlType::Interval { precision, .. } => modified(PgType::Interval, *precision),
             SqlType::Array(_) => match super::ast::element_type(sql_type) {
                 Some(element) => array_of(self.plan_type_field(element)?),
@@ -126,6 +127,24 @@ fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef
     let mut metadata = field.metadata().clone();
     metadata.insert(TYPE_MODIFIER_KEY.to_owned(), modifier.to_string());
     Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
+}
+
+/// A numeric with a precision. `None`: the engine says what is wrong with it.
+fn numeric_of(digits: ExactNumberInfo) -> Option<FieldRef> {
+    let (precision, scale) = match digits {
+        ExactNumberInfo::None => return None,
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+    };
+    let (precision, scale) = (u8::try_from(precision).ok()?, i8::try_from(scale).ok()?);
+    let data_type = match precision {
+        1..=DECIMAL128_MAX_PRECISION if u8::try_from(scale).is_ok_and(|scale| scale <= precision) => {
+            DataType::Decimal128(precision, scale)
+        }
+        _ => return None,
+    };
+    let field = field_of(PgType::Numeric)?;
+    Some(Arc::new(field.as_ref().clone().with_data_type(data_type)))
 }
 
 fn characters(length: &CharacterLength) -> Option<u64> {

@@ -104,11 +104,17 @@ fn declared(plan: LogicalPlan) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-/// Rows of VALUES that hold subqueries as a union of rows, which the engine can run.
+/// Rows of VALUES that hold subqueries, or read a row of a query around them, as a union of rows, which the engine and sources can run.
 fn plan_of_rows(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Values(Values { schema, values }) = plan else { return Ok(Transformed::no(plan)) };
-    let held =
-        |expr: &Expr| expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))));
+    let held = |expr: &Expr| {
+        expr.exists(|e| {
+            Ok(matches!(
+                e,
+                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)
+            ))
+        })
+    };
     let mut holds = false;
     for expr in values.iter().flatten() {
         holds = holds || held(expr)?;

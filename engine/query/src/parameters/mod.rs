@@ -75,6 +75,16 @@ pub(crate) fn declare(ast: &mut Statement, declared: &[Option<Declared>]) -> Res
     write(ast, &mut Casts { declared })
 }
 
+/// What was declared of a parameter, by its name, and the type that it is cast to, if it is.
+pub(crate) fn declared_type(name: &str, declared: &[Option<Declared>]) -> Option<(PgType, Option<DataType>)> {
+    let number = name.trim_start_matches('$').parse::<usize>().ok()?;
+    let declared = declared.get(number.checked_sub(1)?).copied().flatten()?;
+    match sql_type(declared) {
+        Cast::To(data_type) => Some((declared.pg_type, Some(data_type))),
+        Cast::None | Cast::Refused => Some((declared.pg_type, None)),
+    }
+}
+
 struct Casts<'a> {
     declared: &'a [Option<Declared>],
 }
@@ -118,7 +128,8 @@ impl Writer for Casts<'_> {
     }
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+/// `CAST(expr AS data_type)`.
+pub(crate) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 

@@ -53,6 +53,7 @@ mod sum;
 mod tests;
 mod text;
 mod texts_read;
+mod unions;
 mod windows;
 mod zone;
 
@@ -110,8 +111,13 @@ pub(crate) fn install(state: SessionState) -> SessionState {
 /// # Errors
 /// 22023 for a LIKE pattern that ends with its escape.
 pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-    let plan = rule::settled(literals::typed(plan)?, zone_of(options))?;
+    let plan = rule::settled(unions::met(literals::typed(plan)?)?, zone_of(options))?;
     recursion::aligned(rule::Coerced.analyze(plan, options)?)
+}
+
+/// A numeric of so many digits after the point, rounded to a whole number. `None`: it has too many digits.
+pub(crate) fn whole_of_numeric(digits: i128, scale: i8) -> Option<i128> {
+    numeric::rescaled(digits, scale, 0)
 }
 
 /// The plan with columns of enclosing queries as they are where they come from.

@@ -6,6 +6,7 @@ use super::statement::{GateSession, Inner};
 use super::text::{text_column, text_rows};
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};
+use crate::parameters::cast;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
@@ -305,7 +306,14 @@ impl GateSession {
         expressions: &[Expr],
         types: &[PgType],
     ) -> Result<Vec<ArrayRef>> {
-        let query = crate::engine::select_of(expressions)?;
+        // A number is rounded to an integer, which Arrow's cast would cut off.
+        let rounded = expressions.iter().zip(types).map(|(expression, pg_type)| match pg_type {
+            PgType::Int2 => cast(expression.clone(), SqlType::SmallInt(None)),
+            PgType::Int4 => cast(expression.clone(), SqlType::Int(None)),
+            PgType::Int8 => cast(expression.clone(), SqlType::BigInt(None)),
+            _ => expression.clone(),
+        });
+        let query = crate::engine::select_of(&rounded.collect::<Vec<_>>())?;
         let bound = self.bind_query(&query, &[], None).await?;
         let mut rows = self.run_bound(outer, &bound, &[]).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {
@@ -456,7 +464,15 @@ fn parameter_type(sql_type: &SqlType) -> Result<Option<PgType>> {
     let name = sql_type.to_string().to_lowercase();
     let bare = name.split('(').next().unwrap_or_default().trim();
     let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
-    let found = PgType::from_name(bare).or(match bare {
+    let found = match bare.strip_suffix("[]") {
+        Some(item) => named_type(item).and_then(PgType::array),
+        None => named_type(bare),
+    };
+    found.map(Some).ok_or_else(|| Error::new(ErrorCode::UndefinedObject, format!("type \"{bare}\" does not exist")))
+}
+
+fn named_type(name: &str) -> Option<PgType> {
+    PgType::from_name(name).or(match name {
         "integer" | "int" => Some(PgType::Int4),
         "bigint" => Some(PgType::Int8),
         "smallint" => Some(PgType::Int2),
@@ -470,8 +486,7 @@ fn parameter_type(sql_type: &SqlType) -> Result<Option<PgType>> {
         "timestamp without time zone" => Some(PgType::Timestamp),
         "time without time zone" => Some(PgType::Time),
         _ => None,
-    });
-    found.map(Some).ok_or_else(|| Error::new(ErrorCode::UndefinedObject, format!("type \"{bare}\" does not exist")))
+    })
 }
 
 fn no_statement(name: &str) -> Error {

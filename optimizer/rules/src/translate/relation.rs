@@ -4,6 +4,7 @@ use super::scope::{Scope, Slot};
 use super::{Leaf, Translator, fault};
 use crate::opener::{LeafColumn, OpenedLeaf, PolicyScope};
 use crate::outcome::NotPushed;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::expr::Sort as SortExpr;
 use datafusion::logical_expr::logical_plan::{
@@ -315,6 +316,9 @@ impl Translator<'_> {
         for row in &values.values {
             let mut cells = Vec::with_capacity(row.len());
             for (cell, (_, value_type)) in row.iter().zip(&columns) {
+                if matches!(cell.exists(|part| Ok(matches!(part, Expr::OuterReferenceColumn(..)))), Ok(true)) {
+                    return Err(NotPushed::operator("VALUES of a row of the query around it"));
+                }
                 let cell = self.value(cell, &scope)?;
                 self.expect(&cell, *value_type)?;
                 cells.push(cell);

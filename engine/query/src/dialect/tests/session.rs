@@ -127,7 +127,7 @@ impl TestSession {
     }
 
     pub(super) async fn statement(&self, mut statement: Statement) -> std::result::Result<Answer, Failure> {
-        rewrite(&mut statement, &self.catalog).map_err(|e| Failure::Bind(e.to_string()))?;
+        rewrite(&mut statement, &self.catalog, &[]).map_err(|e| Failure::Bind(e.to_string()))?;
         let parsed = datafusion::sql::parser::Statement::Statement(Box::new(statement));
         let plan = self.state.statement_to_plan(parsed).await.map_err(|e| Failure::Bind(e.to_string()))?;
         let plan = self.dialect.settler.settle(plan).map_err(|e| Failure::Bind(e.to_string()))?;

@@ -10,6 +10,7 @@ use crate::semantics::numeric::rescaled;
 use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use querygate_catalog::proceed;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -59,6 +60,11 @@ fn one_list(items: ArrayRef) -> Value {
     Value::Any(ScalarValue::List(Arc::new(list)))
 }
 
+/// Asks now and then whether the statement is over.
+fn heed(made: usize) -> Result<()> {
+    if made.is_multiple_of(4_096) { proceed() } else { Ok(()) }
+}
+
 /// All members by a step, up to the bound.
 fn members(from: i128, to: i128, step: i128) -> Result<Vec<i128>> {
     if step == 0 {
@@ -69,6 +75,7 @@ fn members(from: i128, to: i128, step: i128) -> Result<Vec<i128>> {
         if found.len() == MEMBERS_MAX {
             return Err(too_many());
         }
+        heed(found.len())?;
         found.push(at);
         at += step;
     }
@@ -117,6 +124,7 @@ fn moments(row: &Row<'_>, zoned: bool) -> Result<Value> {
         if found.len() == MEMBERS_MAX {
             return Err(too_many());
         }
+        heed(found.len())?;
         found.push(at);
         // Days and months of an instant are those of the session's wall clock.
         at = if zoned {

@@ -70,7 +70,7 @@ pub(super) async fn bound(context: &SessionContext, sql: &str) -> Result<Logical
         // COPY and EXPLAIN are the engine's own statements.
         let plan = match Parser::parse_sql(&PostgreSqlDialect {}, sql).map(|mut parsed| parsed.remove(0)) {
             Ok(mut statement) => {
-                crate::dialect::rewrite(&mut statement, nobodys())
+                crate::dialect::rewrite(&mut statement, nobodys(), &[])
                     .map_err(|error| DataFusionError::External(Box::new(error)))?;
                 state.statement_to_plan(Statement::Statement(Box::new(statement))).await?
             }
