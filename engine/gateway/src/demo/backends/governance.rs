@@ -55,7 +55,7 @@ pub(super) fn edit(metadata: &Path, namespace: &str, change: impl FnOnce(&mut Va
     let file = metadata.join(format!("{namespace}.json"));
     let text = std::fs::read_to_string(&file).map_err(|e| disk(&e))?;
     let mut stack: Value = serde_json::from_str(&text).map_err(Error::internal)?;
-    change(stack.pointer_mut("/packages/0").ok_or_else(|| unexpected("a package"))?)?;
+    change(stack.pointer_mut("/packages/0/manifest").ok_or_else(|| unexpected("a package"))?)?;
     let text = serde_json::to_string_pretty(&stack).map_err(Error::internal)?;
     std::fs::write(&file, text).map_err(|e| disk(&e))
 }
