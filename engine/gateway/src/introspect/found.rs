@@ -15,6 +15,8 @@ pub(super) struct Found {
     /// Columns of further keys that are never the same in two rows.
     pub(super) unique: Vec<Vec<String>>,
     pub(super) foreign_keys: Vec<FoundReference>,
+    /// Names and columns of the indexes over all rows that are no key.
+    pub(super) indexes: Vec<(String, Vec<String>)>,
     pub(super) comment: Option<String>,
 }
 

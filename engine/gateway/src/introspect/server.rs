@@ -63,6 +63,12 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         primary_key: texts(&table.primary_key),
         unique: table.unique.iter().map(|key| texts(key)).collect(),
         foreign_keys,
+        indexes: table
+            .indexes
+            .iter()
+            .filter(|index| !index.unique && !index.partial)
+            .map(|index| (index.name.clone(), texts(&index.columns)))
+            .collect(),
         comment: table.comment.clone(),
     }
 }

@@ -22,8 +22,10 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
         let name: String = row.try_get(0).map_err(failed)?;
         let (columns, primary_key) = columns(&mut connection, &name).await.map_err(failed)?;
         let foreign_keys = foreign_keys(&mut connection, &name).await.map_err(failed)?;
-        let unique = unique(&mut connection, &name).await.map_err(failed)?;
-        tables.push(Found { remote: name, columns, primary_key, unique, foreign_keys, ..Found::default() });
+        let unique = indexes(&mut connection, &name, true).await.map_err(failed)?;
+        let unique = unique.into_iter().map(|(_, columns)| columns).collect();
+        let indexes = indexes(&mut connection, &name, false).await.map_err(failed)?;
+        tables.push(Found { remote: name, columns, primary_key, unique, foreign_keys, indexes, ..Found::default() });
     }
     connection.close().await.map_err(failed)?;
     Ok(tables)
@@ -44,12 +46,18 @@ async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> sqlx::R
     Ok(keys.into_values().collect())
 }
 
-async fn unique(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Vec<String>>> {
+/// Names and columns of the indexes over all rows: those of unique keys besides the primary one, or the others.
+async fn indexes(
+    connection: &mut SqliteConnection,
+    table: &str,
+    is_unique: bool,
+) -> sqlx::Result<Vec<(String, Vec<String>)>> {
     let rows = sqlx::query(
-        "SELECT i.name, c.name FROM pragma_index_list(?) i, pragma_index_info(i.name) c \
-         WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk' ORDER BY i.seq, c.seqno",
+        "SELECT i.name, c.name FROM pragma_index_list(?1) i, pragma_index_info(i.name) c \
+         WHERE i.\"unique\" = ?2 AND NOT i.partial AND i.origin <> 'pk' ORDER BY i.seq, c.seqno",
     )
     .bind(table.to_owned())
+    .bind(is_unique)
     .fetch_all(connection)
     .await?;
     let mut keys: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
@@ -57,7 +65,10 @@ async fn unique(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<
         keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
     }
     // An index over an expression has no column there.
-    Ok(keys.into_values().filter_map(|columns| columns.into_iter().collect()).collect())
+    Ok(keys
+        .into_iter()
+        .filter_map(|(name, columns)| Some((name, columns.into_iter().collect::<Option<_>>()?)))
+        .collect())
 }
 
 /// The columns, and those of the primary key in its order.
@@ -149,7 +160,8 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let schema = "CREATE TABLE customer (customer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
-            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE, PRIMARY KEY (b, a));";
+            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE, PRIMARY KEY (b, a));
+            CREATE INDEX by_a ON \"Order Item\" (a);";
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         let tables = read(&path).await.unwrap();
@@ -162,6 +174,7 @@ mod tests {
             referenced: vec!["customer_id".to_owned()],
         };
         assert_eq!(tables[0].foreign_keys, [key]);
+        assert_eq!(tables[0].indexes, [("by_a".to_owned(), vec!["a".to_owned()])]);
         assert_eq!(tables[1].primary_key, ["customer_id"]);
         assert_eq!(tables[1].columns[2].holds, Some(Holds::of(ValueType::Binary)));
     }

@@ -253,6 +253,14 @@ fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ign
         "name": name, "label": label(short), "datasource": namespace, "external": external,
         "sharingModel": "public_read", "access": {"default": "private"}, "systemFields": false, "fields": fields,
     });
+    let indexes = table.indexes.iter().filter_map(|(name, columns)| {
+        let fields = columns.iter().map(|column| own.fields.get(column)).collect::<Option<Vec<_>>>()?;
+        (!fields.is_empty()).then(|| json!({"name": name, "fields": fields}))
+    });
+    let indexes: Vec<Value> = indexes.collect();
+    if !indexes.is_empty() {
+        object["indexes"] = json!(indexes);
+    }
     if let Some(comment) = &table.comment {
         object["description"] = Value::String(comment.clone());
     }

@@ -38,6 +38,7 @@ fn what_is_written_loads() {
             ],
             primary_key: names(&["CustomerNo"]),
             unique: vec![names(&["Name"])],
+            indexes: vec![("by_state".to_owned(), names(&["State"])), ("by_photo".to_owned(), names(&["Photo"]))],
             ..Found::default()
         },
         Found {
@@ -70,6 +71,8 @@ fn what_is_written_loads() {
     assert_eq!(customer.column_name("customerno"), "CustomerNo");
     assert_eq!(customer.primary_key, ["customerno"]);
     assert_eq!(customer.unique_keys, [["name"]]);
+    assert_eq!(customer.indexes.len(), 1);
+    assert_eq!(customer.indexes[0].fields, ["state"]);
     assert_eq!(customer.fields["customerno"].value_type(), ValueType::Int64);
     assert_eq!(customer.fields["since"].value_type(), ValueType::Timestamp { utc: false });
     assert_eq!(customer.column_name("owner_id_value"), "owner_id");
