@@ -6,7 +6,7 @@ use super::moments;
 use super::rounding::{decimals_of_floats, narrowed, rounded};
 use super::texts_read::{read, read_named};
 use super::zone::Zone;
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StringViewArray};
 use arrow::datatypes::{
     DataType, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -139,15 +139,7 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
             T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
         ) => moments::converted(values, to.data_type(), modifier(to), zone),
         (_, target @ (T::Utf8 | T::Utf8View)) => {
-            let texts = (0..values.len()).map(|row| text_of(values.as_ref(), row, from, zone));
-            let mut texts = texts.collect::<Result<Vec<_>>>()?;
-            if from.data_type() == &T::Boolean {
-                // A cast spells truth out, unlike the type's output.
-                for text in texts.iter_mut().flatten() {
-                    *text = if text == "t" { "true" } else { "false" }.to_owned();
-                }
-            }
-            let texts = written(texts, target);
+            let texts = written(values, from, target, zone)?;
             if modifier(to).is_some() { read_named(&texts, named(to), modifier(to)) } else { Ok(texts) }
         }
         (T::Float64, T::Float32) => narrowed(values),
@@ -164,12 +156,18 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
     }
 }
 
-fn written(texts: Vec<Option<String>>, to: &DataType) -> ArrayRef {
-    if *to == DataType::Utf8View {
-        Arc::new(texts.into_iter().collect::<StringViewArray>())
-    } else {
-        Arc::new(texts.into_iter().collect::<StringArray>())
+fn written(values: &ArrayRef, from: &Field, to: &DataType, zone: Zone) -> Result<ArrayRef> {
+    let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 16);
+    for row in 0..values.len() {
+        let text = text_of(values.as_ref(), row, from, zone)?;
+        texts.append_option(match (from.data_type(), text.as_deref()) {
+            // A cast spells truth out, unlike the type's output.
+            (DataType::Boolean, Some(text)) => Some(if text == "t" { "true" } else { "false" }),
+            (_, text) => text,
+        });
     }
+    let texts: ArrayRef = Arc::new(texts.finish());
+    if *to == DataType::Utf8 { Ok(texts) } else { Ok(arrow::compute::cast(&texts, to)?) }
 }
 
 impl ScalarUDFImpl for Convert {

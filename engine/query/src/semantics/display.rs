@@ -1,16 +1,15 @@
 //! Any value as the text that Postgres prints, element by element. Knows no plan.
 
-use super::civil::Date;
 use super::functions::of_arrow;
 use super::text;
 use super::zone::{DAY, SECOND, Zone};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    IntervalMonthDayNanoType, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use datafusion::common::Result;
-use std::fmt::Write as _;
 
 /// The text of a row's value; `None` for NULL.
 pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -40,15 +39,25 @@ pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
         DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Date32 => date(array.as_primitive::<Date32Type>().value(row)),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            time(array.as_primitive::<arrow::datatypes::Time64MicrosecondType>().value(row))
+        }
         DataType::Time64(_) | DataType::Time32(_) => {
             let micros = arrow::compute::cast(&array.slice(row, 1), &DataType::Time64(TimeUnit::Microsecond))?;
             time(micros.as_primitive::<arrow::datatypes::Time64MicrosecondType>().value(0))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, own) => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            if own.is_some() { instant(micros, zone) } else { text::timestamp(micros) }
         }
         DataType::Timestamp(_, own) => {
             let wanted = DataType::Timestamp(TimeUnit::Microsecond, own.clone());
             let micros = arrow::compute::cast(&array.slice(row, 1), &wanted)?;
             let micros = micros.as_primitive::<TimestampMicrosecondType>().value(0);
             if own.is_some() { instant(micros, zone) } else { text::timestamp(micros) }
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            of_arrow(array.as_primitive::<IntervalMonthDayNanoType>().value(row)).text()
         }
         DataType::Interval(_) | DataType::Duration(_) => {
             let wanted = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
@@ -129,26 +138,35 @@ fn record_field(text: &str, out: &mut String) {
 
 /// A decimal's digits with all its places.
 pub(super) fn decimal(value: i128, scale: i8) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let sign = if value < 0 { "-" } else { "" };
-    match usize::try_from(scale) {
-        Ok(0) => format!("{sign}{digits}"),
-        Ok(scale) => {
-            let digits = format!("{digits:0>0$}", scale + 1);
-            let (whole, fraction) = digits.split_at(digits.len() - scale);
-            format!("{sign}{whole}.{fraction}")
-        }
-        Err(_) if value == 0 => "0".to_owned(),
-        Err(_) => format!("{sign}{digits}{}", "0".repeat(usize::from(scale.unsigned_abs()))),
+    let mut out = String::with_capacity(24);
+    if value < 0 {
+        out.push('-');
     }
+    let magnitude = value.unsigned_abs();
+    let Ok(places) = usize::try_from(scale) else {
+        out.push_str(&magnitude.to_string());
+        if value != 0 {
+            out.extend(std::iter::repeat_n('0', usize::from(scale.unsigned_abs())));
+        }
+        return out;
+    };
+    match u64::try_from(magnitude) {
+        Ok(magnitude) => text::put_digits(magnitude, places + 1, &mut out),
+        Err(_) => out.push_str(&format!("{magnitude:0>0$}", places + 1)),
+    }
+    if places > 0 {
+        out.insert(out.len() - places, '.');
+    }
+    out
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut out = String::with_capacity(2 + bytes.len() * 2);
     out.push_str("\\x");
     for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(out, "{byte:02x}");
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
     }
     out
 }
@@ -159,18 +177,15 @@ pub(super) fn date(days: i32) -> String {
         i32::MIN => return "-infinity".to_owned(),
         _ => {}
     }
-    let date = Date::from_days(i64::from(days));
-    // There is no year 0: 1 BC is 0 in the calendar's own count.
-    let (year, era) = if date.year > 0 { (date.year, "") } else { (1 - date.year, " BC") };
-    format!("{year:04}-{:02}-{:02}{era}", date.month, date.day)
+    let mut text = String::with_capacity(16);
+    let is_before_christ = text::put_date(i64::from(days), &mut text);
+    text.push_str(if is_before_christ { " BC" } else { "" });
+    text
 }
 
 pub(super) fn time(micros: i64) -> String {
-    let (seconds, fraction) = (micros / SECOND, micros % SECOND);
-    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    if fraction != 0 {
-        text.push_str(format!(".{fraction:06}").trim_end_matches('0'));
-    }
+    let mut text = String::with_capacity(16);
+    text::put_clock(micros.unsigned_abs(), &mut text);
     text
 }
 
@@ -180,9 +195,12 @@ pub(super) fn instant(micros: i64, zone: Zone) -> String {
         return text::timestamp(micros);
     }
     let east = zone.offset_at(micros);
-    let local = text::timestamp(micros + i64::from(east) * SECOND);
-    let (clock, era) = local.strip_suffix(" BC").map_or((local.as_str(), ""), |clock| (clock, " BC"));
-    format!("{clock}{}{era}", super::zone::offset_text(east))
+    let mut text = text::timestamp(micros + i64::from(east) * SECOND);
+    let is_before_christ = text.ends_with(" BC");
+    text.truncate(text.len() - if is_before_christ { 3 } else { 0 });
+    text.push_str(&super::zone::offset_text(east));
+    text.push_str(if is_before_christ { " BC" } else { "" });
+    text
 }
 
 /// The form of dates and times in JSON: a `T` between, the offset with minutes.

@@ -102,7 +102,7 @@ pub(super) fn read_decimal(text: &str, scale: u32, most: i128) -> Result<i128, F
 }
 
 macro_rules! write_float {
-    ($function:ident, $native:ty, $places:literal) => {
+    ($function:ident, $native:ty, $plain:literal) => {
         /// Fewest digits that read back the same; with an exponent below 10⁻⁴ and from the type's own digits on.
         pub(super) fn $function(value: $native) -> String {
             if value.is_nan() {
@@ -111,11 +111,12 @@ macro_rules! write_float {
             if value.is_infinite() {
                 return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
             }
-            let scientific = format!("{value:e}");
-            let exponent = scientific.rsplit_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
-            if (-4..$places).contains(&exponent) {
+            // The fewest digits of a number lie on its side of a power of ten.
+            if value == 0.0 || (1e-4..$plain).contains(&value.abs()) {
                 return format!("{value}");
             }
+            let scientific = format!("{value:e}");
+            let exponent = scientific.rsplit_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
             let mantissa = scientific.split('e').next().unwrap_or_default();
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{mantissa}e{sign}{:02}", exponent.abs())
@@ -123,8 +124,8 @@ macro_rules! write_float {
     };
 }
 
-write_float!(real, f32, 6);
-write_float!(double, f64, 15);
+write_float!(real, f32, 1e6);
+write_float!(double, f64, 1e15);
 
 /// `2024-02-29 12:00:00.5`, from microseconds since 1970; infinity is their ends.
 pub(super) fn timestamp(micros: i64) -> String {
@@ -134,16 +135,53 @@ pub(super) fn timestamp(micros: i64) -> String {
         _ => {}
     }
     const DAY: i64 = 86_400_000_000;
-    let date = Date::from_days(micros.div_euclid(DAY));
-    let of_day = micros.rem_euclid(DAY);
-    let (seconds, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let mut text = String::with_capacity(32);
+    let is_before_christ = put_date(micros.div_euclid(DAY), &mut text);
+    text.push(' ');
+    put_clock(micros.rem_euclid(DAY).unsigned_abs(), &mut text);
+    text.push_str(if is_before_christ { " BC" } else { "" });
+    text
+}
+
+/// `2024-02-29` of days since 1970; whether the year is one before Christ.
+pub(super) fn put_date(days: i64, out: &mut String) -> bool {
+    let date = Date::from_days(days);
     // There is no year 0: 1 BC is 0 in the calendar's own count.
-    let (year, era) = if date.year > 0 { (date.year, "") } else { (1 - date.year, " BC") };
-    let (month, day) = (date.month, date.day);
-    let mut text = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+    let year = if date.year > 0 { date.year } else { 1 - date.year };
+    put_digits(year.unsigned_abs(), 4, out);
+    out.push('-');
+    put_digits(date.month.unsigned_abs(), 2, out);
+    out.push('-');
+    put_digits(date.day.unsigned_abs(), 2, out);
+    date.year <= 0
+}
+
+/// `12:00:00.5` of microseconds.
+pub(super) fn put_clock(micros: u64, out: &mut String) {
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    put_digits(seconds / 3_600, 2, out);
+    out.push(':');
+    put_digits(seconds / 60 % 60, 2, out);
+    out.push(':');
+    put_digits(seconds % 60, 2, out);
     if fraction != 0 {
-        text.push_str(format!(".{fraction:06}").trim_end_matches('0'));
+        out.push('.');
+        put_digits(fraction, 6, out);
+        out.truncate(out.trim_end_matches('0').len());
     }
-    text + era
+}
+
+/// A number with zeros before it, up to a width.
+pub(super) fn put_digits(mut value: u64, width: usize, out: &mut String) {
+    const MOST: usize = 20;
+    let (mut digits, mut at) = ([b'0'; MOST], MOST);
+    while value > 0 || at == MOST {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
+    }
+    out.extend(std::iter::repeat_n('0', width.saturating_sub(MOST)));
+    let from = at.min(MOST.saturating_sub(width));
+    // Digits are ASCII.
+    out.push_str(std::str::from_utf8(&digits[from..]).unwrap_or_default());
 }

@@ -1,6 +1,7 @@
 //! Time zones for values in microseconds. Knows no clock.
 
 use super::fault::external;
+use super::text::put_digits;
 use datafusion::common::Result;
 use querygate_query_api::Zone as Rules;
 
@@ -79,7 +80,14 @@ pub(super) const fn is_infinite(micros: i64) -> bool {
 pub(super) fn offset_text(east: i32) -> String {
     let (sign, seconds) = (if east < 0 { '-' } else { '+' }, east.unsigned_abs());
     let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-    if minutes == 0 { format!("{sign}{hours:02}") } else { format!("{sign}{hours:02}:{minutes:02}") }
+    let mut text = String::with_capacity(6);
+    text.push(sign);
+    put_digits(u64::from(hours), 2, &mut text);
+    if minutes != 0 {
+        text.push(':');
+        put_digits(u64::from(minutes), 2, &mut text);
+    }
+    text
 }
 
 /// `[+-]hh[[:]mm[[:]ss]]`, in seconds.

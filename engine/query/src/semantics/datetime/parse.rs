@@ -94,7 +94,44 @@ struct Fields {
     time_only: bool,
 }
 
+/// `2024-02-29` and `2024-02-29 12:34:56.5` as they are printed; others are read piece by piece.
+fn plain(text: &str) -> Option<Parsed> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, to: usize| {
+        let digits = bytes.get(from..to)?;
+        digits
+            .iter()
+            .try_fold(0_i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let is_date = bytes[4] == b'-' && bytes[7] == b'-' && year > 0 && (1..=12).contains(&month);
+    if !is_date || day < 1 || day > days_in(year, month) {
+        return None;
+    }
+    let day = Some(Date::new(year, month, day).to_days());
+    if bytes.len() == 10 {
+        return Some(Parsed::Moment { day, clock: None, zone: None });
+    }
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let is_clock = matches!(bytes[10], b' ' | b'T') && bytes[13] == b':' && bytes[16] == b':';
+    if !is_clock || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let micros = match bytes.get(19) {
+        None => 0,
+        Some(b'.') if (21..=26).contains(&bytes.len()) => {
+            number(20, bytes.len())? * 10_i64.pow(u32::try_from(26 - bytes.len()).ok()?)
+        }
+        Some(_) => return None,
+    };
+    let clock = (hour * 3_600 + minute * 60 + second) * SECOND + micros;
+    Some(Parsed::Moment { day, clock: Some(clock), zone: None })
+}
+
 fn parsed(text: &str, time_only: bool) -> Result<Parsed, Wrong> {
+    if let Some(read) = plain(text).filter(|_| !time_only) {
+        return Ok(read);
+    }
     match text.trim().to_ascii_lowercase().as_str() {
         "infinity" | "+infinity" => return Ok(Parsed::Infinity { negative: false }),
         "-infinity" => return Ok(Parsed::Infinity { negative: true }),

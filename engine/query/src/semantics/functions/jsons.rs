@@ -89,7 +89,16 @@ pub(super) const DEFS: &[Def] = &[
     strict("json_extract_path_text", &[variadic(ONE, P::Text, R::Text, extract)]),
     strict("jsonb_extract_path_text", &[variadic(ONE, P::Text, R::Text, extract)]),
     strict("to_json", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
-    strict("to_jsonb", &[form(&[P::Any], R::Jsonb, |r| printed(read(&json_of(r, 0)?)?))]),
+    strict(
+        "to_jsonb",
+        &[form(&[P::Any], R::Jsonb, |r| {
+            let text = json_of(r, 0)?;
+            // A text in quotes is as jsonb has it.
+            let plain = matches!(r.field(0).data_type(), DataType::Utf8 | DataType::Boolean)
+                && !crate::semantics::json::of_value::is_json(r.field(0));
+            if plain { Ok(Value::Text(text)) } else { printed(read(&text)?) }
+        })],
+    ),
     strict("array_to_json", &[form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
     strict("row_to_json", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
     lenient("json_build_object", &[variadic(&[], P::Any, R::Json, |r| Ok(Value::Text(object(r)?)))]),

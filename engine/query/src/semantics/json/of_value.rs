@@ -35,6 +35,10 @@ pub(in crate::semantics) fn write(
             // JSON has no NaN and no infinity.
             if text.ends_with(|c: char| c.is_ascii_digit()) { out.push_str(&text) } else { quoted(&text, out) }
         }
+        DataType::Timestamp(TimeUnit::Microsecond, own) => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            quoted(&json_moment(micros, own.as_ref().map(|_| zone)), out);
+        }
         DataType::Timestamp(_, own) => {
             let wanted = DataType::Timestamp(TimeUnit::Microsecond, own.clone());
             let micros = arrow::compute::cast(&array.slice(row, 1), &wanted)?;
