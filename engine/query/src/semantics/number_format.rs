@@ -7,10 +7,18 @@ use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode};
 
 /// What is printed.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Number {
-    /// With its digits.
-    Decimal(String),
+    /// Digits and scale.
+    Decimal(i128, i8),
     Double(f64),
+}
+
+/// A pattern taken apart.
+#[derive(Debug)]
+pub(super) struct Picture {
+    keys: Vec<Key>,
+    shape: Shape,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +93,16 @@ pub(super) fn picture(text: &str) -> Result<&str> {
     Err(external(Error::new(ErrorCode::ProgramLimitExceeded, "format picture is too long").with_hint(hint)))
 }
 
+impl Picture {
+    /// # Errors
+    /// 42601 for one that makes no sense, 54000 for one that is too long.
+    pub(super) fn read(pattern: &str) -> Result<Self> {
+        let (keys, shape) = understood(picture(pattern)?)?;
+        Ok(Self { keys, shape })
+    }
+}
+
 fn understood(pattern: &str) -> Result<(Vec<Key>, Shape)> {
-    let pattern = picture(pattern)?;
     let mut keys = Vec::new();
     let mut shape = Shape::default();
     let mut rest = pattern;
@@ -186,44 +202,59 @@ impl Shape {
     }
 }
 
-/// Prints a number by a pattern.
-pub(super) fn format(number: &Number, pattern: &str) -> Result<String> {
-    let (keys, shape) = understood(pattern)?;
-    if shape.exponent {
-        return Ok(scientific(number, &shape));
-    }
-    let digits = match number {
-        Number::Decimal(text) => text.clone(),
-        Number::Double(value) if !value.is_finite() => "#".to_owned(),
-        // Fifteen digits are what a double surely holds.
-        Number::Double(value) => {
-            let places = shape.after + shape.shift.unwrap_or(0);
-            let before = format!("{:.0}", value.trunc().abs()).len();
-            let held = 15_usize.saturating_sub(before).min(places);
-            format!("{value:.held$}")
+impl Picture {
+    /// A number in the picture.
+    pub(super) fn shown(&self, number: &Number) -> String {
+        let shape = &self.shape;
+        if shape.exponent {
+            return scientific(number, shape);
         }
-    };
-    if shape.roman {
-        return Ok(roman(&digits, keys.contains(&Key::Roman(true)), shape.fill));
+        let value = match *number {
+            Number::Decimal(digits, scale) => Some((digits, scale)),
+            Number::Double(value) if !value.is_finite() => None,
+            // Fifteen digits are what a double surely holds.
+            Number::Double(value) => {
+                let places = shape.after + shape.shift.unwrap_or(0);
+                let held = 15_usize.saturating_sub(digits_before_point(value)).min(places);
+                parse(&format!("{value:.held$}"))
+            }
+        };
+        if shape.roman {
+            return roman(value, self.keys.contains(&Key::Roman(true)), shape.fill);
+        }
+        let shift = i8::try_from(shape.shift.unwrap_or(0)).unwrap_or(0);
+        let places = i8::try_from(shape.after.min(38)).unwrap_or(38);
+        let rounded = value.and_then(|(value, scale)| {
+            // `V` moves the point.
+            let (value, scale) =
+                if scale >= shift { (value, scale - shift) } else { (rescaled(value, scale, shift)?, 0) };
+            rescaled(value, scale, places)
+        });
+        let Some(value) = rounded else { return overflowing(shape) };
+        let mut text = super::display::decimal(value.abs(), places);
+        let before = shape.before + shape.shift.unwrap_or(0);
+        let negative = value < 0;
+        let whole = text.find('.').unwrap_or(text.len());
+        let spaces = before.saturating_sub(whole);
+        if whole > before {
+            text = "#".repeat(before + shape.after + 1);
+            text.replace_range(before..=before, ".");
+        }
+        Printer::new(text.as_bytes(), negative, spaces, shape).print(&self.keys)
     }
-    let shift = i8::try_from(shape.shift.unwrap_or(0)).unwrap_or(0);
-    let places = i8::try_from(shape.after.min(38)).unwrap_or(38);
-    let rounded = parse(&digits).and_then(|(value, scale)| {
-        // `V` moves the point.
-        let (value, scale) = if scale >= shift { (value, scale - shift) } else { (rescaled(value, scale, shift)?, 0) };
-        Some((value, rescaled(value, scale, places)?))
-    });
-    let Some((_, value)) = rounded else { return Ok(overflowing(&shape)) };
-    let mut text = super::display::decimal(value.abs(), places);
-    let before = shape.before + shape.shift.unwrap_or(0);
-    let negative = value < 0;
-    let whole = text.find('.').unwrap_or(text.len());
-    let spaces = before.saturating_sub(whole);
-    if whole > before {
-        text = "#".repeat(before + shape.after + 1);
-        text.replace_range(before..=before, ".");
+}
+
+/// Digits of a number's whole part.
+fn digits_before_point(value: f64) -> usize {
+    let whole = value.trunc().abs();
+    if whole >= 1e15 {
+        return format!("{whole:.0}").len();
     }
-    Ok(Printer::new(&text, negative, spaces, &shape).print(&keys))
+    let (mut digits, mut end) = (1, 10.0);
+    while whole >= end {
+        (digits, end) = (digits + 1, end * 10.0);
+    }
+    digits
 }
 
 fn overflowing(shape: &Shape) -> String {
@@ -232,7 +263,7 @@ fn overflowing(shape: &Shape) -> String {
 
 /// The processor's state: Postgres' `NUMProc`.
 struct Printer<'a> {
-    digits: Vec<char>,
+    digits: &'a [u8],
     at: usize,
     negative: bool,
     spaces: usize,
@@ -249,8 +280,7 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(digits: &str, negative: bool, spaces: usize, shape: &'a Shape) -> Self {
-        let digits: Vec<char> = digits.chars().collect();
+    fn new(digits: &'a [u8], negative: bool, spaces: usize, shape: &'a Shape) -> Self {
         let bracket = shape.bracket && (negative || !shape.fill);
         let mut sign_first = shape.sign;
         let sign_written = if shape.plus || shape.minus {
@@ -264,8 +294,8 @@ impl<'a> Printer<'a> {
         let count = (shape.after + shape.before + shape.shift.unwrap_or(0)).saturating_sub(1);
         let mut last = None;
         if shape.fill && shape.point {
-            let point = digits.iter().position(|c| *c == '.');
-            last = point.map(|point| (point + 1..digits.len()).rev().find(|at| digits[*at] != '0').unwrap_or(point));
+            let point = digits.iter().position(|c| *c == b'.');
+            last = point.map(|point| (point + 1..digits.len()).rev().find(|at| digits[*at] != b'0').unwrap_or(point));
             if let (Some(found), true) = (last, shape.zero_end > spaces) {
                 let zero = (digits.len() - 1).min(shape.zero_end - spaces);
                 last = Some(found.max(zero));
@@ -285,7 +315,7 @@ impl<'a> Printer<'a> {
             current: 0,
             count,
             last,
-            out: String::new(),
+            out: String::with_capacity(count + spaces + 8),
         }
     }
 
@@ -312,9 +342,9 @@ impl<'a> Printer<'a> {
                 },
                 Key::SignHere => self.out.push(if self.negative { '-' } else { '+' }),
                 Key::Ordinal(upper) => {
-                    if !(self.negative || self.shape.point || self.digits.first() == Some(&'#')) {
-                        let text: String = self.digits.iter().collect();
-                        let tail: i64 = text[text.len().saturating_sub(2)..].parse().unwrap_or(0);
+                    if !(self.negative || self.shape.point || self.digits.first() == Some(&b'#')) {
+                        let tail = &self.digits[self.digits.len().saturating_sub(2)..];
+                        let tail = tail.iter().fold(0, |tail, digit| tail * 10 + i64::from(digit - b'0'));
                         let suffix = ordinal_suffix(tail);
                         self.out.push_str(if *upper { suffix.0 } else { suffix.1 });
                     }
@@ -328,11 +358,11 @@ impl<'a> Printer<'a> {
 
     /// A number like `0.5` with no digit asked before the point.
     fn before_point_is_blank(&self) -> bool {
-        self.shape.zero_start.is_none() && self.at == 0 && self.digits.first() == Some(&'0') && self.shape.after != 0
+        self.shape.zero_start.is_none() && self.at == 0 && self.digits.first() == Some(&b'0') && self.shape.after != 0
     }
 
     fn last_is_point(&self) -> bool {
-        self.last.is_some_and(|last| self.digits.get(last) == Some(&'.'))
+        self.last.is_some_and(|last| self.digits.get(last) == Some(&b'.'))
     }
 
     fn sign(&mut self) {
@@ -382,7 +412,7 @@ impl<'a> Printer<'a> {
 
     fn number_part(&mut self, key: Key) {
         match self.digits.get(self.at).copied() {
-            Some('.') => {
+            Some(b'.') => {
                 if !self.last_is_point() || self.shape.fill {
                     self.out.push('.');
                 }
@@ -398,7 +428,7 @@ impl<'a> Printer<'a> {
                         self.out.push('0');
                     }
                 } else if let Some(digit) = digit {
-                    self.out.push(digit);
+                    self.out.push(char::from(digit));
                     self.in_number = true;
                 }
                 if digit.is_some() {
@@ -410,9 +440,9 @@ impl<'a> Printer<'a> {
 }
 
 fn scientific(number: &Number, shape: &Shape) -> String {
-    let value = match number {
-        Number::Decimal(text) => text.parse().unwrap_or(f64::NAN),
-        Number::Double(value) => *value,
+    let value = match *number {
+        Number::Decimal(digits, scale) => super::display::decimal(digits, scale).parse().unwrap_or(f64::NAN),
+        Number::Double(value) => value,
     };
     if !value.is_finite() {
         return format!("{}#.####", if shape.fill { "" } else { " " });
@@ -424,7 +454,7 @@ fn scientific(number: &Number, shape: &Shape) -> String {
     format!("{sign}{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
 }
 
-fn roman(digits: &str, upper: bool, fill: bool) -> String {
+fn roman(value: Option<(i128, i8)>, upper: bool, fill: bool) -> String {
     const PARTS: &[(i64, &str)] = &[
         (1_000, "M"),
         (900, "CM"),
@@ -440,7 +470,7 @@ fn roman(digits: &str, upper: bool, fill: bool) -> String {
         (4, "IV"),
         (1, "I"),
     ];
-    let value = parse(digits).and_then(|(d, s)| rescaled(d, s, 0)).and_then(|d| i64::try_from(d).ok());
+    let value = value.and_then(|(d, s)| rescaled(d, s, 0)).and_then(|d| i64::try_from(d).ok());
     let mut text = String::new();
     match value {
         Some(mut value @ 1..=3_999) => {
@@ -457,31 +487,43 @@ fn roman(digits: &str, upper: bool, fill: bool) -> String {
     if fill { text } else { format!("{text:>15}") }
 }
 
-/// Reads a number by a pattern: digits, a point, a sign; what else the pattern has is skipped.
-pub(super) fn read(text: &str, pattern: &str) -> Result<(i128, i8)> {
-    let (keys, shape) = understood(pattern)?;
-    let invalid =
-        || external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type numeric"));
-    if shape.roman || shape.exponent {
-        return Err(external(Error::new(ErrorCode::FeatureNotSupported, "this pattern is not supported for input")));
-    }
-    let _ = keys;
-    let negative = text.contains('-') || (shape.bracket && text.contains('<'));
-    let (mut whole, mut fraction, mut after_point) = (String::new(), String::new(), false);
-    for c in text.chars() {
-        match c {
-            '.' if !after_point && shape.point => after_point = true,
-            '.' if !after_point => break,
-            c if c.is_ascii_digit() && after_point && fraction.len() < shape.after => fraction.push(c),
-            c if c.is_ascii_digit() && !after_point && whole.len() < shape.before + shape.shift.unwrap_or(0) => {
-                whole.push(c)
-            }
-            _ => {}
+impl Picture {
+    /// Reads a number: digits, a point, a sign; what else the picture has is skipped.
+    pub(super) fn read_number(&self, text: &str) -> Result<(i128, i8)> {
+        let shape = &self.shape;
+        let invalid =
+            || external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type numeric"));
+        if shape.roman || shape.exponent {
+            return Err(external(Error::new(
+                ErrorCode::FeatureNotSupported,
+                "this pattern is not supported for input",
+            )));
         }
+        let negative = text.contains('-') || (shape.bracket && text.contains('<'));
+        let most = shape.before + shape.shift.unwrap_or(0);
+        let (mut number, mut whole, mut fraction, mut after_point) = (String::with_capacity(24), 0, 0, false);
+        for c in text.chars() {
+            match c {
+                '.' if !after_point && shape.point => {
+                    after_point = true;
+                    number.push('.');
+                }
+                '.' if !after_point => break,
+                c if c.is_ascii_digit() && after_point && fraction < shape.after => {
+                    fraction += 1;
+                    number.push(c);
+                }
+                c if c.is_ascii_digit() && !after_point && whole < most => {
+                    whole += 1;
+                    number.push(c);
+                }
+                _ => {}
+            }
+        }
+        if whole == 0 && fraction == 0 {
+            return Err(invalid());
+        }
+        let (digits, scale) = parse(&number).ok_or_else(invalid)?;
+        Ok((if negative { -digits } else { digits }, scale))
     }
-    if whole.is_empty() && fraction.is_empty() {
-        return Err(invalid());
-    }
-    let (digits, scale) = parse(&format!("{whole}.{fraction}")).ok_or_else(invalid)?;
-    Ok((if negative { -digits } else { digits }, scale))
 }

@@ -5,9 +5,11 @@ use super::moment::Moment;
 use super::names::{DAYS, MONTHS, ROMAN_MONTHS};
 use super::pattern::{Case, Field, Piece};
 use crate::semantics::fault::external;
-use crate::semantics::zone::{SECOND, offset_text};
+use crate::semantics::text::put_digits;
+use crate::semantics::zone::{SECOND, Zone, offset_text};
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
+use std::borrow::Cow;
 
 /// What is printed.
 pub(in crate::semantics) struct Shown {
@@ -20,12 +22,12 @@ pub(in crate::semantics) struct Shown {
     micros: i64,
     /// None for an interval, which has no day of the week.
     moment: Option<Moment>,
-    /// Seconds east and name, of an instant.
-    zone: Option<(i32, String)>,
+    /// The zone of an instant.
+    zone: Option<(Zone, i64)>,
 }
 
 impl Shown {
-    pub(in crate::semantics) fn moment(micros: i64, zone: Option<(i32, String)>) -> Self {
+    pub(in crate::semantics) fn moment(micros: i64, zone: Option<(Zone, i64)>) -> Self {
         let moment = Moment::of(micros);
         let (hour, minute, second, micros) = moment.clock_fields();
         let (year, month, day) = (moment.date.year, moment.date.month, moment.date.day);
@@ -50,7 +52,7 @@ impl Shown {
     /// # Errors
     /// 22007 for a pattern that asks an interval for its place in a calendar.
     pub(in crate::semantics) fn text(&self, pieces: &[Piece]) -> Result<String> {
-        let mut out = String::new();
+        let mut out = String::with_capacity(pieces.len() * 4);
         for piece in pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
@@ -77,13 +79,10 @@ impl Shown {
     /// Prints a field; the number, if it is one that may have an ordinal suffix.
     fn field(&self, field: Field, case: Case, fill: bool, out: &mut String) -> Result<Option<i64>> {
         let mut digits = |value: i64, width: usize| {
-            if fill {
-                out.push_str(&value.to_string());
-            } else if value < 0 {
-                out.push_str(&format!("-{:0>1$}", value.unsigned_abs(), width));
-            } else {
-                out.push_str(&format!("{value:0>width$}"));
+            if value < 0 {
+                out.push('-');
             }
+            put_digits(value.unsigned_abs(), if fill { 0 } else { width }, out);
             Ok(Some(value))
         };
         match field {
@@ -125,16 +124,16 @@ impl Shown {
                 digits((self.month - 1) / 3 + 1, 0)
             }
             Field::Millisecond => {
-                out.push_str(&format!("{:03}", self.micros / 1_000));
+                put_signed(self.micros / 1_000, 3, out);
                 Ok(Some(self.micros / 1_000))
             }
             Field::Microsecond => {
-                out.push_str(&format!("{:06}", self.micros));
+                put_signed(self.micros, 6, out);
                 Ok(Some(self.micros))
             }
             Field::Fraction(places) => {
                 let value = self.micros / 10_i64.pow(6 - places);
-                out.push_str(&format!("{value:0>0$}", places as usize));
+                put_filled(value, places as usize, out);
                 Ok(Some(value))
             }
             Field::MonthRoman => {
@@ -187,7 +186,7 @@ impl Shown {
         };
         let mut digits = |value: i64, width: usize| {
             let width = if fill { 0 } else { width };
-            out.push_str(&format!("{value:0>width$}"));
+            put_filled(value, width, out);
             Ok(Some(value))
         };
         match field {
@@ -218,43 +217,69 @@ impl Shown {
                 };
                 out.push_str(&cased(word, case));
             }
-            Field::Zone => out.push_str(&self.zone.as_ref().map_or_else(String::new, |(_, name)| cased(name, case))),
+            Field::Zone => {
+                let name = self.zone.map_or_else(String::new, |(zone, instant)| zone.abbreviation(instant));
+                out.push_str(&if case == Case::Lower { name.to_lowercase() } else { name.to_uppercase() });
+            }
             Field::Offset => out.push_str(&offset_text(self.east())),
             Field::ZoneHours => out.push_str(&offset_text(self.east())[..3]),
-            Field::ZoneMinutes => out.push_str(&format!("{:02}", self.east().unsigned_abs() / 60 % 60)),
+            Field::ZoneMinutes => put_digits(u64::from(self.east().unsigned_abs() / 60 % 60), 2, out),
             _ => {}
         }
         Ok(None)
     }
 
     fn east(&self) -> i32 {
-        self.zone.as_ref().map_or(0, |(east, _)| *east)
+        self.zone.map_or(0, |(zone, instant)| zone.offset_at(instant))
     }
 }
 
-fn year_digits(year: i64, width: u8, fill: bool, out: &mut String) {
-    let text = match width {
-        5 => format!("{},{:03}", year / 1_000, year % 1_000),
-        4 if fill => year.to_string(),
-        4 => format!("{year:04}"),
-        places => {
-            let rest = year % 10_i64.pow(u32::from(places));
-            if fill { rest.to_string() } else { format!("{rest:0>0$}", usize::from(places)) }
-        }
-    };
-    out.push_str(&text);
+/// The sign first, and within the width.
+fn put_signed(value: i64, width: usize, out: &mut String) {
+    if value < 0 {
+        out.push('-');
+    }
+    put_digits(value.unsigned_abs(), width - usize::from(value < 0), out);
 }
 
-fn cased(word: &str, case: Case) -> String {
+/// Zeros before the sign.
+fn put_filled(value: i64, width: usize, out: &mut String) {
+    if value < 0 {
+        return out.push_str(&format!("{value:0>width$}"));
+    }
+    put_digits(value.unsigned_abs(), width, out);
+}
+
+fn year_digits(year: i64, width: u8, fill: bool, out: &mut String) {
+    match width {
+        5 => {
+            put_signed(year / 1_000, 1, out);
+            out.push(',');
+            put_signed(year % 1_000, 3, out);
+        }
+        4 if fill => put_signed(year, 1, out),
+        4 => put_signed(year, 4, out),
+        places => {
+            let rest = year % 10_i64.pow(u32::from(places));
+            put_filled(rest, if fill { 0 } else { usize::from(places) }, out);
+        }
+    }
+}
+
+/// A word in a case, in ASCII.
+fn cased(word: &'static str, case: Case) -> Cow<'static, str> {
     match case {
-        Case::Upper => word.to_uppercase(),
-        Case::Lower => word.to_lowercase(),
-        Case::Title => word.to_owned(),
+        Case::Upper => Cow::Owned(word.to_ascii_uppercase()),
+        Case::Lower => Cow::Owned(word.to_ascii_lowercase()),
+        Case::Title => Cow::Borrowed(word),
     }
 }
 
 fn padded(word: &str, width: usize, fill: bool, out: &mut String) {
-    out.push_str(&if fill { word.to_owned() } else { format!("{word:<width$}") });
+    out.push_str(word);
+    if !fill {
+        out.extend(std::iter::repeat_n(' ', width.saturating_sub(word.len())));
+    }
 }
 
 /// `st`, `nd`, `rd` or `th`, in both cases.

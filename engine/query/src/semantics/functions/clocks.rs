@@ -281,7 +281,7 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
     let moment = Moment::of(local);
     let (hour, minute, second, fraction) = moment.clock_fields();
     let year = moment.date.year;
-    let unit = row.text(0).to_ascii_lowercase();
+    let unit = row.patterns.lower(row.text(0));
     let whole = |value: i64| Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(row.scale().unsigned_abs()))));
     let is_clock = matches!(
         unit.as_str(),
@@ -373,7 +373,7 @@ const fn period(year: i64, length: i64) -> i64 {
 
 fn of_interval(row: &Row<'_>, of: Interval, is_time: bool) -> Result<Value> {
     let whole = |value: i64| Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(row.scale().unsigned_abs()))));
-    let unit = row.text(0).to_ascii_lowercase();
+    let unit = row.patterns.lower(row.text(0));
     let seconds = of.micros / SECOND;
     match unit.trim_end_matches('s') {
         "hour" | "h" | "hr" => whole(seconds / 3_600),

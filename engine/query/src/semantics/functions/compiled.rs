@@ -1,7 +1,9 @@
-//! Compiled regular expressions of one call. A pattern that comes again is not compiled again, and one that would take too much
+//! Compiled regular expressions and pictures of one call. A pattern that comes again is not compiled again, and one that would take too much
 //! memory or time is refused: within an expression nothing asks whether the statement is over.
 
+use crate::semantics::datetime::pattern::{Piece, pieces};
 use crate::semantics::fault::external;
+use crate::semantics::number_format::{Picture, picture};
 use crate::semantics::stepwise::{PATTERN_BYTES_MAX, too_long};
 use datafusion::common::{DataFusionError, Result};
 use querygate_catalog::proceed;
@@ -28,13 +30,64 @@ struct Entry {
 
 /// The ones used last, the very last first.
 #[derive(Default)]
-pub(super) struct Patterns(RefCell<Vec<Entry>>);
+pub(super) struct Patterns {
+    expressions: RefCell<Vec<Entry>>,
+    moments: Last<Vec<Piece>>,
+    numbers: Last<Picture>,
+    lower: Last<String>,
+}
+
+/// What was read of the last text: most rows have the same.
+struct Last<T>(RefCell<Option<(String, Rc<T>)>>);
+
+impl<T> Default for Last<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T> Last<T> {
+    fn known(&self, text: &str, read: impl FnOnce(&str) -> T) -> Rc<T> {
+        let kept = &mut *self.0.borrow_mut();
+        if let Some((_, value)) = kept.as_ref().filter(|(known, _)| known == text) {
+            return Rc::clone(value);
+        }
+        let value = Rc::new(read(text));
+        *kept = Some((text.to_owned(), Rc::clone(&value)));
+        value
+    }
+
+    fn of(&self, text: &str, read: impl FnOnce(&str) -> Result<T>) -> Result<Rc<T>> {
+        let kept = &mut *self.0.borrow_mut();
+        if let Some((_, value)) = kept.as_ref().filter(|(known, _)| known == text) {
+            return Ok(Rc::clone(value));
+        }
+        let value = Rc::new(read(text)?);
+        *kept = Some((text.to_owned(), Rc::clone(&value)));
+        Ok(value)
+    }
+}
 
 impl Patterns {
+    /// A picture of moments, taken apart.
+    pub(super) fn moments(&self, text: &str) -> Result<Rc<Vec<Piece>>> {
+        self.moments.of(text, |text| Ok(pieces(picture(text)?)))
+    }
+
+    /// A word in lower case.
+    pub(super) fn lower(&self, text: &str) -> Rc<String> {
+        self.lower.known(text, |text| text.to_ascii_lowercase())
+    }
+
+    /// A picture of numbers, taken apart.
+    pub(super) fn numbers(&self, text: &str) -> Result<Rc<Picture>> {
+        self.numbers.of(text, Picture::read)
+    }
+
     /// The expression of a pattern, to be looked for in a text.
     pub(super) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Rc<Regex>> {
         let bytes_max = if text.len() < LONG_TEXT { COMPILED_BYTES_MAX } else { COMPILED_BYTES_LONG };
-        let kept = &mut *self.0.borrow_mut();
+        let kept = &mut *self.expressions.borrow_mut();
         let is_it = |entry: &Entry| entry.bytes_max == bytes_max && entry.pattern == pattern && entry.flags == flags;
         if let Some(at) = kept.iter().position(is_it) {
             kept[..=at].rotate_right(1);
@@ -99,7 +152,7 @@ mod tests {
             patterns.compiled(&format!("c{number}"), "", "x").unwrap();
         }
         assert!(!Rc::ptr_eq(&first, &patterns.compiled("a+", "", "x").unwrap()));
-        assert_eq!(patterns.0.borrow().len(), KEPT);
+        assert_eq!(patterns.expressions.borrow().len(), KEPT);
     }
 
     #[test]

@@ -5,11 +5,9 @@ use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::datetime::format::Shown;
 use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::{age, moved};
-use crate::semantics::datetime::pattern::pieces;
 use crate::semantics::datetime::{Wrong, read};
 use crate::semantics::display::days_of;
 use crate::semantics::fault::external;
-use crate::semantics::number_format::picture;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -22,8 +20,7 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Timestamp, P::Text], R::Text, |r| shown(r, Shown::moment(r.micros(0), None), Some(r.micros(0)))),
             form(&[P::Timestamptz, P::Text], R::Text, |r| {
                 let (instant, zone) = (r.micros(0), r.zone);
-                let named = (zone.offset_at(instant), zone.abbreviation(instant));
-                shown(r, Shown::moment(zone.local(instant), Some(named)), Some(instant))
+                shown(r, Shown::moment(zone.local(instant), Some((zone, instant))), Some(instant))
             }),
             form(&[P::Interval, P::Text], R::Text, |r| shown(r, Shown::interval(r.interval(0)), None)),
             form(&[P::Time, P::Text], R::Text, |r| {
@@ -143,11 +140,11 @@ fn shown(row: &Row<'_>, shown: Shown, instant: Option<i64>) -> Result<Value> {
     if pattern.is_empty() || instant.is_some_and(is_infinite) {
         return Ok(Value::Null);
     }
-    Ok(Value::Text(shown.text(&pieces(picture(pattern)?))?))
+    Ok(Value::Text(shown.text(&row.patterns.moments(pattern)?)?))
 }
 
 fn by_pattern(row: &Row<'_>) -> Result<(i64, Option<Zone>)> {
-    read::read(row.text(0), &pieces(picture(row.text(1))?)).map_err(|wrong| match wrong {
+    read::read(row.text(0), &row.patterns.moments(row.text(1))?).map_err(|wrong| match wrong {
         Wrong::Syntax => external(Error::new(ErrorCode::InvalidDatetimeFormat, "invalid value for the format pattern")),
         other => other.error("timestamp"),
     })

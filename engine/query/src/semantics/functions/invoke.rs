@@ -2,11 +2,13 @@
 
 use super::compiled::Patterns;
 use super::form::choose;
+use super::results::Results;
 use super::row::{Row, Value};
 use super::{Def, Form};
 use crate::semantics::fault::external;
 use crate::semantics::zone::Zone;
 use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
@@ -113,7 +115,14 @@ impl ScalarUDFImpl for Builtin {
         if given >= CHARGE_LEAST && arrays.len() > 1 {
             charge(arrays.iter().map(own_bytes).fold(0, usize::saturating_add))?;
         }
-        let mut values = Vec::with_capacity(rows);
+        let Some(nulls) = nulls_of(&arrays, rows, self.def.strict) else {
+            return Ok(if constant {
+                ColumnarValue::Scalar(ScalarValue::try_from(returns)?)
+            } else {
+                ColumnarValue::Array(new_null_array(returns, rows))
+            });
+        };
+        let mut results = Results::new(returns, rows)?;
         let (mut size, mut charged) = (0_usize, 0);
         let patterns = Patterns::default();
         let (fields, returned) = (&args.arg_fields, &args.return_field);
@@ -121,9 +130,12 @@ impl ScalarUDFImpl for Builtin {
             if at % ROWS_UNASKED == 0 {
                 proceed()?;
             }
+            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(at)) {
+                results.push(Value::Null)?;
+                continue;
+            }
             let row = Row { args: &arrays, fields, at, zone: self.zone, returns: returned, patterns: &patterns };
-            let null = self.def.strict && (0..arrays.len()).any(|arg| row.is_null(arg));
-            let value = if null { Value::Null } else { (form.eval)(&row)? };
+            let value = (form.eval)(&row)?;
             size = size.saturating_add(value.size());
             if size > BATCH_BYTES_MAX {
                 return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));
@@ -132,16 +144,22 @@ impl ScalarUDFImpl for Builtin {
                 charge(size - charged)?;
                 charged = size;
             }
-            values.push(value.scalar(returns)?);
+            results.push(value)?;
         }
-        if constant {
-            return match values.into_iter().next() {
-                Some(value) => Ok(ColumnarValue::Scalar(value)),
-                None => internal_err!("a constant has a row"),
-            };
-        }
-        let array = ScalarValue::iter_to_array(values)?;
-        let array = if array.data_type() == returns { array } else { arrow::compute::cast(&array, returns)? };
-        Ok(ColumnarValue::Array(array))
+        Ok(if constant { ColumnarValue::Scalar(results.scalar()?) } else { ColumnarValue::Array(results.array()?) })
     }
+}
+
+/// The rows that are NULL because an argument is, if that counts; nothing where all rows are.
+fn nulls_of(arrays: &[ArrayRef], rows: usize, strict: bool) -> Option<Option<NullBuffer>> {
+    let mut nulls = None;
+    for array in arrays.iter().filter(|_| strict) {
+        if array.data_type() == &DataType::Null || array.len() != rows && array.is_null(0) {
+            return None;
+        }
+        if array.len() == rows {
+            nulls = NullBuffer::union(nulls.as_ref(), array.nulls());
+        }
+    }
+    Some(nulls)
 }

@@ -15,6 +15,7 @@ mod jsons;
 mod like;
 mod numbers;
 mod patterns;
+mod results;
 mod row;
 mod series;
 mod texts;

@@ -2,9 +2,8 @@
 
 use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
-use crate::semantics::display::decimal;
 use crate::semantics::fault::{Fault, external};
-use crate::semantics::number_format::{Number, format, read};
+use crate::semantics::number_format::Number;
 use crate::semantics::numeric::{divided, rescaled, truncated};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
@@ -16,7 +15,7 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "to_number",
         &[form(&[P::Text, P::Text], R::By(pattern_scale), |r| {
-            let (digits, scale) = read(r.text(0), r.text(1))?;
+            let (digits, scale) = r.patterns.numbers(r.text(1))?.read_number(r.text(0))?;
             Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
         })],
     ),
@@ -298,14 +297,18 @@ fn bucket(row: &Row<'_>) -> Result<Value> {
 }
 
 pub(super) fn to_char_int(row: &Row<'_>) -> Result<Value> {
-    Ok(Value::Text(format(&Number::Decimal(decimal(i128::from(row.int(0)), 0)), row.text(1))?))
+    shown(row, &Number::Decimal(i128::from(row.int(0)), 0))
 }
 
 pub(super) fn to_char_decimal(row: &Row<'_>) -> Result<Value> {
     let (digits, scale) = row.decimal(0);
-    Ok(Value::Text(format(&Number::Decimal(decimal(digits, scale)), row.text(1))?))
+    shown(row, &Number::Decimal(digits, scale))
 }
 
 pub(super) fn to_char_double(row: &Row<'_>) -> Result<Value> {
-    Ok(Value::Text(format(&Number::Double(row.double(0)), row.text(1))?))
+    shown(row, &Number::Double(row.double(0)))
+}
+
+fn shown(row: &Row<'_>, number: &Number) -> Result<Value> {
+    Ok(Value::Text(row.patterns.numbers(row.text(1))?.shown(number)))
 }

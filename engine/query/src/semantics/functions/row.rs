@@ -21,7 +21,7 @@ pub(in crate::semantics) struct Row<'a> {
     pub(in crate::semantics) zone: Zone,
     /// The result's type.
     pub(super) returns: &'a FieldRef,
-    /// Regular expressions of this call.
+    /// Regular expressions and pictures of this call.
     pub(super) patterns: &'a Patterns,
 }
 
@@ -133,6 +133,16 @@ pub(in crate::semantics) fn to_arrow(value: Interval) -> Option<IntervalMonthDay
     })
 }
 
+/// Digits, where there are no more than a numeric has.
+pub(super) fn within(digits: i128) -> Result<i128> {
+    const END: u128 = 10_u128.pow(38);
+    if digits.unsigned_abs() < END {
+        Ok(digits)
+    } else {
+        Err(super::super::fault::Fault::OutOfRange("numeric").error())
+    }
+}
+
 /// A row's result.
 #[derive(Debug)]
 pub(in crate::semantics) enum Value {
@@ -179,12 +189,7 @@ impl Value {
             (Self::Int(value), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(i128::from(value)), *p, *s),
             (Self::Int(value), _) => ScalarValue::Int64(Some(value)),
             (Self::Double(value), _) => ScalarValue::Float64(Some(value)),
-            (Self::Digits(value), DataType::Decimal128(p, s)) => {
-                if value.unsigned_abs() >= 10_u128.pow(38) {
-                    return Err(super::super::fault::Fault::OutOfRange("numeric").error());
-                }
-                ScalarValue::Decimal128(Some(value), *p, *s)
-            }
+            (Self::Digits(value), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(within(value)?), *p, *s),
             (Self::Bool(value), _) => ScalarValue::Boolean(Some(value)),
             (Self::Date(value), _) => ScalarValue::Date32(Some(value)),
             (Self::Micros(value), DataType::Time64(_)) => ScalarValue::Time64Microsecond(Some(value)),

@@ -2,7 +2,7 @@
 
 use super::super::datetime::{Wrong, interval, parse};
 use super::super::json::{path, print, tree};
-use super::super::number_format::{Number, format};
+use super::super::number_format::{Number, Picture};
 use super::super::numeric;
 use super::super::zone::Zone;
 use super::super::{display, text};
@@ -79,14 +79,19 @@ fn json_keeps_numbers_and_sorts_keys() {
 #[test]
 fn numbers_print_by_patterns() {
     let check = |number: &str, pattern: &str, expected: &str| {
-        assert_eq!(format(&Number::Decimal(number.to_owned()), pattern).unwrap(), expected, "{number} {pattern}");
+        let (digits, scale) = numeric::parse(number).unwrap();
+        let shown = Picture::read(pattern).unwrap().shown(&Number::Decimal(digits, scale));
+        assert_eq!(shown, expected, "{number} {pattern}");
     };
     check("485", "9,999.99", "   485.00");
     check("-485", "999PR", "<485>");
     check("0.1", "FM9.9", ".1");
     check("1234567.891", "999", " ###");
     check("485", "RN", "        CDLXXXV");
-    assert!(format(&Number::Double(1.0), "9.9.9").is_err());
+    for (number, expected) in [(9.96, " 10.0"), (-0.25, "  -.2"), (123.0, " ##.#")] {
+        assert_eq!(Picture::read("99.9").unwrap().shown(&Number::Double(number)), expected, "{number}");
+    }
+    assert!(Picture::read("9.9.9").is_err());
 }
 
 #[test]
