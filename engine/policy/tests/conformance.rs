@@ -61,7 +61,12 @@ fn column(field: &Value) -> Column {
         _ => None,
     };
     let field_type = FieldType::from_name(name).unwrap();
-    Column { field_type, multiple: field["multiple"] == json!(true) || field_type.always_list(), formula_return }
+    Column {
+        field_type,
+        multiple: field["multiple"] == json!(true) || field_type.always_list(),
+        formula_return,
+        column_type: None,
+    }
 }
 
 fn code_name(code: FilterErrorCode) -> &'static str {
