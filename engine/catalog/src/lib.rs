@@ -5,6 +5,7 @@
 mod arrow_types;
 mod catalog;
 mod deployment;
+mod gathering;
 mod image;
 mod leaf;
 mod live;
@@ -23,9 +24,10 @@ mod unavailable;
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
+pub use gathering::GatheringExec;
 pub use leaf::{Division, GovernedExec, GovernedTable, LeafToken, division, share, tell_uses};
 pub use live::{LiveExec, LiveRows, LiveTable};
-pub use meter::{CHARGE_LEAST, Metered, MeteredExec, charge, own_bytes};
+pub use meter::{CHARGE_LEAST, Metered, MeteredExec, Working, charge, own_bytes, work};
 pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{Ahead, AllKeys, SourcePlanning, source_settings};
 pub use remote::{

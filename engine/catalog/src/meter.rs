@@ -18,7 +18,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Phy
 use futures::{Stream, StreamExt};
 use querygate_driver_api::ending::canceled;
 use querygate_types::{Error, ErrorCode};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ use std::task::{Context, Poll, ready};
 
 /// Bytes of constants that planning makes; what would need more is left to the run.
 const PLANNED_BYTES_MAX: usize = 32 << 20;
+/// Bytes that one call needs while a plan is made: a long literal of JSON is read.
+const PLANNING_WORK_MAX: usize = 64 << 20;
 /// Bytes that one call makes where nobody counts.
 const CALL_BYTES_MAX: usize = 256 << 20;
 /// Charges below this are not worth one: whoever makes many small results adds them up.
@@ -34,6 +36,8 @@ pub const CHARGE_LEAST: usize = 64 << 10;
 
 thread_local! {
     static METER: RefCell<Option<Meter>> = const { RefCell::new(None) };
+    /// What was charged with [`work`] since the innermost [`Working`] began.
+    static WORK: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What is charged.
@@ -94,6 +98,43 @@ pub fn charge(bytes: usize) -> Result<()> {
         }
     });
     charged.map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+/// Charges bytes that an expression needs only while it works: they are given back when the innermost [`Working`] ends.
+///
+/// # Errors
+/// As [`charge`].
+pub fn work(bytes: usize) -> Result<()> {
+    // A plan keeps nothing of it.
+    if METER.with_borrow(|meter| matches!(meter, Some(Meter::Planning(_)))) {
+        planning_goes_on()?;
+        let too_many = bytes > PLANNING_WORK_MAX;
+        return if too_many { Err(DataFusionError::External(Box::new(out_of_memory()))) } else { Ok(()) };
+    }
+    charge(bytes)?;
+    WORK.set(WORK.get().saturating_add(bytes));
+    Ok(())
+}
+
+/// Work on one value. What was charged for it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Working(usize);
+
+impl Working {
+    #[must_use]
+    pub fn begin() -> Self {
+        Self(WORK.replace(0))
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let done = WORK.replace(self.0);
+        METER.with_borrow_mut(|meter| match meter {
+            Some(Meter::Run(making)) => making.reservation.shrink(done.min(making.reservation.size())),
+            Some(Meter::Planning(_)) | None => {}
+        });
+    }
 }
 
 /// Bytes of an array's own rows, not of the buffers that it shares.
@@ -410,6 +451,24 @@ mod tests {
         assert_eq!(pool.reserved(), 0);
         charge(CALL_BYTES_MAX).unwrap();
         assert!(charge(CALL_BYTES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn what_only_works_is_given_back() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let _run = run(&pool);
+        charge(10).unwrap();
+        for _ in 0..3 {
+            let _row = Working::begin();
+            work(50).unwrap();
+            {
+                let _inner = Working::begin();
+                work(40).unwrap();
+                assert!(work(1).is_err());
+            }
+            assert_eq!(pool.reserved(), 60);
+        }
+        assert_eq!(pool.reserved(), 10);
     }
 
     #[test]

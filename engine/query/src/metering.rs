@@ -1,6 +1,7 @@
 //! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
 //! those whose expressions may compute long behind one that tells them whether the statement is over. Windows over whole partitions,
-//! which keep their input without a word to anybody, have it charged.
+//! which keep their input without a word to anybody, have it charged, and so has what is dealt out to partitions: long rows in small
+//! batches are gathered there by the thousand.
 
 use crate::semantics::{frames, grows, lasts};
 use datafusion::common::Result;
@@ -10,9 +11,10 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::expressions::Literal;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
-use querygate_catalog::MeteredExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
+use querygate_catalog::{GatheringExec, MeteredExec};
 use std::sync::Arc;
 
 /// Wraps every operator with such an expression. Put last: nothing after it needs to see through.
@@ -23,6 +25,13 @@ impl PhysicalOptimizerRule for Metering {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
+                if let Some(dealt) = node.downcast_ref::<RepartitionExec>()
+                    && may_be_long(&node)
+                {
+                    let whole = matches!(dealt.partitioning(), Partitioning::RoundRobinBatch(_));
+                    let gathering = if whole { GatheringExec::prevented(node)? } else { GatheringExec::charged(node)? };
+                    return Ok(Transformed::yes(gathering));
+                }
                 let keeps = node.downcast_ref::<WindowAggExec>().is_some();
                 let node = if keeps { MeteredExec::kept(node)? } else { node };
                 if frames(&node) {
@@ -58,6 +67,11 @@ impl PhysicalOptimizerRule for Metering {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Whether an operator's rows hold values of any length.
+fn may_be_long(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.schema().fields().iter().any(|field| field.data_type().primitive_width().is_none())
 }
 
 /// Constants up to this make no batch much larger than batches should be.

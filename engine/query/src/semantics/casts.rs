@@ -42,6 +42,12 @@ pub(super) fn conversion(from: &Field, to: &Field, zone: Zone) -> Option<Arc<Sca
     })
 }
 
+/// Whether a function is a conversion to JSON.
+pub(super) fn is_to_json(function: &ScalarUDF) -> bool {
+    let inner: &dyn std::any::Any = function.inner().as_ref();
+    inner.downcast_ref::<Convert>().is_some_and(|convert| matches!(named(&convert.to), Some("json" | "jsonb")))
+}
+
 /// Whether a bound plan holds the conversion as a function already: sources read and print these in ways of their own, and
 /// the session's time zone is known only now.
 pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {

@@ -1,6 +1,7 @@
 //! Functions and operators whose results hold what they were given, once more each time: what they make is charged to the
 //! statement's memory first. Put around DataFusion's own after coercion; what they mean stays. Knows no plan.
 
+use super::casts;
 use super::fault::external;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -59,7 +60,10 @@ fn is_charged(function: &ScalarUDF) -> bool {
 /// Whether a physical expression calls one of them.
 pub(crate) fn grows(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let called = expr.downcast_ref::<ScalarFunctionExpr>();
-    let own = called.is_some_and(|call| OURS.contains(&call.fun().name()) || is_charged(call.fun()));
+    // Values of JSON become trees, which are larger than their texts.
+    let reads_json = |call: &ScalarFunctionExpr| call.fun().name().contains("json") || casts::is_to_json(call.fun());
+    let own =
+        called.is_some_and(|call| OURS.contains(&call.fun().name()) || is_charged(call.fun()) || reads_json(call));
     own || expr.children().into_iter().any(grows)
 }
 

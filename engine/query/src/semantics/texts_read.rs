@@ -18,6 +18,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use querygate_catalog::{Working, work};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -127,13 +128,15 @@ pub(super) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
     let length = length.and_then(|l| l.parse::<usize>().ok());
     let read: Vec<Option<String>> = match (name, length) {
         (Some("uuid"), _) => each(texts, uuid)?,
-        (Some("json"), _) => each(texts, |text| match json::tree::parse(text) {
-            Some(_) => Ok(text.to_owned()),
-            None => Err(json::invalid()),
+        (Some("json"), _) => each(texts, |text| {
+            let _work = Working::begin();
+            work(json::tree::weight(text))?;
+            json::tree::parse(text).map(|_| text.to_owned()).ok_or_else(json::invalid)
         })?,
-        (Some("jsonb"), _) => each(texts, |text| match json::tree::parse(text) {
-            Some(node) => Ok(json::print::normal_text(node)),
-            None => Err(json::invalid()),
+        (Some("jsonb"), _) => each(texts, |text| {
+            let _work = Working::begin();
+            work(json::tree::weight(text))?;
+            json::tree::parse(text).map(json::print::normal_text).ok_or_else(json::invalid)
         })?,
         (Some("char"), _) => each(texts, |text| Ok(one_byte(text)))?,
         (Some("bpchar"), Some(length)) => each(texts, |text| {

@@ -48,6 +48,9 @@ pub fn normal(node: Node) -> Node {
     Node { value, ..node }
 }
 
+/// Numeric's own bound, by which numbers are written without their exponents.
+pub(super) const EXPONENT_MAX: usize = 1_000;
+
 /// A number without an exponent, as numeric prints it.
 fn plain_number(text: &str) -> String {
     let (negative, body) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
@@ -57,8 +60,8 @@ fn plain_number(text: &str) -> String {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let Ok(exponent) = exponent.trim_start_matches('+').parse::<i64>() else { return text.to_owned() };
-    // Numeric's own bounds; a longer number stays as it is written.
-    if !(-1_000..=1_000).contains(&exponent) {
+    // A longer number stays as it is written.
+    if usize::try_from(exponent.unsigned_abs()).map_or(true, |exponent| exponent > EXPONENT_MAX) {
         return text.to_owned();
     }
     let digits = format!("{whole}{fraction}");

@@ -14,7 +14,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_catalog::{CHARGE_LEAST, charge, own_bytes, proceed};
+use querygate_catalog::{CHARGE_LEAST, Working, charge, own_bytes, proceed};
 use querygate_query_api::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
@@ -135,7 +135,10 @@ impl ScalarUDFImpl for Builtin {
                 continue;
             }
             let row = Row { args: &arrays, fields, at, zone: self.zone, returns: returned, patterns: &patterns };
-            let value = (form.eval)(&row)?;
+            let value = {
+                let _work = Working::begin();
+                (form.eval)(&row)?
+            };
             size = size.saturating_add(value.size());
             if size > BATCH_BYTES_MAX {
                 return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));

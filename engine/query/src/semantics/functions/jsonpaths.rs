@@ -1,6 +1,7 @@
 //! Functions and operators of SQL/JSON paths.
 
 use super::form::{Form, P, R, form};
+use super::jsons::read;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use crate::semantics::json::jsonpath::{Found, Item, Path, find, matches, parse};
@@ -50,10 +51,6 @@ const ITEMS: &[Form] = &[
     form(VARIABLES, R::TextArray, |r| listed(r, false)),
     form(SILENT, R::TextArray, |r| listed(r, r.bool(3))),
 ];
-
-fn read(text: &str) -> Result<Node> {
-    crate::semantics::json::tree::parse(text).ok_or_else(crate::semantics::json::invalid)
-}
 
 /// Evaluates the path and ends with what it gives; `None`: it failed, in silence.
 fn found<T>(

@@ -6,12 +6,12 @@ use crate::semantics::fault::external;
 use crate::semantics::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
 use crate::semantics::json::of_value::write;
 use crate::semantics::json::print::{normal, normal_text, pretty, quoted, text};
-use crate::semantics::json::tree::{Json, Node, parse};
+use crate::semantics::json::tree::{Json, Node, parse, weight};
 use crate::semantics::json::{invalid, path};
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};
-use querygate_catalog::proceed;
+use querygate_catalog::{proceed, work};
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
@@ -154,7 +154,8 @@ fn subscripts(message: &'static str) -> datafusion::common::DataFusionError {
     external(Error::new(ErrorCode::ArraySubscriptError, message))
 }
 
-fn read(text: &str) -> Result<Node> {
+pub(super) fn read(text: &str) -> Result<Node> {
+    work(weight(text))?;
     parse(text).ok_or_else(invalid)
 }
 

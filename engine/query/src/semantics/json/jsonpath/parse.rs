@@ -8,8 +8,14 @@ const DEPTH_MAX: usize = 64;
 /// parentheses in parentheses end, too.
 const PARTS_MAX: usize = 1_000;
 
+/// Bytes of a path: each part may look at all of the rest.
+const LENGTH_MAX: usize = 64 << 10;
+
 /// Reads a text. `None`: it is no path, or one that is not known here.
 pub(in crate::semantics) fn parse(text: &str) -> Option<Path> {
+    if text.len() > LENGTH_MAX {
+        return None;
+    }
     let mut parser = Parser { rest: text, depth: 0, parts: 0 };
     let strict = match parser.word_ahead() {
         Some("strict") => {
