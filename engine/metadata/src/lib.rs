@@ -22,5 +22,6 @@ pub use model::{
     Facts, FactsError, Field, FieldType, Location, Object, PermissionSet, PlacedRow, Snapshot, TenancyPosture,
     ValueType,
 };
+pub use read::nearest;
 pub use registry::{Registry, UninstallError};
 pub use summary::Summary;

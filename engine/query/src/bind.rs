@@ -2,7 +2,7 @@
 
 use crate::asks::Asks;
 use crate::breadth::refuse_wide;
-use crate::dialect::{Dialect, as_joins, output_name, rewrite, without_keys};
+use crate::dialect::{Dialect, as_joins, output_name, rewrite, with_nearest, without_keys};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
@@ -275,7 +275,7 @@ pub(crate) async fn plan_query(
     let plan = state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await
-        .map_err(|e| translate_binding(&e, query))?;
+        .map_err(|e| with_nearest(translate_binding(&e, query), dialect.catalog.image()))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;

@@ -8,4 +8,5 @@ mod shape;
 pub(crate) use at::{At, is_name};
 pub(crate) use findings::{Document, Findings};
 pub(crate) use map::Map;
-pub(crate) use shape::{Shape, nearest};
+pub(crate) use shape::Shape;
+pub use shape::nearest;

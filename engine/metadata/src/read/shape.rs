@@ -39,7 +39,8 @@ impl Shape {
 }
 
 /// The candidate most like `name`, if any is like it.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let scored = candidates.into_iter().map(|candidate| {
         let other = candidate.to_lowercase();

@@ -1,0 +1,83 @@
+//! The relation that a reader may have meant by a name that none has: of those that the reader sees, and no others.
+
+use querygate_catalog::pg_catalog::CatalogImage;
+use querygate_metadata::nearest;
+use querygate_types::{Error, ErrorCode};
+
+/// Longer names are nobody's slip.
+const NAME_MAX: usize = 128;
+
+/// The error of a relation that does not exist, with the nearest name.
+pub(crate) fn with_nearest(error: Error, image: &CatalogImage) -> Error {
+    if error.code() != ErrorCode::UndefinedTable || error.hint().is_some() {
+        return error;
+    }
+    let name = error.message().strip_prefix("relation \"").and_then(|rest| rest.split_once("\" does not exist"));
+    let Some((name, _)) = name.filter(|(name, _)| name.len() <= NAME_MAX) else { return error };
+    let hint = near(name, image).map(|near| format!("Perhaps you meant to reference the table \"{near}\"."));
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// As it would be written: without its schema where the name has none and the search path finds it.
+fn near(name: &str, image: &CatalogImage) -> Option<String> {
+    let relations = |path_only: bool| {
+        let found = move |schema: &str| !path_only || image.search_path.iter().any(|name| name == schema);
+        image.schemas.iter().filter(move |schema| found(&schema.name)).flat_map(move |schema| {
+            let written = move |relation: &str| {
+                if path_only { relation.to_owned() } else { format!("{}.{relation}", schema.name) }
+            };
+            schema.relations.iter().map(move |relation| written(&relation.name))
+        })
+    };
+    let unqualified = !name.contains('.');
+    let candidates: Vec<String> = relations(unqualified).collect();
+    if let Some(near) = nearest(name, candidates.iter().map(String::as_str)) {
+        return Some(near.to_owned());
+    }
+    if !unqualified {
+        return None;
+    }
+    // The same name in a schema beside the search path.
+    relations(false).find(|full| full.split_once('.').is_some_and(|(_, own)| own == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_catalog::pg_catalog::{Relation, Schema};
+
+    #[test]
+    fn the_nearest_of_what_is_seen_is_told() {
+        let schema = |name: &str, relations: &[&str]| Schema {
+            name: name.to_owned(),
+            relations: relations
+                .iter()
+                .map(|name| Relation { name: (*name).to_owned(), ..Relation::default() })
+                .collect(),
+            ..Schema::default()
+        };
+        let image = CatalogImage {
+            schemas: vec![schema("public", &["customers", "orders"]), schema("stock", &["items"])],
+            search_path: vec!["public".to_owned()],
+            ..CatalogImage::default()
+        };
+        let hint = |name: &str| {
+            let error = Error::new(ErrorCode::UndefinedTable, format!("relation \"{name}\" does not exist"));
+            with_nearest(error, &image).hint().map(str::to_owned)
+        };
+        for (name, near) in [
+            ("custumers", Some("customers")),
+            ("order", Some("orders")),
+            ("stock.item", Some("stock.items")),
+            ("items", Some("stock.items")),
+            ("invoices", None),
+            ("other.zebras", None),
+        ] {
+            let expected = near.map(|near| format!("Perhaps you meant to reference the table \"{near}\"."));
+            assert_eq!(hint(name), expected, "{name}");
+        }
+    }
+}
