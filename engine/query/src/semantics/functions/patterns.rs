@@ -175,6 +175,9 @@ impl Search<'_> {
         let text = row.text(0);
         let Some(from) = byte_of(text, self.skip) else { return Ok(None) };
         let expression = compiled(row, self.flags)?;
+        if self.group == 0 && self.nth == 1 {
+            return Ok(expression.find_at(text, from).map(|found| found.range()));
+        }
         let Some(found) = nth(&expression, text, from, self.nth) else { return Ok(None) };
         Ok(found.get(self.group).map(|group| group.range()))
     }
@@ -280,9 +283,21 @@ fn replaced_nth(row: &Row<'_>, flags: &str) -> Result<Value> {
 fn replaced(row: &Row<'_>, flags: &str, skip: usize, many: Option<usize>) -> Result<Value> {
     let expression = compiled(row, flags)?;
     let (text, template) = (row.text(0), row.text(2));
-    let Some(begin) = byte_of(text, skip) else { return Ok(Value::Text(text.to_owned())) };
+    let begin = if skip == 0 { Some(0) } else { byte_of(text, skip) };
+    let Some(begin) = begin else { return Ok(Value::Text(text.to_owned())) };
     let mut out = text[..begin].to_owned();
     let (text, mut from) = (&text[begin..], 0);
+    if !template.contains('\\') {
+        // What is found need not be taken apart.
+        for found in expression.find_iter(text).take(many.unwrap_or(usize::MAX)) {
+            out.push_str(&text[from..found.start()]);
+            super::texts::bounded(out.len().checked_add(template.len()))?;
+            out.push_str(template);
+            from = found.end();
+        }
+        out.push_str(&text[from..]);
+        return Ok(Value::Text(out));
+    }
     for found in expression.captures_iter(text).take(many.unwrap_or(usize::MAX)) {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[from..whole.start()]);

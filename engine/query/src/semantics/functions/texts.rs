@@ -128,20 +128,32 @@ fn own(row: &Row<'_>, arg: usize) -> Result<Option<String>> {
 fn padded(row: &Row<'_>, left: bool) -> Result<Value> {
     let text = row.text(0);
     let wanted = usize::try_from(row.int(1)).unwrap_or(0);
-    let fill: Vec<char> = if row.len() == 3 { row.text(2).chars().collect() } else { vec![' '] };
+    let fill = if row.len() == 3 { row.text(2) } else { " " };
     charged(wanted.checked_mul(4))?;
     let length = text.chars().count();
     if length >= wanted || fill.is_empty() {
-        return Ok(Value::Text(text.chars().take(wanted).collect()));
+        let end = text.char_indices().nth(wanted).map_or(text.len(), |(at, _)| at);
+        return Ok(Value::Text(text[..end].to_owned()));
     }
-    let padding: String = fill.iter().cycle().take(wanted - length).collect();
-    Ok(Value::Text(if left { padding + text } else { text.to_owned() + &padding }))
+    let (missing, once) = (wanted - length, fill.chars().count());
+    let end = fill.char_indices().nth(missing % once).map_or(0, |(at, _)| at);
+    let mut padded = String::with_capacity(text.len() + (missing / once + 1) * fill.len());
+    padded.push_str(if left { "" } else { text });
+    (0..missing / once).for_each(|_| padded.push_str(fill));
+    padded.push_str(&fill[..end]);
+    padded.push_str(if left { text } else { "" });
+    Ok(Value::Text(padded))
 }
 
 fn split_part(row: &Row<'_>) -> Result<Value> {
     let (text, separator, place) = (row.text(0), row.text(1), row.int(2));
     if place == 0 {
         return Err(refused("field position must not be zero"));
+    }
+    if !separator.is_empty()
+        && let Ok(place @ 1..) = usize::try_from(place)
+    {
+        return Ok(Value::Text(text.split(separator).nth(place - 1).unwrap_or_default().to_owned()));
     }
     let parts: Vec<&str> = if text.is_empty() {
         Vec::new()
