@@ -3,15 +3,17 @@
 use super::datetime::Wrong;
 use super::datetime::interval::Interval;
 use super::functions::{of_arrow, scaled, to_arrow};
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, PrimitiveArray};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, GroupsAccumulator, ReversedUDAF, Signature, TypeSignature,
-    TypeSignatureClass, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Coercion, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
+    TypeSignature, TypeSignatureClass, Volatility,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -76,10 +78,17 @@ impl AggregateUDFImpl for Average {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !is_span(args.expr_fields) && avg_udaf().inner().groups_accumulator_supported(args)
+        if is_span(args.expr_fields) {
+            !args.is_distinct
+        } else {
+            avg_udaf().inner().groups_accumulator_supported(args)
+        }
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        if is_span(args.expr_fields) {
+            return Ok(Box::new(Means::default()));
+        }
         avg_udaf().inner().create_groups_accumulator(args)
     }
 
@@ -96,22 +105,104 @@ impl AggregateUDFImpl for Average {
 }
 
 /// Sum and count of a group's intervals.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Mean {
     count: i64,
     sum: Interval,
 }
 
 impl Mean {
+    fn add(&mut self, value: Interval, sign: i64) -> Result<()> {
+        self.sum.months += sign * value.months;
+        self.sum.days += sign * value.days;
+        self.sum.micros = self.sum.micros.checked_add(sign * value.micros).ok_or_else(out_of_range)?;
+        self.count += sign;
+        Ok(())
+    }
+
     fn change(&mut self, spans: &ArrayRef, sign: i64) -> Result<()> {
-        for value in spans.as_primitive::<IntervalMonthDayNanoType>().iter().flatten() {
-            let value = of_arrow(value);
-            self.sum.months += sign * value.months;
-            self.sum.days += sign * value.days;
-            self.sum.micros = self.sum.micros.checked_add(sign * value.micros).ok_or_else(out_of_range)?;
-            self.count += sign;
+        let mut values = spans.as_primitive::<IntervalMonthDayNanoType>().iter().flatten();
+        values.try_for_each(|value| self.add(of_arrow(value), sign))
+    }
+
+    fn total(&self) -> Result<IntervalMonthDayNano> {
+        to_arrow(self.sum).ok_or_else(out_of_range)
+    }
+
+    fn mean(&self) -> Result<Option<IntervalMonthDayNano>> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        let count = self.count as f64;
+        let mean = scaled(self.sum, |part| part / count)?;
+        to_arrow(mean).ok_or_else(out_of_range).map(Some)
+    }
+}
+
+/// The means of many groups.
+#[derive(Debug, Default)]
+struct Means(Vec<Mean>);
+
+impl GroupsAccumulator for Means {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        passes: Option<&BooleanArray>,
+        count: usize,
+    ) -> Result<()> {
+        self.0.resize(count, Mean::default());
+        let [spans] = values else { return exec_err!("avg has one argument") };
+        for (row, (value, group)) in spans.as_primitive::<IntervalMonthDayNanoType>().iter().zip(groups).enumerate() {
+            let passes = passes.is_none_or(|passes| passes.is_valid(row) && passes.value(row));
+            if let Some(value) = value.filter(|_| passes) {
+                self.0[*group].add(of_arrow(value), 1)?;
+            }
         }
         Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], count: usize) -> Result<()> {
+        self.0.resize(count, Mean::default());
+        let [counts, sums] = states else { return exec_err!("a state has two columns") };
+        let counts = counts.as_primitive::<Int64Type>().iter();
+        let sums = sums.as_primitive::<IntervalMonthDayNanoType>().iter();
+        for ((count, sum), group) in counts.zip(sums).zip(groups) {
+            let (Some(count), Some(sum)) = (count, sum) else { continue };
+            let mean = &mut self.0[*group];
+            let before = mean.count;
+            mean.add(of_arrow(sum), 1)?;
+            mean.count = before + count;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let means = emit_to.take_needed(&mut self.0);
+        let means = means.iter().map(Mean::mean).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(PrimitiveArray::<IntervalMonthDayNanoType>::from_iter(means)))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let means = emit_to.take_needed(&mut self.0);
+        let sums = means.iter().map(Mean::total).collect::<Result<Vec<_>>>()?;
+        let counts = means.iter().map(|mean| mean.count);
+        Ok(vec![
+            Arc::new(Int64Array::from_iter_values(counts)),
+            Arc::new(PrimitiveArray::<IntervalMonthDayNanoType>::from_iter_values(sums)),
+        ])
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], passes: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let rows = values.first().map_or(0, |values| values.len());
+        let mut each = Self::default();
+        each.update_batch(values, &(0..rows).collect::<Vec<_>>(), passes, rows)?;
+        each.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.0.capacity() * size_of::<Mean>()
     }
 }
 
@@ -133,13 +224,7 @@ impl Accumulator for Mean {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        if self.count == 0 {
-            return ScalarValue::try_from(&SPAN);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-        let count = self.count as f64;
-        let mean = scaled(self.sum, |part| part / count)?;
-        Ok(ScalarValue::IntervalMonthDayNano(Some(to_arrow(mean).ok_or_else(out_of_range)?)))
+        Ok(ScalarValue::IntervalMonthDayNano(self.mean()?))
     }
 
     fn size(&self) -> usize {
@@ -147,8 +232,7 @@ impl Accumulator for Mean {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let sum = to_arrow(self.sum).ok_or_else(out_of_range)?;
-        Ok(vec![ScalarValue::Int64(Some(self.count)), ScalarValue::IntervalMonthDayNano(Some(sum))])
+        Ok(vec![ScalarValue::Int64(Some(self.count)), ScalarValue::IntervalMonthDayNano(Some(self.total()?))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {

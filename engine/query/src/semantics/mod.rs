@@ -42,6 +42,7 @@ mod moments;
 mod number_format;
 mod numbers;
 mod numeric;
+mod ordered;
 mod patterns;
 mod recursion;
 mod rounding;
@@ -95,8 +96,9 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
-    known.retain(|function| !matches!(function.name(), "sum" | "avg"));
+    known.retain(|function| !matches!(function.name(), "sum" | "avg" | "array_agg" | "string_agg"));
     known.extend([sum::function(), averages::function()]);
+    known.extend(ordered::functions());
     let windows = windows::functions();
     let known = builder.window_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !windows.iter().any(|ours| ours.name() == function.name()));

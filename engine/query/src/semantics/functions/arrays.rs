@@ -163,17 +163,13 @@ pub(super) const DEFS: &[Def] = &[
         "mode_of",
         &[form(&[P::AnyArray], R::By(|args, _| Ok(item_of_first(args))), |r| {
             let items = present(&r.list(0))?;
-            let (mut best, mut from) = ((0, 0), 0);
-            for at in 1..=items.len() {
-                let same = at < items.len() && equal_to(&items.slice(at, 1), &items.slice(from, 1))?.contains(&true);
-                if !same {
-                    if at - from > best.0 {
-                        best = (at - from, from);
-                    }
-                    from = at;
-                }
+            if items.is_empty() {
+                return Ok(Value::Null);
             }
-            Ok(if items.is_empty() { Value::Null } else { Value::Any(ScalarValue::try_from_array(&items, best.1)?) })
+            // Of the most frequent ones, the first.
+            let runs = arrow::compute::partition(&[Arc::clone(&items)])?.ranges();
+            let longest = runs.into_iter().rev().max_by_key(|run| run.len()).map_or(0, |run| run.start);
+            Ok(Value::Any(ScalarValue::try_from_array(&items, longest)?))
         })],
     ),
 ];
