@@ -255,3 +255,47 @@ fn freed_memory_goes_back_to_the_system() {
     });
     assert!(returned, "{} MB, then {} MB, and still {} MB", start >> 20, held >> 20, server.resident_bytes() >> 20);
 }
+
+#[test]
+fn rounds_of_long_rows_and_trees_of_long_values() {
+    let (_variant, server) = serve();
+    let mut sam = RawClient::login(server.postgres, "sam");
+    let list = |item: &str, count: usize| format!("('[' || repeat('{item},', {count}) || '1]')");
+    let rounds = "WITH RECURSIVE t(n, s) AS (SELECT 1, repeat('x', 100000) UNION ALL SELECT n + 1, s FROM t WHERE n < 2000) \
+                  SELECT max(length(s)) FROM t";
+    for (sql, refused) in [
+        // 200 MB pass through, one row at a time.
+        (rounds.to_owned(), None),
+        (
+            "SELECT max(length(s)) FROM (SELECT repeat('x', 100000) || id AS s FROM events LIMIT 2000) t".to_owned(),
+            None,
+        ),
+        (format!("SELECT json_array_length({}::json)", list("1", 20_000_000)), Some("53200")),
+        (format!("SELECT length({}::jsonb::text)", list("1e1000", 1_000_000)), Some("53200")),
+        (format!("SELECT jsonb_array_length({}::jsonb)", list("1e1000", 100_000)), Some("53200")),
+        (format!("SELECT jsonb_array_length({}::jsonb)", list("1", 100_000)), None),
+        (format!("SELECT jsonb_path_exists({}::jsonb, '$ ? (@ == 1)')", list("1", 3_000_000)), Some("53200")),
+    ] {
+        let found = attack(&server, || refusal(&mut sam, &sql));
+        assert_eq!(found.map(|(code, _)| code).as_deref(), refused, "{sql}");
+    }
+    assert_free(&server);
+}
+
+#[test]
+fn long_work_on_one_value_hears_its_deadline() {
+    let (_variant, server) = serve();
+    let mut sam = RawClient::login(server.postgres, "sam");
+    assert_eq!(refusal(&mut sam, "SET statement_timeout = '2s'"), None);
+    let pairs = "strict $[*] ? (@ == $[*])";
+    for sql in [
+        format!("SELECT jsonb_path_exists(('[' || repeat('1,', 100000) || '1]')::jsonb, '{pairs}')"),
+        "SELECT count(*) FROM generate_series(1, 1000) a, \
+         generate_series(timestamp '2020-01-01', 'infinity', (a.a || ' seconds')::interval) g"
+            .to_owned(),
+    ] {
+        let began = Instant::now();
+        assert_eq!(refusal(&mut sam, &sql).map(|(code, _)| code).as_deref(), Some("57014"), "{sql}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{sql}: {:?}", began.elapsed());
+    }
+}
