@@ -118,6 +118,7 @@ impl ValueType {
         "boolean",
         "text",
         "text[]",
+        "uuid",
         "bytea",
         "date",
         "time",
