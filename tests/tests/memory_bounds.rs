@@ -288,14 +288,8 @@ fn long_work_on_one_value_hears_its_deadline() {
     let mut sam = RawClient::login(server.postgres, "sam");
     assert_eq!(refusal(&mut sam, "SET statement_timeout = '2s'"), None);
     let pairs = "strict $[*] ? (@ == $[*])";
-    for sql in [
-        format!("SELECT jsonb_path_exists(('[' || repeat('1,', 100000) || '1]')::jsonb, '{pairs}')"),
-        "SELECT count(*) FROM generate_series(1, 1000) a, \
-         generate_series(timestamp '2020-01-01', 'infinity', (a.a || ' seconds')::interval) g"
-            .to_owned(),
-    ] {
-        let began = Instant::now();
-        assert_eq!(refusal(&mut sam, &sql).map(|(code, _)| code).as_deref(), Some("57014"), "{sql}");
-        assert!(began.elapsed() < Duration::from_secs(60), "{sql}: {:?}", began.elapsed());
-    }
+    let sql = format!("SELECT jsonb_path_exists(('[' || repeat('1,', 100000) || '1]')::jsonb, '{pairs}')");
+    let began = Instant::now();
+    assert_eq!(refusal(&mut sam, &sql).map(|(code, _)| code).as_deref(), Some("57014"), "{sql}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{sql}: {:?}", began.elapsed());
 }

@@ -112,9 +112,7 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let shown = !key_fields.is_empty() && key_fields.iter().all(|name| has(name) && !masked.contains(name));
     let key_columns = key_fields.iter().map(|name| (*name).to_owned()).collect();
     let key = shown.then_some(Key { name: None, columns: key_columns });
-    // What a source does with the rows that refer to a deleted one is not for its metadata to say.
-    let own = object.external.is_none();
-    let mut foreign_keys: Vec<ForeignKey> = visible.fields().filter_map(|field| foreign_key(field, all, own)).collect();
+    let mut foreign_keys: Vec<ForeignKey> = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
     foreign_keys.extend(object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)));
     let open = |name: &String| has(name) && !masked.contains(&name.as_str());
     let unique = object.unique_keys.iter().filter(|key| key.iter().all(open));
@@ -218,7 +216,7 @@ fn comment(label: &str, help: Option<&str>) -> String {
     }
 }
 
-fn foreign_key(field: &Field, all: &ByName<'_>, deletes: bool) -> Option<ForeignKey> {
+fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
     if field.multiple {
         return None;
     }
@@ -231,7 +229,7 @@ fn foreign_key(field: &Field, all: &ByName<'_>, deletes: bool) -> Option<Foreign
         columns: vec![field.name.clone()],
         references: ("public".to_owned(), other.sql_name.clone()),
         referenced_columns: vec![key],
-        on_delete: match field.delete_behavior.filter(|_| deletes) {
+        on_delete: match field.delete_behavior {
             Some(DeleteBehavior::Cascade) => ReferentialAction::Cascade,
             Some(DeleteBehavior::Restrict) => ReferentialAction::Restrict,
             Some(DeleteBehavior::SetNull) => ReferentialAction::SetNull,

@@ -2,6 +2,7 @@
 //! between scan and leaf, policy and masks included, is the same in each share.
 
 use super::exec::GovernedExec;
+use crate::gathering::GatheringExec;
 use crate::meter::MeteredExec;
 use datafusion::common::stats::Precision;
 use datafusion::common::{JoinType, Result, Statistics, internal_err};
@@ -43,6 +44,7 @@ fn rows_from(node: &dyn ExecutionPlan) -> Option<usize> {
         || any.is::<ProjectionExec>()
         || any.is::<CooperativeExec>()
         || any.is::<MeteredExec>()
+        || any.is::<GatheringExec>()
         || any.is::<CoalescePartitionsExec>()
         || any.is::<RepartitionExec>();
     if single {
