@@ -43,13 +43,13 @@ const VIEWS: [(&str, &str, &str); 6] = [
         "SELECT id::int4 AS id, email, name, balance, active, tags, profile, ext_id::uuid AS ext_id, created_at, \
          birthday FROM shop_customers",
     ),
-    ("public", "active_customers", "SELECT active_id::int4 AS id, email, name FROM shop_active_customers"),
+    ("public", "active_customers", "SELECT id::int4 AS id, email, name FROM shop_active_customers"),
     ("public", "events", "SELECT id::int8 AS id, at, body FROM shop_events"),
     ("sales", "daily", "SELECT d::timestamp AS d, n::int8 AS n FROM shop_sales_daily"),
     (
         "sales",
         "orders",
-        "SELECT sales_orders_id::int8 AS id, customer_id::int4 AS customer_id, status, total, \
+        "SELECT id::int8 AS id, customer_id::int4 AS customer_id, status, total, \
          placed_at::timestamp AS placed_at FROM shop_sales_orders",
     ),
     (
