@@ -1,10 +1,13 @@
 //! `to_char` and `to_number` of numbers, after Postgres' number processor. Knows no array.
 
+mod roman;
+
 use super::datetime::format::ordinal_suffix;
 use super::fault::external;
 use super::numeric::{parse, rescaled};
 use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode};
+use roman::roman;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy)]
@@ -452,39 +455,6 @@ fn scientific(number: &Number, shape: &Shape) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let sign = if value < 0.0 || shape.fill { "" } else { " " };
     format!("{sign}{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
-}
-
-fn roman(value: Option<(i128, i8)>, upper: bool, fill: bool) -> String {
-    const PARTS: &[(i64, &str)] = &[
-        (1_000, "M"),
-        (900, "CM"),
-        (500, "D"),
-        (400, "CD"),
-        (100, "C"),
-        (90, "XC"),
-        (50, "L"),
-        (40, "XL"),
-        (10, "X"),
-        (9, "IX"),
-        (5, "V"),
-        (4, "IV"),
-        (1, "I"),
-    ];
-    let value = value.and_then(|(d, s)| rescaled(d, s, 0)).and_then(|d| i64::try_from(d).ok());
-    let mut text = String::new();
-    match value {
-        Some(mut value @ 1..=3_999) => {
-            for (part, letters) in PARTS {
-                while value >= *part {
-                    text.push_str(letters);
-                    value -= part;
-                }
-            }
-        }
-        _ => text = "#".repeat(15),
-    }
-    let text = if upper { text } else { text.to_lowercase() };
-    if fill { text } else { format!("{text:>15}") }
 }
 
 impl Picture {

@@ -6,7 +6,6 @@ use super::statement::{GateSession, Inner};
 use super::text::{text_column, text_rows};
 use super::zone;
 use crate::classify::{Classified, ExplainStyle, Modes};
-use crate::parameters::cast;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
@@ -306,14 +305,7 @@ impl GateSession {
         expressions: &[Expr],
         types: &[PgType],
     ) -> Result<Vec<ArrayRef>> {
-        // A number is rounded to an integer, which Arrow's cast would cut off.
-        let rounded = expressions.iter().zip(types).map(|(expression, pg_type)| match pg_type {
-            PgType::Int2 => cast(expression.clone(), SqlType::SmallInt(None)),
-            PgType::Int4 => cast(expression.clone(), SqlType::Int(None)),
-            PgType::Int8 => cast(expression.clone(), SqlType::BigInt(None)),
-            _ => expression.clone(),
-        });
-        let query = crate::engine::select_of(&rounded.collect::<Vec<_>>())?;
+        let query = crate::engine::select_of(expressions)?;
         let bound = self.bind_query(&query, &[], None).await?;
         let mut rows = self.run_bound(outer, &bound, &[]).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {

@@ -1,3 +1,5 @@
+//! Names, keys and types of what is written, and schemas at random.
+
 use super::*;
 use querygate_metadata::{LoadOptions, load, load_text};
 
