@@ -47,6 +47,7 @@ mod subscripts;
 mod tests;
 mod types;
 mod unions;
+mod unknown;
 mod using;
 mod value_lists;
 mod variadic;
@@ -65,6 +66,7 @@ pub(crate) use near::with_nearest;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;
 pub(crate) use short_circuit::guard_failures;
+pub(crate) use unknown::with_unknown;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;

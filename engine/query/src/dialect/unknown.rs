@@ -1,0 +1,114 @@
+//! `x IN (SELECT …)` within a larger condition, where it matters whether it is false or NULL. The engine joins such a condition with
+//! a mark that is never NULL, so that `NOT`, `IS NULL`, `coalesce` and their kin over it would answer for false.
+
+use super::apply::reads_nothing_around;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ExprSchema as _, Result, ScalarValue};
+use datafusion::functions_aggregate::count::count;
+use datafusion::logical_expr::expr::{BinaryExpr, Exists, InSubquery};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, when,
+};
+use std::sync::Arc;
+
+/// The plan with memberships that are true, false or NULL where that makes a difference, in its subqueries too.
+pub(crate) fn with_unknown(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Filter(filter) = node else { return Ok(Transformed::no(node)) };
+        let schema = Arc::clone(filter.input.schema());
+        let mut changed = false;
+        let mut conditions = Vec::new();
+        for condition in split_conjunction_owned(filter.predicate.clone()) {
+            let condition =
+                if is_membership(&condition) { Transformed::no(condition) } else { as_condition(condition, &schema)? };
+            changed |= condition.transformed;
+            conditions.push(condition.data);
+        }
+        match conjunction(conditions).filter(|_| changed) {
+            Some(predicate) => Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?))),
+            None => Ok(Transformed::no(LogicalPlan::Filter(filter))),
+        }
+    })?;
+    Ok(plan.data)
+}
+
+/// Whether a whole condition is a membership, or that there is none: the engine knows a join for each.
+fn is_membership(condition: &Expr) -> bool {
+    match condition {
+        Expr::InSubquery(_) => true,
+        Expr::Not(inner) => matches!(inner.as_ref(), Expr::InSubquery(_)),
+        _ => false,
+    }
+}
+
+/// An expression whose NULL counts as false.
+fn as_condition(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::InSubquery(InSubquery { negated: false, .. }) => Ok(Transformed::no(expr)),
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            let (left, right) = (as_condition(*left, schema)?, as_condition(*right, schema)?);
+            let changed = left.transformed || right.transformed;
+            let expr = BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) };
+            Ok(Transformed::new_transformed(Expr::BinaryExpr(expr), changed))
+        }
+        Expr::IsTrue(inner) => as_condition(*inner, schema)?.map_data(|inner| Ok(Expr::IsTrue(Box::new(inner)))),
+        Expr::IsNotTrue(inner) => as_condition(*inner, schema)?.map_data(|inner| Ok(Expr::IsNotTrue(Box::new(inner)))),
+        other => other.transform_down(|expr| match expr {
+            Expr::InSubquery(member) => {
+                let answered = three_valued(member, schema)?;
+                Ok(Transformed::new(answered.data, answered.transformed, TreeNodeRecursion::Jump))
+            }
+            other => Ok(Transformed::no(other)),
+        }),
+    }
+}
+
+/// A membership as the engine marks it, but NULL where no row is equal and a comparison has no answer.
+fn three_valued(member: InSubquery, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let rows = &Arc::clone(&member.subquery.subquery);
+    let Some(column) = rows.schema().columns().into_iter().next() else {
+        return Ok(Transformed::no(Expr::InSubquery(member)));
+    };
+    let own = member.expr.nullable(schema)?;
+    let theirs = rows.schema().field_from_column(&column)?.is_nullable();
+    if !own && !theirs {
+        return Ok(Transformed::no(Expr::InSubquery(member)));
+    }
+    let InSubquery { expr, subquery, negated } = member;
+    let absent = Expr::Column(column).is_null();
+    let unknown = if reads_nothing_around(rows) {
+        let some = |rows: LogicalPlanBuilder| -> Result<Expr> {
+            let counted = rows.limit(0, Some(1))?.aggregate(Vec::<Expr>::new(), vec![count(lit(1_i64))])?.build()?;
+            Ok(Expr::ScalarSubquery(subquery.with_plan(Arc::new(counted))).gt(lit(0_i64)))
+        };
+        let any = expr.clone().is_null().and(some(LogicalPlanBuilder::from(Arc::clone(rows)))?);
+        let null = some(LogicalPlanBuilder::from(Arc::clone(rows)).filter(absent)?)?;
+        match (own, theirs) {
+            (true, true) => any.or(null),
+            (true, false) => any,
+            (false, _) => null,
+        }
+    } else {
+        correlated(&expr, absent, &subquery, schema)?
+    };
+    let found = Expr::InSubquery(InSubquery { expr, subquery, negated: false });
+    let answer = when(found, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))?;
+    Ok(Transformed::yes(if negated { Expr::Not(Box::new(answer)) } else { answer }))
+}
+
+/// That one of the subquery's rows for this row has no answer.
+fn correlated(value: &Expr, absent: Expr, subquery: &Subquery, schema: &DFSchema) -> Result<Expr> {
+    let outer = value.clone().transform(|expr| match expr {
+        Expr::Column(column) if schema.has_column(&column) => {
+            let field = Arc::clone(schema.field_from_column(&column)?);
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    let rows = LogicalPlanBuilder::from(Arc::clone(&subquery.subquery));
+    let rows = rows.filter(outer.data.is_null().or(absent))?.build()?;
+    let outer_ref_columns = rows.all_out_ref_exprs();
+    let subquery = Subquery { subquery: Arc::new(rows), outer_ref_columns, spans: subquery.spans.clone() };
+    Ok(Expr::Exists(Exists { subquery, negated: false }))
+}
