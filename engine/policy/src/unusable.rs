@@ -3,7 +3,7 @@
 use crate::compiled::{Compiled, CompiledPolicy};
 use crate::expression::DropReason;
 use crate::layers::PARENT_DEPTH_MAX;
-use querygate_metadata::model::{Location, Object, SharingModel, Snapshot};
+use querygate_metadata::model::{Location, Object, Recipient, SharingModel, Snapshot};
 use std::collections::BTreeSet;
 
 impl CompiledPolicy {
@@ -48,6 +48,16 @@ impl CompiledPolicy {
         }
         dropped.sort_unstable();
         dropped
+    }
+
+    /// Sharing rules for a team, with their places: who is in one is not known here, so they share nothing.
+    #[must_use]
+    pub fn shared_with_teams(&self) -> Vec<(&str, &Location)> {
+        let rules = self.snapshot().objects.values().flat_map(|object| self.sharing(&object.name));
+        let teams = rules.filter(|rule| matches!(rule.recipient, Recipient::Team(_)));
+        let mut teams: Vec<_> = teams.map(|rule| (rule.name.as_str(), &rule.at)).collect();
+        teams.sort_by(|a, b| (a.1, a.0).cmp(&(b.1, b.0)));
+        teams
     }
 
     /// Keys of `current_user` that rules need, with the place of each.

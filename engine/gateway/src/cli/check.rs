@@ -160,6 +160,7 @@ impl Check<'_> {
         let in_memory: BTreeSet<&str> = in_memory.map(|source| source.name.as_str()).collect();
         rules::memory(governance, &in_memory).iter().try_for_each(|finding| self.tell(finding))?;
         self.variables(config, governance)?;
+        rules::teams(&governance.policies).iter().try_for_each(|finding| self.tell(finding))?;
         let sources: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
         let used: BTreeSet<&str> = snapshot.objects.values().map(|object| object.datasource.as_str()).collect();
         for datasource in used.difference(&sources) {

@@ -235,6 +235,25 @@ fn a_rule_that_cannot_be_applied_is_an_error_and_refuses_reads() {
 }
 
 #[test]
+fn a_rule_for_a_team_is_a_warning() {
+    let rule = |recipient: &str| {
+        format!(
+            r#""sharingRules": [{{"name": "shared", "type": "criteria", "object": "t_notes", "condition": "record.title == 'a'",
+            "accessLevel": "read", "sharedWith": {{"type": "{recipient}", "value": "t1"}}}}],
+            "permissions": ["#
+        )
+    };
+    for (recipient, warned) in [("team", true), ("user", false)] {
+        let stack = STACK.replace("\"permissions\": [", &rule(recipient));
+        let (_folder, file) = folder_with(&stack, &[("t_notes.ndjson", NOTES)], GOOD);
+        let ran = querygate(&["check", &file], "");
+        let told = "rule 'shared' shares with a team, whose members are not known here: it shares with nobody";
+        assert!(ran.code && ran.text.contains(told) == warned, "{recipient}: {}", ran.text);
+        assert_eq!(ran.text.contains("stack.json:5:"), warned, "{recipient}: {}", ran.text);
+    }
+}
+
+#[test]
 fn details_without_a_master_are_an_error_and_refused() {
     let stack = STACK.replace("\"private\"", "\"controlled_by_parent\"");
     let (_folder, file) = folder_with(&stack, &[("t_notes.ndjson", NOTES)], GOOD);

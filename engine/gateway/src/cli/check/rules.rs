@@ -43,6 +43,19 @@ fn hint(rule: &UnusableRule, snapshot: &Snapshot) -> Option<String> {
     nearest(missing, columns).map(|near| format!("Did you mean '{near}'?"))
 }
 
+/// Sharing rules for teams, which share with nobody.
+pub(super) fn teams(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let teams = policies.shared_with_teams().into_iter();
+    teams
+        .map(|(rule, at)| {
+            let message = format!("rule '{rule}' shares with a team, whose members are not known here: it shares with nobody");
+            let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
+            finding.hint = Some("Share with a position, a business unit or a user.".to_owned());
+            finding
+        })
+        .collect()
+}
+
 /// Keys of `current_user` that no user has, so that rules drop out for everybody.
 pub(super) fn unknown_variables(policies: &CompiledPolicy, known: &BTreeSet<&str>) -> Vec<Diagnostic> {
     let written = policies.variables().into_iter().filter(|(_, at)| at.line > 0);
