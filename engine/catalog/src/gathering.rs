@@ -41,7 +41,7 @@ enum Side {
 struct Inside {
     charge: MemoryReservation,
     rows: usize,
-    /// Somebody does not read on: rows are lost, and nobody knows how many.
+    /// A reader stopped before its end: rows are lost, and how many is unknown.
     left: bool,
 }
 
@@ -262,7 +262,7 @@ mod tests {
         assert!((all / 2).abs_diff(pool.reserved()) <= 1, "{} of {all}", pool.reserved());
         inside.came_out(8);
         assert_eq!(pool.reserved(), 0);
-        // Rows that nobody reads on are lost, and no more are counted.
+        // Rows without a reader are lost, and no more are counted.
         inside.entered(&batch(4)).unwrap();
         inside.leave();
         inside.entered(&batch(400)).unwrap();

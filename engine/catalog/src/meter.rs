@@ -343,7 +343,7 @@ struct MeteredStream {
     role: Role,
     /// What is charged.
     pool: Arc<dyn MemoryPool>,
-    /// `None`: nobody said when the statement is over.
+    /// `None`: the end of the statement is not reported.
     stop: Option<Arc<Stop>>,
     /// What the operator above keeps so far.
     kept: Option<MemoryReservation>,

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     Ok(Ended::Well)
 }
 
-/// What is to be read: from the flags, else from who sits there.
+/// What is to be read: from the flags, else asked for.
 fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
     let source = match &args.source {
         Some(source) => source.clone(),
@@ -64,14 +64,7 @@ fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
             "Write querygate init postgres://USER@HOST/DATABASE --password env:NAME, or a SQLite file, or a folder.",
         ));
     }
-    Ok(IntrospectArgs {
-        source,
-        password: args.password.clone(),
-        tls: args.tls,
-        tls_ca: args.tls_ca.clone(),
-        namespace: args.namespace.clone(),
-        output: None,
-    })
+    Ok(IntrospectArgs { source, access: args.access.clone(), output: None })
 }
 
 /// Writes both files, or puts what changed in the source into those that are there. What was written last is kept beside them,

@@ -48,7 +48,7 @@ fn read(args: &IntrospectArgs) -> Result<(String, String, write::Written, Vec<St
     if tables.is_empty() {
         return Err(Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", source.display())));
     }
-    let namespace = match &args.namespace {
+    let namespace = match &args.access.namespace {
         Some(name) if *name == write::local_name(name) => name.clone(),
         Some(name) => {
             return Err(Error::new(ErrorCode::InvalidParameterValue, format!("`{name}` is not a namespace"))
@@ -112,9 +112,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     let beside = beside(args)?;
     if let Some(address) = source.to_str().filter(|text| mysql::SCHEMES.iter().any(|scheme| text.starts_with(scheme))) {
         let mut server = mysql::parse(address)?;
-        server.tls = args.tls.map(Into::into);
-        server.tls_ca.clone_from(&args.tls_ca);
-        server.password = args.password.as_deref().map(secret).transpose()?;
+        server.tls = args.access.tls.map(Into::into);
+        server.tls_ca.clone_from(&args.access.tls_ca);
+        server.password = args.access.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mysql::read(&server))?;
         let entry = mysql::entry(NAME, &server, beside);
         let config =
@@ -123,9 +123,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
     }
     if let Some(address) = source.to_str().filter(|text| text.starts_with(mongodb::SCHEME)) {
         let mut server = mongodb::parse(address)?;
-        server.tls = args.tls.map(Into::into);
-        server.tls_ca.clone_from(&args.tls_ca);
-        server.password = args.password.as_deref().map(secret).transpose()?;
+        server.tls = args.access.tls.map(Into::into);
+        server.tls_ca.clone_from(&args.access.tls_ca);
+        server.password = args.access.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(mongodb::read(&server))?;
         let entry = mongodb::entry(NAME, &server, beside);
         let config = json!({"url": server.address.expose(), "database": server.database});
@@ -135,9 +135,9 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
         source.to_str().filter(|text| postgres::SCHEMES.iter().any(|scheme| text.starts_with(scheme)))
     {
         let mut server = postgres::parse(address)?;
-        server.tls = args.tls.map_or(server.tls, Into::into);
-        server.tls_ca.clone_from(&args.tls_ca);
-        server.password = args.password.as_deref().map(secret).transpose()?;
+        server.tls = args.access.tls.map_or(server.tls, Into::into);
+        server.tls_ca.clone_from(&args.access.tls_ca);
+        server.password = args.access.password.as_deref().map(secret).transpose()?;
         let tables = runtime()?.block_on(postgres::read(&server))?;
         let entry = postgres::entry(NAME, &server, beside);
         let config =
@@ -160,12 +160,12 @@ fn origin(args: &IntrospectArgs) -> Result<Origin> {
 }
 
 fn beside(args: &IntrospectArgs) -> Result<server::Beside<'_>> {
-    let tls = args.tls.map(Tls::from);
-    if args.tls_ca.is_some() && tls.is_some_and(|tls| !tls.verifies()) {
+    let tls = args.access.tls.map(Tls::from);
+    if args.access.tls_ca.is_some() && tls.is_some_and(|tls| !tls.verifies()) {
         return Err(Error::new(ErrorCode::InvalidParameterValue, "--tls-ca says whom to trust, and nobody looks")
             .with_hint("Give --tls verify-full."));
     }
-    Ok(server::Beside { password: args.password.as_deref(), tls, tls_ca: args.tls_ca.as_deref() })
+    Ok(server::Beside { password: args.access.password.as_deref(), tls, tls_ca: args.access.tls_ca.as_deref() })
 }
 
 /// A secret that an argument names. Relative files are seen from here.

@@ -1,6 +1,6 @@
 //! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
 //! those whose expressions may compute long behind one that tells them whether the statement is over. Windows over whole partitions,
-//! which keep their input without a word to anybody, have it charged, and so has what is dealt out to partitions: long rows in small
+//! which keep their input without charging it, have it charged, and so has what is dealt out to partitions: long rows in small
 //! batches are gathered there by the thousand.
 
 use crate::semantics::{frames, grows, lasts};

@@ -231,18 +231,8 @@ pub(crate) struct IntrospectArgs {
     /// or postgres://USER@HOST:PORT/DATABASE
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
-    /// Where the password of a server is: env:NAME or file:PATH
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) password: Option<String>,
-    /// TLS to a server; default: none on this machine, otherwise verify-full
-    #[arg(long, value_name = "MODE")]
-    pub(crate) tls: Option<TlsMode>,
-    /// Certificate authorities to trust, instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
-    /// Namespace of the package: every object's name starts with it; default: the source's name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: SourceArgs,
     /// Folder to write <namespace>.json into; default: print
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -258,18 +248,8 @@ pub(crate) struct InitArgs {
     /// A SQLite file, a folder of Parquet, CSV and NDJSON files, or the address of a server, as for introspect
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
-    /// Where the password of a server is: env:NAME or file:PATH
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) password: Option<String>,
-    /// TLS to a server; default: none on this machine, otherwise verify-full
-    #[arg(long, value_name = "MODE")]
-    pub(crate) tls: Option<TlsMode>,
-    /// Certificate authorities to trust, instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
-    /// Namespace of the package and name of the source; default: the source's name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: SourceArgs,
     /// Login name of the first user
     #[arg(short, long, value_name = "NAME")]
     pub(crate) user: Option<String>,
@@ -280,6 +260,23 @@ impl InitArgs {
     pub(crate) fn login(&self) -> &str {
         self.user.as_deref().unwrap_or("analyst")
     }
+}
+
+/// How an existing source is reached, and what it is called here.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SourceArgs {
+    /// Where the password of a server is: env:NAME or file:PATH
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) password: Option<String>,
+    /// TLS to a server; default: none on this machine, otherwise verify-full
+    #[arg(long, value_name = "MODE")]
+    pub(crate) tls: Option<TlsMode>,
+    /// Certificate authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Name of the source and namespace of its package: every object's name starts with it; default: the source's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
 }
 
 /// As `tls` of a source in the configuration.

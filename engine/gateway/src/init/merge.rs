@@ -55,7 +55,7 @@ impl Merged {
                     let value = self.merge(before, own, new, &place(key));
                     merged.insert(key.clone(), value);
                 }
-                // The source no longer has it, and nobody has touched it.
+                // The source no longer has it, and it was not edited.
                 None if before == Some(own) => {}
                 None => {
                     if before.is_some() {

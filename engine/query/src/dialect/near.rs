@@ -4,7 +4,7 @@ use querygate_catalog::pg_catalog::CatalogImage;
 use querygate_metadata::nearest;
 use querygate_types::{Error, ErrorCode};
 
-/// Longer names are nobody's slip.
+/// Longer names are not looked for: no typing slip has their length.
 const NAME_MAX: usize = 128;
 
 /// The error of a relation that does not exist, with the nearest name.

@@ -204,7 +204,7 @@ fn with_named_members(member: InSubquery) -> Result<Transformed<Expr>> {
             LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery))
         }
         Some(_) => return Ok(Transformed::no(Expr::InSubquery(member))),
-        // Rows of VALUES: their columns are nobody's.
+        // Rows of VALUES: their columns have no qualifier.
         None => {
             let columns: Vec<Expr> = member.subquery.subquery.schema().iter().map(Expr::from).collect();
             LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery)).project(columns)?

@@ -52,7 +52,7 @@ fn is_parameter(expr: &Expr) -> bool {
 /// What a cell says of its type.
 #[derive(Debug, Clone, PartialEq)]
 enum Says {
-    /// NULL, a literal in quotes, a parameter of which nobody said anything.
+    /// NULL, a literal in quotes, a parameter without a declared type.
     Nothing,
     /// A constant.
     Plain(PgType),
@@ -67,7 +67,7 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     let said: Vec<Says> = cells.iter().map(|cell| says(cell, declared)).collect();
     let types: Vec<PgType> = said.iter().filter_map(pg_type).collect();
     let Some(category) = types.first().map(|first| first.category()) else {
-        // Parameters of which nobody said anything are texts, unless another cell is something.
+        // Parameters without a declared type are texts, unless another cell is something.
         let texts = said.iter().all(|said| *said == Says::Nothing) && cells.iter().any(|cell| is_parameter(cell));
         return texts.then_some(DataType::Text);
     };

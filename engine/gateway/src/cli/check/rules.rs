@@ -48,7 +48,8 @@ pub(super) fn teams(policies: &CompiledPolicy) -> Vec<Diagnostic> {
     let teams = policies.shared_with_teams().into_iter();
     teams
         .map(|(rule, at)| {
-            let message = format!("rule '{rule}' shares with a team, whose members are not known here: it shares with nobody");
+            let message =
+                format!("rule '{rule}' shares with a team, whose members are not known here: it shares with nobody");
             let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
             finding.hint = Some("Share with a position, a business unit or a user.".to_owned());
             finding

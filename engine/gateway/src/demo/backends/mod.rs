@@ -11,7 +11,7 @@ mod server;
 mod trade;
 
 use super::guide::Question;
-use crate::cli::IntrospectArgs;
+use crate::cli::{IntrospectArgs, SourceArgs};
 use crate::config::Config;
 use crate::output::Output;
 use crate::serve::Threads;
@@ -178,10 +178,12 @@ fn programs(names: &[&'static str], folders: &[PathBuf]) -> Option<Programs> {
 fn introspect(folder: &Path, namespace: &str, address: &str, password: Option<&Path>) -> Result<()> {
     let args = IntrospectArgs {
         source: PathBuf::from(address),
-        password: password.map(|path| format!("file:{}", path.display())),
-        tls: None,
-        tls_ca: None,
-        namespace: Some(namespace.to_owned()),
+        access: SourceArgs {
+            password: password.map(|path| format!("file:{}", path.display())),
+            tls: None,
+            tls_ca: None,
+            namespace: Some(namespace.to_owned()),
+        },
         output: Some(metadata(folder)),
     };
     // What it says is for those who write their own configuration; here that is done.
