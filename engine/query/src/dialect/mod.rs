@@ -37,6 +37,7 @@ mod records;
 mod recursion;
 mod relations;
 mod rewrite;
+mod row_comparisons;
 mod rows;
 mod set_names;
 mod sets;

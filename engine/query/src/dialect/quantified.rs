@@ -80,7 +80,7 @@ impl Reader for Copies {
     }
 }
 
-fn values_of(row: &Expr) -> Vec<Expr> {
+pub(super) fn values_of(row: &Expr) -> Vec<Expr> {
     match row {
         Expr::Tuple(values) => values.clone(),
         Expr::Nested(inner) => values_of(inner),

@@ -3,7 +3,7 @@
 
 use super::{
     aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations,
-    rows, set_names, using, value_lists,
+    row_comparisons, rows, set_names, using, value_lists,
 };
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, step, write};
@@ -155,7 +155,7 @@ impl Writer for Rewriter<'_> {
         constants::interval(expr);
         constants::large_number(expr);
         aggregates::rewrite(expr);
-        for rewrite in [operators::rewrite, casts::rewrite, calls::rewrite] {
+        for rewrite in [operators::rewrite, row_comparisons::rewrite, casts::rewrite, calls::rewrite] {
             step(rewrite(expr))?;
         }
         frames::of_call(expr);
