@@ -100,23 +100,64 @@ impl Bindings {
 }
 
 /// The types to describe a statement with for values whose types have no place in those that it inferred: fractions in whole
-/// numbers, bytes in texts. `None`: all have.
+/// numbers, decimals in doubles, numbers and moments in texts. `None`: all have.
 pub(crate) fn declared_by_values(inferred: &[PgType], values: &RecordBatch) -> Option<Vec<Option<PgType>>> {
-    let declared = |(pg_type, column): (&PgType, &ArrayRef)| match (pg_type, column.data_type()) {
-        (PgType::Int2 | PgType::Int4 | PgType::Int8, DataType::Decimal128(_, 1..) | DataType::Decimal256(_, 1..)) => {
-            Some(PgType::Numeric)
-        }
-        (PgType::Int2 | PgType::Int4 | PgType::Int8, DataType::Float16 | DataType::Float32 | DataType::Float64) => {
-            Some(PgType::Float8)
-        }
-        (
-            PgType::Text | PgType::Varchar,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_),
-        ) => Some(PgType::Bytea),
-        _ => None,
+    let declared = |(inferred, column): (&PgType, &ArrayRef)| {
+        let own = own_type(column.data_type())?;
+        let integers = matches!(own, PgType::Int2 | PgType::Int4 | PgType::Int8);
+        let has_place = match inferred {
+            PgType::Text | PgType::Varchar => false,
+            PgType::Int2 | PgType::Int4 | PgType::Int8 => {
+                integers || matches!(column.data_type(), DataType::Decimal128(_, ..=0) | DataType::Decimal256(_, ..=0))
+            }
+            PgType::Float4 | PgType::Float8 => integers || matches!(own, PgType::Float4 | PgType::Float8),
+            // Its own rules convert it, or refuse it by name.
+            _ => true,
+        };
+        (!has_place).then_some(own)
     };
     let declared: Vec<Option<PgType>> = inferred.iter().zip(values.columns()).map(declared).collect();
     declared.iter().any(Option::is_some).then_some(declared)
+}
+
+/// The type that an Arrow type says. `None`: a text, which may be one of any type, or a type without a word here.
+const fn own_type(given: &DataType) -> Option<PgType> {
+    match given {
+        DataType::Boolean => Some(PgType::Bool),
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => Some(PgType::Int2),
+        DataType::Int32 | DataType::UInt16 => Some(PgType::Int4),
+        DataType::Int64 | DataType::UInt32 => Some(PgType::Int8),
+        DataType::Float16 | DataType::Float32 => Some(PgType::Float4),
+        DataType::Float64 => Some(PgType::Float8),
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::UInt64 => Some(PgType::Numeric),
+        DataType::Date32 | DataType::Date64 => Some(PgType::Date),
+        DataType::Time32(_) | DataType::Time64(_) => Some(PgType::Time),
+        DataType::Timestamp(_, None) => Some(PgType::Timestamp),
+        DataType::Timestamp(_, Some(_)) => Some(PgType::Timestamptz),
+        DataType::Interval(_) => Some(PgType::Interval),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            Some(PgType::Bytea)
+        }
+        DataType::Null
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Duration(_)
+        | DataType::List(_)
+        | DataType::ListView(_)
+        | DataType::FixedSizeList(..)
+        | DataType::LargeList(_)
+        | DataType::LargeListView(_)
+        | DataType::Struct(_)
+        | DataType::Union(..)
+        | DataType::Dictionary(..)
+        | DataType::Map(..)
+        | DataType::RunEndEncoded(..) => None,
+    }
 }
 
 /// Casts each column to its parameter's type.
@@ -146,6 +187,14 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     }
     if pg_type == PgType::Numeric && keeps_places(given) {
         return Ok(Arc::clone(column));
+    }
+    // Read by the rules of the type's texts, as through any door.
+    if matches!(given, DataType::Utf8) {
+        return Ok(Arc::clone(column));
+    }
+    if matches!(given, DataType::LargeUtf8 | DataType::Utf8View) {
+        return cast_with_options(column, &DataType::Utf8, &CastOptions { safe: false, ..CastOptions::default() })
+            .map_err(|error| refused(&error, given, pg_type, number));
     }
     let mismatch = || {
         Error::new(

@@ -3,7 +3,7 @@
 use crate::client::{Failure, Flight, packed, statement, ticket};
 use crate::text::cells;
 use arrow::array::{
-    ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, StringDictionaryBuilder,
+    ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, StringDictionaryBuilder,
 };
 use arrow::datatypes::{Int8Type, Schema};
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -108,13 +108,37 @@ fn values_are_cast_to_what_the_statement_takes_or_refused() {
         words.append_value("retail");
         let word = values(vec![Arc::new(words.finish())]);
         let day = values(vec![Arc::new(Date32Array::from(vec![19_723]))]);
+        let texts = |first: &str, second: &str| {
+            values(vec![Arc::new(StringArray::from(vec![first])), Arc::new(StringArray::from(vec![second]))])
+        };
+        let decimal = |digits: i128, scale| -> ArrayRef {
+            Arc::new(Decimal128Array::from(vec![digits]).with_precision_and_scale(38, scale).unwrap())
+        };
+        let place =
+            |text: &str| values(vec![Arc::new(StringArray::from(vec![text])), Arc::new(Int64Array::from(vec![1]))]);
         for (sql, batch, expected) in [
             ("SELECT $1::int", number(7), Ok("7")),
             ("SELECT $1::int", text("7"), Ok("7")),
-            ("SELECT $1::date", day, Ok("2024-01-01")),
+            ("SELECT $1::date", day.clone(), Ok("2024-01-01")),
             ("SELECT $1::date", text("2024-02-29"), Ok("2024-02-29")),
             ("SELECT $1::float8", float(1.5), Ok("1.5")),
             ("SELECT $1", number(7), Ok("7")),
+            // Of the type that the value is, where the statement says none.
+            ("SELECT $1 < $2", values(vec![decimal(75, 1), decimal(100, 0)]), Ok("t")),
+            ("SELECT $1 = $2", values(vec![decimal(25, 1), decimal(250, 2)]), Ok("t")),
+            ("SELECT abs($1)", values(vec![decimal(-12_345_678_901_234_567_890, 20)]), Ok("0.12345678901234567890")),
+            ("SELECT round($1)", values(vec![decimal(25, 1)]), Ok("3")),
+            ("SELECT $1 + 1", day, Ok("2024-01-02")),
+            ("SELECT to_json($1)", number(7), Ok("7")),
+            ("SELECT $1::jsonb -> $2", place("[1,2]"), Ok("2")),
+            // Texts are read as a type's texts are.
+            ("SELECT length($1::bytea)", text("\\x0001"), Ok("2")),
+            (
+                "SELECT $1::uuid = $2",
+                texts("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
+                Ok("t"),
+            ),
+            ("SELECT $1::timestamp", text("2024-02-29 12:34:56+02"), Ok("2024-02-29 12:34:56")),
             ("SELECT count(*) > 0 FROM accounts WHERE industry = $1", word, Ok("t")),
             ("SELECT $1::int", number(1 << 40), Err("22003")),
             ("SELECT $1::int", text("seven"), Err("22P02")),
