@@ -42,6 +42,8 @@ pub(crate) struct Bound {
     schema: SchemaRef,
     workspace: Arc<Workspace>,
     asks: Asks,
+    /// Whether there is a subquery that stands for a value.
+    scalar_subqueries: bool,
     objects: Arc<[String]>,
     whole: OnceLock<Option<Whole>>,
     /// What it takes of memory, estimated.
@@ -207,7 +209,9 @@ impl Bound {
         if values.is_empty() {
             return Ok(self.plan.clone());
         }
-        self.plan.clone().with_param_values(values).map_err(|e| translate(&e, Stage::Plan))
+        let plan = self.plan.clone().with_param_values(values).map_err(|e| translate(&e, Stage::Plan))?;
+        // A parameter may be NULL, its value is not.
+        if self.scalar_subqueries { nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan)) } else { Ok(plan) }
     }
 }
 
@@ -246,6 +250,7 @@ pub(crate) async fn bind(
     let objects = inventory.tables.clone().into();
     Ok(Bound {
         asks: Asks::of(&plan),
+        scalar_subqueries: nulls::has_scalar_subquery(&plan),
         bytes: plan_bytes(&plan).saturating_add(BOUND_BYTES),
         charge: Mutex::default(),
         plan,

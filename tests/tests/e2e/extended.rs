@@ -35,6 +35,30 @@ async fn echo<T: ToSql + FromSqlOwned + PartialEq + Debug + Sync>(
     assert_eq!(null.get::<_, Option<T>>(0), None, "{sql}");
 }
 
+/// A parameter may be NULL and its value is not: what a plan believes of the one must not stay for the other.
+#[test]
+fn a_value_is_no_word_for_the_subquery_around_it() {
+    with_client("ada", async |client| {
+        for (sql, expected) in [
+            ("SELECT (SELECT $1::int WHERE false) IS NULL", true),
+            ("SELECT CASE WHEN (SELECT $1::int LIMIT 0) IS NULL THEN true ELSE false END", true),
+            ("SELECT count(*) = 0 FROM (VALUES (1), (2)) t(x) WHERE (SELECT $1::int WHERE x > 2) IS NOT NULL", true),
+            ("SELECT ((1, 2) = (1, nullif($1::int, 7))) IS NULL", true),
+            ("SELECT ARRAY[$1::int, NULL]::text = '{7,NULL}'", true),
+        ] {
+            let found: bool = client.query_one(sql, &[&7_i32]).await.unwrap().get(0);
+            assert_eq!(found, expected, "{sql}");
+        }
+        let array: Vec<String> = client.query_one("SELECT ARRAY[$1, $2]", &[&"1", &"2"]).await.unwrap().get(0);
+        assert_eq!(array, ["1", "2"]);
+        let same = "SELECT $1::uuid = $2";
+        let statement = client.prepare(same).await.unwrap();
+        let ids: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+            [&"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", &"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"];
+        assert!(client.query_one(&statement, &ids).await.unwrap().get::<_, bool>(0));
+    });
+}
+
 #[test]
 fn parameters_of_each_type_come_back_as_they_went() {
     with_client("sam", async |client| {

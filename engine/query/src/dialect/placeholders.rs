@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
 use querygate_catalog::pg_catalog::{argument_types, common_type};
 use querygate_query_api::pg_type_of;
 use querygate_types::PgType;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Functions whose arguments are all of one type.
-const ALIKE: &[&str] = &["coalesce", "nullif", "greatest", "least"];
+const ALIKE: &[&str] = &["coalesce", "nullif", "greatest", "least", "make_array"];
 
 /// Functions that the engine has under another name.
 const SYNONYMS: &[(&str, &str)] = &[("signum", "sign")];
@@ -31,10 +31,38 @@ pub(super) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
             let (left, right) = (of_type(*left, PgType::Text), of_type(*right, PgType::Text));
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
         }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_text_or_untyped(&left) != is_text_or_untyped(&right) => {
+            beside_its_kin(*left, op, *right, schema)
+        }
         Expr::ScalarFunction(call) if call.args.iter().any(is_untyped) => function(call, schema),
         Expr::Case(case) => branches(case, schema),
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// A parameter beside a uuid, or beside a jsonb that it is appended to, is read as one: both are texts to the engine, and texts that
+/// are written otherwise are the same uuid.
+fn beside_its_kin(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let other = if is_text_or_untyped(&left) { own_type(&right, schema) } else { own_type(&left, schema) };
+    let kin = match other {
+        Some(PgType::Uuid) if is_comparison(op) => PgType::Uuid,
+        Some(PgType::Jsonb) if is_comparison(op) || op == Operator::StringConcat => PgType::Jsonb,
+        _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))),
+    };
+    let read = |side: Expr| match types::field_of(kin) {
+        Some(field) if is_text_or_untyped(&side) => {
+            Expr::Cast(Cast { expr: Box::new(of_type(side, PgType::Text)), field })
+        }
+        _ => side,
+    };
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(read(left)), op, Box::new(read(right))))))
+}
+
+/// A parameter without a type, or of which the engine has only learnt that texts stand beside it.
+fn is_text_or_untyped(expr: &Expr) -> bool {
+    let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
+    is_untyped(expr)
+        || field.as_ref().is_some_and(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View))
 }
 
 fn is_untyped(expr: &Expr) -> bool {

@@ -49,6 +49,10 @@ impl Settler {
             return Ok(Transformed::no(node));
         }
         if let LogicalPlan::Limit(limit) = node {
+            let empty = DFSchema::empty();
+            let typed = LogicalPlan::Limit(limit)
+                .map_expressions(|expr| expr.transform_up(|e| super::placeholders::typed(e, &empty)))?;
+            let LogicalPlan::Limit(limit) = typed.data else { return Ok(typed) };
             return super::limits::counted(limit).map(LogicalPlan::Limit).map(Transformed::yes);
         }
         let schema = input_schema(&node)?;

@@ -10,7 +10,7 @@ pub(crate) use check::{check, check_optimized};
 
 use crate::named::under_names;
 use crate::semantics;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
@@ -29,6 +29,19 @@ pub(crate) fn settled(plan: LogicalPlan) -> Result<LogicalPlan> {
     // A subquery keeps what it was told of the columns around it; what depends on that follows.
     let told = semantics::renewed_outer_columns(settled.data)?;
     Ok(told.transform_up_with_subqueries(recomputed)?.data)
+}
+
+/// Whether a plan, subqueries included, has a subquery that stands for a value.
+pub(crate) fn has_scalar_subquery(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    // The closures never fail, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_))))?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    });
+    found
 }
 
 fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {

@@ -3,7 +3,7 @@
 
 use super::display::text_of;
 use super::moments;
-use super::rounding::{decimals_of_floats, narrowed, rounded};
+use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use super::texts_read::{read, read_named};
 use super::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StringViewArray};
@@ -70,6 +70,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     match (from.data_type(), to.data_type()) {
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
+        (T::Decimal128(precision, scale), T::Float32 | T::Float64) => !divides_exactly(*precision, *scale),
         (source, target) if is_text(source) && is_text(target) => {
             let (own, wanted) = (named(from), named(to));
             let length = matches!(wanted, Some("varchar" | "bpchar")) && modifier(to).is_some();
@@ -149,6 +150,7 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
             if modifier(to).is_some() { read_named(&texts, named(to), modifier(to)) } else { Ok(texts) }
         }
         (T::Float64, T::Float32) => narrowed(values),
+        (T::Decimal128(..), target @ (T::Float32 | T::Float64)) => floats_of_decimals(values, target),
         (T::Float32 | T::Float64, T::Decimal128(precision, scale)) => decimals_of_floats(values, *precision, *scale),
         (_, T::Int8) => rounded::<Int8Type>(values, "smallint"),
         (_, T::Int16) => rounded::<Int16Type>(values, "smallint"),

@@ -77,6 +77,26 @@ pub(super) fn decimals_of_floats(values: &ArrayRef, precision: u8, scale: i8) ->
     Ok(Arc::new(decimals.with_precision_and_scale(precision, scale)?))
 }
 
+/// Whether digits and their power of ten are doubles themselves, so that one division rounds once.
+pub(super) const fn divides_exactly(precision: u8, scale: i8) -> bool {
+    precision <= 15 && scale >= 0 && scale <= 22
+}
+
+/// The doubles or reals that are nearest to decimals: a division of two rounded numbers may miss them.
+pub(super) fn floats_of_decimals(values: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    let decimals = values.as_primitive::<Decimal128Type>();
+    let text = |row: usize| decimals.is_valid(row).then(|| decimals.value_as_string(row));
+    let unreadable = || Fault::OutOfRange("double precision").error();
+    if target == &DataType::Float32 {
+        let read = |text: String| text.parse::<f32>().map_err(|_| unreadable());
+        let floats = (0..decimals.len()).map(|row| text(row).map(read).transpose());
+        return Ok(Arc::new(floats.collect::<Result<PrimitiveArray<Float32Type>>>()?));
+    }
+    let read = |text: String| text.parse::<f64>().map_err(|_| unreadable());
+    let floats = (0..decimals.len()).map(|row| text(row).map(read).transpose());
+    Ok(Arc::new(floats.collect::<Result<PrimitiveArray<Float64Type>>>()?))
+}
+
 /// Digits and scale of a double's first significant digits; `None`: NaN, infinite or too large.
 pub(super) fn significant(value: f64, digits: usize) -> Option<(i128, i8)> {
     if !value.is_finite() {

@@ -7,7 +7,8 @@ use crate::semantics::datetime::Wrong;
 use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::Moment;
 use crate::semantics::datetime::parse::days_in;
-use crate::semantics::fault::external;
+use crate::semantics::fault::{Fault, external};
+use crate::semantics::numeric::rescaled;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
@@ -95,13 +96,19 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "extract",
         &[
-            form(&[P::Text, P::Date], R::By(numeric), |r| part(r, midnight(r.date(1))?, Kind::Date)),
-            form(&[P::Text, P::Timestamp], R::By(numeric), |r| part(r, r.micros(1), Kind::Local)),
-            form(&[P::Text, P::Timestamptz], R::By(numeric), |r| part(r, r.micros(1), Kind::Instant)),
-            form(&[P::Text, P::Time], R::By(numeric), |r| {
-                of_interval(r, Interval { micros: r.micros(1), ..Interval::default() }, true)
+            form(&[P::Text, P::Date], R::By(numeric), |r| {
+                in_places(r, true, part(r, midnight(r.date(1))?, Kind::Date)?)
             }),
-            form(&[P::Text, P::Interval], R::By(numeric), |r| of_interval(r, r.interval(1), false)),
+            form(&[P::Text, P::Timestamp], R::By(numeric), |r| in_places(r, false, part(r, r.micros(1), Kind::Local)?)),
+            form(&[P::Text, P::Timestamptz], R::By(numeric), |r| {
+                in_places(r, false, part(r, r.micros(1), Kind::Instant)?)
+            }),
+            form(&[P::Text, P::Time], R::By(numeric), |r| {
+                in_places(r, false, of_interval(r, Interval { micros: r.micros(1), ..Interval::default() }, true)?)
+            }),
+            form(&[P::Text, P::Interval], R::By(numeric), |r| {
+                in_places(r, false, of_interval(r, r.interval(1), false)?)
+            }),
         ],
     ),
 ];
@@ -242,18 +249,35 @@ enum Kind {
     Instant,
 }
 
-/// The places after the point are the field's.
+/// The places after the point are the field's. A field that is a row's value may be any of them.
 fn numeric(args: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Field> {
-    let field = constants.first().and_then(|c| c.and_then(|c| c.try_as_str().flatten())).unwrap_or_default();
     let of_date = args.get(1).is_some_and(|f| f.data_type() == &DataType::Date32);
-    let scale = match field.to_ascii_lowercase().as_str() {
+    let field = constants.first().and_then(|c| c.and_then(|c| c.try_as_str().flatten()));
+    let scale = field.map_or(PLACES_OF_ANY, |field| places(field, of_date));
+    Ok(Field::new("extract", DataType::Decimal128(38, scale), true))
+}
+
+/// Microseconds of a second.
+const PLACES_OF_ANY: i8 = 6;
+
+fn places(field: &str, of_date: bool) -> i8 {
+    match field.to_ascii_lowercase().as_str() {
         "epoch" if of_date => 0,
         "second" | "seconds" | "sec" | "s" | "epoch" => 6,
         "millisecond" | "milliseconds" | "msec" | "ms" => 3,
         "julian" if !of_date => 20,
         _ => 0,
-    };
-    Ok(Field::new("extract", DataType::Decimal128(38, scale), true))
+    }
+}
+
+/// A field's value in the places of the result.
+fn in_places(row: &Row<'_>, of_date: bool, value: Value) -> Result<Value> {
+    let Value::Digits(digits) = value else { return Ok(value) };
+    let own = places(row.text(0), of_date);
+    if own == row.scale() {
+        return Ok(Value::Digits(digits));
+    }
+    rescaled(digits, own, row.scale()).map(Value::Digits).ok_or_else(|| Fault::OutOfRange("numeric").error())
 }
 
 /// Whether a unit is one of some type is told, the unit is not: it may be a row's value.
@@ -282,7 +306,11 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
     let (hour, minute, second, fraction) = moment.clock_fields();
     let year = moment.date.year;
     let unit = row.patterns.lower(row.text(0));
-    let whole = |value: i64| Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(row.scale().unsigned_abs()))));
+    let whole = |value: i64| {
+        Ok(Value::Digits(
+            i128::from(value) * 10_i128.pow(u32::from(places(row.text(0), kind == Kind::Date).unsigned_abs())),
+        ))
+    };
     let is_clock = matches!(
         unit.as_str(),
         "hour"
@@ -329,7 +357,7 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
             let days = whole(moment.days + 2_440_588)?;
             let Value::Digits(days) = days else { return Ok(days) };
             let of_day =
-                if row.scale() == 0 { 0 } else { i128::from(moment.clock) * 10_i128.pow(20) / i128::from(DAY) };
+                if kind == Kind::Date { 0 } else { i128::from(moment.clock) * 10_i128.pow(20) / i128::from(DAY) };
             Ok(Value::Digits(days + of_day))
         }
         "timezone" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros))),
@@ -372,7 +400,9 @@ const fn period(year: i64, length: i64) -> i64 {
 }
 
 fn of_interval(row: &Row<'_>, of: Interval, is_time: bool) -> Result<Value> {
-    let whole = |value: i64| Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(row.scale().unsigned_abs()))));
+    let whole = |value: i64| {
+        Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(places(row.text(0), false).unsigned_abs()))))
+    };
     let unit = row.patterns.lower(row.text(0));
     let seconds = of.micros / SECOND;
     match unit.trim_end_matches('s') {

@@ -264,8 +264,13 @@ fn quotient(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
     Ok(Field::new("numeric_divide", DataType::Decimal128(38, scale.max().unwrap_or(0).max(16)), true))
 }
 
+/// Of a pattern that is a row's value.
+const PLACES_OF_ANY_PATTERN: i8 = 15;
+
 fn pattern_scale(_: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Field> {
-    let pattern = constants.get(1).copied().flatten().and_then(|c| c.try_as_str().flatten()).unwrap_or_default();
+    let Some(pattern) = constants.get(1).copied().flatten().and_then(|c| c.try_as_str().flatten()) else {
+        return Ok(Field::new("to_number", DataType::Decimal128(38, PLACES_OF_ANY_PATTERN), true));
+    };
     let places = pattern
         .split_once(['.', 'D', 'd'])
         .map_or(0, |(_, after)| after.chars().filter(|c| matches!(c, '9' | '0')).count());
