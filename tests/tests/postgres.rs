@@ -4,6 +4,8 @@
 
 #[path = "postgres/armed.rs"]
 mod armed;
+#[path = "postgres/arrays.rs"]
+mod arrays;
 #[path = "postgres/clinic.rs"]
 mod clinic;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]

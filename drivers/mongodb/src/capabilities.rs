@@ -40,7 +40,9 @@ fn equal(value_type: ValueType) -> Result<(), Refusal> {
         | ValueType::Date
         | ValueType::Timestamp { .. } => Ok(()),
         ValueType::Time => refuse(RefusalReason::Type, "the source has no times of day"),
-        ValueType::TextList => refuse(RefusalReason::Type, "the source compares lists in another way"),
+        ValueType::TextList | ValueType::List(_) => {
+            refuse(RefusalReason::Type, "the source compares lists in another way")
+        }
     }
 }
 

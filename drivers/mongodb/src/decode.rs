@@ -241,6 +241,8 @@ impl Column {
             ColumnBuilder::Time(builder) => builder.append_value(cells::time(value)?),
             ColumnBuilder::Timestamp(builder) => builder.append_value(cells::moment(value, encoding)?),
             ColumnBuilder::TextList(builder) => texts(builder, value)?,
+            // No field reads as such a list.
+            ColumnBuilder::List(_) => return Err(wrong_value(value_type.name())),
         }
         Ok(())
     }

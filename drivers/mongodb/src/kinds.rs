@@ -199,6 +199,7 @@ impl Kinds {
             }
             ValueType::Time => read(&[Kind::Text]),
             ValueType::TextList => exact(&[Kind::Texts]),
+            ValueType::List(_) => None,
         };
         fits.ok_or_else(|| {
             let text = format!("a field with such values in the source does not read as {}", wanted.name());

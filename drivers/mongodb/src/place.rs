@@ -88,7 +88,7 @@ pub(crate) fn type_name(value_type: ValueType, object_id: bool) -> &'static str 
         ValueType::Text | ValueType::Time => "string",
         ValueType::Binary => "binData",
         ValueType::Date | ValueType::Timestamp { .. } => "date",
-        ValueType::TextList => "array",
+        ValueType::TextList | ValueType::List(_) => "array",
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn comparable(value_type: ValueType) -> Result<(), Refusal> {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList => refuse(RefusalReason::Type, "the source has no lists"),
+        ValueType::TextList | ValueType::List(_) => refuse(RefusalReason::Type, "the source has no lists"),
     }
 }
 

@@ -243,7 +243,8 @@ pub(crate) fn reads_surely(value_type: ValueType) -> bool {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. }
-        | ValueType::TextList => false,
+        | ValueType::TextList
+        | ValueType::List(_) => false,
     }
 }
 

@@ -133,6 +133,8 @@ impl Column {
                     builder.append(true);
                 }
             },
+            // No column reads as such a list.
+            ColumnBuilder::List(_) => return Err(wrong()),
         }
         Ok(())
     }

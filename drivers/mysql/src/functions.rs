@@ -22,7 +22,8 @@ pub(crate) fn typed(placeholder: String, value_type: ValueType) -> String {
         | ValueType::Float64
         | ValueType::Text
         | ValueType::Binary
-        | ValueType::TextList => placeholder,
+        | ValueType::TextList
+        | ValueType::List(_) => placeholder,
     }
 }
 

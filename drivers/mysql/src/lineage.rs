@@ -10,7 +10,7 @@ use querygate_driver_api::{ColumnId, Relation, ScalarExpr, ValueType};
 pub(crate) fn is_short(expr: &ScalarExpr, value_type: ValueType, input: &Relation) -> bool {
     match value_type {
         ValueType::Text => is_short_text(expr, input),
-        ValueType::Binary | ValueType::TextList => false,
+        ValueType::Binary | ValueType::TextList | ValueType::List(_) => false,
         ValueType::Boolean
         | ValueType::Int16
         | ValueType::Int32

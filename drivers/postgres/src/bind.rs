@@ -3,7 +3,7 @@
 use crate::numeric;
 use bytes::{BufMut, BytesMut};
 use querygate_driver_api::driver::{Binding, BindingForm, NativeStatement};
-use querygate_driver_api::{Refusal, RefusalReason, Value, ValueType};
+use querygate_driver_api::{ItemType, Refusal, RefusalReason, Value, ValueType};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -123,7 +123,8 @@ pub(crate) const fn list_type(of: ValueType) -> Option<(Type, Type)> {
         | ValueType::Decimal128 { .. }
         | ValueType::Binary
         | ValueType::Time
-        | ValueType::TextList => None,
+        | ValueType::TextList
+        | ValueType::List(_) => None,
     }
 }
 
@@ -177,6 +178,24 @@ fn sql_type(value: &Value) -> Type {
         ValueType::Timestamp { utc: false } => Type::TIMESTAMP,
         ValueType::Timestamp { utc: true } => Type::TIMESTAMPTZ,
         ValueType::TextList => Type::TEXT_ARRAY,
+        ValueType::List(item) => array_of(item),
+    }
+}
+
+const fn array_of(item: ItemType) -> Type {
+    match item {
+        ItemType::Boolean => Type::BOOL_ARRAY,
+        ItemType::Int16 => Type::INT2_ARRAY,
+        ItemType::Int32 => Type::INT4_ARRAY,
+        ItemType::Int64 => Type::INT8_ARRAY,
+        ItemType::Float32 => Type::FLOAT4_ARRAY,
+        ItemType::Float64 => Type::FLOAT8_ARRAY,
+        ItemType::Decimal128 { .. } => Type::NUMERIC_ARRAY,
+        ItemType::Binary => Type::BYTEA_ARRAY,
+        ItemType::Date => Type::DATE_ARRAY,
+        ItemType::Time => Type::TIME_ARRAY,
+        ItemType::Timestamp { utc: false } => Type::TIMESTAMP_ARRAY,
+        ItemType::Timestamp { utc: true } => Type::TIMESTAMPTZ_ARRAY,
     }
 }
 

@@ -42,7 +42,9 @@ fn comparable(value_type: ValueType) -> Result<(), Refusal> {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList => refuse(RefusalReason::Type, "the source compares lists in another way"),
+        ValueType::TextList | ValueType::List(_) => {
+            refuse(RefusalReason::Type, "the source compares lists in another way")
+        }
     }
 }
 

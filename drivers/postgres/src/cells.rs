@@ -2,10 +2,9 @@
 
 use crate::bind::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::numeric::{self, Unreadable};
-use arrow::array::StringBuilder;
 use querygate_driver_api::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -25,6 +24,8 @@ pub(crate) enum Wire {
     Time,
     Timestamp,
     TextArray,
+    /// Of items in other forms.
+    Array,
 }
 
 /// The form of a type; none for those that are never asked for.
@@ -42,7 +43,10 @@ pub(crate) fn wire(sql_type: &Type) -> Option<Wire> {
         Type::TIME => Wire::Time,
         Type::TIMESTAMP | Type::TIMESTAMPTZ => Wire::Timestamp,
         Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => Wire::TextArray,
-        _ => return None,
+        _ => match sql_type.kind() {
+            Kind::Array(item) => return wire(item).map(|_| Wire::Array),
+            _ => return None,
+        },
     })
 }
 
@@ -63,6 +67,7 @@ pub(crate) fn reads(wire: Wire, value_type: ValueType) -> bool {
         ValueType::Time => wire == Wire::Time,
         ValueType::Timestamp { .. } => wire == Wire::Timestamp,
         ValueType::TextList => wire == Wire::TextArray,
+        ValueType::List(_) => wire == Wire::Array,
     }
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn timestamp(bytes: &[u8], value_type: ValueType) -> Result<i64> {
     micros.checked_add(EPOCH_MICROS).filter(|_| finite).ok_or_else(|| beyond(value_type))
 }
 
-fn malformed() -> Error {
+pub(crate) fn malformed() -> Error {
     Error::internal("a source's value is not in the binary form of its type")
 }
 
@@ -149,33 +154,58 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str> {
         .map_err(|_| Error::new(ErrorCode::CharacterNotInRepertoire, "source holds a text with an invalid byte"))
 }
 
-/// Members of a one-dimensional array of texts.
-pub(crate) fn texts(bytes: &[u8], values: &mut StringBuilder) -> Result<()> {
-    let mut rest = bytes;
-    let mut number = || -> Result<i32> {
-        let (four, after) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
-        rest = after;
-        Ok(i32::from_be_bytes(*four))
-    };
-    let dimensions = number()?;
-    let (_has_nulls, _element) = (number()?, number()?);
-    match dimensions {
-        0 => return Ok(()),
-        1 => {}
-        _ => return Err(Error::new(ErrorCode::DataException, "source holds an array of arrays in a list")),
-    }
-    let (count, _first) = (number()?, number()?);
-    for _ in 0..count {
-        let (four, after) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
-        rest = after;
-        match usize::try_from(i32::from_be_bytes(*four)) {
-            Ok(length) => {
-                let (item, after) = rest.split_at_checked(length).ok_or_else(malformed)?;
-                rest = after;
-                values.append_value(text(item)?);
+/// A one-dimensional array, item by item.
+pub(crate) struct Items<'a> {
+    /// In which form the items are.
+    pub(crate) wire: Wire,
+    count: usize,
+    rest: &'a [u8],
+}
+
+/// What a list of ours does not say: more dimensions than one, and indices that begin elsewhere than at 1.
+fn shape(what: &str) -> Error {
+    let message = format!("source holds an array {what}");
+    Error::new(ErrorCode::DataException, message)
+        .with_hint("Have its column read as json or text, by a view in the source.")
+}
+
+impl<'a> Items<'a> {
+    /// # Errors
+    /// The array has dimensions or indices that a list has not.
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self> {
+        let mut rest = bytes;
+        let mut number = || -> Result<[u8; 4]> {
+            let (four, after) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+            rest = after;
+            Ok(*four)
+        };
+        let dimensions = i32::from_be_bytes(number()?);
+        let _has_nulls = number()?;
+        let item = Type::from_oid(u32::from_be_bytes(number()?));
+        let wire = item.as_ref().and_then(wire).ok_or_else(malformed)?;
+        let count = match dimensions {
+            0 => 0,
+            1 => {
+                let count = i32::from_be_bytes(number()?);
+                if i32::from_be_bytes(number()?) != 1 {
+                    return Err(shape("whose first index is not 1"));
+                }
+                usize::try_from(count).map_err(|_| malformed())?
             }
-            Err(_) => values.append_null(),
-        }
+            _ => return Err(shape("of arrays in a list")),
+        };
+        Ok(Self { wire, count, rest })
     }
-    Ok(())
+
+    /// The next item, or none after the last one. NULL is `Some(None)`.
+    pub(crate) fn next(&mut self) -> Result<Option<Option<&'a [u8]>>> {
+        let Some(left) = self.count.checked_sub(1) else { return Ok(None) };
+        self.count = left;
+        let (length, after) = self.rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+        self.rest = after;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else { return Ok(Some(None)) };
+        let (item, after) = self.rest.split_at_checked(length).ok_or_else(malformed)?;
+        self.rest = after;
+        Ok(Some(Some(item)))
+    }
 }

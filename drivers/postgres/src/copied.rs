@@ -149,7 +149,7 @@ fn cell(value_type: ValueType, delivered: &Type, told: PgType, form: WireForm) -
                 WireForm::Binary => Cell::Micros(value_type),
             })
         }
-        ValueType::TextList => None,
+        ValueType::TextList | ValueType::List(_) => None,
     }
 }
 
@@ -247,7 +247,8 @@ impl Copied {
             | ValueType::Date
             | ValueType::Time
             | ValueType::Timestamp { .. }
-            | ValueType::TextList => 0,
+            | ValueType::TextList
+            | ValueType::List(_) => 0,
         }
     }
 
@@ -261,7 +262,8 @@ impl Copied {
             | ValueType::Date
             | ValueType::Text
             | ValueType::Binary
-            | ValueType::TextList => 4 * rows,
+            | ValueType::TextList
+            | ValueType::List(_) => 4 * rows,
             ValueType::Int64 | ValueType::Float64 | ValueType::Time | ValueType::Timestamp { .. } => 8 * rows,
             ValueType::Decimal128 { .. } => 16 * rows,
         };

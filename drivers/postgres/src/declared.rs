@@ -1,7 +1,7 @@
 //! What a column's declared type means: the type we give it, and in which form it reads as the type that metadata wants.
 
 use querygate_driver_api::relation::{Collation, Encoding};
-use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_driver_api::{ItemType, Refusal, RefusalReason, ValueType};
 
 /// How a column's text stands to order and equality by code point. Kept in [`Collation::Named`], whose text is ours.
 pub(crate) const CAST: &str = "type ";
@@ -27,7 +27,7 @@ pub(crate) fn interpret(native: &str) -> ValueType {
         ("time without time zone", _) => ValueType::Time,
         ("timestamp without time zone", _) => ValueType::Timestamp { utc: false },
         ("timestamp with time zone", _) => ValueType::Timestamp { utc: true },
-        (name, _) if name.ends_with("[]") => ValueType::TextList,
+        _ if native.ends_with("[]") => interpret(&native[..native.len() - 2]).listed().unwrap_or(ValueType::TextList),
         _ => ValueType::Text,
     }
 }
@@ -82,6 +82,12 @@ pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refus
         // Digits that the declared type does not hold are an error when they are read, never rounded.
         (ValueType::Decimal128 { .. }, ValueType::Decimal128 { .. }) => Ok(Encoding::Canonical),
         (ValueType::Text, ValueType::Decimal128 { .. }) if unbounded => Ok(Encoding::Canonical),
+        // As texts, whatever the items are.
+        (ValueType::List(_), ValueType::TextList) => Ok(Encoding::Canonical),
+        (ValueType::List(own), ValueType::List(wanted)) if is_read_as(own, wanted) => Ok(Encoding::Canonical),
+        (ValueType::TextList, ValueType::List(ItemType::Decimal128 { .. })) if native == "numeric[]" => {
+            Ok(Encoding::Canonical)
+        }
         (ValueType::Decimal128 { .. }, ValueType::Float64) => Ok(Encoding::Canonical),
         // Sessions are in UTC: a wall clock there is that instant.
         (ValueType::Timestamp { utc: false }, ValueType::Timestamp { utc: true }) => Ok(Encoding::Canonical),
@@ -89,6 +95,18 @@ pub(crate) fn read_as(native: &str, wanted: ValueType) -> Result<Encoding, Refus
             let text = format!("a column of type {native} in the source does not read as {}", wanted.name());
             Err(Refusal::new(RefusalReason::Encoding, text))
         }
+    }
+}
+
+/// Whether items of one type are read as items of another, or fail to be.
+fn is_read_as(own: ItemType, wanted: ItemType) -> bool {
+    use ItemType as I;
+    match (own, wanted) {
+        (I::Int16 | I::Int32 | I::Int64 | I::Decimal128 { .. }, I::Decimal128 { .. })
+        | (I::Int16, I::Int32 | I::Int64)
+        | (I::Int32, I::Int64)
+        | (I::Float32, I::Float64) => true,
+        (own, wanted) => own == wanted,
     }
 }
 
@@ -108,7 +126,8 @@ pub(crate) fn reads_surely(value_type: ValueType) -> bool {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. }
-        | ValueType::TextList => false,
+        | ValueType::TextList
+        | ValueType::List(_) => false,
     }
 }
 
@@ -122,7 +141,6 @@ fn words(native: &str) -> (&str, &str) {
         ("timestamp", " without time zone") => "timestamp without time zone",
         ("timestamp", " with time zone") => "timestamp with time zone",
         (before, "") => before,
-        _ if after.ends_with("[]") => "[]",
         _ => native,
     };
     (name, arguments)
@@ -157,14 +175,39 @@ mod tests {
             ("timestamp(0) with time zone", ValueType::Timestamp { utc: true }),
             ("timestamp without time zone", ValueType::Timestamp { utc: false }),
             ("text[]", ValueType::TextList),
-            ("numeric(10,2)[]", ValueType::TextList),
-            ("timestamp(3) without time zone[]", ValueType::TextList),
+            ("character varying(20)[]", ValueType::TextList),
+            ("uuid[]", ValueType::TextList),
+            ("numeric[]", ValueType::TextList),
+            ("shop.\"Mood[]\"[]", ValueType::TextList),
+            ("integer[]", ValueType::List(ItemType::Int32)),
+            ("double precision[]", ValueType::List(ItemType::Float64)),
+            ("numeric(10,2)[]", ValueType::List(ItemType::Decimal128 { precision: 10, scale: 2 })),
+            ("timestamp(3) without time zone[]", ValueType::List(ItemType::Timestamp { utc: false })),
             ("uuid", ValueType::Text),
             ("shop.\"Mood (old)\"", ValueType::Text),
             ("jsonb", ValueType::Text),
         ] {
             assert_eq!(interpret(native), expected, "{native}");
             assert_eq!(read_as(native, expected), Ok(Encoding::Canonical), "{native}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_read_as_their_items_are() {
+        let list = ValueType::List;
+        let money = ItemType::Decimal128 { precision: 18, scale: 4 };
+        for (native, wanted, expected) in [
+            ("integer[]", ValueType::TextList, true),
+            ("integer[]", list(ItemType::Int64), true),
+            ("bigint[]", list(ItemType::Int32), false),
+            ("numeric[]", list(money), true),
+            ("numeric(10,2)[]", list(money), true),
+            ("text[]", list(money), false),
+            ("text[]", list(ItemType::Int32), false),
+            ("integer", list(ItemType::Int32), false),
+            ("integer[]", ValueType::Int32, false),
+        ] {
+            assert_eq!(read_as(native, wanted).is_ok(), expected, "{native} as {wanted:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Binary rows → Arrow, column by column. A value that its column's type does not hold is an error, never a guess.
 
-use crate::cells::{self, Wire};
+use crate::cells::{self, Items, Wire};
 use crate::error::schema_changed;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -76,7 +76,7 @@ impl Decoder {
                 None => column.builder.append_null(),
                 Some(Raw(bytes)) => {
                     self.bytes += bytes.len();
-                    column.push(bytes)?;
+                    column.push(bytes).map_err(|error| error.with_column(index))?;
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Decoder {
         if usize::from(u16::from_be_bytes(*count)) != self.columns.len() {
             return Err(broken());
         }
-        for column in &mut self.columns {
+        for (index, column) in self.columns.iter_mut().enumerate() {
             let (length, cells) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
             rest = cells;
             match i32::from_be_bytes(*length) {
@@ -104,7 +104,7 @@ impl Decoder {
                     let (cell, others) = rest.split_at_checked(length).ok_or_else(broken)?;
                     rest = others;
                     self.bytes += length;
-                    column.push(cell)?;
+                    column.push(cell).map_err(|error| error.with_column(index))?;
                 }
             }
         }
@@ -126,25 +126,45 @@ impl Decoder {
 
 impl Column {
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let (value_type, wire) = (self.value_type, self.wire);
-        match &mut self.builder {
-            ColumnBuilder::Boolean(builder) => builder.append_value(bytes == [1]),
-            ColumnBuilder::Int16(builder) => builder.append_value(cells::narrow(cells::integer(bytes, wire)?)?),
-            ColumnBuilder::Int32(builder) => builder.append_value(cells::narrow(cells::integer(bytes, wire)?)?),
-            ColumnBuilder::Int64(builder) => builder.append_value(cells::integer(bytes, wire)?),
-            ColumnBuilder::Float32(builder) => builder.append_value(f32::from_be_bytes(cells::fixed(bytes)?)),
-            ColumnBuilder::Float64(builder) => builder.append_value(cells::float(bytes, wire)?),
-            ColumnBuilder::Decimal128(builder) => builder.append_value(cells::decimal(bytes, wire, value_type)?),
-            ColumnBuilder::Text(builder) => builder.append_value(cells::text(bytes)?),
-            ColumnBuilder::Binary(builder) => builder.append_value(bytes),
-            ColumnBuilder::Date(builder) => builder.append_value(cells::date(bytes)?),
-            ColumnBuilder::Time(builder) => builder.append_value(cells::time(bytes)?),
-            ColumnBuilder::Timestamp(builder) => builder.append_value(cells::timestamp(bytes, value_type)?),
-            ColumnBuilder::TextList(builder) => {
-                cells::texts(bytes, builder.values())?;
-                builder.append(true);
-            }
-        }
-        Ok(())
+        push(&mut self.builder, bytes, self.wire, self.value_type)
     }
+}
+
+fn push(builder: &mut ColumnBuilder, bytes: &[u8], wire: Wire, value_type: ValueType) -> Result<()> {
+    match builder {
+        ColumnBuilder::Boolean(builder) => builder.append_value(bytes == [1]),
+        ColumnBuilder::Int16(builder) => builder.append_value(cells::narrow(cells::integer(bytes, wire)?)?),
+        ColumnBuilder::Int32(builder) => builder.append_value(cells::narrow(cells::integer(bytes, wire)?)?),
+        ColumnBuilder::Int64(builder) => builder.append_value(cells::integer(bytes, wire)?),
+        ColumnBuilder::Float32(builder) => builder.append_value(f32::from_be_bytes(cells::fixed(bytes)?)),
+        ColumnBuilder::Float64(builder) => builder.append_value(cells::float(bytes, wire)?),
+        ColumnBuilder::Decimal128(builder) => builder.append_value(cells::decimal(bytes, wire, value_type)?),
+        ColumnBuilder::Text(builder) => builder.append_value(cells::text(bytes)?),
+        ColumnBuilder::Binary(builder) => builder.append_value(bytes),
+        ColumnBuilder::Date(builder) => builder.append_value(cells::date(bytes)?),
+        ColumnBuilder::Time(builder) => builder.append_value(cells::time(bytes)?),
+        ColumnBuilder::Timestamp(builder) => builder.append_value(cells::timestamp(bytes, value_type)?),
+        ColumnBuilder::TextList(builder) => {
+            let mut items = Items::of(bytes)?;
+            while let Some(item) = items.next()? {
+                builder.values().append_option(item.map(cells::text).transpose()?);
+            }
+            builder.append(true);
+        }
+        ColumnBuilder::List(builder) => {
+            let ValueType::List(of) = value_type else { return Err(cells::malformed()) };
+            let mut items = Items::of(bytes)?;
+            if !cells::reads(items.wire, of.value_type()) {
+                return Err(cells::malformed());
+            }
+            while let Some(item) = items.next()? {
+                match item {
+                    None => builder.items().append_null(),
+                    Some(bytes) => push(builder.items(), bytes, items.wire, of.value_type())?,
+                }
+            }
+            builder.append(true);
+        }
+    }
+    Ok(())
 }

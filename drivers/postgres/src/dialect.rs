@@ -74,6 +74,7 @@ pub(crate) fn type_name(value_type: ValueType) -> String {
         ValueType::Timestamp { utc: false } => "timestamp",
         ValueType::Timestamp { utc: true } => "timestamptz",
         ValueType::TextList => "text[]",
+        ValueType::List(item) => return format!("{}[]", type_name(item.value_type())),
     }
     .to_owned()
 }

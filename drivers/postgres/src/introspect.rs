@@ -80,9 +80,9 @@ const UNBOUNDED: &str = "WITH RECURSIVE base(rel, name, typ, arguments) AS ( \
          SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped \
        UNION ALL \
          SELECT b.rel, b.name, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') \
-     SELECT n.nspname::text, c.relname::text, b.name::text FROM base b JOIN pg_class c ON c.oid = b.rel \
+     SELECT n.nspname::text, c.relname::text, b.name::text, b.typ = 'numeric[]'::regtype FROM base b JOIN pg_class c ON c.oid = b.rel \
      JOIN pg_namespace n ON n.oid = c.relnamespace \
-     WHERE b.typ = 'numeric'::regtype AND b.arguments = -1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+     WHERE b.typ IN ('numeric'::regtype, 'numeric[]'::regtype) AND b.arguments = -1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
      AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
      AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, b.name, 'SELECT') ORDER BY 1, 2, 3";
 
@@ -276,10 +276,11 @@ pub(crate) async fn unbounded_numerics(
         let place: [String; 3] = [cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?];
         let quoted = place.iter().map(|name| crate::dialect::quote(name)).collect::<Result<Vec<_>, _>>();
         let Ok([schema, table, column]) = quoted.as_deref() else { continue };
+        let values = if cell(&row, 3)? { format!("unnest({column})") } else { column.clone() };
         let text = format!(
             "SELECT coalesce(max(scale(v)), 0), coalesce(max(length(trunc(abs(v))::text)) FILTER (WHERE scale(v) IS NOT NULL), 0), \
                     count(v) > 0, coalesce(bool_or(v IS NOT NULL AND scale(v) IS NULL), false) \
-             FROM (SELECT {column} AS v FROM {schema}.{table} LIMIT {SAMPLE_ROWS}) AS s"
+             FROM (SELECT {values} AS v FROM {schema}.{table} LIMIT {SAMPLE_ROWS}) AS s"
         );
         let rows = connection.rows_of(source, &text).await?;
         let row = rows.first().ok_or_else(missing)?;

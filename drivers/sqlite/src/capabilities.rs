@@ -39,7 +39,7 @@ fn comparable(value_type: ValueType) -> Result<(), Refusal> {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList => refuse(RefusalReason::Type, "the source has no lists"),
+        ValueType::TextList | ValueType::List(_) => refuse(RefusalReason::Type, "the source has no lists"),
     }
 }
 
@@ -52,7 +52,7 @@ impl Capabilities for SqliteCapabilities {
                 {
                     refuse(RefusalReason::Encoding, "numeric is too wide for the source's integers")
                 }
-                ValueType::TextList if column.encoding == Encoding::Canonical => {
+                ValueType::TextList | ValueType::List(_) if column.encoding == Encoding::Canonical => {
                     refuse(RefusalReason::Encoding, "the source has no lists")
                 }
                 _ => Ok(()),

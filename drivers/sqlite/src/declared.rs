@@ -49,7 +49,7 @@ pub(crate) fn declare(value_type: ValueType) -> String {
         ValueType::Time => "TIME_TEXT".to_owned(),
         ValueType::Timestamp { utc: false } => "TIMESTAMP_TEXT".to_owned(),
         ValueType::Timestamp { utc: true } => "TIMESTAMPTZ_TEXT".to_owned(),
-        ValueType::TextList => "LIST_TEXT".to_owned(),
+        ValueType::TextList | ValueType::List(_) => "LIST_TEXT".to_owned(),
     }
 }
 

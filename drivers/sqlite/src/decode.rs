@@ -156,6 +156,8 @@ impl Column {
                 }
                 _ => return Err(wrong()),
             },
+            // No column reads as such a list.
+            ColumnBuilder::List(_) => return Err(wrong()),
         }
         Ok(())
     }

@@ -76,9 +76,12 @@ impl Dialect for SqliteDialect<'_> {
             | ValueType::Int64
             | ValueType::Decimal128 { .. } => "'integer', 'null'",
             ValueType::Float32 | ValueType::Float64 => "'real', 'integer', 'null'",
-            ValueType::Text | ValueType::Date | ValueType::Time | ValueType::Timestamp { .. } | ValueType::TextList => {
-                "'text', 'null'"
-            }
+            ValueType::Text
+            | ValueType::Date
+            | ValueType::Time
+            | ValueType::Timestamp { .. }
+            | ValueType::TextList
+            | ValueType::List(_) => "'text', 'null'",
             ValueType::Binary => "'blob', 'null'",
         };
         Some(format!("(typeof({qualified}) IN ({classes}))"))

@@ -181,7 +181,8 @@ pub(crate) fn check(column: &str, value_type: ValueType) -> String {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. }
-        | ValueType::TextList => "'text', 'null'",
+        | ValueType::TextList
+        | ValueType::List(_) => "'text', 'null'",
         ValueType::Binary => "'blob', 'null'",
     };
     format!("CHECK (typeof({column}) IN ({classes}))")

@@ -15,6 +15,7 @@ pub fn arrow_type(value_type: ValueType) -> DataType {
     match value_type {
         ValueType::Text | ValueType::Uuid | ValueType::JsonText | ValueType::Json => DataType::Utf8,
         ValueType::TextList => DataType::List(Arc::new(ArrowField::new("item", DataType::Utf8, true))),
+        ValueType::List(item) => DataType::List(Arc::new(ArrowField::new("item", arrow_type(item.value_type()), true))),
         ValueType::Float64 => DataType::Float64,
         ValueType::Float32 => DataType::Float32,
         ValueType::Int16 => DataType::Int16,

@@ -11,8 +11,8 @@ use crate::pg_catalog::{
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
-use querygate_metadata::Field;
 use querygate_metadata::model::DeleteBehavior;
+use querygate_metadata::{Field, ValueType};
 use querygate_types::{PgType, Principal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -155,7 +155,8 @@ fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_n
     column.attnum = i16::try_from(number).unwrap_or(0);
     column.not_null = (field.not_null || not_null) && !masked;
     column.comment = Some(comment(&field.label, withheld.of_field(field.description.as_deref())));
-    if let querygate_metadata::ValueType::Decimal { precision, scale } = value_type
+    let item = if let ValueType::List(item) = value_type { item.value_type() } else { value_type };
+    if let ValueType::Decimal { precision, scale } = item
         && !masked
     {
         column.typmod = numeric_modifier(precision, scale);
@@ -165,7 +166,7 @@ fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_n
 
 /// A mask is text; of a list, a list of texts.
 fn masked_type(stored: PgType) -> PgType {
-    if stored == PgType::TextArray { stored } else { PgType::Text }
+    if stored.element().is_some() { PgType::TextArray } else { PgType::Text }
 }
 
 /// `atttypmod` of numeric(precision, scale).

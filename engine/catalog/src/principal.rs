@@ -235,9 +235,12 @@ fn input_kind(value_type: ValueType) -> Option<InputKind> {
         ValueType::Boolean => Some(InputKind::Boolean),
         ValueType::Date => Some(InputKind::Date),
         ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Some(InputKind::Timestamp),
-        ValueType::Binary | ValueType::JsonText | ValueType::Json | ValueType::Time | ValueType::Float32Vector(_) => {
-            None
-        }
+        ValueType::List(_)
+        | ValueType::Binary
+        | ValueType::JsonText
+        | ValueType::Json
+        | ValueType::Time
+        | ValueType::Float32Vector(_) => None,
     }
 }
 

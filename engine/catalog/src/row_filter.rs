@@ -117,6 +117,9 @@ impl Lowering<'_> {
                 let FilterValue::Text(element) = value.value() else {
                     return Err(Error::internal("a list element in a policy is no text"));
                 };
+                if !matches!(self.data_type(column)?, DataType::List(item) if *item.data_type() == DataType::Utf8) {
+                    return Err(Error::internal("a policy looks for a text in a column that is no list of texts"));
+                }
                 let member = array_has(read.clone(), lit(element.clone()));
                 Ok(if negated { Expr::Not(Box::new(member)).or(read.is_null()) } else { member })
             }

@@ -1,11 +1,13 @@
 //! An Arrow builder for each type of a fragment's columns. Knows no source: what a cell means is its driver's business.
 
-use crate::value::ValueType;
+use crate::value::{ItemType, ValueType};
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListBuilder, PrimitiveArray, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
+    Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListArray, ListBuilder, PrimitiveArray,
+    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{Field, FieldRef};
 use std::sync::Arc;
 
 /// Bytes of a text or binary value, as far as builders reserve room for one.
@@ -27,6 +29,47 @@ pub enum ColumnBuilder {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder),
     TextList(ListBuilder<StringBuilder>),
+    List(ListCells),
+}
+
+/// Cells that are lists of one type.
+#[derive(Debug)]
+pub struct ListCells {
+    items: Box<ColumnBuilder>,
+    field: FieldRef,
+    /// Where each list ends among the items, after a zero.
+    ends: Vec<i32>,
+    valid: Vec<bool>,
+}
+
+impl ListCells {
+    fn new(item: ItemType, rows: usize) -> Self {
+        let item = item.value_type();
+        Self {
+            items: Box::new(ColumnBuilder::new(item, rows)),
+            field: Arc::new(Field::new_list_field(item.to_arrow(), true)),
+            ends: vec![0],
+            valid: Vec::with_capacity(rows),
+        }
+    }
+
+    /// The items of the list that [`Self::append`] ends.
+    pub fn items(&mut self) -> &mut ColumnBuilder {
+        &mut self.items
+    }
+
+    /// Ends a list with the items since the last one; or a NULL, which has none.
+    pub fn append(&mut self, is_valid: bool) {
+        // A batch ends by its bytes, long before.
+        self.ends.push(i32::try_from(self.items.len()).unwrap_or(i32::MAX));
+        self.valid.push(is_valid);
+    }
+
+    fn finish(&mut self) -> ListArray {
+        let valid = std::mem::take(&mut self.valid);
+        let ends = OffsetBuffer::new(std::mem::replace(&mut self.ends, vec![0]).into());
+        ListArray::new(Arc::clone(&self.field), ends, self.items.finish(), Some(valid.into()))
+    }
 }
 
 impl ColumnBuilder {
@@ -51,6 +94,7 @@ impl ColumnBuilder {
                 Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(value_type.to_arrow()))
             }
             ValueType::TextList => Self::TextList(ListBuilder::new(StringBuilder::new())),
+            ValueType::List(item) => Self::List(ListCells::new(item, rows)),
         }
     }
 
@@ -71,6 +115,26 @@ impl ColumnBuilder {
             Self::Time(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
             Self::TextList(builder) => builder.append_null(),
+            Self::List(builder) => builder.append(false),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Boolean(builder) => builder.len(),
+            Self::Int16(builder) => builder.len(),
+            Self::Int32(builder) => builder.len(),
+            Self::Int64(builder) => builder.len(),
+            Self::Float32(builder) => builder.len(),
+            Self::Float64(builder) => builder.len(),
+            Self::Decimal128(builder) => builder.len(),
+            Self::Text(builder) => builder.len(),
+            Self::Binary(builder) => builder.len(),
+            Self::Date(builder) => builder.len(),
+            Self::Time(builder) => builder.len(),
+            Self::Timestamp(builder) => builder.len(),
+            Self::TextList(builder) => builder.len(),
+            Self::List(builder) => builder.valid.len(),
         }
     }
 
@@ -96,6 +160,7 @@ impl ColumnBuilder {
             Self::Time(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
             Self::TextList(builder) => Arc::new(builder.finish()),
+            Self::List(builder) => Arc::new(builder.finish()),
         }
     }
 }
@@ -117,7 +182,7 @@ fn one_nan<T: ArrowPrimitiveType>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::AsArray;
+    use arrow::array::{Array, AsArray};
     use arrow::datatypes::{Float32Type, Float64Type};
 
     #[test]
@@ -138,6 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn lists_hold_their_own_items() {
+        let mut lists = ColumnBuilder::new(ValueType::List(ItemType::Float64), 3);
+        for items in [Some(&[Some(-f64::NAN), None][..]), None, Some(&[]), Some(&[Some(2.5)])] {
+            let ColumnBuilder::List(cells) = &mut lists else { panic!() };
+            for item in items.unwrap_or_default() {
+                let ColumnBuilder::Float64(builder) = cells.items() else { panic!() };
+                builder.append_option(*item);
+            }
+            cells.append(items.is_some());
+        }
+        let array = lists.finish();
+        let array = array.as_list::<i32>();
+        assert!(array.is_null(1) && array.null_count() == 1 && array.value(2).is_empty());
+        let first = array.value(0);
+        let first = first.as_primitive::<Float64Type>();
+        assert_eq!((first.value(0).to_bits(), first.is_null(1)), (f64::NAN.to_bits(), true));
+        assert_eq!(array.value(3).as_primitive::<Float64Type>().values(), &[2.5]);
+        assert_eq!(lists.finish().len(), 0);
+    }
+
+    #[test]
     fn every_type_is_built_as_itself() {
         let decimal = ValueType::Decimal128 { precision: 20, scale: 4 };
         let types = [
@@ -155,6 +241,9 @@ mod tests {
             ValueType::Timestamp { utc: true },
             ValueType::Timestamp { utc: false },
             ValueType::TextList,
+            ValueType::List(ItemType::Int32),
+            ValueType::List(ItemType::Decimal128 { precision: 20, scale: 4 }),
+            ValueType::List(ItemType::Timestamp { utc: true }),
         ];
         for value_type in types {
             let mut builder = ColumnBuilder::new(value_type, 2);

@@ -46,4 +46,4 @@ pub use identifier::{ColumnId, Identifier, TableRef};
 pub use notice::SchemaNotice;
 pub use relation::Relation;
 pub use scalar::ScalarExpr;
-pub use value::{Value, ValueType};
+pub use value::{ItemType, Value, ValueType};

@@ -30,6 +30,61 @@ pub enum ValueType {
     },
     /// A list of texts, itself and each member nullable.
     TextList,
+    /// A list of values of another type, itself and each member nullable. It is read; no value of a statement is one.
+    List(ItemType),
+}
+
+/// What a [`ValueType::List`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ItemType {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Decimal128 { precision: u8, scale: i8 },
+    Binary,
+    Date,
+    Time,
+    Timestamp { utc: bool },
+}
+
+impl ItemType {
+    /// The type of each member.
+    #[must_use]
+    pub const fn value_type(self) -> ValueType {
+        match self {
+            Self::Boolean => ValueType::Boolean,
+            Self::Int16 => ValueType::Int16,
+            Self::Int32 => ValueType::Int32,
+            Self::Int64 => ValueType::Int64,
+            Self::Float32 => ValueType::Float32,
+            Self::Float64 => ValueType::Float64,
+            Self::Decimal128 { precision, scale } => ValueType::Decimal128 { precision, scale },
+            Self::Binary => ValueType::Binary,
+            Self::Date => ValueType::Date,
+            Self::Time => ValueType::Time,
+            Self::Timestamp { utc } => ValueType::Timestamp { utc },
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean[]",
+            Self::Int16 => "smallint[]",
+            Self::Int32 => "integer[]",
+            Self::Int64 => "bigint[]",
+            Self::Float32 => "real[]",
+            Self::Float64 => "double precision[]",
+            Self::Decimal128 { .. } => "numeric[]",
+            Self::Binary => "bytea[]",
+            Self::Date => "date[]",
+            Self::Time => "time[]",
+            Self::Timestamp { utc: false } => "timestamp[]",
+            Self::Timestamp { utc: true } => "timestamptz[]",
+        }
+    }
 }
 
 /// One value, the only way in which data enters a fragment: always beside it, never in it.
@@ -72,6 +127,7 @@ impl ValueType {
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp { utc } => DataType::Timestamp(TimeUnit::Microsecond, utc.then(|| UTC.into())),
             Self::TextList => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
+            Self::List(item) => DataType::List(Arc::new(Field::new_list_field(item.value_type().to_arrow(), true))),
         }
     }
 
@@ -97,8 +153,32 @@ impl ValueType {
             // An instant is the same instant in whatever zone it is shown.
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Self::Timestamp { utc: true },
             DataType::List(field) if matches!(field.data_type(), DataType::Utf8) => Self::TextList,
+            DataType::List(field) => {
+                let list = Self::from_arrow(field.data_type())?.listed()?;
+                return (list.to_arrow() == *data_type).then_some(list);
+            }
             _ => return None,
         })
+    }
+
+    /// The type of a list of such values. `None`: there are no lists of lists.
+    #[must_use]
+    pub const fn listed(self) -> Option<Self> {
+        Some(Self::List(match self {
+            Self::Boolean => ItemType::Boolean,
+            Self::Int16 => ItemType::Int16,
+            Self::Int32 => ItemType::Int32,
+            Self::Int64 => ItemType::Int64,
+            Self::Float32 => ItemType::Float32,
+            Self::Float64 => ItemType::Float64,
+            Self::Decimal128 { precision, scale } => ItemType::Decimal128 { precision, scale },
+            Self::Text => return Some(Self::TextList),
+            Self::Binary => ItemType::Binary,
+            Self::Date => ItemType::Date,
+            Self::Time => ItemType::Time,
+            Self::Timestamp { utc } => ItemType::Timestamp { utc },
+            Self::TextList | Self::List(_) => return None,
+        }))
     }
 
     /// A whole number.
@@ -152,6 +232,7 @@ impl ValueType {
             Self::Timestamp { utc: false } => "timestamp",
             Self::Timestamp { utc: true } => "timestamptz",
             Self::TextList => "text[]",
+            Self::List(item) => item.name(),
         }
     }
 }

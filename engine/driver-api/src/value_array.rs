@@ -67,9 +67,9 @@ impl Value {
         if let DataType::Timestamp(unit, zone) = data_type {
             return timestamp_at(array, row, *unit, zone.is_some());
         }
+        let no_place = || Error::new(ErrorCode::FeatureNotSupported, "type has no place in a source statement");
         let Some(value_type) = ValueType::from_arrow(data_type) else {
-            return Err(Error::new(ErrorCode::FeatureNotSupported, "type has no place in a source statement")
-                .with_cause(data_type));
+            return Err(no_place().with_cause(data_type));
         };
         if array.is_null(row) {
             return Ok(Self::Null(value_type));
@@ -96,6 +96,7 @@ impl Value {
                 let texts = items.as_string::<i32>();
                 Self::TextList(texts.iter().map(|item| item.map(Arc::from)).collect())
             }
+            ValueType::List(_) => return Err(no_place().with_cause(data_type)),
         })
     }
 }

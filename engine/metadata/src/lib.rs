@@ -19,8 +19,8 @@ pub use load::{
     permission_sets_from_rows, system_rows,
 };
 pub use model::{
-    Facts, FactsError, Field, FieldType, Location, Object, PermissionSet, PlacedRow, Snapshot, TenancyPosture,
-    ValueType,
+    Facts, FactsError, Field, FieldType, ItemType, Location, Object, PermissionSet, PlacedRow, Snapshot,
+    TenancyPosture, ValueType,
 };
 pub use read::nearest;
 pub use registry::{Registry, UninstallError};

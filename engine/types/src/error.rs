@@ -19,6 +19,7 @@ struct Parts {
     detail: Option<String>,
     hint: Option<String>,
     position: Option<u32>,
+    column: Option<usize>,
     cause: Option<String>,
 }
 
@@ -32,6 +33,7 @@ impl Error {
                 detail: None,
                 hint: None,
                 position: None,
+                column: None,
                 cause: None,
             }),
         }
@@ -60,6 +62,14 @@ impl Error {
     #[must_use]
     pub fn with_position(mut self, position: u32) -> Self {
         self.inner.position = Some(position);
+        self
+    }
+
+    /// Place of the column, among those that a source delivers, whose value it is about. Whoever knows what the client may see says
+    /// its name.
+    #[must_use]
+    pub fn with_column(mut self, column: usize) -> Self {
+        self.inner.column = Some(column);
         self
     }
 
@@ -98,6 +108,12 @@ impl Error {
     #[must_use]
     pub fn position(&self) -> Option<u32> {
         self.inner.position
+    }
+
+    /// Place of the column that it is about, among those that a source delivers.
+    #[must_use]
+    pub fn column(&self) -> Option<usize> {
+        self.inner.column
     }
 
     /// Cause for the log only.

@@ -93,7 +93,7 @@ fn whole(table: &Table) -> Document {
         ValueType::Text | ValueType::Time => Bson::from(WHOLE),
         ValueType::Binary => panic!("no test has bytes"),
         ValueType::Date | ValueType::Timestamp { .. } => Bson::DateTime(DateTime::from_millis(0)),
-        ValueType::TextList => Bson::Array(vec![Bson::from("a")]),
+        ValueType::TextList | ValueType::List(_) => Bson::Array(vec![Bson::from("a")]),
     };
     let fields = table.schema.fields().iter();
     let cells = fields.map(|f| (Layout::MongoDb.stored(f.name()).to_owned(), sample(value_type(f.data_type()))));

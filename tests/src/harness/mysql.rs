@@ -91,7 +91,7 @@ fn native(of: ValueType, collation: &str) -> String {
         ValueType::Date => "DATE".to_owned(),
         ValueType::Time => "TIME(6)".to_owned(),
         ValueType::Timestamp { .. } => "DATETIME(6)".to_owned(),
-        ValueType::TextList => "JSON".to_owned(),
+        ValueType::TextList | ValueType::List(_) => "JSON".to_owned(),
     }
 }
 

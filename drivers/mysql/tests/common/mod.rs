@@ -95,7 +95,7 @@ fn declare(name: &str, value_type: ValueType, collation: &str, digits: u8) -> St
         ValueType::Date => "DATE".to_owned(),
         ValueType::Time => format!("TIME({digits})"),
         ValueType::Timestamp { .. } => format!("DATETIME({digits})"),
-        ValueType::TextList => "JSON".to_owned(),
+        ValueType::TextList | ValueType::List(_) => "JSON".to_owned(),
     };
     format!("`{name}` {declared}{}", if name == "id" { " NOT NULL" } else { " NULL" })
 }

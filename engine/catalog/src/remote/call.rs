@@ -41,7 +41,7 @@ impl FragmentCall {
         let shaped = match running.driver.look_up(&running.statement, &running.values).await {
             Ok(None) => return Ok(None),
             Ok(Some(batch)) => shape(&batch, &running.columns, &running.schema),
-            Err(error) => Err(heard(&running.driver, &running.source, error)),
+            Err(error) => Err(heard(running, error)),
         };
         match (shaped, run) {
             (Ok(batch), run) => {

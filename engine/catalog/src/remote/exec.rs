@@ -5,7 +5,7 @@ use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
 use super::runs::{FragmentRuns, Known, Measured, Run};
 use super::shares::Holder;
-use super::told::named;
+use super::told::{named, of_column};
 use super::worth::Expected;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -53,6 +53,8 @@ pub(crate) struct Running {
     pub(super) share: Option<Share>,
     /// What its source's planner is told, of what it takes for this fragment.
     pub(super) setting: Option<PlannerSetting>,
+    /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
+    pub(super) names_columns: bool,
     /// What it gives without keys.
     pub(super) expected: Arc<Expected>,
 }
@@ -122,7 +124,7 @@ impl Running {
             Some(holder) => holder.hold((&self.source, &self.driver), begin).await,
             None => begin.await,
         };
-        batches.map(|batches| self.shaped(batches)).map_err(|error| heard(&self.driver, &self.source, error))
+        batches.map(|batches| self.shaped(batches)).map_err(|error| heard(self, error))
     }
 
     pub(super) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
@@ -131,11 +133,11 @@ impl Running {
     }
 
     fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
-        let (columns, schema, source) = (Arc::clone(&self.columns), Arc::clone(&self.schema), Arc::clone(&self.source));
-        let driver = Arc::clone(&self.driver);
-        let told =
-            move |batch: querygate_types::Result<RecordBatch>| batch.map_err(|error| heard(&driver, &source, error));
-        batches.map(move |batch| shape(&told(batch)?, &columns, &schema)).boxed()
+        let running = self.clone();
+        let shaped = move |batch: querygate_types::Result<RecordBatch>| {
+            shape(&batch.map_err(|error| heard(&running, error))?, &running.columns, &running.schema)
+        };
+        batches.map(shaped).boxed()
     }
 
     /// Whether keys of this column of the plan may become a condition of the fragment.
@@ -146,12 +148,14 @@ impl Running {
 }
 
 /// The source's failure as readers get it. One that may come of changed tables gets them looked at.
-pub(super) fn heard(driver: &Arc<dyn Driver>, source: &str, error: Error) -> Error {
+pub(super) fn heard(running: &Running, error: Error) -> Error {
     let changed = matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::DataException);
-    if let Some(notice) = driver.schema_notice().filter(|_| changed) {
+    if let Some(notice) = running.driver.schema_notice().filter(|_| changed) {
         notice.give();
     }
-    named(source, error)
+    let place = error.column().filter(|_| running.names_columns);
+    let column = place.and_then(|place| running.fragment.output.get(place));
+    of_column(column.map(|column| column.name.as_str()), named(&running.source, error))
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {

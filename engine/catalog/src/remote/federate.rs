@@ -322,6 +322,7 @@ fn running(
         part: false,
         share: None,
         setting: None,
+        names_columns: true,
         expected: Arc::new(Expected::of(&translation.size)),
     }
 }

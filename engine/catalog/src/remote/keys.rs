@@ -162,7 +162,8 @@ pub(super) const fn is_key(value_type: ValueType) -> bool {
         | ValueType::Boolean
         | ValueType::Binary
         | ValueType::Time
-        | ValueType::TextList => false,
+        | ValueType::TextList
+        | ValueType::List(_) => false,
     }
 }
 

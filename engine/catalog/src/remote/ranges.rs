@@ -55,7 +55,8 @@ fn is_ordered(key: &RemoteColumn) -> bool {
         | ValueType::Date
         | ValueType::Time
         | ValueType::Timestamp { .. }
-        | ValueType::TextList => false,
+        | ValueType::TextList
+        | ValueType::List(_) => false,
     }
 }
 

@@ -335,6 +335,7 @@ impl TableProvider for DriverTable {
             part: false,
             share: None,
             setting: None,
+            names_columns: false,
         })))
     }
 }

@@ -5,6 +5,16 @@ use querygate_types::{Error, ErrorCode};
 
 const RETRY: &str = "Other sources answer; try again later.";
 
+/// The failure with the name of the column that it is about, for those who may know it.
+pub(super) fn of_column(name: Option<&str>, error: Error) -> Error {
+    match name {
+        Some(name) if error.detail().is_none() && error.code() != ErrorCode::Internal => {
+            error.with_detail(format!("It is in column \"{name}\"."))
+        }
+        Some(_) | None => error,
+    }
+}
+
 /// The failure with the source's name in it, and a hint where there is none and the source may come back.
 pub(super) fn named(source: &str, error: Error) -> Error {
     let returns = matches!(error.code(), ErrorCode::SourceUnavailable | ErrorCode::SourceLost);
@@ -23,6 +33,9 @@ pub(super) fn named(source: &str, error: Error) -> Error {
     }
     if let Some(position) = error.position() {
         named = named.with_position(position);
+    }
+    if let Some(column) = error.column() {
+        named = named.with_column(column);
     }
     match error.cause() {
         Some(cause) => named.with_cause(cause),
@@ -52,5 +65,10 @@ mod tests {
         check(named, "source \"shop\" cannot be reached", Some(RETRY));
         let own = Error::new(ErrorCode::DivisionByZero, "division by zero").with_position(3);
         check(own, "division by zero", None);
+        let value = Error::new(ErrorCode::DataException, "source holds none").with_column(2);
+        assert_eq!(super::named("shop", value.clone()).column(), Some(2));
+        assert_eq!(of_column(Some("tags"), value.clone()).detail(), Some("It is in column \"tags\"."));
+        assert_eq!(of_column(None, value).detail(), None);
+        assert_eq!(of_column(Some("tags"), Error::internal("?")).detail(), None);
     }
 }

@@ -43,7 +43,7 @@ impl WholeFragment {
                 Ok(Some(rows))
             }
             Err(error) => {
-                let error = heard(&running.driver, &running.source, error);
+                let error = heard(running, error);
                 if let Some(run) = run {
                     run.failed(&error);
                 }

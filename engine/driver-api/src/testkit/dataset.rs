@@ -157,6 +157,8 @@ pub fn values(value_type: ValueType, limits: Limits) -> Vec<Value> {
             let list = |items: &[Option<&str>]| Value::TextList(items.iter().map(|item| item.map(Arc::from)).collect());
             vec![list(&[]), list(&[Some("a")]), list(&[Some(""), None, Some("\"\\,[]😀\n")])]
         }
+        // No value of a statement is one.
+        ValueType::List(_) => Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What introspection finds in a source, in the metadata's types.
 
-use querygate_metadata::ValueType;
+use querygate_metadata::{ItemType, ValueType};
 
 /// A table as the source has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,12 +29,20 @@ impl Found {
                 ValueType::Text if !is_text(native) && column.options.is_empty() => {
                     Some(format!("as text: {place} ({native})"))
                 }
-                ValueType::TextList if !matches!(native, "" | "text[]" | "character varying[]") => {
+                ValueType::TextList
+                    if !native.strip_suffix("[]").unwrap_or(native).is_empty()
+                        && !is_text(native.trim_end_matches("[]")) =>
+                {
                     Some(format!("as list of texts: {place} ({native})"))
                 }
-                ValueType::Decimal { precision, scale } if native == "numeric" => Some(format!(
-                    "with {scale} places: {place} (numeric) as numeric({precision},{scale}); a value that does not fit is an error"
-                )),
+                ValueType::Decimal { scale, .. } | ValueType::List(ItemType::Decimal { scale, .. })
+                    if matches!(native, "numeric" | "numeric[]") =>
+                {
+                    let served = column.holds?.value_type.sql_name();
+                    Some(format!(
+                        "with {scale} places: {place} ({native}) as {served}; a value that does not fit is an error"
+                    ))
+                }
                 _ => None,
             }
         };
@@ -117,6 +125,7 @@ impl Holds {
         let kind = match value_type {
             ValueType::Text | ValueType::Uuid => Kind::Text,
             ValueType::TextList => Kind::Tags,
+            ValueType::List(_) => Kind::Json,
             ValueType::Float64
             | ValueType::Float32
             | ValueType::Int16
@@ -154,6 +163,7 @@ impl Holds {
             | ValueType::Timestamp { .. }
             | ValueType::Binary
             | ValueType::Uuid
+            | ValueType::List(_)
             | ValueType::JsonText => true,
         }
     }

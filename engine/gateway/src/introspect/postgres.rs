@@ -51,6 +51,7 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
             column.name.as_str().to_owned(),
         ];
         match samples.get(&place) {
+            Some(sample) if column.native_type == "numeric[]" => numeric(*sample).listed().map(Holds::of),
             Some(sample) => Some(Holds::of(numeric(*sample))),
             None => holds(table, column),
         }

@@ -124,7 +124,11 @@ impl Login<'_> {
 
 /// What a column holds, in the type that its source gives it.
 pub(super) fn holds(_: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
-    Some(Holds::of(match column.value_type? {
+    column.value_type.and_then(|native| declared(native, &column.native_type)).map(Holds::of)
+}
+
+fn declared(native: Native, name: &str) -> Option<ValueType> {
+    Some(match native {
         Native::Boolean => ValueType::Boolean,
         Native::Int16 => ValueType::Int16,
         Native::Int32 => ValueType::Int32,
@@ -132,14 +136,15 @@ pub(super) fn holds(_: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
         Native::Float32 => ValueType::Float32,
         Native::Float64 => ValueType::Float64,
         Native::Decimal128 { precision, scale } => ValueType::Decimal { precision, scale },
-        Native::Text if column.native_type.eq_ignore_ascii_case("json") => ValueType::Json,
+        Native::Text if name.eq_ignore_ascii_case("json") => ValueType::Json,
         Native::Text => ValueType::Text,
         Native::Binary => ValueType::Binary,
         Native::Date => ValueType::Date,
         Native::Time => ValueType::Time,
         Native::TextList => ValueType::TextList,
+        Native::List(item) => declared(item.value_type(), "")?.listed()?,
         Native::Timestamp { utc } => ValueType::Timestamp { utc },
-    }))
+    })
 }
 
 #[cfg(test)]

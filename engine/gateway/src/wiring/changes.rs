@@ -314,15 +314,20 @@ fn holds(wider: ValueType, narrow: ValueType) -> bool {
         }
         T::Float32 | T::Float64 => matches!(wider, T::Float64 | T::Decimal128 { .. }),
         T::Date => matches!(wider, T::Timestamp { .. }),
-        T::Boolean | T::Text | T::Binary | T::Time | T::TextList | T::Timestamp { .. } => false,
+        T::Boolean | T::Text | T::Binary | T::Time | T::TextList | T::List(_) | T::Timestamp { .. } => false,
     }
 }
 
 /// The vocabulary's type of a field.
 pub(super) fn wanted(field: &Field) -> ValueType {
-    match field.value_type() {
+    wanted_of(field.value_type())
+}
+
+fn wanted_of(declared: Declared) -> ValueType {
+    match declared {
         Declared::Text | Declared::Uuid | Declared::JsonText | Declared::Json => ValueType::Text,
         Declared::TextList | Declared::Float32Vector(_) => ValueType::TextList,
+        Declared::List(item) => wanted_of(item.value_type()).listed().unwrap_or(ValueType::TextList),
         Declared::Float64 => ValueType::Float64,
         Declared::Float32 => ValueType::Float32,
         Declared::Int16 => ValueType::Int16,

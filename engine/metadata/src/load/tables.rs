@@ -4,7 +4,7 @@
 use super::hash::object_key;
 use super::shapes;
 use super::system_fields::ANCHORS;
-use crate::model::{Field, FieldType, ForeignKey, Object, Snapshot, ValueType};
+use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, ValueType};
 use crate::read::{At, nearest};
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
             match ValueType::from_sql(&name) {
                 Some(value_type) => column_types.push((field.to_owned(), value_type, at)),
                 None => {
-                    let hint = format!("It is one of: {}.", ValueType::SQL_NAMES.join(", "));
+                    let hint = format!("It is one of: {}; or an array, as integer[].", ValueType::SQL_NAMES.join(", "));
                     at.error_with(format!("unknown column type '{name}'"), hint);
                 }
             }
@@ -123,7 +123,8 @@ impl TableDraft<'_> {
                             "Declare another field type, or leave the column type out.",
                         );
                     }
-                    if says_errors && field.masking_rule.is_some() && *value_type == ValueType::Binary {
+                    let bytes = matches!(value_type, ValueType::Binary | ValueType::List(ItemType::Binary));
+                    if says_errors && field.masking_rule.is_some() && bytes {
                         let hint = "Hide the field from permission sets instead.";
                         at.error_with(format!("'{name}' has a mask, and bytes have no text to mask"), hint);
                     }
@@ -228,7 +229,9 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
         F::Time => value_type == V::Time,
         F::Multiselect | F::Checkboxes | F::Tags => value_type == V::TextList,
         F::Image | F::File | F::Avatar | F::Video | F::Audio => matches!(value_type, V::Text | V::Binary),
-        F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater => {
+        // Rules look into neither.
+        F::Json => matches!(value_type, V::Json | V::JsonText | V::List(_)),
+        F::Location | F::Address | F::Composite | F::Record | F::Repeater => {
             matches!(value_type, V::Json | V::JsonText)
         }
         F::Vector => matches!(value_type, V::Float32Vector(_)),

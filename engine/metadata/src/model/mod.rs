@@ -31,4 +31,4 @@ pub use permission::{
 pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
-pub use value_type::ValueType;
+pub use value_type::{ItemType, ValueType};

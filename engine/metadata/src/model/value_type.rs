@@ -11,6 +11,8 @@ pub enum ValueType {
     /// As text of its canonical form.
     Uuid,
     TextList,
+    /// An array of another type, in one dimension.
+    List(ItemType),
     Float64,
     Float32,
     Int16,
@@ -41,7 +43,70 @@ pub enum ValueType {
     Float32Vector(u32),
 }
 
+/// What the members of a [`ValueType::List`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ItemType {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Decimal { precision: u8, scale: i8 },
+    Binary,
+    Date,
+    Time,
+    Timestamp { utc: bool },
+}
+
+impl ItemType {
+    /// The type of each member.
+    #[must_use]
+    pub const fn value_type(self) -> ValueType {
+        match self {
+            Self::Boolean => ValueType::Boolean,
+            Self::Int16 => ValueType::Int16,
+            Self::Int32 => ValueType::Int32,
+            Self::Int64 => ValueType::Int64,
+            Self::Float32 => ValueType::Float32,
+            Self::Float64 => ValueType::Float64,
+            Self::Decimal { precision, scale } => ValueType::Decimal { precision, scale },
+            Self::Binary => ValueType::Binary,
+            Self::Date => ValueType::Date,
+            Self::Time => ValueType::Time,
+            Self::Timestamp { utc } => ValueType::Timestamp { utc },
+        }
+    }
+}
+
 impl ValueType {
+    /// The type of an array of such values. `None`: there is none here.
+    #[must_use]
+    pub const fn listed(self) -> Option<Self> {
+        Some(Self::List(match self {
+            Self::Text => return Some(Self::TextList),
+            Self::Boolean => ItemType::Boolean,
+            Self::Int16 => ItemType::Int16,
+            Self::Int32 => ItemType::Int32,
+            Self::Int64 => ItemType::Int64,
+            Self::Float32 => ItemType::Float32,
+            Self::Float64 => ItemType::Float64,
+            Self::Decimal { precision, scale } => ItemType::Decimal { precision, scale },
+            Self::Binary => ItemType::Binary,
+            Self::Date => ItemType::Date,
+            Self::Time => ItemType::Time,
+            Self::Timestamp { utc } => ItemType::Timestamp { utc },
+            // Its members are compared as texts.
+            Self::Uuid
+            | Self::TextList
+            | Self::List(_)
+            | Self::TimestampMillisUtc
+            | Self::JsonText
+            | Self::Json
+            | Self::Float32Vector(_) => return None,
+        }))
+    }
+
     /// The Postgres type on the wire and in `pg_attribute`.
     #[must_use]
     pub const fn pg_type(self) -> PgType {
@@ -49,6 +114,10 @@ impl ValueType {
             Self::Text => PgType::Text,
             Self::Uuid => PgType::Uuid,
             Self::TextList => PgType::TextArray,
+            Self::List(item) => match item.value_type().pg_type().array() {
+                Some(array) => array,
+                None => PgType::TextArray,
+            },
             Self::Float64 => PgType::Float8,
             Self::Float32 => PgType::Float4,
             Self::Int16 => PgType::Int2,
@@ -71,6 +140,9 @@ impl ValueType {
     #[must_use]
     pub fn from_sql(name: &str) -> Option<Self> {
         let lower = name.trim().to_ascii_lowercase();
+        if let Some(item) = lower.strip_suffix("[]") {
+            return Self::from_sql(item)?.listed();
+        }
         if let Some(arguments) = lower.strip_prefix("numeric").or_else(|| lower.strip_prefix("decimal")) {
             return decimal(arguments.trim());
         }
@@ -83,7 +155,6 @@ impl ValueType {
             "boolean" | "bool" => Self::Boolean,
             "text" => Self::Text,
             "uuid" => Self::Uuid,
-            "text[]" => Self::TextList,
             "bytea" => Self::Binary,
             "date" => Self::Date,
             "time" | "time without time zone" => Self::Time,
@@ -103,11 +174,12 @@ impl ValueType {
             Self::Timestamp { utc: true } | Self::TimestampMillisUtc => "timestamptz".to_owned(),
             Self::Timestamp { utc: false } => "timestamp".to_owned(),
             Self::Time => "time".to_owned(),
+            Self::List(item) => format!("{}[]", item.value_type().sql_name()),
             other => other.pg_type().sql_name(),
         }
     }
 
-    /// What a column type may be called, for messages.
+    /// What a column type may be called, for messages; or an array of one that is neither `uuid` nor JSON.
     pub const SQL_NAMES: &'static [&'static str] = &[
         "smallint",
         "integer",
@@ -133,6 +205,7 @@ impl ValueType {
     pub const fn is_exact(self) -> bool {
         match self {
             Self::Float64 | Self::Float32 | Self::Float32Vector(_) => false,
+            Self::List(item) => item.value_type().is_exact(),
             Self::Text
             | Self::Uuid
             | Self::TextList
@@ -176,6 +249,13 @@ mod tests {
             ("numeric(10, 2)", Some(ValueType::Decimal { precision: 10, scale: 2 })),
             ("DECIMAL(5)", Some(ValueType::Decimal { precision: 5, scale: 0 })),
             (" BigInt ", Some(ValueType::Int64)),
+            ("numeric(10,2) []", Some(ValueType::List(ItemType::Decimal { precision: 10, scale: 2 }))),
+            ("int4[]", Some(ValueType::List(ItemType::Int32))),
+            ("integer[][]", None),
+            ("jsonb[]", None),
+            ("uuid[]", None),
+            ("numeric[]", None),
+            ("[]", None),
             ("numeric(39,0)", None),
             ("numeric(2,3)", None),
             ("numeric", None),

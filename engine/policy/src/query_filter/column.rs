@@ -108,6 +108,7 @@ const fn is_number(value_type: ValueType) -> bool {
         ValueType::Text
         | ValueType::Uuid
         | ValueType::TextList
+        | ValueType::List(_)
         | ValueType::Boolean
         | ValueType::Date
         | ValueType::TimestampMillisUtc

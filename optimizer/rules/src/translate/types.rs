@@ -39,7 +39,7 @@ pub(super) fn cast_is_exact(from: ValueType, to: ValueType) -> bool {
         ValueType::Text => to.is_numeric(),
         ValueType::Date => to == ValueType::Timestamp { utc: false },
         ValueType::Timestamp { utc } => !utc && to == ValueType::Date,
-        ValueType::Boolean | ValueType::Binary | ValueType::Time | ValueType::TextList => false,
+        ValueType::Boolean | ValueType::Binary | ValueType::Time | ValueType::TextList | ValueType::List(_) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names, keys and types of what is written, and schemas at random.
 
 use super::*;
-use querygate_metadata::{LoadOptions, load, load_text};
+use querygate_metadata::{ItemType, LoadOptions, load, load_text};
 
 #[test]
 fn names_become_identifiers() {
@@ -119,7 +119,7 @@ fn any_names_and_types_load() {
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "owning_business_unit_id",
     ];
-    const TYPES: [ValueType; 19] = [
+    const TYPES: [ValueType; 21] = [
         ValueType::Text,
         ValueType::Uuid,
         ValueType::TextList,
@@ -139,6 +139,8 @@ fn any_names_and_types_load() {
         ValueType::Binary,
         ValueType::JsonText,
         ValueType::Json,
+        ValueType::List(ItemType::Int32),
+        ValueType::List(ItemType::Decimal { precision: 38, scale: 6 }),
     ];
     let mut state = 7_u64;
     let mut next = |below: usize| {
