@@ -181,6 +181,27 @@ impl ValueType {
         }))
     }
 
+    /// Whether a statement can bring values of the type.
+    #[must_use]
+    pub const fn is_bound(self) -> bool {
+        match self {
+            Self::List(_) => false,
+            Self::Boolean
+            | Self::Int16
+            | Self::Int32
+            | Self::Int64
+            | Self::Float32
+            | Self::Float64
+            | Self::Decimal128 { .. }
+            | Self::Text
+            | Self::Binary
+            | Self::Date
+            | Self::Time
+            | Self::Timestamp { .. }
+            | Self::TextList => true,
+        }
+    }
+
     /// A whole number.
     #[must_use]
     pub const fn is_integer(self) -> bool {

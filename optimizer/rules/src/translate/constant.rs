@@ -54,6 +54,9 @@ impl Translator<'_> {
             return Err(NotPushed::kind("parameter has no known type"));
         };
         let value_type = value_type(field.data_type())?;
+        if !value_type.is_bound() {
+            return Err(NotPushed::kind("parameter of a type that no source is sent"));
+        }
         let place = self.parameter(ParameterSource::Placeholder(index), value_type)?;
         Ok(ScalarExpr::Parameter(place, value_type))
     }
