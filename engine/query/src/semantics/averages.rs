@@ -1,4 +1,4 @@
-//! `avg` of intervals, which DataFusion does not have; of everything else it is DataFusion's.
+//! `avg` of intervals, which DataFusion does not have, and their `sum`, which it lets overflow; of everything else `avg` is DataFusion's.
 
 use super::datetime::Wrong;
 use super::datetime::interval::Interval;
@@ -61,10 +61,7 @@ impl AggregateUDFImpl for Average {
         if !is_span(args.input_fields) {
             return avg_udaf().inner().state_fields(args);
         }
-        Ok(vec![
-            Arc::new(Field::new(format_state_name(args.name, "count"), DataType::Int64, true)),
-            Arc::new(Field::new(format_state_name(args.name, "sum"), SPAN, true)),
-        ])
+        Ok(span_state(args.name))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -104,11 +101,31 @@ impl AggregateUDFImpl for Average {
     }
 }
 
+/// What is kept of intervals on the way to their sum or average.
+pub(super) fn span_state(name: &str) -> Vec<FieldRef> {
+    vec![
+        Arc::new(Field::new(format_state_name(name, "count"), DataType::Int64, true)),
+        Arc::new(Field::new(format_state_name(name, "sum"), SPAN, true)),
+    ]
+}
+
+/// The sum of intervals.
+pub(super) fn span_sum() -> Box<dyn Accumulator> {
+    Box::new(Mean { is_sum: true, ..Mean::default() })
+}
+
+/// The sums of many groups of intervals.
+pub(super) fn span_sums() -> Box<dyn GroupsAccumulator> {
+    Box::new(Means { is_sum: true, ..Means::default() })
+}
+
 /// Sum and count of a group's intervals.
 #[derive(Debug, Default, Clone)]
 struct Mean {
     count: i64,
     sum: Interval,
+    /// Whether the sum is what is wanted.
+    is_sum: bool,
 }
 
 impl Mean {
@@ -133,6 +150,9 @@ impl Mean {
         if self.count == 0 {
             return Ok(None);
         }
+        if self.is_sum {
+            return self.total().map(Some);
+        }
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         let count = self.count as f64;
         let mean = scaled(self.sum, |part| part / count)?;
@@ -140,9 +160,18 @@ impl Mean {
     }
 }
 
-/// The means of many groups.
+/// The means of many groups, or their sums.
 #[derive(Debug, Default)]
-struct Means(Vec<Mean>);
+struct Means {
+    groups: Vec<Mean>,
+    is_sum: bool,
+}
+
+impl Means {
+    fn resize(&mut self, count: usize) {
+        self.groups.resize(count, Mean { is_sum: self.is_sum, ..Mean::default() });
+    }
+}
 
 impl GroupsAccumulator for Means {
     fn update_batch(
@@ -152,25 +181,25 @@ impl GroupsAccumulator for Means {
         passes: Option<&BooleanArray>,
         count: usize,
     ) -> Result<()> {
-        self.0.resize(count, Mean::default());
-        let [spans] = values else { return exec_err!("avg has one argument") };
+        self.resize(count);
+        let [spans] = values else { return exec_err!("an aggregate of intervals has one argument") };
         for (row, (value, group)) in spans.as_primitive::<IntervalMonthDayNanoType>().iter().zip(groups).enumerate() {
             let passes = passes.is_none_or(|passes| passes.is_valid(row) && passes.value(row));
             if let Some(value) = value.filter(|_| passes) {
-                self.0[*group].add(of_arrow(value), 1)?;
+                self.groups[*group].add(of_arrow(value), 1)?;
             }
         }
         Ok(())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], count: usize) -> Result<()> {
-        self.0.resize(count, Mean::default());
+        self.resize(count);
         let [counts, sums] = states else { return exec_err!("a state has two columns") };
         let counts = counts.as_primitive::<Int64Type>().iter();
         let sums = sums.as_primitive::<IntervalMonthDayNanoType>().iter();
         for ((count, sum), group) in counts.zip(sums).zip(groups) {
             let (Some(count), Some(sum)) = (count, sum) else { continue };
-            let mean = &mut self.0[*group];
+            let mean = &mut self.groups[*group];
             let before = mean.count;
             mean.add(of_arrow(sum), 1)?;
             mean.count = before + count;
@@ -179,13 +208,13 @@ impl GroupsAccumulator for Means {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let means = emit_to.take_needed(&mut self.0);
+        let means = emit_to.take_needed(&mut self.groups);
         let means = means.iter().map(Mean::mean).collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(PrimitiveArray::<IntervalMonthDayNanoType>::from_iter(means)))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let means = emit_to.take_needed(&mut self.0);
+        let means = emit_to.take_needed(&mut self.groups);
         let sums = means.iter().map(Mean::total).collect::<Result<Vec<_>>>()?;
         let counts = means.iter().map(|mean| mean.count);
         Ok(vec![
@@ -202,7 +231,7 @@ impl GroupsAccumulator for Means {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.0.capacity() * size_of::<Mean>()
+        size_of::<Self>() + self.groups.capacity() * size_of::<Mean>()
     }
 }
 

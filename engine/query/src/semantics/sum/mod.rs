@@ -6,8 +6,11 @@ mod distinct;
 mod groups;
 mod total;
 
+use super::averages::{span_state, span_sum, span_sums};
 use addend::{Addend, Amount};
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int32Type, Int64Type, IntervalUnit,
+};
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -52,6 +55,7 @@ enum Way {
     BigintToBigint,
     BigintToNumeric,
     Decimal,
+    Interval,
     BuiltIn,
 }
 
@@ -66,6 +70,7 @@ impl Sum {
             DataType::Int64 if self.narrow => Way::BigintToBigint,
             DataType::Int64 => Way::BigintToNumeric,
             DataType::Decimal128(..) => Way::Decimal,
+            DataType::Interval(IntervalUnit::MonthDayNano) => Way::Interval,
             _ => Way::BuiltIn,
         }
     }
@@ -97,13 +102,15 @@ impl AggregateUDFImpl for Sum {
         match self.way(argument) {
             Way::IntegerToBigint | Way::BigintToBigint => Ok(DataType::Int64),
             Way::BigintToNumeric => Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0)),
-            Way::Decimal | Way::BuiltIn => sum_udaf().inner().return_type(arguments),
+            Way::Decimal | Way::Interval | Way::BuiltIn => sum_udaf().inner().return_type(arguments),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        if self.way_of(args.input_fields)? == Way::BuiltIn {
-            return sum_udaf().inner().state_fields(args);
+        match self.way_of(args.input_fields)? {
+            Way::BuiltIn => return sum_udaf().inner().state_fields(args),
+            Way::Interval if !args.is_distinct => return Ok(span_state(args.name)),
+            Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {}
         }
         if args.is_distinct {
             let item = Field::new_list_field(args.input_fields[0].data_type().clone(), true);
@@ -118,6 +125,10 @@ impl AggregateUDFImpl for Sum {
             Way::BigintToBigint => Ok(accumulator::<Int64Type, Int64Type>(&args)),
             Way::BigintToNumeric => Ok(accumulator::<Int64Type, Decimal128Type>(&args)),
             Way::Decimal => Ok(accumulator::<Decimal128Type, Decimal128Type>(&args)),
+            Way::Interval if args.is_distinct => {
+                Err(super::fault::unsupported("sum(DISTINCT …) of intervals is not supported"))
+            }
+            Way::Interval => Ok(span_sum()),
             Way::BuiltIn => sum_udaf().inner().accumulator(args),
         }
     }
@@ -132,6 +143,7 @@ impl AggregateUDFImpl for Sum {
             Way::IntegerToBigint => Ok(Box::new(groups::Totals::<Int32Type, Int64Type>::new(returned))),
             Way::BigintToBigint => Ok(Box::new(groups::Totals::<Int64Type, Int64Type>::new(returned))),
             Way::BigintToNumeric => Ok(Box::new(groups::Totals::<Int64Type, Decimal128Type>::new(returned))),
+            Way::Interval => Ok(span_sums()),
             Way::Decimal => Ok(Box::new(groups::Totals::<Decimal128Type, Decimal128Type>::new(returned))),
             Way::BuiltIn => sum_udaf().inner().create_groups_accumulator(args),
         }
@@ -139,7 +151,9 @@ impl AggregateUDFImpl for Sum {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match self.way_of(args.expr_fields)? {
-            Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal => self.accumulator(args),
+            Way::IntegerToBigint | Way::BigintToBigint | Way::BigintToNumeric | Way::Decimal | Way::Interval => {
+                self.accumulator(args)
+            }
             Way::BuiltIn => sum_udaf().inner().create_sliding_accumulator(args),
         }
     }
