@@ -63,6 +63,7 @@ const ALIKE: &[&str] = &[
     "SELECT nr, array_position(i, 1), array_remove(i, 1), array_replace(i, 3, 30), array_to_string(i, '-', '*') FROM lists ORDER BY nr",
     "SELECT nr, coalesce(s, '{5}'), CASE WHEN nr = 1 THEN i ELSE '{9}' END FROM lists ORDER BY nr",
     "SELECT i::text, n::text, b::text, s::int[], i::text[], n::float8[] FROM lists ORDER BY nr",
+    "SELECT tz::text, ts::text, y::text, ti::text, da::text, d::text FROM lists ORDER BY nr",
     "PREPARE c(int[]) AS SELECT nr, coalesce(i, $1) FROM lists ORDER BY nr; EXECUTE c('{2}')",
     "SELECT to_json(i), to_jsonb(n), array_to_json(l) FROM lists WHERE nr = 4",
     "SET TimeZone = 'America/New_York'; SELECT tz, tz[1], ts FROM lists WHERE nr = 1",

@@ -164,7 +164,14 @@ impl Settler {
 
     /// Vectors and arrays as text are PostgreSQL's, not Arrow's display.
     fn list_printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
-        if !matches!(field.data_type(), DataType::List(_)) {
+        let DataType::List(item) = field.data_type() else { return None };
+        // A conversion prints these, which knows the session's settings.
+        let by_conversion = item.data_type().is_floating()
+            || matches!(
+                item.data_type(),
+                DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary
+            );
+        if by_conversion {
             return None;
         }
         let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| self.printers.get(name));

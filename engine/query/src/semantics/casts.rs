@@ -102,6 +102,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
             | T::Time64(_)
             | T::Interval(_)
             | T::Binary
+            | T::List(_)
             | T::Struct(_),
             T::Utf8 | T::Utf8View,
         ) => true,
