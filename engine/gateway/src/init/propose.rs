@@ -74,7 +74,10 @@ pub(super) fn proposals(tables: &[TableNames]) -> Vec<Proposal> {
             }
             all.extend(sensitive(&table.object, name));
         }
-        if let [(field, parent)] = &table.parents[..] {
+        // A row whose parent is one of its own table would be visible only with a chain that never ends.
+        if let [(field, parent)] = &table.parents[..]
+            && *parent != table.object
+        {
             all.push(Proposal {
                 words: format!("{}: visible with its `{parent}`, by `{field}`", table.object),
                 place: "the object, and the type of the field",
@@ -122,6 +125,11 @@ mod tests {
                 object: "s_lines".to_owned(),
                 fields: names(&["order_id", "salary"]),
                 parents: vec![("order_id".to_owned(), "s_orders".to_owned())],
+            },
+            TableNames {
+                object: "s_staff".to_owned(),
+                fields: names(&["id", "reports_to"]),
+                parents: vec![("reports_to".to_owned(), "s_staff".to_owned())],
             },
         ];
         let words: Vec<String> = proposals(&tables).into_iter().map(|p| p.words).collect();
