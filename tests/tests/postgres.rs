@@ -10,6 +10,8 @@ mod arrays;
 mod clinic;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod common;
+#[path = "postgres/described.rs"]
+mod described;
 #[path = "postgres/shared.rs"]
 mod shared;
 #[path = "postgres/written.rs"]

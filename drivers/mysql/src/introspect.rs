@@ -9,7 +9,7 @@ use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use std::collections::{BTreeMap, HashMap};
@@ -126,18 +126,25 @@ async fn indexes(connection: &mut MySqlConnection, schema: &str, table: &str) ->
 }
 
 async fn foreign_keys(connection: &mut MySqlConnection, schema: &str, table: &str) -> Result<Vec<ForeignKey>> {
-    let sql = "SELECT CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, \
-               REFERENCED_COLUMN_NAME, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE \
-               WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND REFERENCED_TABLE_NAME IS NOT NULL \
-               ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION";
+    let sql = "SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, \
+               k.REFERENCED_COLUMN_NAME, k.TABLE_NAME, r.DELETE_RULE, r.UPDATE_RULE \
+               FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r \
+               ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME \
+               AND r.TABLE_NAME = k.TABLE_NAME \
+               WHERE k.TABLE_SCHEMA = ? AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL \
+               ORDER BY k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
     let rows = fetch(connection, sql, &[schema, table]).await?;
     let mut keys: BTreeMap<String, ForeignKey> = BTreeMap::new();
     for row in rows.iter().filter(|row| text(row, 5).is_ok_and(|found| found == table)) {
         let references = TableRef::new([text(row, 2)?, text(row, 3)?])?;
+        let action = |place| Ok::<_, Error>(ReferentialAction::from_words(&text(row, place)?).unwrap_or_default());
+        let (on_delete, on_update) = (action(6)?, action(7)?);
         let key = keys.entry(text(row, 0)?).or_insert_with(|| ForeignKey {
             columns: Vec::new(),
             references,
             referenced_columns: Vec::new(),
+            on_delete,
+            on_update,
         });
         key.columns.push(Identifier::new(text(row, 1)?)?);
         key.referenced_columns.push(Identifier::new(text(row, 4)?)?);

@@ -8,7 +8,7 @@ use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef, Value};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
@@ -46,7 +46,8 @@ const KEYS: &str = "SELECT con.contype::text, \
              JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.num ORDER BY k.place), \
        n.nspname::text, c.relname::text, \
        ARRAY(SELECT a.attname::text FROM unnest(con.confkey) WITH ORDINALITY AS k(num, place) \
-             JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.num ORDER BY k.place) \
+             JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.num ORDER BY k.place), \
+       con.confdeltype::text, con.confupdtype::text \
      FROM pg_constraint con LEFT JOIN pg_class c ON c.oid = con.confrelid \
      LEFT JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE con.conrelid = $1 AND con.contype IN ('p', 'f') ORDER BY con.conname";
@@ -180,7 +181,10 @@ fn keys(rows: &[Row]) -> Result<(Vec<Identifier>, Vec<ForeignKey>)> {
             continue;
         }
         let references = TableRef::new([cell::<String>(row, 2)?, cell::<String>(row, 3)?])?;
-        foreign.push(ForeignKey { columns, references, referenced_columns: names(cell(row, 4)?)? });
+        let action = |place| Ok::<_, Error>(ReferentialAction::from_letter(cell(row, place)?).unwrap_or_default());
+        let (on_delete, on_update) = (action(5)?, action(6)?);
+        let referenced_columns = names(cell(row, 4)?)?;
+        foreign.push(ForeignKey { columns, references, referenced_columns, on_delete, on_update });
     }
     Ok((primary, foreign))
 }

@@ -9,7 +9,7 @@ use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::{BTreeMap, HashSet};
@@ -150,17 +150,21 @@ async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<(Vec<
 async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> Result<Vec<ForeignKey>> {
     let rows = fetch(
         connection,
-        "SELECT id, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
+        "SELECT id, \"table\", \"from\", \"to\", on_delete, on_update FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
         &[table],
     )
     .await?;
     let mut keys: BTreeMap<i64, ForeignKey> = BTreeMap::new();
     for row in &rows {
         let references = TableRef::new([SCHEMA.to_owned(), text(row, 1)?])?;
+        let action = |place| Ok::<_, Error>(ReferentialAction::from_words(&text(row, place)?).unwrap_or_default());
+        let (on_delete, on_update) = (action(4)?, action(5)?);
         let key = keys.entry(integer(row, 0)?).or_insert_with(|| ForeignKey {
             columns: Vec::new(),
             references,
             referenced_columns: Vec::new(),
+            on_delete,
+            on_update,
         });
         key.columns.push(Identifier::new(text(row, 2)?)?);
         // NULL: the other table's primary key.

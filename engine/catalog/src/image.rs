@@ -5,15 +5,15 @@ use crate::catalog::BoundView;
 use crate::deployment::Deployment;
 use crate::live::LiveTable;
 use crate::pg_catalog::{
-    CatalogImage, Column, ForeignKey, Index, IndexColumn, Key, OidSpace, ReferentialAction, Relation, RelationKind,
-    Role, Schema, quote_ident,
+    CatalogImage, Column, ForeignKey, Index, IndexColumn, Key, OidSpace, Relation, RelationKind, Role, Schema,
+    quote_ident,
 };
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::DeleteBehavior;
 use querygate_metadata::{Field, ValueType};
-use querygate_types::{PgType, Principal};
+use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -112,8 +112,13 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let shown = !key_fields.is_empty() && key_fields.iter().all(|name| has(name) && !masked.contains(name));
     let key_columns = key_fields.iter().map(|name| (*name).to_owned()).collect();
     let key = shown.then_some(Key { name: None, columns: key_columns });
-    let mut foreign_keys: Vec<ForeignKey> = visible.fields().filter_map(|field| foreign_key(field, all)).collect();
-    foreign_keys.extend(object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)));
+    let mut foreign_keys: Vec<ForeignKey> =
+        object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)).collect();
+    let references = visible.fields().filter_map(|field| foreign_key(field, all));
+    // What is declared of a reference's own column says more.
+    let undeclared: Vec<ForeignKey> =
+        references.filter(|key| foreign_keys.iter().all(|other| other.columns != key.columns)).collect();
+    foreign_keys.extend(undeclared);
     let open = |name: &String| has(name) && !masked.contains(&name.as_str());
     let unique = object.unique_keys.iter().filter(|key| key.iter().all(open));
     let unique = unique.map(|key| Key { name: None, columns: key.clone() }).collect();
@@ -240,7 +245,7 @@ fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
     })
 }
 
-/// A key of several columns, where all of both sides are visible.
+/// A declared key, where all of both sides are visible.
 fn declared_key(
     key: &querygate_metadata::model::ForeignKey,
     columns: &[Column],
@@ -254,8 +259,8 @@ fn declared_key(
         columns: key.fields.clone(),
         references: ("public".to_owned(), other.sql_name.clone()),
         referenced_columns: key.referenced_fields.clone(),
-        on_delete: ReferentialAction::NoAction,
-        on_update: ReferentialAction::NoAction,
+        on_delete: key.on_delete,
+        on_update: key.on_update,
     })
 }
 

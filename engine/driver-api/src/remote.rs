@@ -3,6 +3,7 @@
 use crate::identifier::{Identifier, TableRef};
 use crate::relation::{Collation, Encoding};
 use crate::value::{Value, ValueType};
+use querygate_types::ReferentialAction;
 
 /// A table or view of the source.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,8 @@ pub struct ForeignKey {
     pub columns: Vec<Identifier>,
     pub references: TableRef,
     pub referenced_columns: Vec<Identifier>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
 }
 
 /// An index. Expression indexes list no column for the expression.

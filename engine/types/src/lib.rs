@@ -8,6 +8,7 @@ pub mod limits;
 mod pg_type;
 mod planner;
 mod principal;
+mod referential;
 mod shown;
 mod written;
 
@@ -16,5 +17,6 @@ pub use error::{Error, Result};
 pub use pg_type::{PgType, TypeCategory};
 pub use planner::PlannerSetting;
 pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};
+pub use referential::ReferentialAction;
 pub use shown::harmless;
 pub use written::{Given, WireForm, WrittenRows};

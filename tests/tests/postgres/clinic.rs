@@ -44,7 +44,7 @@ fn querygate(folder: &Path, arguments: &[&str]) -> (bool, String) {
 }
 
 /// A server with this database, and who may change it.
-fn database(name: &str, sql: &str) -> Option<(Database, tokio_postgres::Client)> {
+pub(super) fn database(name: &str, sql: &str) -> Option<(Database, tokio_postgres::Client)> {
     let database = Database::start()?;
     let admin = runtime().block_on(async {
         let admin = database.database(name, "").await;
@@ -54,11 +54,25 @@ fn database(name: &str, sql: &str) -> Option<(Database, tokio_postgres::Client)>
     Some((database, admin))
 }
 
-fn init(folder: &Path, database: &Database, name: &str) -> String {
+pub(super) fn init(folder: &Path, database: &Database, name: &str) -> String {
     let address = format!("postgres://postgres@127.0.0.1:{}/{name}", database.port);
     let (well, said) = querygate(folder, &["init", &address, "--password", "env:CLINIC_PASSWORD", "--user", "ann"]);
     assert!(well && !said.contains(PASSWORD), "{said}");
     said
+}
+
+/// What `init` wrote, served to the user whom it made.
+pub(super) fn served(folder: &Path, name: &str) -> Server {
+    let config = folder.join("querygate.toml");
+    std::fs::write(folder.join("password"), PASSWORD).unwrap();
+    let verifier = postgres_protocol::password::scram_sha_256(b"demo-ann");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.split("[[users]]").next().unwrap().replace("env:CLINIC_PASSWORD", "file:password");
+    let user = format!(
+        "[[users]]\nname = \"ann\"\nverifier = \"{verifier}\"\npermission_sets = [\"{name}_reader\"]\nattributes = {{ nurse = 1 }}\n"
+    );
+    std::fs::write(&config, format!("[server]\ndatabase = \"demo\"\n{text}{user}")).unwrap();
+    Server::serve(&config)
 }
 
 fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
@@ -95,16 +109,7 @@ fn a_nurse_sees_the_appointments_of_her_patients() {
             "name": "own", "object": "clinic_patient", "operation": "select", "using": "nurse_id == current_user.nurse",
         }]);
     });
-    let config = folder.path().join("querygate.toml");
-    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
-    let verifier = postgres_protocol::password::scram_sha_256(b"demo-ann");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let text = text.split("[[users]]").next().unwrap().replace("env:CLINIC_PASSWORD", "file:password");
-    let user = format!(
-        "[[users]]\nname = \"ann\"\nverifier = \"{verifier}\"\npermission_sets = [\"clinic_reader\"]\nattributes = {{ nurse = 1 }}\n"
-    );
-    std::fs::write(&config, format!("[server]\ndatabase = \"demo\"\n{text}{user}")).unwrap();
-    let server = Server::serve(&config);
+    let server = served(folder.path(), "clinic");
     seen(&server);
     let describe = |table: &str| psql(&server, "ann", &["-c", &format!("\\d {table}")]).out;
     let shown = describe("appointment");

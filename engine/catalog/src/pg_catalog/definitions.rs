@@ -1,8 +1,8 @@
 //! Texts of indexes and constraints as `pg_get_indexdef` and `pg_get_constraintdef` print them. Knows no Arrow.
 
-use super::image::ReferentialAction;
 use super::objects::{ConstraintObject, IndexObject, Objects, RelationObject};
 use super::quote::quote_ident;
+use querygate_types::ReferentialAction;
 
 /// A relation's name, qualified unless the path finds it.
 pub(crate) fn relation_name(objects: &Objects, relation: &RelationObject, path: &[&str]) -> String {
@@ -73,23 +73,8 @@ pub(crate) fn constraint_definition(
 }
 
 fn action(prefix: &str, action: ReferentialAction) -> String {
-    let words = match action {
-        ReferentialAction::NoAction => return String::new(),
-        ReferentialAction::Restrict => "RESTRICT",
-        ReferentialAction::Cascade => "CASCADE",
-        ReferentialAction::SetNull => "SET NULL",
-        ReferentialAction::SetDefault => "SET DEFAULT",
-    };
-    format!("{prefix}{words}")
-}
-
-/// `confdeltype` and `confupdtype`.
-pub(crate) fn action_letter(action: ReferentialAction) -> char {
     match action {
-        ReferentialAction::NoAction => 'a',
-        ReferentialAction::Restrict => 'r',
-        ReferentialAction::Cascade => 'c',
-        ReferentialAction::SetNull => 'n',
-        ReferentialAction::SetDefault => 'd',
+        ReferentialAction::NoAction => String::new(),
+        other => format!("{prefix}{}", other.words()),
     }
 }

@@ -1,7 +1,7 @@
 //! What one principal may see, as plain data: the only input of `pg_catalog` and `information_schema`.
 //! Knows no metadata format, no policy and no session; whatever is hidden must not be put in.
 
-use querygate_types::PgType;
+use querygate_types::{PgType, ReferentialAction};
 
 /// Everything that catalog relations and functions may tell one principal about one metadata snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -147,17 +147,6 @@ pub struct ForeignKey {
     pub referenced_columns: Vec<String>,
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
-}
-
-/// `confdeltype`, `confupdtype`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum ReferentialAction {
-    #[default]
-    NoAction,
-    Restrict,
-    Cascade,
-    SetNull,
-    SetDefault,
 }
 
 /// A plain index.

@@ -17,8 +17,8 @@ mod table;
 mod types;
 
 pub use image::{
-    CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, ReferentialAction,
-    Relation, RelationKind, Role, Schema, Setting,
+    CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, Relation, RelationKind,
+    Role, Schema, Setting,
 };
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
 pub use overloads::{argument_types, common_type};

@@ -1,14 +1,13 @@
 //! The image with object ids given out: what rows and functions look names and ids up in.
 //! Knows neither Arrow nor DataFusion.
 
-use super::image::{
-    CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, ReferentialAction, Relation, RelationKind,
-};
+use super::image::{CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, Relation, RelationKind};
 use super::layout::{Layout, layouts};
 use super::names::{roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
 use super::rows::exists;
 use super::types::TypeTable;
+use querygate_types::ReferentialAction;
 use std::collections::{HashMap, HashSet};
 
 /// `pg_catalog`'s own id, as in PostgreSQL.

@@ -1,6 +1,7 @@
 //! What introspection finds in a source, in the metadata's types.
 
 use querygate_metadata::{ItemType, ValueType};
+use querygate_types::ReferentialAction;
 
 /// A table as the source has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,6 +83,8 @@ pub(super) struct FoundReference {
     pub(super) table: String,
     /// Columns there; empty for the primary key.
     pub(super) referenced: Vec<String>,
+    pub(super) on_delete: ReferentialAction,
+    pub(super) on_update: ReferentialAction,
 }
 
 /// A column as the source has it.

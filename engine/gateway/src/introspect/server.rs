@@ -43,6 +43,8 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             columns: texts(&key.columns),
             table: (reading.known_as)(&key.references),
             referenced: texts(&key.referenced_columns),
+            on_delete: key.on_delete,
+            on_update: key.on_update,
         })
         .collect();
     let columns = table.columns.iter().map(|column| {

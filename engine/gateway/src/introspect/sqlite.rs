@@ -2,7 +2,7 @@
 
 use super::{Found, FoundColumn, FoundReference, Holds};
 use querygate_metadata::ValueType;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 use std::collections::BTreeMap;
@@ -32,16 +32,21 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
 }
 
 async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<FoundReference>> {
-    let rows = sqlx::query("SELECT id, \"from\", \"table\", \"to\" FROM pragma_foreign_key_list(?) ORDER BY id, seq")
-        .bind(table.to_owned())
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT id, \"from\", \"table\", \"to\", on_delete, on_update FROM pragma_foreign_key_list(?) ORDER BY id, seq",
+    )
+    .bind(table.to_owned())
+    .fetch_all(connection)
+    .await?;
     let mut keys: BTreeMap<i64, FoundReference> = BTreeMap::new();
     for row in rows {
         let key = keys.entry(row.try_get(0)?).or_default();
         key.columns.push(row.try_get(1)?);
         key.table = row.try_get(2)?;
         key.referenced.extend(row.try_get::<Option<String>, _>(3)?);
+        let action = |words: &str| ReferentialAction::from_words(words).unwrap_or_default();
+        key.on_delete = action(row.try_get(4)?);
+        key.on_update = action(row.try_get(5)?);
     }
     Ok(keys.into_values().collect())
 }
@@ -172,6 +177,7 @@ mod tests {
             columns: vec!["b".to_owned()],
             table: "customer".to_owned(),
             referenced: vec!["customer_id".to_owned()],
+            ..FoundReference::default()
         };
         assert_eq!(tables[0].foreign_keys, [key]);
         assert_eq!(tables[0].indexes, [("by_a".to_owned(), vec!["a".to_owned()])]);

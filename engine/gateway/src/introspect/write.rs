@@ -2,7 +2,7 @@
 
 use super::{Found, FoundColumn, FoundReference, Holds, Kind};
 use querygate_metadata::ValueType;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ReferentialAction, Result};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -176,13 +176,19 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
         Some((local(&column.remote)?, Value::String(holds.value_type.sql_name())))
     });
     let types: Map<String, Value> = types.collect();
-    let foreign = table.foreign_keys.iter().filter(|key| !is_lookup(table, key, names)).filter_map(|key| {
+    let foreign = table.foreign_keys.iter().filter(|key| !is_said_by_lookup(table, key, names)).filter_map(|key| {
         let (target, theirs) = names.get(key.table.as_str())?;
         let referenced = if key.referenced.is_empty() { &target.primary_key } else { &key.referenced };
         let referenced =
             referenced.iter().map(|column| theirs.fields.get(column).cloned()).collect::<Option<Vec<_>>>()?;
         let columns = locals(&key.columns).filter(|columns| columns.len() == referenced.len())?;
-        Some(json!({"columns": columns, "references": theirs.object, "referencedColumns": referenced}))
+        let mut foreign = json!({"columns": columns, "references": theirs.object, "referencedColumns": referenced});
+        for (event, action) in [("onDelete", key.on_delete), ("onUpdate", key.on_update)] {
+            if action != ReferentialAction::NoAction {
+                foreign[event] = json!(action.words().to_lowercase().replace(' ', "_"));
+            }
+        }
+        Some(foreign)
     });
     let foreign: Vec<Value> = foreign.collect();
     let unique: Vec<Value> = table.unique.iter().filter_map(|key| locals(key).map(|key| json!(key))).collect();
@@ -200,6 +206,22 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
         entry.insert("foreignKeys".to_owned(), Value::Array(foreign));
     }
     entry
+}
+
+/// Whether a reference says all of a foreign key.
+fn is_said_by_lookup(table: &Found, key: &FoundReference, names: &AllNames<'_>) -> bool {
+    use ReferentialAction as A;
+    let said = matches!(key.on_delete, A::Restrict | A::Cascade | A::SetNull) && key.on_update == A::NoAction;
+    said && is_lookup(table, key, names)
+}
+
+/// `deleteBehavior` of a reference. ObjectStack has no word for the other actions: what they would break is kept.
+const fn delete_behavior(key: &FoundReference) -> &'static str {
+    match key.on_delete {
+        ReferentialAction::Cascade => "cascade",
+        ReferentialAction::SetNull => "set_null",
+        ReferentialAction::NoAction | ReferentialAction::Restrict | ReferentialAction::SetDefault => "restrict",
+    }
 }
 
 /// Whether a foreign key is a reference as ObjectStack has them: one column, to the only key column of its target.
@@ -235,8 +257,9 @@ fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ign
             .foreign_keys
             .iter()
             .filter(|key| key.columns == [column.remote.clone()] && is_lookup(table, key, names))
-            .find_map(|key| names.get(key.table.as_str()));
-        fields.insert(local.clone(), field(column, holds, lookup.map(|(_, theirs)| theirs.object.as_str())));
+            .find_map(|key| Some((key, names.get(key.table.as_str())?)));
+        let target = lookup.map(|(key, (_, theirs))| (theirs.object.as_str(), delete_behavior(key)));
+        fields.insert(local.clone(), field(column, holds, target));
     }
     let mut external = json!({"remoteName": table.remote, "writable": false});
     if let Some(schema) = &table.schema {
@@ -267,9 +290,9 @@ fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ign
     object
 }
 
-fn field(column: &FoundColumn, holds: Holds, target: Option<&str>) -> Value {
+fn field(column: &FoundColumn, holds: Holds, target: Option<(&str, &str)>) -> Value {
     let mut field = match (target, holds.kind) {
-        (Some(target), _) => json!({"type": "lookup", "reference": target}),
+        (Some((target, behavior)), _) => json!({"type": "lookup", "reference": target, "deleteBehavior": behavior}),
         (None, Kind::Text) if is_select(&column.options) => {
             let options = column.options.iter().map(|value| json!({"value": value, "label": label(value)}));
             json!({"type": "select", "options": options.collect::<Vec<_>>()})

@@ -364,8 +364,12 @@ pub(super) const TABLE: Shape = Shape {
     ignored: &[],
     removed: &[],
 };
-pub(super) const TABLE_FOREIGN_KEY: Shape =
-    Shape { what: "a foreign key", read: &["columns", "references", "referencedColumns"], ignored: &[], removed: &[] };
+pub(super) const TABLE_FOREIGN_KEY: Shape = Shape {
+    what: "a foreign key",
+    read: &["columns", "references", "referencedColumns", "onDelete", "onUpdate"],
+    ignored: &[],
+    removed: &[],
+};
 pub(super) const POOL: Shape = Shape {
     what: "a pool",
     read: &["min", "max"],

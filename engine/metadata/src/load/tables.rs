@@ -6,6 +6,7 @@ use super::shapes;
 use super::system_fields::ANCHORS;
 use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, ValueType};
 use crate::read::{At, nearest};
+use querygate_types::ReferentialAction;
 use std::sync::Arc;
 
 /// One entry: what is said of one object's table.
@@ -27,7 +28,18 @@ struct ReferenceDraft<'a> {
     fields: Names<'a>,
     references: String,
     referenced: Names<'a>,
+    on_delete: ReferentialAction,
+    on_update: ReferentialAction,
 }
+
+/// What a foreign key may do, as `deleteBehavior` writes it.
+const ACTIONS: &[(&str, ReferentialAction)] = &[
+    ("no_action", ReferentialAction::NoAction),
+    ("restrict", ReferentialAction::Restrict),
+    ("cascade", ReferentialAction::Cascade),
+    ("set_null", ReferentialAction::SetNull),
+    ("set_default", ReferentialAction::SetDefault),
+];
 
 /// Reads the entries of `querygate`.
 pub(super) fn read_tables<'a>(own: &At<'a>) -> Vec<TableDraft<'a>> {
@@ -82,7 +94,9 @@ fn read_reference(at: At<'_>) -> Option<ReferenceDraft<'_>> {
         at.key_error("a foreign key has as many columns as it references", None);
         return None;
     }
-    Some(ReferenceDraft { at, fields, references, referenced })
+    let on_delete = map.choice("onDelete", "action", ACTIONS).unwrap_or_default();
+    let on_update = map.choice("onUpdate", "action", ACTIONS).unwrap_or_default();
+    Some(ReferenceDraft { at, fields, references, referenced, on_delete, on_update })
 }
 
 /// Puts what was read into the objects, once extensions have added their fields.
@@ -150,7 +164,9 @@ impl TableDraft<'_> {
             let (fields, referenced_fields) =
                 (known(object, &draft.fields, true), known(target, &draft.referenced, true));
             let whole = !fields.is_empty() && !referenced_fields.is_empty();
-            whole.then(|| ForeignKey { fields, references: draft.references.clone(), referenced_fields })
+            let (on_delete, on_update) = (draft.on_delete, draft.on_update);
+            let references = draft.references.clone();
+            whole.then(|| ForeignKey { fields, references, referenced_fields, on_delete, on_update })
         };
         self.foreign_keys.iter().filter_map(reference).collect()
     }

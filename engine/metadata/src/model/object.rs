@@ -2,6 +2,7 @@
 
 use super::{Declared, Expression, Field, FieldType, Location, Uniqueness};
 use indexmap::IndexMap;
+use querygate_types::ReferentialAction;
 use serde::{Deserialize, Serialize};
 
 /// `sharingModel`: the org-wide default. Unset means private, except for system objects.
@@ -110,6 +111,27 @@ pub struct ForeignKey {
     pub references: String,
     /// As many as `fields`, in their order.
     pub referenced_fields: Vec<String>,
+    #[serde(with = "action")]
+    pub on_delete: ReferentialAction,
+    #[serde(with = "action")]
+    pub on_update: ReferentialAction,
+}
+
+/// Actions in SQL's words.
+mod action {
+    use querygate_types::ReferentialAction;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(action: &ReferentialAction, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(action.words())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ReferentialAction, D::Error> {
+        let words = String::deserialize(deserializer)?;
+        ReferentialAction::from_words(&words).ok_or_else(|| D::Error::custom("an unknown action of a foreign key"))
+    }
 }
 
 /// A resolved object.

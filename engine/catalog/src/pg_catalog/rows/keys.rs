@@ -2,11 +2,11 @@
 
 use super::Fill;
 use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::definitions::{action_letter, index_definition};
+use crate::pg_catalog::definitions::index_definition;
 use crate::pg_catalog::layout::{Rows, fixed_rows};
 use crate::pg_catalog::objects::Objects;
 use crate::pg_catalog::session::SessionVars;
-use querygate_types::Result;
+use querygate_types::{ReferentialAction, Result};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ fn constraints(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()
     for c in &objects.constraints {
         let Some(table) = objects.relation_at(c.relation) else { continue };
         let foreign = c.kind == 'f';
-        let letter = |action| if foreign { action_letter(action) } else { ' ' };
+        let letter = |action: ReferentialAction| if foreign { action.letter() } else { ' ' };
         let other = c.referenced.as_ref().and_then(|(position, _)| objects.relation_at(*position)).map_or(0, |r| r.oid);
         let index = c.index.and_then(|i| objects.indexes.get(i)).map_or(0, |i| i.oid);
         rows.push(vec![

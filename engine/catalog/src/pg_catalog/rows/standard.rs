@@ -306,17 +306,6 @@ fn key_column_usage(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Resu
     Ok(())
 }
 
-fn rule_word(action: crate::pg_catalog::ReferentialAction) -> &'static str {
-    use crate::pg_catalog::ReferentialAction;
-    match action {
-        ReferentialAction::NoAction => "NO ACTION",
-        ReferentialAction::Restrict => "RESTRICT",
-        ReferentialAction::Cascade => "CASCADE",
-        ReferentialAction::SetNull => "SET NULL",
-        ReferentialAction::SetDefault => "SET DEFAULT",
-    }
-}
-
 fn referential_constraints(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
     for (c, table) in on_tables(objects).filter(|(c, _)| c.kind == 'f') {
         let key = c.index.and_then(|i| objects.indexes.get(i));
@@ -329,8 +318,8 @@ fn referential_constraints(objects: &Objects, _: &SessionVars, rows: &mut Rows) 
             ("unique_constraint_schema", key.and(target).map(|r| r.schema.clone()).into()),
             ("unique_constraint_name", key.map(|i| i.name.clone()).into()),
             ("match_option", "NONE".into()),
-            ("update_rule", rule_word(c.on_update).into()),
-            ("delete_rule", rule_word(c.on_delete).into()),
+            ("update_rule", c.on_update.words().into()),
+            ("delete_rule", c.on_delete.words().into()),
         ])?;
     }
     Ok(())

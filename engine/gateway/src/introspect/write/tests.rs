@@ -1,6 +1,7 @@
 //! Names, keys and types of what is written, and schemas at random.
 
 use super::*;
+use querygate_metadata::model::DeleteBehavior;
 use querygate_metadata::{ItemType, LoadOptions, load, load_text};
 
 #[test]
@@ -24,6 +25,7 @@ fn what_is_written_loads() {
         columns: names(columns),
         table: table.to_owned(),
         referenced: names(referenced),
+        ..FoundReference::default()
     };
     let tables = [
         Found {
@@ -86,8 +88,11 @@ fn what_is_written_loads() {
     assert_eq!(orders.fields["customer"].reference.as_deref(), Some("shop_customer"));
     assert_eq!(orders.fields["id"].value_type(), ValueType::Int32);
     assert_eq!(orders.primary_key, ["id", "line"]);
-    assert_eq!(orders.foreign_keys[0].fields, ["replaces", "replaced_line"]);
-    assert_eq!(orders.foreign_keys[0].referenced_fields, ["id", "line"]);
+    // No word of ObjectStack's says that nothing happens on delete.
+    assert_eq!(orders.foreign_keys[0].fields, ["customer"]);
+    assert_eq!(orders.fields["customer"].delete_behavior, Some(DeleteBehavior::Restrict));
+    assert_eq!(orders.foreign_keys[1].fields, ["replaces", "replaced_line"]);
+    assert_eq!(orders.foreign_keys[1].referenced_fields, ["id", "line"]);
     assert_eq!(orders.table_name(), "orders");
     assert_eq!(orders.external.as_ref().unwrap().remote_schema.as_deref(), Some("sales"));
 }
@@ -170,7 +175,7 @@ fn any_names_and_types_load() {
                 let key = FoundReference {
                     columns: some(&mut next),
                     table: format!("{}{}", NAMES[next(NAMES.len())], next(4)),
-                    referenced: Vec::new(),
+                    ..FoundReference::default()
                 };
                 let remote = format!("{}{number}", NAMES[next(NAMES.len())]);
                 Found { remote, columns, primary_key, unique, foreign_keys: vec![key], ..Found::default() }

@@ -1,10 +1,10 @@
 //! The demonstration schema (shared `demo-schema.sql`) as a catalog image.
 
 use querygate_catalog::pg_catalog::{
-    CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, ReferentialAction,
-    Relation, RelationKind, Role, Schema, Setting,
+    CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, Relation, RelationKind,
+    Role, Schema, Setting,
 };
-use querygate_types::PgType;
+use querygate_types::{PgType, ReferentialAction};
 
 fn column(name: &str, pg_type: PgType) -> Column {
     Column::new(name, pg_type)
