@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::patterns;
+use super::{patterns, spans};
 use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
@@ -15,7 +15,8 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let mut sides = [*left, *right];
-            let changed = meet(sides.iter_mut().collect(), schema)?;
+            let changed =
+                meet(sides.iter_mut().collect(), schema)? | spans::compared(sides.iter_mut().collect(), schema)?;
             let [left, right] = sides;
             let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             Transformed::new_transformed(expr, changed)
@@ -32,12 +33,14 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             Transformed::new_transformed(expr, changed)
         }
         Expr::Between(mut between) => {
-            let sides = vec![between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
-            let changed = meet(sides, schema)?;
+            let mut sides = [between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
+            let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            changed |= spans::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
-            let changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            let mut changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            changed |= spans::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
         Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
@@ -50,9 +53,19 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
             if let Some(operand) = &mut case.expr {
                 let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
-                changed |= meet(compared.map(AsMut::as_mut).collect(), schema)?;
+                let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
+                changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
+                changed |= spans::compared(compared, schema)?;
             }
             Transformed::new_transformed(Expr::Case(case), changed)
+        }
+        Expr::AggregateFunction(mut call) => {
+            let changed = spans::by_length(&mut call.params.order_by, schema)?;
+            Transformed::new_transformed(Expr::AggregateFunction(call), changed)
+        }
+        Expr::WindowFunction(mut window) => {
+            let changed = spans::ordered(&mut window, schema)?;
+            Transformed::new_transformed(Expr::WindowFunction(window), changed)
         }
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         other => Transformed::no(other),

@@ -48,6 +48,7 @@ mod recursion;
 mod rounding;
 mod rule;
 mod set_operations;
+mod spans;
 mod stepwise;
 mod sum;
 #[cfg(test)]

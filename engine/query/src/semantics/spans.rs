@@ -1,0 +1,127 @@
+//! How long an interval is, which is what it is compared and sorted by: a month is 30 days and a day is 24 hours, so that 36 hours are
+//! more than a day. Arrow compares months first, then days, then time. Knows no plan but nodes that sort.
+
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, exec_err};
+use datafusion::logical_expr::expr::{Sort, WindowFunction};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, WindowFrameBound, WindowFrameUnits,
+};
+use std::sync::{Arc, LazyLock};
+
+const MONTH_NANOSECONDS: i128 = 30 * DAY_NANOSECONDS;
+const DAY_NANOSECONDS: i128 = 86_400 * 1_000_000_000;
+const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+const LENGTH: DataType = DataType::Decimal128(38, 0);
+
+static FUNCTION: LazyLock<ScalarUDF> = LazyLock::new(|| {
+    ScalarUDF::new_from_impl(Length { signature: Signature::exact(vec![INTERVAL], Volatility::Immutable) })
+});
+
+/// Intervals that are compared as their lengths; texts beside them are intervals. Whether there is any.
+pub(super) fn compared(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
+    let comparable =
+        |t: &Option<DataType>| matches!(t, Some(INTERVAL | DataType::Null | DataType::Utf8 | DataType::Utf8View));
+    if !types.iter().any(|t| t.as_ref() == Some(&INTERVAL)) || !types.iter().all(comparable) {
+        return Ok(false);
+    }
+    for (side, data_type) in sides.into_iter().zip(types) {
+        let own = std::mem::take(side);
+        let own = if data_type == Some(INTERVAL) { own } else { own.cast_to(&INTERVAL, schema)? };
+        *side = FUNCTION.call(vec![own]);
+    }
+    Ok(true)
+}
+
+/// A node that sorts by the lengths of intervals.
+pub(super) fn sorted(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
+    let changed = by_length(&mut sort.expr, sort.input.schema())?;
+    Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+}
+
+/// Keys that are intervals, as their lengths. Whether there is any.
+pub(super) fn by_length(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    for key in keys {
+        if key.expr.get_type(schema)? == INTERVAL {
+            key.expr = FUNCTION.call(vec![std::mem::take(&mut key.expr)]);
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The same of a window, unless its frame counts from the key itself.
+pub(super) fn ordered(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
+    let counts = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => false,
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
+    };
+    let frame = &window.params.window_frame;
+    if frame.units == WindowFrameUnits::Range && (counts(&frame.start_bound) || counts(&frame.end_bound)) {
+        return Ok(false);
+    }
+    by_length(&mut window.params.order_by, schema)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Length {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Length {
+    fn name(&self) -> &'static str {
+        "interval_length"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(LENGTH)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
+        let [intervals] =
+            ColumnarValue::values_to_arrays(&args.args)?.try_into().or_else(|_| exec_err!("one interval"))?;
+        let Some(intervals) = intervals.as_primitive_opt::<IntervalMonthDayNanoType>() else {
+            return exec_err!("an interval was expected");
+        };
+        let lengths: PrimitiveArray<Decimal128Type> = intervals.unary(length);
+        let lengths: ArrayRef = Arc::new(lengths.with_data_type(LENGTH));
+        if is_scalar {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&lengths, 0)?));
+        }
+        Ok(ColumnarValue::Array(lengths))
+    }
+}
+
+fn length(interval: IntervalMonthDayNano) -> i128 {
+    i128::from(interval.months) * MONTH_NANOSECONDS
+        + i128::from(interval.days) * DAY_NANOSECONDS
+        + i128::from(interval.nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_thirty_days_and_a_day_is_24_hours() {
+        let interval =
+            |months, days, hours: i64| length(IntervalMonthDayNano::new(months, days, hours * 3_600_000_000_000));
+        assert_eq!(interval(1, 0, 0), interval(0, 30, 0));
+        assert_eq!(interval(0, 1, 0), interval(0, 0, 24));
+        assert!(interval(0, 0, 36) > interval(0, 1, 0));
+        assert!(interval(1, 0, 0) < interval(0, 40, 0));
+        assert!(interval(0, -1, 0) < interval(0, 0, -23));
+        assert_eq!(interval(i32::MAX, i32::MAX, 0) + interval(i32::MIN, i32::MIN, 0), interval(-1, -1, 0));
+    }
+}
