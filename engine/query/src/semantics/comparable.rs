@@ -46,8 +46,12 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
-            Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+            match spans::extreme(call, schema)? {
+                Ok(extreme) => Transformed::yes(extreme),
+                Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
+            }
         }
+        Expr::InSubquery(member) => spans::member(member, schema)?.update_data(Expr::InSubquery),
         Expr::Case(mut case) => {
             let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
             let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
@@ -60,7 +64,8 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             Transformed::new_transformed(Expr::Case(case), changed)
         }
         Expr::AggregateFunction(mut call) => {
-            let changed = spans::by_length(&mut call.params.order_by, schema)?;
+            let mut changed = spans::by_length(&mut call.params.order_by, schema)?;
+            changed |= spans::aggregated(&mut call, schema)?;
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {

@@ -5,10 +5,11 @@ use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, exec_err};
-use datafusion::logical_expr::expr::{Sort, WindowFunction};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, WindowFrameBound, WindowFrameUnits,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, when,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -68,6 +69,64 @@ pub(super) fn ordered(window: &mut WindowFunction, schema: &DFSchema) -> Result<
     }
     by_length(&mut window.params.order_by, schema)
 }
+
+/// `x IN (SELECT …)` of intervals as one of their lengths.
+pub(super) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transformed<InSubquery>> {
+    let rows = &member.subquery.subquery;
+    let [column] = &rows.schema().columns()[..] else { return Ok(Transformed::no(member)) };
+    let theirs = Expr::Column(column.clone());
+    if member.expr.get_type(schema).ok() != Some(INTERVAL) || theirs.get_type(rows.schema())? != INTERVAL {
+        return Ok(Transformed::no(member));
+    }
+    let lengths = LogicalPlanBuilder::from(Arc::clone(rows)).project([FUNCTION.call(vec![theirs]).alias("length")])?;
+    member.subquery = member.subquery.with_plan(Arc::new(lengths.build()?));
+    member.expr = Box::new(FUNCTION.call(vec![*member.expr]));
+    Ok(Transformed::yes(member))
+}
+
+/// `min` and `max` of intervals: the first one by length. Whether the call was one.
+pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    let longest = match call.func.name() {
+        "max" => true,
+        "min" => false,
+        _ => return Ok(false),
+    };
+    let [value] = &call.params.args[..] else { return Ok(false) };
+    if value.get_type(schema)? != INTERVAL {
+        return Ok(false);
+    }
+    call.params.order_by = vec![Sort::new(FUNCTION.call(vec![value.clone()]), !longest, false)];
+    call.params.distinct = false;
+    call.func = first_value_udaf();
+    Ok(true)
+}
+
+/// `greatest` and `least` of intervals, as a CASE that takes the lengths of each two.
+pub(super) fn extreme(call: ScalarFunction, schema: &DFSchema) -> Result<std::result::Result<Expr, ScalarFunction>> {
+    let op = match call.name() {
+        "greatest" => Operator::GtEq,
+        "least" => Operator::LtEq,
+        _ => return Ok(Err(call)),
+    };
+    let mut intervals = call.args.len() <= EXTREMES_MAX;
+    for value in &call.args {
+        intervals &= matches!(value.get_type(schema)?, INTERVAL | DataType::Null);
+    }
+    if !intervals || call.args.iter().all(|value| value.get_type(schema).is_ok_and(|t| t == DataType::Null)) {
+        return Ok(Err(call));
+    }
+    let mut values = call.args.into_iter();
+    let Some(first) = values.next() else { return exec_err!("greatest and least have a value") };
+    let chosen = values.try_fold(first, |best, next| {
+        let of = |value: &Expr| FUNCTION.call(vec![value.clone()]);
+        let keeps = Expr::BinaryExpr(BinaryExpr::new(Box::new(of(&best)), op, Box::new(of(&next))));
+        when(next.clone().is_null().or(keeps), best).otherwise(next)
+    })?;
+    Ok(Ok(chosen))
+}
+
+/// Each further value doubles what is written.
+const EXTREMES_MAX: usize = 6;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Length {
