@@ -281,9 +281,19 @@ pub(crate) fn as_described(batch: &RecordBatch, schema: &SchemaRef) -> Result<Re
     RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options).map_err(Error::internal)
 }
 
-/// Whether a column's type is the described one. A numeric's places may depend on a value: those of `round(x, $1)` do.
+/// Whether a column's type is the described one. A numeric's places may depend on a value: those of `round(x, $1)` do. The members of
+/// a row lose their notes and what is said of NULL in them when a parameter among them gets its value.
 fn is_described(found: &DataType, described: &DataType) -> bool {
-    found == described || matches!((found, described), (DataType::Decimal128(..), DataType::Decimal128(..)))
+    match (found, described) {
+        (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
+        (DataType::Struct(found), DataType::Struct(described)) => {
+            let alike = |(found, described): (&FieldRef, &FieldRef)| {
+                found.name() == described.name() && is_described(found.data_type(), described.data_type())
+            };
+            found.len() == described.len() && found.iter().zip(described).all(alike)
+        }
+        _ => found == described,
+    }
 }
 
 fn delivered(schema: &SchemaRef, batch: &RecordBatch) -> SchemaRef {

@@ -51,6 +51,9 @@ fn a_value_is_no_word_for_the_subquery_around_it() {
         }
         let array: Vec<String> = client.query_one("SELECT ARRAY[$1, $2]", &[&"1", &"2"]).await.unwrap().get(0);
         assert_eq!(array, ["1", "2"]);
+        let row: String =
+            client.query_one("SELECT row($1::int, $2::text, NULL)::text", &[&1, &"a"]).await.unwrap().get(0);
+        assert_eq!(row, "(1,a,)");
         let same = "SELECT $1::uuid = $2";
         let statement = client.prepare(same).await.unwrap();
         let ids: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
