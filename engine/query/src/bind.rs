@@ -2,7 +2,7 @@
 
 use crate::asks::Asks;
 use crate::breadth::refuse_wide;
-use crate::dialect::{Dialect, as_joins, output_name, rewrite, with_nearest, with_unknown, without_keys};
+use crate::dialect::{Dialect, as_joins, output_name, rewrite, with_nearest, with_null_memberships, without_keys};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
@@ -285,7 +285,7 @@ pub(crate) async fn plan_query(
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = as_joins(plan).map_err(|e| translate(&e, Stage::Plan))?;
-    let plan = with_unknown(plan).map_err(|e| translate(&e, Stage::Plan))?;
+    let plan = with_null_memberships(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan))?;
     without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
 }

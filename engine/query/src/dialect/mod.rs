@@ -28,6 +28,7 @@ mod literals;
 mod memberships;
 mod names;
 mod near;
+mod null_memberships;
 mod operators;
 mod orders;
 mod placeholders;
@@ -48,7 +49,7 @@ mod subscripts;
 mod tests;
 mod types;
 mod unions;
-mod unknown;
+
 mod using;
 mod value_lists;
 mod variadic;
@@ -64,10 +65,10 @@ pub(crate) use literals::split_array;
 pub(crate) use memberships::as_joins;
 pub(crate) use names::output_name;
 pub(crate) use near::with_nearest;
+pub(crate) use null_memberships::with_null_memberships;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;
 pub(crate) use short_circuit::guard_failures;
-pub(crate) use unknown::with_unknown;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;

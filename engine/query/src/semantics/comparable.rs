@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{patterns, spans};
+use super::{interval_length, patterns};
 use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
@@ -15,8 +15,8 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let mut sides = [*left, *right];
-            let changed =
-                meet(sides.iter_mut().collect(), schema)? | spans::compared(sides.iter_mut().collect(), schema)?;
+            let changed = meet(sides.iter_mut().collect(), schema)?
+                | interval_length::compared(sides.iter_mut().collect(), schema)?;
             let [left, right] = sides;
             let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             Transformed::new_transformed(expr, changed)
@@ -35,23 +35,24 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::Between(mut between) => {
             let mut sides = [between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
             let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
-            changed |= spans::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            changed |= interval_length::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
             let mut changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
-            changed |= spans::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            changed |=
+                interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
         Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
-            match spans::extreme(call, schema)? {
+            match interval_length::extreme(call, schema)? {
                 Ok(extreme) => Transformed::yes(extreme),
                 Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
             }
         }
-        Expr::InSubquery(member) => spans::member(member, schema)?.update_data(Expr::InSubquery),
+        Expr::InSubquery(member) => interval_length::member(member, schema)?.update_data(Expr::InSubquery),
         Expr::Case(mut case) => {
             let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
             let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
@@ -59,17 +60,17 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
                 let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
                 changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
-                changed |= spans::compared(compared, schema)?;
+                changed |= interval_length::compared(compared, schema)?;
             }
             Transformed::new_transformed(Expr::Case(case), changed)
         }
         Expr::AggregateFunction(mut call) => {
-            let mut changed = spans::by_length(&mut call.params.order_by, schema)?;
-            changed |= spans::aggregated(&mut call, schema)?;
+            let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;
+            changed |= interval_length::aggregated(&mut call, schema)?;
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {
-            let changed = spans::ordered(&mut window, schema)?;
+            let changed = interval_length::ordered(&mut window, schema)?;
             Transformed::new_transformed(Expr::WindowFunction(window), changed)
         }
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),

@@ -35,6 +35,7 @@ mod fault;
 mod framed;
 mod functions;
 mod growing;
+mod interval_length;
 mod json;
 mod kernels;
 mod literals;
@@ -48,7 +49,6 @@ mod recursion;
 mod rounding;
 mod rule;
 mod set_operations;
-mod spans;
 mod stepwise;
 mod sum;
 #[cfg(test)]

@@ -3,7 +3,9 @@
 
 use super::fault::unsupported;
 use super::zone::Zone;
-use super::{arithmetic, binding, casts, comparable, framed, functions, growing, set_operations, spans, stepwise, sum};
+use super::{
+    arithmetic, binding, casts, comparable, framed, functions, growing, interval_length, set_operations, stepwise, sum,
+};
 use crate::named::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -26,7 +28,7 @@ impl AnalyzerRule for Coerced {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = each_expression(plan, Order::ChildrenFirst, &comparable::rewrite)?;
-        Ok(plan.transform_up_with_subqueries(spans::sorted)?.data)
+        Ok(plan.transform_up_with_subqueries(interval_length::sorted)?.data)
     }
 }
 

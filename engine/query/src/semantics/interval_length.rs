@@ -1,6 +1,7 @@
 //! How long an interval is, which is what it is compared and sorted by: a month is 30 days and a day is 24 hours, so that 36 hours are
 //! more than a day. Arrow compares months first, then days, then time. Knows no plan but nodes that sort.
 
+use super::fault::external;
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::tree_node::Transformed;
@@ -11,6 +12,7 @@ use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, when,
 };
+use querygate_types::{Error, ErrorCode};
 use std::sync::{Arc, LazyLock};
 
 const MONTH_NANOSECONDS: i128 = 30 * DAY_NANOSECONDS;
@@ -57,7 +59,7 @@ pub(super) fn by_length(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
-/// The same of a window, unless its frame counts from the key itself.
+/// Keys of a window that are intervals, as their lengths, unless its frame counts from the key. Whether there is any.
 pub(super) fn ordered(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     let counts = |bound: &WindowFrameBound| match bound {
         WindowFrameBound::CurrentRow => false,
@@ -108,12 +110,16 @@ pub(super) fn extreme(call: ScalarFunction, schema: &DFSchema) -> Result<std::re
         "least" => Operator::LtEq,
         _ => return Ok(Err(call)),
     };
-    let mut intervals = call.args.len() <= EXTREMES_MAX;
+    let mut intervals = true;
     for value in &call.args {
         intervals &= matches!(value.get_type(schema)?, INTERVAL | DataType::Null);
     }
     if !intervals || call.args.iter().all(|value| value.get_type(schema).is_ok_and(|t| t == DataType::Null)) {
         return Ok(Err(call));
+    }
+    if call.args.len() > EXTREMES_MAX {
+        let message = format!("greatest and least of more than {EXTREMES_MAX} intervals are not supported");
+        return Err(external(Error::new(ErrorCode::FeatureNotSupported, message)));
     }
     let mut values = call.args.into_iter();
     let Some(first) = values.next() else { return exec_err!("greatest and least have a value") };

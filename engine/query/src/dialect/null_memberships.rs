@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use std::sync::Arc;
 
 /// The plan with memberships that are true, false or NULL where that makes a difference, in its subqueries too.
-pub(crate) fn with_unknown(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn with_null_memberships(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::Filter(filter) = node else { return Ok(Transformed::no(node)) };
         let schema = Arc::clone(filter.input.schema());
