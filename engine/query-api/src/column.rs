@@ -73,7 +73,9 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         | DataType::ListView(item)
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _) => array_of(pg_type_of(item)),
-        DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
+        // No source hands over structs: documents are texts of JSON.
+        DataType::Struct(_) => PgType::Record,
+        DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
     }
 }
 

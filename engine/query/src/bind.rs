@@ -1,8 +1,11 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
+use crate::argument_types::with_json_arguments;
 use crate::asks::Asks;
 use crate::breadth::refuse_wide;
-use crate::dialect::{Dialect, as_joins, output_name, rewrite, with_nearest, with_null_memberships, without_keys};
+use crate::dialect::{
+    Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships, without_keys,
+};
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
@@ -281,9 +284,11 @@ pub(crate) async fn plan_query(
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await
         .map_err(|e| with_nearest(translate_binding(&e, query), dialect.catalog.image()))?;
+    refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = narrowed(plan, declared).map_err(|e| translate(&e, Stage::Plan))?;
+    let plan = with_json_arguments(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = as_joins(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = with_null_memberships(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan))?;

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod admission;
+mod argument_types;
 mod asks;
 mod audit;
 mod below;

@@ -16,10 +16,16 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
             PgType::Name | PgType::Char | PgType::Varchar | PgType::Json | PgType::PgNodeTree | PgType::AclItem
         ),
         PgType::TextArray => {
-            matches!(found, PgType::NameArray | PgType::CharArray | PgType::VarcharArray | PgType::AclItemArray)
+            matches!(
+                found,
+                PgType::NameArray
+                    | PgType::CharArray
+                    | PgType::VarcharArray
+                    | PgType::AclItemArray
+                    | PgType::JsonArray
+                    | PgType::JsonbArray
+            )
         }
-        // Rows, unless something else is known of them.
-        PgType::JsonbArray => found == PgType::RecordArray,
         _ => false,
     };
     fits.then_some(found)
@@ -36,15 +42,16 @@ fn of_column(plan: &LogicalPlan, column: usize) -> Option<PgType> {
             types.all(|other| other == Some(first)).then_some(first)
         }
         Below::Items(input, column) => of_column(input, column)?.element(),
-        Below::Nothing => None,
+        Below::Nothing => named(plan.schema().fields().get(column)?),
     }
 }
 
-fn named(field: &Field) -> Option<PgType> {
+pub(crate) fn named(field: &Field) -> Option<PgType> {
     field.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name))
 }
 
-fn of(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
+/// The type of an expression over a node's input; `None`: what Arrow's type says.
+pub(crate) fn of(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
     match expr {
         Expr::Alias(alias) => of(&alias.expr, input),
         Expr::Column(column) => of_column(input, input.schema().maybe_index_of_column(column)?),

@@ -2,7 +2,7 @@
 
 use crate::distinct_from::is_misread;
 use crate::walk::{ON, Reader, Step, Stop, finds, read, step};
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, Statement, TableFactor, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, Statement, TableFactor, UnaryOperator};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
@@ -32,6 +32,14 @@ impl Reader for Ignored {
     }
 
     fn select(&mut self, select: &Select) -> Step {
+        let alias = select.projection.iter().any(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.quote_style == Some('\''),
+            _ => false,
+        });
+        if alias {
+            let message = "a text in quotes is no name of a column";
+            return ControlFlow::Break(Stop::Refused(Error::new(ErrorCode::SyntaxError, message)));
+        }
         if let Some(what) = of_select(select) {
             return refused(what);
         }

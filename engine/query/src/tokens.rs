@@ -182,6 +182,11 @@ fn respelled<'a>(
     if *seen == Token::Assignment {
         return Some((vec![Token::RArrow], 0));
     }
+    if let Token::SingleQuotedString(text) = seen
+        && let Some((text, used)) = continued(text, rest)
+    {
+        return Some((vec![Token::SingleQuotedString(text)], used));
+    }
     if is_word(seen, "substring")
         && let Some(replaced) = similar_substring(rest)
     {
@@ -215,6 +220,23 @@ fn respelled<'a>(
     let trims = opens(before.next()) && before.next().is_some_and(|token| is_word(token, "trim"));
     (trims && is_word(&follows.token, "from"))
         .then(|| (vec![seen.clone(), space(), Token::SingleQuotedString(" ".to_owned())], 0))
+}
+
+/// A text in quotes that goes on in the next lines, and the tokens behind it that it takes.
+fn continued(text: &str, rest: &[TokenWithSpan]) -> Option<(String, usize)> {
+    let (mut text, mut used, mut line_ends) = (text.to_owned(), 0, false);
+    for (at, token) in rest.iter().enumerate() {
+        match &token.token {
+            Token::Whitespace(Whitespace::Space | Whitespace::Tab) => {}
+            Token::Whitespace(Whitespace::Newline) => line_ends = true,
+            Token::SingleQuotedString(next) if line_ends => {
+                text.push_str(next);
+                (used, line_ends) = (at + 1, false);
+            }
+            _ => break,
+        }
+    }
+    (used > 0).then_some((text, used))
 }
 
 /// Tokens of a call in which SIMILAR is looked for.

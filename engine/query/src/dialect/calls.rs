@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     Value,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
-use querygate_types::Result;
+use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 
 /// Reserved words that call a function without parentheses.
@@ -26,6 +26,12 @@ const UNSIGNED_RESULTS: &[&str] = &["array_length", "cardinality", "array_positi
 pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
     if let Expr::CompoundFieldAccess { root, access_chain } = expr {
         absorb_qualifiers(root, access_chain);
+        // In PostgreSQL `a[1:2][2]` takes the second dimension from 1 to 2; each step here would take rows of what is left.
+        let slices = access_chain.iter().any(|step| matches!(step, AccessExpr::Subscript(Subscript::Slice { .. })));
+        if slices && access_chain.len() > 1 {
+            let message = "slices of several dimensions are not supported";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, message));
+        }
         for access in access_chain.iter_mut() {
             if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
                 let field = super::ast::text(&super::ast::folded(ident));
@@ -281,11 +287,29 @@ pub(super) fn records(items: &mut [SelectItem]) {
     }
 }
 
-fn record(expr: &mut Expr) {
+/// Rows that stand for a value: themselves, and where a value is handed on.
+pub(super) fn record(expr: &mut Expr) {
     match expr {
-        Expr::Tuple(fields) => *expr = call("record_of", std::mem::take(fields)),
-        Expr::Function(function) if unqualified(&function.name).as_deref() == Some("row") => {
-            function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("record_of"))]);
+        Expr::Tuple(fields) => {
+            fields.iter_mut().for_each(record);
+            *expr = call("record_of", std::mem::take(fields));
+        }
+        Expr::Function(function) => {
+            if unqualified(&function.name).as_deref() == Some("row") {
+                function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("record_of"))]);
+            }
+            let FunctionArguments::List(list) = &mut function.args else { return };
+            for argument in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+                    record(argument);
+                }
+            }
+        }
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => record(inner),
+        Expr::Array(array) => array.elem.iter_mut().for_each(record),
+        Expr::Case { conditions, else_result, .. } => {
+            conditions.iter_mut().for_each(|branch| record(&mut branch.result));
+            else_result.iter_mut().for_each(|result| record(result));
         }
         _ => {}
     }

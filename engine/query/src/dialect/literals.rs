@@ -142,6 +142,13 @@ impl ExprPlanner for PgExprPlanner {
         Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
     }
 
+    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match function("overlay") {
+            Some(overlay) => PlannerResult::Planned(overlay.call(args)),
+            None => PlannerResult::Original(args),
+        })
+    }
+
     fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
         // Those of GROUPING are keys, and are looked for among them.
         if expr.func.name() != "grouping" {

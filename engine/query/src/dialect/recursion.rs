@@ -30,6 +30,15 @@ pub(super) fn check(query: &Query) -> Result<()> {
                 "recursive query \"{}\" does not have the form non-recursive-term UNION [ALL] recursive-term",
             );
         }
+        let bounds = [
+            (table.query.order_by.is_some(), "ORDER BY"),
+            (table.query.limit_clause.is_some(), "LIMIT"),
+            (table.query.fetch.is_some(), "FETCH"),
+        ];
+        if let Some((_, clause)) = bounds.iter().find(|(present, _)| *present) {
+            let message = format!("{clause} in a recursive query is not supported");
+            return Err(Error::new(ErrorCode::FeatureNotSupported, message));
+        }
         if within_subquery(right, &name) {
             return refused("recursive reference to query \"{}\" must not appear within a subquery");
         }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What FROM says of an alias.
 #[derive(Debug, Clone)]
@@ -126,7 +126,9 @@ fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Option<Vec<String>> {
             _ => return None,
         }
     }
-    Some(names)
+    // Of two columns under one name, a row could not say which is which.
+    let unlike: HashSet<&String> = names.iter().collect();
+    (unlike.len() == names.len()).then_some(names)
 }
 
 /// Select items that are an alias; their names stay.
@@ -149,10 +151,14 @@ pub(super) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
         Expr::Function(function) => {
             let FunctionArguments::List(list) = &mut function.args else { return };
             // `row(t.*)` is a row of the columns, not of a row.
-            let spreads = super::calls::unqualified(&function.name).is_some_and(|name| name == "row");
+            let spreads =
+                super::calls::unqualified(&function.name).is_some_and(|name| name == "row" || name == "record_of");
+            if spreads {
+                let spread = std::mem::take(&mut list.args).into_iter().flat_map(|argument| spread(rewriter, argument));
+                list.args = spread.collect();
+            }
             for argument in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
-                    && !spreads
                     && let Some(row) = row_of_table(rewriter, name)
                 {
                     *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
@@ -215,10 +221,26 @@ fn row_of(rewriter: &Rewriter<'_>, expr: &Expr) -> Option<Expr> {
     Some(value)
 }
 
-/// The row that `t.*` is as an argument.
-fn row_of_table(rewriter: &Rewriter<'_>, name: &ObjectName) -> Option<Expr> {
+/// The columns that `t.*` is among the fields of a row; what has no known columns stays.
+fn spread(rewriter: &Rewriter<'_>, argument: FunctionArg) -> Vec<FunctionArg> {
+    if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = &argument
+        && let Some((alias, Row { columns: Some(columns), .. })) = table(rewriter, name)
+    {
+        let fields = columns.iter().map(|name| FunctionArg::Unnamed(FunctionArgExpr::Expr(column(&alias, name))));
+        return fields.collect();
+    }
+    vec![argument]
+}
+
+fn table<'a>(rewriter: &'a Rewriter<'_>, name: &ObjectName) -> Option<(String, &'a Row)> {
     let [alias] = <[String; 1]>::try_from(parts(name)?).ok()?;
     let row = rewriter.rows().iter().rev().find_map(|scope| scope.get(&alias))?;
+    Some((alias, row))
+}
+
+/// The row that `t.*` is as an argument.
+fn row_of_table(rewriter: &Rewriter<'_>, name: &ObjectName) -> Option<Expr> {
+    let (alias, row) = table(rewriter, name)?;
     let columns = row.columns.as_ref()?;
     let fields = columns.iter().flat_map(|name| [text(name), column(&alias, name)]).collect();
     Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))

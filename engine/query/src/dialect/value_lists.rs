@@ -2,6 +2,7 @@
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
 use super::ast::{cast, literal_text};
+use super::calls::record;
 use super::constants::whole;
 use super::types::PgTypePlanner;
 use crate::parameters::{Declared, declared_type};
@@ -16,7 +17,10 @@ use querygate_types::{PgType, TypeCategory};
 /// Columns of the VALUES in a query's body, unions included.
 pub(super) fn type_body(body: &mut SetExpr, declared: &[Option<Declared>]) {
     match body {
-        SetExpr::Values(values) => type_columns(values, declared),
+        SetExpr::Values(values) => {
+            values.rows.iter_mut().flat_map(|row| &mut row.content).for_each(record);
+            type_columns(values, declared);
+        }
         SetExpr::SetOperation { left, right, .. } => {
             type_body(left, declared);
             type_body(right, declared);

@@ -60,6 +60,7 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
         }));
     }
     let Ok((_, from)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    let cast = Cast { field: of_dimensions(from.data_type(), cast.field), expr: cast.expr };
     let null = matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
     if !null {
         castable(&from, &cast.field)?;
@@ -91,6 +92,24 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
         return Ok(Transformed::yes(function.call(vec![*cast.expr])));
     }
     Ok(Transformed::no(Expr::Cast(cast)))
+}
+
+/// An array's type with as many dimensions as the array has: `int[]` says none.
+fn of_dimensions(from: &DataType, to: FieldRef) -> FieldRef {
+    fn nested<'a>(data_type: &'a DataType) -> impl Iterator<Item = &'a FieldRef> {
+        let item = |data_type: &'a DataType| match data_type {
+            DataType::List(item) => Some(item),
+            _ => None,
+        };
+        std::iter::successors(item(data_type), move |of| item(of.data_type()))
+    }
+    let lacking = nested(from).count().saturating_sub(nested(to.data_type()).count());
+    if lacking == 0 || !matches!(to.data_type(), DataType::List(_)) {
+        return to;
+    }
+    let deep =
+        (0..lacking).fold(to.data_type().clone(), |inner, _| DataType::List(Arc::new(Field::new("item", inner, true))));
+    Arc::new(to.as_ref().clone().with_data_type(deep))
 }
 
 /// `x::numeric`: as many places as the value has, where that is known.

@@ -34,8 +34,8 @@ const FRAMED: &[&str] = &[
 /// Those that give one of the values that they see.
 const CHOOSING: &[&str] = &["any_value", "first_value", "last_value", "max", "min", "nth_value"];
 
-/// Of these, those that look for it: over frames of millions of rows they take seconds, whatever is chosen.
-const LOOKING: &[&str] = &["max", "min"];
+/// Those that look through each frame: over millions of rows they take seconds, whatever they give.
+const LOOKING: &[&str] = &["max", "min", "stddev", "stddev_pop", "var", "var_pop"];
 
 /// Rows between two questions whether the statement is over, where a row's result takes no time to speak of.
 const ROWS_UNASKED: usize = 256;

@@ -56,6 +56,7 @@ mod tests;
 mod text;
 mod texts_read;
 mod unions;
+mod variances;
 mod windows;
 mod zone;
 
@@ -99,6 +100,9 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !matches!(function.name(), "sum" | "avg" | "array_agg" | "string_agg"));
     known.extend([sum::function(), averages::function()]);
+    let variances = variances::functions();
+    known.retain(|function| !variances.iter().any(|ours| ours.name() == function.name()));
+    known.extend(variances);
     known.extend(ordered::functions());
     let windows = windows::functions();
     let known = builder.window_functions().get_or_insert_with(Vec::new);

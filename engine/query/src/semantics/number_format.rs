@@ -1,11 +1,13 @@
 //! `to_char` and `to_number` of numbers, after Postgres' number processor. Knows no array.
 
+mod keys;
 mod roman;
 
 use super::datetime::format::ordinal_suffix;
 use super::fault::external;
 use super::numeric::{parse, rescaled};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
+use keys::{Key, Shape, understood};
 use querygate_types::{Error, ErrorCode};
 use roman::roman;
 
@@ -23,66 +25,6 @@ pub(super) struct Picture {
     keys: Vec<Key>,
     shape: Shape,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Nine,
-    Zero,
-    Point,
-    Comma,
-    Group,
-    Currency,
-    Minus,
-    Plus,
-    SignHere,
-    Sign,
-    Ordinal(bool),
-    /// Ends of a bracketed number, `V`, `B`, `FM`, `EEEE`: known by the description.
-    Silent,
-    Roman(bool),
-    Literal(char),
-}
-
-/// What a pattern says on the whole.
-#[derive(Debug, Default)]
-struct Shape {
-    before: usize,
-    after: usize,
-    zero_start: Option<usize>,
-    zero_end: usize,
-    fill: bool,
-    point: bool,
-    bracket: bool,
-    minus: bool,
-    plus: bool,
-    /// Where `S` stands: before or after the digits.
-    sign: Option<bool>,
-    digits_at_sign: usize,
-    shift: Option<usize>,
-    roman: bool,
-    exponent: bool,
-}
-
-fn refused(message: &'static str) -> DataFusionError {
-    external(Error::new(ErrorCode::SyntaxError, message))
-}
-
-const WORDS: &[(&str, Key)] = &[
-    ("EEEE", Key::Silent),
-    ("FM", Key::Silent),
-    ("MI", Key::Minus),
-    ("PL", Key::Plus),
-    ("PR", Key::Silent),
-    ("RN", Key::Roman(true)),
-    ("SG", Key::SignHere),
-    ("TH", Key::Ordinal(true)),
-    ("B", Key::Silent),
-    ("D", Key::Point),
-    ("G", Key::Group),
-    ("L", Key::Currency),
-    ("S", Key::Sign),
-    ("V", Key::Silent),
-];
 
 /// Bytes of a picture; longer ones would take their time for each number.
 const PICTURE_BYTES_MAX: usize = 16 << 10;
@@ -102,106 +44,6 @@ impl Picture {
     pub(super) fn read(pattern: &str) -> Result<Self> {
         let (keys, shape) = understood(picture(pattern)?)?;
         Ok(Self { keys, shape })
-    }
-}
-
-fn understood(pattern: &str) -> Result<(Vec<Key>, Shape)> {
-    let mut keys = Vec::new();
-    let mut shape = Shape::default();
-    let mut rest = pattern;
-    'next: while let Some(c) = rest.chars().next() {
-        for (word, key) in WORDS {
-            let head = rest.get(..word.len());
-            let lower = head.is_some_and(|h| h.bytes().eq(word.bytes().map(|b| b.to_ascii_lowercase())));
-            if head != Some(word) && !lower {
-                continue;
-            }
-            rest = &rest[word.len()..];
-            let key = match key {
-                Key::Ordinal(_) => Key::Ordinal(!lower),
-                Key::Roman(_) => Key::Roman(!lower),
-                other => *other,
-            };
-            shape.note(word, key)?;
-            keys.push(key);
-            continue 'next;
-        }
-        rest = &rest[c.len_utf8()..];
-        let key = match c {
-            '9' => Key::Nine,
-            '0' => Key::Zero,
-            '.' => Key::Point,
-            ',' => Key::Comma,
-            '"' => {
-                let end = rest.find('"').unwrap_or(rest.len());
-                keys.extend(rest[..end].chars().map(Key::Literal));
-                rest = rest.get(end + 1..).unwrap_or_default();
-                continue;
-            }
-            '\\' => {
-                let quoted = rest.starts_with('"');
-                rest = if quoted { &rest[1..] } else { rest };
-                Key::Literal(if quoted { '"' } else { '\\' })
-            }
-            other => Key::Literal(other),
-        };
-        shape.note("", key)?;
-        keys.push(key);
-    }
-    Ok((keys, shape))
-}
-
-impl Shape {
-    fn note(&mut self, word: &str, key: Key) -> Result<()> {
-        if self.exponent && !matches!(key, Key::Literal(_)) {
-            return Err(refused("\"EEEE\" must be the last pattern used"));
-        }
-        match (word, key) {
-            (_, Key::Nine | Key::Zero) if self.bracket => return Err(refused("digits must be ahead of \"PR\"")),
-            (_, Key::Nine) => match &mut self.shift {
-                Some(shift) => *shift += 1,
-                None if self.point => self.after += 1,
-                None => self.before += 1,
-            },
-            (_, Key::Zero) => {
-                if self.zero_start.is_none() && !self.point {
-                    self.zero_start = Some(self.before + 1);
-                }
-                if self.point {
-                    self.after += 1
-                } else {
-                    self.before += 1
-                }
-                self.zero_end = self.before + self.after;
-            }
-            (_, Key::Point) if self.point => return Err(refused("multiple decimal points")),
-            (_, Key::Point) if self.shift.is_some() => {
-                return Err(refused("cannot use \"V\" and decimal point together"));
-            }
-            (_, Key::Point) => self.point = true,
-            ("FM", _) => self.fill = true,
-            (_, Key::Sign) if self.minus || self.plus || self.bracket || self.sign == Some(true) => {
-                return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\"/\"PR\" together"));
-            }
-            (_, Key::Sign) if self.sign.is_none() => {
-                self.sign = Some(!self.point);
-                self.digits_at_sign = self.before;
-            }
-            (_, Key::Sign) => {}
-            (_, Key::Minus | Key::Plus | Key::SignHere) if self.sign.is_some() => {
-                return Err(refused("cannot use \"S\" and \"PL\"/\"MI\"/\"SG\" together"));
-            }
-            (_, Key::Minus) => self.minus = true,
-            (_, Key::Plus) => self.plus = true,
-            (_, Key::SignHere) => (self.minus, self.plus) = (true, true),
-            ("PR", _) => self.bracket = true,
-            ("V", _) if self.point => return Err(refused("cannot use \"V\" and decimal point together")),
-            ("V", _) => self.shift = Some(0),
-            ("EEEE", _) => self.exponent = true,
-            (_, Key::Roman(_)) => self.roman = true,
-            _ => {}
-        }
-        Ok(())
     }
 }
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// The plan with such second terms.
 ///
 /// # Errors
-/// 42804 where a number would become a numeric, or one of more digits.
+/// 42P19 where a second term has aggregates; 42804 where a number would become a numeric, or one of more digits.
 pub(super) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::RecursiveQuery(query) => Ok(match align(&query)? {
+        LogicalPlan::RecursiveQuery(query) => Ok(match align(checked(&query)?)? {
             Some((first, second)) => {
                 changed = true;
                 let query = RecursiveQuery::try_new(query.name, first, second, query.is_distinct)?;
@@ -31,6 +31,26 @@ pub(super) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })?;
     Ok(plan.data)
+}
+
+/// The query, unless its second term adds up what it reads: each round would see its own rows only, and there would be no last one.
+fn checked(query: &RecursiveQuery) -> Result<&RecursiveQuery> {
+    let mut term = &query.recursive_term;
+    loop {
+        term = match term.as_ref() {
+            LogicalPlan::Projection(node) => &node.input,
+            LogicalPlan::Filter(node) => &node.input,
+            LogicalPlan::Sort(node) => &node.input,
+            LogicalPlan::Limit(node) => &node.input,
+            LogicalPlan::Window(node) => &node.input,
+            LogicalPlan::Distinct(node) => node.input(),
+            LogicalPlan::Aggregate(node) if !node.aggr_expr.is_empty() => {
+                let message = "aggregate functions are not allowed in a recursive query's recursive term";
+                return Err(external(Error::new(ErrorCode::InvalidRecursion, message)));
+            }
+            _ => return Ok(query),
+        };
+    }
 }
 
 /// Both terms with the same names of types, where they differ.

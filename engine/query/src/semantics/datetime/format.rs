@@ -137,10 +137,15 @@ impl Shown {
                 Ok(Some(value))
             }
             Field::MonthRoman => {
-                let roman = usize::try_from(12 - self.month).ok().and_then(|at| ROMAN_MONTHS.get(at));
-                if let Some(roman) =
-                    roman.or_else(|| ROMAN_MONTHS.first().filter(|_| self.month == 0 && self.year != 0))
-                {
+                // Months of an interval are below zero, too, and 0 in whole years; a time stamp's are neither.
+                let place = match (self.month, self.year) {
+                    (0, 0) => None,
+                    (0, year) => Some(if year > 0 { 0 } else { 11 }),
+                    (month, _) if month < 0 => Some(-1 - month),
+                    (month, _) => Some(12 - month),
+                };
+                let place = place.and_then(|at| usize::try_from(at).ok());
+                if let Some(roman) = place.and_then(|at| ROMAN_MONTHS.get(at)) {
                     padded(&cased(roman, case), 4, fill, out);
                 }
                 Ok(None)

@@ -97,15 +97,22 @@ pub(super) const DEFS: &[Def] = &[
     strict("array_distinct", DISTINCT),
     strict("list_distinct", DISTINCT),
     strict("list_has_all", HOLD_ALL),
-    strict(
+    lenient(
         "array_fill",
         &[form(&[P::Any, P::AnyArray], R::By(|args, _| Ok(list_of_first(args))), |r| {
+            if r.is_null(1) {
+                return Err(external(Error::new(
+                    ErrorCode::NullValueNotAllowed,
+                    "dimension array or low bound array cannot be null",
+                )));
+            }
             let counts = arrow::compute::cast(&r.list(1), &DataType::Int64)?;
             let counts = counts.as_primitive::<arrow::datatypes::Int64Type>();
-            let count = match counts.values().as_ref() {
-                [count] => usize::try_from(*count).ok().filter(|c| *c <= 1_000_000),
-                _ => None,
+            let [count] = counts.values().as_ref() else {
+                let message = "array_fill with other than one dimension is not supported";
+                return Err(external(Error::new(ErrorCode::FeatureNotSupported, message)));
             };
+            let count = usize::try_from(*count).ok().filter(|count| *count <= 1_000_000);
             let Some(count) = count else {
                 return Err(external(Error::new(
                     ErrorCode::ProgramLimitExceeded,

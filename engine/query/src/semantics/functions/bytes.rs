@@ -1,6 +1,6 @@
 //! Functions of bytea, and its text.
 
-use super::form::{P, R, form};
+use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use arrow::datatypes::{DataType, Field};
@@ -49,6 +49,8 @@ pub(super) const DEFS: &[Def] = &[
             Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
         })],
     ),
+    // DataFusion's takes the digits of a bytea for its text.
+    strict("overlay", OVERLAY),
     strict("set_byte", &[form(&[P::Bytea, P::Int, P::Int], R::Bytea, set_byte)]),
     strict(
         "get_bit",
@@ -84,6 +86,35 @@ pub(super) const DEFS: &[Def] = &[
         ],
     ),
 ];
+
+const OVERLAY: &[Form] = &[
+    form(&[P::Text, P::Text, P::Int], R::Text, overlaid_text),
+    form(&[P::Text, P::Text, P::Int, P::Int], R::Text, overlaid_text),
+    form(&[P::Bytea, P::Bytea, P::Int], R::Bytea, overlaid_bytes),
+    form(&[P::Bytea, P::Bytea, P::Int, P::Int], R::Bytea, overlaid_bytes),
+];
+
+fn overlaid_text(row: &Row<'_>) -> Result<Value> {
+    let (text, with) = (row.text(0).chars().collect::<Vec<_>>(), row.text(1).chars().collect::<Vec<_>>());
+    Ok(Value::Text(overlaid(row, &text, &with)?.into_iter().collect()))
+}
+
+fn overlaid_bytes(row: &Row<'_>) -> Result<Value> {
+    Ok(Value::Bytes(overlaid(row, row.bytes(0), row.bytes(1))?))
+}
+
+/// The parts of a value before and after those that are replaced: from the third argument's place on, as many as the fourth says, or
+/// as are put in.
+fn overlaid<T: Copy>(row: &Row<'_>, of: &[T], with: &[T]) -> Result<Vec<T>> {
+    let from = row.int(2);
+    if from <= 0 {
+        return Err(external(Error::new(ErrorCode::NegativeSubstringLength, "negative substring length not allowed")));
+    }
+    let count = if row.len() > 3 { row.int(3) } else { i64::try_from(with.len()).unwrap_or(i64::MAX) };
+    let place = |at: i64| usize::try_from(at.max(0)).unwrap_or(usize::MAX).min(of.len());
+    let (before, after) = (place(from - 1), place((from - 1).saturating_add(count)));
+    Ok([&of[..before], with, &of[after..]].concat())
+}
 
 fn refused(message: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::InvalidParameterValue, message))

@@ -7,10 +7,23 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
 use querygate_query_api::PG_TYPE_KEY;
+use std::sync::Arc;
 
 /// Whether a field holds JSON already.
 pub(in crate::semantics) fn is_json(field: &Field) -> bool {
     field.metadata().get(PG_TYPE_KEY).is_some_and(|name| matches!(name.as_str(), "json" | "jsonb"))
+}
+
+/// The field of an array's items. Whether they are JSON is said by the array's.
+fn item_of(list: &Field, item: &Arc<Field>) -> Arc<Field> {
+    let json = match list.metadata().get(PG_TYPE_KEY).map(String::as_str) {
+        Some("_json") => "json",
+        Some("_jsonb") => "jsonb",
+        // Dimensions nest.
+        _ => return Arc::clone(item),
+    };
+    let name = if matches!(item.data_type(), DataType::List(_)) { format!("_{json}") } else { json.to_owned() };
+    Arc::new(item.as_ref().clone().with_metadata([(PG_TYPE_KEY.to_owned(), name)].into()))
 }
 
 /// Appends a row's value as JSON. Composite values and arrays are written without blanks, as `to_json` does.
@@ -46,6 +59,7 @@ pub(in crate::semantics) fn write(
             quoted(&json_moment(micros, own.as_ref().map(|_| zone)), out);
         }
         DataType::List(item) => {
+            let item = &item_of(field, item);
             let items = array.as_list::<i32>().value(row);
             out.push('[');
             for at in 0..items.len() {

@@ -1,0 +1,54 @@
+//! JSON as an argument: which texts are JSON already is the name of a type that the engine loses in CASE, COALESCE, subqueries, sets
+//! and aggregates. Without it `json_build_object('lines', (SELECT json_agg(…)))` would quote the array as a text.
+
+use crate::named::under_names;
+use crate::output_types::{named, of};
+use arrow::datatypes::Field;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan};
+use querygate_query_api::PG_TYPE_KEY;
+use querygate_types::PgType;
+use std::sync::Arc;
+
+/// The plan with each argument of a function that holds JSON named so, in its subqueries too.
+pub(crate) fn with_json_arguments(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_down_with_subqueries(|node| {
+        let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
+        let input = input.clone();
+        under_names(node, |expr| {
+            expr.transform_up(|expr| match expr {
+                Expr::ScalarFunction(mut call) => {
+                    let changed = name_arguments(&mut call.args, &input)?;
+                    Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
+                }
+                Expr::AggregateFunction(mut call) => {
+                    let changed = name_arguments(&mut call.params.args, &input)?;
+                    Ok(Transformed::new_transformed(Expr::AggregateFunction(call), changed))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })
+    })?;
+    Ok(plan.data)
+}
+
+fn name_arguments(arguments: &mut [Expr], input: &LogicalPlan) -> Result<bool> {
+    let mut changed = false;
+    for argument in arguments {
+        let Some(pg_type @ (PgType::Json | PgType::Jsonb | PgType::JsonArray | PgType::JsonbArray)) =
+            of(argument, input)
+        else {
+            continue;
+        };
+        let field = argument.to_field(input.schema().as_ref())?.1;
+        // A subquery's value comes without a name, whatever the plan says of it.
+        if named(&field).is_none() || matches!(argument, Expr::ScalarSubquery(_)) {
+            let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
+            let field = Field::new("", field.data_type().clone(), true).with_metadata(metadata);
+            *argument = Expr::Cast(Cast { expr: Box::new(argument.clone()), field: Arc::new(field) });
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
