@@ -128,7 +128,7 @@ fn cell(value_type: ValueType, delivered: &Type, told: PgType, form: WireForm) -
         },
         ValueType::Text => {
             let text = matches!(*delivered, Type::TEXT | Type::VARCHAR);
-            (text && matches!(told, PgType::Text | PgType::Varchar)).then_some(Cell::Utf8)
+            (text && matches!(told, PgType::Text | PgType::Varchar | PgType::Bpchar)).then_some(Cell::Utf8)
         }
         ValueType::Date => same(Type::DATE, PgType::Date).then_some(match form {
             WireForm::Text => Cell::Day,

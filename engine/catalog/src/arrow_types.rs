@@ -38,7 +38,7 @@ pub fn arrow_type(value_type: ValueType) -> DataType {
 pub(crate) fn arrow_field(field: &Field) -> ArrowField {
     let value_type = field.value_type();
     let arrow = ArrowField::new(&field.name, arrow_type(value_type), !field.not_null);
-    with_pg_type(arrow, value_type.pg_type())
+    with_pg_type(arrow, field.pg_type())
 }
 
 /// Schema of all stored fields of an object, in column order: what a source of it should have.
@@ -51,7 +51,7 @@ pub fn object_schema(object: &Object) -> SchemaRef {
 /// Writes the Postgres type beside an Arrow field where the door could not tell it from the Arrow type.
 pub(crate) fn with_pg_type(field: ArrowField, pg_type: PgType) -> ArrowField {
     match pg_type {
-        PgType::Jsonb | PgType::Json | PgType::Uuid => {
+        PgType::Jsonb | PgType::Json | PgType::Uuid | PgType::Varchar | PgType::Bpchar => {
             field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())]))
         }
         _ => field,

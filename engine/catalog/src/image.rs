@@ -155,8 +155,8 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
 
 fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_null: bool) -> Column {
     let value_type = field.value_type();
-    let mut column =
-        Column::new(&field.name, if masked { masked_type(value_type.pg_type()) } else { value_type.pg_type() });
+    let pg_type = field.pg_type();
+    let mut column = Column::new(&field.name, if masked { masked_type(pg_type) } else { pg_type });
     column.attnum = i16::try_from(number).unwrap_or(0);
     column.not_null = (field.not_null || not_null) && !masked;
     column.comment = Some(comment(&field.label, withheld.of_field(field.description.as_deref())));
@@ -165,6 +165,9 @@ fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_n
         && !masked
     {
         column.typmod = numeric_modifier(precision, scale);
+    }
+    if let (Some(declared), false) = (&field.text_type, masked) {
+        column.typmod = declared.modifier();
     }
     column
 }

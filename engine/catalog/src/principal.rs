@@ -156,7 +156,7 @@ impl TableMaker<'_> {
                     (declared.with_nullable(true), ColumnOrigin::Formula(formula))
                 };
                 let mask = decision.masks().get(&field.name).map(|mask| ColumnMask::new(Arc::new(TextMask(*mask))));
-                Some(GovernedColumn { field: with_pg_type(served, field.value_type().pg_type()), origin, mask })
+                Some(GovernedColumn { field: with_pg_type(served, field.pg_type()), origin, mask })
             })
             .collect()
     }

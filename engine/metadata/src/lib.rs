@@ -20,7 +20,7 @@ pub use load::{
 };
 pub use model::{
     Facts, FactsError, Field, FieldType, ItemType, Location, Object, PermissionSet, PlacedRow, Snapshot,
-    TenancyPosture, ValueType,
+    TenancyPosture, TextType, ValueType,
 };
 pub use read::nearest;
 pub use registry::{Registry, UninstallError};

@@ -33,6 +33,9 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
                 ));
                 if let Some((oid, attribute)) = found {
                     (column.table_oid, column.attribute) = (oid, attribute);
+                    if matches!(column.pg_type, PgType::Varchar | PgType::Bpchar) {
+                        column.type_modifier = pg.type_modifier(schema, table.table(), field.name());
+                    }
                 }
                 field.data_type()
             }

@@ -13,7 +13,13 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
     let fits = match declared {
         PgType::Text => matches!(
             found,
-            PgType::Name | PgType::Char | PgType::Varchar | PgType::Json | PgType::PgNodeTree | PgType::AclItem
+            PgType::Name
+                | PgType::Char
+                | PgType::Varchar
+                | PgType::Bpchar
+                | PgType::Json
+                | PgType::PgNodeTree
+                | PgType::AclItem
         ),
         PgType::TextArray => {
             matches!(
@@ -65,7 +71,9 @@ pub(crate) fn of(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             "coalesce" | "greatest" | "least" => common(call.args.iter(), input),
-            "nullif" | "array_or_empty" | "told_apart" | "nullable" => of(call.args.first()?, input),
+            // As what `=` compares it: there is none of varchars.
+            "nullif" => of(call.args.first()?, input).filter(|found| *found != PgType::Varchar),
+            "array_or_empty" | "told_apart" | "nullable" => of(call.args.first()?, input),
             "make_array" => common(call.args.iter(), input)?.array(),
             "array_element" => of(call.args.first()?, input)?.element(),
             _ => computed(expr, input),

@@ -33,12 +33,6 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("film", " release_year | year | | ", " release_year | integer | | "),
     ("film", " rating | mpaa_rating | | ", " rating | text | | "),
     ("film", " fulltext | tsvector | | ", " fulltext | text | | "),
-    // Texts of any length.
-    ("actor", " first_name | character varying(45) | | not null ", " first_name | text | | not null "),
-    ("actor", " last_name | character varying(45) | | not null ", " last_name | text | | not null "),
-    ("employees", " last_name | character varying(20) | | not null ", " last_name | text | | not null "),
-    ("orders", " ship_name | character varying(40) | | ", " ship_name | text | | "),
-    ("language", " name | character(20) | | not null ", " name | text | | not null "),
     // A unique index is a unique key, under the name that such a key has.
     (
         "part_lots",

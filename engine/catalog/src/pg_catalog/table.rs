@@ -65,6 +65,13 @@ impl PgCatalog {
         relation.columns.iter().find(|c| c.name == column).map(|c| c.attnum)
     }
 
+    /// `pg_attribute.atttypmod` of a column; −1 for none.
+    #[must_use]
+    pub fn type_modifier(&self, schema: &str, relation: &str, column: &str) -> i32 {
+        let columns = self.objects.relation_in(schema, relation).map_or(&[][..], |relation| &relation.columns);
+        columns.iter().find(|c| c.name == column).map_or(-1, |c| c.typmod)
+    }
+
     /// Names of a visible relation's columns, in their order.
     #[must_use]
     pub fn column_names(&self, schema: &str, relation: &str) -> Option<Vec<String>> {

@@ -1,6 +1,6 @@
 //! What introspection finds in a source, in the metadata's types.
 
-use querygate_metadata::{ItemType, ValueType};
+use querygate_metadata::{ItemType, TextType, ValueType};
 use querygate_types::ReferentialAction;
 
 /// A table as the source has it.
@@ -95,6 +95,8 @@ pub(super) struct FoundColumn {
     pub(super) holds: Option<Holds>,
     /// What the source calls its type; empty where it has no word for it.
     pub(super) native_type: String,
+    /// How texts are declared, where the source says more of them.
+    pub(super) text_type: Option<TextType>,
     pub(super) required: bool,
     pub(super) comment: Option<String>,
     /// The only values it can have; empty for any.

@@ -5,7 +5,7 @@ use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::{Driver, Identifier, TableRef, ValueType as Native};
-use querygate_metadata::ValueType;
+use querygate_metadata::{TextType, ValueType};
 use querygate_types::Result;
 use std::path::Path;
 
@@ -49,10 +49,13 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         .collect();
     let columns = table.columns.iter().map(|column| {
         let name = column.name.as_str();
+        let holds = (reading.holds)(table, column);
+        let is_text = holds.is_some_and(|holds| holds.value_type == ValueType::Text);
         FoundColumn {
             remote: name.to_owned(),
-            holds: (reading.holds)(table, column),
+            holds,
             native_type: column.native_type.clone(),
+            text_type: TextType::from_sql(&column.native_type).filter(|_| is_text),
             required: !column.nullable && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
             options: (reading.options)(column),

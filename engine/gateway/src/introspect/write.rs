@@ -172,8 +172,13 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
     let locals =
         |columns: &[String]| columns.iter().map(local).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty());
     let types = table.columns.iter().filter_map(|column| {
-        let holds = column.holds.filter(|holds| holds.needs_column_type())?;
-        Some((local(&column.remote)?, Value::String(holds.value_type.sql_name())))
+        let holds = column.holds?;
+        let named = match &column.text_type {
+            Some(declared) => declared.sql_name(),
+            None if holds.needs_column_type() => holds.value_type.sql_name(),
+            None => return None,
+        };
+        Some((local(&column.remote)?, Value::String(named)))
     });
     let types: Map<String, Value> = types.collect();
     let foreign = table.foreign_keys.iter().filter(|key| !is_said_by_lookup(table, key, names)).filter_map(|key| {

@@ -68,6 +68,7 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         max_length: map.small("maxLength", 1, u32::MAX),
         dimensions: map.small("dimensions", 1, 10_000),
         column_type: None,
+        text_type: None,
         masking_rule: map.get("maskingRule").and_then(|at| read_masking(&at)),
         required_permissions: links.capabilities(map.get("requiredPermissions").as_ref()),
         expression: map.cel("expression"),

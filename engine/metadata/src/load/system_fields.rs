@@ -110,6 +110,7 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         max_length: None,
         dimensions: None,
         column_type: None,
+        text_type: None,
         masking_rule: None,
         required_permissions: Vec::new(),
         expression: None,

@@ -4,7 +4,7 @@
 use super::hash::object_key;
 use super::shapes;
 use super::system_fields::ANCHORS;
-use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, ValueType};
+use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, ValueType};
 use crate::read::{At, nearest};
 use querygate_types::ReferentialAction;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) struct TableDraft<'a> {
     object: String,
     at: At<'a>,
     /// Field, the type of its column, and where it stands.
-    column_types: Vec<(String, ValueType, At<'a>)>,
+    column_types: Vec<(String, ColumnType, At<'a>)>,
     primary_key: Names<'a>,
     unique_keys: Vec<Names<'a>>,
     foreign_keys: Vec<ReferenceDraft<'a>>,
@@ -22,6 +22,21 @@ pub(super) struct TableDraft<'a> {
 
 /// Fields with where they stand, in a key's order.
 type Names<'a> = Vec<(String, At<'a>)>;
+
+/// The type of a column's values, and how it is declared where texts have more than one name.
+struct ColumnType {
+    value_type: ValueType,
+    text_type: Option<TextType>,
+}
+
+impl ColumnType {
+    fn from_sql(name: &str) -> Option<Self> {
+        if let Some(value_type) = ValueType::from_sql(name) {
+            return Some(Self { value_type, text_type: None });
+        }
+        TextType::from_sql(name).map(|own| Self { value_type: ValueType::Text, text_type: Some(own) })
+    }
+}
 
 struct ReferenceDraft<'a> {
     at: At<'a>,
@@ -53,8 +68,8 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
     if let Some(types) = map.get("columnTypes").and_then(|at| at.open()) {
         for (field, at) in types.entries() {
             let Some(name) = at.text() else { continue };
-            match ValueType::from_sql(&name) {
-                Some(value_type) => column_types.push((field.to_owned(), value_type, at)),
+            match ColumnType::from_sql(&name) {
+                Some(column_type) => column_types.push((field.to_owned(), column_type, at)),
                 None => {
                     let hint = format!("It is one of: {}; or an array, as integer[].", ValueType::SQL_NAMES.join(", "));
                     at.error_with(format!("unknown column type '{name}'"), hint);
@@ -127,7 +142,7 @@ pub(super) fn add_tables(snapshot: &mut Snapshot, drafts: Vec<TableDraft<'_>>) {
 
 impl TableDraft<'_> {
     fn apply(&self, object: &mut Object, says_errors: bool) {
-        for (name, value_type, at) in &self.column_types {
+        for (name, ColumnType { value_type, text_type }, at) in &self.column_types {
             match object.fields.get_mut(name) {
                 Some(field) => {
                     if says_errors && !holds(field, *value_type) {
@@ -143,6 +158,7 @@ impl TableDraft<'_> {
                         at.error_with(format!("'{name}' has a mask, and bytes have no text to mask"), hint);
                     }
                     field.column_type = Some(*value_type);
+                    field.text_type.clone_from(text_type);
                 }
                 None if says_errors => unknown_field(object, name, at),
                 None => {}

@@ -1,6 +1,6 @@
 //! A resolved field. Knows nothing of who may see it.
 
-use super::{Expression, FieldType, Location, ValueType};
+use super::{Expression, FieldType, Location, TextType, ValueType};
 use querygate_types::PgType;
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,8 @@ pub struct Field {
     pub dimensions: Option<u32>,
     /// What its column holds, where metadata says so (`querygate.tables`).
     pub column_type: Option<ValueType>,
+    /// How a column of texts is declared, beside `column_type`.
+    pub text_type: Option<TextType>,
     pub masking_rule: Option<MaskingRule>,
     /// All must be held or the field is neither readable nor editable.
     pub required_permissions: Vec<String>,
@@ -214,7 +216,10 @@ impl Field {
     /// The Postgres type on the wire.
     #[must_use]
     pub fn pg_type(&self) -> PgType {
-        self.value_type().pg_type()
+        match &self.text_type {
+            Some(declared) => declared.pg_type(),
+            None => self.value_type().pg_type(),
+        }
     }
 
     /// The option with this value.

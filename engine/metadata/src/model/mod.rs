@@ -8,6 +8,7 @@ mod object;
 mod permission;
 mod snapshot;
 mod source;
+mod text_type;
 mod value_type;
 
 pub use expression::{Dialect, Expression, Location};
@@ -31,4 +32,5 @@ pub use permission::{
 pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
+pub use text_type::TextType;
 pub use value_type::{ItemType, ValueType};

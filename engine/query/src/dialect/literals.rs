@@ -2,7 +2,7 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::told_apart;
-use crate::semantics::{function, is_jsonb};
+use crate::semantics::{TYPE_MODIFIER_KEY, function, is_jsonb};
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
@@ -33,16 +33,19 @@ impl PgExprPlanner {
     /// The literal in the type of the other side. `None` when both sides are text or nothing is a literal.
     pub(super) fn adopt(&self, literal: &Expr, other: &FieldRef) -> Result<Option<Expr>> {
         let Some(text) = untyped_text(literal) else { return Ok(None) };
-        let reg = other
-            .metadata()
-            .get(PG_TYPE_KEY)
-            .filter(|name| name.starts_with("reg") && other.data_type() == &DataType::UInt32);
+        let pg_type = other.metadata().get(PG_TYPE_KEY).map(String::as_str);
+        let reg = pg_type.filter(|name| name.starts_with("reg") && other.data_type() == &DataType::UInt32);
         if let Some(reader) = reg.and_then(|name| self.functions.get(&format!("{name}in"))) {
             return Ok(Some(reader.call(vec![literal.clone()])));
         }
         if read_when_bound(other) {
             let field = Arc::new(other.as_ref().clone().with_name("").with_nullable(true));
             return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field })));
+        }
+        // Blanks behind a char(n) say nothing; those of columns have none, those that a cast made have them all.
+        let of_column = pg_type == Some("bpchar") && !other.metadata().contains_key(TYPE_MODIFIER_KEY);
+        if of_column && text.ends_with(' ') {
+            return Ok(Some(lit(text.trim_end_matches(' '))));
         }
         Ok(read_literal(text, other.data_type())?.map(lit))
     }

@@ -1,7 +1,7 @@
 //! The types of the columns of VALUES: what PostgreSQL makes of all cells of a column, where constants, casts and parameters that a client
 //! declared say of which type each one is. Knows no row but those that a statement writes.
 
-use super::ast::{cast, literal_text};
+use super::ast::{call, cast, literal_text};
 use super::calls::record;
 use super::constants::whole;
 use super::types::PgTypePlanner;
@@ -34,7 +34,12 @@ pub(super) fn type_columns(values: &mut Values, declared: &[Option<Declared>]) {
     let width = values.rows.first().map_or(0, |row| row.len());
     for column in 0..width {
         let cells: Vec<&Expr> = values.rows.iter().filter_map(|row| row.content.get(column)).collect();
-        let Some(data_type) = meeting(&cells, declared) else { continue };
+        let Some(data_type) = meeting(&cells, declared) else {
+            if cells.len() > 1 {
+                values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)).for_each(without_name);
+            }
+            continue;
+        };
         for row in &mut values.rows {
             if let Some(cell) = row.content.get_mut(column) {
                 let same = matches!(&*cell, Expr::Cast { data_type: own, expr, .. } if *own == data_type && !is_parameter(expr));
@@ -46,6 +51,14 @@ pub(super) fn type_columns(values: &mut Values, declared: &[Option<Declared>]) {
                 }
             }
         }
+    }
+}
+
+/// The engine wants the types of all cells to have one name or none, and a subquery's has what its column is called.
+fn without_name(cell: &mut Expr) {
+    if matches!(cell, Expr::Subquery(_)) {
+        let subquery = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
+        *cell = call("coalesce", vec![subquery]);
     }
 }
 
