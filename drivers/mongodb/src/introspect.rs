@@ -120,6 +120,8 @@ async fn indexes(lease: &Lease, collection: &str) -> Result<Vec<Index>> {
         found.push(Index {
             name: name.to_owned(),
             unique: document.get_bool("unique").unwrap_or(false) && columns.len() == key.len(),
+            plain: columns.len() == key.len(),
+            keeps: None,
             columns,
             partial: document.contains_key("partialFilterExpression") || document.get_bool("sparse").unwrap_or(false),
         });

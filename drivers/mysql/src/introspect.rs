@@ -6,7 +6,7 @@ use crate::names::quote;
 use crate::wire;
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{
-    ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
+    ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
@@ -96,11 +96,14 @@ async fn columns(
     Ok((columns, declared))
 }
 
+/// What the server calls every primary key.
+const PRIMARY: &str = "PRIMARY";
+
 type Keys = (Vec<Identifier>, Vec<Index>, Vec<Vec<Identifier>>);
 
 /// Primary key, indexes, and further unique keys.
 async fn indexes(connection: &mut MySqlConnection, schema: &str, table: &str) -> Result<Keys> {
-    let sql = "SELECT INDEX_NAME, NON_UNIQUE, COLUMN_NAME, TABLE_NAME FROM information_schema.STATISTICS \
+    let sql = "SELECT INDEX_NAME, NON_UNIQUE, COLUMN_NAME, TABLE_NAME, INDEX_TYPE FROM information_schema.STATISTICS \
                WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY INDEX_NAME, SEQ_IN_INDEX";
     let rows = fetch(connection, sql, &[schema, table]).await?;
     let mut found: BTreeMap<String, Index> = BTreeMap::new();
@@ -113,14 +116,24 @@ async fn indexes(connection: &mut MySqlConnection, schema: &str, table: &str) ->
             columns: Vec::new(),
             unique,
             partial: false,
+            plain: true,
+            keeps: match (unique, name.as_str()) {
+                (true, PRIMARY) => Some(KeyKind::Primary),
+                (true, _) => Some(KeyKind::Unique),
+                (false, _) => None,
+            },
         });
+        index.plain &= text(row, 4)? == "BTREE";
         match wire::text(row, 2)? {
             Some(column) => index.columns.push(Identifier::new(column)?),
-            None => expressions.push(name),
+            None => {
+                index.plain = false;
+                expressions.push(name);
+            }
         }
     }
-    let primary = found.get("PRIMARY").map_or(Vec::new(), |index| index.columns.clone());
-    let unique = found.values().filter(|i| i.unique && i.name != "PRIMARY" && !expressions.contains(&i.name));
+    let primary = found.get(PRIMARY).map_or(Vec::new(), |index| index.columns.clone());
+    let unique = found.values().filter(|i| i.unique && i.name != PRIMARY && !expressions.contains(&i.name));
     let unique = unique.map(|index| index.columns.clone()).collect();
     Ok((primary, found.into_values().collect(), unique))
 }
@@ -139,7 +152,9 @@ async fn foreign_keys(connection: &mut MySqlConnection, schema: &str, table: &st
         let references = TableRef::new([text(row, 2)?, text(row, 3)?])?;
         let action = |place| Ok::<_, Error>(ReferentialAction::from_words(&text(row, place)?).unwrap_or_default());
         let (on_delete, on_update) = (action(6)?, action(7)?);
-        let key = keys.entry(text(row, 0)?).or_insert_with(|| ForeignKey {
+        let name = text(row, 0)?;
+        let key = keys.entry(name.clone()).or_insert_with(|| ForeignKey {
+            name: Some(name),
             columns: Vec::new(),
             references,
             referenced_columns: Vec::new(),

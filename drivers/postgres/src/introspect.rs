@@ -5,7 +5,7 @@ use crate::declared::{self, Named};
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
 use querygate_driver_api::remote::{
-    ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, TableKind, TableStatistics,
+    ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef, Value};
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
@@ -47,7 +47,7 @@ const KEYS: &str = "SELECT con.contype::text, \
        n.nspname::text, c.relname::text, \
        ARRAY(SELECT a.attname::text FROM unnest(con.confkey) WITH ORDINALITY AS k(num, place) \
              JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.num ORDER BY k.place), \
-       con.confdeltype::text, con.confupdtype::text \
+       con.confdeltype::text, con.confupdtype::text, con.conname::text \
      FROM pg_constraint con LEFT JOIN pg_class c ON c.oid = con.confrelid \
      LEFT JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE con.conrelid = $1 AND con.contype IN ('p', 'f') ORDER BY con.conname";
@@ -56,8 +56,11 @@ const INDEXES: &str = "SELECT c.relname::text, i.indisunique, i.indpred IS NOT N
        i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT i.indisprimary, \
        ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(num, place) \
              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num \
-             WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
-     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indisvalid ORDER BY 1";
+             WHERE k.place <= i.indnkeyatts ORDER BY k.place), \
+       m.amname = 'btree' AND i.indexprs IS NULL, \
+       (SELECT con.contype::text FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.contype IN ('p', 'u') \
+        AND con.conrelid = i.indrelid LIMIT 1) \
+     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE i.indrelid = $1 AND i.indisvalid ORDER BY 1";
 
 /// Values of types that lie on a line, as texts: the commonest ones, and bounds of shares of the others in their order.
 const STATISTICS: &str = "SELECT s.attname::text, s.n_distinct::float8, s.null_frac::float8, a.atttypid::regtype::text, \
@@ -134,7 +137,10 @@ pub(crate) async fn describe(source: &str, connection: &Connection, table: &Tabl
         if cell(row, 3)? {
             unique.push(columns.clone());
         }
-        listed.push(Index { name: cell(row, 0)?, columns, unique: cell(row, 1)?, partial: cell(row, 2)? });
+        let keeps =
+            cell::<Option<&str>>(row, 6)?.map(|kind| if kind == "p" { KeyKind::Primary } else { KeyKind::Unique });
+        let (name, unique, partial, plain) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?, cell(row, 5)?);
+        listed.push(Index { name, columns, unique, partial, plain, keeps });
     }
     let kind = if cell::<&str>(found, 1)? == "v" { TableKind::View } else { TableKind::Table };
     Ok(RemoteTable {
@@ -184,7 +190,8 @@ fn keys(rows: &[Row]) -> Result<(Vec<Identifier>, Vec<ForeignKey>)> {
         let action = |place| Ok::<_, Error>(ReferentialAction::from_letter(cell(row, place)?).unwrap_or_default());
         let (on_delete, on_update) = (action(5)?, action(6)?);
         let referenced_columns = names(cell(row, 4)?)?;
-        foreign.push(ForeignKey { columns, references, referenced_columns, on_delete, on_update });
+        let name = Some(cell(row, 7)?);
+        foreign.push(ForeignKey { name, columns, references, referenced_columns, on_delete, on_update });
     }
     Ok((primary, foreign))
 }

@@ -6,7 +6,7 @@ use crate::error::from_sqlx;
 use crate::listing::{Listed, Listing, Numbers, integer, listed, text};
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{
-    ColumnStatistics, ForeignKey, Index, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
+    ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
 };
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
@@ -135,10 +135,19 @@ async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<(Vec<
     for row in &listed {
         let (name, origin) = (text(row, 0)?, text(row, 2)?);
         let members =
-            fetch(connection, "SELECT name FROM pragma_index_info(?1) WHERE name IS NOT NULL ORDER BY seqno", &[&name])
-                .await?;
-        let columns = members.iter().map(|row| Identifier::new(text(row, 0)?)).collect::<Result<Vec<_>>>()?;
-        let index = Index { name, columns, unique: integer(row, 1)? != 0, partial: integer(row, 3)? != 0 };
+            fetch(connection, "SELECT coalesce(name, '') FROM pragma_index_info(?1) ORDER BY seqno", &[&name]).await?;
+        let members = members.iter().map(|row| text(row, 0)).collect::<Result<Vec<_>>>()?;
+        // An expression has no name.
+        let plain = members.iter().all(|member| !member.is_empty());
+        let columns = members.into_iter().filter(|member| !member.is_empty()).map(Identifier::new);
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let keeps = match origin.as_str() {
+            "pk" => Some(KeyKind::Primary),
+            "u" => Some(KeyKind::Unique),
+            _ => None,
+        };
+        let (is_unique, partial) = (integer(row, 1)? != 0, integer(row, 3)? != 0);
+        let index = Index { name, columns, unique: is_unique, partial, plain, keeps };
         if index.unique && !index.partial && origin != "pk" {
             unique.push(index.columns.clone());
         }
@@ -160,6 +169,7 @@ async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> Result<
         let action = |place| Ok::<_, Error>(ReferentialAction::from_words(&text(row, place)?).unwrap_or_default());
         let (on_delete, on_update) = (action(4)?, action(5)?);
         let key = keys.entry(integer(row, 0)?).or_insert_with(|| ForeignKey {
+            name: None,
             columns: Vec::new(),
             references,
             referenced_columns: Vec::new(),

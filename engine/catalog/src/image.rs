@@ -11,7 +11,7 @@ use crate::pg_catalog::{
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
-use querygate_metadata::model::DeleteBehavior;
+use querygate_metadata::model::{DeleteBehavior, UniqueKey};
 use querygate_metadata::{Field, ValueType};
 use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, HashMap};
@@ -111,7 +111,7 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let has = |name: &str| columns.iter().any(|c| c.name == name);
     let shown = !key_fields.is_empty() && key_fields.iter().all(|name| has(name) && !masked.contains(name));
     let key_columns = key_fields.iter().map(|name| (*name).to_owned()).collect();
-    let key = shown.then_some(Key { name: None, columns: key_columns });
+    let key = shown.then(|| Key { name: object.primary_key_name.clone(), columns: key_columns });
     let mut foreign_keys: Vec<ForeignKey> =
         object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)).collect();
     let references = visible.fields().filter_map(|field| foreign_key(field, all));
@@ -120,8 +120,14 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         references.filter(|key| foreign_keys.iter().all(|other| other.columns != key.columns)).collect();
     foreign_keys.extend(undeclared);
     let open = |name: &String| has(name) && !masked.contains(&name.as_str());
-    let unique = object.unique_keys.iter().filter(|key| key.iter().all(open));
-    let unique = unique.map(|key| Key { name: None, columns: key.clone() }).collect();
+    let (unique_indexes, unique): (Vec<&UniqueKey>, Vec<&UniqueKey>) =
+        object.unique_keys.iter().filter(|key| key.fields.iter().all(open)).partition(|key| key.is_index);
+    let unique = unique.iter().map(|key| Key { name: key.name.clone(), columns: key.fields.clone() }).collect();
+    let unique_indexes = unique_indexes.iter().map(|key| Index {
+        name: key.name.clone().unwrap_or_else(|| format!("{}_{}_idx", visible.sql_name, key.fields.join("_"))),
+        unique: true,
+        columns: ascending(&key.fields),
+    });
     let indexes = object
         .indexes
         .iter()
@@ -134,8 +140,9 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
                 .clone()
                 .unwrap_or_else(|| format!("{}_{}_idx{n}", visible.sql_name, index.fields.join("_"))),
             unique: false,
-            columns: index.fields.iter().map(|f| IndexColumn { name: f.clone(), descending: false }).collect(),
+            columns: ascending(&index.fields),
         })
+        .chain(unique_indexes)
         .collect();
     Relation {
         name: visible.sql_name.clone(),
@@ -151,6 +158,10 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         checks: Vec::new(),
         row_estimate: None,
     }
+}
+
+fn ascending(fields: &[String]) -> Vec<IndexColumn> {
+    fields.iter().map(|field| IndexColumn { name: field.clone(), descending: false }).collect()
 }
 
 fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_null: bool) -> Column {
@@ -258,7 +269,7 @@ fn declared_key(
     let here = key.fields.iter().all(|name| columns.iter().any(|column| column.name == *name));
     let there = key.referenced_fields.iter().all(|name| other.fields().any(|field| field.name == *name));
     (here && there).then(|| ForeignKey {
-        name: None,
+        name: key.name.clone(),
         columns: key.fields.clone(),
         references: ("public".to_owned(), other.sql_name.clone()),
         referenced_columns: key.referenced_fields.clone(),

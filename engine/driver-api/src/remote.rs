@@ -55,6 +55,8 @@ pub struct RemoteColumn {
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
+    /// `None`: the source gives it none.
+    pub name: Option<String>,
     pub columns: Vec<Identifier>,
     pub references: TableRef,
     pub referenced_columns: Vec<Identifier>,
@@ -70,6 +72,17 @@ pub struct Index {
     pub unique: bool,
     /// Covers only some rows.
     pub partial: bool,
+    /// Sorts by these columns and nothing else; no text index, no expression.
+    pub plain: bool,
+    /// The key of the table that it keeps.
+    pub keeps: Option<KeyKind>,
+}
+
+/// Which key of its table an index keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    Primary,
+    Unique,
 }
 
 /// A way to read a table in parts: ranges of one integer column.

@@ -14,7 +14,7 @@ use crate::cli::{Ended, IntrospectArgs, file_error, written};
 use crate::config::tls::Tls;
 use crate::config::{Environment, Secret};
 use crate::output::Output;
-use found::{Found, FoundColumn, FoundReference, Holds, Kind};
+use found::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
 use std::path::Path;

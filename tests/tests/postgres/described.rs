@@ -22,7 +22,10 @@ const SCHEMA: &str = "
     CREATE TABLE orders (order_id int PRIMARY KEY, employee_id smallint REFERENCES employees, order_date date, freight real, ship_name varchar(40));
     CREATE TABLE order_details (order_id int NOT NULL REFERENCES orders ON DELETE CASCADE, line smallint NOT NULL, unit_price real NOT NULL, quantity smallint NOT NULL, discount real NOT NULL DEFAULT 0, PRIMARY KEY (order_id, line));
     CREATE TABLE part_lots (order_id int, line smallint, lot bigint, shipped timestamp, at time, PRIMARY KEY (lot), FOREIGN KEY (order_id, line) REFERENCES order_details (order_id, line));
-    CREATE UNIQUE INDEX lots_at ON part_lots (shipped, lot);
+    CREATE UNIQUE INDEX lots_at ON part_lots (shipped, lot); CREATE INDEX ON part_lots ((lot + 1)); CREATE INDEX ON part_lots USING hash (at); CREATE UNIQUE INDEX ON part_lots (line) WHERE lot > 0;
+    CREATE TABLE regions (id int CONSTRAINT pk_regions PRIMARY KEY, code varchar(3) CONSTRAINT \"By Code\" UNIQUE, label text,
+      parent int CONSTRAINT fk_parent REFERENCES regions, UNIQUE (label, parent));
+    CREATE UNIQUE INDEX ON regions (label);
     INSERT INTO language VALUES (1,'English');
     INSERT INTO film (title, language_id) VALUES ('a',1);
 ";
@@ -33,12 +36,13 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("film", " release_year | year | | ", " release_year | integer | | "),
     ("film", " rating | mpaa_rating | | ", " rating | text | | "),
     ("film", " fulltext | tsvector | | ", " fulltext | text | | "),
-    // A unique index is a unique key, under the name that such a key has.
-    (
-        "part_lots",
-        " \"lots_at\" UNIQUE, btree (shipped, lot)",
-        " \"part_lots_shipped_lot_key\" UNIQUE CONSTRAINT, btree (shipped, lot)",
-    ),
+];
+
+/// Indexes of expressions, of other methods than btree, and over some rows only.
+const LEFT_OUT: &[&str] = &[
+    " \"part_lots_expr_idx\" btree ((lot + 1))",
+    " \"part_lots_at_idx\" hash (at)",
+    " \"part_lots_line_idx\" UNIQUE, btree (line) WHERE lot > 0",
 ];
 
 /// Without the widths of columns and their defaults, which the gate does not show, nor lines between.
@@ -61,12 +65,15 @@ fn tables_are_described_as_in_the_source() {
     init(folder.path(), &source, "rental");
     let server = served(folder.path(), "rental");
     let mut seen = 0;
-    for table in ["language", "film", "actor", "film_actor", "employees", "orders", "order_details", "part_lots"] {
+    for table in
+        ["language", "film", "actor", "film_actor", "employees", "orders", "order_details", "part_lots", "regions"]
+    {
         let described = format!("\\d {table}");
         let target = format!("host=127.0.0.1 port={} user=postgres dbname=rental", source.port);
         let mut command = Command::new("psql");
         let own = command.args(["-X", &target, "-c", &described]).env("PGPASSWORD", PASSWORD).output().unwrap();
-        let own = lines(&String::from_utf8(own.stdout).unwrap());
+        let mut own = lines(&String::from_utf8(own.stdout).unwrap());
+        own.retain(|line| !LEFT_OUT.contains(&line.as_str()));
         let gate = lines(&psql(&server, "ann", &["-c", &described]).out);
         assert!(own.len() > 6, "{table}: {own:?}");
         assert_eq!(own.len(), gate.len(), "{table}: {own:#?} {gate:#?}");

@@ -13,8 +13,10 @@ pub(super) struct Found {
     pub(super) columns: Vec<FoundColumn>,
     /// Columns of the primary key, in its order.
     pub(super) primary_key: Vec<String>,
-    /// Columns of further keys that are never the same in two rows.
-    pub(super) unique: Vec<Vec<String>>,
+    /// What the source calls it.
+    pub(super) primary_key_name: Option<String>,
+    /// Columns that are never the same in two rows, besides.
+    pub(super) unique: Vec<FoundKey>,
     pub(super) foreign_keys: Vec<FoundReference>,
     /// Names and columns of the indexes over all rows that are no key.
     pub(super) indexes: Vec<(String, Vec<String>)>,
@@ -75,9 +77,19 @@ fn is_text(native: &str) -> bool {
     )
 }
 
+/// Columns that no two rows share.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct FoundKey {
+    pub(super) name: Option<String>,
+    pub(super) columns: Vec<String>,
+    /// An index alone, and no constraint.
+    pub(super) is_index: bool,
+}
+
 /// A foreign key as the source has it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct FoundReference {
+    pub(super) name: Option<String>,
     pub(super) columns: Vec<String>,
     /// The table it references, as [`Found::remote`] calls it.
     pub(super) table: String,

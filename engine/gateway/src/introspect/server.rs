@@ -1,9 +1,9 @@
 //! A database server's tables through its driver, whatever kind it is. Reads descriptions, never rows.
 
-use super::{Found, FoundColumn, FoundReference, Holds, quoted};
+use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, quoted};
 use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
-use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable};
 use querygate_driver_api::{Driver, Identifier, TableRef, ValueType as Native};
 use querygate_metadata::{TextType, ValueType};
 use querygate_types::Result;
@@ -40,6 +40,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         .iter()
         .filter(|key| (reading.follows)(&table.table, &key.references))
         .map(|key| FoundReference {
+            name: key.name.clone(),
             columns: texts(&key.columns),
             table: (reading.known_as)(&key.references),
             referenced: texts(&key.referenced_columns),
@@ -66,16 +67,45 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
         schema: (reading.schema)(&table.table),
         columns: columns.collect(),
         primary_key: texts(&table.primary_key),
-        unique: table.unique.iter().map(|key| texts(key)).collect(),
+        primary_key_name: kept_by(table, &table.primary_key, |keeps| keeps == Some(KeyKind::Primary))
+            .map(|index| index.name.clone())
+            // As MySQL calls all of them.
+            .filter(|name| name != "PRIMARY"),
+        unique: unique_keys(table).collect(),
         foreign_keys,
         indexes: table
             .indexes
             .iter()
-            .filter(|index| !index.unique && !index.partial)
+            .filter(|index| !index.unique && !index.partial && index.plain)
             .map(|index| (index.name.clone(), texts(&index.columns)))
             .collect(),
         comment: table.comment.clone(),
     }
+}
+
+/// The index over these columns that keeps such a key.
+fn kept_by<'a>(
+    table: &'a RemoteTable,
+    columns: &[Identifier],
+    keeps: impl Fn(Option<KeyKind>) -> bool,
+) -> Option<&'a Index> {
+    let mut indexes = table.indexes.iter().filter(|index| index.unique && !index.partial && index.columns == columns);
+    indexes.find(|index| keeps(index.keeps))
+}
+
+/// The unique keys under the names of their indexes; two over the same columns are one.
+fn unique_keys(table: &RemoteTable) -> impl Iterator<Item = FoundKey> {
+    let first = |place: usize, key: &Vec<Identifier>| !table.unique.iter().take(place).any(|other| other == key);
+    table.unique.iter().enumerate().filter(move |(place, key)| first(*place, key)).map(|(_, key)| {
+        let constraint = kept_by(table, key, |keeps| keeps == Some(KeyKind::Unique));
+        let index = constraint.or_else(|| kept_by(table, key, |keeps| keeps.is_none()));
+        FoundKey {
+            // Names that a source makes up are none.
+            name: index.map(|index| index.name.clone()).filter(|name| !name.starts_with("sqlite_")),
+            columns: key.iter().map(|column| column.as_str().to_owned()).collect(),
+            is_index: constraint.is_none() && index.is_some(),
+        }
+    })
 }
 
 /// Where a server is and who logs in.

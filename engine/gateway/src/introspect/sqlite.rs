@@ -1,6 +1,6 @@
 //! Reads the schema of a SQLite file, read-only.
 
-use super::{Found, FoundColumn, FoundReference, Holds};
+use super::{Found, FoundColumn, FoundKey, FoundReference, Holds};
 use querygate_metadata::ValueType;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -23,8 +23,13 @@ pub(super) async fn read(path: &Path) -> Result<Vec<Found>> {
         let (columns, primary_key) = columns(&mut connection, &name).await.map_err(failed)?;
         let foreign_keys = foreign_keys(&mut connection, &name).await.map_err(failed)?;
         let unique = indexes(&mut connection, &name, true).await.map_err(failed)?;
-        let unique = unique.into_iter().map(|(_, columns)| columns).collect();
+        let unique = unique.into_iter().map(|(name, columns, is_index)| {
+            // Names of constraints are the database's own make.
+            FoundKey { name: is_index.then_some(name), columns, is_index }
+        });
+        let unique = unique.collect();
         let indexes = indexes(&mut connection, &name, false).await.map_err(failed)?;
+        let indexes = indexes.into_iter().map(|(name, columns, _)| (name, columns)).collect();
         tables.push(Found { remote: name, columns, primary_key, unique, foreign_keys, indexes, ..Found::default() });
     }
     connection.close().await.map_err(failed)?;
@@ -51,28 +56,29 @@ async fn foreign_keys(connection: &mut SqliteConnection, table: &str) -> sqlx::R
     Ok(keys.into_values().collect())
 }
 
-/// Names and columns of the indexes over all rows: those of unique keys besides the primary one, or the others.
+/// Names and columns of the indexes over all rows, and whether a statement made each: those of unique keys besides the primary
+/// one, or the others.
 async fn indexes(
     connection: &mut SqliteConnection,
     table: &str,
     is_unique: bool,
-) -> sqlx::Result<Vec<(String, Vec<String>)>> {
+) -> sqlx::Result<Vec<(String, Vec<String>, bool)>> {
     let rows = sqlx::query(
-        "SELECT i.name, c.name FROM pragma_index_list(?1) i, pragma_index_info(i.name) c \
+        "SELECT i.name, c.name, i.origin = 'c' FROM pragma_index_list(?1) i, pragma_index_info(i.name) c \
          WHERE i.\"unique\" = ?2 AND NOT i.partial AND i.origin <> 'pk' ORDER BY i.seq, c.seqno",
     )
     .bind(table.to_owned())
     .bind(is_unique)
     .fetch_all(connection)
     .await?;
-    let mut keys: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
+    let mut keys: BTreeMap<(String, bool), Vec<Option<String>>> = BTreeMap::new();
     for row in rows {
-        keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+        keys.entry((row.try_get(0)?, row.try_get(2)?)).or_default().push(row.try_get(1)?);
     }
     // An index over an expression has no column there.
     Ok(keys
         .into_iter()
-        .filter_map(|(name, columns)| Some((name, columns.into_iter().collect::<Option<_>>()?)))
+        .filter_map(|((name, made), columns)| Some((name, columns.into_iter().collect::<Option<_>>()?, made)))
         .collect())
 }
 
@@ -172,7 +178,7 @@ mod tests {
         let tables = read(&path).await.unwrap();
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["Order Item", "customer"]);
         assert_eq!(tables[0].primary_key, ["b", "a"]);
-        assert_eq!(tables[0].unique, [["c"]]);
+        assert_eq!(tables[0].unique, [FoundKey { name: None, columns: vec!["c".to_owned()], is_index: false }]);
         let key = FoundReference {
             columns: vec!["b".to_owned()],
             table: "customer".to_owned(),

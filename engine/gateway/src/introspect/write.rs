@@ -1,6 +1,8 @@
 //! Prints what was found as an ObjectStack stack. Opens nothing.
 
-use super::{Found, FoundColumn, FoundReference, Holds, Kind};
+mod keys;
+
+use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
 use querygate_metadata::ValueType;
 use querygate_types::{Error, ReferentialAction, Result};
 use serde_json::{Map, Value, json};
@@ -54,6 +56,8 @@ struct Names {
     object: String,
     /// By the column's name in the source; columns that are left out have none.
     fields: BTreeMap<String, String>,
+    /// The object without its namespace.
+    short: String,
 }
 
 type AllNames<'a> = BTreeMap<&'a str, (&'a Found, Names)>;
@@ -87,7 +91,8 @@ pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[
             let base =
                 table.remote.rsplit_once('.').filter(|_| driver == "files").map_or(table.remote.as_str(), |(b, _)| b);
             let object = unique(format!("{namespace}_{}", local_name(base)), &mut taken);
-            (table.remote.as_str(), (table, Names { object, fields: fields(table) }))
+            let short = short(namespace, &object).to_owned();
+            (table.remote.as_str(), (table, Names { object, short, fields: fields(table) }))
         })
         .collect();
     let mut ignored = Vec::new();
@@ -169,8 +174,6 @@ fn fields(table: &Found) -> BTreeMap<String, String> {
 /// `querygate.tables.<object>`: what the field types alone do not say.
 fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, Value> {
     let local = |column: &String| own.fields.get(column).cloned();
-    let locals =
-        |columns: &[String]| columns.iter().map(local).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty());
     let types = table.columns.iter().filter_map(|column| {
         let holds = column.holds?;
         let named = match &column.text_type {
@@ -181,28 +184,15 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
         Some((local(&column.remote)?, Value::String(named)))
     });
     let types: Map<String, Value> = types.collect();
-    let foreign = table.foreign_keys.iter().filter(|key| !is_said_by_lookup(table, key, names)).filter_map(|key| {
-        let (target, theirs) = names.get(key.table.as_str())?;
-        let referenced = if key.referenced.is_empty() { &target.primary_key } else { &key.referenced };
-        let referenced =
-            referenced.iter().map(|column| theirs.fields.get(column).cloned()).collect::<Option<Vec<_>>>()?;
-        let columns = locals(&key.columns).filter(|columns| columns.len() == referenced.len())?;
-        let mut foreign = json!({"columns": columns, "references": theirs.object, "referencedColumns": referenced});
-        for (event, action) in [("onDelete", key.on_delete), ("onUpdate", key.on_update)] {
-            if action != ReferentialAction::NoAction {
-                foreign[event] = json!(action.words().to_lowercase().replace(' ', "_"));
-            }
-        }
-        Some(foreign)
-    });
-    let foreign: Vec<Value> = foreign.collect();
-    let unique: Vec<Value> = table.unique.iter().filter_map(|key| locals(key).map(|key| json!(key))).collect();
+    let foreign = table.foreign_keys.iter().filter(|key| !is_said_by_lookup(table, key, names));
+    let foreign: Vec<Value> = foreign.filter_map(|key| keys::foreign(key, own, names)).collect();
+    let unique: Vec<Value> = table.unique.iter().filter_map(|key| keys::unique(key, own)).collect();
     let mut entry = Map::new();
     if !types.is_empty() {
         entry.insert("columnTypes".to_owned(), Value::Object(types));
     }
-    if let Some(key) = locals(&table.primary_key) {
-        entry.insert("primaryKey".to_owned(), json!(key));
+    if let Some(key) = keys::primary(table, own) {
+        entry.insert("primaryKey".to_owned(), key);
     }
     if !unique.is_empty() {
         entry.insert("uniqueKeys".to_owned(), Value::Array(unique));
@@ -217,7 +207,8 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
 fn is_said_by_lookup(table: &Found, key: &FoundReference, names: &AllNames<'_>) -> bool {
     use ReferentialAction as A;
     let said = matches!(key.on_delete, A::Restrict | A::Cascade | A::SetNull) && key.on_update == A::NoAction;
-    said && is_lookup(table, key, names)
+    let usual = names.get(table.remote.as_str()).is_some_and(|(_, own)| keys::has_usual_name(key, own));
+    said && usual && is_lookup(table, key, names)
 }
 
 /// `deleteBehavior` of a reference. ObjectStack has no word for the other actions: what they would break is kept.
@@ -245,7 +236,7 @@ fn is_lookup(table: &Found, key: &FoundReference, names: &AllNames<'_>) -> bool 
 
 fn object(namespace: &str, table: &Found, own: &Names, names: &AllNames<'_>, ignored: &mut Vec<String>) -> Value {
     let name = &own.object;
-    let short = name.strip_prefix(namespace).map_or(name.as_str(), |rest| rest.trim_start_matches('_'));
+    let short = own.short.as_str();
     let mut fields = Map::new();
     let mut column_map = Map::new();
     let mut left_out = Vec::new();
@@ -338,6 +329,11 @@ fn is_select(options: &[String]) -> bool {
         value.len() >= 2 && value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(allowed)
     };
     !options.is_empty() && options.iter().all(takes)
+}
+
+/// An object's name without its namespace, as its table is called.
+fn short<'a>(namespace: &str, object: &'a str) -> &'a str {
+    object.strip_prefix(namespace).map_or(object, |rest| rest.trim_start_matches('_'))
 }
 
 fn label(name: &str) -> String {

@@ -73,6 +73,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         indexes: read_indexes(&map, &name, links),
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
+        primary_key_name: None,
         foreign_keys: Vec::new(),
         validations: read_validations(&map),
         package: package.to_owned(),

@@ -364,9 +364,11 @@ pub(super) const TABLE: Shape = Shape {
     ignored: &[],
     removed: &[],
 };
+pub(super) const TABLE_KEY: Shape =
+    Shape { what: "a key", read: &["name", "columns", "index"], ignored: &[], removed: &[] };
 pub(super) const TABLE_FOREIGN_KEY: Shape = Shape {
     what: "a foreign key",
-    read: &["columns", "references", "referencedColumns", "onDelete", "onUpdate"],
+    read: &["name", "columns", "references", "referencedColumns", "onDelete", "onUpdate"],
     ignored: &[],
     removed: &[],
 };

@@ -4,7 +4,7 @@
 use super::hash::object_key;
 use super::shapes;
 use super::system_fields::ANCHORS;
-use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, ValueType};
+use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey, ValueType};
 use crate::read::{At, nearest};
 use querygate_types::ReferentialAction;
 use std::sync::Arc;
@@ -15,13 +15,21 @@ pub(super) struct TableDraft<'a> {
     at: At<'a>,
     /// Field, the type of its column, and where it stands.
     column_types: Vec<(String, ColumnType, At<'a>)>,
-    primary_key: Names<'a>,
-    unique_keys: Vec<Names<'a>>,
+    primary_key: KeyDraft<'a>,
+    unique_keys: Vec<KeyDraft<'a>>,
     foreign_keys: Vec<ReferenceDraft<'a>>,
 }
 
 /// Fields with where they stand, in a key's order.
 type Names<'a> = Vec<(String, At<'a>)>;
+
+/// A key: its fields alone, or with a name.
+#[derive(Default)]
+struct KeyDraft<'a> {
+    name: Option<String>,
+    fields: Names<'a>,
+    is_index: bool,
+}
 
 /// The type of a column's values, and how it is declared where texts have more than one name.
 struct ColumnType {
@@ -40,6 +48,7 @@ impl ColumnType {
 
 struct ReferenceDraft<'a> {
     at: At<'a>,
+    name: Option<String>,
     fields: Names<'a>,
     references: String,
     referenced: Names<'a>,
@@ -80,11 +89,20 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
     Some(TableDraft {
         object: object.to_owned(),
         column_types,
-        primary_key: map.get("primaryKey").map(|at| read_key(&at)).unwrap_or_default(),
-        unique_keys: map.list("uniqueKeys").iter().map(read_key).collect(),
+        primary_key: map.get("primaryKey").map(|at| read_named_key(&at)).unwrap_or_default(),
+        unique_keys: map.list("uniqueKeys").iter().map(read_named_key).collect(),
         foreign_keys: map.list("foreignKeys").into_iter().filter_map(read_reference).collect(),
         at,
     })
+}
+
+fn read_named_key<'a>(at: &At<'a>) -> KeyDraft<'a> {
+    if !at.is_map() {
+        return KeyDraft { fields: read_key(at), ..KeyDraft::default() };
+    }
+    let Some(map) = at.map(&shapes::TABLE_KEY) else { return KeyDraft::default() };
+    let fields = map.required("columns").map(|at| read_key(&at)).unwrap_or_default();
+    KeyDraft { name: map.text("name"), fields, is_index: map.flag("index", false) }
 }
 
 fn read_key<'a>(at: &At<'a>) -> Names<'a> {
@@ -111,7 +129,8 @@ fn read_reference(at: At<'_>) -> Option<ReferenceDraft<'_>> {
     }
     let on_delete = map.choice("onDelete", "action", ACTIONS).unwrap_or_default();
     let on_update = map.choice("onUpdate", "action", ACTIONS).unwrap_or_default();
-    Some(ReferenceDraft { at, fields, references, referenced, on_delete, on_update })
+    let name = map.text("name");
+    Some(ReferenceDraft { at, name, fields, references, referenced, on_delete, on_update })
 }
 
 /// Puts what was read into the objects, once extensions have added their fields.
@@ -164,9 +183,14 @@ impl TableDraft<'_> {
                 None => {}
             }
         }
-        object.primary_key = known(object, &self.primary_key, says_errors);
-        object.unique_keys = self.unique_keys.iter().map(|key| known(object, key, says_errors)).collect();
-        object.unique_keys.retain(|key| !key.is_empty());
+        object.primary_key = known(object, &self.primary_key.fields, says_errors);
+        object.primary_key_name.clone_from(&self.primary_key.name);
+        let unique = self.unique_keys.iter().map(|key| UniqueKey {
+            name: key.name.clone(),
+            fields: known(object, &key.fields, says_errors),
+            is_index: key.is_index,
+        });
+        object.unique_keys = unique.filter(|key| !key.fields.is_empty()).collect();
     }
 
     fn references(&self, snapshot: &Snapshot, object: &Object) -> Vec<ForeignKey> {
@@ -181,8 +205,8 @@ impl TableDraft<'_> {
                 (known(object, &draft.fields, true), known(target, &draft.referenced, true));
             let whole = !fields.is_empty() && !referenced_fields.is_empty();
             let (on_delete, on_update) = (draft.on_delete, draft.on_update);
-            let references = draft.references.clone();
-            whole.then(|| ForeignKey { fields, references, referenced_fields, on_delete, on_update })
+            let (name, references) = (draft.name.clone(), draft.references.clone());
+            whole.then_some(ForeignKey { name, fields, references, referenced_fields, on_delete, on_update })
         };
         self.foreign_keys.iter().filter_map(reference).collect()
     }

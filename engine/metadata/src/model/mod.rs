@@ -23,7 +23,7 @@ pub use field::{
 pub use field_type::FieldType;
 pub use object::{
     AccessDefault, External, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership, RequiredPermissions,
-    SharingModel, Tenancy,
+    SharingModel, Tenancy, UniqueKey,
 };
 pub use permission::{
     Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,

@@ -103,9 +103,21 @@ pub struct Index {
     pub unique: Uniqueness,
 }
 
+/// Fields that no two records of a table share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueKey {
+    /// Its own name, where it is not the usual one.
+    pub name: Option<String>,
+    pub fields: Vec<String>,
+    /// An index alone keeps them apart, and no constraint of the table says so.
+    pub is_index: bool,
+}
+
 /// A reference of several columns, or to other columns than the key. It is for clients to see; no rule follows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
+    /// Its own name, where it is not the usual one.
+    pub name: Option<String>,
     pub fields: Vec<String>,
     /// Object.
     pub references: String,
@@ -165,7 +177,9 @@ pub struct Object {
     /// Fields of its table's primary key, in the key's order, where metadata says so (`querygate.tables`); see [`Object::key`].
     pub primary_key: Vec<String>,
     /// Further sets of fields that no two records of its table share.
-    pub unique_keys: Vec<Vec<String>>,
+    pub unique_keys: Vec<UniqueKey>,
+    /// The primary key's own name, where it is not the usual one.
+    pub primary_key_name: Option<String>,
     /// References of its table that no field is: to several columns, or not to the primary key.
     pub foreign_keys: Vec<ForeignKey>,
     /// Parsed, not enforced by reads.

@@ -41,7 +41,11 @@ fn what_is_written_loads() {
                 column("since", ValueType::Timestamp { utc: false }),
             ],
             primary_key: names(&["CustomerNo"]),
-            unique: vec![names(&["Name"])],
+            unique: vec![
+                FoundKey { name: Some("customer_name_key".to_owned()), columns: names(&["Name"]), is_index: false },
+                FoundKey { name: Some("By no".to_owned()), columns: names(&["CustomerNo", "Name"]), is_index: true },
+            ],
+            primary_key_name: Some("pk_customer".to_owned()),
             indexes: vec![("by_state".to_owned(), names(&["State"])), ("by_photo".to_owned(), names(&["Photo"]))],
             ..Found::default()
         },
@@ -74,7 +78,12 @@ fn what_is_written_loads() {
     assert_eq!(customer.table_name(), "Customer");
     assert_eq!(customer.column_name("customerno"), "CustomerNo");
     assert_eq!(customer.primary_key, ["customerno"]);
-    assert_eq!(customer.unique_keys, [["name"]]);
+    let unique: Vec<_> =
+        customer.unique_keys.iter().map(|key| (key.name.as_deref(), key.is_index, &key.fields[..])).collect();
+    let (one, two) = (["name".to_owned()], ["customerno".to_owned(), "name".to_owned()]);
+    // A usual name is not said.
+    assert_eq!(unique, [(None, false, &one[..]), (Some("By no"), true, &two[..])]);
+    assert_eq!(customer.primary_key_name.as_deref(), Some("pk_customer"));
     assert_eq!(customer.indexes.len(), 1);
     assert_eq!(customer.indexes[0].fields, ["state"]);
     assert_eq!(customer.fields["customerno"].value_type(), ValueType::Int64);
@@ -171,7 +180,7 @@ fn any_names_and_types_load() {
                     all.take(3).collect()
                 };
                 let primary_key = some(&mut next);
-                let unique = vec![some(&mut next)];
+                let unique = vec![FoundKey { columns: some(&mut next), ..FoundKey::default() }];
                 let key = FoundReference {
                     columns: some(&mut next),
                     table: format!("{}{}", NAMES[next(NAMES.len())], next(4)),
