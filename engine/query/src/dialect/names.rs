@@ -111,6 +111,7 @@ fn figure(expr: &Expr) -> Option<(String, Strength)> {
         Expr::Exists { negated: false, .. } => strong("exists"),
         Expr::Array(_) => strong("array"),
         Expr::Tuple(_) => strong("row"),
+        Expr::IsNormalized { negated: false, .. } => strong("is_normalized"),
         Expr::Extract { .. } => strong("extract"),
         Expr::Substring { shorthand: true, .. } => strong("substr"),
         Expr::Substring { .. } => strong("substring"),

@@ -1,12 +1,15 @@
 //! Operators: `OPERATOR(pg_catalog.~)`, COLLATE, `= ANY('{…}')`, LIKE … ESCAPE.
 
-use super::ast::{array, call, literal_text, parts, text};
+use super::ast::{array, call, literal_text, parts, plain_arguments, text};
 use super::literals::split_array;
 use super::quantified::compared;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    if like_of_array(expr) {
+        return Ok(());
+    }
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
             let (Some(mut bounds), Some(others)) = (pair(left), pair(right)) else {
@@ -50,11 +53,6 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
             array_literal(right)?;
             among_constants(expr);
-            Ok(())
-        }
-        Expr::Like { any: true, negated, expr: value, pattern, .. } => {
-            let matched = call("like_any", vec![(**value).clone(), (**pattern).clone()]);
-            *expr = if *negated { negation(matched) } else { matched };
             Ok(())
         }
         Expr::SimilarTo { negated, expr: value, pattern, escape_char } => {
@@ -189,6 +187,29 @@ fn array_literal(right: &mut Expr) -> Result<()> {
         elements.into_iter().map(|e| e.map_or_else(|| Expr::Value(Value::Null.with_empty_span()), |t| text(&t)));
     *right = array(elements.collect());
     Ok(())
+}
+
+/// `LIKE ANY (array)` and `LIKE ALL (array)`; whether it was one. `NOT LIKE ANY` is that not all are like it.
+fn like_of_array(expr: &mut Expr) -> bool {
+    let (name, negated, any, value, pattern) = match expr {
+        Expr::Like { any, negated, expr, pattern, .. } => ("like", *negated, *any, expr, pattern),
+        Expr::ILike { any, negated, expr, pattern, .. } => ("ilike", *negated, *any, expr, pattern),
+        _ => return false,
+    };
+    let array = match pattern.as_ref() {
+        _ if any => (**pattern).clone(),
+        Expr::Function(function) if super::calls::unqualified(&function.name).as_deref() == Some("all") => {
+            match plain_arguments(&function.args).as_deref() {
+                Some([array]) => (*array).clone(),
+                _ => return false,
+            }
+        }
+        _ => return false,
+    };
+    let quantifier = if any == negated { "all" } else { "any" };
+    let matched = call(&format!("{name}_{quantifier}"), vec![(**value).clone(), array]);
+    *expr = if negated { negation(matched) } else { matched };
+    true
 }
 
 fn negation(expr: Expr) -> Expr {

@@ -2,8 +2,8 @@
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
 use super::{
-    aggregates, calls, casts, constants, frames, groups, names, operators, orders, quantified, recursion, relations,
-    row_comparisons, rows, set_names, using, value_lists,
+    aggregates, calls, casts, constants, frames, groups, names, normal_forms, operators, orders, quantified, recursion,
+    relations, row_comparisons, rows, set_names, using, value_lists,
 };
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, step, write};
@@ -144,6 +144,7 @@ impl Writer for Rewriter<'_> {
 
     fn expr(&mut self, expr: &mut Expr) -> Step {
         rows::rewrite(self, expr);
+        normal_forms::rewrite(expr);
         if let Some(merged) = self.merged.last() {
             using::qualify(merged, expr);
         }

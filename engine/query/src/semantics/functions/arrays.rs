@@ -126,21 +126,29 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "percentile_disc_of",
-        &[form(&[P::AnyArray, P::Double], R::By(|args, _| Ok(item_of_first(args))), |r| {
-            let items = present(&r.list(0))?;
-            let part = fraction(r.double(1))?;
-            if items.is_empty() {
-                return Ok(Value::Null);
-            }
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a place among the items"
-            )]
-            let place = ((part * items.len() as f64).ceil() as usize).clamp(1, items.len());
-            Ok(Value::Any(ScalarValue::try_from_array(&items, place - 1)?))
-        })],
+        &[
+            form(&[P::AnyArray, P::Double], R::By(|args, _| Ok(item_of_first(args))), |r| {
+                let items = present(&r.list(0))?;
+                match discrete(&items, r.double(1))? {
+                    Some(place) => Ok(Value::Any(ScalarValue::try_from_array(&items, place)?)),
+                    None => Ok(Value::Null),
+                }
+            }),
+            form(
+                &[P::AnyArray, P::DoubleArray],
+                R::By(|args, _| {
+                    Ok(args.first().map_or(Field::new("p", DataType::Null, true), |of| of.as_ref().clone()))
+                }),
+                |r| {
+                    let (items, parts) = (present(&r.list(0))?, r.list(1));
+                    let parts = parts.as_primitive::<Float64Type>().iter();
+                    let place = |part: Option<f64>| part.map_or(Ok(None), |part| discrete(&items, part));
+                    let places = parts.map(place).collect::<Result<Vec<_>>>()?;
+                    let places = places.into_iter().map(|at| at.and_then(|at| u64::try_from(at).ok()));
+                    one_list(&arrow::compute::take(&items, &places.collect::<UInt64Array>(), None)?)
+                },
+            ),
+        ],
     ),
     strict(
         "percentile_cont_of",
@@ -297,6 +305,22 @@ fn fraction(part: f64) -> Result<f64> {
     }
     let _ = Fault::Overflow;
     Err(external(Error::new(ErrorCode::NumericOutOfRange, "percentile value is not between 0 and 1")))
+}
+
+/// The place of the first item at which the fraction of all is reached; of none there is none.
+fn discrete(items: &ArrayRef, part: f64) -> Result<Option<usize>> {
+    let part = fraction(part)?;
+    if items.is_empty() {
+        return Ok(None);
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place among the items"
+    )]
+    let place = ((part * items.len() as f64).ceil() as usize).clamp(1, items.len());
+    Ok(Some(place - 1))
 }
 
 /// Between two neighbours by the fraction.

@@ -4,7 +4,7 @@ use super::form::{Form, P, R, form, list, variadic};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::external;
 use crate::semantics::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
-use crate::semantics::json::of_value::write;
+use crate::semantics::json::of_value::{write, write_parts};
 use crate::semantics::json::print::{normal, normal_text, pretty, quoted, text};
 use crate::semantics::json::tree::{Json, Node, parse, weight};
 use crate::semantics::json::{invalid, path};
@@ -99,8 +99,17 @@ pub(super) const DEFS: &[Def] = &[
             if plain { Ok(Value::Text(text)) } else { printed(read(&text)?) }
         })],
     ),
-    strict("array_to_json", &[form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
-    strict("row_to_json", &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?)))]),
+    strict(
+        "array_to_json",
+        &[
+            form(&[P::AnyArray], R::Json, |r| Ok(Value::Text(json_of(r, 0)?))),
+            form(&[P::AnyArray, P::Bool], R::Json, on_lines),
+        ],
+    ),
+    strict(
+        "row_to_json",
+        &[form(&[P::Any], R::Json, |r| Ok(Value::Text(json_of(r, 0)?))), form(&[P::Any, P::Bool], R::Json, on_lines)],
+    ),
     lenient("json_build_object", &[variadic(&[], P::Any, R::Json, |r| Ok(Value::Text(object(r)?)))]),
     lenient("jsonb_build_object", &[variadic(&[], P::Any, R::Jsonb, |r| printed(read(&object(r)?)?))]),
     lenient("json_build_array", &[variadic(&[], P::Any, R::Json, |r| Ok(Value::Text(array(r)?)))]),
@@ -280,6 +289,15 @@ fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
     let (array, at) = row.array(arg);
     write(array.as_ref(), at, row.field(arg), row.zone, &mut out)?;
     Ok(out)
+}
+
+/// A row or an array, each of whose parts is on a line of its own if the second argument says so.
+fn on_lines(row: &Row<'_>) -> Result<Value> {
+    let mut out = String::new();
+    let (array, at) = row.array(0);
+    let separator = if row.bool(1) { ",\n " } else { "," };
+    write_parts(array.as_ref(), at, row.field(0), row.zone, (separator, &mut out))?;
+    Ok(Value::Text(out))
 }
 
 /// `{"a" : 1, "b" : 2}` of keys and values in turn.

@@ -9,6 +9,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
 use querygate_catalog::{CHARGE_LEAST, charge, proceed};
 use querygate_types::{Error, ErrorCode};
+use std::borrow::Cow;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// Bytes that one result may take.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -94,8 +96,24 @@ pub(super) const DEFS: &[Def] = &[
             Ok(Value::Texts(parts.map(Some).collect()))
         })],
     ),
-    strict("like_any", &[form(&[P::Text, P::TextArray], R::Bool, |r| any_like(r, false))]),
-    strict("like_all", &[form(&[P::Text, P::TextArray], R::Bool, |r| any_like(r, true))]),
+    strict(
+        "normalize",
+        &[
+            form(&[P::Text], R::Text, |r| normal(r, "nfc").map(Value::Text)),
+            form(&[P::Text, P::Text], R::Text, |r| normal(r, r.text(1)).map(Value::Text)),
+        ],
+    ),
+    strict(
+        "is_normalized",
+        &[
+            form(&[P::Text], R::Bool, |r| Ok(Value::Bool(normal(r, "nfc")? == r.text(0)))),
+            form(&[P::Text, P::Text], R::Bool, |r| Ok(Value::Bool(normal(r, r.text(1))? == r.text(0)))),
+        ],
+    ),
+    strict("like_any", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, false, false))]),
+    strict("like_all", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, true, false))]),
+    strict("ilike_any", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, false, true))]),
+    strict("ilike_all", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, true, true))]),
 ];
 
 fn refused(message: &'static str) -> DataFusionError {
@@ -312,14 +330,42 @@ fn formatted(pattern: &str, count: usize, value_of: impl Fn(usize) -> Result<Opt
     Ok(Value::Text(out))
 }
 
-fn any_like(row: &Row<'_>, all: bool) -> Result<Value> {
+/// The first argument in a normal form of Unicode, which may be several times as long.
+fn normal(row: &Row<'_>, form: &str) -> Result<String> {
+    let text = row.text(0);
+    let mut out = String::with_capacity(text.len());
+    let letters: &mut dyn Iterator<Item = char> = match form {
+        "nfc" => &mut text.nfc(),
+        "nfd" => &mut text.nfd(),
+        "nfkc" => &mut text.nfkc(),
+        "nfkd" => &mut text.nfkd(),
+        _ => {
+            let message = "invalid normalization form";
+            return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+        }
+    };
+    let mut charged = 0;
+    for letter in letters {
+        out.push(letter);
+        if out.len() - charged >= CHARGE_LEAST {
+            charge(out.len() - charged)?;
+            charged = out.len();
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a text is like any, or all, of the patterns; `folded`: in either case of letters.
+fn like_each(row: &Row<'_>, all: bool, folded: bool) -> Result<Value> {
     let mut unknown = false;
+    let text = if folded { Cow::Owned(row.text(0).to_lowercase()) } else { Cow::Borrowed(row.text(0)) };
     for pattern in row.texts(1) {
         match pattern {
             None => unknown = true,
             Some(pattern) => {
                 proceed()?;
-                if super::like::like(row.text(0), &pattern)? != all {
+                let pattern = if folded { pattern.to_lowercase() } else { pattern };
+                if super::like::like(&text, &pattern)? != all {
                     return Ok(Value::Bool(!all));
                 }
             }

@@ -58,31 +58,47 @@ pub(in crate::semantics) fn write(
             let micros = micros.as_primitive::<TimestampMicrosecondType>().value(0);
             quoted(&json_moment(micros, own.as_ref().map(|_| zone)), out);
         }
-        DataType::List(item) => {
-            let item = &item_of(field, item);
-            let items = array.as_list::<i32>().value(row);
-            out.push('[');
-            for at in 0..items.len() {
-                out.push_str(if at > 0 { "," } else { "" });
-                write(items.as_ref(), at, item, zone, out)?;
-            }
-            out.push(']');
-        }
-        DataType::Struct(fields) => {
-            let columns = array.as_struct();
-            out.push('{');
-            for (at, (field, column)) in fields.iter().zip(columns.columns()).enumerate() {
-                out.push_str(if at > 0 { "," } else { "" });
-                quoted(field.name(), out);
-                out.push(':');
-                write(column.as_ref(), row, field, zone, out)?;
-            }
-            out.push('}');
-        }
+        DataType::List(_) | DataType::Struct(_) => write_parts(array, row, field, zone, (",", out))?,
         _ => {
             let text = text_of(array, row, field, zone)?.unwrap_or_default();
             if is_json(field) { out.push_str(&text) } else { quoted(&text, out) }
         }
     }
     Ok(())
+}
+
+/// Appends an array's items or a row's fields, as JSON, with so much between them.
+pub(in crate::semantics) fn write_parts(
+    array: &dyn Array,
+    row: usize,
+    field: &Field,
+    zone: Zone,
+    (separator, out): (&str, &mut String),
+) -> Result<()> {
+    match array.data_type() {
+        DataType::List(item) => {
+            let item = &item_of(field, item);
+            let items = array.as_list::<i32>().value(row);
+            out.push('[');
+            for at in 0..items.len() {
+                out.push_str(if at > 0 { separator } else { "" });
+                write(items.as_ref(), at, item, zone, out)?;
+            }
+            out.push(']');
+            Ok(())
+        }
+        DataType::Struct(fields) => {
+            let columns = array.as_struct();
+            out.push('{');
+            for (at, (field, column)) in fields.iter().zip(columns.columns()).enumerate() {
+                out.push_str(if at > 0 { separator } else { "" });
+                quoted(field.name(), out);
+                out.push(':');
+                write(column.as_ref(), row, field, zone, out)?;
+            }
+            out.push('}');
+            Ok(())
+        }
+        _ => write(array, row, field, zone, out),
+    }
 }
