@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use querygate_metadata::{Field, Object, ValueType};
+use querygate_query_api::ENUM_LABELS_KEY;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +39,14 @@ pub fn arrow_type(value_type: ValueType) -> DataType {
 pub(crate) fn arrow_field(field: &Field) -> ArrowField {
     let value_type = field.value_type();
     let arrow = ArrowField::new(&field.name, arrow_type(value_type), !field.not_null);
-    with_pg_type(arrow, field.pg_type())
+    match &field.enum_type {
+        Some(own) => {
+            let described = [own.name.as_str()].into_iter().chain(own.labels.iter().map(String::as_str));
+            let described = described.collect::<Vec<_>>().join("\0");
+            arrow.with_metadata(HashMap::from([(ENUM_LABELS_KEY.to_owned(), described)]))
+        }
+        None => with_pg_type(arrow, field.pg_type()),
+    }
 }
 
 /// Schema of all stored fields of an object, in column order: what a source of it should have.

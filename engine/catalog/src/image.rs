@@ -5,16 +5,16 @@ use crate::catalog::BoundView;
 use crate::deployment::Deployment;
 use crate::live::LiveTable;
 use crate::pg_catalog::{
-    CatalogImage, Column, ForeignKey, Index, IndexColumn, Key, OidSpace, Relation, RelationKind, Role, Schema,
-    quote_ident,
+    CatalogImage, Column, EnumType, ForeignKey, Index, IndexColumn, Key, OidSpace, Relation, RelationKind, Role,
+    Schema, quote_ident,
 };
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::{DeleteBehavior, UniqueKey};
-use querygate_metadata::{Field, ValueType};
+use querygate_metadata::{EnumType as Declared, Field, ValueType};
 use querygate_types::{PgType, Principal, ReferentialAction};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Owner of every object in the catalog.
@@ -35,8 +35,19 @@ pub(crate) fn image(
         entry.relations.push(relation);
     };
     let by_name: ByName<'_> = objects.iter().map(|visible| (visible.object.name.as_str(), visible)).collect();
+    let enums = EnumNames::of(deployment);
+    let mut seen = BTreeMap::new();
     for object in objects {
-        add("public", object_relation(object, &by_name, &oids));
+        let mut relation = object_relation(object, &by_name, &oids);
+        for (column, field) in relation.columns.iter_mut().zip(object.fields()) {
+            if let (Some(own), PgType::Text, true) = (&field.enum_type, column.pg_type, is_open(object, &field.name))
+                && let Some(name) = enums.0.get(own)
+            {
+                column.enum_type = Some(("public".to_owned(), name.clone()));
+                seen.insert(name.clone(), own.labels.clone());
+            }
+        }
+        add("public", relation);
     }
     for view in views {
         let mut relation = schema_relation(&view.name, RelationKind::View, &view.provider.schema());
@@ -50,6 +61,10 @@ pub(crate) fn image(
         add("querygate", relation);
     }
     schemas.entry("public".to_owned()).or_insert_with(|| Schema { name: "public".to_owned(), ..Schema::default() });
+    if let Some(public) = schemas.get_mut("public") {
+        let enums = seen.into_iter().map(|(name, labels)| EnumType { name, labels, comment: None });
+        public.enums = enums.collect();
+    }
     let comments = [
         ("public", "Objects of the metadata that you may read"),
         ("querygate", "What the gate knows of itself: statements, sources, policies"),
@@ -73,6 +88,29 @@ pub(crate) fn image(
         server_version: "15.0 (Querygate)".to_owned(),
         version_text: "PostgreSQL 15.0 (Querygate) on x86_64, compiled by rustc, 64-bit".to_owned(),
         settings: Vec::new(),
+    }
+}
+
+/// Whether a reader sees the field's own values.
+fn is_open(visible: &VisibleObject, field: &str) -> bool {
+    !visible.table.columns().iter().any(|column| column.mask.is_some() && column.field.name() == field)
+}
+
+/// What each enum of the snapshot is called, whoever looks: several sources may have one name for different labels.
+struct EnumNames<'a>(BTreeMap<&'a Declared, String>);
+
+impl<'a> EnumNames<'a> {
+    fn of(deployment: &'a Deployment) -> Self {
+        let fields = deployment.snapshot.objects.values().flat_map(|object| object.fields.values());
+        let declared: BTreeSet<&Declared> = fields.filter_map(|field| field.enum_type.as_ref()).collect();
+        let mut taken = BTreeSet::new();
+        let named = declared.into_iter().map(|own| {
+            let names =
+                std::iter::once(own.name.clone()).chain((2..).map(|number: u32| format!("{}_{number}", own.name)));
+            let name = names.into_iter().find(|name| taken.insert(name.clone())).unwrap_or_default();
+            (own, name)
+        });
+        Self(named.collect())
     }
 }
 

@@ -19,7 +19,7 @@ pub use load::{
     permission_sets_from_rows, system_rows,
 };
 pub use model::{
-    Facts, FactsError, Field, FieldType, ItemType, Location, Object, PermissionSet, PlacedRow, Snapshot,
+    EnumType, Facts, FactsError, Field, FieldType, ItemType, Location, Object, PermissionSet, PlacedRow, Snapshot,
     TenancyPosture, TextType, ValueType,
 };
 pub use read::nearest;

@@ -6,11 +6,16 @@ use querygate_types::PgType;
 /// Key of field metadata that names the Postgres type (`pg_type.typname`) where Arrow's type does not say it all.
 pub const PG_TYPE_KEY: &str = "pg_type";
 
+/// Key of field metadata: name and labels of an enum in their order, with NUL between; its values are texts.
+pub const ENUM_LABELS_KEY: &str = "pg_enum_labels";
+
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
     pub pg_type: PgType,
+    /// `pg_type.oid` of an enum, whose values are sent as texts; `pg_type` is text then.
+    pub enum_oid: Option<u32>,
     /// `atttypmod`; −1 for none. For numeric ((precision << 16) | scale) + 4.
     pub type_modifier: i32,
     /// `pg_class.oid` of the table the column comes from; 0 for an expression.
@@ -22,7 +27,14 @@ pub struct Column {
 /// Describes an Arrow field as a Postgres column that comes from no table.
 #[must_use]
 pub fn column_of(field: &Field) -> Column {
-    Column { name: field.name().clone(), pg_type: pg_type_of(field), type_modifier: -1, table_oid: 0, attribute: 0 }
+    Column {
+        name: field.name().clone(),
+        pg_type: pg_type_of(field),
+        enum_oid: None,
+        type_modifier: -1,
+        table_oid: 0,
+        attribute: 0,
+    }
 }
 
 /// The Postgres type of an Arrow field. Exhaustive: a type without an answer of its own is text by decision, not by default.

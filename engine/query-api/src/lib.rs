@@ -21,7 +21,7 @@ mod times;
 mod zone;
 
 pub use arrivals::{Arrival, Arrivals};
-pub use column::{Column, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
+pub use column::{Column, ENUM_LABELS_KEY, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use holding::{Holding, Uncounted};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use parts::{Kept, Part, Parts, Split};

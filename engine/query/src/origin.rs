@@ -3,6 +3,7 @@
 
 use crate::below::{Below, below};
 use crate::output_types::narrower;
+use crate::semantics::enum_of_column;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -22,6 +23,9 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
     for (index, column) in columns.iter_mut().enumerate() {
         if let Some(found) = narrower(plan, index, column.pg_type) {
             column.pg_type = found;
+        }
+        if column.pg_type == PgType::Text {
+            column.enum_oid = enum_of_column(plan, index).and_then(|described| pg.enum_oid(&described));
         }
         let data_type = match origin(plan, index) {
             Some(Origin::Table(table, field)) => {

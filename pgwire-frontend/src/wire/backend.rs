@@ -4,6 +4,9 @@ use crate::encode::push_u64;
 use querygate_query_api::Column;
 use querygate_types::PgType;
 
+/// `typlen` of enums.
+const ENUM_LENGTH: i16 = 4;
+
 /// Format of a value on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -96,8 +99,8 @@ pub(crate) trait Writer {
             self.cstr(&column.name);
             self.u32(column.table_oid);
             self.i16(column.attribute);
-            self.u32(column.pg_type.oid());
-            self.i16(column.pg_type.type_length());
+            self.u32(column.enum_oid.unwrap_or(column.pg_type.oid()));
+            self.i16(if column.enum_oid.is_some() { ENUM_LENGTH } else { column.pg_type.type_length() });
             self.i32(column.type_modifier);
             self.i16(formats(index).code());
         }

@@ -254,6 +254,7 @@ impl Session for FakeSession {
                     name: format!("p{}", at + 1),
                     pg_type: *pg_type,
                     type_modifier: -1,
+                    enum_oid: None,
                     table_oid: 0,
                     attribute: 0,
                 });

@@ -1,4 +1,4 @@
-//! Columns of the source's own types (varchar, char) through the gate: each statement and the description of its result, beside what
+//! Columns of the source's own types (varchar, char, enums) through the gate: each statement and the description of its result, beside what
 //! the source itself answers to psql.
 
 use super::PASSWORD;
@@ -9,6 +9,10 @@ use tempfile::TempDir;
 
 const SCHEMA: &str = "
     CREATE TABLE actor (id int PRIMARY KEY, first varchar(45) NOT NULL, last varchar(45), code char(6), alias varchar, note text);
+    CREATE TYPE size AS ENUM ('small', 'medium', 'it''s large', 'XXL'); CREATE TYPE \"Mood ok\" AS ENUM ('sad', 'ok', 'happy');
+    CREATE TABLE shirt (id int PRIMARY KEY, size size, mood \"Mood ok\" NOT NULL, was size);
+    INSERT INTO shirt VALUES (1, 'XXL', 'sad', 'small'), (2, 'medium', 'happy', 'medium'), (3, 'small', 'ok', NULL), (4, NULL, 'ok', 'XXL'),
+        (5, 'it''s large', 'happy', 'XXL'), (6, 'medium', 'sad', 'small');
     INSERT INTO actor VALUES (1, 'Ann', 'Bee', 'ab', 'x', 'Bee'), (2, 'Cy', 'Dee', 'abcdef', NULL, NULL), (3, 'Éa', NULL, NULL, 'a b ', 'n');
 ";
 
@@ -39,6 +43,55 @@ const ALIKE: &[&str] = &[
      WHERE attrelid = 'actor'::regclass AND attnum > 0 ORDER BY attnum",
 ];
 
+/// Enums, in the order of their labels.
+const ENUMS: &[&str] = &[
+    "SELECT size, mood FROM shirt ORDER BY size, mood DESC",
+    "SELECT size AS s FROM (SELECT * FROM shirt) t ORDER BY size DESC NULLS LAST, id",
+    "SELECT size, count(*) FROM shirt GROUP BY size ORDER BY size",
+    "SELECT size FROM shirt ORDER BY size LIMIT 2 OFFSET 1",
+    "SELECT DISTINCT mood FROM shirt ORDER BY mood",
+    "SELECT DISTINCT ON (mood) mood, id FROM shirt ORDER BY mood, id DESC",
+    "SELECT size FROM shirt UNION SELECT was FROM shirt ORDER BY 1",
+    "SELECT id FROM shirt WHERE size < 'it''s large' ORDER BY id",
+    "SELECT id FROM shirt WHERE size >= 'medium' AND mood <> 'sad' ORDER BY id",
+    "SELECT id FROM shirt WHERE 'medium' < size OR size BETWEEN 'small' AND 'small' ORDER BY id",
+    "SELECT id FROM shirt WHERE size IN ('small', 'XXL') AND size IS DISTINCT FROM 'XXL' ORDER BY id",
+    "SELECT id FROM shirt WHERE size > was ORDER BY id",
+    "SELECT a.id, b.id FROM shirt a JOIN shirt b ON a.size < b.was ORDER BY 1, 2",
+    "SELECT id FROM shirt a WHERE EXISTS (SELECT 1 FROM shirt b WHERE b.size > a.size) ORDER BY id",
+    "SELECT id FROM shirt WHERE size = (SELECT max(was) FROM shirt) ORDER BY id",
+    "SELECT id, row_number() OVER (ORDER BY size DESC, id) FROM shirt ORDER BY id",
+    "SELECT string_agg(id::text, ',' ORDER BY size DESC, id) FROM shirt",
+    "SELECT id, size < 'XXL' FROM shirt ORDER BY id",
+    "SELECT id FROM shirt ORDER BY CASE WHEN id > 3 THEN size ELSE 'small' END, id",
+    "SELECT size::text, length(size::text) FROM shirt ORDER BY id",
+    "SELECT enumlabel, enumsortorder FROM pg_enum e JOIN pg_type t ON t.oid = enumtypid ORDER BY typname, enumsortorder",
+    "SELECT typname, typtype, typcategory, typlen FROM pg_type WHERE typname IN ('size', '_size', 'Mood ok') AND typtype = 'e' ORDER BY 1",
+    "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'shirt'::regclass AND attname IN ('size', 'was') ORDER BY 1",
+    "SELECT data_type, udt_name FROM information_schema.columns WHERE table_name = 'shirt' ORDER BY ordinal_position",
+];
+
+/// Answered alike, but described as texts.
+const ENUMS_AS_TEXTS: &[&str] = &[
+    "SELECT min(size), max(size), max(was) FILTER (WHERE id < 3) FROM shirt",
+    "SELECT coalesce(size, 'small') FROM shirt ORDER BY coalesce(size, 'small'), id",
+    "PREPARE e AS SELECT id FROM shirt WHERE size > $1 ORDER BY id; EXECUTE e('medium'); DEALLOCATE e",
+    "PREPARE e AS SELECT id FROM shirt WHERE size = $1 ORDER BY id; EXECUTE e('medium'); DEALLOCATE e",
+    "SELECT mode() WITHIN GROUP (ORDER BY was DESC), percentile_disc(0.5) WITHIN GROUP (ORDER BY size) FROM shirt",
+    "COPY (SELECT size FROM shirt ORDER BY size) TO STDOUT",
+    "SELECT to_json(size), concat(size, '!') FROM shirt ORDER BY id",
+];
+
+/// Refused with these codes: there, here.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("SELECT 1 FROM shirt WHERE size = 'huge'", "22P02", "22P02"),
+    ("SELECT 1 FROM shirt WHERE size < 'huge'", "22P02", "22P02"),
+    ("SELECT 1 FROM shirt WHERE mood IN ('ok', 'huge')", "22P02", "22P02"),
+    ("SELECT CASE size WHEN 'huge' THEN 1 END FROM shirt", "22P02", "22P02"),
+    ("SELECT max(size) OVER () FROM shirt", "", "0A000"),
+    ("SELECT greatest(size, was) FROM shirt", "", "0A000"),
+];
+
 /// Answered alike, but described without the length.
 const WITHOUT_LENGTH: &[&str] = &[
     "SELECT coalesce(last, alias), coalesce(last, 'none') FROM actor ORDER BY id",
@@ -62,8 +115,8 @@ fn columns_of_own_types_are_answered_as_in_the_source() {
     let folder = TempDir::new().unwrap();
     init(folder.path(), &source, "actors");
     let server = served(folder.path(), "actors");
-    let described = ALIKE.iter().map(|sql| format!("{sql};\n{sql} \\gdesc\n"));
-    let only = WITHOUT_LENGTH.iter().map(|sql| format!("{sql};\n"));
+    let described = ALIKE.iter().chain(ENUMS).map(|sql| format!("{sql};\n{sql} \\gdesc\n"));
+    let only = WITHOUT_LENGTH.iter().chain(ENUMS_AS_TEXTS).map(|sql| format!("{sql};\n"));
     let blocks: Vec<String> = described.chain(only).collect();
     let script = folder.path().join("script.sql");
     let text = blocks.iter().enumerate().map(|(n, block)| format!("\\echo == {n}\n{block}")).collect::<String>();
@@ -79,8 +132,18 @@ fn columns_of_own_types_are_answered_as_in_the_source() {
     let answers: [Vec<&str>; 2] = [&own, &gate.out].map(|text| text.split("== ").skip(1).collect());
     assert_eq!((answers[0].len(), answers[1].len()), (blocks.len(), blocks.len()), "{}", gate.err);
     for ((block, own), gate) in blocks.iter().zip(&answers[0]).zip(&answers[1]) {
-        assert!(own.contains('|') || own.contains('(') || own.contains(','), "{block}: {own}");
+        assert!(own.lines().count() > 3, "{block}: {own}");
         assert_eq!(own, gate, "{block}");
+    }
+    for (sql, there, here) in REFUSED {
+        let code = |text: &str| {
+            text.lines().filter_map(|line| line.strip_prefix("ERROR:  ")).map(str::to_owned).collect::<String>()
+        };
+        let script = ["-v", "VERBOSITY=sqlstate", "-Atc", sql];
+        let mut command = Command::new("psql");
+        let own = command.args(["-X", &target]).args(script).env("PGPASSWORD", PASSWORD).output().unwrap();
+        assert_eq!(code(&String::from_utf8_lossy(&own.stderr)), *there, "{sql}");
+        assert_eq!(code(&psql(&server, "ann", &script).err), *here, "{sql}");
     }
     let (sql, expected) = UNPADDED;
     assert_eq!(ask(&["-Atc", sql]).trim_end_matches('\n'), expected[0]);

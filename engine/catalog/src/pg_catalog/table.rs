@@ -65,6 +65,17 @@ impl PgCatalog {
         relation.columns.iter().find(|c| c.name == column).map(|c| c.attnum)
     }
 
+    /// `pg_type.oid` of an enum by its name and labels, with NUL between. Several of one name are told apart by their labels.
+    #[must_use]
+    pub fn enum_oid(&self, described: &str) -> Option<u32> {
+        let (name, labels) = described.split_once('\0')?;
+        let labels = || labels.split('\0');
+        let is_it = |e: &&super::objects::EnumObject| {
+            e.name.starts_with(name) && e.labels.iter().map(|(_, label)| label.as_str()).eq(labels())
+        };
+        self.objects.enums.iter().find(is_it).map(|e| e.oid)
+    }
+
     /// `pg_attribute.atttypmod` of a column; −1 for none.
     #[must_use]
     pub fn type_modifier(&self, schema: &str, relation: &str, column: &str) -> i32 {

@@ -1,6 +1,6 @@
 //! What introspection finds in a source, in the metadata's types.
 
-use querygate_metadata::{ItemType, TextType, ValueType};
+use querygate_metadata::{EnumType, ItemType, TextType, ValueType};
 use querygate_types::ReferentialAction;
 
 /// A table as the source has it.
@@ -109,6 +109,7 @@ pub(super) struct FoundColumn {
     pub(super) native_type: String,
     /// How texts are declared, where the source says more of them.
     pub(super) text_type: Option<TextType>,
+    pub(super) enum_type: Option<EnumType>,
     pub(super) required: bool,
     pub(super) comment: Option<String>,
     /// The only values it can have; empty for any.

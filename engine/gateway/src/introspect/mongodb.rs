@@ -33,6 +33,7 @@ pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
         // No field has a closed list of values that its documents could tell.
         options: &|_| Vec::new(),
+        enum_name: |_, _| None,
         known_as: |table| table.name().to_owned(),
         schema: |_| None,
         follows: |from, to| from.schema() == to.schema(),

@@ -1,5 +1,6 @@
 //! Reads the tables of a MariaDB or MySQL schema, given as `mysql://user@host:port/schema`.
 
+use super::write::local_name;
 use super::{Found, server};
 use crate::config::mysql::{MysqlSource, PORT_DEFAULT};
 use crate::wiring::mysql::driver;
@@ -37,6 +38,11 @@ pub(super) fn parse(address: &str) -> Result<MysqlSource> {
 pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
         options: &|column| querygate_mysql::enum_values(&column.native_type).unwrap_or_default(),
+        // Such types have no name of their own there.
+        enum_name: |table, column| {
+            let is_enum = column.native_type.to_ascii_lowercase().starts_with("enum(");
+            is_enum.then(|| format!("{}_{}", local_name(table.table.name()), local_name(column.name.as_str())))
+        },
         known_as: |table| table.name().to_owned(),
         schema: |_| None,
         follows: |from, to| from.schema() == to.schema(),

@@ -56,7 +56,14 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
             None => holds(table, column),
         }
     };
-    let reading = server::Reading { options: &options, known_as, schema, follows: |_, _| true, holds: &holds };
+    let reading = server::Reading {
+        options: &options,
+        enum_name: |_, column| enum_name(column),
+        known_as,
+        schema,
+        follows: |_, _| true,
+        holds: &holds,
+    };
     server::read(&driver, &reading).await
 }
 
@@ -84,6 +91,19 @@ fn numeric(sample: NumericSample) -> ValueType {
 const DIGITS_MAX: u32 = 38;
 /// Of a column without values.
 const PLACES_UNSEEN: u32 = 6;
+
+/// A type's name without its schema, as `format_type` prints it.
+fn enum_name(column: &RemoteColumn) -> Option<String> {
+    let native = column.native_type.as_str();
+    match native.strip_suffix('"') {
+        Some(rest) => {
+            // The quote that opens the last name is the one without another before it.
+            let name = rest.rsplit_once(".\"").map_or_else(|| rest.strip_prefix('"'), |(_, name)| Some(name))?;
+            Some(name.replace("\"\"", "\""))
+        }
+        None => native.rsplit('.').next().map(str::to_owned),
+    }
+}
 
 fn holds(table: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
     match column.native_type.as_str() {
@@ -113,6 +133,28 @@ mod tests {
         assert_eq!(numeric(sample(30, 9)), ValueType::Text);
         assert_eq!(numeric(NumericSample { special: true, ..sample(1, 1) }), ValueType::Text);
         assert_eq!(numeric(NumericSample::default()), decimal(6));
+    }
+
+    #[test]
+    fn enums_are_called_by_their_last_name() {
+        let column = |native: &str| RemoteColumn {
+            name: querygate_driver_api::Identifier::new("c").unwrap(),
+            native_type: native.to_owned(),
+            value_type: None,
+            nullable: true,
+            collation: querygate_driver_api::relation::Collation::Binary,
+            encoding: querygate_driver_api::relation::Encoding::Canonical,
+            comment: None,
+        };
+        for (native, name) in [
+            ("mood", "mood"),
+            ("shop.mood", "mood"),
+            ("\"Mood\"", "Mood"),
+            ("shop.\"a\"\".b\"", "a\".b"),
+            ("\"S\".\"x y\"", "x y"),
+        ] {
+            assert_eq!(enum_name(&column(native)).as_deref(), Some(name), "{native}");
+        }
     }
 
     #[test]

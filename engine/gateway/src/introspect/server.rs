@@ -5,7 +5,7 @@ use crate::config::tls::Tls;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable};
 use querygate_driver_api::{Driver, Identifier, TableRef, ValueType as Native};
-use querygate_metadata::{TextType, ValueType};
+use querygate_metadata::{EnumType, TextType, ValueType};
 use querygate_types::Result;
 use std::path::Path;
 
@@ -13,6 +13,8 @@ use std::path::Path;
 pub(super) struct Reading<'a> {
     /// The values of a column that has a closed list of them.
     pub(super) options: &'a dyn Fn(&RemoteColumn) -> Vec<String>,
+    /// The name of the enum that a column is.
+    pub(super) enum_name: fn(&RemoteTable, &RemoteColumn) -> Option<String>,
     /// The name under which the metadata knows a table.
     pub(super) known_as: fn(&TableRef) -> String,
     /// A table's schema, where the metadata must say it.
@@ -51,15 +53,19 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
     let columns = table.columns.iter().map(|column| {
         let name = column.name.as_str();
         let holds = (reading.holds)(table, column);
+        let options = (reading.options)(column);
         let is_text = holds.is_some_and(|holds| holds.value_type == ValueType::Text);
         FoundColumn {
             remote: name.to_owned(),
             holds,
             native_type: column.native_type.clone(),
             text_type: TextType::from_sql(&column.native_type).filter(|_| is_text),
+            enum_type: (reading.enum_name)(table, column)
+                .map(|name| EnumType { name, labels: options.clone() })
+                .filter(|own| is_text && own.is_sound()),
             required: !column.nullable && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
-            options: (reading.options)(column),
+            options,
         }
     });
     Found {

@@ -191,6 +191,14 @@ fn table_entry(table: &Found, own: &Names, names: &AllNames<'_>) -> Map<String, 
     if !types.is_empty() {
         entry.insert("columnTypes".to_owned(), Value::Object(types));
     }
+    let enums = table.columns.iter().filter_map(|column| {
+        let own = column.enum_type.as_ref()?;
+        Some((local(&column.remote)?, json!({"name": own.name, "labels": own.labels})))
+    });
+    let enums: Map<String, Value> = enums.collect();
+    if !enums.is_empty() {
+        entry.insert("enums".to_owned(), Value::Object(enums));
+    }
     if let Some(key) = keys::primary(table, own) {
         entry.insert("primaryKey".to_owned(), key);
     }

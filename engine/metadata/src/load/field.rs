@@ -69,6 +69,7 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         dimensions: map.small("dimensions", 1, 10_000),
         column_type: None,
         text_type: None,
+        enum_type: None,
         masking_rule: map.get("maskingRule").and_then(|at| read_masking(&at)),
         required_permissions: links.capabilities(map.get("requiredPermissions").as_ref()),
         expression: map.cel("expression"),

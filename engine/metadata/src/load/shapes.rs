@@ -360,10 +360,11 @@ pub(super) const DATASOURCE: Shape = Shape {
 pub(super) const QUERYGATE: Shape = Shape { what: "querygate", read: &["tables"], ignored: &[], removed: &[] };
 pub(super) const TABLE: Shape = Shape {
     what: "a table",
-    read: &["columnTypes", "primaryKey", "uniqueKeys", "foreignKeys"],
+    read: &["columnTypes", "enums", "primaryKey", "uniqueKeys", "foreignKeys"],
     ignored: &[],
     removed: &[],
 };
+pub(super) const TABLE_ENUM: Shape = Shape { what: "an enum", read: &["name", "labels"], ignored: &[], removed: &[] };
 pub(super) const TABLE_KEY: Shape =
     Shape { what: "a key", read: &["name", "columns", "index"], ignored: &[], removed: &[] };
 pub(super) const TABLE_FOREIGN_KEY: Shape = Shape {

@@ -111,6 +111,7 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         dimensions: None,
         column_type: None,
         text_type: None,
+        enum_type: None,
         masking_rule: None,
         required_permissions: Vec::new(),
         expression: None,

@@ -4,8 +4,10 @@
 use super::hash::object_key;
 use super::shapes;
 use super::system_fields::ANCHORS;
-use crate::model::{Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey, ValueType};
-use crate::read::{At, nearest};
+use crate::model::{
+    EnumType, Field, FieldType, ForeignKey, ItemType, Object, Snapshot, TextType, UniqueKey, ValueType,
+};
+use crate::read::{At, Map, nearest};
 use querygate_types::ReferentialAction;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ pub(super) struct TableDraft<'a> {
     at: At<'a>,
     /// Field, the type of its column, and where it stands.
     column_types: Vec<(String, ColumnType, At<'a>)>,
+    /// Field, what its column is, and where it stands.
+    enums: Vec<(String, EnumType, At<'a>)>,
     primary_key: KeyDraft<'a>,
     unique_keys: Vec<KeyDraft<'a>>,
     foreign_keys: Vec<ReferenceDraft<'a>>,
@@ -89,11 +93,27 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
     Some(TableDraft {
         object: object.to_owned(),
         column_types,
+        enums: map.get("enums").and_then(|at| at.open()).map(|enums| read_enums(&enums)).unwrap_or_default(),
         primary_key: map.get("primaryKey").map(|at| read_named_key(&at)).unwrap_or_default(),
         unique_keys: map.list("uniqueKeys").iter().map(read_named_key).collect(),
         foreign_keys: map.list("foreignKeys").into_iter().filter_map(read_reference).collect(),
         at,
     })
+}
+
+fn read_enums<'a>(enums: &Map<'a>) -> Vec<(String, EnumType, At<'a>)> {
+    let read = |(field, at): (&str, At<'a>)| {
+        let map = at.map(&shapes::TABLE_ENUM)?;
+        let name = map.required("name")?.text()?;
+        let labels = map.required("labels")?.texts();
+        let read = EnumType { name, labels };
+        if !read.is_sound() {
+            at.error(format!("an enum has a name and 1 to {} labels, each once", EnumType::LABELS_MAX));
+            return None;
+        }
+        Some((field.to_owned(), read, at))
+    };
+    enums.entries().filter_map(read).collect()
 }
 
 fn read_named_key<'a>(at: &At<'a>) -> KeyDraft<'a> {
@@ -181,6 +201,16 @@ impl TableDraft<'_> {
                 }
                 None if says_errors => unknown_field(object, name, at),
                 None => {}
+            }
+        }
+        for (name, enum_type, at) in &self.enums {
+            match object.fields.get_mut(name) {
+                Some(field) if field.value_type() == ValueType::Text => field.enum_type = Some(enum_type.clone()),
+                Some(field) if says_errors => {
+                    at.error(format!("a {} field cannot be an enum", field.field_type.name()));
+                }
+                None if says_errors => unknown_field(object, name, at),
+                Some(_) | None => {}
             }
         }
         object.primary_key = known(object, &self.primary_key.fields, says_errors);

@@ -1,6 +1,6 @@
 //! A resolved field. Knows nothing of who may see it.
 
-use super::{Expression, FieldType, Location, TextType, ValueType};
+use super::{EnumType, Expression, FieldType, Location, TextType, ValueType};
 use querygate_types::PgType;
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,8 @@ pub struct Field {
     pub column_type: Option<ValueType>,
     /// How a column of texts is declared, beside `column_type`.
     pub text_type: Option<TextType>,
+    /// The enum that its column is, whose values are texts.
+    pub enum_type: Option<EnumType>,
     pub masking_rule: Option<MaskingRule>,
     /// All must be held or the field is neither readable nor editable.
     pub required_permissions: Vec<String>,

@@ -1,5 +1,6 @@
 //! The resolved ObjectStack model as plain immutable data. Knows nothing of files, syntax, policies or engines.
 
+mod enum_type;
 mod expression;
 mod facts;
 mod field;
@@ -11,6 +12,7 @@ mod source;
 mod text_type;
 mod value_type;
 
+pub use enum_type::EnumType;
 pub use expression::{Dialect, Expression, Location};
 pub use facts::{
     AccessLevel, BusinessUnit, Facts, FactsError, PlacedRow, RecordShare, Tenure, UnitMember, User, UserGrant,

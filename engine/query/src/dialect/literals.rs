@@ -2,7 +2,7 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::told_apart;
-use crate::semantics::{TYPE_MODIFIER_KEY, function, is_jsonb};
+use crate::semantics::{TYPE_MODIFIER_KEY, check_label, function, is_jsonb};
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
@@ -11,7 +11,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{ENUM_LABELS_KEY, PG_TYPE_KEY};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ impl PgExprPlanner {
         if read_when_bound(other) {
             let field = Arc::new(other.as_ref().clone().with_name("").with_nullable(true));
             return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field })));
+        }
+        if let Some(labels) = other.metadata().get(ENUM_LABELS_KEY) {
+            check_label(labels, text)?;
         }
         // Blanks behind a char(n) say nothing; those of columns have none, those that a cast made have them all.
         let of_column = pg_type == Some("bpchar") && !other.metadata().contains_key(TYPE_MODIFIER_KEY);

@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{interval_length, patterns};
+use super::{enum_order, interval_length, patterns};
 use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
@@ -16,7 +16,8 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
             let mut sides = [*left, *right];
             let changed = meet(sides.iter_mut().collect(), schema)?
-                | interval_length::compared(sides.iter_mut().collect(), schema)?;
+                | interval_length::compared(sides.iter_mut().collect(), schema)?
+                | enum_order::compared(sides.iter_mut().collect(), is_order(op), schema)?;
             let [left, right] = sides;
             let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             Transformed::new_transformed(expr, changed)
@@ -36,17 +37,21 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             let mut sides = [between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
             let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
             changed |= interval_length::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            changed |= enum_order::compared(sides.each_mut().map(|side| &mut **side).into(), true, schema)?;
             Transformed::new_transformed(Expr::Between(between), changed)
         }
         Expr::InList(mut list) => {
             let mut changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
             changed |=
                 interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
+            changed |= enum_order::compared(sides, false, schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
         Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
+            enum_order::extreme(&call, schema)?;
             match interval_length::extreme(call, schema)? {
                 Ok(extreme) => Transformed::yes(extreme),
                 Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
@@ -60,6 +65,7 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
                 let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
                 changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
+                changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
                 changed |= interval_length::compared(compared, schema)?;
             }
             Transformed::new_transformed(Expr::Case(case), changed)
@@ -67,15 +73,20 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::AggregateFunction(mut call) => {
             let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;
             changed |= interval_length::aggregated(&mut call, schema)?;
+            changed |= enum_order::aggregated(&mut call, schema)?;
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {
-            let changed = interval_length::ordered(&mut window, schema)?;
+            let changed = interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
             Transformed::new_transformed(Expr::WindowFunction(window), changed)
         }
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         other => Transformed::no(other),
     })
+}
+
+const fn is_order(op: Operator) -> bool {
+    matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
 }
 
 pub(crate) const fn is_comparison(op: Operator) -> bool {

@@ -4,7 +4,8 @@
 use super::fault::unsupported;
 use super::zone::Zone;
 use super::{
-    arithmetic, binding, casts, comparable, framed, functions, growing, interval_length, set_operations, stepwise, sum,
+    arithmetic, binding, casts, comparable, enum_order, framed, functions, growing, interval_length, set_operations,
+    stepwise, sum,
 };
 use crate::named::under_names;
 use arrow::datatypes::DataType;
@@ -28,7 +29,8 @@ impl AnalyzerRule for Coerced {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = each_expression(plan, Order::ChildrenFirst, &comparable::rewrite)?;
-        Ok(plan.transform_up_with_subqueries(interval_length::sorted)?.data)
+        let plan = plan.transform_up_with_subqueries(interval_length::sorted)?.data;
+        Ok(plan.transform_up_with_subqueries(enum_order::sorted)?.data)
     }
 }
 

@@ -9,7 +9,14 @@ use querygate_types::{Error, PgType, Result};
 use std::sync::Arc;
 
 pub(crate) fn text_column(name: &str) -> Column {
-    Column { name: name.to_owned(), pg_type: PgType::Text, type_modifier: -1, table_oid: 0, attribute: 0 }
+    Column {
+        name: name.to_owned(),
+        pg_type: PgType::Text,
+        enum_oid: None,
+        type_modifier: -1,
+        table_oid: 0,
+        attribute: 0,
+    }
 }
 
 /// Rows of text columns.

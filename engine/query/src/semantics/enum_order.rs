@@ -1,0 +1,191 @@
+//! Enums are ordered as they are declared, not as their labels are spelled. Their values are texts here, whose field names type and
+//! labels; what sorts and compares them takes the place of the label instead, in every source as a CASE over the label. Knows no
+//! plan but nodes that sort.
+
+use super::fault::{external, unsupported};
+use crate::below::{Below, below};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, Sort, WindowFunction};
+use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, lit};
+use querygate_query_api::ENUM_LABELS_KEY;
+use querygate_types::{Error, ErrorCode};
+
+/// Type and labels of an expression that is an enum.
+fn described(expr: &Expr, schema: &DFSchema) -> Option<String> {
+    match expr {
+        Expr::OuterReferenceColumn(field, _) => field.metadata().get(ENUM_LABELS_KEY).cloned(),
+        Expr::Alias(alias) => described(&alias.expr, schema),
+        Expr::Case(case) => {
+            let branches = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            branches.into_iter().find_map(|branch| described(branch, schema))
+        }
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "told_apart") => {
+            call.args.iter().find_map(|arg| described(arg, schema))
+        }
+        Expr::Column(_) | Expr::ScalarSubquery(_) => {
+            expr.to_field(schema).ok()?.1.metadata().get(ENUM_LABELS_KEY).cloned()
+        }
+        _ => None,
+    }
+}
+
+/// The same of a node's key: the engine forgets what a CASE below it was made of.
+fn traced(expr: &Expr, input: &LogicalPlan) -> Option<String> {
+    match expr {
+        Expr::Alias(alias) => traced(&alias.expr, input),
+        Expr::Column(column) => of_column(input, input.schema().maybe_index_of_column(column)?),
+        Expr::Case(case) => {
+            let branches = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            branches.into_iter().find_map(|branch| traced(branch, input))
+        }
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "told_apart") => {
+            call.args.iter().find_map(|arg| traced(arg, input))
+        }
+        Expr::AggregateFunction(call) if matches!(call.func.name(), "first_value" | "last_value" | "min" | "max") => {
+            traced(call.params.args.first()?, input)
+        }
+        other => described(other, input.schema()),
+    }
+}
+
+/// Type and labels of a plan's column that is an enum, with NUL between.
+pub(crate) fn of_column(plan: &LogicalPlan, column: usize) -> Option<String> {
+    match below(plan, column) {
+        Below::Table(_, field) => field.metadata().get(ENUM_LABELS_KEY).cloned(),
+        Below::Computed(expr, input) => traced(expr, input),
+        Below::Handed(input, column) | Below::Rounds(input, column) => of_column(input, column),
+        Below::OneOf(inputs, column) => of_column(inputs.first()?, column),
+        Below::Items(..) | Below::Nothing => None,
+    }
+}
+
+/// The first is the type's name.
+fn parts(described: &str) -> (&str, Vec<&str>) {
+    let mut parts = described.split('\0');
+    (parts.next().unwrap_or_default(), parts.collect())
+}
+
+/// # Errors
+/// 22P02 when a text is none of an enum's labels.
+pub(crate) fn check_label(described: &str, text: &str) -> Result<()> {
+    let (name, labels) = parts(described);
+    if labels.contains(&text) {
+        return Ok(());
+    }
+    let message = format!("invalid input value for enum {name}: \"{text}\"");
+    Err(external(Error::new(ErrorCode::InvalidTextRepresentation, message)))
+}
+
+/// The place of a label, from 1. One that came to the source since its tables were described is behind all.
+fn rank(value: Expr, described: &str) -> Expr {
+    let (_, labels) = parts(described);
+    let behind = i64::try_from(labels.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let other = Case {
+        expr: None,
+        when_then_expr: vec![(Box::new(value.clone().is_not_null()), Box::new(lit(behind)))],
+        else_expr: None,
+    };
+    place(value, &labels, Some(Box::new(Expr::Case(other))))
+}
+
+/// The place of a label; of what is none, `other`, else NULL.
+fn place(value: Expr, labels: &[&str], other: Option<Box<Expr>>) -> Expr {
+    let places = labels.iter().zip(1_i64..).map(|(label, place)| (Box::new(lit(*label)), Box::new(lit(place))));
+    Expr::Case(Case { expr: Some(Box::new(value)), when_then_expr: places.collect(), else_expr: other })
+}
+
+/// Sides that are compared, at least one of them an enum: the texts beside it are labels. If one of them must be less, they are
+/// compared by their places. Whether any was changed.
+pub(super) fn compared(mut sides: Vec<&mut Expr>, by_place: bool, schema: &DFSchema) -> Result<bool> {
+    let Some(described) = sides.iter().find_map(|side| described(side, schema)) else { return Ok(false) };
+    for side in &sides {
+        if let Expr::Literal(value, _) = side
+            && let Some(Some(text)) = value.try_as_str()
+        {
+            check_label(&described, text)?;
+        }
+    }
+    if by_place {
+        for side in &mut sides {
+            let is_enum = self::described(side, schema).is_some();
+            let own = std::mem::take(*side);
+            // A parameter that is no label is less than none.
+            **side = if is_enum { rank(own, &described) } else { place(own, &parts(&described).1, None) };
+        }
+    }
+    Ok(by_place)
+}
+
+/// A node that sorts enums as they are declared.
+pub(super) fn sorted(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::Sort(mut sort) => {
+            let changed = by_place(&mut sort.expr, |key| traced(key, &sort.input));
+            Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+        }
+        LogicalPlan::Distinct(Distinct::On(mut on)) => {
+            let mut changed = false;
+            for key in &mut on.on_expr {
+                if let Some(described) = traced(key, &on.input) {
+                    *key = rank(std::mem::take(key), &described);
+                    changed = true;
+                }
+            }
+            if let Some(keys) = &mut on.sort_expr {
+                changed |= by_place(keys, |key| traced(key, &on.input));
+            }
+            Ok(Transformed::new_transformed(LogicalPlan::Distinct(Distinct::On(on)), changed))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn by_place(keys: &mut [Sort], described: impl Fn(&Expr) -> Option<String>) -> bool {
+    let mut changed = false;
+    for key in keys {
+        if let Some(described) = described(&key.expr) {
+            key.expr = rank(std::mem::take(&mut key.expr), &described);
+            changed = true;
+        }
+    }
+    changed
+}
+
+const EXTREMES: &str = "min and max of an enum in a window, and greatest and least of enums, are not supported";
+
+/// An aggregate over enums, or in their order. Whether it was changed.
+pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    let greatest = match call.func.name() {
+        "max" => true,
+        "min" => false,
+        // The engine wants distinct values sorted by themselves.
+        _ if call.params.distinct => return Ok(false),
+        _ => return Ok(by_place(&mut call.params.order_by, |key| described(key, schema))),
+    };
+    let [value] = &call.params.args[..] else { return Ok(false) };
+    let Some(described) = described(value, schema) else { return Ok(false) };
+    call.params.order_by = vec![Sort::new(rank(value.clone(), &described), !greatest, false)];
+    call.params.distinct = false;
+    call.func = first_value_udaf();
+    Ok(true)
+}
+
+/// A window in the order of enums. Whether it was changed.
+pub(super) fn ordered(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
+    let is_extreme = matches!(window.fun.name(), "min" | "max");
+    if is_extreme && window.params.args.iter().any(|arg| described(arg, schema).is_some()) {
+        return Err(unsupported(EXTREMES));
+    }
+    Ok(by_place(&mut window.params.order_by, |key| described(key, schema)))
+}
+
+/// `greatest` and `least`, which would go by spelling.
+pub(super) fn extreme(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
+    let extreme = matches!(call.name(), "greatest" | "least");
+    if extreme && call.args.iter().any(|arg| described(arg, schema).is_some()) {
+        return Err(unsupported(EXTREMES));
+    }
+    Ok(())
+}
