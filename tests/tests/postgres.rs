@@ -16,6 +16,8 @@ mod described;
 mod own_types;
 #[path = "postgres/shared.rs"]
 mod shared;
+#[path = "postgres/told.rs"]
+mod told;
 #[path = "postgres/written.rs"]
 mod written;
 

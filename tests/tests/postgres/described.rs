@@ -7,7 +7,7 @@ use querygate_tests::server::psql;
 use std::process::Command;
 use tempfile::TempDir;
 
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
     CREATE TYPE mpaa_rating AS ENUM ('G', 'PG', 'PG-13', 'R', 'NC-17');
     CREATE DOMAIN year AS integer CHECK (VALUE >= 1901 AND VALUE <= 2155);
     CREATE TABLE language (language_id serial PRIMARY KEY, name char(20) NOT NULL, last_update timestamptz NOT NULL DEFAULT now());
