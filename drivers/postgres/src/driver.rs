@@ -79,6 +79,14 @@ impl PostgresDriver {
         self.ask(|source, connection| introspect::enums(source, connection).boxed()).await
     }
 
+    /// The domains of columns, by schema, table and column.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn domains(&self) -> Result<BTreeMap<[String; 3], String>> {
+        self.ask(|source, connection| introspect::domains(source, connection).boxed()).await
+    }
+
     /// What the numerics without a precision hold in each table's first rows, by schema, table and column.
     ///
     /// # Errors

@@ -79,6 +79,14 @@ const SIZE: &str = "SELECT c.reltuples::float8, pg_relation_size(c.oid) FROM pg_
 const ENUMS: &str = "SELECT format_type(e.enumtypid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder) \
      FROM pg_enum e GROUP BY e.enumtypid ORDER BY 1";
 
+/// Columns of domains, with the domain's name.
+const DOMAINS: &str = "SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(t.oid, NULL) FROM pg_attribute a \
+     JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+     JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'd' \
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
+     AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')";
+
 /// Columns whose numerics may have any number of places, those of domains too.
 const UNBOUNDED: &str = "WITH RECURSIVE base(rel, name, typ, arguments) AS ( \
          SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod FROM pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped \
@@ -263,6 +271,12 @@ fn distinct_values(distinct: f64, rows: Option<u64>) -> Option<u64> {
 pub(crate) async fn enums(source: &str, connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
     let rows = connection.rows(source, ENUMS, &[]).await?;
     rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+}
+
+/// Names of domains by schema, table and column.
+pub(crate) async fn domains(source: &str, connection: &Connection) -> Result<BTreeMap<[String; 3], String>> {
+    let rows = connection.rows(source, DOMAINS, &[]).await?;
+    rows.iter().map(|row| Ok(([cell(row, 0)?, cell(row, 1)?, cell(row, 2)?], cell(row, 3)?))).collect()
 }
 
 /// What the numerics of a column without a precision look like in its first rows.

@@ -61,7 +61,10 @@ fn lines(printed: &str) -> Vec<String> {
 fn tables_are_described_as_in_the_source() {
     let Some((source, _admin)) = database("rental", SCHEMA) else { return };
     let folder = TempDir::new().unwrap();
-    init(folder.path(), &source, "rental");
+    let said = init(folder.path(), &source, "rental");
+    for part in ["as its base: film.release_year (public.year) as integer", "as text: film.fulltext (tsvector)"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     let server = served(folder.path(), "rental");
     let mut seen = 0;
     for table in

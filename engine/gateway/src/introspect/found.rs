@@ -49,7 +49,12 @@ impl Found {
                 _ => None,
             }
         };
-        self.columns.iter().filter_map(note).collect()
+        // Its checks are the source's, and hold.
+        let based = |column: &FoundColumn| {
+            let (domain, place) = (column.domain.as_ref()?, format!("{}.{}", self.remote, column.remote));
+            column.holds.map(|_| format!("as its base: {place} ({domain}) as {}", column.native_type))
+        };
+        self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten().collect()
     }
 }
 
@@ -107,6 +112,8 @@ pub(super) struct FoundColumn {
     pub(super) holds: Option<Holds>,
     /// What the source calls its type; empty where it has no word for it.
     pub(super) native_type: String,
+    /// The domain over that type.
+    pub(super) domain: Option<String>,
     /// How texts are declared, where the source says more of them.
     pub(super) text_type: Option<TextType>,
     pub(super) enum_type: Option<EnumType>,

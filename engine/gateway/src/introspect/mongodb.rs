@@ -31,6 +31,7 @@ pub(super) fn parse(address: &str) -> Result<MongoSource> {
 
 pub(super) async fn read(source: &MongoSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
+        domain: &|_, _| None,
         // No field has a closed list of values that its documents could tell.
         options: &|_| Vec::new(),
         enum_name: |_, _| None,

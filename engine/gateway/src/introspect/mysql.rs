@@ -37,6 +37,7 @@ pub(super) fn parse(address: &str) -> Result<MysqlSource> {
 
 pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
+        domain: &|_, _| None,
         options: &|column| querygate_mysql::enum_values(&column.native_type).unwrap_or_default(),
         // Such types have no name of their own there.
         enum_name: |table, column| {

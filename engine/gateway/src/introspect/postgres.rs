@@ -44,12 +44,10 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let enums = driver.enums().await?;
     let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
     let samples = driver.unbounded_numerics().await?;
+    let domains = driver.domains().await?;
+    let domain = |table: &RemoteTable, column: &RemoteColumn| domains.get(&place(table, column)).cloned();
     let holds = |table: &RemoteTable, column: &RemoteColumn| {
-        let place = [
-            table.table.schema().unwrap_or(SCHEMA_DEFAULT).to_owned(),
-            table.table.name().to_owned(),
-            column.name.as_str().to_owned(),
-        ];
+        let place = place(table, column);
         match samples.get(&place) {
             Some(sample) if column.native_type == "numeric[]" => numeric(*sample).listed().map(Holds::of),
             Some(sample) => Some(Holds::of(numeric(*sample))),
@@ -59,12 +57,18 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let reading = server::Reading {
         options: &options,
         enum_name: |_, column| enum_name(column),
+        domain: &domain,
         known_as,
         schema,
         follows: |_, _| true,
         holds: &holds,
     };
     server::read(&driver, &reading).await
+}
+
+/// Schema, table and column.
+fn place(table: &RemoteTable, column: &RemoteColumn) -> [String; 3] {
+    [table.table.schema().unwrap_or(SCHEMA_DEFAULT), table.table.name(), column.name.as_str()].map(str::to_owned)
 }
 
 /// The name under which a table is known here: with its schema, unless that is `public`.

@@ -15,6 +15,8 @@ pub(super) struct Reading<'a> {
     pub(super) options: &'a dyn Fn(&RemoteColumn) -> Vec<String>,
     /// The name of the enum that a column is.
     pub(super) enum_name: fn(&RemoteTable, &RemoteColumn) -> Option<String>,
+    /// The domain that a column is of.
+    pub(super) domain: &'a dyn Fn(&RemoteTable, &RemoteColumn) -> Option<String>,
     /// The name under which the metadata knows a table.
     pub(super) known_as: fn(&TableRef) -> String,
     /// A table's schema, where the metadata must say it.
@@ -59,6 +61,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             remote: name.to_owned(),
             holds,
             native_type: column.native_type.clone(),
+            domain: (reading.domain)(table, column),
             text_type: TextType::from_sql(&column.native_type).filter(|_| is_text),
             enum_type: (reading.enum_name)(table, column)
                 .map(|name| EnumType { name, labels: options.clone() })
