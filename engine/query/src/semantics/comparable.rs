@@ -8,7 +8,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataT
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
 
 /// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
 pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -58,18 +58,7 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             }
         }
         Expr::InSubquery(member) => interval_length::member(member, schema)?.update_data(Expr::InSubquery),
-        Expr::Case(mut case) => {
-            let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
-            let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
-            if let Some(operand) = &mut case.expr {
-                let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
-                let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
-                changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
-                changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
-                changed |= interval_length::compared(compared, schema)?;
-            }
-            Transformed::new_transformed(Expr::Case(case), changed)
-        }
+        Expr::Case(case) => branches(case, schema)?,
         Expr::AggregateFunction(mut call) => {
             let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;
             changed |= interval_length::aggregated(&mut call, schema)?;
@@ -83,6 +72,20 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
         other => Transformed::no(other),
     })
+}
+
+/// A CASE whose results meet, and whose operand meets what it is compared with.
+fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+    let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
+    if let Some(operand) = &mut case.expr {
+        let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
+        let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
+        changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
+        changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
+        changed |= interval_length::compared(compared, schema)?;
+    }
+    Ok(Transformed::new_transformed(Expr::Case(case), changed))
 }
 
 const fn is_order(op: Operator) -> bool {
