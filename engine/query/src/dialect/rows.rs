@@ -126,9 +126,7 @@ fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Option<Vec<String>> {
             _ => return None,
         }
     }
-    // Of two columns under one name, a row could not say which is which.
-    let unlike: HashSet<&String> = names.iter().collect();
-    (unlike.len() == names.len()).then_some(names)
+    Some(names)
 }
 
 /// Select items that are an alias; their names stay.
@@ -157,14 +155,18 @@ pub(super) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
                 let spread = std::mem::take(&mut list.args).into_iter().flat_map(|argument| spread(rewriter, argument));
                 list.args = spread.collect();
             }
+            // What is counted is whether there is a row.
+            let counts = super::calls::unqualified(&function.name).is_some_and(|name| name == "count");
             for argument in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
-                    && let Some(row) = row_of_table(rewriter, name)
+                    && let Some((alias, row)) = table(rewriter, name)
+                    && let Some(row) = named(&alias, row, counts)
                 {
                     *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
                 }
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
-                    && let Some(row) = row_of(rewriter, argument)
+                    && let Some((alias, row)) = alias(rewriter, argument)
+                    && let Some(row) = named(&alias, row, counts)
                 {
                     *argument = row;
                 }
@@ -215,16 +217,29 @@ fn column(alias: &str, name: &str) -> Expr {
 
 fn row_of(rewriter: &Rewriter<'_>, expr: &Expr) -> Option<Expr> {
     let (alias, row) = alias(rewriter, expr)?;
+    named(&alias, row, false)
+}
+
+/// A row under the names of its columns. Of two columns under one name it could not say which is which; `counted`: it need not.
+fn named(alias: &str, row: &Row, counted: bool) -> Option<Expr> {
     let columns = row.columns.as_ref()?;
-    let fields = columns.iter().flat_map(|name| [text(name), column(&alias, name)]).collect();
-    let value = call(if row.absent { "row_if_any" } else { "row_named" }, fields);
-    Some(value)
+    if !counted && !are_unlike(columns) {
+        return None;
+    }
+    let fields = columns.iter().flat_map(|name| [text(name), column(alias, name)]).collect();
+    Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))
+}
+
+/// Whether each column has a name of its own.
+fn are_unlike(columns: &[String]) -> bool {
+    columns.iter().collect::<HashSet<_>>().len() == columns.len()
 }
 
 /// The columns that `t.*` is among the fields of a row; what has no known columns stays.
 fn spread(rewriter: &Rewriter<'_>, argument: FunctionArg) -> Vec<FunctionArg> {
     if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = &argument
         && let Some((alias, Row { columns: Some(columns), .. })) = table(rewriter, name)
+        && are_unlike(columns)
     {
         let fields = columns.iter().map(|name| FunctionArg::Unnamed(FunctionArgExpr::Expr(column(&alias, name))));
         return fields.collect();
@@ -238,18 +253,10 @@ fn table<'a>(rewriter: &'a Rewriter<'_>, name: &ObjectName) -> Option<(String, &
     Some((alias, row))
 }
 
-/// The row that `t.*` is as an argument.
-fn row_of_table(rewriter: &Rewriter<'_>, name: &ObjectName) -> Option<Expr> {
-    let (alias, row) = table(rewriter, name)?;
-    let columns = row.columns.as_ref()?;
-    let fields = columns.iter().flat_map(|name| [text(name), column(&alias, name)]).collect();
-    Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))
-}
-
 /// A condition on each column of a row.
 fn each(rewriter: &Rewriter<'_>, expr: &Expr, condition: impl Fn(Expr) -> Expr) -> Option<Expr> {
     let (alias, row) = alias(rewriter, expr)?;
-    let columns = row.columns.as_ref()?;
+    let columns = row.columns.as_ref().filter(|columns| are_unlike(columns))?;
     let all = columns.iter().map(|name| condition(column(&alias, name))).reduce(|left, right| Expr::BinaryOp {
         left: Box::new(left),
         op: BinaryOperator::And,

@@ -1,10 +1,11 @@
 //! JSON functions and operators. The operators' functions have names that no user would guess and mean no harm.
 
 use super::form::{Form, P, R, form, list, variadic};
+use super::json_values::{array, json_of, object, on_lines};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::external;
 use crate::semantics::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
-use crate::semantics::json::of_value::{write, write_parts};
+use crate::semantics::json::of_value::write;
 use crate::semantics::json::print::{normal, normal_text, pretty, quoted, text};
 use crate::semantics::json::tree::{Json, Node, parse, weight};
 use crate::semantics::json::{invalid, path};
@@ -155,7 +156,7 @@ const OBJECT_OF_TEXTS_B: &[Form] = &[
     form(&[P::TextArray, P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
 ];
 
-fn refused(message: &'static str) -> datafusion::common::DataFusionError {
+pub(super) fn refused(message: &'static str) -> datafusion::common::DataFusionError {
     external(Error::new(ErrorCode::InvalidParameterValue, message))
 }
 
@@ -282,55 +283,6 @@ fn path_of(row: &Row<'_>) -> Result<Vec<Option<String>>> {
 
 fn changed(row: &Row<'_>, change: Change) -> Result<Value> {
     printed(put(normal(node(row, 0)?), &path_of(row)?, &normal(node(row, 2)?), change)?)
-}
-
-fn json_of(row: &Row<'_>, arg: usize) -> Result<String> {
-    let mut out = String::new();
-    let (array, at) = row.array(arg);
-    write(array.as_ref(), at, row.field(arg), row.zone, &mut out)?;
-    Ok(out)
-}
-
-/// A row or an array, each of whose parts is on a line of its own if the second argument says so.
-fn on_lines(row: &Row<'_>) -> Result<Value> {
-    let mut out = String::new();
-    let (array, at) = row.array(0);
-    let separator = if row.bool(1) { ",\n " } else { "," };
-    write_parts(array.as_ref(), at, row.field(0), row.zone, (separator, &mut out))?;
-    Ok(Value::Text(out))
-}
-
-/// `{"a" : 1, "b" : 2}` of keys and values in turn.
-fn object(row: &Row<'_>) -> Result<String> {
-    if row.len() % 2 == 1 {
-        return Err(refused("argument list must have even number of elements"));
-    }
-    let mut out = String::from("{");
-    for key in (0..row.len()).step_by(2) {
-        if row.is_null(key) {
-            return Err(external(Error::new(
-                ErrorCode::InvalidParameterValue,
-                "null value not allowed for object key",
-            )));
-        }
-        let (array, at) = row.array(key);
-        let composite = matches!(array.data_type(), DataType::Struct(_) | DataType::List(_));
-        if composite || crate::semantics::json::of_value::is_json(row.field(key)) {
-            return Err(refused("key value must be scalar, not array, composite, or json"));
-        }
-        let name = crate::semantics::display::text_of(array.as_ref(), at, row.field(key), row.zone)?;
-        out.push_str(if key > 0 { ", " } else { "" });
-        quoted(&name.unwrap_or_default(), &mut out);
-        out.push_str(" : ");
-        out.push_str(&json_of(row, key + 1)?);
-    }
-    out.push('}');
-    Ok(out)
-}
-
-fn array(row: &Row<'_>) -> Result<String> {
-    let items = (0..row.len()).map(|arg| json_of(row, arg)).collect::<Result<Vec<_>>>()?;
-    Ok(format!("[{}]", items.join(", ")))
 }
 
 /// The result of `json_agg`: elements of an array, rows of their own on lines of their own.

@@ -10,6 +10,7 @@ mod form;
 mod instants;
 mod invoke;
 mod joined;
+mod json_values;
 mod jsonpaths;
 mod jsons;
 mod like;
