@@ -12,6 +12,8 @@ mod clinic;
 mod common;
 #[path = "postgres/described.rs"]
 mod described;
+#[path = "postgres/interference.rs"]
+mod interference;
 #[path = "postgres/own_types.rs"]
 mod own_types;
 #[path = "postgres/shared.rs"]

@@ -75,7 +75,7 @@ pub(super) fn served(folder: &Path, name: &str) -> Server {
     Server::serve(&config)
 }
 
-fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+pub(super) fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     change(&mut value);
     std::fs::write(file, value.to_string()).unwrap();
