@@ -350,6 +350,7 @@ mod tests {
             assert_eq!(text(ValueType::Time, &Type::TIME, PgType::Time, value), expected, "{value}");
         }
         assert!(text(ValueType::Text, &Type::VARCHAR, PgType::Text, "Ä"));
+        assert!(text(ValueType::Text, &Type::TEXT, PgType::Bpchar, "Ä"));
         assert!(!copies(ValueType::Text, &Type::TEXT, PgType::Text, WireForm::Text, b"\xc4"));
     }
 
@@ -360,7 +361,6 @@ mod tests {
             (ValueType::Int64, Type::OID, PgType::Int8),
             (ValueType::Float64, Type::FLOAT4, PgType::Float8),
             (ValueType::Text, Type::TEXT, PgType::Uuid),
-            (ValueType::Text, Type::TEXT, PgType::Bpchar),
             (ValueType::Text, Type::BPCHAR, PgType::Text),
             (NUMBER, Type::FLOAT8, PgType::Numeric),
             (INSTANT, Type::TIMESTAMP, PgType::Timestamptz),

@@ -148,7 +148,7 @@ async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<(Vec<
         };
         let (is_unique, partial) = (integer(row, 1)? != 0, integer(row, 3)? != 0);
         let index = Index { name, columns, unique: is_unique, partial, plain, keeps };
-        if index.unique && !index.partial && origin != "pk" {
+        if index.unique && index.plain && !index.partial && origin != "pk" {
             unique.push(index.columns.clone());
         }
         indexes.push(index);

@@ -1,5 +1,5 @@
 //! Fills the image of `pg_catalog` from what a principal sees: comments from labels and help, keys from references,
-//! enums from options.
+//! enums as the metadata declares them.
 
 use crate::catalog::BoundView;
 use crate::deployment::Deployment;
@@ -149,9 +149,9 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let has = |name: &str| columns.iter().any(|c| c.name == name);
     let shown = !key_fields.is_empty() && key_fields.iter().all(|name| has(name) && !masked.contains(name));
     let key_columns = key_fields.iter().map(|name| (*name).to_owned()).collect();
-    let key = shown.then(|| Key { name: object.primary_key_name.clone(), columns: key_columns });
+    let key = shown.then(|| Key { name: withheld.of_key(object.primary_key_name.as_ref()), columns: key_columns });
     let mut foreign_keys: Vec<ForeignKey> =
-        object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, all)).collect();
+        object.foreign_keys.iter().filter_map(|key| declared_key(key, &columns, &withheld, all)).collect();
     let references = visible.fields().filter_map(|field| foreign_key(field, all));
     // What is declared of a reference's own column says more.
     let undeclared: Vec<ForeignKey> =
@@ -160,9 +160,14 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
     let open = |name: &String| has(name) && !masked.contains(&name.as_str());
     let (unique_indexes, unique): (Vec<&UniqueKey>, Vec<&UniqueKey>) =
         object.unique_keys.iter().filter(|key| key.fields.iter().all(open)).partition(|key| key.is_index);
-    let unique = unique.iter().map(|key| Key { name: key.name.clone(), columns: key.fields.clone() }).collect();
+    let unique = unique
+        .iter()
+        .map(|key| Key { name: withheld.of_key(key.name.as_ref()), columns: key.fields.clone() })
+        .collect();
     let unique_indexes = unique_indexes.iter().map(|key| Index {
-        name: key.name.clone().unwrap_or_else(|| format!("{}_{}_idx", visible.sql_name, key.fields.join("_"))),
+        name: withheld
+            .of_key(key.name.as_ref())
+            .unwrap_or_else(|| format!("{}_{}_idx", visible.sql_name, key.fields.join("_"))),
         unique: true,
         columns: ascending(&key.fields),
     });
@@ -173,9 +178,8 @@ fn object_relation(visible: &VisibleObject, all: &ByName<'_>, oids: &OidSpace) -
         // Numbers among the visible ones, as those of columns.
         .enumerate()
         .map(|(n, index)| Index {
-            name: index
-                .name
-                .clone()
+            name: withheld
+                .of_key(index.name.as_ref())
                 .unwrap_or_else(|| format!("{}_{}_idx{n}", visible.sql_name, index.fields.join("_"))),
             unique: false,
             columns: ascending(&index.fields),
@@ -253,6 +257,11 @@ impl Withheld {
         description.filter(|_| !self.any)
     }
 
+    /// A key's or an index's name is often made of columns' names, and of those that it only includes.
+    fn of_key(&self, name: Option<&String>) -> Option<String> {
+        name.filter(|_| !self.any).cloned()
+    }
+
     /// A field's speaks of the field, unless it names another one.
     fn of_field<'a>(&self, description: Option<&'a str>) -> Option<&'a str> {
         description.filter(|text| {
@@ -301,13 +310,15 @@ fn foreign_key(field: &Field, all: &ByName<'_>) -> Option<ForeignKey> {
 fn declared_key(
     key: &querygate_metadata::model::ForeignKey,
     columns: &[Column],
+    withheld: &Withheld,
     all: &ByName<'_>,
 ) -> Option<ForeignKey> {
     let other = all.get(key.references.as_str())?;
     let here = key.fields.iter().all(|name| columns.iter().any(|column| column.name == *name));
     let there = key.referenced_fields.iter().all(|name| other.fields().any(|field| field.name == *name));
+    let theirs = Withheld::of(other);
     (here && there).then(|| ForeignKey {
-        name: key.name.clone(),
+        name: withheld.of_key(theirs.of_key(key.name.as_ref()).as_ref()),
         columns: key.fields.clone(),
         references: ("public".to_owned(), other.sql_name.clone()),
         referenced_columns: key.referenced_fields.clone(),

@@ -14,16 +14,15 @@ use std::sync::Arc;
 /// The plan with each argument of a function that holds JSON named so, in its subqueries too.
 pub(crate) fn with_json_arguments(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_down_with_subqueries(|node| {
-        let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
-        let input = input.clone();
+        let inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
         under_names(node, |expr| {
             expr.transform_up(|expr| match expr {
                 Expr::ScalarFunction(mut call) => {
-                    let changed = name_arguments(&mut call.args, &input)?;
+                    let changed = name_arguments(&mut call.args, &inputs)?;
                     Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
                 }
                 Expr::AggregateFunction(mut call) => {
-                    let changed = name_arguments(&mut call.params.args, &input)?;
+                    let changed = name_arguments(&mut call.params.args, &inputs)?;
                     Ok(Transformed::new_transformed(Expr::AggregateFunction(call), changed))
                 }
                 other => Ok(Transformed::no(other)),
@@ -33,20 +32,20 @@ pub(crate) fn with_json_arguments(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.data)
 }
 
-fn name_arguments(arguments: &mut [Expr], input: &LogicalPlan) -> Result<bool> {
+fn name_arguments(arguments: &mut [Expr], inputs: &[LogicalPlan]) -> Result<bool> {
     let mut changed = false;
     for argument in arguments {
-        let Some(pg_type @ (PgType::Json | PgType::Jsonb | PgType::JsonArray | PgType::JsonbArray)) =
-            of(argument, input)
-        else {
+        let found =
+            inputs.iter().find_map(|input| Some((of(argument, input)?, argument.to_field(input.schema()).ok()?.1)));
+        let Some((PgType::Json | PgType::Jsonb | PgType::JsonArray | PgType::JsonbArray, field)) = &found else {
             continue;
         };
-        let field = argument.to_field(input.schema().as_ref())?.1;
         // A subquery's value comes without a name, whatever the plan says of it.
-        if named(&field).is_none() || matches!(argument, Expr::ScalarSubquery(_)) {
-            let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
+        if named(field).is_none() || matches!(argument, Expr::ScalarSubquery(_)) {
+            let name = found.as_ref().map_or("json", |(pg_type, _)| pg_type.name());
+            let metadata = [(PG_TYPE_KEY.to_owned(), name.to_owned())].into();
             let field = Field::new("", field.data_type().clone(), true).with_metadata(metadata);
-            *argument = Expr::Cast(Cast { expr: Box::new(argument.clone()), field: Arc::new(field) });
+            *argument = Expr::Cast(Cast { expr: Box::new(std::mem::take(argument)), field: Arc::new(field) });
             changed = true;
         }
     }

@@ -34,9 +34,13 @@ fn step(plan: &LogicalPlan, index: usize) -> Option<Below<'_>> {
         LogicalPlan::TableScan(scan) => Below::Table(&scan.table_name, scan.projected_schema.fields().get(index)?),
         LogicalPlan::Projection(projection) => Below::Computed(projection.expr.get(index)?, &projection.input),
         LogicalPlan::Aggregate(aggregate) => {
-            let groups = aggregate.group_expr.len();
-            let expr = aggregate.group_expr.get(index).or_else(|| aggregate.aggr_expr.get(index.checked_sub(groups)?));
-            Below::Computed(expr?, &aggregate.input)
+            // Sets of keys are one expression, but a column each, and one more that says of which set a row is.
+            let (keys, others) = match aggregate.group_expr.as_slice() {
+                [Expr::GroupingSet(sets)] => (sets.distinct_expr(), 1),
+                keys => (keys.iter().collect(), 0),
+            };
+            let computed = || aggregate.aggr_expr.get(index.checked_sub(keys.len() + others)?);
+            Below::Computed(keys.get(index).copied().or_else(computed)?, &aggregate.input)
         }
         LogicalPlan::Window(window) => return within(&window.input, index),
         LogicalPlan::SubqueryAlias(node) => Below::Handed(&node.input, index),

@@ -6,10 +6,11 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::PgType;
+use std::collections::HashMap;
 
 /// The type to declare in place of `declared`: another name for what is sent the same way. `None`: leave it.
 pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> Option<PgType> {
-    let found = of_column(plan, column).filter(|found| *found != declared)?;
+    let found = Types::default().of_column(plan, column).filter(|found| *found != declared)?;
     let fits = match declared {
         PgType::Text => matches!(
             found,
@@ -37,72 +38,96 @@ pub(crate) fn narrower(plan: &LogicalPlan, column: usize, declared: PgType) -> O
     fits.then_some(found)
 }
 
-fn of_column(plan: &LogicalPlan, column: usize) -> Option<PgType> {
-    match below(plan, column) {
-        Below::Table(_, field) => named(field),
-        Below::Computed(expr, input) => of(expr, input),
-        Below::Handed(input, column) | Below::Rounds(input, column) => of_column(input, column),
-        Below::OneOf(inputs, column) => {
-            let mut types = inputs.iter().map(|input| of_column(input, column));
-            let first = types.next()??;
-            types.all(|other| other == Some(first)).then_some(first)
-        }
-        Below::Items(input, column) => of_column(input, column)?.element(),
-        Below::Nothing => named(plan.schema().fields().get(column)?),
-    }
-}
-
 pub(crate) fn named(field: &Field) -> Option<PgType> {
     field.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name))
 }
 
 /// The type of an expression over a node's input; `None`: what Arrow's type says.
 pub(crate) fn of(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
-    match expr {
-        Expr::Alias(alias) => of(&alias.expr, input),
-        Expr::Column(column) => of_column(input, input.schema().maybe_index_of_column(column)?),
-        Expr::OuterReferenceColumn(field, _) => named(field),
-        Expr::Cast(cast) => named(&cast.field),
-        Expr::ScalarSubquery(subquery) => of_column(&subquery.subquery, 0),
-        Expr::Case(case) => {
-            // PostgreSQL takes ELSE for the most significant one.
-            let branches = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-            common(case.else_expr.iter().map(AsRef::as_ref).chain(branches), input)
+    Types::default().of(expr, input)
+}
+
+/// Types that one walk found: a column that is named twice at each of many levels is followed down once.
+#[derive(Default)]
+struct Types {
+    columns: HashMap<(*const LogicalPlan, usize), Option<PgType>>,
+}
+
+impl Types {
+    fn of_column(&mut self, plan: &LogicalPlan, column: usize) -> Option<PgType> {
+        let place = (std::ptr::from_ref(plan), column);
+        if let Some(known) = self.columns.get(&place) {
+            return *known;
         }
-        Expr::ScalarFunction(call) => match call.func.name() {
-            "coalesce" | "greatest" | "least" => common(call.args.iter(), input),
-            // As what `=` compares it: there is none of varchars.
-            "nullif" => of(call.args.first()?, input).filter(|found| *found != PgType::Varchar),
-            "array_or_empty" | "told_apart" | "nullable" => of(call.args.first()?, input),
-            "make_array" => common(call.args.iter(), input)?.array(),
-            "array_element" => of(call.args.first()?, input)?.element(),
+        let found = self.found_column(plan, column);
+        self.columns.insert(place, found);
+        found
+    }
+
+    fn found_column(&mut self, plan: &LogicalPlan, column: usize) -> Option<PgType> {
+        match below(plan, column) {
+            Below::Table(_, field) => named(field),
+            Below::Computed(expr, input) => self.of(expr, input),
+            Below::Handed(input, column) | Below::Rounds(input, column) => self.of_column(input, column),
+            Below::OneOf(inputs, column) => {
+                let mut types = inputs.iter().map(|input| self.of_column(input, column));
+                let first = types.next()??;
+                types.all(|other| other == Some(first)).then_some(first)
+            }
+            Below::Items(input, column) => self.of_column(input, column)?.element(),
+            Below::Nothing => named(plan.schema().fields().get(column)?),
+        }
+    }
+
+    fn of(&mut self, expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
+        match expr {
+            Expr::Alias(alias) => self.of(&alias.expr, input),
+            Expr::Column(column) => self.of_column(input, input.schema().maybe_index_of_column(column)?),
+            Expr::OuterReferenceColumn(field, _) => named(field),
+            Expr::Cast(cast) => named(&cast.field),
+            Expr::ScalarSubquery(subquery) => self.of_column(&subquery.subquery, 0),
+            Expr::Case(case) => {
+                // PostgreSQL takes ELSE for the most significant one.
+                let branches = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+                self.common(case.else_expr.iter().map(AsRef::as_ref).chain(branches), input)
+            }
+            Expr::ScalarFunction(call) => match call.func.name() {
+                "coalesce" | "greatest" | "least" => self.common(call.args.iter(), input),
+                // As what `=` compares it: there is none of varchars.
+                "nullif" => self.of(call.args.first()?, input).filter(|found| *found != PgType::Varchar),
+                "array_or_empty" | "told_apart" | "nullable" => self.of(call.args.first()?, input),
+                "make_array" => self.common(call.args.iter(), input)?.array(),
+                "array_element" => self.of(call.args.first()?, input)?.element(),
+                _ => computed(expr, input),
+            },
+            Expr::AggregateFunction(call) => match call.func.name() {
+                "array_agg" => self.of(call.params.args.first()?, input)?.array(),
+                "first_value" | "last_value" | "any_value" => self.of(call.params.args.first()?, input),
+                _ => None,
+            },
             _ => computed(expr, input),
-        },
-        Expr::AggregateFunction(call) => match call.func.name() {
-            "array_agg" => of(call.params.args.first()?, input)?.array(),
-            "first_value" | "last_value" | "any_value" => of(call.params.args.first()?, input),
-            _ => None,
-        },
-        _ => computed(expr, input),
+        }
+    }
+
+    fn common<'a>(&mut self, exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan) -> Option<PgType> {
+        let mut types =
+            exprs.filter(|expr| !is_literal(expr)).map(|expr| self.of(expr, input).or_else(|| text(expr, input)));
+        let first = types.next()??;
+        let like = |other: PgType| {
+            let texts = |t| matches!(t, PgType::Name | PgType::Text | PgType::Varchar);
+            other == first || texts(first) && texts(other)
+        };
+        types.all(|other| other.is_some_and(like)).then_some(first)
     }
 }
 
+/// The type of an expression over a node's input; `None`: what Arrow's type says.
 /// What the engine itself says of an expression's result.
 fn computed(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
     named(&expr.to_field(input.schema().as_ref()).ok()?.1)
 }
 
 /// The type of several values: literals without a type take it; of texts that are cast to one another unasked, the first.
-fn common<'a>(exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan) -> Option<PgType> {
-    let mut types = exprs.filter(|expr| !is_literal(expr)).map(|expr| of(expr, input).or_else(|| text(expr, input)));
-    let first = types.next()??;
-    let like = |other: PgType| {
-        let texts = |t| matches!(t, PgType::Name | PgType::Text | PgType::Varchar);
-        other == first || texts(first) && texts(other)
-    };
-    types.all(|other| other.is_some_and(like)).then_some(first)
-}
-
 /// A text that nothing names otherwise.
 fn text(expr: &Expr, input: &LogicalPlan) -> Option<PgType> {
     let data_type = expr.to_field(input.schema().as_ref()).ok()?.1.data_type().clone();

@@ -129,11 +129,13 @@ fn statement(rng: &mut Rng) -> String {
     }
 }
 
-/// Rows or the code of the error.
+/// Rows, in no order since some sort by what many of them have, or the code of the error.
 fn answer(server: &Server, sql: &str) -> String {
     let printed = psql(server, "ann", &["-At", "-P", "null=~", "-c", sql]);
     let code = |error: &str| error.split(':').nth(1).unwrap_or_default().trim().to_owned();
-    if printed.success { printed.out } else { format!("!{}", code(&printed.err)) }
+    let mut rows: Vec<&str> = printed.out.lines().collect();
+    rows.sort_unstable();
+    if printed.success { rows.join("\n") } else { format!("!{}", code(&printed.err)) }
 }
 
 /// A gate over a database, with the rules or without.

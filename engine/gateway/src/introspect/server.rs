@@ -98,7 +98,8 @@ fn kept_by<'a>(
     columns: &[Identifier],
     keeps: impl Fn(Option<KeyKind>) -> bool,
 ) -> Option<&'a Index> {
-    let mut indexes = table.indexes.iter().filter(|index| index.unique && !index.partial && index.columns == columns);
+    let mut indexes =
+        table.indexes.iter().filter(|index| index.unique && index.plain && !index.partial && index.columns == columns);
     indexes.find(|index| keeps(index.keeps))
 }
 

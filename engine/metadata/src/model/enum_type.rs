@@ -11,7 +11,7 @@ pub struct EnumType {
 
 impl EnumType {
     /// More labels than this are no enum to the gate: each comparison by order names them all.
-    pub const LABELS_MAX: usize = 500;
+    pub const LABELS_MAX: usize = 100;
 
     /// Whether there is one of it: a name, labels that differ and hold no NUL.
     #[must_use]

@@ -28,7 +28,8 @@ pub(super) fn before_children(expr: &mut Expr) -> Result<()> {
         absorb_qualifiers(root, access_chain);
         // In PostgreSQL `a[1:2][2]` takes the second dimension from 1 to 2; each step here would take rows of what is left.
         let slices = access_chain.iter().any(|step| matches!(step, AccessExpr::Subscript(Subscript::Slice { .. })));
-        if slices && access_chain.len() > 1 {
+        let subscripts = access_chain.iter().filter(|step| matches!(step, AccessExpr::Subscript(_))).count();
+        if slices && subscripts > 1 {
             let message = "slices of several dimensions are not supported";
             return Err(Error::new(ErrorCode::FeatureNotSupported, message));
         }

@@ -1,23 +1,33 @@
 //! `rank(5) WITHIN GROUP (ORDER BY x)` and its kin: the place that a value would have among the rows, as counts of the rows before it.
 
 use super::ast::{call, cast, number, plain_arguments};
+use crate::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, OrderByExpr, UnaryOperator,
+    FunctionArguments, OrderByExpr, Query, UnaryOperator,
 };
+use std::ops::ControlFlow;
 
 /// The counts that such a call is. `None`: it is another call, or one whose value is not the same for all rows.
 pub(super) fn as_counts(name: &str, function: &Function) -> Option<Expr> {
     let [key] = function.within_group.as_slice() else { return None };
     let [value] = plain_arguments(&function.args)?[..] else { return None };
-    if !is_constant(value) {
+    let counted = std::iter::once(&key.expr).chain(function.filter.as_deref());
+    // What is counted is written several times: a query in it would be as often, and queries within it many times more.
+    if !is_constant(value) || function.over.is_some() || counted.into_iter().any(holds_query) {
         return None;
     }
     let place = Place { key, value, filter: function.filter.as_deref() };
     let all = || count(None, place.filter.cloned());
     match name {
         "rank" => Some(plus_one(count(None, Some(place.filtered(place.before()))))),
-        "dense_rank" => Some(plus_one(count(Some(&key.expr), Some(place.filtered(place.before()))))),
+        "dense_rank" => {
+            // NULL is a value among the rows, which a count of distinct ones leaves out.
+            let absent = binary(place.before(), BinaryOperator::And, Expr::IsNull(Box::new(key.expr.clone())));
+            let absent = call("least", vec![number(1), count(None, Some(place.filtered(absent)))]);
+            let known = count(Some(&key.expr), Some(place.filtered(place.before())));
+            Some(plus_one(binary(known, BinaryOperator::Plus, absent)))
+        }
         "percent_rank" => {
             let before = double(count(None, Some(place.filtered(place.before()))));
             let share = binary(before, BinaryOperator::Divide, call("nullif", vec![all(), number(0)]));
@@ -60,6 +70,16 @@ impl Place<'_> {
             None => condition,
         }
     }
+}
+
+fn holds_query(expr: &Expr) -> bool {
+    struct Queries;
+    impl Reader for Queries {
+        fn query(&mut self, _: &Query) -> Step {
+            ControlFlow::Break(Stop::Found)
+        }
+    }
+    finds(expr, &mut Queries)
 }
 
 /// Whether an expression is the same for all rows, as its text says.

@@ -11,8 +11,18 @@ use querygate_types::{Error, ErrorCode};
 /// # Errors
 /// 0A000.
 pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
+    let mut arrays = Vec::new();
     plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                arrays.extend(array_of_query(part));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
         let LogicalPlan::Aggregate(aggregate) = node else { return Ok(TreeNodeRecursion::Continue) };
+        if arrays.contains(&std::ptr::from_ref(node)) {
+            return Ok(TreeNodeRecursion::Continue);
+        }
         for call in &aggregate.aggr_expr {
             let (mut own, mut outer) = (false, false);
             call.apply(|part| {
@@ -33,4 +43,19 @@ pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
+}
+
+/// The aggregate that `ARRAY(SELECT …)` is: it takes one value of each row, whatever that is made of.
+fn array_of_query(expr: &Expr) -> Option<*const LogicalPlan> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let [Expr::ScalarSubquery(subquery)] = call.args.as_slice() else { return None };
+    if call.name() != "array_or_empty" {
+        return None;
+    }
+    let mut plan = subquery.subquery.as_ref();
+    while !matches!(plan, LogicalPlan::Aggregate(_)) {
+        let [input] = plan.inputs()[..] else { return None };
+        plan = input;
+    }
+    Some(std::ptr::from_ref(plan))
 }

@@ -54,11 +54,17 @@ pub(super) fn type_columns(values: &mut Values, declared: &[Option<Declared>]) {
     }
 }
 
-/// The engine wants the types of all cells to have one name or none, and a subquery's has what its column is called.
+/// The engine wants the types of all cells to have one name or none; a subquery's and a column's have what the column is called, and
+/// a row's is its own.
 fn without_name(cell: &mut Expr) {
-    if matches!(cell, Expr::Subquery(_)) {
-        let subquery = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
-        *cell = call("coalesce", vec![subquery]);
+    let is_named = match &*cell {
+        Expr::Subquery(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
+        Expr::Function(function) => super::calls::unqualified(&function.name).as_deref() == Some("record_of"),
+        _ => false,
+    };
+    if is_named {
+        let value = std::mem::replace(cell, Expr::Value(Value::Null.with_empty_span()));
+        *cell = call("coalesce", vec![value]);
     }
 }
 

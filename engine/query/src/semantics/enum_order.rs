@@ -4,13 +4,14 @@
 
 use super::fault::{external, unsupported};
 use crate::below::{Below, below};
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, lit};
 use querygate_query_api::ENUM_LABELS_KEY;
 use querygate_types::{Error, ErrorCode};
+use std::collections::HashMap;
 
 /// Type and labels of an expression that is an enum.
 fn described(expr: &Expr, schema: &DFSchema) -> Option<String> {
@@ -33,18 +34,25 @@ fn described(expr: &Expr, schema: &DFSchema) -> Option<String> {
 
 /// The same of a node's key: the engine forgets what a CASE below it was made of.
 fn traced(expr: &Expr, input: &LogicalPlan) -> Option<String> {
+    trace(expr, input, &mut Seen::new())
+}
+
+/// Columns that one walk has followed: one that is named twice at each of many levels is followed down once.
+type Seen = HashMap<(*const LogicalPlan, usize), Option<String>>;
+
+fn trace(expr: &Expr, input: &LogicalPlan, seen: &mut Seen) -> Option<String> {
     match expr {
-        Expr::Alias(alias) => traced(&alias.expr, input),
-        Expr::Column(column) => of_column(input, input.schema().maybe_index_of_column(column)?),
+        Expr::Alias(alias) => trace(&alias.expr, input, seen),
+        Expr::Column(column) => followed(input, input.schema().maybe_index_of_column(column)?, seen),
         Expr::Case(case) => {
             let branches = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-            branches.into_iter().find_map(|branch| traced(branch, input))
+            branches.into_iter().find_map(|branch| trace(branch, input, seen))
         }
         Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "nullif" | "told_apart") => {
-            call.args.iter().find_map(|arg| traced(arg, input))
+            call.args.iter().find_map(|arg| trace(arg, input, seen))
         }
         Expr::AggregateFunction(call) if matches!(call.func.name(), "first_value" | "last_value" | "min" | "max") => {
-            traced(call.params.args.first()?, input)
+            trace(call.params.args.first()?, input, seen)
         }
         other => described(other, input.schema()),
     }
@@ -52,12 +60,31 @@ fn traced(expr: &Expr, input: &LogicalPlan) -> Option<String> {
 
 /// Type and labels of a plan's column that is an enum, with NUL between.
 pub(crate) fn of_column(plan: &LogicalPlan, column: usize) -> Option<String> {
+    followed(plan, column, &mut Seen::new())
+}
+
+fn followed(plan: &LogicalPlan, column: usize, seen: &mut Seen) -> Option<String> {
+    let place = (std::ptr::from_ref(plan), column);
+    if let Some(known) = seen.get(&place) {
+        return known.clone();
+    }
+    let found = stepped(plan, column, seen);
+    seen.insert(place, found.clone());
+    found
+}
+
+fn stepped(plan: &LogicalPlan, column: usize, seen: &mut Seen) -> Option<String> {
     match below(plan, column) {
         Below::Table(_, field) => field.metadata().get(ENUM_LABELS_KEY).cloned(),
-        Below::Computed(expr, input) => traced(expr, input),
-        Below::Handed(input, column) | Below::Rounds(input, column) => of_column(input, column),
-        Below::OneOf(inputs, column) => of_column(inputs.first()?, column),
-        Below::Items(..) | Below::Nothing => None,
+        Below::Computed(expr, input) => trace(expr, input, seen),
+        Below::Handed(input, column) | Below::Rounds(input, column) => followed(input, column, seen),
+        Below::OneOf(inputs, column) => {
+            let mut described = inputs.iter().map(|input| followed(input, column, seen));
+            let first = described.next()??;
+            described.all(|other| other.as_ref() == Some(&first)).then_some(first)
+        }
+        Below::Nothing => plan.schema().fields().get(column)?.metadata().get(ENUM_LABELS_KEY).cloned(),
+        Below::Items(..) => None,
     }
 }
 
@@ -100,6 +127,10 @@ fn place(value: Expr, labels: &[&str], other: Option<Box<Expr>>) -> Expr {
 /// compared by their places. Whether any was changed.
 pub(super) fn compared(mut sides: Vec<&mut Expr>, by_place: bool, schema: &DFSchema) -> Result<bool> {
     let Some(described) = sides.iter().find_map(|side| described(side, schema)) else { return Ok(false) };
+    if sides.iter().filter_map(|side| self::described(side, schema)).any(|other| other != described) {
+        let message = "enums of two types are not compared with one another";
+        return Err(external(Error::new(ErrorCode::UndefinedFunction, message)));
+    }
     for side in &sides {
         if let Expr::Literal(value, _) = side
             && let Some(Some(text)) = value.try_as_str()
@@ -108,14 +139,46 @@ pub(super) fn compared(mut sides: Vec<&mut Expr>, by_place: bool, schema: &DFSch
         }
     }
     if by_place {
+        if !sides.iter().all(|side| is_plain(side)) {
+            return Err(unsupported("enums that are computed are not compared by their order"));
+        }
         for side in &mut sides {
             let is_enum = self::described(side, schema).is_some();
             let own = std::mem::take(*side);
+            if let Expr::Literal(value, _) = &own
+                && let Some(Some(text)) = value.try_as_str()
+            {
+                let place = parts(&described).1.iter().position(|label| *label == text);
+                **side = lit(ScalarValue::Int64(place.and_then(|place| i64::try_from(place + 1).ok())));
+                continue;
+            }
             // A parameter that is no label is less than none.
             **side = if is_enum { rank(own, &described) } else { place(own, &parts(&described).1, None) };
         }
     }
     Ok(by_place)
+}
+
+/// Whether an expression may be written twice: it holds no other one that was.
+fn is_plain(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::Literal(..) | Expr::Placeholder(_) => true,
+        Expr::Alias(alias) => is_plain(&alias.expr),
+        Expr::Cast(cast) => is_plain(&cast.expr),
+        Expr::ScalarFunction(call) if call.name() == "told_apart" => call.args.iter().all(is_plain),
+        Expr::ScalarSubquery(query) => !query
+            .subquery
+            .exists(|node| {
+                let mut nested = false;
+                node.apply_expressions(|expr| {
+                    nested |= expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_))))?;
+                    Ok(TreeNodeRecursion::Continue)
+                })?;
+                Ok(nested)
+            })
+            .unwrap_or(true),
+        _ => false,
+    }
 }
 
 /// A node that sorts enums as they are declared.

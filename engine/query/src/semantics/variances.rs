@@ -122,10 +122,8 @@ impl Sums {
             let count = before + 1.0;
             let distance = value * count - self.sum;
             self.squares += distance * distance / (count * before);
-        } else if !value.is_finite() {
-            // A single value's distance is not computed, and would be NaN.
-            self.squares = f64::NAN;
         }
+        // Of a single value no distance was computed, which would be NaN.
         if !self.sum.is_finite() {
             self.squares = f64::NAN;
         }

@@ -7,17 +7,73 @@ use super::pattern::{Field, Piece};
 use crate::semantics::civil::Date;
 use crate::semantics::zone::{SECOND, Zone, offset};
 
+/// How a pattern counts days: the two do not mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Convention {
+    Gregorian,
+    IsoWeek,
+}
+
+const fn convention(field: Field) -> Option<Convention> {
+    match field {
+        Field::Year(_)
+        | Field::Month
+        | Field::MonthName
+        | Field::MonthShort
+        | Field::MonthRoman
+        | Field::Day
+        | Field::DayOfYear
+        | Field::DayOfWeek
+        | Field::WeekOfYear
+        | Field::WeekOfMonth => Some(Convention::Gregorian),
+        Field::IsoYear(_) | Field::IsoWeek | Field::IsoDayOfWeek | Field::IsoDayOfYear => Some(Convention::IsoWeek),
+        Field::Quarter
+        | Field::Century
+        | Field::Julian
+        | Field::SecondOfDay
+        | Field::DayName
+        | Field::DayShort
+        | Field::Hour12
+        | Field::Hour24
+        | Field::Minute
+        | Field::Second
+        | Field::Millisecond
+        | Field::Microsecond
+        | Field::Fraction(_)
+        | Field::Meridiem(_)
+        | Field::Era(_)
+        | Field::Zone
+        | Field::ZoneHours
+        | Field::ZoneMinutes
+        | Field::Offset => None,
+    }
+}
+
+/// Puts a field's value where no other one is.
+fn put(slot: &mut Option<i64>, value: i64) -> Result<(), Wrong> {
+    if slot.is_some_and(|other| other != value) {
+        return Err(Wrong::Syntax);
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
 /// What a text said.
 #[derive(Debug, Default)]
 struct Found {
     year: Option<i64>,
+    /// Letters of the pattern that the year was read by.
+    year_width: u8,
+    century: Option<i64>,
     iso_year: Option<i64>,
     month: Option<i64>,
     day: Option<i64>,
     day_of_year: Option<i64>,
     iso_week: Option<i64>,
     iso_day: Option<i64>,
+    iso_day_of_year: Option<i64>,
     week: Option<i64>,
+    week_of_month: Option<i64>,
     julian: Option<i64>,
     hour: i64,
     hour_is_12: bool,
@@ -27,6 +83,7 @@ struct Found {
     micros: i64,
     of_day: Option<i64>,
     before_christ: bool,
+    convention: Option<Convention>,
     zone: Option<Zone>,
     zone_hours: Option<i32>,
 }
@@ -100,9 +157,14 @@ fn named<'a>(rest: &'a str, names: &[&str], short: bool) -> Result<(i64, &'a str
 
 impl Found {
     fn field<'a>(&mut self, field: Field, rest: &'a str, bounded: bool) -> Result<&'a str, Wrong> {
-        let put = |slot: &mut Option<i64>, width: usize| {
+        let own = convention(field);
+        if own.is_some() && self.convention.is_some() && self.convention != own {
+            return Err(Wrong::Syntax);
+        }
+        self.convention = self.convention.or(own);
+        let read = |slot: &mut Option<i64>, width: usize| {
             let (value, rest) = number(rest, width, bounded)?;
-            *slot = Some(value);
+            put(slot, value)?;
             Ok(rest)
         };
         let mut plain: Option<i64> = None;
@@ -110,35 +172,39 @@ impl Found {
             Field::Year(width @ 1..=4) => {
                 let (value, after) = number(rest, usize::from(width), bounded)?;
                 let digits = rest.len() - after.len();
-                self.year = Some(completed(value, width, digits));
+                self.year_width = width;
+                put(&mut self.year, completed(value, width, digits))?;
                 Ok(after)
             }
             Field::Year(_) => {
                 let (thousands, after) = number(rest, 3, true)?;
                 let (rest_of, after) = number(after.strip_prefix(',').ok_or(Wrong::Syntax)?, 3, true)?;
-                self.year = Some(thousands * 1_000 + rest_of);
+                self.year_width = 4;
+                put(&mut self.year, thousands * 1_000 + rest_of)?;
                 Ok(after)
             }
             Field::IsoYear(width) => {
                 let (value, after) = number(rest, usize::from(width), bounded)?;
                 let digits = rest.len() - after.len();
-                self.iso_year = Some(completed(value, width, digits));
+                self.year_width = width;
+                put(&mut self.iso_year, completed(value, width, digits))?;
                 Ok(after)
             }
-            Field::Month => put(&mut self.month, 2),
-            Field::Day => put(&mut self.day, 2),
-            Field::DayOfYear => put(&mut self.day_of_year, 3),
-            Field::IsoWeek => put(&mut self.iso_week, 2),
-            Field::IsoDayOfWeek => put(&mut self.iso_day, 1),
-            Field::WeekOfYear => put(&mut self.week, 2),
-            Field::Julian => put(&mut self.julian, 7),
-            Field::SecondOfDay => put(&mut self.of_day, 5),
-            Field::DayOfWeek | Field::Quarter | Field::WeekOfMonth | Field::Century | Field::IsoDayOfYear => {
-                put(&mut plain, 2)
-            }
+            Field::Month => read(&mut self.month, 2),
+            Field::Day => read(&mut self.day, 2),
+            Field::DayOfYear => read(&mut self.day_of_year, 3),
+            Field::IsoWeek => read(&mut self.iso_week, 2),
+            Field::IsoDayOfWeek => read(&mut self.iso_day, 1),
+            Field::WeekOfYear => read(&mut self.week, 2),
+            Field::Julian => read(&mut self.julian, 7),
+            Field::SecondOfDay => read(&mut self.of_day, 5),
+            Field::IsoDayOfYear => read(&mut self.iso_day_of_year, 3),
+            Field::WeekOfMonth => read(&mut self.week_of_month, 1),
+            Field::Century => read(&mut self.century, 2),
+            Field::DayOfWeek | Field::Quarter => read(&mut plain, 1),
             Field::MonthName | Field::MonthShort => {
                 let (month, after) = named(rest, &MONTHS, false).or_else(|_| named(rest, &MONTHS, true))?;
-                self.month = Some(month + 1);
+                put(&mut self.month, month + 1)?;
                 Ok(after)
             }
             Field::DayName | Field::DayShort => Ok(named(rest, &DAYS, false).or_else(|_| named(rest, &DAYS, true))?.1),
@@ -148,7 +214,7 @@ impl Found {
                     .zip(0..)
                     .find(|(name, _)| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)));
                 let (name, at) = at.ok_or(Wrong::Syntax)?;
-                self.month = Some(12 - at);
+                put(&mut self.month, 12 - at)?;
                 Ok(&rest[name.len()..])
             }
             Field::Hour12
@@ -191,12 +257,20 @@ impl Found {
                     Field::Fraction(places) => places as usize,
                     _ => 6,
                 };
-                let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()).min(width);
+                let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+                // All digits of a fraction are read where no others follow, and rounded to its places.
+                let whole = matches!(field, Field::Fraction(_)) && !bounded;
+                let end = if whole { digits } else { digits.min(width) };
                 if end == 0 {
                     return Err(Wrong::Syntax);
                 }
+                if end > 6 {
+                    return Err(Wrong::Field);
+                }
                 // Digits after a point: 5 is 500 milliseconds.
-                self.micros = format!("{:0<6}", &rest[..end]).parse().map_err(|_| Wrong::Field)?;
+                let micros: i64 = format!("{:0<6}", &rest[..end]).parse().map_err(|_| Wrong::Field)?;
+                let unit = 10_i64.pow(6 - u32::try_from(width).unwrap_or(6));
+                self.micros = if whole { (micros + unit / 2) / unit * unit } else { micros };
                 Ok(&rest[end..])
             }
             Field::Meridiem(points) | Field::Era(points) => {
@@ -237,16 +311,16 @@ impl Found {
         within(self.second, 0, 59)?;
         let mut hour = self.hour;
         if self.hour_is_12 || self.afternoon.is_some() {
-            within(hour, 1, 12)?;
+            within(hour, 1, 12).map_err(|_| Wrong::Syntax)?;
             hour %= 12;
             if self.afternoon == Some(true) {
                 hour += 12;
             }
         }
-        within(hour, 0, 24)?;
+        within(hour, 0, 23)?;
         let clock = match self.of_day {
             Some(seconds) => {
-                within(seconds, 0, 86_400)?;
+                within(seconds, 0, 86_399)?;
                 seconds * SECOND
             }
             None => (hour * 3_600 + self.minute * 60 + self.second) * SECOND,
@@ -269,16 +343,16 @@ impl Found {
             let monday = fourth - (fourth + 3).rem_euclid(7);
             return Ok(monday + (week - 1) * 7 + day - 1);
         }
-        // Without a year it is 1 BC, as in Postgres.
-        let year = match self.year.or(self.iso_year) {
-            Some(year) if self.before_christ => 1 - year,
-            Some(year) => year,
-            None => 0,
-        };
+        let year = self.astronomical_year();
         if !(-4_713..=294_276).contains(&year) {
             return Err(Wrong::Range);
         }
         let first = Date::new(year, 1, 1).to_days();
+        if let Some(day) = self.iso_day_of_year {
+            let fourth = Date::new(year, 1, 4).to_days();
+            let monday = fourth - (fourth + 3).rem_euclid(7);
+            return if (1..=999).contains(&day) { Ok(monday + day - 1) } else { Err(Wrong::Field) };
+        }
         if let Some(day) = self.day_of_year {
             return if (1..=365 + i64::from(days_in(year, 2) == 29)).contains(&day) {
                 Ok(first + day - 1)
@@ -289,11 +363,34 @@ impl Found {
         if let Some(week) = self.week {
             return if (1..=53).contains(&week) { Ok(first + (week - 1) * 7) } else { Err(Wrong::Field) };
         }
-        let (month, day) = (self.month.unwrap_or(1), self.day.unwrap_or(1));
+        let day = self.week_of_month.map(|week| (week - 1) * 7 + 1).or(self.day).filter(|day| *day != 0).unwrap_or(1);
+        let month = self.month.filter(|month| *month != 0).unwrap_or(1);
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
             return Err(Wrong::Field);
         }
         Ok(Date::new(year, month, day).to_days())
+    }
+}
+
+impl Found {
+    /// The year, where 0 is 1 BC, as it is without one.
+    fn astronomical_year(&self) -> i64 {
+        let era = |value: i64| if self.before_christ { -value } else { value };
+        match (self.year.or(self.iso_year), self.century.map(era)) {
+            // Centuries end with their hundredth year.
+            (Some(year), Some(century)) if self.year_width <= 2 => match (year.rem_euclid(100), century) {
+                (0, century) => century * 100 + i64::from(century < 0),
+                (year, 0..) => (century - 1) * 100 + year,
+                (year, _) => (century + 1) * 100 - year + 1,
+            },
+            (Some(year), _) => {
+                let year = era(year);
+                year + i64::from(year < 0)
+            }
+            (None, Some(century @ 0..)) => (century - 1) * 100 + 1,
+            (None, Some(century)) => century * 100 + 1,
+            (None, None) => 0,
+        }
     }
 }
 

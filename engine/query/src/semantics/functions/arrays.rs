@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{Result, ScalarValue};
-use querygate_catalog::{charge, proceed};
+use querygate_catalog::{charge, own_bytes, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -108,6 +108,9 @@ pub(super) const DEFS: &[Def] = &[
             }
             let counts = arrow::compute::cast(&r.list(1), &DataType::Int64)?;
             let counts = counts.as_primitive::<arrow::datatypes::Int64Type>();
+            if counts.null_count() > 0 {
+                return Err(external(Error::new(ErrorCode::NullValueNotAllowed, "dimension values cannot be null")));
+            }
             let [count] = counts.values().as_ref() else {
                 let message = "array_fill with other than one dimension is not supported";
                 return Err(external(Error::new(ErrorCode::FeatureNotSupported, message)));
@@ -120,8 +123,10 @@ pub(super) const DEFS: &[Def] = &[
                 )));
             };
             let (value, at) = r.array(0);
+            let value = value.slice(at, 1);
+            charge(own_bytes(&value).saturating_mul(count))?;
             let places = UInt64Array::from(vec![0; count]);
-            one_list(&arrow::compute::take(&value.slice(at, 1), &places, None)?)
+            one_list(&arrow::compute::take(&value, &places, None)?)
         })],
     ),
     strict(
@@ -141,9 +146,15 @@ pub(super) const DEFS: &[Def] = &[
                 }),
                 |r| {
                     let (items, parts) = (present(&r.list(0))?, r.list(1));
+                    if items.is_empty() {
+                        return Ok(Value::Null);
+                    }
                     let parts = parts.as_primitive::<Float64Type>().iter();
                     let place = |part: Option<f64>| part.map_or(Ok(None), |part| discrete(&items, part));
                     let places = parts.map(place).collect::<Result<Vec<_>>>()?;
+                    for place in places.iter().flatten() {
+                        charge(own_bytes(&items.slice(*place, 1)))?;
+                    }
                     let places = places.into_iter().map(|at| at.and_then(|at| u64::try_from(at).ok()));
                     one_list(&arrow::compute::take(&items, &places.collect::<UInt64Array>(), None)?)
                 },
@@ -161,6 +172,9 @@ pub(super) const DEFS: &[Def] = &[
                 R::By(|_, _| Ok(Field::new("p", super::form::list(DataType::Float64), true))),
                 |r| {
                     let items = present(&r.list(0))?;
+                    if items.is_empty() {
+                        return Ok(Value::Null);
+                    }
                     let parts = r.list(1);
                     let parts = parts.as_primitive::<Float64Type>().iter();
                     let found = parts.map(|p| match p {

@@ -1,6 +1,7 @@
 //! Functions of bytea, and its text.
 
 use super::form::{Form, P, R, form};
+use super::texts::charged;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use arrow::datatypes::{DataType, Field};
@@ -95,25 +96,37 @@ const OVERLAY: &[Form] = &[
 ];
 
 fn overlaid_text(row: &Row<'_>) -> Result<Value> {
-    let (text, with) = (row.text(0).chars().collect::<Vec<_>>(), row.text(1).chars().collect::<Vec<_>>());
-    Ok(Value::Text(overlaid(row, &text, &with)?.into_iter().collect()))
+    let (text, with) = (row.text(0), row.text(1));
+    let (before, after) = replaced(row, || with.chars().count())?;
+    let at = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
+    let (before, after) = (at(before), at(after));
+    let mut out = String::with_capacity(text_length(before + with.len() + text.len() - after)?);
+    out.extend([&text[..before], with, &text[after..]]);
+    Ok(Value::Text(out))
 }
 
 fn overlaid_bytes(row: &Row<'_>) -> Result<Value> {
-    Ok(Value::Bytes(overlaid(row, row.bytes(0), row.bytes(1))?))
+    let (of, with) = (row.bytes(0), row.bytes(1));
+    let (before, after) = replaced(row, || with.len())?;
+    let (before, after) = (before.min(of.len()), after.min(of.len()));
+    text_length(before + with.len() + of.len() - after)?;
+    Ok(Value::Bytes([&of[..before], with, &of[after..]].concat()))
 }
 
-/// The parts of a value before and after those that are replaced: from the third argument's place on, as many as the fourth says, or
-/// as are put in.
-fn overlaid<T: Copy>(row: &Row<'_>, of: &[T], with: &[T]) -> Result<Vec<T>> {
+/// Where what is replaced begins and ends: from the third argument's place on, as many as the fourth says, or as are put in.
+fn replaced(row: &Row<'_>, own: impl FnOnce() -> usize) -> Result<(usize, usize)> {
     let from = row.int(2);
     if from <= 0 {
-        return Err(external(Error::new(ErrorCode::NegativeSubstringLength, "negative substring length not allowed")));
+        let message = "negative substring length not allowed";
+        return Err(external(Error::new(ErrorCode::NegativeSubstringLength, message)));
     }
-    let count = if row.len() > 3 { row.int(3) } else { i64::try_from(with.len()).unwrap_or(i64::MAX) };
-    let place = |at: i64| usize::try_from(at.max(0)).unwrap_or(usize::MAX).min(of.len());
-    let (before, after) = (place(from - 1), place((from - 1).saturating_add(count)));
-    Ok([&of[..before], with, &of[after..]].concat())
+    let count = if row.len() > 3 { row.int(3) } else { i64::try_from(own()).unwrap_or(i64::MAX) };
+    let place = |at: i64| usize::try_from(at.max(0)).unwrap_or(usize::MAX);
+    Ok((place(from - 1), place((from - 1).saturating_add(count))))
+}
+
+fn text_length(length: usize) -> Result<usize> {
+    charged(Some(length))
 }
 
 fn refused(message: &'static str) -> DataFusionError {

@@ -333,6 +333,8 @@ fn formatted(pattern: &str, count: usize, value_of: impl Fn(usize) -> Result<Opt
 /// The first argument in a normal form of Unicode, which may be several times as long.
 fn normal(row: &Row<'_>, form: &str) -> Result<String> {
     let text = row.text(0);
+    // A letter's marks are gathered, eight bytes for each of two, before they are put in order.
+    charge(text.len().saturating_mul(4))?;
     let mut out = String::with_capacity(text.len());
     let letters: &mut dyn Iterator<Item = char> = match form {
         "nfc" => &mut text.nfc(),
@@ -350,6 +352,10 @@ fn normal(row: &Row<'_>, form: &str) -> Result<String> {
         if out.len() - charged >= CHARGE_LEAST {
             charge(out.len() - charged)?;
             charged = out.len();
+            proceed()?;
+            if charged > TEXT_BYTES_MAX {
+                return Err(external(Error::new(ErrorCode::ProgramLimitExceeded, "requested length too large")));
+            }
         }
     }
     Ok(out)
