@@ -6,6 +6,8 @@
 mod armed;
 #[path = "postgres/arrays.rs"]
 mod arrays;
+#[path = "postgres/client_metadata.rs"]
+mod client_metadata;
 #[path = "postgres/clinic.rs"]
 mod clinic;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
@@ -18,8 +20,6 @@ mod interference;
 mod own_types;
 #[path = "postgres/shared.rs"]
 mod shared;
-#[path = "postgres/told.rs"]
-mod told;
 #[path = "postgres/written.rs"]
 mod written;
 

@@ -5,7 +5,7 @@ use crate::named::under_names;
 use crate::output_types::{named, of};
 use arrow::datatypes::Field;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::PgType;
@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// The plan with each argument of a function that holds JSON named so, in its subqueries too.
 pub(crate) fn with_json_arguments(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_down_with_subqueries(|node| {
+        if !calls(&node)? {
+            return Ok(Transformed::no(node));
+        }
         let inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
         under_names(node, |expr| {
             expr.transform_up(|expr| match expr {
@@ -32,18 +35,29 @@ pub(crate) fn with_json_arguments(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.data)
 }
 
+/// Whether a node calls a function: most nodes do not, and need no look below.
+fn calls(node: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    node.apply_expressions(|expr| {
+        found |= expr.exists(|part| Ok(matches!(part, Expr::ScalarFunction(_) | Expr::AggregateFunction(_))))?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Names those that hold JSON; whether there were any.
 fn name_arguments(arguments: &mut [Expr], inputs: &[LogicalPlan]) -> Result<bool> {
     let mut changed = false;
     for argument in arguments {
         let found =
             inputs.iter().find_map(|input| Some((of(argument, input)?, argument.to_field(input.schema()).ok()?.1)));
-        let Some((PgType::Json | PgType::Jsonb | PgType::JsonArray | PgType::JsonbArray, field)) = &found else {
+        let Some((pg_type @ (PgType::Json | PgType::Jsonb | PgType::JsonArray | PgType::JsonbArray), field)) = found
+        else {
             continue;
         };
         // A subquery's value comes without a name, whatever the plan says of it.
-        if named(field).is_none() || matches!(argument, Expr::ScalarSubquery(_)) {
-            let name = found.as_ref().map_or("json", |(pg_type, _)| pg_type.name());
-            let metadata = [(PG_TYPE_KEY.to_owned(), name.to_owned())].into();
+        if named(&field).is_none() || matches!(argument, Expr::ScalarSubquery(_)) {
+            let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
             let field = Field::new("", field.data_type().clone(), true).with_metadata(metadata);
             *argument = Expr::Cast(Cast { expr: Box::new(std::mem::take(argument)), field: Arc::new(field) });
             changed = true;

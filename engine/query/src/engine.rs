@@ -286,6 +286,7 @@ pub(crate) fn as_described(batch: &RecordBatch, schema: &SchemaRef) -> Result<Re
 fn is_described(found: &DataType, described: &DataType) -> bool {
     match (found, described) {
         (DataType::Decimal128(..), DataType::Decimal128(..)) => true,
+        (DataType::List(found), DataType::List(described)) => is_described(found.data_type(), described.data_type()),
         (DataType::Struct(found), DataType::Struct(described)) => {
             let alike = |(found, described): (&FieldRef, &FieldRef)| {
                 found.name() == described.name() && is_described(found.data_type(), described.data_type())

@@ -45,7 +45,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
             Some(call("percentile_cont_of", vec![ordered(function), part.clone()]))
         }
         ("rank" | "dense_rank" | "percent_rank" | "cume_dist", _) if !function.within_group.is_empty() => {
-            super::hypothetical::as_counts(&name, function)
+            super::hypothetical_ranks::as_counts(&name, function)
         }
         ("mode", _) if !function.within_group.is_empty() => Some(call("mode_of", vec![ordered(function)])),
         _ => None,

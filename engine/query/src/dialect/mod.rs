@@ -22,7 +22,7 @@ mod frames;
 mod functions;
 mod groups;
 mod guards;
-mod hypothetical;
+mod hypothetical_ranks;
 mod keys;
 mod limits;
 mod literals;

@@ -1,7 +1,7 @@
 //! `x op ANY (SELECT …)`, `x op ALL (SELECT …)` and `(a, b) IN (SELECT …)` as one value of a scalar subquery, with
 //! PostgreSQL's three answers. Knows no names and no types.
 
-use super::ast::{aliased, call, derived, number, plain_arguments, quoted, select, table_alias};
+use super::ast::{aliased, binary, call, derived, number, plain_arguments, quoted, select, table_alias};
 use super::calls::unqualified;
 use super::operators::is_row;
 use crate::walk::{ON, Reader, Step, Stop, finds};
@@ -235,10 +235,6 @@ fn unless_null(row: &Expr, subquery: &Query) -> Result<Expr> {
         }],
         else_result: Some(Box::new(Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(otherwise) })),
     })
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn nested(expr: Expr) -> Expr {

@@ -1,6 +1,7 @@
 //! Comparisons of rows that are written as rows, pair by pair: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((c, d), …)`. The
 //! engine compares whole rows, for which NULL is a value like any other; in SQL a pair with NULL has no answer.
 
+use super::ast::binary;
 use super::operators::is_row;
 use super::quantified::values_of;
 use crate::walk::{ON, Reader, Step, Stop, finds};
@@ -140,10 +141,6 @@ impl Reader for Expressions {
 
 fn negation(negated: bool, expr: Expr) -> Expr {
     if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested(expr)) } } else { nested(expr) }
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn nested(expr: Expr) -> Expr {

@@ -8,7 +8,8 @@ use super::types::PgTypePlanner;
 use crate::parameters::{Declared, declared_type};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExactNumberInfo, Expr, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
+    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr,
+    TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_catalog::pg_catalog::common_type;
 use querygate_query_api::PG_TYPE_KEY;
@@ -18,7 +19,10 @@ use querygate_types::{PgType, TypeCategory};
 pub(super) fn type_body(body: &mut SetExpr, declared: &[Option<Declared>]) {
     match body {
         SetExpr::Values(values) => {
-            values.rows.iter_mut().flat_map(|row| &mut row.content).for_each(record);
+            for cell in values.rows.iter_mut().flat_map(|row| &mut row.content) {
+                record(cell);
+                type_fields(cell, declared);
+            }
             type_columns(values, declared);
         }
         SetExpr::SetOperation { left, right, .. } => {
@@ -50,6 +54,23 @@ pub(super) fn type_columns(values: &mut Values, declared: &[Option<Declared>]) {
                     *cell = cast(old, data_type.clone());
                 }
             }
+        }
+    }
+}
+
+/// Gives the fields of a row their types, as columns get them.
+fn type_fields(cell: &mut Expr, declared: &[Option<Declared>]) {
+    let Expr::Function(function) = cell else { return };
+    if super::calls::unqualified(&function.name).as_deref() != Some("record_of") {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for field in &mut list.args {
+        let FunctionArg::Unnamed(FunctionArgExpr::Expr(field)) = field else { continue };
+        type_fields(field, declared);
+        if let Some(data_type) = meeting(&[&*field], declared).filter(|_| !matches!(field, Expr::Cast { .. })) {
+            let value = std::mem::replace(field, Expr::Value(Value::Null.with_empty_span()));
+            *field = cast(value, data_type);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Enums are ordered as they are declared, not as their labels are spelled. Their values are texts here, whose field names type and
-//! labels; what sorts and compares them takes the place of the label instead, in every source as a CASE over the label. Knows no
-//! plan but nodes that sort.
+//! labels; what sorts and compares them takes the place of the label instead, in every source as a CASE over the label. Walks
+//! plans down to find what a column was made of.
 
 use super::fault::{external, unsupported};
 use crate::below::{Below, below};
@@ -32,7 +32,7 @@ fn described(expr: &Expr, schema: &DFSchema) -> Option<String> {
     }
 }
 
-/// The same of a node's key: the engine forgets what a CASE below it was made of.
+/// Type and labels of a key that a node sorts by; the engine forgets what a CASE in a subquery was made of, so plans are followed down.
 fn traced(expr: &Expr, input: &LogicalPlan) -> Option<String> {
     trace(expr, input, &mut Seen::new())
 }
@@ -152,7 +152,7 @@ pub(super) fn compared(mut sides: Vec<&mut Expr>, by_place: bool, schema: &DFSch
                 **side = lit(ScalarValue::Int64(place.and_then(|place| i64::try_from(place + 1).ok())));
                 continue;
             }
-            // A parameter that is no label is less than none.
+            // A text that is no label has no place: compared, it is unknown.
             **side = if is_enum { rank(own, &described) } else { place(own, &parts(&described).1, None) };
         }
     }

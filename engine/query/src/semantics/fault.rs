@@ -40,6 +40,11 @@ pub(super) fn external(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
+/// 22023.
+pub(super) fn refused(message: &'static str) -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidParameterValue, message))
+}
+
 pub(super) fn unsupported(text: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::FeatureNotSupported, text))
 }

@@ -24,8 +24,8 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
             (stddev_udaf(), true, true),
         ]
         .map(|(replaced, sample, root)| {
-            let result = Outcome { sample, root };
-            Arc::new(AggregateUDF::new_from_impl(Spread { replaced, result }))
+            let result = Statistic { sample, root };
+            Arc::new(AggregateUDF::new_from_impl(VarianceFunction { replaced, result }))
         })
         .to_vec()
     });
@@ -34,7 +34,7 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
 
 /// What is made of the sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-struct Outcome {
+struct Statistic {
     /// Of a sample: divided by one less than the number of values.
     sample: bool,
     /// The deviation: the variance's square root.
@@ -42,13 +42,13 @@ struct Outcome {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Spread {
+struct VarianceFunction {
     /// DataFusion's function of the same name: it says what it takes, and adds up distinct values.
     replaced: Arc<AggregateUDF>,
-    result: Outcome,
+    result: Statistic,
 }
 
-impl AggregateUDFImpl for Spread {
+impl AggregateUDFImpl for VarianceFunction {
     fn name(&self) -> &str {
         self.replaced.name()
     }
@@ -81,7 +81,7 @@ impl AggregateUDFImpl for Spread {
         if args.is_distinct {
             return self.replaced.accumulator(args);
         }
-        Ok(Box::new(OfAll { sums: Sums::default(), result: self.result }))
+        Ok(Box::new(RowSums { sums: Sums::default(), result: self.result }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -89,14 +89,14 @@ impl AggregateUDFImpl for Spread {
     }
 
     fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(OfGroups { groups: Vec::new(), result: self.result }))
+        Ok(Box::new(GroupSums { groups: Vec::new(), result: self.result }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if args.is_distinct {
             return self.replaced.create_sliding_accumulator(args);
         }
-        Ok(Box::new(OfFrame { values: VecDeque::new(), result: self.result }))
+        Ok(Box::new(FrameValues { values: VecDeque::new(), result: self.result }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -144,7 +144,7 @@ impl Sums {
         self.squares += other.squares + own * others * distance * distance / (own + others);
     }
 
-    fn result(&self, of: Outcome) -> Option<f64> {
+    fn result(&self, of: Statistic) -> Option<f64> {
         let divisor = self.count.checked_sub(u64::from(of.sample)).filter(|divisor| *divisor > 0)?;
         let variance = self.squares / divisor as f64;
         Some(if of.root { variance.sqrt() } else { variance })
@@ -166,12 +166,12 @@ fn states(columns: &[ArrayRef]) -> Result<impl Iterator<Item = Option<Sums>>> {
 
 /// Of all rows.
 #[derive(Debug)]
-struct OfAll {
+struct RowSums {
     sums: Sums,
-    result: Outcome,
+    result: Statistic,
 }
 
-impl Accumulator for OfAll {
+impl Accumulator for RowSums {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         only(values)?.iter().flatten().for_each(|value| self.sums.add(value));
         Ok(())
@@ -199,12 +199,12 @@ impl Accumulator for OfAll {
 /// Of a frame that moves. What leaves it cannot be taken off the sums again: where a large value leaves, what is left would be
 /// its rounding error. So each row's frame is added up from its beginning, as PostgreSQL does.
 #[derive(Debug)]
-struct OfFrame {
+struct FrameValues {
     values: VecDeque<f64>,
-    result: Outcome,
+    result: Statistic,
 }
 
-impl OfFrame {
+impl FrameValues {
     fn sums(&self) -> Sums {
         let mut sums = Sums::default();
         self.values.iter().for_each(|value| sums.add(*value));
@@ -212,7 +212,7 @@ impl OfFrame {
     }
 }
 
-impl Accumulator for OfFrame {
+impl Accumulator for FrameValues {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.values.extend(only(values)?.iter().flatten());
         Ok(())
@@ -248,12 +248,12 @@ impl Accumulator for OfFrame {
 
 /// Of the rows of each group.
 #[derive(Debug)]
-struct OfGroups {
+struct GroupSums {
     groups: Vec<Sums>,
-    result: Outcome,
+    result: Statistic,
 }
 
-impl GroupsAccumulator for OfGroups {
+impl GroupsAccumulator for GroupSums {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],

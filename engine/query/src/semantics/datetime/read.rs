@@ -339,9 +339,7 @@ impl Found {
             if !(1..=53).contains(&week) || !(1..=7).contains(&day) {
                 return Err(Wrong::Field);
             }
-            let fourth = Date::new(year, 1, 4).to_days();
-            let monday = fourth - (fourth + 3).rem_euclid(7);
-            return Ok(monday + (week - 1) * 7 + day - 1);
+            return Ok(first_monday(year) + (week - 1) * 7 + day - 1);
         }
         let year = self.astronomical_year();
         if !(-4_713..=294_276).contains(&year) {
@@ -349,9 +347,7 @@ impl Found {
         }
         let first = Date::new(year, 1, 1).to_days();
         if let Some(day) = self.iso_day_of_year {
-            let fourth = Date::new(year, 1, 4).to_days();
-            let monday = fourth - (fourth + 3).rem_euclid(7);
-            return if (1..=999).contains(&day) { Ok(monday + day - 1) } else { Err(Wrong::Field) };
+            return if (1..=999).contains(&day) { Ok(first_monday(year) + day - 1) } else { Err(Wrong::Field) };
         }
         if let Some(day) = self.day_of_year {
             return if (1..=365 + i64::from(days_in(year, 2) == 29)).contains(&day) {
@@ -392,6 +388,12 @@ impl Found {
             (None, None) => 0,
         }
     }
+}
+
+/// The day that an ISO year begins with: the Monday of the week that holds 4 January.
+fn first_monday(year: i64) -> i64 {
+    let fourth = Date::new(year, 1, 4).to_days();
+    fourth - (fourth + 3).rem_euclid(7)
 }
 
 /// A year of fewer digits than four lies near 2020, as in Postgres.

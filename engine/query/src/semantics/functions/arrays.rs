@@ -99,7 +99,7 @@ pub(super) const DEFS: &[Def] = &[
     strict("list_has_all", HOLD_ALL),
     lenient(
         "array_fill",
-        &[form(&[P::Any, P::AnyArray], R::By(|args, _| Ok(list_of_first(args))), |r| {
+        &[form(&[P::Any, P::AnyArray], R::By(|args, _| filled(args)), |r| {
             if r.is_null(1) {
                 return Err(external(Error::new(
                     ErrorCode::NullValueNotAllowed,
@@ -278,6 +278,15 @@ fn item_of_first(args: &[FieldRef]) -> Field {
 fn list_of_first(args: &[FieldRef]) -> Field {
     let item = args.first().map_or(DataType::Null, |f| f.data_type().clone());
     Field::new("array", super::form::list(item), true)
+}
+
+/// The array that a value fills.
+fn filled(args: &[FieldRef]) -> Result<Field> {
+    if args.first().is_some_and(|value| value.data_type() == &DataType::Null) {
+        let message = "could not determine polymorphic type because input has type unknown";
+        return Err(external(Error::new(ErrorCode::DatatypeMismatch, message)));
+    }
+    Ok(list_of_first(args))
 }
 
 /// Which items equal the single value.

@@ -3,7 +3,7 @@
 use super::form::{Form, P, R, form};
 use super::texts::charged;
 use super::{Def, Row, Value, strict};
-use crate::semantics::fault::external;
+use crate::semantics::fault::{external, refused};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode};
@@ -127,10 +127,6 @@ fn replaced(row: &Row<'_>, own: impl FnOnce() -> usize) -> Result<(usize, usize)
 
 fn text_length(length: usize) -> Result<usize> {
     charged(Some(length))
-}
-
-fn refused(message: &'static str) -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidParameterValue, message))
 }
 
 fn index_out_of_range() -> DataFusionError {

@@ -1,8 +1,7 @@
 //! Values as JSON: one, the parts of one, and objects and arrays of several.
 
-use super::jsons::refused;
 use super::{Row, Value};
-use crate::semantics::fault::external;
+use crate::semantics::fault::{external, refused};
 use crate::semantics::json::of_value::{write, write_parts};
 use crate::semantics::json::print::quoted;
 use arrow::datatypes::DataType;

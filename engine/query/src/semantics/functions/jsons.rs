@@ -3,7 +3,7 @@
 use super::form::{Form, P, R, form, list, variadic};
 use super::json_values::{array, json_of, object, on_lines};
 use super::{Def, Row, Value, lenient, strict};
-use crate::semantics::fault::external;
+use crate::semantics::fault::{external, refused};
 use crate::semantics::json::edit::{Change, concat, put, stripped, without_element, without_key, without_path};
 use crate::semantics::json::of_value::write;
 use crate::semantics::json::print::{normal, normal_text, pretty, quoted, text};
@@ -155,10 +155,6 @@ const OBJECT_OF_TEXTS_B: &[Form] = &[
     form(&[P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
     form(&[P::TextArray, P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
 ];
-
-pub(super) fn refused(message: &'static str) -> datafusion::common::DataFusionError {
-    external(Error::new(ErrorCode::InvalidParameterValue, message))
-}
 
 fn subscripts(message: &'static str) -> datafusion::common::DataFusionError {
     external(Error::new(ErrorCode::ArraySubscriptError, message))

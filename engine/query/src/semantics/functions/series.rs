@@ -5,7 +5,7 @@ use super::{Def, Row, Value, strict};
 use crate::semantics::datetime::Wrong;
 use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::moved;
-use crate::semantics::fault::external;
+use crate::semantics::fault::{external, refused};
 use crate::semantics::numeric::rescaled;
 use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -45,10 +45,6 @@ fn decimals(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
         _ => None,
     });
     Ok(of(DataType::Decimal128(38, scale.max().unwrap_or(0))))
-}
-
-fn refused(message: &'static str) -> datafusion::common::DataFusionError {
-    external(Error::new(ErrorCode::InvalidParameterValue, message))
 }
 
 fn too_many() -> datafusion::common::DataFusionError {

@@ -3,10 +3,10 @@
 use super::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::display::text_of;
-use crate::semantics::fault::external;
+use crate::semantics::fault::{external, refused};
 use arrow::array::Array as _;
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use querygate_catalog::{CHARGE_LEAST, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::borrow::Cow;
@@ -115,10 +115,6 @@ pub(super) const DEFS: &[Def] = &[
     strict("ilike_any", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, false, true))]),
     strict("ilike_all", &[form(&[P::Text, P::TextArray], R::Bool, |r| like_each(r, true, true))]),
 ];
-
-fn refused(message: &'static str) -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidParameterValue, message))
-}
 
 /// The length of a result, where it is not too large.
 pub(super) fn bounded(length: Option<usize>) -> Result<usize> {

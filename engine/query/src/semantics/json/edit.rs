@@ -2,13 +2,9 @@
 
 use super::path::index;
 use super::tree::{Json, Node};
-use crate::semantics::fault::external;
-use datafusion::common::{DataFusionError, Result};
+use crate::semantics::fault::{external, refused};
+use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
-
-fn refused(message: &'static str) -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidParameterValue, message))
-}
 
 /// `a || b`.
 pub(in crate::semantics) fn concat(a: Node, b: Node) -> Node {

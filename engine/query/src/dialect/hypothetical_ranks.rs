@@ -1,6 +1,6 @@
 //! `rank(5) WITHIN GROUP (ORDER BY x)` and its kin: the place that a value would have among the rows, as counts of the rows before it.
 
-use super::ast::{call, cast, number, plain_arguments};
+use super::ast::{binary, call, cast, number, plain_arguments};
 use crate::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -116,8 +116,4 @@ fn double(expr: Expr) -> Expr {
 
 fn or(left: Expr, right: Expr) -> Expr {
     Expr::Nested(Box::new(binary(left, BinaryOperator::Or, Expr::Nested(Box::new(right)))))
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
