@@ -5,6 +5,7 @@ mod code;
 mod error;
 pub mod json;
 pub mod limits;
+pub mod numeric;
 mod pg_type;
 mod planner;
 mod principal;
