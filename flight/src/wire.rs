@@ -5,7 +5,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use querygate_query_api::{Column, PG_TYPE_KEY, Prepared, arrow_type_of, pg_type_of};
+use querygate_query_api::{Column, PG_TYPE_KEY, Prepared, WIDE_NUMERIC, arrow_type_of, pg_type_of, wide_numeric_texts};
 use querygate_types::{Error, PgType, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Null | DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
+        // Arrow has no numeric without a scale.
+        DataType::LargeBinary => DataType::Utf8,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }
@@ -90,7 +92,6 @@ fn wire_type(data_type: &DataType) -> DataType {
         | DataType::Interval(_)
         | DataType::Binary
         | DataType::FixedSizeBinary(_)
-        | DataType::LargeBinary
         | DataType::Utf8
         | DataType::LargeUtf8
         | DataType::Decimal128(..)
@@ -113,12 +114,13 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
         .map(|(field, column)| {
             if column.data_type() == field.data_type() {
                 Ok(Arc::clone(column))
+            } else if *column.data_type() == WIDE_NUMERIC {
+                wide_numeric_texts(column)
             } else {
-                cast_with_options(column, field.data_type(), &exact)
+                cast_with_options(column, field.data_type(), &exact).map_err(Error::internal)
             }
         })
-        .collect::<std::result::Result<_, _>>()
-        .map_err(Error::internal)?;
+        .collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(promised), columns, &options).map_err(Error::internal)
 }

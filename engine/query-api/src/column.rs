@@ -76,7 +76,9 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         }
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Duration(_) => PgType::Interval,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
+        DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
+        // Cells of numerics of any width: no source hands bytes over so.
+        DataType::LargeBinary => PgType::Numeric,
         DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => PgType::Text,
         DataType::Dictionary(_, values) => pg_type_of_data_type(values),
         DataType::RunEndEncoded(_, values) => pg_type_of(values),

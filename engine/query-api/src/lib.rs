@@ -18,6 +18,7 @@ mod service;
 pub mod system;
 pub mod telemetry;
 mod times;
+mod wide_numeric;
 mod zone;
 
 pub use arrivals::{Arrival, Arrivals};
@@ -31,4 +32,5 @@ pub use service::{
     TransactionStatus,
 };
 pub use times::{FirstRow, Times};
+pub use wide_numeric::{WIDE_NUMERIC, wide_numeric, wide_numeric_texts};
 pub use zone::Zone;

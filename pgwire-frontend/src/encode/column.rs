@@ -4,7 +4,7 @@
 use super::physical::{
     Blobs, Counts, Dates, Decimals, Floats, Intervals, Ints, NO_VALUE, Physical, Spans, Texts, physical,
 };
-use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, UnionArray};
+use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray, UnionArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use querygate_query_api::pg_type_of;
@@ -25,6 +25,7 @@ pub(super) enum Values<'a> {
     Float4(Floats<'a>),
     Float8(Floats<'a>),
     Decimal(Decimals<'a>, i8),
+    WideNumeric(&'a LargeBinaryArray),
     /// Integers as numeric.
     WholeNumeric(Ints<'a>),
     Text(Texts<'a>),
@@ -231,6 +232,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         PgType::Numeric => match physical {
             P::Decimal(decimals, scale) => Some(Values::Decimal(decimals, scale)),
             P::Int(ints) => Some(Values::WholeNumeric(ints)),
+            P::Numeric(cells) => Some(Values::WideNumeric(cells)),
             _ => None,
         },
         PgType::Char => match physical {

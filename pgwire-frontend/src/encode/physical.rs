@@ -113,7 +113,6 @@ impl<'a> Texts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Blobs<'a> {
     Binary(&'a BinaryArray),
-    Large(&'a LargeBinaryArray),
     View(&'a BinaryViewArray),
     Fixed(&'a FixedSizeBinaryArray),
 }
@@ -122,7 +121,6 @@ impl<'a> Blobs<'a> {
     pub(super) fn at(&self, row: usize) -> &'a [u8] {
         match self {
             Self::Binary(array) => array.value(row),
-            Self::Large(array) => array.value(row),
             Self::View(array) => array.value(row),
             Self::Fixed(array) => array.value(row),
         }
@@ -198,6 +196,8 @@ pub(super) enum Physical<'a> {
     Decimal(Decimals<'a>, i8),
     Text(Texts<'a>),
     Blob(Blobs<'a>),
+    /// Cells of numerics of any width.
+    Numeric(&'a LargeBinaryArray),
     Date(Dates<'a>),
     Time(Counts<'a>, TimeUnit),
     Timestamp(&'a [i64], TimeUnit),
@@ -243,7 +243,7 @@ pub(super) fn physical(array: &dyn Array) -> Result<Physical<'_>> {
         DataType::LargeUtf8 => P::Text(Texts::Large(array.as_string())),
         DataType::Utf8View => P::Text(Texts::View(array.as_string_view())),
         DataType::Binary => P::Blob(Blobs::Binary(array.as_binary())),
-        DataType::LargeBinary => P::Blob(Blobs::Large(array.as_binary())),
+        DataType::LargeBinary => P::Numeric(array.as_binary()),
         DataType::BinaryView => P::Blob(Blobs::View(array.as_binary_view())),
         DataType::FixedSizeBinary(_) => P::Blob(Blobs::Fixed(array.as_fixed_size_binary())),
         DataType::Date32 => P::Date(Dates::Days(values!(array, Date32Type))),

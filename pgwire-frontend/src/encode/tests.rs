@@ -117,7 +117,6 @@ fn bytes_and_nulls_of_every_layout() {
     let values = [Some(&b"\x00\xff"[..]), None];
     let expected = [Some("\\x00ff"), None];
     check(Arc::new(BinaryArray::from_iter(values)), &expected);
-    check(Arc::new(LargeBinaryArray::from_iter(values)), &expected);
     check(Arc::new(BinaryViewArray::from_iter(values)), &expected);
     check(Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 2).unwrap()), &expected);
     for pg_type in PgType::ALL {

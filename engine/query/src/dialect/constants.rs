@@ -5,8 +5,8 @@ use super::value_lists::type_columns;
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr, UnaryOperator,
-    Value,
+    DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr,
+    UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -119,7 +119,7 @@ pub(super) fn plain_text(expr: &mut Expr) {
     }
 }
 
-/// A number beyond every decimal here is a double.
+/// A number beyond every decimal here is a numeric of any width.
 pub(super) fn large_number(expr: &mut Expr) {
     let Expr::Value(value) = &*expr else { return };
     let Value::Number(digits, _) = &value.value else { return };
@@ -129,10 +129,11 @@ pub(super) fn large_number(expr: &mut Expr) {
     let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(i64::MAX / 2);
     let scale = i64::try_from(fraction).unwrap_or(i64::MAX / 4) - exponent;
     let whole = i64::try_from(length).unwrap_or(i64::MAX / 4) - scale;
-    // Without an exponent, 76 digits have a type that prints all of them.
-    let most = if digits.contains(['e', 'E']) { 38 } else { 76 };
-    if whole.max(0) + scale.max(0) > most {
-        *expr = cast(text(digits), DataType::DoublePrecision);
+    if whole.max(0) + scale.max(0) > 38 {
+        *expr = cast(text(digits), DataType::Numeric(ExactNumberInfo::None));
+    } else if digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_err() {
+        // Beyond bigint it is a numeric; the engine would take it for an unsigned one.
+        *expr = cast(text(digits), DataType::Numeric(ExactNumberInfo::None));
     }
 }
 

@@ -42,6 +42,13 @@ impl PgExprPlanner {
             let field = Arc::new(other.as_ref().clone().with_name("").with_nullable(true));
             return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field })));
         }
+        // Only PostgreSQL's input function reads NaN, infinities and exponents.
+        if matches!(other.data_type(), DataType::Decimal128(..)) && decimal(text.trim(), text).is_err() {
+            let metadata = [(PG_TYPE_KEY, "numeric"), (TYPE_MODIFIER_KEY, "any")];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let field = arrow::datatypes::Field::new("", DataType::Decimal128(38, 10), true).with_metadata(metadata);
+            return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field: Arc::new(field) })));
+        }
         if let Some(labels) = other.metadata().get(ENUM_LABELS_KEY) {
             check_label(labels, text)?;
         }

@@ -43,7 +43,7 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
         },
     };
     let (Some(l), Some(r)) = (of(&l, left), of(&r, right)) else { return Ok(None) };
-    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary);
+    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
     Ok(match op {
         BinaryOperator::PGStartsWith => {
             let like = datafusion::functions::string::starts_with();

@@ -46,7 +46,7 @@ impl TypePlanner for PgTypePlanner {
             SqlType::Numeric(ExactNumberInfo::None)
             | SqlType::Decimal(ExactNumberInfo::None)
             | SqlType::Dec(ExactNumberInfo::None) => modified(PgType::Numeric, Some("any")),
-            SqlType::Numeric(digits) | SqlType::Decimal(digits) | SqlType::Dec(digits) => numeric_of(*digits),
+            SqlType::Numeric(digits) | SqlType::Decimal(digits) | SqlType::Dec(digits) => numeric_of(*digits)?,
             SqlType::Interval { precision, .. } => modified(PgType::Interval, *precision),
             SqlType::Array(_) => match super::ast::element_type(sql_type) {
                 Some(element) => array_of(self.plan_type_field(element)?),
@@ -129,22 +129,36 @@ fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef
     Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
 }
 
-/// A numeric with a precision. `None`: the engine says what is wrong with it.
-fn numeric_of(digits: ExactNumberInfo) -> Option<FieldRef> {
+/// A numeric with a precision: of any width where decimals do not have it.
+///
+/// # Errors
+/// 22023 for digits that no numeric has.
+fn numeric_of(digits: ExactNumberInfo) -> Result<Option<FieldRef>> {
     let (precision, scale) = match digits {
-        ExactNumberInfo::None => return None,
+        ExactNumberInfo::None => return Ok(None),
         ExactNumberInfo::Precision(precision) => (precision, 0),
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
     };
-    let (precision, scale) = (u8::try_from(precision).ok()?, i8::try_from(scale).ok()?);
-    let data_type = match precision {
-        1..=DECIMAL128_MAX_PRECISION if u8::try_from(scale).is_ok_and(|scale| scale <= precision) => {
+    let refused = |message: String| Err(super::external(Error::new(ErrorCode::InvalidParameterValue, message)));
+    if !(1..=1_000).contains(&precision) {
+        return refused(format!("NUMERIC precision {precision} must be between 1 and 1000"));
+    }
+    if !(-1_000..=1_000).contains(&scale) {
+        return refused(format!("NUMERIC scale {scale} must be between -1000 and 1000"));
+    }
+    let data_type = match (u8::try_from(precision), i8::try_from(scale)) {
+        (Ok(precision @ 1..=DECIMAL128_MAX_PRECISION), Ok(scale))
+            if u8::try_from(scale).is_ok_and(|scale| scale <= precision) =>
+        {
             DataType::Decimal128(precision, scale)
         }
-        _ => return None,
+        _ => {
+            // Binding makes it a wide one, for which the engine has no functions.
+            return Ok(modified(PgType::Numeric, Some(format!("{precision},{scale}"))));
+        }
     };
-    let field = field_of(PgType::Numeric)?;
-    Some(Arc::new(field.as_ref().clone().with_data_type(data_type)))
+    let field = field_of(PgType::Numeric);
+    Ok(field.map(|field| Arc::new(field.as_ref().clone().with_data_type(data_type))))
 }
 
 fn characters(length: &CharacterLength) -> Option<u64> {

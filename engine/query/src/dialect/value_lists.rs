@@ -135,9 +135,18 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
         return Some(first.clone());
     }
     if common == PgType::Numeric {
-        let digits = cells.iter().zip(&said).try_fold((1, 0), |(whole, places), (cell, said)| {
-            let (own_whole, own_places) = digits(cell, said)?;
-            Some((own_whole.max(whole), own_places.max(places)))
+        let digits: Option<Vec<(u64, u64)>> = cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
+        let known = |cell: &Expr| !matches!(cell, Expr::Value(value) if value.value == Value::Null);
+        let mut places =
+            digits.iter().flatten().zip(cells).filter(|(_, cell)| known(cell)).map(|((_, places), _)| places);
+        // Each value keeps its places, which a column of decimals does not have.
+        if let Some(first) = places.next()
+            && places.any(|other| other != first)
+        {
+            return Some(DataType::Numeric(ExactNumberInfo::None));
+        }
+        let digits = digits.map(|digits| {
+            digits.iter().fold((1, 0), |(whole, places), (own, own_places)| (whole.max(*own), places.max(*own_places)))
         });
         let any = || said.iter().any(|said| matches!(said, Says::Written(_, own) if is_any(own)));
         return match digits {

@@ -5,6 +5,7 @@ use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is
 use super::fault::{Fault, external};
 use super::functions;
 use super::numeric::{divided, parse, precision, quotient_scale};
+use super::wide;
 use super::zone::Zone;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
@@ -16,8 +17,9 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
 };
-use querygate_query_api::pg_type_of;
+use querygate_query_api::{WIDE_NUMERIC, pg_type_of};
 use querygate_rules::nullable;
+use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType, TypeCategory};
 use std::sync::Arc;
 
@@ -29,7 +31,11 @@ const PLAIN_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow",
 
 /// Settles one expression whose children are settled.
 pub(super) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
-    match expr {
+    let wide = wide::settled(expr, schema)?;
+    if wide.transformed {
+        return Ok(wide);
+    }
+    match wide.data {
         Expr::Literal(ScalarValue::Decimal128(Some(digits), _, scale), metadata) if scale < 0 => {
             let whole =
                 super::numeric::rescaled(digits, scale, 0).ok_or_else(|| Fault::OutOfRange("numeric").error())?;
@@ -60,6 +66,12 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
         }));
     }
     let Ok((_, from)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    let cast = if modifier(&cast.field).is_some_and(|digits| digits.contains(',')) {
+        let field = Arc::new(cast.field.as_ref().clone().with_data_type(WIDE_NUMERIC));
+        Cast { field, expr: cast.expr }
+    } else {
+        cast
+    };
     let cast = Cast { field: of_dimensions(from.data_type(), cast.field), expr: cast.expr };
     let null = matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
     if !null {
@@ -126,7 +138,17 @@ fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transfo
     };
     if let Expr::Literal(value, _) = cast.expr.as_ref() {
         let exact = match value {
-            ScalarValue::Utf8(Some(text)) => Some(parse(text).ok_or_else(|| unread(text))?),
+            ScalarValue::Utf8(Some(text)) => match parse(text) {
+                Some(exact) => Some(exact),
+                None => return Ok(Transformed::yes(Expr::Literal(wide::literal(&wide::read(text)?), None))),
+            },
+            ScalarValue::Float64(Some(value)) if !value.is_finite() => {
+                return Ok(Transformed::yes(Expr::Literal(wide::literal(&Numeric::from_double(*value, 15)), None)));
+            }
+            ScalarValue::Float32(Some(value)) if !value.is_finite() => {
+                let value = Numeric::from_double(f64::from(*value), 6);
+                return Ok(Transformed::yes(Expr::Literal(wide::literal(&value), None)));
+            }
             ScalarValue::Int32(Some(value)) => Some((i128::from(*value), 0)),
             ScalarValue::Int64(Some(value)) => Some((i128::from(*value), 0)),
             ScalarValue::Int16(Some(value)) => Some((i128::from(*value), 0)),
@@ -146,7 +168,9 @@ fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transfo
         DataType::Int64 => plain(19, 0),
         DataType::UInt64 => plain(20, 0),
         DataType::Decimal128(precision, scale) => plain(*precision, *scale),
-        _ => plain(38, 10),
+        DataType::LargeBinary => return Ok(Transformed::yes(*cast.expr)),
+        // Only the value knows its places.
+        _ => Arc::new(Field::new("", WIDE_NUMERIC, true)),
     };
     if is_settled_early(from, &to)
         && let Some(function) = conversion(from, &to, zone)
@@ -154,22 +178,6 @@ fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transfo
         return Ok(Transformed::yes(function.call(vec![*cast.expr])));
     }
     Ok(Transformed::yes(Expr::Cast(Cast { expr: cast.expr, field: to })))
-}
-
-/// What a text that is no numeric of 38 digits is.
-fn unread(text: &str) -> datafusion::common::DataFusionError {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "nan" | "infinity" | "inf" | "-infinity" | "-inf" | "+infinity" | "+inf" => {
-            super::fault::unsupported("NaN and infinity are not supported in numeric")
-        }
-        text if !text.is_empty()
-            && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e'))
-            && text.bytes().any(|b| b.is_ascii_digit()) =>
-        {
-            Fault::OutOfRange("numeric").error()
-        }
-        _ => Fault::Syntax("numeric").error(),
-    }
 }
 
 /// Refuses casts that Postgres does not have.
@@ -252,9 +260,8 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
 }
 
 fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|t| {
-        matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_))
-    })
+    expr.get_type(schema)
+        .is_ok_and(|t| matches!(t, DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_)))
 }
 
 /// `extract` of a part that DataFusion takes alike, as its function: sources know that one.

@@ -5,6 +5,7 @@ use super::display::text_of;
 use super::moments;
 use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use super::texts_read::{read, read_named};
+use super::wide;
 use super::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StringViewArray};
 use arrow::datatypes::{
@@ -14,7 +15,7 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
@@ -57,7 +58,8 @@ pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
         moment(t) || matches!(t, DataType::Interval(_) | DataType::Binary | DataType::List(_) | DataType::Struct(_))
     };
     is_ours(from, to)
-        && (is_text(source) && special(target)
+        && (wide::converts(source, to)
+            || is_text(source) && special(target)
             || special(source) && is_text(target)
             || moment(source) && moment(target)
             || is_text(target) && (is_text(source) || modifier(to).is_some())
@@ -68,6 +70,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     use DataType as T;
     let zoned = |t: &T| matches!(t, T::Timestamp(_, Some(_)));
     match (from.data_type(), to.data_type()) {
+        (source, _) if wide::converts(source, to) => true,
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
         (T::Decimal128(precision, scale), T::Float32 | T::Float64) => !divides_exactly(*precision, *scale),
@@ -136,6 +139,8 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         return Ok(arrow::array::new_null_array(to.data_type(), values.len()));
     }
     match (values.data_type(), to.data_type()) {
+        (_, &WIDE_NUMERIC) => wide::from_values(values, to),
+        (&WIDE_NUMERIC, target) if !is_text(target) => wide::to_values(values, target),
         (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),
         // A number of jsonb rounds to a whole one, as numeric does.
         (source, target) if is_text(source) && target.is_integer() && named(from) == Some("jsonb") => {

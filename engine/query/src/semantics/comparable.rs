@@ -2,7 +2,7 @@
 //! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
 //! plan.
 
-use super::{enum_order, interval_length, patterns};
+use super::{enum_order, interval_length, patterns, wide};
 use arrow::array::Array;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::tree_node::Transformed;
@@ -57,7 +57,14 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
                 Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
             }
         }
-        Expr::InSubquery(member) => interval_length::member(member, schema)?.update_data(Expr::InSubquery),
+        Expr::InSubquery(member) => {
+            let member = wide::member(member, schema)?;
+            if member.transformed {
+                member.update_data(Expr::InSubquery)
+            } else {
+                interval_length::member(member.data, schema)?.update_data(Expr::InSubquery)
+            }
+        }
         Expr::Case(case) => branches(case, schema)?,
         Expr::AggregateFunction(mut call) => {
             let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;

@@ -1,5 +1,6 @@
 //! Any value as the text that Postgres prints, element by element. Knows no plan.
 
+use super::fault::external;
 use super::functions::of_arrow;
 use super::text;
 use super::zone::{DAY, SECOND, Zone};
@@ -10,6 +11,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::Result;
+use querygate_query_api::wide_numeric;
 
 /// The text of a row's value; `None` for NULL.
 pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -37,6 +39,7 @@ pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
         DataType::Utf8View => array.as_string_view().value(row).to_owned(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
+        DataType::LargeBinary => wide_numeric(array.as_binary(), row).map_err(external)?.to_string(),
         DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Date32 => date(array.as_primitive::<Date32Type>().value(row)),
         DataType::Time64(TimeUnit::Microsecond) => {

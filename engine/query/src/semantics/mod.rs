@@ -58,6 +58,7 @@ mod text;
 mod texts_read;
 mod unions;
 mod variances;
+mod wide;
 mod windows;
 mod zone;
 
@@ -120,7 +121,9 @@ pub(crate) fn install(state: SessionState) -> SessionState {
 /// # Errors
 /// 22023 for a LIKE pattern that ends with its escape.
 pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-    let plan = rule::settled(unions::met(literals::typed(plan)?)?, zone_of(options))?;
+    let zone = zone_of(options);
+    let plan = rule::settled(unions::met(literals::typed(plan)?)?, zone)?;
+    let plan = unions::met(wide::aligned(plan, |plan| rule::settled(plan, zone))?)?;
     recursion::aligned(rule::Coerced.analyze(plan, options)?)
 }
 

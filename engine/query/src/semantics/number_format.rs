@@ -8,15 +8,17 @@ use super::fault::external;
 use super::numeric::{parse, rescaled};
 use datafusion::common::Result;
 use keys::{Key, Shape, understood};
+use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode};
 use roman::roman;
 
 /// What is printed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Number {
     /// Digits and scale.
     Decimal(i128, i8),
     Double(f64),
+    Wide(Numeric),
 }
 
 /// A pattern taken apart.
@@ -54,13 +56,14 @@ impl Picture {
         if shape.exponent {
             return scientific(number, shape);
         }
-        let value = match *number {
-            Number::Decimal(digits, scale) => Some((digits, scale)),
+        let value = match number {
+            Number::Decimal(digits, scale) => Some((*digits, *scale)),
+            Number::Wide(value) => value.to_digits(),
             Number::Double(value) if !value.is_finite() => None,
             // Fifteen digits are what a double surely holds.
             Number::Double(value) => {
                 let places = shape.after + shape.shift.unwrap_or(0);
-                let held = 15_usize.saturating_sub(digits_before_point(value)).min(places);
+                let held = 15_usize.saturating_sub(digits_before_point(*value)).min(places);
                 parse(&format!("{value:.held$}"))
             }
         };
@@ -75,10 +78,14 @@ impl Picture {
                 if scale >= shift { (value, scale - shift) } else { (rescaled(value, scale, shift)?, 0) };
             rescaled(value, scale, places)
         });
-        let Some(value) = rounded else { return overflowing(shape) };
-        let mut text = super::display::decimal(value.abs(), places);
+        let (mut text, negative) = match (rounded, number) {
+            (Some(value), _) => (super::display::decimal(value.abs(), places), value < 0),
+            (None, Number::Wide(value)) => wide(value, shift, places),
+            (None, Number::Double(value)) if value.is_nan() => ("NaN".to_owned(), false),
+            (None, Number::Double(value)) if value.is_infinite() => ("Infinity".to_owned(), *value < 0.0),
+            (None, _) => return overflowing(shape),
+        };
         let before = shape.before + shape.shift.unwrap_or(0);
-        let negative = value < 0;
         let whole = text.find('.').unwrap_or(text.len());
         let spaces = before.saturating_sub(whole);
         if whole > before {
@@ -87,6 +94,13 @@ impl Picture {
         }
         Printer::new(text.as_bytes(), negative, spaces, shape).print(&self.keys)
     }
+}
+
+/// The digits that a picture shows of a number of any width, and whether it is negative.
+fn wide(value: &Numeric, shift: i8, places: i8) -> (String, bool) {
+    let moved = value.times(&Numeric::from_digits(1, -shift)).and_then(|value| value.round(i64::from(places)));
+    let moved = moved.unwrap_or(Numeric::Nan);
+    (moved.abs().to_string(), moved.signum() < 0)
 }
 
 /// Digits of a number's whole part.
@@ -285,12 +299,19 @@ impl<'a> Printer<'a> {
 }
 
 fn scientific(number: &Number, shape: &Shape) -> String {
-    let value = match *number {
-        Number::Decimal(digits, scale) => super::display::decimal(digits, scale).parse().unwrap_or(f64::NAN),
-        Number::Double(value) => value,
+    let value = match number {
+        Number::Decimal(digits, scale) => super::display::decimal(*digits, *scale).parse().unwrap_or(f64::NAN),
+        Number::Double(value) => *value,
+        Number::Wide(value) => match value.to_exponent(u32::try_from(shape.after).unwrap_or(0)) {
+            Some(shown) => {
+                let sign = if value.signum() < 0 || shape.fill { "" } else { " " };
+                return format!("{sign}{shown}");
+            }
+            None => f64::NAN,
+        },
     };
     if !value.is_finite() {
-        return format!("{}#.####", if shape.fill { "" } else { " " });
+        return format!(" {}.{}", "#".repeat(shape.before), "#".repeat(shape.after + 4));
     }
     let raw = format!("{value:.0$e}", shape.after);
     let (mantissa, exponent) = raw.split_once('e').unwrap_or((&raw, "0"));

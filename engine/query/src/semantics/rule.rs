@@ -5,7 +5,7 @@ use super::fault::unsupported;
 use super::zone::Zone;
 use super::{
     arithmetic, binding, casts, comparable, enum_order, framed, functions, growing, interval_length, set_operations,
-    stepwise, sum,
+    stepwise, sum, wide,
 };
 use crate::named::under_names;
 use arrow::datatypes::DataType;
@@ -29,6 +29,7 @@ impl AnalyzerRule for Coerced {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = each_expression(plan, Order::ChildrenFirst, &comparable::rewrite)?;
+        let plan = plan.transform_up_with_subqueries(wide::keyed)?.data;
         let plan = plan.transform_up_with_subqueries(interval_length::sorted)?.data;
         Ok(plan.transform_up_with_subqueries(enum_order::sorted)?.data)
     }
@@ -52,7 +53,7 @@ impl AnalyzerRule for Checked {
 
 /// What is decided once, when a statement is bound.
 pub(super) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
-    each_expression(plan, Order::ChildrenFirst, &|expr, schema| binding::settle(expr, schema, zone))
+    each_node(plan, Order::ChildrenFirst, &|expr, schema| binding::settle(expr, schema, zone), &wide::node)
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
@@ -67,6 +68,13 @@ enum Order {
 
 /// Rewrites every expression of a plan with the columns it may name; output names stay.
 fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
+    each_node(plan, order, rewrite, &|node| node.recompute_schema().map(Transformed::no))
+}
+
+type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>;
+
+/// The same, and then the node.
+fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
     let node = |plan: LogicalPlan| {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
@@ -76,7 +84,7 @@ fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Res
             Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema)),
             Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
         })?
-        .map_data(LogicalPlan::recompute_schema)
+        .transform_data(last)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }

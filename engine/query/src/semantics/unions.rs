@@ -1,6 +1,7 @@
 //! Branches of a UNION whose columns differ in type meet at one, which the column is then named after: a branch's own name of its type
 //! would stay beside another type. Knows no row.
 
+use super::TYPE_MODIFIER_KEY;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
@@ -41,6 +42,11 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     let fields = fields?;
     let (first, rest) = fields.split_first()?;
     if rest.iter().all(|other| other.data_type() == first.data_type()) {
+        return None;
+    }
+    // Casts to numeric have their places when they are settled.
+    let open = |field: &&FieldRef| field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any");
+    if fields.iter().any(open) {
         return None;
     }
     let common = rest.iter().try_fold(first.data_type().clone(), |met, f| type_union_coercion(&met, f.data_type()))?;

@@ -18,7 +18,18 @@ impl Numeric {
         }
         let Self::Finite(of) = self else { return Ok(self.clone()) };
         let (weight, _) = of.leading_group();
-        let places = result_places(SIGNIFICANT_MIN - (weight * 2 + 1), of.places);
+        self.root(result_places(SIGNIFICANT_MIN - (weight * 2 + 1), of.places))
+    }
+
+    /// The square root with so many places.
+    ///
+    /// # Errors
+    /// 2201F for numbers below 0.
+    pub fn root(&self, places: u32) -> Result<Self> {
+        if self.signum() < 0 {
+            return Err(refused("cannot take square root of a negative number"));
+        }
+        let Self::Finite(of) = self else { return Ok(self.clone()) };
         // One digit more decides how the last is rounded: no root ends with a half that is not written there.
         let squared = of.rounded(i64::from(places) * 2 + 2);
         let root = Finite { digits: squared.digits.sqrt(), places: places + 1 };

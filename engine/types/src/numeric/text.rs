@@ -36,6 +36,25 @@ impl std::str::FromStr for Numeric {
     }
 }
 
+impl Numeric {
+    /// One digit before the point, so many behind it, and an exponent of at least two digits; `None` of NaN and infinities.
+    #[must_use]
+    pub fn to_exponent(&self, places: u32) -> Option<String> {
+        let Self::Finite(finite) = self else { return None };
+        let mut exponent = if finite.is_zero() { 0 } else { finite.magnitude() - 1 };
+        let shown = |exponent: i64| {
+            Finite::of(finite.digits.clone(), i64::from(finite.places) + exponent).rounded(i64::from(places))
+        };
+        let mut digits = shown(exponent);
+        // Rounding may have made it ten.
+        if digits.magnitude() > 1 {
+            exponent += 1;
+            digits = shown(exponent);
+        }
+        Some(format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs()))
+    }
+}
+
 impl Finite {
     fn read(magnitude: &str, negative: bool) -> Result<Self, NotNumeric> {
         let (mantissa, exponent) = magnitude.split_once(['e', 'E']).map_or((magnitude, None), |(m, e)| (m, Some(e)));

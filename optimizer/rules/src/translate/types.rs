@@ -47,8 +47,8 @@ pub(super) fn cast_is_exact(from: ValueType, to: ValueType) -> bool {
 /// `from` can hold may be made in `from`.
 pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
     use DataType::{
-        Binary, BinaryView, Date32, Decimal128, Decimal256, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary,
-        LargeUtf8, Timestamp, Utf8, Utf8View,
+        Binary, BinaryView, Date32, Decimal128, Decimal256, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8,
+        Timestamp, Utf8, Utf8View,
     };
     match (from, to) {
         (Int8, Int16 | Int32 | Int64 | Float32 | Float64)
@@ -62,7 +62,7 @@ pub(super) fn widens(from: &DataType, to: &DataType) -> bool {
             t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
         }
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
-        (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
+        (Binary | BinaryView, Binary | BinaryView) => true,
         (Date32, Timestamp(_, None)) => true,
         (Timestamp(a, zone), Timestamp(b, other)) => zone.is_some() == other.is_some() && finer(b) >= finer(a),
         (a, b) => a == b,

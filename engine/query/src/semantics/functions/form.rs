@@ -3,7 +3,7 @@
 use super::row::{Row, Value};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// A parameter's type.
@@ -14,6 +14,8 @@ pub(in crate::semantics) enum P {
     Int,
     Double,
     Numeric,
+    /// An exact number of any type, as it is.
+    Wide,
     Bool,
     Date,
     Time,
@@ -33,6 +35,8 @@ pub(in crate::semantics) enum R {
     Text,
     Int4,
     Double,
+    /// Numeric of any width.
+    Wide,
     Bool,
     Date,
     Time,
@@ -105,6 +109,11 @@ impl P {
             (Self::Double, d) if d.is_integer() => (DataType::Float64, 4),
             (Self::Numeric, d @ DataType::Decimal128(..)) => (d.clone(), 0),
             (Self::Numeric, d) if d.is_integer() => (WHOLE, 2),
+            (Self::Wide, &WIDE_NUMERIC) => return Some((given.clone(), 0)),
+            (Self::Wide, DataType::Decimal128(..)) => return Some((given.clone(), 1)),
+            (Self::Wide, d) if d.is_integer() => return Some((given.clone(), 3)),
+            // A literal without a type is one.
+            (Self::Wide, _) if text => (DataType::Utf8, 7),
             (Self::Bool, DataType::Boolean) => (DataType::Boolean, 0),
             (Self::Date, DataType::Date32) => (DataType::Date32, 0),
             (Self::Time, DataType::Time64(TimeUnit::Microsecond)) => (given.clone(), 0),
@@ -117,9 +126,7 @@ impl P {
             (Self::Interval, DataType::Interval(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 0),
             (Self::Interval, DataType::Duration(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 1),
             (Self::Bytea, DataType::Binary) => (DataType::Binary, 0),
-            (Self::Bytea, DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_)) => {
-                (DataType::Binary, 1)
-            }
+            (Self::Bytea, DataType::BinaryView | DataType::FixedSizeBinary(_)) => (DataType::Binary, 1),
             (Self::TextArray, DataType::List(item)) => {
                 let far = u32::from(item.data_type() != &DataType::Utf8);
                 (list(DataType::Utf8), far)
@@ -146,6 +153,7 @@ impl P {
             Self::Int => DataType::Int64,
             Self::Double => DataType::Float64,
             Self::Numeric => WHOLE,
+            Self::Wide => WIDE_NUMERIC,
             Self::Bool => DataType::Boolean,
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
@@ -170,6 +178,7 @@ impl R {
             Self::Text => (DataType::Utf8, "text"),
             Self::Int4 => (DataType::Int32, "int4"),
             Self::Double => (DataType::Float64, "float8"),
+            Self::Wide => (WIDE_NUMERIC, "numeric"),
             Self::Bool => (DataType::Boolean, "bool"),
             Self::Date => (DataType::Date32, "date"),
             Self::Time => (DataType::Time64(TimeUnit::Microsecond), "time"),

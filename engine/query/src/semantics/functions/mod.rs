@@ -20,12 +20,14 @@ mod results;
 mod row;
 mod series;
 mod texts;
+mod wide_numbers;
 
 pub(super) use bytes::read as read_bytes;
 pub(super) use clocks::scaled;
 use form::Form;
 use invoke::Builtin;
 pub(super) use row::{Row, Value, of_arrow, to_arrow};
+pub(super) use wide_numbers::key as numeric_key;
 
 use super::stepwise::is_stepwise;
 use super::zone::Zone;
@@ -68,6 +70,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         patterns::DEFS,
         series::DEFS,
         texts::DEFS,
+        wide_numbers::DEFS,
     ]
     .into_iter()
     .flatten()

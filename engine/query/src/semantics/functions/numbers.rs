@@ -1,12 +1,14 @@
 //! Functions of numbers: `to_char`, `to_number`, rounding of numerics, and what Postgres has besides DataFusion.
 
 use super::form::{P, R, form};
+use super::wide_numbers::{ONE, TWO, one, two};
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::{Fault, external};
 use crate::semantics::number_format::Number;
 use crate::semantics::numeric::{divided, rescaled, truncated};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode};
 
 const PAIR: &[P] = &[P::Numeric, P::Numeric];
@@ -24,6 +26,8 @@ pub(super) const DEFS: &[Def] = &[
         &[
             form(&[P::Numeric], R::By(|a, _| Ok(scaled_to(a, 0))), |r| numeric(r, 0, rescaled)),
             form(&[P::Numeric, P::Int], R::By(places), |r| numeric(r, r.int(1), rescaled)),
+            form(ONE, R::Wide, |r| one(r, |of| of.round(0))),
+            form(&[P::Wide, P::Int], R::Wide, |r| one(r, |of| of.round(r.int(1)))),
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0))))),
             form(&[P::Double], R::Double, |r| Ok(Value::Double(r.double(0).round_ties_even()))),
             form(&[P::Double, P::Int], R::Double, |r| Ok(Value::Double(to_places(r.double(0), r.int(1), f64::round)))),
@@ -34,6 +38,8 @@ pub(super) const DEFS: &[Def] = &[
         &[
             form(&[P::Numeric], R::By(|a, _| Ok(scaled_to(a, 0))), |r| numeric(r, 0, truncated)),
             form(&[P::Numeric, P::Int], R::By(places), |r| numeric(r, r.int(1), truncated)),
+            form(ONE, R::Wide, |r| one(r, |of| of.trunc(0))),
+            form(&[P::Wide, P::Int], R::Wide, |r| one(r, |of| of.trunc(r.int(1)))),
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0))))),
             form(&[P::Double], R::Double, |r| Ok(Value::Double(r.double(0).trunc()))),
             form(&[P::Double, P::Int], R::Double, |r| Ok(Value::Double(to_places(r.double(0), r.int(1), f64::trunc)))),
@@ -43,6 +49,7 @@ pub(super) const DEFS: &[Def] = &[
         "ceil",
         &[
             form(&[P::Numeric], R::By(|a, _| Ok(scaled_to(a, 0))), |r| whole(r, 1)),
+            form(ONE, R::Wide, |r| one(r, Numeric::ceil)),
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0))))),
             form(&[P::Double], R::Double, |r| Ok(Value::Double(r.double(0).ceil()))),
         ],
@@ -51,6 +58,7 @@ pub(super) const DEFS: &[Def] = &[
         "floor",
         &[
             form(&[P::Numeric], R::By(|a, _| Ok(scaled_to(a, 0))), |r| whole(r, -1)),
+            form(ONE, R::Wide, |r| one(r, Numeric::floor)),
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0))))),
             form(&[P::Double], R::Double, |r| Ok(Value::Double(r.double(0).floor()))),
         ],
@@ -60,6 +68,10 @@ pub(super) const DEFS: &[Def] = &[
         &[
             form(&[P::Numeric], R::By(|_, _| Ok(Field::new("sign", DataType::Decimal128(1, 0), true))), |r| {
                 Ok(Value::Digits(r.decimal(0).0.signum()))
+            }),
+            form(ONE, R::Wide, |r| {
+                let value = r.wide(0)?;
+                Ok(Value::Wide(if value.is_nan() { value } else { Numeric::from(i64::from(value.signum())) }))
             }),
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0).signum())))),
             form(&[P::Double], R::Double, |r| {
@@ -80,24 +92,36 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "div",
-        &[form(PAIR, R::By(|_, _| Ok(Field::new("div", DataType::Decimal128(38, 0), true))), |r| {
-            let ((a, s), (b, t)) = (r.decimal(0), r.decimal(1));
-            if b == 0 {
-                return Err(Fault::DivisionByZero.error());
-            }
-            let scale = s.max(t);
-            let (a, b) = (rescaled(a, s, scale), rescaled(b, t, scale));
-            let (Some(a), Some(b)) = (a, b) else { return Err(out_of_range()) };
-            Ok(Value::Digits(a / b))
-        })],
+        &[
+            form(PAIR, R::By(|_, _| Ok(Field::new("div", DataType::Decimal128(38, 0), true))), |r| {
+                let ((a, s), (b, t)) = (r.decimal(0), r.decimal(1));
+                if b == 0 {
+                    return Err(Fault::DivisionByZero.error());
+                }
+                let scale = s.max(t);
+                let (a, b) = (rescaled(a, s, scale), rescaled(b, t, scale));
+                let (Some(a), Some(b)) = (a, b) else { return Err(out_of_range()) };
+                Ok(Value::Digits(a / b))
+            }),
+            form(TWO, R::Wide, |r| two(r, Numeric::div)),
+        ],
     ),
-    strict("scale", &[form(&[P::Numeric], R::Int4, |r| Ok(Value::Int(i64::from(r.decimal(0).1))))]),
+    strict(
+        "scale",
+        &[
+            form(&[P::Numeric], R::Int4, |r| Ok(Value::Int(i64::from(r.decimal(0).1)))),
+            form(ONE, R::Int4, |r| Ok(shown_places(&r.wide(0)?))),
+        ],
+    ),
     strict(
         "min_scale",
-        &[form(&[P::Numeric], R::Int4, |r| {
-            let (digits, scale) = r.decimal(0);
-            Ok(Value::Int(i64::from(trimmed(digits, scale).1)))
-        })],
+        &[
+            form(&[P::Numeric], R::Int4, |r| {
+                let (digits, scale) = r.decimal(0);
+                Ok(Value::Int(i64::from(trimmed(digits, scale).1)))
+            }),
+            form(ONE, R::Int4, |r| Ok(shown_places(&r.wide(0)?.trim_scale()))),
+        ],
     ),
     strict(
         "to_hex",
@@ -126,14 +150,22 @@ pub(super) const DEFS: &[Def] = &[
     ),
     strict(
         "trim_scale",
-        &[form(&[P::Numeric], R::By(least_scale), |r| {
-            let (digits, scale) = r.decimal(0);
-            Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
-        })],
+        &[
+            form(&[P::Numeric], R::By(least_scale), |r| {
+                let (digits, scale) = r.decimal(0);
+                Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
+            }),
+            form(ONE, R::Wide, |r| Ok(Value::Wide(r.wide(0)?.trim_scale()))),
+        ],
     ),
     strict(
         "width_bucket",
         &[
+            form(&[P::Wide, P::Wide, P::Wide, P::Int], R::Int4, |r| {
+                let count = i32::try_from(r.int(3)).map_err(|_| Fault::OutOfRange("integer").error())?;
+                let place = r.wide(0)?.bucket(&r.wide(1)?, &r.wide(2)?, count).map_err(external)?;
+                Ok(Value::Int(i64::from(place)))
+            }),
             form(&[P::Double, P::Double, P::Double, P::Int], R::Int4, bucket),
             form(&[P::Double, P::DoubleArray], R::Int4, |r| {
                 let bounds = r.list(1);
@@ -144,6 +176,11 @@ pub(super) const DEFS: &[Def] = &[
         ],
     ),
 ];
+
+/// NaN and infinities have none.
+fn shown_places(value: &Numeric) -> Value {
+    value.places().map_or(Value::Null, |places| Value::Int(i64::from(places)))
+}
 
 fn out_of_range() -> datafusion::common::DataFusionError {
     Fault::OutOfRange("numeric").error()
@@ -308,6 +345,10 @@ pub(super) fn to_char_int(row: &Row<'_>) -> Result<Value> {
 pub(super) fn to_char_decimal(row: &Row<'_>) -> Result<Value> {
     let (digits, scale) = row.decimal(0);
     shown(row, &Number::Decimal(digits, scale))
+}
+
+pub(super) fn to_char_wide(row: &Row<'_>) -> Result<Value> {
+    shown(row, &Number::Wide(row.wide(0)?))
 }
 
 pub(super) fn to_char_double(row: &Row<'_>) -> Result<Value> {

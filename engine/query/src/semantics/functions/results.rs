@@ -5,8 +5,8 @@ use crate::semantics::datetime::Wrong;
 use crate::semantics::fault::Fault;
 use arrow::array::{
     Array, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder,
-    Int64Builder, IntervalMonthDayNanoBuilder, ListBuilder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
+    Int64Builder, IntervalMonthDayNanoBuilder, LargeBinaryBuilder, ListBuilder, StringBuilder,
+    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
@@ -27,6 +27,7 @@ enum Column {
     Moment(TimestampMicrosecondBuilder),
     Interval(IntervalMonthDayNanoBuilder),
     Bytes(BinaryBuilder),
+    Wide(LargeBinaryBuilder),
     Texts(ListBuilder<StringBuilder>),
     Scalars(Vec<ScalarValue>),
 }
@@ -59,6 +60,7 @@ impl Results {
                 Column::Interval(IntervalMonthDayNanoBuilder::with_capacity(rows))
             }
             DataType::Binary => Column::Bytes(BinaryBuilder::with_capacity(rows, rows * TEXT_BYTES)),
+            DataType::LargeBinary => Column::Wide(LargeBinaryBuilder::with_capacity(rows, rows * TEXT_BYTES)),
             list if *list == super::form::list(DataType::Utf8) => {
                 Column::Texts(ListBuilder::with_capacity(StringBuilder::new(), rows))
             }
@@ -85,6 +87,7 @@ impl Results {
                 to.append_value(to_arrow(value).ok_or_else(|| Wrong::Range.error("interval"))?);
             }
             (Column::Bytes(to), Value::Bytes(bytes)) => to.append_value(bytes),
+            (Column::Wide(to), Value::Wide(value)) => to.append_value(value.to_cell()),
             (Column::Texts(to), Value::Texts(texts)) => {
                 texts.iter().for_each(|text| to.values().append_option(text.as_deref()));
                 to.append(true);
@@ -109,6 +112,7 @@ impl Results {
             Column::Moment(to) => to.append_null(),
             Column::Interval(to) => to.append_null(),
             Column::Bytes(to) => to.append_null(),
+            Column::Wide(to) => to.append_null(),
             Column::Texts(to) => to.append(false),
             Column::Scalars(_) => {}
         }
@@ -139,6 +143,7 @@ impl Results {
             Column::Moment(from) => Arc::new(from.finish()),
             Column::Interval(from) => Arc::new(from.finish()),
             Column::Bytes(from) => Arc::new(from.finish()),
+            Column::Wide(from) => Arc::new(from.finish()),
             Column::Texts(from) => Arc::new(from.finish()),
             Column::Scalars(from) => ScalarValue::iter_to_array(std::mem::take(from))?,
         })

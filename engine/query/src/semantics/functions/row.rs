@@ -1,6 +1,7 @@
 //! One row's arguments and its result.
 
 use super::super::datetime::interval::Interval;
+use super::super::wide;
 use super::super::zone::Zone;
 use super::compiled::Patterns;
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -11,6 +12,7 @@ use arrow::datatypes::{
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_catalog::own_bytes;
 use querygate_query_api::PG_TYPE_KEY;
+use querygate_types::numeric::Numeric;
 use std::sync::Arc;
 
 /// The arguments of one row. Getters expect the parameter's type and a value that is not NULL.
@@ -61,6 +63,11 @@ impl Row<'_> {
             _ => 0,
         };
         (self.args[arg].as_primitive::<Decimal128Type>().value(self.place(arg)), scale)
+    }
+
+    /// A number of any exact type, or a literal that is read as one.
+    pub(in crate::semantics) fn wide(&self, arg: usize) -> Result<Numeric> {
+        wide::at(&self.args[arg], self.place(arg))
     }
 
     pub(in crate::semantics) fn bool(&self, arg: usize) -> bool {
@@ -151,6 +158,7 @@ pub(in crate::semantics) enum Value {
     Int(i64),
     Double(f64),
     Digits(i128),
+    Wide(Numeric),
     Bool(bool),
     Date(i32),
     Micros(i64),
@@ -167,6 +175,7 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
+            Self::Wide(value) => value.size(),
             Self::Texts(texts) => texts.iter().map(|t| t.as_ref().map_or(8, |t| t.len() + 8)).sum(),
             Self::Ints(ints) => ints.len() * 8,
             // One row of an array that many share.
@@ -190,6 +199,7 @@ impl Value {
             (Self::Int(value), _) => ScalarValue::Int64(Some(value)),
             (Self::Double(value), _) => ScalarValue::Float64(Some(value)),
             (Self::Digits(value), DataType::Decimal128(p, s)) => ScalarValue::Decimal128(Some(within(value)?), *p, *s),
+            (Self::Wide(value), _) => ScalarValue::LargeBinary(Some(value.to_cell())),
             (Self::Bool(value), _) => ScalarValue::Boolean(Some(value)),
             (Self::Date(value), _) => ScalarValue::Date32(Some(value)),
             (Self::Micros(value), DataType::Time64(_)) => ScalarValue::Time64Microsecond(Some(value)),

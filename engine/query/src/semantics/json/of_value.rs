@@ -6,7 +6,7 @@ use crate::semantics::zone::Zone;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// Whether a field holds JSON already.
@@ -43,7 +43,7 @@ pub(in crate::semantics) fn write(
         DataType::Decimal128(_, scale) => {
             out.push_str(&decimal(array.as_primitive::<Decimal128Type>().value(row), *scale));
         }
-        data_type if data_type.is_numeric() => {
+        data_type if data_type.is_numeric() || *data_type == WIDE_NUMERIC => {
             let text = text_of(array, row, field, zone)?.unwrap_or_default();
             // JSON has no NaN and no infinity.
             if text.ends_with(|c: char| c.is_ascii_digit()) { out.push_str(&text) } else { quoted(&text, out) }

@@ -1,0 +1,63 @@
+//! Functions of numerics of any width. Operators on them are calls of these.
+
+use super::form::{P, R, form};
+use super::{Def, Row, Value, strict};
+use crate::semantics::fault::external;
+use crate::semantics::zone::Zone;
+use datafusion::common::Result;
+use querygate_types::numeric::Numeric;
+
+pub(super) const ONE: &[P] = &[P::Wide];
+pub(super) const TWO: &[P] = &[P::Wide, P::Wide];
+
+pub(super) const DEFS: &[Def] = &[
+    strict("numeric_plus", &[form(TWO, R::Wide, |r| two(r, Numeric::plus))]),
+    strict("numeric_minus", &[form(TWO, R::Wide, |r| two(r, Numeric::minus))]),
+    strict("numeric_times", &[form(TWO, R::Wide, |r| two(r, Numeric::times))]),
+    strict("numeric_over", &[form(TWO, R::Wide, |r| two(r, Numeric::over))]),
+    strict("numeric_modulo", &[form(TWO, R::Wide, |r| two(r, Numeric::modulo))]),
+    strict("numeric_power", &[form(TWO, R::Wide, |r| two(r, Numeric::power))]),
+    strict("numeric_negated", &[form(ONE, R::Wide, |r| Ok(Value::Wide(r.wide(0)?.negated())))]),
+    strict("numeric_abs", &[form(ONE, R::Wide, |r| Ok(Value::Wide(r.wide(0)?.abs())))]),
+    strict("numeric_sqrt", &[form(ONE, R::Wide, |r| one(r, Numeric::sqrt))]),
+    strict("numeric_exp", &[form(ONE, R::Wide, |r| one(r, Numeric::exp))]),
+    strict("numeric_ln", &[form(ONE, R::Wide, |r| one(r, Numeric::ln))]),
+    strict(
+        "numeric_log",
+        &[
+            form(ONE, R::Wide, |r| one(r, |of| of.log(&Numeric::from(10)))),
+            form(TWO, R::Wide, |r| two(r, |base, of| of.log(base))),
+        ],
+    ),
+    strict("numeric_gcd", &[form(TWO, R::Wide, |r| two(r, Numeric::gcd))]),
+    strict("numeric_lcm", &[form(TWO, R::Wide, |r| two(r, Numeric::lcm))]),
+    strict(
+        "numeric_factorial",
+        &[form(&[P::Int], R::Wide, |r| Numeric::factorial(r.int(0)).map(Value::Wide).map_err(external))],
+    ),
+    // The bytes by which values are compared; equal ones have equal bytes.
+    strict(
+        "numeric_key",
+        &[form(ONE, R::Bytea, |r| {
+            let mut key = r.wide(0)?.to_cell();
+            key.truncate(querygate_types::numeric::ordered_key(&key).len());
+            Ok(Value::Bytes(key))
+        })],
+    ),
+];
+
+pub(super) fn one(row: &Row<'_>, of: impl FnOnce(&Numeric) -> querygate_types::Result<Numeric>) -> Result<Value> {
+    of(&row.wide(0)?).map(Value::Wide).map_err(external)
+}
+
+pub(super) fn two(
+    row: &Row<'_>,
+    of: impl FnOnce(&Numeric, &Numeric) -> querygate_types::Result<Numeric>,
+) -> Result<Value> {
+    of(&row.wide(0)?, &row.wide(1)?).map(Value::Wide).map_err(external)
+}
+
+/// The key of a value, as a function.
+pub(in crate::semantics) fn key() -> Option<std::sync::Arc<datafusion::logical_expr::ScalarUDF>> {
+    super::in_zone("numeric_key", Zone::UTC)
+}

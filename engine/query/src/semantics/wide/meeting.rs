@@ -1,0 +1,220 @@
+//! Where numerics of any width and other numbers are of one column: branches of CASE, cells of VALUES, inputs of UNION. All are
+//! wide then, or doubles where one is.
+
+use super::{is_wide, widened};
+use crate::semantics::zone::Zone;
+use crate::semantics::{casts, renewed_outer_columns};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
+};
+use querygate_query_api::WIDE_NUMERIC;
+use std::sync::Arc;
+
+/// Sides of one type, where one of them is wide. Whether there was one.
+pub(super) fn met(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let types: Vec<DataType> = sides
+        .iter()
+        .map(|side| if is_wide(side, schema) { Ok(WIDE_NUMERIC) } else { side.get_type(schema) })
+        .collect::<Result<_>>()
+        .unwrap_or_default();
+    if !types.contains(&WIDE_NUMERIC) || types.iter().all(|t| *t == WIDE_NUMERIC) {
+        return Ok(false);
+    }
+    let double = types.iter().any(|t| matches!(t, DataType::Float32 | DataType::Float64));
+    for (side, data_type) in sides.into_iter().zip(types) {
+        let own = std::mem::take(side);
+        *side = match data_type {
+            WIDE_NUMERIC if double => narrowed(own, schema)?,
+            DataType::Decimal128(..) if double => cast(own, DataType::Float64),
+            number if !double && (number.is_integer() || number.is_decimal() || number == DataType::Null) => {
+                widened(own, schema)?
+            }
+            _ => own,
+        };
+    }
+    Ok(true)
+}
+
+/// A wide numeric as a double.
+pub(super) fn narrowed(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let (_, from) = expr.to_field(schema)?;
+    let to = Field::new("", DataType::Float64, true);
+    Ok(match casts::conversion(&from, &to, Zone::UTC) {
+        Some(function) => function.call(vec![expr]),
+        None => expr,
+    })
+}
+
+/// Rounds in which the types of columns go up through subqueries.
+const ROUNDS_MAX: usize = 8;
+
+/// The plan in which columns have become wide, settled until columns of enclosing queries are wide within subqueries, too.
+pub(in crate::semantics) fn aligned(
+    mut plan: LogicalPlan,
+    settle: impl Fn(LogicalPlan) -> Result<LogicalPlan>,
+) -> Result<LogicalPlan> {
+    if !has_wide(&plan)? {
+        return Ok(plan);
+    }
+    for _ in 0..ROUNDS_MAX {
+        let renewed = renewed_outer_columns(plan)?;
+        let settled = settle(renewed.clone())?;
+        if settled == renewed {
+            return Ok(settled);
+        }
+        plan = settled;
+    }
+    Ok(plan)
+}
+
+fn has_wide(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        let mut found = node.schema().fields().iter().any(|field| super::holds_wide(field.data_type()));
+        let inputs = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|part| {
+                Ok(match part {
+                    Expr::ScalarSubquery(query) => has_wide(&query.subquery)?,
+                    Expr::InSubquery(query) => has_wide(&query.subquery.subquery)?,
+                    Expr::Exists(query) => has_wide(&query.subquery.subquery)?,
+                    Expr::SetComparison(query) => has_wide(&query.subquery.subquery)?,
+                    Expr::Literal(..) | Expr::ScalarFunction(_) => is_wide(part, &inputs),
+                    _ => false,
+                })
+            })?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(found)
+    })
+}
+
+/// A node whose inputs or cells meet.
+pub(in crate::semantics) fn node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::Union(union) => unite(union),
+        LogicalPlan::Values(values) => fill(values),
+        LogicalPlan::RecursiveQuery(query) => narrow(query),
+        other => other.recompute_schema().map(Transformed::no),
+    }
+}
+
+/// The table of a recursive query has the types it was planned with.
+fn narrow(query: RecursiveQuery) -> Result<Transformed<LogicalPlan>> {
+    let mut types: Option<Vec<DataType>> = None;
+    query.recursive_term.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.table_name.table() == query.name
+        {
+            types = Some(scan.source.schema().fields().iter().map(|field| field.data_type().clone()).collect());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let Some(types) = types else { return Ok(Transformed::no(LogicalPlan::RecursiveQuery(query))) };
+    let narrowed = |term: &Arc<LogicalPlan>| -> Result<Option<Arc<LogicalPlan>>> {
+        let schema = term.schema();
+        let wide = |(field, to): (&FieldRef, &DataType)| *field.data_type() == WIDE_NUMERIC && *to != WIDE_NUMERIC;
+        if !schema.fields().iter().zip(&types).any(wide) {
+            return Ok(None);
+        }
+        let columns = schema.iter().zip(&types).map(|((qualifier, field), to)| {
+            let column = Expr::from((qualifier, field));
+            let to = Field::new("", to.clone(), true);
+            match casts::conversion(field, &to, Zone::UTC).filter(|_| wide((field, to.data_type()))) {
+                Some(function) => function.call(vec![column]).alias_qualified(qualifier.cloned(), field.name()),
+                None => column,
+            }
+        });
+        let columns: Vec<Expr> = columns.collect();
+        LogicalPlanBuilder::from(Arc::clone(term)).project(columns)?.build().map(|plan| Some(Arc::new(plan)))
+    };
+    let (first, second) = (narrowed(&query.static_term)?, narrowed(&query.recursive_term)?);
+    let changed = first.is_some() || second.is_some();
+    let first = first.unwrap_or(query.static_term);
+    let second = second.unwrap_or(query.recursive_term);
+    let query = RecursiveQuery::try_new(query.name, first, second, query.is_distinct)?;
+    Ok(Transformed::new_transformed(LogicalPlan::RecursiveQuery(query), changed))
+}
+
+fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    let types =
+        |place: usize| union.inputs.iter().filter_map(move |i| i.schema().fields().get(place)).map(|f| f.data_type());
+    let targets: Vec<Option<DataType>> = (0..width)
+        .map(|place| {
+            let wide = types(place).any(|t| *t == WIDE_NUMERIC) && types(place).any(|t| *t != WIDE_NUMERIC);
+            let double = types(place).any(|t| matches!(t, DataType::Float32 | DataType::Float64));
+            wide.then_some(if double { DataType::Float64 } else { WIDE_NUMERIC })
+        })
+        .collect();
+    if targets.iter().all(Option::is_none) {
+        let fresh = Union::try_new_with_loose_types(union.inputs.clone())?;
+        let changed =
+            fresh.schema.fields().iter().zip(union.schema.fields()).any(|(a, b)| a.data_type() != b.data_type());
+        return Ok(Transformed::new_transformed(LogicalPlan::Union(if changed { fresh } else { union }), changed));
+    }
+    let inputs = union.inputs.iter().map(|input| {
+        let schema = input.schema();
+        let columns = schema.iter().zip(&targets).map(|((qualifier, field), target)| {
+            let column = Expr::from((qualifier, field));
+            let converted = match target {
+                Some(WIDE_NUMERIC) => widened(column, schema)?,
+                Some(_) if *field.data_type() == WIDE_NUMERIC => narrowed(column, schema)?,
+                Some(double) => column.cast_to(double, schema.as_ref())?,
+                None => return Ok(column),
+            };
+            Ok(converted.alias_qualified(qualifier.cloned(), field.name()))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
+    });
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// Whether constants are numerics of several numbers of places, which a column of decimals does not keep.
+fn have_own_places(cells: &[&mut Expr]) -> bool {
+    let mut places = cells.iter().filter_map(|cell| match &**cell {
+        Expr::Literal(value, _) if !value.is_null() => match value.data_type() {
+            DataType::Decimal128(_, scale) => Some(Some(scale)),
+            _ => Some(None),
+        },
+        _ => None,
+    });
+    let first = places.next().flatten();
+    first.is_some() && places.any(|other| other.is_some() && other != first)
+}
+
+/// VALUES of which a cell has become wide.
+fn fill(mut values: Values) -> Result<Transformed<LogicalPlan>> {
+    let none = DFSchema::empty();
+    let mut changed = false;
+    let mut fields: Vec<_> =
+        values.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
+    for (place, (_, field)) in fields.iter_mut().enumerate() {
+        let cells: Vec<&mut Expr> = values.values.iter_mut().filter_map(|row| row.get_mut(place)).collect();
+        if !cells.iter().any(|cell| is_wide(cell, &none)) && !have_own_places(&cells) {
+            continue;
+        }
+        let double = *field.data_type() == DataType::Float64;
+        for cell in cells {
+            let own = std::mem::take(cell);
+            *cell = match (double, is_wide(&own, &none)) {
+                (true, true) => narrowed(own, &none)?,
+                (true, false) => own,
+                (false, _) => widened(own, &none)?,
+            };
+        }
+        if !double && *field.data_type() != WIDE_NUMERIC {
+            *field = Arc::new(Field::new(field.name(), WIDE_NUMERIC, true));
+            changed = true;
+        }
+    }
+    if changed {
+        values.schema = Arc::new(DFSchema::new_with_metadata(fields, values.schema.metadata().clone())?);
+    }
+    Ok(Transformed::new_transformed(LogicalPlan::Values(values), changed))
+}
