@@ -133,8 +133,7 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
 }
 
 fn function(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let replaced = growing::charged(call).or_else(stepwise::call);
-    let call = match replaced {
+    let call = match growing::charged(call) {
         Ok(replaced) => return Ok(Transformed::yes(replaced)),
         Err(same) => same,
     };

@@ -3,11 +3,13 @@
 //! stays. Patterns of constants stay as they are: they are compiled once.
 
 use super::fault::external;
+use super::functions;
+use super::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr::{Like, ScalarFunction};
+use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
@@ -28,8 +30,6 @@ const CONSTANT_BYTES: usize = 4 << 10;
 const QUICK: Duration = Duration::from_millis(5);
 /// Bytes that a constant text may take in all rows of a step.
 const STEP_BYTES: usize = 16 << 20;
-/// DataFusion's functions of a text and a pattern.
-const FUNCTIONS: &[&str] = &["regexp_like", "regexp_match"];
 
 pub(super) fn too_long() -> DataFusionError {
     external(Error::new(ErrorCode::ProgramLimitExceeded, "pattern is too long"))
@@ -69,19 +69,51 @@ pub(super) fn operator(binary: BinaryExpr) -> std::result::Result<Expr, BinaryEx
             | Operator::NotLikeMatch
             | Operator::NotILikeMatch
     );
-    if !matches || is_constant(&binary.right) {
+    let own = expression(binary.op).is_some() && literal(&binary.right).is_some_and(functions::is_own_expression);
+    if !matches || is_constant(&binary.right) && !own {
         return Err(binary);
     }
     Ok(Stepwise::of(What::Operator(binary.op)).call(vec![*binary.left, *binary.right]))
 }
 
-/// Functions of regular expressions; `Err`: it is none, or it needs no care.
-pub(super) fn call(call: ScalarFunction) -> std::result::Result<Expr, ScalarFunction> {
-    let known = FUNCTIONS.contains(&call.func.name()) && !is_stepwise(&call.func);
-    if !known || call.args.iter().skip(1).all(is_constant) {
-        return Err(call);
+fn literal(pattern: &Expr) -> Option<&str> {
+    match pattern {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
     }
-    Ok(Stepwise::of(What::Call(call.func)).call(call.args))
+}
+
+/// Of an operator of regular expressions: the flags that it stands for, and whether it negates.
+fn expression(op: Operator) -> Option<(&'static str, bool)> {
+    match op {
+        Operator::RegexMatch => Some(("", false)),
+        Operator::RegexNotMatch => Some(("", true)),
+        Operator::RegexIMatch => Some(("i", false)),
+        Operator::RegexNotIMatch => Some(("i", true)),
+        _ => None,
+    }
+}
+
+/// Our own function computes them row by row.
+fn expressions_of(args: ScalarFunctionArgs, (flags, negated): (&str, bool)) -> Result<ColumnarValue> {
+    let Some(function) = functions::in_zone("regexp_like", Zone::UTC) else {
+        return internal_err!("a function of ours");
+    };
+    let mut texts = args.args.iter().map(|arg| arg.cast_to(&DataType::Utf8, None)).collect::<Result<Vec<_>>>()?;
+    texts.push(ColumnarValue::Scalar(ScalarValue::from(flags)));
+    let text = || Arc::new(Field::new("", DataType::Utf8, true));
+    let arg_fields = texts.iter().map(|_| text()).collect();
+    let found = function.invoke_with_args(ScalarFunctionArgs { args: texts, arg_fields, ..args })?;
+    if !negated {
+        return Ok(found);
+    }
+    Ok(match found {
+        ColumnarValue::Array(found) => ColumnarValue::Array(Arc::new(arrow::compute::not(found.as_boolean())?)),
+        ColumnarValue::Scalar(ScalarValue::Boolean(found)) => {
+            ColumnarValue::Scalar(ScalarValue::Boolean(found.map(|f| !f)))
+        }
+        ColumnarValue::Scalar(other) => return internal_err!("{other} is no condition"),
+    })
 }
 
 /// Whether a function is one of these.
@@ -94,7 +126,6 @@ pub(super) fn is_stepwise(function: &ScalarUDF) -> bool {
 enum What {
     Like { negated: bool, insensitive: bool },
     Operator(Operator),
-    Call(Arc<ScalarUDF>),
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -105,20 +136,15 @@ struct Stepwise {
 
 impl Stepwise {
     fn of(what: What) -> ScalarUDF {
-        let signature = match &what {
-            What::Like { .. } | What::Operator(_) => Signature::user_defined(Volatility::Immutable),
-            What::Call(function) => function.signature().clone(),
-        };
-        ScalarUDF::new_from_impl(Self { what, signature })
+        ScalarUDF::new_from_impl(Self { what, signature: Signature::user_defined(Volatility::Immutable) })
     }
 
     /// What a step computes of two columns.
-    fn condition(&self) -> Option<Arc<dyn PhysicalExpr>> {
+    fn condition(&self) -> Arc<dyn PhysicalExpr> {
         let (text, pattern) = (Arc::new(Column::new("text", 0)), Arc::new(Column::new("pattern", 1)));
         match &self.what {
-            What::Like { negated, insensitive } => Some(Arc::new(LikeExpr::new(*negated, *insensitive, text, pattern))),
-            What::Operator(op) => Some(Arc::new(expressions::BinaryExpr::new(text, *op, pattern))),
-            What::Call(_) => None,
+            What::Like { negated, insensitive } => Arc::new(LikeExpr::new(*negated, *insensitive, text, pattern)),
+            What::Operator(op) => Arc::new(expressions::BinaryExpr::new(text, *op, pattern)),
         }
     }
 
@@ -127,25 +153,11 @@ impl Stepwise {
             ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(from, rows)),
             ColumnarValue::Scalar(scalar) => ColumnarValue::Scalar(scalar.clone()),
         });
-        match (&self.what, self.condition()) {
-            (What::Call(function), _) => function
-                .invoke_with_args(ScalarFunctionArgs {
-                    args: values.collect(),
-                    arg_fields: args.arg_fields.clone(),
-                    number_rows: rows,
-                    return_field: Arc::clone(&args.return_field),
-                    config_options: Arc::clone(&args.config_options),
-                })?
-                .into_array(rows),
-            (What::Like { .. } | What::Operator(_), Some(condition)) => {
-                let columns = values.map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-                let fields: Vec<Field> =
-                    columns.iter().map(|column| Field::new("", column.data_type().clone(), true)).collect();
-                let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-                condition.evaluate(&batch)?.into_array(rows)
-            }
-            (What::Like { .. } | What::Operator(_), None) => internal_err!("a condition has an expression"),
-        }
+        let columns = values.map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
+        let fields: Vec<Field> =
+            columns.iter().map(|column| Field::new("", column.data_type().clone(), true)).collect();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        self.condition().evaluate(&batch)?.into_array(rows)
     }
 }
 
@@ -170,7 +182,6 @@ impl ScalarUDFImpl for Stepwise {
         match &self.what {
             What::Like { .. } => "like_stepwise",
             What::Operator(_) => "regex_stepwise",
-            What::Call(function) => function.name(),
         }
     }
 
@@ -183,7 +194,6 @@ impl ScalarUDFImpl for Stepwise {
             (What::Operator(op), [text, pattern]) => {
                 Expr::BinaryExpr(BinaryExpr::new(Box::new(text.clone()), *op, Box::new(pattern.clone())))
             }
-            (What::Call(function), args) => function.call(args.to_vec()),
             (What::Like { .. } | What::Operator(_), _) => return internal_err!("a condition has two operands"),
         };
         Ok(own.schema_name().to_string())
@@ -194,32 +204,26 @@ impl ScalarUDFImpl for Stepwise {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        match &self.what {
-            What::Like { .. } | What::Operator(_) => Ok(types.to_vec()),
-            What::Call(function) => function.coerce_types(types),
-        }
+        Ok(types.to_vec())
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match &self.what {
-            What::Like { .. } | What::Operator(_) => Ok(DataType::Boolean),
-            What::Call(function) => function.return_type(types),
-        }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        match &self.what {
-            What::Like { .. } | What::Operator(_) => {
-                let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-                Ok(Arc::new(Field::new(self.name(), DataType::Boolean, nullable)))
-            }
-            What::Call(function) => function.return_field_from_args(args),
-        }
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), DataType::Boolean, nullable)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if args.args.get(1).is_some_and(|pattern| longest(pattern) > PATTERN_BYTES_MAX) {
             return Err(too_long());
+        }
+        if let What::Operator(op) = self.what
+            && let Some(own) = expression(op)
+        {
+            return expressions_of(args, own);
         }
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };

@@ -1,14 +1,11 @@
 //! Compiled regular expressions and pictures of one call. A pattern that comes again is not compiled again, and one that would take too much
 //! memory or time is refused: within an expression nothing asks whether the statement is over.
 
+use super::regexes::Expression;
 use crate::semantics::datetime::pattern::{Piece, pieces};
-use crate::semantics::fault::external;
 use crate::semantics::number_format::{Picture, picture};
-use crate::semantics::stepwise::{PATTERN_BYTES_MAX, too_long};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use querygate_catalog::proceed;
-use querygate_types::{Error, ErrorCode};
-use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -25,7 +22,7 @@ struct Entry {
     pattern: String,
     flags: String,
     bytes_max: usize,
-    expression: Rc<Regex>,
+    expression: Rc<Expression>,
 }
 
 /// The ones used last, the very last first.
@@ -85,7 +82,7 @@ impl Patterns {
     }
 
     /// The expression of a pattern, to be looked for in a text.
-    pub(super) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Rc<Regex>> {
+    pub(super) fn compiled(&self, pattern: &str, flags: &str, text: &str) -> Result<Rc<Expression>> {
         let bytes_max = if text.len() < LONG_TEXT { COMPILED_BYTES_MAX } else { COMPILED_BYTES_LONG };
         let kept = &mut *self.expressions.borrow_mut();
         let is_it = |entry: &Entry| entry.bytes_max == bytes_max && entry.pattern == pattern && entry.flags == flags;
@@ -94,7 +91,7 @@ impl Patterns {
             return Ok(Rc::clone(&kept[0].expression));
         }
         proceed()?;
-        let expression = Rc::new(build(pattern, flags, bytes_max)?);
+        let expression = Rc::new(Expression::new(pattern, flags, bytes_max)?);
         kept.truncate(KEPT - 1);
         let (pattern, flags) = (pattern.to_owned(), flags.to_owned());
         kept.insert(0, Entry { pattern, flags, bytes_max, expression: Rc::clone(&expression) });
@@ -102,42 +99,10 @@ impl Patterns {
     }
 }
 
-fn invalid() -> DataFusionError {
-    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
-}
-
-fn build(pattern: &str, flags: &str, bytes_max: usize) -> Result<Regex> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(too_long());
-    }
-    let mut builder = RegexBuilder::new(pattern);
-    builder.size_limit(bytes_max).dot_matches_new_line(true);
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder.case_insensitive(true),
-            'c' => builder.case_insensitive(false),
-            'g' | 's' => &mut builder,
-            'n' | 'm' => builder.multi_line(true).dot_matches_new_line(false),
-            'p' => builder.dot_matches_new_line(false),
-            'w' => builder.multi_line(true),
-            'x' => builder.ignore_whitespace(true),
-            _ => {
-                let message = "invalid regular expression option";
-                return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
-            }
-        };
-    }
-    builder.build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => {
-            external(Error::new(ErrorCode::ProgramLimitExceeded, "regular expression is too complex"))
-        }
-        _ => invalid(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::stepwise::PATTERN_BYTES_MAX;
 
     #[test]
     fn a_pattern_is_compiled_once_while_it_is_among_the_last() {

@@ -1,14 +1,13 @@
-//! Functions of regular expressions, on an engine whose time is linear in the text. Postgres' classes and escapes are
-//! read as far as both agree; look-around and back-references are refused as invalid.
+//! Functions of regular expressions. What they find is as in PostgreSQL but for one thing: the first branch that matches, not the longest.
 
 use super::form::{P, R, form};
+use super::regexes::{Expression, Groups, next_character};
 use super::series::MEMBERS_MAX;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use arrow::array::{ListBuilder, StringBuilder};
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
-use regex::{Captures, Regex};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +15,20 @@ const TWO: &[P] = &[P::Text, P::Text];
 const THREE: &[P] = &[P::Text, P::Text, P::Text];
 
 pub(super) const DEFS: &[Def] = &[
+    strict(
+        "regexp_like",
+        &[
+            form(TWO, R::Bool, |r| is_like(r, "")),
+            form(THREE, R::Bool, |r| is_like(r, single(r.text(2), "regexp_like()")?)),
+        ],
+    ),
+    strict(
+        "regexp_match",
+        &[
+            form(TWO, R::TextArray, |r| first_match(r, "")),
+            form(THREE, R::TextArray, |r| first_match(r, single(r.text(2), "regexp_match()")?)),
+        ],
+    ),
     strict("regexp_all_matches", &[form(TWO, R::By(lists), all_matches), form(THREE, R::By(lists), all_matches)]),
     strict("regexp_split_to_array", &[form(TWO, R::TextArray, split), form(THREE, R::TextArray, split)]),
     strict(
@@ -76,7 +89,7 @@ pub(super) const DEFS: &[Def] = &[
         "similar_to",
         &[form(TWO, R::Bool, |r| {
             let pattern = similar(r.text(1));
-            Ok(Value::Bool(r.patterns.compiled(&pattern, "s", r.text(0))?.is_match(r.text(0))))
+            Ok(Value::Bool(r.patterns.compiled(&pattern, "s", r.text(0))?.is_match(r.text(0))?))
         })],
     ),
 ];
@@ -92,7 +105,7 @@ fn lists(
 }
 
 /// The expression of an argument, to be looked for in the first one.
-fn compiled(row: &Row<'_>, flags: &str) -> Result<Rc<Regex>> {
+fn compiled(row: &Row<'_>, flags: &str) -> Result<Rc<Expression>> {
     row.patterns.compiled(row.text(1), flags, row.text(0))
 }
 
@@ -105,9 +118,18 @@ fn bounded_members(members: usize) -> Result<usize> {
 }
 
 /// The groups of a match, or all of it.
-fn groups(found: &Captures<'_>) -> Vec<Option<String>> {
-    let text = |at: usize| found.get(at).map(|m| m.as_str().to_owned());
-    if found.len() > 1 { (1..found.len()).map(text).collect() } else { vec![text(0)] }
+fn groups(text: &str, found: &Groups<'_>) -> Vec<Option<String>> {
+    let of = |at: usize| found.get(at).map(|range| text[range].to_owned());
+    if found.len() > 1 { (1..found.len()).map(of).collect() } else { vec![of(0)] }
+}
+
+fn is_like(row: &Row<'_>, flags: &str) -> Result<Value> {
+    Ok(Value::Bool(compiled(row, flags)?.is_match(row.text(0))?))
+}
+
+fn first_match(row: &Row<'_>, flags: &str) -> Result<Value> {
+    let found = compiled(row, flags)?.groups_at(row.text(0), 0)?;
+    Ok(found.map_or(Value::Null, |found| Value::Texts(groups(row.text(0), &found))))
 }
 
 fn all_matches(row: &Row<'_>) -> Result<Value> {
@@ -117,8 +139,8 @@ fn all_matches(row: &Row<'_>) -> Result<Value> {
     // One list of lists: a value for each match would take a hundred times its text.
     let mut rows = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
     let mut members = 0;
-    for found in expression.captures_iter(row.text(0)).take(many) {
-        let texts = groups(&found);
+    for found in expression.all_groups(row.text(0), 0).take(many) {
+        let texts = groups(row.text(0), &found?);
         members = bounded_members(members + texts.len())?;
         let one = rows.values();
         texts.iter().for_each(|text| one.values().append_option(text.as_deref()));
@@ -132,15 +154,16 @@ fn split(row: &Row<'_>) -> Result<Value> {
     let flags = if row.len() > 2 { single(row.text(2), "regexp_split_to_array()")? } else { "" };
     let (text, expression) = (row.text(0), compiled(row, flags)?);
     let mut parts = Vec::new();
-    let mut from = 0;
-    for found in expression.find_iter(text) {
-        // An empty match at either end splits nothing off.
-        if found.is_empty() && (found.start() == 0 || found.end() == text.len()) {
-            continue;
+    let (mut from, mut last) = (0, 0);
+    for found in expression.finds(text, 0) {
+        let found = found?;
+        // An empty match at either end or behind another match splits nothing off.
+        if found.start < text.len() && found.end > last {
+            parts.push(Some(text[from..found.start].to_owned()));
+            bounded_members(parts.len())?;
+            from = found.end;
         }
-        parts.push(Some(text[from..found.start()].to_owned()));
-        bounded_members(parts.len())?;
-        from = found.end();
+        last = found.end;
     }
     parts.push(Some(text[from..].to_owned()));
     Ok(Value::Texts(parts))
@@ -176,10 +199,9 @@ impl Search<'_> {
         let Some(from) = byte_of(text, self.skip) else { return Ok(None) };
         let expression = compiled(row, self.flags)?;
         if self.group == 0 && self.nth == 1 {
-            return Ok(expression.find_at(text, from).map(|found| found.range()));
+            return expression.find_at(text, from);
         }
-        let Some(found) = nth(&expression, text, from, self.nth) else { return Ok(None) };
-        Ok(found.get(self.group).map(|group| group.range()))
+        Ok(nth(&expression, text, from, self.nth)?.and_then(|found| found.get(self.group)))
     }
 }
 
@@ -189,17 +211,15 @@ fn byte_of(text: &str, character: usize) -> Option<usize> {
 }
 
 /// An occurrence from a place on.
-fn nth<'t>(expression: &Regex, text: &'t str, from: usize, nth: usize) -> Option<Captures<'t>> {
+fn nth<'t>(expression: &Expression, text: &'t str, from: usize, nth: usize) -> Result<Option<Groups<'t>>> {
     let mut at = from;
     for _ in 1..nth {
-        let found = expression.find_at(text, at)?;
-        at = if found.is_empty() { next_character(text, found.end())? } else { found.end() };
+        let Some(found) = expression.find_at(text, at)? else { return Ok(None) };
+        let next = if found.is_empty() { next_character(text, found.end) } else { Some(found.end) };
+        let Some(next) = next else { return Ok(None) };
+        at = next;
     }
-    expression.captures_at(text, at)
-}
-
-fn next_character(text: &str, at: usize) -> Option<usize> {
-    text[at..].chars().next().map(|c| at + c.len_utf8())
+    expression.groups_at(text, at)
 }
 
 fn wrong_value(parameter: &str) -> datafusion::common::DataFusionError {
@@ -264,15 +284,18 @@ fn replaced_nth(row: &Row<'_>, flags: &str) -> Result<Value> {
     }
     let (text, template) = (row.text(0), row.text(2));
     let expression = compiled(row, flags)?;
-    let found = byte_of(text, skip).and_then(|from| nth(&expression, text, from, which));
+    let found = match byte_of(text, skip) {
+        Some(from) => nth(&expression, text, from, which)?,
+        None => None,
+    };
     let mut out = String::new();
     let mut from = 0;
     if let Some(found) = found
         && let Some(whole) = found.get(0)
     {
-        out.push_str(&text[..whole.start()]);
-        fill(template, &found, &mut out)?;
-        from = whole.end();
+        out.push_str(&text[..whole.start]);
+        fill(template, text, &found, &mut out)?;
+        from = whole.end;
     }
     out.push_str(&text[from..]);
     super::texts::bounded(Some(out.len()))?;
@@ -286,38 +309,41 @@ fn replaced(row: &Row<'_>, flags: &str, skip: usize, many: Option<usize>) -> Res
     let begin = if skip == 0 { Some(0) } else { byte_of(text, skip) };
     let Some(begin) = begin else { return Ok(Value::Text(text.to_owned())) };
     let mut out = text[..begin].to_owned();
-    let (text, mut from) = (&text[begin..], 0);
+    let mut from = begin;
     if !template.contains('\\') {
         // What is found need not be taken apart.
-        for found in expression.find_iter(text).take(many.unwrap_or(usize::MAX)) {
-            out.push_str(&text[from..found.start()]);
+        for found in expression.finds(text, begin).take(many.unwrap_or(usize::MAX)) {
+            let found = found?;
+            out.push_str(&text[from..found.start]);
             super::texts::bounded(out.len().checked_add(template.len()))?;
             out.push_str(template);
-            from = found.end();
+            from = found.end;
         }
         out.push_str(&text[from..]);
         return Ok(Value::Text(out));
     }
-    for found in expression.captures_iter(text).take(many.unwrap_or(usize::MAX)) {
+    for found in expression.all_groups(text, begin).take(many.unwrap_or(usize::MAX)) {
+        let found = found?;
         let Some(whole) = found.get(0) else { continue };
-        out.push_str(&text[from..whole.start()]);
-        fill(template, &found, &mut out)?;
-        from = whole.end();
+        out.push_str(&text[from..whole.start]);
+        fill(template, text, &found, &mut out)?;
+        from = whole.end;
     }
     out.push_str(&text[from..]);
     Ok(Value::Text(out))
 }
 
 /// `\1` to `\9` are groups, `\&` the whole match. Bounded before anything is written.
-fn fill(template: &str, found: &Captures<'_>, out: &mut String) -> Result<()> {
+fn fill(template: &str, text: &str, found: &Groups<'_>, out: &mut String) -> Result<()> {
+    let group = |at: usize| found.get(at).map_or("", |range| &text[range]);
     let mut chars = template.chars();
     let mut letter = [0; 4];
     while let Some(c) = chars.next() {
         let piece = match (c, if c == '\\' { chars.next() } else { None }) {
-            ('\\', Some('&')) => found.get(0).map_or("", |m| m.as_str()),
+            ('\\', Some('&')) => group(0),
             ('\\', Some(digit @ '1'..='9')) => {
                 let at = digit.to_digit(10).and_then(|d| usize::try_from(d).ok()).unwrap_or(0);
-                found.get(at).map_or("", |m| m.as_str())
+                group(at)
             }
             ('\\', Some(other)) if other != '\\' => {
                 out.push('\\');
@@ -336,8 +362,13 @@ fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {
         .map_err(|_| external(Error::new(ErrorCode::InvalidParameterValue, "invalid value for parameter \"start\"")))?;
     let text = row.text(0);
     let from = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
-    let count = compiled(row, flags)?.find_iter(&text[from..]).count();
-    Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
+    let expression = compiled(row, flags)?;
+    let mut count = 0;
+    for found in expression.finds(text, from) {
+        found?;
+        count += 1;
+    }
+    Ok(Value::Int(count))
 }
 
 /// The part of a text that the middle of a pattern of SIMILAR TO matches: escaped quotes part it, and what is before takes as little as
@@ -385,8 +416,8 @@ fn similar_part(row: &Row<'_>) -> Result<Value> {
         }
     };
     let expression = row.patterns.compiled(&expression, "s", text)?;
-    let found = expression.captures(text).and_then(|found| found.get(1));
-    Ok(found.map_or(Value::Null, |part| Value::Text(part.as_str().to_owned())))
+    let found = expression.groups_at(text, 0)?.and_then(|found| found.get(1));
+    Ok(found.map_or(Value::Null, |part| Value::Text(text[part].to_owned())))
 }
 
 /// A pattern of SIMILAR TO as a regular expression over the whole text.
