@@ -15,7 +15,7 @@ use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::plan_bytes::plan_bytes;
-use crate::refuse::refuse_ignored;
+use crate::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
 use crate::semantics;
 use crate::verify::{Inventory, verify_bound};
 use arrow::array::ArrayRef;
@@ -275,15 +275,14 @@ pub(crate) async fn plan_query(
     dialect: &Dialect,
     declared: &[Option<Declared>],
 ) -> Result<LogicalPlan> {
-    let mut ast = Ast::Query(Box::new(query.clone()));
-    refuse_ignored(&ast)?;
-    refuse_wide(&ast)?;
-    rewrite(&mut ast, &dialect.catalog, declared)?;
-    crate::parameters::declare(&mut ast, declared)?;
-    let plan = state
-        .statement_to_plan(DfStatement::Statement(Box::new(ast)))
-        .await
-        .map_err(|e| with_nearest(translate_binding(&e, query), dialect.catalog.image()))?;
+    let mut query = query.clone();
+    let refused = refused_later(&mut query);
+    let bound = plan_names(&query, state, dialect, declared).await;
+    let plan = match refused {
+        Some(refused) => return Err(refused_or_unknown(refused, bound.err())),
+        None => bound?,
+    };
+    refuse_full_using(&plan)?;
     refuse_outer_aggregates(&plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = dialect.settler.settle(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = semantics::bound(plan, state.config_options()).map_err(|e| translate(&e, Stage::Plan))?;
@@ -293,6 +292,24 @@ pub(crate) async fn plan_query(
     let plan = with_null_memberships(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let plan = nulls::settled(plan).map_err(|e| translate(&e, Stage::Plan))?;
     without_keys(plan).map_err(|e| translate(&e, Stage::Plan))
+}
+
+/// Looks names up.
+async fn plan_names(
+    query: &Query,
+    state: &SessionState,
+    dialect: &Dialect,
+    declared: &[Option<Declared>],
+) -> Result<LogicalPlan> {
+    let mut ast = Ast::Query(Box::new(query.clone()));
+    refuse_ignored(&ast)?;
+    refuse_wide(&ast)?;
+    rewrite(&mut ast, &dialect.catalog, declared)?;
+    crate::parameters::declare(&mut ast, declared)?;
+    state
+        .statement_to_plan(DfStatement::Statement(Box::new(ast)))
+        .await
+        .map_err(|e| with_nearest(translate_binding(&e, query), dialect.catalog.image()))
 }
 
 /// The plan with its columns under the names a client sees; for views, whose columns statements name.

@@ -12,6 +12,7 @@ mod bind;
 mod breadth;
 mod checks;
 mod classify;
+mod clauses;
 mod compare;
 mod dialect;
 mod distinct_from;

@@ -1,8 +1,10 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
 use crate::classify::{Classified, classify, unread};
+use crate::clauses;
 use crate::distinct_from::delimited;
 use crate::errors::{Stage, translate};
+use crate::refuse::refuse_later;
 use crate::template::{Template, template};
 use crate::tokens::{character, is_word, position, tokens};
 use crate::weight::{refuse_heavy, refuse_long_lists};
@@ -106,6 +108,8 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
     })?;
     refuse_heavy(&tokens)?;
     let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
+    let (tokens, absent) = clauses::known(tokens);
+    let mut absent = absent.into_iter().peekable();
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(limits::SQL_DEPTH_MAX).with_tokens_with_locations(delimited(tokens));
     let mut statements = Vec::new();
@@ -125,7 +129,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         }
         let start = bytes.before(character(first.span.start));
         let moves = is_move(&first.token);
-        let ast = parse_one(&mut parser, moves).map_err(|e| {
+        let mut ast = parse_one(&mut parser, moves).map_err(|e| {
             let at = parser.peek_token().span.start;
             syntax_error(sql, e, Some(at))
         })?;
@@ -134,6 +138,10 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
             // A failed reading may have been taken for the statement's end.
             let unexpected = ParserError::ParserError(format!("found: {} at Line:", after.token));
             return Err(syntax_error(sql, unexpected, Some(after.span.start)));
+        }
+        let next = if after.token == Token::EOF { u64::MAX } else { character(after.span.start) };
+        while let Some(absent) = absent.next_if(|absent| absent.at < next) {
+            refuse_later(&mut ast, absent.clause)?;
         }
         let end = if after.token == Token::EOF { sql.len() } else { bytes.before(character(after.span.start)) };
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).trim_end().into();

@@ -2,9 +2,75 @@
 
 use crate::distinct_from::is_misread;
 use crate::walk::{ON, Reader, Step, Stop, finds, read, step};
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, Statement, TableFactor, UnaryOperator};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{JoinConstraint, JoinType};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, Select, SelectItem, Setting, Statement, TableFactor, UnaryOperator, Value,
+};
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
+
+/// A setting that no text of a statement can have, which says what is refused once the rest is bound.
+const LATER: &str = "absent clause";
+
+/// Has a statement refused for a clause that was left out of it, after its names are looked up.
+///
+/// # Errors
+/// 0A000 at once where the statement holds no query.
+pub(crate) fn refuse_later(statement: &mut Statement, clause: &str) -> Result<()> {
+    match statement {
+        Statement::Query(query) => {
+            let value = Expr::Value(Value::SingleQuotedString(clause.to_owned()).with_empty_span());
+            query.settings.get_or_insert_default().push(Setting { key: Ident::new(LATER), value });
+            Ok(())
+        }
+        Statement::Explain { statement, .. } | Statement::Prepare { statement, .. } => refuse_later(statement, clause),
+        _ => Err(Error::new(ErrorCode::FeatureNotSupported, format!("{clause} is not supported"))),
+    }
+}
+
+/// Takes what is refused later out of a query.
+pub(crate) fn refused_later(query: &mut Query) -> Option<Error> {
+    let first = query.settings.as_ref()?.first().filter(|setting| setting.key.value == LATER)?;
+    let Expr::Value(value) = &first.value else { return None };
+    let Value::SingleQuotedString(clause) = &value.value else { return None };
+    let refused = Error::new(ErrorCode::FeatureNotSupported, format!("{clause} is not supported"));
+    query.settings = None;
+    Some(refused)
+}
+
+/// What is said of a query that is refused: that a table or a function does not exist comes first.
+pub(crate) fn refused_or_unknown(refused: Error, found: Option<Error>) -> Error {
+    let unknown = found.filter(|error| match error.code() {
+        ErrorCode::UndefinedTable => error.message().starts_with("relation "),
+        ErrorCode::UndefinedFunction => error.message().starts_with("function "),
+        _ => false,
+    });
+    unknown.unwrap_or(refused)
+}
+
+/// The engine gives a full join's USING columns the left side's values, which are NULL where only the right has a row.
+///
+/// # Errors
+/// 0A000 for such a join.
+pub(crate) fn refuse_full_using(plan: &LogicalPlan) -> Result<()> {
+    let is_one = |node: &LogicalPlan| match node {
+        LogicalPlan::Join(join) => join.join_type == JoinType::Full && join.join_constraint == JoinConstraint::Using,
+        _ => false,
+    };
+    let mut found = false;
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        found |= is_one(node);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    if !found {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::FeatureNotSupported, "FULL JOIN with USING is not supported")
+        .with_hint("Join ON the columns and select coalesce() of both."))
+}
 
 /// Refuses what would be ignored.
 pub(crate) fn refuse_ignored(statement: &Statement) -> Result<()> {

@@ -1,10 +1,16 @@
 //! Offsets of window frames: the planner reads them where they are plain literals, intervals as `INTERVAL '1 day'` and `2::bigint` as a
-//! number. After everything in them was rewritten.
+//! number. After everything in them was rewritten. Frames that leave rows out are those of functions of their own.
 
-use super::ast::literal_text;
+use super::ast::{folded, literal_text};
+use super::constants;
+use crate::clauses::EXCLUSION_MARK;
+use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
+use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Interval, NamedWindowExpr, Select, Value, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, NamedWindowExpr, Select,
+    Value, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
+use querygate_types::{Error, ErrorCode, Result};
 
 /// The frames of a SELECT's named windows.
 pub(super) fn literals(select: &mut Select) {
@@ -15,6 +21,35 @@ pub(super) fn literals(select: &mut Select) {
     }
 }
 
+/// A window that is another one with a frame of its own: the engine would look at the frame before it has the other one's order.
+pub(super) fn inherit(select: &mut Select) -> Result<()> {
+    struct Inherit(Vec<(String, WindowSpec)>);
+    impl Writer for Inherit {
+        fn expr(&mut self, expr: &mut Expr) -> Step {
+            if let Expr::Function(function) = expr
+                && let Some(WindowType::WindowSpec(spec)) = &mut function.over
+                && let Some(name) = &spec.window_name
+                && let Some((_, base)) = self.0.iter().find(|(known, _)| *known == folded(name))
+                && spec.order_by.is_empty()
+                && spec.partition_by.iter().all(|key| mark(key).is_some())
+            {
+                spec.partition_by.extend(base.partition_by.iter().cloned());
+                spec.order_by = base.order_by.clone();
+                spec.window_name = None;
+            }
+            ON
+        }
+    }
+    let plain = select.named_window.iter().filter_map(|window| match &window.1 {
+        NamedWindowExpr::WindowSpec(spec) if spec.window_name.is_none() && spec.window_frame.is_none() => {
+            Some((folded(&window.0), spec.clone()))
+        }
+        NamedWindowExpr::WindowSpec(_) | NamedWindowExpr::NamedWindow(_) => None,
+    });
+    let plain: Vec<_> = plain.collect();
+    if plain.is_empty() { Ok(()) } else { write(&mut select.projection, &mut Inherit(plain)) }
+}
+
 /// The frame of a call over a window.
 pub(super) fn of_call(expr: &mut Expr) {
     if let Expr::Function(function) = expr
@@ -22,6 +57,95 @@ pub(super) fn of_call(expr: &mut Expr) {
     {
         of_spec(spec);
     }
+}
+
+/// A call over a frame that is marked as one that leaves rows out becomes a call of the function that does.
+///
+/// # Errors
+/// 0A000 for functions that have no such one.
+pub(super) fn exclusion(expr: &mut Expr) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let Some(WindowType::WindowSpec(spec)) = &mut function.over else { return Ok(()) };
+    let Some(clause) = take_mark(spec) else { return Ok(of_rows(function)) };
+    let refused = |what: &str| {
+        let message = format!("{} of {what} is not supported", clause.to_uppercase());
+        Err(Error::new(ErrorCode::FeatureNotSupported, message))
+    };
+    let Some(name) = super::calls::unqualified(&function.name) else { return refused("this function") };
+    if FRAMELESS.contains(&name.as_str()) {
+        return Ok(of_rows(function));
+    }
+    let FunctionArguments::List(arguments) = &mut function.args else { return refused("this function") };
+    let plain = function.filter.is_none()
+        && function.null_treatment.is_none()
+        && arguments.clauses.is_empty()
+        && arguments.duplicate_treatment.is_none();
+    if !plain || !EXCLUDING.contains(&name.as_str()) {
+        return refused("this function");
+    }
+    for argument in &mut arguments.args {
+        if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)) {
+            *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(super::ast::number(1)));
+        }
+    }
+    function.name = super::ast::object_name(&[&excluding_name(&name, clause)]);
+    Ok(())
+}
+
+/// Functions of the engine that want constants, where they get something else.
+fn of_rows(function: &mut Function) {
+    let (Some(name), Some(arguments)) =
+        (super::calls::unqualified(&function.name), super::ast::plain_arguments(&function.args))
+    else {
+        return;
+    };
+    if name == "ntile" && arguments.iter().any(|argument| constants::whole(argument).is_none_or(|parts| parts < 1)) {
+        function.name = super::ast::object_name(&[NTILE]);
+    }
+    let computed = arguments.iter().skip(1).any(|argument| !is_constant(argument));
+    if !computed || function.null_treatment.is_some() {
+        return;
+    }
+    if let Some(own) = shift_name(&name) {
+        function.name = super::ast::object_name(&[own]);
+    } else if name == "nth_value" {
+        function.name = super::ast::object_name(&[&excluding_name("nth_value", NO_OTHERS)]);
+    }
+}
+
+/// Whether the engine takes it for a constant, or says what is wrong with it.
+fn is_constant(argument: &Expr) -> bool {
+    match argument {
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) | Expr::Array(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => is_constant(inner),
+        _ => false,
+    }
+}
+
+/// Window functions that look at no frame.
+const FRAMELESS: &[&str] = &["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"];
+
+/// Refuses named windows whose frames leave rows out.
+pub(super) fn refuse_named_exclusions(select: &Select) -> Result<()> {
+    let marked = select.named_window.iter().any(|window| match &window.1 {
+        NamedWindowExpr::WindowSpec(spec) => spec.partition_by.iter().any(|key| mark(key).is_some()),
+        NamedWindowExpr::NamedWindow(_) => false,
+    });
+    if marked {
+        return Err(Error::new(ErrorCode::FeatureNotSupported, "EXCLUDE in the WINDOW clause is not supported"));
+    }
+    Ok(())
+}
+
+/// The clause that stands for a key of PARTITION BY, which the tokens put there.
+fn mark(key: &Expr) -> Option<&'static str> {
+    let text = literal_text(key)?.strip_prefix(EXCLUSION_MARK)?;
+    EXCLUSIONS.into_iter().find(|clause| *clause == text)
+}
+
+fn take_mark(spec: &mut WindowSpec) -> Option<&'static str> {
+    let at = spec.partition_by.iter().position(|key| mark(key).is_some())?;
+    mark(&spec.partition_by.remove(at))
 }
 
 fn of_spec(spec: &mut WindowSpec) {

@@ -50,6 +50,7 @@ mod short_circuit;
 mod subscripts;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod types;
 mod unions;
 

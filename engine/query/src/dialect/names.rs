@@ -18,6 +18,11 @@ pub(crate) fn output_name(field: &str) -> &str {
     field.split_once(SEPARATOR).map_or(field, |(name, _)| name)
 }
 
+/// A name that a client sees as another column's.
+pub(super) fn told_apart(name: &str, number: usize) -> String {
+    format!("{name}{SEPARATOR}{number}")
+}
+
 /// Names every unnamed column of a SELECT and tells equal names apart.
 pub(super) fn name_columns(select: &mut Select, outermost: bool) {
     let mut taken = HashSet::new();

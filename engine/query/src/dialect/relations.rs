@@ -7,9 +7,8 @@ use super::calls::{is_set, unqualified};
 use super::constants::whole;
 use super::rewrite::Rewriter;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, FunctionArg, JoinConstraint, JoinOperator, LimitClause, ObjectName, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor,
-    WildcardAdditionalOptions,
+    AccessExpr, DataType, Expr, FunctionArg, LimitClause, ObjectName, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, WildcardAdditionalOptions,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
@@ -59,17 +58,35 @@ pub(super) fn expand_table(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// The engine gives a full join's USING columns the left side's values, which are NULL where only the right has a row.
-pub(super) fn refuse_full_using(select: &Select) -> Result<()> {
-    let joins = select.from.iter().flat_map(|table| &table.joins);
-    let wrong = joins.into_iter().any(|join| {
-        matches!(&join.join_operator, JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural))
-    });
-    if !wrong {
+/// Set operations of rows without columns are those of rows with one column that says nothing.
+pub(super) fn sets_of_nothing(query: &mut Query) -> Result<()> {
+    fn all_nothing(body: &SetExpr) -> bool {
+        match body {
+            SetExpr::Select(select) => select.projection.is_empty() && select.distinct.is_none(),
+            SetExpr::SetOperation { left, right, .. } => all_nothing(left) && all_nothing(right),
+            SetExpr::Query(query) => query.with.is_none() && all_nothing(&query.body),
+            _ => false,
+        }
+    }
+    fn say_nothing(body: &mut SetExpr) {
+        match body {
+            SetExpr::Select(select) => select.projection = vec![aliased(number(1), "nothing")],
+            SetExpr::SetOperation { left, right, .. } => {
+                say_nothing(left);
+                say_nothing(right);
+            }
+            SetExpr::Query(query) => say_nothing(&mut query.body),
+            _ => {}
+        }
+    }
+    if !matches!(query.body.as_ref(), SetExpr::SetOperation { .. }) || !all_nothing(&query.body) {
         return Ok(());
     }
-    Err(Error::new(ErrorCode::FeatureNotSupported, "FULL JOIN with USING is not supported")
-        .with_hint("Join ON the columns and select coalesce() of both."))
+    let mut within = select(Vec::new(), None)?;
+    std::mem::swap(&mut within.body, &mut query.body);
+    say_nothing(&mut within.body);
+    query.body = select(Vec::new(), Some(derived(within, false, Some(table_alias("nothing", &[])))))?.body;
+    Ok(())
 }
 
 /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
@@ -86,10 +103,13 @@ pub(super) fn limit_of_fetch(query: &mut Query) -> Result<()> {
         }
     }
     let Some(fetch) = query.fetch.take() else { return Ok(()) };
-    if fetch.with_ties || fetch.percent {
-        return Err(Error::new(ErrorCode::FeatureNotSupported, "FETCH with ties or percent is not supported"));
+    if fetch.percent {
+        return Err(Error::new(ErrorCode::FeatureNotSupported, "FETCH of percents is not supported"));
     }
     let count = fetch.quantity.unwrap_or_else(|| number(1));
+    if fetch.with_ties {
+        return super::ties::with_ties(query, count);
+    }
     match &mut query.limit_clause {
         Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(count),
         Some(_) => return Err(Error::new(ErrorCode::SyntaxError, "multiple LIMIT clauses not allowed")),
@@ -246,7 +266,20 @@ impl InFrom {
         if self.name == "unnest" && self.arguments.len() > 1 {
             let names: Vec<String> = (1..=self.arguments.len()).map(|n| format!("c{n}")).collect();
             let source = call("zip_arrays", self.arguments);
-            return row_source(source, self.ordinality, &names, None, &|place, _| column(place, "unnest"), table);
+            return row_source(
+                source,
+                self.ordinality,
+                &names,
+                None,
+                &|place, _| {
+                    // All are called the same; what tells them apart is not shown.
+                    column(
+                        place,
+                        &if place == 0 { "unnest".to_owned() } else { super::names::told_apart("unnest", place) },
+                    )
+                },
+                table,
+            );
         }
         let plain_value = fields.is_none();
         let set = is_set(&self.name);

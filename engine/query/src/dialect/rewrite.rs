@@ -101,6 +101,7 @@ impl Writer for Rewriter<'_> {
         step(
             relations::limit_of_fetch(query)
                 .and_then(|()| relations::expand_table(query))
+                .and_then(|()| relations::sets_of_nothing(query))
                 .and_then(|()| set_names::keep_apart(query)),
         )
     }
@@ -111,8 +112,8 @@ impl Writer for Rewriter<'_> {
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
-        step(relations::refuse_full_using(select))?;
         step(quantified::conditions(select))?;
+        step(frames::refuse_named_exclusions(select).and_then(|()| frames::inherit(select)))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
@@ -159,6 +160,7 @@ impl Writer for Rewriter<'_> {
         for rewrite in [operators::rewrite, row_comparisons::rewrite, casts::rewrite, calls::rewrite] {
             step(rewrite(expr))?;
         }
+        step(frames::exclusion(expr))?;
         frames::of_call(expr);
         relations::system_columns(self, expr);
         ON

@@ -32,6 +32,7 @@ mod date_trunc;
 mod datetime;
 mod display;
 mod enum_order;
+mod exclusions;
 mod fault;
 mod framed;
 mod functions;
@@ -50,6 +51,7 @@ mod recursion;
 mod rounding;
 mod rule;
 mod set_operations;
+mod shifts;
 mod stepwise;
 mod sum;
 #[cfg(test)]
@@ -66,10 +68,12 @@ pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
 pub(crate) use comparable::is_comparison;
 pub(crate) use enum_order::{check_label, of_column as enum_of_column};
+pub(crate) use exclusions::{CLAUSES as EXCLUSIONS, FRAMED as EXCLUDING, NO_OTHERS, name as excluding_name};
 pub(crate) use framed::frames;
 pub(crate) use functions::lasts;
 pub(crate) use growing::grows;
 pub(crate) use numeric::parse as parse_numeric;
+pub(crate) use shifts::{NTILE, name as shift_name};
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
@@ -110,7 +114,10 @@ pub(crate) fn install(state: SessionState) -> SessionState {
     let windows = windows::functions();
     let known = builder.window_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !windows.iter().any(|ours| ours.name() == function.name()));
+    known.retain(|function| !exclusions::is_one(function) && !shifts::is_one(function));
     known.extend(windows);
+    known.extend(exclusions::functions());
+    known.extend(shifts::functions());
     builder.build()
 }
 

@@ -2,6 +2,7 @@
 //! repeats a long value for each row is charged to the statement's memory. What they compute stays theirs.
 
 use super::framed::Uncharged;
+use super::{exclusions, shifts};
 use arrow::array::ArrayRef;
 use arrow::compute::SortOptions;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -37,8 +38,11 @@ pub(super) fn functions() -> Vec<Arc<WindowUDF>> {
 pub(super) fn charges(window: &Arc<dyn WindowExpr>) -> bool {
     let standard = window.as_any().downcast_ref::<StandardWindowExpr>();
     let called = standard.and_then(|own| own.get_standard_func_expr().as_any().downcast_ref::<WindowUDFExpr>());
-    let ours = called.and_then(|called| called.fun().inner().downcast_ref::<Ours>());
+    let Some(called) = called else { return false };
+    let ours = called.fun().inner().downcast_ref::<Ours>();
     ours.is_some_and(|ours| ours.kind == Kind::Repeats)
+        || exclusions::is_one(called.fun())
+        || shifts::is_one(called.fun())
 }
 
 fn ours(inner: Arc<WindowUDF>, kind: Kind) -> Arc<WindowUDF> {
