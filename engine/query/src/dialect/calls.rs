@@ -7,9 +7,9 @@ use super::constants;
 use crate::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, Subscript, TimezoneInfo, UnaryOperator,
-    Value,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, Subscript, TimezoneInfo,
+    UnaryOperator, Value,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
@@ -98,6 +98,12 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             if literal_text(pattern).is_some() =>
         {
             *expr = first_match((**value).clone(), (**pattern).clone());
+            Ok(())
+        }
+        Expr::Substring { expr: value, substring_from: Some(pattern), substring_for: Some(escape), .. }
+            if literal_text(pattern).is_some() && literal_text(escape).is_some() =>
+        {
+            *expr = call("substring_similar", vec![(**value).clone(), (**pattern).clone(), (**escape).clone()]);
             Ok(())
         }
         // Where bits lie in bits, whether they are bits or characters.
@@ -231,6 +237,14 @@ fn renamed(expr: &mut Expr) {
             *expr = cast(call("now", Vec::new()), DataType::Timestamp(digits, zone));
             return;
         }
+        "jsonb_set" | "jsonb_insert" | "jsonb_set_lax" => {
+            if let FunctionArguments::List(arguments) = &function.args
+                && let Some(all) = constants::json_change(&name, &arguments.args)
+            {
+                *expr = call(&name, all);
+            }
+            return;
+        }
         "make_interval" => {
             if let FunctionArguments::List(arguments) = &function.args
                 && let Some(all) = constants::interval_fields(&arguments.args)
@@ -339,12 +353,33 @@ fn first_match(value: Expr, pattern: Expr) -> Expr {
 }
 
 /// A literal that is the first argument of a function of JSON is JSON: which kind, the function's name says.
-fn type_json(name: &str, arguments: &mut FunctionArguments) {
+fn type_json(name: &str, arguments: &mut FunctionArguments) -> Result<()> {
+    if let FunctionArguments::List(list) = arguments
+        && matches!(name, "json_object" | "jsonb_object")
+    {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+                text_array(argument)?;
+            }
+        }
+    }
     if let FunctionArguments::List(list) = arguments
         && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
     {
         type_json_literal(name, first);
     }
+    Ok(())
+}
+
+/// A literal of texts in as many dimensions as it has.
+fn text_array(argument: &mut Expr) -> Result<()> {
+    if literal_text(argument).is_none() {
+        return Ok(());
+    }
+    let texts = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+    let literal = std::mem::replace(argument, Expr::Value(Value::Null.with_empty_span()));
+    *argument = cast(literal, DataType::Array(texts));
+    super::casts::rewrite(argument)
 }
 
 /// The same of a function in FROM.
@@ -375,7 +410,7 @@ pub(super) fn type_json_literal(name: &str, first: &mut Expr) {
 fn function(expr: &mut Expr) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     let Some(name) = unqualified(&function.name) else { return Ok(()) };
-    type_json(&name, &mut function.args);
+    type_json(&name, &mut function.args)?;
     function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name.clone()))]);
     if matches!(function.args, FunctionArguments::None) && KEYWORD_FUNCTIONS.contains(&name.as_str()) {
         function.args = FunctionArguments::List(list(Vec::new()));

@@ -5,7 +5,8 @@ use super::value_lists::type_columns;
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Interval, Query, SelectItem, SetExpr,
+    DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, Query, SelectItem,
+    SetExpr,
     UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
@@ -218,21 +219,41 @@ pub(super) fn parameter_type(function: &str, place: usize) -> Option<DataType> {
 /// The seven arguments of `make_interval`, of which any may be named or left out.
 pub(super) fn interval_fields(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
     const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-    let mut fields: Vec<Expr> = NAMES.iter().map(|_| super::ast::number(0)).collect();
+    let fields: Vec<Option<Expr>> = NAMES.iter().map(|_| Some(super::ast::number(0))).collect();
+    placed(arguments, &NAMES, fields)
+}
+
+/// The arguments of a function that changes JSON, of which the last ones may be named or left out. `None`: none is named.
+pub(super) fn json_change(function: &str, arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
+    const NAMES: [&str; 5] = ["jsonb_in", "path", "replacement", "create_if_missing", "null_value_treatment"];
+    if arguments.iter().all(|argument| matches!(argument, FunctionArg::Unnamed(_))) {
+        return None;
+    }
+    let truth = |value| Some(Expr::Value(Value::Boolean(value).with_empty_span()));
+    let (names, last) = match function {
+        "jsonb_insert" => (["jsonb_in", "path", "replacement", "insert_after", ""], vec![truth(false)]),
+        "jsonb_set" => (NAMES, vec![truth(true)]),
+        _ => (NAMES, vec![truth(true), Some(super::ast::text("use_json_null"))]),
+    };
+    let fields: Vec<Option<Expr>> = [None, None, None].into_iter().chain(last).collect();
+    placed(arguments, names.get(..fields.len())?, fields)
+}
+
+/// Arguments at the places of their names. `None`: a place is left without one, or is not known.
+fn placed(arguments: &[FunctionArg], names: &[&str], mut fields: Vec<Option<Expr>>) -> Option<Vec<Expr>> {
+    let of = |name: &Ident| names.iter().position(|known| name.value.eq_ignore_ascii_case(known));
     for (place, argument) in arguments.iter().enumerate() {
         let (place, value) = match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (place, value),
-            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
-                (NAMES.iter().position(|known| name.value.eq_ignore_ascii_case(known))?, value)
-            }
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (of(name)?, value),
             FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
-                (NAMES.iter().position(|known| name.value.eq_ignore_ascii_case(known))?, value)
+                (of(name)?, value)
             }
             _ => return None,
         };
-        *fields.get_mut(place)? = value.clone();
+        *fields.get_mut(place)? = Some(value.clone());
     }
-    Some(fields)
+    fields.into_iter().collect()
 }
 
 /// Whether an expression is a parameter.

@@ -1,8 +1,10 @@
 //! Objects of JSON as rows whose columns the statement names: `json_to_record(j) AS x(a int, b text)`, `json_to_recordset`, and
 //! `json_populate_record` of a NULL record.
 
-use super::ast::{aliased, call, cast, derived, folded, quoted, select, table_alias, text};
-use datafusion::sql::sqlparser::ast::{DataType, Expr, TableAlias, TableFactor, Value};
+use super::ast::{
+    aliased, call, cast, derived, element_type, folded, object_name, parts, quoted, select, table_alias, text,
+};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, TableAlias, TableFactor, Value};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// The rows, where the function is one of them.
@@ -45,6 +47,7 @@ pub(super) fn of_json(name: &str, arguments: &[Expr], alias: Option<&TableAlias>
 /// One member in a column's type.
 fn field(object: Expr, name: &str, data_type: &DataType) -> Expr {
     let arguments = vec![object, text(name)];
+    let data_type = &of_one_dimension(data_type);
     match data_type {
         DataType::JSON | DataType::JSONB => cast(call("json_get", arguments), data_type.clone()),
         DataType::Array(_) => {
@@ -52,6 +55,26 @@ fn field(object: Expr, name: &str, data_type: &DataType) -> Expr {
             cast(literal, data_type.clone())
         }
         _ => cast(call("json_get_text", arguments), data_type.clone()),
+    }
+}
+
+/// However many dimensions an array is declared with, its type says none; `_int4` is `int4[]`.
+fn of_one_dimension(data_type: &DataType) -> DataType {
+    let array = |element: DataType| DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None));
+    match data_type {
+        DataType::Array(_) => match element_type(data_type) {
+            Some(inner @ DataType::Array(_)) => of_one_dimension(inner),
+            _ => data_type.clone(),
+        },
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+            let name = parts(name).and_then(|mut parts| parts.pop());
+            let element = name.as_deref().and_then(|name| name.strip_prefix('_'));
+            match element {
+                Some(element) => array(DataType::Custom(object_name(&[element]), Vec::new())),
+                None => data_type.clone(),
+            }
+        }
+        other => other.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! functions, rounding to whole numbers, instants on the session's clock, lengths of char and varchar. Knows no plan.
 
 use super::display::text_of;
+use super::fault::external;
 use super::moments;
 use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use super::texts_read::{read, read_named};
@@ -15,7 +16,8 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
+use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC, pg_type_of};
+use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
@@ -143,8 +145,10 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         (&WIDE_NUMERIC, target) if !is_text(target) => wide::to_values(values, target),
         (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),
         // A number of jsonb rounds to a whole one, as numeric does.
-        (source, target) if is_text(source) && target.is_integer() && named(from) == Some("jsonb") => {
-            read(&whole_numbers(values)?, to, target, zone)
+        (source, target) if is_text(source) && named(from) == Some("jsonb") && is_scalar(target) => {
+            refuse_other_kinds(values, to)?;
+            let whole = if target.is_integer() { whole_numbers(values)? } else { Arc::clone(values) };
+            read(&whole, to, target, zone)
         }
         (source, target) if is_text(source) => read(values, to, target, zone),
         (
@@ -168,6 +172,29 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         (_, T::UInt64) => rounded::<UInt64Type>(values, "numeric"),
         (from, to) => exec_err!("a conversion of {from} to {to} was not planned"),
     }
+}
+
+fn is_scalar(target: &DataType) -> bool {
+    target.is_numeric() || *target == DataType::Boolean
+}
+
+/// Only numbers of jsonb are numbers, and only its truth values are some.
+fn refuse_other_kinds(values: &ArrayRef, to: &Field) -> Result<()> {
+    for text in texts_of(values)?.iter().flatten() {
+        let kind = match text.trim_start().chars().next() {
+            Some('"') => "string",
+            Some('[') => "array",
+            Some('{') => "object",
+            Some('n') => "null",
+            Some('t' | 'f') => "boolean",
+            _ => "numeric",
+        };
+        if kind != if *to.data_type() == DataType::Boolean { "boolean" } else { "numeric" } {
+            let message = format!("cannot cast jsonb {kind} to type {}", pg_type_of(to).sql_name());
+            return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+        }
+    }
+    Ok(())
 }
 
 fn written(values: &ArrayRef, from: &Field, to: &DataType, zone: Zone) -> Result<ArrayRef> {

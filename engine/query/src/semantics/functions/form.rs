@@ -24,6 +24,8 @@ pub(in crate::semantics) enum P {
     Interval,
     Bytea,
     TextArray,
+    /// Texts in several dimensions.
+    TextTable,
     DoubleArray,
     AnyArray,
     Any,
@@ -127,6 +129,9 @@ impl P {
             (Self::Interval, DataType::Duration(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 1),
             (Self::Bytea, DataType::Binary) => (DataType::Binary, 0),
             (Self::Bytea, DataType::BinaryView | DataType::FixedSizeBinary(_)) => (DataType::Binary, 1),
+            (Self::TextTable, DataType::List(item)) if is_table_of_texts(item.data_type()) => (given.clone(), 0),
+            (Self::TextTable, _) => return None,
+            (Self::TextArray, DataType::List(item)) if item.data_type().is_list() => return None,
             (Self::TextArray, DataType::List(item)) => {
                 let far = u32::from(item.data_type() != &DataType::Utf8);
                 (list(DataType::Utf8), far)
@@ -163,8 +168,15 @@ impl P {
             Self::Bytea => DataType::Binary,
             Self::TextArray => list(DataType::Utf8),
             Self::DoubleArray => list(DataType::Float64),
-            Self::AnyArray | Self::Any => return None,
+            Self::TextTable | Self::AnyArray | Self::Any => return None,
         })
+    }
+}
+
+fn is_table_of_texts(item: &DataType) -> bool {
+    match item {
+        DataType::List(item) => item.data_type() == &DataType::Utf8 || is_table_of_texts(item.data_type()),
+        _ => false,
     }
 }
 

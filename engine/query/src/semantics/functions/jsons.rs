@@ -150,10 +150,14 @@ const LENGTH: &[Form] = &[form(ONE, R::Int4, |r| match node(r, 0)?.value {
 const OBJECT_OF_TEXTS: &[Form] = &[
     form(&[P::TextArray], R::Json, |r| Ok(Value::Text(object_of_texts(r)?))),
     form(&[P::TextArray, P::TextArray], R::Json, |r| Ok(Value::Text(object_of_texts(r)?))),
+    form(&[P::TextTable], R::Json, |r| Ok(Value::Text(object_of_texts(r)?))),
+    form(&[P::TextTable, P::TextTable], R::Json, |_| Err(subscripts("wrong number of array subscripts"))),
 ];
 const OBJECT_OF_TEXTS_B: &[Form] = &[
     form(&[P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
     form(&[P::TextArray, P::TextArray], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
+    form(&[P::TextTable], R::Jsonb, |r| printed(read(&object_of_texts(r)?)?)),
+    form(&[P::TextTable, P::TextTable], R::Jsonb, |_| Err(subscripts("wrong number of array subscripts"))),
 ];
 
 fn subscripts(message: &'static str) -> datafusion::common::DataFusionError {
@@ -342,8 +346,26 @@ fn pairs(row: &Row<'_>) -> Result<String> {
     Ok(out)
 }
 
+/// The two texts of each row of an array of arrays.
+fn rows_of_two(table: &dyn Array) -> Result<Vec<Option<String>>> {
+    let mut texts = Vec::new();
+    let rows = arrow::array::AsArray::as_list::<i32>(table);
+    for row in rows.iter().flatten() {
+        proceed()?;
+        let Some(row) = arrow::array::AsArray::as_string_opt::<i32>(row.as_ref()) else {
+            return Err(subscripts("wrong number of array subscripts"));
+        };
+        if row.len() != 2 {
+            return Err(subscripts("array must have two columns"));
+        }
+        texts.extend(row.iter().map(|text| text.map(str::to_owned)));
+    }
+    Ok(texts)
+}
+
 fn object_of_texts(row: &Row<'_>) -> Result<String> {
-    let first = row.texts(0);
+    let nested = matches!(row.list(0).data_type(), DataType::List(_));
+    let first = if nested { rows_of_two(row.list(0).as_ref())? } else { row.texts(0) };
     let pairs: Vec<(Option<String>, Option<String>)> = if row.len() == 2 {
         let second = row.texts(1);
         if first.len() != second.len() {
