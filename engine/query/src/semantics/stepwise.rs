@@ -6,6 +6,7 @@ use super::fault::external;
 use super::functions;
 use super::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::compute::kernels::regexp::regexp_is_match_scalar;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
@@ -69,7 +70,7 @@ pub(super) fn operator(binary: BinaryExpr) -> std::result::Result<Expr, BinaryEx
             | Operator::NotLikeMatch
             | Operator::NotILikeMatch
     );
-    let own = expression(binary.op).is_some() && literal(&binary.right).is_some_and(functions::is_own_expression);
+    let own = expression(binary.op).is_some() && literal(&binary.right).is_some_and(is_misread);
     if !matches || is_constant(&binary.right) && !own {
         return Err(binary);
     }
@@ -94,16 +95,39 @@ fn expression(op: Operator) -> Option<(&'static str, bool)> {
     }
 }
 
+/// Whether the engine reads a pattern otherwise than PostgreSQL, whose dot takes the end of a line, too.
+fn is_misread(pattern: &str) -> bool {
+    pattern.contains('.') || functions::is_own_expression(pattern)
+}
+
+/// Many texts and one pattern that the engine follows in linear time: compiled once.
+fn of_one_pattern(texts: &[ColumnarValue], insensitive: bool) -> Option<Result<ColumnarValue>> {
+    let [ColumnarValue::Array(texts), ColumnarValue::Scalar(pattern)] = texts else { return None };
+    let pattern = pattern.try_as_str().flatten().filter(|pattern| is_short(pattern))?;
+    if functions::is_own_expression(pattern) {
+        return None;
+    }
+    let flags = if insensitive { "is" } else { "s" };
+    let found = regexp_is_match_scalar(texts.as_string::<i32>(), pattern, Some(flags));
+    let invalid = |_| external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"));
+    Some(found.map(|found| ColumnarValue::Array(Arc::new(found) as ArrayRef)).map_err(invalid))
+}
+
 /// Our own function computes them row by row.
 fn expressions_of(args: ScalarFunctionArgs, (flags, negated): (&str, bool)) -> Result<ColumnarValue> {
     let Some(function) = functions::in_zone("regexp_like", Zone::UTC) else {
         return internal_err!("a function of ours");
     };
     let mut texts = args.args.iter().map(|arg| arg.cast_to(&DataType::Utf8, None)).collect::<Result<Vec<_>>>()?;
-    texts.push(ColumnarValue::Scalar(ScalarValue::from(flags)));
-    let text = || Arc::new(Field::new("", DataType::Utf8, true));
-    let arg_fields = texts.iter().map(|_| text()).collect();
-    let found = function.invoke_with_args(ScalarFunctionArgs { args: texts, arg_fields, ..args })?;
+    let found = match of_one_pattern(&texts, flags == "i") {
+        Some(found) => found?,
+        None => {
+            texts.push(ColumnarValue::Scalar(ScalarValue::from(flags)));
+            let text = || Arc::new(Field::new("", DataType::Utf8, true));
+            let arg_fields = texts.iter().map(|_| text()).collect();
+            function.invoke_with_args(ScalarFunctionArgs { args: texts, arg_fields, ..args })?
+        }
+    };
     if !negated {
         return Ok(found);
     }
