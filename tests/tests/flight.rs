@@ -25,6 +25,8 @@ mod matrix;
 mod metadata;
 #[path = "flight/parts.rs"]
 mod parts;
+#[path = "own_types/printed.rs"]
+mod printed;
 #[path = "flight/proxy.rs"]
 mod proxy;
 #[path = "flight/python.rs"]

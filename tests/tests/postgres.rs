@@ -1,11 +1,17 @@
 //! A PostgreSQL server behind the gate, from introspection to the port: two users, what is pushed, what happens when it dies.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")
+)]
 
 #[path = "postgres/armed.rs"]
 mod armed;
 #[path = "postgres/arrays.rs"]
 mod arrays;
+#[path = "flight/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the Flight door")]
+mod client;
 #[path = "postgres/client_metadata.rs"]
 mod client_metadata;
 #[path = "postgres/clinic.rs"]
@@ -14,12 +20,28 @@ mod clinic;
 mod common;
 #[path = "postgres/described.rs"]
 mod described;
+#[path = "own_types/differences.rs"]
+mod differences;
+#[path = "own_types/doors.rs"]
+mod doors;
+#[path = "postgres/every_type.rs"]
+mod every_type;
 #[path = "postgres/interference.rs"]
 mod interference;
 #[path = "postgres/own_types.rs"]
 mod own_types;
+#[path = "own_types/postgres_types.rs"]
+mod postgres_types;
+#[path = "own_types/printed.rs"]
+mod printed;
 #[path = "postgres/shared.rs"]
 mod shared;
+#[path = "flight/text.rs"]
+mod text;
+#[path = "own_types/values.rs"]
+mod values;
+#[path = "own_types/wire.rs"]
+mod wire;
 #[path = "postgres/written.rs"]
 mod written;
 

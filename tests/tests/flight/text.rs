@@ -1,11 +1,12 @@
 //! Arrow values as PostgreSQL writes them: an independent reading of results, to compare doors with.
 
 use crate::client::Table;
+use crate::printed::{print_bytes, print_date, print_double, print_list, print_single, print_time, print_timestamp};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType, UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -28,32 +29,27 @@ fn cell(column: &ArrayRef, row: usize) -> Option<String> {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::UInt32 => column.as_primitive::<UInt32Type>().value(row).to_string(),
         DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
-        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).to_string(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Float32 => print_single(column.as_primitive::<Float32Type>().value(row)),
+        DataType::Float64 => print_double(column.as_primitive::<Float64Type>().value(row)),
         DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
         DataType::LargeUtf8 => column.as_string::<i64>().value(row).to_owned(),
         DataType::Decimal128(..) => column.as_primitive::<Decimal128Type>().value_as_string(row),
-        DataType::Date32 => column.as_primitive::<Date32Type>().value_as_date(row).unwrap().to_string(),
+        DataType::Date32 => print_date(column.as_primitive::<Date32Type>().value(row).into()),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            print_time(column.as_primitive::<Time64MicrosecondType>().value(row))
+        }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let moment = column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row).unwrap();
-            let mut text = moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
-            text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
-            if zone.is_some() { text + "+00" } else { text }
+            print_timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row), zone.is_some())
         }
         DataType::Timestamp(_, zone) => {
             let micros =
                 cast(&column.slice(row, 1), &DataType::Timestamp(TimeUnit::Microsecond, zone.clone())).unwrap();
             return cell(&micros, 0);
         }
-        DataType::Binary => column
-            .as_binary::<i32>()
-            .value(row)
-            .iter()
-            .fold("\\x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
+        DataType::Binary => print_bytes(column.as_binary::<i32>().value(row)),
         DataType::List(_) => {
             let items = column.as_list::<i32>().value(row);
-            let items: Vec<String> = (0..items.len()).map(|at| item(cell(&items, at))).collect();
-            format!("{{{}}}", items.join(","))
+            print_list(&(0..items.len()).map(|at| cell(&items, at)).collect::<Vec<_>>())
         }
         DataType::Dictionary(..) => {
             let values = column.as_any_dictionary();
@@ -64,15 +60,4 @@ fn cell(column: &ArrayRef, row: usize) -> Option<String> {
             format!("{other}: {}", formatter.value(row))
         }
     })
-}
-
-/// An element of an array, quoted where PostgreSQL quotes it.
-fn item(cell: Option<String>) -> String {
-    let Some(text) = cell else { return "NULL".to_owned() };
-    let special = |c: char| matches!(c, '"' | '\\' | '{' | '}' | ',') || c.is_whitespace();
-    if text.is_empty() || text.eq_ignore_ascii_case("null") || text.contains(special) {
-        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-    } else {
-        text
-    }
 }
