@@ -1,9 +1,44 @@
 //! A real MariaDB behind the real binary: introspected, governed, asked by two users through the Postgres port.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests panic"
+)]
 
+#[path = "own_types/answers.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod answers;
+#[path = "own_types/checked.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod checked;
+#[path = "flight/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the Flight door")]
+mod client;
+#[path = "own_types/decoded.rs"]
+mod decoded;
+#[path = "own_types/differences.rs"]
+mod differences;
+#[path = "own_types/doors.rs"]
+mod doors;
+#[path = "mysql/every_type.rs"]
+mod every_type;
+#[path = "own_types/mysql_types.rs"]
+mod mysql_types;
+#[path = "own_types/printed.rs"]
+mod printed;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod server;
+#[path = "flight/text.rs"]
+mod text;
+#[path = "own_types/values.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod values;
+#[path = "own_types/wire.rs"]
+mod wire;
 
 use querygate_tests::server::{Server, binary, psql_with};
 use serde_json::{Value, json};
