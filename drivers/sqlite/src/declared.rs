@@ -131,7 +131,11 @@ pub(crate) fn read_as(declared: &str, wanted: ValueType, fixed_text: bool) -> Re
         (ValueType::Decimal128 { .. }, Affinity::Text) => Ok(Encoding::Text),
         (ValueType::Decimal128 { .. }, Affinity::Integer | Affinity::Real | Affinity::Numeric) => Ok(Encoding::Double),
         (ValueType::Text, Affinity::Text) => Ok(Encoding::Canonical),
-        (ValueType::Binary, Affinity::Blob) => Ok(Encoding::Canonical),
+        // SQLite makes numbers of texts that look like them, and keeps what is written of others: as it prints them.
+        (ValueType::Text, Affinity::Numeric) => Ok(Encoding::Text),
+        (ValueType::Text, Affinity::Blob) if declared.trim().is_empty() => Ok(Encoding::Text),
+        // `VARBINARY` and its kin; a blob is one under any affinity.
+        (ValueType::Binary, Affinity::Blob | Affinity::Numeric) => Ok(Encoding::Canonical),
         (ValueType::Date | ValueType::Time | ValueType::Timestamp { .. }, Affinity::Text | Affinity::Numeric) => {
             Ok(if fixed_text { Encoding::Canonical } else { Encoding::Text })
         }
@@ -188,6 +192,11 @@ mod tests {
             ("DECIMAL_INT(18,4)", money, false, Some(Encoding::Canonical)),
             ("DECIMAL_INT(18,2)", money, false, None),
             ("blob", ValueType::Text, false, None),
+            ("json", ValueType::Text, false, Some(Encoding::Text)),
+            ("string", ValueType::Text, false, Some(Encoding::Text)),
+            ("", ValueType::Text, false, Some(Encoding::Text)),
+            ("varbinary(20)", ValueType::Binary, false, Some(Encoding::Canonical)),
+            ("integer", ValueType::Text, false, None),
         ] {
             assert_eq!(read_as(declared, wanted, fixed).ok(), expected, "{declared} as {wanted:?}");
         }

@@ -58,6 +58,12 @@ impl Dialect for SqliteDialect<'_> {
     }
 
     fn scan_column(&self, qualified: String, column: &ScanColumn) -> Result<String, Refusal> {
+        // Numbers among texts, as SQLite prints them; a blob is no text.
+        if (column.value_type, column.encoding) == (ValueType::Text, Encoding::Text) {
+            return Ok(format!(
+                "CASE typeof({qualified}) WHEN 'blob' THEN {qualified} ELSE CAST({qualified} AS TEXT) END"
+            ));
+        }
         match &column.collation {
             Collation::Binary => Ok(qualified),
             Collation::Named(_) => Ok(format!("({qualified} COLLATE BINARY)")),
