@@ -84,10 +84,9 @@ async fn indexes(
 
 /// The columns, and those of the primary key in its order.
 async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<(Vec<FoundColumn>, Vec<String>)> {
-    let rows = sqlx::query("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?) ORDER BY cid")
-        .bind(table.to_owned())
-        .fetch_all(connection)
-        .await?;
+    // The other pragma leaves out what is computed; hidden for good are columns of virtual tables alone.
+    let sql = "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid";
+    let rows = sqlx::query(sql).bind(table.to_owned()).fetch_all(connection).await?;
     let (mut columns, mut keys) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         let name: String = row.try_get(0)?;
@@ -171,13 +170,18 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let schema = "CREATE TABLE customer (customer_id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
-            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE, PRIMARY KEY (b, a));
+            CREATE TABLE \"Order Item\" (a INT, b INT REFERENCES customer(customer_id), c TEXT UNIQUE,
+                twice INT GENERATED ALWAYS AS (a * 2) VIRTUAL, PRIMARY KEY (b, a));
             CREATE INDEX by_a ON \"Order Item\" (a);";
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         let tables = read(&path).await.unwrap();
         assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["Order Item", "customer"]);
         assert_eq!(tables[0].primary_key, ["b", "a"]);
+        assert_eq!(
+            tables[0].columns.iter().map(|column| column.remote.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c", "twice"]
+        );
         assert_eq!(tables[0].unique, [FoundKey { name: None, columns: vec!["c".to_owned()], is_index: false }]);
         let key = FoundReference {
             columns: vec!["b".to_owned()],
