@@ -44,7 +44,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Found>> {
             continue;
         };
         let schema = schema(&file, format)?;
-        tables.push(Found { remote: name, columns: columns(&schema), ..Found::default() });
+        tables.push(Found { remote: name, columns: columns(&schema, format), ..Found::default() });
     }
     Ok(tables)
 }
@@ -99,10 +99,12 @@ fn schema(path: &Path, format: Format) -> Result<Schema> {
     }
 }
 
-fn columns(schema: &Schema) -> Vec<FoundColumn> {
+fn columns(schema: &Schema, format: Format) -> Vec<FoundColumn> {
+    // What is nested is a text only where the file is one.
+    let is_read = |holds: &Holds| format == Format::Ndjson || holds.value_type != ValueType::Json;
     let column = |field: &arrow::datatypes::FieldRef| FoundColumn {
         remote: field.name().clone(),
-        holds: holds(field.data_type()),
+        holds: holds(field.data_type()).filter(is_read),
         required: false,
         ..FoundColumn::default()
     };
@@ -147,6 +149,10 @@ fn holds(data_type: &DataType) -> Option<Holds> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray};
+    use arrow::datatypes::Int32Type;
+    use parquet::arrow::ArrowWriter;
+    use std::sync::Arc;
 
     #[test]
     fn files_and_folders_become_tables() {
@@ -160,12 +166,20 @@ mod tests {
         write("log.ndjson", "{\"at\":\"2026-01-01\",\"tags\":[\"a\"],\"n\":1,\"deep\":{\"x\":1}}\n");
         write("parts/day=1/a.csv", "a\n1\n");
         write("readme.md", "no table");
+        let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let batch = RecordBatch::try_from_iter([("text", texts), ("numbers", Arc::new(numbers) as ArrayRef)]).unwrap();
+        let file = File::create(folder.path().join("nested.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
         let tables = read(folder.path()).unwrap();
-        assert_eq!(tables.iter().map(|t| t.remote.as_str()).collect::<Vec<_>>(), ["log.ndjson", "parts", "people.csv"]);
+        let names: Vec<&str> = tables.iter().map(|table| table.remote.as_str()).collect();
+        assert_eq!(names, ["log.ndjson", "nested.parquet", "parts", "people.csv"]);
         let kinds = |table: &Found| table.columns.iter().map(|c| (c.remote.clone(), c.holds)).collect::<Vec<_>>();
         let of = |value_type| Some(Holds::of(value_type));
         assert_eq!(
-            kinds(&tables[2]),
+            kinds(&tables[3]),
             [
                 ("id".to_owned(), of(ValueType::Int64)),
                 ("name".to_owned(), of(ValueType::Text)),
@@ -173,6 +187,7 @@ mod tests {
                 ("score".to_owned(), of(ValueType::Float64)),
             ]
         );
+        assert_eq!(kinds(&tables[1]), [("text".to_owned(), of(ValueType::Text)), ("numbers".to_owned(), None)]);
         assert!(kinds(&tables[0]).contains(&("tags".to_owned(), of(ValueType::TextList))));
         assert!(kinds(&tables[0]).contains(&("deep".to_owned(), of(ValueType::Json))));
     }
