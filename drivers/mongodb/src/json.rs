@@ -5,6 +5,7 @@ use crate::decimal;
 use crate::error::unreadable;
 use crate::node::quoted;
 use mongodb::bson::{RawBsonRef, RawDocument};
+use querygate_types::json::jsonb;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Deepest nesting that is written; the server stores no deeper one.
@@ -19,6 +20,11 @@ pub(crate) fn text(value: RawBsonRef<'_>) -> Result<Option<String>> {
         RawBsonRef::ObjectId(id) => out.push_str(&id.to_hex()),
         RawBsonRef::DateTime(date) => out.push_str(&moment_text(date.timestamp_millis())?),
         RawBsonRef::Decimal128(value) => out.push_str(&decimal::text(&value)),
+        RawBsonRef::Document(_) | RawBsonRef::Array(_) => {
+            json(value, 0, &mut out)?;
+            // As jsonb prints it: what is compared here is this text.
+            out = jsonb(&out).unwrap_or(out);
+        }
         other => json(other, 0, &mut out)?,
     }
     Ok(Some(out))
@@ -98,7 +104,7 @@ mod tests {
             doc! { "v": { "a": [1, 2.5, "x\"y", null, true, f64::NAN], "b": { "$where": "1" } }, "t": "pl\"ain" };
         let raw = RawDocumentBuf::try_from(&document).unwrap();
         let told = |name: &str| text(raw.get(name).unwrap().unwrap()).unwrap();
-        assert_eq!(told("v").as_deref(), Some(r#"{"a":[1,2.5,"x\"y",null,true,"NaN"],"b":{"$where":"1"}}"#));
+        assert_eq!(told("v").as_deref(), Some(r#"{"a": [1, 2.5, "x\"y", null, true, "NaN"], "b": {"$where": "1"}}"#));
         assert_eq!(told("t").as_deref(), Some("pl\"ain"));
     }
 }
