@@ -70,6 +70,8 @@ fn read_when_bound(field: &FieldRef) -> bool {
         DataType::Utf8 => {
             field.metadata().get(PG_TYPE_KEY).is_some_and(|name| matches!(name.as_str(), "uuid" | "jsonb"))
         }
+        // Its items are written in hexadecimal.
+        DataType::List(item) => item.data_type() == &DataType::Binary,
         _ => false,
     }
 }
@@ -312,13 +314,16 @@ fn decimal(trimmed: &str, text: &str) -> Result<ScalarValue> {
         None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all = format!("{whole}{fraction}");
+    let written = format!("{whole}{fraction}");
+    // Zeros before a fraction of all digits are none of them.
+    let all = if written.len() > 38 { written.trim_start_matches('0') } else { &written };
+    let all = if all.is_empty() && written.len() > 38 { "0" } else { all };
     if all.is_empty() || all.len() > 38 || !all.bytes().all(|b| b.is_ascii_digit()) {
         return Err(invalid("numeric", text));
     }
     let value: i128 = all.parse().map_err(|_| invalid("numeric", text))?;
     let scale = i8::try_from(fraction.len()).map_err(|_| invalid("numeric", text))?;
-    let precision = u8::try_from(all.len()).map_err(|_| invalid("numeric", text))?;
+    let precision = u8::try_from(all.len().max(fraction.len())).map_err(|_| invalid("numeric", text))?;
     Ok(ScalarValue::Decimal128(Some(if negative { -value } else { value }), precision, scale))
 }
 
@@ -419,6 +424,8 @@ mod tests {
         check("-1", DataType::UInt32, ScalarValue::UInt32(Some(u32::MAX)));
         check("1.50", DataType::Decimal128(12, 2), ScalarValue::Decimal128(Some(150), 3, 2));
         check("-.5", DataType::Decimal128(12, 2), ScalarValue::Decimal128(Some(-5), 1, 1));
+        let least = format!("0.{:0>38}", 7);
+        check(&least, DataType::Decimal128(38, 38), ScalarValue::Decimal128(Some(7), 38, 38));
         check("1e3", DataType::Float64, ScalarValue::Float64(Some(1000.0)));
         assert_eq!(read_literal("x", &DataType::Utf8).unwrap(), None);
         for (text, data_type) in
