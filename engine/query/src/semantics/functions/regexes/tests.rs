@@ -1,3 +1,5 @@
+//! What expressions of PostgreSQL find, and which of them are refused.
+
 use super::*;
 
 fn found(pattern: &str, flags: &str, text: &str) -> Option<String> {
