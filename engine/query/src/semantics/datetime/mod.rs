@@ -2,10 +2,14 @@
 
 pub(super) mod format;
 pub(super) mod interval;
+mod interval_iso;
+mod interval_parts;
+pub(super) mod interval_read;
 pub(super) mod moment;
 mod names;
 pub(super) mod parse;
 pub(super) mod pattern;
+mod pieces;
 pub(super) mod read;
 mod token;
 
