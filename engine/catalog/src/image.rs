@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::{DeleteBehavior, UniqueKey};
 use querygate_metadata::{EnumType as Declared, Field, ValueType};
+use querygate_query_api::TimeTz;
 use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -367,6 +368,7 @@ fn pg_type(field: &ArrowField) -> PgType {
         DataType::Timestamp(_, None) => PgType::Timestamp,
         DataType::Timestamp(_, Some(_)) => PgType::Timestamptz,
         DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
+        keys if *keys == TimeTz::ARROW => PgType::Timetz,
         DataType::List(item) => pg_type(item).array().unwrap_or(PgType::TextArray),
         _ => PgType::Text,
     }

@@ -1,5 +1,6 @@
 //! A result column as doors describe it, and the one mapping from Arrow fields to Postgres types.
 
+use crate::TimeTz;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use querygate_types::PgType;
 
@@ -76,6 +77,7 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         }
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Duration(_) => PgType::Interval,
+        keys if *keys == TimeTz::ARROW => PgType::Timetz,
         DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
         // Cells of numerics of any width: no source hands bytes over so.
         DataType::LargeBinary => PgType::Numeric,
@@ -134,6 +136,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        PgType::Timetz => TimeTz::ARROW,
         PgType::Void | PgType::Record | PgType::RecordArray => return None,
         PgType::Int2Vector
         | PgType::OidVector
@@ -153,6 +156,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         | PgType::TimestampArray
         | PgType::DateArray
         | PgType::TimeArray
+        | PgType::TimetzArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
         | PgType::AclItemArray

@@ -9,6 +9,7 @@ pub mod advice;
 mod arrivals;
 mod column;
 mod holding;
+mod interval;
 pub mod more;
 mod outcome;
 mod parts;
@@ -18,12 +19,15 @@ mod service;
 pub mod system;
 pub mod telemetry;
 mod times;
+mod timetz;
 mod wide_numeric;
 mod zone;
+mod zone_rules;
 
 pub use arrivals::{Arrival, Arrivals};
 pub use column::{Column, ENUM_LABELS_KEY, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
 pub use holding::{Holding, Uncounted};
+pub use interval::{IntervalFault, IntervalRead, read_interval};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;
@@ -32,5 +36,6 @@ pub use service::{
     TransactionStatus,
 };
 pub use times::{FirstRow, Times};
+pub use timetz::TimeTz;
 pub use wide_numeric::{WIDE_NUMERIC, wide_numeric, wide_numeric_texts};
 pub use zone::Zone;

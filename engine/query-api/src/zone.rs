@@ -1,6 +1,7 @@
 //! Time zones by name, abbreviation or offset, as PostgreSQL reads them: the offset at an instant, the offset of a wall clock. Doors
 //! that print instants and engines that compute with them mean the same. Knows no clock.
 
+use crate::zone_rules;
 use chrono::{
     DateTime, Datelike as _, MappedLocalTime, NaiveDate, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _,
 };
@@ -14,6 +15,8 @@ pub enum Zone {
     /// Seconds east of Greenwich.
     Fixed(i32),
     Named(Tz),
+    /// An abbreviation of a zone's winter time, in capitals: what it meant at the time.
+    Abbreviated(&'static str, Tz),
 }
 
 /// Abbreviations that PostgreSQL knows without the zone's name, in seconds east. Others are looked up as zone names.
@@ -44,7 +47,7 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
 ];
 
 /// Abbreviations whose offset has changed over the years: they are what their zone has at the time.
-const MOVING: &[(&str, Tz)] = &[("msk", Tz::Europe__Moscow), ("vet", Tz::America__Caracas)];
+const MOVING: &[(&str, Tz)] = &[("MSK", Tz::Europe__Moscow), ("VET", Tz::America__Caracas)];
 
 /// The rules of zones are tabulated up to here (2100-01-01); later years follow the last rules, by a year of the same shape.
 const TABULATED_UNTIL: i64 = 4_102_444_800;
@@ -63,8 +66,8 @@ impl Zone {
         if let Some((_, east)) = ABBREVIATIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             return Some(Self::Fixed(*east));
         }
-        if let Some((_, zone)) = MOVING.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            return Some(Self::Named(*zone));
+        if let Some((known, zone)) = MOVING.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return Some(Self::Abbreviated(known, *zone));
         }
         if let Some(posix) = name.strip_prefix('<') {
             // POSIX offsets count west of Greenwich.
@@ -115,7 +118,9 @@ impl Zone {
                 _ => return None,
             }
         };
-        let parts: Vec<i32> = pairs.into_iter().map(|pair| pair.parse().ok()).collect::<Option<_>>()?;
+        // What a colon ends may be missing: `+1:` is an hour.
+        let number = |pair: &str| if pair.is_empty() { Some(0) } else { pair.parse().ok() };
+        let parts: Vec<i32> = pairs.into_iter().map(number).collect::<Option<_>>()?;
         let (hours, minutes, seconds) = match parts.as_slice() {
             [hours] => (*hours, 0, 0),
             [hours, minutes] => (*hours, *minutes, 0),
@@ -133,7 +138,7 @@ impl Zone {
                 let (sign, minutes) = (if east < 0 { '-' } else { '+' }, east.unsigned_abs() / 60);
                 format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
             }
-            Self::Named(zone) => zone.name().to_owned(),
+            Self::Named(zone) | Self::Abbreviated(_, zone) => zone.name().to_owned(),
         }
     }
 
@@ -142,9 +147,11 @@ impl Zone {
     pub fn offset_at(self, instant: i64) -> i32 {
         match self {
             Self::Fixed(east) => east,
-            Self::Named(zone) => {
-                tabulated(instant).map_or(0, |utc| zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
-            }
+            Self::Named(zone) => match zone_rules::at(zone, instant) {
+                Some((east, _)) => east,
+                None => tabulated(instant).map_or(0, |utc| zone.offset_from_utc_datetime(&utc).fix().local_minus_utc()),
+            },
+            Self::Abbreviated(name, zone) => zone_rules::meant(name, zone, instant),
         }
     }
 
@@ -153,13 +160,19 @@ impl Zone {
     pub fn offset_of_local(self, local: i64) -> i32 {
         match self {
             Self::Fixed(east) => east,
-            Self::Named(zone) => tabulated(local).map_or(0, |local| match zone.offset_from_local_datetime(&local) {
-                MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(_, offset) => {
-                    offset.fix().local_minus_utc()
-                }
-                MappedLocalTime::None => {
-                    zone.offset_from_utc_datetime(&(local - TimeDelta::hours(24))).fix().local_minus_utc()
-                }
+            Self::Abbreviated(name, zone) => {
+                let instant = local - i64::from(Self::Named(zone).offset_of_local(local));
+                zone_rules::meant(name, zone, instant)
+            }
+            Self::Named(zone) => zone_rules::on_clock(zone, local).unwrap_or_else(|| {
+                tabulated(local).map_or(0, |local| match zone.offset_from_local_datetime(&local) {
+                    MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(_, offset) => {
+                        offset.fix().local_minus_utc()
+                    }
+                    MappedLocalTime::None => {
+                        zone.offset_from_utc_datetime(&(local - TimeDelta::hours(24))).fix().local_minus_utc()
+                    }
+                })
             }),
         }
     }
@@ -170,7 +183,10 @@ impl Zone {
         match self {
             Self::Fixed(0) => Some("UTC".to_owned()),
             Self::Fixed(_) => None,
-            Self::Named(zone) => zone.offset_from_utc_datetime(&tabulated(instant)?).abbreviation().map(str::to_owned),
+            Self::Named(zone) | Self::Abbreviated(_, zone) => match zone_rules::at(zone, instant) {
+                Some((_, letters)) => Some(letters.iter().collect()),
+                None => zone.offset_from_utc_datetime(&tabulated(instant)?).abbreviation().map(str::to_owned),
+            },
         }
     }
 }
@@ -224,6 +240,50 @@ mod tests {
         assert_eq!(berlin.abbreviation(local(2024, 7, 1, 0)).as_deref(), Some("CEST"));
         assert_eq!(Zone::UTC.abbreviation(0).as_deref(), Some("UTC"));
         assert_eq!(Zone::Fixed(60).abbreviation(0), None);
+    }
+
+    /// PostgreSQL 15's answers with Debian's table.
+    #[test]
+    fn zones_of_two_names_have_no_city() {
+        let pacific = Zone::parse("PST8PDT").unwrap();
+        let local = |year, month, day, hour| {
+            let date = NaiveDate::from_ymd_opt(year, month, day).unwrap();
+            date.and_hms_opt(hour, 30, 0).unwrap().and_utc().timestamp()
+        };
+        let check = |year, month, day, hour, hours: i32| {
+            assert_eq!(
+                pacific.offset_of_local(local(year, month, day, hour)),
+                hours * 3_600,
+                "{year}-{month}-{day} {hour}"
+            );
+        };
+        check(1800, 1, 1, 0, -8);
+        check(1918, 3, 31, 2, -8);
+        check(1918, 6, 1, 0, -7);
+        check(1918, 10, 27, 1, -8);
+        check(1930, 6, 1, 0, -8);
+        check(1942, 2, 9, 2, -8);
+        check(1943, 1, 1, 0, -7);
+        check(1945, 9, 30, 1, -8);
+        check(1950, 6, 1, 0, -8);
+        check(1967, 6, 1, 0, -7);
+        assert_eq!(pacific.offset_at(local(1943, 1, 1, 12)), -25_200);
+        assert_eq!(pacific.abbreviation(local(1943, 1, 1, 12)).as_deref(), Some("PWT"));
+        assert_eq!(pacific.abbreviation(local(1945, 9, 1, 12)).as_deref(), Some("PPT"));
+        assert_eq!(Zone::parse("HST10").unwrap().offset_at(0), -36_000);
+    }
+
+    #[test]
+    fn an_abbreviation_means_what_it_meant_at_the_time() {
+        let moscow = Zone::parse("msk").unwrap();
+        let local = |year, month| {
+            NaiveDate::from_ymd_opt(year, month, 1).unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp()
+        };
+        for (year, month, hours) in [(2010, 7, 3), (2010, 1, 3), (2012, 7, 4), (2015, 7, 3), (1991, 7, 3), (1925, 7, 3)]
+        {
+            assert_eq!(moscow.offset_of_local(local(year, month)), hours * 3_600, "{year}");
+        }
+        assert_eq!(Zone::parse("VET").unwrap().offset_of_local(local(2010, 7)), -16_200);
     }
 
     /// Summer time begins on the last Sunday of March, whatever the year; 2100 is no leap year.

@@ -246,6 +246,7 @@ fn type_name(engine: &str) -> String {
         "UInt64" | "Decimal32" | "Decimal64" | "Decimal128" | "Decimal256" => "numeric",
         "Utf8" | "LargeUtf8" | "Utf8View" | "String" => "text",
         "LargeBinary" => "numeric",
+        "FixedSizeBinary" if engine == "FixedSizeBinary(12)" => "time with time zone",
         "Binary" | "BinaryView" | "FixedSizeBinary" => "bytea",
         "Date32" | "Date64" => "date",
         "Time32" | "Time64" => "time without time zone",

@@ -75,6 +75,7 @@ pg_types! {
     Timestamp, 1114, "timestamp", 8, DateTime, 1115;
     Timestamptz, 1184, "timestamptz", 8, DateTime, 1185;
     Interval, 1186, "interval", 16, Timespan, 1187;
+    Timetz, 1266, "timetz", 12, DateTime, 1270;
     Numeric, 1700, "numeric", -1, Numeric, 1231;
     Regclass, 2205, "regclass", 4, Numeric, 2210;
     Regtype, 2206, "regtype", 4, Numeric, 2211;
@@ -101,6 +102,7 @@ pg_types! {
     DateArray, 1182, "_date", -1, Array, 0;
     TimeArray, 1183, "_time", -1, Array, 0;
     TimestamptzArray, 1185, "_timestamptz", -1, Array, 0;
+    TimetzArray, 1270, "_timetz", -1, Array, 0;
     IntervalArray, 1187, "_interval", -1, Array, 0;
     AclItemArray, 1034, "_aclitem", -1, Array, 0;
     NumericArray, 1231, "_numeric", -1, Array, 0;
@@ -147,6 +149,7 @@ impl PgType {
             Self::Bpchar => "character",
             Self::Varchar => "character varying",
             Self::Time => "time without time zone",
+            Self::Timetz => "time with time zone",
             Self::Timestamp => "timestamp without time zone",
             Self::Timestamptz => "timestamp with time zone",
             other => other.name(),

@@ -6,6 +6,7 @@ use super::{numeric, utf8};
 use crate::encode::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 use crate::wire::{Reader, Short};
 use arrow::datatypes::IntervalMonthDayNano;
+use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 /// Microseconds of a day, 24:00 included.
@@ -73,6 +74,17 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
             micros @ 0..=MICROS_PER_DAY => Value::Micros(micros),
             _ => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "time out of range"))),
         },
+        PgType::Timetz => {
+            let (micros, west) = (reader.i64()?, reader.i32()?);
+            // A zone is less than sixteen hours away.
+            if !(0..=MICROS_PER_DAY).contains(&micros) {
+                return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "time out of range")));
+            }
+            if !(-57_599..=57_599).contains(&west) {
+                return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "time zone displacement out of range")));
+            }
+            Value::Bytes(TimeTz { micros, east: -west }.key().to_vec())
+        }
         PgType::Timestamp | PgType::Timestamptz => match reader.i64()? {
             infinite @ (i64::MAX | i64::MIN) => Value::Micros(infinite),
             micros => match micros.checked_add(PG_EPOCH_MICROS) {
@@ -105,6 +117,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         | PgType::TimestampArray
         | PgType::DateArray
         | PgType::TimeArray
+        | PgType::TimetzArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
         | PgType::AclItemArray
@@ -158,6 +171,12 @@ mod tests {
         check(PgType::Jsonb, b"\x02{}", None);
         check(PgType::Text, b"a\0b", None);
         check(PgType::Uuid, &[0xa0; 16], Some(Value::Text("a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a0a0".to_owned())));
+        let time = |micros: i64, west: i32| [micros.to_be_bytes().as_slice(), &west.to_be_bytes()].concat();
+        let key = TimeTz { micros: 5, east: 7_200 }.key().to_vec();
+        check(PgType::Timetz, &time(5, -7_200), Some(Value::Bytes(key)));
+        check(PgType::Timetz, &time(5, 57_600), None);
+        check(PgType::Timetz, &time(MICROS_PER_DAY + 1, 0), None);
+        check(PgType::Timetz, &time(5, 0)[..11], None);
         check(PgType::Record, &[], None);
         let array =
             [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9, 255, 255, 255, 255];

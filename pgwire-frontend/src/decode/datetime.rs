@@ -1,9 +1,9 @@
 //! Date, time and timestamp literals in the forms that drivers send (ISO 8601, PostgreSQL's own output).
-//! Knows no clock: `now` and its kin are refused.
+//! Asks the clock only what a zone's distance is today; `now` and its kin are refused.
 
 use super::syntax;
 use crate::calendar::{days_of_civil, days_of_month};
-use querygate_query_api::Zone;
+use querygate_query_api::{TimeTz, Zone};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -50,6 +50,38 @@ pub(super) fn time(text: &str) -> Result<i64> {
     let (clock, _) = split_zone(clock);
     let micros = clock_micros(clock, text).transpose()?;
     micros.ok_or_else(|| syntax(PgType::Time, text))
+}
+
+/// A time of day with a zone. Where the text has none, it is the session's, whose distance from Greenwich a date decides: the text's or,
+/// where it has none, today's.
+pub(super) fn timetz(text: &str, session: Zone) -> Result<TimeTz> {
+    let wrong = || syntax(PgType::Timetz, text);
+    let trimmed = text.trim_ascii();
+    let dated = trimmed.split_once(['T', ' ']).filter(|(date, _)| date.contains('-') && !date.contains(':'));
+    let (clock, zone) = split_zone(dated.map_or(trimmed, |(_, clock)| clock));
+    let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| literal_zone(zone).ok_or_else(wrong)).transpose()?;
+    let micros = clock_micros(clock, text).ok_or_else(wrong)??;
+    let day = match dated {
+        Some((date, _)) => Some(date_days(date, false, text).ok_or_else(wrong)??),
+        None => None,
+    };
+    let east = match (zone, day) {
+        (Some(Zone::Fixed(east)), _) => east,
+        // The clocks of a city are not known without a day.
+        (Some(Zone::Named(_)), None) => return Err(wrong()),
+        (zone, Some(day)) => {
+            let seconds = day.checked_mul(86_400).ok_or_else(|| field_overflow(text))?;
+            zone.unwrap_or(session).offset_of_local(seconds + micros / MICROS_PER_SECOND)
+        }
+        (zone, None) => zone.unwrap_or(session).offset_at(now()),
+    };
+    Ok(TimeTz { micros, east })
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
 }
 
 pub(super) fn timestamp(text: &str) -> Result<i64> {
@@ -257,5 +289,23 @@ mod tests {
         assert_eq!(time("01:02:03.5").unwrap(), 3_723_500_000);
         assert_eq!(time("24:00:01").unwrap_err().code().sqlstate(), "22008");
         assert_eq!(time("noon").unwrap_err().code().sqlstate(), "22007");
+    }
+    #[test]
+    fn a_zone_is_the_texts_or_the_sessions_at_the_texts_date() {
+        let hour = 3_600;
+        let berlin = Zone::Named(chrono_tz::Europe::Berlin);
+        let check = |text: &str, session: Zone, micros: i64, east: i32| {
+            assert_eq!(timetz(text, session).unwrap(), TimeTz { micros: micros * 1_000_000, east }, "{text}");
+        };
+        check("12:00:00+02", Zone::UTC, 43_200, 2 * hour);
+        check("12:00-00:30", berlin, 43_200, -1_800);
+        check("12:00", Zone::Fixed(hour), 43_200, hour);
+        check("24:00:00 PDT", Zone::UTC, 86_400, -7 * hour);
+        check("2024-07-01 12:00", berlin, 43_200, 2 * hour);
+        check("2024-01-01 12:00 America/New_York", berlin, 43_200, -5 * hour);
+        for text in ["", "noon", "12:00 Mars", "12:00 America/New_York"] {
+            assert_eq!(timetz(text, Zone::UTC).unwrap_err().code().sqlstate(), "22007", "{text}");
+        }
+        assert_eq!(timetz("25:00:00+00", Zone::UTC).unwrap_err().code().sqlstate(), "22008");
     }
 }

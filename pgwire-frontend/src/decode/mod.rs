@@ -60,7 +60,7 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 /// `invalid input syntax for type …`, with the client's own text.
 fn syntax(pg_type: PgType, text: &str) -> Error {
     let code = match pg_type {
-        PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
+        PgType::Date | PgType::Time | PgType::Timetz | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
             ErrorCode::InvalidDatetimeFormat
         }
         _ => ErrorCode::InvalidTextRepresentation,

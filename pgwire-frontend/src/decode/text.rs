@@ -33,6 +33,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
         PgType::Date => Value::Date(datetime::date(text)?),
         PgType::Time => Value::Micros(datetime::time(text)?),
+        PgType::Timetz => Value::Bytes(datetime::timetz(text, zone)?.key().to_vec()),
         PgType::Timestamp => Value::Micros(datetime::timestamp(text)?),
         PgType::Timestamptz => Value::Micros(datetime::timestamptz(text, zone)?),
         PgType::Interval => Value::Interval(interval::interval(text)?),
@@ -57,6 +58,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::TimestampArray
         | PgType::DateArray
         | PgType::TimeArray
+        | PgType::TimetzArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
         | PgType::AclItemArray

@@ -1,12 +1,13 @@
 //! A decoded value and the Arrow array made of it. Knows no wire format.
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array,
-    Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
+use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -72,6 +73,11 @@ fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> R
         DataType::Decimal128(..) => Arc::new(decimals(items!(values, Decimal))?),
         DataType::Utf8 => Arc::new(StringArray::from(items!(values, Text))),
         DataType::Binary => Arc::new(items!(values, Bytes).into_iter().collect::<BinaryArray>()),
+        keys if *keys == TimeTz::ARROW => {
+            let keys = items!(values, Bytes).into_iter();
+            let keys = FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys, 12);
+            Arc::new(keys.map_err(Error::internal)?)
+        }
         DataType::Date32 => Arc::new(Date32Array::from(items!(values, Date))),
         DataType::Time64(_) => Arc::new(Time64MicrosecondArray::from(items!(values, Micros))),
         DataType::Timestamp(_, zone) => {

@@ -64,6 +64,7 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
             datetime::timestamp_binary(out, stamp(counts[row], *unit)?)?;
         }
         Values::Interval(intervals) => interval(intervals, row)?.binary(out),
+        Values::Timetz(keys) => datetime::timetz_binary(out, keys.value(row))?,
         Values::Array(spans, items) => array(column.pg_type, spans, items, row, style, out)?,
         Values::Vector(spans, items) => vector(spans, items, row, style, out)?,
         Values::Record(columns) => record(columns, row, style, out)?,

@@ -7,7 +7,7 @@ use super::physical::{
 use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray, UnionArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
-use querygate_query_api::pg_type_of;
+use querygate_query_api::{TimeTz, pg_type_of};
 use querygate_types::{Error, PgType, Result};
 
 /// One column of a batch, ready to be written row by row.
@@ -44,6 +44,7 @@ pub(super) enum Values<'a> {
     Timestamp(&'a [i64], TimeUnit),
     Timestamptz(&'a [i64], TimeUnit),
     Interval(Intervals<'a>),
+    Timetz(&'a FixedSizeBinaryArray),
     Array(Spans<'a>, Box<Column<'a>>),
     /// `int2vector`, `oidvector`.
     Vector(Spans<'a>, Box<Column<'a>>),
@@ -259,7 +260,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
             P::Blob(Blobs::Fixed(array)) if array.value_length() == 16 => Some(Values::UuidBytes(array)),
             _ => None,
         },
-        PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
+        PgType::Date | PgType::Time | PgType::Timetz | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
             moment(physical, pg_type)
         }
         PgType::Void => match physical {
@@ -286,6 +287,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         | PgType::TimestampArray
         | PgType::DateArray
         | PgType::TimeArray
+        | PgType::TimetzArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
         | PgType::AclItemArray
@@ -305,6 +307,9 @@ fn moment(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         (PgType::Timestamp, Physical::Timestamp(counts, unit)) => Some(Values::Timestamp(counts, unit)),
         (PgType::Timestamptz, Physical::Timestamp(counts, unit)) => Some(Values::Timestamptz(counts, unit)),
         (PgType::Interval, Physical::Interval(intervals)) => Some(Values::Interval(intervals)),
+        (PgType::Timetz, Physical::Blob(Blobs::Fixed(keys))) if *keys.data_type() == TimeTz::ARROW => {
+            Some(Values::Timetz(keys))
+        }
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use super::digits::{push_2, push_i64, push_padded};
 use crate::calendar::civil_of_days;
 use crate::wire::Writer;
-use querygate_query_api::Zone;
+use querygate_query_api::{TimeTz, Zone};
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -70,6 +70,22 @@ pub(super) fn time(out: &mut Vec<u8>, micros: i64) -> Result<()> {
         return Err(out_of_range("time"));
     }
     clock(out, micros.unsigned_abs());
+    Ok(())
+}
+
+/// A time of day with its zone's distance from Greenwich.
+pub(super) fn timetz(out: &mut Vec<u8>, key: &[u8]) -> Result<()> {
+    let of = TimeTz::of_key(key).ok_or_else(|| out_of_range("time"))?;
+    time(out, of.micros)?;
+    zone_offset(out, of.east, Layout::Iso);
+    Ok(())
+}
+
+/// Microseconds of the day, then seconds west of Greenwich.
+pub(super) fn timetz_binary(out: &mut Vec<u8>, key: &[u8]) -> Result<()> {
+    let of = TimeTz::of_key(key).ok_or_else(|| out_of_range("time"))?;
+    out.extend_from_slice(&of.micros.to_be_bytes());
+    out.extend_from_slice(&(-of.east).to_be_bytes());
     Ok(())
 }
 

@@ -131,6 +131,7 @@ fn value(column: &Column<'_>, row: usize, kind: JsonKind, style: &Style, out: &m
         | Values::Date(_)
         | Values::Time(..)
         | Values::Interval(_)
+        | Values::Timetz(_)
         | Values::Record(_)
         | Values::RegName(_)
         | Values::Void(_) => quoted(column, row, style, out)?,

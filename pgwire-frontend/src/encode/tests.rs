@@ -4,7 +4,7 @@ use super::*;
 use arrow::array::*;
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
-use querygate_query_api::{column_of, pg_type_of};
+use querygate_query_api::{TimeTz, column_of, pg_type_of};
 use querygate_types::{ErrorCode, PgType};
 use std::sync::Arc;
 
@@ -249,6 +249,10 @@ fn catalog_types_print_as_the_catalog_does() {
     let bytes = super::binary::uuid(uuid).unwrap();
     let fixed = FixedSizeBinaryArray::try_from_iter([bytes].into_iter()).unwrap();
     check_as(Arc::new(fixed), PgType::Uuid, &[Some(uuid)]);
+    let times = [(43_200_500_000, 7_200), (0, -1_800), (86_400_000_000, 3_723)];
+    let keys = times.map(|(micros, east)| TimeTz { micros, east }.key());
+    let times = FixedSizeBinaryArray::try_from_iter(keys.into_iter()).unwrap();
+    check(Arc::new(times), &[Some("12:00:00.5+02"), Some("00:00:00-00:30"), Some("24:00:00+01:02:03")]);
 }
 
 /// One array of each Arrow type.
@@ -269,6 +273,7 @@ fn one_of_each() -> Vec<ArrayRef> {
         DataType::Utf8View,
         DataType::Binary,
         DataType::FixedSizeBinary(16),
+        TimeTz::ARROW,
         DataType::Date32,
         DataType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp(TimeUnit::Nanosecond, None),

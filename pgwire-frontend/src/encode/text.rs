@@ -57,6 +57,7 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
             IntervalStyle::Postgres => interval(intervals, row)?.text(out),
             IntervalStyle::Iso8601 => interval(intervals, row)?.text_iso_8601(out),
         },
+        Values::Timetz(keys) => datetime::timetz(out, keys.value(row))?,
         Values::Array(spans, items) => array(spans, items, row, style, out)?,
         Values::Vector(spans, items) => {
             for (position, item) in spans.at(row).enumerate() {

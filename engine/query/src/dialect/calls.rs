@@ -224,6 +224,12 @@ fn renamed(expr: &mut Expr) {
         "ceiling" => return rename("ceil"),
         "sign" => return rename("signum"),
         "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => return rename("now"),
+        "current_time" => {
+            let digits = plain_arguments(&function.args).and_then(|a| constants::whole(a.first()?));
+            let digits = digits.and_then(|d| u64::try_from(d).ok());
+            *expr = cast(call("now", Vec::new()), DataType::Time(digits, TimezoneInfo::Tz));
+            return;
+        }
         "localtime" => {
             *expr = cast(call("now", Vec::new()), DataType::Time(None, TimezoneInfo::None));
             return;

@@ -123,18 +123,36 @@ fn printed_by(expr: &Expr) -> Option<String> {
     }
 }
 
-/// Words that mean a time when the statement runs.
+/// Words that mean a time when the statement runs, maybe with a time of day or a zone beside them.
 fn special_moment(literal: &str, data_type: &DataType) -> Option<Expr> {
     if !matches!(data_type, DataType::Date | DataType::Timestamp(..)) {
         return None;
     }
-    let today = || call("current_date", Vec::new());
-    let days = |op, left| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(super::ast::number(1)) };
-    Some(match literal.trim().to_ascii_lowercase().as_str() {
-        "now" => call("now", Vec::new()),
-        "today" => today(),
-        "tomorrow" => Expr::Nested(Box::new(days(BinaryOperator::Plus, today()))),
-        "yesterday" => Expr::Nested(Box::new(days(BinaryOperator::Minus, today()))),
-        _ => return None,
-    })
+    let (mut day, mut rest) = (None, Vec::new());
+    for word in literal.split_ascii_whitespace() {
+        match (&day, word.to_ascii_lowercase().as_str()) {
+            (None, "today") => day = Some(None::<BinaryOperator>),
+            (None, "tomorrow") => day = Some(Some(BinaryOperator::Plus)),
+            (None, "yesterday") => day = Some(Some(BinaryOperator::Minus)),
+            _ => rest.push(word),
+        }
+    }
+    let Some(step) = day else {
+        return literal.trim().eq_ignore_ascii_case("now").then(|| call("now", Vec::new()));
+    };
+    let today = call("current_date", Vec::new());
+    let day = match step {
+        None => today,
+        Some(op) => {
+            let right = Box::new(super::ast::number(1));
+            Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(today), op, right }))
+        }
+    };
+    if rest.is_empty() {
+        return Some(day);
+    }
+    // The day is written out, and all of it read as a text.
+    let day = cast(day, DataType::Text);
+    let right = Box::new(text(&format!(" {}", rest.join(" "))));
+    Some(Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(day), op: BinaryOperator::StringConcat, right })))
 }

@@ -11,7 +11,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::{ENUM_LABELS_KEY, PG_TYPE_KEY};
+use querygate_query_api::{ENUM_LABELS_KEY, PG_TYPE_KEY, TimeTz};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl PgExprPlanner {
 /// Types whose input functions need the session's settings, or check a text that stays one.
 fn read_when_bound(field: &FieldRef) -> bool {
     match field.data_type() {
+        keys if *keys == TimeTz::ARROW => true,
         DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary => {
             true
         }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{PG_TYPE_KEY, TimeTz};
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
@@ -220,6 +220,11 @@ fn moments(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &DataTy
         }
         (BinaryOperator::Plus, l, T::Date32) if span(l) => called("moved", cast(b, stamp(), "timestamp"), a.clone()),
         (BinaryOperator::Plus, l, T::Timestamp(..) | T::Time64(_)) if span(l) => called("moved", b.clone(), a.clone()),
+        (BinaryOperator::Plus, T::Date32, r) if *r == TimeTz::ARROW => called("timestamptz", a.clone(), b.clone()),
+        (BinaryOperator::Plus, l, T::Date32) if *l == TimeTz::ARROW => called("timestamptz", b.clone(), a.clone()),
+        (BinaryOperator::Plus, l, r) if *l == TimeTz::ARROW && span(r) => called("moved", a.clone(), b.clone()),
+        (BinaryOperator::Plus, l, r) if span(l) && *r == TimeTz::ARROW => called("moved", b.clone(), a.clone()),
+        (BinaryOperator::Minus, l, r) if *l == TimeTz::ARROW && span(r) => called("moved_back", a.clone(), b.clone()),
         (BinaryOperator::Plus, T::Date32, T::Time64(_)) => {
             called("moved", cast(a, stamp(), "timestamp"), cast(b, interval(), "interval"))
         }

@@ -63,6 +63,7 @@ impl TypePlanner for PgTypePlanner {
             SqlType::Time(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
                 modified(PgType::Time, *digits)
             }
+            SqlType::Time(digits, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => modified(PgType::Timetz, *digits),
             _ => None,
         })
     }

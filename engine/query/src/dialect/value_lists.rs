@@ -299,6 +299,7 @@ const fn plain(pg_type: PgType) -> Option<DataType> {
         PgType::Bytea => DataType::Bytea,
         PgType::Date => DataType::Date,
         PgType::Time => DataType::Time(None, TimezoneInfo::None),
+        PgType::Timetz => DataType::Time(None, TimezoneInfo::Tz),
         PgType::Timestamp => DataType::Timestamp(None, TimezoneInfo::None),
         PgType::Timestamptz => DataType::Timestamp(None, TimezoneInfo::Tz),
         PgType::Interval => DataType::Interval { fields: None, precision: None },

@@ -167,6 +167,7 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Float8 => Cast::To(DataType::DoublePrecision),
         PgType::Date => Cast::To(DataType::Date),
         PgType::Time => Cast::To(DataType::Time(None, TimezoneInfo::None)),
+        PgType::Timetz => Cast::To(DataType::Time(None, TimezoneInfo::Tz)),
         PgType::Timestamp => Cast::To(DataType::Timestamp(None, TimezoneInfo::None)),
         PgType::Timestamptz => Cast::To(DataType::Timestamp(None, TimezoneInfo::Tz)),
         PgType::Bytea => Cast::To(DataType::Bytea),
@@ -211,6 +212,7 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::TimestampArray
         | PgType::DateArray
         | PgType::TimeArray
+        | PgType::TimetzArray
         | PgType::TimestamptzArray
         | PgType::IntervalArray
         | PgType::AclItemArray

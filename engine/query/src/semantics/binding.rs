@@ -2,6 +2,7 @@
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
 use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is_text, modifier, named};
+use super::datetime::parse::timetz;
 use super::fault::{Fault, external};
 use super::functions;
 use super::numeric::{divided, parse, precision, quotient_scale};
@@ -17,7 +18,7 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
 };
-use querygate_query_api::{WIDE_NUMERIC, pg_type_of};
+use querygate_query_api::{TimeTz, WIDE_NUMERIC, pg_type_of};
 use querygate_rules::nullable;
 use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType, TypeCategory};
@@ -98,12 +99,45 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
             return Ok(Transformed::yes(Expr::Literal(value, Some(FieldMetadata::from(to.metadata().clone())))));
         }
     }
+    if to.data_type() == &TimeTz::ARROW
+        && (is_text(from.data_type()) || matches!(from.data_type(), DataType::Time64(_)))
+    {
+        return timetz_of(*cast.expr, &to, zone);
+    }
     if is_settled_early(&from, &to)
         && let Some(function) = conversion(&from, &to, zone)
     {
         return Ok(Transformed::yes(function.call(vec![*cast.expr])));
     }
     Ok(Transformed::no(Expr::Cast(cast)))
+}
+
+/// A text or a time of day as a time with a zone. A zone's distance from Greenwich is that of the statement's time, unless the text
+/// says it.
+fn timetz_of(of: Expr, to: &FieldRef, zone: Zone) -> Result<Transformed<Expr>> {
+    if let Expr::Literal(value, _) = &of
+        && let Some(text) = value.try_as_str().flatten()
+        && let Some(time) = timetz(text, zone, None).map_err(|wrong| wrong.error("time with time zone"))?
+    {
+        let value = ScalarValue::FixedSizeBinary(12, Some(time.key().to_vec()));
+        let field = Field::new("", TimeTz::ARROW, true);
+        let value = constant(&value, &field, to, zone)?;
+        return Ok(Transformed::yes(Expr::Literal(value, Some(FieldMetadata::from(to.metadata().clone())))));
+    }
+    let Some(function) = functions::in_zone("timetz_of", zone) else {
+        return datafusion::common::internal_err!("the reader of times with zones is a function");
+    };
+    let call = function.call(vec![of, statement_time()]);
+    let field = Field::new("", TimeTz::ARROW, true);
+    Ok(Transformed::yes(match conversion(&field, to, zone).filter(|_| modifier(to).is_some()) {
+        Some(rounded) => rounded.call(vec![call]),
+        None => call,
+    }))
+}
+
+/// When the statement began.
+fn statement_time() -> Expr {
+    super::clock::functions().first().map_or_else(|| Expr::Literal(ScalarValue::Null, None), |now| now.call(Vec::new()))
 }
 
 /// An array's type with as many dimensions as the array has: `int[]` says none.
@@ -190,6 +224,8 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
         (PgType::Bool, t) => (number(t) && t != PgType::Int4) || time(t) || t == PgType::Uuid || t == PgType::Bytea,
         (s, PgType::Bool) => (number(s) && s != PgType::Int4) || time(s),
         (s, t) if number(s) => time(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
+        (PgType::Timetz, t) if time(t) => !matches!(t, PgType::Time | PgType::Timetz),
+        (s, PgType::Timetz) if time(s) => !matches!(s, PgType::Time | PgType::Timestamptz),
         (s, t) if time(s) => number(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
         (PgType::Uuid, t) => number(t) || time(t),
         _ => false,
@@ -240,6 +276,14 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), zoned));
     }
+    if name == "timezone" && call.args.len() == 2 {
+        let of = call.args.get(1).and_then(|of| of.get_type(schema).ok());
+        let by_name = call.args.first().and_then(|by| by.get_type(schema).ok()).is_some_and(|by| is_text(&by));
+        if by_name && of == Some(TimeTz::ARROW) {
+            call.args.push(statement_time());
+            return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
+        }
+    }
     if name == "extract"
         && let Some(part) = plain_part(&call, schema)
     {
@@ -260,13 +304,18 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
 }
 
 fn is_bytes(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema)
-        .is_ok_and(|t| matches!(t, DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_)))
+    expr.get_type(schema).is_ok_and(|t| {
+        t != TimeTz::ARROW && matches!(t, DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+    })
 }
 
 /// `extract` of a part that DataFusion takes alike, as its function: sources know that one.
 fn plain_part(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let [Expr::Literal(part, _), of] = call.args.as_slice() else { return None };
+    // No source is asked for a part of a constant, whose years before Christ and whose infinity are taken rightly here.
+    if matches!(of, Expr::Literal(..)) {
+        return None;
+    }
     let part = part.try_as_str().flatten()?.to_ascii_lowercase();
     let of_date = match of.get_type(schema).ok()? {
         DataType::Date32 => true,

@@ -8,6 +8,7 @@ use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, n
 use super::texts_read::{read, read_named};
 use super::wide;
 use super::zone::Zone;
+use super::zoned_times;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StringViewArray};
 use arrow::datatypes::{
     DataType, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -16,7 +17,7 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC, pg_type_of};
+use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -57,13 +58,17 @@ pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
     let moment = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_));
     let (source, target) = (from.data_type(), to.data_type());
     let special = |t: &DataType| {
-        moment(t) || matches!(t, DataType::Interval(_) | DataType::Binary | DataType::List(_) | DataType::Struct(_))
+        moment(t)
+            || *t == TimeTz::ARROW
+            || matches!(t, DataType::Interval(_) | DataType::Binary | DataType::List(_) | DataType::Struct(_))
     };
     is_ours(from, to)
         && (wide::converts(source, to)
             || is_text(source) && special(target)
             || special(source) && is_text(target)
             || moment(source) && moment(target)
+            || *source == TimeTz::ARROW && (moment(target) || target == source)
+            || moment(source) && *target == TimeTz::ARROW
             || is_text(target) && (is_text(source) || modifier(to).is_some())
             || source.is_floating() && target.is_decimal())
 }
@@ -117,6 +122,10 @@ fn is_ours(from: &Field, to: &Field) -> bool {
             zoned(source) != zoned(target)
         }
         (T::Interval(_), T::Time64(_)) | (T::Time64(_), T::Interval(_)) => true,
+        (source, target) if *source == TimeTz::ARROW => {
+            matches!(target, T::Utf8 | T::Utf8View | T::Time64(_)) || (source == target && modifier(to).is_some())
+        }
+        (T::Timestamp(_, Some(_)), target) if *target == TimeTz::ARROW => true,
         (T::Time64(_), T::Time64(_)) => modifier(to).is_some(),
         _ => false,
     }
@@ -155,6 +164,8 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
             T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
             T::Timestamp(..) | T::Date32 | T::Time64(_) | T::Interval(_),
         ) => moments::converted(values, to.data_type(), modifier(to), zone),
+        (source, target) if *source == TimeTz::ARROW && !is_text(target) => zoned_times::of_times(values, to),
+        (_, target) if *target == TimeTz::ARROW => zoned_times::of_instants(values, to, zone),
         (_, target @ (T::Utf8 | T::Utf8View)) => {
             let texts = written(values, from, target, zone)?;
             if modifier(to).is_some() { read_named(&texts, named(to), modifier(to)) } else { Ok(texts) }

@@ -1,14 +1,15 @@
 //! `date_trunc` by the calendar at the time stamp's own precision: every day that the type holds, every field of Postgres.
 
 use super::civil::Date;
+use super::datetime::interval::Interval;
 use super::fault::external;
-use arrow::array::timezone::Tz;
+use super::functions::{of_arrow, to_arrow};
+use super::zone::{Zone, is_infinite};
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
-    ArrowTimestampType, DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    ArrowTimestampType, DataType, Field, FieldRef, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
@@ -59,6 +60,7 @@ impl ScalarUDFImpl for DateTrunc {
             DataType::Timestamp(unit, None) if zone.is_some() => DataType::Timestamp(*unit, zone.clone()),
             DataType::Timestamp(..) => of.clone(),
             DataType::Time32(_) | DataType::Time64(_) if zone.is_none() => of.clone(),
+            DataType::Interval(_) if zone.is_none() => DataType::Interval(IntervalUnit::MonthDayNano),
             DataType::Date32
             | DataType::Date64
             | DataType::Utf8
@@ -103,23 +105,26 @@ impl ScalarUDFImpl for DateTrunc {
         if matches!(of.data_type(), DataType::Time32(_) | DataType::Time64(_)) {
             return self.times.invoke_with_args(args);
         }
-        let (Some(unit), Some(zone)) =
-            (constant(unit)?, named.map_or(Ok(Some(None)), |z| constant(z).map(|z| z.map(Some)))?)
-        else {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from(of.data_type())?));
-        };
-        let field = field(&unit)?;
-        let one = matches!(of, ColumnarValue::Scalar(_));
-        let array = of.to_array(if one { 1 } else { args.number_rows })?;
+        let one = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if one { 1 } else { args.number_rows };
+        let array = of.to_array(rows)?;
+        if matches!(array.data_type(), DataType::Interval(_)) {
+            let array = intervals(&array, unit, rows)?;
+            return Ok(if one {
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
+            } else {
+                ColumnarValue::Array(array)
+            });
+        }
         let DataType::Timestamp(precision, own) = array.data_type().clone() else {
             return exec_err!("date_trunc of {} was not planned", array.data_type());
         };
-        let zone = zone.as_deref().or(own.as_deref()).filter(|z| !is_utc(z)).map(zone_of).transpose()?;
+        let units = Units::of(unit, named, own, rows)?;
         let array: ArrayRef = match precision {
-            TimeUnit::Second => truncated::<TimestampSecondType>(&array, field, zone, own)?,
-            TimeUnit::Millisecond => truncated::<TimestampMillisecondType>(&array, field, zone, own)?,
-            TimeUnit::Microsecond => truncated::<TimestampMicrosecondType>(&array, field, zone, own)?,
-            TimeUnit::Nanosecond => truncated::<TimestampNanosecondType>(&array, field, zone, own)?,
+            TimeUnit::Second => truncated::<TimestampSecondType>(&array, &units)?,
+            TimeUnit::Millisecond => truncated::<TimestampMillisecondType>(&array, &units)?,
+            TimeUnit::Microsecond => truncated::<TimestampMicrosecondType>(&array, &units)?,
+            TimeUnit::Nanosecond => truncated::<TimestampNanosecondType>(&array, &units)?,
         };
         Ok(if one {
             ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
@@ -129,18 +134,38 @@ impl ScalarUDFImpl for DateTrunc {
     }
 }
 
-/// A constant text; `None` for NULL.
-fn constant(value: &ColumnarValue) -> Result<Option<String>> {
-    match value {
-        ColumnarValue::Scalar(scalar) if scalar.is_null() => Ok(None),
-        ColumnarValue::Scalar(scalar) => match scalar.try_as_str().flatten() {
-            Some(text) => Ok(Some(text.to_owned())),
-            None => exec_err!("a text is needed"),
-        },
-        ColumnarValue::Array(_) => {
-            Err(super::fault::unsupported("the unit and the time zone of date_trunc must be constants"))
-        }
+/// By what each row is truncated.
+struct Units {
+    /// One for all rows, or one for each; none is NULL.
+    parts: Vec<Option<Part>>,
+    zones: Vec<Option<Zone>>,
+    /// The zone of the time stamps.
+    own: Option<Arc<str>>,
+}
+
+impl Units {
+    fn of(unit: &ColumnarValue, named: Option<&ColumnarValue>, own: Option<Arc<str>>, rows: usize) -> Result<Self> {
+        let parts = each(unit, rows, field)?;
+        let zones = match named {
+            Some(named) => each(named, rows, Zone::required)?,
+            None => vec![Some(own.as_deref().map_or(Ok(Zone::UTC), Zone::required)?)],
+        };
+        Ok(Self { parts, zones, own })
     }
+
+    /// `None` where one of them is NULL.
+    fn at(&self, row: usize) -> Option<(Part, Zone)> {
+        let part = self.parts.get(if self.parts.len() == 1 { 0 } else { row }).copied().flatten()?;
+        let zone = self.zones.get(if self.zones.len() == 1 { 0 } else { row }).copied().flatten()?;
+        Some((part, zone))
+    }
+}
+
+/// What texts mean: a constant is read once.
+fn each<T>(texts: &ColumnarValue, rows: usize, read: impl Fn(&str) -> Result<T>) -> Result<Vec<Option<T>>> {
+    let texts = texts.to_array(if matches!(texts, ColumnarValue::Scalar(_)) { 1 } else { rows })?;
+    let texts = super::casts::texts_of(&texts)?;
+    texts.iter().map(|text| text.map(&read).transpose()).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,20 +222,7 @@ fn begin(micros: i64, part: Part) -> Option<i64> {
     day.checked_mul(DAY)
 }
 
-fn is_utc(zone: &str) -> bool {
-    matches!(zone, "UTC" | "utc" | "Z" | "z" | "+00:00" | "-00:00" | "+00" | "Etc/UTC" | "GMT")
-}
-
-fn zone_of(name: &str) -> Result<Tz> {
-    name.parse().map_err(|_| external(Error::new(ErrorCode::InvalidParameterValue, "time zone is not recognized")))
-}
-
-fn truncated<T: ArrowTimestampType>(
-    array: &ArrayRef,
-    part: Part,
-    zone: Option<Tz>,
-    own: Option<Arc<str>>,
-) -> Result<ArrayRef> {
+fn truncated<T: ArrowTimestampType>(array: &ArrayRef, units: &Units) -> Result<ArrayRef> {
     let overflow = || external(Error::new(ErrorCode::DatetimeOverflow, "timestamp out of range"));
     let values = array.as_primitive::<T>();
     let (per_micro, micros_per) = match T::UNIT {
@@ -219,44 +231,53 @@ fn truncated<T: ArrowTimestampType>(
         TimeUnit::Microsecond => (1, 1),
         TimeUnit::Nanosecond => (1_000, 1),
     };
-    let truncate = |value: i64| -> Result<i64> {
+    let truncate = |value: i64, part: Part, zone: Zone| -> Result<i64> {
+        if is_infinite(value) {
+            return Ok(value);
+        }
         let micros = value.div_euclid(per_micro).checked_mul(micros_per).ok_or_else(overflow)?;
-        let begun = match zone {
-            None => begin(micros, part),
-            Some(zone) => in_zone(micros, part, zone),
-        };
+        let begun = if zone == Zone::UTC { begin(micros, part) } else { in_zone(micros, part, zone) };
         begun.and_then(|micros| micros.div_euclid(micros_per).checked_mul(per_micro)).ok_or_else(overflow)
     };
-    let truncated: PrimitiveArray<T> = values.try_unary(truncate)?;
-    Ok(Arc::new(truncated.with_timezone_opt(own)))
+    let rows = values.iter().enumerate().map(|(row, value)| match (value, units.at(row)) {
+        (Some(value), Some((part, zone))) => truncate(value, part, zone).map(Some),
+        _ => Ok(None),
+    });
+    let truncated: PrimitiveArray<T> = rows.collect::<Result<_>>()?;
+    Ok(Arc::new(truncated.with_timezone_opt(units.own.clone())))
 }
 
-/// Begin of the unit by the zone's clocks. Of two equal local times the earlier; a local time that was skipped is read
-/// with the offset before the gap.
-fn in_zone(micros: i64, part: Part, zone: Tz) -> Option<i64> {
-    let utc: NaiveDateTime = DateTime::from_timestamp_micros(micros)?.naive_utc();
-    let offset = zone.offset_from_utc_datetime(&utc).fix();
-    let local = micros.checked_add(i64::from(offset.local_minus_utc()) * 1_000_000)?;
-    let begun = begin(local, part)?;
-    // Units shorter than an hour never span a change of the clocks.
-    if let Part::Micros(span) = part
-        && span < 3_600_000_000
-    {
-        return begun.checked_sub(i64::from(offset.local_minus_utc()) * 1_000_000);
+/// Intervals without what is finer than a unit.
+fn intervals(array: &ArrayRef, unit: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    let parts = each(unit, rows, field)?;
+    let part = |row: usize| parts.get(if parts.len() == 1 { 0 } else { row }).copied().flatten();
+    let spans = array.as_primitive::<IntervalMonthDayNanoType>().iter().enumerate();
+    let cut = spans.map(|(row, span)| match (span, part(row)) {
+        (Some(span), Some(part)) => interval(of_arrow(span), part).map(to_arrow),
+        _ => Ok(None),
+    });
+    Ok(Arc::new(cut.collect::<Result<PrimitiveArray<IntervalMonthDayNanoType>>>()?))
+}
+
+fn interval(of: Interval, part: Part) -> Result<Interval> {
+    let months = |span: i64| Interval { months: of.months / span * span, ..Interval::default() };
+    Ok(match part {
+        Part::Micros(DAY) => Interval { micros: 0, ..of },
+        Part::Micros(span) => Interval { micros: of.micros / span * span, ..of },
+        Part::Months(span) => months(span),
+        Part::YearsFromOne(span) => months(span * 12),
+        // Months have no whole number of weeks.
+        Part::Week => return Err(super::fault::unsupported("unit \"week\" not supported for type interval")),
+    })
+}
+
+/// Begin of the unit by the zone's clocks. Units shorter than a day keep the clocks that the moment was read on; of two equal
+/// local times, longer ones begin at the later.
+fn in_zone(micros: i64, part: Part, zone: Zone) -> Option<i64> {
+    let east = i64::from(zone.offset_at(micros)) * 1_000_000;
+    let begun = begin(micros.checked_add(east)?, part)?;
+    match part {
+        Part::Micros(span) if span < DAY => begun.checked_sub(east),
+        _ => Some(zone.instant(begun)),
     }
-    let clock = DateTime::from_timestamp_micros(begun)?.naive_utc();
-    let seconds = match zone.offset_from_local_datetime(&clock) {
-        LocalResult::Single(offset) => offset.fix().local_minus_utc(),
-        // An hour keeps the clocks it was read on; longer units begin at the first.
-        LocalResult::Ambiguous(first, second) if matches!(part, Part::Micros(span) if span < DAY) => {
-            let same = [first.fix(), second.fix()].into_iter().find(|o| *o == offset);
-            same.unwrap_or_else(|| first.fix()).local_minus_utc()
-        }
-        LocalResult::Ambiguous(first, _) => first.fix().local_minus_utc(),
-        LocalResult::None => {
-            let before = clock.checked_sub_signed(TimeDelta::days(1))?;
-            zone.offset_from_local_datetime(&before).earliest()?.fix().local_minus_utc()
-        }
-    };
-    begun.checked_sub(i64::from(seconds) * 1_000_000)
 }

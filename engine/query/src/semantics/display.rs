@@ -10,8 +10,8 @@ use arrow::datatypes::{
     IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use datafusion::common::Result;
-use querygate_query_api::wide_numeric;
+use datafusion::common::{Result, internal_err};
+use querygate_query_api::{TimeTz, wide_numeric};
 
 /// The text of a row's value; `None` for NULL.
 pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -40,6 +40,10 @@ pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
         DataType::Utf8View => array.as_string_view().value(row).to_owned(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
         DataType::LargeBinary => wide_numeric(array.as_binary(), row).map_err(external)?.to_string(),
+        keys if *keys == TimeTz::ARROW => match TimeTz::of_key(array.as_fixed_size_binary().value(row)) {
+            Some(time) => timetz(time),
+            None => return internal_err!("a key of a time is not its length"),
+        },
         DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Date32 => date(array.as_primitive::<Date32Type>().value(row)),
         DataType::Time64(TimeUnit::Microsecond) => {
@@ -189,6 +193,13 @@ pub(super) fn date(days: i32) -> String {
 pub(super) fn time(micros: i64) -> String {
     let mut text = String::with_capacity(16);
     text::put_clock(micros.unsigned_abs(), &mut text);
+    text
+}
+
+/// A time of day with its zone's distance from Greenwich.
+pub(super) fn timetz(of: TimeTz) -> String {
+    let mut text = time(of.micros);
+    text.push_str(&super::zone::offset_text(of.east));
     text
 }
 

@@ -47,6 +47,7 @@ mod numbers;
 mod numeric;
 mod ordered;
 mod patterns;
+mod peers;
 mod recursion;
 mod rounding;
 mod rule;
@@ -63,6 +64,7 @@ mod variances;
 mod wide;
 mod windows;
 mod zone;
+mod zoned_times;
 
 pub(crate) use binding::is_jsonb;
 pub(crate) use casts::TYPE_MODIFIER_KEY;
@@ -82,6 +84,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use querygate_query_api::TimeTz;
 use std::sync::Arc;
 
 /// Lays the semantics over a state. Twice is as once.
@@ -164,6 +167,13 @@ impl Reader {
     pub(crate) fn value(self, given: &ScalarValue, wanted: &DataType) -> Result<ScalarValue> {
         if let Some(same) = unchanged(given, wanted) {
             return Ok(same);
+        }
+        if *wanted == TimeTz::ARROW
+            && let Some(text) = given.try_as_str().flatten()
+        {
+            let read = datetime::parse::timetz(text, self.zone, Some(chrono::Utc::now().timestamp_micros()));
+            let read = read.map_err(|wrong| wrong.error("time with time zone"))?;
+            return Ok(ScalarValue::FixedSizeBinary(12, read.map(|time| time.key().to_vec())));
         }
         let from = Field::new("", given.data_type(), true);
         let to = Arc::new(Field::new("", wanted.clone(), true));

@@ -4,8 +4,8 @@
 use super::fault::unsupported;
 use super::zone::Zone;
 use super::{
-    arithmetic, binding, casts, comparable, enum_order, framed, functions, growing, interval_length, set_operations,
-    stepwise, sum, wide,
+    arithmetic, binding, casts, comparable, enum_order, framed, functions, growing, interval_length, peers,
+    set_operations, stepwise, sum, wide,
 };
 use crate::named::under_names;
 use arrow::datatypes::DataType;
@@ -28,7 +28,7 @@ impl AnalyzerRule for Coerced {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let plan = each_expression(plan, Order::ChildrenFirst, &comparable::rewrite)?;
+        let plan = each_expression(plan, Order::ChildrenFirst, &coerced)?;
         let plan = plan.transform_up_with_subqueries(wide::keyed)?.data;
         let plan = plan.transform_up_with_subqueries(interval_length::sorted)?.data;
         Ok(plan.transform_up_with_subqueries(enum_order::sorted)?.data)
@@ -87,6 +87,13 @@ fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRe
         .transform_data(last)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    comparable::rewrite(expr, schema)?.transform_data(|expr| match expr {
+        Expr::WindowFunction(window) => peers::grouped(window, schema),
+        other => Ok(Transformed::no(other)),
+    })
 }
 
 fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {

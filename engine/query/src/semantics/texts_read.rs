@@ -1,7 +1,7 @@
 //! Texts as values, by Postgres' input functions. Errors never quote a text. Knows no plan.
 
 use super::casts::{modifier, texts_of};
-use super::datetime::{Wrong, interval_read, parse};
+use super::datetime::{Wrong, interval, parse};
 use super::fault::{Fault, external};
 use super::functions::{read_bytes, to_arrow};
 use super::json;
@@ -71,7 +71,7 @@ pub(super) fn read(values: &ArrayRef, field: &FieldRef, to: &DataType, zone: Zon
         }
         DataType::Interval(_) => {
             let spans = moments(texts, "interval", |t| {
-                let mut span = interval_read::parse(t)?;
+                let mut span = interval::parse(t)?;
                 span.micros = rounded(span.micros, unit);
                 to_arrow(span).ok_or(Wrong::Range)
             })?;

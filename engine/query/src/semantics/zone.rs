@@ -17,6 +17,19 @@ pub(super) struct Zone(Rules);
 impl Zone {
     pub(super) const UTC: Self = Self(Rules::UTC);
 
+    /// Its distance from Greenwich, if that is one for all times.
+    pub(super) const fn always(self) -> Option<i32> {
+        match self.0 {
+            Rules::Fixed(east) => Some(east),
+            Rules::Named(_) | Rules::Abbreviated(..) => None,
+        }
+    }
+
+    /// Whether it is a city's, which has no clocks without a day.
+    pub(super) const fn is_named(self) -> bool {
+        matches!(self.0, Rules::Named(_))
+    }
+
     /// Seconds east of Greenwich, always.
     pub(super) const fn fixed(east: i32) -> Self {
         Self(Rules::Fixed(east))
@@ -49,6 +62,11 @@ impl Zone {
     /// Seconds east of Greenwich at an instant in microseconds.
     pub(super) fn offset_at(self, instant: i64) -> i32 {
         self.0.offset_at(instant.div_euclid(SECOND))
+    }
+
+    /// Seconds east of Greenwich on a wall clock in microseconds.
+    pub(super) fn offset_on_clock(self, local: i64) -> i32 {
+        self.0.offset_of_local(local.div_euclid(SECOND))
     }
 
     /// The wall clock at an instant, both in microseconds. Infinite ones stay.
@@ -86,6 +104,13 @@ pub(super) fn offset_text(east: i32) -> String {
     if minutes != 0 {
         text.push(':');
         put_digits(u64::from(minutes), 2, &mut text);
+    }
+    if seconds % 60 != 0 {
+        if minutes == 0 {
+            text.push_str(":00");
+        }
+        text.push(':');
+        put_digits(u64::from(seconds % 60), 2, &mut text);
     }
     text
 }

@@ -477,6 +477,7 @@ fn named_type(name: &str) -> Option<PgType> {
         "timestamp with time zone" => Some(PgType::Timestamptz),
         "timestamp without time zone" => Some(PgType::Timestamp),
         "time without time zone" => Some(PgType::Time),
+        "time with time zone" => Some(PgType::Timetz),
         _ => None,
     })
 }

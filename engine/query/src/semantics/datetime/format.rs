@@ -55,7 +55,7 @@ impl Shown {
         let mut out = String::with_capacity(pieces.len() * 4);
         for piece in pieces {
             match piece {
-                Piece::Text(text) => out.push_str(text),
+                Piece::Text(text) | Piece::Quoted(text) => out.push_str(text),
                 Piece::Field { field, case, fill, ordinal, translated } => {
                     let start = out.len();
                     let number = self.field(*field, *case, *fill || *translated, &mut out)?;

@@ -2,6 +2,7 @@
 
 use super::Wrong;
 use crate::semantics::zone::{DAY, SECOND};
+use querygate_query_api::{IntervalFault, read_interval};
 
 /// Months, days and microseconds, which Postgres keeps apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -9,6 +10,18 @@ pub(in crate::semantics) struct Interval {
     pub(in crate::semantics) months: i64,
     pub(in crate::semantics) days: i64,
     pub(in crate::semantics) micros: i64,
+}
+
+/// Reads an interval.
+pub(in crate::semantics) fn parse(text: &str) -> Result<Interval, Wrong> {
+    match read_interval(text) {
+        Ok(read) => {
+            Interval { months: i64::from(read.months), days: i64::from(read.days), micros: read.micros }.within()
+        }
+        Err(IntervalFault::Syntax) => Err(Wrong::Syntax),
+        Err(IntervalFault::Field) => Err(Wrong::Span),
+        Err(IntervalFault::Range) => Err(Wrong::Range),
+    }
 }
 
 impl Interval {

@@ -2,14 +2,10 @@
 
 pub(super) mod format;
 pub(super) mod interval;
-mod interval_iso;
-mod interval_parts;
-pub(super) mod interval_read;
 pub(super) mod moment;
 mod names;
 pub(super) mod parse;
 pub(super) mod pattern;
-mod pieces;
 pub(super) mod read;
 mod token;
 
@@ -28,6 +24,8 @@ pub(super) enum Wrong {
     Range,
     /// A field of an interval beyond what it holds.
     Span,
+    /// A field of a pattern that only prints.
+    Printed,
 }
 
 impl Wrong {
@@ -39,6 +37,9 @@ impl Wrong {
             }
             Self::Field => Error::new(ErrorCode::DatetimeOverflow, "date/time field value out of range"),
             Self::Span => Error::new(ErrorCode::IntervalFieldOverflow, "interval field value out of range"),
+            Self::Printed => {
+                Error::new(ErrorCode::FeatureNotSupported, "a formatting field is only supported in to_char")
+            }
             Self::Range => Error::new(ErrorCode::DatetimeOverflow, format!("{type_name} out of range")),
         })
     }

@@ -5,6 +5,7 @@ use super::names::{is_day, month};
 use super::token::{Token, tokens};
 use crate::semantics::civil::Date;
 use crate::semantics::zone::{DAY, SECOND, Zone, offset};
+use querygate_query_api::TimeTz;
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,8 @@ const LAST_DAY: i64 = 106_751_991;
 pub(in crate::semantics) fn date(text: &str) -> Result<i32, Wrong> {
     match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i32::MIN } else { i32::MAX }),
-        Parsed::Moment { day: Some(day), .. } => i32::try_from(day).map_err(|_| Wrong::Range),
+        Parsed::Moment { day: Some(day), .. } if day >= FIRST_DAY => i32::try_from(day).map_err(|_| Wrong::Range),
+        Parsed::Moment { day: Some(_), .. } => Err(Wrong::Range),
         Parsed::Moment { .. } => Err(Wrong::Syntax),
     }
 }
@@ -37,7 +39,7 @@ pub(in crate::semantics) fn date(text: &str) -> Result<i32, Wrong> {
 pub(in crate::semantics) fn timestamp(text: &str) -> Result<i64, Wrong> {
     match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i64::MIN } else { i64::MAX }),
-        Parsed::Moment { day: Some(day), clock, .. } => local(day, clock),
+        Parsed::Moment { day: Some(day), clock, .. } => local(day, clock).and_then(first),
         Parsed::Moment { .. } => Err(Wrong::Syntax),
     }
 }
@@ -47,10 +49,26 @@ pub(in crate::semantics) fn instant(text: &str, zone: Zone) -> Result<i64, Wrong
     match parsed(text, false)? {
         Parsed::Infinity { negative } => Ok(if negative { i64::MIN } else { i64::MAX }),
         Parsed::Moment { day: Some(day), clock, zone: own } => {
-            local(day, clock).map(|local| own.unwrap_or(zone).instant(local))
+            local(day, clock).and_then(|local| first(own.unwrap_or(zone).instant(local)))
         }
         Parsed::Moment { .. } => Err(Wrong::Syntax),
     }
+}
+
+/// A time of day with a zone. `now` is an instant in microseconds, at which a zone that the text has no day for is asked its distance;
+/// `None`: it must be known, and is not.
+pub(in crate::semantics) fn timetz(text: &str, session: Zone, now: Option<i64>) -> Result<Option<TimeTz>, Wrong> {
+    let read = parsed(text, true).or_else(|_| parsed(text, false))?;
+    let Parsed::Moment { day, clock: Some(micros), zone } = read else { return Err(Wrong::Syntax) };
+    let rules = zone.unwrap_or(session);
+    let east = match (rules.always(), day, now) {
+        (Some(east), ..) => east,
+        (None, Some(day), _) => rules.offset_on_clock(local(day, Some(micros))?),
+        (None, None, _) if zone.is_some_and(Zone::is_named) => return Err(Wrong::Syntax),
+        (None, None, Some(now)) => rules.offset_at(now),
+        (None, None, None) => return Ok(None),
+    };
+    Ok(Some(TimeTz { micros, east }))
 }
 
 /// A time of day in microseconds.
@@ -63,8 +81,14 @@ pub(in crate::semantics) fn time(text: &str) -> Result<i64, Wrong> {
     }
 }
 
+/// A time stamp that is not before the first.
+fn first(micros: i64) -> Result<i64, Wrong> {
+    if micros < FIRST_DAY * DAY { Err(Wrong::Range) } else { Ok(micros) }
+}
+
 fn local(day: i64, clock: Option<i64>) -> Result<i64, Wrong> {
-    if !(FIRST_DAY..=LAST_DAY).contains(&day) {
+    // A zone may move the day before the first into it.
+    if !(FIRST_DAY - 1..=LAST_DAY).contains(&day) {
         return Err(Wrong::Range);
     }
     day.checked_mul(DAY).and_then(|d| d.checked_add(clock.unwrap_or(0))).ok_or(Wrong::Range)

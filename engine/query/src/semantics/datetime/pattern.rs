@@ -3,8 +3,16 @@
 /// A piece of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::semantics) enum Piece {
-    Field { field: Field, case: Case, fill: bool, ordinal: Option<Case>, translated: bool },
+    Field {
+        field: Field,
+        case: Case,
+        fill: bool,
+        ordinal: Option<Case>,
+        translated: bool,
+    },
     Text(String),
+    /// What stood in quotes: it stands for as many characters, whatever they are.
+    Quoted(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,13 +144,17 @@ fn literal<'a>(rest: &'a str, found: &mut Vec<Piece>) -> &'a str {
     let mut chars = rest.chars();
     let mut text = String::new();
     match chars.next() {
-        Some('"') => loop {
-            match chars.next() {
-                Some('"') | None => break,
-                Some('\\') => text.extend(chars.next()),
-                Some(c) => text.push(c),
+        Some('"') => {
+            loop {
+                match chars.next() {
+                    Some('"') | None => break,
+                    Some('\\') => text.extend(chars.next()),
+                    Some(c) => text.push(c),
+                }
             }
-        },
+            found.push(Piece::Quoted(text));
+            return chars.as_str();
+        }
         Some('\\') => match chars.clone().next() {
             // A backslash stands for itself but before a quote.
             Some('"') => {

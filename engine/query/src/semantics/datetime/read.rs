@@ -5,7 +5,7 @@ use super::names::{DAYS, MONTHS, ROMAN_MONTHS};
 use super::parse::days_in;
 use super::pattern::{Field, Piece};
 use crate::semantics::civil::Date;
-use crate::semantics::zone::{SECOND, Zone, offset};
+use crate::semantics::zone::{SECOND, Zone};
 
 /// How a pattern counts days: the two do not mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,67 +84,140 @@ struct Found {
     of_day: Option<i64>,
     before_christ: bool,
     convention: Option<Convention>,
-    zone: Option<Zone>,
-    zone_hours: Option<i32>,
+    /// Positive but where the text says otherwise.
+    zone_sign: i32,
+    zone_hours: Option<i64>,
+    zone_minutes: Option<i64>,
 }
 
-/// Reads by a pattern: the wall clock in microseconds since 1970, and the zone if the text has one.
+/// Reads by a pattern: the wall clock in microseconds since 1970, and the zone if the text has one. Fields beyond the text's end
+/// are not read.
 pub(in crate::semantics) fn read(text: &str, pieces: &[Piece]) -> Result<(i64, Option<Zone>), Wrong> {
     let mut found = Found::default();
-    let mut rest = text.trim_start();
-    for (at, piece) in pieces.iter().enumerate() {
+    let mut at = At { rest: text.trim_start(), skipped: 0, before: None };
+    for (place, piece) in pieces.iter().enumerate() {
+        if at.rest.is_empty() {
+            break;
+        }
         match piece {
-            Piece::Text(pattern) => rest = separator(rest, pattern),
-            Piece::Field { field, ordinal, .. } => {
-                rest = rest.trim_start();
-                let digits_follow = matches!(pieces.get(at + 1), Some(Piece::Field { .. }));
-                rest = found.field(*field, rest, digits_follow)?;
-                if ordinal.is_some() {
-                    rest = rest.get(2..).unwrap_or_default();
+            Piece::Text(pattern) => pattern.chars().for_each(|wanted| at.separator(wanted)),
+            Piece::Quoted(pattern) => pattern.chars().for_each(|_| at.character()),
+            Piece::Field { field, fill, ordinal, .. } => {
+                at.blanks();
+                if at.rest.is_empty() {
+                    break;
                 }
+                let bounded = !fill && ordinal.is_none() && digits_follow(pieces.get(place + 1));
+                if *field == Field::ZoneHours {
+                    found.zone_sign = at.sign();
+                }
+                at.rest = found.field(*field, at.rest, bounded)?;
+                if ordinal.is_some() {
+                    at.rest = at.rest.get(2..).unwrap_or_default();
+                }
+                at.skipped = 0;
+                at.blanks();
             }
         }
     }
     found.finish()
 }
 
-/// A separator of the pattern matches any one of the text, or none.
-fn separator<'a>(mut rest: &'a str, pattern: &str) -> &'a str {
-    for wanted in pattern.chars() {
-        let Some(c) = rest.chars().next() else { break };
-        let is_separator = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric();
-        if wanted.is_whitespace() {
-            rest = rest.trim_start();
-            if let Some(c) = rest.chars().next().filter(|c| is_separator(*c) && !matches!(c, '+' | '-')) {
-                rest = &rest[c.len_utf8()..];
-            }
-        } else if is_separator(wanted) {
-            rest = rest.trim_start();
-            if let Some(c) = rest.chars().next().filter(|c| is_separator(*c)) {
-                rest = &rest[c.len_utf8()..];
-            }
+/// Where in a text the reader is.
+struct At<'a> {
+    rest: &'a str,
+    /// Characters passed over since the last field beyond those that the pattern names.
+    skipped: i32,
+    /// The last of them.
+    before: Option<char>,
+}
+
+impl At<'_> {
+    fn pass(&mut self) {
+        self.before = self.rest.chars().next();
+        self.rest = self.before.map_or(self.rest, |c| &self.rest[c.len_utf8()..]);
+    }
+
+    /// Any character stands for one of the pattern's; a blank that was passed over may have been it.
+    fn character(&mut self) {
+        if self.skipped > 0 {
+            self.skipped -= 1;
         } else {
-            rest = &rest[c.len_utf8()..];
+            self.pass();
         }
     }
-    rest
+
+    fn blanks(&mut self) {
+        while self.rest.starts_with(|c: char| c.is_ascii_whitespace()) {
+            self.pass();
+            self.skipped += 1;
+        }
+    }
+
+    /// A blank or a separator of the pattern stands for any one of the text, or for none; a letter for any character.
+    fn separator(&mut self, wanted: char) {
+        let is_separator = |c: char| c.is_ascii_graphic() && !c.is_ascii_alphanumeric();
+        if !wanted.is_ascii_whitespace() && !is_separator(wanted) {
+            return self.character();
+        }
+        self.skipped -= 1;
+        if self.rest.starts_with(|c: char| c.is_ascii_whitespace() || is_separator(c)) {
+            self.pass();
+            self.skipped += 1;
+        }
+    }
+
+    /// The sign of a zone's hours, which may have been passed over as a separator.
+    fn sign(&mut self) -> i32 {
+        match self.rest.chars().next() {
+            Some(sign @ ('+' | '-' | ' ')) => {
+                self.rest = &self.rest[1..];
+                if sign == '-' { -1 } else { 1 }
+            }
+            _ if self.skipped > 0 && self.before == Some('-') => -1,
+            _ => 1,
+        }
+    }
 }
 
-/// Digits at the front, at most `width`; all of them where no digits follow in the pattern.
+/// Whether what follows in a pattern begins with a digit of the text.
+fn digits_follow(next: Option<&Piece>) -> bool {
+    match next {
+        None => false,
+        Some(Piece::Text(text) | Piece::Quoted(text)) => text.starts_with(|c: char| c.is_ascii_digit()),
+        Some(Piece::Field { field, .. }) => !matches!(
+            field,
+            Field::Meridiem(_)
+                | Field::Era(_)
+                | Field::MonthName
+                | Field::MonthShort
+                | Field::MonthRoman
+                | Field::DayName
+                | Field::DayShort
+                | Field::Zone
+                | Field::ZoneHours
+                | Field::Offset
+        ),
+    }
+}
+
+/// Digits at the front: `width` of them, or all where no digits follow in the pattern.
 fn number(rest: &str, width: usize, bounded: bool) -> Result<(i64, &str), Wrong> {
-    let signed = rest.strip_prefix(['-', '+']);
-    let body = signed.unwrap_or(rest);
-    let all = body.find(|c: char| !c.is_ascii_digit()).unwrap_or(body.len());
-    let length = if bounded { all.min(width) } else { all };
-    if length == 0 {
+    // A sign is one of the characters that are asked for.
+    let part = if bounded { rest.get(..width).ok_or(Wrong::Syntax)? } else { rest };
+    let sign = usize::from(part.starts_with(['-', '+']));
+    let digits = part[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 || (bounded && sign + digits < width) {
         return Err(Wrong::Syntax);
     }
-    let value: i64 = body[..length].parse().map_err(|_| Wrong::Field)?;
-    let value = if rest.starts_with('-') { -value } else { value };
-    Ok((value, &body[length..]))
+    let value: i64 = part[..sign + digits].parse().map_err(|_| Wrong::Field)?;
+    if i32::try_from(value).is_err() {
+        return Err(Wrong::Field);
+    }
+    Ok((value, &rest[sign + digits..]))
 }
 
-/// The longest of some names that a text begins with.
+/// The name, whole or its first three letters, that a text begins with.
 fn named<'a>(rest: &'a str, names: &[&str], short: bool) -> Result<(i64, &'a str), Wrong> {
     for (name, number) in names.iter().zip(0..) {
         let name = if short { &name[..3] } else { name };
@@ -177,8 +250,10 @@ impl Found {
                 Ok(after)
             }
             Field::Year(_) => {
-                let (thousands, after) = number(rest, 3, true)?;
-                let (rest_of, after) = number(after.strip_prefix(',').ok_or(Wrong::Syntax)?, 3, true)?;
+                let (thousands, after) = number(rest, 3, false)?;
+                let after = after.strip_prefix(',').ok_or(Wrong::Syntax)?;
+                let digits = after.bytes().take_while(u8::is_ascii_digit).count().min(3);
+                let (rest_of, after) = number(after, digits, true)?;
                 self.year_width = 4;
                 put(&mut self.year, thousands * 1_000 + rest_of)?;
                 Ok(after)
@@ -203,11 +278,11 @@ impl Found {
             Field::Century => read(&mut self.century, 2),
             Field::DayOfWeek | Field::Quarter => read(&mut plain, 1),
             Field::MonthName | Field::MonthShort => {
-                let (month, after) = named(rest, &MONTHS, false).or_else(|_| named(rest, &MONTHS, true))?;
+                let (month, after) = named(rest, &MONTHS, field == Field::MonthShort)?;
                 put(&mut self.month, month + 1)?;
                 Ok(after)
             }
-            Field::DayName | Field::DayShort => Ok(named(rest, &DAYS, false).or_else(|_| named(rest, &DAYS, true))?.1),
+            Field::DayName | Field::DayShort => Ok(named(rest, &DAYS, field == Field::DayShort)?.1),
             Field::MonthRoman => {
                 let at = ROMAN_MONTHS
                     .iter()
@@ -285,21 +360,17 @@ impl Found {
                 }
                 Ok(&rest[length..])
             }
-            Field::ZoneHours | Field::Offset => {
-                let end = rest.find(|c: char| !matches!(c, '+' | '-' | ':' | '0'..='9')).unwrap_or(rest.len());
-                let end = if field == Field::ZoneHours { end.min(3) } else { end };
-                let east = offset(&rest[..end]).ok_or(Wrong::Syntax)?;
-                self.zone_hours = Some(east);
-                self.zone = Some(Zone::fixed(east));
-                Ok(&rest[end..])
-            }
-            Field::ZoneMinutes => {
-                let (minutes, after) = number(rest, 2, true)?;
-                let east = self.zone_hours.unwrap_or(0);
-                let minutes = i32::try_from(minutes * 60).map_err(|_| Wrong::Field)?;
-                self.zone = Some(Zone::fixed(if east < 0 { east - minutes } else { east + minutes }));
+            Field::ZoneHours => {
+                let (hours, after) = number(rest, 2, bounded)?;
+                self.zone_hours = Some(hours);
                 Ok(after)
             }
+            Field::ZoneMinutes => {
+                let (minutes, after) = number(rest, 2, bounded)?;
+                self.zone_minutes = Some(minutes);
+                Ok(after)
+            }
+            Field::Zone | Field::Offset => Err(Wrong::Printed),
             _ => Err(Wrong::Syntax),
         }
     }
@@ -326,7 +397,19 @@ impl Found {
             None => (hour * 3_600 + self.minute * 60 + self.second) * SECOND,
         };
         let local = self.day()?.checked_mul(86_400 * SECOND).and_then(|d| d.checked_add(clock + self.micros));
-        Ok((local.ok_or(Wrong::Range)?, self.zone))
+        Ok((local.ok_or(Wrong::Range)?, self.zone()?))
+    }
+
+    fn zone(&self) -> Result<Option<Zone>, Wrong> {
+        if self.zone_hours.is_none() && self.zone_minutes.is_none() {
+            return Ok(None);
+        }
+        let (hours, minutes) = (self.zone_hours.unwrap_or(0), self.zone_minutes.unwrap_or(0));
+        if !(0..=15).contains(&hours) || !(0..60).contains(&minutes) {
+            return Err(Wrong::Field);
+        }
+        let east = i32::try_from(hours * 3_600 + minutes * 60).map_err(|_| Wrong::Field)?;
+        Ok(Some(Zone::fixed(if self.zone_sign < 0 { -east } else { east })))
     }
 
     /// Days since 1970.

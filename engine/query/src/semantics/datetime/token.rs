@@ -48,6 +48,12 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
                 if matches!(bytes.get(end), Some(b'/' | b'-' | b'+')) && goes_on {
                     end = run(at, &|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b':'));
                 }
+                // `PST8PDT`: a zone by its two names and its distance.
+                let distance = run(end, &|b| is_digit(b));
+                let names = run(distance, &|b| b.is_ascii_alphabetic());
+                if end - at >= 3 && distance > end && names - distance >= 3 {
+                    end = names;
+                }
                 let piece = &text[at..end];
                 // `Jan-08-1999` begins with a month, what else has signs in it names a zone.
                 let begins = piece.split(['-', '/']).next().unwrap_or_default();

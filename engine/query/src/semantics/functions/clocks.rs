@@ -12,6 +12,7 @@ use crate::semantics::numeric::rescaled;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode};
 
 const SIX: &[P] = &[P::Int, P::Int, P::Int, P::Int, P::Int, P::Double];
@@ -36,7 +37,7 @@ pub(super) const DEFS: &[Def] = &[
         &[
             form(SIX, R::Timestamptz, |r| Ok(Value::Micros(r.zone.instant(local(r)?)))),
             form(&[P::Int, P::Int, P::Int, P::Int, P::Int, P::Double, P::Text], R::Timestamptz, |r| {
-                Ok(Value::Micros(Zone::required(r.text(6))?.instant(local(r)?)))
+                Ok(Value::Micros(zone_of(r.text(6))?.instant(local(r)?)))
             }),
         ],
     ),
@@ -106,6 +107,7 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Text, P::Time], R::By(numeric), |r| {
                 in_places(r, false, of_interval(r, Interval { micros: r.micros(1), ..Interval::default() }, true)?)
             }),
+            form(&[P::Text, P::Timetz], R::By(numeric), |r| in_places(r, false, of_timetz(r, r.timetz(1)?)?)),
             form(&[P::Text, P::Interval], R::By(numeric), |r| {
                 in_places(r, false, of_interval(r, r.interval(1), false)?)
             }),
@@ -123,6 +125,8 @@ const KNOWN_UNITS: &[&str] = &[
     "timezone",
     "timezone_hour",
     "timezone_minute",
+    "timezone_h",
+    "timezone_m",
     "dow",
     "doy",
     "isodow",
@@ -163,6 +167,16 @@ fn clock(hour: i64, minute: i64, second: f64, name: &str) -> Result<i64> {
     }
     let micros = (hour * 3_600 + minute * 60) * SECOND + micros_of(second);
     if micros > DAY { Err(Wrong::Field.error(name)) } else { Ok(micros) }
+}
+
+/// A zone by its name or its distance, which has a sign.
+fn zone_of(name: &str) -> Result<Zone> {
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        let message = "invalid input syntax for type numeric time zone";
+        let hint = "Numeric time zones must have \"-\" or \"+\" as first character.";
+        return Err(external(Error::new(ErrorCode::InvalidParameterValue, message).with_hint(hint)));
+    }
+    Zone::required(name)
 }
 
 fn local(row: &Row<'_>) -> Result<i64> {
@@ -326,6 +340,8 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
             | "timezone"
             | "timezone_hour"
             | "timezone_minute"
+            | "timezone_h"
+            | "timezone_m"
     );
     if kind == Kind::Date && is_clock {
         return Err(no_unit(row, name));
@@ -361,8 +377,10 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
             Ok(Value::Digits(days + of_day))
         }
         "timezone" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros))),
-        "timezone_hour" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 3_600)),
-        "timezone_minute" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 60 % 60)),
+        "timezone_hour" | "timezone_h" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 3_600)),
+        "timezone_minute" | "timezone_m" if kind == Kind::Instant => {
+            whole(i64::from(row.zone.offset_at(micros) / 60 % 60))
+        }
         _ => Err(no_unit(row, name)),
     }
 }
@@ -397,6 +415,18 @@ fn midnight(date: i32) -> Result<i64> {
 /// Centuries and millennia have no number 0.
 const fn period(year: i64, length: i64) -> i64 {
     if year > 0 { (year + length - 1) / length } else { -((length - year) / length) }
+}
+
+fn of_timetz(row: &Row<'_>, of: TimeTz) -> Result<Value> {
+    let unit = row.patterns.lower(row.text(0));
+    let whole = |value: i32| Ok(Value::Digits(i128::from(value)));
+    match unit.as_str() {
+        "epoch" => Ok(Value::Digits(i128::from(of.instant()))),
+        "timezone" => whole(of.east),
+        "timezone_hour" | "timezone_h" => whole(of.east / 3_600),
+        "timezone_minute" | "timezone_m" => whole(of.east / 60 % 60),
+        _ => of_interval(row, Interval { micros: of.micros, ..Interval::default() }, true),
+    }
 }
 
 fn of_interval(row: &Row<'_>, of: Interval, is_time: bool) -> Result<Value> {

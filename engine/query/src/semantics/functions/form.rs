@@ -3,7 +3,7 @@
 use super::row::{Row, Value};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::{PG_TYPE_KEY, WIDE_NUMERIC};
+use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// A parameter's type.
@@ -22,6 +22,7 @@ pub(in crate::semantics) enum P {
     Timestamp,
     Timestamptz,
     Interval,
+    Timetz,
     Bytea,
     TextArray,
     /// Texts in several dimensions.
@@ -45,6 +46,7 @@ pub(in crate::semantics) enum R {
     Timestamp,
     Timestamptz,
     Interval,
+    Timetz,
     Bytea,
     Json,
     Jsonb,
@@ -127,6 +129,9 @@ impl P {
             (Self::Timestamptz, DataType::Date32) => (timestamptz(), 2),
             (Self::Interval, DataType::Interval(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 0),
             (Self::Interval, DataType::Duration(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 1),
+            (Self::Timetz, given) if *given == TimeTz::ARROW => (TimeTz::ARROW, 0),
+            // A key of a time is no bytes of a user's.
+            (Self::Bytea, given) if *given == TimeTz::ARROW => return None,
             (Self::Bytea, DataType::Binary) => (DataType::Binary, 0),
             (Self::Bytea, DataType::BinaryView | DataType::FixedSizeBinary(_)) => (DataType::Binary, 1),
             (Self::TextTable, DataType::List(item)) if is_table_of_texts(item.data_type()) => (given.clone(), 0),
@@ -165,6 +170,7 @@ impl P {
             Self::Timestamp => timestamp(),
             Self::Timestamptz => timestamptz(),
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Self::Timetz => TimeTz::ARROW,
             Self::Bytea => DataType::Binary,
             Self::TextArray => list(DataType::Utf8),
             Self::DoubleArray => list(DataType::Float64),
@@ -197,6 +203,7 @@ impl R {
             Self::Timestamp => (timestamp(), "timestamp"),
             Self::Timestamptz => (timestamptz(), "timestamptz"),
             Self::Interval => (DataType::Interval(IntervalUnit::MonthDayNano), "interval"),
+            Self::Timetz => (TimeTz::ARROW, "timetz"),
             Self::Bytea => (DataType::Binary, "bytea"),
             Self::Json => (DataType::Utf8, "json"),
             Self::Jsonb => (DataType::Utf8, "jsonb"),
@@ -206,7 +213,7 @@ impl R {
         };
         // Only what the Arrow type does not say.
         let metadata = match pg {
-            "json" | "jsonb" => [(PG_TYPE_KEY.to_owned(), pg.to_owned())].into(),
+            "json" | "jsonb" | "timetz" => [(PG_TYPE_KEY.to_owned(), pg.to_owned())].into(),
             _ => Default::default(),
         };
         Ok(Field::new(name, data_type, true).with_metadata(metadata))

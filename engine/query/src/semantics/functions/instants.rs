@@ -5,12 +5,13 @@ use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::datetime::format::Shown;
 use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::{age, moved};
-use crate::semantics::datetime::{Wrong, read};
+use crate::semantics::datetime::{Wrong, parse, read};
 use crate::semantics::display::days_of;
 use crate::semantics::fault::external;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
+use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode};
 
 pub(super) const DEFS: &[Def] = &[
@@ -60,6 +61,10 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Interval, P::Timestamptz], R::Timestamp, |r| {
                 Ok(Value::Micros(by_interval(r)?.local(r.micros(1))))
             }),
+            // The last argument is the statement's time, which binding puts in: a zone's distance is today's.
+            form(&[P::Text, P::Timetz], R::Timetz, |r| in_zone(r, named(r)?, None)),
+            form(&[P::Interval, P::Timetz], R::Timetz, |r| in_zone(r, by_interval(r)?, None)),
+            form(&[P::Text, P::Timetz, P::Timestamptz], R::Timetz, |r| in_zone(r, named(r)?, Some(r.micros(2)))),
         ],
     ),
     strict(
@@ -79,6 +84,42 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Time, P::Interval], R::Time, |r| {
                 Ok(Value::Micros((r.micros(0) + r.interval(1).micros).rem_euclid(DAY)))
             }),
+            form(&[P::Timetz, P::Interval], R::Timetz, |r| {
+                let of = r.timetz(0)?;
+                Ok(Value::Timetz(TimeTz { micros: (of.micros + r.interval(1).micros).rem_euclid(DAY), ..of }))
+            }),
+        ],
+    ),
+    strict(
+        "timetz_of",
+        &[
+            form(&[P::Text, P::Timestamptz], R::Timetz, |r| {
+                let read = parse::timetz(r.text(0), r.zone, Some(r.micros(1)));
+                match read.map_err(|wrong| wrong.error("time with time zone"))? {
+                    Some(time) => Ok(Value::Timetz(time)),
+                    None => Ok(Value::Null),
+                }
+            }),
+            form(&[P::Time, P::Timestamptz], R::Timetz, |r| {
+                Ok(Value::Timetz(TimeTz { micros: r.micros(0), east: r.zone.offset_at(r.micros(1)) }))
+            }),
+        ],
+    ),
+    strict(
+        "timestamptz",
+        &[
+            form(&[P::Date, P::Time], R::Timestamptz, |r| {
+                if matches!(r.date(0), i32::MAX | i32::MIN) {
+                    return Ok(Value::Micros(if r.date(0) == i32::MAX { i64::MAX } else { i64::MIN }));
+                }
+                Ok(Value::Micros(r.zone.instant(on_day(r.date(0), r.micros(1))?)))
+            }),
+            form(&[P::Date, P::Timetz], R::Timestamptz, |r| {
+                if matches!(r.date(0), i32::MAX | i32::MIN) {
+                    return Ok(Value::Micros(if r.date(0) == i32::MAX { i64::MAX } else { i64::MIN }));
+                }
+                Ok(Value::Micros(on_day(r.date(0), r.timetz(1)?.instant())?))
+            }),
         ],
     ),
     strict(
@@ -88,6 +129,10 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Timestamptz, P::Interval], R::Timestamptz, |r| plus(r, -1)),
             form(&[P::Time, P::Interval], R::Time, |r| {
                 Ok(Value::Micros((r.micros(0) - r.interval(1).micros).rem_euclid(DAY)))
+            }),
+            form(&[P::Timetz, P::Interval], R::Timetz, |r| {
+                let of = r.timetz(0)?;
+                Ok(Value::Timetz(TimeTz { micros: (of.micros - r.interval(1).micros).rem_euclid(DAY), ..of }))
             }),
         ],
     ),
@@ -136,6 +181,9 @@ pub(super) const DEFS: &[Def] = &[
     ),
 ];
 
+/// The first time stamp, in 4714 BC.
+const FIRST: i64 = -210_866_803_200 * SECOND;
+
 fn shown(row: &Row<'_>, shown: Shown, instant: Option<i64>) -> Result<Value> {
     let pattern = row.text(1);
     if pattern.is_empty() || instant.is_some_and(is_infinite) {
@@ -164,6 +212,21 @@ fn epoch(seconds: f64) -> Result<Value> {
     #[expect(clippy::cast_possible_truncation, reason = "in range by the check above")]
     let (whole, fraction) = (whole as i64, ((seconds - whole) * 1e6).round_ties_even() as i64);
     Ok(Value::Micros(whole * SECOND + fraction))
+}
+
+/// A time with a zone on the clocks of another.
+fn in_zone(row: &Row<'_>, zone: Zone, now: Option<i64>) -> Result<Value> {
+    let Some(east) = zone.always().or_else(|| now.map(|now| zone.offset_at(now))) else {
+        return internal_err!("the statement's time is missing");
+    };
+    let micros = (row.timetz(1)?.instant() + i64::from(east) * SECOND).rem_euclid(DAY);
+    Ok(Value::Timetz(TimeTz { micros, east }))
+}
+
+/// A time of a day, in microseconds since 1970.
+fn on_day(day: i32, micros: i64) -> Result<i64> {
+    let at = i64::from(day).checked_mul(DAY).and_then(|midnight| midnight.checked_add(micros));
+    at.filter(|at| *at >= FIRST).ok_or_else(|| Wrong::Range.error("timestamp"))
 }
 
 fn named(row: &Row<'_>) -> Result<Zone> {

@@ -11,7 +11,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_catalog::own_bytes;
-use querygate_query_api::PG_TYPE_KEY;
+use querygate_query_api::{PG_TYPE_KEY, TimeTz};
 use querygate_types::numeric::Numeric;
 use std::sync::Arc;
 
@@ -95,6 +95,15 @@ impl Row<'_> {
         of_arrow(value)
     }
 
+    /// A time of day with its zone.
+    pub(in crate::semantics) fn timetz(&self, arg: usize) -> Result<TimeTz> {
+        let keys = self.args[arg].as_fixed_size_binary();
+        match TimeTz::of_key(keys.value(self.place(arg))) {
+            Some(time) => Ok(time),
+            None => internal_err!("a key of a time is not its length"),
+        }
+    }
+
     /// The elements of an array.
     pub(in crate::semantics) fn list(&self, arg: usize) -> ArrayRef {
         self.args[arg].as_list::<i32>().value(self.place(arg))
@@ -163,6 +172,7 @@ pub(in crate::semantics) enum Value {
     Date(i32),
     Micros(i64),
     Interval(Interval),
+    Timetz(TimeTz),
     Bytes(Vec<u8>),
     Texts(Vec<Option<String>>),
     Ints(Vec<Option<i64>>),
@@ -210,6 +220,7 @@ impl Value {
                 Some(value) => ScalarValue::IntervalMonthDayNano(Some(value)),
                 None => return Err(super::super::datetime::Wrong::Range.error("interval")),
             },
+            (Self::Timetz(time), _) => ScalarValue::FixedSizeBinary(12, Some(time.key().to_vec())),
             (Self::Bytes(bytes), _) => ScalarValue::Binary(Some(bytes)),
             (Self::Texts(texts), _) => {
                 let items: Vec<ScalarValue> = texts.into_iter().map(ScalarValue::Utf8).collect();

@@ -1,6 +1,6 @@
 //! Input and output functions of single values, with what a PostgreSQL 15 server read and printed.
 
-use super::super::datetime::{Wrong, interval_read, parse};
+use super::super::datetime::{Wrong, interval, parse};
 use super::super::json::{path, print, tree};
 use super::super::number_format::{Number, Picture};
 use super::super::numeric;
@@ -45,8 +45,7 @@ fn instants_take_the_zone_they_name_or_the_sessions() {
 
 #[test]
 fn intervals_read_and_print_as_postgres_does() {
-    let check =
-        |input: &str, expected: &str| assert_eq!(interval_read::parse(input).unwrap().text(), expected, "{input}");
+    let check = |input: &str, expected: &str| assert_eq!(interval::parse(input).unwrap().text(), expected, "{input}");
     check("1 year 2 months 3 days 4 hours 5 minutes 6.789 seconds", "1 year 2 mons 3 days 04:05:06.789");
     check("2 days 03:04:05", "2 days 03:04:05");
     check("-1-2 +3 -4:05:06", "-1 years -2 mons +3 days -04:05:06");
@@ -55,7 +54,7 @@ fn intervals_read_and_print_as_postgres_does() {
     check("1 day ago", "-1 days");
     check("30", "00:00:30");
     for input in ["", "x", "1 day 1 day", "1 fortnight"] {
-        assert_eq!(interval_read::parse(input), Err(Wrong::Syntax), "{input}");
+        assert_eq!(interval::parse(input), Err(Wrong::Syntax), "{input}");
     }
 }
 

@@ -1,8 +1,7 @@
 //! Intervals in the forms of ISO 8601: with designators (`P1Y2DT3H`), basic (`P00021015T103020`), extended (`P0002-10-15T10:30:20`).
 
-use super::Wrong;
-use super::interval_parts::{HOUR, MINUTE, Parts};
-use crate::semantics::zone::SECOND;
+use super::IntervalFault;
+use super::parts::{HOUR, MINUTE, Parts, SECOND};
 
 /// What ends a number: a designator, a separator, or the text.
 type Ended = (i64, f64, Option<u8>);
@@ -13,8 +12,8 @@ struct Reader<'a> {
 }
 
 /// Reads a whole text.
-pub(super) fn iso_8601(text: &str) -> Result<Parts, Wrong> {
-    let rest = text.strip_prefix('P').filter(|rest| !rest.is_empty()).ok_or(Wrong::Syntax)?;
+pub(super) fn iso_8601(text: &str) -> Result<Parts, IntervalFault> {
+    let rest = text.strip_prefix('P').filter(|rest| !rest.is_empty()).ok_or(IntervalFault::Syntax)?;
     let mut reader = Reader { rest, parts: Parts::default() };
     let goes_on = reader.rest.starts_with('T') || reader.dates()?;
     if goes_on {
@@ -29,7 +28,7 @@ pub(super) fn iso_8601(text: &str) -> Result<Parts, Wrong> {
 
 impl Reader<'_> {
     /// What stands before the time; whether one follows.
-    fn dates(&mut self) -> Result<bool, Wrong> {
+    fn dates(&mut self) -> Result<bool, IntervalFault> {
         let mut is_first = true;
         while !self.rest.is_empty() && !self.rest.starts_with('T') {
             let (at, (value, fraction, end)) = (self.rest, self.number()?);
@@ -48,7 +47,7 @@ impl Reader<'_> {
                     self.parts.add_years(value, fraction, 1)?;
                     return if end == Some(b'-') { self.extended_date() } else { Ok(end.is_some()) };
                 }
-                _ => return Err(Wrong::Syntax),
+                _ => return Err(IntervalFault::Syntax),
             }
             is_first = false;
         }
@@ -56,7 +55,7 @@ impl Reader<'_> {
     }
 
     /// Months, and maybe days, behind the years of the extended form.
-    fn extended_date(&mut self) -> Result<bool, Wrong> {
+    fn extended_date(&mut self) -> Result<bool, IntervalFault> {
         let (value, fraction, end) = self.number()?;
         self.parts.add_months(value, fraction)?;
         if end != Some(b'-') {
@@ -68,7 +67,7 @@ impl Reader<'_> {
     }
 
     /// What stands behind the letter T.
-    fn times(&mut self) -> Result<(), Wrong> {
+    fn times(&mut self) -> Result<(), IntervalFault> {
         let mut is_first = true;
         while !self.rest.is_empty() && !self.rest.starts_with('T') {
             let (at, (value, fraction, end)) = (self.rest, self.number()?);
@@ -86,43 +85,43 @@ impl Reader<'_> {
                     self.parts.add_micros(value, fraction, HOUR)?;
                     return if end.is_none() { Ok(()) } else { self.extended_time() };
                 }
-                _ => return Err(Wrong::Syntax),
+                _ => return Err(IntervalFault::Syntax),
             }
             is_first = false;
         }
         Ok(())
     }
 
-    fn extended_time(&mut self) -> Result<(), Wrong> {
+    fn extended_time(&mut self) -> Result<(), IntervalFault> {
         let (value, fraction, end) = self.number()?;
         self.parts.add_micros(value, fraction, MINUTE)?;
         match end {
             None => return Ok(()),
             Some(b':') => {}
-            Some(_) => return Err(Wrong::Syntax),
+            Some(_) => return Err(IntervalFault::Syntax),
         }
         let (value, fraction, end) = self.number()?;
         self.parts.add_micros(value, fraction, SECOND)?;
-        if end.is_none() { Ok(()) } else { Err(Wrong::Syntax) }
+        if end.is_none() { Ok(()) } else { Err(IntervalFault::Syntax) }
     }
 }
 
 impl Reader<'_> {
     /// A number with its sign, point and exponent, its whole part and the rest of it, and the byte behind it, which is taken but for a T.
-    fn number(&mut self) -> Result<Ended, Wrong> {
+    fn number(&mut self) -> Result<Ended, IntervalFault> {
         if !self.rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.')) {
-            return Err(Wrong::Syntax);
+            return Err(IntervalFault::Syntax);
         }
         let length = number_length(self.rest);
-        let value: f64 = self.rest[..length].parse().map_err(|_| Wrong::Syntax)?;
+        let value: f64 = self.rest[..length].parse().map_err(|_| IntervalFault::Syntax)?;
         if !(-1e15..=1e15).contains(&value) {
-            return Err(Wrong::Span);
+            return Err(IntervalFault::Field);
         }
         self.rest = &self.rest[length..];
         let end = self.rest.bytes().next();
         if let Some(byte) = end.filter(|byte| *byte != b'T') {
             if !byte.is_ascii() {
-                return Err(Wrong::Syntax);
+                return Err(IntervalFault::Syntax);
             }
             self.rest = &self.rest[1..];
         }
@@ -133,11 +132,11 @@ impl Reader<'_> {
 }
 
 /// Whether a time follows.
-const fn ends(end: Option<u8>) -> Result<bool, Wrong> {
+const fn ends(end: Option<u8>) -> Result<bool, IntervalFault> {
     match end {
         None => Ok(false),
         Some(b'T') => Ok(true),
-        Some(_) => Err(Wrong::Syntax),
+        Some(_) => Err(IntervalFault::Syntax),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pieces that Postgres' date and time texts are cut into, with its own rules (`ParseDateTime`). Knows no meaning of a piece.
 
-use super::Wrong;
+use super::IntervalFault;
 
 /// What a piece looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Scanner<'_> {
     }
 
     /// A piece that begins with a sign. Blanks may follow the sign.
-    fn sign(&mut self) -> Result<Look, Wrong> {
+    fn sign(&mut self) -> Result<Look, IntervalFault> {
         self.take();
         while is_blank(self.peek()) {
             self.at += 1;
@@ -174,7 +174,7 @@ impl Scanner<'_> {
             self.take_while(|b| b.is_ascii_alphabetic());
             Ok(Look::Special)
         } else {
-            Err(Wrong::Syntax)
+            Err(IntervalFault::Syntax)
         }
     }
 }
@@ -184,7 +184,7 @@ const fn is_blank(byte: u8) -> bool {
 }
 
 /// Cuts a text into pieces. Punctuation that belongs to none separates them.
-pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Wrong> {
+pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, IntervalFault> {
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, piece: String::new() };
     let mut found = Vec::new();
     while scanner.at < scanner.bytes.len() {
@@ -201,7 +201,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Wrong> {
                 scanner.at += 1;
                 continue;
             }
-            _ => return Err(Wrong::Syntax),
+            _ => return Err(IntervalFault::Syntax),
         };
         found.push(Piece { look, text: std::mem::take(&mut scanner.piece) });
     }
