@@ -6,8 +6,7 @@ use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, Query, SelectItem,
-    SetExpr,
-    UnaryOperator, Value,
+    SetExpr, UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
 

@@ -13,8 +13,7 @@ use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
 use datafusion::logical_expr::{
-    Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound, WindowFrameUnits, cast,
-    lit,
+    Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, WindowFrameBound, WindowFrameUnits, cast, lit,
 };
 use querygate_query_api::WIDE_NUMERIC;
 use std::sync::Arc;
@@ -108,25 +107,11 @@ pub(super) fn in_order(window: &mut WindowFunction, schema: &DFSchema) -> Result
     if changed && offset {
         return Err(unsupported("RANGE with an offset of numerics of any width is not supported"));
     }
-    if changed && window.params.window_frame.units == WindowFrameUnits::Range {
-        // Without an offset both end where equal rows end, and the engine has no ranges of bytes.
-        let frame = &window.params.window_frame;
-        let (start, end) = (groups(&frame.start_bound), groups(&frame.end_bound));
-        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
-    }
     let mut parts = false;
     for part in &mut window.params.partition_by {
         parts |= as_key(part, schema)?;
     }
     Ok(changed | parts)
-}
-
-fn groups(bound: &WindowFrameBound) -> WindowFrameBound {
-    match bound {
-        WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
-        WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-        WindowFrameBound::Following(_) => WindowFrameBound::Following(ScalarValue::UInt64(None)),
-    }
 }
 
 /// Orders within an aggregate, and what it counts once.

@@ -175,15 +175,15 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
 }
 
-/// Whether constants are numerics of several numbers of places, which a column of decimals does not keep.
-fn have_own_places(cells: &[&mut Expr]) -> bool {
-    let mut places = cells.iter().filter_map(|cell| match &**cell {
-        Expr::Literal(value, _) if !value.is_null() => match value.data_type() {
-            DataType::Decimal128(_, scale) => Some(Some(scale)),
-            _ => Some(None),
-        },
-        _ => None,
-    });
+/// Whether cells are numerics of several numbers of places, which a column of decimals does not keep.
+fn have_own_places(cells: &[&mut Expr], none: &DFSchema) -> bool {
+    let mut places =
+        cells.iter().filter(|cell| !matches!(&***cell, Expr::Literal(value, _) if value.is_null())).map(|cell| {
+            match cell.get_type(none) {
+                Ok(DataType::Decimal128(_, scale)) => Some(scale),
+                _ => None,
+            }
+        });
     let first = places.next().flatten();
     first.is_some() && places.any(|other| other.is_some() && other != first)
 }
@@ -196,7 +196,7 @@ fn fill(mut values: Values) -> Result<Transformed<LogicalPlan>> {
         values.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
     for (place, (_, field)) in fields.iter_mut().enumerate() {
         let cells: Vec<&mut Expr> = values.values.iter_mut().filter_map(|row| row.get_mut(place)).collect();
-        if !cells.iter().any(|cell| is_wide(cell, &none)) && !have_own_places(&cells) {
+        if !cells.iter().any(|cell| is_wide(cell, &none)) && !have_own_places(&cells, &none) {
             continue;
         }
         let double = *field.data_type() == DataType::Float64;

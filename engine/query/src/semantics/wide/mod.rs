@@ -180,7 +180,7 @@ const fn whole_number(data_type: &DataType) -> &'static str {
 
 fn double(value: &Numeric) -> Result<f64> {
     let double = value.to_double();
-    if double.is_infinite() && value.places().is_some() {
+    if (double.is_infinite() && value.places().is_some()) || (double == 0.0 && value.signum() != 0) {
         return Err(Fault::OutOfRange("double precision").error());
     }
     Ok(double)
