@@ -3,8 +3,49 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        reason = "tests panic"
+    )
 )]
+
+#[path = "own_types/answers.rs"]
+mod answers;
+#[path = "own_types/checked.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod checked;
+#[path = "flight/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the Flight door")]
+mod client;
+#[path = "own_types/decoded.rs"]
+mod decoded;
+#[path = "own_types/described.rs"]
+mod described;
+#[path = "own_types/differences.rs"]
+mod differences;
+#[path = "own_types/doors.rs"]
+mod doors;
+#[path = "backends/every_type.rs"]
+mod every_type;
+#[path = "backends/parquet_types.rs"]
+mod parquet_types;
+#[path = "own_types/printed.rs"]
+mod printed;
+#[path = "own_types/sqlite_types.rs"]
+mod sqlite_types;
+#[path = "backends/described.rs"]
+mod tables;
+#[path = "flight/text.rs"]
+mod text;
+#[path = "own_types/values.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod values;
+#[path = "own_types/wire.rs"]
+mod wire;
 
 use querygate_tests::server::{Server, find_after, psql, questions};
 use std::net::{SocketAddr, TcpStream};

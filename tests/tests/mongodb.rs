@@ -1,9 +1,45 @@
 //! A real MongoDB behind the real binary: introspected, governed, asked by two users through the Postgres port.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests panic"
+)]
 
+#[path = "own_types/answers.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod answers;
+#[path = "own_types/checked.rs"]
+mod checked;
+#[path = "flight/client.rs"]
+#[allow(dead_code, reason = "shared with the tests of the Flight door")]
+mod client;
+#[path = "own_types/decoded.rs"]
+mod decoded;
+#[path = "own_types/described.rs"]
+mod described;
+#[path = "own_types/differences.rs"]
+mod differences;
+#[path = "own_types/doors.rs"]
+mod doors;
+#[path = "mongodb/every_type.rs"]
+mod every_type;
+#[path = "own_types/printed.rs"]
+mod printed;
 #[path = "../../drivers/mongodb/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod server;
+#[path = "mongodb/described.rs"]
+mod tables;
+#[path = "flight/text.rs"]
+mod text;
+#[path = "own_types/values.rs"]
+#[allow(dead_code, reason = "shared with the tests of other sources")]
+mod values;
+#[path = "own_types/wire.rs"]
+mod wire;
 
 use mongodb::bson::{Bson, DateTime, Decimal128, Document, doc};
 use querygate_tests::server::{Server, binary, psql_with};

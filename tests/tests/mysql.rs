@@ -19,6 +19,8 @@ mod checked;
 mod client;
 #[path = "own_types/decoded.rs"]
 mod decoded;
+#[path = "own_types/described.rs"]
+mod described;
 #[path = "own_types/differences.rs"]
 mod differences;
 #[path = "own_types/doors.rs"]
@@ -32,6 +34,8 @@ mod printed;
 #[path = "../../drivers/mysql/tests/common/server.rs"]
 #[allow(dead_code, reason = "shared with the driver's own tests")]
 mod server;
+#[path = "mysql/described.rs"]
+mod tables;
 #[path = "flight/text.rs"]
 mod text;
 #[path = "own_types/values.rs"]

@@ -144,7 +144,8 @@ impl Check {
             let sql = format!("SELECT {function}({name}) FROM {TABLE}");
             match (texts(&self.gate.text(&sql)), rows.first()) {
                 (Ok(found), Some(first)) => self.one_of(column, check, &sql, *first, found[0][0].as_ref()),
-                (found, _) => self.found.note(name, check, Some(format!("{sql}: {found:?}"))),
+                // Of no value there is neither.
+                (found, _) => self.found.compare((name, check), &sql, &Ok(vec![vec![None]]), &found),
             }
         }
     }

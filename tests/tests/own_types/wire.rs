@@ -39,6 +39,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) code: String,
+    /// And its detail.
     pub(crate) message: String,
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn binary(client: &mut RawClient, sql: &str, values: &[Typed]) -> Ans
 fn answer(frames: &[Frame], sql: &str) -> Answer {
     if let Some(error) = frames.iter().find(|frame| frame.tag == b'E') {
         let field = |name| error.field(name).unwrap_or_default();
-        return Err(Refused { code: field(b'C'), message: field(b'M') });
+        return Err(Refused { code: field(b'C'), message: format!("{} {}", field(b'M'), field(b'D')) });
     }
     let described = frames.iter().find(|frame| frame.tag == b'T').unwrap_or_else(|| panic!("{sql}: {frames:?}"));
     let rows = frames.iter().filter(|frame| frame.tag == b'D').map(|frame| cells(&frame.body));
