@@ -110,7 +110,7 @@ pub(crate) const SCALARS: &[Kind] = kinds! {
     words "text" ByCodePoint, &["", " ", "a", "A", "é", "e\u{301}", "zz", "\\", "''", "NULL", "\u{10ffff}", "\u{ffff}"], |rng| text(rng, 12);
     some "varchar(20)" ByCodePoint, &["", "twenty characters !!", "a "], |rng| text(rng, 20);
     any_length "varchar" ByCodePoint, &["", "x"], |rng| text(rng, 30);
-    padded "char(8)" ByCodePoint, &["", "ab", "  x", "eightchr", "É"], |rng| text(rng, 8);
+    padded "char(8)" ByCodePoint, &["", "ab", "  x", "eightchr", "É", "\u{10ffff}"], |rng| text(rng, 8);
     raw "bytea" AsItIs, &["\\x", "\\x00", "\\xff", "\\x5c27", "\\x00ff"], |rng| print_bytes(&bytes(rng, 20));
     day "date" AsItIs, DATES, |rng| date(rng, 1, 9999);
     clock "time" AsItIs, TIMES, |rng| time(rng, 6);

@@ -52,7 +52,7 @@ pub(crate) fn double(rng: &mut Rng) -> f64 {
 
 pub(crate) fn single(rng: &mut Rng) -> f32 {
     loop {
-        let value = if rng.percent(50) { f32::from_bits(rng.next() as u32) } else { whole(rng, 20) as f32 / 64.0 };
+        let value = if rng.percent(50) { f32::from_bits(rng.next() as u32) } else { whole(rng, 20) as f32 / 4.0 };
         if value.is_finite() {
             return value;
         }
