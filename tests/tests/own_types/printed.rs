@@ -9,7 +9,19 @@ pub(crate) fn print_double(value: f64) -> String {
 
 /// The same of a `real`.
 pub(crate) fn print_single(value: f32) -> String {
-    print_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{:e}", value.abs()), 6)
+    let size = value.abs();
+    // PostgreSQL takes no digits that lie half-way to the next number.
+    let half_way = |text: &str| {
+        let next = [size.next_up(), size.next_down()].map(|next| (f64::from(size) + f64::from(next)) / 2.0);
+        size.is_finite() && size > 0.0 && next.contains(&text.parse::<f64>().unwrap())
+    };
+    let mut text = format!("{size:e}");
+    let mut places = text.split('e').next().unwrap().len().saturating_sub(2);
+    while half_way(&text) {
+        places += 1;
+        text = format!("{size:.places$e}");
+    }
+    print_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &text, 6)
 }
 
 fn print_float(nan: bool, infinite: bool, negative: bool, scientific: &str, digits_max: i32) -> String {
