@@ -25,6 +25,8 @@ mod corpus;
 mod literals;
 #[path = "forms/oracle.rs"]
 mod oracle;
+#[path = "own_types/printed.rs"]
+mod printed;
 #[path = "forms/report.rs"]
 mod report;
 #[path = "forms/run.rs"]
