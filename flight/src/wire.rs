@@ -5,7 +5,9 @@ use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use querygate_query_api::{Column, PG_TYPE_KEY, Prepared, WIDE_NUMERIC, arrow_type_of, pg_type_of, wide_numeric_texts};
+use querygate_query_api::{
+    Column, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, pg_type_of, texts_of_own_types,
+};
 use querygate_types::{Error, PgType, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,8 +61,8 @@ fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Null | DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        // Arrow has no numeric without a scale.
-        DataType::LargeBinary => DataType::Utf8,
+        // Arrow has no numeric without a scale, and no time of day with a zone.
+        own if *own == WIDE_NUMERIC || *own == TimeTz::ARROW => DataType::Utf8,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }
@@ -92,6 +94,7 @@ fn wire_type(data_type: &DataType) -> DataType {
         | DataType::Interval(_)
         | DataType::Binary
         | DataType::FixedSizeBinary(_)
+        | DataType::LargeBinary
         | DataType::Utf8
         | DataType::LargeUtf8
         | DataType::Decimal128(..)
@@ -113,11 +116,11 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
         .zip(batch.columns())
         .map(|(field, column)| {
             if column.data_type() == field.data_type() {
-                Ok(Arc::clone(column))
-            } else if *column.data_type() == WIDE_NUMERIC {
-                wide_numeric_texts(column)
-            } else {
-                cast_with_options(column, field.data_type(), &exact).map_err(Error::internal)
+                return Ok(Arc::clone(column));
+            }
+            match texts_of_own_types(column)? {
+                Some(texts) => Ok(texts),
+                None => cast_with_options(column, field.data_type(), &exact).map_err(Error::internal),
             }
         })
         .collect::<Result<_>>()?;

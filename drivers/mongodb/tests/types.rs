@@ -200,7 +200,7 @@ async fn every_kind_reads_as_itself_and_as_metadata_wants() {
         ("iso", Value::Date(19_782)),
         ("clock", Value::Time(86_399_500_000)),
         ("tags", Value::TextList([Some("x".into()), None, Some("y".into())].into())),
-        ("list", Value::text("[1,\"two\"]")),
+        ("list", Value::text("[1, \"two\"]")),
         ("blob", Value::Binary([0, 255][..].into())),
         ("address.city", Value::text("Bern")),
         ("address.geo.lat", Value::Float64(46.9)),

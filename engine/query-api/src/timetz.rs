@@ -2,6 +2,7 @@
 //! that the time is in Greenwich, then by the zone. Knows no clock.
 
 use arrow::datatypes::DataType;
+use std::fmt::{self, Display, Formatter};
 
 /// Bytes of a key.
 const KEY_BYTES: i32 = 12;
@@ -9,6 +10,9 @@ const KEY_BYTES: i32 = 12;
 const INSTANT_BIAS: i64 = i64::MIN;
 const WEST_BIAS: i32 = i32::MIN;
 const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// Seconds that a zone is away from Greenwich at most, PostgreSQL's limit.
+const EAST_MAX: i32 = 16 * 3_600;
 
 /// A time of day and its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +42,35 @@ impl TimeTz {
         key
     }
 
-    /// `None`: not a key's length.
+    /// `None`: no key of a time of day.
     #[must_use]
     pub fn of_key(key: &[u8]) -> Option<Self> {
         let (instant, west) = key.split_at_checked(8)?;
         let instant = i64::from_be_bytes(instant.try_into().ok()?) ^ INSTANT_BIAS;
-        let east = -(i32::from_be_bytes(west.try_into().ok()?) ^ WEST_BIAS);
-        Some(Self { micros: instant + i64::from(east) * SECOND, east })
+        let east = (i32::from_be_bytes(west.try_into().ok()?) ^ WEST_BIAS).checked_neg()?;
+        let micros = instant.checked_add(i64::from(east) * SECOND)?;
+        let is_time = (0..=DAY).contains(&micros) && (-EAST_MAX..=EAST_MAX).contains(&east);
+        is_time.then_some(Self { micros, east })
+    }
+}
+
+/// As PostgreSQL prints it: `10:30:00.5+05:30`.
+impl Display for TimeTz {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (seconds, fraction) = (self.micros / SECOND, self.micros % SECOND);
+        write!(f, "{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)?;
+        if fraction > 0 {
+            write!(f, ".{}", format!("{fraction:06}").trim_end_matches('0'))?;
+        }
+        let east = self.east.unsigned_abs();
+        write!(f, "{}{:02}", if self.east < 0 { '-' } else { '+' }, east / 3_600)?;
+        if east % 3_600 > 0 {
+            write!(f, ":{:02}", east / 60 % 60)?;
+        }
+        if east % 60 > 0 {
+            write!(f, ":{:02}", east % 60)?;
+        }
+        Ok(())
     }
 }
 
@@ -68,5 +94,18 @@ mod tests {
             assert_eq!(TimeTz::of_key(&time.key()), Some(time));
         }
         assert_eq!(TimeTz::of_key(&[0; 4]), None);
+        assert_eq!(TimeTz::of_key(&[0; 12]), None);
+        assert_eq!(TimeTz::of_key(&[0xff; 12]), None);
+    }
+
+    #[test]
+    fn texts_are_postgres_s() {
+        for (micros, east, shown) in [
+            (0, 0, "00:00:00+00"),
+            (37_800 * SECOND + 500_000, 19_800, "10:30:00.5+05:30"),
+            (DAY, -1, "24:00:00-00:00:01"),
+        ] {
+            assert_eq!(TimeTz { micros, east }.to_string(), shown);
+        }
     }
 }

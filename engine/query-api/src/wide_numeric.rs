@@ -1,5 +1,6 @@
 //! Columns of numerics without the limits of decimals: any number of digits, places of each value's own, NaN and infinities.
 
+use crate::TimeTz;
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, StringArray};
 use arrow::datatypes::DataType;
 use querygate_types::numeric::Numeric;
@@ -18,14 +19,24 @@ pub fn wide_numeric(cells: &LargeBinaryArray, row: usize) -> Result<Numeric> {
     Numeric::from_cell(cells.value(row)).ok_or_else(|| Error::internal("a numeric's cell does not hold one"))
 }
 
-/// The values as PostgreSQL prints them, for clients that have no such type.
+/// The values as PostgreSQL prints them, of types that Arrow's clients do not know; `None` of all others.
 ///
 /// # Errors
-/// XX000 for bytes that are none.
-pub fn wide_numeric_texts(cells: &ArrayRef) -> Result<ArrayRef> {
-    let cells = cells.as_binary::<i64>();
-    let texts = (0..cells.len()).map(|row| {
-        if cells.is_null(row) { Ok(None) } else { wide_numeric(cells, row).map(|value| Some(value.to_string())) }
-    });
-    Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
+/// XX000 for bytes that are no value.
+pub fn texts_of_own_types(column: &ArrayRef) -> Result<Option<ArrayRef>> {
+    let text = |row: usize| -> Result<Option<String>> {
+        if column.is_null(row) {
+            return Ok(None);
+        }
+        if *column.data_type() == WIDE_NUMERIC {
+            return wide_numeric(column.as_binary(), row).map(|value| Some(value.to_string()));
+        }
+        let time = TimeTz::of_key(column.as_fixed_size_binary().value(row));
+        time.map(|time| Some(time.to_string())).ok_or_else(|| Error::internal("a time's key does not hold one"))
+    };
+    if *column.data_type() != WIDE_NUMERIC && *column.data_type() != TimeTz::ARROW {
+        return Ok(None);
+    }
+    let texts = (0..column.len()).map(text).collect::<Result<StringArray>>()?;
+    Ok(Some(Arc::new(texts)))
 }

@@ -2,10 +2,10 @@
 
 use super::written;
 use crate::output::Output;
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use querygate_query_api::Column;
+use querygate_query_api::{Column, texts_of_own_types};
 use querygate_types::{Error, PgType, Result, TypeCategory};
 use std::sync::Arc;
 
@@ -39,12 +39,14 @@ impl Printer {
 
     pub(super) fn batch(&mut self, batch: &RecordBatch, output: &mut Output) -> Result<()> {
         let options = FormatOptions::default();
+        let shown = |column: &ArrayRef| Ok(texts_of_own_types(column)?.unwrap_or_else(|| Arc::clone(column)));
+        let columns: Vec<ArrayRef> = batch.columns().iter().map(shown).collect::<Result<_>>()?;
         let formatters: std::result::Result<Vec<_>, _> =
-            batch.columns().iter().map(|array| ArrayFormatter::try_new(array.as_ref(), &options)).collect();
+            columns.iter().map(|array| ArrayFormatter::try_new(array.as_ref(), &options)).collect();
         let formatters = formatters.map_err(Error::internal)?;
         for row in 0..batch.num_rows() {
             let mut values = Vec::with_capacity(formatters.len());
-            for (array, formatter) in batch.columns().iter().zip(&formatters) {
+            for (array, formatter) in columns.iter().zip(&formatters) {
                 values.push(value(array.as_ref(), formatter, row)?);
             }
             self.pending.push(values);

@@ -74,6 +74,8 @@ pub(crate) use outer_aggregates::refuse_outer_aggregates;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;
 pub(crate) use short_circuit::guard_failures;
+#[cfg(test)]
+pub(crate) use types::PgTypePlanner;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;

@@ -93,6 +93,12 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
             }
             return Ok(Transformed::yes(Expr::Literal(value, Some(FieldMetadata::from(to.metadata().clone())))));
         }
+        if let (DataType::Decimal128(precision, scale), Some(Some(text))) = (to.data_type(), value.try_as_str())
+            && let Ok(special @ (Numeric::Nan | Numeric::Infinite { .. })) = text.parse::<Numeric>()
+        {
+            let value = special.in_type(u32::from(*precision), i64::from(*scale)).map_err(external)?;
+            return Ok(Transformed::yes(Expr::Literal(wide::literal(&value), None)));
+        }
         let reads = is_text(from.data_type()) || is_settled_early(&from, &to);
         if reads && conversion(&from, &to, zone).is_some() && !matches!(to.data_type(), DataType::List(_)) {
             let value = constant(value, &from, &to, zone)?;

@@ -8,8 +8,8 @@
 //! # Known differences from Postgres
 //! `engine/docs/differences.md` lists them with their reasons; a test compares each with a PostgreSQL server's answer. What
 //! matters here:
-//! - Decimals have at most 38 digits and a fixed scale, no NaN and no infinity. A quotient of columns has 16 places, of
-//!   constants as many as in Postgres; `avg` of decimals has four digits more than its argument.
+//! - Decimals have at most 38 digits and a fixed scale; what they cannot hold is a numeric of any width. A quotient of columns has 16
+//!   places, of constants as many as in Postgres; `avg` of decimals has four digits more than its argument.
 //! - `avg`, `stddev` and `var` of whole numbers are double precision, not numeric. Sums of `real` are double precision.
 //!   Sums of floats that overflow are infinite.
 //! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not

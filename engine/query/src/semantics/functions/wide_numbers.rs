@@ -5,6 +5,7 @@ use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use crate::semantics::zone::Zone;
 use datafusion::common::Result;
+use querygate_catalog::proceed;
 use querygate_types::numeric::Numeric;
 
 pub(super) const ONE: &[P] = &[P::Wide];
@@ -33,7 +34,10 @@ pub(super) const DEFS: &[Def] = &[
     strict("numeric_lcm", &[form(TWO, R::Wide, |r| two(r, Numeric::lcm))]),
     strict(
         "numeric_factorial",
-        &[form(&[P::Int], R::Wide, |r| Numeric::factorial(r.int(0)).map(Value::Wide).map_err(external))],
+        &[form(&[P::Int], R::Wide, |r| {
+            proceed()?;
+            Numeric::factorial(r.int(0)).map(Value::Wide).map_err(external)
+        })],
     ),
     // The bytes by which values are compared; equal ones have equal bytes.
     strict(
@@ -46,15 +50,27 @@ pub(super) const DEFS: &[Def] = &[
     ),
 ];
 
+/// Bytes of a number with which computing takes long: more than 1,000 digits.
+const LARGE: usize = 500;
+
+/// An argument; before each large one it is asked whether the statement is over.
+fn argument(row: &Row<'_>, arg: usize) -> Result<Numeric> {
+    let value = row.wide(arg)?;
+    if value.size() > LARGE {
+        proceed()?;
+    }
+    Ok(value)
+}
+
 pub(super) fn one(row: &Row<'_>, of: impl FnOnce(&Numeric) -> querygate_types::Result<Numeric>) -> Result<Value> {
-    of(&row.wide(0)?).map(Value::Wide).map_err(external)
+    of(&argument(row, 0)?).map(Value::Wide).map_err(external)
 }
 
 pub(super) fn two(
     row: &Row<'_>,
     of: impl FnOnce(&Numeric, &Numeric) -> querygate_types::Result<Numeric>,
 ) -> Result<Value> {
-    of(&row.wide(0)?, &row.wide(1)?).map(Value::Wide).map_err(external)
+    of(&argument(row, 0)?, &argument(row, 1)?).map(Value::Wide).map_err(external)
 }
 
 /// The key of a value, as a function.

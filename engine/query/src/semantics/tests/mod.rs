@@ -14,23 +14,27 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::LeafToken;
 use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog};
+use querygate_query_api::wide_numeric;
 use std::sync::{Arc, OnceLock};
 
 /// A line is a statement, what PostgreSQL answered, and, where we differ on purpose, what we answer.
 const CASES: &str = include_str!("postgres.tsv");
 const SETUP: &str = include_str!("setup.sql");
 
-/// Time stamps of microseconds, as the surface plans them.
+/// Time stamps of microseconds, and numerics of any places, as the surface plans them.
 #[derive(Debug)]
 struct Micros;
 
 impl TypePlanner for Micros {
     fn plan_type_field(&self, sql_type: &SqlType) -> datafusion::common::Result<Option<FieldRef>> {
+        if let SqlType::Numeric(ExactNumberInfo::None) = sql_type {
+            return crate::dialect::PgTypePlanner.plan_type_field(sql_type);
+        }
         let SqlType::Timestamp(_, zone) = sql_type else { return Ok(None) };
         let zone = matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz).then(|| "UTC".into());
         Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
@@ -125,6 +129,7 @@ fn cell(array: &dyn Array, row: usize) -> String {
             if zone.is_some() { text + "+00" } else { text }
         }
         DataType::Null => "NULL".to_owned(),
+        DataType::LargeBinary => wide_numeric(array.as_binary(), row).unwrap().to_string(),
         _ => ArrayFormatter::try_new(array, &FormatOptions::default()).unwrap().value(row).to_string(),
     }
 }
