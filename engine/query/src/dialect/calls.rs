@@ -108,7 +108,7 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         }
         // Where bits lie in bits, whether they are bits or characters.
         Expr::Position { expr: wanted, r#in: of } => {
-            if let (Some(bits), Some(all)) = (bits(wanted), bits(of)) {
+            if let (Some(bits), Some(all)) = (super::constants::bits(wanted), super::constants::bits(of)) {
                 (**wanted, **of) = (super::ast::text(&bits), super::ast::text(&all));
             }
             Ok(())
@@ -133,20 +133,6 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             function(expr)
         }
         _ => Ok(()),
-    }
-}
-
-/// The digits of a literal of bits.
-fn bits(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Nested(inner) => bits(inner),
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedByteStringLiteral(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'1')) => {
-                Some(digits.clone())
-            }
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -119,6 +119,20 @@ pub(super) fn plain_text(expr: &mut Expr) {
     }
 }
 
+/// The digits of a literal of bits.
+pub(super) fn bits(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => bits(inner),
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedByteStringLiteral(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'1')) => {
+                Some(digits.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A number beyond every decimal here is a numeric of any width.
 pub(super) fn large_number(expr: &mut Expr) {
     let Expr::Value(value) = &*expr else { return };

@@ -36,3 +36,9 @@ impl Date {
         era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468
     }
 }
+
+/// The day that an ISO year begins with: the Monday of the week that holds 4 January.
+pub(super) fn first_monday(year: i64) -> i64 {
+    let fourth = Date::new(year, 1, 4).to_days();
+    fourth - (fourth + 3).rem_euclid(7)
+}

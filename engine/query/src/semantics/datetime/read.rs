@@ -4,7 +4,7 @@ use super::Wrong;
 use super::names::{DAYS, MONTHS, ROMAN_MONTHS};
 use super::parse::days_in;
 use super::pattern::{Field, Piece};
-use crate::semantics::civil::Date;
+use crate::semantics::civil::{Date, first_monday};
 use crate::semantics::zone::{SECOND, Zone};
 
 /// How a pattern counts days: the two do not mix.
@@ -471,12 +471,6 @@ impl Found {
             (None, None) => 0,
         }
     }
-}
-
-/// The day that an ISO year begins with: the Monday of the week that holds 4 January.
-fn first_monday(year: i64) -> i64 {
-    let fourth = Date::new(year, 1, 4).to_days();
-    fourth - (fourth + 3).rem_euclid(7)
 }
 
 /// A year of fewer digits than four lies near 2020, as in Postgres.
