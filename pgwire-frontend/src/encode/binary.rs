@@ -8,7 +8,7 @@ use super::numeric;
 use super::physical::{Decimals, Spans};
 use super::text::{behind, char_byte, days, interval, low_byte, stamp, time_micros, too_wide};
 use crate::wire::{Writer, put_length};
-use querygate_query_api::wide_numeric;
+use querygate_query_api::numeric_cell;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 /// Version byte of jsonb's binary form.
@@ -36,7 +36,7 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
             Decimals::D128(values) => numeric::binary(out, values[row], *scale),
             Decimals::D256(values) => numeric::binary_256(out, values[row], *scale),
         },
-        Values::WideNumeric(cells) => out.extend(wide_numeric(cells, row)?.to_wire()),
+        Values::WideNumeric(cells) => numeric_cell(cells, row)?.write_wire(out),
         Values::WholeNumeric(ints) => numeric::binary(out, ints.wide(row), 0),
         Values::Text(texts) => out.extend_from_slice(texts.at(row).as_bytes()),
         Values::Json(texts, kind) => {

@@ -5,7 +5,7 @@ use super::column::{Column, JsonKind, Tree, Values};
 use super::datetime::{self, Layout};
 use super::physical::Spans;
 use super::text;
-use querygate_query_api::wide_numeric;
+use querygate_query_api::numeric_cell;
 use querygate_types::Result;
 use std::io::Write as _;
 
@@ -106,7 +106,7 @@ fn value(column: &Column<'_>, row: usize, kind: JsonKind, style: &Style, out: &m
             text::write(column, row, style, out)?;
         }
         Values::WideNumeric(cells) => {
-            number_or_name(column, wide_numeric(cells, row)?.places().is_some(), row, style, out)?;
+            number_or_name(column, numeric_cell(cells, row)?.is_finite(), row, style, out)?;
         }
         Values::Float4(floats) => number_or_name(column, floats.double(row).is_finite(), row, style, out)?,
         Values::Float8(floats) => number_or_name(column, floats.double(row).is_finite(), row, style, out)?,

@@ -8,7 +8,7 @@ use super::physical::{Dates, Decimals, Intervals, NO_VALUE, Spans, micros};
 use super::style::{ByteaOutput, IntervalStyle};
 use super::{float, json, numeric};
 use arrow::datatypes::TimeUnit;
-use querygate_query_api::wide_numeric;
+use querygate_query_api::numeric_cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Appends a value that is not NULL.
@@ -29,7 +29,7 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
             Decimals::D128(values) => numeric::text(out, values[row], *scale),
             Decimals::D256(values) => numeric::text_256(out, values[row], *scale),
         },
-        Values::WideNumeric(cells) => out.extend(wide_numeric(cells, row)?.to_string().into_bytes()),
+        Values::WideNumeric(cells) => out.extend(numeric_cell(cells, row)?.to_string().into_bytes()),
         Values::WholeNumeric(ints) => numeric::text(out, ints.wide(row), 0),
         Values::Text(texts)
         | Values::Json(texts, _)

@@ -161,7 +161,7 @@ fn decimals(rng: &mut Rng) -> Vec<Written> {
 fn floats(rng: &mut Rng) -> Vec<Written> {
     let doubles = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e15, 0.0, 0.1];
     let double = drawn(rng, &doubles, values::double);
-    // Alike to whoever compares them.
+    // Compared as equal.
     let zeros = drawn(rng, &[0.0, -0.0, 0.0, -0.0], |_| 1.0);
     let singles = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-45, 16_777_216.0, -0.0, 0.1];
     let single = drawn(rng, &singles, values::single);

@@ -5,7 +5,7 @@
 pub(crate) struct Answers {
     /// Rows that are not NULL by value, then by number, upwards.
     pub(crate) order: Vec<usize>,
-    /// The same downwards; equal values by number upwards still.
+    /// Rows in descending order; equal values by number upwards still.
     pub(crate) order_down: Vec<usize>,
     /// Of each value its rows and the first of them, by the latter; NULL is a value.
     pub(crate) groups: Vec<(usize, usize)>,

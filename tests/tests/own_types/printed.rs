@@ -7,7 +7,7 @@ pub(crate) fn print_double(value: f64) -> String {
     print_float(value.is_nan(), value.is_infinite(), value.is_sign_negative(), &format!("{:e}", value.abs()), 15)
 }
 
-/// The same of a `real`.
+/// The text of a `real`.
 pub(crate) fn print_single(value: f32) -> String {
     let size = value.abs();
     // PostgreSQL takes no digits that lie half-way to the next number.

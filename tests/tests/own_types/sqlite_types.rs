@@ -82,7 +82,7 @@ macro_rules! kinds {
     };
 }
 
-/// The same JSON as it is written, and as `jsonb` prints it.
+/// One JSON value as it is written, and as `jsonb` prints it.
 const AS_WRITTEN: &str = "{\"b\":1,  \"a\":[1.50]}";
 const AS_PRINTED: &str = "{\"a\": [1.50], \"b\": 1}";
 

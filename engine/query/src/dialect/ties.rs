@@ -1,6 +1,6 @@
 //! `FETCH FIRST n ROWS WITH TIES`: the rows whose rank is not above n. Knows no catalog.
 
-use super::ast::{call, derived, folded, list, quoted, select, table_alias};
+use super::ast::{binary, call, derived, folded, list, quoted, select, table_alias};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExceptSelectItem, Expr, FunctionArguments, LimitClause, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions, WindowSpec, WindowType,
@@ -59,10 +59,6 @@ pub(super) fn with_ties(query: &mut Query, count: Expr) -> Result<()> {
     query.limit_clause =
         offset.map(|offset| LimitClause::LimitOffset { limit: None, offset: Some(offset), limit_by: Vec::new() });
     Ok(())
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 /// A key as a window's ORDER BY has it: places and names of output columns are what stands there.

@@ -5,7 +5,7 @@ use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is
 use super::datetime::parse::timetz;
 use super::fault::{Fault, external};
 use super::functions;
-use super::numeric::{divided, parse, precision, quotient_scale};
+use super::numeric::{parse, precision};
 use super::wide;
 use super::zone::Zone;
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -397,13 +397,9 @@ fn settle_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<
         return Ok(Transformed::no(whole(left, right)));
     }
     if let (Some(a), Some(b)) = (digits_of(&left), digits_of(&right)) {
-        if b.0 == 0 {
-            return Err(Fault::DivisionByZero.error());
-        }
-        let scale = quotient_scale(a, b);
-        let digits = divided(a, b, scale).ok_or_else(|| Fault::OutOfRange("numeric").error())?;
-        let value = ScalarValue::Decimal128(Some(digits), precision(digits, scale), scale);
-        return Ok(Transformed::yes(Expr::Literal(value, None)));
+        let [a, b] = [a, b].map(|(digits, scale)| Numeric::from_digits(digits, scale));
+        let quotient = a.over(&b).map_err(external)?;
+        return Ok(Transformed::yes(Expr::Literal(wide::literal(&quotient), None)));
     }
     match functions::in_zone("numeric_divide", Zone::UTC) {
         Some(function) => Ok(Transformed::yes(function.call(vec![*left, *right]))),

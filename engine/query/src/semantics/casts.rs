@@ -3,6 +3,7 @@
 
 use super::display::text_of;
 use super::fault::external;
+use super::growing::ResultBytes;
 use super::moments;
 use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use super::texts_read::{read, read_named};
@@ -210,8 +211,13 @@ fn refuse_other_kinds(values: &ArrayRef, to: &Field) -> Result<()> {
 
 fn written(values: &ArrayRef, from: &Field, to: &DataType, zone: Zone) -> Result<ArrayRef> {
     let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 16);
+    // Of what a text is made may be much shorter: a number of ten bytes has 131,072 digits.
+    let mut made = ResultBytes::default();
     for row in 0..values.len() {
         let text = text_of(values.as_ref(), row, from, zone)?;
+        if let Some(text) = &text {
+            made.add(text.len())?;
+        }
         texts.append_option(match (from.data_type(), text.as_deref()) {
             // A cast spells truth out, unlike the type's output.
             (DataType::Boolean, Some(text)) => Some(if text == "t" { "true" } else { "false" }),

@@ -11,7 +11,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{Result, internal_err};
-use querygate_query_api::{TimeTz, wide_numeric};
+use querygate_query_api::{TimeTz, numeric_cell};
 
 /// The text of a row's value; `None` for NULL.
 pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -39,7 +39,7 @@ pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
         DataType::Utf8View => array.as_string_view().value(row).to_owned(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
-        DataType::LargeBinary => wide_numeric(array.as_binary(), row).map_err(external)?.to_string(),
+        DataType::LargeBinary => numeric_cell(array.as_binary(), row).map_err(external)?.to_string(),
         keys if *keys == TimeTz::ARROW => match TimeTz::of_key(array.as_fixed_size_binary().value(row)) {
             Some(time) => timetz(time),
             None => return internal_err!("a key of a time is not its length"),

@@ -13,11 +13,39 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_catalog::{charge, own_bytes};
+use querygate_catalog::{CHARGE_LEAST, charge, own_bytes};
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
+
+/// Bytes that one batch of results may take.
+const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of a batch of results that are made one by one.
+#[derive(Debug, Default)]
+pub(super) struct ResultBytes {
+    made: usize,
+    charged: usize,
+}
+
+impl ResultBytes {
+    /// Takes another result.
+    ///
+    /// # Errors
+    /// 53200: more than a batch or the statement may have.
+    pub(super) fn add(&mut self, bytes: usize) -> Result<()> {
+        self.made = self.made.saturating_add(bytes);
+        if self.made > BATCH_BYTES_MAX {
+            return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));
+        }
+        if self.made - self.charged >= CHARGE_LEAST {
+            charge(self.made - self.charged)?;
+            self.charged = self.made;
+        }
+        Ok(())
+    }
+}
 
 /// DataFusion's functions whose results are as long as their arguments together, or as some of these many times.
 const ADDING: &[&str] = &[

@@ -1,4 +1,4 @@
-//! Digits with a scale: rescaling, division, and the scales that Postgres gives constants. Knows no array.
+//! Digits with a scale: rescaling, division, reading. Knows no array.
 
 use arrow::datatypes::i256;
 
@@ -50,31 +50,6 @@ pub(super) fn divided(a: (i128, i8), b: (i128, i8), scale: i8) -> Option<i128> {
     let step = i256::from_i128(if negative { -1 } else { 1 });
     let result = if rounds { quotient.checked_add(step)? } else { quotient };
     result.to_i128().filter(|d| d.unsigned_abs() < 10_u128.pow(38))
-}
-
-/// Places of a quotient of constants, as Postgres chooses them: at least 16 significant digits, in groups of four.
-pub(super) fn quotient_scale(a: (i128, i8), b: (i128, i8)) -> i8 {
-    let (weight_a, first_a) = leading(a);
-    let (weight_b, first_b) = leading(b);
-    let weight = weight_a - weight_b - i32::from(first_a <= first_b);
-    let wanted = (16 - weight * 4).max(i32::from(a.1)).max(i32::from(b.1)).clamp(0, 1_000);
-    i8::try_from(wanted.min(37)).unwrap_or(37)
-}
-
-/// The power of 10,000 of a number's first group of four digits, and the group.
-fn leading((digits, scale): (i128, i8)) -> (i32, i128) {
-    if digits == 0 {
-        return (0, 0);
-    }
-    let text = digits.unsigned_abs().to_string();
-    let length = i32::try_from(text.len()).unwrap_or(0);
-    // Digits before the point, maybe none or negative.
-    let before = length - i32::from(scale);
-    let weight = (before - 1).div_euclid(4);
-    let in_group = before - weight * 4;
-    let group: String =
-        text.chars().chain(std::iter::repeat('0')).take(usize::try_from(in_group).unwrap_or(1)).collect();
-    (weight, group.parse().unwrap_or(0))
 }
 
 /// A number's digits and scale as written, with exponent; `None`: not a number, or more than 38 digits.

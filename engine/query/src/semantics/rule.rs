@@ -28,10 +28,7 @@ impl AnalyzerRule for Coerced {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let plan = each_expression(plan, Order::ChildrenFirst, &coerced)?;
-        let plan = plan.transform_up_with_subqueries(wide::keyed)?.data;
-        let plan = plan.transform_up_with_subqueries(interval_length::sorted)?.data;
-        Ok(plan.transform_up_with_subqueries(enum_order::sorted)?.data)
+        each_node(plan, Order::ChildrenFirst, &coerced, &ordered)
     }
 }
 
@@ -73,7 +70,7 @@ fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Res
 
 type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>;
 
-/// The same, and then the node.
+/// Rewrites the expressions of each node as [`each_expression`] does, and then the node itself.
 fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
     let node = |plan: LogicalPlan| {
         let mut schema = merge_schema(&plan.inputs());
@@ -87,6 +84,12 @@ fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRe
         .transform_data(last)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+/// A node whose values are ordered, grouped and joined by what stands for them. None of the three changes what another looks for.
+fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let node = wide::keyed(node.recompute_schema()?)?;
+    node.transform_data(interval_length::sorted)?.transform_data(enum_order::sorted)
 }
 
 fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

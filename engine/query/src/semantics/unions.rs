@@ -5,7 +5,7 @@ use super::TYPE_MODIFIER_KEY;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
@@ -13,6 +13,14 @@ use std::sync::Arc;
 
 /// The plan with such columns cast, subqueries included.
 pub(super) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut any = false;
+    plan.apply_with_subqueries(|node| {
+        any |= matches!(node, LogicalPlan::Union(_));
+        Ok(if any { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !any {
+        return Ok(plan);
+    }
     let mut changed = false;
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => {

@@ -3,12 +3,14 @@
 
 mod arithmetic;
 mod bytes;
+mod cell;
 mod logarithms;
 mod powers;
 mod rounding;
 mod text;
 
 pub use bytes::ordered_key;
+pub use cell::{Cell, Pairs};
 pub use text::NotNumeric;
 
 use crate::{Error, ErrorCode, Result};

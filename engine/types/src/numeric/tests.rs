@@ -73,7 +73,7 @@ fn cells_are_ordered_as_values_and_read_back() {
         let value = n(text);
         let back = Numeric::from_cell(&cells[at]).unwrap();
         assert_eq!(back.to_string(), value.to_string(), "{text}");
-        assert_eq!(Numeric::from_wire(&value.to_wire()).unwrap().to_string(), value.to_string(), "{text}");
+        assert_eq!(Cell::read(&cells[at]).unwrap().to_string(), value.to_string(), "{text}");
         for (other, cell) in cells.iter().enumerate() {
             assert_eq!(ordered_key(&cells[at]).cmp(ordered_key(cell)), at.cmp(&other), "{text} and {}", ORDERED[other]);
             assert_eq!(value.cmp(&n(ORDERED[other])), at.cmp(&other));
@@ -96,18 +96,64 @@ fn cells_of_random_values_read_back() {
         let point = usize::try_from(next(digits.len() as u64)).unwrap();
         let sign = if next(2) == 0 { "" } else { "-" };
         let value = n(&format!("{sign}{}.{}", &digits[..point], &digits[point..]));
-        assert_eq!(Numeric::from_cell(&value.to_cell()).unwrap().to_string(), value.to_string());
-        assert_eq!(Numeric::from_wire(&value.to_wire()).unwrap().to_string(), value.to_string());
+        let cell = value.to_cell();
+        assert_eq!(Numeric::from_cell(&cell).unwrap().to_string(), value.to_string());
+        let shown = Cell::read(&cell).unwrap();
+        assert_eq!(shown.to_string(), value.to_string());
+        assert!(shown.to_string().len() <= shown.text_bytes(), "{value}");
+        assert_eq!(sent(&value), groups_of(&value.to_string()), "{value}");
     }
+}
+
+fn sent(value: &Numeric) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Cell::read(&value.to_cell()).unwrap().write_wire(&mut bytes);
+    bytes
+}
+
+/// PostgreSQL's form of a number's text.
+fn groups_of(text: &str) -> Vec<u8> {
+    let (sign, magnitude) = text.strip_prefix('-').map_or((0, text), |rest| (0x4000, rest));
+    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+    let digits = format!(
+        "{}{whole}{fraction}{}",
+        "0".repeat((4 - whole.len() % 4) % 4),
+        "0".repeat((4 - fraction.len() % 4) % 4)
+    );
+    let mut groups: Vec<i16> =
+        digits.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap().parse().unwrap()).collect();
+    let mut weight = i16::try_from(i32::try_from(whole.len().div_ceil(4)).unwrap() - 1).unwrap();
+    while groups.first() == Some(&0) {
+        groups.remove(0);
+        weight -= 1;
+    }
+    while groups.last() == Some(&0) {
+        groups.pop();
+    }
+    let (weight, sign) = if groups.is_empty() { (0, 0) } else { (weight, sign) };
+    let head = [i16::try_from(groups.len()).unwrap(), weight, sign, i16::try_from(fraction.len()).unwrap()];
+    head.into_iter().chain(groups).flat_map(i16::to_be_bytes).collect()
 }
 
 #[test]
 fn bytes_on_the_wire_are_those_of_a_server() {
     let words = |words: &[i16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    assert_eq!(n("12.34").to_wire(), words(&[2, 0, 0, 2, 12, 3400]));
-    assert_eq!(n("-0.005").to_wire(), words(&[1, -1, 0x4000, 3, 50]));
-    assert_eq!(n("100000000").to_wire(), words(&[1, 2, 0, 0, 1]));
-    assert_eq!(n("0.00").to_wire(), words(&[0, 0, 0, 2]));
+    assert_eq!(sent(&n("12.34")), words(&[2, 0, 0, 2, 12, 3400]));
+    assert_eq!(sent(&n("-0.005")), words(&[1, -1, 0x4000, 3, 50]));
+    assert_eq!(sent(&n("100000000")), words(&[1, 2, 0, 0, 1]));
+    assert_eq!(sent(&n("0.00")), words(&[0, 0, 0, 2]));
+    assert_eq!(sent(&n("-0.00")), words(&[0, 0, 0, 2]));
+    let wide = n("-1e131071");
+    assert_eq!(sent(&wide), groups_of(&wide.to_string()));
+}
+
+#[test]
+fn a_cell_of_few_bytes_is_a_long_text() {
+    let cell = n("1e131071").to_cell();
+    assert!(cell.len() < 10);
+    let shown = Cell::read(&cell).unwrap();
+    assert!((131_072..131_080).contains(&shown.text_bytes()));
+    assert_eq!(shown.to_string().len(), 131_072);
 }
 
 #[test]

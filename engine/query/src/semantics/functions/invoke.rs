@@ -6,6 +6,7 @@ use super::results::Results;
 use super::row::{Row, Value};
 use super::{Def, Form};
 use crate::semantics::fault::external;
+use crate::semantics::growing::ResultBytes;
 use crate::semantics::zone::Zone;
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::buffer::NullBuffer;
@@ -19,9 +20,6 @@ use querygate_query_api::pg_type_of;
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-/// Bytes that one batch of results may take.
-const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Rows between two questions whether the statement is over.
 const ROWS_UNASKED: usize = 16;
@@ -125,7 +123,7 @@ impl ScalarUDFImpl for Builtin {
             });
         };
         let mut results = Results::new(returns, rows)?;
-        let (mut size, mut charged) = (0_usize, 0);
+        let mut made = ResultBytes::default();
         let patterns = Patterns::default();
         let (fields, returned) = (&args.arg_fields, &args.return_field);
         for at in 0..rows {
@@ -141,14 +139,7 @@ impl ScalarUDFImpl for Builtin {
                 let _work = Working::begin();
                 (form.eval)(&row)?
             };
-            size = size.saturating_add(value.size());
-            if size > BATCH_BYTES_MAX {
-                return Err(external(Error::new(ErrorCode::OutOfMemory, "out of memory")));
-            }
-            if size - charged >= CHARGE_LEAST {
-                charge(size - charged)?;
-                charged = size;
-            }
+            made.add(value.size())?;
             results.push(value)?;
         }
         Ok(if constant { ColumnarValue::Scalar(results.scalar()?) } else { ColumnarValue::Array(results.array()?) })

@@ -4,9 +4,10 @@ use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use crate::semantics::zone::Zone;
+use arrow::array::AsArray;
 use datafusion::common::Result;
 use querygate_catalog::proceed;
-use querygate_types::numeric::Numeric;
+use querygate_types::numeric::{Numeric, ordered_key};
 
 pub(super) const ONE: &[P] = &[P::Wide];
 pub(super) const TWO: &[P] = &[P::Wide, P::Wide];
@@ -43,9 +44,11 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "numeric_key",
         &[form(ONE, R::Bytea, |r| {
-            let mut key = r.wide(0)?.to_cell();
-            key.truncate(querygate_types::numeric::ordered_key(&key).len());
-            Ok(Value::Bytes(key))
+            let (values, row) = r.array(0);
+            Ok(Value::Bytes(match values.as_binary_opt::<i64>() {
+                Some(cells) => ordered_key(cells.value(row)).to_vec(),
+                None => ordered_key(&r.wide(0)?.to_cell()).to_vec(),
+            }))
         })],
     ),
 ];

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::LeafToken;
 use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog};
-use querygate_query_api::wide_numeric;
+use querygate_query_api::numeric_cell;
 use std::sync::{Arc, OnceLock};
 
 /// A line is a statement, what PostgreSQL answered, and, where we differ on purpose, what we answer.
@@ -129,7 +129,7 @@ fn cell(array: &dyn Array, row: usize) -> String {
             if zone.is_some() { text + "+00" } else { text }
         }
         DataType::Null => "NULL".to_owned(),
-        DataType::LargeBinary => wide_numeric(array.as_binary(), row).unwrap().to_string(),
+        DataType::LargeBinary => numeric_cell(array.as_binary(), row).unwrap().to_string(),
         _ => ArrayFormatter::try_new(array, &FormatOptions::default()).unwrap().value(row).to_string(),
     }
 }

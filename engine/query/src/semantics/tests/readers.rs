@@ -93,16 +93,3 @@ fn numbers_print_by_patterns() {
     }
     assert!(Picture::read("9.9.9").is_err());
 }
-
-#[test]
-fn quotients_have_the_places_that_postgres_gives_them() {
-    let check = |a: &str, b: &str, expected: &str| {
-        let (a, b) = (numeric::parse(a).unwrap(), numeric::parse(b).unwrap());
-        let scale = numeric::quotient_scale(a, b);
-        assert_eq!(display::decimal(numeric::divided(a, b, scale).unwrap(), scale), expected, "{a:?} / {b:?}");
-    };
-    check("7", "2.0", "3.5000000000000000");
-    check("1", "3.0", "0.33333333333333333333");
-    check("100", "3.0", "33.3333333333333333");
-    check("12345.678", "-1.25", "-9876.5424000000000000");
-}

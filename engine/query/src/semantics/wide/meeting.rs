@@ -5,9 +5,8 @@ use super::{is_wide, widened};
 use crate::semantics::zone::Zone;
 use crate::semantics::{casts, renewed_outer_columns};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
 };
@@ -57,7 +56,8 @@ pub(in crate::semantics) fn aligned(
     mut plan: LogicalPlan,
     settle: impl Fn(LogicalPlan) -> Result<LogicalPlan>,
 ) -> Result<LogicalPlan> {
-    if !has_wide(&plan)? {
+    // Within a node, what is of which type is settled already.
+    if !has_wide_columns(&plan)? {
         return Ok(plan);
     }
     for _ in 0..ROUNDS_MAX {
@@ -71,25 +71,13 @@ pub(in crate::semantics) fn aligned(
     Ok(plan)
 }
 
-fn has_wide(plan: &LogicalPlan) -> Result<bool> {
-    plan.exists(|node| {
-        let mut found = node.schema().fields().iter().any(|field| super::holds_wide(field.data_type()));
-        let inputs = merge_schema(&node.inputs());
-        node.apply_expressions(|expr| {
-            found |= expr.exists(|part| {
-                Ok(match part {
-                    Expr::ScalarSubquery(query) => has_wide(&query.subquery)?,
-                    Expr::InSubquery(query) => has_wide(&query.subquery.subquery)?,
-                    Expr::Exists(query) => has_wide(&query.subquery.subquery)?,
-                    Expr::SetComparison(query) => has_wide(&query.subquery.subquery)?,
-                    Expr::Literal(..) | Expr::ScalarFunction(_) => is_wide(part, &inputs),
-                    _ => false,
-                })
-            })?;
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(found)
-    })
+fn has_wide_columns(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= node.schema().fields().iter().any(|field| super::holds_wide(field.data_type()));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }
 
 /// A node whose inputs or cells meet.

@@ -21,6 +21,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Expr, ExprSchemable};
+use querygate_catalog::proceed;
 use querygate_query_api::{WIDE_NUMERIC, wide_numeric};
 use querygate_types::numeric::{NotNumeric, Numeric};
 use std::sync::Arc;
@@ -102,6 +103,9 @@ pub(super) fn converts(from: &DataType, to: &Field) -> bool {
     }
 }
 
+/// Rows between two questions whether the statement is over: a row may be a text of 131,072 digits.
+const ROWS_UNASKED: usize = 16;
+
 /// Values as numerics, in the type's digits if it has some.
 pub(super) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
     let digits = modifier(to).and_then(|digits| digits.split_once(','));
@@ -109,6 +113,9 @@ pub(super) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
     let mut cells = LargeBinaryBuilder::with_capacity(values.len(), values.len() * 16);
     let mut cell = Vec::new();
     for row in 0..values.len() {
+        if row % ROWS_UNASKED == 0 {
+            proceed()?;
+        }
         if values.is_null(row) {
             cells.append_null();
             continue;
@@ -129,6 +136,9 @@ pub(super) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
 pub(super) fn to_values(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let cells = values.as_binary::<i64>();
     let each = |row: usize| -> Result<Option<Numeric>> {
+        if row % ROWS_UNASKED == 0 {
+            proceed()?;
+        }
         if cells.is_null(row) { Ok(None) } else { wide_numeric(cells, row).map(Some).map_err(external) }
     };
     let rows = 0..cells.len();

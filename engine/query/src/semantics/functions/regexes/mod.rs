@@ -155,7 +155,7 @@ impl Expression {
         }
     }
 
-    /// The same with its groups.
+    /// The first match from a place on, with its groups.
     pub(super) fn groups_at<'t>(&self, text: &'t str, from: usize) -> Result<Option<Groups<'t>>> {
         match self {
             Self::Linear(expression) => Ok(expression.captures_at(text, from).map(Groups::Linear)),
@@ -168,7 +168,7 @@ impl Expression {
         one_after_another(text, from, |from| self.find_at(text, from), Range::clone)
     }
 
-    /// The same with their groups.
+    /// Matches one after another, with their groups.
     pub(super) fn all_groups<'a>(
         &'a self,
         text: &'a str,

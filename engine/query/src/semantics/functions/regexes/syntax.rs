@@ -407,7 +407,7 @@ fn escaped(c: char) -> String {
     format!("\\x{{{:x}}}", u32::from(c))
 }
 
-/// The same tree whose parentheses only hold together.
+/// The tree with groups that capture nothing.
 fn without_groups(node: Node) -> Result<Node> {
     let all = |nodes: Vec<Node>| nodes.into_iter().map(without_groups).collect::<Result<Vec<_>>>();
     Ok(match node {
