@@ -1,12 +1,13 @@
 //! The types that results have on the wire: what every Flight client reads, promised before a row is there and kept.
 //! Knows no message.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use querygate_query_api::{
-    Column, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, pg_type_of, texts_of_own_types,
+    Column, NEAREST_DOUBLE_KEY, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, nearest_doubles,
+    pg_type_of, texts_of_own_types,
 };
 use querygate_types::{Error, PgType, Result};
 use std::collections::HashMap;
@@ -51,7 +52,8 @@ pub(crate) fn wire_schema(schema: &Schema) -> SchemaRef {
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {
-    let wired = wire_type(field.data_type());
+    let double = *field.data_type() == WIDE_NUMERIC && field.metadata().contains_key(NEAREST_DOUBLE_KEY);
+    let wired = if double { DataType::Float64 } else { wire_type(field.data_type()) };
     if wired == *field.data_type() { Arc::clone(field) } else { Arc::new(field.as_ref().clone().with_data_type(wired)) }
 }
 
@@ -117,6 +119,9 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
         .map(|(field, column)| {
             if column.data_type() == field.data_type() {
                 return Ok(Arc::clone(column));
+            }
+            if *column.data_type() == WIDE_NUMERIC && *field.data_type() == DataType::Float64 {
+                return Ok(Arc::new(nearest_doubles(column.as_binary())?));
             }
             match texts_of_own_types(column)? {
                 Some(texts) => Ok(texts),

@@ -37,5 +37,7 @@ pub use service::{
 };
 pub use times::{FirstRow, Times};
 pub use timetz::TimeTz;
-pub use wide_numeric::{WIDE_NUMERIC, numeric_cell, texts_of_own_types, wide_numeric};
+pub use wide_numeric::{
+    NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles, numeric_cell, texts_of_own_types, wide_numeric,
+};
 pub use zone::Zone;

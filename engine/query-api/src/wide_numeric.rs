@@ -1,7 +1,7 @@
 //! Columns of numerics without the limits of decimals: any number of digits, places of each value's own, NaN and infinities.
 
 use crate::TimeTz;
-use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, LargeBinaryArray, StringArray};
 use arrow::datatypes::DataType;
 use querygate_types::numeric::{Cell, Numeric};
 use querygate_types::{Error, ErrorCode, Result};
@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// The Arrow type of such columns, which nothing else has here. A cell is [`Numeric::write_cell`]'s: its bytes are in the order of the
 /// values, but for the places at their end.
 pub const WIDE_NUMERIC: DataType = DataType::LargeBinary;
+
+/// Key of field metadata of such columns that are statistics of plain numbers: Arrow's clients, who know no numeric without a scale,
+/// get the nearest double of them, and texts of all others.
+pub const NEAREST_DOUBLE_KEY: &str = "querygate.nearest_double";
 
 /// The value of a cell.
 ///
@@ -53,6 +57,17 @@ pub fn texts_of_own_types(column: &ArrayRef) -> Result<Option<ArrayRef>> {
     }
     let texts = (0..column.len()).map(text).collect::<Result<StringArray>>()?;
     Ok(Some(Arc::new(texts)))
+}
+
+/// The nearest doubles of such a column.
+///
+/// # Errors
+/// XX000 for bytes that are no value.
+pub fn nearest_doubles(cells: &LargeBinaryArray) -> Result<Float64Array> {
+    let double = |row: usize| -> Result<Option<f64>> {
+        if cells.is_null(row) { Ok(None) } else { wide_numeric(cells, row).map(|value| Some(value.to_double())) }
+    };
+    (0..cells.len()).map(double).collect()
 }
 
 fn too_large() -> Error {

@@ -1,5 +1,7 @@
-//! `avg` of intervals, which DataFusion does not have, and their `sum`, which it lets overflow; of everything else `avg` is DataFusion's.
+//! `avg` of intervals, which DataFusion does not have, and their `sum`, which it lets overflow; of whole numbers only its type, until it
+//! is bound; of everything else `avg` is DataFusion's.
 
+use super::casts::TYPE_MODIFIER_KEY;
 use super::datetime::Wrong;
 use super::datetime::interval::Interval;
 use super::functions::{of_arrow, scaled, to_arrow};
@@ -16,6 +18,9 @@ use datafusion::logical_expr::{
     TypeSignature, TypeSignatureClass, Volatility,
 };
 use std::sync::{Arc, LazyLock};
+
+/// The type of an average of whole numbers until binding takes it apart into sum and count: that of a cast to `numeric`.
+const UNSETTLED: DataType = DataType::Decimal128(38, 10);
 
 const SPAN: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
@@ -35,7 +40,9 @@ impl Average {
     fn new() -> Self {
         let known = avg_udaf().signature().type_signature.clone();
         let span = TypeSignature::Coercible(vec![Coercion::new_exact(TypeSignatureClass::Interval)]);
-        let forms = vec![known, span];
+        // Whole numbers stay what they are: of doubles the average would be one.
+        let whole = TypeSignature::Coercible(vec![Coercion::new_exact(TypeSignatureClass::Integer)]);
+        let forms = vec![whole, known, span];
         Self { signature: Signature::one_of(forms, Volatility::Immutable) }
     }
 }
@@ -54,7 +61,19 @@ impl AggregateUDFImpl for Average {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        if arguments == [SPAN] { Ok(SPAN) } else { avg_udaf().inner().return_type(arguments) }
+        match arguments {
+            [SPAN] => Ok(SPAN),
+            [whole] if whole.is_integer() => Ok(UNSETTLED),
+            _ => avg_udaf().inner().return_type(arguments),
+        }
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+        let field = Field::new(self.name(), self.return_type(&types)?, true);
+        let unsettled = matches!(&types[..], [whole] if whole.is_integer());
+        let metadata = unsettled.then(|| (TYPE_MODIFIER_KEY.to_owned(), "any".to_owned()));
+        Ok(Arc::new(field.with_metadata(metadata.into_iter().collect())))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {

@@ -10,9 +10,11 @@ use super::texts_read::{read, read_named};
 use super::wide;
 use super::zone::Zone;
 use super::zoned_times;
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StringBuilder, StringViewArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{
-    DataType, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowNativeType, DataType, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
@@ -79,6 +81,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     let zoned = |t: &T| matches!(t, T::Timestamp(_, Some(_)));
     match (from.data_type(), to.data_type()) {
         (source, _) if wide::converts(source, to) => true,
+        (T::List(item), T::List(wanted)) => wide::converts(item.data_type(), wanted),
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
         (T::Decimal128(precision, scale), T::Float32 | T::Float64) => !divides_exactly(*precision, *scale),
@@ -151,6 +154,14 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         return Ok(arrow::array::new_null_array(to.data_type(), values.len()));
     }
     match (values.data_type(), to.data_type()) {
+        (T::List(item), T::List(wanted)) => {
+            let lists = values.as_list::<i32>();
+            let offsets = lists.offsets();
+            let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+            let items = converted(&lists.values().slice(first, last - first), item, wanted, zone)?;
+            let offsets = OffsetBuffer::from_lengths(offsets.lengths());
+            Ok(Arc::new(ListArray::try_new(Arc::clone(wanted), offsets, items, lists.nulls().cloned())?))
+        }
         (_, &WIDE_NUMERIC) => wide::from_values(values, to),
         (&WIDE_NUMERIC, target) if !is_text(target) => wide::to_values(values, target),
         (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),

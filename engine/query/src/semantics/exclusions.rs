@@ -91,6 +91,24 @@ fn what(function: &str) -> Option<What> {
     }))
 }
 
+/// The aggregate that such a function computes; `None` of all other functions.
+pub(super) fn aggregate_of(function: &WindowUDF) -> Option<&AggregateUDF> {
+    match &function.inner().downcast_ref::<Excluding>()?.what {
+        What::Aggregate(inner) => Some(inner),
+        What::First | What::Last | What::Nth => None,
+    }
+}
+
+/// Such a function with another aggregate over what it leaves of its frames.
+pub(super) fn with_aggregate(function: &WindowUDF, aggregate: Arc<AggregateUDF>) -> Option<Arc<WindowUDF>> {
+    let known = function.inner().downcast_ref::<Excluding>()?;
+    let (_, clause) = known.name.split_once(' ')?;
+    let name = name(aggregate.name(), clause);
+    let signature = Signature::user_defined(Volatility::Immutable);
+    let what = What::Aggregate(aggregate);
+    Some(Arc::new(WindowUDF::new_from_impl(Excluding { name, what, excluded: known.excluded, signature })))
+}
+
 /// Whether a window function is one of these.
 pub(super) fn is_one(function: &WindowUDF) -> bool {
     function.inner().is::<Excluding>()

@@ -184,6 +184,9 @@ impl Finite {
     /// The quotient at so many places, halves away from zero; the divisor is not 0.
     pub(super) fn divided(&self, by: &Self, places: u32) -> Self {
         let shift = i64::from(places) + i64::from(by.places) - i64::from(self.places);
+        if let Some(small) = self.small_quotient(by, shift) {
+            return Self { digits: small, places };
+        }
         let unit = ten_to(u32::try_from(shift.unsigned_abs()).unwrap_or(u32::MAX));
         let (numerator, denominator) = if shift >= 0 {
             (&self.digits * unit, by.digits.clone())
@@ -194,5 +197,14 @@ impl Finite {
         let away = (&rest * 2_u8).magnitude() >= denominator.magnitude();
         let step = if self.signum() == by.signum() { 1 } else { -1 };
         Self { digits: if away { quotient + step } else { quotient }, places }
+    }
+
+    /// The digits of a quotient that 128 bits are enough for, which most are.
+    fn small_quotient(&self, by: &Self, shift: i64) -> Option<BigInt> {
+        let ((_, a), (_, b)) = (self.small()?, by.small()?);
+        let numerator = a.checked_mul(10_u128.checked_pow(u32::try_from(shift).ok()?)?)?;
+        let (quotient, rest) = (numerator / b, numerator % b);
+        let digits = BigInt::from(if rest >= b - rest { quotient + 1 } else { quotient });
+        Some(if self.signum() == by.signum() { digits } else { -digits })
     }
 }

@@ -241,14 +241,33 @@ impl Finite {
         if self.is_zero() {
             return 0;
         }
-        let digits = i64::try_from(self.digits.magnitude().to_string().len()).unwrap_or(i64::MAX);
+        let digits = match self.small() {
+            Some((length, _)) => i64::from(length),
+            None => i64::try_from(self.digits.magnitude().to_string().len()).unwrap_or(i64::MAX),
+        };
         digits - i64::from(self.places)
+    }
+
+    /// The digits without their sign and how many they are, where 128 bits hold them; `None` of 0, too.
+    fn small(&self) -> Option<(u32, u128)> {
+        let digits = u128::try_from(self.digits.magnitude()).ok()?;
+        Some((digits.checked_ilog10()? + 1, digits))
     }
 
     /// PostgreSQL's groups of four digits: the place of the first that is not zero, counted from the point, and its value.
     fn leading_group(&self) -> (i64, u32) {
         if self.is_zero() {
             return (0, 0);
+        }
+        if let Some((length, digits)) = self.small() {
+            let magnitude = i64::from(length) - i64::from(self.places);
+            let group = (magnitude - 1).div_euclid(4);
+            let width = u32::try_from(magnitude - group * 4).unwrap_or(1);
+            let first = match length.checked_sub(width) {
+                Some(behind) => digits / 10_u128.pow(behind),
+                None => digits * 10_u128.pow(width - length),
+            };
+            return (group, u32::try_from(first).unwrap_or(0));
         }
         let text = self.digits.magnitude().to_string();
         let magnitude = i64::try_from(text.len()).unwrap_or(i64::MAX) - i64::from(self.places);

@@ -1,6 +1,7 @@
 //! Argument and result types of functions, and how near given types are to them.
 
 use super::row::{Row, Value};
+use crate::semantics::wide::{is_nearest_double, nearest_double};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC};
@@ -111,6 +112,7 @@ impl P {
             (Self::Double, DataType::Float32) => (DataType::Float64, 1),
             (Self::Double, d) if d.is_decimal() => (DataType::Float64, 3),
             (Self::Double, d) if d.is_integer() => (DataType::Float64, 4),
+            (Self::Double, &WIDE_NUMERIC) => (DataType::Float64, 5),
             (Self::Numeric, d @ DataType::Decimal128(..)) => (d.clone(), 0),
             (Self::Numeric, d) if d.is_integer() => (WHOLE, 2),
             (Self::Wide, &WIDE_NUMERIC) => return Some((given.clone(), 0)),
@@ -142,6 +144,9 @@ impl P {
                 (list(DataType::Utf8), far)
             }
             (Self::DoubleArray, DataType::List(item)) if item.data_type().is_numeric() => (list(DataType::Float64), 1),
+            (Self::DoubleArray, DataType::List(item)) if *item.data_type() == WIDE_NUMERIC => {
+                (list(DataType::Float64), 5)
+            }
             // A literal without a type takes the parameter's.
             (Self::TextArray, _) if text => (list(DataType::Utf8), 8),
             (Self::TextArray | Self::DoubleArray, DataType::Null) => (self.arrow()?, 2),
@@ -196,6 +201,7 @@ impl R {
             Self::Text => (DataType::Utf8, "text"),
             Self::Int4 => (DataType::Int32, "int4"),
             Self::Double => (DataType::Float64, "float8"),
+            Self::Wide if is_nearest_double(args) => return Ok(nearest_double(name)),
             Self::Wide => (WIDE_NUMERIC, "numeric"),
             Self::Bool => (DataType::Boolean, "bool"),
             Self::Date => (DataType::Date32, "date"),

@@ -3,6 +3,7 @@
 use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
+use crate::semantics::wide::nearest_double;
 use crate::semantics::zone::Zone;
 use arrow::array::AsArray;
 use datafusion::common::Result;
@@ -17,6 +18,8 @@ pub(super) const DEFS: &[Def] = &[
     strict("numeric_minus", &[form(TWO, R::Wide, |r| two(r, Numeric::minus))]),
     strict("numeric_times", &[form(TWO, R::Wide, |r| two(r, Numeric::times))]),
     strict("numeric_over", &[form(TWO, R::Wide, |r| two(r, Numeric::over))]),
+    // Of a sum and a count, which is 0 only beside no sum.
+    strict("numeric_average", &[form(TWO, R::By(|_, _| Ok(nearest_double("avg"))), |r| two(r, Numeric::over))]),
     strict("numeric_modulo", &[form(TWO, R::Wide, |r| two(r, Numeric::modulo))]),
     strict("numeric_power", &[form(TWO, R::Wide, |r| two(r, Numeric::power))]),
     strict("numeric_negated", &[form(ONE, R::Wide, |r| Ok(Value::Wide(r.wide(0)?.negated())))]),

@@ -1,7 +1,9 @@
 //! `sum`, `avg`, `stddev` and `variance` of numerics of any width, exact, with PostgreSQL's places.
 
+use super::averages::{is_nearest_double, is_whole, nearest_double};
 use super::is_wide;
 use super::keyed::within;
+use super::meeting::narrowed;
 use crate::semantics::fault::{external, unsupported};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
@@ -9,7 +11,9 @@ use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, Signature, Volatility,
+};
 use querygate_query_api::{WIDE_NUMERIC, wide_numeric};
 use querygate_types::numeric::Numeric;
 use std::collections::BTreeMap;
@@ -32,6 +36,12 @@ pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Res
         return Ok(true);
     }
     let name = call.func.name();
+    if matches!(name, "corr" | "covar_pop" | "covar_samp") || name.starts_with("regr_") {
+        for arg in call.params.args.iter_mut().filter(|arg| is_wide(arg, schema)) {
+            *arg = narrowed(std::mem::take(arg), schema)?;
+        }
+        return Ok(true);
+    }
     let plain =
         PLAIN.contains(&name) && !(call.params.distinct && matches!(name, "array_agg" | "json_agg" | "jsonb_agg"));
     if plain || Statistic::of(name).is_some() || name.starts_with("json") {
@@ -40,8 +50,24 @@ pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Res
     Err(unsupported("this aggregate of numerics of any width is not supported"))
 }
 
+/// The aggregate of a name in a window over values, where its result is a numeric of any width: of such values, and statistics of whole
+/// numbers and decimals, which no source computes for a window.
+pub(super) fn in_window(name: &str, args: &[Expr], schema: &DFSchema) -> Result<Option<Arc<AggregateUDF>>> {
+    let [arg] = args else { return Ok(None) };
+    let exact = is_wide(arg, schema)
+        || match Statistic::of_numbers(name) {
+            None | Some(Statistic::Sum) => false,
+            Some(Statistic::Average) => is_whole(&arg.get_type(schema)?),
+            Some(Statistic::Variance { .. } | Statistic::Deviation { .. }) => {
+                let of = arg.get_type(schema)?;
+                is_whole(&of) || matches!(of, DataType::Decimal128(..))
+            }
+        };
+    Ok(if exact { function(name) } else { None })
+}
+
 /// The aggregate of a name, for wide numerics.
-pub(super) fn function(name: &str) -> Option<Arc<AggregateUDF>> {
+fn function(name: &str) -> Option<Arc<AggregateUDF>> {
     let statistic = Statistic::of_numbers(name)?;
     let signature = Signature::any(1, Volatility::Immutable);
     Some(Arc::new(AggregateUDF::new_from_impl(WideAggregate { statistic, signature })))
@@ -118,6 +144,16 @@ impl AggregateUDFImpl for WideAggregate {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(WIDE_NUMERIC)
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        let plain = fields.iter().all(|field| *field.data_type() != WIDE_NUMERIC);
+        let field = if plain || is_nearest_double(fields) {
+            nearest_double(self.name())
+        } else {
+            Field::new(self.name(), WIDE_NUMERIC, true)
+        };
+        Ok(Arc::new(field))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {

@@ -5,12 +5,13 @@ use super::keyed::{compared, in_order};
 use super::meeting::met;
 use super::{aggregates, is_wide, operators};
 use crate::semantics::comparable::is_comparison;
-use crate::semantics::functions;
 use crate::semantics::zone::Zone;
+use crate::semantics::{exclusions, functions};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, WindowFunctionDefinition, lit, when};
+use std::sync::Arc;
 
 /// Settles one expression whose parts are settled. Not transformed: it holds no such numeric.
 pub(in crate::semantics) fn settled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -49,11 +50,23 @@ pub(in crate::semantics) fn settled(expr: Expr, schema: &DFSchema) -> Result<Tra
         }
         Expr::WindowFunction(mut window) => {
             let mut changed = in_order(&mut window, schema)?;
-            if window.params.args.iter().any(|arg| is_wide(arg, schema))
-                && let WindowFunctionDefinition::AggregateUDF(function) = &window.fun
-                && let Some(ours) = aggregates::function(function.name())
+            let aggregate = match &window.fun {
+                WindowFunctionDefinition::AggregateUDF(function) => Some(function.as_ref()),
+                WindowFunctionDefinition::WindowUDF(function) => exclusions::aggregate_of(function),
+            };
+            if let Some(aggregate) = aggregate
+                && let Some(ours) = aggregates::in_window(aggregate.name(), &window.params.args, schema)?
             {
-                window.fun = WindowFunctionDefinition::AggregateUDF(ours);
+                let excluding = match &window.fun {
+                    WindowFunctionDefinition::AggregateUDF(_) => None,
+                    WindowFunctionDefinition::WindowUDF(function) => {
+                        exclusions::with_aggregate(function, Arc::clone(&ours))
+                    }
+                };
+                window.fun = match excluding {
+                    Some(excluding) => WindowFunctionDefinition::WindowUDF(excluding),
+                    None => WindowFunctionDefinition::AggregateUDF(ours),
+                };
                 changed = true;
             }
             Transformed::new_transformed(Expr::WindowFunction(window), changed)
@@ -69,10 +82,10 @@ fn called(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Exp
             let changed = met(call.args.iter_mut().collect(), schema)?;
             Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
         }
-        _ => Ok(match operators::called(call, schema)? {
-            Ok(numeric) => Transformed::yes(numeric),
-            Err(call) => Transformed::no(Expr::ScalarFunction(call)),
-        }),
+        _ => match operators::called(call, schema)? {
+            Ok(numeric) => Ok(Transformed::yes(numeric)),
+            Err(call) => operators::of_doubles(call, schema),
+        },
     }
 }
 

@@ -231,7 +231,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(LogicalPlan::Aggregate(regrouped)).project(shown)?.build()
 }
 
-fn renamed(value: Expr, qualifier: Option<&TableReference>, name: &str) -> Expr {
+pub(super) fn renamed(value: Expr, qualifier: Option<&TableReference>, name: &str) -> Expr {
     match &value {
         Expr::Column(column) if column.name == name && column.relation.as_ref() == qualifier => value,
         _ => value.alias_qualified(qualifier.cloned(), name),

@@ -1,7 +1,7 @@
 //! Where numerics of any width and other numbers are of one column: branches of CASE, cells of VALUES, inputs of UNION. All are
 //! wide then, or doubles where one is.
 
-use super::{is_wide, widened};
+use super::{averages, is_wide, widened};
 use crate::semantics::zone::Zone;
 use crate::semantics::{casts, renewed_outer_columns};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -40,8 +40,13 @@ pub(super) fn met(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
 
 /// A wide numeric as a double.
 pub(super) fn narrowed(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    narrowed_to(expr, &DataType::Float64, schema)
+}
+
+/// A wide numeric, or a list of them, as what holds doubles.
+pub(super) fn narrowed_to(expr: Expr, to: &DataType, schema: &DFSchema) -> Result<Expr> {
     let (_, from) = expr.to_field(schema)?;
-    let to = Field::new("", DataType::Float64, true);
+    let to = Field::new("", to.clone(), true);
     Ok(match casts::conversion(&from, &to, Zone::UTC) {
         Some(function) => function.call(vec![expr]),
         None => expr,
@@ -83,6 +88,10 @@ fn has_wide_columns(plan: &LogicalPlan) -> Result<bool> {
 /// A node whose inputs or cells meet.
 pub(in crate::semantics) fn node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     match node {
+        LogicalPlan::Aggregate(_) => match node.recompute_schema()? {
+            LogicalPlan::Aggregate(aggregate) => averages::taken_apart(aggregate),
+            other => Ok(Transformed::no(other)),
+        },
         LogicalPlan::Union(union) => unite(union),
         LogicalPlan::Values(values) => fill(values),
         LogicalPlan::RecursiveQuery(query) => narrow(query),

@@ -3,11 +3,13 @@
 //! compares, sorts or groups takes their keys.
 
 mod aggregates;
+mod averages;
 mod expressions;
 mod keyed;
 mod meeting;
 mod operators;
 
+pub(super) use averages::{is_nearest_double, nearest_double};
 pub(super) use expressions::settled;
 pub(super) use keyed::{keyed, member};
 pub(super) use meeting::{aligned, node};
@@ -32,6 +34,7 @@ const NAMES: &[&str] = &[
     "numeric_minus",
     "numeric_times",
     "numeric_over",
+    "numeric_average",
     "numeric_modulo",
     "numeric_power",
     "numeric_negated",

@@ -1,10 +1,12 @@
 //! Operators and functions of numbers where an operand is a numeric of any width, as calls of ours; and those functions whose result
 //! is one whatever the operands are.
 
-use super::is_wide;
+use super::meeting::narrowed_to;
+use super::{holds_wide, is_wide};
 use crate::semantics::functions;
 use crate::semantics::zone::Zone;
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast};
@@ -71,6 +73,42 @@ pub(super) fn called(call: ScalarFunction, schema: &DFSchema) -> Result<std::res
         Some(function) => Ok(function.call(call.args)),
         None => Err(call),
     })
+}
+
+/// Functions of the engine that know doubles only.
+const OF_DOUBLES: &[&str] = &[
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "cot", "degrees", "radians",
+    "sin", "sinh", "tan", "tanh",
+];
+
+/// A function that takes doubles where it is given numerics of any width, which become that.
+pub(super) fn of_doubles(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let types: Vec<DataType> =
+        call.args.iter().map(|arg| arg.get_type(schema)).collect::<Result<_>>().unwrap_or_default();
+    if !types.iter().any(holds_wide) {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    let wanted = if OF_DOUBLES.contains(&call.name()) {
+        vec![DataType::Float64; types.len()]
+    } else {
+        call.func.coerce_types(&types).unwrap_or_default()
+    };
+    let mut changed = false;
+    for ((arg, given), wanted) in call.args.iter_mut().zip(&types).zip(&wanted) {
+        if holds_wide(given) && !holds_wide(wanted) && is_double(wanted) {
+            *arg = narrowed_to(std::mem::take(arg), wanted, schema)?;
+            changed = true;
+        }
+    }
+    Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
+}
+
+/// Whether a type is a double or a list of them.
+fn is_double(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => *item.data_type() == DataType::Float64,
+        other => *other == DataType::Float64,
+    }
 }
 
 fn is_exact(data_type: &DataType) -> bool {
