@@ -192,6 +192,9 @@ fn respelled<'a>(
     {
         return Some(replaced);
     }
+    if is_word(seen, "interval") {
+        return rounded_interval(seen, rest);
+    }
     if *seen == Token::DoubleColon {
         return framed(before, rest).map(|used| (Vec::new(), used));
     }
@@ -283,6 +286,17 @@ fn similar_substring(rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
         }
     }
     None
+}
+
+/// `interval(2) '…'` is a cast: the grammar forgets the digits.
+fn rounded_interval(seen: &Token, rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
+    let rest = rest.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
+    let next: Vec<(usize, &Token)> = rest.take(4).map(|(at, token)| (at, &token.token)).collect();
+    let [(_, Token::LParen), (_, digits), (_, Token::RParen), (at, text)] = next[..] else { return None };
+    let cast = [Token::make_keyword("CAST"), Token::LParen, text.clone(), Token::make_keyword("AS"), seen.clone()];
+    let to = [Token::LParen, digits.clone(), Token::RParen, Token::RParen];
+    matches!((digits, text), (Token::Number(..), Token::SingleQuotedString(_)))
+        .then(|| (cast.into_iter().chain(to).collect(), at + 1))
 }
 
 /// `'1 day'::interval PRECEDING`: the grammar wants the text alone there. How many tokens are the cast's.

@@ -70,6 +70,7 @@ pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
             || is_text(source) && special(target)
             || special(source) && is_text(target)
             || moment(source) && moment(target)
+            || matches!((source, target), (DataType::Interval(_), DataType::Interval(_)))
             || *source == TimeTz::ARROW && (moment(target) || target == source)
             || moment(source) && *target == TimeTz::ARROW
             || is_text(target) && (is_text(source) || modifier(to).is_some())
@@ -130,7 +131,7 @@ fn is_ours(from: &Field, to: &Field) -> bool {
             matches!(target, T::Utf8 | T::Utf8View | T::Time64(_)) || (source == target && modifier(to).is_some())
         }
         (T::Timestamp(_, Some(_)), target) if *target == TimeTz::ARROW => true,
-        (T::Time64(_), T::Time64(_)) => modifier(to).is_some(),
+        (T::Time64(_), T::Time64(_)) | (T::Interval(_), T::Interval(_)) => modifier(to).is_some(),
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::datetime::Wrong;
 use super::datetime::interval::Interval;
-use super::functions::to_arrow;
+use super::functions::{of_arrow, to_arrow};
 use super::zone::{DAY, Zone, is_infinite};
 use arrow::array::{
     Array, ArrayRef, AsArray, Date32Array, PrimitiveArray, Time64MicrosecondArray, TimestampMicrosecondArray,
@@ -27,6 +27,15 @@ pub(super) fn converted(values: &ArrayRef, to: &DataType, digits: Option<&str>, 
         let spans = times.iter().map(|t| t.and_then(|micros| to_arrow(Interval { micros, ..Interval::default() })));
         return Ok(Arc::new(spans.collect::<PrimitiveArray<IntervalMonthDayNanoType>>()));
     }
+    let unit = digits.and_then(|d| d.parse::<u32>().ok()).filter(|d| *d < 6).map(|d| 10_i64.pow(6 - d));
+    if let (DataType::Interval(_), DataType::Interval(_)) = (values.data_type(), to) {
+        let spans = values.as_primitive::<IntervalMonthDayNanoType>().iter();
+        let spans = spans.map(|span| {
+            let span = span.map(of_arrow)?;
+            to_arrow(Interval { micros: rounded(span.micros, unit), ..span })
+        });
+        return Ok(Arc::new(spans.collect::<PrimitiveArray<IntervalMonthDayNanoType>>()));
+    }
     let micros = micros_of(values)?;
     let zoned_from = matches!(values.data_type(), DataType::Timestamp(_, Some(_)));
     let zoned_to = matches!(to, DataType::Timestamp(_, Some(_)));
@@ -35,7 +44,6 @@ pub(super) fn converted(values: &ArrayRef, to: &DataType, digits: Option<&str>, 
         (false, true) => zone.instant(micros),
         _ => micros,
     };
-    let unit = digits.and_then(|d| d.parse::<u32>().ok()).filter(|d| *d < 6).map(|d| 10_i64.pow(6 - d));
     let values = micros.iter().map(|m| m.map(|m| rounded(moved(m), unit)));
     Ok(match to {
         DataType::Date32 => {

@@ -404,7 +404,7 @@ fn similar_part(row: &Row<'_>) -> Result<Value> {
     }
     let of = |part: &str, lazy: bool| {
         let body = similar_body(part);
-        if lazy { body.replace(".*", ".*?") } else { body }
+        if lazy { least(&body) } else { body }
     };
     let expression = match parts.as_slice() {
         [whole] => format!("^({})$", of(whole, false)),
@@ -418,6 +418,27 @@ fn similar_part(row: &Row<'_>) -> Result<Value> {
     let expression = row.patterns.compiled(&expression, "s", text)?;
     let found = expression.groups_at(text, 0)?.and_then(|found| found.get(1));
     Ok(found.map_or(Value::Null, |part| Value::Text(text[part].to_owned())))
+}
+
+/// An expression whose repetitions take as little as they can.
+fn least(expression: &str) -> String {
+    let mut out = String::with_capacity(expression.len() + 8);
+    let (mut escaped, mut in_class, mut before) = (false, false, '(');
+    for c in expression.chars() {
+        out.push(c);
+        let repeats = matches!(c, '*' | '+' | '}') || c == '?' && before != '(';
+        if !escaped && !in_class && repeats {
+            out.push('?');
+        }
+        match c {
+            '[' if !escaped => in_class = true,
+            ']' if !escaped => in_class = false,
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+        before = c;
+    }
+    out
 }
 
 /// A pattern of SIMILAR TO as a regular expression over the whole text.
