@@ -2,11 +2,11 @@
 //! Reads plans only; what the principal cannot see has no object id and so no origin.
 
 use crate::below::{Below, below};
-use crate::output_types::narrower;
-use crate::semantics::enum_of_column;
+use crate::output_types::{named, narrower};
+use crate::semantics::{TYPE_MODIFIER_KEY, enum_of_column};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_query_api::Column;
 use querygate_types::PgType;
@@ -27,6 +27,9 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
         if column.pg_type == PgType::Text {
             column.enum_oid = enum_of_column(plan, index).and_then(|described| pg.enum_oid(&described));
         }
+        if column.pg_type == PgType::Bpchar {
+            column.type_modifier = characters(plan, index, pg).unwrap_or(-1);
+        }
         let data_type = match origin(plan, index) {
             Some(Origin::Table(table, field)) => {
                 let schema = table.schema().unwrap_or("public");
@@ -37,7 +40,7 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
                 ));
                 if let Some((oid, attribute)) = found {
                     (column.table_oid, column.attribute) = (oid, attribute);
-                    if matches!(column.pg_type, PgType::Varchar | PgType::Bpchar) {
+                    if column.pg_type == PgType::Varchar {
                         column.type_modifier = pg.type_modifier(schema, table.table(), field.name());
                     }
                 }
@@ -50,6 +53,57 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
             column.type_modifier = numeric_modifier(*precision, *scale);
         }
     }
+}
+
+/// `atttypmod` of a column of `char(n)`, whose values are sent as long as it says: of a table's, a cast's, or all of a set operation's.
+fn characters(plan: &LogicalPlan, index: usize, pg: &PgCatalog) -> Option<i32> {
+    match below(plan, index) {
+        Below::Table(table, field) => {
+            let schema = table.schema().unwrap_or("public");
+            Some(pg.type_modifier(schema, table.table(), field.name())).filter(|modifier| *modifier > 0)
+        }
+        Below::Computed(expr, input) => characters_of(expr, input, pg),
+        Below::Handed(input, index) | Below::Rounds(input, index) => characters(input, index, pg),
+        Below::OneOf(inputs, index) => {
+            let mut found = inputs.iter().map(|input| characters(input, index, pg));
+            let first = found.next()??;
+            found.all(|other| other == Some(first)).then_some(first)
+        }
+        Below::Items(..) => None,
+        Below::Nothing => declared(plan.schema().fields().get(index)?),
+    }
+}
+
+fn characters_of(expr: &Expr, input: &LogicalPlan, pg: &PgCatalog) -> Option<i32> {
+    match expr {
+        Expr::Alias(alias) => characters_of(&alias.expr, input, pg),
+        Expr::Column(column) => characters(input, input.schema().maybe_index_of_column(column)?, pg),
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            alike(results.map(AsRef::as_ref), input, pg)
+        }
+        Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "greatest" | "least" | "nullif") => {
+            alike(call.args.iter(), input, pg)
+        }
+        Expr::AggregateFunction(call) if matches!(call.func.name(), "min" | "max") => {
+            alike(call.params.args.iter(), input, pg)
+        }
+        other => declared(&other.to_field(input.schema()).ok()?.1),
+    }
+}
+
+/// The length that all of some expressions have which may be other than NULL.
+fn alike<'a>(exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan, pg: &PgCatalog) -> Option<i32> {
+    let known = exprs.filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()));
+    let mut found = known.map(|expr| characters_of(expr, input, pg));
+    let first = found.next()??;
+    found.all(|other| other == Some(first)).then_some(first)
+}
+
+/// The length that a cast to `char(n)` left with its value.
+fn declared(field: &Field) -> Option<i32> {
+    let length = field.metadata().get(TYPE_MODIFIER_KEY).filter(|_| named(field) == Some(PgType::Bpchar))?;
+    length.parse::<i32>().ok()?.checked_add(4)
 }
 
 /// `atttypmod` of numeric(precision, scale); −1 for the widest, which stands for numeric without a modifier.

@@ -24,16 +24,53 @@ use crate::wire::{Format, Writer, put_length};
 use arrow::record_batch::RecordBatch;
 use column::Column;
 use querygate_query_api as api;
-use querygate_types::Result;
+use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::ops::Range;
 
 /// One batch, ready to be written.
 pub(crate) struct BatchEncoder<'a> {
-    columns: Vec<(Column<'a>, Format)>,
+    columns: Vec<Sent<'a>>,
     shape: &'a Shape,
     style: &'a Style,
     /// Bytes that go into a binary COPY's frame before this row.
     lead: Option<(usize, &'static [u8])>,
+}
+
+/// A column as it is sent.
+struct Sent<'a> {
+    column: Column<'a>,
+    format: Format,
+    /// Characters that each value has: blanks are put behind those of `char(n)`.
+    characters: usize,
+}
+
+/// Characters of all `char(n)` in a row; a row of more would be made of blanks.
+const CHARACTERS_MAX: usize = 64 << 20;
+
+impl<'a> Sent<'a> {
+    fn new(array: &'a dyn arrow::array::Array, of: &api::Column, format: Format) -> Result<Self> {
+        let characters = match of.pg_type {
+            PgType::Bpchar => usize::try_from(of.type_modifier.saturating_sub(4)).unwrap_or(0),
+            _ => 0,
+        };
+        Ok(Self { column: Column::new(array, of.pg_type)?, format, characters })
+    }
+
+    /// Writes a value that is not NULL.
+    #[inline]
+    fn write(&self, row: usize, format: Format, style: &Style, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        match format {
+            Format::Text => text::write(&self.column, row, style, out)?,
+            Format::Binary => binary::write(&self.column, row, style, out)?,
+        }
+        if self.characters > 0 {
+            // Each character begins with a byte that continues none.
+            let own = out[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+            out.resize(out.len() + self.characters.saturating_sub(own), b' ');
+        }
+        Ok(())
+    }
 }
 
 impl<'a> BatchEncoder<'a> {
@@ -45,9 +82,11 @@ impl<'a> BatchEncoder<'a> {
         style: &'a Style,
     ) -> Result<Self> {
         let resolved = batch.columns().iter().zip(columns).zip(formats);
-        let columns = resolved
-            .map(|((array, column), format)| Ok((Column::new(array, column.pg_type)?, *format)))
-            .collect::<Result<_>>()?;
+        let columns =
+            resolved.map(|((array, column), format)| Sent::new(array, column, *format)).collect::<Result<Vec<_>>>()?;
+        if columns.iter().map(|column| column.characters).fold(0, usize::saturating_add) > CHARACTERS_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "a row of these columns is too long"));
+        }
         Ok(Self { columns, shape, style, lead: None })
     }
 
@@ -101,17 +140,14 @@ impl<'a> BatchEncoder<'a> {
     #[inline]
     fn fields(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         out.count(self.columns.len());
-        for (column, format) in &self.columns {
-            if column.is_null(row) {
+        for sent in &self.columns {
+            if sent.column.is_null(row) {
                 out.extend_from_slice(&(-1_i32).to_be_bytes());
                 continue;
             }
             let at = out.len();
             out.extend_from_slice(&[0; 4]);
-            match format {
-                Format::Text => text::write(column, row, self.style, out)?,
-                Format::Binary => binary::write(column, row, self.style, out)?,
-            }
+            sent.write(row, sent.format, self.style, out)?;
             let length = out.len() - at - 4;
             put_length(out, at, length);
         }
@@ -120,16 +156,16 @@ impl<'a> BatchEncoder<'a> {
 
     fn copy_text(&self, shape: &CopyText, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let mark = out.open(b'd');
-        for (position, (column, _)) in self.columns.iter().enumerate() {
+        for (position, sent) in self.columns.iter().enumerate() {
             if position > 0 {
                 out.push(shape.delimiter);
             }
-            if column.is_null(row) {
+            if sent.column.is_null(row) {
                 out.extend_from_slice(&shape.null);
                 continue;
             }
             let start = out.len();
-            text::write(column, row, self.style, out)?;
+            sent.write(row, Format::Text, self.style, out)?;
             shape.protect(out, start, self.columns.len() == 1);
         }
         out.push(b'\n');

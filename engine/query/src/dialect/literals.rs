@@ -52,9 +52,8 @@ impl PgExprPlanner {
         if let Some(labels) = other.metadata().get(ENUM_LABELS_KEY) {
             check_label(labels, text)?;
         }
-        // Blanks behind a char(n) say nothing; those of columns have none, those that a cast made have them all.
-        let of_column = pg_type == Some("bpchar") && !other.metadata().contains_key(TYPE_MODIFIER_KEY);
-        if of_column && text.ends_with(' ') {
+        // Blanks behind a char(n) say nothing, and its values have none.
+        if pg_type == Some("bpchar") && text.ends_with(' ') {
             return Ok(Some(lit(text.trim_end_matches(' '))));
         }
         Ok(read_literal(text, other.data_type())?.map(lit))

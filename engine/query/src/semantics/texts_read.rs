@@ -139,9 +139,10 @@ pub(super) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
             json::tree::parse(text).map(json::print::normal_text).ok_or_else(json::invalid)
         })?,
         (Some("char"), _) => each(texts, |text| Ok(one_byte(text)))?,
+        // The blanks behind it say nothing; who prints the value fills it up.
         (Some("bpchar"), Some(length)) => each(texts, |text| {
             let cut: String = text.chars().take(length).collect();
-            Ok(format!("{cut:<length$}"))
+            Ok(cut.trim_end_matches(' ').to_owned())
         })?,
         (_, Some(length)) => each(texts, |text| Ok(text.chars().take(length).collect()))?,
         (_, None) => each(texts, |text| Ok(text.to_owned()))?,
