@@ -1,5 +1,6 @@
 //! Orders that the engine's rules lost: it takes a sort away where it holds rows to be sorted already, moves what made them
-//! so, and its own check then refuses the plan. What is not sorted as its reader needs it is sorted here.
+//! so, and its own check then refuses the plan. What is not sorted as its reader needs it is sorted here. Sorted rows that it divides
+//! among partitions for what is computed of them come together in any order; they stay together here.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -7,6 +8,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::sync::Arc;
@@ -17,7 +20,7 @@ pub(crate) struct LostOrders;
 
 impl PhysicalOptimizerRule for LostOrders {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(plan.transform_up(sorted)?.data)
+        Ok(plan.transform_up(sorted)?.transform_data(|plan| plan.transform_up(together))?.data)
     }
 
     fn name(&self) -> &'static str {
@@ -27,6 +30,17 @@ impl PhysicalOptimizerRule for LostOrders {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// A projection of sorted rows that were of one partition.
+fn together(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let divided = node.downcast_ref::<ProjectionExec>().and_then(|node| node.input().downcast_ref::<RepartitionExec>());
+    let Some(input) = divided.map(RepartitionExec::input) else { return Ok(Transformed::no(node)) };
+    if input.output_partitioning().partition_count() > 1 || input.output_ordering().is_none() {
+        return Ok(Transformed::no(node));
+    }
+    let input = vec![Arc::clone(input)];
+    Ok(Transformed::yes(node.replace_children(input, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?))
 }
 
 fn sorted(node: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {

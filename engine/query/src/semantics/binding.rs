@@ -5,6 +5,7 @@ use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is
 use super::datetime::parse::timetz;
 use super::fault::{Fault, external};
 use super::functions;
+use super::local_moments;
 use super::numeric::{parse, precision};
 use super::wide;
 use super::zone::Zone;
@@ -67,6 +68,11 @@ fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<
         }));
     }
     let Ok((_, from)) = cast.expr.to_field(schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    if local_moments::is_one(&from) {
+        let expr = Box::new(local_moments::moment(*cast.expr, schema, zone)?);
+        return settle_cast(Cast { expr, field: cast.field }, schema, zone)
+            .map(|settled| Transformed::yes(settled.data));
+    }
     let cast = if modifier(&cast.field).is_some_and(|digits| digits.contains(',')) {
         let field = Arc::new(cast.field.as_ref().clone().with_data_type(WIDE_NUMERIC));
         Cast { field, expr: cast.expr }
@@ -249,6 +255,9 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
 }
 
 fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    if local_moments::called(&mut call, schema, zone)? {
+        return settle_call(call, schema, zone).map(|settled| Transformed::yes(settled.data));
+    }
     let name = call.func.name();
     if matches!(name, "concat" | "concat_ws") {
         let mut changed = false;

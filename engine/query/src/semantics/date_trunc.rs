@@ -21,10 +21,20 @@ use std::sync::Arc;
 
 /// The function to register in place of DataFusion's.
 pub(super) fn function() -> Arc<ScalarUDF> {
+    made(false)
+}
+
+/// The same of a date, whose result is a local time that stands for a moment: see [`super::local_moments`].
+pub(super) fn of_date() -> Arc<ScalarUDF> {
+    made(true)
+}
+
+fn made(of_date: bool) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(DateTrunc {
         signature: Signature::user_defined(Volatility::Immutable),
         aliases: vec!["datetrunc".to_owned()],
         times: datetime::date_trunc(),
+        of_date,
     }))
 }
 
@@ -34,6 +44,7 @@ struct DateTrunc {
     aliases: Vec<String>,
     /// DataFusion's, for times of day.
     times: Arc<ScalarUDF>,
+    of_date: bool,
 }
 
 impl ScalarUDFImpl for DateTrunc {
@@ -86,7 +97,8 @@ impl ScalarUDFImpl for DateTrunc {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let types: Vec<DataType> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
         let nullable = args.arg_fields.iter().any(|f| f.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+        let field = Field::new(self.name(), self.return_type(&types)?, nullable);
+        Ok(Arc::new(if self.of_date { super::local_moments::named(field) } else { field }))
     }
 
     fn output_ordering(&self, input: &[ExprProperties]) -> Result<SortProperties> {

@@ -14,7 +14,6 @@
 //!   Sums of floats that overflow are infinite.
 //! - −0.0 equals 0.0 and groups and joins with it, but sorts before it, and IN with constants, simple CASE and NULLIF do not
 //!   find the one by the other.
-//! - `date_trunc` of a date is a time stamp without a zone.
 //! - `round(float, digits)` exists and rounds halves away from zero; `float % float` exists.
 //! - UNION over dates and time stamps meets at nanoseconds and raises outside 1677–2262.
 //! - ILIKE folds case by single characters and without a locale.
@@ -41,6 +40,7 @@ mod interval_length;
 mod json;
 mod kernels;
 mod literals;
+mod local_moments;
 mod moments;
 mod number_format;
 mod numbers;
@@ -134,7 +134,7 @@ pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<Logica
     let zone = zone_of(options);
     let plan = rule::settled(unions::met(literals::typed(plan)?)?, zone)?;
     let plan = unions::met(wide::aligned(plan, |plan| rule::settled(plan, zone))?)?;
-    recursion::aligned(rule::Coerced.analyze(plan, options)?)
+    local_moments::shown(recursion::aligned(rule::Coerced.analyze(plan, options)?)?, zone)
 }
 
 /// A numeric of so many digits after the point, rounded to a whole number. `None`: it has too many digits.

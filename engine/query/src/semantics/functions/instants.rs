@@ -1,6 +1,6 @@
 //! Functions of dates, time stamps, times and intervals.
 
-use super::form::{P, R, form};
+use super::form::{P, R, form, timestamp};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::datetime::format::Shown;
 use crate::semantics::datetime::interval::Interval;
@@ -8,9 +8,10 @@ use crate::semantics::datetime::moment::{age, moved};
 use crate::semantics::datetime::{Wrong, parse, read};
 use crate::semantics::display::days_of;
 use crate::semantics::fault::external;
+use crate::semantics::local_moments;
 use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, internal_err};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode};
 
@@ -79,7 +80,7 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "moved",
         &[
-            form(&[P::Timestamp, P::Interval], R::Timestamp, |r| plus(r, 1)),
+            form(&[P::Timestamp, P::Interval], R::By(of_moved), |r| plus(r, 1)),
             form(&[P::Timestamptz, P::Interval], R::Timestamptz, |r| plus(r, 1)),
             form(&[P::Time, P::Interval], R::Time, |r| {
                 Ok(Value::Micros((r.micros(0) + r.interval(1).micros).rem_euclid(DAY)))
@@ -125,7 +126,7 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "moved_back",
         &[
-            form(&[P::Timestamp, P::Interval], R::Timestamp, |r| plus(r, -1)),
+            form(&[P::Timestamp, P::Interval], R::By(of_moved), |r| plus(r, -1)),
             form(&[P::Timestamptz, P::Interval], R::Timestamptz, |r| plus(r, -1)),
             form(&[P::Time, P::Interval], R::Time, |r| {
                 Ok(Value::Micros((r.micros(0) - r.interval(1).micros).rem_euclid(DAY)))
@@ -248,6 +249,12 @@ fn between(later: i64, earlier: i64) -> Result<Value> {
         return Err(Wrong::Range.error("interval"));
     }
     Ok(Value::Interval(age(later, earlier)))
+}
+
+/// What is moved keeps its name: a local time that stands for a moment does so afterwards.
+fn of_moved(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    let field = Field::new("moved", timestamp(), true);
+    Ok(if args.first().is_some_and(|of| local_moments::is_one(of)) { local_moments::named(field) } else { field })
 }
 
 fn plus(row: &Row<'_>, sign: i64) -> Result<Value> {
