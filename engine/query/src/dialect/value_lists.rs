@@ -126,7 +126,12 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     let open = said.contains(&Says::Something);
     let number = matches!(common, PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric);
     let Some((_, first)) = written.next() else {
-        return (!open).then_some(common).and_then(plain).filter(|_| common != PgType::Numeric);
+        let unlike = || {
+            let digits: Option<Vec<(u64, u64)>> =
+                cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
+            have_own_places(cells, digits.as_deref())
+        };
+        return (!open).then_some(common).and_then(plain).filter(|_| common != PgType::Numeric || unlike());
     };
     if open && number {
         return None;
@@ -136,13 +141,7 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
     }
     if common == PgType::Numeric {
         let digits: Option<Vec<(u64, u64)>> = cells.iter().zip(&said).map(|(cell, said)| digits(cell, said)).collect();
-        let known = |cell: &Expr| !matches!(cell, Expr::Value(value) if value.value == Value::Null);
-        let mut places =
-            digits.iter().flatten().zip(cells).filter(|(_, cell)| known(cell)).map(|((_, places), _)| places);
-        // Each value keeps its places, which a column of decimals does not have.
-        if let Some(first) = places.next()
-            && places.any(|other| other != first)
-        {
+        if have_own_places(cells, digits.as_deref()) {
             return Some(DataType::Numeric(ExactNumberInfo::None));
         }
         let digits = digits.map(|digits| {
@@ -164,6 +163,14 @@ fn meeting(cells: &[&Expr], declared: &[Option<Declared>]) -> Option<DataType> {
         });
         same.next()
     })
+}
+
+/// Whether each value keeps its places, which a column of decimals does not have.
+fn have_own_places(cells: &[&Expr], digits: Option<&[(u64, u64)]>) -> bool {
+    let known = |cell: &Expr| !matches!(cell, Expr::Value(value) if value.value == Value::Null);
+    let digits = digits.unwrap_or_default();
+    let mut places = digits.iter().zip(cells).filter(|(_, cell)| known(cell)).map(|((_, places), _)| places);
+    places.next().is_some_and(|first| places.any(|other| other != first))
 }
 
 const fn pg_type(said: &Says) -> Option<PgType> {

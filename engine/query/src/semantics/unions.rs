@@ -57,6 +57,9 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     if fields.iter().any(open) {
         return None;
     }
+    if super::wide::keep_places(&union.inputs, place) {
+        return None;
+    }
     let common = rest.iter().try_fold(first.data_type().clone(), |met, f| type_union_coercion(&met, f.data_type()))?;
     let same = fields.iter().find(|field| *field.data_type() == common && field.metadata().contains_key(PG_TYPE_KEY));
     let plain = Field::new("", common, true);

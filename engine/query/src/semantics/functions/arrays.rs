@@ -3,6 +3,7 @@
 use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::{Fault, external};
+use crate::semantics::wide;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
@@ -164,28 +165,10 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "percentile_cont_of",
         &[
-            form(&[P::DoubleArray, P::Double], R::Double, |r| {
-                Ok(continuous(&present(&r.list(0))?, r.double(1))?.map_or(Value::Null, Value::Double))
-            }),
-            form(
-                &[P::DoubleArray, P::DoubleArray],
-                R::By(|_, _| Ok(Field::new("p", super::form::list(DataType::Float64), true))),
-                |r| {
-                    let items = present(&r.list(0))?;
-                    if items.is_empty() {
-                        return Ok(Value::Null);
-                    }
-                    let parts = r.list(1);
-                    let parts = parts.as_primitive::<Float64Type>().iter();
-                    let found = parts.map(|p| match p {
-                        Some(p) => continuous(&items, p),
-                        None => Ok(None),
-                    });
-                    let found = found.collect::<Result<Vec<_>>>()?;
-                    let items: Vec<ScalarValue> = found.into_iter().map(ScalarValue::Float64).collect();
-                    Ok(Value::Any(ScalarValue::List(ScalarValue::new_list_nullable(&items, &DataType::Float64))))
-                },
-            ),
+            form(&[P::DoubleArray, P::Double], R::Double, |r| percentile(&r.list(0), r.double(1))),
+            form(&[P::WideArray, P::Double], R::Double, |r| percentile(&doubles(r)?, r.double(1))),
+            form(&[P::DoubleArray, P::DoubleArray], R::By(list_of_doubles), |r| percentiles(&r.list(0), &r.list(1))),
+            form(&[P::WideArray, P::DoubleArray], R::By(list_of_doubles), |r| percentiles(&doubles(r)?, &r.list(1))),
         ],
     ),
     strict(
@@ -196,12 +179,38 @@ pub(super) const DEFS: &[Def] = &[
                 return Ok(Value::Null);
             }
             // Of the most frequent ones, the first.
-            let runs = arrow::compute::partition(&[Arc::clone(&items)])?.ranges();
+            let runs = arrow::compute::partition(&[wide::keys(&items)])?.ranges();
             let longest = runs.into_iter().rev().max_by_key(|run| run.len()).map_or(0, |run| run.start);
             Ok(Value::Any(ScalarValue::try_from_array(&items, longest)?))
         })],
     ),
 ];
+
+fn list_of_doubles(_: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
+    Ok(Field::new("p", super::form::list(DataType::Float64), true))
+}
+
+/// The numerics of the first argument.
+fn doubles(row: &Row<'_>) -> Result<ArrayRef> {
+    wide::to_values(&row.list(0), &DataType::Float64)
+}
+
+fn percentile(items: &ArrayRef, part: f64) -> Result<Value> {
+    Ok(continuous(&present(items)?, part)?.map_or(Value::Null, Value::Double))
+}
+
+fn percentiles(items: &ArrayRef, parts: &ArrayRef) -> Result<Value> {
+    let items = present(items)?;
+    if items.is_empty() {
+        return Ok(Value::Null);
+    }
+    let found = parts.as_primitive::<Float64Type>().iter().map(|part| match part {
+        Some(part) => continuous(&items, part),
+        None => Ok(None),
+    });
+    let found: Vec<ScalarValue> = found.map(|found| found.map(ScalarValue::Float64)).collect::<Result<_>>()?;
+    Ok(Value::Any(ScalarValue::List(ScalarValue::new_list_nullable(&found, &DataType::Float64))))
+}
 
 const HOLD_ANY: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, false))];
 const HOLD_ALL: &[Form] = &[form(&[P::AnyArray, P::AnyArray], R::Bool, |r| holds(r, true))];

@@ -29,6 +29,8 @@ pub(in crate::semantics) enum P {
     /// Texts in several dimensions.
     TextTable,
     DoubleArray,
+    /// Numerics of any width.
+    WideArray,
     AnyArray,
     Any,
 }
@@ -147,6 +149,8 @@ impl P {
             (Self::DoubleArray, DataType::List(item)) if *item.data_type() == WIDE_NUMERIC => {
                 (list(DataType::Float64), 5)
             }
+            (Self::WideArray, DataType::List(item)) if item.data_type() == &WIDE_NUMERIC => (given.clone(), 0),
+            (Self::WideArray, _) => return None,
             // A literal without a type takes the parameter's.
             (Self::TextArray, _) if text => (list(DataType::Utf8), 8),
             (Self::TextArray | Self::DoubleArray, DataType::Null) => (self.arrow()?, 2),
@@ -179,7 +183,7 @@ impl P {
             Self::Bytea => DataType::Binary,
             Self::TextArray => list(DataType::Utf8),
             Self::DoubleArray => list(DataType::Float64),
-            Self::TextTable | Self::AnyArray | Self::Any => return None,
+            Self::TextTable | Self::WideArray | Self::AnyArray | Self::Any => return None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `sum`, `avg`, `stddev` and `variance` of numerics of any width, exact, with PostgreSQL's places.
 
 use super::averages::{is_nearest_double, is_whole, nearest_double};
+use super::distinct::Distinct;
 use super::is_wide;
 use super::keyed::within;
 use super::meeting::narrowed;
@@ -22,16 +23,36 @@ use std::sync::Arc;
 /// Aggregates that take wide values as they come.
 const PLAIN: &[&str] = &["count", "min", "max", "first_value", "last_value", "array_agg", "json_agg", "jsonb_agg"];
 
+/// Aggregates that PostgreSQL has of doubles only.
+const OF_DOUBLES: &[&str] = &[
+    "corr",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+];
+
 /// An aggregate of wide numerics as one of ours. Whether it was changed.
 pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
     let changed = within(call, schema)?;
     if !call.params.args.iter().any(|arg| is_wide(arg, schema)) {
         return Ok(changed);
     }
-    if let Some(function) = function(call.func.name()) {
-        if call.params.distinct {
-            return Err(unsupported("sums and averages of DISTINCT numerics of any width are not supported"));
+    if OF_DOUBLES.contains(&call.func.name()) {
+        for arg in call.params.args.iter_mut().filter(|arg| is_wide(arg, schema)) {
+            *arg = narrowed(std::mem::take(arg), schema)?;
         }
+        return Ok(true);
+    }
+    if let Some(function) = function(call.func.name()) {
         call.func = function;
         return Ok(true);
     }
@@ -159,6 +180,10 @@ impl AggregateUDFImpl for WideAggregate {
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let field =
             |name: &str, data_type: DataType| Arc::new(Field::new(format_state_name(args.name, name), data_type, true));
+        if args.is_distinct {
+            let values = DataType::List(Arc::new(Field::new_list_field(WIDE_NUMERIC, true)));
+            return Ok(vec![field("values", values)]);
+        }
         Ok(vec![
             field("sum", WIDE_NUMERIC),
             field("squares", WIDE_NUMERIC),
@@ -169,14 +194,17 @@ impl AggregateUDFImpl for WideAggregate {
         ])
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct {
+            return Ok(Box::new(Distinct::new(Moments::new(self.statistic))));
+        }
         Ok(Box::new(Moments::new(self.statistic)))
     }
 }
 
 /// What is kept of the values: exact sums, and how many of each kind there were.
 #[derive(Debug)]
-struct Moments {
+pub(super) struct Moments {
     statistic: Statistic,
     sum: Numeric,
     squares: Numeric,
@@ -198,7 +226,7 @@ impl Moments {
     }
 
     /// Adds a value, or takes one away.
-    fn take(&mut self, value: &Numeric, by: i64) -> Result<()> {
+    pub(super) fn take(&mut self, value: &Numeric, by: i64) -> Result<()> {
         match value {
             Numeric::Nan => self.nan += by,
             Numeric::Infinite { negative: false } => self.infinite += by,

@@ -65,7 +65,14 @@ pub(in crate::semantics) fn member(mut member: InSubquery, schema: &DFSchema) ->
     }
     let floats = |t: Result<DataType>| t.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64));
     if floats(member.expr.get_type(schema)) || floats(theirs.get_type(rows.schema())) {
-        return Err(unsupported("numerics of any width and doubles are not compared by IN"));
+        if theirs.get_type(rows.schema())? == WIDE_NUMERIC {
+            let double = narrowed(theirs, rows.schema())?;
+            let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double.alias(&column.name)])?;
+            member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
+        } else {
+            *member.expr = narrowed(std::mem::take(&mut member.expr), schema)?;
+        }
+        return Ok(Transformed::yes(member));
     }
     theirs = key(theirs);
     let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([theirs.alias("key")])?;

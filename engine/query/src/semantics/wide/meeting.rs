@@ -144,7 +144,7 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
         .map(|place| {
             let wide = types(place).any(|t| *t == WIDE_NUMERIC) && types(place).any(|t| *t != WIDE_NUMERIC);
             let double = types(place).any(|t| matches!(t, DataType::Float32 | DataType::Float64));
-            wide.then_some(if double { DataType::Float64 } else { WIDE_NUMERIC })
+            (wide || keep_places(&union.inputs, place)).then_some(if double { DataType::Float64 } else { WIDE_NUMERIC })
         })
         .collect();
     if targets.iter().all(Option::is_none) {
@@ -170,6 +170,31 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// Whether a column of a union keeps the places of each value: its inputs have several numbers of them, and one reads no table. Where
+/// all read tables, columns of decimals are what sources deliver and sum fast.
+pub(in crate::semantics) fn keep_places(inputs: &[Arc<LogicalPlan>], place: usize) -> bool {
+    let mut first = None;
+    let mut differ = false;
+    for input in inputs {
+        let places = match input.schema().fields().get(place).map(|field| field.data_type()) {
+            Some(DataType::Decimal128(_, scale)) => *scale,
+            Some(DataType::Null) => continue,
+            Some(number) if number.is_integer() => 0,
+            _ => return false,
+        };
+        differ |= *first.get_or_insert(places) != places;
+    }
+    let reads = |input: &Arc<LogicalPlan>| {
+        let mut found = false;
+        let walked = input.apply_with_subqueries(|node| {
+            found |= matches!(node, LogicalPlan::TableScan(_));
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+        found || walked.is_err()
+    };
+    differ && !inputs.iter().all(reads)
 }
 
 /// Whether cells are numerics of several numbers of places, which a column of decimals does not keep.

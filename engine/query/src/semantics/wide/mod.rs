@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod averages;
+mod distinct;
 mod expressions;
 mod keyed;
 mod meeting;
@@ -12,11 +13,13 @@ mod operators;
 pub(super) use averages::{is_nearest_double, nearest_double};
 pub(super) use expressions::settled;
 pub(super) use keyed::{keyed, member};
-pub(super) use meeting::{aligned, node};
+pub(super) use meeting::{aligned, keep_places, node};
 
 use super::casts::modifier;
 use super::fault::{Fault, external};
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeBinaryBuilder, PrimitiveArray};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeBinaryArray, LargeBinaryBuilder, PrimitiveArray,
+};
 use arrow::datatypes::{
     DataType, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
@@ -25,7 +28,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_er
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use querygate_catalog::proceed;
 use querygate_query_api::{WIDE_NUMERIC, wide_numeric};
-use querygate_types::numeric::{NotNumeric, Numeric};
+use querygate_types::numeric::{NotNumeric, Numeric, ordered_key};
 use std::sync::Arc;
 
 /// Functions of ours whose result is one; asking a nested call for its type takes as long as it is deep.
@@ -133,6 +136,15 @@ pub(super) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
         cells.append_value(&cell);
     }
     Ok(Arc::new(cells.finish()))
+}
+
+/// What values are compared by: of numerics of any width their keys, of others themselves.
+pub(super) fn keys(values: &ArrayRef) -> ArrayRef {
+    if values.data_type() != &WIDE_NUMERIC {
+        return Arc::clone(values);
+    }
+    let keys = values.as_binary::<i64>().iter().map(|cell| cell.map(ordered_key));
+    Arc::new(keys.collect::<LargeBinaryArray>())
 }
 
 /// Numerics as another number; their texts are made where all texts are.
