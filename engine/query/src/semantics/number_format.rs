@@ -17,7 +17,8 @@ use roman::roman;
 pub(super) enum Number {
     /// Digits and scale.
     Decimal(i128, i8),
-    Double(f64),
+    /// With the digits that its type surely holds.
+    Double(f64, usize),
     Wide(Numeric),
 }
 
@@ -59,17 +60,17 @@ impl Picture {
         let value = match number {
             Number::Decimal(digits, scale) => Some((*digits, *scale)),
             Number::Wide(value) => value.to_digits(),
-            Number::Double(value) if !value.is_finite() => None,
-            // Fifteen digits are what a double surely holds.
-            Number::Double(value) => {
-                let places = shape.after + shape.shift.unwrap_or(0);
-                let held = 15_usize.saturating_sub(digits_before_point(*value)).min(places);
-                parse(&format!("{value:.held$}"))
-            }
+            Number::Double(value, _) if shape.roman && value.is_finite() => parse(&format!("{value:.0}")),
+            Number::Double(..) => None,
         };
         if shape.roman {
             return roman(value, self.keys.contains(&Key::Roman(true)), shape.fill);
         }
+        let held = match number {
+            Number::Double(value, digits) => shape.holding(*value, *digits),
+            Number::Decimal(..) | Number::Wide(_) => *shape,
+        };
+        let shape = &held;
         let shift = i8::try_from(shape.shift.unwrap_or(0)).unwrap_or(0);
         let places = i8::try_from(shape.after.min(38)).unwrap_or(38);
         let rounded = value.and_then(|(value, scale)| {
@@ -81,9 +82,8 @@ impl Picture {
         let (mut text, negative) = match (rounded, number) {
             (Some(value), _) => (super::display::decimal(value.abs(), places), value < 0),
             (None, Number::Wide(value)) => wide(value, shift, places),
-            (None, Number::Double(value)) if value.is_nan() => ("NaN".to_owned(), false),
-            (None, Number::Double(value)) if value.is_infinite() => ("Infinity".to_owned(), *value < 0.0),
-            (None, _) => return overflowing(shape),
+            (None, Number::Double(value, _)) => double(*value, shift, shape.after),
+            (None, Number::Decimal(..)) => return overflowing(shape),
         };
         let before = shape.before + shape.shift.unwrap_or(0);
         let whole = text.find('.').unwrap_or(text.len());
@@ -103,9 +103,34 @@ fn wide(value: &Numeric, shift: i8, places: i8) -> (String, bool) {
     (moved.abs().to_string(), moved.signum() < 0)
 }
 
-/// Digits of a number's whole part.
+/// The same of a double, with so many places.
+fn double(value: f64, shift: i8, places: usize) -> (String, bool) {
+    if value.is_infinite() {
+        return ("Infinity".to_owned(), value < 0.0);
+    }
+    let moved = value * 10_f64.powi(i32::from(shift));
+    let text = format!("{moved:.places$}");
+    (text.trim_start_matches('-').to_owned(), text.starts_with('-'))
+}
+
+impl Shape {
+    /// With no more places than a double has digits left after its whole part.
+    fn holding(&self, value: f64, digits: usize) -> Self {
+        let moved = value * 10_f64.powi(i32::try_from(self.shift.unwrap_or(0)).unwrap_or(0));
+        let whole = if value.is_nan() {
+            "NaN".len()
+        } else if value.is_infinite() {
+            "Infinity".len()
+        } else {
+            digits_before_point(moved)
+        };
+        Self { after: self.after.min(digits.saturating_sub(whole)), ..*self }
+    }
+}
+
+/// Digits of a number's whole part, rounded.
 fn digits_before_point(value: f64) -> usize {
-    let whole = value.trunc().abs();
+    let whole = value.round_ties_even().abs();
     if whole >= 1e15 {
         return format!("{whole:.0}").len();
     }
@@ -301,7 +326,7 @@ impl<'a> Printer<'a> {
 fn scientific(number: &Number, shape: &Shape) -> String {
     let value = match number {
         Number::Decimal(digits, scale) => super::display::decimal(*digits, *scale).parse().unwrap_or(f64::NAN),
-        Number::Double(value) => *value,
+        Number::Double(value, _) => *value,
         Number::Wide(value) => match value.to_exponent(u32::try_from(shape.after).unwrap_or(0)) {
             Some(shown) => {
                 let sign = if value.signum() < 0 || shape.fill { "" } else { " " };
@@ -322,7 +347,7 @@ fn scientific(number: &Number, shape: &Shape) -> String {
 
 impl Picture {
     /// Reads a number: digits, a point, a sign; what else the picture has is skipped.
-    pub(super) fn read_number(&self, text: &str) -> Result<(i128, i8)> {
+    pub(super) fn read_number(&self, text: &str) -> Result<Numeric> {
         let shape = &self.shape;
         let invalid =
             || external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type numeric"));
@@ -356,7 +381,14 @@ impl Picture {
         if whole == 0 && fraction == 0 {
             return Err(invalid());
         }
-        let (digits, scale) = parse(&number).ok_or_else(invalid)?;
-        Ok((if negative { -digits } else { digits }, scale))
+        let number = number.trim_end_matches('.');
+        let value = if whole == 0 { format!("0{number}").parse() } else { number.parse::<Numeric>() };
+        let value = value.map_err(|_| invalid())?;
+        let value = match shape.shift.map(i8::try_from) {
+            // `V` moves the point.
+            Some(Ok(shift)) => value.over(&Numeric::from_digits(1, -shift)).map_err(external)?,
+            _ => value,
+        };
+        Ok(if negative { value.negated() } else { value })
     }
 }

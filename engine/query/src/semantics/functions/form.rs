@@ -14,6 +14,8 @@ pub(in crate::semantics) enum P {
     /// A whole number, as bigint.
     Int,
     Double,
+    /// A double of four bytes, as it is.
+    Real,
     Numeric,
     /// An exact number of any type, as it is.
     Wide,
@@ -115,6 +117,8 @@ impl P {
             (Self::Double, d) if d.is_decimal() => (DataType::Float64, 3),
             (Self::Double, d) if d.is_integer() => (DataType::Float64, 4),
             (Self::Double, &WIDE_NUMERIC) => (DataType::Float64, 5),
+            (Self::Real, DataType::Float32) => (DataType::Float32, 0),
+            (Self::Real, _) => return None,
             (Self::Numeric, d @ DataType::Decimal128(..)) => (d.clone(), 0),
             (Self::Numeric, d) if d.is_integer() => (WHOLE, 2),
             (Self::Wide, &WIDE_NUMERIC) => return Some((given.clone(), 0)),
@@ -171,6 +175,7 @@ impl P {
             Self::Text => DataType::Utf8,
             Self::Int => DataType::Int64,
             Self::Double => DataType::Float64,
+            Self::Real => DataType::Float32,
             Self::Numeric => WHOLE,
             Self::Wide => WIDE_NUMERIC,
             Self::Bool => DataType::Boolean,

@@ -31,6 +31,7 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Int, P::Text], R::Text, super::numbers::to_char_int),
             form(&[P::Numeric, P::Text], R::Text, super::numbers::to_char_decimal),
             form(&[P::Wide, P::Text], R::Text, super::numbers::to_char_wide),
+            form(&[P::Real, P::Text], R::Text, super::numbers::to_char_real),
             form(&[P::Double, P::Text], R::Text, super::numbers::to_char_double),
         ],
     ),

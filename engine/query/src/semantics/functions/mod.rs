@@ -5,6 +5,7 @@ mod arrays;
 mod bytes;
 mod clocks;
 mod compiled;
+mod degrees;
 mod expressions;
 mod form;
 mod instants;
@@ -63,6 +64,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         arrays::DEFS,
         bytes::DEFS,
         clocks::DEFS,
+        degrees::DEFS,
         expressions::DEFS,
         instants::DEFS,
         joined::DEFS,

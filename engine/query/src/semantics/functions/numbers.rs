@@ -16,9 +16,8 @@ const PAIR: &[P] = &[P::Numeric, P::Numeric];
 pub(super) const DEFS: &[Def] = &[
     strict(
         "to_number",
-        &[form(&[P::Text, P::Text], R::By(pattern_scale), |r| {
-            let (digits, scale) = r.patterns.numbers(r.text(1))?.read_number(r.text(0))?;
-            Ok(Value::Digits(rescaled(digits, scale, r.scale()).ok_or_else(out_of_range)?))
+        &[form(&[P::Text, P::Text], R::Wide, |r| {
+            Ok(Value::Wide(r.patterns.numbers(r.text(1))?.read_number(r.text(0))?))
         })],
     ),
     strict(
@@ -135,19 +134,6 @@ pub(super) const DEFS: &[Def] = &[
         })],
     ),
     strict("cbrt", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(r.double(0).cbrt())))]),
-    strict("sind", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 0))))]),
-    strict("cosd", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 1))))]),
-    strict("tand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(degrees(r.double(0), 2))))]),
-    strict("cotd", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(cotangent(r.double(0)))))]),
-    strict("asind", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::asin))]),
-    strict("acosd", &[form(&[P::Double], R::Double, |r| of_ratio(r.double(0), f64::acos))]),
-    strict("atand", &[form(&[P::Double], R::Double, |r| Ok(Value::Double(exact_degrees(r.double(0).atan()))))]),
-    strict(
-        "atan2d",
-        &[form(&[P::Double, P::Double], R::Double, |r| {
-            Ok(Value::Double(exact_degrees(r.double(0).atan2(r.double(1)))))
-        })],
-    ),
     strict(
         "trim_scale",
         &[
@@ -195,37 +181,6 @@ fn to_places(value: f64, places: i64, round: fn(f64) -> f64) -> f64 {
     let factor = 10_f64.powi(i32::try_from(places.clamp(-400, 400)).unwrap_or(0));
     let result = round(value * factor) / factor;
     if result.is_finite() { result } else { value }
-}
-
-/// Sines and their kin in degrees, exact where Postgres is: at multiples of 30 and 45.
-fn degrees(value: f64, which: u8) -> f64 {
-    let radians = value.rem_euclid(360.0).to_radians();
-    let raw = match which {
-        0 => radians.sin(),
-        1 => radians.cos(),
-        _ => radians.tan(),
-    };
-    let near = (raw * 2.0).round() / 2.0;
-    if (raw - near).abs() < 1e-15 { near } else { raw }
-}
-
-/// One over the tangent, and nothing where that has no end.
-fn cotangent(value: f64) -> f64 {
-    if degrees(value, 1) == 0.0 { 0.0 } else { 1.0 / degrees(value, 2) }
-}
-
-/// Radians in degrees, whole where PostgreSQL's are: it divides by the angle that it knows exactly.
-fn exact_degrees(radians: f64) -> f64 {
-    let raw = radians.to_degrees();
-    let whole = raw.round();
-    if (raw - whole).abs() < 1e-13 { whole } else { raw }
-}
-
-fn of_ratio(ratio: f64, of: fn(f64) -> f64) -> Result<Value> {
-    if ratio.abs() > 1.0 {
-        return Err(Fault::OutOfRange("input is").error());
-    }
-    Ok(Value::Double(exact_degrees(of(ratio))))
 }
 
 /// A constant without the zeros at its end; a column has one scale, and keeps it.
@@ -301,19 +256,6 @@ fn quotient(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
     Ok(Field::new("numeric_divide", DataType::Decimal128(38, scale.max().unwrap_or(0).max(16)), true))
 }
 
-/// Of a pattern that is a row's value.
-const PLACES_OF_ANY_PATTERN: i8 = 15;
-
-fn pattern_scale(_: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Field> {
-    let Some(pattern) = constants.get(1).copied().flatten().and_then(|c| c.try_as_str().flatten()) else {
-        return Ok(Field::new("to_number", DataType::Decimal128(38, PLACES_OF_ANY_PATTERN), true));
-    };
-    let places = pattern
-        .split_once(['.', 'D', 'd'])
-        .map_or(0, |(_, after)| after.chars().filter(|c| matches!(c, '9' | '0')).count());
-    Ok(Field::new("to_number", DataType::Decimal128(38, i8::try_from(places.min(30)).unwrap_or(0)), true))
-}
-
 fn bucket(row: &Row<'_>) -> Result<Value> {
     let (value, low, high, count) = (row.double(0), row.double(1), row.double(2), row.int(3));
     let refused = |message: &'static str| external(Error::new(ErrorCode::InvalidWidthBucketArgument, message));
@@ -352,7 +294,11 @@ pub(super) fn to_char_wide(row: &Row<'_>) -> Result<Value> {
 }
 
 pub(super) fn to_char_double(row: &Row<'_>) -> Result<Value> {
-    shown(row, &Number::Double(row.double(0)))
+    shown(row, &Number::Double(row.double(0), f64::DIGITS as usize))
+}
+
+pub(super) fn to_char_real(row: &Row<'_>) -> Result<Value> {
+    shown(row, &Number::Double(f64::from(row.real(0)), f32::DIGITS as usize))
 }
 
 fn shown(row: &Row<'_>, number: &Number) -> Result<Value> {

@@ -6,8 +6,8 @@ use super::super::zone::Zone;
 use super::compiled::Patterns;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, FieldRef, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_catalog::own_bytes;
@@ -63,6 +63,10 @@ impl Row<'_> {
             _ => 0,
         };
         (self.args[arg].as_primitive::<Decimal128Type>().value(self.place(arg)), scale)
+    }
+
+    pub(in crate::semantics) fn real(&self, arg: usize) -> f32 {
+        self.args[arg].as_primitive::<Float32Type>().value(self.place(arg))
     }
 
     /// A number of any exact type, or a literal that is read as one.

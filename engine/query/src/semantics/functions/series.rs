@@ -7,15 +7,19 @@ use crate::semantics::datetime::interval::Interval;
 use crate::semantics::datetime::moment::moved;
 use crate::semantics::fault::{external, refused};
 use crate::semantics::numeric::rescaled;
-use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, LargeBinaryBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use querygate_catalog::proceed;
+use querygate_query_api::WIDE_NUMERIC;
+use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
 /// Members of one list.
 pub(super) const MEMBERS_MAX: usize = 4_000_000;
+/// Bytes of the numerics in one list.
+const BYTES_MAX: usize = 128 << 20;
 
 pub(super) const DEFS: &[Def] = &[strict(
     "generate_series",
@@ -24,6 +28,8 @@ pub(super) const DEFS: &[Def] = &[strict(
         form(&[P::Int, P::Int, P::Int], R::By(whole), |r| numbers(r, r.int(2))),
         form(&[P::Numeric, P::Numeric], R::By(decimals), numerics),
         form(&[P::Numeric, P::Numeric, P::Numeric], R::By(decimals), numerics),
+        form(&[P::Wide, P::Wide], R::By(|_, _| Ok(of(WIDE_NUMERIC))), wide),
+        form(&[P::Wide, P::Wide, P::Wide], R::By(|_, _| Ok(of(WIDE_NUMERIC))), wide),
         form(&[P::Timestamp, P::Timestamp, P::Interval], R::By(|_, _| Ok(of(timestamp()))), |r| moments(r, false)),
         form(&[P::Timestamptz, P::Timestamptz, P::Interval], R::By(|_, _| Ok(of(timestamptz()))), |r| moments(r, true)),
     ],
@@ -39,12 +45,13 @@ fn whole(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
     Ok(of(if narrow { DataType::Int32 } else { DataType::Int64 }))
 }
 
+/// Decimals where all members have the places of the first one.
 fn decimals(args: &[FieldRef], _: &[Option<&ScalarValue>]) -> Result<Field> {
-    let scale = args.iter().filter_map(|f| match f.data_type() {
-        DataType::Decimal128(_, scale) => Some(*scale),
-        _ => None,
-    });
-    Ok(of(DataType::Decimal128(38, scale.max().unwrap_or(0))))
+    let places = |arg: usize| match args.get(arg).map(|field| field.data_type()) {
+        Some(DataType::Decimal128(_, scale)) => *scale,
+        _ => 0,
+    };
+    Ok(of(if places(0) >= places(2) { DataType::Decimal128(38, places(0)) } else { WIDE_NUMERIC }))
 }
 
 fn too_many() -> datafusion::common::DataFusionError {
@@ -93,18 +100,55 @@ fn numerics(row: &Row<'_>) -> Result<Value> {
     let scale = match row.returns.data_type() {
         DataType::List(item) => match item.data_type() {
             DataType::Decimal128(_, scale) => *scale,
-            _ => 0,
+            _ => return wide(row),
         },
         _ => 0,
     };
     let out_of_range = || crate::semantics::fault::Fault::OutOfRange("numeric").error();
-    let at = |arg: usize| {
-        let (digits, own) = row.decimal(arg);
-        rescaled(digits, own, scale).ok_or_else(out_of_range)
+    let at = |(digits, own): (i128, i8)| rescaled(digits, own, scale).ok_or_else(out_of_range);
+    let step = at(if row.len() == 3 { row.decimal(2) } else { (1, 0) })?;
+    let (end, own) = row.decimal(1);
+    let to = match 10_i128.checked_pow(u32::from((own - scale).max(0).unsigned_abs())) {
+        // The last member on this side of a bound with more places.
+        Some(unit) if own > scale && step > 0 => end.div_euclid(unit),
+        Some(unit) if own > scale => -(-end).div_euclid(unit),
+        _ => at((end, own))?,
     };
-    let step = if row.len() == 3 { at(2)? } else { rescaled(1, 0, scale).ok_or_else(out_of_range)? };
-    let members: Decimal128Array = members(at(0)?, at(1)?, step)?.into_iter().map(Some).collect();
+    let members: Decimal128Array = members(at(row.decimal(0))?, to, step)?.into_iter().map(Some).collect();
     Ok(one_list(Arc::new(members.with_precision_and_scale(38, scale)?)))
+}
+
+/// Of numerics of any width: the first has its own places, the others at least those of the step.
+fn wide(row: &Row<'_>) -> Result<Value> {
+    let one = Numeric::from(1);
+    let (from, to, step) = (row.wide(0)?, row.wide(1)?, if row.len() == 3 { row.wide(2)? } else { one });
+    for (value, name) in [(&from, "start"), (&to, "stop"), (&step, "step size")] {
+        let what = match (value, name) {
+            (Numeric::Finite(_), _) => continue,
+            (Numeric::Nan, "start") => "start value cannot be NaN",
+            (Numeric::Nan, "stop") => "stop value cannot be NaN",
+            (Numeric::Nan, _) => "step size cannot be NaN",
+            (Numeric::Infinite { .. }, "start") => "start value cannot be infinity",
+            (Numeric::Infinite { .. }, "stop") => "stop value cannot be infinity",
+            (Numeric::Infinite { .. }, _) => "step size cannot be infinity",
+        };
+        return Err(refused(what));
+    }
+    if step.signum() == 0 {
+        return Err(refused("step size cannot equal zero"));
+    }
+    let mut items = LargeBinaryBuilder::new();
+    let (mut at, up, mut made) = (from, step.signum() > 0, 0);
+    while if up { at <= to } else { at >= to } {
+        if made == MEMBERS_MAX || items.values_slice().len() > BYTES_MAX {
+            return Err(too_many());
+        }
+        heed(made)?;
+        items.append_value(at.to_cell());
+        at = at.plus(&step).map_err(external)?;
+        made += 1;
+    }
+    Ok(one_list(Arc::new(items.finish())))
 }
 
 fn moments(row: &Row<'_>, zoned: bool) -> Result<Value> {

@@ -24,7 +24,7 @@ pub(super) enum Key {
 }
 
 /// What a pattern says on the whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) before: usize,
     pub(super) after: usize,
