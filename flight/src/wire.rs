@@ -123,10 +123,12 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
             if *column.data_type() == WIDE_NUMERIC && *field.data_type() == DataType::Float64 {
                 return Ok(Arc::new(nearest_doubles(column.as_binary())?));
             }
-            match texts_of_own_types(column)? {
-                Some(texts) => Ok(texts),
-                None => cast_with_options(column, field.data_type(), &exact).map_err(Error::internal),
+            // Arrow would take the bytes of own types for those of texts.
+            let column = texts_of_own_types(column)?.unwrap_or_else(|| Arc::clone(column));
+            if column.data_type() == field.data_type() {
+                return Ok(column);
             }
+            cast_with_options(&column, field.data_type(), &exact).map_err(Error::internal)
         })
         .collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -12,6 +12,7 @@ mod holding;
 mod interval;
 pub mod more;
 mod outcome;
+mod own_texts;
 mod parts;
 pub mod repeats;
 mod scram;
@@ -29,6 +30,7 @@ pub use column::{Column, ENUM_LABELS_KEY, PG_TYPE_KEY, arrow_type_of, column_of,
 pub use holding::{Holding, Uncounted};
 pub use interval::{IntervalFault, IntervalRead, read_interval};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};
+pub use own_texts::texts_of_own_types;
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;
 pub use service::{
@@ -37,7 +39,5 @@ pub use service::{
 };
 pub use times::{FirstRow, Times};
 pub use timetz::TimeTz;
-pub use wide_numeric::{
-    NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles, numeric_cell, texts_of_own_types, wide_numeric,
-};
+pub use wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles, numeric_cell, wide_numeric};
 pub use zone::Zone;
