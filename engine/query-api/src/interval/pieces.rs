@@ -183,10 +183,15 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')
 }
 
+/// Pieces of a text at most, and bytes of all of them, each with one behind it: PostgreSQL's limits.
+const PIECES_MAX: usize = 25;
+const BYTES_MAX: usize = 255;
+
 /// Cuts a text into pieces. Punctuation that belongs to none separates them.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, IntervalFault> {
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, piece: String::new() };
     let mut found = Vec::new();
+    let mut bytes = 0;
     while scanner.at < scanner.bytes.len() {
         let look = match scanner.peek() {
             b if b.is_ascii_digit() => scanner.digits(),
@@ -203,7 +208,24 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, IntervalFault> {
             }
             _ => return Err(IntervalFault::Syntax),
         };
+        bytes += scanner.piece.len() + 1;
+        if found.len() == PIECES_MAX || bytes > BYTES_MAX {
+            return Err(IntervalFault::Syntax);
+        }
         found.push(Piece { look, text: std::mem::take(&mut scanner.piece) });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_no_more_pieces_than_in_postgresql() {
+        assert_eq!(pieces(&"1 ".repeat(25)).map(|pieces| pieces.len()), Ok(25));
+        assert_eq!(pieces(&"1 ".repeat(26)), Err(IntervalFault::Syntax));
+        assert!(pieces(&"1".repeat(254)).is_ok());
+        assert_eq!(pieces(&"1".repeat(255)), Err(IntervalFault::Syntax));
+    }
 }
