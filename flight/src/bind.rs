@@ -1,7 +1,7 @@
 //! Values that a client binds: decoded from its Arrow messages and cast to what the statement takes. Knows no statement.
 
 use crate::command::unsupported;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::error::ArrowError;
@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::{FutureExt as _, TryStreamExt as _, stream};
-use querygate_query_api::{Session, arrow_type_of};
+use querygate_query_api::{Session, TimeTz, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
@@ -183,6 +183,9 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
         arrow_type_of(pg_type).ok_or_else(|| unsupported(&format!("a parameter of type {}", pg_type.sql_name())))?;
     let given = column.data_type();
     if given == &wanted {
+        if wanted == TimeTz::ARROW {
+            times(column, number)?;
+        }
         return Ok(Arc::clone(column));
     }
     if pg_type == PgType::Numeric && keeps_places(given) {
@@ -208,6 +211,17 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     refuse_guessing(given, &wanted, number, engine)?;
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
+}
+
+/// Twelve bytes may be no time of day with a zone.
+fn times(column: &ArrayRef, number: usize) -> Result<()> {
+    let keys = column.as_fixed_size_binary();
+    if keys.iter().flatten().all(|key| TimeTz::of_key(key).is_some()) {
+        return Ok(());
+    }
+    let pg_type = PgType::Timetz.sql_name();
+    let message = format!("invalid binary value for parameter ${number} of type {pg_type}");
+    Err(Error::new(ErrorCode::InvalidTextRepresentation, message).with_hint("Bind its text."))
 }
 
 /// Numerics in the types that the engine takes them in with their own places.
@@ -242,4 +256,19 @@ fn refused(error: &ArrowError, given: &DataType, pg_type: PgType, number: usize)
         (ErrorCode::NumericOutOfRange, "value out of range")
     };
     Error::new(code, format!("{what} for parameter ${number} of type {}", pg_type.sql_name())).with_cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::FixedSizeBinaryArray;
+
+    #[test]
+    fn bytes_that_are_no_time_are_refused() {
+        let column = |key: &[u8]| -> ArrayRef {
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size([None, Some(key)].into_iter(), 12).unwrap())
+        };
+        assert!(times(&column(&TimeTz { micros: 1, east: 3_600 }.key()), 1).is_ok());
+        assert_eq!(times(&column(&[7; 12]), 1).unwrap_err().code(), ErrorCode::InvalidTextRepresentation);
+    }
 }
