@@ -13,13 +13,16 @@ pub(crate) use given::given;
 
 use crate::report::Report;
 use crate::wire::{Format, invalid_bytes};
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{ArrayRef, StringArray, new_null_array};
 use querygate_query_api::{Session, Zone, arrow_type_of};
 use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::Arc;
 
 /// The session's zone when a parameter depends on it.
 pub(crate) fn session_zone(session: &dyn Session, types: &[PgType]) -> Result<Zone> {
-    let depends = types.iter().any(|pg_type| matches!(pg_type, PgType::Timestamptz | PgType::TimestamptzArray));
+    let depends = types.iter().any(|pg_type| {
+        matches!(pg_type, PgType::Timestamptz | PgType::TimestamptzArray | PgType::Timetz | PgType::TimetzArray)
+    });
     match depends.then(|| session.setting("TimeZone")).flatten() {
         Some(name) => Zone::required(&name),
         None => Ok(Zone::UTC),
@@ -41,6 +44,10 @@ pub(crate) fn decode_parameter(
         ));
     };
     let Some(bytes) = bytes else { return Ok(new_null_array(&data_type, 1)) };
+    // The engine reads it, by the rules of its literals and in the session's zone.
+    if format == Format::Text && pg_type == PgType::Timetz {
+        return Ok(Arc::new(StringArray::from(vec![utf8(bytes)?])));
+    }
     let decoded = match format {
         Format::Text => utf8(bytes).and_then(|text| text::value(pg_type, text, *zone)),
         Format::Binary => binary::value(pg_type, bytes, number),

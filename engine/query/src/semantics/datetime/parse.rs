@@ -318,7 +318,7 @@ impl Fields {
             "bc" => self.before_christ = true,
             "ad" => {}
             "epoch" => self.absolute = Some(0),
-            "allballs" => self.clock = Some(0),
+            "allballs" => (self.clock, self.zone) = (Some(0), Some(Zone::UTC)),
             _ if month(word).is_some() && !self.word_month => {
                 // What seemed to be the month was the day.
                 if let Some(first) = self.month {
