@@ -5,8 +5,8 @@ use super::value_lists::type_columns;
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, Query, SelectItem,
-    SetExpr, UnaryOperator, Value,
+    DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, IntervalFields,
+    Query, SelectItem, SetExpr, UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -151,20 +151,66 @@ pub(super) fn large_number(expr: &mut Expr) {
     }
 }
 
-/// `INTERVAL '1' DAY` and `INTERVAL '1-2' YEAR TO MONTH` as a cast of a text that says it all, without what is finer than its fields.
+/// `INTERVAL '1' DAY`, `INTERVAL '1-2' YEAR TO MONTH` and casts to the same as a cast of a text that says it all, without what is finer
+/// than its fields.
 pub(super) fn interval(expr: &mut Expr) {
-    let Expr::Interval(Interval { value, leading_field, last_field, leading_precision, fractional_seconds_precision }) =
-        expr
-    else {
-        return;
-    };
-    let Some(literal) = literal_text(value) else { return };
-    let field = last_field.as_ref().or(leading_field.as_ref());
+    match expr {
+        Expr::Interval(Interval {
+            value,
+            leading_field,
+            last_field,
+            leading_precision,
+            fractional_seconds_precision,
+        }) => {
+            let Some(literal) = literal_text(value) else { return };
+            let last = last_field.as_ref().or(leading_field.as_ref());
+            let seconds = matches!(last, Some(DateTimeField::Second)) && last_field.is_none();
+            let precision = fractional_seconds_precision.or(leading_precision.filter(|_| seconds));
+            *expr = with_fields(literal, (leading_field.as_ref(), last), precision);
+        }
+        Expr::Cast { expr: inner, data_type: DataType::Interval { fields: Some(fields), precision }, .. } => {
+            let (first, last) = first_and_last(fields);
+            *expr = match literal_text(inner) {
+                Some(literal) => with_fields(literal, (Some(&first), Some(&last)), *precision),
+                None => {
+                    let value = std::mem::replace(inner.as_mut(), Expr::Value(Value::Null.into()));
+                    cut(cast(value, DataType::Interval { fields: None, precision: *precision }), Some(&last))
+                }
+            };
+        }
+        _ => {}
+    }
+}
+
+fn first_and_last(fields: &IntervalFields) -> (DateTimeField, DateTimeField) {
+    use DateTimeField::{Day, Hour, Minute, Month, Second, Year};
+    match fields {
+        IntervalFields::Year => (Year, Year),
+        IntervalFields::Month => (Month, Month),
+        IntervalFields::Day => (Day, Day),
+        IntervalFields::Hour => (Hour, Hour),
+        IntervalFields::Minute => (Minute, Minute),
+        IntervalFields::Second => (Second, Second),
+        IntervalFields::YearToMonth => (Year, Month),
+        IntervalFields::DayToHour => (Day, Hour),
+        IntervalFields::DayToMinute => (Day, Minute),
+        IntervalFields::DayToSecond => (Day, Second),
+        IntervalFields::HourToMinute => (Hour, Minute),
+        IntervalFields::HourToSecond => (Hour, Second),
+        IntervalFields::MinuteToSecond => (Minute, Second),
+    }
+}
+
+fn with_fields(
+    literal: &str,
+    (first, last): (Option<&DateTimeField>, Option<&DateTimeField>),
+    precision: Option<u64>,
+) -> Expr {
     let plain = literal.trim();
     let bare = !plain.is_empty()
         && plain.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
         && !plain.get(1..).unwrap_or_default().contains('-');
-    let whole = match (leading_field.as_ref(), field) {
+    let whole = match (first, last) {
         (_, Some(field)) if bare => format!("{plain} {}", unit(field)),
         // `'1 2' DAY TO HOUR`: days, then hours.
         (Some(DateTimeField::Day), Some(DateTimeField::Hour)) => match plain.split_once(' ') {
@@ -176,18 +222,20 @@ pub(super) fn interval(expr: &mut Expr) {
         }
         _ => literal.to_owned(),
     };
-    let seconds = matches!(field, Some(DateTimeField::Second));
-    let precision = fractional_seconds_precision.or(leading_precision.filter(|_| seconds && last_field.is_none()));
+    cut(cast(text(&whole), DataType::Interval { fields: None, precision }), last)
+}
+
+/// An interval without what is finer than a field.
+fn cut(interval: Expr, field: Option<&DateTimeField>) -> Expr {
     let finest = match field {
         Some(DateTimeField::Year | DateTimeField::Month | DateTimeField::Day) => field.map(unit),
         Some(DateTimeField::Hour | DateTimeField::Minute) => field.map(unit),
         _ => None,
     };
-    let whole = cast(text(&whole), DataType::Interval { fields: None, precision });
-    *expr = match finest {
-        Some(finest) => super::ast::call("interval_cut", vec![whole, text(&finest)]),
-        None => whole,
-    };
+    match finest {
+        Some(finest) => super::ast::call("interval_cut", vec![interval, text(&finest)]),
+        None => interval,
+    }
 }
 
 /// `2:03` where minutes and seconds are meant.
