@@ -104,11 +104,11 @@ fn is_misread(pattern: &str) -> bool {
 fn of_one_pattern(texts: &[ColumnarValue], insensitive: bool) -> Option<Result<ColumnarValue>> {
     let [ColumnarValue::Array(texts), ColumnarValue::Scalar(pattern)] = texts else { return None };
     let pattern = pattern.try_as_str().flatten().filter(|pattern| is_short(pattern))?;
-    if functions::is_own_expression(pattern) {
-        return None;
-    }
-    let flags = if insensitive { "is" } else { "s" };
-    let found = regexp_is_match_scalar(texts.as_string::<i32>(), pattern, Some(flags));
+    let (spelled, insensitive) = match functions::linear_spelling(pattern, if insensitive { "i" } else { "" }) {
+        Ok(spelled) => spelled?,
+        Err(error) => return Some(Err(error)),
+    };
+    let found = regexp_is_match_scalar(texts.as_string::<i32>(), &spelled, insensitive.then_some("i"));
     let invalid = |_| external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"));
     Some(found.map(|found| ColumnarValue::Array(Arc::new(found) as ArrayRef)).map_err(invalid))
 }

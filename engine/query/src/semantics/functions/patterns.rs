@@ -1,14 +1,13 @@
 //! Functions of regular expressions. What they find is as in PostgreSQL but for one thing: the first branch that matches, not the longest.
 
 use super::form::{P, R, form};
-use super::regexes::{Expression, Groups, next_character};
+use super::regexes::{Groups, Matcher, next_character};
 use super::series::MEMBERS_MAX;
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
 use arrow::array::{ListBuilder, StringBuilder};
 use datafusion::common::Result;
 use querygate_types::{Error, ErrorCode};
-use std::rc::Rc;
 use std::sync::Arc;
 
 const TWO: &[P] = &[P::Text, P::Text];
@@ -88,7 +87,7 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "similar_to",
         &[form(TWO, R::Bool, |r| {
-            let pattern = similar(r.text(1));
+            let pattern = similar(r.text(1))?;
             Ok(Value::Bool(r.patterns.compiled(&pattern, "s", r.text(0))?.is_match(r.text(0))?))
         })],
     ),
@@ -105,7 +104,7 @@ fn lists(
 }
 
 /// The expression of an argument, to be looked for in the first one.
-fn compiled(row: &Row<'_>, flags: &str) -> Result<Rc<Expression>> {
+fn compiled(row: &Row<'_>, flags: &str) -> Result<Matcher> {
     row.patterns.compiled(row.text(1), flags, row.text(0))
 }
 
@@ -211,7 +210,7 @@ fn byte_of(text: &str, character: usize) -> Option<usize> {
 }
 
 /// An occurrence from a place on.
-fn nth<'t>(expression: &Expression, text: &'t str, from: usize, nth: usize) -> Result<Option<Groups<'t>>> {
+fn nth<'t>(expression: &Matcher, text: &'t str, from: usize, nth: usize) -> Result<Option<Groups<'t>>> {
     let mut at = from;
     for _ in 1..nth {
         let Some(found) = expression.find_at(text, at)? else { return Ok(None) };
@@ -380,44 +379,21 @@ fn similar_part(row: &Row<'_>) -> Result<Value> {
     if more.is_some() {
         return Err(external(Error::new(ErrorCode::InvalidParameterValue, "invalid escape string")));
     }
-    let mut parts = vec![String::new()];
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        if Some(c) != escape {
-            if let Some(part) = parts.last_mut() {
-                if c == '\\' {
-                    part.push('\\');
-                }
-                part.push(c);
-            }
-            continue;
-        }
-        match chars.next() {
-            Some('"') => parts.push(String::new()),
-            Some(other) => {
-                if let Some(part) = parts.last_mut() {
-                    part.extend(['\\', other]);
-                }
-            }
-            None => {}
-        }
-    }
-    let of = |part: &str, lazy: bool| {
-        let body = similar_body(part);
-        if lazy { least(&body) } else { body }
-    };
+    let parts = similar_parts(pattern, escape)?;
     let expression = match parts.as_slice() {
-        [whole] => format!("^({})$", of(whole, false)),
-        [before, middle] => format!("^(?:{})({})$", of(before, true), of(middle, false)),
-        [before, middle, after] => format!("^(?:{})({})(?:{})$", of(before, true), of(middle, false), of(after, false)),
-        _ => {
-            let message = "SQL regular expression may not contain more than two escape-double-quote separators";
-            return Err(external(Error::new(ErrorCode::InvalidRegularExpression, message)));
-        }
+        [whole] => format!("^({whole})$"),
+        [before, middle] => format!("^(?:{})({middle})$", least(before)),
+        [before, middle, after] => format!("^(?:{})({middle})(?:{after})$", least(before)),
+        _ => return Err(too_many_separators()),
     };
     let expression = row.patterns.compiled(&expression, "s", text)?;
     let found = expression.groups_at(text, 0)?.and_then(|found| found.get(1));
     Ok(found.map_or(Value::Null, |part| Value::Text(text[part].to_owned())))
+}
+
+fn too_many_separators() -> datafusion::common::DataFusionError {
+    let message = "SQL regular expression may not contain more than two escape-double-quote separators";
+    external(Error::new(ErrorCode::InvalidRegularExpression, message))
 }
 
 /// An expression whose repetitions take as little as they can.
@@ -442,38 +418,49 @@ fn least(expression: &str) -> String {
 }
 
 /// A pattern of SIMILAR TO as a regular expression over the whole text.
-fn similar(pattern: &str) -> String {
-    format!("^(?:{})$", similar_body(pattern))
+fn similar(pattern: &str) -> Result<String> {
+    let parts = similar_parts(pattern, Some('\\'))?;
+    if parts.len() > 3 {
+        return Err(too_many_separators());
+    }
+    let parts: Vec<String> = parts.iter().map(|part| format!("(?:{part})")).collect();
+    Ok(format!("^(?:{})$", parts.concat()))
 }
 
-fn similar_body(pattern: &str) -> String {
-    let mut out = String::new();
+/// The parts of a pattern of SIMILAR TO between escaped quotes, as regular expressions whose parentheses capture nothing. What is escaped
+/// keeps its meaning there, as in PostgreSQL.
+fn similar_parts(pattern: &str, escape: Option<char>) -> Result<Vec<String>> {
+    let (mut parts, mut out) = (Vec::new(), String::new());
     let mut chars = pattern.chars();
     let mut in_class = false;
     while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            match chars.next() {
+                Some('"') if !in_class => parts.push(std::mem::take(&mut out)),
+                Some(other) => out.extend(['\\', other]),
+                None => {}
+            }
+            continue;
+        }
         match c {
-            '\\' => {
-                if let Some(next) = chars.next() {
-                    out.push_str(&regex::escape(&next.to_string()));
+            _ if in_class => {
+                if c == '\\' {
+                    out.push(c);
                 }
+                out.push(c);
+                in_class = c != ']';
             }
             '[' => {
                 in_class = true;
                 out.push(c);
             }
-            ']' => {
-                in_class = false;
-                out.push(c);
-            }
-            _ if in_class => out.push(c),
             '%' => out.push_str(".*"),
             '_' => out.push('.'),
-            '.' | '^' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
+            '(' => out.push_str("(?:"),
+            '\\' | '.' | '^' | '$' => out.extend(['\\', c]),
             other => out.push(other),
         }
     }
-    out
+    parts.push(out);
+    Ok(parts)
 }

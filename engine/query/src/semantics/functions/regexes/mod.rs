@@ -1,17 +1,30 @@
-//! PostgreSQL's advanced regular expressions. Patterns that an engine can follow whose time is linear in the text go there; those that look
-//! around, refer back, or are spelled as only PostgreSQL does, are read and run here, in counted steps.
+//! PostgreSQL's advanced regular expressions. Every pattern is read here. Those that an engine can follow whose time is linear in the text
+//! are spelled anew for it; those that look around or refer back are run here, in counted steps.
 
+mod alike;
+mod characters;
 mod machine;
+mod matcher;
+mod search;
+mod spelling;
+mod steps;
 mod syntax;
+mod tree;
 
 use crate::semantics::fault::external;
 use crate::semantics::stepwise::{PATTERN_BYTES_MAX, too_long};
 use datafusion::common::{DataFusionError, Result};
-use machine::{Found, Machine};
+use machine::Machine;
 use querygate_types::{Error, ErrorCode};
 use regex::{Captures, Regex, RegexBuilder};
+use search::Found;
+use spelling::spelled;
 use std::ops::Range;
-use syntax::Unread;
+use steps::Steps;
+use tree::{Node, Unread};
+
+pub(in crate::semantics) use alike::is_own;
+pub(super) use matcher::Matcher;
 
 /// What flags say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +69,8 @@ impl Options {
 #[derive(Debug)]
 pub(super) enum Expression {
     Linear(Regex),
+    /// Found in linear time; what of its groups is forgotten, the program tells.
+    Forgetful(Regex, Machine),
     Stepping(Machine),
 }
 
@@ -90,25 +105,27 @@ fn too_complex() -> DataFusionError {
     external(Error::new(ErrorCode::ProgramLimitExceeded, "regular expression is too complex"))
 }
 
-/// Whether only PostgreSQL reads a pattern as it is meant: it looks around, refers back, or has escapes of its own.
-pub(in crate::semantics) fn is_own(pattern: &str) -> bool {
-    let mut chars = pattern.chars();
-    let mut last = ['\0'; 2];
-    while let Some(c) = chars.next() {
-        if c == '\\' {
-            if matches!(chars.next(), Some('1'..='9' | 'm' | 'M' | 'y' | 'Y' | 'Z')) {
-                return true;
-            }
-            last = ['\0'; 2];
-            continue;
+fn refused(unread: Unread) -> DataFusionError {
+    match unread {
+        Unread::Invalid => invalid(),
+        Unread::TooComplex => too_complex(),
+        Unread::Absent => {
+            let message = "basic and extended regular expressions are not supported";
+            external(Error::new(ErrorCode::FeatureNotSupported, message))
         }
-        // `(?<name>` is none, and invalid here.
-        if last == ['(', '?'] && matches!(c, '=' | '!' | '<') {
-            return true;
-        }
-        last = [last[1], c];
     }
-    false
+}
+
+/// Nests in the spelling of the engine with linear time: some for each that was read.
+const NEST_MAX: u32 = 1_000;
+/// Bytes that the sets of characters of a pattern may take.
+const SETS_BYTES_MAX: usize = 4 << 20;
+
+/// A pattern in the spelling of the engine with linear time, and whether letters of both cases are alike. `None`: that engine cannot
+/// follow it.
+pub(in crate::semantics) fn linear_spelling(pattern: &str, flags: &str) -> Result<Option<(String, bool)>> {
+    let (node, _, options) = syntax::read(pattern, Options::of(flags)?, SETS_BYTES_MAX).map_err(refused)?;
+    Ok(spelled(&node).map(|spelled| (spelled, options.insensitive)))
 }
 
 impl Expression {
@@ -116,87 +133,45 @@ impl Expression {
         if pattern.len() > PATTERN_BYTES_MAX {
             return Err(too_long());
         }
-        let options = Options::of(flags)?;
-        if is_own(pattern) {
-            let read = syntax::read(pattern, options);
-            let machine = read.and_then(|(node, groups)| Machine::new(&node, groups, options.insensitive));
-            return machine.map(Self::Stepping).map_err(|unread| match unread {
-                Unread::Invalid => invalid(),
-                Unread::TooComplex => too_complex(),
-            });
-        }
-        let mut builder = RegexBuilder::new(pattern);
-        builder
-            .size_limit(bytes_max)
-            .case_insensitive(options.insensitive)
-            .multi_line(options.lines)
-            .dot_matches_new_line(options.dot_takes_lines)
-            .ignore_whitespace(options.expanded);
-        builder.build().map(Self::Linear).map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => too_complex(),
-            _ => invalid(),
-        })
+        let (node, groups, options) = syntax::read(pattern, Options::of(flags)?, bytes_max).map_err(refused)?;
+        let machine = |node: &Node| Machine::new(node, groups, options.insensitive).map_err(refused);
+        let Some(spelled) = spelled(&node) else { return machine(&node).map(Self::Stepping) };
+        let mut builder = RegexBuilder::new(&spelled);
+        builder.size_limit(bytes_max).nest_limit(NEST_MAX).case_insensitive(options.insensitive);
+        let linear = builder.build().map_err(|_| too_complex())?;
+        if node.forgets() { Ok(Self::Forgetful(linear, machine(&node)?)) } else { Ok(Self::Linear(linear)) }
     }
 
-    pub(super) fn is_match(&self, text: &str) -> Result<bool> {
+    fn is_match(&self, text: &str, steps: &Steps) -> Result<bool> {
         match self {
-            Self::Linear(expression) => Ok(expression.is_match(text)),
-            Self::Stepping(machine) => Ok(machine.find(text, 0)?.is_some()),
+            Self::Linear(expression) | Self::Forgetful(expression, _) => Ok(expression.is_match(text)),
+            Self::Stepping(machine) => Ok(machine.find(text, 0, steps)?.is_some()),
         }
     }
 
     /// The first match that begins at a place or behind it.
-    pub(super) fn find_at(&self, text: &str, from: usize) -> Result<Option<Range<usize>>> {
+    fn find_at(&self, text: &str, from: usize, steps: &Steps) -> Result<Option<Range<usize>>> {
         match self {
-            Self::Linear(expression) => Ok(expression.find_at(text, from).map(|found| found.range())),
+            Self::Linear(expression) | Self::Forgetful(expression, _) => {
+                Ok(expression.find_at(text, from).map(|found| found.range()))
+            }
             Self::Stepping(machine) => {
-                Ok(machine.find(text, from)?.and_then(|found| found.into_iter().next().flatten()))
+                Ok(machine.find(text, from, steps)?.and_then(|found| found.into_iter().next().flatten()))
             }
         }
     }
 
     /// The first match from a place on, with its groups.
-    pub(super) fn groups_at<'t>(&self, text: &'t str, from: usize) -> Result<Option<Groups<'t>>> {
+    fn groups_at<'t>(&self, text: &'t str, from: usize, steps: &Steps) -> Result<Option<Groups<'t>>> {
         match self {
             Self::Linear(expression) => Ok(expression.captures_at(text, from).map(Groups::Linear)),
-            Self::Stepping(machine) => Ok(machine.find(text, from)?.map(Groups::Stepping)),
+            Self::Forgetful(expression, machine) => match expression.find_at(text, from) {
+                Some(found) => Ok(machine.find(text, found.start(), steps)?.map(Groups::Stepping)),
+                None => Ok(None),
+            },
+            Self::Stepping(machine) => Ok(machine.find(text, from, steps)?.map(Groups::Stepping)),
         }
     }
-
-    /// One match after another, from a place on.
-    pub(super) fn finds<'a>(&'a self, text: &'a str, from: usize) -> impl Iterator<Item = Result<Range<usize>>> + 'a {
-        one_after_another(text, from, |from| self.find_at(text, from), Range::clone)
-    }
-
-    /// Matches one after another, with their groups.
-    pub(super) fn all_groups<'a>(
-        &'a self,
-        text: &'a str,
-        from: usize,
-    ) -> impl Iterator<Item = Result<Groups<'a>>> + 'a {
-        one_after_another(text, from, |from| self.groups_at(text, from), |found| found.get(0).unwrap_or_default())
-    }
-}
-
-/// An empty match is followed by one behind the next character, any other by one where it ends, which may be empty.
-fn one_after_another<'a, T: 'a>(
-    text: &'a str,
-    from: usize,
-    find: impl Fn(usize) -> Result<Option<T>> + 'a,
-    range: impl Fn(&T) -> Range<usize> + 'a,
-) -> impl Iterator<Item = Result<T>> + 'a {
-    let mut from = Some(from);
-    std::iter::from_fn(move || {
-        let found = find(from?).transpose()?;
-        from = match &found {
-            Ok(found) => {
-                let range = range(found);
-                if range.is_empty() { next_character(text, range.end) } else { Some(range.end) }
-            }
-            Err(_) => None,
-        };
-        Some(found)
-    })
 }
 
 /// The place behind the character at a place.

@@ -2,107 +2,66 @@
 //! in. Knows no text that is searched.
 
 use super::Options;
+use super::tree::{Node, Place, Set, Unread};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, HirKind};
+use std::collections::HashMap;
 
 /// Parentheses within parentheses.
 const DEPTH_MAX: usize = 100;
 /// Groups that a back-reference may name, and repetitions of a bound, as in PostgreSQL.
 const REPEATS_MAX: u32 = 255;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
-    Empty,
-    One(Set),
-    At(Place),
-    Sequence(Vec<Node>),
-    Choice(Vec<Node>),
-    Repeat {
-        of: Box<Node>,
-        least: u32,
-        most: Option<u32>,
-        greedy: bool,
-    },
-    Group(usize, Box<Node>),
-    /// What a group matched, once more.
-    Again(usize),
-    Around {
-        ahead: bool,
-        negated: bool,
-        of: Box<Node>,
-    },
-}
+pub(super) type Result<T> = std::result::Result<T, Unread>;
 
-/// Characters, as ranges in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Set(Box<[(char, char)]>);
-
-impl Set {
-    pub(super) fn has(&self, c: char) -> bool {
-        match *self.0 {
-            [(from, to)] => from <= c && c <= to,
-            ref ranges => {
-                let at = ranges.partition_point(|(_, to)| *to < c);
-                ranges.get(at).is_some_and(|(from, _)| *from <= c)
-            }
-        }
-    }
-}
-
-/// A place in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    TextStart,
-    TextEnd,
-    LineStart,
-    LineEnd,
-    WordStart,
-    WordEnd,
-    WordEdge,
-    NoWordEdge,
-}
-
-/// Why a pattern is not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
-    Invalid,
-    TooComplex,
-}
-
-type Result<T> = std::result::Result<T, Unread>;
-
-/// A tree, and how many groups it has.
-pub(super) fn read(pattern: &str, options: Options) -> Result<(Node, usize)> {
-    let mut reader = Reader { rest: pattern.chars().collect::<Vec<_>>(), at: 0, options, groups: Vec::new(), depth: 0 };
-    reader.leading_options()?;
-    let node = reader.choice()?;
+/// A tree, how many groups it has, and its options, some of which stand in the pattern. Its sets of characters take no more than so many
+/// bytes.
+pub(super) fn read(pattern: &str, options: Options, bytes_max: usize) -> Result<(Node, usize, Options)> {
+    let mut reader = Reader {
+        rest: pattern.chars().collect::<Vec<_>>(),
+        at: 0,
+        options,
+        groups: Vec::new(),
+        depth: 0,
+        sets: HashMap::new(),
+        bytes_left: bytes_max,
+    };
+    let node = if reader.is_literal()? { reader.literals()? } else { reader.choice()? };
     if reader.at < reader.rest.len() {
         return Err(Unread::Invalid);
     }
-    Ok((node, reader.groups.len()))
+    Ok((node, reader.groups.len(), reader.options))
 }
 
-struct Reader {
+pub(super) struct Reader {
     rest: Vec<char>,
-    at: usize,
-    options: Options,
+    pub(super) at: usize,
+    pub(super) options: Options,
     /// Of each group, whether it is closed.
     groups: Vec<bool>,
     depth: usize,
+    /// By their spelling: most come again.
+    sets: HashMap<String, Set>,
+    bytes_left: usize,
 }
 
 impl Reader {
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest.get(self.at).copied()
     }
 
-    fn next(&mut self) -> Option<char> {
+    pub(super) fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.at += 1;
         Some(c)
     }
 
-    fn takes(&mut self, text: &str) -> bool {
+    /// Whether a character follows after so many others.
+    pub(super) fn follows(&self, after: usize, wanted: char) -> bool {
+        self.rest.get(self.at + after) == Some(&wanted)
+    }
+
+    pub(super) fn takes(&mut self, text: &str) -> bool {
         let length = text.chars().count();
         let is_it = self.rest.get(self.at..self.at + length).is_some_and(|next| next.iter().copied().eq(text.chars()));
         if is_it {
@@ -111,26 +70,45 @@ impl Reader {
         is_it
     }
 
-    /// `(?i)` at the beginning.
-    fn leading_options(&mut self) -> Result<()> {
-        let letters = self.rest.iter().skip(2).take_while(|c| c.is_ascii_lowercase()).count();
-        if letters == 0 || self.rest.get(2 + letters) != Some(&')') || !self.takes("(?") {
-            return Ok(());
+    /// What may stand before a pattern: `***:`, `***=` and `(?i)`. Whether all of the rest stands for itself.
+    fn is_literal(&mut self) -> Result<bool> {
+        if self.takes("***=") {
+            return Ok(true);
         }
+        if self.rest.starts_with(&['*'; 3]) && !self.takes("***:") {
+            return Err(Unread::Invalid);
+        }
+        let letters = self.rest.iter().skip(self.at + 2).take_while(|c| c.is_ascii_alphabetic()).count();
+        if letters == 0 || self.rest.get(self.at + 2 + letters) != Some(&')') || !self.takes("(?") {
+            return Ok(false);
+        }
+        let mut is_literal = false;
         for _ in 0..letters {
-            let flag = self.next().ok_or(Unread::Invalid)?;
-            self.options.set(flag).ok_or(Unread::Invalid)?;
+            match self.next().ok_or(Unread::Invalid)? {
+                'q' => is_literal = true,
+                'b' | 'e' => return Err(Unread::Absent),
+                flag => self.options.set(flag).ok_or(Unread::Invalid)?,
+            }
         }
         self.at += 1;
-        Ok(())
+        Ok(is_literal)
     }
 
-    /// Blanks and comments that an expanded pattern has.
+    fn literals(&mut self) -> Result<Node> {
+        let mut parts = Vec::new();
+        while let Some(c) = self.next() {
+            parts.push(self.literal(c)?);
+        }
+        Ok(Node::Sequence(parts))
+    }
+
+    /// Comments, and blanks that an expanded pattern has.
     fn skip_blanks(&mut self) {
-        while self.options.expanded {
+        loop {
             match self.peek() {
-                Some(c) if c.is_whitespace() => self.at += 1,
-                Some('#') => while self.next().is_some_and(|c| c != '\n') {},
+                Some('(') if self.takes("(?#") => while self.next().is_some_and(|c| c != ')') {},
+                Some(c) if self.options.expanded && c.is_whitespace() => self.at += 1,
+                Some('#') if self.options.expanded => while self.next().is_some_and(|c| c != '\n') {},
                 _ => return,
             }
         }
@@ -154,8 +132,14 @@ impl Reader {
             match self.peek() {
                 None | Some('|' | ')') => break,
                 Some(_) => {
+                    let begin = self.at;
                     let part = self.part()?;
-                    parts.push(self.repeated(part)?);
+                    let constraint = match part {
+                        Node::At(_) => self.rest.get(begin) != Some(&'('),
+                        Node::Around { .. } => self.rest.get(begin + 2) != Some(&':'),
+                        _ => false,
+                    };
+                    parts.push(self.repeated(part, constraint)?);
                 }
             }
         }
@@ -165,6 +149,8 @@ impl Reader {
     fn part(&mut self) -> Result<Node> {
         match self.next().ok_or(Unread::Invalid)? {
             '(' => self.parentheses(),
+            '[' if self.takes("[:<:]]") => Ok(Node::At(Place::WordStart)),
+            '[' if self.takes("[:>:]]") => Ok(Node::At(Place::WordEnd)),
             '[' => self.bracket(),
             '.' => self.one(if self.options.dot_takes_lines { "(?s:.)" } else { "." }),
             '^' if self.options.lines => Ok(Node::At(Place::LineStart)),
@@ -217,16 +203,17 @@ impl Reader {
         let inner = self.choice()?;
         self.groups = groups;
         self.close()?;
-        Ok(Node::Around { ahead, negated, of: Box::new(without_groups(inner)?) })
+        Ok(Node::Around { ahead, negated, of: Box::new(inner.without_groups()?) })
     }
 
-    fn repeated(&mut self, of: Node) -> Result<Node> {
+    /// A part with what says how often it comes, which constraints cannot have.
+    fn repeated(&mut self, of: Node, constraint: bool) -> Result<Node> {
         self.skip_blanks();
         let (least, most) = match self.peek() {
             Some('*') => (0, None),
             Some('+') => (1, None),
             Some('?') => (0, Some(1)),
-            Some('{') if self.rest.get(self.at + 1).is_some_and(char::is_ascii_digit) => {
+            Some('{') if self.is_bound() => {
                 self.at += 1;
                 let bound = self.bound()?;
                 if self.peek() != Some('}') {
@@ -237,15 +224,19 @@ impl Reader {
             _ => return Ok(of),
         };
         self.at += 1;
-        if matches!(of, Node::At(_) | Node::Around { .. }) {
+        if constraint {
             return Err(Unread::Invalid);
         }
         let greedy = !self.takes("?");
         self.skip_blanks();
-        if matches!(self.peek(), Some('*' | '+' | '?')) {
+        if matches!(self.peek(), Some('*' | '+' | '?')) || self.is_bound() {
             return Err(Unread::Invalid);
         }
         Ok(Node::Repeat { of: Box::new(of), least, most, greedy })
+    }
+
+    fn is_bound(&self) -> bool {
+        self.peek() == Some('{') && self.rest.get(self.at + 1).is_some_and(char::is_ascii_digit)
     }
 
     fn bound(&mut self) -> Result<(u32, Option<u32>)> {
@@ -270,155 +261,48 @@ impl Reader {
         value.ok_or(Unread::Invalid)
     }
 
-    fn escape(&mut self) -> Result<Node> {
-        let c = self.next().ok_or(Unread::Invalid)?;
-        Ok(match c {
-            'A' => Node::At(Place::TextStart),
-            'Z' => Node::At(Place::TextEnd),
-            'm' => Node::At(Place::WordStart),
-            'M' => Node::At(Place::WordEnd),
-            'y' => Node::At(Place::WordEdge),
-            'Y' => Node::At(Place::NoWordEdge),
-            'd' | 'D' | 's' | 'S' | 'w' | 'W' => return self.one(&format!("\\{c}")),
-            '1'..='9' => return self.again(),
-            _ => {
-                self.at -= 1;
-                let c = self.character()?;
-                return self.literal(c);
-            }
-        })
+    /// How many groups have begun.
+    pub(super) fn groups(&self) -> usize {
+        self.groups.len()
     }
 
     /// A back-reference: to a group that is closed before it.
-    fn again(&mut self) -> Result<Node> {
-        self.at -= 1;
-        let mut number = 0_usize;
-        while let Some(digit) = self.peek().and_then(|c| c.to_digit(10)) {
-            let next = number * 10 + usize::try_from(digit).unwrap_or(0);
-            if number > 0 && next > self.groups.len() {
-                break;
-            }
-            self.at += 1;
-            number = next;
-        }
+    pub(super) fn again(&self, number: usize) -> Result<Node> {
         match self.groups.get(number.wrapping_sub(1)) {
             Some(true) => Ok(Node::Again(number)),
             _ => Err(Unread::Invalid),
         }
     }
 
-    /// The character that an escape stands for.
-    fn character(&mut self) -> Result<char> {
-        let c = self.next().ok_or(Unread::Invalid)?;
-        Ok(match c {
-            'a' => '\u{7}',
-            'b' => '\u{8}',
-            'e' => '\u{1b}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'v' => '\u{b}',
-            '0' => '\0',
-            'B' => '\\',
-            'x' => self.hexadecimal(1, 2)?,
-            'u' => self.hexadecimal(4, 4)?,
-            'U' => self.hexadecimal(8, 8)?,
-            c if c.is_alphanumeric() => return Err(Unread::Invalid),
-            c => c,
-        })
-    }
-
-    fn hexadecimal(&mut self, least: usize, most: usize) -> Result<char> {
-        let (mut value, mut digits) = (0_u32, 0);
-        while digits < most
-            && let Some(digit) = self.peek().and_then(|c| c.to_digit(16))
-        {
-            self.at += 1;
-            digits += 1;
-            value = value << 4 | digit;
-        }
-        if digits < least { Err(Unread::Invalid) } else { char::from_u32(value).ok_or(Unread::Invalid) }
-    }
-
-    /// A bracket expression, in the spelling of the library: what is a character here may be a sign there.
-    fn bracket(&mut self) -> Result<Node> {
-        let mut out = String::from("[");
-        if self.takes("^") {
-            out.push('^');
-            if !self.options.dot_takes_lines {
-                out.push_str(r"\n");
-            }
-        }
-        let begin = self.at;
-        loop {
-            let first = self.at == begin;
-            match self.next().ok_or(Unread::Invalid)? {
-                ']' if !first => break,
-                '[' if self.takes(":") => {
-                    let class =
-                        self.rest.get(self.at..).unwrap_or_default().iter().take_while(|c| c.is_ascii_lowercase());
-                    let class: String = class.collect();
-                    self.at += class.len();
-                    if !self.takes(":]") {
-                        return Err(Unread::Invalid);
-                    }
-                    out.push_str(&format!("[:{class}:]"));
-                }
-                '[' if matches!(self.peek(), Some('.' | '=')) => return Err(Unread::Invalid),
-                '\\' => match self.peek() {
-                    Some(c @ ('d' | 's' | 'w')) => {
-                        self.at += 1;
-                        out.extend(['\\', c]);
-                    }
-                    _ => out.push_str(&escaped(self.character()?)),
-                },
-                '-' if !first && self.peek() != Some(']') => out.push('-'),
-                c => out.push_str(&escaped(c)),
-            }
-        }
-        out.push(']');
-        self.one(&out)
-    }
-
-    fn literal(&self, c: char) -> Result<Node> {
+    pub(super) fn literal(&mut self, c: char) -> Result<Node> {
         self.one(&escaped(c))
     }
 
     /// What one character is matched by, in the spelling of the library.
-    fn one(&self, spelled: &str) -> Result<Node> {
+    pub(super) fn one(&mut self, spelled: &str) -> Result<Node> {
+        if let Some(known) = self.sets.get(spelled) {
+            return Ok(Node::One(known.clone()));
+        }
         let mut builder = ParserBuilder::new();
         builder.case_insensitive(self.options.insensitive).nest_limit(10);
         let read = builder.build().parse(spelled).map_err(|_| Unread::Invalid)?;
-        let ranges = match read.kind() {
+        let ranges: Vec<(char, char)> = match read.kind() {
             HirKind::Class(Class::Unicode(class)) => class.ranges().iter().map(|r| (r.start(), r.end())).collect(),
             HirKind::Literal(literal) => {
                 let text = std::str::from_utf8(&literal.0).map_err(|_| Unread::Invalid)?;
-                text.chars().map(|c| (c, c)).collect::<Vec<_>>()
+                text.chars().map(|c| (c, c)).collect()
             }
             _ => return Err(Unread::Invalid),
         };
-        Ok(Node::One(Set(ranges.into())))
+        let bytes = size_of_val(ranges.as_slice()) + 2 * spelled.len();
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(Unread::TooComplex)?;
+        let set = Set { ranges: ranges.into(), spelled: spelled.into() };
+        self.sets.insert(spelled.to_owned(), set.clone());
+        Ok(Node::One(set))
     }
 }
 
 /// A character as itself, in and out of brackets.
-fn escaped(c: char) -> String {
+pub(super) fn escaped(c: char) -> String {
     format!("\\x{{{:x}}}", u32::from(c))
-}
-
-/// The tree with groups that capture nothing.
-fn without_groups(node: Node) -> Result<Node> {
-    let all = |nodes: Vec<Node>| nodes.into_iter().map(without_groups).collect::<Result<Vec<_>>>();
-    Ok(match node {
-        Node::Group(_, inner) => without_groups(*inner)?,
-        Node::Again(_) => return Err(Unread::Invalid),
-        Node::Sequence(parts) => Node::Sequence(all(parts)?),
-        Node::Choice(parts) => Node::Choice(all(parts)?),
-        Node::Repeat { of, least, most, greedy } => {
-            Node::Repeat { of: Box::new(without_groups(*of)?), least, most, greedy }
-        }
-        Node::Around { ahead, negated, of } => Node::Around { ahead, negated, of: Box::new(without_groups(*of)?) },
-        same @ (Node::Empty | Node::One(_) | Node::At(_)) => same,
-    })
 }

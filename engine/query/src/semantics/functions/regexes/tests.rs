@@ -1,11 +1,14 @@
 //! What expressions of PostgreSQL find, and which of them are refused.
 
 use super::*;
+use std::rc::Rc;
+
+fn matcher(pattern: &str, flags: &str, text: &str) -> Matcher {
+    Matcher::new(Rc::new(Expression::new(pattern, flags, 4 << 20).unwrap()), text)
+}
 
 fn found(pattern: &str, flags: &str, text: &str) -> Option<String> {
-    let expression = Expression::new(pattern, flags, 4 << 20).unwrap();
-    assert!(matches!(expression, Expression::Stepping(_)), "{pattern}");
-    expression.find_at(text, 0).unwrap().map(|range| text[range].to_owned())
+    matcher(pattern, flags, text).find_at(text, 0).unwrap().map(|range| text[range].to_owned())
 }
 
 #[test]
@@ -50,6 +53,32 @@ fn what_is_not_of_postgresql_is_invalid() {
         r"[a\y",
         r"\y[[.a.]]",
         r"(?=a",
+        r"\z",
+        r"\pL",
+        "(?P<n>a)",
+        "(?U)a",
+        "a(?i)B",
+        "^*",
+        "^*a",
+        "a**",
+        "a{256}",
+        "a{2}{3}",
+        "a{1",
+        "*a",
+        "(*a)",
+        "b|*a",
+        "a???",
+        "[b-a]",
+        r"[a-\d]",
+        "[a-c-e]",
+        r"[\m]",
+        "[[:foo:]]",
+        r"\8",
+        r"\89",
+        r"\u12",
+        "(?iz)a",
+        "a)",
+        "a\\",
     ] {
         let error = Expression::new(pattern, "", 4 << 20).unwrap_err().to_string();
         assert!(error.contains("invalid regular expression"), "{pattern}: {error}");
@@ -65,13 +94,84 @@ fn what_takes_too_long_or_too_much_is_refused() {
         let pattern = format!(r"\m{pattern}");
         too_complex(Expression::new(&pattern, "", 4 << 20).map(|_| pattern.clone()));
     }
-    let expression = Expression::new(r"^(a+)+\1$", "", 4 << 20).unwrap();
-    too_complex(expression.is_match(&format!("{}b", "a".repeat(40))).map(|found| found.to_string()));
+    let too_long = |pattern: &str, text: &str| {
+        too_complex(matcher(pattern, "", text).is_match(text).map(|found| found.to_string()));
+    };
+    too_long(r"^(a+)+\1$", &format!("{}b", "a".repeat(40)));
+    // All searches of one call together.
+    let text = "a".repeat(60_000);
+    let matcher = matcher("(?:(?=(?:a?){10}b)|)a", "", &text);
+    assert!(matcher.finds(&text, 0).any(|found| found.is_err_and(|error| error.to_string().contains("too complex"))));
+    // Sets of characters take memory.
+    let sets: String = ('A'..='Z').flat_map(|a| ('a'..='z').map(move |b| format!("[\\w{a}{b}é]"))).collect();
+    too_complex(Expression::new(&format!("(?=a){sets}"), "i", 1 << 20).map(|_| String::new()));
+}
+
+#[test]
+fn what_is_behind_is_looked_for_where_its_width_lets_it() {
+    let text = "c".repeat(100_000);
+    assert!(!matcher("(?<=a)b", "", &text).is_match(&text).unwrap());
+    assert!(!matcher("(?<=a|bc{1,3})b", "", &text).is_match(&text).unwrap());
+    for (pattern, text, expected) in [
+        ("(?<=a|bcc)d", "bccd", Some("d")),
+        ("(?<!a.?)d", "axd", None),
+        ("(?<!a.?)d", "axxd", Some("d")),
+        ("(?<=é{2})x", "éx ééx", Some("x")),
+        ("(?<=a.*)x", "abx", Some("x")),
+        ("(?<=^)x", "x", Some("x")),
+    ] {
+        assert_eq!(found(pattern, "", text).as_deref(), expected, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn characters_are_spelled_as_in_postgresql() {
+    for (pattern, text, expected) in [
+        (r"^(a)\12$", "aa2", false),
+        (r"^\012(?=$)", "\n", true),
+        (r"\101", "A", true),
+        (r"\x62c", "bc", false),
+        (r"\x0041", "A", true),
+        (r"^\b\B$", "\u{8}\\", true),
+        (r"\cA", "\u{1}", true),
+        ("[a&&b]", "&", true),
+        ("[a~~b]", "~", true),
+        ("^[[:<:]]ab[[:>:]]$", "ab", true),
+        ("[+--]", "-", true),
+        ("[a-]", "-", true),
+        (r"[\D]", "1", false),
+        ("[[.a.][=b=]]", "b", true),
+        ("a{,3}", "a{,3}", true),
+        ("(?:^)*a", "a", true),
+        ("a(?#comment)b", "ab", true),
+        ("***=a.c", "abc", false),
+        ("***:a.c", "abc", true),
+        ("(?q)a.c", "abc", false),
+        ("(?n)a[^x]b", "a\nb", false),
+        ("(?n)a\\Wb", "a\nb", true),
+    ] {
+        assert_eq!(found(pattern, "", text).is_some(), expected, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn a_repetition_forgets_the_groups_of_the_one_before() {
+    for (pattern, text, expected) in [
+        ("^(?:(a)|b)*$", "ab", None),
+        ("^(?:b|(a))*$", "ba", Some("a")),
+        ("^(?:(a)|b){2}(?=$)", "ab", None),
+        (r"^(?:(a)|b\1)+$", "aba", None),
+        (r"(?:(\w)X)*", "aXbX", Some("b")),
+    ] {
+        let groups = matcher(pattern, "", text).groups_at(text, 0).unwrap();
+        let group = groups.and_then(|found| found.get(1)).map(|range| &text[range]);
+        assert_eq!(group, expected, "{pattern} {text}");
+    }
 }
 
 #[test]
 fn empty_matches_follow_others() {
-    let expression = Expression::new("a*", "", 4 << 20).unwrap();
-    let found: Vec<_> = expression.finds("baaac", 0).map(Result::unwrap).collect();
+    let matcher = matcher("a*", "", "baaac");
+    let found: Vec<_> = matcher.finds("baaac", 0).map(Result::unwrap).collect();
     assert_eq!(found, [0..0, 1..4, 4..4, 5..5]);
 }
