@@ -14,10 +14,6 @@ pub(crate) struct Absent {
     pub(crate) clause: &'static str,
 }
 
-/// What begins a constant key of PARTITION BY that says which rows a frame leaves out. No text of a statement holds it by chance, and one
-/// that did would only leave rows out of its own frames.
-pub(crate) const EXCLUSION_MARK: &str = "\u{1}";
-
 /// The words of a clause that is looked through to its end.
 const CLAUSE_WORDS_MAX: usize = 1_000;
 
@@ -253,7 +249,8 @@ impl Words<'_> {
                 _ => {}
             }
         }
-        let mark = Token::SingleQuotedString(format!("{EXCLUSION_MARK}exclude {}", kind.unwrap_or_default()));
+        // A token that is never made of a statement's text.
+        let mark = Token::TripleSingleQuotedString(format!("exclude {}", kind.unwrap_or_default()));
         match partition {
             Some(at) => self.insert(at + 2, vec![mark, Token::Comma]),
             None => {
@@ -392,15 +389,15 @@ mod tests {
             ("(ROWS 1 PRECEDING EXCLUDE NO OTHERS)", "(ROWS 1 PRECEDING )"),
             (
                 "(w ROWS CURRENT ROW EXCLUDE CURRENT ROW)",
-                "(w PARTITION BY '\u{1}exclude current row' ROWS CURRENT ROW )",
+                "(w PARTITION BY '''exclude current row''' ROWS CURRENT ROW )",
             ),
             (
                 "(PARTITION BY f(b) ORDER BY (a) RANGE 1 PRECEDING EXCLUDE TIES)",
-                "(PARTITION BY '\u{1}exclude ties',f(b) ORDER BY (a) RANGE 1 PRECEDING )",
+                "(PARTITION BY '''exclude ties''',f(b) ORDER BY (a) RANGE 1 PRECEDING )",
             ),
             (
                 "(ORDER BY a GROUPS 1 PRECEDING EXCLUDE GROUP)",
-                "(PARTITION BY '\u{1}exclude group' ORDER BY a GROUPS 1 PRECEDING )",
+                "(PARTITION BY '''exclude group''' ORDER BY a GROUPS 1 PRECEDING )",
             ),
         ] {
             assert_eq!(read(sql), (same.to_owned(), Vec::new()), "{sql}");

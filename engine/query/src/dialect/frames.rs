@@ -1,54 +1,14 @@
 //! Offsets of window frames: the planner reads them where they are plain literals, intervals as `INTERVAL '1 day'` and `2::bigint` as a
 //! number. After everything in them was rewritten. Frames that leave rows out are those of functions of their own.
 
-use super::ast::{folded, literal_text};
+use super::ast::literal_text;
 use super::constants;
-use crate::clauses::EXCLUSION_MARK;
 use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
-use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, NamedWindowExpr, Select,
-    Value, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 use querygate_types::{Error, ErrorCode, Result};
-
-/// The frames of a SELECT's named windows.
-pub(super) fn literals(select: &mut Select) {
-    for window in &mut select.named_window {
-        if let NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
-            of_spec(spec);
-        }
-    }
-}
-
-/// A window that is another one with a frame of its own: the engine would look at the frame before it has the other one's order.
-pub(super) fn inherit(select: &mut Select) -> Result<()> {
-    struct Inherit(Vec<(String, WindowSpec)>);
-    impl Writer for Inherit {
-        fn expr(&mut self, expr: &mut Expr) -> Step {
-            if let Expr::Function(function) = expr
-                && let Some(WindowType::WindowSpec(spec)) = &mut function.over
-                && let Some(name) = &spec.window_name
-                && let Some((_, base)) = self.0.iter().find(|(known, _)| *known == folded(name))
-                && spec.order_by.is_empty()
-                && spec.partition_by.iter().all(|key| mark(key).is_some())
-            {
-                spec.partition_by.extend(base.partition_by.iter().cloned());
-                spec.order_by = base.order_by.clone();
-                spec.window_name = None;
-            }
-            ON
-        }
-    }
-    let plain = select.named_window.iter().filter_map(|window| match &window.1 {
-        NamedWindowExpr::WindowSpec(spec) if spec.window_name.is_none() && spec.window_frame.is_none() => {
-            Some((folded(&window.0), spec.clone()))
-        }
-        NamedWindowExpr::WindowSpec(_) | NamedWindowExpr::NamedWindow(_) => None,
-    });
-    let plain: Vec<_> = plain.collect();
-    if plain.is_empty() { Ok(()) } else { write(&mut select.projection, &mut Inherit(plain)) }
-}
 
 /// The frame of a call over a window.
 pub(super) fn of_call(expr: &mut Expr) {
@@ -125,22 +85,12 @@ fn is_constant(argument: &Expr) -> bool {
 /// Window functions that look at no frame.
 const FRAMELESS: &[&str] = &["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"];
 
-/// Refuses named windows whose frames leave rows out.
-pub(super) fn refuse_named_exclusions(select: &Select) -> Result<()> {
-    let marked = select.named_window.iter().any(|window| match &window.1 {
-        NamedWindowExpr::WindowSpec(spec) => spec.partition_by.iter().any(|key| mark(key).is_some()),
-        NamedWindowExpr::NamedWindow(_) => false,
-    });
-    if marked {
-        return Err(Error::new(ErrorCode::FeatureNotSupported, "EXCLUDE in the WINDOW clause is not supported"));
-    }
-    Ok(())
-}
-
 /// The clause that stands for a key of PARTITION BY, which the tokens put there.
-fn mark(key: &Expr) -> Option<&'static str> {
-    let text = literal_text(key)?.strip_prefix(EXCLUSION_MARK)?;
-    EXCLUSIONS.into_iter().find(|clause| *clause == text)
+pub(super) fn mark(key: &Expr) -> Option<&'static str> {
+    let Expr::Value(value) = key else { return None };
+    // No text of a statement becomes such a literal.
+    let Value::TripleSingleQuotedString(text) = &value.value else { return None };
+    EXCLUSIONS.into_iter().find(|clause| clause == text)
 }
 
 fn take_mark(spec: &mut WindowSpec) -> Option<&'static str> {

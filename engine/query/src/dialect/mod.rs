@@ -53,10 +53,10 @@ mod tests;
 mod ties;
 mod types;
 mod unions;
-
 mod using;
 mod value_lists;
 mod variadic;
+mod windows;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use computed_keys::keys_as_columns;

@@ -3,7 +3,7 @@
 
 use super::{
     aggregates, calls, casts, constants, frames, groups, names, normal_forms, operators, orders, quantified, recursion,
-    relations, row_comparisons, rows, set_names, using, value_lists,
+    relations, row_comparisons, rows, set_names, using, value_lists, windows,
 };
 use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, step, write};
@@ -96,6 +96,7 @@ impl Writer for Rewriter<'_> {
             }
         }
         step(recursion::check(query))?;
+        step(windows::in_query(query))?;
         step(constants::type_recursion(query, self.declared))?;
         value_lists::type_body(query.body.as_mut(), self.declared);
         step(
@@ -113,7 +114,7 @@ impl Writer for Rewriter<'_> {
 
     fn select(&mut self, select: &mut Select) -> Step {
         step(quantified::conditions(select))?;
-        step(frames::refuse_named_exclusions(select).and_then(|()| frames::inherit(select)))?;
+        step(windows::in_select(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
@@ -131,7 +132,6 @@ impl Writer for Rewriter<'_> {
         self.scopes.pop();
         self.rows.pop();
         self.merged.pop();
-        frames::literals(select);
         step(groups::keep_apart(select))
     }
 
