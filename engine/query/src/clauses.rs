@@ -2,6 +2,9 @@
 //! joins, one function in ROWS FROM. What the gate does not have is taken out and remembered: the rest is bound, so that a name that does
 //! not exist is told first, and then the clause is refused. Knows words, no statements.
 
+#[cfg(test)]
+mod tests;
+
 use crate::tokens::{character, is_word};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
 use std::collections::BTreeMap;
@@ -14,6 +17,10 @@ pub(crate) struct Absent {
     pub(crate) clause: &'static str,
 }
 
+/// What follows a SELECT's list where there is no FROM.
+const SELECT_ENDS: [&str; 11] =
+    ["union", "intersect", "except", "where", "group", "having", "window", "order", "limit", "offset", "fetch"];
+
 /// The words of a clause that is looked through to its end.
 const CLAUSE_WORDS_MAX: usize = 1_000;
 
@@ -21,7 +28,16 @@ const CLAUSE_WORDS_MAX: usize = 1_000;
 pub(crate) fn known(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Absent>) {
     let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
     let places: Vec<usize> = (0..tokens.len()).filter(|at| tokens.get(*at).is_some_and(|t| !blank(t))).collect();
-    let mut reader = Words { tokens: &tokens, places, gone: Vec::new(), before: BTreeMap::new(), absent: Vec::new() };
+    let mut reader = Words {
+        tokens: &tokens,
+        places,
+        begins: 0,
+        closes: BTreeMap::new(),
+        gone: Vec::new(),
+        before: BTreeMap::new(),
+        absent: Vec::new(),
+    };
+    reader.close();
     reader.read();
     let (gone, mut before, absent) = (reader.gone, reader.before, reader.absent);
     if gone.is_empty() && before.is_empty() {
@@ -71,10 +87,30 @@ struct Pending {
     joined: bool,
 }
 
+/// An open parenthesis, or the statement itself.
+#[derive(Debug, Clone)]
+struct Open {
+    within: Within,
+    /// Joins whose conditions are still to come.
+    pending: Vec<Pending>,
+    /// Whether a table may begin after a comma, or where it begins.
+    tables: bool,
+}
+
+impl Open {
+    const fn of(within: Within) -> Self {
+        Self { within, pending: Vec::new(), tables: false }
+    }
+}
+
 struct Words<'a> {
     tokens: &'a [TokenWithSpan],
     /// Where words and signs stand among the tokens.
     places: Vec<usize>,
+    /// The first word of the statement.
+    begins: usize,
+    /// The words that close parentheses, by those that open them.
+    closes: BTreeMap<usize, usize>,
     /// Tokens to leave out.
     gone: Vec<usize>,
     /// What to put before a token.
@@ -120,20 +156,43 @@ impl Words<'_> {
         }
     }
 
+    /// Finds which parentheses belong together.
+    fn close(&mut self) {
+        let mut open = Vec::new();
+        for word in 0..self.places.len() {
+            match self.token(word) {
+                Some(Token::LParen) => open.push(word),
+                Some(Token::RParen) => {
+                    if let Some(opened) = open.pop() {
+                        self.closes.insert(opened, word);
+                    }
+                }
+                Some(Token::SemiColon) => open.clear(),
+                _ => {}
+            }
+        }
+    }
+
     fn read(&mut self) {
-        let mut open: Vec<(Within, Vec<Pending>)> = vec![(Within::Other, Vec::new())];
+        let mut open = vec![Open::of(Within::Other)];
         let mut word = 0;
         while let Some(token) = self.token(word) {
             match token {
-                Token::LParen => open.push((Within::Other, Vec::new())),
+                Token::LParen => {
+                    let tables = self.begins_table(word, open.last());
+                    open.push(Open { tables, ..Open::of(Within::Other) });
+                }
                 Token::RParen if open.len() > 1 => {
-                    if let Some((Within::Rows | Within::Sets { left_out: true }, _)) = open.pop() {
+                    if let Some(Open { within: Within::Rows | Within::Sets { left_out: true }, .. }) = open.pop() {
                         self.drop(word, word + 1);
                     }
                 }
-                Token::SemiColon => open = vec![(Within::Other, Vec::new())],
+                Token::SemiColon => {
+                    open = vec![Open::of(Within::Other)];
+                    self.begins = word + 1;
+                }
                 Token::Comma => {
-                    if let Some((within, pending)) = open.last_mut() {
+                    if let Some(Open { within, pending, .. }) = open.last_mut() {
                         pending.clear();
                         if *within == Within::Rows {
                             self.insert(word, vec![Token::make_keyword("CROSS"), space(), Token::make_keyword("JOIN")]);
@@ -141,7 +200,7 @@ impl Words<'_> {
                         }
                     }
                 }
-                Token::Word(_) => {
+                Token::Word(_) if !self.is_label(word) => {
                     word = self.clause(word, &mut open);
                     continue;
                 }
@@ -151,30 +210,60 @@ impl Words<'_> {
         }
     }
 
+    /// Whether a word is a name whatever it is: of a column behind its table's, or behind AS.
+    fn is_label(&self, word: usize) -> bool {
+        let Some(before) = word.checked_sub(1) else { return false };
+        // What PREPARE names begins behind AS, too.
+        let prepared = self.is(word, "select") && self.is(self.begins, "prepare");
+        self.sign(before, &Token::Period) || self.is(before, "as") && !prepared
+    }
+
+    /// Whether a table of FROM begins at a word.
+    fn begins_table(&self, word: usize, open: Option<&Open>) -> bool {
+        let Some(before) = word.checked_sub(1) else { return false };
+        match self.token(before) {
+            Some(Token::Comma | Token::LParen) => open.is_some_and(|open| open.tables),
+            Some(Token::Word(_)) if self.is_label(before) => false,
+            Some(Token::Word(_)) => {
+                self.is(before, "join")
+                    || self.is(before, "lateral")
+                    || self.is(before, "from") && !self.is_distinct_from(before)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether FROM is the one of `IS DISTINCT FROM`.
+    fn is_distinct_from(&self, from: usize) -> bool {
+        let behind = |words: &[&str]| from.checked_sub(words.len()).is_some_and(|first| self.are(first, words));
+        behind(&["is", "distinct"]) || behind(&["is", "not", "distinct"])
+    }
+
     /// Reads what begins at a word; the word behind it.
-    fn clause(&mut self, word: usize, open: &mut Vec<(Within, Vec<Pending>)>) -> usize {
-        let within = open.last().map_or(Within::Other, |(within, _)| *within);
-        if self.are(word, &["grouping", "sets"]) && self.sign(word + 2, &Token::LParen) {
+    fn clause(&mut self, word: usize, open: &mut Vec<Open>) -> usize {
+        let within = open.last().map_or(Within::Other, |open| open.within);
+        if self.are(word, &["grouping", "sets"]) && self.closes.contains_key(&(word + 2)) {
             let left_out = matches!(within, Within::Sets { .. });
             if left_out {
                 self.drop(word, word + 3);
             }
-            open.push((Within::Sets { left_out }, Vec::new()));
+            open.push(Open::of(Within::Sets { left_out }));
             return word + 3;
         }
-        if self.are(word, &["rows", "from"]) && self.sign(word + 2, &Token::LParen) {
+        if self.are(word, &["rows", "from"])
+            && self.begins_table(word, open.last())
+            && self.calls_only(word + 2).is_some()
+        {
             self.drop(word, word + 3);
-            open.push((Within::Rows, Vec::new()));
+            open.push(Open::of(Within::Rows));
             return word + 3;
         }
         if self.is(word, "select") && self.selects_nothing(word + 1) {
             self.one_row(word + 1);
             return word + 1;
         }
-        if self.is(word, "name") && self.begins_value(word) {
-            // `name 'a'` is `'a'::name`.
-            self.drop(word, word + 1);
-            self.insert(word + 2, vec![Token::DoubleColon, Token::make_word("name", None), space()]);
+        if self.is(word, "name") && self.is_text(word + 1) {
+            self.name_literal(word);
             return word + 2;
         }
         if let Some((clause, end)) = self.absent_clause(word, within) {
@@ -194,10 +283,54 @@ impl Words<'_> {
             self.drop(word + 2, word + 3);
             return word + 3;
         }
-        if let Some((_, pending)) = open.last_mut() {
-            self.join(word, pending);
+        if let Some(open) = open.last_mut() {
+            self.join(word, open);
         }
         word + 1
+    }
+
+    /// Whether a parenthesis holds calls of functions, each maybe with a list of columns, and nothing else.
+    fn calls_only(&self, open: usize) -> Option<()> {
+        let end = *self.closes.get(&open)?;
+        let mut at = open + 1;
+        loop {
+            while self.is_name(at) && self.sign(at + 1, &Token::Period) {
+                at += 2;
+            }
+            at = self.closes.get(&(at + 1)).filter(|_| self.is_name(at))? + 1;
+            if self.is(at, "as") {
+                at = self.closes.get(&(at + 1))? + 1;
+            }
+            if at == end {
+                return Some(());
+            }
+            at += 1;
+            if !self.sign(at - 1, &Token::Comma) {
+                return None;
+            }
+        }
+    }
+
+    /// Whether a word is a text.
+    fn is_text(&self, word: usize) -> bool {
+        matches!(
+            self.token(word),
+            Some(
+                Token::SingleQuotedString(_)
+                    | Token::EscapedStringLiteral(_)
+                    | Token::UnicodeStringLiteral(_)
+                    | Token::DollarQuotedString(_)
+            )
+        )
+    }
+
+    /// `name 'a'` is `'a'::name`.
+    fn name_literal(&mut self, word: usize) {
+        self.drop(word, word + 1);
+        let cast = [Token::DoubleColon, Token::make_word("name", None), space()];
+        if let Some(text) = self.places.get(word + 1) {
+            self.before.entry(text + 1).or_default().extend(cast);
+        }
     }
 
     /// A clause that the gate does not have, and the word behind it.
@@ -205,19 +338,17 @@ impl Words<'_> {
         let before = word.checked_sub(1);
         let closed = before.is_some_and(|before| self.sign(before, &Token::RParen));
         if closed && self.is(word, "search") && (self.is(word + 1, "depth") || self.is(word + 1, "breadth")) {
-            let set = self.find(word, "set").filter(|_| self.are(word + 2, &["first", "by"]))?;
-            return Some(("SEARCH", set + 2));
+            let end = self.find(word, "set").filter(|_| self.are(word + 2, &["first", "by"]))? + 2;
+            return Some(("SEARCH", self.cycle_end(end).unwrap_or(end)));
         }
-        if self.is(word, "cycle") && self.is_name(word + 1) && (closed || before.is_some_and(|b| self.is_name(b))) {
-            let set = self.find(word, "set")?;
-            let names = (word + 1..set).all(|at| self.is_name(at) || self.sign(at, &Token::Comma));
-            return self.find(set, "using").filter(|_| names).map(|using| ("CYCLE", using + 2));
+        if closed && let Some(end) = self.cycle_end(word) {
+            return Some(("CYCLE", end));
         }
         if closed && self.is(word, "as") && self.is_name(word + 1) && self.closes_using(word - 1) {
             return Some(("an alias of USING", word + 2));
         }
         if within == Within::Rows && self.is(word, "as") && self.sign(word + 1, &Token::LParen) {
-            return Some(("a column definition list in ROWS FROM", self.closing(word + 1)? + 1));
+            return Some(("a column definition list in ROWS FROM", self.closes.get(&(word + 1))? + 1));
         }
         None
     }
@@ -260,24 +391,24 @@ impl Words<'_> {
         }
     }
 
-    fn find(&self, from: usize, text: &str) -> Option<usize> {
-        (from..from + CLAUSE_WORDS_MAX)
-            .take_while(|at| !self.sign(*at, &Token::SemiColon))
-            .find(|at| self.is(*at, text))
+    /// The word behind CYCLE and its columns.
+    fn cycle_end(&self, word: usize) -> Option<usize> {
+        if !self.is(word, "cycle") || !self.is_name(word + 1) {
+            return None;
+        }
+        let set = self.find(word, "set")?;
+        let names = (word + 1..set).all(|at| self.is_name(at) || self.sign(at, &Token::Comma));
+        self.find(set, "using").filter(|_| names).map(|using| using + 2)
     }
 
-    /// Where a parenthesis is closed.
-    fn closing(&self, from: usize) -> Option<usize> {
-        let mut depth = 0_usize;
-        for at in from..from + CLAUSE_WORDS_MAX {
-            match self.token(at)? {
-                Token::LParen => depth += 1,
-                Token::RParen if depth == 1 => return Some(at),
-                Token::RParen => depth = depth.checked_sub(1)?,
-                _ => {}
-            }
-        }
-        None
+    /// A word before anything that ends a clause of words.
+    fn find(&self, from: usize, text: &str) -> Option<usize> {
+        (from..from + CLAUSE_WORDS_MAX)
+            .take_while(|at| match self.token(*at) {
+                None | Some(Token::SemiColon | Token::LParen | Token::RParen) => false,
+                Some(token) => !is_word(token, "select"),
+            })
+            .find(|at| self.is(*at, text))
     }
 
     /// Whether a parenthesis closes the names of a join's USING.
@@ -288,19 +419,11 @@ impl Words<'_> {
         self.sign(open, &Token::LParen) && open.checked_sub(1).is_some_and(|using| self.is(using, "using"))
     }
 
-    /// Whether a text stands behind a word that begins a value.
-    fn begins_value(&self, word: usize) -> bool {
-        let begins = word.checked_sub(1).is_some_and(|before| {
-            self.is(before, "select") || matches!(self.token(before), Some(Token::LParen | Token::Comma))
-        });
-        begins && matches!(self.token(word + 1), Some(Token::SingleQuotedString(_)))
-    }
-
     /// Whether a SELECT ends where its list would begin.
     fn selects_nothing(&self, word: usize) -> bool {
         match self.token(word) {
             None | Some(Token::EOF | Token::SemiColon | Token::RParen) => true,
-            Some(_) => ["union", "intersect", "except"].iter().any(|end| self.is(word, end)),
+            Some(_) => SELECT_ENDS.iter().any(|end| self.is(word, end)),
         }
     }
 
@@ -324,10 +447,12 @@ impl Words<'_> {
     }
 
     /// `a JOIN b JOIN c ON x ON y` is `a JOIN (b JOIN c ON x) ON y`.
-    fn join(&mut self, word: usize, pending: &mut Vec<Pending>) {
-        let ends = ["select", "from", "where", "group", "having", "order", "limit", "union", "except", "intersect"];
-        if ends.iter().any(|end| self.is(word, end)) {
+    fn join(&mut self, word: usize, Open { pending, tables, .. }: &mut Open) {
+        let ends = ["select", "where", "group", "having", "order", "limit", "union", "except", "intersect"];
+        let from = self.is(word, "from") && !self.is_distinct_from(word);
+        if from || ends.iter().any(|end| self.is(word, end)) {
             pending.clear();
+            *tables = from;
         } else if self.is(word, "join") {
             if let Some(last) = pending.last_mut() {
                 last.joined = true;
@@ -350,74 +475,4 @@ impl Words<'_> {
 
 fn space() -> Token {
     Token::Whitespace(Whitespace::Space)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tokens::tokens;
-
-    fn read(sql: &str) -> (String, Vec<&'static str>) {
-        let (tokens, absent) = known(tokens(sql).unwrap());
-        let text: String = tokens.iter().map(|token| token.token.to_string()).collect();
-        let words: Vec<&str> = text.split_whitespace().collect();
-        (words.join(" "), absent.iter().map(|absent| absent.clause).collect())
-    }
-
-    #[test]
-    fn other_words_for_the_same_are_put_right() {
-        for (sql, same) in [
-            ("a JOIN b JOIN c ON x ON y WHERE z", "a JOIN (b JOIN c ON x ) ON y WHERE z"),
-            (
-                "a JOIN b LEFT JOIN c JOIN d USING (i) ON x ON y",
-                "a JOIN (b LEFT JOIN (c JOIN d USING (i) ) ON x ) ON y",
-            ),
-            ("a JOIN b CROSS JOIN c ON x", "a JOIN (b CROSS JOIN c ) ON x"),
-            ("a NATURAL LEFT JOIN b JOIN c ON x", "a NATURAL LEFT JOIN b JOIN c ON x"),
-            (
-                "SELECT DISTINCT ON (a) a FROM b JOIN c ON d JOIN e ON f",
-                "SELECT DISTINCT ON (a) a FROM b JOIN c ON d JOIN e ON f",
-            ),
-            ("GROUPING SETS (a, GROUPING SETS ((b), ()))", "GROUPING SETS (a, (b), () )"),
-            ("GROUP BY ALL ROLLUP (a)", "GROUP BY ROLLUP (a)"),
-            (
-                "SELECT UNION (SELECT) EXCEPT SELECT FROM a",
-                "SELECT FROM (SELECT 1) AS \"nothing\" UNION (SELECT FROM (SELECT 1) AS \"nothing\" ) EXCEPT SELECT FROM a",
-            ),
-            ("GROUP BY ALL ORDER BY a", "GROUP BY ALL ORDER BY a"),
-            ("FROM ROWS FROM (f(1, 2)) WITH ORDINALITY", "FROM f(1, 2) WITH ORDINALITY"),
-            ("(ROWS 1 PRECEDING EXCLUDE NO OTHERS)", "(ROWS 1 PRECEDING )"),
-            (
-                "(w ROWS CURRENT ROW EXCLUDE CURRENT ROW)",
-                "(w PARTITION BY '''exclude current row''' ROWS CURRENT ROW )",
-            ),
-            (
-                "(PARTITION BY f(b) ORDER BY (a) RANGE 1 PRECEDING EXCLUDE TIES)",
-                "(PARTITION BY '''exclude ties''',f(b) ORDER BY (a) RANGE 1 PRECEDING )",
-            ),
-            (
-                "(ORDER BY a GROUPS 1 PRECEDING EXCLUDE GROUP)",
-                "(PARTITION BY '''exclude group''' ORDER BY a GROUPS 1 PRECEDING )",
-            ),
-        ] {
-            assert_eq!(read(sql), (same.to_owned(), Vec::new()), "{sql}");
-        }
-    }
-
-    #[test]
-    fn what_the_gate_lacks_is_remembered() {
-        for (sql, rest, clause) in [
-            ("t AS (q) SEARCH DEPTH FIRST BY a, b SET s SELECT 1", "t AS (q) SELECT 1", "SEARCH"),
-            ("t AS (q) CYCLE a, b SET c TO 'Y' DEFAULT 'N' USING p SELECT 1", "t AS (q) SELECT 1", "CYCLE"),
-            ("a JOIN b USING (i, j) AS x WHERE", "a JOIN b USING (i, j) WHERE", "an alias of USING"),
-            ("ROWS FROM (f(1, 2), g(3)) AS z", "f(1, 2)CROSS JOIN g(3) AS z", "ROWS FROM of several functions"),
-            ("ROWS FROM (f(1) AS (a int))", "f(1)", "a column definition list in ROWS FROM"),
-        ] {
-            assert_eq!(read(sql), (rest.to_owned(), vec![clause]), "{sql}");
-        }
-        for sql in ["SELECT exclude FROM search", "SELECT (a) cycle", "x USING (a) SELECT 1 AS b", "SELECT (f(a)) AS b"]
-        {
-            assert_eq!(read(sql), (sql.to_owned(), Vec::new()));
-        }
-    }
 }

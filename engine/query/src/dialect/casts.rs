@@ -69,6 +69,10 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         *inner = moment;
         return Ok(());
     }
+    if let Some(cut) = cut_name(inner, data_type) {
+        *inner = cut;
+        return Ok(());
+    }
     if let Some(reg) = reg_type(data_type) {
         let inner = std::mem::replace(inner, null);
         *expr = call(&format!("{}in", canonical(reg)), vec![inner]);
@@ -88,6 +92,17 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         };
     }
     Ok(())
+}
+
+/// Bytes of a name.
+const NAME_MAX: usize = 63;
+
+/// A text that is too long for a name, as long as a name is.
+fn cut_name(literal: &Expr, data_type: &DataType) -> Option<Expr> {
+    let DataType::Custom(name, _) = data_type else { return None };
+    let literal = literal_text(literal).filter(|literal| literal.len() > NAME_MAX)?;
+    let cut = literal.get(..literal.floor_char_boundary(NAME_MAX))?;
+    (parts(name)?.pop()? == "name").then(|| text(cut))
 }
 
 /// However many dimensions an array type is declared with, it is one.
