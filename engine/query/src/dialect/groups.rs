@@ -5,7 +5,7 @@ use super::ast::{call, folded, number, plain_arguments, quoted, text};
 use super::calls::unqualified;
 use crate::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value};
-use querygate_types::Result;
+use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 
 const APART: &str = "told_apart";
@@ -20,6 +20,71 @@ pub(super) fn keep_apart(select: &mut Select) -> Result<()> {
     write(&mut select.group_by, &mut casts)?;
     write(&mut select.distinct, &mut casts)?;
     write(&mut select.having, &mut casts)
+}
+
+/// The most sets of one GROUP BY.
+const SETS_MAX: usize = 4_096;
+
+/// The most keys in sets that are written out.
+const SET_KEYS_MAX: usize = 1 << 16;
+
+/// ROLLUP and CUBE among GROUPING SETS as the sets that they mean.
+///
+/// # Errors
+/// 54001 for more sets than a GROUP BY has.
+pub(super) fn expand_sets(select: &mut Select) -> Result<()> {
+    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return Ok(()) };
+    for group in groups {
+        let Expr::GroupingSets(sets) = group else { continue };
+        let (mut all, mut keys) = (Vec::with_capacity(sets.len()), 0_usize);
+        for set in std::mem::take(sets) {
+            match sets_of(&set, &mut keys)? {
+                Some(many) => all.extend(many),
+                None => all.push(set),
+            }
+            if all.len() > SETS_MAX {
+                return Err(too_many_sets());
+            }
+        }
+        *sets = all;
+    }
+    Ok(())
+}
+
+fn too_many_sets() -> Error {
+    let message = format!("too many grouping sets present (maximum {SETS_MAX})");
+    Error::new(ErrorCode::StatementTooComplex, message)
+}
+
+/// The sets that ROLLUP or CUBE means, which the grammar reads as a call.
+fn sets_of(set: &[Expr], written: &mut usize) -> Result<Option<Vec<Vec<Expr>>>> {
+    let [Expr::Function(call)] = set else { return Ok(None) };
+    let (Some(name), Some(parts)) = (unqualified(&call.name), plain_arguments(&call.args)) else { return Ok(None) };
+    let sets = match name.as_str() {
+        "rollup" => Some(parts.len() + 1),
+        "cube" => u32::try_from(parts.len()).ok().and_then(|keys| 1_usize.checked_shl(keys)),
+        _ => return Ok(None),
+    };
+    let keys: Vec<&[Expr]> = parts
+        .into_iter()
+        .map(|part| match part {
+            Expr::Tuple(keys) => keys.as_slice(),
+            key => std::slice::from_ref(key),
+        })
+        .collect();
+    let each = keys.iter().map(|keys| keys.len()).sum::<usize>();
+    let sets = sets.filter(|sets| *sets <= SETS_MAX).ok_or_else(too_many_sets)?;
+    *written = written.saturating_add(sets.saturating_mul(each));
+    if *written > SET_KEYS_MAX {
+        return Err(too_many_sets());
+    }
+    let cube = name == "cube";
+    let set = |number: usize| -> Vec<Expr> {
+        let chosen = |at: usize| if cube { number >> at & 1 == 1 } else { at < number };
+        let keys = keys.iter().enumerate().filter(|(at, _)| chosen(*at));
+        keys.flat_map(|(_, keys)| keys.iter().cloned()).collect()
+    };
+    Ok(Some((0..sets).rev().map(set).collect()))
 }
 
 /// `ROLLUP (1)`: places within sets are the columns there.

@@ -118,6 +118,7 @@ impl Writer for Rewriter<'_> {
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
         self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
+        step(groups::expand_sets(select))?;
         groups::name_places(select);
         orders::inherit(self, select);
         orders::apart(select);
