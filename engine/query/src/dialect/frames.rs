@@ -3,7 +3,7 @@
 
 use super::ast::literal_text;
 use super::constants;
-use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
+use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, cut_interval, excluding_name, shift_name};
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
     WindowFrameBound, WindowSpec, WindowType,
@@ -112,12 +112,21 @@ fn of_spec(spec: &mut WindowSpec) {
 fn literal(offset: &Expr) -> Option<Expr> {
     match offset {
         Expr::Nested(inner) => literal(inner),
-        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => literal_text(expr).map(interval),
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => {
+            // As intervals are printed, no number of seconds is left that looks like a number.
+            let text = literal_text(expr)?;
+            Some(interval(&cut_interval(text, "").unwrap_or_else(|| text.to_owned())))
+        }
         Expr::Function(function) => {
             // An interval that is cut to its fields.
             let arguments = super::ast::plain_arguments(&function.args)?;
-            let cut = super::calls::unqualified(&function.name)? == "interval_cut";
-            arguments.first().filter(|_| cut).and_then(|of| literal(of))
+            let ([of, finest], "interval_cut") =
+                (arguments.as_slice(), super::calls::unqualified(&function.name)?.as_str())
+            else {
+                return None;
+            };
+            let Expr::Cast { expr: of, .. } = of else { return None };
+            cut_interval(literal_text(of)?, literal_text(finest)?).map(|cut| interval(&cut))
         }
         Expr::Cast { expr, .. } => match expr.as_ref() {
             Expr::Value(value) if matches!(value.value, Value::Number(..)) => Some((**expr).clone()),

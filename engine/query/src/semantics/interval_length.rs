@@ -168,7 +168,13 @@ impl ScalarUDFImpl for Length {
     }
 }
 
-fn length(interval: IntervalMonthDayNano) -> i128 {
+/// An interval's length.
+pub(super) fn as_length(interval: Expr) -> Expr {
+    FUNCTION.call(vec![interval])
+}
+
+/// Nanoseconds.
+pub(super) fn length(interval: IntervalMonthDayNano) -> i128 {
     i128::from(interval.months) * MONTH_NANOSECONDS
         + i128::from(interval.days) * DAY_NANOSECONDS
         + i128::from(interval.nanoseconds)

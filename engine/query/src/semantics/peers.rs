@@ -6,15 +6,18 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
-/// `RANGE` without a distance means the same as `GROUPS`, which asks nothing of the type of bytes.
+/// `RANGE` without a distance means the same as `GROUPS`, which asks nothing of the type of bytes and times.
 pub(super) fn grouped(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let frame = &window.params.window_frame;
-    let of_bytes = match window.params.order_by.as_slice() {
-        [by] => matches!(by.expr.get_type(schema)?, DataType::Binary | DataType::FixedSizeBinary(_)),
+    let has_none = match window.params.order_by.as_slice() {
+        [by] => matches!(
+            by.expr.get_type(schema)?,
+            DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Time32(_) | DataType::Time64(_)
+        ),
         _ => false,
     };
     let bounds = (end(&frame.start_bound), end(&frame.end_bound));
-    if let (WindowFrameUnits::Range, true, (Some(start), Some(stop))) = (frame.units, of_bytes, bounds) {
+    if let (WindowFrameUnits::Range, true, (Some(start), Some(stop))) = (frame.units, has_none, bounds) {
         window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, stop);
         return Ok(Transformed::yes(Expr::WindowFunction(window)));
     }

@@ -4,7 +4,7 @@
 use super::fault::unsupported;
 use super::zone::Zone;
 use super::{
-    arithmetic, binding, casts, comparable, enum_order, framed, functions, growing, interval_length, peers,
+    arithmetic, binding, casts, comparable, distances, enum_order, framed, functions, growing, interval_length, peers,
     set_operations, stepwise, sum, wide,
 };
 use crate::named::under_names;
@@ -94,7 +94,11 @@ fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     comparable::rewrite(expr, schema)?.transform_data(|expr| match expr {
-        Expr::WindowFunction(window) => peers::grouped(window, schema),
+        Expr::WindowFunction(mut window) => {
+            let read = distances::read(&mut window, schema)?;
+            let grouped = peers::grouped(window, schema)?;
+            Ok(Transformed::new_transformed(grouped.data, read || grouped.transformed))
+        }
         other => Ok(Transformed::no(other)),
     })
 }

@@ -4,7 +4,7 @@ use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::semantics::civil::Date;
 use crate::semantics::datetime::Wrong;
-use crate::semantics::datetime::interval::Interval;
+use crate::semantics::datetime::interval::{Interval, parse};
 use crate::semantics::datetime::moment::Moment;
 use crate::semantics::datetime::parse::days_in;
 use crate::semantics::fault::{Fault, external};
@@ -183,6 +183,11 @@ fn local(row: &Row<'_>) -> Result<i64> {
     let days = civil(row.int(0), row.int(1), row.int(2), "timestamp")?;
     let clock = clock(row.int(3), row.int(4), row.double(5), "timestamp")?;
     days.checked_mul(DAY).and_then(|d| d.checked_add(clock)).ok_or_else(|| Wrong::Range.error("timestamp"))
+}
+
+/// A text of an interval as intervals are printed, without what is finer than a field, if it is one.
+pub(crate) fn cut_interval(text: &str, finest: &str) -> Option<String> {
+    parse(text).ok().map(|of| cut(of, finest).text())
 }
 
 /// An interval without what is finer than a field.

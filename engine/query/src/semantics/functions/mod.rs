@@ -25,6 +25,7 @@ mod texts;
 mod wide_numbers;
 
 pub(super) use bytes::read as read_bytes;
+pub(crate) use clocks::cut_interval;
 pub(super) use clocks::scaled;
 use form::Form;
 use invoke::Builtin;
