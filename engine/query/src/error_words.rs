@@ -132,6 +132,8 @@ fn function(text: &str) -> Option<Error> {
     let call = between(text, "argument types '", "'")
         .or_else(|| between(text, "signature '", "'").filter(|_| text.contains("Failed to coerce arguments")))?;
     let (name, types) = call.strip_suffix(')')?.split_once('(')?;
+    // Functions of ours that stand for another one have a name of several words.
+    let name = name.split(' ').next().unwrap_or(name);
     let types: Vec<String> = split_types(types).into_iter().map(type_name).collect();
     let message = format!("function {name}({}) does not exist", types.join(", "));
     Some(Error::new(ErrorCode::UndefinedFunction, message).with_hint(FUNCTION_HINT))

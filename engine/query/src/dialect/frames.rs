@@ -4,8 +4,9 @@
 use super::ast::literal_text;
 use super::constants;
 use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, cut_interval, excluding_name, shift_name};
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
+    CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
     WindowFrameBound, WindowSpec, WindowType,
 };
 use querygate_types::{Error, ErrorCode, Result};
@@ -52,7 +53,7 @@ pub(super) fn exclusion(expr: &mut Expr) -> Result<()> {
     Ok(())
 }
 
-/// Functions of the engine that want constants, where they get something else.
+/// Functions of the engine that want constants, where they get something else, or a default that may be of another type.
 fn of_rows(function: &mut Function) {
     let (Some(name), Some(arguments)) =
         (super::calls::unqualified(&function.name), super::ast::plain_arguments(&function.args))
@@ -62,24 +63,75 @@ fn of_rows(function: &mut Function) {
     if name == "ntile" && arguments.iter().any(|argument| constants::whole(argument).is_none_or(|parts| parts < 1)) {
         function.name = super::ast::object_name(&[NTILE]);
     }
-    let computed = arguments.iter().skip(1).any(|argument| !is_constant(argument));
-    if !computed || function.null_treatment.is_some() {
+    let counts = arguments.get(1).map(|number| is_count(number));
+    let default = arguments.get(2).is_some_and(|default| !is_null(default));
+    if function.null_treatment.is_some() || !default && counts != Some(false) {
         return;
     }
     if let Some(own) = shift_name(&name) {
         function.name = super::ast::object_name(&[own]);
+        if let FunctionArguments::List(list) = &mut function.args {
+            shifted(&mut list.args);
+        }
     } else if name == "nth_value" {
         function.name = super::ast::object_name(&[&excluding_name("nth_value", NO_OTHERS)]);
     }
 }
 
-/// Whether the engine takes it for a constant, or says what is wrong with it.
-fn is_constant(argument: &Expr) -> bool {
+/// Value, distance and default as PostgreSQL takes them: the distance is an integer, the others are of the type in which they meet, as
+/// branches of CASE are.
+fn shifted(arguments: &mut [FunctionArg]) {
+    let plain = |argument: &FunctionArg| super::ast::plain(argument).cloned();
+    let [value, distance, rest @ ..] = arguments else { return };
+    if let Some(number) = plain(distance)
+        && (literal_text(&number).is_some() || is_parameter(&number))
+    {
+        *distance = argument(super::ast::cast(number, DataType::Int(None)));
+    }
+    if let ([default], Some(of)) = (rest, plain(value))
+        && let Some(other) = plain(default).filter(|other| !is_null(other))
+    {
+        *value = argument(one_of(true, of.clone(), other.clone()));
+        // A text without a type is read as the value's; of others, the first one's type is told where they do not meet.
+        let literal = literal_text(&other).is_some();
+        *default = argument(if literal { one_of(false, of, other) } else { one_of(true, other, of) });
+    }
+}
+
+/// One of two expressions, of the type in which both meet.
+fn one_of(first: bool, expr: Expr, other: Expr) -> Expr {
+    let condition = Expr::Value(Value::Boolean(first).with_empty_span());
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result: expr }],
+        else_result: Some(Box::new(other)),
+    }
+}
+
+fn argument(expr: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+}
+
+/// A number that the engine takes for a constant.
+fn is_count(argument: &Expr) -> bool {
     match argument {
-        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) | Expr::Array(_) => true,
-        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => is_constant(inner),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_count(inner),
+        _ => constants::whole(argument).is_some_and(|number| i32::try_from(number).is_ok()),
+    }
+}
+
+fn is_null(argument: &Expr) -> bool {
+    match argument {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
         _ => false,
     }
+}
+
+fn is_parameter(argument: &Expr) -> bool {
+    matches!(argument, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }
 
 /// Window functions that look at no frame.
