@@ -2,8 +2,11 @@
 //! joins, one function in ROWS FROM. What the gate does not have is taken out and remembered: the rest is bound, so that a name that does
 //! not exist is told first, and then the clause is refused. Knows words, no statements.
 
+mod fetches;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use fetches::LIMIT_MARK;
 
 use crate::tokens::{character, is_word};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
@@ -261,6 +264,10 @@ impl Words<'_> {
         if self.is(word, "select") && self.selects_nothing(word + 1) {
             self.one_row(word + 1);
             return word + 1;
+        }
+        if let Some(rows) = self.computed_fetch(word) {
+            self.limit_of(word, rows);
+            return word + 2;
         }
         if self.is(word, "name") && self.is_text(word + 1) {
             self.name_literal(word);

@@ -24,6 +24,7 @@ mod groups;
 mod guards;
 mod hypothetical_ranks;
 mod keys;
+mod last_rank;
 mod limits;
 mod literals;
 mod memberships;

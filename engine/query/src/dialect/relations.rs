@@ -6,9 +6,10 @@ use super::ast::{
 use super::calls::{is_set, unqualified};
 use super::constants::whole;
 use super::rewrite::Rewriter;
+use crate::clauses::LIMIT_MARK;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, FunctionArg, LimitClause, ObjectName, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
 };
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
@@ -106,7 +107,14 @@ pub(super) fn limit_of_fetch(query: &mut Query) -> Result<()> {
     if fetch.percent {
         return Err(Error::new(ErrorCode::FeatureNotSupported, "FETCH of percents is not supported"));
     }
-    let count = fetch.quantity.unwrap_or_else(|| number(1));
+    let count = match (fetch.quantity, &mut query.limit_clause) {
+        (Some(Expr::Value(mark)), Some(LimitClause::LimitOffset { limit, .. }))
+            if mark.value == Value::TripleSingleQuotedString(LIMIT_MARK.to_owned()) =>
+        {
+            limit.take().unwrap_or_else(|| number(1))
+        }
+        (quantity, _) => quantity.unwrap_or_else(|| number(1)),
+    };
     if fetch.with_ties {
         return super::ties::with_ties(query, count);
     }

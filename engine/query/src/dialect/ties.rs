@@ -1,9 +1,12 @@
 //! `FETCH FIRST n ROWS WITH TIES`: the rows whose rank is not above n. Knows no catalog.
 
-use super::ast::{binary, call, derived, folded, list, quoted, select, table_alias};
+use super::ast::{binary, call, cast, derived, folded, list, quoted, select, table_alias};
+use super::last_rank::LAST_RANK;
+use super::names::column_name;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExceptSelectItem, Expr, FunctionArguments, LimitClause, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions, WindowSpec, WindowType,
+    BinaryOperator, DataType, ExceptSelectItem, Expr, FunctionArguments, LimitClause, OrderBy, OrderByExpr,
+    OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions, WindowSpec,
+    WindowType,
 };
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -15,10 +18,13 @@ const RANK: &str = "\u{1}rank";
 /// # Errors
 /// 42601 without ORDER BY, 0A000 for other queries than a plain SELECT.
 pub(super) fn with_ties(query: &mut Query, count: Expr) -> Result<()> {
-    let refused = |what: &str| Error::new(ErrorCode::FeatureNotSupported, format!("WITH TIES {what} is not supported"));
     let Some(order) = query.order_by.take() else {
         return Err(Error::new(ErrorCode::SyntaxError, "WITH TIES cannot be specified without ORDER BY clause"));
     };
+    if is_null(&count) {
+        let message = "row count cannot be null in FETCH FIRST ... WITH TIES clause";
+        return Err(Error::new(ErrorCode::InvalidLimit, message));
+    }
     let OrderByKind::Expressions(keys) = order.kind else { return Err(refused("with ORDER BY ALL")) };
     let offset = match query.limit_clause.take() {
         None => None,
@@ -29,8 +35,7 @@ pub(super) fn with_ties(query: &mut Query, count: Expr) -> Result<()> {
     if ranked.distinct.is_some() {
         return Err(refused("with DISTINCT"));
     }
-    let keys = keys.into_iter().map(|key| in_window(key, ranked)).collect::<Option<Vec<_>>>();
-    let keys = keys.ok_or_else(|| refused("with such a place in ORDER BY"))?;
+    let keys = keys.into_iter().map(|key| in_window(key, ranked)).collect::<Result<Vec<_>>>()?;
     ranked.projection.push(SelectItem::ExprWithAlias { expr: rank(keys), alias: quoted(RANK) });
 
     let but_rank = ExceptSelectItem { first_element: quoted(RANK), additional_elements: Vec::new() };
@@ -39,15 +44,11 @@ pub(super) fn with_ties(query: &mut Query, count: Expr) -> Result<()> {
     std::mem::swap(&mut within.body, &mut query.body);
     let mut outer =
         select(vec![SelectItem::Wildcard(options)], Some(derived(within, false, Some(table_alias("ranked", &[])))))?;
-    let last = match &offset {
-        Some(offset) => {
-            binary(Expr::Nested(Box::new(count)), BinaryOperator::Plus, Expr::Nested(Box::new(offset.value.clone())))
-        }
-        None => count,
-    };
+    let offset_count = offset.as_ref().map_or_else(|| super::ast::number(0), |offset| offset.value.clone());
+    let bigint = |count| cast(Expr::Nested(Box::new(count)), DataType::BigInt(None));
+    let last = call(LAST_RANK, vec![bigint(count), bigint(offset_count)]);
     if let SetExpr::Select(outer) = outer.body.as_mut() {
-        outer.selection =
-            Some(binary(Expr::Identifier(quoted(RANK)), BinaryOperator::LtEq, Expr::Nested(Box::new(last))));
+        outer.selection = Some(binary(Expr::Identifier(quoted(RANK)), BinaryOperator::LtEq, last));
     }
     query.body = outer.body;
     let by_rank = OrderByExpr {
@@ -61,27 +62,54 @@ pub(super) fn with_ties(query: &mut Query, count: Expr) -> Result<()> {
     Ok(())
 }
 
+fn refused(what: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, format!("WITH TIES {what} is not supported"))
+}
+
+fn is_null(count: &Expr) -> bool {
+    match count {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
+}
+
 /// A key as a window's ORDER BY has it: places and names of output columns are what stands there.
-fn in_window(key: OrderByExpr, select: &Select) -> Option<OrderByExpr> {
+fn in_window(key: OrderByExpr, select: &Select) -> Result<OrderByExpr> {
     let of = |item: &SelectItem| match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
         _ => None,
     };
+    let place = |place: &Value| match place {
+        Value::Number(place, _) => of(select.projection.get(place.parse::<usize>().ok()?.checked_sub(1)?)?),
+        _ => None,
+    };
     let expr = match &key.expr {
-        Expr::Value(value) => match &value.value {
-            Value::Number(place, _) => of(select.projection.get(place.parse::<usize>().ok()?.checked_sub(1)?)?)?,
-            _ => return None,
-        },
-        Expr::Identifier(name) => {
-            let mut named = select.projection.iter().filter_map(|item| match item {
-                SelectItem::ExprWithAlias { expr, alias } if folded(alias) == folded(name) => Some(expr.clone()),
-                _ => None,
-            });
-            named.next().unwrap_or_else(|| key.expr.clone())
-        }
+        Expr::Value(value) => place(&value.value).ok_or_else(|| refused("with such a place in ORDER BY"))?,
+        Expr::Identifier(name) => named(&folded(name), select)?.unwrap_or_else(|| key.expr.clone()),
         other => other.clone(),
     };
-    Some(OrderByExpr { expr, ..key })
+    Ok(OrderByExpr { expr, ..key })
+}
+
+/// What an output column of a name is, if there is one.
+///
+/// # Errors
+/// 42702: there are several that differ.
+fn named(name: &str, select: &Select) -> Result<Option<Expr>> {
+    let mut found: Option<&Expr> = None;
+    for item in &select.projection {
+        let expr = match item {
+            SelectItem::ExprWithAlias { expr, alias } if folded(alias) == name => expr,
+            SelectItem::UnnamedExpr(expr) if column_name(expr) == name => expr,
+            _ => continue,
+        };
+        if found.is_some_and(|found| found != expr) {
+            return Err(Error::new(ErrorCode::AmbiguousColumn, format!("ORDER BY \"{name}\" is ambiguous")));
+        }
+        found = Some(expr);
+    }
+    Ok(found.cloned())
 }
 
 fn rank(order_by: Vec<OrderByExpr>) -> Expr {
