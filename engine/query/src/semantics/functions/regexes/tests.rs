@@ -51,7 +51,7 @@ fn what_is_not_of_postgresql_is_invalid() {
         r"a{2,1}\y",
         r"(?=(a)\1)",
         r"[a\y",
-        r"\y[[.a.]]",
+        r"\y[[.hyphen.]]",
         r"(?=a",
         r"\z",
         r"\pL",
@@ -91,7 +91,7 @@ fn what_takes_too_long_or_too_much_is_refused() {
     for pattern in
         [r"(?:(?:\y|x{255}){255}){255}", r"(?:(?:(?:(?:(?:){255}){255}){255}){255}){255}\Z", &"(".repeat(200)]
     {
-        let pattern = format!(r"\m{pattern}");
+        let pattern = format!("(?=x|){pattern}");
         too_complex(Expression::new(&pattern, "", 4 << 20).map(|_| pattern.clone()));
     }
     let too_long = |pattern: &str, text: &str| {
