@@ -264,12 +264,12 @@ impl PartitionEvaluator for Evaluator {
 /// Which row of a frame is asked for, from 0.
 fn nth(values: &[ArrayRef], row: usize) -> Result<Option<usize>> {
     let Some(numbers) = values.get(1) else { return internal_err!("a number is needed") };
-    let numbers = arrow::compute::cast(numbers, &DataType::Int64)?;
-    let numbers = numbers.as_primitive::<Int64Type>();
-    if numbers.is_null(row) {
+    let number = arrow::compute::cast(&numbers.slice(row, 1), &DataType::Int64)?;
+    let number = number.as_primitive::<Int64Type>();
+    if number.is_null(0) {
         return Ok(None);
     }
-    match usize::try_from(numbers.value(row)).ok().and_then(|number| number.checked_sub(1)) {
+    match usize::try_from(number.value(0)).ok().and_then(|number| number.checked_sub(1)) {
         Some(number) => Ok(Some(number)),
         None => {
             let message = "argument of nth_value must be greater than zero";
