@@ -58,7 +58,7 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
 /// `atttypmod` of a column of `char(n)`, whose values are sent as long as it says: of a table's, a cast's, or all of a set operation's.
 fn characters(plan: &LogicalPlan, index: usize, pg: &PgCatalog) -> Option<i32> {
     match below(plan, index) {
-        Below::Table(table, field) => {
+        Below::Table(table, field) if named(field) == Some(PgType::Bpchar) => {
             let schema = table.schema().unwrap_or("public");
             Some(pg.type_modifier(schema, table.table(), field.name())).filter(|modifier| *modifier > 0)
         }
@@ -69,7 +69,7 @@ fn characters(plan: &LogicalPlan, index: usize, pg: &PgCatalog) -> Option<i32> {
             let first = found.next()??;
             found.all(|other| other == Some(first)).then_some(first)
         }
-        Below::Items(..) => None,
+        Below::Table(..) | Below::Items(..) => None,
         Below::Nothing => declared(plan.schema().fields().get(index)?),
     }
 }
