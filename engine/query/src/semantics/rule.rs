@@ -50,7 +50,9 @@ impl AnalyzerRule for Checked {
 
 /// What is decided once, when a statement is bound.
 pub(super) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
-    each_node(plan, Order::ChildrenFirst, &|expr, schema| binding::settle(expr, schema, zone), &wide::node)
+    let reads = wide::reads_tables(&plan);
+    let settle = |expr: Expr, schema: &DFSchema| binding::settle(expr, schema, zone);
+    each_node(plan, Order::ChildrenFirst, &settle, &|node| wide::node(node, reads))
 }
 
 type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;

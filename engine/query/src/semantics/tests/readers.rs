@@ -89,7 +89,7 @@ fn numbers_print_by_patterns() {
     check("1234567.891", "999", " ###");
     check("485", "RN", "        CDLXXXV");
     for (number, expected) in [(9.96, " 10.0"), (-0.25, "  -.2"), (123.0, " ##.#")] {
-        assert_eq!(Picture::read("99.9").unwrap().shown(&Number::Double(number)), expected, "{number}");
+        assert_eq!(Picture::read("99.9").unwrap().shown(&Number::Double(number, 15)), expected, "{number}");
     }
     assert!(Picture::read("9.9.9").is_err());
 }

@@ -86,14 +86,16 @@ fn has_wide_columns(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// A node whose inputs or cells meet.
-pub(in crate::semantics) fn node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+///
+/// `reads`: whether the statement reads tables. Its constants are decimals then, since what they are computed with is.
+pub(in crate::semantics) fn node(node: LogicalPlan, reads: bool) -> Result<Transformed<LogicalPlan>> {
     match node {
         LogicalPlan::Aggregate(_) => match node.recompute_schema()? {
             LogicalPlan::Aggregate(aggregate) => averages::taken_apart(aggregate),
             other => Ok(Transformed::no(other)),
         },
         LogicalPlan::Union(union) => unite(union),
-        LogicalPlan::Values(values) => fill(values),
+        LogicalPlan::Values(values) => fill(values, reads),
         LogicalPlan::RecursiveQuery(query) => narrow(query),
         other => other.recompute_schema().map(Transformed::no),
     }
@@ -172,8 +174,8 @@ fn unite(union: Union) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
 }
 
-/// Whether a column of a union keeps the places of each value: its inputs have several numbers of them, and one reads no table. Where
-/// all read tables, columns of decimals are what sources deliver and sum fast.
+/// Whether a column of a union keeps the places of each value: its inputs have several numbers of them, and none reads a table, whose
+/// columns of decimals are what sources deliver and what sums fast.
 pub(in crate::semantics) fn keep_places(inputs: &[Arc<LogicalPlan>], place: usize) -> bool {
     let mut first = None;
     let mut differ = false;
@@ -186,15 +188,17 @@ pub(in crate::semantics) fn keep_places(inputs: &[Arc<LogicalPlan>], place: usiz
         };
         differ |= *first.get_or_insert(places) != places;
     }
-    let reads = |input: &Arc<LogicalPlan>| {
-        let mut found = false;
-        let walked = input.apply_with_subqueries(|node| {
-            found |= matches!(node, LogicalPlan::TableScan(_));
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        found || walked.is_err()
-    };
-    differ && !inputs.iter().all(reads)
+    differ && !inputs.iter().any(|input| reads_tables(input))
+}
+
+/// Whether a plan reads a table, in a subquery even.
+pub(in crate::semantics) fn reads_tables(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let walked = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || walked.is_err()
 }
 
 /// Whether cells are numerics of several numbers of places, which a column of decimals does not keep.
@@ -210,8 +214,25 @@ fn have_own_places(cells: &[&mut Expr], none: &DFSchema) -> bool {
     first.is_some() && places.any(|other| other.is_some() && other != first)
 }
 
-/// VALUES of which a cell has become wide.
-fn fill(mut values: Values) -> Result<Transformed<LogicalPlan>> {
+/// The decimal that holds constants of several numbers of places; `None` where none does.
+fn common_decimal(cells: &[&mut Expr], none: &DFSchema) -> Option<DataType> {
+    let (mut whole, mut places) = (0_i16, 0_i8);
+    for cell in cells {
+        match cell.get_type(none).ok()? {
+            DataType::Decimal128(precision, scale) if scale >= 0 => {
+                whole = whole.max(i16::from(precision) - i16::from(scale));
+                places = places.max(scale);
+            }
+            DataType::Null => {}
+            _ => return None,
+        }
+    }
+    let precision = u8::try_from(whole + i16::from(places)).ok().filter(|digits| *digits <= 38)?;
+    Some(DataType::Decimal128(precision, places))
+}
+
+/// VALUES of which a cell has become wide, or whose cells have several numbers of places.
+fn fill(mut values: Values, reads: bool) -> Result<Transformed<LogicalPlan>> {
     let none = DFSchema::empty();
     let mut changed = false;
     let mut fields: Vec<_> =
@@ -222,6 +243,18 @@ fn fill(mut values: Values) -> Result<Transformed<LogicalPlan>> {
             continue;
         }
         let double = *field.data_type() == DataType::Float64;
+        if reads
+            && !double
+            && !cells.iter().any(|cell| is_wide(cell, &none))
+            && let Some(common) = common_decimal(&cells, &none)
+        {
+            for cell in cells {
+                *cell = std::mem::take(cell).cast_to(&common, &none)?;
+            }
+            *field = Arc::new(Field::new(field.name(), common, true));
+            changed = true;
+            continue;
+        }
         for cell in cells {
             let own = std::mem::take(cell);
             *cell = match (double, is_wide(&own, &none)) {

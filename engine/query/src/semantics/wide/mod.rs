@@ -13,7 +13,7 @@ mod operators;
 pub(super) use averages::{is_nearest_double, nearest_double};
 pub(super) use expressions::settled;
 pub(super) use keyed::{keyed, member};
-pub(super) use meeting::{aligned, keep_places, node};
+pub(super) use meeting::{aligned, keep_places, node, reads_tables};
 
 use super::casts::modifier;
 use super::fault::{Fault, external};
