@@ -174,9 +174,9 @@ fn what_computes_long_ends_with_its_statement() {
     let server = variant.serve();
     counts_accounts(&server, "iris");
     let lasting = [
-        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_count('x', '\pL{80}' || g) > 0",
-        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE 'x' ~ ('\pL{80}' || g)",
-        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_like('x', '\pL{80}' || g)",
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_count('x', '\w{80}' || g) > 0",
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE 'x' ~ ('\w{80}' || g)",
+        r"SELECT count(*) FROM generate_series(1, 8192) g WHERE regexp_like('x', '\w{80}' || g)",
         "SELECT ('[' || repeat('1,', 200000) || '2]')::jsonb @> ('[' || repeat('2,', 200000) || '2]')::jsonb",
         "SELECT repeat('a', 1000000) LIKE ANY (ARRAY['%' || repeat('a_', 50000) || 'b%'])",
     ];

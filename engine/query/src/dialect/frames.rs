@@ -167,6 +167,10 @@ fn literal(offset: &Expr) -> Option<Expr> {
         Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => {
             // As intervals are printed, no number of seconds is left that looks like a number.
             let text = literal_text(expr)?;
+            // The parser takes a text for an interval. Without a unit it is a number, or seconds where the key is a moment.
+            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Some(interval(text));
+            }
             Some(interval(&cut_interval(text, "").unwrap_or_else(|| text.to_owned())))
         }
         Expr::Function(function) => {

@@ -61,7 +61,7 @@ async fn sums_are_described_with_their_final_types() {
         ("SELECT sum(DISTINCT b) FROM t", numeric.clone()),
         ("SELECT sum(f) FROM t", DataType::Float64),
         ("SELECT sum(n) FROM t", DataType::Decimal128(22, 2)),
-        ("SELECT avg(a) FROM t", DataType::Float64),
+        ("SELECT avg(a) FROM t", DataType::LargeBinary),
         ("SELECT a + a FROM t", DataType::Int32),
         ("SELECT -s FROM t", DataType::Int16),
         ("SELECT n / n FROM t", DataType::Decimal128(38, 16)),

@@ -5,7 +5,7 @@ use super::{averages, is_wide, widened};
 use crate::semantics::zone::Zone;
 use crate::semantics::{casts, renewed_outer_columns};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, Values, cast,
@@ -62,7 +62,7 @@ pub(in crate::semantics) fn aligned(
     settle: impl Fn(LogicalPlan) -> Result<LogicalPlan>,
 ) -> Result<LogicalPlan> {
     // Within a node, what is of which type is settled already.
-    if !has_wide_columns(&plan)? {
+    if !needs_aligning(&plan)? {
         return Ok(plan);
     }
     for _ in 0..ROUNDS_MAX {
@@ -76,10 +76,17 @@ pub(in crate::semantics) fn aligned(
     Ok(plan)
 }
 
-fn has_wide_columns(plan: &LogicalPlan) -> Result<bool> {
+fn needs_aligning(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         found |= node.schema().fields().iter().any(|field| super::holds_wide(field.data_type()));
+        node.apply_expressions(|expr| {
+            // Such a column of an enclosing query was named before its casts were settled.
+            found |= expr.exists(|part| {
+                Ok(matches!(part, Expr::OuterReferenceColumn(field, _) if field.data_type().is_decimal()))
+            })?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
