@@ -24,12 +24,16 @@ pub(crate) enum Kind {
 impl Kind {
     fn of(oid: u32, cells: &[Option<String>]) -> Option<Self> {
         let places = |cell: &String| cell.split_once('.').map_or(0, |(_, places)| places.len());
+        let whole = |cell: &String| cell.trim_start_matches('-').split('.').next().map_or(0, str::len);
         let finite = cells.iter().flatten().all(|cell| !cell.contains("Inf") && cell != "NaN");
         Some(match Type::from_oid(oid)? {
             Type::INT4 => Self::Int,
             Type::INT8 => Self::Big,
             Type::NUMERIC if finite => {
-                Self::Numeric(18, u8::try_from(cells.iter().flatten().map(places).max().unwrap_or(0)).ok()?)
+                let scale = cells.iter().flatten().map(places).max().unwrap_or(0);
+                let digits = scale + cells.iter().flatten().map(whole).max().unwrap_or(0);
+                // Wider ones are not the columns that people have.
+                (digits <= 18).then_some(Self::Numeric(18, u8::try_from(scale).ok()?))?
             }
             Type::FLOAT8 if finite => Self::Float,
             Type::TEXT => Self::Text,
