@@ -252,6 +252,22 @@ run_local() { against_duckdb none ""; }
 # All tables in PostgreSQL: through the gate, and the same text straight to the server in turns.
 run_single() { REMOTE=all FEDERATED_RUNS=$RUNS run_federated; }
 
+# Parquet, then PostgreSQL with the specification's types and keys: on introspected metadata, on the sources' own types, and
+# alone, in turns.
+run_introspected() {
+    build --example introspected
+    local folder=${CARGO_TARGET_DIR:-target}/tpch-$SCALE rows=$ROWS
+    printf '\n### TPC-H on introspected Parquet\n\n'
+    "$bin/introspected" parquet "$folder" "$SCALE" "$RUNS"
+    ROWS=1000
+    start_postgres || return 0
+    ROWS=$rows
+    PGPASSWORD=bench "$PG_BIN/psql" -q -h 127.0.0.1 -p "$pg_port" -U bench -d postgres -c 'CREATE DATABASE bench' \
+        -c 'ALTER DATABASE bench SET max_parallel_workers_per_gather = 2'
+    printf '\n### TPC-H on introspected PostgreSQL\n\n'
+    "$bin/introspected" postgres "$folder" "$SCALE" "$pg_port" "$RUNS"
+}
+
 # `against_duckdb TABLES TABLES`: those in PostgreSQL, and those in MariaDB.
 against_duckdb() {
     local home=${QUERYGATE_CACHE:-$HOME/.cache/querygate}/duckdb-1.5.5

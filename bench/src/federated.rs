@@ -78,6 +78,35 @@ pub async fn fill(client: &Client, table: &str, rows: impl RecordBatchReader, af
     let columns: Vec<String> = rows.schema().fields().iter().map(|field| declared(field, "text")).collect();
     let create = format!("CREATE TABLE {table} ({})", columns.join(", "));
     client.batch_execute(&create).await.map_err(Error::internal)?;
+    copy_rows(client, table, rows).await?;
+    client.batch_execute(afterwards).await.map_err(Error::internal)
+}
+
+/// Creates all tables as the specification declares them, with their keys and indexes on what references, and fills them.
+///
+/// # Errors
+/// The server's.
+pub async fn load_specified(client: &Client, scale: f64) -> Result<()> {
+    client.batch_execute(include_str!("../tpch.sql")).await.map_err(Error::internal)?;
+    for table in tpch::TABLES {
+        copy_rows(client, table, tpch::reader(table, scale)?).await?;
+        client.batch_execute(&afterwards(table)).await.map_err(Error::internal)?;
+    }
+    client.batch_execute(CONSTRAINTS).await.map_err(Error::internal)?;
+    client.batch_execute("VACUUM ANALYZE").await.map_err(Error::internal)
+}
+
+/// The keys of the specification that [`keys`] leaves out.
+const CONSTRAINTS: &str = "ALTER TABLE lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber);
+    ALTER TABLE nation ADD FOREIGN KEY (n_regionkey) REFERENCES region;
+    ALTER TABLE supplier ADD FOREIGN KEY (s_nationkey) REFERENCES nation;
+    ALTER TABLE customer ADD FOREIGN KEY (c_nationkey) REFERENCES nation;
+    ALTER TABLE partsupp ADD FOREIGN KEY (ps_partkey) REFERENCES part, ADD FOREIGN KEY (ps_suppkey) REFERENCES supplier;
+    ALTER TABLE orders ADD FOREIGN KEY (o_custkey) REFERENCES customer;
+    ALTER TABLE lineitem ADD FOREIGN KEY (l_orderkey) REFERENCES orders,
+        ADD FOREIGN KEY (l_partkey, l_suppkey) REFERENCES partsupp;";
+
+async fn copy_rows(client: &Client, table: &str, rows: impl RecordBatchReader) -> Result<()> {
     let copy = client.copy_in::<_, bytes::Bytes>(&format!("COPY {table} FROM STDIN")).await.map_err(Error::internal)?;
     let mut copy = pin!(copy);
     for batch in rows {
@@ -85,7 +114,7 @@ pub async fn fill(client: &Client, table: &str, rows: impl RecordBatchReader, af
         copy.send(text.into()).await.map_err(Error::internal)?;
     }
     copy.finish().await.map_err(Error::internal)?;
-    client.batch_execute(afterwards).await.map_err(Error::internal)
+    Ok(())
 }
 
 /// Writes `TABLE.sql`, which makes a table in MariaDB and fills it from `TABLE.tsv` beside it, for `mariadb --local-infile`.

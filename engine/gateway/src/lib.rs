@@ -24,3 +24,4 @@ mod wiring;
 
 pub use cli::run;
 pub use output::{Captured, Output};
+pub use wiring::deployment_of;

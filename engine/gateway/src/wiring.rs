@@ -17,12 +17,14 @@ pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
 use crate::auth::ConfigAuthenticator;
 use crate::config::Config;
 use crate::gate::{Gate, Runtimes};
+use crate::output::Output;
 use deployment::Builder;
 use futures::FutureExt;
-use querygate_catalog::ShareBounds;
+use querygate_catalog::{Deployment, ShareBounds};
 use querygate_http::Readiness;
 use querygate_query::{Gate as Engine, GateOptions, GateService};
 use querygate_types::Result;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -73,6 +75,17 @@ pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> 
         returned,
         close,
     })
+}
+
+/// What a configuration's file is served from, without doors: for measurements of the engine on it.
+///
+/// # Errors
+/// A configuration or metadata that is not usable.
+pub async fn deployment_of(file: &Path, output: &mut Output) -> Result<Deployment> {
+    let config = crate::cli::load(file, output)?;
+    let deployment = Builder::new(&config)?.build(1).await?;
+    measure::soon(&deployment).await;
+    Ok(deployment)
 }
 
 fn options(config: &Config) -> GateOptions {
