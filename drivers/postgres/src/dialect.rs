@@ -136,6 +136,9 @@ impl Dialect for PostgresDialect {
         if let (ComparisonOp::Eq, Some(text)) = (op, lookups::equal(left, right)) {
             return Ok(text);
         }
+        if let (ComparisonOp::NotEq, Some(text)) = (op, lookups::unequal(left, right)) {
+            return Ok(text);
+        }
         let operator = match op {
             ComparisonOp::Eq => "=",
             ComparisonOp::NotEq => "<>",
@@ -227,6 +230,10 @@ impl Dialect for PostgresDialect {
         } else {
             argument.text.clone()
         }
+    }
+
+    fn group_key(&self, text: &str) -> String {
+        lookups::group_key(text).to_owned()
     }
 
     fn sort_key(&self, text: &str, ascending: bool, nulls_first: bool) -> String {

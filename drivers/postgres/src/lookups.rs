@@ -1,5 +1,5 @@
-//! Equality on columns that are read as texts, with a second condition that says the same in the column's own type, so that
-//! its index is used. The first condition decides; the second is never false where the first is true.
+//! Equality on columns that are read as texts, said in the column's own type as well, so that its index and its statistics are
+//! used. The condition on texts decides; the other one is never false where that one is true.
 
 use querygate_sql::Argument;
 
@@ -21,6 +21,19 @@ impl Own {
         match self {
             Self::Uuid => "::uuid",
             Self::Blank => "::bpchar",
+        }
+    }
+
+    /// Equality by texts and by the column's own type, of which the latter comes first where it is the cheaper one.
+    fn both(self, by_text: &str, own: &str, values: &[&str]) -> String {
+        match self {
+            Self::Uuid => format!("({by_text} AND {own})"),
+            // Of values without trailing blanks both say the same. The server finds that out before it plans for them, so that it
+            // neither takes them for two conditions, which would hold together for fewer rows, nor compares twice.
+            Self::Blank => {
+                let bare: Vec<String> = values.iter().map(|value| format!("{value} = rtrim({value}, ' ')")).collect();
+                format!("({own} AND CASE WHEN {} THEN TRUE ELSE {by_text} END)", bare.join(" AND "))
+            }
         }
     }
 
@@ -54,16 +67,29 @@ pub(crate) fn equal(left: &Argument, right: &Argument) -> Option<String> {
         match (own.of(&left.text), own.of(&right.text)) {
             // Two uuids are equal exactly when their texts are.
             (Some(a), Some(b)) if own == Own::Uuid => return Some(format!("({a} = {b})")),
-            (Some(a), None) if right.parameter.is_some() => return Some(both(own, left, a, right)),
-            (None, Some(b)) if left.parameter.is_some() => return Some(both(own, right, b, left)),
+            (Some(a), None) if right.parameter.is_some() => return Some(equal_to(own, left, a, right)),
+            (None, Some(b)) if left.parameter.is_some() => return Some(equal_to(own, right, b, left)),
             _ => {}
         }
     }
     None
 }
 
-fn both(own: Own, column: &Argument, bare: &str, parameter: &Argument) -> String {
-    format!("({} = {} AND {bare} = {})", column.text, parameter.text, own.value(&parameter.text))
+fn equal_to(own: Own, column: &Argument, bare: &str, parameter: &Argument) -> String {
+    let by_text = format!("{} = {}", column.text, parameter.text);
+    own.both(&by_text, &format!("{bare} = {}", own.value(&parameter.text)), &[&parameter.text])
+}
+
+/// `left <> right`, where equality has another form and its negation is no worse. (Of a uuid, the texts decide alone.)
+pub(crate) fn unequal(left: &Argument, right: &Argument) -> Option<String> {
+    let blank = [left, right].into_iter().any(|side| Own::Blank.of(&side.text).is_some());
+    equal(left, right).filter(|_| blank).map(|equal| format!("(NOT {equal})"))
+}
+
+/// A key of GROUP BY. Rows whose blanks are the only difference are one group either way, and the column's own type needs no
+/// text of each row.
+pub(crate) fn group_key(text: &str) -> &str {
+    Own::Blank.of(text).unwrap_or(text)
 }
 
 /// Whether each value that such an operand is compared with has a form of its own.
@@ -79,7 +105,8 @@ pub(crate) fn listed(expr: &Argument, list: &[Argument]) -> Option<String> {
     }
     let texts: Vec<&str> = list.iter().map(|item| item.text.as_str()).collect();
     let values: Vec<String> = texts.iter().map(|text| own.value(text)).collect();
-    Some(format!("({} IN ({}) AND {bare} IN ({}))", expr.text, texts.join(", "), values.join(", ")))
+    let by_text = format!("{} IN ({})", expr.text, texts.join(", "));
+    Some(own.both(&by_text, &format!("{bare} IN ({})", values.join(", ")), &texts))
 }
 
 #[cfg(test)]
@@ -91,6 +118,9 @@ mod tests {
         Argument { text: text.to_owned(), value_type: ValueType::Text, parameter }
     }
 
+    const BLANK: &str =
+        "(t.c::bpchar = $1::bpchar AND CASE WHEN $1 = rtrim($1, ' ') THEN TRUE ELSE t.c::bpchar::text = $1 END)";
+
     #[test]
     fn only_columns_of_such_types_have_a_second_condition() {
         let (uuid, blank) = (argument("t.u::uuid::text", None), argument("t.c::bpchar::text", None));
@@ -100,11 +130,14 @@ mod tests {
             (&uuid, &plain, None),
             (&uuid, &uuid, Some("(t.u::uuid = t.u::uuid)")),
             (&blank, &blank, None),
-            (&blank, &value, Some("(t.c::bpchar::text = $1 AND t.c::bpchar = $1::bpchar)")),
-            (&value, &blank, Some("(t.c::bpchar::text = $1 AND t.c::bpchar = $1::bpchar)")),
+            (&blank, &value, Some(BLANK)),
+            (&value, &blank, Some(BLANK)),
         ] {
             assert_eq!(equal(left, right).as_deref(), expected, "{} = {}", left.text, right.text);
         }
+        assert_eq!(unequal(&blank, &value), Some(format!("(NOT {BLANK})")));
+        assert_eq!([unequal(&uuid, &value), unequal(&plain, &value)], [None, None]);
+        assert_eq!([group_key(&blank.text), group_key(&uuid.text)], ["t.c::bpchar", "t.u::uuid::text"]);
         assert!(listed(&uuid, &[value.clone(), value.clone()]).is_some());
         assert!(listed(&uuid, &[value, plain]).is_none());
     }

@@ -306,6 +306,7 @@ async fn columns_read_as_texts_are_found_in_three_valued_logic() {
             (equal(), found.to_vec()),
             (ScalarExpr::compare(ComparisonOp::Eq, parameter(), column(id)), found.to_vec()),
             (ScalarExpr::Not(Box::new(equal())), others.clone()),
+            (ScalarExpr::compare(ComparisonOp::NotEq, column(id), parameter()), others.clone()),
             (listed(false), found.to_vec()),
             (listed(true), others.clone()),
         ] {
@@ -321,6 +322,18 @@ async fn columns_read_as_texts_are_found_in_three_valued_logic() {
         );
         assert!(null.await.unwrap().is_empty());
     }
+    // The statement that groups by the column's own type still gives texts.
+    let grouped = Relation::Aggregate {
+        input: Box::new(scan(&driver, "t").await),
+        group: vec![(ColumnId(20), column(2))],
+        aggregates: Vec::new(),
+    };
+    let sorted = Relation::Sort {
+        input: Box::new(grouped),
+        keys: vec![SortKey { expr: column(20), ascending: true, nulls_first: false }],
+    };
+    let groups = rows(&driver, sorted, &[(20, TEXT)], &[]).await.unwrap();
+    assert_eq!(groups, [[Value::text("")], [Value::text("ab")], [Value::Null(TEXT)]]);
     let both = ScalarExpr::compare(ComparisonOp::Eq, column(1), column(11));
     let mut right = scan(&driver, "t").await;
     if let Relation::Scan { columns, .. } = &mut right {
