@@ -1,7 +1,7 @@
 //! How a table's declared columns map to its files: which are file columns, under which name, and which are hive partitions. Knows no store.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::table_schema::TableSchema;
 use querygate_memory::{Cell, RowDecoder, UnknownKeys};
@@ -44,6 +44,21 @@ impl Layout {
     pub(crate) fn nullable(schema: &SchemaRef) -> SchemaRef {
         let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         Arc::new(Schema::new(fields))
+    }
+
+    /// Declared texts as views, which Parquet's decoder makes without copying each text. Not those under another name in the
+    /// files: the decoder gives them as the files have them, and a column that is converted is pruned by fewer conditions. Nor
+    /// those of which more is declared, such as json.
+    pub(crate) fn viewed(schema: &SchemaRef, file_names: &[String]) -> SchemaRef {
+        let fields = schema.fields().iter().zip(file_names).map(|(field, file_name)| {
+            let plain = field.data_type() == &DataType::Utf8 && field.metadata().is_empty();
+            if plain && field.name() == file_name {
+                Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
+            } else {
+                Arc::clone(field)
+            }
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     pub(crate) fn table_schema(&self) -> TableSchema {

@@ -83,14 +83,19 @@ impl FileTable {
         if let Some(unknown) = spec.column_map.keys().find(|c| schema.field_with_name(c).is_err()) {
             return Err(invalid(format!("the column map names \"{unknown}\", which is no column")));
         }
-        let file_names = schema.fields().iter().map(|f| spec.file_column(f.name()).to_owned()).collect();
+        let file_names: Vec<String> = schema.fields().iter().map(|f| spec.file_column(f.name()).to_owned()).collect();
+        let schema = Layout::nullable(schema);
+        let schema = match spec.format {
+            FileFormat::Parquet => Layout::viewed(&schema, &file_names),
+            FileFormat::Csv(_) | FileFormat::Ndjson => schema,
+        };
         Ok(Self {
             files: Arc::new(Fresh::new(shared.config.refresh)),
             names,
             path: spec.pattern.clone(),
             pattern,
             format: spec.format.clone(),
-            schema: Layout::nullable(schema),
+            schema,
             file_names,
             shared,
         })

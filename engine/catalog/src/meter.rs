@@ -6,7 +6,8 @@
 
 use crate::pace::{Made, Pace};
 use crate::stop::{Stop, heed, proceed};
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -140,7 +141,17 @@ impl Drop for Working {
 /// Bytes of an array's own rows, not of the buffers that it shares.
 #[must_use]
 pub fn own_bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+    bytes_of(array.as_ref())
+}
+
+/// Arrow counts the places of views, and not what lies elsewhere.
+pub(crate) fn bytes_of(array: &dyn Array) -> usize {
+    let elsewhere = match array.data_type() {
+        DataType::Utf8View => array.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => array.as_binary_view().total_buffer_bytes_used(),
+        _ => 0,
+    };
+    elsewhere + array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
 }
 
 /// Whether anybody waits for what is planned on this thread.

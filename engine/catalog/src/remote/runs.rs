@@ -4,6 +4,7 @@
 use super::sampled::Sampler;
 use super::shape::{passing, shape_of};
 use crate::leaf::{FileLeaf, FileRun};
+use crate::meter::bytes_of;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -113,7 +114,7 @@ fn array_bytes(array: &dyn Array) -> usize {
         DataType::Boolean => array.len().div_ceil(8),
         plain => match plain.primitive_width() {
             Some(width) => array.len() * width,
-            None => return array.to_data().get_slice_memory_size().unwrap_or(0),
+            None => return bytes_of(array),
         },
     };
     // Arrow leaves out a map without a NULL.
@@ -389,7 +390,6 @@ mod tests {
             Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3, 4, 5])),
             // Those that are left to arrow.
             Arc::new(NullArray::new(5)),
-            Arc::new(StringViewArray::from(texts.to_vec())),
             Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>()),
             Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
             Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2]; 5].into_iter()).unwrap()),
@@ -402,6 +402,9 @@ mod tests {
             }
         }
         assert_eq!(text_bytes(StringArray::from(Vec::<&str>::new()).value_offsets()), 4);
+        let views = StringViewArray::from(vec!["a", "longer than twelve bytes", "b"]);
+        let [whole, last] = [views.slice(0, 3), views.slice(2, 1)].map(|slice| array_bytes(&slice));
+        assert_eq!((whole, last), (3 * 16 + "longer than twelve bytes".len(), 16));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! compiled, so they are computed a few rows at a time, with a question in between whether the statement is over. What they mean
 //! stays. Patterns of constants stay as they are: they are compiled once.
 
+use super::casts::is_text;
 use super::fault::external;
 use super::functions;
 use super::zone::Zone;
@@ -12,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    BinaryExpr, Cast, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
 use datafusion::physical_expr::expressions::{self, Column, LikeExpr};
@@ -38,9 +39,17 @@ pub(super) fn too_long() -> DataFusionError {
 
 /// Whether a pattern is the same for all rows, and short.
 fn is_constant(pattern: &Expr) -> bool {
-    match pattern {
+    match laid_out(pattern) {
         Expr::Literal(value, _) => value.is_null() || value.try_as_str().flatten().is_some_and(is_short),
         _ => false,
+    }
+}
+
+/// A text without the casts that only lay it out otherwise: beside a column of views, a pattern is cast to a view.
+fn laid_out(text: &Expr) -> &Expr {
+    match text {
+        Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) && field.metadata().is_empty() => laid_out(expr),
+        other => other,
     }
 }
 
@@ -78,7 +87,7 @@ pub(super) fn operator(binary: BinaryExpr) -> std::result::Result<Expr, BinaryEx
 }
 
 fn literal(pattern: &Expr) -> Option<&str> {
-    match pattern {
+    match laid_out(pattern) {
         Expr::Literal(value, _) => value.try_as_str().flatten(),
         _ => None,
     }
