@@ -6,7 +6,7 @@ use crate::stream::CHUNK_BYTES;
 use crate::wire::Format;
 use arrow::array::ArrayRef;
 use querygate_query_api::{CommandTag, Prepared};
-use querygate_types::WireForm;
+use querygate_types::{PgType, WireForm};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,10 @@ impl Connection {
     pub(crate) fn form_of(&self, prepared: &Arc<dyn Prepared>, form: Format, said: usize) -> Option<WireForm> {
         let columns = prepared.columns().filter(|columns| !columns.is_empty())?;
         if !matches!(said, 0 | 1) && said != columns.len() {
+            return None;
+        }
+        // Messages hold values of char(n) without the blanks that computed ones are sent with.
+        if columns.iter().any(|column| column.pg_type == PgType::Bpchar && column.table_oid == 0) {
             return None;
         }
         match form {

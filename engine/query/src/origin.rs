@@ -28,7 +28,7 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
             column.enum_oid = enum_of_column(plan, index).and_then(|described| pg.enum_oid(&described));
         }
         if column.pg_type == PgType::Bpchar {
-            column.type_modifier = characters(plan, index, pg).unwrap_or(-1);
+            column.type_modifier = characters(plan, index).unwrap_or(-1);
         }
         let data_type = match origin(plan, index) {
             Some(Origin::Table(table, field)) => {
@@ -40,7 +40,7 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
                 ));
                 if let Some((oid, attribute)) = found {
                     (column.table_oid, column.attribute) = (oid, attribute);
-                    if column.pg_type == PgType::Varchar {
+                    if matches!(column.pg_type, PgType::Varchar | PgType::Bpchar) {
                         column.type_modifier = pg.type_modifier(schema, table.table(), field.name());
                     }
                 }
@@ -55,17 +55,14 @@ pub(crate) fn trace(plan: &LogicalPlan, columns: &mut [Column], pg: &PgCatalog) 
     }
 }
 
-/// `atttypmod` of a column of `char(n)`, whose values are sent as long as it says: of a table's, a cast's, or all of a set operation's.
-fn characters(plan: &LogicalPlan, index: usize, pg: &PgCatalog) -> Option<i32> {
+/// `atttypmod` of computed values of `char(n)`, which are sent as long as it says: of a cast, or of all of a set operation. Values of tables
+/// are sent without blanks: a client may send one back as a parameter, whose blanks count.
+fn characters(plan: &LogicalPlan, index: usize) -> Option<i32> {
     match below(plan, index) {
-        Below::Table(table, field) if named(field) == Some(PgType::Bpchar) => {
-            let schema = table.schema().unwrap_or("public");
-            Some(pg.type_modifier(schema, table.table(), field.name())).filter(|modifier| *modifier > 0)
-        }
-        Below::Computed(expr, input) => characters_of(expr, input, pg),
-        Below::Handed(input, index) | Below::Rounds(input, index) => characters(input, index, pg),
+        Below::Computed(expr, input) => characters_of(expr, input),
+        Below::Handed(input, index) | Below::Rounds(input, index) => characters(input, index),
         Below::OneOf(inputs, index) => {
-            let mut found = inputs.iter().map(|input| characters(input, index, pg));
+            let mut found = inputs.iter().map(|input| characters(input, index));
             let first = found.next()??;
             found.all(|other| other == Some(first)).then_some(first)
         }
@@ -74,28 +71,28 @@ fn characters(plan: &LogicalPlan, index: usize, pg: &PgCatalog) -> Option<i32> {
     }
 }
 
-fn characters_of(expr: &Expr, input: &LogicalPlan, pg: &PgCatalog) -> Option<i32> {
+fn characters_of(expr: &Expr, input: &LogicalPlan) -> Option<i32> {
     match expr {
-        Expr::Alias(alias) => characters_of(&alias.expr, input, pg),
-        Expr::Column(column) => characters(input, input.schema().maybe_index_of_column(column)?, pg),
+        Expr::Alias(alias) => characters_of(&alias.expr, input),
+        Expr::Column(column) => characters(input, input.schema().maybe_index_of_column(column)?),
         Expr::Case(case) => {
             let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-            alike(results.map(AsRef::as_ref), input, pg)
+            alike(results.map(AsRef::as_ref), input)
         }
         Expr::ScalarFunction(call) if matches!(call.name(), "coalesce" | "greatest" | "least" | "nullif") => {
-            alike(call.args.iter(), input, pg)
+            alike(call.args.iter(), input)
         }
         Expr::AggregateFunction(call) if matches!(call.func.name(), "min" | "max") => {
-            alike(call.params.args.iter(), input, pg)
+            alike(call.params.args.iter(), input)
         }
         other => declared(&other.to_field(input.schema()).ok()?.1),
     }
 }
 
 /// The length that all of some expressions have which may be other than NULL.
-fn alike<'a>(exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan, pg: &PgCatalog) -> Option<i32> {
+fn alike<'a>(exprs: impl Iterator<Item = &'a Expr>, input: &LogicalPlan) -> Option<i32> {
     let known = exprs.filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()));
-    let mut found = known.map(|expr| characters_of(expr, input, pg));
+    let mut found = known.map(|expr| characters_of(expr, input));
     let first = found.next()??;
     found.all(|other| other == Some(first)).then_some(first)
 }

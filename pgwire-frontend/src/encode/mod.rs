@@ -40,7 +40,7 @@ pub(crate) struct BatchEncoder<'a> {
 struct Sent<'a> {
     column: Column<'a>,
     format: Format,
-    /// Characters that each value has: blanks are put behind those of `char(n)`.
+    /// Characters that each value has: blanks are put behind computed ones of `char(n)`.
     characters: usize,
 }
 
@@ -50,7 +50,7 @@ const CHARACTERS_MAX: usize = 64 << 20;
 impl<'a> Sent<'a> {
     fn new(array: &'a dyn arrow::array::Array, of: &api::Column, format: Format) -> Result<Self> {
         let characters = match of.pg_type {
-            PgType::Bpchar => usize::try_from(of.type_modifier.saturating_sub(4)).unwrap_or(0),
+            PgType::Bpchar if of.table_oid == 0 => usize::try_from(of.type_modifier.saturating_sub(4)).unwrap_or(0),
             _ => 0,
         };
         Ok(Self { column: Column::new(array, of.pg_type)?, format, characters })
