@@ -3,7 +3,7 @@
 //! - [`relation`], [`scalar`], [`function`], [`aggregate`]: the closed algebra;
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
 //! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself;
-//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`moment`]: one state of it for several executions;
+//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value; [`moment`]: one state of it for several executions;
 //!   [`planning`]: what its planner may be told;
 //! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
 //! - `testkit` (feature): the conformance suite and the fault layer.
@@ -24,6 +24,7 @@ pub mod fragment;
 pub mod function;
 mod identifier;
 pub mod layout;
+pub mod lossless;
 pub mod moment;
 mod notice;
 pub mod planning;

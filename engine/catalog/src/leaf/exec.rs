@@ -11,7 +11,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::expressions::{CastExpr, Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr, conjunction};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
@@ -24,6 +24,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
     execution_plan::reset_plan_states,
 };
+use querygate_driver_api::lossless::is_lossless;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -191,6 +192,11 @@ impl GovernedExec {
     fn is_open(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
         expr.downcast_ref::<Column>().is_some_and(|c| self.open_columns.contains(c.name()))
     }
+
+    /// As [`GovernedExec::is_open`], also inside of a cast that keeps each value and so cannot fail.
+    fn is_open_key(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
+        self.is_open(uncast(expr, &self.schema()))
+    }
 }
 
 impl DisplayAs for GovernedExec {
@@ -334,7 +340,8 @@ impl ExecutionPlan for GovernedExec {
 }
 
 impl GovernedExec {
-    /// Takes dynamic filters whose every input is a plain unmasked column, and hands them to the raw leaf inside.
+    /// Takes dynamic filters whose every input is a plain unmasked column, and hands them to the raw leaf inside. A fragment reads
+    /// keys as values and has them in its column's own type; what evaluates the filter keeps its casts.
     fn accept_dynamic_filters(
         &self,
         result: ChildPushdownResult,
@@ -351,10 +358,15 @@ impl GovernedExec {
         let mut exact = Vec::new();
         for (place, filter) in result.parent_filters.iter().enumerate() {
             let Some(dynamic) = filter.filter.downcast_ref::<DynamicFilterPhysicalExpr>() else { continue };
-            if !dynamic.children().into_iter().all(|child| self.is_open(child)) {
+            if !dynamic.children().into_iter().all(|child| self.is_open_key(child)) {
                 continue;
             }
-            let Some(remapped) = remap_by_name(&filter.filter, &leaf.schema())? else { continue };
+            let keys = if leaf.name() == "Fragment" {
+                without_casts(&filter.filter, &self.schema())?
+            } else {
+                Arc::clone(&filter.filter)
+            };
+            let Some(remapped) = remap_by_name(&keys, &leaf.schema())? else { continue };
             let Some(above) = remap_by_name(&filter.filter, &self.inner.schema())? else { continue };
             taken.push(ChildFilterPushdownResult { filter: remapped, child_results: Vec::new() });
             places.push(place);
@@ -446,6 +458,21 @@ fn replace_bottom(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) 
             if node.children().is_empty() { Ok(Transformed::yes(Arc::clone(leaf))) } else { Ok(Transformed::no(node)) }
         })?
         .data)
+}
+
+/// What a cast that keeps each value is made of; anything else as it is.
+fn uncast<'a>(expr: &'a Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> &'a Arc<dyn PhysicalExpr> {
+    let Some(cast) = expr.downcast_ref::<CastExpr>() else { return expr };
+    let kept = cast.expr().data_type(schema).is_ok_and(|from| is_lossless(&from, cast.cast_type()));
+    if kept { cast.expr() } else { expr }
+}
+
+fn without_casts(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
+    let stripped = Arc::clone(filter).transform_down(|expr| {
+        let inside = uncast(&expr, schema);
+        Ok(if Arc::ptr_eq(inside, &expr) { Transformed::no(expr) } else { Transformed::yes(Arc::clone(inside)) })
+    });
+    Ok(stripped?.data)
 }
 
 fn remap_by_name(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Option<Arc<dyn PhysicalExpr>>> {

@@ -240,9 +240,9 @@ fn joined(join: &Join, estimator: &dyn Estimator) -> Cardinality {
         }
     }));
     for (a, b, whole) in pairs.collect::<Vec<_>>() {
-        let place = |expr: &Expr| match expr {
-            Expr::Column(c) if left_schema.has_column(c) => Some((true, (left.column(left_schema, c), left.base))),
-            Expr::Column(c) if right_schema.has_column(c) => Some((false, (right.column(right_schema, c), right.base))),
+        let place = |expr: &Expr| match selectivity::column(expr) {
+            Some(c) if left_schema.has_column(c) => Some((true, (left.column(left_schema, c), left.base))),
+            Some(c) if right_schema.has_column(c) => Some((false, (right.column(right_schema, c), right.base))),
             _ => None,
         };
         match (place(a), place(b)) {

@@ -103,7 +103,7 @@ fn bound(expr: &Expr) -> Option<Bounds<'_>> {
 }
 
 /// A column, also inside of a cast.
-fn column(expr: &Expr) -> Option<&Column> {
+pub(super) fn column(expr: &Expr) -> Option<&Column> {
     match expr {
         Expr::Column(column) => Some(column),
         Expr::Cast(cast) => column(&cast.expr),

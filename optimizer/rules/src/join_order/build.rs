@@ -8,7 +8,7 @@ use datafusion::common::{
 };
 use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, JoinConstraint, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Builder<'_> {
         let mut keys = Vec::new();
         for class in &self.group.classes {
             if let (Some(a), Some(b)) = (self.member(class, first), self.member(class, second)) {
-                keys.push((Expr::Column(a), Expr::Column(b)));
+                keys.push(self.equal(a, b)?);
             }
         }
         let inside = |part: Set, set: Set| part & set == part;
@@ -92,12 +92,22 @@ impl Builder<'_> {
         }
     }
 
+    /// Two columns of a class as the keys of a join, in one type.
+    fn equal(&self, (a, one): &(usize, Column), (b, other): &(usize, Column)) -> Result<(Expr, Expr)> {
+        let common = self.group.common_type((*a, one), (*b, other)).ok_or_else(lost)?;
+        let key = |leaf: usize, column: &Column| {
+            let schema = self.group.leaves.get(leaf).ok_or_else(lost)?.schema();
+            Expr::Column(column.clone()).cast_to(&common, schema.as_ref())
+        };
+        Ok((key(*a, one)?, key(*b, other)?))
+    }
+
     /// The column that stands for a class on one side of a join: one that crosses a wire, if there is one, so that the
     /// keys of the other side reach it.
-    fn member(&self, class: &[(usize, Column)], side: Set) -> Option<Column> {
+    fn member<'c>(&self, class: &'c [(usize, Column)], side: Set) -> Option<&'c (usize, Column)> {
         let own = class.iter().filter(|(leaf, _)| side >> leaf & 1 == 1);
         let weight = |leaf: usize| self.sizes.get(leaf).filter(|size| size.remote).map_or(0.0, |size| size.rows);
-        own.max_by(|(a, _), (b, _)| weight(*a).total_cmp(&weight(*b)).then(b.cmp(a))).map(|(_, column)| column.clone())
+        own.max_by(|(a, _), (b, _)| weight(*a).total_cmp(&weight(*b)).then(b.cmp(a)))
     }
 
     /// A join with the columns that something above it reads.

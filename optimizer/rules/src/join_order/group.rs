@@ -1,9 +1,11 @@
 //! A group of inner joins taken apart: its inputs, and the conditions between them. Knows no sizes.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, ExprSchema, JoinType, NullEquality};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use querygate_driver_api::lossless::{is_lossless, wider};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ pub(super) type Set = u64;
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) leaves: Vec<LogicalPlan>,
-    /// Columns that are equal in each row, at most one of each leaf: (leaf, column).
+    /// Columns that are equal in each row, at most one of each leaf: (leaf, column). Their types differ at most by a cast that
+    /// keeps each value.
     pub(super) classes: Vec<Vec<(usize, Column)>>,
     /// Equalities of other expressions, each of leaves that the other does not read.
     pub(super) equalities: Vec<Equality>,
@@ -94,8 +97,8 @@ impl Group {
             }
         };
         let (l, r) = (self.leaves_of(&left)?, self.leaves_of(&right)?);
-        if let (Expr::Column(a), Expr::Column(b)) = (&left, &right)
-            && self.joins_a_class((l, a), (r, b))
+        if let (Some(a), Some(b)) = (self.kept(&left), self.kept(&right))
+            && self.joins_a_class((l, &a), (r, &b))
         {
             return Some(());
         }
@@ -107,19 +110,34 @@ impl Group {
         Some(())
     }
 
+    /// The type in which two columns are equal where their values are the same.
+    pub(super) fn common_type(&self, one: (usize, &Column), other: (usize, &Column)) -> Option<DataType> {
+        let of = |(leaf, column): (usize, &Column)| {
+            let field = self.leaves.get(leaf)?.schema().field_from_column(column).ok()?;
+            // Two zeros are equal there, and not the same.
+            (!field.data_type().is_floating()).then(|| field.data_type().clone())
+        };
+        wider(&of(one)?, &of(other)?).cloned()
+    }
+
+    /// The column whose values an expression has, if it has those of one.
+    fn kept(&self, expr: &Expr) -> Option<Column> {
+        match expr {
+            Expr::Column(column) => Some(column.clone()),
+            Expr::Cast(cast) => {
+                let Expr::Column(column) = cast.expr.as_ref() else { return None };
+                let field = self.leaves.iter().find_map(|leaf| leaf.schema().field_from_column(column).ok())?;
+                is_lossless(field.data_type(), cast.field.data_type()).then(|| column.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// Puts two equal columns into one class. Not where the class would hold two columns of one leaf: joins equate one
     /// column of each side only.
     fn joins_a_class(&mut self, (l, a): (Set, &Column), (r, b): (Set, &Column)) -> bool {
         let (left, right) = (l.trailing_zeros() as usize, r.trailing_zeros() as usize);
-        let same_type = || {
-            let of = |leaf: usize, column: &Column| {
-                let field = self.leaves.get(leaf)?.schema().field_from_column(column).ok()?;
-                // Two zeros are equal there, and not the same.
-                (!field.data_type().is_floating()).then(|| field.data_type().clone())
-            };
-            of(left, a).is_some() && of(left, a) == of(right, b)
-        };
-        if left == right || !same_type() {
+        if left == right || self.common_type((left, a), (right, b)).is_none() {
             return false;
         }
         let find = |leaf: usize, column: &Column| {
@@ -136,7 +154,10 @@ impl Group {
         let mut merged = members(x, (left, a));
         merged.extend(members(y, (right, b)));
         let distinct: HashSet<usize> = merged.iter().map(|(leaf, _)| *leaf).collect();
-        if distinct.len() != merged.len() {
+        let comparable = |(n, (leaf, column)): (usize, &(usize, Column))| {
+            merged.iter().skip(n).all(|(at, other)| self.common_type((*leaf, column), (*at, other)).is_some())
+        };
+        if distinct.len() != merged.len() || !merged.iter().enumerate().all(comparable) {
             return false;
         }
         let mut gone: Vec<usize> = [x, y].into_iter().flatten().collect();
