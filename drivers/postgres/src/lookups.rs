@@ -56,6 +56,8 @@ impl Own {
 pub(crate) fn read(qualified: &str, native: &str) -> String {
     match native {
         "uuid" => format!("{qualified}::uuid::text"),
+        // Its cast to text adds the mask of a host, which is not how it is printed.
+        "inet" => format!("CASE WHEN {qualified} IS NOT NULL THEN format('%s', {qualified}) END"),
         native if native.starts_with("character(") => format!("{qualified}::bpchar::text"),
         _ => format!("{qualified}::text"),
     }

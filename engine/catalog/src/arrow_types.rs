@@ -1,8 +1,8 @@
 //! The Arrow form of ObjectStack's value types, as the gate serves them.
 
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field as ArrowField, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use querygate_metadata::{Field, Object, ValueType};
-use querygate_query_api::ENUM_LABELS_KEY;
+use querygate_query_api::{ENUM_LABELS_KEY, TimeTz, WIDE_NUMERIC};
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ pub fn arrow_type(value_type: ValueType) -> DataType {
         ValueType::Int64 => DataType::Int64,
         ValueType::Binary => DataType::Binary,
         ValueType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ValueType::Numeric { .. } => WIDE_NUMERIC,
+        ValueType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        ValueType::TimeTz => TimeTz::ARROW,
         ValueType::Boolean => DataType::Boolean,
         ValueType::Date => DataType::Date32,
         ValueType::TimestampMillisUtc => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
@@ -49,10 +52,17 @@ pub(crate) fn arrow_field(field: &Field) -> ArrowField {
     }
 }
 
-/// Schema of all stored fields of an object, in column order: what a source of it should have.
+/// Schema of all stored fields of an object, in column order: what a source of it should have. Of types that SQL alone has, it has
+/// texts.
 #[must_use]
 pub fn object_schema(object: &Object) -> SchemaRef {
-    let fields: Vec<ArrowField> = object.fields.values().filter(|field| field.stored()).map(arrow_field).collect();
+    let stored = |field: &Field| match field.value_type() {
+        ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz => {
+            arrow_field(field).with_data_type(DataType::Utf8)
+        }
+        _ => arrow_field(field),
+    };
+    let fields: Vec<ArrowField> = object.fields.values().filter(|field| field.stored()).map(stored).collect();
     Arc::new(Schema::new(fields))
 }
 

@@ -218,6 +218,9 @@ fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_n
     if let ValueType::Decimal { precision, scale } = item
         && !masked
     {
+        column.typmod = numeric_modifier(u16::from(precision), i16::from(scale));
+    }
+    if let (ValueType::Numeric { bounds: Some((precision, scale)) }, false) = (value_type, masked) {
         column.typmod = numeric_modifier(precision, scale);
     }
     if let (Some(declared), false) = (&field.text_type, masked) {
@@ -232,7 +235,7 @@ fn masked_type(stored: PgType) -> PgType {
 }
 
 /// `atttypmod` of numeric(precision, scale).
-fn numeric_modifier(precision: u8, scale: i8) -> i32 {
+fn numeric_modifier(precision: u16, scale: i16) -> i32 {
     ((i32::from(precision) << 16) | (i32::from(scale) & 0x7ff)) + 4
 }
 

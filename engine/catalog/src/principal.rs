@@ -5,7 +5,7 @@ use crate::arrow_types::{arrow_field, with_pg_type};
 use crate::deployment::{Deployment, SourceTable};
 use crate::leaf::{
     ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, LeafToken, MaskText,
-    RelatedKeys,
+    RelatedKeys, TextReading,
 };
 use crate::row_filter::{RelatedTest, lower};
 use crate::unavailable::UnavailableTable;
@@ -52,8 +52,8 @@ pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, no
         let decision = evaluator.decide_read(&object.name);
         let Ok(permit) = decision.permit() else { continue };
         let maker = TableMaker { deployment, permit: &permit, token: &token };
-        let table = match maker.table(&sql_name, &object, source, &decision) {
-            Ok(table) => Arc::new(table),
+        let table = match maker.table(&sql_name, &object, source, &decision).and_then(GovernedTable::shared) {
+            Ok(table) => table,
             Err(error) => {
                 tracing::error!(object = object.name, cause = error.cause(), "the object is left out");
                 continue;
@@ -150,7 +150,14 @@ impl TableMaker<'_> {
                 let declared = arrow_field(field);
                 let (served, origin) = if field.stored() {
                     let (raw_index, raw) = schema.column_with_name(&field.name)?;
-                    (raw.clone().with_metadata(declared.metadata().clone()), ColumnOrigin::Raw(raw_index))
+                    let served = raw.clone().with_metadata(declared.metadata().clone());
+                    match TextReading::of(field.value_type(), raw.data_type()) {
+                        Some(reading) => {
+                            let served = served.with_data_type(declared.data_type().clone());
+                            (served, ColumnOrigin::Text(raw_index, reading))
+                        }
+                        None => (served, ColumnOrigin::Raw(raw_index)),
+                    }
                 } else {
                     let formula = self.formula(object, field, &schema, decision)?;
                     (declared.with_nullable(true), ColumnOrigin::Formula(formula))
@@ -236,6 +243,9 @@ fn input_kind(value_type: ValueType) -> Option<InputKind> {
         ValueType::Date => Some(InputKind::Date),
         ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Some(InputKind::Timestamp),
         ValueType::List(_)
+        | ValueType::Numeric { .. }
+        | ValueType::Interval
+        | ValueType::TimeTz
         | ValueType::Binary
         | ValueType::JsonText
         | ValueType::Json

@@ -4,6 +4,10 @@ use crate::TimeTz;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use querygate_types::PgType;
 
+/// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
+/// numeric whose places nobody named.
+pub const TYPE_MODIFIER_KEY: &str = "pg_type_modifier";
+
 /// Key of field metadata that names the Postgres type (`pg_type.typname`) where Arrow's type does not say it all.
 pub const PG_TYPE_KEY: &str = "pg_type";
 

@@ -26,7 +26,7 @@ mod zone;
 mod zone_rules;
 
 pub use arrivals::{Arrival, Arrivals};
-pub use column::{Column, ENUM_LABELS_KEY, PG_TYPE_KEY, arrow_type_of, column_of, pg_type_of};
+pub use column::{Column, ENUM_LABELS_KEY, PG_TYPE_KEY, TYPE_MODIFIER_KEY, arrow_type_of, column_of, pg_type_of};
 pub use holding::{Holding, Uncounted};
 pub use interval::{IntervalFault, IntervalRead, read_interval};
 pub use outcome::{BatchStream, CommandTag, CopyFormat, CopyOptions, Effect, Notice, Notification, Outcome, Rows};

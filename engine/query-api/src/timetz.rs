@@ -4,8 +4,6 @@
 use arrow::datatypes::DataType;
 use std::fmt::{self, Display, Formatter};
 
-/// Bytes of a key.
-const KEY_BYTES: i32 = 12;
 /// Added to both numbers of a key, so that bytes without sign order them.
 const INSTANT_BIAS: i64 = i64::MIN;
 const WEST_BIAS: i32 = i32::MIN;
@@ -24,8 +22,10 @@ pub struct TimeTz {
 }
 
 impl TimeTz {
+    /// Of a key.
+    pub const BYTES: i32 = 12;
     /// The Arrow type of such times, which nothing else has.
-    pub const ARROW: DataType = DataType::FixedSizeBinary(KEY_BYTES);
+    pub const ARROW: DataType = DataType::FixedSizeBinary(Self::BYTES);
 
     /// The time in Greenwich, in microseconds; before or after the day, too.
     #[must_use]

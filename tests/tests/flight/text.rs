@@ -1,12 +1,15 @@
 //! Arrow values as PostgreSQL writes them: an independent reading of results, to compare doors with.
 
 use crate::client::Table;
-use crate::printed::{print_bytes, print_date, print_double, print_list, print_single, print_time, print_timestamp};
+use crate::printed::{
+    print_bytes, print_date, print_double, print_interval, print_list, print_single, print_time, print_timestamp,
+};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
+    IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt32Type,
+    UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -45,6 +48,10 @@ fn cell(column: &ArrayRef, row: usize) -> Option<String> {
             let micros =
                 cast(&column.slice(row, 1), &DataType::Timestamp(TimeUnit::Microsecond, zone.clone())).unwrap();
             return cell(&micros, 0);
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let value = column.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            print_interval(value.months, value.days, value.nanoseconds / 1_000)
         }
         DataType::Binary => print_bytes(column.as_binary::<i32>().value(row)),
         DataType::List(_) => {

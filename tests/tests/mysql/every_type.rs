@@ -21,7 +21,10 @@ const RANDOM: usize = 6;
 const ROWS: usize = 30;
 const BEGIN: &str = "SET NAMES utf8mb4; SET time_zone = '+00:00'; USE demo;\n";
 
-const KNOWN: &[Known] = &[("c_mood", "parameter", "an enum's own number is not taken as a parameter's type")];
+const KNOWN: &[Known] = &[
+    ("c_mood", "parameter", "an enum's own number is not taken as a parameter's type"),
+    ("c_wide", "parameter", "numeric parameters have at most 38 digits"),
+];
 
 /// The table, and its rows: each extreme once, then values of a small choice, so that they meet again; some are NULL. A type that the
 /// gate does not read stands among the others.

@@ -97,7 +97,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
         &["99999999999999999999999999999999999999", "-99999999999999999999999999999999999999"], |rng| decimal(rng, 38, 0);
     fraction "decimal(38,38)" "numeric" Plain AsItIs, &["0.99999999999999999999999999999999999999", "0"],
         |rng| format!("0.{}", decimal(rng, 1, 38).rsplit('.').next().unwrap());
-    wide "decimal(65,30)" "text" Plain AsText, &["99999999999999999999999999999999999.999999999999999999999999999999", "0"],
+    wide "decimal(65,30)" "numeric" Plain AsItIs, &["99999999999999999999999999999999999.999999999999999999999999999999", "0"],
         |rng| decimal(rng, 35, 30);
     single "float" "float4" Single AsItIs, &["3.4028234e38", "-1.17549e-38", "0", "16777216", "0.1"], |rng| print_single(single(rng));
     single_u "float(7,2)" "float4" Single AsItIs, &["99999.99", "0"], |rng| decimal(rng, 4, 2);

@@ -17,10 +17,12 @@ pub(crate) enum Served {
     As(&'static str),
     /// As its text.
     Text,
+    /// As the server prints it, which its cast to text does not.
+    Printed,
     /// As a list of its items' texts.
     Texts,
 }
-use Served::{As, AsItIs, ByCodePoint, Text, Texts};
+use Served::{As, AsItIs, ByCodePoint, Printed, Text, Texts};
 
 impl Served {
     /// The column in the source's own SQL, as the gate serves it.
@@ -30,6 +32,9 @@ impl Served {
             ByCodePoint => format!("{column} COLLATE \"C\""),
             As(other) => format!("{column}::{other}"),
             Text => format!("{column}::text COLLATE \"C\""),
+            Printed => {
+                format!("CASE WHEN {column} IS NOT NULL THEN format('%s', {column}) END COLLATE \"C\"")
+            }
             Texts => format!("{column}::text[] COLLATE \"C\""),
         }
     }
@@ -124,6 +129,13 @@ pub(crate) const SCALARS: &[Kind] = kinds! {
     tree "jsonb" AsItIs, &["{\"b\": 1, \"a\": [1.50]}", "null", "\"\"", "[]", "{}", "1e2"], json;
     mood "mood" AsItIs, &["sad", "Happy", "it's fine", "ok"], |rng| (*rng.pick(&["sad", "ok", "Happy"])).to_owned();
     number_of "oid" As("bigint"), &["0", "4294967295"], |rng| unsigned(rng, 32).to_string();
+    wide "numeric(40,2)" AsItIs, &["99999999999999999999999999999999999999.99", "0.00"], |rng| decimal(rng, 38, 2);
+    tiny "numeric(3,5)" AsItIs, &["0.00999", "-0.00001"], |rng| format!("0.00{:03}", rng.below(1000));
+    rounded "numeric(5,-2)" AsItIs, &["9999900", "-100"], |rng| format!("{}00", whole(rng, 16));
+    special "numeric" AsItIs, &["NaN", "Infinity", "-Infinity", "1.5", "1.50"], |rng| decimal(rng, 20, 4);
+    clock_zone "timetz" AsItIs, &["00:00:00+15:59", "23:59:59.999999-15:59:59"], |rng| format!("{}+02", time(rng, 6));
+    span "interval" AsItIs, &["178000000 years", "-178000000 years", "00:00:00", "1 mon -1 days +00:00:00.000001"],
+        |rng| format!("{} days {}", whole(rng, 12), time(rng, 6));
     over_integer "small" As("integer"), &["-2147483648", "999999"], |rng| whole(rng, 20).to_string();
     over_varchar "label" ByCodePoint, &["", "twelve chars"], |rng| text(rng, 12);
     over_numeric "dearer" As("numeric(8,2)"), &["999999.99", "-99999.99"], |rng| decimal(rng, 5, 2);
@@ -131,18 +143,11 @@ pub(crate) const SCALARS: &[Kind] = kinds! {
 
 /// Scalars that are their texts here.
 pub(crate) const AS_TEXT: &[Kind] = kinds! {
-    wide "numeric(40,2)" Text, &["99999999999999999999999999999999999999.99", "0.00"], |rng| decimal(rng, 38, 2);
-    tiny "numeric(3,5)" Text, &["0.00999", "-0.00001"], |rng| format!("0.00{:03}", rng.below(1000));
-    rounded "numeric(5,-2)" Text, &["9999900", "-100"], |rng| format!("{}00", whole(rng, 16));
-    special "numeric" Text, &["NaN", "Infinity", "-Infinity", "1.5", "1.50"], |rng| decimal(rng, 20, 4);
     coins "money" Text, &["-92233720368547758.08", "92233720368547758.07"], |rng| decimal(rng, 9, 2);
     letter "\"char\"" Text, &["a", "", "é"], |rng| word(rng, 1);
     named "name" Text, &["", "a b"], |rng| text(rng, 15);
-    clock_zone "timetz" Text, &["00:00:00+15:59", "23:59:59.999999-15:59:59"], |rng| format!("{}+02", time(rng, 6));
-    span "interval" Text, &["178000000 years", "-178000000 years", "00:00:00", "1 mon -1 days +00:00:00.000001"],
-        |rng| format!("{} days {}", whole(rng, 12), time(rng, 6));
     markup "xml" Text, &["<a/>", "<b c=\"d\">é</b>"], |rng| format!("<x>{}</x>", word(rng, 5));
-    address "inet" Text, &["0.0.0.0", "255.255.255.255", "::", "2001:db8::1/64"], |rng| format!("10.{}.{}.1/24", rng.below(256), rng.below(256));
+    address "inet" Printed, &["0.0.0.0", "255.255.255.255", "::", "2001:db8::1/64"], |rng| format!("10.{}.{}.1/24", rng.below(256), rng.below(256));
     network "cidr" Text, &["0.0.0.0/0", "::/0"], |rng| format!("10.{}.0.0/16", rng.below(256));
     station "macaddr" Text, &["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"], |rng| format!("08:00:2b:01:02:{:02x}", rng.below(256));
     station_8 "macaddr8" Text, &["00:00:00:00:00:00:00:00"], |rng| format!("08:00:2b:01:02:03:04:{:02x}", rng.below(256));

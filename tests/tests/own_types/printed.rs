@@ -104,3 +104,34 @@ pub(crate) fn print_list(items: &[Option<String>]) -> String {
     };
     format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
 }
+
+/// `1 year 2 mons -3 days +04:05:06.7`: behind what is negative, a sign says that a part is not.
+pub(crate) fn print_interval(months: i32, days: i32, micros: i64) -> String {
+    let (mut text, mut negative) = (String::new(), false);
+    for (number, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
+        if number == 0 {
+            continue;
+        }
+        let gap = if text.is_empty() { "" } else { " " };
+        let sign = if negative && number > 0 { "+" } else { "" };
+        let many = if number == 1 { "" } else { "s" };
+        text += &format!("{gap}{sign}{number} {unit}{many}");
+        negative = number < 0;
+    }
+    if micros != 0 || text.is_empty() {
+        let gap = if text.is_empty() { "" } else { " " };
+        let sign = if micros < 0 {
+            "-"
+        } else if negative {
+            "+"
+        } else {
+            ""
+        };
+        let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+        text += &format!("{gap}{sign}{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        if fraction > 0 {
+            text += format!(".{fraction:06}").trim_end_matches('0');
+        }
+    }
+    text
+}

@@ -36,7 +36,16 @@ const JSON: &str = "PostgreSQL compares no json; here it compares as its text";
 const TREES: &str = "jsonb is ordered as its text";
 const AS_TEXT_THEN_CAST: &str = "a parameter without a type beside it is described as text, and cast";
 
+const PARAMETERS: &str = "numeric parameters have at most 38 digits, and are finite";
+const SHOWN: &str = "of equal numbers with several places a group shows that with the most";
+
 const KNOWN: &[Known] = &[
+    ("c_special", "groups", SHOWN),
+    ("c_special", "distinct", SHOWN),
+    ("c_special", "parameter", PARAMETERS),
+    ("c_special", "parameter without a type", PARAMETERS),
+    ("c_wide", "parameter", PARAMETERS),
+    ("c_wide", "parameter without a type", PARAMETERS),
     ("every list", "order down", "with NULLS LAST, items that are NULL are last too, where they are the greatest"),
     ("c_truth", "least", ENDS),
     ("c_truth", "greatest", ENDS),

@@ -5,6 +5,7 @@ use super::exec::GovernedExec;
 use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
 use super::ordered::PARTS_PER_STREAM;
+use super::reading::ReadingExpr;
 use super::reads::FileLeaf;
 use super::receipt::{Numbered, fragment_line};
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
@@ -233,7 +234,10 @@ impl GovernedTable {
         }
         let has_changed = lost.values().any(|lost| lost.has_changed);
         let seen = |index: usize| {
-            self.columns.iter().any(|column| matches!(column.origin, ColumnOrigin::Raw(raw) if raw == index))
+            self.columns.iter().any(|column| match column.origin {
+                ColumnOrigin::Raw(raw) | ColumnOrigin::Text(raw, _) => raw == index,
+                ColumnOrigin::Formula(_) => false,
+            })
         };
         let named = lost.into_iter().filter(|(index, _)| self.is_told && seen(*index));
         // What a source is found to hold is what its rows hold, hidden ones included.
@@ -276,6 +280,9 @@ impl GovernedTable {
             let name = column.field.name();
             let value: Arc<dyn PhysicalExpr> = match &column.origin {
                 ColumnOrigin::Raw(_) => read(name)?,
+                // A mask is of the text.
+                ColumnOrigin::Text(..) if column.mask.is_some() => read(name)?,
+                ColumnOrigin::Text(_, reading) => Arc::new(ReadingExpr::new(read(name)?, *reading)),
                 ColumnOrigin::Formula(formula) => {
                     let inputs = formula.inputs.iter().map(|(index, _)| read(raw_schema.field(*index).name()));
                     let inputs = inputs.collect::<Result<_>>()?;

@@ -3,18 +3,28 @@
 use super::barrier::is_leak_proof;
 use super::formula::FormulaColumn;
 use super::mask::ColumnMask;
+use super::reading::TextReading;
 use super::related::RelatedKeys;
 use crate::deployment::SourceTable;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraints, Result, not_impl_err};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::common::{Column, Constraints, Result, TableReference, not_impl_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{
+    Cast, Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_policy::{Permit, RowFilter};
+use querygate_query_api::{TYPE_MODIFIER_KEY, WIDE_NUMERIC};
 use querygate_types::Error;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// Digits and places that the planner takes a numeric for that names none; a bound statement has none of them.
+const DIGITS_MAX: u8 = 38;
+const PLACES_PLANNED: i8 = 10;
 
 /// Which snapshot and principal a leaf was made for: governed tables and the gate's own ones. Verification compares it with
 /// the session's.
@@ -43,6 +53,8 @@ pub struct GovernedColumn {
 pub enum ColumnOrigin {
     /// Index in the raw provider's schema.
     Raw(usize),
+    /// Index of the texts that it is read from.
+    Text(usize, TextReading),
     Formula(FormulaColumn),
 }
 
@@ -62,7 +74,7 @@ impl GovernedColumn {
     /// Indexes of the raw provider's columns that it is made from.
     pub(super) fn reads(&self) -> impl Iterator<Item = usize> + '_ {
         let (raw, inputs) = match &self.origin {
-            ColumnOrigin::Raw(index) => (Some(*index), [].as_slice()),
+            ColumnOrigin::Raw(index) | ColumnOrigin::Text(index, _) => (Some(*index), [].as_slice()),
             ColumnOrigin::Formula(formula) => (None, formula.inputs.as_slice()),
         };
         raw.into_iter().chain(inputs.iter().map(|(index, _)| *index))
@@ -100,6 +112,8 @@ pub struct GovernedTable {
     /// Whether the reader may be told of the table and its columns by name; not of keys that only a policy reads.
     pub(super) is_told: bool,
     constraints: Option<Constraints>,
+    /// What a statement that names the table reads: the table itself, if there is nothing to say of its columns.
+    named: Option<LogicalPlan>,
 }
 
 impl GovernedTable {
@@ -192,6 +206,7 @@ impl GovernedTable {
             open_columns: Arc::new(open_columns),
             is_told: true,
             constraints: None,
+            named: None,
         }
     }
 
@@ -216,7 +231,24 @@ impl GovernedTable {
             open_columns: Arc::clone(&self.open_columns),
             is_told: self.is_told,
             constraints: None,
+            named: None,
         }
+    }
+
+    /// The table as statements name it. Numerics without a precision are cells, which the planner has no operators for: it takes them
+    /// for decimals whose places nobody named, as it does `x::numeric`, until the statement is bound.
+    ///
+    /// # Errors
+    /// Internal: the plan of such casts is none.
+    pub(crate) fn shared(self) -> querygate_types::Result<Arc<Self>> {
+        let has_cells = self.schema.fields().iter().any(|field| *field.data_type() == WIDE_NUMERIC);
+        let constraints = self.constraints.clone();
+        let table = Arc::new(self);
+        if !has_cells {
+            return Ok(table);
+        }
+        let named = with_places_unnamed(&table).map_err(Error::internal)?;
+        Ok(Arc::new(Self { constraints, named: Some(named), ..table.without_keys() }))
     }
 
     #[must_use]
@@ -258,6 +290,30 @@ impl GovernedTable {
     }
 }
 
+fn with_places_unnamed(table: &Arc<GovernedTable>) -> Result<LogicalPlan> {
+    let name = TableReference::bare(Arc::clone(&table.name));
+    let source = provider_as_source(Arc::clone(table) as Arc<dyn TableProvider>);
+    let scan = LogicalPlanBuilder::scan(name.clone(), source, None)?;
+    let column = |field: &Arc<Field>| {
+        let column = Expr::Column(Column::new(Some(name.clone()), field.name()));
+        if *field.data_type() != WIDE_NUMERIC {
+            return column;
+        }
+        let mut metadata = field.metadata().clone();
+        metadata.insert(TYPE_MODIFIER_KEY.to_owned(), "any".to_owned());
+        let any = Field::new("", DataType::Decimal128(DIGITS_MAX, PLACES_PLANNED), true).with_metadata(metadata);
+        let cast = Expr::Cast(Cast { expr: Box::new(column), field: Arc::new(any) });
+        cast.alias_qualified(Some(name.clone()), field.name())
+    };
+    let columns: Vec<Expr> = table.schema.fields().iter().map(column).collect();
+    let scan = scan.build()?;
+    // Each column decides what its own did.
+    let keys = scan.schema().functional_dependencies().clone();
+    let schema = Projection::try_new(columns.clone(), Arc::new(scan.clone()))?.schema;
+    let schema = Arc::unwrap_or_clone(schema).with_functional_dependencies(keys)?;
+    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(columns, Arc::new(scan), Arc::new(schema))?))
+}
+
 /// Whether the permit lets this column be read as it is meant to be: its own raw column, not hidden, masked if it must be.
 fn covers(permit: &Permit, source: &SourceTable, column: &GovernedColumn) -> querygate_types::Result<()> {
     let name = column.field.name();
@@ -265,7 +321,7 @@ fn covers(permit: &Permit, source: &SourceTable, column: &GovernedColumn) -> que
     let raw = |index: usize| schema.fields().get(index).map(|raw| raw.name());
     let open = |name: &String| !permit.hidden_fields().contains(name) && !permit.masks().contains_key(name);
     let own = match &column.origin {
-        ColumnOrigin::Raw(index) => raw(*index) == Some(name),
+        ColumnOrigin::Raw(index) | ColumnOrigin::Text(index, _) => raw(*index) == Some(name),
         // Its value would tell what it reads.
         ColumnOrigin::Formula(_) => column.reads().all(|index| raw(index).is_some_and(open)),
     };
@@ -289,6 +345,10 @@ impl TableProvider for GovernedTable {
 
     fn constraints(&self) -> Option<&Constraints> {
         self.constraints.as_ref()
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.named.as_ref().map(Cow::Borrowed)
     }
 
     fn table_type(&self) -> TableType {

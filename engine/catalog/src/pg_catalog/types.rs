@@ -154,7 +154,7 @@ fn sql_name(name: &str, modifier: Option<i64>, with_modifier: bool) -> Option<St
         "bpchar" => sized("character"),
         "varchar" => sized("character varying"),
         "numeric" => match length {
-            Some(m) => format!("numeric({},{})", (m >> 16) & 0xffff, m & 0x7ff),
+            Some(m) => format!("numeric({},{})", (m >> 16) & 0xffff, ((m & 0x7ff) ^ 0x400) - 0x400),
             None => "numeric".to_owned(),
         },
         "time" => precise("time", " without time zone"),

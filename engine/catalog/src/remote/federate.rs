@@ -103,6 +103,8 @@ impl LeafOpener for GovernedOpener<'_> {
             .iter()
             .map(|column| match (&column.mask, table.column(column.field.name())) {
                 (Some(_), _) => LeafColumn::Local(LocalReason::Masked),
+                // The source has its text.
+                (None, Some(_)) if !column.is_open() => LeafColumn::Local(LocalReason::Computed),
                 (None, Some(remote)) => LeafColumn::Remote(remote.clone()),
                 (None, None) if table.is_lost(column.field.name()) => LeafColumn::Local(LocalReason::Changed),
                 (None, None) => LeafColumn::Local(LocalReason::Computed),

@@ -148,7 +148,7 @@ impl Holds {
     /// As the field type of such values is.
     pub(super) const fn of(value_type: ValueType) -> Self {
         let kind = match value_type {
-            ValueType::Text | ValueType::Uuid => Kind::Text,
+            ValueType::Text | ValueType::Uuid | ValueType::Interval | ValueType::TimeTz => Kind::Text,
             ValueType::TextList => Kind::Tags,
             ValueType::List(_) => Kind::Json,
             ValueType::Float64
@@ -156,7 +156,8 @@ impl Holds {
             | ValueType::Int16
             | ValueType::Int32
             | ValueType::Int64
-            | ValueType::Decimal { .. } => Kind::Number,
+            | ValueType::Decimal { .. }
+            | ValueType::Numeric { .. } => Kind::Number,
             ValueType::Boolean => Kind::Boolean,
             ValueType::Date => Kind::Date,
             ValueType::TimestampMillisUtc | ValueType::Timestamp { .. } => Kind::Datetime,
@@ -189,12 +190,18 @@ impl Holds {
             | ValueType::Binary
             | ValueType::Uuid
             | ValueType::List(_)
+            | ValueType::Numeric { .. }
+            | ValueType::Interval
+            | ValueType::TimeTz
             | ValueType::JsonText => true,
         }
     }
 
     /// Whether a value stands for a record without being rounded.
     pub(super) const fn may_be_id(self) -> bool {
-        matches!(self.kind, Kind::Text) || (matches!(self.kind, Kind::Number) && self.value_type.is_exact())
+        let is_compared =
+            !matches!(self.value_type, ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz);
+        let is_id = matches!(self.kind, Kind::Text) || matches!(self.kind, Kind::Number) && self.value_type.is_exact();
+        is_id && is_compared
     }
 }

@@ -49,7 +49,9 @@ pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
     let holds = |table: &RemoteTable, column: &RemoteColumn| {
         let place = place(table, column);
         match samples.get(&place) {
-            Some(sample) if column.native_type == "numeric[]" => numeric(*sample).listed().map(Holds::of),
+            Some(sample) if column.native_type == "numeric[]" => {
+                Some(Holds::of(numeric(*sample).listed().unwrap_or(ValueType::TextList)))
+            }
             Some(sample) => Some(Holds::of(numeric(*sample))),
             None => holds(table, column),
         }
@@ -83,13 +85,15 @@ fn schema(table: &TableRef) -> Option<String> {
     table.schema().filter(|schema| *schema != SCHEMA_DEFAULT).map(str::to_owned)
 }
 
-/// Numerics without a precision, as far as 38 digits hold what was seen of them; else as texts, digit for digit.
+/// Numerics without a precision: of 38 digits as far as these hold what was seen of them, which sources compare and add up; else of
+/// any number, which the gate does.
 fn numeric(sample: NumericSample) -> ValueType {
     if sample.special || sample.whole + sample.places > DIGITS_MAX {
-        return ValueType::Text;
+        return ValueType::Numeric { bounds: None };
     }
     let places = if sample.any { sample.places } else { PLACES_UNSEEN };
-    i8::try_from(places).map_or(ValueType::Text, |scale| ValueType::Decimal { precision: 38, scale })
+    i8::try_from(places)
+        .map_or(ValueType::Numeric { bounds: None }, |scale| ValueType::Decimal { precision: 38, scale })
 }
 
 const DIGITS_MAX: u32 = 38;
@@ -134,8 +138,9 @@ mod tests {
         let decimal = |scale| ValueType::Decimal { precision: 38, scale };
         assert_eq!(numeric(sample(10, 2)), decimal(2));
         assert_eq!(numeric(sample(30, 8)), decimal(8));
-        assert_eq!(numeric(sample(30, 9)), ValueType::Text);
-        assert_eq!(numeric(NumericSample { special: true, ..sample(1, 1) }), ValueType::Text);
+        let any = ValueType::Numeric { bounds: None };
+        assert_eq!(numeric(sample(30, 9)), any);
+        assert_eq!(numeric(NumericSample { special: true, ..sample(1, 1) }), any);
         assert_eq!(numeric(NumericSample::default()), decimal(6));
     }
 

@@ -182,7 +182,7 @@ fn declared(native: Native, name: &str) -> Option<ValueType> {
         Native::Float64 => ValueType::Float64,
         Native::Decimal128 { precision, scale } => ValueType::Decimal { precision, scale },
         Native::Text if name.eq_ignore_ascii_case("json") => ValueType::Json,
-        Native::Text => ValueType::Text,
+        Native::Text => own_type(name).unwrap_or(ValueType::Text),
         Native::Binary => ValueType::Binary,
         Native::Date => ValueType::Date,
         Native::Time => ValueType::Time,
@@ -190,6 +190,18 @@ fn declared(native: Native, name: &str) -> Option<ValueType> {
         Native::List(item) => declared(item.value_type(), "")?.listed()?,
         Native::Timestamp { utc } => ValueType::Timestamp { utc },
     })
+}
+
+/// The type of a column that a driver reads as texts, where SQL has one for it. `interval(3)` and `interval year` are intervals.
+fn own_type(name: &str) -> Option<ValueType> {
+    let lower = name.to_ascii_lowercase();
+    let word = lower.split(['(', ' ']).next().unwrap_or_default();
+    match word {
+        "numeric" | "decimal" => ValueType::from_sql(&lower),
+        "interval" if !lower.ends_with(']') => Some(ValueType::Interval),
+        "time" if lower.ends_with(" with time zone") => Some(ValueType::TimeTz),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -289,6 +289,7 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
         return matches!(value_type, V::TextList | V::Json | V::JsonText);
     }
     match field.field_type {
+        F::Text if matches!(value_type, V::Interval | V::TimeTz) => true,
         // Ids, codes and texts: whole numbers are compared as numbers.
         F::Text | F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
             matches!(value_type, V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })
@@ -307,7 +308,10 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
         | F::Qrcode
         | F::Color => value_type == V::Text,
         F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
-            matches!(value_type, V::Int16 | V::Int32 | V::Int64 | V::Float32 | V::Float64 | V::Decimal { .. })
+            matches!(
+                value_type,
+                V::Int16 | V::Int32 | V::Int64 | V::Float32 | V::Float64 | V::Decimal { .. } | V::Numeric { .. }
+            )
         }
         F::Boolean | F::Toggle => value_type == V::Boolean,
         F::Date => value_type == V::Date,

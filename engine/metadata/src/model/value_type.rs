@@ -23,6 +23,11 @@ pub enum ValueType {
         precision: u8,
         scale: i8,
     },
+    /// `numeric` of any number of digits, each value with its own places, NaN and infinities; `bounds`: the precision and scale of
+    /// one of more than 38 digits, or of places beyond them.
+    Numeric {
+        bounds: Option<(u16, i16)>,
+    },
     Boolean,
     /// Calendar day.
     Date,
@@ -34,6 +39,10 @@ pub enum ValueType {
     },
     /// Time of day: ObjectStack's with milliseconds, a column's with microseconds.
     Time,
+    /// Time of day with a zone.
+    TimeTz,
+    /// Months, days and microseconds.
+    Interval,
     Binary,
     /// JSON text as it was written.
     JsonText,
@@ -98,6 +107,9 @@ impl ValueType {
             Self::Timestamp { utc } => ItemType::Timestamp { utc },
             // Its members are compared as texts.
             Self::Uuid
+            | Self::Numeric { .. }
+            | Self::TimeTz
+            | Self::Interval
             | Self::TextList
             | Self::List(_)
             | Self::TimestampMillisUtc
@@ -123,12 +135,14 @@ impl ValueType {
             Self::Int16 => PgType::Int2,
             Self::Int32 => PgType::Int4,
             Self::Int64 => PgType::Int8,
-            Self::Decimal { .. } => PgType::Numeric,
+            Self::Decimal { .. } | Self::Numeric { .. } => PgType::Numeric,
             Self::Boolean => PgType::Bool,
             Self::Date => PgType::Date,
             Self::TimestampMillisUtc | Self::Timestamp { utc: true } => PgType::Timestamptz,
             Self::Timestamp { utc: false } => PgType::Timestamp,
             Self::Time => PgType::Time,
+            Self::TimeTz => PgType::Timetz,
+            Self::Interval => PgType::Interval,
             Self::Binary => PgType::Bytea,
             Self::JsonText => PgType::Json,
             Self::Json => PgType::Jsonb,
@@ -158,6 +172,8 @@ impl ValueType {
             "bytea" => Self::Binary,
             "date" => Self::Date,
             "time" | "time without time zone" => Self::Time,
+            "timetz" | "time with time zone" => Self::TimeTz,
+            "interval" => Self::Interval,
             "timestamp" | "timestamp without time zone" => Self::Timestamp { utc: false },
             "timestamptz" | "timestamp with time zone" => Self::Timestamp { utc: true },
             "json" => Self::JsonText,
@@ -171,6 +187,9 @@ impl ValueType {
     pub fn sql_name(self) -> String {
         match self {
             Self::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
+            Self::Numeric { bounds: Some((precision, scale)) } => format!("numeric({precision},{scale})"),
+            Self::Numeric { bounds: None } => "numeric".to_owned(),
+            Self::TimeTz => "timetz".to_owned(),
             Self::Timestamp { utc: true } | Self::TimestampMillisUtc => "timestamptz".to_owned(),
             Self::Timestamp { utc: false } => "timestamp".to_owned(),
             Self::Time => "time".to_owned(),
@@ -186,6 +205,7 @@ impl ValueType {
         "bigint",
         "real",
         "double precision",
+        "numeric",
         "numeric(p,s)",
         "boolean",
         "text",
@@ -196,6 +216,8 @@ impl ValueType {
         "bytea",
         "date",
         "time",
+        "timetz",
+        "interval",
         "timestamp",
         "timestamptz",
         "json",
@@ -215,6 +237,9 @@ impl ValueType {
             | Self::Int32
             | Self::Int64
             | Self::Decimal { .. }
+            | Self::Numeric { .. }
+            | Self::TimeTz
+            | Self::Interval
             | Self::Boolean
             | Self::Date
             | Self::TimestampMillisUtc
@@ -227,13 +252,27 @@ impl ValueType {
     }
 }
 
-/// `(p,s)` or `(p)`, at most 38 digits.
+/// Most digits of a numeric with a precision, and most places before or behind them: PostgreSQL's limits.
+const PRECISION_MAX: u16 = 1_000;
+const SCALE_MAX: i16 = 1_000;
+
+/// `(p,s)`, `(p)`, or nothing.
 fn decimal(arguments: &str) -> Option<ValueType> {
+    if arguments.is_empty() {
+        return Some(ValueType::Numeric { bounds: None });
+    }
     let inside = arguments.strip_prefix('(')?.strip_suffix(')')?;
     let (precision, scale) = inside.split_once(',').unwrap_or((inside, "0"));
-    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
-    let fits = (1..=38).contains(&precision) && scale >= 0 && i16::from(scale) <= i16::from(precision);
-    fits.then_some(ValueType::Decimal { precision, scale })
+    let (precision, scale) = (precision.trim().parse::<u16>().ok()?, scale.trim().parse::<i16>().ok()?);
+    if !(1..=PRECISION_MAX).contains(&precision) || !(-SCALE_MAX..=SCALE_MAX).contains(&scale) {
+        return None;
+    }
+    Some(match (u8::try_from(precision), i8::try_from(scale)) {
+        (Ok(precision @ 1..=38), Ok(scale)) if scale >= 0 && i16::from(scale) <= i16::from(precision) => {
+            ValueType::Decimal { precision, scale }
+        }
+        _ => ValueType::Numeric { bounds: Some((precision, scale)) },
+    })
 }
 
 #[cfg(test)]
@@ -258,9 +297,17 @@ mod tests {
             ("uuid[]", None),
             ("numeric[]", None),
             ("[]", None),
-            ("numeric(39,0)", None),
-            ("numeric(2,3)", None),
-            ("numeric", None),
+            ("numeric(39,0)", Some(ValueType::Numeric { bounds: Some((39, 0)) })),
+            ("numeric(2,3)", Some(ValueType::Numeric { bounds: Some((2, 3)) })),
+            ("numeric(5,-2)", Some(ValueType::Numeric { bounds: Some((5, -2)) })),
+            ("numeric", Some(ValueType::Numeric { bounds: None })),
+            ("decimal", Some(ValueType::Numeric { bounds: None })),
+            ("numeric(1001)", None),
+            ("numeric(0)", None),
+            ("numeric()", None),
+            ("interval", Some(ValueType::Interval)),
+            ("time with time zone", Some(ValueType::TimeTz)),
+            ("interval[]", None),
             ("serial", None),
         ] {
             assert_eq!(ValueType::from_sql(name), expected, "{name}");

@@ -197,7 +197,9 @@ fn scalar_column(kind: ColumnKind) -> Result<ColumnKind, DropReason> {
         | ColumnKind::Date
         | ColumnKind::Timestamp
         | ColumnKind::Time => Ok(kind),
-        ColumnKind::List | ColumnKind::Json => Err(DropReason::new("a multi-value column cannot be compared")),
+        ColumnKind::List | ColumnKind::Json => Err(DropReason::new(
+            "a column of lists, documents, intervals or numerics without a precision cannot be compared",
+        )),
         ColumnKind::Computed => Err(DropReason::new("a computed field has no column")),
     }
 }

@@ -35,6 +35,10 @@ impl Column {
         if self.multiple && self.field_type != F::Formula {
             return ColumnKind::List;
         }
+        // Their columns are texts in the source, which compare otherwise.
+        if self.column_type.is_some_and(is_read_from_text) {
+            return ColumnKind::Json;
+        }
         // An id, a code or a reference whose column holds whole numbers is compared as a number.
         if self.column_type.is_some_and(is_number) {
             return ColumnKind::Number;
@@ -117,6 +121,13 @@ const fn is_number(value_type: ValueType) -> bool {
         | ValueType::Binary
         | ValueType::JsonText
         | ValueType::Json
+        | ValueType::Numeric { .. }
+        | ValueType::Interval
+        | ValueType::TimeTz
         | ValueType::Float32Vector(_) => false,
     }
+}
+
+const fn is_read_from_text(value_type: ValueType) -> bool {
+    matches!(value_type, ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz)
 }

@@ -7,6 +7,7 @@ use datafusion::common::{DFSchemaRef, FunctionalDependencies, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection, SubqueryAlias};
 use datafusion::sql::sqlparser::ast::{TableFactor, TableSample, TableSampleKind, TableSampleModifier};
+use querygate_query_api::TYPE_MODIFIER_KEY;
 use std::sync::Arc;
 
 /// Binds subselects, common table expressions and views as the engine does, and forgets what it concluded.
@@ -87,9 +88,19 @@ fn is_table(plan: &LogicalPlan) -> bool {
         LogicalPlan::TableScan(_) => true,
         LogicalPlan::SubqueryAlias(alias) => is_table(&alias.input),
         LogicalPlan::Filter(filter) => is_table(&filter.input),
-        LogicalPlan::Projection(renamed) => {
-            let column = |expr: &Expr| matches!(expr.clone().unalias(), Expr::Column(_));
-            renamed.expr.iter().all(column) && is_table(&renamed.input)
+        LogicalPlan::Projection(renamed) => renamed.expr.iter().all(is_column) && is_table(&renamed.input),
+        _ => false,
+    }
+}
+
+/// A column, perhaps one that is taken for a decimal until the statement is bound.
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => true,
+        Expr::Alias(alias) => is_column(&alias.expr),
+        Expr::Cast(cast) => {
+            let unnamed = cast.field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|places| places == "any");
+            unnamed && is_column(&cast.expr)
         }
         _ => false,
     }

@@ -20,13 +20,10 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+pub(crate) use querygate_query_api::TYPE_MODIFIER_KEY;
 use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
-
-/// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
-/// numeric whose places nobody named.
-pub(crate) const TYPE_MODIFIER_KEY: &str = "pg_type_modifier";
 
 /// The Postgres type that a field names.
 pub(super) fn named(field: &Field) -> Option<&str> {

@@ -48,7 +48,14 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             changed |= enum_order::compared(sides, false, schema)?;
             Transformed::new_transformed(Expr::InList(list), changed)
         }
-        Expr::ScalarFunction(call) if call.name() == "compare_any" => among(call)?,
+        Expr::ScalarFunction(call) if call.name() == "compare_any" => {
+            let listed = among(call)?;
+            if !listed.transformed {
+                return Ok(listed);
+            }
+            let settled = wide::settled(listed.data, schema)?;
+            Transformed::yes(rewrite(settled.data, schema)?.data)
+        }
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
             enum_order::extreme(&call, schema)?;
@@ -73,7 +80,9 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {
-            let changed = interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
+            let mut changed =
+                interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
+            changed |= interval_length::in_window(&mut window, schema)?;
             Transformed::new_transformed(Expr::WindowFunction(window), changed)
         }
         Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),

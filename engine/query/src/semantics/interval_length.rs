@@ -2,22 +2,23 @@
 //! more than a day. Arrow compares months first, then days, then time. Knows no plan but nodes that sort.
 
 use super::fault::external;
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use super::{exclusions, interval_extremes};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, exec_err};
-use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, when,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    when,
 };
 use querygate_types::{Error, ErrorCode};
 use std::sync::{Arc, LazyLock};
 
 const MONTH_NANOSECONDS: i128 = 30 * DAY_NANOSECONDS;
 const DAY_NANOSECONDS: i128 = 86_400 * 1_000_000_000;
-const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+pub(super) const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 const LENGTH: DataType = DataType::Decimal128(38, 0);
 
 static FUNCTION: LazyLock<ScalarUDF> = LazyLock::new(|| {
@@ -86,20 +87,39 @@ pub(super) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transf
     Ok(Transformed::yes(member))
 }
 
-/// `min` and `max` of intervals: the first one by length. Whether the call was one.
+/// `min` and `max` of intervals, by length. Whether the call was one.
 pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
-    let longest = match call.func.name() {
-        "max" => true,
-        "min" => false,
-        _ => return Ok(false),
-    };
     let [value] = &call.params.args[..] else { return Ok(false) };
+    let Some(extreme) = interval_extremes::of(call.func.name()) else { return Ok(false) };
     if value.get_type(schema)? != INTERVAL {
         return Ok(false);
     }
-    call.params.order_by = vec![Sort::new(FUNCTION.call(vec![value.clone()]), !longest, false)];
     call.params.distinct = false;
-    call.func = first_value_udaf();
+    call.func = extreme;
+    Ok(true)
+}
+
+/// The same in a window.
+pub(super) fn in_window(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
+    let [value] = &window.params.args[..] else { return Ok(false) };
+    let aggregate = match &window.fun {
+        WindowFunctionDefinition::AggregateUDF(function) => Some(function.as_ref()),
+        WindowFunctionDefinition::WindowUDF(function) => exclusions::aggregate_of(function),
+    };
+    let Some(extreme) = aggregate.and_then(|aggregate| interval_extremes::of(aggregate.name())) else {
+        return Ok(false);
+    };
+    if value.get_type(schema)? != INTERVAL {
+        return Ok(false);
+    }
+    let excluding = match &window.fun {
+        WindowFunctionDefinition::AggregateUDF(_) => None,
+        WindowFunctionDefinition::WindowUDF(function) => exclusions::with_aggregate(function, Arc::clone(&extreme)),
+    };
+    window.fun = match excluding {
+        Some(excluding) => WindowFunctionDefinition::WindowUDF(excluding),
+        None => WindowFunctionDefinition::AggregateUDF(extreme),
+    };
     Ok(true)
 }
 
@@ -156,11 +176,10 @@ impl ScalarUDFImpl for Length {
         let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
         let [intervals] =
             ColumnarValue::values_to_arrays(&args.args)?.try_into().or_else(|_| exec_err!("one interval"))?;
-        let Some(intervals) = intervals.as_primitive_opt::<IntervalMonthDayNanoType>() else {
+        if *intervals.data_type() != INTERVAL {
             return exec_err!("an interval was expected");
-        };
-        let lengths: PrimitiveArray<Decimal128Type> = intervals.unary(length);
-        let lengths: ArrayRef = Arc::new(lengths.with_data_type(LENGTH));
+        }
+        let lengths = lengths(&intervals);
         if is_scalar {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&lengths, 0)?));
         }
@@ -171,6 +190,13 @@ impl ScalarUDFImpl for Length {
 /// An interval's length.
 pub(super) fn as_length(interval: Expr) -> Expr {
     FUNCTION.call(vec![interval])
+}
+
+/// The lengths of a column of intervals.
+pub(super) fn lengths(intervals: &ArrayRef) -> ArrayRef {
+    Arc::new(
+        intervals.as_primitive::<IntervalMonthDayNanoType>().unary::<_, Decimal128Type>(length).with_data_type(LENGTH),
+    )
 }
 
 /// Nanoseconds.

@@ -37,6 +37,7 @@ mod fault;
 mod framed;
 mod functions;
 mod growing;
+mod interval_extremes;
 mod interval_length;
 mod json;
 mod kernels;

@@ -90,8 +90,9 @@ impl<'a> Cell<'a> {
         let mut words = |words: [u16; 4]| words.iter().for_each(|word| to.extend(word.to_be_bytes()));
         match self {
             Self::Nan => words([0, 0, 0xC000, 0]),
-            Self::Infinite { negative: false } => words([0, 0, 0xD000, 0]),
-            Self::Infinite { negative: true } => words([0, 0, 0xF000, 0]),
+            // The server takes some bits of their marks for places, and sends them.
+            Self::Infinite { negative: false } => words([0, 0, 0xD000, 32]),
+            Self::Infinite { negative: true } => words([0, 0, 0xF000, 32]),
             Self::Finite(pairs) => pairs.write_wire(to),
         }
     }

@@ -3,6 +3,7 @@
 use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::{Fault, external};
+use crate::semantics::interval_length::{self, INTERVAL};
 use crate::semantics::wide;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::kernels::cmp::not_distinct;
@@ -10,7 +11,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::normalize_float_zero;
 use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use querygate_catalog::{charge, own_bytes, proceed};
+use querygate_query_api::WIDE_NUMERIC;
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -379,6 +382,23 @@ fn continuous(items: &ArrayRef, part: f64) -> Result<Option<f64>> {
 }
 
 /// `value op ANY (array)` and `… ALL …`, with SQL's unknown.
+/// Two columns in a type whose values compare as PostgreSQL's do.
+fn side_by_side(one: &ArrayRef, other: &ArrayRef) -> Result<(ArrayRef, ArrayRef)> {
+    let (left, right) = (one.data_type(), other.data_type());
+    if *left == WIDE_NUMERIC || *right == WIDE_NUMERIC {
+        let to = Field::new("", WIDE_NUMERIC, true);
+        let key = |of: &ArrayRef| wide::from_values(of, &to).map(|cells| wide::keys(&cells));
+        return Ok((key(one)?, key(other)?));
+    }
+    if *left == INTERVAL && *right == INTERVAL {
+        return Ok((interval_length::lengths(one), interval_length::lengths(other)));
+    }
+    match comparison_coercion(left, right) {
+        Some(common) => Ok((arrow::compute::cast(one, &common)?, arrow::compute::cast(other, &common)?)),
+        None => Err(crate::semantics::fault::unsupported("the value and the items of the array do not compare")),
+    }
+}
+
 fn compared(row: &Row<'_>, any: bool) -> Result<Value> {
     use arrow::compute::kernels::cmp;
     if row.is_null(2) {
@@ -392,7 +412,7 @@ fn compared(row: &Row<'_>, any: bool) -> Result<Value> {
         return Ok(Value::Null);
     }
     let (value, at) = row.array(1);
-    let value = arrow::compute::cast(&value.slice(at, 1), items.data_type())?;
+    let (value, items) = side_by_side(&value.slice(at, 1), &items)?;
     let value = arrow::array::Scalar::new(value);
     let results = match row.text(0) {
         "=" => cmp::eq(&value, &items)?,

@@ -1,14 +1,17 @@
-//! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say.
-//! A group shows the value with the most places.
+//! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; and
+//! what groups and joins intervals, by their lengths. A group shows the number with the most places, and an interval that it
+//! came upon first.
 
 use super::meeting::narrowed;
 use super::{holds_wide, is_wide};
 use crate::semantics::fault::unsupported;
 use crate::semantics::functions::numeric_key;
+use crate::semantics::interval_length::{self, INTERVAL};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
@@ -85,12 +88,25 @@ pub(in crate::semantics) fn member(mut member: InSubquery, schema: &DFSchema) ->
 fn by_key(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     let mut changed = false;
     for sort in keys {
-        changed |= as_key(&mut sort.expr, schema)?;
+        changed |= as_numeric_key(&mut sort.expr, schema)?;
     }
     Ok(changed)
 }
 
+/// What is equal by something that stands for it.
+fn has_key(data_type: &DataType) -> bool {
+    *data_type == WIDE_NUMERIC || *data_type == INTERVAL
+}
+
 fn as_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    if expr.get_type(schema)? == INTERVAL {
+        *expr = interval_length::as_length(std::mem::take(expr));
+        return Ok(true);
+    }
+    as_numeric_key(expr, schema)
+}
+
+fn as_numeric_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
     let data_type = expr.get_type(schema)?;
     if data_type == WIDE_NUMERIC {
         *expr = key(std::mem::take(expr));
@@ -150,19 +166,19 @@ pub(in crate::semantics) fn keyed(node: LogicalPlan) -> Result<Transformed<Logic
             for expr in &mut on.on_expr {
                 changed |= as_key(expr, on.input.schema())?;
             }
-            if let Some(keys) = &mut on.sort_expr {
-                changed |= by_key(keys, on.input.schema())?;
+            for sort in on.sort_expr.iter_mut().flatten() {
+                changed |= as_key(&mut sort.expr, on.input.schema())?;
             }
             Ok(Transformed::new_transformed(LogicalPlan::Distinct(Distinct::On(on)), changed))
         }
-        LogicalPlan::Aggregate(aggregate) if groups_by_wide(&aggregate)? => grouped(aggregate).map(Transformed::yes),
+        LogicalPlan::Aggregate(aggregate) if groups_by_keys(&aggregate)? => grouped(aggregate).map(Transformed::yes),
         LogicalPlan::Join(join) => joined(join),
         other => Ok(Transformed::no(other)),
     }
 }
 
 fn has_columns(schema: &DFSchemaRef) -> bool {
-    schema.fields().iter().any(|field| holds_wide(field.data_type()))
+    schema.fields().iter().any(|field| holds_wide(field.data_type()) || has_key(field.data_type()))
 }
 
 fn group_keys(aggregate: &Aggregate) -> Vec<&Expr> {
@@ -172,9 +188,10 @@ fn group_keys(aggregate: &Aggregate) -> Vec<&Expr> {
     }
 }
 
-fn groups_by_wide(aggregate: &Aggregate) -> Result<bool> {
+fn groups_by_keys(aggregate: &Aggregate) -> Result<bool> {
     for expr in group_keys(aggregate) {
-        if holds_wide(&expr.get_type(aggregate.input.schema())?) {
+        let data_type = expr.get_type(aggregate.input.schema())?;
+        if holds_wide(&data_type) || has_key(&data_type) {
             return Ok(true);
         }
     }
@@ -187,7 +204,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let schema = input.schema();
     let keys: Vec<Expr> = group_keys(&aggregate).into_iter().cloned().collect();
     let sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-    let wide: Vec<bool> = keys.iter().map(|expr| is_wide(expr, schema)).collect();
+    let types = keys.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
     let replaced = |expr: &Expr| -> Result<Expr> {
         let mut own = expr.clone();
         as_key(&mut own, schema)?;
@@ -203,8 +220,9 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
         plain => plain.iter().map(replaced).collect::<Result<_>>()?,
     };
     let mut aggr_expr = aggregate.aggr_expr.clone();
-    for (expr, _) in keys.iter().zip(&wide).filter(|(_, wide)| **wide) {
-        let shown = AggregateFunction::new_udf(max_udaf(), vec![expr.clone()], false, None, Vec::new(), None);
+    for (expr, data_type) in keys.iter().zip(&types).filter(|(_, data_type)| has_key(data_type)) {
+        let shown = if *data_type == INTERVAL { first_value_udaf() } else { max_udaf() };
+        let shown = AggregateFunction::new_udf(shown, vec![expr.clone()], false, None, Vec::new(), None);
         // An aggregate may be there already.
         let shown = Expr::AggregateFunction(shown).alias(format!("\u{1}shown {}", aggr_expr.len()));
         aggr_expr.push(shown);
@@ -217,7 +235,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let mut shown = Vec::with_capacity(aggregate.schema.fields().len());
     for (place, (qualifier, field)) in aggregate.schema.iter().enumerate() {
         let column = |place: usize| Expr::Column(columns.get(place).cloned().unwrap_or_else(|| Column::from_name("")));
-        let value = if wide.get(place) == Some(&true) {
+        let value = if let Some(data_type) = types.get(place).filter(|data_type| has_key(data_type)) {
             let value = Expr::Column(columns.get(next).cloned().unwrap_or_else(|| Column::from_name("")));
             next += 1;
             // Of a set without this key, the group has no value of it.
@@ -225,7 +243,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
                 Expr::Case(Case {
                     expr: None,
                     when_then_expr: vec![(Box::new(column(place).is_not_null()), Box::new(value))],
-                    else_expr: Some(Box::new(lit(ScalarValue::LargeBinary(None)))),
+                    else_expr: Some(Box::new(lit(ScalarValue::try_from(data_type)?))),
                 })
             } else {
                 value
@@ -248,6 +266,13 @@ pub(super) fn renamed(value: Expr, qualifier: Option<&TableReference>, name: &st
 fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     let mut changed = false;
     for (left, right) in &mut join.on {
+        let is_interval = |side: &Expr, of: &LogicalPlan| side.get_type(of.schema()).is_ok_and(|of| of == INTERVAL);
+        if is_interval(left, &join.left) && is_interval(right, &join.right) {
+            *left = interval_length::as_length(std::mem::take(left));
+            *right = interval_length::as_length(std::mem::take(right));
+            changed = true;
+            continue;
+        }
         let (a, b) = (is_wide(left, join.left.schema()), is_wide(right, join.right.schema()));
         if !a && !b {
             continue;

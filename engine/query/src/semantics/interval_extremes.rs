@@ -1,0 +1,147 @@
+//! `min` and `max` of intervals: by their lengths, of which equal ones keep the last one, as PostgreSQL's functions do.
+
+use super::interval_length::{INTERVAL, length};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The aggregate of this name for intervals; `None`: it is another one.
+pub(super) fn of(name: &str) -> Option<Arc<AggregateUDF>> {
+    let longest = match name {
+        "max" => true,
+        "min" => false,
+        _ => return None,
+    };
+    let signature = Signature::exact(vec![INTERVAL], Volatility::Immutable);
+    Some(Arc::new(AggregateUDF::new_from_impl(Extreme { longest, signature })))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Extreme {
+    longest: bool,
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Extreme {
+    fn name(&self) -> &'static str {
+        if self.longest { "interval_max" } else { "interval_min" }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(INTERVAL)
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Best { longest: self.longest, best: None }))
+    }
+
+    fn create_sliding_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Frame { longest: self.longest, values: BTreeMap::new() }))
+    }
+}
+
+fn values(of: &[ArrayRef]) -> Result<impl Iterator<Item = IntervalMonthDayNano> + '_> {
+    let [column] = of else { return exec_err!("one argument was expected") };
+    Ok(column.as_primitive::<IntervalMonthDayNanoType>().iter().flatten())
+}
+
+fn scalar(value: Option<IntervalMonthDayNano>) -> ScalarValue {
+    ScalarValue::IntervalMonthDayNano(value)
+}
+
+/// The best value so far, and its length.
+#[derive(Debug)]
+struct Best {
+    longest: bool,
+    best: Option<(i128, IntervalMonthDayNano)>,
+}
+
+impl Accumulator for Best {
+    fn update_batch(&mut self, of: &[ArrayRef]) -> Result<()> {
+        for value in values(of)? {
+            let own = length(value);
+            let keeps = self.best.is_some_and(|(best, _)| if self.longest { best > own } else { best < own });
+            if !keeps {
+                self.best = Some((own, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(scalar(self.best.map(|(_, value)| value)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+}
+
+/// The values of a frame by their lengths: those of each in the order in which they came.
+#[derive(Debug)]
+struct Frame {
+    longest: bool,
+    values: BTreeMap<i128, Vec<IntervalMonthDayNano>>,
+}
+
+impl Accumulator for Frame {
+    fn update_batch(&mut self, of: &[ArrayRef]) -> Result<()> {
+        for value in values(of)? {
+            self.values.entry(length(value)).or_default().push(value);
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, of: &[ArrayRef]) -> Result<()> {
+        for value in values(of)? {
+            let own = length(value);
+            if let Some(equal) = self.values.get_mut(&own) {
+                if let Some(place) = equal.iter().position(|one| *one == value) {
+                    equal.remove(place);
+                }
+                if equal.is_empty() {
+                    self.values.remove(&own);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let best = if self.longest { self.values.values().next_back() } else { self.values.values().next() };
+        Ok(scalar(best.and_then(|equal| equal.last()).copied()))
+    }
+
+    fn size(&self) -> usize {
+        let rows: usize = self.values.values().map(Vec::capacity).sum();
+        size_of_val(self) + self.values.len() * 64 + rows * size_of::<IntervalMonthDayNano>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+}
