@@ -47,7 +47,6 @@ fn type_of(table: &str, column: &str, declared: &str) -> String {
         ("int", true) | ("bigint", false) => "bigint".to_owned(),
         ("bigint", true) => "numeric(20,0)".to_owned(),
         // More digits than a number has here.
-        ("decimal", _) if arguments.starts_with("65") => "text".to_owned(),
         ("decimal", _) => format!("numeric({arguments})"),
         ("float", _) => "real".to_owned(),
         ("double", _) => "double precision".to_owned(),

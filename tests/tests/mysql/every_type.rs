@@ -130,14 +130,7 @@ fn a_column_of_every_type_is_as_in_the_source() {
     let folder = TempDir::new().unwrap();
     let (server, said) = served(folder.path(), &database, "demo");
     assert!(said.contains("left out: kinds.place"), "{said}");
-    for kind in [
-        "wide (decimal(65,30))",
-        "clock (time)",
-        "clock_6 (time(6))",
-        "id (uuid)",
-        "address_4 (inet4)",
-        "address_6 (inet6)",
-    ] {
+    for kind in ["clock (time)", "clock_6 (time(6))", "id (uuid)", "address_4 (inet4)", "address_6 (inet6)"] {
         assert!(said.contains(&format!("as text: kinds.c_{kind}")), "{kind}: {said}");
     }
     let mut check = Check::new(Doors::login(&server, "ann"));
