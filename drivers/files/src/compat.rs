@@ -5,7 +5,7 @@ use arrow::datatypes::DataType;
 /// Whether a file column of type `found` can be read as `declared`.
 ///
 /// Integers and floats widen; decimals keep all their digits or become floats; timestamps of any unit become the
-/// declared one (finer digits are cut); integers are text as their digits; text and its encodings are one type. Narrowing, and text as anything else, is refused.
+/// declared one (finer digits are cut); integers and the widest decimals are text as their digits; text and its encodings are one type. Narrowing, and text as anything else, is refused.
 pub(crate) fn readable_as(found: &DataType, declared: &DataType) -> bool {
     use DataType as T;
     if found == declared || found == &T::Null {
@@ -17,6 +17,8 @@ pub(crate) fn readable_as(found: &DataType, declared: &DataType) -> bool {
         (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
         // Keys that a file holds as numbers are text in ObjectStack; the digits are the same.
         (found, T::Utf8 | T::LargeUtf8 | T::Utf8View) if is_integer(found) => true,
+        // Those of more digits than a decimal here are read from their digits.
+        (T::Decimal256(..), T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
         // Writers without a text annotation; bytes that are no UTF-8 fail when read.
         (T::Binary | T::LargeBinary | T::BinaryView, T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
         (

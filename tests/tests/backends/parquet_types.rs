@@ -131,6 +131,7 @@ fn decimals(rng: &mut Rng) -> Vec<Written> {
         ("decimal_32", DataType::Decimal32(7, 3)),
         ("decimal_64", DataType::Decimal64(15, 1)),
         ("decimal_256", DataType::Decimal256(30, 5)),
+        ("decimal_wide", DataType::Decimal256(60, 20)),
     ];
     kinds
         .map(|(name, data_type)| {
@@ -141,6 +142,7 @@ fn decimals(rng: &mut Rng) -> Vec<Written> {
             else {
                 panic!("{data_type}")
             };
+            let precision = precision.min(38);
             let most = 10_i128.pow(precision.into()) - 1;
             let random = |rng: &mut Rng| (i128::from(rng.next() as i64) * i128::from(rng.next() as i64)) % most;
             let values = drawn(rng, &[most, -most, 0, 1, -1], random);

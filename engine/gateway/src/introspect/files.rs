@@ -114,6 +114,7 @@ fn columns(schema: &Schema, format: Format) -> Vec<FoundColumn> {
 fn holds(data_type: &DataType) -> Option<Holds> {
     let decimal = |precision: u8, scale: i8| match scale {
         0.. if precision <= 38 => ValueType::Decimal { precision, scale },
+        0.. => ValueType::Numeric { bounds: Some((u16::from(precision), i16::from(scale))) },
         _ => ValueType::Float64,
     };
     Some(Holds::of(match data_type {
