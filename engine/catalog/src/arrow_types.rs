@@ -56,11 +56,9 @@ pub(crate) fn arrow_field(field: &Field) -> ArrowField {
 /// texts.
 #[must_use]
 pub fn object_schema(object: &Object) -> SchemaRef {
-    let stored = |field: &Field| match field.value_type() {
-        ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz => {
-            arrow_field(field).with_data_type(DataType::Utf8)
-        }
-        _ => arrow_field(field),
+    let stored = |field: &Field| {
+        let own = arrow_field(field);
+        if field.value_type().is_read_from_text() { own.with_data_type(DataType::Utf8) } else { own }
     };
     let fields: Vec<ArrowField> = object.fields.values().filter(|field| field.stored()).map(stored).collect();
     Arc::new(Schema::new(fields))

@@ -185,6 +185,7 @@ fn id_of_kind(id: &str, kind: ColumnKind) -> Option<Scalar> {
         | ColumnKind::Time
         | ColumnKind::List
         | ColumnKind::Json
+        | ColumnKind::ReadFromText
         | ColumnKind::Computed => Some(Scalar::Text(id.to_owned())),
     }
 }

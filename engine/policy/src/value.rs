@@ -18,6 +18,8 @@ pub enum ColumnKind {
     List,
     /// Structured: only membership and null tests.
     Json,
+    /// Read from a text behind the policy, which says otherwise what is equal: only null tests.
+    ReadFromText,
     /// Computed on read; no column, so no test at all.
     Computed,
 }
@@ -58,7 +60,7 @@ pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
         ColumnKind::Date => text_of(scalar).and_then(|t| date(t.get(..10)?)).map(FilterValue::Date),
         ColumnKind::Timestamp => text_of(scalar).and_then(timestamp).map(FilterValue::Timestamp),
         ColumnKind::Time => text_of(scalar).and_then(time).map(FilterValue::Time),
-        ColumnKind::List | ColumnKind::Json | ColumnKind::Computed => None,
+        ColumnKind::List | ColumnKind::Json | ColumnKind::ReadFromText | ColumnKind::Computed => None,
     }
 }
 

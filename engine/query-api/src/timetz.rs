@@ -22,7 +22,7 @@ pub struct TimeTz {
 }
 
 impl TimeTz {
-    /// Of a key.
+    /// Bytes of a key.
     pub const BYTES: i32 = 12;
     /// The Arrow type of such times, which nothing else has.
     pub const ARROW: DataType = DataType::FixedSizeBinary(Self::BYTES);

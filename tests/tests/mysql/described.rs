@@ -46,7 +46,6 @@ fn type_of(table: &str, column: &str, declared: &str) -> String {
         ("smallint", true) | ("mediumint", _) | ("int", false) => "integer".to_owned(),
         ("int", true) | ("bigint", false) => "bigint".to_owned(),
         ("bigint", true) => "numeric(20,0)".to_owned(),
-        // More digits than a number has here.
         ("decimal", _) => format!("numeric({arguments})"),
         ("float", _) => "real".to_owned(),
         ("double", _) => "double precision".to_owned(),

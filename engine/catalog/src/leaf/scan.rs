@@ -62,6 +62,8 @@ impl GovernedTable {
         };
         let plan = self.projected(plan, &output)?;
         let plan = ProjectionPushdown::new().optimize(plan, config)?;
+        // Behind what moves projections below filters: a text that cannot be read fails, and one of a hidden row must not.
+        let plan = texts_read(plan, &output)?;
         let plan: Arc<dyn ExecutionPlan> = match limit {
             Some(fetch) => Arc::new(LocalLimitExec::new(plan, fetch)),
             None => plan,
@@ -279,10 +281,7 @@ impl GovernedTable {
         for column in output {
             let name = column.field.name();
             let value: Arc<dyn PhysicalExpr> = match &column.origin {
-                ColumnOrigin::Raw(_) => read(name)?,
-                // A mask is of the text.
-                ColumnOrigin::Text(..) if column.mask.is_some() => read(name)?,
-                ColumnOrigin::Text(_, reading) => Arc::new(ReadingExpr::new(read(name)?, *reading)),
+                ColumnOrigin::Raw(_) | ColumnOrigin::Text(..) => read(name)?,
                 ColumnOrigin::Formula(formula) => {
                     let inputs = formula.inputs.iter().map(|(index, _)| read(raw_schema.field(*index).name()));
                     let inputs = inputs.collect::<Result<_>>()?;
@@ -359,6 +358,26 @@ impl SplitFilters {
     fn is_whole(&self) -> bool {
         self.residual.is_empty() && self.marked.is_empty()
     }
+}
+
+/// The rows with their texts read. A mask is applied to the source's text, which is not read then.
+fn texts_read(plan: Arc<dyn ExecutionPlan>, output: &[&GovernedColumn]) -> Result<Arc<dyn ExecutionPlan>> {
+    let reading = |column: &GovernedColumn| match column.origin {
+        ColumnOrigin::Text(_, reading) if column.mask.is_none() => Some(reading),
+        ColumnOrigin::Text(..) | ColumnOrigin::Raw(_) | ColumnOrigin::Formula(_) => None,
+    };
+    if !output.iter().any(|column| reading(column).is_some()) {
+        return Ok(plan);
+    }
+    let columns = output.iter().enumerate().map(|(place, column)| {
+        let name = column.field.name().clone();
+        let value: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name, place));
+        match reading(column) {
+            Some(reading) => (Arc::new(ReadingExpr::new(value, reading)) as Arc<dyn PhysicalExpr>, name),
+            None => (value, name),
+        }
+    });
+    Ok(Arc::new(ProjectionExec::try_new(columns.collect::<Vec<_>>(), plan)?))
 }
 
 fn filter(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, conjuncts: &[Expr]) -> Result<Arc<dyn ExecutionPlan>> {

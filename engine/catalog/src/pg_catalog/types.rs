@@ -154,7 +154,7 @@ fn sql_name(name: &str, modifier: Option<i64>, with_modifier: bool) -> Option<St
         "bpchar" => sized("character"),
         "varchar" => sized("character varying"),
         "numeric" => match length {
-            Some(m) => format!("numeric({},{})", (m >> 16) & 0xffff, ((m & 0x7ff) ^ 0x400) - 0x400),
+            Some(m) => format!("numeric({},{})", (m >> 16) & 0xffff, scale_of(m)),
             None => "numeric".to_owned(),
         },
         "time" => precise("time", " without time zone"),
@@ -169,6 +169,11 @@ fn sql_name(name: &str, modifier: Option<i64>, with_modifier: bool) -> Option<St
         "varbit" => precise("bit varying", ""),
         _ => return None,
     })
+}
+
+/// The scale in a modifier of numeric without its four bytes: eleven bits, of which the first is a sign.
+pub(crate) const fn scale_of(modifier: i64) -> i64 {
+    ((modifier & 0x7ff) ^ 0x400) - 0x400
 }
 
 #[cfg(test)]

@@ -199,9 +199,7 @@ impl Holds {
 
     /// Whether a value stands for a record without being rounded.
     pub(super) const fn may_be_id(self) -> bool {
-        let is_compared =
-            !matches!(self.value_type, ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz);
         let is_id = matches!(self.kind, Kind::Text) || matches!(self.kind, Kind::Number) && self.value_type.is_exact();
-        is_id && is_compared
+        is_id && !self.value_type.is_read_from_text()
     }
 }

@@ -195,10 +195,12 @@ fn declared(native: Native, name: &str) -> Option<ValueType> {
 /// The type of a column that a driver reads as texts, where SQL has one for it. `interval(3)` and `interval year` are intervals.
 fn own_type(name: &str) -> Option<ValueType> {
     let lower = name.to_ascii_lowercase();
+    // Behind them, MariaDB says unsigned.
+    let digits = lower.split_inclusive(')').next().unwrap_or_default();
     let word = lower.split(['(', ' ']).next().unwrap_or_default();
     match word {
-        "numeric" | "decimal" => ValueType::from_sql(&lower),
-        "interval" if !lower.ends_with(']') => Some(ValueType::Interval),
+        "numeric" | "decimal" => ValueType::from_sql(digits),
+        "interval" => Some(ValueType::Interval),
         "time" if lower.ends_with(" with time zone") => Some(ValueType::TimeTz),
         _ => None,
     }
@@ -207,6 +209,24 @@ fn own_type(name: &str) -> Option<ValueType> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_that_are_read_from_texts_are_told_by_their_names() {
+        let numeric = |bounds| Some(ValueType::Numeric { bounds });
+        for (name, expected) in [
+            ("numeric", numeric(None)),
+            ("numeric(40,2)", numeric(Some((40, 2)))),
+            ("decimal(65,30) unsigned", numeric(Some((65, 30)))),
+            ("interval(3)", Some(ValueType::Interval)),
+            ("interval year to month", Some(ValueType::Interval)),
+            ("time(3) with time zone", Some(ValueType::TimeTz)),
+            ("time without time zone", None),
+            ("time(6)", None),
+            ("inet", None),
+        ] {
+            assert_eq!(own_type(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn an_entry_reads_back_as_what_it_was_made_of() {

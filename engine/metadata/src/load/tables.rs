@@ -271,7 +271,15 @@ pub(super) fn check_anchors(snapshot: &Snapshot, from: &[(String, At<'_>)]) {
         let Some(object) = snapshot.objects.get(name) else { continue };
         for anchor in ANCHORS {
             let Some(field) = object.fields.get(*anchor).filter(|field| field.stored()) else { continue };
-            if field.field_type == FieldType::Number && !field.value_type().is_exact() {
+            if field.value_type().is_read_from_text() {
+                at.key_error(
+                    format!(
+                        "'{anchor}' of '{name}' must hold an id, which rules compare, and no rule compares a {}",
+                        field.value_type().sql_name()
+                    ),
+                    Some("Name its digits: numeric(38,0).".to_owned()),
+                );
+            } else if field.field_type == FieldType::Number && !field.value_type().is_exact() {
                 at.key_error(
                     format!("'{anchor}' of '{name}' must hold one id, and a rounded number is none"),
                     Some("Give it precision and scale, or its column's type.".to_owned()),
@@ -289,9 +297,12 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
         return matches!(value_type, V::TextList | V::Json | V::JsonText);
     }
     match field.field_type {
-        F::Text if matches!(value_type, V::Interval | V::TimeTz) => true,
         // Ids, codes and texts: whole numbers are compared as numbers.
-        F::Text | F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
+        F::Text => matches!(
+            value_type,
+            V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. } | V::Interval | V::TimeTz
+        ),
+        F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
             matches!(value_type, V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })
         }
         F::Textarea

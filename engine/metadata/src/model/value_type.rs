@@ -23,8 +23,8 @@ pub enum ValueType {
         precision: u8,
         scale: i8,
     },
-    /// `numeric` of any number of digits, each value with its own places, NaN and infinities; `bounds`: the precision and scale of
-    /// one of more than 38 digits, or of places beyond them.
+    /// `numeric` of any number of digits, each value with its own places, NaN and infinities; `bounds`: precision and scale
+    /// where it names them: of more than 38 digits, or with a scale below 0 or above the precision.
     Numeric {
         bounds: Option<(u16, i16)>,
     },
@@ -224,11 +224,38 @@ impl ValueType {
         "jsonb",
     ];
 
+    /// Whether sources give its text, which the gate reads behind the policy.
+    #[must_use]
+    pub const fn is_read_from_text(self) -> bool {
+        match self {
+            Self::Numeric { .. } | Self::TimeTz | Self::Interval => true,
+            Self::Text
+            | Self::Uuid
+            | Self::TextList
+            | Self::List(_)
+            | Self::Float64
+            | Self::Float32
+            | Self::Int16
+            | Self::Int32
+            | Self::Int64
+            | Self::Decimal { .. }
+            | Self::Boolean
+            | Self::Date
+            | Self::TimestampMillisUtc
+            | Self::Timestamp { .. }
+            | Self::Time
+            | Self::Binary
+            | Self::JsonText
+            | Self::Json
+            | Self::Float32Vector(_) => false,
+        }
+    }
+
     /// Whether two values are the same one only if they are written so: no rounding lies between a value and its column.
     #[must_use]
     pub const fn is_exact(self) -> bool {
         match self {
-            Self::Float64 | Self::Float32 | Self::Float32Vector(_) => false,
+            Self::Float64 | Self::Float32 | Self::Float32Vector(_) | Self::Numeric { .. } | Self::Interval => false,
             Self::List(item) => item.value_type().is_exact(),
             Self::Text
             | Self::Uuid
@@ -237,9 +264,7 @@ impl ValueType {
             | Self::Int32
             | Self::Int64
             | Self::Decimal { .. }
-            | Self::Numeric { .. }
             | Self::TimeTz
-            | Self::Interval
             | Self::Boolean
             | Self::Date
             | Self::TimestampMillisUtc

@@ -149,6 +149,7 @@ impl Compiler<'_> {
             ColumnKind::Boolean | ColumnKind::Date | ColumnKind::Timestamp | ColumnKind::Time => {
                 return Err(DropReason::new("a text operator needs a text column"));
             }
+            ColumnKind::ReadFromText => return Err(DropReason::new(READ_FROM_TEXT)),
             ColumnKind::Computed => return Err(DropReason::new("a computed field has no column")),
         }
         match self.side(argument)? {
@@ -189,6 +190,9 @@ fn unsupported(call: &CallExpr) -> DropReason {
     DropReason::new(format!("'{}' cannot be compiled", call.func_name))
 }
 
+const READ_FROM_TEXT: &str =
+    "an interval, a time with a zone or a numeric without digits of its own is asked for null only";
+
 fn scalar_column(kind: ColumnKind) -> Result<ColumnKind, DropReason> {
     match kind {
         ColumnKind::Text
@@ -197,9 +201,8 @@ fn scalar_column(kind: ColumnKind) -> Result<ColumnKind, DropReason> {
         | ColumnKind::Date
         | ColumnKind::Timestamp
         | ColumnKind::Time => Ok(kind),
-        ColumnKind::List | ColumnKind::Json => Err(DropReason::new(
-            "a column of lists, documents, intervals or numerics without a precision cannot be compared",
-        )),
+        ColumnKind::List | ColumnKind::Json => Err(DropReason::new("a multi-value column cannot be compared")),
+        ColumnKind::ReadFromText => Err(DropReason::new(READ_FROM_TEXT)),
         ColumnKind::Computed => Err(DropReason::new("a computed field has no column")),
     }
 }

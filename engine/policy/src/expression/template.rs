@@ -197,6 +197,8 @@ pub(crate) fn text_test(
         ColumnKind::Text => {
             RowFilter::Test(Test::Text { column: column.to_owned(), kind: text, pattern: from.operand(value), negated })
         }
+        // Both readers of rules refuse it before.
+        ColumnKind::ReadFromText => RowFilter::Nothing,
         ColumnKind::List | ColumnKind::Json if text == TextKind::Contains => {
             list_contains(column, value, from, negated)
         }

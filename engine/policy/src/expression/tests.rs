@@ -23,6 +23,7 @@ fn columns(name: &str) -> Option<ColumnKind> {
         "at" => Some(ColumnKind::Timestamp),
         "tags" => Some(ColumnKind::List),
         "total" => Some(ColumnKind::Computed),
+        "span" => Some(ColumnKind::ReadFromText),
         _ => None,
     }
 }
@@ -42,6 +43,27 @@ fn principal() -> Principal {
 
 fn bound(source: &str) -> Option<RowFilter> {
     compile(source, &columns).ok()?.bind(&principal()).ok()
+}
+
+#[test]
+fn what_is_read_from_texts_is_asked_for_null_only() {
+    for source in [
+        "span == '1 day'",
+        "span != '1 day'",
+        "span < '1 day'",
+        "span == a",
+        "span in ['1 day']",
+        "span in current_user.teams",
+        "span.contains('day')",
+        "span.startsWith('1')",
+        "!(span.startsWith('1'))",
+        "!(span == '1 day')",
+    ] {
+        assert!(compile(source, &columns).is_err(), "{source}");
+    }
+    for (source, expected) in [("span == null", true), ("span != null", false)] {
+        assert_eq!(bound(source).unwrap().evaluate(&Map::new(), &NoRelated).unwrap(), expected, "{source}");
+    }
 }
 
 #[test]

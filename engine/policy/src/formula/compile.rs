@@ -58,6 +58,11 @@ impl Compiler<'_> {
                     "formulas do not read '{name}', a structured value or time of day"
                 )));
             }
+            Some(ColumnKind::ReadFromText) => {
+                return Err(DropReason::new(format!(
+                    "formulas do not read '{name}', an interval, a time with a zone or a numeric without digits"
+                )));
+            }
             Some(
                 ColumnKind::Text
                 | ColumnKind::Number

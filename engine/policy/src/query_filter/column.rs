@@ -1,4 +1,4 @@
-//! Fields as the filter language sees them: 49 types, nine kinds of column. Knows no operator.
+//! Fields as the filter language sees them: 49 types, ten kinds of column. Knows no operator.
 
 use crate::value::ColumnKind;
 use querygate_metadata::model::{Field, FormulaReturn};
@@ -35,9 +35,8 @@ impl Column {
         if self.multiple && self.field_type != F::Formula {
             return ColumnKind::List;
         }
-        // Their columns are texts in the source, which compare otherwise.
-        if self.column_type.is_some_and(is_read_from_text) {
-            return ColumnKind::Json;
+        if self.column_type.is_some_and(ValueType::is_read_from_text) {
+            return ColumnKind::ReadFromText;
         }
         // An id, a code or a reference whose column holds whole numbers is compared as a number.
         if self.column_type.is_some_and(is_number) {
@@ -92,7 +91,8 @@ impl Column {
             | ColumnKind::Date
             | ColumnKind::Timestamp
             | ColumnKind::Time
-            | ColumnKind::Json => true,
+            | ColumnKind::Json
+            | ColumnKind::ReadFromText => true,
             ColumnKind::Computed => match self.formula_return {
                 Some(FormulaReturn::Number | FormulaReturn::Boolean | FormulaReturn::Date) => true,
                 Some(FormulaReturn::Text) | None => false,
@@ -126,8 +126,4 @@ const fn is_number(value_type: ValueType) -> bool {
         | ValueType::TimeTz
         | ValueType::Float32Vector(_) => false,
     }
-}
-
-const fn is_read_from_text(value_type: ValueType) -> bool {
-    matches!(value_type, ValueType::Numeric { .. } | ValueType::Interval | ValueType::TimeTz)
 }

@@ -237,6 +237,9 @@ impl Compiler<'_> {
         if column.kind() == ColumnKind::Computed {
             return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
         }
+        if column.kind() == ColumnKind::ReadFromText {
+            return Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")));
+        }
         let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(&format!("{name}.{operator}"), value)?
         else {
             return Err(FilterError::invalid(format!(
@@ -258,6 +261,10 @@ impl Compiler<'_> {
 fn is_null(name: &str, negated: bool) -> RowFilter {
     RowFilter::Test(Test::IsNull { column: name.to_owned(), negated })
 }
+
+/// Why a column is not compared, and what may be asked of it.
+const READ_FROM_TEXT: &str =
+    "an interval, a time with a zone and a numeric without digits of its own take $null and $exists";
 
 /// `{$null: true}` = `{$exists: false}` = has no value.
 fn null_test(
@@ -292,6 +299,9 @@ fn scalar(name: &str, column: Column, operator: &str) -> Result<ColumnKind, Filt
             "{operator} on '{name}' WAS NOT APPLIED: a {} field takes $contains, $notContains, $null and $exists",
             column.field_type.name()
         ))),
+        ColumnKind::ReadFromText => {
+            Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")))
+        }
         ColumnKind::Computed => Err(FilterError::field(format!("'{name}' is computed and cannot be filtered"))),
     }
 }

@@ -117,7 +117,7 @@ impl Writer for Rewriter<'_> {
         step(windows::in_select(select))?;
         self.scopes.push(relations::system_aliases(self, select));
         self.rows.push(rows::scope(self, select));
-        self.merged.push(if self.rows.len() > 1 { using::merged(select) } else { using::Merged::new() });
+        self.merged.push(using::merged(select, self.rows.len() > 1));
         step(groups::expand_sets(select))?;
         groups::name_places(select);
         orders::inherit(self, select);

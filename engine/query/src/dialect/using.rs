@@ -1,5 +1,5 @@
 //! Columns that a join's USING merges, in a query within another one: the engine finds two of the name, and takes an outer query's
-//! column for it. Here each gets the name of the table that it comes from.
+//! column for it; of a RIGHT JOIN it takes the left one, which may be NULL. Here each gets the name of the table that it comes from.
 
 use super::ast::{folded, parts, quoted};
 use datafusion::sql::sqlparser::ast::{
@@ -10,14 +10,14 @@ use std::collections::HashMap;
 /// Merged columns of a FROM clause, with the qualifier of each.
 pub(super) type Merged = HashMap<String, Ident>;
 
-/// The merged columns of a SELECT.
-pub(super) fn merged(select: &Select) -> Merged {
+/// The merged columns of a SELECT. Those of the left side only in a query within another one: alone, the engine finds them.
+pub(super) fn merged(select: &Select, within: bool) -> Merged {
     let mut found = Merged::new();
-    select.from.iter().for_each(|table| add(table, &mut found));
+    select.from.iter().for_each(|table| add(table, within, &mut found));
     found
 }
 
-fn add(table: &TableWithJoins, found: &mut Merged) {
+fn add(table: &TableWithJoins, within: bool, found: &mut Merged) {
     let Some(first) = name_of(&table.relation) else { return };
     for (place, join) in table.joins.iter().enumerate() {
         let (right_side, constraint) = match &join.join_operator {
@@ -31,7 +31,7 @@ fn add(table: &TableWithJoins, found: &mut Merged) {
         for column in columns.iter().filter_map(last) {
             if right_side {
                 found.insert(column, own.clone());
-            } else if place == 0 {
+            } else if within && place == 0 {
                 // Of several tables on the left, nothing says which one has the column.
                 found.entry(column).or_insert_with(|| first.clone());
             }

@@ -8,7 +8,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataT
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, when};
 
 /// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
 pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -53,12 +53,20 @@ pub(super) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             if !listed.transformed {
                 return Ok(listed);
             }
+            // What is in a list now was settled as a call; its sides have not met yet.
             let settled = wide::settled(listed.data, schema)?;
             Transformed::yes(rewrite(settled.data, schema)?.data)
         }
         Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
             let changed = meet(call.args.iter_mut().collect(), schema)?;
             enum_order::extreme(&call, schema)?;
+            if call.name() == "nullif"
+                && let [value, other] = call.args.as_slice()
+                && let Some(same) = interval_length::same(value, other, schema)?
+            {
+                let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
+                return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+            }
             match interval_length::extreme(call, schema)? {
                 Ok(extreme) => Transformed::yes(extreme),
                 Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),

@@ -41,6 +41,16 @@ pub(super) fn compared(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool>
     Ok(true)
 }
 
+/// Whether two intervals are equally long, as a condition; `None`: they are no intervals.
+pub(super) fn same(one: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let mut sides = [one.clone(), other.clone()];
+    if one.get_type(schema)? != INTERVAL || !compared(sides.iter_mut().collect(), schema)? {
+        return Ok(None);
+    }
+    let [left, right] = sides;
+    Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)))))
+}
+
 /// A node that sorts by the lengths of intervals.
 pub(super) fn sorted(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
@@ -99,7 +109,7 @@ pub(super) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> Res
     Ok(true)
 }
 
-/// The same in a window.
+/// `min` and `max` of intervals over a window's frame, by length. Whether the call was one.
 pub(super) fn in_window(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     let [value] = &window.params.args[..] else { return Ok(false) };
     let aggregate = match &window.fun {
@@ -112,13 +122,12 @@ pub(super) fn in_window(window: &mut WindowFunction, schema: &DFSchema) -> Resul
     if value.get_type(schema)? != INTERVAL {
         return Ok(false);
     }
-    let excluding = match &window.fun {
-        WindowFunctionDefinition::AggregateUDF(_) => None,
-        WindowFunctionDefinition::WindowUDF(function) => exclusions::with_aggregate(function, Arc::clone(&extreme)),
-    };
-    window.fun = match excluding {
-        Some(excluding) => WindowFunctionDefinition::WindowUDF(excluding),
-        None => WindowFunctionDefinition::AggregateUDF(extreme),
+    window.fun = match &window.fun {
+        WindowFunctionDefinition::AggregateUDF(_) => WindowFunctionDefinition::AggregateUDF(extreme),
+        WindowFunctionDefinition::WindowUDF(function) => match exclusions::with_aggregate(function, extreme) {
+            Some(excluding) => WindowFunctionDefinition::WindowUDF(excluding),
+            None => return Ok(false),
+        },
     };
     Ok(true)
 }

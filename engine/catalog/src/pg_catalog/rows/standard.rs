@@ -5,6 +5,7 @@ use crate::pg_catalog::cell::Cell;
 use crate::pg_catalog::layout::Rows;
 use crate::pg_catalog::objects::{ColumnObject, ConstraintObject, Objects, RelationObject};
 use crate::pg_catalog::session::SessionVars;
+use crate::pg_catalog::types::scale_of;
 use querygate_types::Result;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
@@ -102,7 +103,7 @@ fn measures(column: &ColumnObject) -> Measures {
         1700 => Measures {
             precision: modifier.map(|m| (m >> 16) & 0xffff),
             radix: Some(10),
-            scale: modifier.map(|m| m & 0x7ff),
+            scale: modifier.and_then(|m| i32::try_from(scale_of(m.into())).ok()),
             ..Measures::default()
         },
         1042 | 1043 => {

@@ -381,7 +381,6 @@ fn continuous(items: &ArrayRef, part: f64) -> Result<Option<f64>> {
     Ok(Some(if low == high { a } else { result }))
 }
 
-/// `value op ANY (array)` and `… ALL …`, with SQL's unknown.
 /// Two columns in a type whose values compare as PostgreSQL's do.
 fn side_by_side(one: &ArrayRef, other: &ArrayRef) -> Result<(ArrayRef, ArrayRef)> {
     let (left, right) = (one.data_type(), other.data_type());
@@ -393,12 +392,29 @@ fn side_by_side(one: &ArrayRef, other: &ArrayRef) -> Result<(ArrayRef, ArrayRef)
     if *left == INTERVAL && *right == INTERVAL {
         return Ok((interval_length::lengths(one), interval_length::lengths(other)));
     }
-    match comparison_coercion(left, right) {
-        Some(common) => Ok((arrow::compute::cast(one, &common)?, arrow::compute::cast(other, &common)?)),
+    let single = |of: &DataType| *of == DataType::Float32;
+    let common = if single(left) != single(right) && left.is_numeric() && right.is_numeric() {
+        // A single beside another number is a double, as whole numbers have more digits than a single.
+        Some(DataType::Float64)
+    } else if matches!(
+        (left, right),
+        (DataType::Date32, DataType::Timestamp(..)) | (DataType::Timestamp(..), DataType::Date32)
+    ) {
+        Some(if *left == DataType::Date32 { right.clone() } else { left.clone() })
+    } else {
+        comparison_coercion(left, right)
+    };
+    let exact = arrow::compute::CastOptions { safe: false, ..Default::default() };
+    let cast = |of: &ArrayRef, to: &DataType| {
+        arrow::compute::cast_with_options(of, to, &exact).map(|of| normalize_float_zero(&of))
+    };
+    match common {
+        Some(common) => Ok((cast(one, &common)?, cast(other, &common)?)),
         None => Err(crate::semantics::fault::unsupported("the value and the items of the array do not compare")),
     }
 }
 
+/// `value op ANY (array)` and `… ALL …`, with SQL's unknown.
 fn compared(row: &Row<'_>, any: bool) -> Result<Value> {
     use arrow::compute::kernels::cmp;
     if row.is_null(2) {

@@ -16,9 +16,10 @@ use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
 use datafusion::logical_expr::{
-    Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, WindowFrameBound, WindowFrameUnits, cast, lit,
+    Case, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, cast, lit,
 };
-use querygate_query_api::WIDE_NUMERIC;
+use querygate_query_api::{TimeTz, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// The key of a value.
@@ -93,7 +94,7 @@ fn by_key(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
-/// What is equal by something that stands for it.
+/// Whether values of the type are equal by a key, and not by how they are stored.
 fn has_key(data_type: &DataType) -> bool {
     *data_type == WIDE_NUMERIC || *data_type == INTERVAL
 }
@@ -124,11 +125,23 @@ pub(super) fn in_order(window: &mut WindowFunction, schema: &DFSchema) -> Result
         WindowFrameBound::CurrentRow => false,
         WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
     };
-    let frame = &window.params.window_frame;
+    let frame = window.params.window_frame.clone();
     let offset = frame.units == WindowFrameUnits::Range && (counts(&frame.start_bound) || counts(&frame.end_bound));
-    let changed = by_key(&mut window.params.order_by, schema)?;
+    let mut changed = by_key(&mut window.params.order_by, schema)?;
     if changed && offset {
         return Err(unsupported("RANGE with an offset of numerics of any width is not supported"));
+    }
+    let bytes = |sort: &Sort| sort.expr.get_type(schema).is_ok_and(|of| of.is_binary() || of == TimeTz::ARROW);
+    if frame.units == WindowFrameUnits::Range && !offset && window.params.order_by.iter().any(bytes) {
+        // The engine wants numbers in a frame of several keys; peers are groups.
+        let bound = |bound: &WindowFrameBound| match bound {
+            WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
+            WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+            WindowFrameBound::Following(_) => WindowFrameBound::Following(ScalarValue::UInt64(None)),
+        };
+        let (start, end) = (bound(&frame.start_bound), bound(&frame.end_bound));
+        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+        changed = true;
     }
     let mut parts = false;
     for part in &mut window.params.partition_by {
@@ -163,6 +176,7 @@ pub(in crate::semantics) fn keyed(node: LogicalPlan) -> Result<Transformed<Logic
         }
         LogicalPlan::Distinct(Distinct::On(mut on)) => {
             let mut changed = false;
+            // Both stay the same expressions.
             for expr in &mut on.on_expr {
                 changed |= as_key(expr, on.input.schema())?;
             }
@@ -198,7 +212,7 @@ fn groups_by_keys(aggregate: &Aggregate) -> Result<bool> {
     Ok(false)
 }
 
-/// Groups by keys; each shows the greatest cell of its values, which is that with the most places.
+/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals the first one.
 fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let input = Arc::clone(&aggregate.input);
     let schema = input.schema();
@@ -287,6 +301,10 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
             *right = key(std::mem::take(right));
         }
         changed = true;
+    }
+    if changed {
+        // Names are resolved, and the engine wants columns in a USING.
+        join.join_constraint = JoinConstraint::On;
     }
     Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
 }

@@ -2,6 +2,7 @@
 //! wide then, or doubles where one is.
 
 use super::{averages, is_wide, widened};
+use crate::semantics::fault::unsupported;
 use crate::semantics::zone::Zone;
 use crate::semantics::{casts, renewed_outer_columns};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -125,6 +126,9 @@ fn narrow(query: RecursiveQuery) -> Result<Transformed<LogicalPlan>> {
         let wide = |(field, to): (&FieldRef, &DataType)| *field.data_type() == WIDE_NUMERIC && *to != WIDE_NUMERIC;
         if !schema.fields().iter().zip(&types).any(wide) {
             return Ok(None);
+        }
+        if reads_tables(&query.static_term) {
+            return Err(unsupported("a recursive query over columns of numerics of any width is not supported"));
         }
         let columns = schema.iter().zip(&types).map(|((qualifier, field), to)| {
             let column = Expr::from((qualifier, field));
