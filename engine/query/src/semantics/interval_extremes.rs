@@ -1,4 +1,5 @@
-//! `min` and `max` of intervals: by their lengths, of which equal ones keep the last one, as PostgreSQL's functions do.
+//! `min` and `max` of intervals: by their lengths, of which equal ones keep the last one, as PostgreSQL's functions do. And which of
+//! equally long ones a group shows: that with the most months, whatever order they come in.
 
 use super::interval_length::{INTERVAL, length};
 use arrow::array::{ArrayRef, AsArray};
@@ -11,24 +12,55 @@ use std::sync::Arc;
 
 /// The aggregate of this name for intervals; `None`: it is another one.
 pub(super) fn of(name: &str) -> Option<Arc<AggregateUDF>> {
-    let longest = match name {
-        "max" => true,
-        "min" => false,
-        _ => return None,
-    };
+    match name {
+        "max" => Some(aggregate(Wanted::Longest)),
+        "min" => Some(aggregate(Wanted::Shortest)),
+        _ => None,
+    }
+}
+
+/// The one of a group's intervals that it shows.
+pub(super) fn shown() -> Arc<AggregateUDF> {
+    aggregate(Wanted::MostMonths)
+}
+
+fn aggregate(wanted: Wanted) -> Arc<AggregateUDF> {
     let signature = Signature::exact(vec![INTERVAL], Volatility::Immutable);
-    Some(Arc::new(AggregateUDF::new_from_impl(Extreme { longest, signature })))
+    Arc::new(AggregateUDF::new_from_impl(Extreme { wanted, signature }))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Wanted {
+    Longest,
+    Shortest,
+    /// Of equally long ones.
+    MostMonths,
+}
+
+impl Wanted {
+    /// Whether a value is kept where another one comes.
+    fn keeps(self, best: (i128, IntervalMonthDayNano), next: (i128, IntervalMonthDayNano)) -> bool {
+        match self {
+            Self::Longest => best.0 > next.0,
+            Self::Shortest => best.0 < next.0,
+            Self::MostMonths => best > next,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Extreme {
-    longest: bool,
+    wanted: Wanted,
     signature: Signature,
 }
 
 impl AggregateUDFImpl for Extreme {
     fn name(&self) -> &'static str {
-        if self.longest { "interval_max" } else { "interval_min" }
+        match self.wanted {
+            Wanted::Longest => "interval_max",
+            Wanted::Shortest => "interval_min",
+            Wanted::MostMonths => "interval_shown",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -40,11 +72,11 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Best { longest: self.longest, best: None }))
+        Ok(Box::new(Best { wanted: self.wanted, best: None }))
     }
 
     fn create_sliding_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Frame { longest: self.longest, values: BTreeMap::new() }))
+        Ok(Box::new(Frame { wanted: self.wanted, values: BTreeMap::new() }))
     }
 }
 
@@ -60,17 +92,16 @@ fn scalar(value: Option<IntervalMonthDayNano>) -> ScalarValue {
 /// The best value so far, and its length.
 #[derive(Debug)]
 struct Best {
-    longest: bool,
+    wanted: Wanted,
     best: Option<(i128, IntervalMonthDayNano)>,
 }
 
 impl Accumulator for Best {
     fn update_batch(&mut self, of: &[ArrayRef]) -> Result<()> {
         for value in values(of)? {
-            let own = length(value);
-            let keeps = self.best.is_some_and(|(best, _)| if self.longest { best > own } else { best < own });
-            if !keeps {
-                self.best = Some((own, value));
+            let next = (length(value), value);
+            if !self.best.is_some_and(|best| self.wanted.keeps(best, next)) {
+                self.best = Some(next);
             }
         }
         Ok(())
@@ -96,7 +127,7 @@ impl Accumulator for Best {
 /// The values of a frame by their lengths: those of each in the order in which they came.
 #[derive(Debug)]
 struct Frame {
-    longest: bool,
+    wanted: Wanted,
     values: BTreeMap<i128, Vec<IntervalMonthDayNano>>,
 }
 
@@ -128,7 +159,10 @@ impl Accumulator for Frame {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let best = if self.longest { self.values.values().next_back() } else { self.values.values().next() };
+        let best = match self.wanted {
+            Wanted::Longest | Wanted::MostMonths => self.values.values().next_back(),
+            Wanted::Shortest => self.values.values().next(),
+        };
         Ok(scalar(best.and_then(|equal| equal.last()).copied()))
     }
 

@@ -1,17 +1,17 @@
 //! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; and
-//! what groups and joins intervals, by their lengths. A group shows the number with the most places, and an interval that it
-//! came upon first.
+//! what groups and joins intervals, by their lengths. A group shows the number with the most places, and the
+//! interval with the most months.
 
 use super::meeting::narrowed;
 use super::{holds_wide, is_wide};
 use crate::semantics::fault::unsupported;
 use crate::semantics::functions::numeric_key;
+use crate::semantics::interval_extremes;
 use crate::semantics::interval_length::{self, INTERVAL};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference};
-use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::functions_aggregate::min_max::max_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
@@ -212,7 +212,7 @@ fn groups_by_keys(aggregate: &Aggregate) -> Result<bool> {
     Ok(false)
 }
 
-/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals the first one.
+/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals that with the most months.
 fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let input = Arc::clone(&aggregate.input);
     let schema = input.schema();
@@ -235,7 +235,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     };
     let mut aggr_expr = aggregate.aggr_expr.clone();
     for (expr, data_type) in keys.iter().zip(&types).filter(|(_, data_type)| has_key(data_type)) {
-        let shown = if *data_type == INTERVAL { first_value_udaf() } else { max_udaf() };
+        let shown = if *data_type == INTERVAL { interval_extremes::shown() } else { max_udaf() };
         let shown = AggregateFunction::new_udf(shown, vec![expr.clone()], false, None, Vec::new(), None);
         // An aggregate may be there already.
         let shown = Expr::AggregateFunction(shown).alias(format!("\u{1}shown {}", aggr_expr.len()));
