@@ -52,7 +52,7 @@ pub(crate) fn visible_objects(deployment: &Deployment, principal: &Principal, no
         let decision = evaluator.decide_read(&object.name);
         let Ok(permit) = decision.permit() else { continue };
         let maker = TableMaker { deployment, permit: &permit, token: &token };
-        let table = match maker.table(&sql_name, &object, source, &decision).and_then(GovernedTable::shared) {
+        let table = match maker.table(&sql_name, &object, source, &decision).and_then(GovernedTable::with_named_plan) {
             Ok(table) => table,
             Err(error) => {
                 tracing::error!(object = object.name, cause = error.cause(), "the object is left out");

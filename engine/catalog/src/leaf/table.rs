@@ -113,7 +113,7 @@ pub struct GovernedTable {
     pub(super) is_told: bool,
     constraints: Option<Constraints>,
     /// What a statement that names the table reads: the table itself, if there is nothing to say of its columns.
-    named: Option<LogicalPlan>,
+    named_plan: Option<LogicalPlan>,
 }
 
 impl GovernedTable {
@@ -206,7 +206,7 @@ impl GovernedTable {
             open_columns: Arc::new(open_columns),
             is_told: true,
             constraints: None,
-            named: None,
+            named_plan: None,
         }
     }
 
@@ -231,7 +231,7 @@ impl GovernedTable {
             open_columns: Arc::clone(&self.open_columns),
             is_told: self.is_told,
             constraints: None,
-            named: None,
+            named_plan: None,
         }
     }
 
@@ -239,8 +239,8 @@ impl GovernedTable {
     /// for decimals whose places nobody named, as it does `x::numeric`, until the statement is bound.
     ///
     /// # Errors
-    /// Internal: the plan of such casts is none.
-    pub(crate) fn shared(self) -> querygate_types::Result<Arc<Self>> {
+    /// Internal: the plan of these casts cannot be built.
+    pub(crate) fn with_named_plan(self) -> querygate_types::Result<Arc<Self>> {
         let has_cells = self.schema.fields().iter().any(|field| *field.data_type() == WIDE_NUMERIC);
         let constraints = self.constraints.clone();
         let table = Arc::new(self);
@@ -248,7 +248,7 @@ impl GovernedTable {
             return Ok(table);
         }
         let named = with_places_unnamed(&table).map_err(Error::internal)?;
-        Ok(Arc::new(Self { constraints, named: Some(named), ..table.without_keys() }))
+        Ok(Arc::new(Self { constraints, named_plan: Some(named), ..table.without_keys() }))
     }
 
     #[must_use]
@@ -348,7 +348,7 @@ impl TableProvider for GovernedTable {
     }
 
     fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
-        self.named.as_ref().map(Cow::Borrowed)
+        self.named_plan.as_ref().map(Cow::Borrowed)
     }
 
     fn table_type(&self) -> TableType {

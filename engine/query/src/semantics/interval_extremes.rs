@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType}
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The aggregate of this name for intervals; `None`: it is another one.
@@ -124,17 +124,20 @@ impl Accumulator for Best {
     }
 }
 
+/// Bytes of a length's entry in the map, about.
+const ENTRY_BYTES: usize = 64;
+
 /// The values of a frame by their lengths: those of each in the order in which they came.
 #[derive(Debug)]
 struct Frame {
     wanted: Wanted,
-    values: BTreeMap<i128, Vec<IntervalMonthDayNano>>,
+    values: BTreeMap<i128, VecDeque<IntervalMonthDayNano>>,
 }
 
 impl Accumulator for Frame {
     fn update_batch(&mut self, of: &[ArrayRef]) -> Result<()> {
         for value in values(of)? {
-            self.values.entry(length(value)).or_default().push(value);
+            self.values.entry(length(value)).or_default().push_back(value);
         }
         Ok(())
     }
@@ -143,8 +146,9 @@ impl Accumulator for Frame {
         for value in values(of)? {
             let own = length(value);
             if let Some(equal) = self.values.get_mut(&own) {
+                // Rows leave in the order in which they came, so it is the first or near it.
                 if let Some(place) = equal.iter().position(|one| *one == value) {
-                    equal.remove(place);
+                    let _ = equal.remove(place);
                 }
                 if equal.is_empty() {
                     self.values.remove(&own);
@@ -163,12 +167,12 @@ impl Accumulator for Frame {
             Wanted::Longest | Wanted::MostMonths => self.values.values().next_back(),
             Wanted::Shortest => self.values.values().next(),
         };
-        Ok(scalar(best.and_then(|equal| equal.last()).copied()))
+        Ok(scalar(best.and_then(|equal| equal.back()).copied()))
     }
 
     fn size(&self) -> usize {
-        let rows: usize = self.values.values().map(Vec::capacity).sum();
-        size_of_val(self) + self.values.len() * 64 + rows * size_of::<IntervalMonthDayNano>()
+        let rows: usize = self.values.values().map(VecDeque::capacity).sum();
+        size_of_val(self) + self.values.len() * ENTRY_BYTES + rows * size_of::<IntervalMonthDayNano>()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
