@@ -10,7 +10,8 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::{FutureExt as _, TryStreamExt as _, stream};
-use querygate_query_api::{Session, TimeTz, arrow_type_of};
+use querygate_query_api::{NETWORK, Session, TimeTz, arrow_type_of};
+use querygate_types::network::Inet;
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
@@ -183,8 +184,8 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
         arrow_type_of(pg_type).ok_or_else(|| unsupported(&format!("a parameter of type {}", pg_type.sql_name())))?;
     let given = column.data_type();
     if given == &wanted {
-        if wanted == TimeTz::ARROW {
-            times(column, number)?;
+        if wanted == TimeTz::ARROW || wanted == NETWORK {
+            keys(column, pg_type, number)?;
         }
         return Ok(Arc::clone(column));
     }
@@ -213,13 +214,16 @@ fn convert(column: &ArrayRef, pg_type: PgType, number: usize, engine: &Arc<dyn S
     cast_with_options(column, &wanted, &options).map_err(|error| refused(&error, given, pg_type, number))
 }
 
-/// Twelve bytes may be no time of day with a zone.
-fn times(column: &ArrayRef, number: usize) -> Result<()> {
+/// Bytes of the length of a key may be no time of day with a zone, or no address.
+fn keys(column: &ArrayRef, pg_type: PgType, number: usize) -> Result<()> {
     let keys = column.as_fixed_size_binary();
-    if keys.iter().flatten().all(|key| TimeTz::of_key(key).is_some()) {
+    let is_key = |key: &[u8]| {
+        if pg_type == PgType::Timetz { TimeTz::of_key(key).is_some() } else { Inet::of_key(key).is_some() }
+    };
+    if keys.iter().flatten().all(is_key) {
         return Ok(());
     }
-    let pg_type = PgType::Timetz.sql_name();
+    let pg_type = pg_type.sql_name();
     let message = format!("invalid binary value for parameter ${number} of type {pg_type}");
     Err(Error::new(ErrorCode::InvalidTextRepresentation, message).with_hint("Bind its text."))
 }
@@ -268,7 +272,10 @@ mod tests {
         let column = |key: &[u8]| -> ArrayRef {
             Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size([None, Some(key)].into_iter(), 12).unwrap())
         };
-        assert!(times(&column(&TimeTz { micros: 1, east: 3_600 }.key()), 1).is_ok());
-        assert_eq!(times(&column(&[7; 12]), 1).unwrap_err().code(), ErrorCode::InvalidTextRepresentation);
+        assert!(keys(&column(&TimeTz { micros: 1, east: 3_600 }.key()), PgType::Timetz, 1).is_ok());
+        assert_eq!(
+            keys(&column(&[7; 12]), PgType::Timetz, 1).unwrap_err().code(),
+            ErrorCode::InvalidTextRepresentation
+        );
     }
 }

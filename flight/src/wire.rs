@@ -6,7 +6,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use querygate_query_api::{
-    Column, NEAREST_DOUBLE_KEY, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, nearest_doubles,
+    Column, NEAREST_DOUBLE_KEY, NETWORK, PG_TYPE_KEY, Prepared, TimeTz, WIDE_NUMERIC, arrow_type_of, nearest_doubles,
     pg_type_of, texts_of_own_types,
 };
 use querygate_types::{Error, PgType, Result};
@@ -63,8 +63,8 @@ fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Null | DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        // Arrow has no numeric without a scale, and no time of day with a zone.
-        own if *own == WIDE_NUMERIC || *own == TimeTz::ARROW => DataType::Utf8,
+        // Arrow has no numeric without a scale, no time of day with a zone, and no address.
+        own if *own == WIDE_NUMERIC || *own == TimeTz::ARROW || *own == NETWORK => DataType::Utf8,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }
@@ -124,7 +124,7 @@ pub(crate) fn to_wire(batch: &RecordBatch, promised: &SchemaRef) -> Result<Recor
                 return Ok(Arc::new(nearest_doubles(column.as_binary())?));
             }
             // Arrow would take the bytes of own types for those of texts.
-            let column = texts_of_own_types(column)?.unwrap_or_else(|| Arc::clone(column));
+            let column = texts_of_own_types(column, pg_type_of(field))?.unwrap_or_else(|| Arc::clone(column));
             if column.data_type() == field.data_type() {
                 return Ok(column);
             }

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, Field as ArrowField, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use querygate_metadata::{Field, Object, ValueType};
-use querygate_query_api::{ENUM_LABELS_KEY, TimeTz, WIDE_NUMERIC};
+use querygate_query_api::{ENUM_LABELS_KEY, NETWORK, TimeTz, WIDE_NUMERIC};
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,10 @@ pub(crate) const PG_TYPE_KEY: &str = "pg_type";
 #[must_use]
 pub fn arrow_type(value_type: ValueType) -> DataType {
     match value_type {
-        ValueType::Text | ValueType::Uuid | ValueType::JsonText | ValueType::Json => DataType::Utf8,
+        ValueType::Text | ValueType::Uuid | ValueType::Coded(_) | ValueType::JsonText | ValueType::Json => {
+            DataType::Utf8
+        }
+        ValueType::Network { .. } => NETWORK,
         ValueType::TextList => DataType::List(Arc::new(ArrowField::new("item", DataType::Utf8, true))),
         ValueType::List(item) => DataType::List(Arc::new(ArrowField::new("item", arrow_type(item.value_type()), true))),
         ValueType::Float64 => DataType::Float64,
@@ -67,9 +70,16 @@ pub fn object_schema(object: &Object) -> SchemaRef {
 /// Writes the Postgres type beside an Arrow field where the door could not tell it from the Arrow type.
 pub(crate) fn with_pg_type(field: ArrowField, pg_type: PgType) -> ArrowField {
     match pg_type {
-        PgType::Jsonb | PgType::Json | PgType::Uuid | PgType::Varchar | PgType::Bpchar => {
-            field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())]))
-        }
+        PgType::Jsonb
+        | PgType::Json
+        | PgType::Uuid
+        | PgType::Varchar
+        | PgType::Bpchar
+        | PgType::Cidr
+        | PgType::Macaddr
+        | PgType::Macaddr8
+        | PgType::Bit
+        | PgType::Varbit => field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())])),
         _ => field,
     }
 }

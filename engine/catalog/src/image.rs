@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::{DeleteBehavior, UniqueKey};
 use querygate_metadata::{EnumType as Declared, Field, ValueType};
-use querygate_query_api::TimeTz;
+use querygate_query_api::{NETWORK, TimeTz};
 use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -223,6 +223,9 @@ fn column(field: &Field, withheld: &Withheld, number: usize, masked: bool, not_n
     if let (ValueType::Numeric { bounds: Some((precision, scale)) }, false) = (value_type, masked) {
         column.typmod = numeric_modifier(precision, scale);
     }
+    if let (ValueType::Coded(coded), false) = (value_type, masked) {
+        column.typmod = coded.modifier();
+    }
     if let (Some(declared), false) = (&field.text_type, masked) {
         column.typmod = declared.modifier();
     }
@@ -372,6 +375,7 @@ fn pg_type(field: &ArrowField) -> PgType {
         DataType::Timestamp(_, Some(_)) => PgType::Timestamptz,
         DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
         keys if *keys == TimeTz::ARROW => PgType::Timetz,
+        keys if *keys == NETWORK => PgType::Inet,
         DataType::List(item) => pg_type(item).array().unwrap_or(PgType::TextArray),
         _ => PgType::Text,
     }

@@ -231,7 +231,7 @@ fn refused(sql_name: &str, source: &SourceTable) -> SourceTable {
 /// What formulas read of a value; `None` for those that they refuse.
 fn input_kind(value_type: ValueType) -> Option<InputKind> {
     match value_type {
-        ValueType::Text | ValueType::Uuid => Some(InputKind::Text),
+        ValueType::Text | ValueType::Uuid | ValueType::Coded(_) => Some(InputKind::Text),
         ValueType::TextList => Some(InputKind::TextList),
         ValueType::Float64
         | ValueType::Float32
@@ -246,6 +246,7 @@ fn input_kind(value_type: ValueType) -> Option<InputKind> {
         | ValueType::Numeric { .. }
         | ValueType::Interval
         | ValueType::TimeTz
+        | ValueType::Network { .. }
         | ValueType::Binary
         | ValueType::JsonText
         | ValueType::Json

@@ -1,6 +1,6 @@
 //! A result column as doors describe it, and the one mapping from Arrow fields to Postgres types.
 
-use crate::TimeTz;
+use crate::{NETWORK, TimeTz};
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use querygate_types::PgType;
 
@@ -82,6 +82,7 @@ fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Duration(_) => PgType::Interval,
         keys if *keys == TimeTz::ARROW => PgType::Timetz,
+        keys if *keys == NETWORK => PgType::Inet,
         DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
         // Cells of numerics of any width: no source hands bytes over so.
         DataType::LargeBinary => PgType::Numeric,
@@ -134,13 +135,18 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         | PgType::Jsonb
         | PgType::PgNodeTree
         | PgType::AclItem
-        | PgType::Uuid => DataType::Utf8,
+        | PgType::Uuid
+        | PgType::Macaddr
+        | PgType::Macaddr8
+        | PgType::Bit
+        | PgType::Varbit => DataType::Utf8,
         PgType::Date => DataType::Date32,
         PgType::Time => DataType::Time64(TimeUnit::Microsecond),
         PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Timetz => TimeTz::ARROW,
+        PgType::Inet | PgType::Cidr => NETWORK,
         PgType::Void | PgType::Record | PgType::RecordArray => return None,
         PgType::Int2Vector
         | PgType::OidVector
@@ -167,6 +173,12 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray
+        | PgType::InetArray
+        | PgType::CidrArray
+        | PgType::MacaddrArray
+        | PgType::Macaddr8Array
+        | PgType::BitArray
+        | PgType::VarbitArray
         | PgType::JsonbArray => {
             let item = arrow_type_of(pg_type.element()?)?;
             DataType::List(Field::new("item", item, true).into())

@@ -190,7 +190,16 @@ impl Bound {
             .zip(given)
             .map(|(parameter, array)| {
                 let value = ScalarValue::try_from_array(array, 0).map_err(Error::internal)?;
-                self.reader.value(&value, &parameter.planned).map_err(|e| translate(&e, Stage::Execute))
+                let value = match value {
+                    ScalarValue::Utf8(Some(text)) => match parameter.read_as {
+                        Some(pg_type) => semantics::canonical(&text, pg_type).map(|text| ScalarValue::Utf8(Some(text))),
+                        None => Ok(ScalarValue::Utf8(Some(text))),
+                    },
+                    other => Ok(other),
+                };
+                value
+                    .and_then(|value| self.reader.value(&value, &parameter.planned))
+                    .map_err(|e| translate(&e, Stage::Execute))
             })
             .collect()
     }
@@ -202,6 +211,12 @@ impl Bound {
         }
         let mut values = Vec::with_capacity(given.len());
         for (parameter, given) in self.parameters.iter().zip(given) {
+            if let Given::Text(text) = given
+                && let Some(pg_type) = parameter.read_as
+                && semantics::canonical(text, pg_type).ok().as_deref() != Some(*text)
+            {
+                return None;
+            }
             values.push(as_it_stands(*given, &parameter.planned)?);
         }
         Some(values)
@@ -339,6 +354,28 @@ fn describe(delivered: &DFSchema) -> Result<(Vec<Column>, SchemaRef)> {
     Ok((columns, Arc::new(Schema::new(fields))))
 }
 
+/// Parameters that stand for a value of a type whose texts have several forms: read by the type, not by its Arrow type.
+fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
+    let mut types = HashMap::new();
+    // The closures never fail, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Cast(cast) = e
+                    && let Expr::Placeholder(p) = cast.expr.as_ref()
+                {
+                    let pg_type = pg_type_of(&cast.field);
+                    if semantics::has_forms(pg_type) {
+                        types.insert(p.id.clone(), pg_type);
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    types
+}
+
 /// Types that the statement gives its parameters: the engine's, and what a cast or a LIMIT around one says.
 fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
     let mut types = plan.get_parameter_types().map_err(|e| translate(&e, Stage::Plan))?;
@@ -375,6 +412,7 @@ fn inferred_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>
 /// Types of `$1…$n`: the client's where it gave one, else inferred, else text.
 fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Vec<Parameter>> {
     let inferred = inferred_types(plan)?;
+    let with_forms = types_with_forms(plan);
     let uses = Uses::of(plan).map_err(|e| translate(&e, Stage::Plan))?;
     let mut count = declared.len();
     for name in inferred.keys() {
@@ -388,9 +426,10 @@ fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Ve
         .map(|number| {
             let planned = inferred.get(&format!("${number}")).cloned().flatten();
             let declared = declared.get(number - 1).copied().flatten().map(|declared| declared.pg_type);
+            let read_as = with_forms.get(&format!("${number}")).copied();
             let pg_type = match (declared, &planned) {
-                (Some(PgType::Unknown), Some(planned)) | (None, Some(planned)) => {
-                    pg_type_of(&Field::new("p", planned.clone(), true))
+                (Some(PgType::Unknown) | None, Some(planned)) => {
+                    read_as.unwrap_or_else(|| pg_type_of(&Field::new("p", planned.clone(), true)))
                 }
                 (Some(declared), _) => declared,
                 (None, None) => PgType::Text,
@@ -405,7 +444,7 @@ fn parameters_of(plan: &LogicalPlan, declared: &[Option<Declared>]) -> Result<Ve
                 })?,
             };
             let shows = uses.only_compared(&format!("${number}")).is_none();
-            Ok(Parameter { pg_type, planned, shows })
+            Ok(Parameter { pg_type, planned, shows, read_as })
         })
         .collect()
 }

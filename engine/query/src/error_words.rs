@@ -249,6 +249,7 @@ fn type_name(engine: &str) -> String {
         "Utf8" | "LargeUtf8" | "Utf8View" | "String" => "text",
         "LargeBinary" => "numeric",
         "FixedSizeBinary" if engine == "FixedSizeBinary(12)" => "time with time zone",
+        "FixedSizeBinary" if engine == "FixedSizeBinary(34)" => "inet",
         "Binary" | "BinaryView" | "FixedSizeBinary" => "bytea",
         "Date32" | "Date64" => "date",
         "Time32" | "Time64" => "time without time zone",

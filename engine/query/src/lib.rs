@@ -50,6 +50,7 @@ mod refuse;
 mod same_names;
 mod semantics;
 mod session;
+mod spellings;
 mod steps;
 mod system;
 mod telling;

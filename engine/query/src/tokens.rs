@@ -1,6 +1,7 @@
 //! What is put right in a text's tokens before the grammar sees them: places as PostgreSQL counts them, and spellings that
 //! the grammar does not know or reads wrongly. Knows words, no statements.
 
+use crate::spellings::{framed, rounded_interval, similar_substring, typed_text};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{
@@ -195,6 +196,9 @@ fn respelled<'a>(
     if is_word(seen, "interval") {
         return rounded_interval(seen, rest);
     }
+    if let Some(typed) = typed_text(seen, rest) {
+        return Some(typed);
+    }
     if *seen == Token::DoubleColon {
         return framed(before, rest).map(|used| (Vec::new(), used));
     }
@@ -240,77 +244,6 @@ fn continued(text: &str, rest: &[TokenWithSpan]) -> Option<(String, usize)> {
         }
     }
     (used > 0).then_some((text, used))
-}
-
-/// Tokens of a call in which SIMILAR is looked for.
-const SIMILAR_TOKENS_MAX: usize = 1_000;
-
-/// `substring(a SIMILAR b ESCAPE c)` is `substring_similar(a, b, c)`.
-fn similar_substring(rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
-    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    let begin = rest.iter().position(|token| !blank(token))?;
-    if rest.get(begin)?.token != Token::LParen {
-        return None;
-    }
-    let mut depth = 0_usize;
-    let (mut similar, mut escaped) = (None, None);
-    // A text of such calls within calls is not read again from each of them to its end.
-    for (at, token) in rest.iter().enumerate().skip(begin).take(SIMILAR_TOKENS_MAX) {
-        match &token.token {
-            Token::LParen => depth += 1,
-            Token::RParen if depth == 1 => {
-                let (similar, escaped) = (similar?, escaped?);
-                let inner = rest.get(begin..=at)?.iter().enumerate();
-                let inner = inner.map(|(place, token)| {
-                    if place + begin == similar || place + begin == escaped {
-                        Token::Comma
-                    } else {
-                        token.token.clone()
-                    }
-                });
-                let name = Token::make_word("substring_similar", None);
-                return Some((std::iter::once(name).chain(inner).collect(), at + 1));
-            }
-            Token::RParen => depth -= 1,
-            word if depth == 1 && similar.is_none() && is_word(word, "similar") => {
-                let next = rest.get(at + 1..)?.iter().find(|token| !blank(token))?;
-                if is_word(&next.token, "to") {
-                    return None;
-                }
-                similar = Some(at);
-            }
-            word if depth == 1 && similar.is_some() && escaped.is_none() && is_word(word, "escape") => {
-                escaped = Some(at)
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// `interval(2) '…'` is a cast: the grammar forgets the digits.
-fn rounded_interval(seen: &Token, rest: &[TokenWithSpan]) -> Option<(Vec<Token>, usize)> {
-    let rest = rest.iter().enumerate().filter(|(_, token)| !matches!(token.token, Token::Whitespace(_)));
-    let next: Vec<(usize, &Token)> = rest.take(4).map(|(at, token)| (at, &token.token)).collect();
-    let [(_, Token::LParen), (_, digits), (_, Token::RParen), (at, text)] = next[..] else { return None };
-    let cast = [Token::make_keyword("CAST"), Token::LParen, text.clone(), Token::make_keyword("AS"), seen.clone()];
-    let to = [Token::LParen, digits.clone(), Token::RParen, Token::RParen];
-    matches!((digits, text), (Token::Number(..), Token::SingleQuotedString(_)))
-        .then(|| (cast.into_iter().chain(to).collect(), at + 1))
-}
-
-/// `'1 day'::interval PRECEDING`: the grammar wants the text alone there. How many tokens are the cast's.
-fn framed<'a>(before: impl Iterator<Item = &'a TokenWithSpan>, rest: &[TokenWithSpan]) -> Option<usize> {
-    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    let mut before = before.filter(|token| !blank(token));
-    if !matches!(before.next()?.token, Token::SingleQuotedString(_)) {
-        return None;
-    }
-    let mut rest = rest.iter().enumerate().filter(|(_, token)| !blank(token));
-    let (at, cast) = rest.next()?;
-    let (_, bound) = rest.next()?;
-    let bounds = ["preceding", "following"].iter().any(|word| is_word(&bound.token, word));
-    (is_word(&cast.token, "interval") && bounds).then_some(at + 1)
 }
 
 /// The FETCH or MOVE that begins at a token, as the grammar wants it.

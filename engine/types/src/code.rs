@@ -59,6 +59,7 @@ pub enum ErrorCode {
     NullValueNotAllowed,
     InvalidRegularExpression,
     StringDataTooLong,
+    StringDataLengthMismatch,
     CharacterNotInRepertoire,
     UntranslatableCharacter,
     CardinalityViolation,
@@ -181,6 +182,7 @@ impl ErrorCode {
         Self::NullValueNotAllowed,
         Self::InvalidRegularExpression,
         Self::StringDataTooLong,
+        Self::StringDataLengthMismatch,
         Self::CharacterNotInRepertoire,
         Self::UntranslatableCharacter,
         Self::CardinalityViolation,
@@ -263,6 +265,7 @@ impl ErrorCode {
             Self::NullValueNotAllowed => "22004",
             Self::InvalidRegularExpression => "2201B",
             Self::StringDataTooLong => "22001",
+            Self::StringDataLengthMismatch => "22026",
             Self::CharacterNotInRepertoire => "22021",
             Self::UntranslatableCharacter => "22P05",
             Self::CardinalityViolation => "21000",
@@ -312,6 +315,7 @@ impl ErrorCode {
             | Self::InvalidDatetimeFormat
             | Self::InvalidRegularExpression
             | Self::StringDataTooLong
+            | Self::StringDataLengthMismatch
             | Self::CharacterNotInRepertoire
             | Self::UntranslatableCharacter
             | Self::CardinalityViolation

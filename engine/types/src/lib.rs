@@ -1,10 +1,12 @@
 //! The words every crate shares: error codes, principals, Postgres types and limits; reading and printing JSON. Knows no
 //! engine, no door and no source.
 
+pub mod bits;
 mod code;
 mod error;
 pub mod json;
 pub mod limits;
+pub mod network;
 pub mod numeric;
 mod pg_type;
 mod planner;

@@ -5,7 +5,9 @@
 pub enum TypeCategory {
     Array,
     Boolean,
+    BitString,
     DateTime,
+    Network,
     Numeric,
     String,
     Timespan,
@@ -64,9 +66,13 @@ pg_types! {
     OidVector, 30, "oidvector", -1, Array, 1013;
     Json, 114, "json", -1, UserDefined, 199;
     PgNodeTree, 194, "pg_node_tree", -1, Internal, 0;
+    Cidr, 650, "cidr", -1, Network, 651;
     Float4, 700, "float4", 4, Numeric, 1021;
     Float8, 701, "float8", 8, Numeric, 1022;
     Unknown, 705, "unknown", -2, Pseudo, 0;
+    Macaddr8, 774, "macaddr8", 8, UserDefined, 775;
+    Macaddr, 829, "macaddr", 6, UserDefined, 1040;
+    Inet, 869, "inet", -1, Network, 1041;
     AclItem, 1033, "aclitem", 12, UserDefined, 1034;
     Bpchar, 1042, "bpchar", -1, String, 1014;
     Varchar, 1043, "varchar", -1, String, 1015;
@@ -76,6 +82,8 @@ pg_types! {
     Timestamptz, 1184, "timestamptz", 8, DateTime, 1185;
     Interval, 1186, "interval", 16, Timespan, 1187;
     Timetz, 1266, "timetz", 12, DateTime, 1270;
+    Bit, 1560, "bit", -1, BitString, 1561;
+    Varbit, 1562, "varbit", -1, BitString, 1563;
     Numeric, 1700, "numeric", -1, Numeric, 1231;
     Regclass, 2205, "regclass", 4, Numeric, 2210;
     Regtype, 2206, "regtype", 4, Numeric, 2211;
@@ -109,6 +117,12 @@ pg_types! {
     JsonArray, 199, "_json", -1, Array, 0;
     UuidArray, 2951, "_uuid", -1, Array, 0;
     JsonbArray, 3807, "_jsonb", -1, Array, 0;
+    CidrArray, 651, "_cidr", -1, Array, 0;
+    Macaddr8Array, 775, "_macaddr8", -1, Array, 0;
+    MacaddrArray, 1040, "_macaddr", -1, Array, 0;
+    InetArray, 1041, "_inet", -1, Array, 0;
+    BitArray, 1561, "_bit", -1, Array, 0;
+    VarbitArray, 1563, "_varbit", -1, Array, 0;
     RecordArray, 2287, "_record", -1, Array, 0;
 }
 
@@ -147,6 +161,7 @@ impl PgType {
             Self::Float4 => "real",
             Self::Float8 => "double precision",
             Self::Bpchar => "character",
+            Self::Varbit => "bit varying",
             Self::Varchar => "character varying",
             Self::Time => "time without time zone",
             Self::Timetz => "time with time zone",

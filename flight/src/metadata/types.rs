@@ -32,6 +32,12 @@ fn data() -> Result<XdbcTypeInfoData> {
         quoted("bpchar", XdbcDataType::XdbcChar, GIGABYTE),
         quoted("name", XdbcDataType::XdbcVarchar, 63),
         quoted("uuid", XdbcDataType::XdbcChar, 36),
+        quoted("inet", XdbcDataType::XdbcVarchar, 43),
+        quoted("cidr", XdbcDataType::XdbcVarchar, 43),
+        quoted("macaddr", XdbcDataType::XdbcChar, 17),
+        quoted("macaddr8", XdbcDataType::XdbcChar, 23),
+        quoted("bit", XdbcDataType::XdbcVarchar, GIGABYTE),
+        quoted("varbit", XdbcDataType::XdbcVarchar, GIGABYTE),
         quoted("json", XdbcDataType::XdbcLongvarchar, GIGABYTE),
         quoted("jsonb", XdbcDataType::XdbcLongvarchar, GIGABYTE),
         quoted("bytea", XdbcDataType::XdbcVarbinary, GIGABYTE),
@@ -119,7 +125,7 @@ mod tests {
     #[test]
     fn types_are_filtered_and_keep_their_schema() {
         let all = rows(None).unwrap();
-        assert_eq!((all.num_rows(), all.schema()), (20, schema().unwrap()));
+        assert_eq!((all.num_rows(), all.schema()), (26, schema().unwrap()));
         assert_eq!(rows(Some(XdbcDataType::XdbcBigint as i32)).unwrap().num_rows(), 1);
         assert_eq!(rows(Some(12_345)).unwrap().num_rows(), 0);
     }

@@ -7,6 +7,8 @@ use crate::encode::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 use crate::wire::{Reader, Short};
 use arrow::datatypes::IntervalMonthDayNano;
 use querygate_query_api::TimeTz;
+use querygate_types::bits::of_bytes;
+use querygate_types::network::{Family, Inet, colons};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 /// Microseconds of a day, 24:00 included.
@@ -63,6 +65,13 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         }
         PgType::Bytea => Value::Bytes(reader.rest().to_vec()),
         PgType::Uuid => Value::Text(uuid(reader.take(16)?)),
+        PgType::Macaddr => Value::Text(colons(reader.take(6)?)),
+        PgType::Macaddr8 => Value::Text(colons(reader.take(8)?)),
+        PgType::Bit | PgType::Varbit => {
+            let length = usize::try_from(reader.i32()?).map_err(|_| Short)?;
+            Value::Text(of_bytes(reader.rest(), length).ok_or(Short)?)
+        }
+        PgType::Inet | PgType::Cidr => return network(reader, pg_type),
         PgType::Date => match reader.i32()? {
             infinite @ (i32::MAX | i32::MIN) => Value::Date(infinite),
             days => match days.checked_add(PG_EPOCH_DAYS) {
@@ -124,6 +133,12 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray
+        | PgType::InetArray
+        | PgType::CidrArray
+        | PgType::MacaddrArray
+        | PgType::Macaddr8Array
+        | PgType::BitArray
+        | PgType::VarbitArray
         | PgType::JsonbArray => return list(pg_type, reader.rest(), number),
         PgType::Void | PgType::Record | PgType::RecordArray => {
             let message = format!("input of type {} is not supported", pg_type.sql_name());
@@ -140,6 +155,26 @@ fn list(pg_type: PgType, bytes: &[u8], number: usize) -> std::result::Result<Res
         let items = items.into_iter().map(|item| item.map(|item| value(element, item, number)).transpose());
         items.collect::<Result<_>>().map(Value::List)
     }))
+}
+
+/// Family, bits of the prefix, whether it is a `cidr` (which the type says already), bytes of the address, the address.
+fn network(reader: &mut Reader<'_>, pg_type: PgType) -> std::result::Result<Result<Value>, Short> {
+    let (family, bits, _is_cidr, length) = (reader.u8()?, reader.u8()?, reader.u8()?, reader.u8()?);
+    let family = match (family, length) {
+        (2, 4) => Family::V4,
+        (3, 16) => Family::V6,
+        _ => return Err(Short),
+    };
+    let mut address = [0; 16];
+    for byte in address.iter_mut().take(family.bytes()) {
+        *byte = reader.u8()?;
+    }
+    let read = Inet { family, address, bits };
+    if bits > family.width() || pg_type == PgType::Cidr && read.network() != read {
+        let message = format!("invalid external \"{}\" value", pg_type.name());
+        return Ok(Err(Error::new(ErrorCode::InvalidBinaryRepresentation, message)));
+    }
+    Ok(Ok(Value::Bytes(read.key().to_vec())))
 }
 
 fn uuid(bytes: &[u8]) -> String {

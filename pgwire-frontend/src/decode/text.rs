@@ -3,7 +3,8 @@
 use super::value::Value;
 use super::{array, datetime, interval, numeric, out_of_range, syntax};
 use querygate_query_api::Zone;
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::network::{self, Inet};
+use querygate_types::{Error, ErrorCode, PgType, Result, bits};
 
 pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
     Ok(match pg_type {
@@ -31,6 +32,11 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::PgNodeTree => Value::Text(text.to_owned()),
         PgType::Bytea => Value::Bytes(bytea(text)?),
         PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Macaddr => Value::Text(network::macaddr(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Macaddr8 => Value::Text(network::macaddr8(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Bit | PgType::Varbit => Value::Text(bits::read(text).map_err(|_| syntax(pg_type, text))?),
+        PgType::Inet => Value::Bytes(Inet::read(text).ok_or_else(|| syntax(pg_type, text))?.key().to_vec()),
+        PgType::Cidr => Value::Bytes(Inet::read_network(text).map_err(|_| syntax(pg_type, text))?.key().to_vec()),
         PgType::Date => Value::Date(datetime::date(text)?),
         PgType::Time => Value::Micros(datetime::time(text)?),
         PgType::Timetz => Value::Bytes(datetime::timetz(text, zone)?.key().to_vec()),
@@ -65,6 +71,12 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray
+        | PgType::InetArray
+        | PgType::CidrArray
+        | PgType::MacaddrArray
+        | PgType::Macaddr8Array
+        | PgType::BitArray
+        | PgType::VarbitArray
         | PgType::JsonbArray => {
             let element = pg_type.element().ok_or_else(|| Error::internal("an array type without an element"))?;
             let items = array::items(text)?;

@@ -7,7 +7,6 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
-use querygate_query_api::TimeTz;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -73,9 +72,9 @@ fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &DataType) -> R
         DataType::Decimal128(..) => Arc::new(decimals(items!(values, Decimal))?),
         DataType::Utf8 => Arc::new(StringArray::from(items!(values, Text))),
         DataType::Binary => Arc::new(items!(values, Bytes).into_iter().collect::<BinaryArray>()),
-        keys if *keys == TimeTz::ARROW => {
+        DataType::FixedSizeBinary(length) => {
             let keys = items!(values, Bytes).into_iter();
-            let keys = FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys, 12);
+            let keys = FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys, *length);
             Arc::new(keys.map_err(Error::internal)?)
         }
         DataType::Date32 => Arc::new(Date32Array::from(items!(values, Date))),

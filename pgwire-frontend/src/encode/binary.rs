@@ -8,7 +8,9 @@ use super::numeric;
 use super::physical::{Decimals, Spans};
 use super::text::{behind, char_byte, days, interval, low_byte, stamp, time_micros, too_wide};
 use crate::wire::{Writer, put_length};
-use querygate_query_api::numeric_cell;
+use querygate_query_api::{network_at, numeric_cell};
+use querygate_types::bits::to_bytes;
+use querygate_types::network::{Family, Inet, of_colons};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 
 /// Version byte of jsonb's binary form.
@@ -50,6 +52,13 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
         Values::CharText(texts) => out.push(char_byte(texts.at(row))?.unwrap_or_default()),
         Values::CharByte(ints) => out.push(low_byte(ints.at(row).unwrap_or_default())),
         Values::Bytea(blobs) => out.extend_from_slice(blobs.at(row)),
+        Values::MacaddrText(texts) => out.extend(of_colons(texts.at(row)).ok_or_else(unreadable)?),
+        Values::BitText(texts) => {
+            let bits = texts.at(row);
+            out.i32(i32::try_from(bits.len()).map_err(|_| too_wide())?);
+            out.extend(to_bytes(bits).ok_or_else(unreadable)?);
+        }
+        Values::Network(keys, pg_type) => network(out, network_at(keys, row)?, *pg_type),
         Values::UuidText(texts) => out.extend_from_slice(&uuid(texts.at(row))?),
         Values::UuidBytes(array) => out.extend_from_slice(array.value(row)),
         Values::Date(dates) => datetime::date_binary(out, days(dates, row)?)?,
@@ -103,6 +112,20 @@ pub(crate) fn uuid(text: &str) -> Result<[u8; 16]> {
         *byte = (high * 16 + low) as u8;
     }
     if nibbles.next().is_some() { Err(wrong()) } else { Ok(bytes) }
+}
+
+fn unreadable() -> Error {
+    Error::internal("a column holds a text that is none of its type")
+}
+
+/// `inet_send`: family, bits of the prefix, whether it is a `cidr`, bytes of the address, the address.
+fn network(out: &mut Vec<u8>, address: Inet, pg_type: PgType) {
+    let (family, length) = match address.family {
+        Family::V4 => (2, 4),
+        Family::V6 => (3, 16),
+    };
+    out.extend([family, address.bits, u8::from(pg_type == PgType::Cidr), length]);
+    out.extend(address.address.iter().take(address.family.bytes()));
 }
 
 /// A length-prefixed item, −1 for NULL.

@@ -7,7 +7,7 @@ use super::physical::{
 use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray, UnionArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
-use querygate_query_api::{TimeTz, pg_type_of};
+use querygate_query_api::{NETWORK, TimeTz, pg_type_of};
 use querygate_types::{Error, PgType, Result};
 
 /// One column of a batch, ready to be written row by row.
@@ -38,6 +38,9 @@ pub(super) enum Values<'a> {
     CharByte(Ints<'a>),
     Bytea(Blobs<'a>),
     UuidText(Texts<'a>),
+    MacaddrText(Texts<'a>),
+    BitText(Texts<'a>),
+    Network(&'a FixedSizeBinaryArray, PgType),
     UuidBytes(&'a FixedSizeBinaryArray),
     Date(Dates<'a>),
     Time(Counts<'a>, TimeUnit),
@@ -260,6 +263,18 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
             P::Blob(Blobs::Fixed(array)) if array.value_length() == 16 => Some(Values::UuidBytes(array)),
             _ => None,
         },
+        PgType::Macaddr | PgType::Macaddr8 => match physical {
+            P::Text(texts) => Some(Values::MacaddrText(texts)),
+            _ => None,
+        },
+        PgType::Bit | PgType::Varbit => match physical {
+            P::Text(texts) => Some(Values::BitText(texts)),
+            _ => None,
+        },
+        PgType::Inet | PgType::Cidr => match physical {
+            P::Blob(Blobs::Fixed(keys)) if *keys.data_type() == NETWORK => Some(Values::Network(keys, pg_type)),
+            _ => None,
+        },
         PgType::Date | PgType::Time | PgType::Timetz | PgType::Timestamp | PgType::Timestamptz | PgType::Interval => {
             moment(physical, pg_type)
         }
@@ -294,6 +309,12 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray
+        | PgType::InetArray
+        | PgType::CidrArray
+        | PgType::MacaddrArray
+        | PgType::Macaddr8Array
+        | PgType::BitArray
+        | PgType::VarbitArray
         | PgType::JsonbArray
         | PgType::RecordArray => None,
     }

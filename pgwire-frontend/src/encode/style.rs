@@ -83,5 +83,11 @@ const fn is_plain(pg_type: PgType) -> bool {
             | PgType::Name
             | PgType::Numeric
             | PgType::Uuid
+            | PgType::Inet
+            | PgType::Cidr
+            | PgType::Macaddr
+            | PgType::Macaddr8
+            | PgType::Bit
+            | PgType::Varbit
     )
 }

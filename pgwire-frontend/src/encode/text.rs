@@ -8,7 +8,7 @@ use super::physical::{Dates, Decimals, Intervals, NO_VALUE, Spans, micros};
 use super::style::{ByteaOutput, IntervalStyle};
 use super::{float, json, numeric};
 use arrow::datatypes::TimeUnit;
-use querygate_query_api::numeric_cell;
+use querygate_query_api::{network_at, network_text, numeric_cell};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// Appends a value that is not NULL.
@@ -35,7 +35,9 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
         | Values::Json(texts, _)
         | Values::RegName(texts)
         | Values::Void(texts)
-        | Values::UuidText(texts) => out.extend_from_slice(texts.at(row).as_bytes()),
+        | Values::UuidText(texts)
+        | Values::MacaddrText(texts)
+        | Values::BitText(texts) => out.extend_from_slice(texts.at(row).as_bytes()),
         Values::JsonTree(..) => json::write(column, row, style, out)?,
         Values::CharText(texts) => match char_byte(texts.at(row))? {
             Some(byte) if byte.is_ascii() => out.extend((byte != 0).then_some(byte)),
@@ -44,6 +46,9 @@ pub(super) fn write(column: &Column<'_>, row: usize, style: &Style, out: &mut Ve
         },
         Values::CharByte(ints) => out.extend(ints.at(row).map(low_byte).filter(|byte| *byte != 0)),
         Values::Bytea(blobs) => bytea(out, blobs.at(row), style.bytea),
+        Values::Network(keys, pg_type) => {
+            out.extend_from_slice(network_text(network_at(keys, row)?, *pg_type).as_bytes());
+        }
         Values::UuidBytes(array) => uuid(out, array.value(row)),
         Values::Date(dates) => datetime::date(out, days(dates, row)?),
         Values::Time(counts, unit) => datetime::time(out, time_micros(counts.at(row), *unit)?)?,

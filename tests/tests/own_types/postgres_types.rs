@@ -17,12 +17,10 @@ pub(crate) enum Served {
     As(&'static str),
     /// As its text.
     Text,
-    /// As the server prints it, which its cast to text does not.
-    Printed,
     /// As a list of its items' texts.
     Texts,
 }
-use Served::{As, AsItIs, ByCodePoint, Printed, Text, Texts};
+use Served::{As, AsItIs, ByCodePoint, Text, Texts};
 
 impl Served {
     /// The column in the source's own SQL, as the gate serves it.
@@ -32,9 +30,6 @@ impl Served {
             ByCodePoint => format!("{column} COLLATE \"C\""),
             As(other) => format!("{column}::{other}"),
             Text => format!("{column}::text COLLATE \"C\""),
-            Printed => {
-                format!("CASE WHEN {column} IS NOT NULL THEN format('%s', {column}) END COLLATE \"C\"")
-            }
             Texts => format!("{column}::text[] COLLATE \"C\""),
         }
     }
@@ -136,6 +131,13 @@ pub(crate) const SCALARS: &[Kind] = kinds! {
     clock_zone "timetz" AsItIs, &["00:00:00+15:59", "23:59:59.999999-15:59:59"], |rng| format!("{}+02", time(rng, 6));
     span "interval" AsItIs, &["178000000 years", "-178000000 years", "00:00:00", "1 mon -1 days +00:00:00.000001"],
         |rng| format!("{} days {}", whole(rng, 12), time(rng, 6));
+    address "inet" AsItIs, &["0.0.0.0", "255.255.255.255", "::", "2001:db8::1/64"], |rng| format!("10.{}.{}.1/24", rng.below(256), rng.below(256));
+    network "cidr" AsItIs, &["0.0.0.0/0", "::/0"], |rng| format!("10.{}.0.0/16", rng.below(256));
+    station "macaddr" AsItIs, &["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"], |rng| format!("08:00:2b:01:02:{:02x}", rng.below(256));
+    station_8 "macaddr8" AsItIs, &["00:00:00:00:00:00:00:00"], |rng| format!("08:00:2b:01:02:03:04:{:02x}", rng.below(256));
+    flags "bit(5)" AsItIs, &["00000", "11111"], |rng| format!("{:05b}", rng.below(32));
+    flag "bit(1)" AsItIs, &["0", "1"], |rng| rng.below(2).to_string();
+    more_flags "bit varying(9)" AsItIs, &["", "111111111"], |rng| format!("{:b}", rng.below(512));
     over_integer "small" As("integer"), &["-2147483648", "999999"], |rng| whole(rng, 20).to_string();
     over_varchar "label" ByCodePoint, &["", "twelve chars"], |rng| text(rng, 12);
     over_numeric "dearer" As("numeric(8,2)"), &["999999.99", "-99999.99"], |rng| decimal(rng, 5, 2);
@@ -147,13 +149,6 @@ pub(crate) const AS_TEXT: &[Kind] = kinds! {
     letter "\"char\"" Text, &["a", "", "é"], |rng| word(rng, 1);
     named "name" Text, &["", "a b"], |rng| text(rng, 15);
     markup "xml" Text, &["<a/>", "<b c=\"d\">é</b>"], |rng| format!("<x>{}</x>", word(rng, 5));
-    address "inet" Printed, &["0.0.0.0", "255.255.255.255", "::", "2001:db8::1/64"], |rng| format!("10.{}.{}.1/24", rng.below(256), rng.below(256));
-    network "cidr" Text, &["0.0.0.0/0", "::/0"], |rng| format!("10.{}.0.0/16", rng.below(256));
-    station "macaddr" Text, &["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"], |rng| format!("08:00:2b:01:02:{:02x}", rng.below(256));
-    station_8 "macaddr8" Text, &["00:00:00:00:00:00:00:00"], |rng| format!("08:00:2b:01:02:03:04:{:02x}", rng.below(256));
-    flags "bit(5)" Text, &["00000", "11111"], |rng| format!("{:05b}", rng.below(32));
-    flag "bit(1)" Text, &["0", "1"], |rng| rng.below(2).to_string();
-    more_flags "bit varying(9)" Text, &["", "111111111"], |rng| format!("{:b}", rng.below(512));
     point "point" Text, &["(0,0)", "(-1.5,1e+300)"], |rng| format!("({},{})", whole(rng, 10), whole(rng, 10));
     line "line" Text, &["{1,-1,0}"], |rng| format!("{{1,{},2}}", whole(rng, 10));
     segment "lseg" Text, &["[(0,0),(1,1)]"], |rng| format!("[(0,0),(1,{})]", whole(rng, 10));

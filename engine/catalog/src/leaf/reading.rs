@@ -1,19 +1,21 @@
 //! Values that a source gives as texts and SQL has a type of its own for: numerics without a precision, intervals, times with a zone.
 //! Read inside the leaf, behind the policy. Reads what PostgreSQL prints, from any source.
 
+use crate::arrow_types::with_pg_type;
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, IntervalMonthDayNanoArray, LargeBinaryBuilder, StringArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano, IntervalUnit, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_plan::PhysicalExpr;
 use querygate_metadata::ValueType;
-use querygate_query_api::{IntervalFault, TimeTz, WIDE_NUMERIC, read_interval};
+use querygate_query_api::{IntervalFault, NETWORK, TimeTz, WIDE_NUMERIC, read_interval};
+use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, PgType};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub enum TextReading {
     Numeric,
     Interval,
     TimeTz,
+    Inet,
+    Cidr,
 }
 
 impl TextReading {
@@ -38,8 +42,11 @@ impl TextReading {
             ValueType::Numeric { .. } => Some(Self::Numeric),
             ValueType::Interval => Some(Self::Interval),
             ValueType::TimeTz => Some(Self::TimeTz),
+            ValueType::Network { is_cidr: false } => Some(Self::Inet),
+            ValueType::Network { is_cidr: true } => Some(Self::Cidr),
             ValueType::Text
             | ValueType::Uuid
+            | ValueType::Coded(_)
             | ValueType::TextList
             | ValueType::List(_)
             | ValueType::Float64
@@ -65,6 +72,8 @@ impl TextReading {
             Self::Numeric => "numeric",
             Self::Interval => "interval",
             Self::TimeTz => "time with time zone",
+            Self::Inet => "inet",
+            Self::Cidr => "cidr",
         }
     }
 
@@ -74,6 +83,7 @@ impl TextReading {
             Self::Numeric => WIDE_NUMERIC,
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::TimeTz => TimeTz::ARROW,
+            Self::Inet | Self::Cidr => NETWORK,
         }
     }
 
@@ -117,6 +127,17 @@ impl TextReading {
                 let key = |text: &str| timetz(text).map(TimeTz::key).ok_or_else(refused);
                 let keys = texts.iter().map(|text| text.map(key).transpose()).collect::<Result<Vec<_>>>()?;
                 Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys.into_iter(), TimeTz::BYTES)?)
+            }
+            Self::Inet | Self::Cidr => {
+                let key = |text: &str| {
+                    let read = if self == Self::Inet { Inet::read(text) } else { Inet::read_network(text).ok() };
+                    read.map(Inet::key).ok_or_else(refused)
+                };
+                let keys = texts.iter().map(|text| text.map(key).transpose()).collect::<Result<Vec<_>>>()?;
+                Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+                    keys.into_iter(),
+                    Inet::KEY_BYTES as i32,
+                )?)
             }
         })
     }
@@ -203,6 +224,14 @@ impl PhysicalExpr for ReadingExpr {
         self.input.nullable(input_schema)
     }
 
+    fn return_field(&self, input_schema: &Schema) -> Result<FieldRef> {
+        let field = Field::new(self.to_string(), self.reading.arrow(), self.nullable(input_schema)?);
+        Ok(Arc::new(match self.reading {
+            TextReading::Cidr => with_pg_type(field, PgType::Cidr),
+            TextReading::Numeric | TextReading::Interval | TextReading::TimeTz | TextReading::Inet => field,
+        }))
+    }
+
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let values = self.input.evaluate(batch)?.into_array(batch.num_rows())?;
         let texts = cast(&values, &DataType::Utf8)?;
@@ -239,6 +268,9 @@ mod tests {
                 format!("{} {} {}", value.months, value.days, value.nanoseconds)
             }
             TextReading::TimeTz => TimeTz::of_key(column.as_fixed_size_binary().value(1)).unwrap().to_string(),
+            TextReading::Inet | TextReading::Cidr => {
+                querygate_query_api::network_at(column.as_fixed_size_binary(), 1).unwrap().to_string()
+            }
         })
     }
 
@@ -259,6 +291,10 @@ mod tests {
         for text in ["10:30:00.5+05:30", "24:00:00-15:59:59", "00:00:00+00"] {
             assert_eq!(read(TextReading::TimeTz, text).as_deref(), Some(text));
         }
+        for text in ["10.1.2.3", "10.1.2.3/8", "2001:db8::/32", "::1"] {
+            assert_eq!(read(TextReading::Inet, text).as_deref(), Some(text));
+        }
+        assert_eq!(read(TextReading::Cidr, "10.0.0.0/8").as_deref(), Some("10.0.0.0/8"));
     }
 
     #[test]
@@ -277,6 +313,8 @@ mod tests {
             (TextReading::TimeTz, "10:30:00+05:99"),
             (TextReading::TimeTz, "10:30:00+9223372036854775807"),
             (TextReading::TimeTz, "10:30:00+"),
+            (TextReading::Inet, "10.1.2"),
+            (TextReading::Cidr, "10.1.2.3/8"),
         ] {
             assert_eq!(read(reading, text), None, "{text}");
         }

@@ -148,7 +148,12 @@ impl Holds {
     /// As the field type of such values is.
     pub(super) const fn of(value_type: ValueType) -> Self {
         let kind = match value_type {
-            ValueType::Text | ValueType::Uuid | ValueType::Interval | ValueType::TimeTz => Kind::Text,
+            ValueType::Text
+            | ValueType::Uuid
+            | ValueType::Coded(_)
+            | ValueType::Network { .. }
+            | ValueType::Interval
+            | ValueType::TimeTz => Kind::Text,
             ValueType::TextList => Kind::Tags,
             ValueType::List(_) => Kind::Json,
             ValueType::Float64
@@ -189,6 +194,8 @@ impl Holds {
             | ValueType::Timestamp { .. }
             | ValueType::Binary
             | ValueType::Uuid
+            | ValueType::Coded(_)
+            | ValueType::Network { .. }
             | ValueType::List(_)
             | ValueType::Numeric { .. }
             | ValueType::Interval

@@ -118,6 +118,10 @@ fn holds(table: &RemoteTable, column: &RemoteColumn) -> Option<Holds> {
         "uuid" => Some(Holds::of(ValueType::Uuid)),
         "json" => Some(Holds::of(ValueType::JsonText)),
         "jsonb" => Some(Holds::of(ValueType::Json)),
+        // MariaDB's are numbers.
+        bits if bits == "bit" || bits.starts_with("bit(") || bits.starts_with("bit varying") => {
+            ValueType::from_sql(bits).map(Holds::of)
+        }
         _ => server::holds(table, column),
     }
 }

@@ -201,6 +201,7 @@ fn own_type(name: &str) -> Option<ValueType> {
     match word {
         "numeric" | "decimal" => ValueType::from_sql(digits),
         "interval" => Some(ValueType::Interval),
+        "inet" | "cidr" | "macaddr" | "macaddr8" => ValueType::from_sql(word),
         "time" if lower.ends_with(" with time zone") => Some(ValueType::TimeTz),
         _ => None,
     }
@@ -222,7 +223,8 @@ mod tests {
             ("time(3) with time zone", Some(ValueType::TimeTz)),
             ("time without time zone", None),
             ("time(6)", None),
-            ("inet", None),
+            ("inet", Some(ValueType::Network { is_cidr: false })),
+            ("inet6", None),
         ] {
             assert_eq!(own_type(name), expected, "{name}");
         }

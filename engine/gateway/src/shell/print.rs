@@ -39,8 +39,10 @@ impl Printer {
 
     pub(super) fn batch(&mut self, batch: &RecordBatch, output: &mut Output) -> Result<()> {
         let options = FormatOptions::default();
-        let shown = |column: &ArrayRef| Ok(texts_of_own_types(column)?.unwrap_or_else(|| Arc::clone(column)));
-        let columns: Vec<ArrayRef> = batch.columns().iter().map(shown).collect::<Result<_>>()?;
+        let shown = |(column, described): (&ArrayRef, &Column)| {
+            Ok(texts_of_own_types(column, described.pg_type)?.unwrap_or_else(|| Arc::clone(column)))
+        };
+        let columns: Vec<ArrayRef> = batch.columns().iter().zip(&self.columns).map(shown).collect::<Result<_>>()?;
         let formatters: std::result::Result<Vec<_>, _> =
             columns.iter().map(|array| ArrayFormatter::try_new(array.as_ref(), &options)).collect();
         let formatters = formatters.map_err(Error::internal)?;

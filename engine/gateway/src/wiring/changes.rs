@@ -325,9 +325,9 @@ pub(super) fn wanted(field: &Field) -> ValueType {
 
 fn wanted_of(declared: Declared) -> ValueType {
     match declared {
-        Declared::Text | Declared::Uuid | Declared::JsonText | Declared::Json => ValueType::Text,
+        Declared::Text | Declared::Uuid | Declared::Coded(_) | Declared::JsonText | Declared::Json => ValueType::Text,
         // Read from their texts behind the policy.
-        Declared::Numeric { .. } | Declared::Interval | Declared::TimeTz => ValueType::Text,
+        Declared::Numeric { .. } | Declared::Interval | Declared::TimeTz | Declared::Network { .. } => ValueType::Text,
         Declared::TextList | Declared::Float32Vector(_) => ValueType::TextList,
         Declared::List(item) => wanted_of(item.value_type()).listed().unwrap_or(ValueType::TextList),
         Declared::Float64 => ValueType::Float64,

@@ -300,7 +300,16 @@ fn holds(field: &Field, value_type: ValueType) -> bool {
         // Ids, codes and texts: whole numbers are compared as numbers.
         F::Text => matches!(
             value_type,
-            V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. } | V::Interval | V::TimeTz
+            V::Text
+                | V::Uuid
+                | V::Coded(_)
+                | V::Network { .. }
+                | V::Int16
+                | V::Int32
+                | V::Int64
+                | V::Decimal { scale: 0, .. }
+                | V::Interval
+                | V::TimeTz
         ),
         F::Lookup | F::MasterDetail | F::Tree | F::User | F::Select | F::Radio | F::Autonumber => {
             matches!(value_type, V::Text | V::Uuid | V::Int16 | V::Int32 | V::Int64 | V::Decimal { scale: 0, .. })

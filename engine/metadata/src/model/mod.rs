@@ -35,4 +35,4 @@ pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, Te
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
 pub use text_type::TextType;
-pub use value_type::{ItemType, ValueType};
+pub use value_type::{ItemType, TextCoded, ValueType};

@@ -10,6 +10,12 @@ pub enum ValueType {
     Text,
     /// As text of its canonical form.
     Uuid,
+    /// As text of its canonical form, which compares and orders as the value.
+    Coded(TextCoded),
+    /// `inet`, or `cidr`.
+    Network {
+        is_cidr: bool,
+    },
     TextList,
     /// An array of another type, in one dimension.
     List(ItemType),
@@ -50,6 +56,38 @@ pub enum ValueType {
     Json,
     /// List of 32-bit floats with the declared dimension; 0 when the field declares none.
     Float32Vector(u32),
+}
+
+/// Types whose values' texts compare and order as the values do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TextCoded {
+    Macaddr,
+    Macaddr8,
+    /// `bit(n)`: so many.
+    Bit(u32),
+    /// `bit varying(n)`: at most so many.
+    Varbit(Option<u32>),
+}
+
+impl TextCoded {
+    const fn pg_type(self) -> PgType {
+        match self {
+            Self::Macaddr => PgType::Macaddr,
+            Self::Macaddr8 => PgType::Macaddr8,
+            Self::Bit(_) => PgType::Bit,
+            Self::Varbit(_) => PgType::Varbit,
+        }
+    }
+
+    /// `atttypmod`: the length; −1 for none.
+    #[must_use]
+    pub fn modifier(self) -> i32 {
+        let length = match self {
+            Self::Macaddr | Self::Macaddr8 | Self::Varbit(None) => None,
+            Self::Bit(length) | Self::Varbit(Some(length)) => Some(length),
+        };
+        length.and_then(|length| i32::try_from(length).ok()).unwrap_or(-1)
+    }
 }
 
 /// What the members of a [`ValueType::List`] are.
@@ -107,6 +145,8 @@ impl ValueType {
             Self::Timestamp { utc } => ItemType::Timestamp { utc },
             // Its members are compared as texts.
             Self::Uuid
+            | Self::Coded(_)
+            | Self::Network { .. }
             | Self::Numeric { .. }
             | Self::TimeTz
             | Self::Interval
@@ -125,6 +165,9 @@ impl ValueType {
         match self {
             Self::Text => PgType::Text,
             Self::Uuid => PgType::Uuid,
+            Self::Coded(coded) => coded.pg_type(),
+            Self::Network { is_cidr: false } => PgType::Inet,
+            Self::Network { is_cidr: true } => PgType::Cidr,
             Self::TextList => PgType::TextArray,
             Self::List(item) => match item.value_type().pg_type().array() {
                 Some(array) => array,
@@ -160,6 +203,9 @@ impl ValueType {
         if let Some(arguments) = lower.strip_prefix("numeric").or_else(|| lower.strip_prefix("decimal")) {
             return decimal(arguments.trim());
         }
+        if let Some(bits) = lower.strip_prefix("bit") {
+            return bit_string(bits).map(Self::Coded);
+        }
         Some(match lower.as_str() {
             "smallint" | "int2" => Self::Int16,
             "integer" | "int" | "int4" => Self::Int32,
@@ -169,6 +215,11 @@ impl ValueType {
             "boolean" | "bool" => Self::Boolean,
             "text" => Self::Text,
             "uuid" => Self::Uuid,
+            "varbit" => Self::Coded(TextCoded::Varbit(None)),
+            "macaddr" => Self::Coded(TextCoded::Macaddr),
+            "macaddr8" => Self::Coded(TextCoded::Macaddr8),
+            "inet" => Self::Network { is_cidr: false },
+            "cidr" => Self::Network { is_cidr: true },
             "bytea" => Self::Binary,
             "date" => Self::Date,
             "time" | "time without time zone" => Self::Time,
@@ -189,6 +240,8 @@ impl ValueType {
             Self::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
             Self::Numeric { bounds: Some((precision, scale)) } => format!("numeric({precision},{scale})"),
             Self::Numeric { bounds: None } => "numeric".to_owned(),
+            Self::Coded(TextCoded::Bit(length)) => format!("bit({length})"),
+            Self::Coded(TextCoded::Varbit(Some(length))) => format!("bit varying({length})"),
             Self::TimeTz => "timetz".to_owned(),
             Self::Timestamp { utc: true } | Self::TimestampMillisUtc => "timestamptz".to_owned(),
             Self::Timestamp { utc: false } => "timestamp".to_owned(),
@@ -198,7 +251,7 @@ impl ValueType {
         }
     }
 
-    /// What a column type may be called, for messages; or an array of one that is neither `uuid` nor JSON.
+    /// What a column type may be called, for messages; or an array of one of numbers, moments, truth values, texts or bytes.
     pub const SQL_NAMES: &'static [&'static str] = &[
         "smallint",
         "integer",
@@ -213,6 +266,12 @@ impl ValueType {
         "char(n)",
         "text[]",
         "uuid",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "bit(n)",
+        "bit varying",
         "bytea",
         "date",
         "time",
@@ -228,9 +287,10 @@ impl ValueType {
     #[must_use]
     pub const fn is_read_from_text(self) -> bool {
         match self {
-            Self::Numeric { .. } | Self::TimeTz | Self::Interval => true,
+            Self::Numeric { .. } | Self::TimeTz | Self::Interval | Self::Network { .. } => true,
             Self::Text
             | Self::Uuid
+            | Self::Coded(_)
             | Self::TextList
             | Self::List(_)
             | Self::Float64
@@ -259,6 +319,8 @@ impl ValueType {
             Self::List(item) => item.value_type().is_exact(),
             Self::Text
             | Self::Uuid
+            | Self::Coded(_)
+            | Self::Network { .. }
             | Self::TextList
             | Self::Int16
             | Self::Int32
@@ -275,6 +337,22 @@ impl ValueType {
             | Self::Json => true,
         }
     }
+}
+
+/// Longest string of bits: PostgreSQL's limit.
+const BITS_MAX: u32 = 83_886_080;
+
+/// What follows `bit`: ``, `(n)`, ` varying`, ` varying(n)`.
+fn bit_string(rest: &str) -> Option<TextCoded> {
+    let (varying, arguments) = match rest.trim().strip_prefix("varying") {
+        Some(arguments) => (true, arguments.trim()),
+        None => (false, rest.trim()),
+    };
+    let length = match arguments.strip_prefix('(').and_then(|inside| inside.strip_suffix(')')) {
+        Some(digits) => Some(digits.trim().parse::<u32>().ok().filter(|length| (1..=BITS_MAX).contains(length))?),
+        None => arguments.is_empty().then_some(None)?,
+    };
+    Some(if varying { TextCoded::Varbit(length) } else { TextCoded::Bit(length.unwrap_or(1)) })
 }
 
 /// Most digits of a numeric with a precision, and most places before or behind them: PostgreSQL's limits.
@@ -333,6 +411,14 @@ mod tests {
             ("interval", Some(ValueType::Interval)),
             ("time with time zone", Some(ValueType::TimeTz)),
             ("interval[]", None),
+            ("bit", Some(ValueType::Coded(TextCoded::Bit(1)))),
+            ("bit(3)", Some(ValueType::Coded(TextCoded::Bit(3)))),
+            ("BIT VARYING (5)", Some(ValueType::Coded(TextCoded::Varbit(Some(5))))),
+            ("bit varying", Some(ValueType::Coded(TextCoded::Varbit(None)))),
+            ("bit(0)", None),
+            ("bits", None),
+            ("bit(3", None),
+            ("inet[]", None),
             ("serial", None),
         ] {
             assert_eq!(ValueType::from_sql(name), expected, "{name}");

@@ -111,6 +111,8 @@ const fn is_number(value_type: ValueType) -> bool {
         | ValueType::Decimal { .. } => true,
         ValueType::Text
         | ValueType::Uuid
+        | ValueType::Coded(_)
+        | ValueType::Network { .. }
         | ValueType::TextList
         | ValueType::List(_)
         | ValueType::Boolean

@@ -106,13 +106,6 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             *expr = call("substring_similar", vec![(**value).clone(), (**pattern).clone(), (**escape).clone()]);
             Ok(())
         }
-        // Where bits lie in bits, whether they are bits or characters.
-        Expr::Position { expr: wanted, r#in: of } => {
-            if let (Some(bits), Some(all)) = (super::constants::bits(wanted), super::constants::bits(of)) {
-                (**wanted, **of) = (super::ast::text(&bits), super::ast::text(&all));
-            }
-            Ok(())
-        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
             Ok(())

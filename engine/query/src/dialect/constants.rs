@@ -6,7 +6,7 @@ use crate::parameters::Declared;
 use crate::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, IntervalFields,
-    Query, SelectItem, SetExpr, UnaryOperator, Value,
+    ObjectName, Query, SelectItem, SetExpr, UnaryOperator, Value,
 };
 use querygate_types::{Error, ErrorCode, Result};
 
@@ -119,18 +119,15 @@ pub(super) fn plain_text(expr: &mut Expr) {
     }
 }
 
-/// The digits of a literal of bits.
-pub(super) fn bits(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Nested(inner) => bits(inner),
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedByteStringLiteral(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'1')) => {
-                Some(digits.clone())
-            }
-            _ => None,
-        },
-        _ => None,
-    }
+/// `B'101'` and `X'A5'` are strings of as many bits.
+pub(super) fn bit_string(expr: &mut Expr) {
+    let Expr::Value(value) = &*expr else { return };
+    let written = match &value.value {
+        Value::SingleQuotedByteStringLiteral(digits) => format!("b{digits}"),
+        Value::HexStringLiteral(digits) => format!("x{digits}"),
+        _ => return,
+    };
+    *expr = cast(text(&written), DataType::Custom(ObjectName::from(vec![Ident::new("bit")]), Vec::new()));
 }
 
 /// A number beyond every decimal here is a numeric of any width.

@@ -2,7 +2,7 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::told_apart;
-use crate::semantics::{TYPE_MODIFIER_KEY, check_label, function, is_jsonb};
+use crate::semantics::{TYPE_MODIFIER_KEY, check_label, function, is_checked_text, is_jsonb};
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
@@ -11,7 +11,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::{ENUM_LABELS_KEY, PG_TYPE_KEY, TimeTz};
+use querygate_query_api::{ENUM_LABELS_KEY, NETWORK, PG_TYPE_KEY, TimeTz};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl PgExprPlanner {
             return Ok(Some(reader.call(vec![literal.clone()])));
         }
         if read_when_bound(other) {
-            let field = Arc::new(other.as_ref().clone().with_name("").with_nullable(true));
+            let field = Arc::new(literal_type(other).with_name("").with_nullable(true));
             return Ok(Some(Expr::Cast(Cast { expr: Box::new(literal.clone()), field })));
         }
         // Only PostgreSQL's input function reads NaN, infinities and exponents.
@@ -60,15 +60,29 @@ impl PgExprPlanner {
     }
 }
 
+/// The type in which a literal beside a value of this type is read: of any length beside bits, an address beside a network.
+fn literal_type(other: &FieldRef) -> arrow::datatypes::Field {
+    let own = other.as_ref().clone();
+    let mut metadata = own.metadata().clone();
+    if own.data_type() == &NETWORK {
+        metadata.remove(PG_TYPE_KEY);
+    }
+    if matches!(metadata.get(PG_TYPE_KEY).map(String::as_str), Some("bit" | "varbit")) {
+        metadata.remove(TYPE_MODIFIER_KEY);
+    }
+    own.with_metadata(metadata)
+}
+
 /// Types whose input functions need the session's settings, or check a text that stays one.
 fn read_when_bound(field: &FieldRef) -> bool {
     match field.data_type() {
-        keys if *keys == TimeTz::ARROW => true,
+        keys if *keys == TimeTz::ARROW || *keys == NETWORK => true,
         DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary => {
             true
         }
         DataType::Utf8 => {
-            field.metadata().get(PG_TYPE_KEY).is_some_and(|name| matches!(name.as_str(), "uuid" | "jsonb"))
+            let checked = |name: &String| !matches!(name.as_str(), "json" | "char") && is_checked_text(name);
+            field.metadata().get(PG_TYPE_KEY).is_some_and(checked)
         }
         // Its items are written in hexadecimal.
         DataType::List(item) => item.data_type() == &DataType::Binary,

@@ -178,6 +178,8 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Timestamp(_, zone) => if zoned(zone) { "timestamptz" } else { "timestamp" }.to_owned(),
         DataType::Interval { .. } => "interval".to_owned(),
         DataType::Uuid => "uuid".to_owned(),
+        DataType::Bit(_) => "bit".to_owned(),
+        DataType::BitVarying(_) | DataType::VarBit(_) => "varbit".to_owned(),
         DataType::JSON => "json".to_owned(),
         DataType::JSONB => "jsonb".to_owned(),
         DataType::Regclass => "regclass".to_owned(),

@@ -45,7 +45,15 @@ pub(super) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
 fn beside_its_kin(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let other = if is_text_or_untyped(&left) { own_type(&right, schema) } else { own_type(&left, schema) };
     let kin = match other {
-        Some(PgType::Uuid) if is_comparison(op) => PgType::Uuid,
+        Some(
+            own @ (PgType::Uuid
+            | PgType::Macaddr
+            | PgType::Macaddr8
+            | PgType::Bit
+            | PgType::Varbit
+            | PgType::Inet
+            | PgType::Cidr),
+        ) if is_comparison(op) => own,
         Some(PgType::Jsonb) if is_comparison(op) || op == Operator::StringConcat => PgType::Jsonb,
         _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))),
     };

@@ -2,14 +2,14 @@
 //! are parameters, dates and times. Knows types, no rows.
 
 use super::literals::{field_of, read_literal};
-use crate::semantics::{function, is_jsonb};
+use crate::semantics::{function, is_bits, is_jsonb};
 use arrow::datatypes::{DataType, Field, IntervalUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::{PG_TYPE_KEY, TimeTz};
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz};
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
@@ -35,6 +35,12 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
     if let Some(name) = json_operator(op, l.as_deref(), r.as_deref()) {
         return Ok(named(name));
     }
+    if let Some(call) = addresses(op, (left, l.as_deref()), (right, r.as_deref())) {
+        return Ok(Some(call));
+    }
+    if let Some(name) = bit_operator(op, l.as_deref(), r.as_deref()) {
+        return Ok(named(name));
+    }
     let of = |field: &Option<Arc<Field>>, expr: &Expr| match field {
         Some(field) => Some(field.data_type().clone()),
         None => match expr {
@@ -57,7 +63,74 @@ pub(super) fn call(op: &BinaryOperator, left: &Expr, right: &Expr, schema: &DFSc
             }
         }
         BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
+        BinaryOperator::StringConcat if is_key(&l) && !r.is_list() => {
+            Some(concat(cast(left, DataType::Utf8, "text"), right.clone()))
+        }
+        BinaryOperator::StringConcat if is_key(&r) && !l.is_list() => {
+            Some(concat(left.clone(), cast(right, DataType::Utf8, "text")))
+        }
         _ => moments(op, (left, &l), (right, &r)),
+    })
+}
+
+/// Values whose keys the engine would take for bytes.
+fn is_key(data_type: &DataType) -> bool {
+    *data_type == NETWORK || *data_type == TimeTz::ARROW
+}
+
+fn concat(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right)))
+}
+
+/// Operators of addresses, one side of which may be a literal or a parameter without a type.
+fn addresses(op: &BinaryOperator, left: (&Expr, Option<&Field>), right: (&Expr, Option<&Field>)) -> Option<Expr> {
+    let is_one = |side: (&Expr, Option<&Field>)| side.1.is_some_and(|field| *field.data_type() == NETWORK);
+    let is_number = |side: (&Expr, Option<&Field>)| side.1.is_some_and(|field| field.data_type().is_integer());
+    let typed = |side: (&Expr, Option<&Field>)| match side {
+        (expr, _) if waits(expr) => Some(cast(expr, NETWORK, "inet")),
+        (expr, _) if is_one(side) => Some(expr.clone()),
+        _ => None,
+    };
+    if !is_one(left) && !is_one(right) {
+        return None;
+    }
+    let name = match op {
+        BinaryOperator::PGBitwiseShiftLeft => "network_sub",
+        BinaryOperator::PGBitwiseShiftRight => "network_sup",
+        BinaryOperator::Custom(name) if name == "<<=" => "network_subeq",
+        BinaryOperator::Custom(name) if name == ">>=" => "network_supeq",
+        BinaryOperator::PGOverlap => "network_overlap",
+        BinaryOperator::BitwiseAnd => "inetand",
+        BinaryOperator::BitwiseOr => "inetor",
+        BinaryOperator::Minus if is_one(left) && is_one(right) => "inetmi",
+        BinaryOperator::Plus if is_number(right) => {
+            return function("inetpl").map(|f| f.call(vec![left.0.clone(), right.0.clone()]));
+        }
+        BinaryOperator::Plus if is_number(left) => {
+            return function("inetpl").map(|f| f.call(vec![right.0.clone(), left.0.clone()]));
+        }
+        BinaryOperator::Minus if is_number(right) => {
+            return function("inetmi_int8").map(|f| f.call(vec![left.0.clone(), right.0.clone()]));
+        }
+        _ => return None,
+    };
+    Some(function(name)?.call(vec![typed(left)?, typed(right)?]))
+}
+
+/// Operators of strings of bits.
+fn bit_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {
+    let is_bits = |field: Option<&Field>| field.is_some_and(is_bits);
+    if !is_bits(left) && !is_bits(right) {
+        return None;
+    }
+    Some(match op {
+        BinaryOperator::BitwiseAnd => "bitand",
+        BinaryOperator::BitwiseOr => "bitor",
+        BinaryOperator::BitwiseXor | BinaryOperator::PGBitwiseXor => "bitxor",
+        BinaryOperator::PGBitwiseShiftLeft if is_bits(left) => "bitshiftleft",
+        BinaryOperator::PGBitwiseShiftRight if is_bits(left) => "bitshiftright",
+        BinaryOperator::StringConcat if is_bits(left) && is_bits(right) => "bitcat",
+        _ => return None,
     })
 }
 

@@ -155,6 +155,7 @@ impl Writer for Rewriter<'_> {
 
     fn after_expr(&mut self, expr: &mut Expr) -> Step {
         constants::plain_text(expr);
+        constants::bit_string(expr);
         constants::interval(expr);
         constants::large_number(expr);
         aggregates::rewrite(expr);

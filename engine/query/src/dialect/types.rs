@@ -28,6 +28,8 @@ impl TypePlanner for PgTypePlanner {
             }
             SqlType::Regclass => field_of(PgType::Regclass),
             SqlType::Uuid => field_of(PgType::Uuid),
+            SqlType::Bit(length) => modified(PgType::Bit, Some(length.unwrap_or(1))),
+            SqlType::BitVarying(length) | SqlType::VarBit(length) => modified(PgType::Varbit, *length),
             SqlType::JSON => field_of(PgType::Json),
             SqlType::JSONB => field_of(PgType::Jsonb),
             SqlType::Boolean | SqlType::Bool => field_of(PgType::Bool),
@@ -100,9 +102,7 @@ fn lookup(names: &[String]) -> SqlName {
         "cardinal_number" => Some(PgType::Int4),
         "time_stamp" => Some(PgType::Timestamptz),
         "regprocedure" | "regoper" | "regoperator" | "regconfig" | "regcollation" | "cid" | "xid8" => Some(PgType::Oid),
-        "cstring" | "citext" | "inet" | "cidr" | "macaddr" | "tid" | "pg_lsn" | "refcursor" | "anyelement" => {
-            Some(PgType::Text)
-        }
+        "cstring" | "citext" | "tid" | "pg_lsn" | "refcursor" | "anyelement" => Some(PgType::Text),
         "boolean" => Some(PgType::Bool),
         "smallint" => Some(PgType::Int2),
         "integer" | "int" => Some(PgType::Int4),

@@ -8,8 +8,8 @@ use super::types::PgTypePlanner;
 use crate::parameters::{Declared, declared_type};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr,
-    TimezoneInfo, UnaryOperator, Value, Values,
+    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
 };
 use querygate_catalog::pg_catalog::common_type;
 use querygate_query_api::PG_TYPE_KEY;
@@ -219,6 +219,10 @@ fn parameter(name: &str, declared: &[Option<Declared>]) -> Says {
         Some((_, Some(to))) => written(&to),
         Some((PgType::Interval, None)) => written(&DataType::Interval { fields: None, precision: None }),
         Some((PgType::Uuid, None)) => written(&DataType::Uuid),
+        Some((
+            own @ (PgType::Inet | PgType::Cidr | PgType::Macaddr | PgType::Macaddr8 | PgType::Bit | PgType::Varbit),
+            None,
+        )) => written(&DataType::Custom(ObjectName::from(vec![Ident::new(own.name())]), Vec::new())),
         Some((PgType::Json, None)) => written(&DataType::JSON),
         Some((PgType::Jsonb, None)) => written(&DataType::JSONB),
         Some((pg_type, None)) if pg_type.category() == TypeCategory::String || pg_type == PgType::Unknown => {

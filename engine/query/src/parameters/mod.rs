@@ -9,7 +9,8 @@ pub(crate) use values::Parameter;
 
 use crate::walk::{ON, Step, Stop, Writer, write};
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, LimitClause, Query, Statement, TimezoneInfo, Value,
+    ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
+    TimezoneInfo, Value,
 };
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::ops::ControlFlow;
@@ -171,6 +172,9 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Timestamp => Cast::To(DataType::Timestamp(None, TimezoneInfo::None)),
         PgType::Timestamptz => Cast::To(DataType::Timestamp(None, TimezoneInfo::Tz)),
         PgType::Bytea => Cast::To(DataType::Bytea),
+        PgType::Inet | PgType::Cidr | PgType::Macaddr | PgType::Macaddr8 | PgType::Bit | PgType::Varbit => {
+            Cast::To(DataType::Custom(ObjectName::from(vec![Ident::new(declared.pg_type.name())]), Vec::new()))
+        }
         PgType::Numeric => Cast::To(numeric(declared.digits)),
         PgType::NumericArray if declared.digits.is_some() => Cast::To(array_of(numeric(declared.digits))),
         PgType::Float4Array if declared.digits.is_some() => Cast::To(array_of(DataType::Real)),
@@ -219,6 +223,12 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::NumericArray
         | PgType::JsonArray
         | PgType::UuidArray
+        | PgType::InetArray
+        | PgType::CidrArray
+        | PgType::MacaddrArray
+        | PgType::Macaddr8Array
+        | PgType::BitArray
+        | PgType::VarbitArray
         | PgType::JsonbArray => Cast::None,
         PgType::Void | PgType::Record | PgType::RecordArray | PgType::PgNodeTree => Cast::Refused,
     }

@@ -16,6 +16,8 @@ pub(crate) struct Parameter {
     pub(crate) planned: DataType,
     /// Whether results may show how many places a numeric has.
     pub(crate) shows: bool,
+    /// The type of which its text is a value that has several.
+    pub(crate) read_as: Option<PgType>,
 }
 
 impl Parameter {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     fn parameter(planned: DataType, shows: bool) -> Parameter {
-        Parameter { pg_type: PgType::Numeric, planned, shows }
+        Parameter { pg_type: PgType::Numeric, planned, shows, read_as: None }
     }
 
     fn declared(digits: i128, places: u8) -> Declared {

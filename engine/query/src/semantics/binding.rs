@@ -1,7 +1,10 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
-use super::casts::{TYPE_MODIFIER_KEY, constant, conversion, is_settled_early, is_text, modifier, named};
+use super::bits::is_bits;
+use super::casts::{
+    TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
+};
 use super::datetime::parse::timetz;
 use super::fault::{Fault, external};
 use super::functions;
@@ -17,7 +20,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, lit,
 };
 use querygate_query_api::{TimeTz, WIDE_NUMERIC, pg_type_of};
 use querygate_rules::nullable;
@@ -54,7 +57,8 @@ pub(super) fn settle(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transf
 fn settle_cast(cast: Cast, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
     // A parameter without a type is of the one that it is cast to. A text is checked by its cast.
     if let Expr::Placeholder(Placeholder { id, field: None }) = cast.expr.as_ref() {
-        let checked = modifier(&cast.field).is_some() || matches!(named(&cast.field), Some("uuid" | "json" | "jsonb"));
+        let checked = modifier(&cast.field).is_some()
+            || named(&cast.field).is_some_and(|name| name != "char" && is_checked_text(name));
         let field = if checked && is_text(cast.field.data_type()) {
             Arc::new(Field::new(id.clone(), DataType::Utf8, true))
         } else {
@@ -226,6 +230,9 @@ fn numeric_of_any_places(cast: Cast, from: &Field, zone: Zone) -> Result<Transfo
     Ok(Transformed::yes(Expr::Cast(Cast { expr: cast.expr, field: to })))
 }
 
+/// Types to which no number is cast.
+const NO_NUMBER: &[PgType] = &[PgType::Varbit, PgType::Inet, PgType::Cidr, PgType::Macaddr, PgType::Macaddr8];
+
 /// Refuses casts that Postgres does not have.
 fn castable(from: &Field, to: &Field) -> Result<()> {
     let (source, target) = (pg_type_of(from), pg_type_of(to));
@@ -235,11 +242,17 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
     let absent = match (source, target) {
         (PgType::Bool, t) => (number(t) && t != PgType::Int4) || time(t) || t == PgType::Uuid || t == PgType::Bytea,
         (s, PgType::Bool) => (number(s) && s != PgType::Int4) || time(s),
+        (s, PgType::Bit) if number(s) => !matches!(s, PgType::Int4 | PgType::Int8),
+        (s, t) if number(s) && NO_NUMBER.contains(&t) => true,
         (s, t) if number(s) => time(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
         (PgType::Timetz, t) if time(t) => !matches!(t, PgType::Time | PgType::Timetz),
         (s, PgType::Timetz) if time(s) => !matches!(s, PgType::Time | PgType::Timestamptz),
         (s, t) if time(s) => number(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
         (PgType::Uuid, t) => number(t) || time(t),
+        (PgType::Bit, t) => time(t) || number(t) && !matches!(t, PgType::Int4 | PgType::Int8),
+        (PgType::Varbit | PgType::Inet | PgType::Cidr | PgType::Macaddr | PgType::Macaddr8, t) => {
+            number(t) || time(t) || t == PgType::Bool || t == PgType::Bytea
+        }
         _ => false,
     };
     let lists = (matches!(from.data_type(), DataType::List(_)), matches!(to.data_type(), DataType::List(_)));
@@ -276,6 +289,21 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
     }
+    if matches!(name, "get_bit" | "set_bit" | "bit_count")
+        && call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
+    {
+        // They would take the digits for bytes.
+        let message = format!("function {name}(bit) does not exist");
+        return Err(external(Error::new(ErrorCode::UndefinedFunction, message)));
+    }
+    // A string of bits is a text of as many characters.
+    if matches!(name, "bit_length" | "octet_length")
+        && call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))
+    {
+        let length = datafusion::functions::unicode::character_length().call(call.args);
+        let octets = |bits: Expr| (bits + lit(7)) / lit(8);
+        return Ok(Transformed::yes(if call.func.name() == "bit_length" { length } else { octets(length) }));
+    }
     // As text, a bytea would be as long as its digits.
     if name == "character_length"
         && call.args.first().is_some_and(|of| is_bytes(of, schema))
@@ -287,7 +315,7 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
         let zoned = call.args.get(1).and_then(|of| of.get_type(schema).ok());
         let zoned = zoned.is_some_and(|t| matches!(t, DataType::Timestamp(_, Some(_))));
         if zoned {
-            call.args.push(datafusion::logical_expr::lit(zone.name()));
+            call.args.push(lit(zone.name()));
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), zoned));
     }
@@ -340,7 +368,7 @@ fn plain_part(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     if !PLAIN_PARTS.contains(&part.as_str()) || (of_date && matches!(part.as_str(), "hour" | "minute")) {
         return None;
     }
-    let taken = datetime::date_part().call(vec![datafusion::logical_expr::lit(part), of.clone()]);
+    let taken = datetime::date_part().call(vec![lit(part), of.clone()]);
     // Infinity has no parts, which the engine does not say of moments that are never NULL.
     let taken = if of.nullable(schema).ok()? { taken } else { nullable(taken) };
     let field = Arc::new(Field::new("", DataType::Decimal128(10, 0), true));

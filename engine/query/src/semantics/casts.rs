@@ -1,10 +1,12 @@
 //! Conversions that Postgres makes otherwise than Arrow: texts read by its input functions and printed by its output
 //! functions, rounding to whole numbers, instants on the session's clock, lengths of char and varchar. Knows no plan.
 
+use super::bits::{self, is_bits};
 use super::display::text_of;
 use super::fault::external;
 use super::growing::ResultBytes;
 use super::moments;
+use super::networks;
 use super::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
 use super::texts_read::{read, read_named};
 use super::wide;
@@ -21,7 +23,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 pub(crate) use querygate_query_api::TYPE_MODIFIER_KEY;
-use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -32,6 +34,11 @@ pub(super) fn named(field: &Field) -> Option<&str> {
 
 pub(super) fn modifier(field: &Field) -> Option<&str> {
     field.metadata().get(TYPE_MODIFIER_KEY).map(String::as_str)
+}
+
+/// Types whose values are texts that their input functions check or write in one form.
+pub(crate) fn is_checked_text(name: &str) -> bool {
+    matches!(name, "uuid" | "json" | "jsonb" | "char" | "macaddr" | "macaddr8" | "bit" | "varbit")
 }
 
 pub(super) const fn is_text(data_type: &DataType) -> bool {
@@ -60,6 +67,7 @@ pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
     let special = |t: &DataType| {
         moment(t)
             || *t == TimeTz::ARROW
+            || *t == NETWORK
             || matches!(t, DataType::Interval(_) | DataType::Binary | DataType::List(_) | DataType::Struct(_))
     };
     is_ours(from, to)
@@ -70,6 +78,7 @@ pub(super) fn is_settled_early(from: &Field, to: &Field) -> bool {
             || matches!((source, target), (DataType::Interval(_), DataType::Interval(_)))
             || *source == TimeTz::ARROW && (moment(target) || target == source)
             || moment(source) && *target == TimeTz::ARROW
+            || *source == NETWORK && *target == NETWORK
             || is_text(target) && (is_text(source) || modifier(to).is_some())
             || source.is_floating() && target.is_decimal())
 }
@@ -85,8 +94,8 @@ fn is_ours(from: &Field, to: &Field) -> bool {
         (T::Decimal128(precision, scale), T::Float32 | T::Float64) => !divides_exactly(*precision, *scale),
         (source, target) if is_text(source) && is_text(target) => {
             let (own, wanted) = (named(from), named(to));
-            let length = matches!(wanted, Some("varchar" | "bpchar")) && modifier(to).is_some();
-            let checked = matches!(wanted, Some("uuid" | "json" | "jsonb" | "char")) && own != wanted;
+            let length = matches!(wanted, Some("varchar" | "bpchar" | "bit" | "varbit")) && modifier(to).is_some();
+            let checked = wanted.is_some_and(is_checked_text) && own != wanted;
             // jsonb as json is what it is.
             length || checked && !(own == Some("jsonb") && wanted == Some("json"))
         }
@@ -105,7 +114,12 @@ fn is_ours(from: &Field, to: &Field) -> bool {
                         | T::Interval(_)
                         | T::List(_)
                 )
+                || *target == NETWORK
         }
+        (source, target) if *source == NETWORK => {
+            is_text(target) || *target == NETWORK && named(to) == Some("cidr") && named(from) != Some("cidr")
+        }
+        (T::Int32 | T::Int64, target) if is_text(target) => matches!(named(to), Some("bit")) || modifier(to).is_some(),
         (
             T::Float32
             | T::Float64
@@ -163,6 +177,11 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         (_, &WIDE_NUMERIC) => wide::from_values(values, to),
         (&WIDE_NUMERIC, target) if !is_text(target) => wide::to_values(values, target),
         (source, target) if is_text(source) && is_text(target) => read_named(values, named(to), modifier(to)),
+        (source, target) if is_text(source) && target.is_integer() && is_bits(from) => bits::to_whole(values, target),
+        (T::Int32, target) if is_text(target) && is_bits(to) => bits::of_whole(values, 32, modifier(to)),
+        (T::Int64, target) if is_text(target) && is_bits(to) => bits::of_whole(values, 64, modifier(to)),
+        (source, target) if *source == NETWORK && is_text(target) => networks::to_texts(values),
+        (source, target) if *source == NETWORK && *target == NETWORK => networks::of_networks(values),
         // A number of jsonb rounds to a whole one, as numeric does.
         (source, target) if is_text(source) && named(from) == Some("jsonb") && is_scalar(target) => {
             refuse_other_kinds(values, to)?;

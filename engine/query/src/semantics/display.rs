@@ -11,7 +11,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{Result, internal_err};
-use querygate_query_api::{TimeTz, numeric_cell};
+use querygate_query_api::{NETWORK, TimeTz, network_at, network_text, numeric_cell, pg_type_of};
 
 /// The text of a row's value; `None` for NULL.
 pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
@@ -44,6 +44,9 @@ pub(super) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) 
             Some(time) => timetz(time),
             None => return internal_err!("a key of a time is not its length"),
         },
+        keys if *keys == NETWORK => {
+            network_text(network_at(array.as_fixed_size_binary(), row).map_err(external)?, pg_type_of(field))
+        }
         DataType::Binary => hex(array.as_binary::<i32>().value(row)),
         DataType::Date32 => date(array.as_primitive::<Date32Type>().value(row)),
         DataType::Time64(TimeUnit::Microsecond) => {

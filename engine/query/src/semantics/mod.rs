@@ -23,6 +23,7 @@
 mod arithmetic;
 mod averages;
 mod binding;
+mod bits;
 mod casts;
 mod civil;
 mod clock;
@@ -44,6 +45,7 @@ mod kernels;
 mod literals;
 mod local_moments;
 mod moments;
+mod networks;
 mod number_format;
 mod numbers;
 mod numeric;
@@ -69,7 +71,8 @@ mod zone;
 mod zoned_times;
 
 pub(crate) use binding::is_jsonb;
-pub(crate) use casts::TYPE_MODIFIER_KEY;
+pub(crate) use bits::is_bits;
+pub(crate) use casts::{TYPE_MODIFIER_KEY, is_checked_text};
 pub(crate) use comparable::is_comparison;
 pub(crate) use enum_order::{check_label, of_column as enum_of_column};
 pub(crate) use exclusions::{CLAUSES as EXCLUSIONS, FRAMED as EXCLUDING, NO_OTHERS, name as excluding_name};
@@ -78,6 +81,7 @@ pub(crate) use functions::{cut_interval, lasts};
 pub(crate) use growing::grows;
 pub(crate) use numeric::parse as parse_numeric;
 pub(crate) use shifts::{NTILE, name as shift_name};
+pub(crate) use texts_read::{canonical, has_forms};
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;

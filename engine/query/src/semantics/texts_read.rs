@@ -1,11 +1,12 @@
 //! Texts as values, by Postgres' input functions. Errors never quote a text. Knows no plan.
 
-use super::casts::{modifier, texts_of};
+use super::casts::{modifier, named, texts_of};
 use super::datetime::{Wrong, interval, parse};
 use super::fault::{Fault, external};
 use super::functions::{read_bytes, to_arrow};
 use super::json;
 use super::moments::rounded;
+use super::networks;
 use super::text;
 use super::zone::Zone;
 use arrow::array::{
@@ -19,7 +20,9 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use querygate_catalog::{Working, work};
-use querygate_types::{Error, ErrorCode};
+use querygate_query_api::NETWORK;
+use querygate_types::bits::in_length;
+use querygate_types::{Error, ErrorCode, PgType, network};
 use std::sync::Arc;
 
 /// Reads texts as a type.
@@ -78,6 +81,7 @@ pub(super) fn read(values: &ArrayRef, field: &FieldRef, to: &DataType, zone: Zon
             Arc::new(spans.into_iter().collect::<PrimitiveArray<IntervalMonthDayNanoType>>())
         }
         DataType::List(item) => lists(texts, item, zone)?,
+        own if *own == NETWORK => networks::of_texts(texts, named(field) == Some("cidr"))?,
         other => return exec_err!("reading {other} from text was not planned"),
     })
 }
@@ -127,7 +131,14 @@ pub(super) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
     let texts = &texts_of(values)?;
     let length = length.and_then(|l| l.parse::<usize>().ok());
     let read: Vec<Option<String>> = match (name, length) {
-        (Some("uuid"), _) => each(texts, uuid)?,
+        (Some("bit"), Some(length)) => each(texts, |text| Ok(in_length(&super::bits::read(text)?, length)))?,
+        (Some("varbit"), Some(length)) => {
+            each(texts, |text| Ok(super::bits::read(text)?.chars().take(length).collect()))?
+        }
+        (Some(name), _) if PgType::from_name(name).is_some_and(has_forms) => {
+            let pg_type = PgType::from_name(name).unwrap_or(PgType::Text);
+            each(texts, |text| canonical(text, pg_type))?
+        }
         (Some("json"), _) => each(texts, |text| {
             let _work = Working::begin();
             work(json::tree::weight(text))?;
@@ -167,11 +178,29 @@ fn one_byte(text: &str) -> String {
     }
 }
 
+/// Whether several texts are one value of the type, of which its column has the canonical one.
+pub(crate) const fn has_forms(pg_type: PgType) -> bool {
+    matches!(pg_type, PgType::Uuid | PgType::Macaddr | PgType::Macaddr8 | PgType::Bit | PgType::Varbit)
+}
+
+/// The canonical text of a value of such a type.
+pub(crate) fn canonical(text: &str, pg_type: PgType) -> Result<String> {
+    match pg_type {
+        PgType::Uuid => uuid(text),
+        PgType::Macaddr => network::macaddr(text).ok_or_else(|| no_such("macaddr")),
+        PgType::Macaddr8 => network::macaddr8(text).ok_or_else(|| no_such("macaddr8")),
+        PgType::Bit | PgType::Varbit => super::bits::read(text),
+        other => exec_err!("a text of {other:?} has one form"),
+    }
+}
+
+fn no_such(name: &'static str) -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {name}")))
+}
+
 /// 32 hexadecimal digits with hyphens after any group of four, maybe in braces.
 fn uuid(text: &str) -> Result<String> {
-    let wrong = || -> DataFusionError {
-        external(Error::new(ErrorCode::InvalidTextRepresentation, "invalid input syntax for type uuid"))
-    };
+    let wrong = || no_such("uuid");
     let body = match text.strip_prefix('{') {
         Some(rest) => rest.strip_suffix('}').ok_or_else(wrong)?,
         None => text,

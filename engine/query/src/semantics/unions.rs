@@ -8,7 +8,8 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
-use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, pg_type_of};
+use querygate_types::PgType;
 use std::sync::Arc;
 
 /// The plan with such columns cast, subqueries included.
@@ -50,7 +51,7 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     let fields = fields?;
     let (first, rest) = fields.split_first()?;
     if rest.iter().all(|other| other.data_type() == first.data_type()) {
-        return None;
+        return if *first.data_type() == NETWORK { network(&fields) } else { None };
     }
     // Casts to numeric have their places when they are settled.
     let open = |field: &&FieldRef| field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any");
@@ -65,6 +66,14 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     let plain = Field::new("", common, true);
     let name = pg_type_of(same.map_or(&plain, |field| field)).name().to_owned();
     Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
+}
+
+/// Networks beside addresses are addresses.
+fn network(fields: &[&FieldRef]) -> Option<FieldRef> {
+    let cidr = |field: &&&FieldRef| pg_type_of(field) == PgType::Cidr;
+    let inet = [(PG_TYPE_KEY.to_owned(), PgType::Inet.name().to_owned())].into();
+    let networks = fields.iter().filter(cidr).count();
+    (0 < networks && networks < fields.len()).then(|| Arc::new(Field::new("", NETWORK, true).with_metadata(inet)))
 }
 
 fn cast(input: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {

@@ -109,6 +109,7 @@ fn measures(column: &ColumnObject) -> Measures {
         1042 | 1043 => {
             Measures { length: modifier, octets: Some(modifier.map_or(1 << 30, |m| m * 4)), ..Measures::default() }
         }
+        1560 | 1562 => Measures { length: (column.typmod >= 0).then_some(column.typmod), ..Measures::default() },
         25 => Measures { octets: Some(1 << 30), ..Measures::default() },
         1082 => Measures { fraction: Some(0), ..Measures::default() },
         1083 | 1114 | 1184 | 1186 => {

@@ -4,7 +4,7 @@ use super::row::{Row, Value};
 use crate::semantics::wide::{is_nearest_double, nearest_double};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use querygate_query_api::{PG_TYPE_KEY, TimeTz, WIDE_NUMERIC};
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, WIDE_NUMERIC};
 use std::sync::Arc;
 
 /// A parameter's type.
@@ -26,6 +26,8 @@ pub(in crate::semantics) enum P {
     Timestamptz,
     Interval,
     Timetz,
+    /// An `inet` or `cidr`.
+    Inet,
     Bytea,
     TextArray,
     /// Texts in several dimensions.
@@ -52,6 +54,11 @@ pub(in crate::semantics) enum R {
     Timestamptz,
     Interval,
     Timetz,
+    Inet,
+    Cidr,
+    Bit,
+    Varbit,
+    Int8,
     Bytea,
     Json,
     Jsonb,
@@ -138,8 +145,9 @@ impl P {
             (Self::Interval, DataType::Interval(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 0),
             (Self::Interval, DataType::Duration(_)) => (DataType::Interval(IntervalUnit::MonthDayNano), 1),
             (Self::Timetz, given) if *given == TimeTz::ARROW => (TimeTz::ARROW, 0),
-            // A key of a time is no bytes of a user's.
-            (Self::Bytea, given) if *given == TimeTz::ARROW => return None,
+            // A key of a time or an address is no bytes of a user's.
+            (Self::Bytea, given) if *given == TimeTz::ARROW || *given == NETWORK => return None,
+            (Self::Inet, given) if *given == NETWORK => (NETWORK, 0),
             (Self::Bytea, DataType::Binary) => (DataType::Binary, 0),
             (Self::Bytea, DataType::BinaryView | DataType::FixedSizeBinary(_)) => (DataType::Binary, 1),
             (Self::TextTable, DataType::List(item)) if is_table_of_texts(item.data_type()) => (given.clone(), 0),
@@ -161,9 +169,10 @@ impl P {
             (Self::TextArray | Self::DoubleArray, _) => return None,
             (_, DataType::Null) => (self.arrow()?, 2),
             (Self::Timestamptz, _) if text => (timestamptz(), 5),
-            (Self::Double | Self::Timestamp | Self::Interval | Self::Bytea | Self::Date | Self::Time, _) if text => {
-                (self.arrow()?, 6)
-            }
+            (
+                Self::Double | Self::Timestamp | Self::Interval | Self::Bytea | Self::Date | Self::Time | Self::Inet,
+                _,
+            ) if text => (self.arrow()?, 6),
             (Self::Int | Self::Bool, _) if text => (self.arrow()?, 7),
             _ => return None,
         };
@@ -185,6 +194,7 @@ impl P {
             Self::Timestamptz => timestamptz(),
             Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::Timetz => TimeTz::ARROW,
+            Self::Inet => NETWORK,
             Self::Bytea => DataType::Binary,
             Self::TextArray => list(DataType::Utf8),
             Self::DoubleArray => list(DataType::Float64),
@@ -219,6 +229,11 @@ impl R {
             Self::Timestamptz => (timestamptz(), "timestamptz"),
             Self::Interval => (DataType::Interval(IntervalUnit::MonthDayNano), "interval"),
             Self::Timetz => (TimeTz::ARROW, "timetz"),
+            Self::Inet => (NETWORK, "inet"),
+            Self::Cidr => (NETWORK, "cidr"),
+            Self::Bit => (DataType::Utf8, "bit"),
+            Self::Varbit => (DataType::Utf8, "varbit"),
+            Self::Int8 => (DataType::Int64, "int8"),
             Self::Bytea => (DataType::Binary, "bytea"),
             Self::Json => (DataType::Utf8, "json"),
             Self::Jsonb => (DataType::Utf8, "jsonb"),
@@ -228,7 +243,9 @@ impl R {
         };
         // Only what the Arrow type does not say.
         let metadata = match pg {
-            "json" | "jsonb" | "timetz" => [(PG_TYPE_KEY.to_owned(), pg.to_owned())].into(),
+            "json" | "jsonb" | "timetz" | "inet" | "cidr" | "bit" | "varbit" => {
+                [(PG_TYPE_KEY.to_owned(), pg.to_owned())].into()
+            }
             _ => Default::default(),
         };
         Ok(Field::new(name, data_type, true).with_metadata(metadata))

@@ -2,6 +2,7 @@
 //! Immutable all of them: a session's time zone is put into a function when a statement is bound.
 
 mod arrays;
+mod bits;
 mod bytes;
 mod clocks;
 mod compiled;
@@ -15,6 +16,7 @@ mod json_values;
 mod jsonpaths;
 mod jsons;
 mod like;
+mod networks;
 mod numbers;
 mod patterns;
 mod regexes;
@@ -63,6 +65,7 @@ pub(super) const fn lenient(name: &'static str, forms: &'static [Form]) -> Def {
 fn tables() -> impl Iterator<Item = &'static Def> {
     [
         arrays::DEFS,
+        bits::DEFS,
         bytes::DEFS,
         clocks::DEFS,
         degrees::DEFS,
@@ -71,6 +74,7 @@ fn tables() -> impl Iterator<Item = &'static Def> {
         joined::DEFS,
         jsonpaths::DEFS,
         jsons::DEFS,
+        networks::DEFS,
         numbers::DEFS,
         patterns::DEFS,
         series::DEFS,

@@ -11,7 +11,8 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_catalog::own_bytes;
-use querygate_query_api::{PG_TYPE_KEY, TimeTz};
+use querygate_query_api::{PG_TYPE_KEY, TimeTz, network_at};
+use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
 use std::sync::Arc;
 
@@ -106,6 +107,11 @@ impl Row<'_> {
             Some(time) => Ok(time),
             None => internal_err!("a key of a time is not its length"),
         }
+    }
+
+    /// An address and the length of its prefix.
+    pub(in crate::semantics) fn inet(&self, arg: usize) -> Result<Inet> {
+        network_at(self.args[arg].as_fixed_size_binary(), self.place(arg)).map_err(super::super::fault::external)
     }
 
     /// The elements of an array.
