@@ -209,7 +209,7 @@ fn line(record: &QueryRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::template;
+    use crate::sql::template::template;
     use querygate_query_api::Door;
     use std::time::SystemTime;
 

@@ -2,21 +2,21 @@
 
 use crate::argument_types::with_json_arguments;
 use crate::asks::Asks;
-use crate::breadth::refuse_wide;
 use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships, without_keys,
 };
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
 use crate::guard::refuse_masked_predicates;
-use crate::locate::located;
 use crate::nulls;
 use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::plan_bytes::plan_bytes;
-use crate::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
 use crate::semantics;
+use crate::sql::breadth::refuse_wide;
+use crate::sql::locate::located;
+use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
 use crate::verify::{Inventory, verify_bound};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

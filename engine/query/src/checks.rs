@@ -1,6 +1,6 @@
 //! The self-check's books: which statements' turn it is, what was found. Bounded; holds no value. Runs nothing.
 
-use crate::template::Template;
+use crate::sql::template::Template;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,6 @@
 //! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
 
 use crate::bind;
-use crate::classify::Classified;
 use crate::dialect::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::doubted::DoubtedRows;
@@ -9,8 +8,9 @@ use crate::heeding::{heeding, heeding_physical};
 use crate::lost_orders::LostOrders;
 use crate::metering::Metering;
 use crate::one_row::OneRow;
-use crate::parse::parse;
 use crate::session::settings::Settings;
+use crate::sql::classify::Classified;
+use crate::sql::parse::parse;
 use crate::topk::{LimitedGroups, WholeKeys};
 use crate::yielding::Yielding;
 use arrow::array::{Array as _, ArrayRef};

@@ -2,7 +2,7 @@
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
 use crate::error_words::known;
-use crate::walk::{ON, Reader, Step, look};
+use crate::sql::walk::{ON, Reader, Step, look};
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;

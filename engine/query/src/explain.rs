@@ -1,10 +1,10 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
 use crate::bind::Bound;
-use crate::classify::ExplainStyle;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
 use crate::session::text::text_rows;
+use crate::sql::classify::ExplainStyle;
 use crate::steps::Step;
 use crate::variant::Chosen;
 use arrow::array::{ArrayRef, StringArray};

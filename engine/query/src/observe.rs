@@ -1,8 +1,8 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
 use crate::audit::Audit;
+use crate::sql::template::Template;
 use crate::telling::{Told, tell, tell_so_far};
-use crate::template::Template;
 use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};

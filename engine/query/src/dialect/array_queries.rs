@@ -3,7 +3,7 @@
 use super::ast::{aliased, call, derived, folded, plain_select, quoted, select, table_alias};
 use super::calls::{is_set, unqualified};
 use super::names::column_name;
-use crate::walk::{ON, Reader, Step, Stop, finds};
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, OrderByExpr, OrderByKind, Query,
     SelectItem, SetExpr, Value,

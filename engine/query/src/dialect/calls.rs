@@ -4,7 +4,7 @@
 use super::array_queries::array_of_query;
 use super::ast::{call, cast, list, literal_text, number, parts, plain_arguments};
 use super::constants;
-use crate::walk::{Reader, Step, Stop, finds};
+use crate::sql::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator, CaseWhen, DataType, ExactNumberInfo, Expr, FunctionArg,

@@ -3,7 +3,7 @@
 
 use super::ast::{call, folded, number, plain_arguments, quoted, text};
 use super::calls::unqualified;
-use crate::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
+use crate::sql::walk::{ON, Reader, Step, Stop, Writer, finds, look, write};
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;

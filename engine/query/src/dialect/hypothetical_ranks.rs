@@ -1,7 +1,7 @@
 //! `rank(5) WITHIN GROUP (ORDER BY x)` and its kin: the place that a value would have among the rows, as counts of the rows before it.
 
 use super::ast::{binary, call, cast, number, plain_arguments};
-use crate::walk::{Reader, Step, Stop, finds};
+use crate::sql::walk::{Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, OrderByExpr, Query, UnaryOperator,

@@ -4,7 +4,7 @@
 use super::ast::{aliased, binary, call, derived, number, plain_arguments, quoted, select, table_alias};
 use super::calls::unqualified;
 use super::operators::is_row;
-use crate::walk::{ON, Reader, Step, Stop, finds};
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Query, Select, SelectItem, SetExpr, TableFactor, UnaryOperator, Value,

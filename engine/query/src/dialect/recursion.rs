@@ -1,7 +1,7 @@
 //! What a recursive query may look like. The engine would look for its table where PostgreSQL says what is wrong.
 
 use super::ast::parts;
-use crate::walk::{ON, Reader, Step, look};
+use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, SetExpr, SetOperator};
 use querygate_types::{Error, ErrorCode, Result};
 

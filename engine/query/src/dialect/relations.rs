@@ -6,7 +6,7 @@ use super::ast::{
 use super::calls::{is_set, unqualified};
 use super::constants::whole;
 use super::rewrite::Rewriter;
-use crate::clauses::LIMIT_MARK;
+use crate::sql::clauses::LIMIT_MARK;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, FunctionArg, LimitClause, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, Value, WildcardAdditionalOptions,

@@ -6,7 +6,7 @@ use super::{
     relations, row_comparisons, rows, set_names, using, value_lists, windows,
 };
 use crate::parameters::Declared;
-use crate::walk::{ON, Step, Writer, step, write};
+use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_types::Result;

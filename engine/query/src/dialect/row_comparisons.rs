@@ -4,7 +4,7 @@
 use super::ast::binary;
 use super::operators::is_row;
 use super::quantified::values_of;
-use crate::walk::{ON, Reader, Step, Stop, finds};
+use crate::sql::walk::{ON, Reader, Step, Stop, finds};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator};
 use querygate_types::{Error, ErrorCode, Result};

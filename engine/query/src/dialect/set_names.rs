@@ -4,7 +4,7 @@
 use super::ast::{aliased, derived, folded, quoted, select, table_alias};
 use super::calls::{is_set, unqualified};
 use super::names::column_name;
-use crate::walk::{ON, Reader, Step, look};
+use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr};
 use querygate_types::Result;
 use std::collections::HashSet;

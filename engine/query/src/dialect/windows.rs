@@ -3,7 +3,7 @@
 
 use super::ast::folded;
 use super::frames::mark;
-use crate::walk::{ON, Step, Writer, step, write};
+use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, NamedWindowExpr, OrderBy, Query, Select, SetExpr, WindowSpec, WindowType,
 };

@@ -7,7 +7,7 @@ mod values;
 pub(crate) use uses::{Uses, narrowed};
 pub(crate) use values::Parameter;
 
-use crate::walk::{ON, Step, Stop, Writer, write};
+use crate::sql::walk::{ON, Step, Stop, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
     TimezoneInfo, Value,

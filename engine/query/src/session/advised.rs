@@ -8,8 +8,8 @@ use crate::bind::Bound;
 use crate::errors::{self, translate};
 use crate::execute::{self, Guard, Turn};
 use crate::observe::QueryRecord;
-use crate::parse::Parsed;
 use crate::plan::{Executable, PlanOptions};
+use crate::sql::parse::Parsed;
 use crate::steps::{Step, steps};
 use crate::variant::{Asking, Chosen};
 use arrow::array::ArrayRef;
@@ -37,7 +37,7 @@ impl GateSession {
             return None;
         }
         let template = if explains {
-            Arc::new(crate::template::explained(parsed.shared_text()))
+            Arc::new(crate::sql::template::explained(parsed.shared_text()))
         } else {
             Arc::clone(parsed.template())
         };

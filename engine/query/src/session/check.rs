@@ -11,7 +11,7 @@ use crate::execute::{self, Guard, Turn};
 use crate::gate::Gate;
 use crate::observe::QueryRecord;
 use crate::plan::PlanOptions;
-use crate::template::Template;
+use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;

@@ -5,7 +5,7 @@ use super::settings::Settings;
 use super::statement::{GateSession, Inner};
 use super::text::{text_column, text_rows};
 use super::zone;
-use crate::classify::{Classified, ExplainStyle, Modes};
+use crate::sql::classify::{Classified, ExplainStyle, Modes};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{

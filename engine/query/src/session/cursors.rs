@@ -5,7 +5,7 @@ use super::prepared::PreparedStatement;
 use super::reading::{Reading, Stretch};
 use super::statement::{GateSession, Inner};
 use super::transaction::outside;
-use crate::classify::Walk;
+use crate::sql::classify::Walk;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
@@ -172,8 +172,8 @@ fn no_cursor(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::classify::{Classified, Walk};
-    use crate::parse::parse;
+    use crate::sql::classify::{Classified, Walk};
+    use crate::sql::parse::parse;
 
     #[test]
     fn move_is_fetch_without_rows_and_abort_is_rollback() {

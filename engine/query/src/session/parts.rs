@@ -2,9 +2,9 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::statement::GateSession;
-use crate::classify::Classified;
 use crate::execute;
 use crate::parts::Plain;
+use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use querygate_query_api::{Outcome, Part, Parts, Split};
 use querygate_types::{Error, ErrorCode, Result};

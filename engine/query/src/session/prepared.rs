@@ -2,9 +2,9 @@
 
 use super::armed::Armed;
 use crate::bind::Bound;
-use crate::classify::ExplainStyle;
 use crate::parameters::Declared;
-use crate::parse::Parsed;
+use crate::sql::classify::ExplainStyle;
+use crate::sql::parse::Parsed;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 use querygate_query_api::{Column, CopyOptions, Prepared};

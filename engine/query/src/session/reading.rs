@@ -1,7 +1,7 @@
 //! Where a cursor stands among its rows, and the rows that a scrollable one keeps to go back to. Knows no session.
 
-use crate::classify::Walk;
 use crate::errors::{Stage, translate};
+use crate::sql::classify::Walk;
 use crate::waiting::compact;
 use arrow::array::UInt32Array;
 use arrow::compute::take;

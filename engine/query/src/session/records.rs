@@ -4,7 +4,7 @@ use super::prepared::PreparedStatement;
 use super::statement::GateSession;
 use crate::bind::Bound;
 use crate::observe::QueryRecord;
-use crate::parse::Parsed;
+use crate::sql::parse::Parsed;
 use crate::telling::Told;
 use querygate_types::Error;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Rights of a session, and of an open transaction: it pins its version of the metadata, but no right that was taken away since.
 
 use super::statement::GateSession;
-use crate::classify::Classified;
 use crate::engine::now_ms;
+use crate::sql::classify::Classified;
 use crate::telling::Told;
 use querygate_catalog::keeps_rights;
 use querygate_query_api::Door;

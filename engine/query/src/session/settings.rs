@@ -375,7 +375,7 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
         Kind::DateStyle => date_style(value)
             .ok_or_else(|| refuse().with_hint("Output is always ISO, and 01/02/2020 is read month first.")),
         Kind::Utf8 => {
-            if crate::classify::is_utf8(value) {
+            if crate::sql::classify::is_utf8(value) {
                 Ok("UTF8".to_owned())
             } else {
                 Err(refuse().with_hint("This gate speaks UTF8 only."))

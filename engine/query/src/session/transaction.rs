@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use super::statement::{GateSession, Inner};
-use crate::classify::Classified;
+use crate::sql::classify::Classified;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::Deployment;
 use querygate_query_api::{CommandTag, Outcome, TransactionStatus};

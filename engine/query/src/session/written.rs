@@ -4,11 +4,11 @@
 use super::prepared::{Kind, PreparedStatement};
 use super::statement::GateSession;
 use crate::bind::Bound;
-use crate::classify::Classified;
 use crate::execute;
-use crate::locate::located_in;
 use crate::observe::FragmentRecord;
 use crate::plan::{self, WrittenCall};
+use crate::sql::classify::Classified;
+use crate::sql::locate::located_in;
 use crate::telling::Told;
 use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;

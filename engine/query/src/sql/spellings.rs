@@ -1,6 +1,6 @@
 //! Calls, casts and bounds that the grammar does not read, as what it reads.
 
-use crate::tokens::is_word;
+use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// Types whose names before a text in quotes are a cast, which the grammar knows of its own types alone.

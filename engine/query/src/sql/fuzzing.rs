@@ -1,7 +1,7 @@
 //! What the fuzz target and the corpus replay of the SQL front call, with the properties that must hold. Knows no
 //! catalog.
 
-use crate::parse::parse;
+use crate::sql::parse::parse;
 
 /// Cuts a text into statements. Gives how many, or the refusal's SQLSTATE.
 ///

@@ -199,10 +199,12 @@ fn following(tokens: &[TokenWithSpan], at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::parse::parse;
+    use crate::sql::parse::parse;
 
     fn read(sql: &str) -> String {
-        let crate::classify::Classified::Query(query) = parse(sql).unwrap().remove(0).class().clone() else { panic!() };
+        let crate::sql::classify::Classified::Query(query) = parse(sql).unwrap().remove(0).class().clone() else {
+            panic!()
+        };
         query.to_string()
     }
 

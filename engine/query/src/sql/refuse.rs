@@ -1,7 +1,7 @@
 //! Parts of a query that the engine would leave out in silence are refused by name.
 
-use crate::distinct_from::is_misread;
-use crate::walk::{ON, Reader, Step, Stop, finds, read, step};
+use crate::sql::distinct_from::is_misread;
+use crate::sql::walk::{ON, Reader, Step, Stop, finds, read, step};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinConstraint, JoinType};
 use datafusion::logical_expr::LogicalPlan;

@@ -1,7 +1,7 @@
 //! What is put right in a text's tokens before the grammar sees them: places as PostgreSQL counts them, and spellings that
 //! the grammar does not know or reads wrongly. Knows words, no statements.
 
-use crate::spellings::{framed, rounded_interval, similar_substring, typed_text};
+use crate::sql::spellings::{framed, rounded_interval, similar_substring, typed_text};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{

@@ -1,7 +1,7 @@
 //! Clauses in other words, and clauses that are taken out.
 
 use super::*;
-use crate::tokens::tokens;
+use crate::sql::tokens::tokens;
 
 fn read(sql: &str) -> (String, Vec<&'static str>) {
     let (tokens, absent) = known(tokens(sql).unwrap());

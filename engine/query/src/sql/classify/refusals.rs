@@ -1,6 +1,6 @@
 //! What a refused statement is told, by its first word.
 
-use crate::tokens::is_word;
+use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::ast::{Lock, LockTableMode, ObjectName};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use querygate_types::{Error, ErrorCode, Result};

@@ -1,6 +1,6 @@
 //! Bounds what a short text can unfold into, before it is planned: planning takes no notice of a time limit.
 
-use crate::walk::{ON, Reader, Step, Stop, look, read};
+use crate::sql::walk::{ON, Reader, Step, Stop, look, read};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArguments, GroupByExpr, ObjectName, Query, Select, Statement, TableFactor,
 };

@@ -8,7 +8,7 @@ mod tests;
 
 pub(crate) use fetches::LIMIT_MARK;
 
-use crate::tokens::{character, is_word};
+use crate::sql::tokens::{character, is_word};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace};
 use std::collections::BTreeMap;
 

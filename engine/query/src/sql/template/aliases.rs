@@ -226,7 +226,7 @@ fn key(word: &Word) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::template::template;
+    use crate::sql::template::template;
 
     fn check(sql: &str, expected: &str) {
         assert_eq!(&*template(sql).text, expected, "{sql}");

@@ -1,13 +1,13 @@
 //! Cuts a text into statements. Knows SQL's grammar and its bounds, no names and no types.
 
-use crate::classify::{Classified, classify, unread};
-use crate::clauses;
-use crate::distinct_from::delimited;
 use crate::errors::{Stage, translate};
-use crate::refuse::refuse_later;
-use crate::template::{Template, template};
-use crate::tokens::{character, is_word, position, tokens};
-use crate::weight::{refuse_heavy, refuse_long_lists};
+use crate::sql::classify::{Classified, classify, unread};
+use crate::sql::clauses;
+use crate::sql::distinct_from::delimited;
+use crate::sql::refuse::refuse_later;
+use crate::sql::template::{Template, template};
+use crate::sql::tokens::{character, is_word, position, tokens};
+use crate::sql::weight::{refuse_heavy, refuse_long_lists};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::sql::sqlparser::ast::{DescribeAlias, Ident, ObjectName, Reset, ResetStatement, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;

@@ -1,10 +1,10 @@
 //! Where in a statement's own text an error lies: the first place of the name or literal that the error's words tell of. Knows
 //! the words of our own errors, no catalog.
 
-use crate::classify::Classified;
-use crate::parse::Parsed;
-use crate::tokens::tokens;
-use crate::walk::{ON, Reader, Step, look};
+use crate::sql::classify::Classified;
+use crate::sql::parse::Parsed;
+use crate::sql::tokens::tokens;
+use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Spanned, Value,
 };
@@ -248,8 +248,8 @@ fn folded(ident: &Ident) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::Classified;
-    use crate::parse::parse;
+    use crate::sql::classify::Classified;
+    use crate::sql::parse::parse;
 
     #[test]
     fn errors_point_at_what_they_tell_of() {
