@@ -3,7 +3,7 @@
 use crate::argument_types::with_json_arguments;
 use crate::asks::Asks;
 use crate::dialect::{
-    Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships, without_keys,
+    Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
 use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
@@ -13,6 +13,7 @@ use crate::observe::FragmentRecord;
 use crate::origin::trace;
 use crate::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::plan_bytes::plan_bytes;
+use crate::rules::drop_primary_keys::without_keys;
 use crate::semantics;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;

@@ -3,16 +3,16 @@
 use crate::bind;
 use crate::dialect::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
-use crate::doubted::DoubtedRows;
-use crate::heeding::{heeding, heeding_physical};
-use crate::lost_orders::LostOrders;
-use crate::metering::Metering;
-use crate::one_row::OneRow;
+use crate::rules::cancellable_rules::{heeding, heeding_physical};
+use crate::rules::collect_one_row_side::OneRow;
+use crate::rules::drop_unsound_equivalences::DoubtedRows;
+use crate::rules::keep_topk_keys::{LimitedGroups, WholeKeys};
+use crate::rules::meter_operators::Metering;
+use crate::rules::restore_sorts::LostOrders;
+use crate::rules::yield_to_others::Yielding;
 use crate::session::settings::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
-use crate::topk::{LimitedGroups, WholeKeys};
-use crate::yielding::Yielding;
 use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -199,7 +199,9 @@ fn state(
 /// DataFusion's rules, told what decides what; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules
 /// joins as the statement is written.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = crate::dialect::with_true_dependencies(crate::dialect::guarded(Optimizer::new().rules));
+    let mut rules = crate::rules::correct_dependencies::with_true_dependencies(
+        crate::rules::skip_wrong_plans::guarded(Optimizer::new().rules),
+    );
     let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
     rules.insert(simplified, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
@@ -210,8 +212,8 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 /// and yielding after it. Without the one that answers aggregates by statistics: tables here tell none, and below an
 /// aggregate with FILTER it takes another one's values for its own.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let rules = crate::unfolding::bounded(PhysicalOptimizer::new().rules);
-    let mut rules = crate::same_names::told_apart(rules);
+    let rules = crate::rules::bound_pushed_conditions::bounded(PhysicalOptimizer::new().rules);
+    let mut rules = crate::rules::separate_equal_names::told_apart(rules);
     rules.retain(|rule| rule.name() != "aggregate_statistics");
     let swapped = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
     rules.insert(swapped, Arc::new(OneRow));
@@ -248,7 +250,9 @@ impl QueryPlanner for ApplyingPlanner {
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
         crate::nulls::check_optimized(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
-        let plan = crate::dialect::keys_as_columns(crate::dialect::guard_failures(plan.clone())?)?;
+        let plan = crate::rules::project_computed_keys::keys_as_columns(
+            crate::rules::guard_failing_conditions::guard_failures(plan.clone())?,
+        )?;
         planner.create_physical_plan(&plan, state).await
     }
 }

@@ -14,16 +14,12 @@ mod ast;
 mod blocks;
 mod calls;
 mod casts;
-mod computed_keys;
 mod constants;
 mod counts;
-mod dependencies;
 mod frames;
 mod functions;
 mod groups;
-mod guards;
 mod hypothetical_ranks;
-mod keys;
 mod last_rank;
 mod limits;
 mod literals;
@@ -47,7 +43,6 @@ mod rows;
 mod set_names;
 mod sets;
 mod settle;
-mod short_circuit;
 mod subscripts;
 #[cfg(test)]
 mod tests;
@@ -60,12 +55,8 @@ mod variadic;
 mod windows;
 
 pub(crate) use blocks::Blocks;
-pub(crate) use computed_keys::keys_as_columns;
-pub(crate) use dependencies::with_true_dependencies;
 #[cfg(test)]
 pub(crate) use functions::helpers;
-pub(crate) use guards::guarded;
-pub(crate) use keys::without_keys;
 pub(crate) use literals::split_array;
 pub(crate) use memberships::as_joins;
 pub(crate) use names::output_name;
@@ -74,7 +65,6 @@ pub(crate) use null_memberships::with_null_memberships;
 pub(crate) use outer_aggregates::refuse_outer_aggregates;
 pub(crate) use rewrite::rewrite;
 pub(crate) use settle::Settler;
-pub(crate) use short_circuit::guard_failures;
 #[cfg(test)]
 pub(crate) use types::PgTypePlanner;
 

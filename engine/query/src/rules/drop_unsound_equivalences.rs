@@ -3,7 +3,7 @@
 //! a key of grouping sets is null in the sets that lack it, and stays one, too. And of a hash join of two sorted inputs it
 //! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
 
-use crate::lost_orders::LostOrders;
+use crate::rules::restore_sorts::LostOrders;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result, internal_err};
