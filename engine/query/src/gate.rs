@@ -1,15 +1,15 @@
 //! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
 
-use crate::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
-use crate::bind::Bound;
-use crate::checks::Checks;
-use crate::engine::{Workspace, with_key_lists};
-use crate::memory::{Account, Accounts, Owner};
-use crate::observe::{self, Observer};
-use crate::parameters::Declared;
+use crate::bind::statement::Bound;
+use crate::bind::workspace::{Workspace, with_key_lists};
+use crate::books::checks::Checks;
+use crate::books::observe::{self, Observer};
+use crate::books::system;
+use crate::dialect::parameters::Declared;
+use crate::run::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
+use crate::run::memory::{Account, Accounts, Owner};
 use crate::session::GateSession;
 use crate::session::settings::Settings;
-use crate::system;
 use async_trait::async_trait;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -298,7 +298,7 @@ impl Gate {
         let key = (deployment.version, principal.login.clone());
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal
-            && found.until_ms.is_none_or(|until| crate::engine::now_ms() < until)
+            && found.until_ms.is_none_or(|until| crate::bind::workspace::now_ms() < until)
         {
             return Ok(found);
         }
@@ -309,9 +309,10 @@ impl Gate {
             own.into_iter().chain(supplied).collect()
         };
         let environment = Arc::clone(&self.environment);
-        let config = crate::engine::session_config(self.options.target_partitions);
+        let config = crate::bind::workspace::session_config(self.options.target_partitions);
         // Boxed, so that whoever finds one does not make room for the making.
-        let made = Box::pin(crate::engine::build_workspace(deployment, principal, live, environment, config)).await?;
+        let made =
+            Box::pin(crate::bind::workspace::build_workspace(deployment, principal, live, environment, config)).await?;
         self.workspaces.insert(key, Arc::clone(&made));
         Ok(made)
     }

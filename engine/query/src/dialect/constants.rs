@@ -2,7 +2,7 @@
 
 use super::ast::{cast, literal_text, text};
 use super::value_lists::type_columns;
-use crate::parameters::Declared;
+use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Writer, write};
 use datafusion::sql::sqlparser::ast::{
     DataType, DateTimeField, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident, Interval, IntervalFields,

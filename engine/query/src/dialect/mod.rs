@@ -31,6 +31,7 @@ mod null_memberships;
 mod operators;
 mod orders;
 mod outer_aggregates;
+pub(crate) mod parameters;
 mod placeholders;
 mod planned;
 mod quantified;

@@ -3,8 +3,8 @@
 
 use super::literals::field_of;
 use super::types;
-use crate::named::under_names;
 use crate::semantics::is_comparison;
+use crate::semantics::keep_names::under_names;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};

@@ -5,7 +5,7 @@ use super::{
     aggregates, calls, casts, constants, frames, groups, names, normal_forms, operators, orders, quantified, recursion,
     relations, row_comparisons, rows, set_names, using, value_lists, windows,
 };
-use crate::parameters::Declared;
+use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
 use querygate_catalog::pg_catalog::PgCatalog;

@@ -3,7 +3,7 @@
 
 use super::counts::counted;
 use super::literals::{PgExprPlanner, field_of};
-use crate::named::under_names;
+use crate::semantics::keep_names::under_names;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};

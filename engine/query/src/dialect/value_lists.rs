@@ -5,7 +5,7 @@ use super::ast::{call, cast, literal_text};
 use super::calls::record;
 use super::constants::whole;
 use super::types::PgTypePlanner;
-use crate::parameters::{Declared, declared_type};
+use crate::dialect::parameters::{Declared, declared_type};
 use datafusion::logical_expr::planner::TypePlanner as _;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,

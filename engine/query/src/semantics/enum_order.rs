@@ -3,7 +3,7 @@
 //! plans down to find what a column was made of.
 
 use super::fault::{external, unsupported};
-use crate::below::{Below, below};
+use crate::semantics::lineage::{Below, below};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value_udaf;

@@ -5,7 +5,7 @@ mod outer;
 
 pub(super) use outer::renewed as renewed_outer_columns;
 
-use crate::named::under_names;
+use crate::semantics::keep_names::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};

@@ -7,7 +7,7 @@ use super::{
     arithmetic, binding, casts, comparable, distances, enum_order, framed, functions, growing, interval_length, peers,
     set_operations, stepwise, sum, wide,
 };
-use crate::named::under_names;
+use crate::semantics::keep_names::under_names;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};

@@ -3,15 +3,15 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::statement::GateSession;
-use crate::admission::Permit;
-use crate::bind::Bound;
+use crate::bind::statement::Bound;
+use crate::books::observe::QueryRecord;
 use crate::errors::{self, translate};
-use crate::execute::{self, Guard, Turn};
-use crate::observe::QueryRecord;
-use crate::plan::{Executable, PlanOptions};
+use crate::plan::executable::{Executable, PlanOptions};
+use crate::plan::rule_trace::{Step, steps};
+use crate::plan::variant::{Asking, Chosen};
+use crate::run::admission::Permit;
+use crate::run::execute::{self, Guard, Turn};
 use crate::sql::parse::Parsed;
-use crate::steps::{Step, steps};
-use crate::variant::{Asking, Chosen};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
@@ -62,9 +62,9 @@ impl GateSession {
                 let alone = part.is_none().then_some(&prepared.parsed)?;
                 self.asking(alone, matches!(prepared.kind, Kind::Explain(..)), deadline)
             };
-            let whole = crate::plan::choose_whole(bound, asking);
+            let whole = crate::plan::executable::choose_whole(bound, asking);
             let calls = part.is_none() && whole.as_ref().is_none_or(Chosen::is_default);
-            if let Some((call, records)) = crate::plan::call(bound, parameters)?.filter(|_| calls) {
+            if let Some((call, records)) = crate::plan::executable::call(bound, parameters)?.filter(|_| calls) {
                 record.planning = began.elapsed();
                 (record.cached, record.fragments) = (true, records);
                 let source = call.source().to_owned();
@@ -84,12 +84,12 @@ impl GateSession {
             let state = self.statement_state(bound).await?;
             // Nobody is asked twice for one run.
             let asking = if whole.is_none() { asking() } else { None };
-            let mut executable = match crate::plan::ready(bound, parameters, whole)? {
+            let mut executable = match crate::plan::executable::ready(bound, parameters, whole)? {
                 Some(executable) => executable,
                 None => self.plan_on_workers(bound, &state, parameters, asking).await?,
             };
             let physical = match part {
-                Some(part) => crate::parts::part_of(executable.physical(), part, bound)?,
+                Some(part) => crate::plan::parts::part_of(executable.physical(), part, bound)?,
                 None => Arc::clone(executable.physical()),
             };
             let until = (cancel, deadline);
@@ -181,7 +181,7 @@ impl GateSession {
         let parameters = parameters.to_vec();
         let require_pushdown = self.inner().settings.flag("querygate.require_pushdown");
         let options = PlanOptions { require_pushdown, asking };
-        self.on_workers(async move { crate::plan::plan(&bound, &state, &parameters, options).await }).await
+        self.on_workers(async move { crate::plan::executable::plan(&bound, &state, &parameters, options).await }).await
     }
 
     /// How the default plan came to be, rule by rule.
@@ -191,7 +191,7 @@ impl GateSession {
         bound: &Bound,
         state: &Arc<SessionState>,
     ) -> Result<Vec<Step>> {
-        let (plan, state) = (plan.clone(), crate::plan::started(state, bound.asks()));
+        let (plan, state) = (plan.clone(), crate::plan::executable::started(state, bound.asks()));
         self.on_workers(async move { steps(&plan, &state).await }).await
     }
 

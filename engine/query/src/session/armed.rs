@@ -5,10 +5,10 @@
 use super::prepared::PreparedStatement;
 use super::statement::GateSession;
 use super::written::Run;
-use crate::admission::Place;
-use crate::bind::Bound;
-use crate::execute;
-use crate::plan;
+use crate::bind::statement::Bound;
+use crate::plan::executable;
+use crate::run::admission::Place;
+use crate::run::execute;
 use querygate_driver_api::Value;
 use querygate_query_api::LookUp;
 use querygate_types::{Given, Result, WireForm, WrittenRows};
@@ -111,7 +111,7 @@ impl GateSession {
             Some(_) => None,
             None => Some(self.gate.admit(&self.principal.login).await?),
         };
-        let Some(call) = plan::written_given(&armed.bound, values)? else { return Ok(None) };
+        let Some(call) = executable::written_given(&armed.bound, values)? else { return Ok(None) };
         let found = self.called_written(call, run).await;
         drop((turn, waited));
         found

@@ -3,7 +3,7 @@
 use super::prepared::PreparedStatement;
 use super::statement::GateSession;
 use super::text::text_rows;
-use crate::system::extensions;
+use crate::books::system::extensions;
 use querygate_query_api::Outcome;
 use querygate_query_api::system::Cell;
 use querygate_types::Result;

@@ -3,14 +3,14 @@
 
 use super::statement::GateSession;
 use super::workspace::with_runner;
-use crate::bind::Bound;
-use crate::checks::{CheckRecord, Finding, WHOLE};
-use crate::compare::Comparison;
-use crate::engine::with_config;
-use crate::execute::{self, Guard, Turn};
+use crate::bind::statement::Bound;
+use crate::bind::workspace::with_config;
+use crate::books::checks::{CheckRecord, Finding, WHOLE};
+use crate::books::observe::QueryRecord;
 use crate::gate::Gate;
-use crate::observe::QueryRecord;
-use crate::plan::PlanOptions;
+use crate::plan::executable::PlanOptions;
+use crate::run::compare::Comparison;
+use crate::run::execute::{self, Guard, Turn};
 use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -165,11 +165,12 @@ impl Check {
 
     async fn finding(&self, pushed: &[RecordBatch]) -> Result<Finding> {
         let state = self.plain_state();
-        let plan = crate::plan::local(&self.bound, &state, &self.parameters).await?;
+        let plan = crate::plan::executable::local(&self.bound, &state, &self.parameters).await?;
         let local = self.rows(plan, &state).await?;
         let Some(what) = self.differs(pushed, &local)? else { return Ok(Finding::Equal) };
         // Only what the sources repeat is a difference; what they do not has changed there meanwhile.
-        let again = crate::plan::plan(&self.bound, &self.state, &self.parameters, PlanOptions::default()).await?;
+        let again =
+            crate::plan::executable::plan(&self.bound, &self.state, &self.parameters, PlanOptions::default()).await?;
         let again = self.rows(Arc::clone(again.physical()), &self.state).await?;
         Ok(if self.differs(pushed, &again)?.is_none() { Finding::Different(what) } else { Finding::Changed })
     }

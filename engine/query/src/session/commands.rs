@@ -274,11 +274,11 @@ impl GateSession {
         let named = self.named(name)?;
         let inner = ours(&named)?;
         let (Kind::Query(bound), Classified::Query(query)) = (&inner.kind, inner.parsed.class()) else {
-            return Err(crate::explain::unexplained());
+            return Err(crate::session::explain::unexplained());
         };
         let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
         let bound = self.refreshed(bound, query, (&inner.declared, &values)).await?;
-        crate::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
+        crate::session::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
     }
 
     async fn arguments_of(
@@ -305,7 +305,7 @@ impl GateSession {
         expressions: &[Expr],
         types: &[PgType],
     ) -> Result<Vec<ArrayRef>> {
-        let query = crate::engine::select_of(expressions)?;
+        let query = crate::bind::workspace::select_of(expressions)?;
         let bound = self.bind_query(&query, &[], None).await?;
         let mut rows = self.run_bound(outer, &bound, &[]).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {

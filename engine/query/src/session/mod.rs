@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod cursors;
 mod durations;
+pub(crate) mod explain;
 mod listen;
 mod parts;
 mod prepared;

@@ -2,8 +2,8 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::statement::GateSession;
-use crate::execute;
-use crate::parts::Plain;
+use crate::plan::parts::Plain;
+use crate::run::execute;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use querygate_query_api::{Outcome, Part, Parts, Split};

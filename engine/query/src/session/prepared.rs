@@ -1,8 +1,8 @@
 //! Prepared statements: what preparing found out about one, and the same statement bound in another way.
 
 use super::armed::Armed;
-use crate::bind::Bound;
-use crate::parameters::Declared;
+use crate::bind::statement::Bound;
+use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
 use crate::sql::parse::Parsed;
 use arrow::datatypes::SchemaRef;

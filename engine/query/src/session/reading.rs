@@ -1,8 +1,8 @@
 //! Where a cursor stands among its rows, and the rows that a scrollable one keeps to go back to. Knows no session.
 
 use crate::errors::{Stage, translate};
+use crate::run::waiting::compact;
 use crate::sql::classify::Walk;
-use crate::waiting::compact;
 use arrow::array::UInt32Array;
 use arrow::compute::take;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -189,7 +189,7 @@ impl Reading {
         while let Some(stream) = self.stream.as_mut() {
             let next = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return Err(crate::execute::canceled()),
+                () = cancel.cancelled() => return Err(crate::run::execute::canceled()),
                 next = stream.next() => next.transpose()?,
             };
             match next {
@@ -259,7 +259,7 @@ fn forward_only() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Account, Owner};
+    use crate::run::memory::{Account, Owner};
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::UnboundedMemoryPool;

@@ -2,10 +2,10 @@
 
 use super::prepared::PreparedStatement;
 use super::statement::GateSession;
-use crate::bind::Bound;
-use crate::observe::QueryRecord;
+use crate::bind::statement::Bound;
+use crate::books::learning_feed::Told;
+use crate::books::observe::QueryRecord;
 use crate::sql::parse::Parsed;
-use crate::telling::Told;
 use querygate_types::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

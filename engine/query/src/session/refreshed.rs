@@ -2,8 +2,8 @@
 
 use super::prepared::PreparedStatement;
 use super::statement::GateSession;
-use crate::bind::Bound;
-use crate::parameters::Declared;
+use crate::bind::statement::Bound;
+use crate::dialect::parameters::Declared;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_types::{Error, ErrorCode, Result};

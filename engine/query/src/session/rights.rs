@@ -1,9 +1,9 @@
 //! Rights of a session, and of an open transaction: it pins its version of the metadata, but no right that was taken away since.
 
 use super::statement::GateSession;
-use crate::engine::now_ms;
+use crate::bind::workspace::now_ms;
+use crate::books::learning_feed::Told;
 use crate::sql::classify::Classified;
-use crate::telling::Told;
 use querygate_catalog::keeps_rights;
 use querygate_query_api::Door;
 use querygate_types::{Error, ErrorCode, Result};

@@ -2,7 +2,7 @@
 
 use super::durations::{milliseconds, show_milliseconds};
 use super::zone;
-use crate::checks::WHOLE;
+use crate::books::checks::WHOLE;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,18 +7,18 @@ use super::prepared::{Kind, PreparedStatement, ours};
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
-use crate::bind::Bound;
-use crate::engine::as_described;
+use crate::bind::statement::Bound;
+use crate::bind::workspace::as_described;
+use crate::books::learning_feed::Teller;
+use crate::books::observe::SessionRecord;
+use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::{Stage, translate};
-use crate::execute;
 use crate::gate::{Gate, Opened};
-use crate::memory::{Account, Owner};
-use crate::observe::SessionRecord;
-use crate::parameters::{Declared, without_values};
+use crate::run::execute;
+use crate::run::memory::{Account, Owner};
 use crate::sql::classify::Classified;
 use crate::sql::locate::located_in;
 use crate::sql::parse::{Parsed, parse};
-use crate::telling::Teller;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -60,7 +60,7 @@ pub(crate) struct GateSession {
     pub(super) prepared_memory: MemoryReservation,
     inner: Arc<Mutex<Inner>>,
     cancel: Mutex<CancellationToken>,
-    _place: crate::admission::SessionPlace,
+    _place: crate::run::admission::SessionPlace,
 }
 
 /// What changes in a session.
@@ -139,7 +139,7 @@ impl GateSession {
             }
             Classified::Explain { style, statement } => {
                 let nested = Arc::new(parsed.nested(statement.as_ref().clone())?);
-                let columns = Some(crate::explain::columns(*style));
+                let columns = Some(crate::session::explain::columns(*style));
                 match nested.class() {
                     Classified::Query(query) => {
                         let bound = self.bind_query(query, declared, None).await?;
@@ -147,7 +147,7 @@ impl GateSession {
                     }
                     // The statement that has this name is looked up when it is explained.
                     Classified::Execute { .. } => (Kind::Command, columns),
-                    _ => return Err(crate::explain::unexplained()),
+                    _ => return Err(crate::session::explain::unexplained()),
                 }
             }
             command => (Kind::Command, self.command_columns(command)?),
@@ -202,7 +202,7 @@ impl GateSession {
                 let schema = Arc::clone(bound.schema());
                 let (described, parsed) = (Arc::clone(&schema), Arc::clone(&prepared.parsed));
                 let batches = batches.map(move |batch| batch.and_then(|b| as_described(&b, &described))).boxed();
-                let batches = crate::recording::recorded(
+                let batches = crate::books::recording::recorded(
                     batches,
                     record,
                     started,
@@ -250,7 +250,7 @@ impl GateSession {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
                 let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
-                let rows = crate::explain::explain(self, prepared, &bound, parameters, *style).await?;
+                let rows = crate::session::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,

@@ -3,13 +3,13 @@
 
 use super::cursors::Cursor;
 use super::statement::{GateSession, Inner};
-use crate::bind::{Bound, bind};
+use crate::bind::statement::{Bound, bind};
+use crate::bind::workspace::{Workspace, with_config};
 use crate::dialect::apply::SubplanRunner;
-use crate::engine::{Workspace, with_config};
+use crate::dialect::parameters::Declared;
 use crate::errors::{Stage, translate};
 use crate::gate::{BOUND_TEXT_MAX, BoundKey};
-use crate::parameters::Declared;
-use crate::plan::Subplans;
+use crate::plan::executable::Subplans;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};

@@ -3,13 +3,13 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use super::statement::GateSession;
-use crate::bind::Bound;
-use crate::execute;
-use crate::observe::FragmentRecord;
-use crate::plan::{self, WrittenCall};
+use crate::bind::statement::Bound;
+use crate::books::learning_feed::Told;
+use crate::books::observe::FragmentRecord;
+use crate::plan::executable::{self, WrittenCall};
+use crate::run::execute;
 use crate::sql::classify::Classified;
 use crate::sql::locate::located_in;
-use crate::telling::Told;
 use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;
 use querygate_query_api::{FirstRow, Session};
@@ -85,7 +85,7 @@ impl GateSession {
         let deadline = self.inner().settings.timeout().map(|timeout| run.started + timeout);
         let work = async {
             let _turn = self.gate.admit(&self.principal.login).await?;
-            let Some(call) = plan::written(bound, parameters)? else { return Ok(None) };
+            let Some(call) = executable::written(bound, parameters)? else { return Ok(None) };
             self.called_written(call, &mut run).await
         };
         let found = tokio::select! {

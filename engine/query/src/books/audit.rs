@@ -1,7 +1,7 @@
 //! The audit file: a line of JSON for each finished statement, written by a thread of its own. Decides nothing about
 //! statements, and never slows one down.
 
-use crate::observe::QueryRecord;
+use crate::books::observe::QueryRecord;
 use querygate_types::ErrorCode;
 use std::io::{ErrorKind, Write};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Runs a verified plan: on the query runtime, inside a memory share, under a deadline and a cancel token.
 
-use crate::admission::{Permit, Place};
 use crate::errors::{Stage, translate};
-use crate::waiting::{Charge, Charged, Pieces};
+use crate::run::admission::{Permit, Place};
+use crate::run::waiting::{Charge, Charged, Pieces};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;

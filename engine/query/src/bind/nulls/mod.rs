@@ -8,8 +8,8 @@ mod tests;
 
 pub(crate) use check::{check, check_optimized};
 
-use crate::named::under_names;
 use crate::semantics;
+use crate::semantics::keep_names::under_names;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;

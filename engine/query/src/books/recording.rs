@@ -1,6 +1,6 @@
 //! Closes a statement's record when its stream ends, fails or is dropped.
 
-use crate::observe::{Observer, QueryRecord};
+use crate::books::observe::{Observer, QueryRecord};
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 use querygate_query_api::BatchStream;

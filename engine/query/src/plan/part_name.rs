@@ -1,6 +1,6 @@
 //! Names of parts as tickets carry them: bytes that say which rows a part has. Decides nothing.
 
-use crate::parts::PARTS_MAX;
+use crate::plan::parts::PARTS_MAX;
 use querygate_catalog::{KeyRange, RowRange, Rows};
 use querygate_driver_api::Value;
 use querygate_driver_api::moment::Pages;

@@ -1,6 +1,6 @@
 //! What learning is told of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
-use crate::observe::{LeafReads, QueryRecord};
+use crate::books::observe::{LeafReads, QueryRecord};
 use querygate_catalog::FragmentRuns;
 use querygate_query_api::FirstRow;
 use querygate_query_api::more::Ended;

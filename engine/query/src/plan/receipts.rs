@@ -1,7 +1,7 @@
 //! Receipts: what went to which source, what stayed, and why. No value is ever in one.
 
-use crate::observe::FragmentRecord;
-use crate::plan::Executable;
+use crate::books::observe::FragmentRecord;
+use crate::plan::executable::Executable;
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::GovernedExec;
 use querygate_rules::ReceiptLine;

@@ -1,7 +1,7 @@
 //! The plan after each rule that changed it, for EXPLAIN VERBOSE. Plans once more, and gives nothing that runs.
 
+use crate::bind::workspace::careful;
 use crate::dialect::apply::{self, Scope};
-use crate::engine::careful;
 use crate::errors::{Stage, translate};
 use datafusion::common::Result as EngineResult;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -18,7 +18,7 @@ pub(crate) struct Step {
     pub(crate) plan: String,
 }
 
-/// How the default plan of what was given to the engine came to be, in the order of [`crate::plan::physical`].
+/// How the default plan of what was given to the engine came to be, in the order of [`crate::plan::executable::physical`].
 pub(crate) async fn steps(plan: &LogicalPlan, state: &SessionState) -> Result<Vec<Step>> {
     let ways = if apply::has_work(plan, Scope::Everything).map_err(|error| translate(&error, Stage::Optimize))? {
         vec![(Scope::CatalogOnly, false), (Scope::Everything, false), (Scope::Everything, true)]

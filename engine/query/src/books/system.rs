@@ -2,8 +2,8 @@
 
 pub(crate) mod extensions;
 
-use crate::checks::{CheckRecord, Checks};
-use crate::observe::Observer;
+use crate::books::checks::{CheckRecord, Checks};
+use crate::books::observe::{FragmentRecord, Observer, QueryRecord, SessionRecord};
 use crate::session::settings::Settings;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
@@ -301,7 +301,7 @@ fn outcome(error: Option<ErrorCode>) -> Cell {
     text(error.map_or("ok", ErrorCode::sqlstate))
 }
 
-fn query_row(q: &crate::observe::QueryRecord) -> Row {
+fn query_row(q: &QueryRecord) -> Row {
     vec![
         number(q.id),
         Cell::Time(q.started),
@@ -319,7 +319,7 @@ fn query_row(q: &crate::observe::QueryRecord) -> Row {
     ]
 }
 
-fn audit_row(q: &crate::observe::QueryRecord) -> Row {
+fn audit_row(q: &QueryRecord) -> Row {
     vec![
         Cell::Time(q.started),
         text(&q.login),
@@ -332,8 +332,8 @@ fn audit_row(q: &crate::observe::QueryRecord) -> Row {
 }
 
 /// What files were read for a leaf counts rows that its reader does not see: for operators.
-fn fragment_rows(q: &crate::observe::QueryRecord, operator: bool) -> Vec<Row> {
-    let row = |(n, f): (usize, &crate::observe::FragmentRecord)| {
+fn fragment_rows(q: &QueryRecord, operator: bool) -> Vec<Row> {
+    let row = |(n, f): (usize, &FragmentRecord)| {
         let mut row = vec![number(q.id), count(n + 1), text(&f.source), text(&f.table), text(&f.receipt)];
         let mut measured = q.reads.iter().filter(|one| *one.source == *f.source && one.table == f.table);
         match measured.next().filter(|_| operator) {
@@ -351,7 +351,7 @@ fn fragment_rows(q: &crate::observe::QueryRecord, operator: bool) -> Vec<Row> {
     q.fragments.iter().enumerate().map(row).collect()
 }
 
-fn session_row(s: crate::observe::SessionRecord) -> Row {
+fn session_row(s: SessionRecord) -> Row {
     vec![
         number(s.id),
         text(&s.login),
@@ -431,7 +431,12 @@ fn schema_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
 }
 
 fn evaluator<'a>(deployment: &'a Deployment, principal: &'a Principal) -> Evaluator<'a> {
-    Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms: crate::engine::now_ms() }
+    Evaluator {
+        policy: &deployment.policies,
+        principal,
+        facts: &deployment.facts,
+        now_ms: crate::bind::workspace::now_ms(),
+    }
 }
 
 fn resolved(deployment: &Deployment, principal: &Principal) -> Principal {
@@ -439,7 +444,7 @@ fn resolved(deployment: &Deployment, principal: &Principal) -> Principal {
         principal.clone(),
         &deployment.policies,
         &deployment.facts,
-        crate::engine::now_ms(),
+        crate::bind::workspace::now_ms(),
     )
 }
 

@@ -115,6 +115,8 @@ pub(crate) fn narrowed(plan: LogicalPlan, declared: &[Option<Declared>]) -> Resu
             other => Ok(Transformed::no(other)),
         })
     };
-    let node = |node: LogicalPlan| crate::named::under_names(node, expression)?.map_data(LogicalPlan::recompute_schema);
+    let node = |node: LogicalPlan| {
+        crate::semantics::keep_names::under_names(node, expression)?.map_data(LogicalPlan::recompute_schema)
+    };
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }

@@ -1,9 +1,9 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
-use crate::audit::Audit;
+use crate::books::audit::Audit;
+use crate::books::learning_feed::{Told, tell, tell_so_far};
+use crate::plan::variant::Chosen;
 use crate::sql::template::Template;
-use crate::telling::{Told, tell, tell_so_far};
-use crate::variant::Chosen;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;

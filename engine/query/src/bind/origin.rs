@@ -1,8 +1,8 @@
 //! Where a result's columns come from: table, attribute and type modifier, as PostgreSQL's RowDescription tells them.
 //! Reads plans only; what the principal cannot see has no object id and so no origin.
 
-use crate::below::{Below, below};
-use crate::output_types::{named, narrower};
+use crate::bind::output_types::{named, narrower};
+use crate::semantics::lineage::{Below, below};
 use crate::semantics::{TYPE_MODIFIER_KEY, enum_of_column};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;

@@ -1,24 +1,24 @@
 //! Binds a statement on a principal's catalog: names, types, parameters. Reads no row.
 
-use crate::argument_types::with_json_arguments;
-use crate::asks::Asks;
+use crate::bind::argument_types::with_json_arguments;
+use crate::bind::mask_guard::refuse_masked_predicates;
+use crate::bind::nulls;
+use crate::bind::origin::trace;
+use crate::bind::plan_bytes::plan_bytes;
+use crate::bind::verify::{Inventory, verify_bound};
+use crate::bind::volatility::Asks;
+use crate::bind::workspace::Workspace;
+use crate::books::observe::FragmentRecord;
+use crate::dialect::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
-use crate::engine::Workspace;
 use crate::errors::{Stage, translate, translate_binding};
-use crate::guard::refuse_masked_predicates;
-use crate::nulls;
-use crate::observe::FragmentRecord;
-use crate::origin::trace;
-use crate::parameters::{Declared, Parameter, Uses, narrowed};
-use crate::plan_bytes::plan_bytes;
 use crate::rules::drop_primary_keys::without_keys;
 use crate::semantics;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
 use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
-use crate::verify::{Inventory, verify_bound};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -321,7 +321,7 @@ async fn plan_names(
     refuse_ignored(&ast)?;
     refuse_wide(&ast)?;
     rewrite(&mut ast, &dialect.catalog, declared)?;
-    crate::parameters::declare(&mut ast, declared)?;
+    crate::dialect::parameters::declare(&mut ast, declared)?;
     state
         .statement_to_plan(DfStatement::Statement(Box::new(ast)))
         .await

@@ -1,8 +1,8 @@
 //! JSON as an argument: which texts are JSON already is the name of a type that the engine loses in CASE, COALESCE, subqueries, sets
 //! and aggregates. Without it `json_build_object('lines', (SELECT json_agg(…)))` would quote the array as a text.
 
-use crate::named::under_names;
-use crate::output_types::{named, of};
+use crate::bind::output_types::{named, of};
+use crate::semantics::keep_names::under_names;
 use arrow::datatypes::Field;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

@@ -1,13 +1,13 @@
 //! From a bound statement to a verified, executable plan.
 
-use crate::asks::Asks;
-use crate::bind::{Bound, Whole};
+use crate::bind::statement::{Bound, Whole};
+use crate::bind::verify::{Inventory, verify_bound, verify_final};
+use crate::bind::volatility::Asks;
+use crate::bind::workspace::careful;
+use crate::books::observe::FragmentRecord;
 use crate::dialect::apply::{self, RunSubplan, Scope};
-use crate::engine::careful;
 use crate::errors::{Stage, translate};
-use crate::observe::FragmentRecord;
-use crate::variant::{Asking, Chosen, state_for};
-use crate::verify::{Inventory, verify_bound, verify_final};
+use crate::plan::variant::{Asking, Chosen, state_for};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -63,7 +63,7 @@ impl Executable {
 
     /// Names of the sources that run a statement of their own for it; empty: none does.
     pub(crate) fn pushed_to(&self) -> String {
-        crate::receipts::asked_sources(&self.physical).into_iter().collect::<Vec<_>>().join(", ")
+        crate::plan::receipts::asked_sources(&self.physical).into_iter().collect::<Vec<_>>().join(", ")
     }
 
     /// The plan that was given to the engine.
@@ -125,7 +125,7 @@ pub(crate) async fn plan(
     };
     let mut executable =
         Executable { physical, logical: Some(logical), receipts, records: Arc::default(), cached: false, chosen };
-    executable.records = crate::receipts::fragments(&executable);
+    executable.records = crate::plan::receipts::fragments(&executable);
     Ok(executable)
 }
 
@@ -272,7 +272,7 @@ fn filled(
         cached: known,
         chosen,
     };
-    let records = whole.records.get_or_init(|| crate::receipts::fragments(&executable));
+    let records = whole.records.get_or_init(|| crate::plan::receipts::fragments(&executable));
     executable.records = Arc::clone(records);
     Ok(Some(executable))
 }

@@ -1,7 +1,9 @@
 //! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
-use crate::error_words::known;
+mod words;
+
+use crate::errors::words::known;
 use crate::sql::walk::{ON, Reader, Step, look};
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
@@ -117,7 +119,7 @@ fn source_error(error: &impl std::fmt::Display) -> Error {
 }
 
 fn out_of_memory(text: &str) -> Error {
-    if let Some(refused) = crate::memory::refused(text) {
+    if let Some(refused) = crate::run::memory::refused(text) {
         return refused;
     }
     if text.contains("disk") || text.contains("spill") {

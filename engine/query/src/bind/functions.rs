@@ -62,7 +62,7 @@ mod tests {
         names.extend(state.table_functions().keys().map(|name| format!("table {name}")));
         let actual: String = names.into_iter().map(|name| name + "\n").collect();
         if std::env::var_os("BLESS").is_some() {
-            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/functions.txt"), &actual).unwrap();
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/bind/functions.txt"), &actual).unwrap();
         }
         assert_eq!(actual, include_str!("functions.txt"), "look at what is new, then BLESS=1");
     }

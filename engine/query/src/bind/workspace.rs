@@ -1,6 +1,6 @@
 //! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
 
-use crate::bind;
+use crate::bind::statement;
 use crate::dialect::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::rules::cancellable_rules::{heeding, heeding_physical};
@@ -163,9 +163,9 @@ async fn bind_view(
     let parsed = parse(sql)?;
     let [only] = parsed.as_slice() else { return Err(Error::internal("a view is one statement")) };
     let Classified::Query(query) = only.class() else { return Err(Error::internal("a view is a query")) };
-    let plan = bind::plan_query(query, &state, &dialect, &[]).await?;
-    crate::verify::verify_bound(&plan, builder.token())?;
-    Ok(ViewTable::new(bind::plainly_named(plan)?, Some(sql.to_owned())))
+    let plan = statement::plan_query(query, &state, &dialect, &[]).await?;
+    crate::bind::verify::verify_bound(&plan, builder.token())?;
+    Ok(ViewTable::new(statement::plainly_named(plan)?, Some(sql.to_owned())))
 }
 
 fn state(
@@ -191,7 +191,7 @@ fn state(
         .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rules(physical_rules())
         .build();
-    let mut state = crate::functions::restrict(state);
+    let mut state = crate::bind::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
     Ok(crate::semantics::install(state))
 }
@@ -248,7 +248,7 @@ impl QueryPlanner for ApplyingPlanner {
         plan: &LogicalPlan,
         state: &dyn DfSession,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
-        crate::nulls::check_optimized(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        crate::bind::nulls::check_optimized(plan).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ApplyPlanner)]);
         let plan = crate::rules::project_computed_keys::keys_as_columns(
             crate::rules::guard_failing_conditions::guard_failures(plan.clone())?,

@@ -1,12 +1,12 @@
 //! EXPLAIN: the plan, and for each leaf what its source does. Policy texts are not shown: a row policy is named as such.
 
-use crate::bind::Bound;
+use crate::bind::statement::Bound;
+use crate::plan::rule_trace::Step;
+use crate::plan::variant::Chosen;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
 use crate::session::text::text_rows;
 use crate::sql::classify::ExplainStyle;
-use crate::steps::Step;
-use crate::variant::Chosen;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -61,7 +61,7 @@ pub(crate) async fn explain(
         }
         analyzed = Some((count, started.elapsed().as_secs_f64() * 1e3));
     }
-    let mut notes = crate::receipts::lines(&executable, session.shows_native_text());
+    let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
     notes.extend(executable.chosen().map(Chosen::explained));
     if style.json {
         return document(&physical, (logical, steps), analyzed, notes);

@@ -1,7 +1,7 @@
 //! Other valid ways to plan a statement, and who chooses among them. What comes of a choice passes the same walks as any plan;
 //! estimates nothing itself.
 
-use crate::engine::with_config;
+use crate::bind::workspace::with_config;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;

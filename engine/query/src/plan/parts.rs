@@ -1,9 +1,9 @@
 //! Statements whose rows can be read in parts: which they are, how many parts, and the plan of one. Knows no door.
 
-use crate::bind::Bound;
+use crate::bind::statement::Bound;
+use crate::bind::verify::verify_final;
 use crate::errors::{Stage, translate};
-use crate::part_name::{Name, Share};
-use crate::verify::verify_final;
+use crate::plan::part_name::{Name, Share};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};

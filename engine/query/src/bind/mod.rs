@@ -1,0 +1,14 @@
+//! From a statement to a bound plan: a principal's catalog, names, types, what may be NULL, and the walks that admit a plan.
+//! Reads no row.
+
+pub(crate) mod argument_types;
+pub(crate) mod functions;
+pub(crate) mod mask_guard;
+pub(crate) mod nulls;
+pub(crate) mod origin;
+pub(crate) mod output_types;
+pub(crate) mod plan_bytes;
+pub(crate) mod statement;
+pub(crate) mod verify;
+pub(crate) mod volatility;
+pub(crate) mod workspace;

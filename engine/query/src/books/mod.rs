@@ -1,0 +1,8 @@
+//! What the gate remembers of its own work, and shows of it. Bounded; holds no value of a statement.
+
+pub(crate) mod audit;
+pub(crate) mod checks;
+pub(crate) mod learning_feed;
+pub(crate) mod observe;
+pub(crate) mod recording;
+pub(crate) mod system;

@@ -1,0 +1,8 @@
+//! From a bound plan to one that runs: its variants, its parts, and what is told of it. Starts nothing.
+
+pub(crate) mod executable;
+pub(crate) mod part_name;
+pub(crate) mod parts;
+pub(crate) mod receipts;
+pub(crate) mod rule_trace;
+pub(crate) mod variant;
