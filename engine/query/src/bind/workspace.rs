@@ -1,7 +1,7 @@
 //! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
 
 use crate::bind::statement;
-use crate::dialect::apply::ApplyPlanner;
+use crate::dialect::subqueries::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::rules::cancellable_rules::{heeding, heeding_physical};
 use crate::rules::collect_one_row_side::OneRow;

@@ -1,6 +1,6 @@
 //! Helper functions that the rewrite puts into statements. Users may call them too; they do no harm.
 
-use super::operators::with_backslashes;
+use super::rewrite::expressions::operators::with_backslashes;
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray, StructArray, new_empty_array, new_null_array,
 };
@@ -23,7 +23,7 @@ pub(crate) fn helpers() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::new_from_impl(ArrayOrEmpty { signature: Signature::any(1, Volatility::Immutable) })),
         Arc::new(ScalarUDF::new_from_impl(ToldApart { signature: Signature::any(2, Volatility::Immutable) })),
         Arc::new(ScalarUDF::new_from_impl(ZipArrays { signature: Signature::variadic_any(Volatility::Immutable) })),
-        super::last_rank::function(),
+        super::rewrite::grouping::last_rank::function(),
         Arc::new(ScalarUDF::new_from_impl(LikeEscape { signature: Signature::string(2, Volatility::Immutable) })),
         Arc::new(
             AsyncScalarUDF::new(Arc::new(PgSleep { signature: Signature::any(1, Volatility::Volatile) }))

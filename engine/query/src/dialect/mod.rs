@@ -5,69 +5,29 @@
 //! Order of use: [`rewrite`] → bind with [`Dialect`]'s planners and functions → [`Settler::settle`] →
 //! [`apply::expand`] → optimize.
 
-mod aggregates;
-mod apart;
-pub(crate) mod apply;
-mod array_queries;
-mod array_text;
 mod ast;
-mod blocks;
-mod calls;
-mod casts;
-mod constants;
-mod counts;
-mod frames;
 mod functions;
-mod groups;
-mod hypothetical_ranks;
-mod last_rank;
-mod limits;
-mod literals;
-mod memberships;
-mod names;
-mod near;
-mod normal_forms;
-mod null_memberships;
-mod operators;
-mod orders;
-mod outer_aggregates;
 pub(crate) mod parameters;
-mod placeholders;
-mod planned;
-mod quantified;
-mod records;
-mod recursion;
-mod relations;
+mod planners;
 mod rewrite;
-mod row_comparisons;
-mod rows;
-mod set_names;
-mod sets;
 mod settle;
-mod subscripts;
+pub(crate) mod subqueries;
 #[cfg(test)]
 mod tests;
-mod ties;
-mod types;
-mod unions;
-mod using;
-mod value_lists;
-mod variadic;
-mod windows;
 
-pub(crate) use blocks::Blocks;
 #[cfg(test)]
 pub(crate) use functions::helpers;
-pub(crate) use literals::split_array;
-pub(crate) use memberships::as_joins;
-pub(crate) use names::output_name;
-pub(crate) use near::with_nearest;
-pub(crate) use null_memberships::with_null_memberships;
-pub(crate) use outer_aggregates::refuse_outer_aggregates;
-pub(crate) use rewrite::rewrite;
-pub(crate) use settle::Settler;
+pub(crate) use planners::blocks::Blocks;
+pub(crate) use planners::literals::split_array;
+pub(crate) use planners::near::with_nearest;
 #[cfg(test)]
-pub(crate) use types::PgTypePlanner;
+pub(crate) use planners::types::PgTypePlanner;
+pub(crate) use rewrite::from::names::output_name;
+pub(crate) use rewrite::rewrite;
+pub(crate) use settle::settler::Settler;
+pub(crate) use subqueries::memberships::as_joins;
+pub(crate) use subqueries::null_memberships::with_null_memberships;
+pub(crate) use subqueries::outer_aggregates::refuse_outer_aggregates;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
@@ -94,11 +54,11 @@ impl Dialect {
 
     /// Planners to put before DataFusion's own.
     pub(crate) fn expr_planner(&self) -> Arc<dyn ExprPlanner> {
-        Arc::new(literals::PgExprPlanner::new(&self.functions))
+        Arc::new(planners::literals::PgExprPlanner::new(&self.functions))
     }
 
     pub(crate) fn type_planner(&self) -> Arc<dyn TypePlanner> {
-        Arc::new(types::PgTypePlanner)
+        Arc::new(planners::types::PgTypePlanner)
     }
 
     /// Registers the catalog's functions and the helpers of the rewrite.

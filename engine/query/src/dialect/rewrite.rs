@@ -1,10 +1,13 @@
 //! The one pass over a statement's syntax tree before it is bound: each gap between PostgreSQL's surface and DataFusion's
 //! planner is closed by a function of a neighbouring file. Knows of the catalog what its reader sees: names of columns.
 
-use super::{
-    aggregates, calls, casts, constants, frames, groups, names, normal_forms, operators, orders, quantified, recursion,
-    relations, row_comparisons, rows, set_names, using, value_lists, windows,
-};
+pub(super) mod expressions;
+pub(super) mod from;
+pub(super) mod grouping;
+
+use super::rewrite::expressions::{calls, casts, constants, normal_forms, operators, quantified, row_comparisons};
+use super::rewrite::from::{names, recursion, relations, rows, set_names, using, value_lists};
+use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};

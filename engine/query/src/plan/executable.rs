@@ -5,7 +5,7 @@ use crate::bind::verify::{Inventory, verify_bound, verify_final};
 use crate::bind::volatility::Asks;
 use crate::bind::workspace::careful;
 use crate::books::observe::FragmentRecord;
-use crate::dialect::apply::{self, RunSubplan, Scope};
+use crate::dialect::subqueries::apply::{self, RunSubplan, Scope};
 use crate::errors::{Stage, translate};
 use crate::plan::variant::{Asking, Chosen, state_for};
 use arrow::array::ArrayRef;

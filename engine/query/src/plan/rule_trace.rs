@@ -1,7 +1,7 @@
 //! The plan after each rule that changed it, for EXPLAIN VERBOSE. Plans once more, and gives nothing that runs.
 
 use crate::bind::workspace::careful;
-use crate::dialect::apply::{self, Scope};
+use crate::dialect::subqueries::apply::{self, Scope};
 use crate::errors::{Stage, translate};
 use datafusion::common::Result as EngineResult;
 use datafusion::execution::{SessionState, SessionStateBuilder};

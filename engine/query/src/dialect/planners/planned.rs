@@ -1,0 +1,368 @@
+//! Operators that DataFusion does not plan, or plans with another meaning, as calls of functions: JSON, bytea, arrays that
+//! are parameters, dates and times. Knows types, no rows.
+
+use super::literals::{field_of, read_literal};
+use crate::semantics::{function, is_bits, is_jsonb};
+use arrow::datatypes::{DataType, Field, IntervalUnit};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::planner::RawBinaryExpr;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz};
+use std::sync::Arc;
+
+/// The call for an operator; `None` where DataFusion plans it.
+pub(in crate::dialect) fn call(
+    op: &BinaryOperator,
+    left: &Expr,
+    right: &Expr,
+    schema: &DFSchema,
+) -> Result<Option<Expr>> {
+    // Chains of these are long, and their types are asked for below.
+    if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+        return Ok(None);
+    }
+    if let BinaryOperator::PGCustomBinaryOperator(words) = op
+        && let [quantifier, op] = words.as_slice()
+        && matches!(quantifier.as_str(), "any" | "all")
+    {
+        return Ok(quantified(quantifier, op, left, right, schema));
+    }
+    if let (BinaryOperator::StringConcat, Some(texts)) = (op, as_texts(left, right)) {
+        return Ok(Some(Expr::BinaryExpr(texts)));
+    }
+    if is_chain_of_numbers(left, schema) {
+        return Ok(None);
+    }
+    let (l, r) = (field_of(left, schema), field_of(right, schema));
+    let named = |name: &str| function(name).map(|f| f.call(vec![left.clone(), right.clone()]));
+    if let Some(name) = json_operator(op, l.as_deref(), r.as_deref()) {
+        return Ok(named(name));
+    }
+    if let Some(call) = addresses(op, (left, l.as_deref()), (right, r.as_deref())) {
+        return Ok(Some(call));
+    }
+    if let Some(name) = bit_operator(op, l.as_deref(), r.as_deref()) {
+        return Ok(named(name));
+    }
+    let of = |field: &Option<Arc<Field>>, expr: &Expr| match field {
+        Some(field) => Some(field.data_type().clone()),
+        None => match expr {
+            Expr::Literal(value, _) => Some(value.data_type()),
+            _ => None,
+        },
+    };
+    let (Some(l), Some(r)) = (of(&l, left), of(&r, right)) else { return Ok(None) };
+    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
+    Ok(match op {
+        BinaryOperator::PGStartsWith => {
+            let like = datafusion::functions::string::starts_with();
+            Some(like.call(vec![left.clone(), right.clone()]))
+        }
+        BinaryOperator::PGOverlap => {
+            let (left, right) = (array_beside(left, &l, &r), array_beside(right, &r, &l));
+            match (left, right, function("array_overlap")) {
+                (Some(left), Some(right), Some(overlap)) => Some(overlap.call(vec![left, right])),
+                _ => None,
+            }
+        }
+        BinaryOperator::StringConcat if binary(&l) && binary(&r) => named("bytea_concat"),
+        BinaryOperator::StringConcat if is_key(&l) && !r.is_list() => {
+            Some(concat(cast(left, DataType::Utf8, "text"), right.clone()))
+        }
+        BinaryOperator::StringConcat if is_key(&r) && !l.is_list() => {
+            Some(concat(left.clone(), cast(right, DataType::Utf8, "text")))
+        }
+        _ => moments(op, (left, &l), (right, &r)),
+    })
+}
+
+/// Values whose keys the engine would take for bytes.
+fn is_key(data_type: &DataType) -> bool {
+    *data_type == NETWORK || *data_type == TimeTz::ARROW
+}
+
+fn concat(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right)))
+}
+
+/// Operators of addresses, one side of which may be a literal or a parameter without a type.
+fn addresses(op: &BinaryOperator, left: (&Expr, Option<&Field>), right: (&Expr, Option<&Field>)) -> Option<Expr> {
+    let is_one = |side: (&Expr, Option<&Field>)| side.1.is_some_and(|field| *field.data_type() == NETWORK);
+    let is_number = |side: (&Expr, Option<&Field>)| side.1.is_some_and(|field| field.data_type().is_integer());
+    let typed = |side: (&Expr, Option<&Field>)| match side {
+        (expr, _) if waits(expr) => Some(cast(expr, NETWORK, "inet")),
+        (expr, _) if is_one(side) => Some(expr.clone()),
+        _ => None,
+    };
+    if !is_one(left) && !is_one(right) {
+        return None;
+    }
+    let name = match op {
+        BinaryOperator::PGBitwiseShiftLeft => "network_sub",
+        BinaryOperator::PGBitwiseShiftRight => "network_sup",
+        BinaryOperator::Custom(name) if name == "<<=" => "network_subeq",
+        BinaryOperator::Custom(name) if name == ">>=" => "network_supeq",
+        BinaryOperator::PGOverlap => "network_overlap",
+        BinaryOperator::BitwiseAnd => "inetand",
+        BinaryOperator::BitwiseOr => "inetor",
+        BinaryOperator::Minus if is_one(left) && is_one(right) => "inetmi",
+        BinaryOperator::Plus if is_number(right) => {
+            return function("inetpl").map(|f| f.call(vec![left.0.clone(), right.0.clone()]));
+        }
+        BinaryOperator::Plus if is_number(left) => {
+            return function("inetpl").map(|f| f.call(vec![right.0.clone(), left.0.clone()]));
+        }
+        BinaryOperator::Minus if is_number(right) => {
+            return function("inetmi_int8").map(|f| f.call(vec![left.0.clone(), right.0.clone()]));
+        }
+        _ => return None,
+    };
+    Some(function(name)?.call(vec![typed(left)?, typed(right)?]))
+}
+
+/// Operators of strings of bits.
+fn bit_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {
+    let is_bits = |field: Option<&Field>| field.is_some_and(is_bits);
+    if !is_bits(left) && !is_bits(right) {
+        return None;
+    }
+    Some(match op {
+        BinaryOperator::BitwiseAnd => "bitand",
+        BinaryOperator::BitwiseOr => "bitor",
+        BinaryOperator::BitwiseXor | BinaryOperator::PGBitwiseXor => "bitxor",
+        BinaryOperator::PGBitwiseShiftLeft if is_bits(left) => "bitshiftleft",
+        BinaryOperator::PGBitwiseShiftRight if is_bits(left) => "bitshiftright",
+        BinaryOperator::StringConcat if is_bits(left) && is_bits(right) => "bitcat",
+        _ => return None,
+    })
+}
+
+/// Both sides of an operator where one is a parameter or a literal without a type whose type the other one decides: beside an array it is
+/// one, and an interval is multiplied and divided by a double.
+pub(in crate::dialect) fn beside(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    let RawBinaryExpr { op, left, right } = expr;
+    let (mut left, mut right) = (left, right);
+    let of_left = waits(&right).then(|| decided(&op, &left, true, schema)).flatten();
+    let of_right = waits(&left).then(|| decided(&op, &right, false, schema)).flatten();
+    if let Some(data_type) = of_left {
+        right = read_as(right, &data_type)?;
+    } else if let Some(data_type) = of_right {
+        left = read_as(left, &data_type)?;
+    }
+    Ok(RawBinaryExpr { op, left, right })
+}
+
+fn waits(expr: &Expr) -> bool {
+    matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }) | Expr::Literal(ScalarValue::Utf8(Some(_)), None))
+}
+
+/// The type that one side gives the other. Nothing is divided by an interval.
+fn decided(op: &BinaryOperator, side: &Expr, is_left: bool, schema: &DFSchema) -> Option<DataType> {
+    match op {
+        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::StringConcat => {}
+        _ => return None,
+    }
+    let field = field_of(side, schema)?;
+    match (op, field.data_type()) {
+        (BinaryOperator::Multiply, DataType::Interval(_)) => Some(DataType::Float64),
+        (BinaryOperator::Divide, DataType::Interval(_)) if is_left => Some(DataType::Float64),
+        (BinaryOperator::StringConcat, DataType::List(item)) => {
+            // Whole numbers get their types later.
+            let small = |e: &Expr| match e {
+                Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|v| i32::try_from(v).is_ok()),
+                Expr::Literal(value, _) => value.is_null(),
+                _ => false,
+            };
+            let integers = matches!(side, Expr::ScalarFunction(call) if call.func.name() == "make_array"
+                && call.args.iter().all(small));
+            let own = item.data_type();
+            let own = if integers && *own == DataType::Int64 { DataType::Int32 } else { own.clone() };
+            Some(DataType::List(Arc::new(Field::new("item", own, true))))
+        }
+        _ => None,
+    }
+}
+
+fn read_as(expr: Expr, data_type: &DataType) -> Result<Expr> {
+    Ok(match expr {
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let field = Some(Arc::new(Field::new(id.clone(), data_type.clone(), true)));
+            Expr::Placeholder(Placeholder { id, field })
+        }
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => match read_literal(&text, data_type)? {
+            Some(value) => lit(value),
+            None => Expr::Literal(ScalarValue::Utf8(Some(text)), None),
+        },
+        other => other,
+    })
+}
+
+/// An array, or a literal that is read as one because the other side is.
+fn array_beside(expr: &Expr, own: &DataType, other: &DataType) -> Option<Expr> {
+    match (own, other, expr) {
+        (DataType::List(_), ..) => Some(expr.clone()),
+        (_, DataType::List(_), Expr::Literal(..)) => {
+            let field = Arc::new(Field::new("", other.clone(), true));
+            Some(Expr::Cast(Cast { expr: Box::new(expr.clone()), field }))
+        }
+        _ => None,
+    }
+}
+
+fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field>) -> Option<&'static str> {
+    let jsonb = left.is_some_and(is_jsonb);
+    let either = jsonb || right.is_some_and(is_jsonb);
+    Some(match op {
+        BinaryOperator::Arrow => "json_get",
+        BinaryOperator::LongArrow => "json_get_text",
+        BinaryOperator::HashArrow => "json_follow",
+        BinaryOperator::HashLongArrow => "json_follow_text",
+        BinaryOperator::Question => "jsonb_exists",
+        BinaryOperator::QuestionPipe => "jsonb_exists_any",
+        BinaryOperator::QuestionAnd => "jsonb_exists_all",
+        BinaryOperator::HashMinus => "jsonb_delete_path",
+        BinaryOperator::AtQuestion if jsonb => "jsonb_path_exists_opr",
+        BinaryOperator::AtAt if jsonb => "jsonb_path_match_opr",
+        BinaryOperator::AtArrow if either => "jsonb_contains",
+        BinaryOperator::ArrowAt if either => "jsonb_contained",
+        BinaryOperator::StringConcat if jsonb || (either && left.is_none()) => "jsonb_concat",
+        BinaryOperator::Minus if jsonb => "jsonb_delete",
+        BinaryOperator::Eq if either => "jsonb_equal",
+        _ => return None,
+    })
+}
+
+/// `left op ANY (array)` where the array is a parameter, which takes its type from the other side.
+fn quantified(quantifier: &str, op: &str, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let array = match (right, field_of(left, schema)) {
+        (Expr::Placeholder(Placeholder { id, field: None }), Some(item)) => {
+            let item = Arc::new(Field::new("item", item.data_type().clone(), true));
+            let list = Arc::new(Field::new(id.clone(), DataType::List(item), true));
+            Expr::Placeholder(Placeholder { id: id.clone(), field: Some(list) })
+        }
+        _ => right.clone(),
+    };
+    let left = match (left, field_of(&array, schema)) {
+        (Expr::Placeholder(Placeholder { id, field: None }), Some(list)) => match list.data_type() {
+            DataType::List(item) => {
+                let field = Arc::new(Field::new(id.clone(), item.data_type().clone(), true));
+                Expr::Placeholder(Placeholder { id: id.clone(), field: Some(field) })
+            }
+            _ => left.clone(),
+        },
+        _ => left.clone(),
+    };
+    let name = if quantifier == "any" { "compare_any" } else { "compare_all" };
+    Some(function(name)?.call(vec![lit(op), left, array]))
+}
+
+fn stamp() -> DataType {
+    DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)
+}
+
+fn cast(expr: &Expr, to: DataType, pg_type: &str) -> Expr {
+    let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.to_owned())].into();
+    let field = Arc::new(Field::new("", to, true).with_metadata(metadata));
+    Expr::Cast(Cast { expr: Box::new(expr.clone()), field })
+}
+
+/// Arithmetic of dates, times and intervals.
+fn moments(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &DataType)) -> Option<Expr> {
+    use DataType as T;
+    let called = |name: &str, a: Expr, b: Expr| function(name).map(|f| f.call(vec![a, b]));
+    let span = |t: &T| matches!(t, T::Interval(_));
+    let number = |t: &T| t.is_numeric();
+    let interval = || T::Interval(IntervalUnit::MonthDayNano);
+    let ((a, l), (b, r)) = (left, right);
+    if span(l)
+        && span(r)
+        && let Some(op) = comparison(op)
+    {
+        let of = |e: &Expr| function("interval_span").map(|f| f.call(vec![e.clone()]));
+        return Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(of(a)?), op, Box::new(of(b)?))));
+    }
+    match (op, l, r) {
+        (BinaryOperator::Minus, T::Date32, T::Date32) => {
+            let days = BinaryExpr::new(Box::new(a.clone()), Operator::Minus, Box::new(b.clone()));
+            Some(cast(&Expr::BinaryExpr(days), T::Int32, "int4"))
+        }
+        (BinaryOperator::Plus | BinaryOperator::Minus, T::Date32, r) if span(r) => {
+            let name = if matches!(op, BinaryOperator::Plus) { "moved" } else { "moved_back" };
+            called(name, cast(a, stamp(), "timestamp"), b.clone())
+        }
+        (BinaryOperator::Plus | BinaryOperator::Minus, T::Timestamp(..) | T::Time64(_), r) if span(r) => {
+            let name = if matches!(op, BinaryOperator::Plus) { "moved" } else { "moved_back" };
+            called(name, a.clone(), b.clone())
+        }
+        (BinaryOperator::Plus, l, T::Date32) if span(l) => called("moved", cast(b, stamp(), "timestamp"), a.clone()),
+        (BinaryOperator::Plus, l, T::Timestamp(..) | T::Time64(_)) if span(l) => called("moved", b.clone(), a.clone()),
+        (BinaryOperator::Plus, T::Date32, r) if *r == TimeTz::ARROW => called("timestamptz", a.clone(), b.clone()),
+        (BinaryOperator::Plus, l, T::Date32) if *l == TimeTz::ARROW => called("timestamptz", b.clone(), a.clone()),
+        (BinaryOperator::Plus, l, r) if *l == TimeTz::ARROW && span(r) => called("moved", a.clone(), b.clone()),
+        (BinaryOperator::Plus, l, r) if span(l) && *r == TimeTz::ARROW => called("moved", b.clone(), a.clone()),
+        (BinaryOperator::Minus, l, r) if *l == TimeTz::ARROW && span(r) => called("moved_back", a.clone(), b.clone()),
+        (BinaryOperator::Plus, T::Date32, T::Time64(_)) => {
+            called("moved", cast(a, stamp(), "timestamp"), cast(b, interval(), "interval"))
+        }
+        (BinaryOperator::Plus, T::Time64(_), T::Date32) => {
+            called("moved", cast(b, stamp(), "timestamp"), cast(a, interval(), "interval"))
+        }
+        (BinaryOperator::Minus, T::Timestamp(_, None) | T::Date32, T::Timestamp(_, None) | T::Date32)
+            if !(*l == T::Date32 && *r == T::Date32) =>
+        {
+            called("elapsed", cast(a, stamp(), "timestamp"), cast(b, stamp(), "timestamp"))
+        }
+        (BinaryOperator::Minus, T::Timestamp(..), T::Timestamp(..)) => called("elapsed", a.clone(), b.clone()),
+        (BinaryOperator::Minus, T::Time64(_), T::Time64(_)) => called("elapsed", a.clone(), b.clone()),
+        (BinaryOperator::Multiply, l, r) if span(l) && number(r) => called("interval_times", a.clone(), b.clone()),
+        (BinaryOperator::Multiply, l, r) if number(l) && span(r) => called("interval_times", b.clone(), a.clone()),
+        (BinaryOperator::Divide, l, r) if span(l) && number(r) => called("interval_over", a.clone(), b.clone()),
+        _ => None,
+    }
+}
+
+const fn comparison(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
+/// `$1 || $2`: parameters without a type are texts here.
+fn as_texts(left: &Expr, right: &Expr) -> Option<BinaryExpr> {
+    let text = |expr: &Expr| match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let field = Some(Arc::new(Field::new(id.clone(), DataType::Utf8, true)));
+            Some(Expr::Placeholder(Placeholder { id: id.clone(), field }))
+        }
+        _ => None,
+    };
+    let (l, r) = (text(left), text(right));
+    if l.is_none() && r.is_none() {
+        return None;
+    }
+    let (left, right) = (l.unwrap_or_else(|| left.clone()), r.unwrap_or_else(|| right.clone()));
+    Some(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right)))
+}
+
+/// Whether the left side is arithmetic that begins with a number: then it is a number, and so is what is done with it. Asking
+/// it for its type would take time that grows with the square of a chain's length.
+fn is_chain_of_numbers(left: &Expr, schema: &DFSchema) -> bool {
+    let mut first = left;
+    let mut operators = 0_usize;
+    while let Expr::BinaryExpr(BinaryExpr { left, op, .. }) = first {
+        if !matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo) {
+            return false;
+        }
+        operators += 1;
+        first = left;
+    }
+    operators > 8 && field_of(first, schema).is_some_and(|field| field.data_type().is_numeric())
+}

@@ -1,0 +1,184 @@
+//! PostgreSQL's type names that DataFusion does not plan, with the Postgres type in the field's metadata.
+
+use crate::dialect::ast::parts;
+use crate::semantics::TYPE_MODIFIER_KEY;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::sql::sqlparser::ast::{CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
+use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
+use querygate_types::{Error, ErrorCode, PgType};
+use std::sync::Arc;
+
+/// Plans type names; types it does not know are left to DataFusion. Every type is named in the field's metadata: a cast to a
+/// field without metadata would keep that of its source, and `oid::int` would still call itself an oid.
+#[derive(Debug)]
+pub(crate) struct PgTypePlanner;
+
+impl TypePlanner for PgTypePlanner {
+    fn plan_type_field(&self, sql_type: &SqlType) -> Result<Option<FieldRef>> {
+        Ok(match sql_type {
+            SqlType::Custom(name, modifiers) => {
+                let Some(names) = parts(name) else { return Ok(None) };
+                let (SqlName::Known(pg_type), _) = (lookup(&names), modifiers) else {
+                    let message = format!("type \"{name}\" does not exist");
+                    return Err(crate::dialect::external(Error::new(ErrorCode::UndefinedObject, message)));
+                };
+                field_of(pg_type)
+            }
+            SqlType::Regclass => field_of(PgType::Regclass),
+            SqlType::Uuid => field_of(PgType::Uuid),
+            SqlType::Bit(length) => modified(PgType::Bit, Some(length.unwrap_or(1))),
+            SqlType::BitVarying(length) | SqlType::VarBit(length) => modified(PgType::Varbit, *length),
+            SqlType::JSON => field_of(PgType::Json),
+            SqlType::JSONB => field_of(PgType::Jsonb),
+            SqlType::Boolean | SqlType::Bool => field_of(PgType::Bool),
+            SqlType::SmallInt(_) | SqlType::Int2(_) => field_of(PgType::Int2),
+            SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => field_of(PgType::Int4),
+            SqlType::BigInt(_) | SqlType::Int8(_) => field_of(PgType::Int8),
+            SqlType::Real | SqlType::Float4 => field_of(PgType::Float4),
+            SqlType::DoublePrecision | SqlType::Float8 => field_of(PgType::Float8),
+            SqlType::Text => field_of(PgType::Text),
+            SqlType::Varchar(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length) => {
+                modified(PgType::Varchar, length.as_ref().and_then(characters))
+            }
+            SqlType::Char(length) | SqlType::Character(length) => {
+                modified(PgType::Bpchar, Some(length.as_ref().and_then(characters).unwrap_or(1).to_string()))
+            }
+            SqlType::Numeric(ExactNumberInfo::None)
+            | SqlType::Decimal(ExactNumberInfo::None)
+            | SqlType::Dec(ExactNumberInfo::None) => modified(PgType::Numeric, Some("any")),
+            SqlType::Numeric(digits) | SqlType::Decimal(digits) | SqlType::Dec(digits) => numeric_of(*digits)?,
+            SqlType::Interval { precision, .. } => modified(PgType::Interval, *precision),
+            SqlType::Array(_) => match crate::dialect::ast::element_type(sql_type) {
+                Some(element) => array_of(self.plan_type_field(element)?),
+                None => None,
+            },
+            SqlType::Date => field_of(PgType::Date),
+            SqlType::Bytea => field_of(PgType::Bytea),
+            SqlType::Timestamp(digits, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+                modified(PgType::Timestamptz, *digits)
+            }
+            SqlType::Timestamp(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                modified(PgType::Timestamp, *digits)
+            }
+            SqlType::Time(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                modified(PgType::Time, *digits)
+            }
+            SqlType::Time(digits, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => modified(PgType::Timetz, *digits),
+            _ => None,
+        })
+    }
+}
+
+/// The error of a type's name that means none. Arguments have their types before a function is looked for.
+pub(in crate::dialect) fn refuse_unknown(sql_type: &SqlType) -> querygate_types::Result<()> {
+    match sql_type {
+        SqlType::Array(_) => crate::dialect::ast::element_type(sql_type).map_or(Ok(()), refuse_unknown),
+        SqlType::Custom(name, _) => match parts(name).map(|names| lookup(&names)) {
+            Some(SqlName::Unknown) => {
+                Err(Error::new(ErrorCode::UndefinedObject, format!("type \"{name}\" does not exist")))
+            }
+            Some(SqlName::Known(_)) | None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+enum SqlName {
+    Known(PgType),
+    Unknown,
+}
+
+fn lookup(names: &[String]) -> SqlName {
+    let name = match names {
+        [name] => name.as_str(),
+        [schema, name] if schema == "pg_catalog" || schema == "information_schema" => name.as_str(),
+        _ => return SqlName::Unknown,
+    };
+    let known = match name {
+        "sql_identifier" => Some(PgType::Name),
+        "character_data" | "yes_or_no" => Some(PgType::Varchar),
+        "cardinal_number" => Some(PgType::Int4),
+        "time_stamp" => Some(PgType::Timestamptz),
+        "regprocedure" | "regoper" | "regoperator" | "regconfig" | "regcollation" | "cid" | "xid8" => Some(PgType::Oid),
+        "cstring" | "citext" | "tid" | "pg_lsn" | "refcursor" | "anyelement" => Some(PgType::Text),
+        "boolean" => Some(PgType::Bool),
+        "smallint" => Some(PgType::Int2),
+        "integer" | "int" => Some(PgType::Int4),
+        "bigint" => Some(PgType::Int8),
+        "real" => Some(PgType::Float4),
+        "decimal" => Some(PgType::Numeric),
+        other => PgType::from_name(other),
+    };
+    known.map_or(SqlName::Unknown, SqlName::Known)
+}
+
+/// The field of a type, which it names.
+pub(in crate::dialect) fn field_of(pg_type: PgType) -> Option<FieldRef> {
+    let data_type = arrow_type_of(pg_type)?;
+    let metadata = [(PG_TYPE_KEY.to_owned(), pg_type.name().to_owned())].into();
+    Some(Arc::new(Field::new("", data_type, true).with_metadata(metadata)))
+}
+
+/// A type with a length, or digits of a second.
+fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef> {
+    let field = field_of(pg_type)?;
+    let Some(modifier) = modifier else { return Some(field) };
+    let mut metadata = field.metadata().clone();
+    metadata.insert(TYPE_MODIFIER_KEY.to_owned(), modifier.to_string());
+    Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
+}
+
+/// A numeric with a precision: of any width where decimals do not have it.
+///
+/// # Errors
+/// 22023 for digits that no numeric has.
+fn numeric_of(digits: ExactNumberInfo) -> Result<Option<FieldRef>> {
+    let (precision, scale) = match digits {
+        ExactNumberInfo::None => return Ok(None),
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+    };
+    let refused =
+        |message: String| Err(crate::dialect::external(Error::new(ErrorCode::InvalidParameterValue, message)));
+    if !(1..=1_000).contains(&precision) {
+        return refused(format!("NUMERIC precision {precision} must be between 1 and 1000"));
+    }
+    if !(-1_000..=1_000).contains(&scale) {
+        return refused(format!("NUMERIC scale {scale} must be between -1000 and 1000"));
+    }
+    let data_type = match (u8::try_from(precision), i8::try_from(scale)) {
+        (Ok(precision @ 1..=DECIMAL128_MAX_PRECISION), Ok(scale))
+            if u8::try_from(scale).is_ok_and(|scale| scale <= precision) =>
+        {
+            DataType::Decimal128(precision, scale)
+        }
+        _ => {
+            // Binding makes it a wide one, for which the engine has no functions.
+            return Ok(modified(PgType::Numeric, Some(format!("{precision},{scale}"))));
+        }
+    };
+    let field = field_of(PgType::Numeric);
+    Ok(field.map(|field| Arc::new(field.as_ref().clone().with_data_type(data_type))))
+}
+
+fn characters(length: &CharacterLength) -> Option<u64> {
+    match length {
+        CharacterLength::IntegerLength { length, .. } => Some(*length),
+        CharacterLength::Max => None,
+    }
+}
+
+/// The array type over a planned element type: the element's own field carries no metadata.
+fn array_of(element: Option<FieldRef>) -> Option<FieldRef> {
+    let element = element?;
+    let name = element.metadata().get(PG_TYPE_KEY).and_then(|name| PgType::from_name(name));
+    let array = match name {
+        Some(name) => name.array()?,
+        None => return None,
+    };
+    let item = Arc::new(Field::new("item", element.data_type().clone(), true));
+    let metadata = [(PG_TYPE_KEY.to_owned(), array.name().to_owned())].into();
+    Some(Arc::new(Field::new("", arrow::datatypes::DataType::List(item), true).with_metadata(metadata)))
+}

@@ -1,0 +1,175 @@
+//! Casts: to and from `regclass` and its kin, and array literals.
+
+use crate::dialect::ast::{array, call, cast, element_type, literal_text, parts, text};
+use crate::dialect::planners::array_text::{Item, items};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, Value};
+use querygate_types::Result;
+
+/// Types whose values are object ids that read and print as names.
+const REG_TYPES: &[&str] = &[
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regnamespace",
+    "regrole",
+    "regconfig",
+    "regcollation",
+];
+
+/// The reg type a type is, if any.
+fn reg_type(data_type: &DataType) -> Option<&'static str> {
+    let name = match data_type {
+        DataType::Regclass => return Some("regclass"),
+        DataType::Custom(name, _) => parts(name)?.pop()?,
+        _ => return None,
+    };
+    REG_TYPES.iter().copied().find(|t| *t == name)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) => true,
+        DataType::Custom(name, _) => {
+            parts(name).and_then(|mut p| p.pop()).is_some_and(|n| matches!(n.as_str(), "text" | "varchar" | "name"))
+        }
+        _ => false,
+    }
+}
+
+/// Refuses the type that an argument of a function is cast to, where there is none of the name: the function is looked for later.
+pub(in crate::dialect) fn refuse_unknown(argument: &Expr) -> Result<()> {
+    match argument {
+        Expr::Cast { data_type, .. } if reg_type(data_type).is_none() => {
+            crate::dialect::planners::types::refuse_unknown(data_type)
+        }
+        Expr::Nested(inner) => refuse_unknown(inner),
+        _ => Ok(()),
+    }
+}
+
+/// `x::regT` is `regTin(x)` (a number passes, a name is looked up), `x::regT::text` is `regTout(regTin(x))`;
+/// `'{a,b}'::T[]` is `ARRAY[…]` of casts.
+pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
+    let (inner, data_type) = match expr {
+        Expr::Cast { expr: inner, data_type, format: None, .. } => (inner.as_mut(), &*data_type),
+        Expr::TypedString(typed) => {
+            let value = Expr::Value(typed.value.clone());
+            let Some(reg) = reg_type(&typed.data_type) else {
+                *expr = cast(value, typed.data_type.clone());
+                return rewrite(expr);
+            };
+            *expr = call(&format!("{}in", canonical(reg)), vec![value]);
+            return Ok(());
+        }
+        _ => return Ok(()),
+    };
+    let null = Expr::Value(Value::Null.with_empty_span());
+    if let Some(moment) = literal_text(inner).and_then(|literal| special_moment(literal, data_type)) {
+        *inner = moment;
+        return Ok(());
+    }
+    if let Some(cut) = cut_name(inner, data_type) {
+        *inner = cut;
+        return Ok(());
+    }
+    if let Some(reg) = reg_type(data_type) {
+        let inner = std::mem::replace(inner, null);
+        *expr = call(&format!("{}in", canonical(reg)), vec![inner]);
+    } else if is_text(data_type)
+        && let Some(out) = printed_by(inner)
+    {
+        let inner = std::mem::replace(inner, null);
+        *expr = call(&out, vec![inner]);
+    } else if let (Some(element), Some(literal)) = (element_type(data_type), literal_text(inner)) {
+        let element = innermost(element).clone();
+        let items = items(literal)?;
+        *expr = if items.is_empty() {
+            let one = ArrayElemTypeDef::SquareBracket(Box::new(element), None);
+            cast(array(Vec::new()), DataType::Array(one))
+        } else {
+            elements(items, &element)
+        };
+    }
+    Ok(())
+}
+
+/// Bytes of a name.
+const NAME_MAX: usize = 63;
+
+/// A text that is too long for a name, as long as a name is.
+fn cut_name(literal: &Expr, data_type: &DataType) -> Option<Expr> {
+    let DataType::Custom(name, _) = data_type else { return None };
+    let literal = literal_text(literal).filter(|literal| literal.len() > NAME_MAX)?;
+    let cut = literal.get(..literal.floor_char_boundary(NAME_MAX))?;
+    (parts(name)?.pop()? == "name").then(|| text(cut))
+}
+
+/// However many dimensions an array type is declared with, it is one.
+fn innermost(data_type: &DataType) -> &DataType {
+    element_type(data_type).map_or(data_type, innermost)
+}
+
+/// `ARRAY[…]` of casts, arrays within for more dimensions.
+fn elements(items: Vec<Item>, element: &DataType) -> Expr {
+    let item = |item| match item {
+        Item::Null => cast(Expr::Value(Value::Null.with_empty_span()), element.clone()),
+        Item::Text(value) => cast(text(&value), element.clone()),
+        Item::Array(inner) => elements(inner, element),
+    };
+    array(items.into_iter().map(item).collect())
+}
+
+fn canonical(reg: &'static str) -> &'static str {
+    if reg == "regoperator" { "regoper" } else { reg }
+}
+
+/// The printing function for an expression that reads a reg type.
+fn printed_by(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => printed_by(inner),
+        Expr::Function(function) => {
+            let name = parts(&function.name)?.pop()?;
+            let reg =
+                name.strip_suffix("in").filter(|reg| REG_TYPES.contains(reg)).or_else(|| name.strip_prefix("to_"));
+            reg.filter(|reg| REG_TYPES.contains(reg)).map(|reg| format!("{reg}out"))
+        }
+        _ => None,
+    }
+}
+
+/// Words that mean a time when the statement runs, maybe with a time of day or a zone beside them.
+fn special_moment(literal: &str, data_type: &DataType) -> Option<Expr> {
+    if !matches!(data_type, DataType::Date | DataType::Timestamp(..)) {
+        return None;
+    }
+    let (mut day, mut rest) = (None, Vec::new());
+    for word in literal.split_ascii_whitespace() {
+        match (&day, word.to_ascii_lowercase().as_str()) {
+            (None, "today") => day = Some(None::<BinaryOperator>),
+            (None, "tomorrow") => day = Some(Some(BinaryOperator::Plus)),
+            (None, "yesterday") => day = Some(Some(BinaryOperator::Minus)),
+            _ => rest.push(word),
+        }
+    }
+    let Some(step) = day else {
+        return literal.trim().eq_ignore_ascii_case("now").then(|| call("now", Vec::new()));
+    };
+    let today = call("current_date", Vec::new());
+    let day = match step {
+        None => today,
+        Some(op) => {
+            let right = Box::new(crate::dialect::ast::number(1));
+            Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(today), op, right }))
+        }
+    };
+    if rest.is_empty() {
+        return Some(day);
+    }
+    // The day is written out, and all of it read as a text.
+    let day = cast(day, DataType::Text);
+    let right = Box::new(text(&format!(" {}", rest.join(" "))));
+    Some(Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(day), op: BinaryOperator::StringConcat, right })))
+}

@@ -1,0 +1,9 @@
+//! The pass over the syntax tree, in FROM and WITH, and the names of columns that come of it.
+
+pub(in crate::dialect) mod names;
+pub(in crate::dialect) mod recursion;
+pub(in crate::dialect) mod relations;
+pub(in crate::dialect) mod rows;
+pub(in crate::dialect) mod set_names;
+pub(in crate::dialect) mod using;
+pub(in crate::dialect) mod value_lists;

@@ -1,0 +1,267 @@
+//! A table's alias as a value: `row_to_json(t)`, `count(t)`, `SELECT t FROM t`, `t IS NULL`, `(t).column`. Its columns come
+//! from the FROM clause, from WITH, or from what the reader's catalog shows; where they are not known, it stays a name.
+
+use super::names::column_name;
+use crate::dialect::ast::{aliased, call, folded, parts, quoted, text};
+use crate::dialect::rewrite::Rewriter;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, JoinOperator, ObjectName, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+};
+use std::collections::{HashMap, HashSet};
+
+/// What FROM says of an alias.
+#[derive(Debug, Clone)]
+pub(in crate::dialect) struct Row {
+    /// `None`: not known.
+    columns: Option<Vec<String>>,
+    /// On the side of an outer join that may have no row.
+    absent: bool,
+}
+
+/// Aliases of a FROM clause.
+pub(in crate::dialect) type Scope = HashMap<String, Row>;
+
+/// The scope of a SELECT, before its parts are rewritten.
+pub(in crate::dialect) fn scope(rewriter: &Rewriter<'_>, select: &Select) -> Scope {
+    let mut scope = Scope::new();
+    for table in &select.from {
+        let mut before: Vec<String> = Vec::new();
+        add(rewriter, &table.relation, false, &mut scope, &mut before);
+        for join in &table.joins {
+            let (left, right) = match &join.join_operator {
+                JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => (false, true),
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => (true, false),
+                JoinOperator::FullOuter(_) => (true, true),
+                _ => (false, false),
+            };
+            if left {
+                before.iter().for_each(|name| {
+                    if let Some(row) = scope.get_mut(name) {
+                        row.absent = true;
+                    }
+                });
+            }
+            add(rewriter, &join.relation, right, &mut scope, &mut before);
+        }
+    }
+    scope
+}
+
+fn add(rewriter: &Rewriter<'_>, factor: &TableFactor, absent: bool, scope: &mut Scope, names: &mut Vec<String>) {
+    if let TableFactor::NestedJoin { table_with_joins, alias: None } = factor {
+        add(rewriter, &table_with_joins.relation, true, scope, names);
+        for join in &table_with_joins.joins {
+            add(rewriter, &join.relation, true, scope, names);
+        }
+        return;
+    }
+    let (name, columns) = match factor {
+        TableFactor::Table { name, alias, args: None, .. } => {
+            let Some(names) = parts(name) else { return };
+            let Some(last) = names.last() else { return };
+            let own = rewriter.columns_of(&names);
+            (alias.as_ref().map_or_else(|| last.clone(), |a| folded(&a.name)), renamed(own, alias.as_ref()))
+        }
+        TableFactor::Derived { subquery, alias: Some(alias), .. } => {
+            (folded(&alias.name), renamed(columns(rewriter, subquery), Some(alias)))
+        }
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } => (folded(&alias.name), None),
+        _ => return,
+    };
+    names.push(name.clone());
+    scope.insert(name, Row { columns, absent });
+}
+
+/// Columns under the names that an alias gives them.
+fn renamed(columns: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<String>> {
+    let mut columns = columns?;
+    let given = alias.map(|alias| alias.columns.as_slice()).unwrap_or_default();
+    for (column, name) in columns.iter_mut().zip(given) {
+        *column = folded(&name.name);
+    }
+    Some(columns)
+}
+
+/// Names of a query's columns, if the text says them all.
+pub(in crate::dialect) fn columns(rewriter: &Rewriter<'_>, query: &Query) -> Option<Vec<String>> {
+    of_body(rewriter, &query.body)
+}
+
+fn of_body(rewriter: &Rewriter<'_>, body: &SetExpr) -> Option<Vec<String>> {
+    match body {
+        SetExpr::Select(select) => of_select(rewriter, select),
+        SetExpr::Query(query) => columns(rewriter, query),
+        SetExpr::SetOperation { left, .. } => of_body(rewriter, left),
+        SetExpr::Values(values) => {
+            let count = values.rows.first()?.content.len();
+            Some((1..=count).map(|place| format!("column{place}")).collect())
+        }
+        _ => None,
+    }
+}
+
+fn of_select(rewriter: &Rewriter<'_>, select: &Select) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for item in &select.projection {
+        match item {
+            SelectItem::UnnamedExpr(expr) => names.push(column_name(expr)),
+            SelectItem::ExprWithAlias { alias, .. } => names.push(folded(alias)),
+            SelectItem::Wildcard(_) => {
+                let [table] = select.from.as_slice() else { return None };
+                if !table.joins.is_empty() {
+                    return None;
+                }
+                let scope = scope(rewriter, select);
+                let only = scope.into_values().next()?;
+                names.extend(only.columns?);
+            }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                let alias = parts(name)?.pop()?;
+                names.extend(scope(rewriter, select).remove(&alias)?.columns?);
+            }
+            _ => return None,
+        }
+    }
+    Some(names)
+}
+
+/// Select items that are an alias; their names stay.
+pub(in crate::dialect) fn items(rewriter: &Rewriter<'_>, items: &mut [SelectItem]) {
+    for item in items {
+        let (expr, name) = match &*item {
+            SelectItem::UnnamedExpr(expr) => (expr, column_name(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, folded(alias)),
+            _ => continue,
+        };
+        if let Some(row) = row_of(rewriter, expr) {
+            *item = aliased(row, &name);
+        }
+    }
+}
+
+/// Aliases inside of an expression, at places where a name that is no column is a row.
+pub(in crate::dialect) fn rewrite(rewriter: &Rewriter<'_>, expr: &mut Expr) {
+    match expr {
+        Expr::Function(function) => {
+            let FunctionArguments::List(list) = &mut function.args else { return };
+            // `row(t.*)` is a row of the columns, not of a row.
+            let spreads = crate::dialect::rewrite::expressions::calls::unqualified(&function.name)
+                .is_some_and(|name| name == "row" || name == "record_of");
+            if spreads {
+                let spread = std::mem::take(&mut list.args).into_iter().flat_map(|argument| spread(rewriter, argument));
+                list.args = spread.collect();
+            }
+            // What is counted is whether there is a row.
+            let counts = crate::dialect::rewrite::expressions::calls::unqualified(&function.name)
+                .is_some_and(|name| name == "count");
+            for argument in &mut list.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument
+                    && let Some((alias, row)) = table(rewriter, name)
+                    && let Some(row) = named(&alias, row, counts)
+                {
+                    *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
+                }
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument
+                    && let Some((alias, row)) = alias(rewriter, argument)
+                    && let Some(row) = named(&alias, row, counts)
+                {
+                    *argument = row;
+                }
+            }
+        }
+        Expr::IsNull(inner) => {
+            if let Some(all) = each(rewriter, inner, |column| Expr::IsNull(Box::new(column))) {
+                *expr = all;
+            }
+        }
+        Expr::IsNotNull(inner) => {
+            if let Some(all) = each(rewriter, inner, |column| Expr::IsNotNull(Box::new(column))) {
+                *expr = all;
+            }
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            if let Expr::Nested(inner) = root.as_ref()
+                && let Some((alias, _)) = alias(rewriter, inner)
+                && let [datafusion::sql::sqlparser::ast::AccessExpr::Dot(Expr::Identifier(field))] =
+                    access_chain.as_slice()
+            {
+                *expr = Expr::CompoundIdentifier(vec![quoted(&alias), field.clone()]);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The alias that an expression is, with its row.
+fn alias<'a>(rewriter: &'a Rewriter<'_>, expr: &Expr) -> Option<(String, &'a Row)> {
+    let Expr::Identifier(ident) = expr else { return None };
+    let name = folded(ident);
+    for scope in rewriter.rows().iter().rev() {
+        // A column of that name comes first; of a table whose columns are not known, it may be one.
+        if scope.values().any(|row| row.columns.as_ref().is_none_or(|columns| columns.contains(&name))) {
+            return None;
+        }
+        if let Some(row) = scope.get(&name) {
+            return Some((name, row));
+        }
+    }
+    None
+}
+
+fn column(alias: &str, name: &str) -> Expr {
+    Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)])
+}
+
+fn row_of(rewriter: &Rewriter<'_>, expr: &Expr) -> Option<Expr> {
+    let (alias, row) = alias(rewriter, expr)?;
+    named(&alias, row, false)
+}
+
+/// A row under the names of its columns. Of two columns under one name it could not say which is which; `counted`: it need not.
+fn named(alias: &str, row: &Row, counted: bool) -> Option<Expr> {
+    let columns = row.columns.as_ref()?;
+    if !counted && !are_unlike(columns) {
+        return None;
+    }
+    let fields = columns.iter().flat_map(|name| [text(name), column(alias, name)]).collect();
+    Some(call(if row.absent { "row_if_any" } else { "row_named" }, fields))
+}
+
+/// Whether each column has a name of its own.
+fn are_unlike(columns: &[String]) -> bool {
+    columns.iter().collect::<HashSet<_>>().len() == columns.len()
+}
+
+/// The columns that `t.*` is among the fields of a row; what has no known columns stays.
+fn spread(rewriter: &Rewriter<'_>, argument: FunctionArg) -> Vec<FunctionArg> {
+    if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = &argument
+        && let Some((alias, Row { columns: Some(columns), .. })) = table(rewriter, name)
+        && are_unlike(columns)
+    {
+        let fields = columns.iter().map(|name| FunctionArg::Unnamed(FunctionArgExpr::Expr(column(&alias, name))));
+        return fields.collect();
+    }
+    vec![argument]
+}
+
+fn table<'a>(rewriter: &'a Rewriter<'_>, name: &ObjectName) -> Option<(String, &'a Row)> {
+    let [alias] = <[String; 1]>::try_from(parts(name)?).ok()?;
+    let row = rewriter.rows().iter().rev().find_map(|scope| scope.get(&alias))?;
+    Some((alias, row))
+}
+
+/// A condition on each column of a row.
+fn each(rewriter: &Rewriter<'_>, expr: &Expr, condition: impl Fn(Expr) -> Expr) -> Option<Expr> {
+    let (alias, row) = alias(rewriter, expr)?;
+    let columns = row.columns.as_ref().filter(|columns| are_unlike(columns))?;
+    let all = columns.iter().map(|name| condition(column(&alias, name))).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    })?;
+    Some(Expr::Nested(Box::new(all)))
+}

@@ -1,0 +1,115 @@
+//! Aggregates that DataFusion lacks, as a function of those it has: `json_agg(x)` is a function of `array_agg(x)`.
+
+use crate::dialect::ast::{call, list};
+use crate::dialect::rewrite::expressions::calls::unqualified;
+use datafusion::sql::sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+    ObjectName, ObjectNamePart, OrderByExpr, OrderByOptions,
+};
+
+/// Aggregates that are another one under another name.
+const RENAMED: &[(&str, &str)] = &[("every", "bool_and"), ("variance", "var_samp")];
+
+/// Rewrites a call of such an aggregate.
+pub(in crate::dialect) fn rewrite(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = unqualified(&function.name) else { return };
+    if let Some((_, other)) = RENAMED.iter().find(|(known, _)| *known == name) {
+        function.name = named(other);
+        return;
+    }
+    sort_distinct(&name, function);
+    let arguments = plain(function);
+    let rewritten = match (name.as_str(), arguments.as_deref()) {
+        ("json_agg" | "jsonb_agg", Some([value])) => {
+            // Elements become JSON one by one: an array forgets which of its texts are JSON already. Distinct values are compared
+            // as they are.
+            let outer = if name == "json_agg" { "json_of" } else { "jsonb_of" };
+            Some(if is_distinct(function) {
+                call(&format!("{outer}_rows"), vec![collected(function, None)])
+            } else {
+                let element = call("json_element", vec![value.clone()]);
+                call(&format!("{outer}_elements"), vec![collected(function, Some(&element))])
+            })
+        }
+        ("json_object_agg" | "jsonb_object_agg", Some([key, value])) => {
+            let outer = if name == "json_object_agg" { "json_of_pairs" } else { "jsonb_of_pairs" };
+            let value = call("to_json", vec![value.clone()]);
+            let pair = vec![collected(function, Some(key)), collected(function, Some(&value))];
+            Some(call(outer, pair))
+        }
+        ("percentile_disc", Some([part])) if !function.within_group.is_empty() => {
+            Some(call("percentile_disc_of", vec![ordered(function), part.clone()]))
+        }
+        ("percentile_cont", Some([part])) if !function.within_group.is_empty() => {
+            Some(call("percentile_cont_of", vec![ordered(function), part.clone()]))
+        }
+        ("rank" | "dense_rank" | "percent_rank" | "cume_dist", _) if !function.within_group.is_empty() => {
+            super::hypothetical_ranks::as_counts(&name, function)
+        }
+        ("mode", _) if !function.within_group.is_empty() => Some(call("mode_of", vec![ordered(function)])),
+        _ => None,
+    };
+    if let Some(rewritten) = rewritten {
+        *expr = rewritten;
+    }
+}
+
+fn named(name: &str) -> ObjectName {
+    ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))])
+}
+
+fn plain(function: &Function) -> Option<Vec<Expr>> {
+    match &function.args {
+        FunctionArguments::List(arguments) => arguments
+            .args
+            .iter()
+            .map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+                _ => None,
+            })
+            .collect(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+    }
+}
+
+/// PostgreSQL finds distinct values by sorting them, and shows them in that order.
+fn sort_distinct(name: &str, function: &mut Function) {
+    if !matches!(name, "array_agg" | "string_agg") || !is_distinct(function) {
+        return;
+    }
+    if let FunctionArguments::List(arguments) = &mut function.args
+        && arguments.clauses.is_empty()
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = arguments.args.first()
+    {
+        let options = OrderByOptions { asc: None, nulls_first: None };
+        let key = OrderByExpr { expr: first.clone(), options, with_fill: None };
+        arguments.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
+    }
+}
+
+fn is_distinct(function: &Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list) if list.duplicate_treatment == Some(DuplicateTreatment::Distinct))
+}
+
+/// `array_agg` with the same order, filter and window; of another argument if one is given.
+fn collected(function: &Function, argument: Option<&Expr>) -> Expr {
+    let mut array = function.clone();
+    array.name = named("array_agg");
+    if let (Some(argument), FunctionArguments::List(arguments)) = (argument, &mut array.args) {
+        arguments.args = list(vec![argument.clone()]).args;
+    }
+    Expr::Function(array)
+}
+
+/// `array_agg(x ORDER BY x)` of `… WITHIN GROUP (ORDER BY x)`.
+fn ordered(function: &Function) -> Expr {
+    let mut array = function.clone();
+    array.name = named("array_agg");
+    let keys = std::mem::take(&mut array.within_group);
+    let items = keys.iter().map(|key| key.expr.clone()).collect();
+    let mut arguments = list(items);
+    arguments.clauses.push(FunctionArgumentClause::OrderBy(keys));
+    array.args = FunctionArguments::List(arguments);
+    Expr::Function(array)
+}

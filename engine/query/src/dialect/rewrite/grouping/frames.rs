@@ -1,0 +1,207 @@
+//! Offsets of window frames: the planner reads them where they are plain literals, intervals as `INTERVAL '1 day'` and `2::bigint` as a
+//! number. After everything in them was rewritten. Frames that leave rows out are those of functions of their own.
+
+use crate::dialect::ast::literal_text;
+use crate::dialect::rewrite::expressions::constants;
+use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, cut_interval, excluding_name, shift_name};
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
+    WindowFrameBound, WindowSpec, WindowType,
+};
+use querygate_types::{Error, ErrorCode, Result};
+
+/// The frame of a call over a window.
+pub(in crate::dialect) fn of_call(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && let Some(WindowType::WindowSpec(spec)) = &mut function.over
+    {
+        of_spec(spec);
+    }
+}
+
+/// A call over a frame that is marked as one that leaves rows out becomes a call of the function that does.
+///
+/// # Errors
+/// 0A000 for functions that have no such one.
+pub(in crate::dialect) fn exclusion(expr: &mut Expr) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let Some(WindowType::WindowSpec(spec)) = &mut function.over else { return Ok(()) };
+    let Some(clause) = take_mark(spec) else { return Ok(of_rows(function)) };
+    let refused = |what: &str| {
+        let message = format!("{} of {what} is not supported", clause.to_uppercase());
+        Err(Error::new(ErrorCode::FeatureNotSupported, message))
+    };
+    let Some(name) = crate::dialect::rewrite::expressions::calls::unqualified(&function.name) else {
+        return refused("this function");
+    };
+    if FRAMELESS.contains(&name.as_str()) {
+        return Ok(of_rows(function));
+    }
+    let FunctionArguments::List(arguments) = &mut function.args else { return refused("this function") };
+    let plain = function.filter.is_none()
+        && function.null_treatment.is_none()
+        && arguments.clauses.is_empty()
+        && arguments.duplicate_treatment.is_none();
+    if !plain || !EXCLUDING.contains(&name.as_str()) {
+        return refused("this function");
+    }
+    for argument in &mut arguments.args {
+        if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)) {
+            *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(crate::dialect::ast::number(1)));
+        }
+    }
+    function.name = crate::dialect::ast::object_name(&[&excluding_name(&name, clause)]);
+    Ok(())
+}
+
+/// Functions of the engine that want constants, where they get something else, or a default that may be of another type.
+fn of_rows(function: &mut Function) {
+    let (Some(name), Some(arguments)) = (
+        crate::dialect::rewrite::expressions::calls::unqualified(&function.name),
+        crate::dialect::ast::plain_arguments(&function.args),
+    ) else {
+        return;
+    };
+    if name == "ntile" && arguments.iter().any(|argument| constants::whole(argument).is_none_or(|parts| parts < 1)) {
+        function.name = crate::dialect::ast::object_name(&[NTILE]);
+    }
+    let counts = arguments.get(1).map(|number| is_count(number));
+    let default = arguments.get(2).is_some_and(|default| !is_null(default));
+    if function.null_treatment.is_some() || !default && counts != Some(false) {
+        return;
+    }
+    if let Some(own) = shift_name(&name) {
+        function.name = crate::dialect::ast::object_name(&[own]);
+        if let FunctionArguments::List(list) = &mut function.args {
+            shifted(&mut list.args);
+        }
+    } else if name == "nth_value" {
+        function.name = crate::dialect::ast::object_name(&[&excluding_name("nth_value", NO_OTHERS)]);
+    }
+}
+
+/// Value, distance and default as PostgreSQL takes them: the distance is an integer, the others are of the type in which they meet, as
+/// branches of CASE are.
+fn shifted(arguments: &mut [FunctionArg]) {
+    let plain = |argument: &FunctionArg| crate::dialect::ast::plain(argument).cloned();
+    let [value, distance, rest @ ..] = arguments else { return };
+    if let Some(number) = plain(distance)
+        && (literal_text(&number).is_some() || is_parameter(&number))
+    {
+        *distance = argument(crate::dialect::ast::cast(number, DataType::Int(None)));
+    }
+    if let ([default], Some(of)) = (rest, plain(value))
+        && let Some(other) = plain(default).filter(|other| !is_null(other))
+    {
+        *value = argument(one_of(true, of.clone(), other.clone()));
+        // A text without a type is read as the value's; of others, the first one's type is told where they do not meet.
+        let literal = literal_text(&other).is_some();
+        *default = argument(if literal { one_of(false, of, other) } else { one_of(true, other, of) });
+    }
+}
+
+/// One of two expressions, of the type in which both meet.
+fn one_of(first: bool, expr: Expr, other: Expr) -> Expr {
+    let condition = Expr::Value(Value::Boolean(first).with_empty_span());
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result: expr }],
+        else_result: Some(Box::new(other)),
+    }
+}
+
+fn argument(expr: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+}
+
+/// A number that the engine takes for a constant.
+fn is_count(argument: &Expr) -> bool {
+    match argument {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_count(inner),
+        _ => constants::whole(argument).is_some_and(|number| i32::try_from(number).is_ok()),
+    }
+}
+
+fn is_null(argument: &Expr) -> bool {
+    match argument {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
+}
+
+fn is_parameter(argument: &Expr) -> bool {
+    matches!(argument, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
+}
+
+/// Window functions that look at no frame.
+const FRAMELESS: &[&str] = &["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"];
+
+/// The clause that stands for a key of PARTITION BY, which the tokens put there.
+pub(in crate::dialect) fn mark(key: &Expr) -> Option<&'static str> {
+    let Expr::Value(value) = key else { return None };
+    // No text of a statement becomes such a literal.
+    let Value::TripleSingleQuotedString(text) = &value.value else { return None };
+    EXCLUSIONS.into_iter().find(|clause| clause == text)
+}
+
+fn take_mark(spec: &mut WindowSpec) -> Option<&'static str> {
+    let at = spec.partition_by.iter().position(|key| mark(key).is_some())?;
+    mark(&spec.partition_by.remove(at))
+}
+
+fn of_spec(spec: &mut WindowSpec) {
+    let Some(WindowFrame { start_bound, end_bound, .. }) = &mut spec.window_frame else { return };
+    for bound in std::iter::once(start_bound).chain(end_bound) {
+        if let WindowFrameBound::Preceding(Some(offset)) | WindowFrameBound::Following(Some(offset)) = bound
+            && let Some(literal) = literal(offset)
+        {
+            **offset = literal;
+        }
+    }
+}
+
+fn literal(offset: &Expr) -> Option<Expr> {
+    match offset {
+        Expr::Nested(inner) => literal(inner),
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => {
+            // As intervals are printed, no number of seconds is left that looks like a number.
+            let text = literal_text(expr)?;
+            // The parser takes a text for an interval. Without a unit it is a number, or seconds where the key is a moment.
+            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Some(interval(text));
+            }
+            Some(interval(&cut_interval(text, "").unwrap_or_else(|| text.to_owned())))
+        }
+        Expr::Function(function) => {
+            // An interval that is cut to its fields.
+            let arguments = crate::dialect::ast::plain_arguments(&function.args)?;
+            let ([of, finest], "interval_cut") = (
+                arguments.as_slice(),
+                crate::dialect::rewrite::expressions::calls::unqualified(&function.name)?.as_str(),
+            ) else {
+                return None;
+            };
+            let Expr::Cast { expr: of, .. } = of else { return None };
+            cut_interval(literal_text(of)?, literal_text(finest)?).map(|cut| interval(&cut))
+        }
+        Expr::Cast { expr, .. } => match expr.as_ref() {
+            Expr::Value(value) if matches!(value.value, Value::Number(..)) => Some((**expr).clone()),
+            _ => None,
+        },
+        _ => literal_text(offset).map(interval),
+    }
+}
+
+fn interval(text: &str) -> Expr {
+    Expr::Interval(Interval {
+        value: Box::new(crate::dialect::ast::text(text)),
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })
+}

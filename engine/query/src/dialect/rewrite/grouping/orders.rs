@@ -1,0 +1,134 @@
+//! Orders of aggregates: those that PostgreSQL takes from a sorted subquery are said, and several that differ are each computed by an
+//! aggregate that sorts by itself.
+
+use crate::dialect::ast::{call, folded, list, quoted};
+use crate::dialect::rewrite::Rewriter;
+use crate::dialect::rewrite::expressions::calls::unqualified;
+use datafusion::sql::sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
+};
+
+/// Aggregates whose result shows the order of rows.
+const ORDERED: &[&str] = &["array_agg", "json_agg", "jsonb_agg", "string_agg"];
+
+/// Aggregates over nothing but a sorted subquery see its rows in its order.
+pub(in crate::dialect) fn inherit(rewriter: &Rewriter<'_>, select: &mut Select) {
+    let [table] = select.from.as_slice() else { return };
+    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &table.relation else { return };
+    if !table.joins.is_empty() || !alias.columns.is_empty() {
+        return;
+    }
+    let Some(keys) = keys_of(rewriter, subquery, &alias.name) else { return };
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if let Some(arguments) = unordered(expr) {
+            arguments.push(FunctionArgumentClause::OrderBy(keys.clone()));
+        }
+    }
+}
+
+/// The keys of a subquery's ORDER BY as columns of its result; `None` if one is no column of it.
+fn keys_of(rewriter: &Rewriter<'_>, query: &Query, alias: &Ident) -> Option<Vec<OrderByExpr>> {
+    let OrderByKind::Expressions(keys) = &query.order_by.as_ref()?.kind else { return None };
+    let names = crate::dialect::rewrite::from::rows::columns(rewriter, query)?;
+    let items = match query.body.as_ref() {
+        SetExpr::Select(select) => select.projection.as_slice(),
+        _ => &[],
+    };
+    let column = |key: &OrderByExpr| {
+        let name = match &key.expr {
+            Expr::Value(value) => match &value.value {
+                Value::Number(place, _) => names.get(place.parse::<usize>().ok()?.checked_sub(1)?)?.clone(),
+                _ => return None,
+            },
+            Expr::Identifier(name) if names.contains(&folded(name)) => folded(name),
+            other => {
+                let at = items.iter().position(|item| match item {
+                    SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr == other,
+                    _ => false,
+                });
+                names.get(at?).filter(|_| items.len() == names.len())?.clone()
+            }
+        };
+        // Of two columns with one name nothing says which.
+        if names.iter().filter(|known| **known == name).count() != 1 {
+            return None;
+        }
+        let expr = Expr::CompoundIdentifier(vec![quoted(&folded(alias)), quoted(&name)]);
+        Some(OrderByExpr { expr, ..key.clone() })
+    };
+    keys.iter().map(column).collect()
+}
+
+/// The clauses of such an aggregate that has no order of its own.
+fn unordered(expr: &mut Expr) -> Option<&mut Vec<FunctionArgumentClause>> {
+    let Expr::Function(function) = expr else { return None };
+    let known = unqualified(&function.name).is_some_and(|name| ORDERED.contains(&name.as_str()));
+    if !known || function.over.is_some() {
+        return None;
+    }
+    let FunctionArguments::List(arguments) = &mut function.args else { return None };
+    let plain = arguments.clauses.is_empty() && arguments.duplicate_treatment != Some(DuplicateTreatment::Distinct);
+    plain.then_some(&mut arguments.clauses)
+}
+
+/// The engine gives all `string_agg` of a SELECT one order. Where they want several, each is the text of an array, which sorts by
+/// itself.
+pub(in crate::dialect) fn apart(select: &mut Select) {
+    let mut orders: Vec<Vec<OrderByExpr>> = Vec::new();
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if let Some(order) = text_order(expr) {
+            orders.push(order);
+        }
+    }
+    if orders.windows(2).all(|pair| matches!(pair, [a, b] if a == b)) {
+        return;
+    }
+    for item in &mut select.projection {
+        let alias = match &*item {
+            SelectItem::UnnamedExpr(expr) => Some(crate::dialect::rewrite::from::names::column_name(expr)),
+            _ => None,
+        };
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if text_order(expr).is_none() {
+            continue;
+        }
+        let Expr::Function(function) = &*expr else { continue };
+        let Some(joined) = joined(function) else { continue };
+        *expr = joined;
+        if let Some(alias) = alias {
+            *item = crate::dialect::ast::aliased(expr.clone(), &alias);
+        }
+    }
+}
+
+/// The order of a `string_agg` that is no window function.
+fn text_order(expr: &Expr) -> Option<Vec<OrderByExpr>> {
+    let Expr::Function(Function { name, args: FunctionArguments::List(arguments), over: None, .. }) = expr else {
+        return None;
+    };
+    if unqualified(name).as_deref() != Some("string_agg") {
+        return None;
+    }
+    arguments.clauses.iter().find_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(keys) => Some(keys.clone()),
+        _ => None,
+    })
+}
+
+/// `joined_elements(array_agg(x …), between)`.
+fn joined(function: &Function) -> Option<Expr> {
+    let arguments = crate::dialect::ast::plain_arguments(&function.args)?;
+    let [value, between] = arguments.as_slice() else { return None };
+    let (value, between) = ((*value).clone(), (*between).clone());
+    // Only a separator that is the same for all rows.
+    crate::dialect::ast::literal_text(&between)?;
+    let mut array = function.clone();
+    array.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("array_agg"))]);
+    if let FunctionArguments::List(arguments) = &mut array.args {
+        arguments.args = list(vec![value]).args;
+    }
+    Some(call("joined_elements", vec![Expr::Function(array), between]))
+}

@@ -1,0 +1,205 @@
+//! Parameters without a type take the one that PostgreSQL infers from their place: of the other results of a CASE, of the other
+//! arguments of COALESCE and its kin, of the function that fits the other arguments, and text beside another one without a type.
+
+use crate::dialect::planners::literals::field_of;
+use crate::dialect::planners::types;
+use crate::semantics::is_comparison;
+use crate::semantics::keep_names::under_names;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
+use querygate_catalog::pg_catalog::{argument_types, common_type};
+use querygate_query_api::pg_type_of;
+use querygate_types::PgType;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Functions whose arguments are all of one type.
+const ALIKE: &[&str] = &["coalesce", "nullif", "greatest", "least", "make_array"];
+
+/// Functions that the engine has under another name.
+const SYNONYMS: &[(&str, &str)] = &[("signum", "sign")];
+
+/// Types the parameters that stand right in an expression.
+pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if is_comparison(op) && is_untyped(&left) && is_untyped(&right) =>
+        {
+            let (left, right) = (of_type(*left, PgType::Text), of_type(*right, PgType::Text));
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_text_or_untyped(&left) != is_text_or_untyped(&right) => {
+            beside_its_kin(*left, op, *right, schema)
+        }
+        Expr::ScalarFunction(call) if call.args.iter().any(is_untyped) => function(call, schema),
+        Expr::Case(case) => branches(case, schema),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A parameter beside a uuid, or beside a jsonb that it is appended to, is read as one: both are texts to the engine, and texts that
+/// are written otherwise are the same uuid.
+fn beside_its_kin(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let other = if is_text_or_untyped(&left) { own_type(&right, schema) } else { own_type(&left, schema) };
+    let kin = match other {
+        Some(
+            own @ (PgType::Uuid
+            | PgType::Macaddr
+            | PgType::Macaddr8
+            | PgType::Bit
+            | PgType::Varbit
+            | PgType::Inet
+            | PgType::Cidr),
+        ) if is_comparison(op) => own,
+        Some(PgType::Jsonb) if is_comparison(op) || op == Operator::StringConcat => PgType::Jsonb,
+        _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))),
+    };
+    let read = |side: Expr| match types::field_of(kin) {
+        Some(field) if is_text_or_untyped(&side) => {
+            Expr::Cast(Cast { expr: Box::new(of_type(side, PgType::Text)), field })
+        }
+        _ => side,
+    };
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(read(left)), op, Box::new(read(right))))))
+}
+
+/// A parameter without a type, or of which the engine has only learnt that texts stand beside it.
+fn is_text_or_untyped(expr: &Expr) -> bool {
+    let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
+    is_untyped(expr)
+        || field.as_ref().is_some_and(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View))
+}
+
+fn is_untyped(expr: &Expr) -> bool {
+    let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
+    field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null)
+}
+
+fn of_type(expr: Expr, pg_type: PgType) -> Expr {
+    let untyped = is_untyped(&expr);
+    match (expr, types::field_of(pg_type)) {
+        (Expr::Placeholder(Placeholder { id, .. }), Some(field)) if untyped => {
+            let field: FieldRef = Arc::new(field.as_ref().clone().with_name(id.clone()));
+            Expr::Placeholder(Placeholder { id, field: Some(field) })
+        }
+        (other, _) => other,
+    }
+}
+
+/// The type that an expression has by itself: a literal in quotes and NULL have none.
+fn own_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
+    match expr {
+        Expr::Literal(value, None)
+            if value.is_null() || matches!(value.data_type(), DataType::Utf8 | DataType::Utf8View) =>
+        {
+            None
+        }
+        Expr::Literal(ScalarValue::Int64(Some(value)), None) => {
+            Some(if i32::try_from(*value).is_ok() { PgType::Int4 } else { PgType::Int8 })
+        }
+        // Written with a point.
+        Expr::Literal(ScalarValue::Float64(Some(_)), None) => Some(PgType::Numeric),
+        Expr::Placeholder(_) if is_untyped(expr) => None,
+        other => field_of(other, schema).map(|field| pg_type_of(&field)),
+    }
+}
+
+/// The plan whose parameters beside small whole numbers, and nowhere else, are integers: the engine makes every such number a bigint,
+/// and what stands beside it.
+pub(in crate::dialect) fn beside_integers(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let is_small = |expr: &Expr| matches!(own_type(expr, &DFSchema::empty()), Some(PgType::Int4)) && is_number(expr);
+    let mut uses: HashMap<String, (usize, usize)> = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Placeholder(Placeholder { id, .. }) = e {
+                    uses.entry(id.clone()).or_default().0 += 1;
+                }
+                if let Some((id, other)) = beside(e)
+                    && is_small(other)
+                {
+                    uses.entry(id.to_owned()).or_default().1 += 1;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    uses.retain(|_, (all, beside)| all == beside);
+    if uses.is_empty() {
+        return Ok(plan);
+    }
+    let integer = |e: Expr| match e {
+        Expr::Placeholder(Placeholder { id, field: Some(_) }) if uses.contains_key(&id) => {
+            let field = Some(Arc::new(Field::new(id.clone(), DataType::Int32, true)));
+            Ok(Transformed::yes(Expr::Placeholder(Placeholder { id, field })))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    let node = |node: LogicalPlan| {
+        under_names(node, |expr| expr.transform_up(integer))?.map_data(LogicalPlan::recompute_schema)
+    };
+    Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Int64(Some(_)), None))
+}
+
+/// A parameter that is a bigint, and the other side of its operator.
+fn beside(expr: &Expr) -> Option<(&str, &Expr)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+    let arithmetic =
+        matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo);
+    let bigint = |side: &Expr| match side {
+        Expr::Placeholder(Placeholder { field: Some(field), .. }) => field.data_type() == &DataType::Int64,
+        _ => false,
+    };
+    let (parameter, other) = match (bigint(left), bigint(right)) {
+        (true, false) => (left, right),
+        (false, true) => (right, left),
+        _ => return None,
+    };
+    let Expr::Placeholder(Placeholder { id, .. }) = parameter.as_ref() else { return None };
+    (arithmetic || is_comparison(*op)).then_some((id.as_str(), other.as_ref()))
+}
+
+fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let given: Vec<Option<PgType>> = call.args.iter().map(|arg| own_type(arg, schema)).collect();
+    let types: Option<Vec<PgType>> = if ALIKE.contains(&call.func.name()) {
+        let common = common_type(given.iter().copied().flatten()).unwrap_or(PgType::Text);
+        Some(vec![common; given.len()])
+    } else {
+        let own = call.func.name();
+        let synonym = SYNONYMS.iter().find(|(name, _)| *name == own).map_or(own, |(_, synonym)| synonym);
+        let names = std::iter::once(synonym).chain(call.func.aliases().iter().map(String::as_str));
+        names.into_iter().find_map(|name| argument_types(name, &given))
+    };
+    let Some(types) = types else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+    call.args = call.args.into_iter().zip(types).map(|(arg, pg_type)| of_type(arg, pg_type)).collect();
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+    let mut changed = alike(results.map(AsMut::as_mut).collect(), schema);
+    if let Some(operand) = &mut case.expr {
+        let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
+        changed |= alike(compared.map(AsMut::as_mut).collect(), schema);
+    }
+    Ok(Transformed::new_transformed(Expr::Case(case), changed))
+}
+
+/// Gives parameters without a type the one at which all meet. Whether there is any.
+fn alike(mut values: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    if !values.iter().any(|value| is_untyped(value)) {
+        return false;
+    }
+    let common = common_type(values.iter().filter_map(|value| own_type(value, schema))).unwrap_or(PgType::Text);
+    for value in values.iter_mut().filter(|value| is_untyped(value)) {
+        **value = of_type(std::mem::take(&mut **value), common);
+    }
+    true
+}

@@ -1,0 +1,265 @@
+//! The pass over a bound plan, before analysis: literals in IN, BETWEEN and CASE take their type, reg types print as names,
+//! and the outermost columns get types that a client can be told.
+
+use super::counts::counted;
+use crate::dialect::planners::literals::{PgExprPlanner, field_of};
+use crate::semantics::keep_names::under_names;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery};
+use querygate_query_api::PG_TYPE_KEY;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Settles bound plans for one principal's catalog.
+#[derive(Debug)]
+pub(crate) struct Settler {
+    literals: PgExprPlanner,
+    /// `regclassout`, `int2vectorout` and their kin, by the name of the type; `array_out` as `array`.
+    printers: HashMap<String, Arc<ScalarUDF>>,
+}
+
+impl Settler {
+    /// `functions` are those of the principal's catalog.
+    pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
+        let printers = functions.iter().filter_map(|f| {
+            let printed =
+                f.name().strip_suffix("out").filter(|name| name.starts_with("reg") || name.ends_with("vector"));
+            Some((if f.name() == "array_out" { "array" } else { printed? }.to_owned(), Arc::clone(f)))
+        });
+        Self { printers: printers.collect(), literals: PgExprPlanner::new(functions) }
+    }
+
+    /// The plan with typed literals, subqueries included, and printable output columns.
+    pub(crate) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = super::placeholders::beside_integers(plan)?;
+        let plan = super::unions::with_types(self.type_literals(plan)?)?;
+        self.outputs(plan)
+    }
+
+    /// Only the inner part: for a plan whose columns no client sees.
+    pub(crate) fn type_literals(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|node| self.node(node))?.data)
+    }
+
+    fn node(&self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        if matches!(node, LogicalPlan::TableScan(_) | LogicalPlan::Extension(_) | LogicalPlan::Values(_)) {
+            return Ok(Transformed::no(node));
+        }
+        if let LogicalPlan::Limit(limit) = node {
+            let empty = DFSchema::empty();
+            let typed = LogicalPlan::Limit(limit)
+                .map_expressions(|expr| expr.transform_up(|e| super::placeholders::typed(e, &empty)))?;
+            let LogicalPlan::Limit(limit) = typed.data else { return Ok(typed) };
+            return super::limits::counted(limit).map(LogicalPlan::Limit).map(Transformed::yes);
+        }
+        let schema = input_schema(&node)?;
+        under_names(node, |expr| {
+            expr.transform_up(|e| {
+                super::placeholders::typed(e, &schema)?.transform_data(|e| self.expression(e, &schema))
+            })
+        })
+    }
+
+    fn expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::InList(InList { expr, list, negated }) => {
+                let Some(field) = field_of(&expr, schema) else {
+                    return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
+                };
+                let mut changed = false;
+                let list = self.adopt_all(list, &field, &mut changed)?;
+                let expr = Expr::InList(InList { expr, list, negated });
+                Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+            }
+            Expr::Between(Between { expr, negated, low, high }) => {
+                let Some(field) = field_of(&expr, schema) else {
+                    return Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high })));
+                };
+                let mut changed = false;
+                let mut bounds = self.adopt_all(vec![*low, *high], &field, &mut changed)?.into_iter();
+                let (Some(low), Some(high)) = (bounds.next(), bounds.next()) else {
+                    return datafusion::common::internal_err!("two bounds are two");
+                };
+                let between = Between { expr, negated, low: Box::new(low), high: Box::new(high) };
+                Ok(Transformed::new_transformed(Expr::Between(between), changed))
+            }
+            Expr::InSubquery(member) => with_named_members(member),
+            Expr::Case(case) if case.expr.is_none() => self.branches(case, schema),
+            Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+                let Some(field) = typed(&call.args, schema).filter(|field| field.data_type() == &DataType::UInt32)
+                else {
+                    return Ok(Transformed::no(Expr::ScalarFunction(call)));
+                };
+                let mut changed = false;
+                let args = self.adopt_all(call.args, &field, &mut changed)?;
+                let call = Expr::ScalarFunction(ScalarFunction { func: call.func, args });
+                Ok(Transformed::new_transformed(call, changed))
+            }
+            Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr }) => {
+                let mut changed = false;
+                let field = field_of(&operand, schema);
+                let mut branches = Vec::with_capacity(when_then_expr.len());
+                for (when, then) in when_then_expr {
+                    let adopted = match &field {
+                        Some(field) => self.literals.adopt(&when, field)?,
+                        None => None,
+                    };
+                    changed |= adopted.is_some();
+                    branches.push((adopted.map_or(when, Box::new), then));
+                }
+                let case = Case { expr: Some(operand), when_then_expr: branches, else_expr };
+                let settled = self.branches(case, schema)?;
+                Ok(Transformed::new_transformed(settled.data, changed || settled.transformed))
+            }
+            Expr::Cast(Cast { expr, field }) if is_text(field.data_type()) => {
+                let printer = field_of(&expr, schema).and_then(|f| self.printer(&f).or_else(|| self.list_printer(&f)));
+                Ok(match printer {
+                    Some(printer) => {
+                        let printed = printer.call(vec![*expr]);
+                        Transformed::yes(Expr::Cast(Cast { expr: Box::new(printed), field }))
+                    }
+                    None => Transformed::no(Expr::Cast(Cast { expr, field })),
+                })
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    }
+
+    /// Literals among a CASE's results take the type of the others.
+    fn branches(&self, case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let results: Vec<Expr> = case
+            .when_then_expr
+            .iter()
+            .map(|(_, then)| then)
+            .chain(&case.else_expr)
+            .map(|e| e.as_ref().clone())
+            .collect();
+        let Some(field) = typed(&results, schema) else { return Ok(Transformed::no(Expr::Case(case))) };
+        let mut changed = false;
+        let mut results = self.adopt_all(results, &field, &mut changed)?.into_iter().map(Box::new);
+        let when_then_expr =
+            case.when_then_expr.into_iter().zip(results.by_ref()).map(|((when, _), then)| (when, then)).collect();
+        let case = Case { expr: case.expr, when_then_expr, else_expr: results.next() };
+        Ok(Transformed::new_transformed(Expr::Case(case), changed))
+    }
+
+    fn adopt_all(&self, list: Vec<Expr>, field: &Arc<Field>, changed: &mut bool) -> Result<Vec<Expr>> {
+        let adopt = |e: Expr| {
+            let adopted = match object_id(&e, field) {
+                Some(id) => Some(id),
+                None => self.literals.adopt(&e, field)?,
+            };
+            *changed |= adopted.is_some();
+            Ok(adopted.unwrap_or(e))
+        };
+        list.into_iter().map(adopt).collect()
+    }
+
+    fn printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
+        self.printers.get(field.metadata().get(PG_TYPE_KEY)?).filter(|_| field.data_type() == &DataType::UInt32)
+    }
+
+    /// Vectors and arrays as text are PostgreSQL's, not Arrow's display.
+    fn list_printer(&self, field: &Field) -> Option<&Arc<ScalarUDF>> {
+        let DataType::List(item) = field.data_type() else { return None };
+        // A conversion prints these, which knows the session's settings.
+        let by_conversion = item.data_type().is_floating()
+            || matches!(
+                item.data_type(),
+                DataType::Timestamp(..) | DataType::Time64(_) | DataType::Interval(_) | DataType::Binary
+            );
+        if by_conversion {
+            return None;
+        }
+        let named = field.metadata().get(PG_TYPE_KEY).and_then(|name| self.printers.get(name));
+        named.or_else(|| self.printers.get("array"))
+    }
+
+    /// Reg columns become the names they print as, still declared as reg types; columns of no type become text.
+    fn outputs(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = Arc::clone(plan.schema());
+        let needed = schema
+            .fields()
+            .iter()
+            .any(|f| matches!(f.data_type(), DataType::Null | DataType::UInt64) || self.printer(f).is_some());
+        if !needed || !returns_rows(&plan) {
+            return Ok(plan);
+        }
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for (place, (qualifier, field)) in schema.iter().enumerate() {
+            let count = if field.data_type() == &DataType::UInt64 { counted(&plan, place) } else { None };
+            let column = Expr::from((qualifier, field));
+            columns.push(if let Some(printer) = self.printer(field) {
+                let metadata = Some(datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
+                printer.call(vec![column]).alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata)
+            } else if field.data_type() == &DataType::Null {
+                column.cast_to(&DataType::Utf8, schema.as_ref())?.alias_qualified(qualifier.cloned(), field.name())
+            } else if let Some(signed) = count {
+                column.cast_to(&signed, schema.as_ref())?.alias_qualified(qualifier.cloned(), field.name())
+            } else {
+                column
+            });
+        }
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
+    }
+}
+
+/// A subquery whose column has no table, such as that of a set operation, under a name: where IN is a value, the engine joins with its
+/// rows, and takes the column for two.
+fn with_named_members(member: InSubquery) -> Result<Transformed<Expr>> {
+    let rows = match member.subquery.subquery.head_output_expr()? {
+        Some(Expr::Column(column)) if column.relation.is_none() => {
+            LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery))
+        }
+        Some(_) => return Ok(Transformed::no(Expr::InSubquery(member))),
+        // Rows of VALUES: their columns have no qualifier.
+        None => {
+            let columns: Vec<Expr> = member.subquery.subquery.schema().iter().map(Expr::from).collect();
+            LogicalPlanBuilder::from(Arc::clone(&member.subquery.subquery)).project(columns)?
+        }
+    };
+    let InSubquery { expr, subquery, negated } = member;
+    let plan = rows.alias("members")?.build()?;
+    let subquery = Subquery { subquery: Arc::new(plan), ..subquery };
+    Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })))
+}
+
+/// The type of the first of some expressions that is no literal.
+fn typed(exprs: &[Expr], schema: &DFSchema) -> Option<Arc<Field>> {
+    exprs.iter().filter(|e| !matches!(e, Expr::Literal(..))).find_map(|e| field_of(e, schema))
+}
+
+/// A whole number beside an object id is one.
+fn object_id(expr: &Expr, field: &Field) -> Option<Expr> {
+    let Expr::Literal(ScalarValue::Int64(Some(number)), _) = expr else { return None };
+    let id = u32::try_from(*number).ok().filter(|_| field.data_type() == &DataType::UInt32)?;
+    Some(Expr::Literal(ScalarValue::UInt32(Some(id)), None))
+}
+
+fn returns_rows(plan: &LogicalPlan) -> bool {
+    !matches!(
+        plan,
+        LogicalPlan::Ddl(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Statement(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+    )
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The columns a node's expressions see.
+pub(in crate::dialect) fn input_schema(node: &LogicalPlan) -> Result<DFSchema> {
+    let mut schema = DFSchema::empty();
+    for input in node.inputs() {
+        schema.merge(input.schema());
+    }
+    Ok(schema)
+}

@@ -1,0 +1,156 @@
+//! Outer references of a subplan: which are free, and putting values in their place. Names resolve innermost first.
+
+use crate::dialect::settle::settler::input_schema;
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Columns of enclosing queries that a plan reads, each once.
+pub(super) fn free_references(plan: &LogicalPlan) -> Result<Vec<(Column, FieldRef)>> {
+    let mut found = Vec::new();
+    walk(plan, &mut found)?;
+    Ok(found)
+}
+
+fn add(found: &mut Vec<(Column, FieldRef)>, column: &Column, field: &FieldRef) {
+    if !found.iter().any(|(c, _)| c == column) {
+        found.push((column.clone(), Arc::clone(field)));
+    }
+}
+
+/// The subquery of an expression node.
+pub(super) fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+    match expr {
+        Expr::ScalarSubquery(subquery)
+        | Expr::Exists(Exists { subquery, .. })
+        | Expr::InSubquery(InSubquery { subquery, .. })
+        | Expr::SetComparison(SetComparison { subquery, .. }) => Some(subquery),
+        _ => None,
+    }
+}
+
+fn walk(node: &LogicalPlan, found: &mut Vec<(Column, FieldRef)>) -> Result<()> {
+    let schema = input_schema(node)?;
+    node.apply_expressions(|expr| {
+        expr.apply(|e| {
+            if let Expr::OuterReferenceColumn(field, column) = e {
+                add(found, column, field);
+            } else if let Some(subquery) = subquery_of(e) {
+                for (column, field) in free_references(&subquery.subquery)? {
+                    if !schema.has_column(&column) {
+                        add(found, &column, &field);
+                    }
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    if let LogicalPlan::Join(join) = node
+        && lateral_body(&join.right).is_some()
+    {
+        walk(&join.left, found)?;
+        for (column, field) in free_references(&join.right)? {
+            if !join.left.schema().has_column(&column) {
+                add(found, &column, &field);
+            }
+        }
+        return Ok(());
+    }
+    for input in node.inputs() {
+        walk(input, found)?;
+    }
+    Ok(())
+}
+
+/// The subquery of a lateral join's right side.
+pub(super) fn lateral_body(plan: &LogicalPlan) -> Option<&Subquery> {
+    match plan {
+        LogicalPlan::Subquery(subquery) => Some(subquery),
+        LogicalPlan::SubqueryAlias(alias) => lateral_body(&alias.input),
+        _ => None,
+    }
+}
+
+/// Values of outer columns by [`Column::flat_name`].
+pub(super) type Values = HashMap<String, ScalarValue>;
+
+fn without(values: &Values, schema: &DFSchema) -> Values {
+    let hidden: Vec<String> = schema.columns().iter().map(Column::flat_name).collect();
+    values.iter().filter(|(name, _)| !hidden.contains(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+/// The plan with values in place of the outer columns.
+pub(super) fn substitute(plan: LogicalPlan, values: &Values) -> Result<LogicalPlan> {
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    let plan = match plan {
+        LogicalPlan::Join(join) if lateral_body(&join.right).is_some() => {
+            let inner = without(values, join.left.schema());
+            let left = Arc::new(substitute(Arc::unwrap_or_clone(join.left), values)?);
+            let right = Arc::new(substitute(Arc::unwrap_or_clone(join.right), &inner)?);
+            LogicalPlan::Join(Join { left, right, ..join })
+        }
+        LogicalPlan::Subquery(Subquery { subquery, outer_ref_columns, spans }) => LogicalPlan::Subquery(Subquery {
+            subquery: Arc::new(substitute(Arc::unwrap_or_clone(subquery), values)?),
+            outer_ref_columns: remaining(outer_ref_columns, values),
+            spans,
+        }),
+        other => other.map_children(|child| Ok(Transformed::yes(substitute(child, values)?)))?.data,
+    };
+    let schema = input_schema(&plan)?;
+    let names = NamePreserver::new(&plan);
+    let changed = plan.map_expressions(|expr| {
+        let saved = names.save(&expr);
+        let changed = expr.transform_down(|e| replace(e, values, &schema))?;
+        Ok(if changed.transformed { changed.update_data(|e| saved.restore(e)) } else { changed })
+    })?;
+    match changed.data {
+        // A body that no longer looks outside is an ordinary relation.
+        LogicalPlan::Subquery(Subquery { subquery, outer_ref_columns, .. }) if outer_ref_columns.is_empty() => {
+            Ok(Arc::unwrap_or_clone(subquery))
+        }
+        other => other.recompute_schema(),
+    }
+}
+
+fn remaining(columns: Vec<Expr>, values: &Values) -> Vec<Expr> {
+    let bound = |e: &Expr| matches!(e, Expr::OuterReferenceColumn(_, c) if values.contains_key(&c.flat_name()));
+    columns.into_iter().filter(|e| !bound(e)).collect()
+}
+
+fn replace(expr: Expr, values: &Values, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let inner = |subquery: Subquery| -> Result<Subquery> {
+        let visible = without(values, schema);
+        Ok(Subquery {
+            subquery: Arc::new(substitute(Arc::unwrap_or_clone(subquery.subquery), &visible)?),
+            outer_ref_columns: remaining(subquery.outer_ref_columns, &visible),
+            spans: subquery.spans,
+        })
+    };
+    Ok(match expr {
+        Expr::OuterReferenceColumn(field, column) => match values.get(&column.flat_name()) {
+            Some(value) => {
+                let metadata = datafusion::common::metadata::FieldMetadata::from(field.metadata().clone());
+                Transformed::yes(Expr::Literal(value.clone(), Some(metadata)))
+            }
+            None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
+        },
+        Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(inner(subquery)?)),
+        Expr::Exists(Exists { subquery, negated }) => {
+            Transformed::yes(Expr::Exists(Exists { subquery: inner(subquery)?, negated }))
+        }
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery: inner(subquery)?, negated }))
+        }
+        Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+            Transformed::yes(Expr::SetComparison(SetComparison { expr, subquery: inner(subquery)?, op, quantifier }))
+        }
+        other => Transformed::no(other),
+    })
+}

@@ -1,0 +1,7 @@
+//! Subqueries of a bound plan: as joins where they are memberships, by the apply operator where DataFusion cannot unnest them,
+//! refused where their aggregates belong to an enclosing query.
+
+pub(crate) mod apply;
+pub(super) mod memberships;
+pub(super) mod null_memberships;
+pub(super) mod outer_aggregates;

@@ -1,0 +1,61 @@
+//! Aggregates of an enclosing query's columns alone. In SQL they belong to that query and add its rows up; the engine would add up the
+//! subquery's rows, and give another number without a word.
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use querygate_types::{Error, ErrorCode};
+
+/// Refuses them.
+///
+/// # Errors
+/// 0A000.
+pub(crate) fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
+    let mut arrays = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                arrays.extend(array_of_query(part));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(TreeNodeRecursion::Continue) };
+        if arrays.contains(&std::ptr::from_ref(node)) {
+            return Ok(TreeNodeRecursion::Continue);
+        }
+        for call in &aggregate.aggr_expr {
+            let (mut own, mut outer) = (false, false);
+            call.apply(|part| {
+                own |= matches!(part, Expr::Column(_));
+                outer |= matches!(part, Expr::OuterReferenceColumn(..));
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+            if outer && !own {
+                let error = Error::new(
+                    ErrorCode::FeatureNotSupported,
+                    "an aggregate of columns of an enclosing query only is not supported",
+                );
+                return Err(crate::dialect::external(
+                    error.with_hint("Such an aggregate belongs to the enclosing query: write it there."),
+                ));
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+/// The aggregate that `ARRAY(SELECT …)` is: it takes one value of each row, whatever that is made of.
+fn array_of_query(expr: &Expr) -> Option<*const LogicalPlan> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let [Expr::ScalarSubquery(subquery)] = call.args.as_slice() else { return None };
+    if call.name() != "array_or_empty" {
+        return None;
+    }
+    let mut plan = subquery.subquery.as_ref();
+    while !matches!(plan, LogicalPlan::Aggregate(_)) {
+        let [input] = plan.inputs()[..] else { return None };
+        plan = input;
+    }
+    Some(std::ptr::from_ref(plan))
+}
