@@ -20,70 +20,33 @@
 //! - `upper` maps ß to SS. `LIKE … ESCAPE` raises 22023 for a pattern that ends with its escape, whatever the value.
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
 
-mod arithmetic;
-mod averages;
-mod binding;
-mod bits;
+mod aggregates;
+mod analyze;
 mod casts;
-mod civil;
-mod clock;
-mod comparable;
-mod date_trunc;
-mod datetime;
-mod display;
-mod distances;
-mod enum_order;
-mod exclusions;
 mod fault;
-mod framed;
 mod functions;
-mod growing;
-mod interval_extremes;
-mod interval_length;
 mod json;
 pub(crate) mod keep_names;
-mod kernels;
 pub(crate) mod lineage;
-mod literals;
-mod local_moments;
-mod moments;
-mod networks;
-mod number_format;
 mod numbers;
-mod numeric;
-mod ordered;
-mod patterns;
-mod peers;
-mod recursion;
-mod rounding;
-mod rule;
-mod set_operations;
-mod shifts;
-mod stepwise;
-mod sum;
 #[cfg(test)]
 mod tests;
-mod text;
-mod texts_read;
-mod unions;
-mod variances;
-mod wide;
+mod times;
+mod typing;
 mod windows;
-mod zone;
-mod zoned_times;
 
-pub(crate) use binding::is_jsonb;
-pub(crate) use bits::is_bits;
-pub(crate) use casts::{TYPE_MODIFIER_KEY, is_checked_text};
-pub(crate) use comparable::is_comparison;
-pub(crate) use enum_order::{check_label, of_column as enum_of_column};
-pub(crate) use exclusions::{CLAUSES as EXCLUSIONS, FRAMED as EXCLUDING, NO_OTHERS, name as excluding_name};
-pub(crate) use framed::frames;
+pub(crate) use analyze::growing::grows;
+pub(crate) use casts::bits::is_bits;
+pub(crate) use casts::conversions::{TYPE_MODIFIER_KEY, is_checked_text};
+pub(crate) use casts::texts_read::{canonical, has_forms};
 pub(crate) use functions::{cut_interval, lasts};
-pub(crate) use growing::grows;
-pub(crate) use numeric::parse as parse_numeric;
-pub(crate) use shifts::{NTILE, name as shift_name};
-pub(crate) use texts_read::{canonical, has_forms};
+pub(crate) use numbers::numeric::parse as parse_numeric;
+pub(crate) use typing::binding::is_jsonb;
+pub(crate) use typing::comparable::is_comparison;
+pub(crate) use typing::enum_order::{check_label, of_column as enum_of_column};
+pub(crate) use windows::exclusions::{CLAUSES as EXCLUSIONS, FRAMED as EXCLUDING, NO_OTHERS, name as excluding_name};
+pub(crate) use windows::framed::frames;
+pub(crate) use windows::shifts::{NTILE, name as shift_name};
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
@@ -99,7 +62,7 @@ use std::sync::Arc;
 pub(crate) fn install(state: SessionState) -> SessionState {
     let before = state.analyzer().rules.clone();
     let mut builder = SessionStateBuilder::new_from_existing(state);
-    if !before.iter().any(|rule| rule.name() == rule::Checked.name()) {
+    if !before.iter().any(|rule| rule.name() == analyze::rules::Checked.name()) {
         let mut analyzer = Analyzer::with_rules(rules(before));
         if let Some(existing) = builder.analyzer() {
             for rewrite in existing.function_rewrites() {
@@ -108,27 +71,27 @@ pub(crate) fn install(state: SessionState) -> SessionState {
         }
         *builder.analyzer() = Some(analyzer);
     }
-    let mut scalars = numbers::functions();
-    scalars.push(date_trunc::function());
-    scalars.extend(clock::functions());
+    let mut scalars = numbers::mathematics::functions();
+    scalars.push(times::date_trunc::function());
+    scalars.extend(times::clock::functions());
     scalars.extend(functions::all());
     let known = builder.scalar_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !matches!(function.name(), "sum" | "avg" | "array_agg" | "string_agg"));
-    known.extend([sum::function(), averages::function()]);
-    let variances = variances::functions();
+    known.extend([aggregates::sum::function(), aggregates::averages::function()]);
+    let variances = aggregates::variances::functions();
     known.retain(|function| !variances.iter().any(|ours| ours.name() == function.name()));
     known.extend(variances);
-    known.extend(ordered::functions());
-    let windows = windows::functions();
+    known.extend(aggregates::ordered::functions());
+    let windows = windows::replaced::functions();
     let known = builder.window_functions().get_or_insert_with(Vec::new);
     known.retain(|function| !windows.iter().any(|ours| ours.name() == function.name()));
-    known.retain(|function| !exclusions::is_one(function) && !shifts::is_one(function));
+    known.retain(|function| !windows::exclusions::is_one(function) && !windows::shifts::is_one(function));
     known.extend(windows);
-    known.extend(exclusions::functions());
-    known.extend(shifts::functions());
+    known.extend(windows::exclusions::functions());
+    known.extend(windows::shifts::functions());
     builder.build()
 }
 
@@ -140,30 +103,30 @@ pub(crate) fn install(state: SessionState) -> SessionState {
 /// 22023 for a LIKE pattern that ends with its escape.
 pub(crate) fn bound(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
     let zone = zone_of(options);
-    let plan = rule::settled(unions::met(literals::typed(plan)?)?, zone)?;
-    let plan = unions::met(wide::aligned(plan, |plan| rule::settled(plan, zone))?)?;
-    local_moments::shown(recursion::aligned(rule::Coerced.analyze(plan, options)?)?, zone)
+    let plan = analyze::rules::settled(typing::unions::met(typing::literals::typed(plan)?)?, zone)?;
+    let plan = typing::unions::met(numbers::wide::aligned(plan, |plan| analyze::rules::settled(plan, zone))?)?;
+    times::local_moments::shown(typing::recursion::aligned(analyze::rules::Coerced.analyze(plan, options)?)?, zone)
 }
 
 /// A numeric of so many digits after the point, rounded to a whole number. `None`: it has too many digits.
 pub(crate) fn whole_of_numeric(digits: i128, scale: i8) -> Option<i128> {
-    numeric::rescaled(digits, scale, 0)
+    numbers::numeric::rescaled(digits, scale, 0)
 }
 
 /// The plan with columns of enclosing queries as they are where they come from.
 pub(crate) fn renewed_outer_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
-    literals::renewed_outer_columns(plan)
+    typing::literals::renewed_outer_columns(plan)
 }
 
 /// The function of ours with a name, in UTC: binding puts the session's time zone in.
 pub(crate) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
-    functions::in_zone(name, zone::Zone::UTC)
+    functions::in_zone(name, times::zone::Zone::UTC)
 }
 
 /// Reads parameters that come as text, as casts in the same session would.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
-    zone: zone::Zone,
+    zone: times::zone::Zone,
 }
 
 impl Reader {
@@ -179,14 +142,14 @@ impl Reader {
         if *wanted == TimeTz::ARROW
             && let Some(text) = given.try_as_str().flatten()
         {
-            let read = datetime::parse::timetz(text, self.zone, Some(chrono::Utc::now().timestamp_micros()));
+            let read = times::datetime::parse::timetz(text, self.zone, Some(chrono::Utc::now().timestamp_micros()));
             let read = read.map_err(|wrong| wrong.error("time with time zone"))?;
             return Ok(ScalarValue::FixedSizeBinary(12, read.map(|time| time.key().to_vec())));
         }
         let from = Field::new("", given.data_type(), true);
         let to = Arc::new(Field::new("", wanted.clone(), true));
-        if casts::conversion(&from, &to, self.zone).is_some() {
-            return casts::constant(given, &from, &to, self.zone);
+        if casts::conversions::conversion(&from, &to, self.zone).is_some() {
+            return casts::conversions::constant(given, &from, &to, self.zone);
         }
         given.cast_to(wanted)
     }
@@ -212,16 +175,16 @@ fn unchanged(given: &ScalarValue, wanted: &DataType) -> Option<ScalarValue> {
 }
 
 /// The session's time zone. Settings hold only names that are zones.
-fn zone_of(options: &ConfigOptions) -> zone::Zone {
-    options.execution.time_zone.as_deref().and_then(zone::Zone::parse).unwrap_or(zone::Zone::UTC)
+fn zone_of(options: &ConfigOptions) -> times::zone::Zone {
+    options.execution.time_zone.as_deref().and_then(times::zone::Zone::parse).unwrap_or(times::zone::Zone::UTC)
 }
 
 /// The columns that a bound plan delivers when it runs. A bound plan's own schema does not see coercion: it gives CASE the
 /// type of its first branch.
 pub(crate) fn described(plan: &LogicalPlan, options: &ConfigOptions) -> DFSchemaRef {
-    let coerced = rule::Coerced.analyze(plan.clone(), options);
+    let coerced = analyze::rules::Coerced.analyze(plan.clone(), options);
     let coerced = coerced.and_then(|plan| TypeCoercion::new().analyze(plan, options));
-    match coerced.and_then(|plan| rule::Checked.analyze(plan, options)) {
+    match coerced.and_then(|plan| analyze::rules::Checked.analyze(plan, options)) {
         Ok(typed) => Arc::clone(typed.schema()),
         // Parameters without a type, and what will be refused when it is analyzed to run.
         Err(_) => Arc::clone(plan.schema()),
@@ -239,16 +202,16 @@ fn rules(before: Rules) -> Rules {
         if rule.name() == coercion.name() {
             placed = true;
             rules.extend([
-                Arc::new(rule::Coerced) as Arc<dyn AnalyzerRule + Send + Sync>,
+                Arc::new(analyze::rules::Coerced) as Arc<dyn AnalyzerRule + Send + Sync>,
                 rule,
-                Arc::new(rule::Checked),
+                Arc::new(analyze::rules::Checked),
             ]);
         } else {
             rules.push(rule);
         }
     }
     if !placed {
-        rules.push(Arc::new(rule::Checked));
+        rules.push(Arc::new(analyze::rules::Checked));
     }
     rules
 }

@@ -3,8 +3,8 @@
 use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, lenient, strict};
 use crate::semantics::fault::{Fault, external};
-use crate::semantics::interval_length::{self, INTERVAL};
-use crate::semantics::wide;
+use crate::semantics::numbers::wide;
+use crate::semantics::times::interval_length::{self, INTERVAL};
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};

@@ -2,7 +2,7 @@
 
 use super::form::{P, R, form};
 use super::{Def, Value, strict};
-use crate::semantics::bits::{paired, shifted};
+use crate::semantics::casts::bits::{paired, shifted};
 
 const TWO: &[P] = &[P::Text, P::Text];
 const SHIFT: &[P] = &[P::Text, P::Int];

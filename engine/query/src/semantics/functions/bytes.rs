@@ -172,7 +172,7 @@ fn utf8(name: &str) -> Result<()> {
 
 fn encoded(bytes: &[u8], form: &str) -> Result<String> {
     match form.to_ascii_lowercase().as_str() {
-        "hex" => Ok(crate::semantics::display::hex(bytes)[2..].to_owned()),
+        "hex" => Ok(crate::semantics::casts::display::hex(bytes)[2..].to_owned()),
         "escape" => {
             let mut out = String::new();
             for byte in bytes {

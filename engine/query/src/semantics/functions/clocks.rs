@@ -2,14 +2,14 @@
 
 use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
-use crate::semantics::civil::Date;
-use crate::semantics::datetime::Wrong;
-use crate::semantics::datetime::interval::{Interval, parse};
-use crate::semantics::datetime::moment::Moment;
-use crate::semantics::datetime::parse::days_in;
 use crate::semantics::fault::{Fault, external};
-use crate::semantics::numeric::rescaled;
-use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
+use crate::semantics::numbers::numeric::rescaled;
+use crate::semantics::times::civil::Date;
+use crate::semantics::times::datetime::Wrong;
+use crate::semantics::times::datetime::interval::{Interval, parse};
+use crate::semantics::times::datetime::moment::Moment;
+use crate::semantics::times::datetime::parse::days_in;
+use crate::semantics::times::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::TimeTz;

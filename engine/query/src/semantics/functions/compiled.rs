@@ -2,8 +2,8 @@
 //! memory or time is refused: within an expression nothing asks whether the statement is over.
 
 use super::regexes::{Expression, Matcher};
-use crate::semantics::datetime::pattern::{Piece, pieces};
-use crate::semantics::number_format::{Picture, picture};
+use crate::semantics::numbers::number_format::{Picture, picture};
+use crate::semantics::times::datetime::pattern::{Piece, pieces};
 use datafusion::common::Result;
 use querygate_catalog::proceed;
 use std::cell::RefCell;
@@ -102,7 +102,7 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::semantics::stepwise::PATTERN_BYTES_MAX;
+    use crate::semantics::analyze::stepwise::PATTERN_BYTES_MAX;
 
     #[test]
     fn a_pattern_is_compiled_once_while_it_is_among_the_last() {

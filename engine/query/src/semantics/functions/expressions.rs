@@ -2,7 +2,7 @@
 
 use super::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
-use crate::semantics::display::text_of;
+use crate::semantics::casts::display::text_of;
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue};

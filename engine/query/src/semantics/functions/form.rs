@@ -1,7 +1,7 @@
 //! Argument and result types of functions, and how near given types are to them.
 
 use super::row::{Row, Value};
-use crate::semantics::wide::{is_nearest_double, nearest_double};
+use crate::semantics::numbers::wide::{is_nearest_double, nearest_double};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, WIDE_NUMERIC};

@@ -2,14 +2,14 @@
 
 use super::form::{P, R, form, timestamp};
 use super::{Def, Row, Value, lenient, strict};
-use crate::semantics::datetime::format::Shown;
-use crate::semantics::datetime::interval::Interval;
-use crate::semantics::datetime::moment::{age, moved};
-use crate::semantics::datetime::{Wrong, parse, read};
-use crate::semantics::display::days_of;
+use crate::semantics::casts::display::days_of;
 use crate::semantics::fault::external;
-use crate::semantics::local_moments;
-use crate::semantics::zone::{DAY, SECOND, Zone, is_infinite};
+use crate::semantics::times::datetime::format::Shown;
+use crate::semantics::times::datetime::interval::Interval;
+use crate::semantics::times::datetime::moment::{age, moved};
+use crate::semantics::times::datetime::{Wrong, parse, read};
+use crate::semantics::times::local_moments;
+use crate::semantics::times::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use querygate_query_api::TimeTz;

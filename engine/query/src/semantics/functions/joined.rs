@@ -3,8 +3,8 @@
 use super::form::{P, R, form};
 use super::texts::{bounded, charged};
 use super::{Def, Row, Value, lenient, strict};
-use crate::semantics::display::text_of;
-use crate::semantics::zone::Zone;
+use crate::semantics::casts::display::text_of;
+use crate::semantics::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;

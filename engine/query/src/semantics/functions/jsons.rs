@@ -332,12 +332,12 @@ fn pairs(row: &Row<'_>) -> Result<String> {
     };
     let mut out = String::from("{ ");
     for at in 0..keys.len().min(values.len()) {
-        let name = crate::semantics::display::text_of(keys.as_ref(), at, key, row.zone)?;
+        let name = crate::semantics::casts::display::text_of(keys.as_ref(), at, key, row.zone)?;
         let Some(name) = name else { return Err(refused("field name must not be null")) };
         out.push_str(if at > 0 { ", " } else { "" });
         quoted(&name, &mut out);
         out.push_str(" : ");
-        match crate::semantics::display::text_of(values.as_ref(), at, value, row.zone)? {
+        match crate::semantics::casts::display::text_of(values.as_ref(), at, value, row.zone)? {
             Some(json) => out.push_str(&json),
             None => out.push_str("null"),
         }

@@ -35,8 +35,8 @@ pub(super) use regexes::{is_own as is_own_expression, linear_spelling};
 pub(super) use row::{Row, Value, of_arrow, to_arrow};
 pub(super) use wide_numbers::key as numeric_key;
 
-use super::stepwise::is_stepwise;
-use super::zone::Zone;
+use super::analyze::stepwise::is_stepwise;
+use super::times::zone::Zone;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::PhysicalExpr;

@@ -2,8 +2,8 @@
 
 use super::form::{Form, P, R, form};
 use super::{Def, Row, Value, strict};
+use crate::semantics::casts::networks::scalar;
 use crate::semantics::fault::external;
-use crate::semantics::networks::scalar;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, pg_type_of};

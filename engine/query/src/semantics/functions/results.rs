@@ -1,8 +1,8 @@
 //! What a call gives, row by row: in a builder of the result's type, and as single values only where that is none of ours.
 
 use super::row::{Value, to_arrow};
-use crate::semantics::datetime::Wrong;
 use crate::semantics::fault::Fault;
+use crate::semantics::times::datetime::Wrong;
 use arrow::array::{
     Array, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder,
     Int64Builder, IntervalMonthDayNanoBuilder, LargeBinaryBuilder, ListBuilder, StringBuilder,

@@ -1,9 +1,9 @@
 //! One row's arguments and its result.
 
-use super::super::datetime::interval::Interval;
-use super::super::wide;
-use super::super::zone::Zone;
 use super::compiled::Patterns;
+use crate::semantics::numbers::wide;
+use crate::semantics::times::datetime::interval::Interval;
+use crate::semantics::times::zone::Zone;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type,
@@ -228,7 +228,7 @@ impl Value {
             }
             (Self::Interval(value), _) => match to_arrow(value) {
                 Some(value) => ScalarValue::IntervalMonthDayNano(Some(value)),
-                None => return Err(super::super::datetime::Wrong::Range.error("interval")),
+                None => return Err(crate::semantics::times::datetime::Wrong::Range.error("interval")),
             },
             (Self::Timetz(time), _) => ScalarValue::FixedSizeBinary(12, Some(time.key().to_vec())),
             (Self::Bytes(bytes), _) => ScalarValue::Binary(Some(bytes)),

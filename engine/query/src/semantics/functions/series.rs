@@ -2,11 +2,11 @@
 
 use super::form::{P, R, form, list, timestamp, timestamptz};
 use super::{Def, Row, Value, strict};
-use crate::semantics::datetime::Wrong;
-use crate::semantics::datetime::interval::Interval;
-use crate::semantics::datetime::moment::moved;
 use crate::semantics::fault::{external, refused};
-use crate::semantics::numeric::rescaled;
+use crate::semantics::numbers::numeric::rescaled;
+use crate::semantics::times::datetime::Wrong;
+use crate::semantics::times::datetime::interval::Interval;
+use crate::semantics::times::datetime::moment::moved;
 use arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, LargeBinaryBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};

@@ -2,7 +2,7 @@
 
 use super::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
-use crate::semantics::display::text_of;
+use crate::semantics::casts::display::text_of;
 use crate::semantics::fault::{external, refused};
 use arrow::array::Array as _;
 use arrow::datatypes::DataType;

@@ -3,8 +3,8 @@
 use super::form::{P, R, form};
 use super::{Def, Row, Value, strict};
 use crate::semantics::fault::external;
-use crate::semantics::wide::nearest_double;
-use crate::semantics::zone::Zone;
+use crate::semantics::numbers::wide::nearest_double;
+use crate::semantics::times::zone::Zone;
 use arrow::array::AsArray;
 use datafusion::common::Result;
 use querygate_catalog::proceed;

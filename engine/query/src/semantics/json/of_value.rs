@@ -1,8 +1,8 @@
 //! SQL values as JSON: `to_json` and what builds on it.
 
 use super::print::quoted;
-use crate::semantics::display::{decimal, json_moment, text_of};
-use crate::semantics::zone::Zone;
+use crate::semantics::casts::display::{decimal, json_moment, text_of};
+use crate::semantics::times::zone::Zone;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Field, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;

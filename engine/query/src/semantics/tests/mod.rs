@@ -3,7 +3,8 @@
 mod plans;
 mod readers;
 
-use super::{described, install, text};
+use super::casts::text;
+use super::{described, install};
 use crate::errors::{Stage, translate};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};

@@ -1,11 +1,11 @@
 //! Input and output functions of single values, with what a PostgreSQL 15 server read and printed.
 
-use super::super::datetime::{Wrong, interval, parse};
 use super::super::json::{path, print, tree};
-use super::super::number_format::{Number, Picture};
-use super::super::numeric;
-use super::super::zone::Zone;
-use super::super::{display, text};
+use crate::semantics::casts::{display, text};
+use crate::semantics::numbers::number_format::{Number, Picture};
+use crate::semantics::numbers::numeric;
+use crate::semantics::times::datetime::{Wrong, interval, parse};
+use crate::semantics::times::zone::Zone;
 
 #[test]
 fn time_stamps_read_as_postgres_reads_them() {

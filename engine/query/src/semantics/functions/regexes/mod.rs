@@ -11,8 +11,8 @@ mod steps;
 mod syntax;
 mod tree;
 
+use crate::semantics::analyze::stepwise::{PATTERN_BYTES_MAX, too_long};
 use crate::semantics::fault::external;
-use crate::semantics::stepwise::{PATTERN_BYTES_MAX, too_long};
 use datafusion::common::{DataFusionError, Result};
 use machine::Machine;
 use querygate_types::{Error, ErrorCode};

@@ -6,7 +6,7 @@ use crate::semantics::fault::external;
 use crate::semantics::json::path::equal;
 use crate::semantics::json::print::normal;
 use crate::semantics::json::tree::{Json, Node};
-use crate::semantics::numeric::{parse as parse_numeric, rescaled};
+use crate::semantics::numbers::numeric::{parse as parse_numeric, rescaled};
 use datafusion::common::DataFusionError;
 use querygate_catalog::proceed;
 use querygate_types::{Error, ErrorCode};
