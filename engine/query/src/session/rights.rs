@@ -1,6 +1,6 @@
 //! Rights of a session, and of an open transaction: it pins its version of the metadata, but no right that was taken away since.
 
-use super::statement::GateSession;
+use super::gate_session::GateSession;
 use crate::bind::workspace::now_ms;
 use crate::books::learning_feed::Told;
 use crate::sql::classify::Classified;

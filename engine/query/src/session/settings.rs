@@ -1,8 +1,10 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
 
-use super::durations::{milliseconds, show_milliseconds};
-use super::zone;
+pub(super) mod durations;
+pub(super) mod zone;
+
 use crate::books::checks::WHOLE;
+use durations::{milliseconds, show_milliseconds};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What a session's next statement is planned with: the pinned version's workspace, and an engine state that carries the
 //! session's settings.
 
-use super::cursors::Cursor;
-use super::statement::{GateSession, Inner};
+use super::commands::cursors::Cursor;
+use super::gate_session::{GateSession, Inner};
 use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, with_config};
 use crate::dialect::parameters::Declared;

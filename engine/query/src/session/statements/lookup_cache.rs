@@ -3,12 +3,12 @@
 //! is left to the usual way.
 
 use super::prepared::PreparedStatement;
-use super::statement::GateSession;
-use super::written::Run;
+use super::wire_rows::Run;
 use crate::bind::statement::Bound;
 use crate::plan::executable;
 use crate::run::admission::Place;
 use crate::run::execute;
+use crate::session::gate_session::GateSession;
 use querygate_driver_api::Value;
 use querygate_query_api::LookUp;
 use querygate_types::{Given, Result, WireForm, WrittenRows};
@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the last run of a statement found, and all that it depends on.
 #[derive(Debug)]
-pub(super) struct Armed {
+pub(in crate::session) struct Armed {
     session: u64,
     /// Of the metadata. What it gives its principal may end by the clock before it is replaced.
     version: u64,
@@ -35,7 +35,7 @@ pub(super) struct Armed {
 
 impl GateSession {
     /// Keeps what a run found, for the next one.
-    pub(super) fn arm(&self, prepared: &PreparedStatement, bound: &Arc<Bound>) {
+    pub(in crate::session) fn arm(&self, prepared: &PreparedStatement, bound: &Arc<Bound>) {
         let inner = self.inner();
         // A transaction may read an older version.
         if inner.transaction.is_open() || inner.settings.check_share() > 0 {
@@ -65,7 +65,7 @@ impl GateSession {
         (holds && armed.until_ms.is_none_or(|until| milliseconds(now) < until)).then_some(armed)
     }
 
-    pub(super) fn begin_look_up<'a>(
+    pub(in crate::session) fn begin_look_up<'a>(
         &'a self,
         prepared: &'a PreparedStatement,
         given: &[Given<'_>],
@@ -128,14 +128,14 @@ fn milliseconds(time: SystemTime) -> i64 {
 
 /// Whether a session looks something up, and whether it still should.
 #[derive(Debug, Default)]
-pub(super) struct Looking(AtomicU8);
+pub(in crate::session) struct Looking(AtomicU8);
 
 const IDLE: u8 = 0;
 const RUNS: u8 = 1;
 const CANCELLED: u8 = 2;
 
 /// A look-up runs, until this is dropped.
-pub(super) struct Running<'a>(&'a Looking);
+pub(in crate::session) struct Running<'a>(&'a Looking);
 
 impl Looking {
     fn begin(&self) -> Running<'_> {
@@ -144,7 +144,7 @@ impl Looking {
     }
 
     /// Ends the look-up that runs, if one does.
-    pub(super) fn cancel(&self) {
+    pub(in crate::session) fn cancel(&self) {
         // Whatever else it is, there is nothing to end.
         let _ = self.0.compare_exchange(RUNS, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
     }

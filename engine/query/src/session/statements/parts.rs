@@ -1,9 +1,9 @@
 //! A statement's parts in a session: divided without running it, and run one at a time. Decides nothing about plans.
 
 use super::prepared::{Kind, PreparedStatement};
-use super::statement::GateSession;
 use crate::plan::parts::Plain;
 use crate::run::execute;
+use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
 use querygate_query_api::{Outcome, Part, Parts, Split};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 impl GateSession {
     /// Divides the rows that a statement would give.
-    pub(super) async fn divide(
+    pub(in crate::session) async fn divide(
         &self,
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
@@ -49,7 +49,7 @@ impl GateSession {
     }
 
     /// Runs one of a statement's parts.
-    pub(super) async fn execute_one_part(
+    pub(in crate::session) async fn execute_one_part(
         &self,
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],

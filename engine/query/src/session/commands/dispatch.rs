@@ -1,10 +1,10 @@
 //! Statements that run from their class alone: settings, transactions, cursors, prepared statements by name.
 
-use super::prepared::{Kind, PreparedStatement, ours};
-use super::settings::Settings;
-use super::statement::{GateSession, Inner};
 use super::text::{text_column, text_rows};
-use super::zone;
+use crate::session::gate_session::{GateSession, Inner};
+use crate::session::settings::Settings;
+use crate::session::settings::zone;
+use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
 use crate::sql::classify::{Classified, ExplainStyle, Modes};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 impl GateSession {
     /// Columns of a command that returns rows.
-    pub(super) fn command_columns(&self, class: &Classified) -> Result<Option<Arc<[Column]>>> {
+    pub(in crate::session) fn command_columns(&self, class: &Classified) -> Result<Option<Arc<[Column]>>> {
         match class {
             Classified::Show(name) if name.eq_ignore_ascii_case("all") => {
                 Ok(Some(["name", "setting", "description"].map(text_column).to_vec().into()))
@@ -51,7 +51,7 @@ impl GateSession {
         }
     }
 
-    pub(super) async fn run_command(
+    pub(in crate::session) async fn run_command(
         &self,
         prepared: &PreparedStatement,
         class: &Classified,
@@ -274,11 +274,11 @@ impl GateSession {
         let named = self.named(name)?;
         let inner = ours(&named)?;
         let (Kind::Query(bound), Classified::Query(query)) = (&inner.kind, inner.parsed.class()) else {
-            return Err(crate::session::explain::unexplained());
+            return Err(super::explain::unexplained());
         };
         let values = self.arguments_of(outer, name, &inner.parameter_types, arguments).await?;
         let bound = self.refreshed(bound, query, (&inner.declared, &values)).await?;
-        crate::session::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
+        super::explain::explain(self, inner, &bound, &values, style).await.map(Outcome::Rows)
     }
 
     async fn arguments_of(

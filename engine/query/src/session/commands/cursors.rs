@@ -1,10 +1,10 @@
 //! Cursors of a session: DECLARE keeps the stream of a query, FETCH takes rows from it. What a SCROLL cursor has read stays in
 //! memory, within a bound.
 
-use super::prepared::PreparedStatement;
-use super::reading::{Reading, Stretch};
-use super::statement::{GateSession, Inner};
-use super::transaction::outside;
+use super::cursor_rows::{Reading, Stretch};
+use crate::session::gate_session::{GateSession, Inner};
+use crate::session::statements::prepared::PreparedStatement;
+use crate::session::transaction::outside;
 use crate::sql::classify::Walk;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -16,17 +16,17 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 /// An open cursor.
-pub(super) struct Cursor {
+pub(in crate::session) struct Cursor {
     columns: Arc<[Column]>,
     schema: SchemaRef,
     reading: Reading,
-    pub(super) hold: bool,
-    pub(super) statement: Arc<str>,
-    pub(super) since: SystemTime,
+    pub(in crate::session) hold: bool,
+    pub(in crate::session) statement: Arc<str>,
+    pub(in crate::session) since: SystemTime,
 }
 
 impl Cursor {
-    pub(super) const fn scrolls(&self) -> bool {
+    pub(in crate::session) const fn scrolls(&self) -> bool {
         self.reading.scrolls()
     }
 }
@@ -81,7 +81,7 @@ impl Drop for Fetch {
 impl GateSession {
     /// DECLARE: runs the query and keeps its stream. A holdable cursor outlives the transaction; as nothing is written,
     /// its rows are the same then.
-    pub(super) async fn declare(
+    pub(in crate::session) async fn declare(
         &self,
         prepared: &PreparedStatement,
         name: &str,
@@ -120,7 +120,7 @@ impl GateSession {
         Ok(Outcome::Command(CommandTag::Fixed("DECLARE CURSOR".to_owned())))
     }
 
-    pub(super) async fn fetch(&self, name: &str, walk: Walk) -> Result<Outcome> {
+    pub(in crate::session) async fn fetch(&self, name: &str, walk: Walk) -> Result<Outcome> {
         // Taken out while rows are awaited: the lock is never held over an await.
         let cursor = {
             let inner = &mut *self.inner();
@@ -138,7 +138,7 @@ impl GateSession {
     }
 
     /// MOVE: as FETCH, and the rows are only counted.
-    pub(super) async fn skip(&self, name: &str, walk: Walk) -> Result<Outcome> {
+    pub(in crate::session) async fn skip(&self, name: &str, walk: Walk) -> Result<Outcome> {
         let Outcome::Rows(mut rows) = self.fetch(name, walk).await? else {
             return Err(Error::internal("a cursor gave no rows"));
         };
@@ -149,11 +149,11 @@ impl GateSession {
         Ok(Outcome::Command(CommandTag::Fixed(format!("MOVE {skipped}"))))
     }
 
-    pub(super) fn cursor_columns(&self, name: &str) -> Result<Arc<[Column]>> {
+    pub(in crate::session) fn cursor_columns(&self, name: &str) -> Result<Arc<[Column]>> {
         self.inner().cursors.get(name).map(|c| Arc::clone(&c.columns)).ok_or_else(|| no_cursor(name))
     }
 
-    pub(super) fn close_cursor(&self, name: Option<&str>) -> Result<Outcome> {
+    pub(in crate::session) fn close_cursor(&self, name: Option<&str>) -> Result<Outcome> {
         let mut inner = self.inner();
         match name {
             None => inner.cursors.clear(),

@@ -1,8 +1,6 @@
 //! The self-check: a share of the pushed statements is computed once more in the gate, from plain rows of the sources, and
 //! compared. It never changes or fails a statement; when all are checked, it delays their end.
 
-use super::statement::GateSession;
-use super::workspace::with_runner;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::with_config;
 use crate::books::checks::{CheckRecord, Finding, WHOLE};
@@ -11,6 +9,8 @@ use crate::gate::Gate;
 use crate::plan::executable::PlanOptions;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
+use crate::session::gate_session::GateSession;
+use crate::session::workspace::with_runner;
 use crate::sql::template::Template;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -52,7 +52,7 @@ struct Check {
 impl GateSession {
     /// The batches of a statement, which is checked after its last one if its turn has come. `whole`: what it is; `None` for
     /// a part of one.
-    pub(super) fn checked(
+    pub(in crate::session) fn checked(
         &self,
         whole: Option<(&Arc<Bound>, &[ArrayRef], &Arc<SessionState>)>,
         sources: impl FnOnce() -> String,

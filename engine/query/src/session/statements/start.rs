@@ -2,7 +2,6 @@
 //! which otherwise takes its place. Chooses nothing.
 
 use super::prepared::{Kind, PreparedStatement};
-use super::statement::GateSession;
 use crate::bind::statement::Bound;
 use crate::books::observe::QueryRecord;
 use crate::errors::{self, translate};
@@ -11,6 +10,7 @@ use crate::plan::rule_trace::{Step, steps};
 use crate::plan::variant::{Asking, Chosen};
 use crate::run::admission::Permit;
 use crate::run::execute::{self, Guard, Turn};
+use crate::session::gate_session::GateSession;
 use crate::sql::parse::Parsed;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
@@ -46,7 +46,7 @@ impl GateSession {
         Some(Asking { advisor, fingerprint, template: text, login, explains, deadline })
     }
 
-    pub(super) async fn plan_and_start(
+    pub(in crate::session) async fn plan_and_start(
         &self,
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],

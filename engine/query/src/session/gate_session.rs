@@ -1,10 +1,10 @@
 //! The life of a statement in a session: split, prepare, execute. Frames and formats are the door's.
 
-use super::armed::Looking;
-use super::cursors::Cursor;
-use super::listen::Listening;
-use super::prepared::{Kind, PreparedStatement, ours};
+use super::commands::cursors::Cursor;
+use super::commands::listen::Listening;
 use super::settings::Settings;
+use super::statements::lookup_cache::Looking;
+use super::statements::prepared::{Kind, PreparedStatement, ours};
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::statement::Bound;
@@ -139,7 +139,7 @@ impl GateSession {
             }
             Classified::Explain { style, statement } => {
                 let nested = Arc::new(parsed.nested(statement.as_ref().clone())?);
-                let columns = Some(crate::session::explain::columns(*style));
+                let columns = Some(crate::session::commands::explain::columns(*style));
                 match nested.class() {
                     Classified::Query(query) => {
                         let bound = self.bind_query(query, declared, None).await?;
@@ -147,7 +147,7 @@ impl GateSession {
                     }
                     // The statement that has this name is looked up when it is explained.
                     Classified::Execute { .. } => (Kind::Command, columns),
-                    _ => return Err(crate::session::explain::unexplained()),
+                    _ => return Err(crate::session::commands::explain::unexplained()),
                 }
             }
             command => (Kind::Command, self.command_columns(command)?),
@@ -250,7 +250,8 @@ impl GateSession {
                 let Classified::Query(query) = explained.class() else { return Err(lost()) };
                 // ANALYZE runs it, and each plan tells of rights.
                 let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
-                let rows = crate::session::explain::explain(self, prepared, &bound, parameters, *style).await?;
+                let rows =
+                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
                 Ok(Outcome::Rows(rows))
             }
             (Kind::Command, class) => self.run_command(prepared, class, parameters).await,

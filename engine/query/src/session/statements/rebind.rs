@@ -1,9 +1,9 @@
 //! Statements that were bound before what they were bound on changed, or for other values than they are to run with.
 
 use super::prepared::PreparedStatement;
-use super::statement::GateSession;
 use crate::bind::statement::Bound;
 use crate::dialect::parameters::Declared;
+use crate::session::gate_session::GateSession;
 use arrow::array::ArrayRef;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_types::{Error, ErrorCode, Result};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 impl GateSession {
     /// Binds anew when the version changed since, or for the places of numeric values; the columns must stay the same.
-    pub(super) async fn refreshed(
+    pub(in crate::session) async fn refreshed(
         &self,
         bound: &Arc<Bound>,
         query: &Query,
@@ -21,7 +21,7 @@ impl GateSession {
     }
 
     /// The same of a statement that is the query and nothing around it: bound anew by one run, it is found by the next.
-    pub(super) async fn refreshed_query(
+    pub(in crate::session) async fn refreshed_query(
         &self,
         bound: &Arc<Bound>,
         query: &Query,

@@ -1,19 +1,24 @@
 //! CALL: procedures that extensions of schema `querygate` supply. Each call is in the books, with its outcome.
 
-use super::prepared::PreparedStatement;
-use super::statement::GateSession;
 use super::text::text_rows;
 use crate::books::system::extensions;
+use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
 use querygate_query_api::Outcome;
 use querygate_query_api::system::Cell;
 use querygate_types::Result;
 use tokio::time::Instant;
 
 /// The one column of a call's answer.
-pub(super) const ANSWER: &str = "result";
+pub(in crate::session) const ANSWER: &str = "result";
 
 impl GateSession {
-    pub(super) async fn call(&self, prepared: &PreparedStatement, name: &str, arguments: &[Cell]) -> Result<Outcome> {
+    pub(in crate::session) async fn call(
+        &self,
+        prepared: &PreparedStatement,
+        name: &str,
+        arguments: &[Cell],
+    ) -> Result<Outcome> {
         let started = Instant::now();
         let answer = self.call_procedure(name, arguments).await;
         self.done_without_plan(&prepared.parsed, started, answer.as_ref().err());

@@ -5,7 +5,7 @@ use crate::plan::rule_trace::Step;
 use crate::plan::variant::Chosen;
 use crate::session::GateSession;
 use crate::session::PreparedStatement;
-use crate::session::text::text_rows;
+use crate::session::commands::text::text_rows;
 use crate::sql::classify::ExplainStyle;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};

@@ -1,6 +1,6 @@
 //! Prepared statements: what preparing found out about one, and the same statement bound in another way.
 
-use super::armed::Armed;
+use super::lookup_cache::Armed;
 use crate::bind::statement::Bound;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
@@ -15,19 +15,19 @@ use std::sync::{Arc, Mutex};
 /// A prepared statement of this gate.
 #[derive(Debug)]
 pub(crate) struct PreparedStatement {
-    pub(super) parsed: Arc<Parsed>,
-    pub(super) declared: Vec<Option<Declared>>,
-    pub(super) kind: Kind,
-    pub(super) parameter_types: Vec<PgType>,
-    pub(super) columns: Option<Arc<[Column]>>,
-    pub(super) armed: Mutex<Option<Arc<Armed>>>,
+    pub(in crate::session) parsed: Arc<Parsed>,
+    pub(in crate::session) declared: Vec<Option<Declared>>,
+    pub(in crate::session) kind: Kind,
+    pub(in crate::session) parameter_types: Vec<PgType>,
+    pub(in crate::session) columns: Option<Arc<[Column]>>,
+    pub(in crate::session) armed: Mutex<Option<Arc<Armed>>>,
     /// The charge of its plan.
-    pub(super) _plan: Option<Arc<MemoryReservation>>,
+    pub(in crate::session) _plan: Option<Arc<MemoryReservation>>,
 }
 
 /// What preparing found out.
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(in crate::session) enum Kind {
     Query(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
     /// With the statement that is explained.
@@ -42,7 +42,7 @@ impl PreparedStatement {
     }
 
     /// The same statement, bound in another way, with the charge of its plan.
-    pub(super) fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
+    pub(in crate::session) fn bound_as(&self, bound: Arc<Bound>, plan: Arc<MemoryReservation>) -> Self {
         Self {
             parsed: Arc::clone(&self.parsed),
             declared: self.declared.clone(),
@@ -76,6 +76,6 @@ impl Prepared for PreparedStatement {
     }
 }
 
-pub(super) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
+pub(in crate::session) fn ours(prepared: &Arc<dyn Prepared>) -> Result<&PreparedStatement> {
     prepared.as_any().downcast_ref().ok_or_else(|| Error::internal("a prepared statement of another service"))
 }

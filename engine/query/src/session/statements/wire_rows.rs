@@ -2,12 +2,12 @@
 //! them. What is not such a run is left to the usual way, as if nobody had asked.
 
 use super::prepared::{Kind, PreparedStatement};
-use super::statement::GateSession;
 use crate::bind::statement::Bound;
 use crate::books::learning_feed::Told;
 use crate::books::observe::FragmentRecord;
 use crate::plan::executable::{self, WrittenCall};
 use crate::run::execute;
+use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use crate::sql::locate::located_in;
 use arrow::array::ArrayRef;
@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// A run, as far as the books will tell of it.
-pub(super) struct Run {
+pub(in crate::session) struct Run {
     began: SystemTime,
-    pub(super) started: Instant,
+    pub(in crate::session) started: Instant,
     form: WireForm,
     told: Option<Told>,
     planning: Duration,
@@ -32,7 +32,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn begin(session: &GateSession, began: SystemTime, form: WireForm) -> Self {
+    pub(in crate::session) fn begin(session: &GateSession, began: SystemTime, form: WireForm) -> Self {
         let started = Instant::now();
         let told = session.told((began, started.into_std()));
         Self { began, started, form, told, planning: Duration::ZERO, rows: 0, fragments: None }
@@ -41,7 +41,7 @@ impl Run {
 
 impl GateSession {
     /// `None`: it is to be executed.
-    pub(super) async fn execute_as_written(
+    pub(in crate::session) async fn execute_as_written(
         &self,
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
@@ -101,7 +101,11 @@ impl GateSession {
     }
 
     /// The rows of a statement with its values, as many as one may have.
-    pub(super) async fn called_written(&self, call: WrittenCall<'_>, run: &mut Run) -> Result<Option<WrittenRows>> {
+    pub(in crate::session) async fn called_written(
+        &self,
+        call: WrittenCall<'_>,
+        run: &mut Run,
+    ) -> Result<Option<WrittenRows>> {
         (run.planning, run.fragments) = (run.started.elapsed(), Some(Arc::clone(call.records)));
         let runs = run.told.as_ref().map(|told| &told.measures.runs);
         let wanted = Wanted { types: call.types, form: run.form };
@@ -117,7 +121,7 @@ impl GateSession {
     }
 
     /// Closes the run's record.
-    pub(super) fn ended(
+    pub(in crate::session) fn ended(
         &self,
         prepared: &PreparedStatement,
         bound: &Bound,

@@ -1,7 +1,7 @@
 //! LISTEN and UNLISTEN: channels that extensions of schema `querygate` supply, until the session ends. Takes effect at once, in a
 //! transaction too, and is not undone by its end.
 
-use super::statement::GateSession;
+use crate::session::gate_session::GateSession;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use querygate_query_api::Notification;
@@ -13,7 +13,7 @@ use std::task::Poll;
 
 /// What a session listens to.
 #[derive(Default)]
-pub(super) struct Listening {
+pub(in crate::session) struct Listening {
     /// By channel. None of them ends.
     channels: Mutex<BTreeMap<&'static str, BoxStream<'static, String>>>,
 }
@@ -23,19 +23,19 @@ impl Listening {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session) fn is_empty(&self) -> bool {
         self.channels().is_empty()
     }
 
     /// Ends one channel, or all of them.
-    pub(super) fn end(&self, channel: Option<&str>) {
+    pub(in crate::session) fn end(&self, channel: Option<&str>) {
         match channel {
             Some(channel) => drop(self.channels().remove(channel)),
             None => self.channels().clear(),
         }
     }
 
-    pub(super) async fn next(&self) -> Notification {
+    pub(in crate::session) async fn next(&self) -> Notification {
         poll_fn(|context| {
             for (channel, stream) in self.channels().iter_mut() {
                 if let Poll::Ready(Some(payload)) = stream.poll_next_unpin(context) {
@@ -50,7 +50,7 @@ impl Listening {
 
 impl GateSession {
     /// Listening twice is once.
-    pub(super) fn listen(&self, channel: &str) -> Result<()> {
+    pub(in crate::session) fn listen(&self, channel: &str) -> Result<()> {
         let extensions = &self.gate.options().extensions;
         let known = || extensions.iter().flat_map(|extension| extension.channels());
         let name = known().find(|name| **name == channel);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// A cursor's rows, as far as they are read, and its place among them.
-pub(super) struct Reading {
+pub(in crate::session) struct Reading {
     /// `None`: read to its end.
     stream: Option<BatchStream>,
     store: Store,
@@ -42,24 +42,24 @@ const SLACK_BYTES: usize = 4_096;
 
 /// What is left of a FETCH once the cursor stands where its rows begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stretch {
-    pub(super) back: bool,
-    pub(super) rows: u64,
+pub(in crate::session) struct Stretch {
+    pub(in crate::session) back: bool,
+    pub(in crate::session) rows: u64,
 }
 
 impl Reading {
-    pub(super) fn forward_only(stream: BatchStream) -> Self {
+    pub(in crate::session) fn forward_only(stream: BatchStream) -> Self {
         Self { stream: Some(stream), store: Store::Passing(None), passed: 0, after: false }
     }
 
     /// Keeps its rows, in memory of this pool.
-    pub(super) fn scrolling(stream: BatchStream, pool: &Arc<dyn MemoryPool>) -> Self {
+    pub(in crate::session) fn scrolling(stream: BatchStream, pool: &Arc<dyn MemoryPool>) -> Self {
         let memory = MemoryConsumer::new("cursor").register(pool);
         let store = Store::Kept(Kept { batches: Vec::new(), ends: Vec::new(), memory });
         Self { stream: Some(stream), store, passed: 0, after: false }
     }
 
-    pub(super) const fn scrolls(&self) -> bool {
+    pub(in crate::session) const fn scrolls(&self) -> bool {
         matches!(self.store, Store::Kept(_))
     }
 
@@ -71,7 +71,7 @@ impl Reading {
     ///
     /// # Errors
     /// 55000: it would have to go back, and keeps no rows.
-    pub(super) fn admits(&self, walk: Walk) -> Result<()> {
+    pub(in crate::session) fn admits(&self, walk: Walk) -> Result<()> {
         if self.scrolls() {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl Reading {
     }
 
     /// Goes to where the rows of a walk begin.
-    pub(super) async fn set_out(&mut self, walk: Walk, cancel: &CancellationToken) -> Result<Stretch> {
+    pub(in crate::session) async fn set_out(&mut self, walk: Walk, cancel: &CancellationToken) -> Result<Stretch> {
         self.admits(walk)?;
         let stretch = |back, rows: Option<u64>| Stretch { back, rows: rows.unwrap_or(u64::MAX) };
         match walk {
@@ -146,7 +146,11 @@ impl Reading {
     }
 
     /// Some of the next rows, `wanted` at most. `None`: there are no more, or none is wanted.
-    pub(super) async fn forward(&mut self, wanted: u64, cancel: &CancellationToken) -> Result<Option<RecordBatch>> {
+    pub(in crate::session) async fn forward(
+        &mut self,
+        wanted: u64,
+        cancel: &CancellationToken,
+    ) -> Result<Option<RecordBatch>> {
         if self.after || wanted == 0 {
             return Ok(None);
         }
@@ -165,7 +169,7 @@ impl Reading {
     }
 
     /// Some of the rows before the current one, the nearest first, `wanted` at most.
-    pub(super) fn backward(&mut self, wanted: u64) -> Result<Option<RecordBatch>> {
+    pub(in crate::session) fn backward(&mut self, wanted: u64) -> Result<Option<RecordBatch>> {
         let Store::Kept(kept) = &self.store else { return Err(forward_only()) };
         if wanted == 0 {
             return Ok(None);

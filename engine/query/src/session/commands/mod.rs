@@ -1,0 +1,9 @@
+//! Statements that run without a plan of their own, and what they show and keep.
+
+pub(super) mod call;
+pub(super) mod cursor_rows;
+pub(super) mod cursors;
+pub(super) mod dispatch;
+pub(crate) mod explain;
+pub(super) mod listen;
+pub(crate) mod text;

@@ -1,0 +1,10 @@
+//! The life of each statement in a session: prepared, bound anew where it must be, started, looked up again, checked.
+
+pub(super) mod lookup_cache;
+pub(super) mod parts;
+pub(super) mod prepared;
+pub(super) mod rebind;
+pub(super) mod records;
+pub(super) mod self_check;
+pub(super) mod start;
+pub(super) mod wire_rows;
