@@ -9,7 +9,7 @@ use crate::dialect::parameters::Declared;
 use crate::run::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
 use crate::run::memory::{Account, Accounts, Owner};
 use crate::session::GateSession;
-use crate::session::settings::Settings;
+use crate::settings::list::Settings;
 use async_trait::async_trait;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};

@@ -13,6 +13,7 @@ mod rules;
 mod run;
 mod semantics;
 mod session;
+mod settings;
 mod sql;
 
 pub use gate::{Gate, GateOptions, GateService};

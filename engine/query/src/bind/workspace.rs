@@ -10,7 +10,7 @@ use crate::rules::keep_topk_keys::{LimitedGroups, WholeKeys};
 use crate::rules::meter_operators::Metering;
 use crate::rules::restore_sorts::LostOrders;
 use crate::rules::yield_to_others::Yielding;
-use crate::session::settings::Settings;
+use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
 use arrow::array::{Array as _, ArrayRef};

@@ -4,7 +4,7 @@ pub(crate) mod extensions;
 
 use crate::books::checks::{CheckRecord, Checks};
 use crate::books::observe::{FragmentRecord, Observer, QueryRecord, SessionRecord};
-use crate::session::settings::Settings;
+use crate::settings::list::Settings;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };

@@ -2,7 +2,6 @@
 
 use super::commands::cursors::Cursor;
 use super::commands::listen::Listening;
-use super::settings::Settings;
 use super::statements::lookup_cache::Looking;
 use super::statements::prepared::{Kind, PreparedStatement, ours};
 use super::transaction::Transaction;
@@ -16,6 +15,7 @@ use crate::errors::{Stage, translate};
 use crate::gate::{Gate, Opened};
 use crate::run::execute;
 use crate::run::memory::{Account, Owner};
+use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::locate::located_in;
 use crate::sql::parse::{Parsed, parse};

@@ -3,7 +3,6 @@
 mod commands;
 mod gate_session;
 mod rights;
-pub(crate) mod settings;
 mod statements;
 mod transaction;
 mod workspace;

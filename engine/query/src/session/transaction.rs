@@ -1,7 +1,7 @@
 //! Transactions of a session. They only read: what they hold is one pinned version and the settings to go back to.
 
 use super::gate_session::{GateSession, Inner};
-use super::settings::Settings;
+use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::Deployment;

@@ -2,9 +2,9 @@
 
 use super::text::{text_column, text_rows};
 use crate::session::gate_session::{GateSession, Inner};
-use crate::session::settings::Settings;
-use crate::session::settings::zone;
 use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
+use crate::settings::list::Settings;
+use crate::settings::zone;
 use crate::sql::classify::{Classified, ExplainStyle, Modes};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;

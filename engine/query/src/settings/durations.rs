@@ -1,7 +1,7 @@
 //! Durations among settings, in Postgres' units.
 
 /// Milliseconds of a text with one of Postgres' units, or with none.
-pub(in crate::session) fn milliseconds(value: &str) -> Option<u64> {
+pub(crate) fn milliseconds(value: &str) -> Option<u64> {
     let text = value.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text.get(..digits)?.parse().ok()?;
@@ -17,7 +17,7 @@ pub(in crate::session) fn milliseconds(value: &str) -> Option<u64> {
 }
 
 /// The largest unit that divides, as SHOW prints it.
-pub(in crate::session) fn show_milliseconds(ms: u64) -> String {
+pub(crate) fn show_milliseconds(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
     match units.iter().find(|(size, _)| ms > 0 && ms.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", ms / size),

@@ -1,10 +1,7 @@
 //! Settings of a session (SET, SHOW, RESET). Closed: a setting that does not exist is refused, and none is silently ignored.
 
-pub(super) mod durations;
-pub(super) mod zone;
-
 use crate::books::checks::WHOLE;
-use durations::{milliseconds, show_milliseconds};
+use crate::settings::durations::{milliseconds, show_milliseconds};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -295,7 +292,7 @@ impl Settings {
 
     /// The zone that `TimeZone` means: a name, or an offset where plus is east.
     pub(crate) fn zone(&self) -> Result<String> {
-        self.get("TimeZone").map(|shown| zone::meant(&shown))
+        self.get("TimeZone").map(|shown| crate::settings::zone::meant(&shown))
     }
 
     /// A duration setting; zero means none.
@@ -373,7 +370,7 @@ fn accept(setting: &Setting, value: &str) -> Result<String> {
         // What binds statements is kept with them.
         Kind::Text if value.len() > TEXT_BYTES_MAX => Err(refuse().with_detail("It is too long.")),
         Kind::Text => Ok(value.to_owned()),
-        Kind::TimeZone => zone::accept(value).ok_or_else(refuse),
+        Kind::TimeZone => crate::settings::zone::accept(value).ok_or_else(refuse),
         Kind::DateStyle => date_style(value)
             .ok_or_else(|| refuse().with_hint("Output is always ISO, and 01/02/2020 is read month first.")),
         Kind::Utf8 => {

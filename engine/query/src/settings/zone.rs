@@ -5,7 +5,7 @@ use arrow::array::timezone::Tz;
 use std::str::FromStr;
 
 /// The value as SHOW prints it; `None` for no zone.
-pub(in crate::session) fn accept(value: &str) -> Option<String> {
+pub(crate) fn accept(value: &str) -> Option<String> {
     let text = value.trim().trim_matches('\'');
     if ["utc", "gmt", "default"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
         return Some("UTC".to_owned());
@@ -23,13 +23,13 @@ pub(in crate::session) fn accept(value: &str) -> Option<String> {
 }
 
 /// `INTERVAL '+hh:mm' HOUR TO MINUTE`, where plus is east, as hours.
-pub(in crate::session) fn interval_hours(text: &str) -> Option<String> {
+pub(crate) fn interval_hours(text: &str) -> Option<String> {
     let minutes = signed_minutes(text.trim())?;
     Some((f64::from(minutes) / 60.0).to_string())
 }
 
 /// The zone that a shown value means: a name, or an offset where plus is east.
-pub(in crate::session) fn meant(shown: &str) -> String {
+pub(crate) fn meant(shown: &str) -> String {
     match posix_minutes(shown) {
         Some(west) => offset(-west),
         None => shown.to_owned(),

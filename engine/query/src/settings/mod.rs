@@ -1,0 +1,5 @@
+//! The closed list of a session's settings, and how their values are read and shown. Knows no session.
+
+pub(crate) mod durations;
+pub(crate) mod list;
+pub(crate) mod zone;
