@@ -1,4 +1,4 @@
-//! The gate: the one `QueryService`. Holds the current deployment, the catalogs made from it, and every bound on work.
+//! The gate. Holds the current deployment, the catalogs made from it, and every bound on work.
 
 use crate::bind::statement::Bound;
 use crate::bind::workspace::{Workspace, with_key_lists};
@@ -6,11 +6,10 @@ use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
 use crate::dialect::parameters::Declared;
+use crate::errors::Owner;
 use crate::run::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
-use crate::run::memory::{Account, Accounts, Owner};
-use crate::session::GateSession;
+use crate::run::memory::{Account, Accounts};
 use crate::settings::list::Settings;
-use async_trait::async_trait;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -19,10 +18,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
 use querygate_catalog::{Deployment, FragmentRuns, LeafToken, SourceStatus, Stop, tell_uses};
 use querygate_catalog::{Holder, ShareBounds, SourceShares};
+use querygate_query_api::ClientInfo;
 use querygate_query_api::advice::PlanAdvisor;
 use querygate_query_api::system::SystemExtension;
 use querygate_query_api::telemetry::Telemetry;
-use querygate_query_api::{ClientInfo, QueryService, Session};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -262,7 +261,7 @@ impl Gate {
     }
 
     /// Settings that a session starts with, before its own.
-    fn start_settings(&self) -> Result<Settings> {
+    pub(crate) fn start_settings(&self) -> Result<Settings> {
         let mut settings = Settings::default();
         if let Some(timeout) = self.options.statement_timeout {
             settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
@@ -271,6 +270,15 @@ impl Gate {
             settings.start("querygate.verify_sample", &self.options.verify_sample.to_string())?;
         }
         Ok(settings)
+    }
+
+    /// A place for one more session of this user.
+    pub(crate) fn session_place(&self, login: &str) -> Result<SessionPlace> {
+        if self.observer.session_count() >= self.options.sessions_max {
+            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
+                .with_hint("Close idle sessions, or raise server.connection_max."));
+        }
+        self.session_places.take(login)
     }
 
     pub(crate) fn options(&self) -> &GateOptions {
@@ -298,13 +306,13 @@ impl Gate {
         let key = (deployment.version, principal.login.clone());
         if let Some(found) = self.workspaces.get(&key)
             && found.catalog.login() == principal
-            && found.until_ms.is_none_or(|until| crate::bind::workspace::now_ms() < until)
+            && found.until_ms.is_none_or(|until| crate::books::clock::now_ms() < until)
         {
             return Ok(found);
         }
         let starts = self.start_settings()?;
         let live = |token: &LeafToken| {
-            let own = system::tables((&self.observer, &self.checks), token, deployment, principal, &starts);
+            let own = system::tables((&self.observer, &self.checks), token, deployment, principal, starts.all());
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
             own.into_iter().chain(supplied).collect()
         };
@@ -389,35 +397,5 @@ impl Gate {
         let mut environment = RuntimeEnv::clone(&self.environment);
         environment.memory_pool = account;
         Arc::new(environment)
-    }
-}
-
-/// The service over a gate; sessions keep the gate alive.
-#[derive(Debug, Clone)]
-pub struct GateService {
-    gate: Arc<Gate>,
-}
-
-impl GateService {
-    #[must_use]
-    pub fn new(gate: Arc<Gate>) -> Self {
-        Self { gate }
-    }
-}
-
-#[async_trait]
-impl QueryService for GateService {
-    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
-        if self.gate.observer.session_count() >= self.gate.options.sessions_max {
-            return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
-                .with_hint("Close idle sessions, or raise server.connection_max."));
-        }
-        let place = self.gate.session_places.take(&principal.login)?;
-        let mut settings = self.gate.start_settings()?.for_operator(principal.operator);
-        settings.start("session_authorization", &principal.login)?;
-        for (name, value) in &client.settings {
-            settings.startup(name, value)?;
-        }
-        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, (&client, settings, place))))
     }
 }

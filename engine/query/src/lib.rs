@@ -16,6 +16,7 @@ mod session;
 mod settings;
 mod sql;
 
-pub use gate::{Gate, GateOptions, GateService};
+pub use gate::{Gate, GateOptions};
+pub use session::GateService;
 #[doc(hidden)]
 pub use sql::fuzzing;

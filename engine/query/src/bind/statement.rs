@@ -2,6 +2,7 @@
 
 use crate::bind::argument_types::with_json_arguments;
 use crate::bind::mask_guard::refuse_masked_predicates;
+use crate::bind::missing_columns::translate_binding;
 use crate::bind::nulls;
 use crate::bind::origin::trace;
 use crate::bind::plan_bytes::plan_bytes;
@@ -13,7 +14,7 @@ use crate::dialect::parameters::{Declared, Parameter, Uses, narrowed};
 use crate::dialect::{
     Dialect, as_joins, output_name, refuse_outer_aggregates, rewrite, with_nearest, with_null_memberships,
 };
-use crate::errors::{Stage, translate, translate_binding};
+use crate::errors::{Stage, translate};
 use crate::rules::drop_primary_keys::without_keys;
 use crate::semantics;
 use crate::sql::breadth::refuse_wide;

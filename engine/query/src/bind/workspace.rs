@@ -1,6 +1,7 @@
 //! DataFusion as the gate sets it up: configuration, catalogs, states, and small pieces of plan and batch handling.
 
 use crate::bind::statement;
+use crate::books::clock::now_ms;
 use crate::dialect::subqueries::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
 use crate::rules::cancellable_rules::{heeding, heeding_physical};
@@ -44,7 +45,6 @@ use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of keys of which a join makes a list for its other side.
 const KEY_BYTES_MAX: usize = 4 << 20;
@@ -91,12 +91,6 @@ pub(crate) fn with_key_lists(config: &SessionConfig, plan: &Arc<dyn ExecutionPla
         optimizer.hash_join_inlist_pushdown_max_size = KEY_BYTES_MAX;
     }
     config
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A principal's catalog with the dialect that binds statements on it.

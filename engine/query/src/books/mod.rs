@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod checks;
+pub(crate) mod clock;
 pub(crate) mod learning_feed;
 pub(crate) mod observe;
 pub(crate) mod recording;

@@ -2,12 +2,11 @@
 
 use crate::books::audit::Audit;
 use crate::books::learning_feed::{Told, tell, tell_so_far};
-use crate::plan::variant::Chosen;
 use crate::sql::template::Template;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
 use querygate_query_api::Door;
-use querygate_query_api::telemetry::{FileReads, Telemetry};
+use querygate_query_api::telemetry::{Choice, FileReads, Telemetry};
 use querygate_types::ErrorCode;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,9 +42,9 @@ pub(crate) struct QueryRecord {
 
 impl QueryRecord {
     /// Notes what was chosen among valid plans.
-    pub(crate) fn choose(&mut self, chosen: Option<&Chosen>) {
+    pub(crate) fn choose(&mut self, choice: impl FnOnce() -> Option<Choice>) {
         if let Some(told) = &mut self.told {
-            told.measures.choice = chosen.map(Chosen::record);
+            told.measures.choice = choice();
         }
     }
 }

@@ -3,8 +3,8 @@
 pub(crate) mod extensions;
 
 use crate::books::checks::{CheckRecord, Checks};
+use crate::books::clock::now_ms;
 use crate::books::observe::{FragmentRecord, Observer, QueryRecord, SessionRecord};
-use crate::settings::list::Settings;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
@@ -35,7 +35,7 @@ pub(crate) fn tables(
     token: &LeafToken,
     deployment: &Arc<Deployment>,
     principal: &Arc<Principal>,
-    starts: &Settings,
+    starts: Vec<(&'static str, String, &'static str)>,
 ) -> Vec<(&'static str, Arc<LiveTable>)> {
     let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
@@ -58,8 +58,7 @@ pub(crate) fn tables(
     let objects = move || object_rows(&d, &p);
     let (d, p) = (Arc::clone(deployment), Arc::clone(principal));
     let policies = move || policy_rows(&d, &p);
-    let starts = starts.clone();
-    let settings = move || starts.all().into_iter().map(|(n, v, h)| vec![text(n), text(&v), text(h)]).collect();
+    let settings = move || starts.iter().map(|(n, v, h)| vec![text(n), text(v), text(h)]).collect();
     vec![
         table(token, "queries", QUERIES, queries),
         table(token, "fragments", FRAGMENTS, fragments),
@@ -431,21 +430,11 @@ fn schema_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {
 }
 
 fn evaluator<'a>(deployment: &'a Deployment, principal: &'a Principal) -> Evaluator<'a> {
-    Evaluator {
-        policy: &deployment.policies,
-        principal,
-        facts: &deployment.facts,
-        now_ms: crate::bind::workspace::now_ms(),
-    }
+    Evaluator { policy: &deployment.policies, principal, facts: &deployment.facts, now_ms: now_ms() }
 }
 
 fn resolved(deployment: &Deployment, principal: &Principal) -> Principal {
-    querygate_policy::resolve_principal(
-        principal.clone(),
-        &deployment.policies,
-        &deployment.facts,
-        crate::bind::workspace::now_ms(),
-    )
+    querygate_policy::resolve_principal(principal.clone(), &deployment.policies, &deployment.facts, now_ms())
 }
 
 fn object_rows(deployment: &Deployment, principal: &Principal) -> Vec<Row> {

@@ -18,7 +18,6 @@ mod tests;
 #[cfg(test)]
 pub(crate) use functions::helpers;
 pub(crate) use planners::blocks::Blocks;
-pub(crate) use planners::literals::split_array;
 pub(crate) use planners::near::with_nearest;
 #[cfg(test)]
 pub(crate) use planners::types::PgTypePlanner;

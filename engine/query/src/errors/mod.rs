@@ -1,16 +1,16 @@
 //! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
+mod out_of_memory;
 mod words;
 
+pub(crate) use out_of_memory::Owner;
+
 use crate::errors::words::known;
-use crate::sql::walk::{ON, Reader, Step, look};
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Query, TableFactor};
 use querygate_types::{Error, ErrorCode};
-use std::collections::HashSet;
 
 /// Where the error arose: names in planning are the user's own, values in execution are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,51 +62,6 @@ pub(crate) fn translate(error: &DataFusionError, stage: Stage) -> Error {
     }
 }
 
-/// As [`translate`], for an error of binding. The engine knows the tables of the innermost query only: a column which is
-/// missing from an outer one, that the statement names, is no missing table.
-pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error {
-    match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, query),
-        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
-            SchemaError::FieldNotFound { field, .. } => match field.relation.as_ref().map(|r| r.table()) {
-                Some(table) if named_tables(query).contains(table) => undefined_column(&field.name, Some(table)),
-                _ => translate(error, Stage::Plan),
-            },
-            _ => translate(error, Stage::Plan),
-        },
-        _ => translate(error, Stage::Plan),
-    }
-}
-
-/// Names and aliases of all relations of a query, as the engine folds them.
-fn named_tables(query: &Query) -> HashSet<String> {
-    let mut tables = Tables::default();
-    look(query, &mut tables);
-    tables.0
-}
-
-#[derive(Default)]
-struct Tables(HashSet<String>);
-
-impl Reader for Tables {
-    fn table_factor(&mut self, factor: &TableFactor) -> Step {
-        let (alias, name) = match factor {
-            TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
-            TableFactor::Derived { alias, .. }
-            | TableFactor::Function { alias, .. }
-            | TableFactor::UNNEST { alias, .. }
-            | TableFactor::TableFunction { alias, .. }
-            | TableFactor::NestedJoin { alias, .. } => (alias.as_ref(), None),
-            _ => (None, None),
-        };
-        if let Some(ident) = alias.map(|alias| &alias.name).or(name) {
-            let folded = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
-            self.0.insert(folded);
-        }
-        ON
-    }
-}
-
 fn io_error(error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return Error::new(ErrorCode::DiskFull, "no space left for temporary files").with_cause(error);
@@ -119,7 +74,7 @@ fn source_error(error: &impl std::fmt::Display) -> Error {
 }
 
 fn out_of_memory(text: &str) -> Error {
-    if let Some(refused) = crate::run::memory::refused(text) {
+    if let Some(refused) = out_of_memory::refused(text) {
         return refused;
     }
     if text.contains("disk") || text.contains("spill") {

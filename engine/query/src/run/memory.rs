@@ -1,72 +1,13 @@
 //! Accounts of memory, one inside another: a statement's or a session's, its user's, the gate's. Whoever holds bytes holds a
 //! reservation of the innermost account, which charges all of them and gives back when it is dropped. Knows no statement.
 
+use crate::errors::Owner;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
-use querygate_types::{Error, ErrorCode};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Whose account it is; with that, which setting bounds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
-    Statement,
-    /// Rows that the scrollable cursors of a session keep.
-    Cursors,
-    /// Prepared statements of a session.
-    Session,
-    User,
-    Gate,
-}
-
-impl Owner {
-    const ALL: [Self; 5] = [Self::Statement, Self::Cursors, Self::Session, Self::User, Self::Gate];
-
-    /// How the pool's error says whose account was full: the engine passes on a text only.
-    const fn mark(self) -> &'static str {
-        match self {
-            Self::Statement => "account of a statement",
-            Self::Cursors => "account of cursors",
-            Self::Session => "account of a session",
-            Self::User => "account of a user",
-            Self::Gate => "account of the gate",
-        }
-    }
-
-    const fn detail(self) -> &'static str {
-        match self {
-            Self::Statement => "The statement needs more memory than a statement may use here.",
-            Self::Cursors => "The rows of this session's scrollable cursors need more memory than they may.",
-            Self::Session => "The prepared statements of this session need more memory than they may.",
-            Self::User => "What this user runs, keeps open and has prepared needs more memory than one user may use.",
-            Self::Gate => "All statements together need more memory than there is for them.",
-        }
-    }
-
-    const fn hint(self) -> &'static str {
-        match self {
-            Self::Statement => {
-                "Read fewer columns, filter more, or group on fewer values; an operator may raise limits.memory_per_query."
-            }
-            Self::Cursors => "Declare the cursor without SCROLL, or read fewer rows.",
-            Self::Session => "Deallocate statements that are not needed any more.",
-            Self::User => {
-                "Close cursors, portals, streams and prepared statements that are not needed; an operator may raise \
-                 limits.memory_per_user."
-            }
-            Self::Gate => "Try again later; an operator may raise limits.memory_total.",
-        }
-    }
-}
-
-/// What a full account says to the client. `None`: another pool's text.
-pub(crate) fn refused(text: &str) -> Option<Error> {
-    let owner = Owner::ALL.into_iter().find(|owner| text.contains(owner.mark()))?;
-    let error = Error::new(ErrorCode::OutOfMemory, "out of memory").with_detail(owner.detail());
-    Some(error.with_hint(owner.hint()).with_cause(text))
-}
 
 /// An account inside another one, with a bound of its own.
 #[derive(Debug)]
@@ -178,6 +119,7 @@ impl Accounts {
 mod tests {
     use super::*;
     use crate::errors::{Stage, translate};
+    use querygate_types::ErrorCode;
 
     fn reservation(pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
         MemoryConsumer::new("test").register(pool)

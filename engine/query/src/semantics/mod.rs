@@ -38,6 +38,7 @@ mod windows;
 pub(crate) use analyze::growing::grows;
 pub(crate) use casts::bits::is_bits;
 pub(crate) use casts::conversions::{TYPE_MODIFIER_KEY, is_checked_text};
+pub(crate) use casts::flat_arrays::split_array;
 pub(crate) use casts::texts_read::{canonical, has_forms};
 pub(crate) use functions::{cut_interval, lasts};
 pub(crate) use numbers::numeric::parse as parse_numeric;

@@ -3,9 +3,11 @@
 mod commands;
 mod gate_session;
 mod rights;
+mod service;
 mod statements;
 mod transaction;
 mod workspace;
 
 pub(crate) use gate_session::GateSession;
+pub use service::GateService;
 pub(crate) use statements::prepared::PreparedStatement;

@@ -1,7 +1,7 @@
 //! Rights of a session, and of an open transaction: it pins its version of the metadata, but no right that was taken away since.
 
 use super::gate_session::GateSession;
-use crate::bind::workspace::now_ms;
+use crate::books::clock::now_ms;
 use crate::books::learning_feed::Told;
 use crate::sql::classify::Classified;
 use querygate_catalog::keeps_rights;

@@ -3,6 +3,7 @@
 pub(super) mod bits;
 pub(super) mod conversions;
 pub(super) mod display;
+pub(super) mod flat_arrays;
 pub(super) mod networks;
 pub(super) mod text;
 pub(super) mod texts_read;

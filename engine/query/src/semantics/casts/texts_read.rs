@@ -112,7 +112,7 @@ fn numbers<T: ArrowPrimitiveType>(
 fn lists(texts: &StringViewArray, item: &FieldRef, zone: Zone) -> Result<ArrayRef> {
     let rows = texts.iter().map(|text| -> Result<Option<ScalarValue>> {
         let Some(text) = text else { return Ok(None) };
-        let parts: ArrayRef = Arc::new(StringArray::from(crate::dialect::split_array(text).map_err(external)?));
+        let parts: ArrayRef = Arc::new(StringArray::from(super::flat_arrays::split_array(text).map_err(external)?));
         let plain = Field::new("item", DataType::Utf8, true);
         let items = super::conversions::items(&parts, &plain, item, zone)?;
         let list = datafusion::common::utils::SingleRowListArrayBuilder::new(items).with_field(item).build_list_array();

@@ -263,7 +263,8 @@ fn forward_only() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::memory::{Account, Owner};
+    use crate::errors::Owner;
+    use crate::run::memory::Account;
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::UnboundedMemoryPool;

@@ -70,7 +70,7 @@ impl GateSession {
                 let source = call.source().to_owned();
                 match self.called(call, permit, (cancel, deadline), record).await {
                     Ok(batches) => {
-                        record.choose(whole.as_ref());
+                        record.choose(|| whole.as_ref().map(Chosen::record));
                         return self.checked_call((bound, parameters), source, record, batches, cancel).await;
                     }
                     // The source cannot be given these values.
@@ -215,12 +215,12 @@ impl GateSession {
         let context = self.gate.task_context((state, &physical), account, stop, Some(&holder), runs);
         let guard = Guard { cancel: own, deadline, permit: Turn::new(permit), holder: Some(holder), memory };
         let batches = execute::run(self.gate.runtime(), physical, context, guard);
-        record.choose(executable.chosen());
+        record.choose(|| executable.chosen().map(Chosen::record));
         let Some(chosen) = chosen else { return Ok(Started::Goes(batches)) };
         let watched = watched(batches, chosen).await?;
         if matches!(watched, Started::Lost(_)) {
             // Its time is no plan's time.
-            record.choose(None);
+            record.choose(|| None);
         }
         Ok(watched)
     }

@@ -2,7 +2,7 @@
 
 use super::quantified::compared;
 use crate::dialect::ast::{array, call, literal_text, parts, plain_arguments, text};
-use crate::dialect::planners::literals::split_array;
+use crate::semantics::split_array;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, UnaryOperator, Value};
 use querygate_types::{Error, ErrorCode, Result};
 

@@ -1,0 +1,54 @@
+//! Columns that are missing, in the words that tell which table they were looked for in. Knows syntax trees, no catalog.
+
+use crate::errors::{Stage, translate, undefined_column};
+use crate::sql::walk::{ON, Reader, Step, look};
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::ast::{Query, TableFactor};
+use querygate_types::Error;
+use std::collections::HashSet;
+
+/// Translates an error of binding. The engine knows the tables of the innermost query only: a column which is
+/// missing from an outer one, that the statement names, is no missing table.
+pub(crate) fn translate_binding(error: &DataFusionError, query: &Query) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate_binding(inner, query),
+        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => match field.relation.as_ref().map(|r| r.table()) {
+                Some(table) if named_tables(query).contains(table) => undefined_column(&field.name, Some(table)),
+                _ => translate(error, Stage::Plan),
+            },
+            _ => translate(error, Stage::Plan),
+        },
+        _ => translate(error, Stage::Plan),
+    }
+}
+
+/// Names and aliases of all relations of a query, as the engine folds them.
+fn named_tables(query: &Query) -> HashSet<String> {
+    let mut tables = Tables::default();
+    look(query, &mut tables);
+    tables.0
+}
+
+#[derive(Default)]
+struct Tables(HashSet<String>);
+
+impl Reader for Tables {
+    fn table_factor(&mut self, factor: &TableFactor) -> Step {
+        let (alias, name) = match factor {
+            TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
+            TableFactor::Derived { alias, .. }
+            | TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => (alias.as_ref(), None),
+            _ => (None, None),
+        };
+        if let Some(ident) = alias.map(|alias| &alias.name).or(name) {
+            let folded = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
+            self.0.insert(folded);
+        }
+        ON
+    }
+}

@@ -1,0 +1,34 @@
+//! The one `QueryService`: opens sessions on a gate.
+
+use crate::gate::Gate;
+use crate::session::GateSession;
+use async_trait::async_trait;
+use querygate_query_api::{ClientInfo, QueryService, Session};
+use querygate_types::{Principal, Result};
+use std::sync::Arc;
+
+/// The service over a gate; sessions keep the gate alive.
+#[derive(Debug, Clone)]
+pub struct GateService {
+    gate: Arc<Gate>,
+}
+
+impl GateService {
+    #[must_use]
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
+    }
+}
+
+#[async_trait]
+impl QueryService for GateService {
+    async fn open(&self, principal: Arc<Principal>, client: ClientInfo) -> Result<Arc<dyn Session>> {
+        let place = self.gate.session_place(&principal.login)?;
+        let mut settings = self.gate.start_settings()?.for_operator(principal.operator);
+        settings.start("session_authorization", &principal.login)?;
+        for (name, value) in &client.settings {
+            settings.startup(name, value)?;
+        }
+        Ok(Arc::new(GateSession::new(Arc::clone(&self.gate), principal, (&client, settings, place))))
+    }
+}
