@@ -11,7 +11,6 @@ mod gate;
 mod plan;
 mod rules;
 mod run;
-mod semantics;
 mod session;
 mod settings;
 mod sql;

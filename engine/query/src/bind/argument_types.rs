@@ -2,12 +2,12 @@
 //! and aggregates. Without it `json_build_object('lines', (SELECT json_agg(…)))` would quote the array as a text.
 
 use crate::bind::output_types::{named, of};
-use crate::semantics::keep_names::under_names;
 use arrow::datatypes::Field;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::PG_TYPE_KEY;
+use querygate_semantics::keep_names::under_names;
 use querygate_types::PgType;
 use std::sync::Arc;
 

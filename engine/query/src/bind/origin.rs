@@ -2,13 +2,14 @@
 //! Reads plans only; what the principal cannot see has no object id and so no origin.
 
 use crate::bind::output_types::{named, narrower};
-use crate::semantics::lineage::{Below, below};
-use crate::semantics::{TYPE_MODIFIER_KEY, enum_of_column};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_catalog::pg_catalog::PgCatalog;
 use querygate_query_api::Column;
+use querygate_query_api::TYPE_MODIFIER_KEY;
+use querygate_semantics::lineage::{Below, below};
+use querygate_semantics::typing::enum_of_column;
 use querygate_types::PgType;
 
 /// What stands behind an output column.

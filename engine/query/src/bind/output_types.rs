@@ -1,10 +1,10 @@
 //! The Postgres type of an output column where Arrow's does not say it and the engine has lost the name of it on the way:
 //! through CASE, COALESCE, subqueries, sets and aggregates. Reads plans only.
 
-use crate::semantics::lineage::{Below, below};
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
 use querygate_query_api::PG_TYPE_KEY;
+use querygate_semantics::lineage::{Below, below};
 use querygate_types::PgType;
 use std::collections::HashMap;
 

@@ -16,7 +16,6 @@ use crate::dialect::{
 };
 use crate::errors::{Stage, translate};
 use crate::rules::drop_primary_keys::without_keys;
-use crate::semantics;
 use crate::sql::breadth::refuse_wide;
 use crate::sql::locate::located;
 use crate::sql::refuse::{refuse_full_using, refuse_ignored, refused_later, refused_or_unknown};
@@ -32,6 +31,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 use querygate_catalog::{PrincipalCatalog, WholeFragment};
 use querygate_driver_api::Value;
 use querygate_query_api::{Column, arrow_type_of, column_of, pg_type_of};
+use querygate_semantics as semantics;
 use querygate_types::{Error, ErrorCode, Given, PgType, Result, limits};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};

@@ -187,7 +187,7 @@ fn state(
         .build();
     let mut state = crate::bind::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
-    Ok(crate::semantics::install(state))
+    Ok(querygate_semantics::install(state))
 }
 
 /// DataFusion's rules, told what decides what; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules

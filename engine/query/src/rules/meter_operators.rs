@@ -3,7 +3,6 @@
 //! which keep their input without charging it, have it charged, and so has what is dealt out to partitions: long rows in small
 //! batches are gathered there by the thousand.
 
-use crate::semantics::{frames, grows, lasts};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -15,6 +14,8 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 use querygate_catalog::{GatheringExec, MeteredExec};
+use querygate_semantics::windows::frames;
+use querygate_semantics::{grows, lasts};
 use std::sync::Arc;
 
 /// Wraps every operator with such an expression. Put last: nothing after it needs to see through.

@@ -8,8 +8,6 @@ mod tests;
 
 pub(crate) use check::{check, check_optimized};
 
-use crate::semantics;
-use crate::semantics::keep_names::under_names;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -18,6 +16,8 @@ use datafusion::logical_expr::{
     Values,
 };
 use querygate_rules::nullable;
+use querygate_semantics as semantics;
+use querygate_semantics::keep_names::under_names;
 use std::sync::Arc;
 
 /// The plan with scalar subqueries, subqueries in them included, that may be NULL where they find no row.

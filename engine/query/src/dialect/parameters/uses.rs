@@ -2,13 +2,13 @@
 //! where its value is one of that type; of any other, the places after the point show in results.
 
 use super::Declared;
-use crate::semantics::is_comparison;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, InList, Placeholder};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+use querygate_semantics::typing::is_comparison;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ pub(crate) fn narrowed(plan: LogicalPlan, declared: &[Option<Declared>]) -> Resu
         })
     };
     let node = |node: LogicalPlan| {
-        crate::semantics::keep_names::under_names(node, expression)?.map_data(LogicalPlan::recompute_schema)
+        querygate_semantics::keep_names::under_names(node, expression)?.map_data(LogicalPlan::recompute_schema)
     };
     Ok(plan.transform_up_with_subqueries(node)?.data)
 }

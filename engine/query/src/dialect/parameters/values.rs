@@ -1,9 +1,9 @@
 //! Whether a value is one of the type that the plan wants, digit for digit. Knows no plan.
 
 use super::{Declared, Digits};
-use crate::semantics::parse_numeric;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type};
+use querygate_semantics::parse_numeric;
 use querygate_types::PgType;
 
 /// What a numeric is planned as while no value is known.

@@ -2,8 +2,6 @@
 //! PostgreSQL reads `'16396'` beside an oid as a number; DataFusion would compare text.
 
 use super::apart::told_apart;
-use crate::semantics::split_array;
-use crate::semantics::{TYPE_MODIFIER_KEY, check_label, function, is_checked_text, is_jsonb};
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
@@ -12,7 +10,11 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use querygate_query_api::TYPE_MODIFIER_KEY;
 use querygate_query_api::{ENUM_LABELS_KEY, NETWORK, PG_TYPE_KEY, TimeTz};
+use querygate_semantics::function;
+use querygate_semantics::split_array;
+use querygate_semantics::typing::{check_label, is_checked_text, is_jsonb};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::collections::HashMap;
 use std::sync::Arc;

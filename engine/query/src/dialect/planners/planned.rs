@@ -2,7 +2,6 @@
 //! are parameters, dates and times. Knows types, no rows.
 
 use super::literals::{field_of, read_literal};
-use crate::semantics::{function, is_bits, is_jsonb};
 use arrow::datatypes::{DataType, Field, IntervalUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
@@ -10,6 +9,8 @@ use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz};
+use querygate_semantics::function;
+use querygate_semantics::typing::{is_bits, is_jsonb};
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.

@@ -2,10 +2,10 @@
 
 use crate::dialect::external;
 use crate::dialect::planners::types::field_of;
-use crate::semantics::whole_of_numeric;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Limit};
 use querygate_query_api::pg_type_of;
+use querygate_semantics::whole_of_numeric;
 use querygate_types::{Error, ErrorCode, PgType};
 
 /// The node with such numbers.

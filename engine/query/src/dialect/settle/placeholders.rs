@@ -3,8 +3,6 @@
 
 use crate::dialect::planners::literals::field_of;
 use crate::dialect::planners::types;
-use crate::semantics::is_comparison;
-use crate::semantics::keep_names::under_names;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -12,6 +10,8 @@ use datafusion::logical_expr::expr::{Case, Placeholder, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, LogicalPlan, Operator};
 use querygate_catalog::pg_catalog::{argument_types, common_type};
 use querygate_query_api::pg_type_of;
+use querygate_semantics::keep_names::under_names;
+use querygate_semantics::typing::is_comparison;
 use querygate_types::PgType;
 use std::collections::HashMap;
 use std::sync::Arc;

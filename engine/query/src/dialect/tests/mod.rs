@@ -2,5 +2,6 @@
 
 mod image;
 mod recordings;
+mod semantics;
 mod session;
 mod surface;

@@ -116,7 +116,7 @@ impl TestSession {
                 .build();
             dialect.register(&mut state).unwrap();
             state.catalog_list().register_catalog("shop".to_owned(), provider(&catalog));
-            let state = crate::semantics::install(state);
+            let state = querygate_semantics::install(state);
             Self { state, dialect, catalog }
         })
     }
@@ -134,8 +134,8 @@ impl TestSession {
         let plan = self.state.statement_to_plan(parsed).await.map_err(|e| Failure::Bind(e.to_string()))?;
         let plan = self.dialect.settler.settle(plan).map_err(|e| Failure::Bind(e.to_string()))?;
         let options = self.state.config_options();
-        let plan = crate::semantics::bound(plan, options).map_err(|e| Failure::Bind(e.to_string()))?;
-        let schema = crate::semantics::described(&plan, options);
+        let plan = querygate_semantics::bound(plan, options).map_err(|e| Failure::Bind(e.to_string()))?;
+        let schema = querygate_semantics::described(&plan, options);
         let batches = self.run_plan(plan).await.map_err(|e| Failure::Run(e.to_string()))?;
         let fields = schema.fields();
         let mut rows = Vec::new();

@@ -2,8 +2,8 @@
 
 use super::quantified::compared;
 use crate::dialect::ast::{array, call, literal_text, parts, plain_arguments, text};
-use crate::semantics::split_array;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, ObjectName, UnaryOperator, Value};
+use querygate_semantics::split_array;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {

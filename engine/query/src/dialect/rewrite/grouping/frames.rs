@@ -3,12 +3,13 @@
 
 use crate::dialect::ast::literal_text;
 use crate::dialect::rewrite::expressions::constants;
-use crate::semantics::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, cut_interval, excluding_name, shift_name};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, Value, WindowFrame,
     WindowFrameBound, WindowSpec, WindowType,
 };
+use querygate_semantics::cut_interval;
+use querygate_semantics::windows::{EXCLUDING, EXCLUSIONS, NO_OTHERS, NTILE, excluding_name, shift_name};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// The frame of a call over a window.

@@ -1,8 +1,0 @@
-//! Window functions and frames that the engine lacks or computes otherwise than Postgres.
-
-pub(super) mod distances;
-pub(super) mod exclusions;
-pub(super) mod framed;
-pub(super) mod peers;
-pub(super) mod replaced;
-pub(super) mod shifts;

@@ -1,0 +1,181 @@
+//! The analyzer rules that put our operators in place of DataFusion's, after coercion, in every part of a plan. Knows no
+//! rows.
+
+use super::{growing, stepwise};
+use crate::aggregates::sum;
+use crate::casts::conversions;
+use crate::fault::unsupported;
+use crate::functions;
+use crate::keep_names::under_names;
+use crate::numbers::{arithmetic, wide};
+use crate::times::interval_length;
+use crate::times::zone::Zone;
+use crate::typing::{binding, comparable, enum_order, set_operations};
+use crate::windows::{distances, framed, peers};
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+use std::sync::Arc;
+
+/// Before coercion: operands of comparisons that DataFusion would coerce to a type that cannot hold them.
+#[derive(Debug)]
+pub(crate) struct Coerced;
+
+impl AnalyzerRule for Coerced {
+    fn name(&self) -> &'static str {
+        "semantics_before_coercion"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        each_node(plan, Order::ChildrenFirst, &coerced, &ordered)
+    }
+}
+
+/// After coercion: checked arithmetic, Postgres' casts, set operations with ALL, charges for what grows, steps for what lasts.
+#[derive(Debug)]
+pub(crate) struct Checked;
+
+impl AnalyzerRule for Checked {
+    fn name(&self) -> &'static str {
+        "semantics_after_coercion"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
+        let zone = crate::zone_of(config);
+        each_expression(plan, Order::ParentsFirst, &|expr, schema| checked(expr, schema, zone))
+    }
+}
+
+/// What is decided once, when a statement is bound.
+pub(crate) fn settled(plan: LogicalPlan, zone: Zone) -> Result<LogicalPlan> {
+    let reads = wide::reads_tables(&plan);
+    let settle = |expr: Expr, schema: &DFSchema| binding::settle(expr, schema, zone);
+    each_node(plan, Order::ChildrenFirst, &settle, &|node| wide::node(node, reads))
+}
+
+type Rewrite<'a> = &'a dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Types are asked of what was written, which is cheaper.
+    ParentsFirst,
+    /// Types depend on what the children became.
+    ChildrenFirst,
+}
+
+/// Rewrites every expression of a plan with the columns it may name; output names stay.
+fn each_expression(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>) -> Result<LogicalPlan> {
+    each_node(plan, order, rewrite, &|node| node.recompute_schema().map(Transformed::no))
+}
+
+type NodeRewrite<'a> = &'a dyn Fn(LogicalPlan) -> Result<Transformed<LogicalPlan>>;
+
+/// Rewrites the expressions of each node as [`each_expression`] does, and then the node itself.
+fn each_node(plan: LogicalPlan, order: Order, rewrite: Rewrite<'_>, last: NodeRewrite<'_>) -> Result<LogicalPlan> {
+    let node = |plan: LogicalPlan| {
+        let mut schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::TableScan(scan) = &plan {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        under_names(plan, |expr| match order {
+            Order::ParentsFirst => expr.transform_down(|e| rewrite(e, &schema)),
+            Order::ChildrenFirst => expr.transform_up(|e| rewrite(e, &schema)),
+        })?
+        .transform_data(last)
+    };
+    Ok(plan.transform_up_with_subqueries(node)?.data)
+}
+
+/// A node whose values are ordered, grouped and joined by what stands for them. None of the three changes what another looks for.
+fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let node = wide::keyed(node.recompute_schema()?)?;
+    node.transform_data(interval_length::sorted)?.transform_data(enum_order::sorted)
+}
+
+fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    comparable::rewrite(expr, schema)?.transform_data(|expr| match expr {
+        Expr::WindowFunction(mut window) => {
+            let read = distances::read(&mut window, schema)?;
+            let grouped = peers::grouped(window, schema)?;
+            Ok(Transformed::new_transformed(grouped.data, read || grouped.transformed))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(binary) if arithmetic::op_of(binary.op).is_some() => {
+            match arithmetic::checked(binary, schema)? {
+                Ok(checked) => Transformed::yes(checked),
+                Err(same) => Transformed::no(Expr::BinaryExpr(same)),
+            }
+        }
+        Expr::BinaryExpr(binary) if binary.op == Operator::StringConcat => match growing::joined(binary, schema)? {
+            Ok(joined) => Transformed::yes(joined),
+            Err(same) => Transformed::no(Expr::BinaryExpr(same)),
+        },
+        Expr::BinaryExpr(binary) => match stepwise::operator(binary) {
+            Ok(stepwise) => Transformed::yes(stepwise),
+            Err(same) => Transformed::no(Expr::BinaryExpr(same)),
+        },
+        Expr::Like(like) => match stepwise::like(like) {
+            Ok(stepwise) => Transformed::yes(stepwise),
+            Err(same) => Transformed::no(Expr::Like(same)),
+        },
+        Expr::ScalarFunction(call) => function(call, schema)?,
+        Expr::Negative(operand) => match arithmetic::checked_negation(&operand.get_type(schema)?) {
+            Some(function) => Transformed::yes(function.call(vec![*operand])),
+            None => Transformed::no(Expr::Negative(operand)),
+        },
+        Expr::Cast(Cast { expr, field }) => {
+            let (_, from) = expr.to_field(schema)?;
+            match conversions::conversion(&from, &field, zone) {
+                Some(function) => Transformed::yes(function.call(vec![*expr])),
+                // A cast is as nullable as its value: plans would differ from their descriptions.
+                None if field.is_nullable() != from.is_nullable() => {
+                    let field = Arc::new(field.as_ref().clone().with_nullable(from.is_nullable()));
+                    Transformed::yes(Expr::Cast(Cast { expr, field }))
+                }
+                None => Transformed::no(Expr::Cast(Cast { expr, field })),
+            }
+        }
+        Expr::AggregateFunction(call) => aggregate(call, schema)?,
+        Expr::WindowFunction(window) => framed::charged(window, schema)?,
+        other => Transformed::no(other),
+    })
+}
+
+fn function(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let call = match growing::charged(call) {
+        Ok(replaced) => return Ok(Transformed::yes(replaced)),
+        Err(same) => same,
+    };
+    let Some(ours) = functions::in_place_of(&call.func) else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    };
+    for argument in &call.args {
+        if !matches!(argument.get_type(schema)?, DataType::List(_)) {
+            return Ok(Transformed::no(Expr::ScalarFunction(call)));
+        }
+    }
+    Ok(Transformed::yes(ours.call(call.args)))
+}
+
+fn aggregate(call: AggregateFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if call.params.distinct && call.params.args.len() > 1 && call.func.name() == "count" {
+        return Err(unsupported("count(DISTINCT …) of several columns is not supported"));
+    }
+    let [argument] = call.params.args.as_slice() else { return Ok(Transformed::no(Expr::AggregateFunction(call))) };
+    if sum::is_sum(&call.func) && argument.get_type(schema)? == DataType::Int32 {
+        let call = AggregateFunction { func: sum::of_integers(), params: call.params };
+        return Ok(Transformed::yes(Expr::AggregateFunction(call)));
+    }
+    Ok(Transformed::no(Expr::AggregateFunction(call)))
+}

@@ -1,0 +1,294 @@
+//! Functions of bytea, and its text.
+
+use super::form::{Form, P, R, form};
+use super::texts::charged;
+use super::{Def, Row, Value, strict};
+use crate::fault::{external, refused};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{DataFusionError, Result};
+use querygate_types::{Error, ErrorCode};
+
+pub(super) const DEFS: &[Def] = &[
+    strict("encode", &[form(&[P::Bytea, P::Text], R::Text, |r| Ok(Value::Text(encoded(r.bytes(0), r.text(1))?)))]),
+    strict("decode", &[form(&[P::Text, P::Text], R::Bytea, |r| Ok(Value::Bytes(decoded(r.text(0), r.text(1))?)))]),
+    strict(
+        "get_byte",
+        &[form(&[P::Bytea, P::Int], R::Int4, |r| {
+            let found = usize::try_from(r.int(1)).ok().and_then(|at| r.bytes(0).get(at));
+            match found {
+                Some(byte) => Ok(Value::Int(i64::from(*byte))),
+                None => Err(external(Error::new(ErrorCode::ArraySubscriptError, "index out of valid range"))),
+            }
+        })],
+    ),
+    strict(
+        "convert_from",
+        &[form(&[P::Bytea, P::Text], R::Text, |r| {
+            utf8(r.text(1))?;
+            let text = std::str::from_utf8(r.bytes(0)).map_err(|_| {
+                external(Error::new(ErrorCode::CharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\""))
+            })?;
+            Ok(Value::Text(text.to_owned()))
+        })],
+    ),
+    strict(
+        "convert_to",
+        &[form(&[P::Text, P::Text], R::Bytea, |r| {
+            utf8(r.text(1))?;
+            Ok(Value::Bytes(r.text(0).as_bytes().to_vec()))
+        })],
+    ),
+    strict(
+        "bytea_concat",
+        &[form(&[P::Bytea, P::Bytea], R::Bytea, |r| Ok(Value::Bytes([r.bytes(0), r.bytes(1)].concat())))],
+    ),
+    strict(
+        "bytea_position",
+        &[form(&[P::Bytea, P::Bytea], R::Int4, |r| {
+            let (text, wanted) = (r.bytes(0), r.bytes(1));
+            let at = if wanted.is_empty() { Some(0) } else { text.windows(wanted.len()).position(|w| w == wanted) };
+            Ok(Value::Int(at.map_or(0, |at| i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)))
+        })],
+    ),
+    // DataFusion's takes the digits of a bytea for its text.
+    strict("overlay", OVERLAY),
+    strict("set_byte", &[form(&[P::Bytea, P::Int, P::Int], R::Bytea, set_byte)]),
+    strict(
+        "get_bit",
+        &[form(&[P::Bytea, P::Int], R::Int4, |r| {
+            let (at, mask) = bit_place(r.bytes(0), r.int(1))?;
+            Ok(Value::Int(i64::from(r.bytes(0)[at] & mask != 0)))
+        })],
+    ),
+    strict("set_bit", &[form(&[P::Bytea, P::Int, P::Int], R::Bytea, set_bit)]),
+    strict(
+        "bit_count",
+        &[form(&[P::Bytea], R::By(|_, _| Ok(Field::new("bit_count", DataType::Int64, true))), |r| {
+            Ok(Value::Int(r.bytes(0).iter().map(|byte| i64::from(byte.count_ones())).sum()))
+        })],
+    ),
+    strict(
+        "float4send",
+        &[form(&[P::Double], R::Bytea, |r| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the value is a real's, or becomes one as a cast makes it"
+            )]
+            let real = r.double(0) as f32;
+            Ok(Value::Bytes(real.to_be_bytes().to_vec()))
+        })],
+    ),
+    strict("float8send", &[form(&[P::Double], R::Bytea, |r| Ok(Value::Bytes(r.double(0).to_be_bytes().to_vec())))]),
+    strict(
+        "octet_length",
+        &[
+            form(&[P::Text], R::Int4, |r| Ok(Value::Int(i64::try_from(r.text(0).len()).unwrap_or(i64::MAX)))),
+            form(&[P::Bytea], R::Int4, |r| Ok(Value::Int(i64::try_from(r.bytes(0).len()).unwrap_or(i64::MAX)))),
+        ],
+    ),
+];
+
+const OVERLAY: &[Form] = &[
+    form(&[P::Text, P::Text, P::Int], R::Text, overlaid_text),
+    form(&[P::Text, P::Text, P::Int, P::Int], R::Text, overlaid_text),
+    form(&[P::Bytea, P::Bytea, P::Int], R::Bytea, overlaid_bytes),
+    form(&[P::Bytea, P::Bytea, P::Int, P::Int], R::Bytea, overlaid_bytes),
+];
+
+fn overlaid_text(row: &Row<'_>) -> Result<Value> {
+    let (text, with) = (row.text(0), row.text(1));
+    let (before, after) = replaced(row, || with.chars().count())?;
+    let at = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
+    let (before, after) = (at(before), at(after));
+    let mut out = String::with_capacity(text_length(before + with.len() + text.len() - after)?);
+    out.extend([&text[..before], with, &text[after..]]);
+    Ok(Value::Text(out))
+}
+
+fn overlaid_bytes(row: &Row<'_>) -> Result<Value> {
+    let (of, with) = (row.bytes(0), row.bytes(1));
+    let (before, after) = replaced(row, || with.len())?;
+    let (before, after) = (before.min(of.len()), after.min(of.len()));
+    text_length(before + with.len() + of.len() - after)?;
+    Ok(Value::Bytes([&of[..before], with, &of[after..]].concat()))
+}
+
+/// Where what is replaced begins and ends: from the third argument's place on, as many as the fourth says, or as are put in.
+fn replaced(row: &Row<'_>, own: impl FnOnce() -> usize) -> Result<(usize, usize)> {
+    let from = row.int(2);
+    if from <= 0 {
+        let message = "negative substring length not allowed";
+        return Err(external(Error::new(ErrorCode::NegativeSubstringLength, message)));
+    }
+    let count = if row.len() > 3 { row.int(3) } else { i64::try_from(own()).unwrap_or(i64::MAX) };
+    let place = |at: i64| usize::try_from(at.max(0)).unwrap_or(usize::MAX);
+    Ok((place(from - 1), place((from - 1).saturating_add(count))))
+}
+
+fn text_length(length: usize) -> Result<usize> {
+    charged(Some(length))
+}
+
+fn index_out_of_range() -> DataFusionError {
+    external(Error::new(ErrorCode::ArraySubscriptError, "index out of valid range"))
+}
+
+fn set_byte(row: &Row<'_>) -> Result<Value> {
+    let mut bytes = row.bytes(0).to_vec();
+    let place = usize::try_from(row.int(1)).ok().and_then(|at| bytes.get_mut(at)).ok_or_else(index_out_of_range)?;
+    // The low byte, as PostgreSQL takes it.
+    *place = row.int(2).to_le_bytes()[0];
+    Ok(Value::Bytes(bytes))
+}
+
+/// The byte that holds a bit, and the bit in it; bits count from the right within each byte.
+fn bit_place(bytes: &[u8], bit: i64) -> Result<(usize, u8)> {
+    let at = usize::try_from(bit).map_err(|_| index_out_of_range())?;
+    if at / 8 >= bytes.len() {
+        return Err(index_out_of_range());
+    }
+    Ok((at / 8, 1 << (at % 8)))
+}
+
+fn set_bit(row: &Row<'_>) -> Result<Value> {
+    let mut bytes = row.bytes(0).to_vec();
+    let (at, mask) = bit_place(&bytes, row.int(1))?;
+    match row.int(2) {
+        0 => bytes[at] &= !mask,
+        1 => bytes[at] |= mask,
+        _ => return Err(refused("new bit must be 0 or 1")),
+    }
+    Ok(Value::Bytes(bytes))
+}
+
+fn utf8(name: &str) -> Result<()> {
+    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+    if plain == "utf8" {
+        Ok(())
+    } else {
+        Err(external(Error::new(ErrorCode::FeatureNotSupported, "only UTF8 is supported")))
+    }
+}
+
+fn encoded(bytes: &[u8], form: &str) -> Result<String> {
+    match form.to_ascii_lowercase().as_str() {
+        "hex" => Ok(crate::casts::display::hex(bytes)[2..].to_owned()),
+        "escape" => {
+            let mut out = String::new();
+            for byte in bytes {
+                match byte {
+                    b'\\' => out.push_str("\\\\"),
+                    0 | 0x80.. => out.push_str(&format!("\\{byte:03o}")),
+                    byte => out.push(char::from(*byte)),
+                }
+            }
+            Ok(out)
+        }
+        "base64" => Ok(base64(bytes)),
+        _ => Err(refused("unrecognized encoding")),
+    }
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// With a line break after 76 characters, as Postgres prints it.
+fn base64(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for (at, chunk) in bytes.chunks(3).enumerate() {
+        if at > 0 && column == 76 {
+            out.push('\n');
+            column = 0;
+        }
+        let value =
+            chunk.iter().fold(0_usize, |value, byte| (value << 8) | usize::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let sextet = (value >> (18 - 6 * place)) & 63;
+            out.push(if place <= chunk.len() { char::from(ALPHABET[sextet]) } else { '=' });
+        }
+        column += 4;
+    }
+    out
+}
+
+fn decoded(text: &str, form: &str) -> Result<Vec<u8>> {
+    match form.to_ascii_lowercase().as_str() {
+        "hex" => of_hex(text),
+        "escape" => of_escape(text),
+        "base64" => {
+            let (mut out, mut value, mut bits) = (Vec::new(), 0_u32, 0_u32);
+            for byte in text.bytes().filter(|b| !b.is_ascii_whitespace()) {
+                if byte == b'=' {
+                    break;
+                }
+                let sextet = ALPHABET.iter().zip(0..).find(|(b, _)| **b == byte).map(|(_, n)| n);
+                let Some(sextet) = sextet else {
+                    return Err(refused("invalid symbol found while decoding base64 sequence"));
+                };
+                value = (value << 6 | sextet) & 0xff_ffff;
+                bits += 6;
+                if bits >= 8 {
+                    bits -= 8;
+                    out.push(((value >> bits) & 255) as u8);
+                }
+            }
+            Ok(out)
+        }
+        _ => Err(refused("unrecognized encoding")),
+    }
+}
+
+fn of_hex(text: &str) -> Result<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut out = Vec::with_capacity(text.len() / 2);
+    let mut high = None;
+    for byte in text.bytes() {
+        if high.is_none() && byte.is_ascii_whitespace() {
+            continue;
+        }
+        let Some(value) = digit(byte).and_then(|d| u8::try_from(d).ok()) else {
+            return Err(refused("invalid hexadecimal digit"));
+        };
+        match high.take() {
+            None => high = Some(value),
+            Some(high) => out.push(high << 4 | value),
+        }
+    }
+    if high.is_some() { Err(refused("invalid hexadecimal data: odd number of digits")) } else { Ok(out) }
+}
+
+fn of_escape(text: &str) -> Result<Vec<u8>> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte != b'\\' {
+            out.push(byte);
+            at += 1;
+        } else if bytes.get(at + 1) == Some(&b'\\') {
+            out.push(b'\\');
+            at += 2;
+        } else {
+            let octal = bytes.get(at + 1..at + 4).and_then(|d| std::str::from_utf8(d).ok());
+            let value =
+                octal.filter(|d| d.starts_with(['0', '1', '2', '3'])).and_then(|d| u8::from_str_radix(d, 8).ok());
+            let Some(value) = value else {
+                return Err(external(Error::new(
+                    ErrorCode::InvalidTextRepresentation,
+                    "invalid input syntax for type bytea",
+                )));
+            };
+            out.push(value);
+            at += 4;
+        }
+    }
+    Ok(out)
+}
+
+/// A text as bytea's input function reads it.
+pub(crate) fn read(text: &str) -> Result<Vec<u8>> {
+    match text.strip_prefix("\\x") {
+        Some(digits) => of_hex(digits),
+        None => of_escape(text),
+    }
+}

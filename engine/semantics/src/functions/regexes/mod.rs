@@ -1,0 +1,183 @@
+//! PostgreSQL's advanced regular expressions. Every pattern is read here. Those that an engine can follow whose time is linear in the text
+//! are spelled anew for it; those that look around or refer back are run here, in counted steps.
+
+mod alike;
+mod characters;
+mod machine;
+mod matcher;
+mod search;
+mod spelling;
+mod steps;
+mod syntax;
+mod tree;
+
+use crate::analyze::stepwise::{PATTERN_BYTES_MAX, too_long};
+use crate::fault::external;
+use datafusion::common::{DataFusionError, Result};
+use machine::Machine;
+use querygate_types::{Error, ErrorCode};
+use regex::{Captures, Regex, RegexBuilder};
+use search::Found;
+use spelling::spelled;
+use std::ops::Range;
+use steps::Steps;
+use tree::{Node, Unread};
+
+pub(crate) use alike::is_own;
+pub(super) use matcher::Matcher;
+
+/// What flags say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Options {
+    insensitive: bool,
+    /// Whether ^ and $ are those of lines.
+    lines: bool,
+    dot_takes_lines: bool,
+    /// Whether blanks in the pattern are skipped.
+    expanded: bool,
+}
+
+impl Options {
+    fn of(flags: &str) -> Result<Self> {
+        let mut options = Self { insensitive: false, lines: false, dot_takes_lines: true, expanded: false };
+        for flag in flags.chars().filter(|flag| *flag != 'g') {
+            if options.set(flag).is_none() {
+                let message = "invalid regular expression option";
+                return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));
+            }
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, flag: char) -> Option<()> {
+        match flag {
+            'i' => self.insensitive = true,
+            'c' => self.insensitive = false,
+            's' => (self.lines, self.dot_takes_lines) = (false, true),
+            'n' | 'm' => (self.lines, self.dot_takes_lines) = (true, false),
+            'p' => (self.lines, self.dot_takes_lines) = (false, false),
+            'w' => (self.lines, self.dot_takes_lines) = (true, true),
+            'x' => self.expanded = true,
+            't' => self.expanded = false,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(super) enum Expression {
+    Linear(Regex),
+    /// Found in linear time; what of its groups is forgotten, the program tells.
+    Forgetful(Regex, Machine),
+    Stepping(Machine),
+}
+
+/// Where an expression and its groups were found.
+pub(super) enum Groups<'t> {
+    Linear(Captures<'t>),
+    Stepping(Found),
+}
+
+impl Groups<'_> {
+    /// With the whole match.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Linear(found) => found.len(),
+            Self::Stepping(found) => found.len(),
+        }
+    }
+
+    pub(super) fn get(&self, group: usize) -> Option<Range<usize>> {
+        match self {
+            Self::Linear(found) => found.get(group).map(|found| found.range()),
+            Self::Stepping(found) => found.get(group).cloned().flatten(),
+        }
+    }
+}
+
+fn invalid() -> DataFusionError {
+    external(Error::new(ErrorCode::InvalidRegularExpression, "invalid regular expression"))
+}
+
+fn too_complex() -> DataFusionError {
+    external(Error::new(ErrorCode::ProgramLimitExceeded, "regular expression is too complex"))
+}
+
+fn refused(unread: Unread) -> DataFusionError {
+    match unread {
+        Unread::Invalid => invalid(),
+        Unread::TooComplex => too_complex(),
+        Unread::Absent => {
+            let message = "basic and extended regular expressions are not supported";
+            external(Error::new(ErrorCode::FeatureNotSupported, message))
+        }
+    }
+}
+
+/// Nests in the spelling of the engine with linear time: some for each that was read.
+const NEST_MAX: u32 = 1_000;
+/// Bytes that the sets of characters of a pattern may take.
+const SETS_BYTES_MAX: usize = 4 << 20;
+
+/// A pattern in the spelling of the engine with linear time, and whether letters of both cases are alike. `None`: that engine cannot
+/// follow it.
+pub(crate) fn linear_spelling(pattern: &str, flags: &str) -> Result<Option<(String, bool)>> {
+    let (node, _, options) = syntax::read(pattern, Options::of(flags)?, SETS_BYTES_MAX).map_err(refused)?;
+    Ok(spelled(&node).map(|spelled| (spelled, options.insensitive)))
+}
+
+impl Expression {
+    pub(super) fn new(pattern: &str, flags: &str, bytes_max: usize) -> Result<Self> {
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(too_long());
+        }
+        let (node, groups, options) = syntax::read(pattern, Options::of(flags)?, bytes_max).map_err(refused)?;
+        let machine = |node: &Node| Machine::new(node, groups, options.insensitive).map_err(refused);
+        let Some(spelled) = spelled(&node) else { return machine(&node).map(Self::Stepping) };
+        let mut builder = RegexBuilder::new(&spelled);
+        builder.size_limit(bytes_max).nest_limit(NEST_MAX).case_insensitive(options.insensitive);
+        let linear = builder.build().map_err(|_| too_complex())?;
+        if node.forgets() { Ok(Self::Forgetful(linear, machine(&node)?)) } else { Ok(Self::Linear(linear)) }
+    }
+
+    fn is_match(&self, text: &str, steps: &Steps) -> Result<bool> {
+        match self {
+            Self::Linear(expression) | Self::Forgetful(expression, _) => Ok(expression.is_match(text)),
+            Self::Stepping(machine) => Ok(machine.find(text, 0, steps)?.is_some()),
+        }
+    }
+
+    /// The first match that begins at a place or behind it.
+    fn find_at(&self, text: &str, from: usize, steps: &Steps) -> Result<Option<Range<usize>>> {
+        match self {
+            Self::Linear(expression) | Self::Forgetful(expression, _) => {
+                Ok(expression.find_at(text, from).map(|found| found.range()))
+            }
+            Self::Stepping(machine) => {
+                Ok(machine.find(text, from, steps)?.and_then(|found| found.into_iter().next().flatten()))
+            }
+        }
+    }
+
+    /// The first match from a place on, with its groups.
+    fn groups_at<'t>(&self, text: &'t str, from: usize, steps: &Steps) -> Result<Option<Groups<'t>>> {
+        match self {
+            Self::Linear(expression) => Ok(expression.captures_at(text, from).map(Groups::Linear)),
+            Self::Forgetful(expression, machine) => match expression.find_at(text, from) {
+                Some(found) => Ok(machine.find(text, found.start(), steps)?.map(Groups::Stepping)),
+                None => Ok(None),
+            },
+            Self::Stepping(machine) => Ok(machine.find(text, from, steps)?.map(Groups::Stepping)),
+        }
+    }
+}
+
+/// The place behind the character at a place.
+pub(super) fn next_character(text: &str, at: usize) -> Option<usize> {
+    text.get(at..)?.chars().next().map(|c| at + c.len_utf8())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! What compares, sorts, groups and joins numerics of any width does so by their keys: 1.0 is 1.00, which their cells do not say; and
+//! what groups and joins intervals, by their lengths. A group shows the number with the most places, and the
+//! interval with the most months.
+
+use super::meeting::narrowed;
+use super::{holds_wide, is_wide};
+use crate::fault::unsupported;
+use crate::functions::numeric_key;
+use crate::times::interval_extremes;
+use crate::times::interval_length::{self, INTERVAL};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, TableReference};
+use datafusion::functions_aggregate::min_max::max_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet, InSubquery, Sort, WindowFunction};
+use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Join};
+use datafusion::logical_expr::{
+    Case, Expr, ExprSchemable, JoinConstraint, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, cast, lit,
+};
+use querygate_query_api::{TimeTz, WIDE_NUMERIC};
+use std::sync::Arc;
+
+/// The key of a value.
+fn key(value: Expr) -> Expr {
+    match numeric_key() {
+        Some(function) => function.call(vec![value]),
+        None => value,
+    }
+}
+
+/// Sides that are compared, as their keys if one of them is wide; as doubles if one is. Whether any was changed.
+pub(super) fn compared(sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    if !sides.iter().any(|side| is_wide(side, schema)) {
+        for side in &sides {
+            if side.get_type(schema).is_ok_and(|data_type| holds_wide(&data_type)) {
+                return Err(unsupported("arrays and rows of numerics of any width are not compared"));
+            }
+        }
+        return Ok(false);
+    }
+    let float = |side: &&mut Expr| {
+        side.get_type(schema).is_ok_and(|data_type| matches!(data_type, DataType::Float32 | DataType::Float64))
+    };
+    let double = sides.iter().any(float);
+    for side in sides {
+        let own = std::mem::take(side);
+        *side = match (double, is_wide(&own, schema)) {
+            (true, true) => narrowed(own, schema)?,
+            (true, false) => cast(own, DataType::Float64),
+            (false, _) if matches!(&own, Expr::Literal(value, _) if value.is_null()) => {
+                Expr::Literal(ScalarValue::Binary(None), None)
+            }
+            (false, _) => key(own),
+        };
+    }
+    Ok(true)
+}
+
+/// `x IN (SELECT …)` of wide numerics as one of their keys.
+pub(crate) fn member(mut member: InSubquery, schema: &DFSchema) -> Result<Transformed<InSubquery>> {
+    let rows = &member.subquery.subquery;
+    let [column] = &rows.schema().columns()[..] else { return Ok(Transformed::no(member)) };
+    let mut theirs = Expr::Column(column.clone());
+    let wide = is_wide(&member.expr, schema) || is_wide(&theirs, rows.schema());
+    if !wide {
+        return Ok(Transformed::no(member));
+    }
+    let floats = |t: Result<DataType>| t.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64));
+    if floats(member.expr.get_type(schema)) || floats(theirs.get_type(rows.schema())) {
+        if theirs.get_type(rows.schema())? == WIDE_NUMERIC {
+            let double = narrowed(theirs, rows.schema())?;
+            let doubles = LogicalPlanBuilder::from(Arc::clone(rows)).project([double.alias(&column.name)])?;
+            member.subquery = member.subquery.with_plan(Arc::new(doubles.build()?));
+        } else {
+            *member.expr = narrowed(std::mem::take(&mut member.expr), schema)?;
+        }
+        return Ok(Transformed::yes(member));
+    }
+    theirs = key(theirs);
+    let keys = LogicalPlanBuilder::from(Arc::clone(rows)).project([theirs.alias("key")])?;
+    member.subquery = member.subquery.with_plan(Arc::new(keys.build()?));
+    member.expr = Box::new(key(*member.expr));
+    Ok(Transformed::yes(member))
+}
+
+/// Keys of a sort that are wide. Whether there is any.
+fn by_key(keys: &mut [Sort], schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    for sort in keys {
+        changed |= as_numeric_key(&mut sort.expr, schema)?;
+    }
+    Ok(changed)
+}
+
+/// Whether values of the type are equal by a key, and not by how they are stored.
+fn has_key(data_type: &DataType) -> bool {
+    *data_type == WIDE_NUMERIC || *data_type == INTERVAL
+}
+
+fn as_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    if expr.get_type(schema)? == INTERVAL {
+        *expr = interval_length::as_length(std::mem::take(expr));
+        return Ok(true);
+    }
+    as_numeric_key(expr, schema)
+}
+
+fn as_numeric_key(expr: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    let data_type = expr.get_type(schema)?;
+    if data_type == WIDE_NUMERIC {
+        *expr = key(std::mem::take(expr));
+        return Ok(true);
+    }
+    if holds_wide(&data_type) {
+        return Err(unsupported("arrays and rows of numerics of any width are not ordered or grouped"));
+    }
+    Ok(false)
+}
+
+/// Orders and partitions of a window by wide numerics. Whether there is any.
+pub(super) fn in_order(window: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
+    let counts = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => false,
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
+    };
+    let frame = window.params.window_frame.clone();
+    let offset = frame.units == WindowFrameUnits::Range && (counts(&frame.start_bound) || counts(&frame.end_bound));
+    let mut changed = by_key(&mut window.params.order_by, schema)?;
+    if changed && offset {
+        return Err(unsupported("RANGE with an offset of numerics of any width is not supported"));
+    }
+    let bytes = |sort: &Sort| sort.expr.get_type(schema).is_ok_and(|of| of.is_binary() || of == TimeTz::ARROW);
+    if frame.units == WindowFrameUnits::Range && !offset && window.params.order_by.iter().any(bytes) {
+        // The engine wants numbers in a frame of several keys; peers are groups.
+        let bound = |bound: &WindowFrameBound| match bound {
+            WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
+            WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+            WindowFrameBound::Following(_) => WindowFrameBound::Following(ScalarValue::UInt64(None)),
+        };
+        let (start, end) = (bound(&frame.start_bound), bound(&frame.end_bound));
+        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+        changed = true;
+    }
+    let mut parts = false;
+    for part in &mut window.params.partition_by {
+        parts |= as_key(part, schema)?;
+    }
+    Ok(changed | parts)
+}
+
+/// Orders within an aggregate, and what it counts once.
+pub(super) fn within(call: &mut AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    let mut changed = by_key(&mut call.params.order_by, schema)?;
+    if call.func.name() == "count"
+        && call.params.distinct
+        && let [value] = call.params.args.as_mut_slice()
+    {
+        changed |= as_key(value, schema)?;
+    }
+    Ok(changed)
+}
+
+/// A node that sorts, groups, tells apart or joins.
+pub(crate) fn keyed(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::Sort(mut sort) => {
+            let changed = by_key(&mut sort.expr, sort.input.schema())?;
+            Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) if has_columns(input.schema()) => {
+            let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
+            let aggregate = Aggregate::try_new(input, columns, Vec::new())?;
+            grouped(aggregate).map(Transformed::yes)
+        }
+        LogicalPlan::Distinct(Distinct::On(mut on)) => {
+            let mut changed = false;
+            // Both stay the same expressions.
+            for expr in &mut on.on_expr {
+                changed |= as_key(expr, on.input.schema())?;
+            }
+            for sort in on.sort_expr.iter_mut().flatten() {
+                changed |= as_key(&mut sort.expr, on.input.schema())?;
+            }
+            Ok(Transformed::new_transformed(LogicalPlan::Distinct(Distinct::On(on)), changed))
+        }
+        LogicalPlan::Aggregate(aggregate) if groups_by_keys(&aggregate)? => grouped(aggregate).map(Transformed::yes),
+        LogicalPlan::Join(join) => joined(join),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn has_columns(schema: &DFSchemaRef) -> bool {
+    schema.fields().iter().any(|field| holds_wide(field.data_type()) || has_key(field.data_type()))
+}
+
+fn group_keys(aggregate: &Aggregate) -> Vec<&Expr> {
+    match aggregate.group_expr.as_slice() {
+        [Expr::GroupingSet(sets)] => sets.distinct_expr(),
+        keys => keys.iter().collect(),
+    }
+}
+
+fn groups_by_keys(aggregate: &Aggregate) -> Result<bool> {
+    for expr in group_keys(aggregate) {
+        let data_type = expr.get_type(aggregate.input.schema())?;
+        if holds_wide(&data_type) || has_key(&data_type) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Groups by keys; of numbers each shows the greatest cell, which has the most places, of intervals that with the most months.
+fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
+    let input = Arc::clone(&aggregate.input);
+    let schema = input.schema();
+    let keys: Vec<Expr> = group_keys(&aggregate).into_iter().cloned().collect();
+    let sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
+    let types = keys.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let replaced = |expr: &Expr| -> Result<Expr> {
+        let mut own = expr.clone();
+        as_key(&mut own, schema)?;
+        Ok(own)
+    };
+    let all = |of: &Vec<Expr>| of.iter().map(replaced).collect::<Result<Vec<_>>>();
+    let group_expr = match aggregate.group_expr.as_slice() {
+        [Expr::GroupingSet(GroupingSet::Rollup(of))] => vec![Expr::GroupingSet(GroupingSet::Rollup(all(of)?))],
+        [Expr::GroupingSet(GroupingSet::Cube(of))] => vec![Expr::GroupingSet(GroupingSet::Cube(all(of)?))],
+        [Expr::GroupingSet(GroupingSet::GroupingSets(of))] => {
+            vec![Expr::GroupingSet(GroupingSet::GroupingSets(of.iter().map(all).collect::<Result<_>>()?))]
+        }
+        plain => plain.iter().map(replaced).collect::<Result<_>>()?,
+    };
+    let mut aggr_expr = aggregate.aggr_expr.clone();
+    for (expr, data_type) in keys.iter().zip(&types).filter(|(_, data_type)| has_key(data_type)) {
+        let shown = if *data_type == INTERVAL { interval_extremes::shown() } else { max_udaf() };
+        let shown = AggregateFunction::new_udf(shown, vec![expr.clone()], false, None, Vec::new(), None);
+        // An aggregate may be there already.
+        let shown = Expr::AggregateFunction(shown).alias(format!("\u{1}shown {}", aggr_expr.len()));
+        aggr_expr.push(shown);
+    }
+    let own = aggregate.aggr_expr.len();
+    let regrouped = Aggregate::try_new(input, group_expr, aggr_expr)?;
+    let columns = regrouped.schema.columns();
+    let others = keys.len() + usize::from(sets);
+    let mut next = others + own;
+    let mut shown = Vec::with_capacity(aggregate.schema.fields().len());
+    for (place, (qualifier, field)) in aggregate.schema.iter().enumerate() {
+        let column = |place: usize| Expr::Column(columns.get(place).cloned().unwrap_or_else(|| Column::from_name("")));
+        let value = if let Some(data_type) = types.get(place).filter(|data_type| has_key(data_type)) {
+            let value = Expr::Column(columns.get(next).cloned().unwrap_or_else(|| Column::from_name("")));
+            next += 1;
+            // Of a set without this key, the group has no value of it.
+            if sets {
+                Expr::Case(Case {
+                    expr: None,
+                    when_then_expr: vec![(Box::new(column(place).is_not_null()), Box::new(value))],
+                    else_expr: Some(Box::new(lit(ScalarValue::try_from(data_type)?))),
+                })
+            } else {
+                value
+            }
+        } else {
+            column(place)
+        };
+        shown.push(renamed(value, qualifier, field.name()));
+    }
+    LogicalPlanBuilder::from(LogicalPlan::Aggregate(regrouped)).project(shown)?.build()
+}
+
+pub(super) fn renamed(value: Expr, qualifier: Option<&TableReference>, name: &str) -> Expr {
+    match &value {
+        Expr::Column(column) if column.name == name && column.relation.as_ref() == qualifier => value,
+        _ => value.alias_qualified(qualifier.cloned(), name),
+    }
+}
+
+fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
+    let mut changed = false;
+    for (left, right) in &mut join.on {
+        let is_interval = |side: &Expr, of: &LogicalPlan| side.get_type(of.schema()).is_ok_and(|of| of == INTERVAL);
+        if is_interval(left, &join.left) && is_interval(right, &join.right) {
+            *left = interval_length::as_length(std::mem::take(left));
+            *right = interval_length::as_length(std::mem::take(right));
+            changed = true;
+            continue;
+        }
+        let (a, b) = (is_wide(left, join.left.schema()), is_wide(right, join.right.schema()));
+        if !a && !b {
+            continue;
+        }
+        let floats = |t: Result<DataType>| t.is_ok_and(|t| matches!(t, DataType::Float32 | DataType::Float64));
+        if floats(left.get_type(join.left.schema())) {
+            *right = narrowed(std::mem::take(right), join.right.schema())?;
+        } else if floats(right.get_type(join.right.schema())) {
+            *left = narrowed(std::mem::take(left), join.left.schema())?;
+        } else {
+            *left = key(std::mem::take(left));
+            *right = key(std::mem::take(right));
+        }
+        changed = true;
+    }
+    if changed {
+        // Names are resolved, and the engine wants columns in a USING.
+        join.join_constraint = JoinConstraint::On;
+    }
+    Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
+}

@@ -1,0 +1,235 @@
+//! Two kinds of values side by side, where DataFusion's common type cannot hold both: a date and a time stamp compare at the
+//! stamp's precision, a decimal and a float at double precision, a literal with a point beside a decimal is one. Knows no
+//! plan.
+
+use super::{enum_order, patterns};
+use crate::numbers::wide;
+use crate::times::interval_length;
+use arrow::array::Array;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, when};
+
+/// Rewrites one expression, if it holds such values; LIKE loses its ESCAPE.
+pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
+            let mut sides = [*left, *right];
+            let changed = meet(sides.iter_mut().collect(), schema)?
+                | interval_length::compared(sides.iter_mut().collect(), schema)?
+                | enum_order::compared(sides.iter_mut().collect(), is_order(op), schema)?;
+            let [left, right] = sides;
+            let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+            Transformed::new_transformed(expr, changed)
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply),
+            right,
+        }) => {
+            let mut sides = [*left, *right];
+            let changed = exact(&mut sides, schema);
+            let [left, right] = sides;
+            let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+            Transformed::new_transformed(expr, changed)
+        }
+        Expr::Between(mut between) => {
+            let mut sides = [between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()];
+            let mut changed = meet(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            changed |= interval_length::compared(sides.each_mut().map(|side| &mut **side).into(), schema)?;
+            changed |= enum_order::compared(sides.each_mut().map(|side| &mut **side).into(), true, schema)?;
+            Transformed::new_transformed(Expr::Between(between), changed)
+        }
+        Expr::InList(mut list) => {
+            let mut changed = meet(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            changed |=
+                interval_length::compared(std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect(), schema)?;
+            let sides = std::iter::once(list.expr.as_mut()).chain(&mut list.list).collect();
+            changed |= enum_order::compared(sides, false, schema)?;
+            Transformed::new_transformed(Expr::InList(list), changed)
+        }
+        Expr::ScalarFunction(call) if call.name() == "compare_any" => {
+            let listed = among(call)?;
+            if !listed.transformed {
+                return Ok(listed);
+            }
+            // What is in a list now was settled as a call; its sides have not met yet.
+            let settled = wide::settled(listed.data, schema)?;
+            Transformed::yes(rewrite(settled.data, schema)?.data)
+        }
+        Expr::ScalarFunction(mut call) if matches!(call.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+            let changed = meet(call.args.iter_mut().collect(), schema)?;
+            enum_order::extreme(&call, schema)?;
+            if call.name() == "nullif"
+                && let [value, other] = call.args.as_slice()
+                && let Some(same) = interval_length::same(value, other, schema)?
+            {
+                let none = Expr::Literal(ScalarValue::try_from(&interval_length::INTERVAL)?, None);
+                return Ok(Transformed::yes(when(same, none).otherwise(value.clone())?));
+            }
+            match interval_length::extreme(call, schema)? {
+                Ok(extreme) => Transformed::yes(extreme),
+                Err(same) => Transformed::new_transformed(Expr::ScalarFunction(same), changed),
+            }
+        }
+        Expr::InSubquery(member) => {
+            let member = wide::member(member, schema)?;
+            if member.transformed {
+                member.update_data(Expr::InSubquery)
+            } else {
+                interval_length::member(member.data, schema)?.update_data(Expr::InSubquery)
+            }
+        }
+        Expr::Case(case) => branches(case, schema)?,
+        Expr::AggregateFunction(mut call) => {
+            let mut changed = interval_length::by_length(&mut call.params.order_by, schema)?;
+            changed |= interval_length::aggregated(&mut call, schema)?;
+            changed |= enum_order::aggregated(&mut call, schema)?;
+            Transformed::new_transformed(Expr::AggregateFunction(call), changed)
+        }
+        Expr::WindowFunction(mut window) => {
+            let mut changed =
+                interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
+            changed |= interval_length::in_window(&mut window, schema)?;
+            Transformed::new_transformed(Expr::WindowFunction(window), changed)
+        }
+        Expr::Like(like) if like.escape_char.is_some() => Transformed::yes(Expr::Like(patterns::without_escape(like)?)),
+        other => Transformed::no(other),
+    })
+}
+
+/// A CASE whose results meet, and whose operand meets what it is compared with.
+fn branches(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+    let mut changed = meet(results.map(AsMut::as_mut).collect(), schema)?;
+    if let Some(operand) = &mut case.expr {
+        let compared = std::iter::once(operand).chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
+        let mut compared: Vec<&mut Expr> = compared.map(AsMut::as_mut).collect();
+        changed |= meet(compared.iter_mut().map(|side| &mut **side).collect(), schema)?;
+        changed |= enum_order::compared(compared.iter_mut().map(|side| &mut **side).collect(), false, schema)?;
+        changed |= interval_length::compared(compared, schema)?;
+    }
+    Ok(Transformed::new_transformed(Expr::Case(case), changed))
+}
+
+const fn is_order(op: Operator) -> bool {
+    matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
+}
+
+pub const fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Casts sides so that they meet. Whether any was cast. A parameter without a type meets nothing.
+fn meet(mut sides: Vec<&mut Expr>, schema: &DFSchema) -> Result<bool> {
+    let mut types: Vec<Option<DataType>> = sides.iter().map(|side| side.get_type(schema).ok()).collect();
+    let mut changed = false;
+    if types.iter().flatten().any(DataType::is_decimal) {
+        for (side, data_type) in sides.iter_mut().zip(&mut types) {
+            if let Some(decimal) = written_decimal(side) {
+                **side = Expr::Literal(decimal, None);
+                *data_type = side.get_type(schema).ok();
+                changed = true;
+            }
+        }
+    }
+    let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
+    let stamp = types.iter().flatten().find(|t| matches!(t, DataType::Timestamp(..))).cloned();
+    let double = types.iter().flatten().any(is_float).then_some(DataType::Float64);
+    let wide = if double.is_none() { beyond_38_digits(&types) } else { None };
+    for (side, data_type) in sides.into_iter().zip(&types) {
+        let to = match data_type {
+            Some(DataType::Date32) => &stamp,
+            Some(data_type) if wide.is_some() && (data_type.is_decimal() || data_type.is_integer()) => &wide,
+            Some(data_type) if data_type.is_decimal() => &double,
+            Some(_) | None => continue,
+        };
+        if let Some(to) = to {
+            let (own, is_double) = super::binding::as_double(std::mem::take(side), to == &DataType::Float64);
+            *side = match own {
+                own if is_double => own,
+                // Around the subquery, where a source still sees what it compares; `cast_to` would go into it.
+                own @ Expr::ScalarSubquery(_) => datafusion::logical_expr::cast(own, to.clone()),
+                own => own.cast_to(to, schema)?,
+            };
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// The type that holds every value of some exact types, where they need more digits than the engine would give them: it would
+/// refuse the values that have them all.
+fn beyond_38_digits(types: &[Option<DataType>]) -> Option<DataType> {
+    if !types.iter().flatten().any(DataType::is_decimal) {
+        return None;
+    }
+    let (mut whole, mut places) = (0, 0);
+    for data_type in types.iter().flatten() {
+        let (digits, scale) = match data_type {
+            DataType::Decimal128(precision, scale) => (i16::from(*precision), i16::from(*scale)),
+            DataType::Int16 => (5, 0),
+            DataType::Int32 => (10, 0),
+            DataType::Int64 => (19, 0),
+            _ => return None,
+        };
+        whole = whole.max(digits - scale);
+        places = places.max(scale);
+    }
+    let places = i8::try_from(places).ok()?;
+    (whole + i16::from(places) > i16::from(DECIMAL128_MAX_PRECISION))
+        .then_some(DataType::Decimal256(DECIMAL256_MAX_PRECISION, places))
+}
+
+/// `price * 1.19` is exact. Division stays with floats: a decimal's quotient has few digits here.
+fn exact(sides: &mut [Expr; 2], schema: &DFSchema) -> bool {
+    let mut changed = false;
+    for (side, other) in [(0, 1), (1, 0)] {
+        // The type of a long chain is asked only beside such a literal.
+        if let Some(decimal) = written_decimal(&sides[side])
+            && sides[other].get_type(schema).is_ok_and(|t| t.is_decimal())
+        {
+            sides[side] = Expr::Literal(decimal, None);
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// The decimal that a literal with a point was written as; `None` if it has too many digits for one.
+fn written_decimal(expr: &Expr) -> Option<ScalarValue> {
+    let Expr::Literal(ScalarValue::Float64(Some(value)), None) = expr else { return None };
+    let text = format!("{value}");
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = i8::try_from(fraction.len()).ok()?;
+    let precision = u8::try_from(whole.trim_start_matches('-').len() + fraction.len()).ok()?;
+    // Room for the other side's digits: comparing aligns the scales.
+    (precision <= DECIMAL128_MAX_PRECISION / 2).then_some(ScalarValue::Decimal128(Some(digits), precision, scale))
+}
+
+/// `x = ANY ($1)` once the parameter has a value: IN, which sources and files know.
+fn among(call: ScalarFunction) -> Result<Transformed<Expr>> {
+    let [Expr::Literal(op, _), value, Expr::Literal(ScalarValue::List(list), _)] = call.args.as_slice() else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    };
+    if op.try_as_str().flatten() != Some("=") || list.is_null(0) || list.value(0).is_empty() {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    let items = list.value(0);
+    let items = (0..items.len()).map(|at| Ok(Expr::Literal(ScalarValue::try_from_array(&items, at)?, None)));
+    let list = items.collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(value.clone()), list, negated: false })))
+}

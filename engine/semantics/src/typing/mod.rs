@@ -1,0 +1,16 @@
+//! What Postgres decides when it binds: types of literals, of two sides, of branches and of constants.
+
+pub(super) mod binding;
+pub(super) mod comparable;
+pub(super) mod enum_order;
+pub(super) mod literals;
+pub(super) mod patterns;
+pub(super) mod recursion;
+pub(super) mod set_operations;
+pub(super) mod unions;
+
+pub use crate::casts::bits::is_bits;
+pub use crate::casts::conversions::is_checked_text;
+pub use binding::is_jsonb;
+pub use comparable::is_comparison;
+pub use enum_order::{check_label, of_column as enum_of_column};

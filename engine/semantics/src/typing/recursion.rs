@@ -1,0 +1,105 @@
+//! The table of a recursive query has the types of its first term: its second one gives the same ones, under the same names of types.
+//! Knows no row.
+
+use crate::fault::external;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::Result;
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::tree_node::Transformed;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, RecursiveQuery};
+use querygate_query_api::{PG_TYPE_KEY, pg_type_of};
+use querygate_types::{Error, ErrorCode};
+use std::sync::Arc;
+
+/// The plan with such second terms.
+///
+/// # Errors
+/// 42P19 where a second term has aggregates; 42804 where a number would become a numeric, or one of more digits.
+pub(crate) fn aligned(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut changed = false;
+    let plan = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::RecursiveQuery(query) => Ok(match align(checked(&query)?)? {
+            Some((first, second)) => {
+                changed = true;
+                let query = RecursiveQuery::try_new(query.name, first, second, query.is_distinct)?;
+                Transformed::yes(LogicalPlan::RecursiveQuery(query))
+            }
+            None => Transformed::no(LogicalPlan::RecursiveQuery(query)),
+        }),
+        // What is above has the names that were.
+        other if changed => other.recompute_schema().map(Transformed::yes),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(plan.data)
+}
+
+/// The query, unless its second term adds up what it reads: each round would see its own rows only, and there would be no last one.
+fn checked(query: &RecursiveQuery) -> Result<&RecursiveQuery> {
+    let mut term = &query.recursive_term;
+    loop {
+        term = match term.as_ref() {
+            LogicalPlan::Projection(node) => &node.input,
+            LogicalPlan::Filter(node) => &node.input,
+            LogicalPlan::Sort(node) => &node.input,
+            LogicalPlan::Limit(node) => &node.input,
+            LogicalPlan::Window(node) => &node.input,
+            LogicalPlan::Distinct(node) => node.input(),
+            LogicalPlan::Aggregate(node) if !node.aggr_expr.is_empty() => {
+                let message = "aggregate functions are not allowed in a recursive query's recursive term";
+                return Err(external(Error::new(ErrorCode::InvalidRecursion, message)));
+            }
+            _ => return Ok(query),
+        };
+    }
+}
+
+/// Both terms with the same names of types, where they differ.
+fn align(query: &RecursiveQuery) -> Result<Option<(Arc<LogicalPlan>, Arc<LogicalPlan>)>> {
+    let (first, second) = (query.static_term.schema(), query.recursive_term.schema());
+    for (place, (own, other)) in first.fields().iter().zip(second.fields()).enumerate() {
+        let numeric = matches!(other.data_type(), DataType::Decimal128(..)) && own.data_type().is_numeric();
+        if numeric && own.data_type() != other.data_type() && !own.data_type().is_floating() {
+            return Err(external(mismatch(query, place, own, other)));
+        }
+    }
+    let differs = |(own, other): (&FieldRef, &FieldRef)| {
+        own.data_type() == other.data_type() && own.metadata() != other.metadata()
+    };
+    if !first.fields().iter().zip(second.fields()).any(differs) {
+        return Ok(None);
+    }
+    let targets: Vec<FieldMetadata> =
+        first.fields().iter().zip(second.fields()).map(|(own, other)| common(own, other)).collect();
+    Ok(Some((with(&query.static_term, &targets)?, with(&query.recursive_term, &targets)?)))
+}
+
+/// What both terms say of a column: an alias adds to what is known, and takes nothing away.
+fn common(own: &FieldRef, other: &FieldRef) -> FieldMetadata {
+    if own.data_type() != other.data_type() {
+        return FieldMetadata::from(own.metadata().clone());
+    }
+    let mut all = other.metadata().clone();
+    all.insert(PG_TYPE_KEY.to_owned(), pg_type_of(own).name().to_owned());
+    all.extend(own.metadata().iter().map(|(key, value)| (key.clone(), value.clone())));
+    FieldMetadata::from(all)
+}
+
+fn with(term: &Arc<LogicalPlan>, targets: &[FieldMetadata]) -> Result<Arc<LogicalPlan>> {
+    let columns = targets.iter().zip(term.schema().iter()).map(|(metadata, (qualifier, field))| {
+        Expr::from((qualifier, field)).alias_with_metadata(field.name(), Some(metadata.clone()))
+    });
+    let columns: Vec<Expr> = columns.collect();
+    LogicalPlanBuilder::from(Arc::clone(term)).project(columns)?.build().map(Arc::new)
+}
+
+fn mismatch(query: &RecursiveQuery, place: usize, own: &FieldRef, other: &FieldRef) -> Error {
+    let message = format!(
+        "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
+        query.name,
+        place + 1,
+        pg_type_of(own).sql_name(),
+        pg_type_of(other).sql_name(),
+    );
+    Error::new(ErrorCode::DatatypeMismatch, message)
+        .with_hint("Cast the output of the non-recursive term to the correct type.")
+}

@@ -1,0 +1,90 @@
+//! Branches of a UNION whose columns differ in type meet at one, which the column is then named after: a branch's own name of its type
+//! would stay beside another type. Knows no row.
+
+use arrow::datatypes::{Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
+use querygate_query_api::TYPE_MODIFIER_KEY;
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, pg_type_of};
+use querygate_types::PgType;
+use std::sync::Arc;
+
+/// The plan with such columns cast, subqueries included.
+pub(crate) fn met(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut any = false;
+    plan.apply_with_subqueries(|node| {
+        any |= matches!(node, LogicalPlan::Union(_));
+        Ok(if any { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !any {
+        return Ok(plan);
+    }
+    let mut changed = false;
+    let plan = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Union(union) => {
+            let targets = targets(&union);
+            if targets.iter().all(Option::is_none) {
+                return Ok(Transformed::no(LogicalPlan::Union(union)));
+            }
+            changed = true;
+            let inputs = union.inputs.iter().map(|input| cast(input, &targets)).collect::<Result<Vec<_>>>()?;
+            Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+        }
+        // What is above a changed union has its old types.
+        other if changed => other.recompute_schema().map(Transformed::yes),
+        other => Ok(Transformed::no(other)),
+    })?;
+    if changed { crate::renewed_outer_columns(plan.data) } else { Ok(plan.data) }
+}
+
+/// For each column that has several types, the one at which they meet. Where they do not, the analyzer says so.
+fn targets(union: &Union) -> Vec<Option<FieldRef>> {
+    let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    (0..width).map(|place| target(union, place)).collect()
+}
+
+fn target(union: &Union, place: usize) -> Option<FieldRef> {
+    let fields: Option<Vec<&FieldRef>> = union.inputs.iter().map(|i| i.schema().fields().get(place)).collect();
+    let fields = fields?;
+    let (first, rest) = fields.split_first()?;
+    if rest.iter().all(|other| other.data_type() == first.data_type()) {
+        return if *first.data_type() == NETWORK { network(&fields) } else { None };
+    }
+    // Casts to numeric have their places when they are settled.
+    let open = |field: &&FieldRef| field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any");
+    if fields.iter().any(open) {
+        return None;
+    }
+    if crate::numbers::wide::keep_places(&union.inputs, place) {
+        return None;
+    }
+    let common = rest.iter().try_fold(first.data_type().clone(), |met, f| type_union_coercion(&met, f.data_type()))?;
+    let same = fields.iter().find(|field| *field.data_type() == common && field.metadata().contains_key(PG_TYPE_KEY));
+    let plain = Field::new("", common, true);
+    let name = pg_type_of(same.map_or(&plain, |field| field)).name().to_owned();
+    Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
+}
+
+/// Networks beside addresses are addresses.
+fn network(fields: &[&FieldRef]) -> Option<FieldRef> {
+    let cidr = |field: &&&FieldRef| pg_type_of(field) == PgType::Cidr;
+    let inet = [(PG_TYPE_KEY.to_owned(), PgType::Inet.name().to_owned())].into();
+    let networks = fields.iter().filter(cidr).count();
+    (0 < networks && networks < fields.len()).then(|| Arc::new(Field::new("", NETWORK, true).with_metadata(inet)))
+}
+
+fn cast(input: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
+    let schema = input.schema();
+    let columns = schema.iter().zip(targets).map(|((qualifier, field), target)| {
+        let column = Expr::from((qualifier, field));
+        let Some(target) = target else { return Ok(column) };
+        let metadata = Some(FieldMetadata::from(target.metadata().clone()));
+        let cast = column.cast_to(target.data_type(), schema.as_ref())?;
+        Ok(cast.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata))
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build().map(Arc::new)
+}

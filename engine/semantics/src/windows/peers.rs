@@ -1,0 +1,36 @@
+//! Frames of windows that are sorted by what the engine has no distances of: their ends are rows that are equal. Knows no function.
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
+
+/// `RANGE` without a distance means the same as `GROUPS`, which asks nothing of the type of bytes and times.
+pub(crate) fn grouped(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let frame = &window.params.window_frame;
+    let has_none = match window.params.order_by.as_slice() {
+        [by] => matches!(
+            by.expr.get_type(schema)?,
+            DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Time32(_) | DataType::Time64(_)
+        ),
+        _ => false,
+    };
+    let bounds = (end(&frame.start_bound), end(&frame.end_bound));
+    if let (WindowFrameUnits::Range, true, (Some(start), Some(stop))) = (frame.units, has_none, bounds) {
+        window.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, stop);
+        return Ok(Transformed::yes(Expr::WindowFunction(window)));
+    }
+    Ok(Transformed::no(Expr::WindowFunction(window)))
+}
+
+/// An end without a distance.
+fn end(bound: &WindowFrameBound) -> Option<WindowFrameBound> {
+    let unbounded = ScalarValue::UInt64(None);
+    match bound {
+        WindowFrameBound::CurrentRow => Some(WindowFrameBound::CurrentRow),
+        WindowFrameBound::Preceding(_) if bound.is_unbounded() => Some(WindowFrameBound::Preceding(unbounded)),
+        WindowFrameBound::Following(_) if bound.is_unbounded() => Some(WindowFrameBound::Following(unbounded)),
+        WindowFrameBound::Preceding(_) | WindowFrameBound::Following(_) => None,
+    }
+}
