@@ -1,9 +1,7 @@
 //! The schemas of one principal put together: governed tables, views, the gate's own tables, `pg_catalog`.
 
 use crate::deployment::Deployment;
-use crate::leaf::LeafToken;
 use crate::live::LiveTable;
-use crate::pg_catalog::{CatalogImage, PgCatalog, Setting};
 use crate::principal::{VisibleObject, token, visible_objects};
 use crate::remote::Remotes;
 use crate::schema::{FixedSchema, SEARCHED, with_search_path};
@@ -12,6 +10,9 @@ use datafusion::catalog::{
     TableProvider,
 };
 use datafusion::execution::SessionState;
+use querygate_pg_catalog::LeafToken;
+use querygate_pg_catalog::PgCatalog;
+use querygate_pg_catalog::image::{CatalogImage, Setting};
 use querygate_policy::resolve_principal;
 use querygate_types::{Error, Principal, Result};
 use std::collections::BTreeMap;

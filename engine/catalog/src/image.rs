@@ -4,15 +4,15 @@
 use crate::catalog::BoundView;
 use crate::deployment::Deployment;
 use crate::live::LiveTable;
-use crate::pg_catalog::{
-    CatalogImage, Column, EnumType, ForeignKey, Index, IndexColumn, Key, OidSpace, Relation, RelationKind, Role,
-    Schema, quote_ident,
-};
 use crate::principal::VisibleObject;
 use arrow::datatypes::{DataType, Field as ArrowField, SchemaRef};
 use datafusion::catalog::TableProvider;
 use querygate_metadata::model::{DeleteBehavior, UniqueKey};
 use querygate_metadata::{EnumType as Declared, Field, ValueType};
+use querygate_pg_catalog::image::{
+    CatalogImage, Column, EnumType, ForeignKey, Index, IndexColumn, Key, Relation, RelationKind, Role, Schema,
+};
+use querygate_pg_catalog::{OidSpace, quote_ident};
 use querygate_query_api::{NETWORK, TimeTz};
 use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

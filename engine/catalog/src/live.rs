@@ -1,6 +1,5 @@
 //! Tables whose rows are made when they are scanned: the gate's own (schema `querygate`). Holds no data of a source.
 
-use crate::leaf::LeafToken;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -16,6 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
+use querygate_pg_catalog::LeafToken;
 use std::fmt;
 use std::sync::Arc;
 

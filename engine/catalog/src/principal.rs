@@ -4,7 +4,7 @@
 use crate::arrow_types::{arrow_field, with_pg_type};
 use crate::deployment::{Deployment, SourceTable};
 use crate::leaf::{
-    ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, LeafToken, MaskText,
+    ColumnMask, ColumnOrigin, FormulaColumn, GovernedColumn, GovernedTable, InputKind, LeafPolicy, MaskText,
     RelatedKeys, TextReading,
 };
 use crate::row_filter::{RelatedTest, lower};
@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
 use querygate_metadata::{Field, Object, ValueType};
+use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::hash::{Hash, Hasher};

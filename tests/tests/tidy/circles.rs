@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Circles that stand: the crate, the modules of one, and why. A circle that is gone leaves the list.
-const ALLOWED: [(&str, &str, &str); 31] = [
+const ALLOWED: [(&str, &str, &str); 32] = [
     ("drivers/files", "csv ndjson text", "a text table names its two readers, which share its form of failure"),
     ("drivers/files", "infer source table", "a source is described by reading its own tables"),
     ("drivers/memory", "column rows", "a column's builder takes cells, a row's reader fills builders"),
@@ -24,7 +24,7 @@ const ALLOWED: [(&str, &str, &str); 31] = [
     ("drivers/sqlite", "dialect functions", "functions are printed in the dialect that calls them"),
     (
         "engine/catalog",
-        "catalog gathering image leaf live meter pace pg_catalog principal remote schema sizes stop",
+        "catalog gathering image leaf meter pace principal remote schema sizes stop",
         "the federation rule opens leaves, leaves run fragments",
     ),
     (
@@ -41,6 +41,11 @@ const ALLOWED: [(&str, &str, &str); 31] = [
         "commands share their arguments and how they end",
     ),
     ("engine/metadata", "diagnostic model", "diagnostics point into a model, snapshots keep diagnostics"),
+    (
+        "engine/pg-catalog",
+        "definitions names objects rows types",
+        "objects are shown in rows, and named and typed by them",
+    ),
     ("engine/policy", "evaluator layers unusable", "one evaluator in three files"),
     ("engine/policy", "filter value", "values compare by a filter's operators, filters hold values"),
     ("engine/query-api", "more repeats telemetry", "a record may stand for many runs"),

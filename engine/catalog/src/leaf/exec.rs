@@ -3,7 +3,6 @@
 
 use super::ordered::{Parts, in_order};
 use super::reads::FileLeaf;
-use super::table::LeafToken;
 use crate::meter::MeteredExec;
 use crate::remote::{Ahead, FragmentExec, FragmentRuns};
 use arrow::datatypes::SchemaRef;
@@ -25,6 +24,7 @@ use datafusion::physical_plan::{
     execution_plan::reset_plan_states,
 };
 use querygate_driver_api::lossless::is_lossless;
+use querygate_pg_catalog::LeafToken;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;

@@ -23,6 +23,6 @@ pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub(crate) use reading::TextReading;
 pub(crate) use reads::{FileLeaf, FileRun};
 pub(crate) use related::RelatedKeys;
+pub use table::GovernedTable;
 pub(crate) use table::{ColumnOrigin, GovernedColumn, LeafPolicy};
-pub use table::{GovernedTable, LeafToken};
 pub use uses::tell_uses;

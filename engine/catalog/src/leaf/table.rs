@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Cast, Expr, LogicalPlan, LogicalPlanBuilder, Projection, TableProviderFilterPushDown, TableType,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use querygate_pg_catalog::LeafToken;
 use querygate_policy::{Permit, RowFilter};
 use querygate_query_api::{TYPE_MODIFIER_KEY, WIDE_NUMERIC};
 use querygate_types::Error;
@@ -25,19 +26,6 @@ use std::sync::Arc;
 /// Digits and places that the planner takes a numeric for that names none; a bound statement has none of them.
 const DIGITS_MAX: u8 = 38;
 const PLACES_PLANNED: i8 = 10;
-
-/// Which snapshot and principal a leaf was made for: governed tables and the gate's own ones. Verification compares it with
-/// the session's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LeafToken {
-    /// Version of the gate's state: metadata, facts and sources together.
-    pub state_version: u64,
-    /// Fingerprint of everything about the principal that policy may depend on.
-    pub principal: u64,
-    /// Until when (milliseconds since 1970) every membership holds that does, and begins none that does not: what policy
-    /// decides may depend on memberships that are no part of the principal, such as those of business units.
-    pub until_ms: Option<i64>,
-}
 
 /// One column that the reader sees.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::table::DriverTable;
 use super::worth::Expected;
 use crate::catalog::PrincipalCatalog;
 use crate::deployment::Deployment;
-use crate::leaf::{GovernedExec, GovernedTable, LeafToken};
+use crate::leaf::{GovernedExec, GovernedTable};
 use crate::sizes::TableSizes;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan,
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::planning::settings_for;
 use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
+use querygate_pg_catalog::LeafToken;
 use querygate_rules::estimate::{Estimator, TableEstimate};
 use querygate_rules::{
     Carved, LeafBuilder, LeafColumn, LeafOpener, LeafPolicy, LocalReason, NotPushed, OpenedLeaf, ParameterSource,

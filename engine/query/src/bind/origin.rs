@@ -5,7 +5,7 @@ use crate::bind::output_types::{named, narrower};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan};
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_pg_catalog::PgCatalog;
 use querygate_query_api::Column;
 use querygate_query_api::TYPE_MODIFIER_KEY;
 use querygate_semantics::lineage::{Below, below};

@@ -10,8 +10,9 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
-use querygate_catalog::pg_catalog::{SystemTable, SystemTableExec};
-use querygate_catalog::{FragmentTable, GovernedExec, GovernedTable, LeafToken, LiveExec, LiveTable};
+use querygate_catalog::{FragmentTable, GovernedExec, GovernedTable, LiveExec, LiveTable};
+use querygate_pg_catalog::LeafToken;
+use querygate_pg_catalog::{SystemTable, SystemTableExec};
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::sync::Arc;
@@ -174,7 +175,8 @@ mod tests {
     use datafusion::logical_expr::LogicalPlanBuilder;
     use datafusion::prelude::SessionContext;
     use querygate_catalog::LiveRows;
-    use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog};
+    use querygate_pg_catalog::PgCatalog;
+    use querygate_pg_catalog::image::CatalogImage;
 
     fn schema() -> SchemaRef {
         Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]))

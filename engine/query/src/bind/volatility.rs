@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use querygate_catalog::pg_catalog;
+use querygate_pg_catalog as pg_catalog;
 use querygate_rules::value_of_nullable;
 use std::any::Any;
 

@@ -37,9 +37,9 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, GovernedExec, LeafToken, LiveTable, PrincipalCatalog,
-    TableSizes, pg_catalog,
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, GovernedExec, LiveTable, PrincipalCatalog, TableSizes,
 };
+use querygate_pg_catalog::LeafToken;
 use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
@@ -132,8 +132,8 @@ pub(crate) async fn build_workspace(
 }
 
 /// Rows of `pg_settings`; a session's own values replace these.
-fn catalog_settings() -> Vec<pg_catalog::Setting> {
-    let described = |(name, value, help): (&str, String, &str)| pg_catalog::Setting {
+fn catalog_settings() -> Vec<querygate_pg_catalog::image::Setting> {
+    let described = |(name, value, help): (&str, String, &str)| querygate_pg_catalog::image::Setting {
         name: name.to_owned(),
         value,
         vartype: "string".to_owned(),
@@ -164,7 +164,7 @@ async fn bind_view(
 
 fn state(
     builder: &CatalogBuilder,
-    pg: &Arc<pg_catalog::PgCatalog>,
+    pg: &Arc<querygate_pg_catalog::PgCatalog>,
     dialect: &Dialect,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,

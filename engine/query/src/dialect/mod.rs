@@ -32,7 +32,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_pg_catalog::PgCatalog;
 use std::sync::Arc;
 
 /// What a session state of one principal needs to bind PostgreSQL's SQL.

@@ -11,7 +11,7 @@ use super::rewrite::grouping::{aggregates, frames, groups, orders, windows};
 use crate::dialect::parameters::Declared;
 use crate::sql::walk::{ON, Step, Writer, step, write};
 use datafusion::sql::sqlparser::ast::{Cte, Expr, ObjectName, Query, Select, Statement, TableFactor};
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_pg_catalog::PgCatalog;
 use querygate_types::Result;
 use std::collections::HashMap;
 

@@ -215,7 +215,7 @@ fn literal(text: &str) -> String {
 }
 
 fn identifier(text: &str) -> String {
-    querygate_catalog::pg_catalog::quote_ident(text)
+    querygate_pg_catalog::quote_ident(text)
 }
 
 /// `%[position$][flags][width]type`, types `s`, `I`, `L`.

@@ -2,7 +2,8 @@
 //! them by name.
 
 use super::{Cell, Kind, Row, batch_of, schema_of};
-use querygate_catalog::{LeafToken, LiveTable};
+use querygate_catalog::LiveTable;
+use querygate_pg_catalog::LeafToken;
 use querygate_query_api::system::{
     Cell as Supplied, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation,
 };

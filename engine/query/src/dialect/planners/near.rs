@@ -1,7 +1,7 @@
 //! The relation that a reader may have meant by a name that none has: of those that the reader sees, and no others.
 
-use querygate_catalog::pg_catalog::CatalogImage;
 use querygate_metadata::nearest;
+use querygate_pg_catalog::image::CatalogImage;
 use querygate_types::{Error, ErrorCode};
 
 /// Longer names are not looked for: no typing slip has their length.
@@ -47,7 +47,7 @@ fn near(name: &str, image: &CatalogImage) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use querygate_catalog::pg_catalog::{Relation, Schema};
+    use querygate_pg_catalog::image::{Relation, Schema};
 
     #[test]
     fn the_nearest_of_what_is_seen_is_told() {

@@ -1,6 +1,6 @@
 //! The demonstration schema (shared `demo-schema.sql`) as a catalog image.
 
-use querygate_catalog::pg_catalog::{
+use querygate_pg_catalog::image::{
     CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, Relation, RelationKind,
     Role, Schema, Setting,
 };

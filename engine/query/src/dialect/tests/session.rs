@@ -21,8 +21,9 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::LeafToken;
-use querygate_catalog::pg_catalog::{CatalogImage, PgCatalog, SessionVars, SetSetting, SettingsWriter};
+use querygate_pg_catalog::LeafToken;
+use querygate_pg_catalog::image::CatalogImage;
+use querygate_pg_catalog::{PgCatalog, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::{PG_TYPE_KEY, arrow_type_of};
 use std::sync::{Arc, Weak};
 

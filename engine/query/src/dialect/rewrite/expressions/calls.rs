@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, Subscript, TimezoneInfo,
     UnaryOperator, Value,
 };
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, FunctionArg, LimitClause, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, Value, WildcardAdditionalOptions,
 };
-use querygate_catalog::pg_catalog::PgCatalog;
+use querygate_pg_catalog::PgCatalog;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     ObjectName, SetExpr, TimezoneInfo, UnaryOperator, Value, Values,
 };
-use querygate_catalog::pg_catalog::common_type;
+use querygate_pg_catalog::common_type;
 use querygate_query_api::PG_TYPE_KEY;
 use querygate_types::{PgType, TypeCategory};
 

@@ -26,7 +26,7 @@ use datafusion::logical_expr::{
     Distinct, DistinctOn, Expr, ExprSchemable, Extension, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder,
     Subquery, lit, when,
 };
-use querygate_catalog::pg_catalog::SystemTable;
+use querygate_pg_catalog::SystemTable;
 use querygate_types::{Error, ErrorCode};
 use references::{free_references, lateral_body, subquery_of};
 use std::any::Any;

@@ -1,10 +1,10 @@
 //! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`. They are built at each scan.
 
 use super::Fill;
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::Objects;
-use crate::pg_catalog::session::SessionVars;
+use crate::cell::Cell;
+use crate::layout::Rows;
+use crate::objects::Objects;
+use crate::session::SessionVars;
 use querygate_types::Result;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
@@ -87,8 +87,8 @@ fn own_process(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::pg_catalog::objects::Objects;
-    use crate::pg_catalog::session::{OpenCursor, SessionVars};
+    use crate::objects::Objects;
+    use crate::session::{OpenCursor, SessionVars};
     use arrow::array::AsArray as _;
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             created_micros: 1,
         };
         let vars = SessionVars { cursors: vec![cursor], ..SessionVars::default() };
-        let objects = Objects::new(crate::pg_catalog::CatalogImage::default());
+        let objects = Objects::new(crate::image::CatalogImage::default());
         let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_cursors").unwrap().unwrap();
         assert_eq!(batch.num_rows(), 1);
         assert_eq!(batch.column(0).as_string::<i32>().value(0), "c");

@@ -1,7 +1,7 @@
 //! Array functions that DataFusion lacks or answers otherwise, and JSON builders over plain values.
 
 use super::{Definition, lenient, strict};
-use crate::pg_catalog::cell::Cell;
+use crate::cell::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[

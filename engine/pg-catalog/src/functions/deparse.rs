@@ -3,11 +3,11 @@
 use super::names::{flag, oid, text};
 use super::session::nothing;
 use super::{Definition, strict};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::definitions::{constraint_definition, index_definition};
-use crate::pg_catalog::layout::{fixed_rows, layout};
-use crate::pg_catalog::quote::quote_ident;
-use crate::pg_catalog::types::TypeTable;
+use crate::cell::Cell;
+use crate::definitions::{constraint_definition, index_definition};
+use crate::layout::{fixed_rows, layout};
+use crate::quote::quote_ident;
+use crate::types::TypeTable;
 use querygate_types::{Error, ErrorCode};
 
 pub(super) const FUNCTIONS: &[Definition] = &[

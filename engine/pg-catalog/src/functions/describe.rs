@@ -2,9 +2,9 @@
 
 use super::names::{name_in_fixed, oid, relation_text};
 use super::{Call, Definition, strict};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::layout;
-use crate::pg_catalog::quote::quote_ident;
+use crate::cell::Cell;
+use crate::layout::layout;
+use crate::quote::quote_ident;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[strict("pg_describe_object", 3, 3, "text", |c, args| {

@@ -1,7 +1,7 @@
 //! Between Arrow arrays and cells. Knows no function.
 
 use super::external;
-use crate::pg_catalog::cell::{Cell, array_of};
+use crate::cell::{Cell, array_of};
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{

@@ -1,11 +1,11 @@
 //! `pg_constraint`, `pg_index`, `pg_indexes`.
 
 use super::Fill;
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::definitions::index_definition;
-use crate::pg_catalog::layout::{Rows, fixed_rows};
-use crate::pg_catalog::objects::Objects;
-use crate::pg_catalog::session::SessionVars;
+use crate::cell::Cell;
+use crate::definitions::index_definition;
+use crate::layout::{Rows, fixed_rows};
+use crate::objects::Objects;
+use crate::session::SessionVars;
 use querygate_types::{ReferentialAction, Result};
 use std::collections::HashMap;
 use std::sync::LazyLock;

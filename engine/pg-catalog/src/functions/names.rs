@@ -2,10 +2,10 @@
 
 use super::session::no;
 use super::{Call, Definition, lenient, strict};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::definitions::{qualified, relation_name};
-use crate::pg_catalog::layout::fixed_rows;
-use crate::pg_catalog::quote::{quote_ident, quote_literal, split_name};
+use crate::cell::Cell;
+use crate::definitions::{qualified, relation_name};
+use crate::layout::fixed_rows;
+use crate::quote::{quote_ident, quote_literal, split_name};
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
@@ -242,17 +242,15 @@ fn find_function(name: &str) -> Option<u32> {
 /// A function by name and argument types.
 fn find_procedure(signature: &str) -> Option<u32> {
     let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
-    let types = crate::pg_catalog::types::TypeTable::builtin();
+    let types = crate::types::TypeTable::builtin();
     let wanted: Option<Vec<Cell>> = if arguments.trim().is_empty() {
         Some(Vec::new())
     } else {
         arguments.split(',').map(|t| types.parse(t, &["pg_catalog"]).map(Into::into)).collect()
     };
     let (wanted, name) = (Cell::List(wanted?), bare(name)?);
-    let column = crate::pg_catalog::layout::layout("pg_catalog", "pg_proc")?
-        .columns
-        .iter()
-        .position(|c| c.name == "proargtypes")?;
+    let column =
+        crate::layout::layout("pg_catalog", "pg_proc")?.columns.iter().position(|c| c.name == "proargtypes")?;
     let rows = fixed_rows("pg_proc").iter();
     rows.filter(|row| matches!(row.get(1), Some(Cell::Text(n)) if *n == name))
         .find(|row| row.get(column) == Some(&wanted))

@@ -1,10 +1,12 @@
 //! `pg_catalog` and `information_schema` as relations of our own, per principal, with the functions that belong to them.
 //! Knows only a [`CatalogImage`]: no metadata format, no policy, no wire.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
 mod cell;
 mod definitions;
 mod functions;
-mod image;
+pub mod image;
 mod layout;
 mod names;
 mod objects;
@@ -14,14 +16,12 @@ mod quote;
 mod rows;
 mod session;
 mod table;
+mod token;
 mod types;
 
-pub use image::{
-    CatalogImage, Check, Column, EnumType, ForeignKey, Generation, Index, IndexColumn, Key, Relation, RelationKind,
-    Role, Schema, Setting,
-};
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
 pub use overloads::{argument_types, common_type};
 pub use quote::quote_ident;
 pub use session::{OpenCursor, SessionVars, SetSetting, SettingsWriter};
 pub use table::{PgCatalog, SystemTable, SystemTableExec};
+pub use token::LeafToken;

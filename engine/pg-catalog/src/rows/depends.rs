@@ -1,9 +1,9 @@
 //! `pg_depend`: which object goes with which, as tools follow it from keys to indexes and from tables to schemas.
 
 use super::Fill;
-use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::{ConstraintObject, Objects};
-use crate::pg_catalog::session::SessionVars;
+use crate::layout::Rows;
+use crate::objects::{ConstraintObject, Objects};
+use crate::session::SessionVars;
 use querygate_types::{PgType, Result};
 use std::collections::HashMap;
 

@@ -1,11 +1,11 @@
 //! `information_schema`: the SQL standard's view of the same objects, as PostgreSQL 15 gives it.
 
 use super::Fill;
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::{ColumnObject, ConstraintObject, Objects, RelationObject};
-use crate::pg_catalog::session::SessionVars;
-use crate::pg_catalog::types::scale_of;
+use crate::cell::Cell;
+use crate::layout::Rows;
+use crate::objects::{ColumnObject, ConstraintObject, Objects, RelationObject};
+use crate::session::SessionVars;
+use crate::types::scale_of;
 use querygate_types::Result;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {

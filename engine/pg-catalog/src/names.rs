@@ -11,7 +11,7 @@ pub(super) fn roles(image: &CatalogImage, ids: &mut Allocator) -> Vec<RoleObject
     let mut declared = image.roles.clone();
     for (name, login) in [(&image.user, true), (&image.owner, false)] {
         if !declared.iter().any(|r| r.name == *name) {
-            declared.push(super::Role { name: name.clone(), login, ..Default::default() });
+            declared.push(crate::image::Role { name: name.clone(), login, ..Default::default() });
         }
     }
     let oids: HashMap<String, u32> = declared

@@ -2,7 +2,7 @@
 
 use super::names::flag;
 use super::{Call, Definition, lenient, strict};
-use crate::pg_catalog::cell::Cell;
+use crate::cell::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[

@@ -1,10 +1,10 @@
 //! `pg_database`, `pg_authid`'s public face (`pg_roles`, `pg_user`, `pg_group`), memberships.
 
 use super::Fill;
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::{OWNER, Objects};
-use crate::pg_catalog::session::SessionVars;
+use crate::cell::Cell;
+use crate::layout::Rows;
+use crate::objects::{OWNER, Objects};
+use crate::session::SessionVars;
 use querygate_types::Result;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {

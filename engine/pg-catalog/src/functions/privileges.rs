@@ -2,8 +2,8 @@
 
 use super::names::{find_relation, oid, text};
 use super::{Call, Definition, strict};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::quote::quote_ident;
+use crate::cell::Cell;
+use crate::quote::quote_ident;
 use querygate_types::{Error, ErrorCode, Result};
 
 pub(super) const FUNCTIONS: &[Definition] = &[

@@ -162,11 +162,11 @@ pub(crate) fn build(objects: &Objects, vars: &SessionVars, schema: &str, name: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pg_catalog::layout::layouts;
+    use crate::layout::layouts;
 
     #[test]
     fn every_relation_that_exists_can_be_built_from_an_empty_image() {
-        let objects = Objects::new(crate::pg_catalog::CatalogImage::default());
+        let objects = Objects::new(crate::image::CatalogImage::default());
         let mut built = 0;
         for l in layouts().iter().filter(|l| exists(l.schema, l.name)) {
             let batch = build(&objects, &SessionVars::default(), l.schema, l.name).unwrap().unwrap();

@@ -1,10 +1,10 @@
 //! `pg_namespace`, `pg_class`, `pg_attribute`, `pg_attrdef`, `pg_type`, `pg_enum`, `pg_description` and their kin.
 
 use super::Fill;
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::{Rows, fixed_rows};
-use crate::pg_catalog::objects::{ColumnObject, INFORMATION_SCHEMA, OWNER, Objects, PG_CATALOG, RelationObject};
-use crate::pg_catalog::session::SessionVars;
+use crate::cell::Cell;
+use crate::layout::{Rows, fixed_rows};
+use crate::objects::{ColumnObject, INFORMATION_SCHEMA, OWNER, Objects, PG_CATALOG, RelationObject};
+use crate::session::SessionVars;
 use querygate_types::Result;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -88,7 +88,7 @@ fn classes(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
 type Storage = (Cell, Cell, Cell, Cell, Cell);
 
 static STORAGE: LazyLock<HashMap<i64, Storage>> = LazyLock::new(|| {
-    let layout = crate::pg_catalog::layout::layout("pg_catalog", "pg_type");
+    let layout = crate::layout::layout("pg_catalog", "pg_type");
     let at = |name: &str| layout.and_then(|l| l.columns.iter().position(|c| c.name == name)).unwrap_or(0);
     let places = [at("typlen"), at("typbyval"), at("typalign"), at("typstorage"), at("typcollation")];
     let rows = fixed_rows("pg_type").iter().filter_map(|row| {

@@ -34,7 +34,7 @@ pub(crate) struct LayoutColumn {
 }
 
 static LAYOUTS: LazyLock<Vec<Layout>> =
-    LazyLock::new(|| include_str!("../../data/pg15/relations.tsv").lines().filter_map(read_layout).collect());
+    LazyLock::new(|| include_str!("../data/pg15/relations.tsv").lines().filter_map(read_layout).collect());
 
 static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), &'static Layout>> =
     LazyLock::new(|| LAYOUTS.iter().map(|l| ((l.schema, l.name), l)).collect());
@@ -118,7 +118,7 @@ macro_rules! fixed_rows {
         /// The rows of a relation that are PostgreSQL's own, as COPY writes them.
         pub(super) fn copy_text(name: &str) -> Option<&'static str> {
             match name {
-                $($name => Some(include_str!(concat!("../../data/pg15/", $name, ".tsv"))),)*
+                $($name => Some(include_str!(concat!("../data/pg15/", $name, ".tsv"))),)*
                 _ => None,
             }
         }

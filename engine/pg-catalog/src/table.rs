@@ -1,11 +1,12 @@
 //! Catalog relations as DataFusion tables: a provider and a leaf of their own type, so that a plan's verifier can tell
 //! them from anything else. Rows are built when first read.
 
+use super::layout;
 use super::objects::Objects;
 use super::rows;
 use super::session::SessionVars;
-use super::{CatalogImage, layout};
-use crate::leaf::LeafToken;
+use crate::image::CatalogImage;
+use crate::token::LeafToken;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;

@@ -2,8 +2,8 @@
 
 use super::Call;
 use super::{Definition, Returns, rows_of};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::objects::OWNER;
+use crate::cell::Cell;
+use crate::objects::OWNER;
 use querygate_types::Result;
 
 const fn list_of(
@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 
 /// PostgreSQL 15's keywords.
 fn keywords() -> Vec<Cell> {
-    let rows = include_str!("../../../data/pg15/keywords.tsv").lines().map(|line| {
+    let rows = include_str!("../../data/pg15/keywords.tsv").lines().map(|line| {
         let fields = line.split('\t').enumerate();
         Cell::List(fields.map(|(i, field)| if i == 2 { (field == "t").into() } else { field.into() }).collect())
     });

@@ -1,9 +1,9 @@
 //! PostgreSQL's convenience views over the catalogs: `pg_tables`, `pg_views`, `pg_matviews`, statistics per table.
 
 use super::Fill;
-use crate::pg_catalog::layout::Rows;
-use crate::pg_catalog::objects::{Objects, RelationObject};
-use crate::pg_catalog::session::SessionVars;
+use crate::layout::Rows;
+use crate::objects::{Objects, RelationObject};
+use crate::session::SessionVars;
 use querygate_types::Result;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {

@@ -2,11 +2,11 @@
 
 use super::names::{oid, text};
 use super::{Call, Definition, strict};
-use crate::pg_catalog::cell::Cell;
-use crate::pg_catalog::layout::layout;
-use crate::pg_catalog::rows::CLASS_OF_RELATIONS;
-use crate::pg_catalog::session::SessionVars;
-use crate::pg_catalog::table::{Comments, PgCatalog};
+use crate::cell::Cell;
+use crate::layout::layout;
+use crate::rows::CLASS_OF_RELATIONS;
+use crate::session::SessionVars;
+use crate::table::{Comments, PgCatalog};
 use arrow::array::AsArray;
 use arrow::datatypes::{Int32Type, UInt32Type};
 use querygate_types::Result;
