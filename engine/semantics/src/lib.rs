@@ -72,6 +72,7 @@ pub fn install(state: SessionState) -> SessionState {
     scalars.extend(times::clock::functions());
     scalars.extend(functions::all());
     let known = builder.scalar_functions().get_or_insert_with(Vec::new);
+    scalars.extend(typing::key_arguments::wrapped(known));
     known.retain(|function| !scalars.iter().any(|ours| ours.name() == function.name()));
     known.extend(scalars);
     let known = builder.aggregate_functions().get_or_insert_with(Vec::new);

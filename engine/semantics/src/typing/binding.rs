@@ -1,6 +1,7 @@
 //! What Postgres decides when it binds: constants are read by its input functions, conversions that the session's time zone
 //! is part of get it, casts it does not have are refused, quotients of numerics are as long as its own. Knows no row.
 
+use super::key_arguments;
 use crate::casts::bits::is_bits;
 use crate::casts::conversions::{
     TYPE_MODIFIER_KEY, constant, conversion, is_checked_text, is_settled_early, is_text, modifier, named,
@@ -290,6 +291,14 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema, zone: Zone) -> Resul
             }
         }
         return Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed));
+    }
+    if let Some((to, texts)) = key_arguments::texts_to_read(&call, schema) {
+        for place in texts {
+            let Some(arg) = call.args.get_mut(place) else { continue };
+            let cast = Cast { expr: Box::new(std::mem::take(arg)), field: Arc::clone(&to) };
+            *arg = settle_cast(cast, schema, zone)?.data;
+        }
+        return Ok(Transformed::yes(Expr::ScalarFunction(call)));
     }
     if matches!(name, "get_bit" | "set_bit" | "bit_count")
         && call.args.first().is_some_and(|of| of.to_field(schema).is_ok_and(|(_, field)| is_bits(&field)))

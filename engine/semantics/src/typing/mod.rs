@@ -3,6 +3,7 @@
 pub(super) mod binding;
 pub(super) mod comparable;
 pub(super) mod enum_order;
+pub(super) mod key_arguments;
 pub(super) mod literals;
 pub(super) mod patterns;
 pub(super) mod recursion;
@@ -14,3 +15,4 @@ pub use crate::casts::conversions::is_checked_text;
 pub use binding::is_jsonb;
 pub use comparable::is_comparison;
 pub use enum_order::{check_label, of_column as enum_of_column};
+pub use key_arguments::is_key;

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz};
 use querygate_semantics::function;
-use querygate_semantics::typing::{is_bits, is_jsonb};
+use querygate_semantics::typing::{is_bits, is_jsonb, is_key};
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
@@ -77,11 +77,6 @@ pub(in crate::dialect) fn call(
         }
         _ => moments(op, (left, &l), (right, &r)),
     })
-}
-
-/// Values whose keys the engine would take for bytes.
-fn is_key(data_type: &DataType) -> bool {
-    *data_type == NETWORK || *data_type == TimeTz::ARROW
 }
 
 fn concat(left: Expr, right: Expr) -> Expr {

@@ -1,0 +1,163 @@
+//! Functions of values of any type that the engine has, over values that are keys in bytes (addresses, times with a zone): a text
+//! without a type beside one is read as one, and `concat` prints them. The engine would refuse both.
+
+use crate::casts::texts_read::has_forms;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature,
+};
+use querygate_query_api::{NETWORK, TimeTz, pg_type_of};
+use std::sync::Arc;
+
+/// Functions whose arguments and result are of one type.
+const ALIKE: [&str; 3] = ["coalesce", "greatest", "least"];
+/// Functions that print their arguments.
+const PRINTING: [&str; 2] = ["concat", "concat_ws"];
+
+/// Whether values of a type are such keys.
+pub fn is_key(data_type: &DataType) -> bool {
+    *data_type == NETWORK || *data_type == TimeTz::ARROW
+}
+
+/// The engine's functions of these names, in ours.
+pub(crate) fn wrapped(known: &[Arc<ScalarUDF>]) -> Vec<Arc<ScalarUDF>> {
+    let is_one = |function: &&Arc<ScalarUDF>| ALIKE.contains(&function.name()) || PRINTING.contains(&function.name());
+    let wrap = |inner: &Arc<ScalarUDF>| {
+        Arc::new(ScalarUDF::new_from_impl(KeyArguments {
+            inner: Arc::clone(inner),
+            signature: inner.signature().clone(),
+        }))
+    };
+    known.iter().filter(is_one).map(wrap).collect()
+}
+
+/// The type at which the arguments of a call meet, where one of them is a key. The other arguments are read as it.
+pub(crate) fn meeting(name: &str, types: &[DataType]) -> Option<DataType> {
+    if !ALIKE.contains(&name) {
+        return None;
+    }
+    let key = types.iter().find(|of| is_key(of))?;
+    let fits = |of: &DataType| of == key || *of == DataType::Null || crate::casts::conversions::is_text(of);
+    types.iter().all(fits).then(|| key.clone())
+}
+
+/// The arguments of a call that are texts without a type beside a key, or beside a text of which there are several forms, and the type
+/// as which they are read. `None`: there are none.
+pub(crate) fn texts_to_read(call: &ScalarFunction, schema: &DFSchema) -> Option<(FieldRef, Vec<usize>)> {
+    if !ALIKE.contains(&call.name()) && call.name() != "nullif" {
+        return None;
+    }
+    let fields = call.args.iter().map(|arg| Some(arg.to_field(schema).ok()?.1)).collect::<Option<Vec<_>>>()?;
+    let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+    let key = meeting(call.name(), &types);
+    let to = fields.iter().find(|field| match &key {
+        Some(key) => field.data_type() == key,
+        None => has_forms(pg_type_of(field)),
+    })?;
+    let is_read = |(arg, own): (&Expr, &DataType)| match key {
+        Some(_) => own != to.data_type(),
+        None => matches!(arg, Expr::Literal(ScalarValue::Utf8(Some(_)), None)),
+    };
+    let texts: Vec<usize> =
+        (0..types.len()).filter(|place| call.args.get(*place).zip(types.get(*place)).is_some_and(is_read)).collect();
+    (!texts.is_empty()).then(|| (Arc::clone(to), texts))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct KeyArguments {
+    inner: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+impl KeyArguments {
+    fn prints(&self) -> bool {
+        PRINTING.contains(&self.inner.name())
+    }
+
+    /// Texts in place of keys, which are printed once the call is bound.
+    fn printed(&self, types: &[DataType]) -> Option<Vec<DataType>> {
+        if !self.prints() || !types.iter().any(is_key) {
+            return None;
+        }
+        Some(types.iter().map(|of| if is_key(of) { DataType::Utf8 } else { of.clone() }).collect())
+    }
+}
+
+impl ScalarUDFImpl for KeyArguments {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        if let Some(key) = meeting(self.name(), types) {
+            return Ok(key);
+        }
+        self.inner.return_type(&self.printed(types).unwrap_or_else(|| types.to_vec()))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        if let Some(key) = meeting(self.name(), &types)
+            && let Some(own) = args.arg_fields.iter().find(|field| *field.data_type() == key)
+        {
+            return Ok(Arc::new(own.as_ref().clone().with_name(self.name()).with_nullable(true)));
+        }
+        match self.printed(&types) {
+            Some(texts) => Ok(Arc::new(Field::new(self.name(), self.inner.return_type(&texts)?, true))),
+            None => self.inner.return_field_from_args(args),
+        }
+    }
+
+    fn is_strict(&self) -> bool {
+        self.inner.is_strict()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.inner.invoke_with_args(args)
+    }
+
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        self.inner.inner().with_updated_config(config)
+    }
+
+    /// Not before the arguments of a key's call are all keys.
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let types = args.iter().map(|arg| info.get_data_type(arg)).collect::<Result<Vec<_>>>()?;
+        let differ = types.iter().any(is_key) && types.windows(2).any(|pair| pair.first() != pair.last());
+        if differ { Ok(ExprSimplifyResult::Original(args)) } else { self.inner.simplify(args, info) }
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.short_circuits()
+    }
+
+    fn conditional_arguments<'a>(&self, args: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.inner.conditional_arguments(args)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if meeting(self.name(), types).is_some() {
+            return Ok(types.to_vec());
+        }
+        let Some(texts) = self.printed(types) else { return self.inner.coerce_types(types) };
+        let met = self.inner.coerce_types(&texts)?;
+        Ok(met.into_iter().zip(types).map(|(met, own)| if is_key(own) { own.clone() } else { met }).collect())
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
