@@ -61,7 +61,8 @@ fn read(args: &IntrospectArgs) -> Result<(String, String, write::Written, Vec<St
     };
     let metadata = write::metadata(&namespace, driver, &config, &tables)?;
     let left_out = metadata.ignored.iter().map(|column| format!("left out: {column} (no field type holds its values)"));
-    let notes = left_out.chain(tables.iter().flat_map(Found::notes)).collect();
+    let notes = tables.iter().flat_map(Found::notes).chain(metadata.renamed.iter().cloned());
+    let notes = left_out.chain(notes).collect();
     let entry = entry.replace(NAME, &namespace);
     Ok((namespace, entry, metadata, notes))
 }

@@ -56,6 +56,8 @@ fn a_value_is_no_word_for_the_subquery_around_it() {
         assert_eq!(row, "(1,a,)");
         let same = "SELECT $1::uuid = $2";
         let statement = client.prepare(same).await.unwrap();
+        assert_eq!(statement.params(), [Type::UUID, Type::UUID]);
+        let statement = client.prepare_typed(same, &[Type::TEXT, Type::TEXT]).await.unwrap();
         let ids: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
             [&"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", &"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"];
         assert!(client.query_one(&statement, &ids).await.unwrap().get::<_, bool>(0));

@@ -70,7 +70,24 @@ pub(super) struct Written {
     pub(super) tables: Value,
     /// Columns that were left out.
     pub(super) ignored: Vec<String>,
+    /// Tables and columns that are served under names in which their own are not seen again.
+    pub(super) renamed: Vec<String>,
     pub(super) names: Vec<TableNames>,
+}
+
+/// Names that lost letters, or that another one had already.
+fn renamed(table: &Found, own: &Names) -> Vec<String> {
+    let differs = |remote: &str, served: &str| {
+        let is_lost = remote.chars().any(|c| c.is_alphanumeric() && !c.is_ascii());
+        is_lost || served.trim_start_matches(local_name(remote).as_str()).starts_with('_')
+    };
+    let base = table.remote.split('.').next_back().unwrap_or_default();
+    let whole = differs(base, &own.short).then(|| format!("served as {}: {}", own.short, table.remote));
+    let columns = own.fields.iter().filter(|(remote, served)| differs(remote, served));
+    whole
+        .into_iter()
+        .chain(columns.map(|(remote, served)| format!("served as {served}: {}.{remote}", table.remote)))
+        .collect()
 }
 
 /// What the metadata calls a table and its columns, and which objects its columns refer to.
@@ -95,6 +112,7 @@ pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[
             (table.remote.as_str(), (table, Names { object, short, fields: fields(table) }))
         })
         .collect();
+    let renamed = names.values().flat_map(|(table, own)| renamed(table, own)).collect();
     let mut ignored = Vec::new();
     let (mut objects, mut stored) = (Vec::new(), Map::new());
     for table in tables {
@@ -122,7 +140,7 @@ pub(super) fn metadata(namespace: &str, driver: &str, config: &Value, tables: &[
     }});
     let own = tables.iter().filter_map(|table| table_names(table, &names)).collect();
     let stored = json!({"querygate": {"tables": stored}});
-    Ok(Written { stack: json!({"packages": [package]}), tables: stored, ignored, names: own })
+    Ok(Written { stack: json!({"packages": [package]}), tables: stored, ignored, renamed, names: own })
 }
 
 impl Written {

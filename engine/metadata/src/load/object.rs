@@ -72,6 +72,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         searchable_fields: map.get("searchableFields").map(|at| read_field_names(&at, &name, links)),
         indexes: read_indexes(&map, &name, links),
         primary_key: Vec::new(),
+        has_no_key: false,
         unique_keys: Vec::new(),
         primary_key_name: None,
         foreign_keys: Vec::new(),

@@ -20,6 +20,8 @@ pub(super) struct TableDraft<'a> {
     /// Field, what its column is, and where it stands.
     enums: Vec<(String, EnumType, At<'a>)>,
     primary_key: KeyDraft<'a>,
+    /// `primaryKey` is there and names no field.
+    has_no_key: bool,
     unique_keys: Vec<KeyDraft<'a>>,
     foreign_keys: Vec<ReferenceDraft<'a>>,
 }
@@ -90,11 +92,13 @@ fn read_table<'a>(object: &str, at: At<'a>) -> Option<TableDraft<'a>> {
             }
         }
     }
+    let key = map.get("primaryKey");
     Some(TableDraft {
         object: object.to_owned(),
+        has_no_key: key.as_ref().is_some_and(|at| at.is_list() && at.list().is_empty()),
         column_types,
         enums: map.get("enums").and_then(|at| at.open()).map(|enums| read_enums(&enums)).unwrap_or_default(),
-        primary_key: map.get("primaryKey").map(|at| read_named_key(&at)).unwrap_or_default(),
+        primary_key: key.map(|at| read_named_key(&at)).unwrap_or_default(),
         unique_keys: map.list("uniqueKeys").iter().map(read_named_key).collect(),
         foreign_keys: map.list("foreignKeys").into_iter().filter_map(read_reference).collect(),
         at,
@@ -214,6 +218,7 @@ impl TableDraft<'_> {
             }
         }
         object.primary_key = known(object, &self.primary_key.fields, says_errors);
+        object.has_no_key = self.has_no_key;
         object.primary_key_name.clone_from(&self.primary_key.name);
         let unique = self.unique_keys.iter().map(|key| UniqueKey {
             name: key.name.clone(),

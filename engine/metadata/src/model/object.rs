@@ -176,6 +176,8 @@ pub struct Object {
     pub indexes: Vec<Index>,
     /// Fields of its table's primary key, in the key's order, where metadata says so (`querygate.tables`); see [`Object::key`].
     pub primary_key: Vec<String>,
+    /// Its table has no primary key, as metadata says: `id` is none either.
+    pub has_no_key: bool,
     /// Further sets of fields that no two records of its table share.
     pub unique_keys: Vec<UniqueKey>,
     /// The primary key's own name, where it is not the usual one.
@@ -199,9 +201,12 @@ impl Object {
         self.fields.get(name)
     }
 
-    /// The stored fields that tell its records apart: those of its table's primary key, or `id`. Empty if it has neither.
+    /// The stored fields that tell its records apart: those of its table's primary key, or `id`. Empty if it has neither, or no key.
     #[must_use]
     pub fn key(&self) -> Vec<&Field> {
+        if self.has_no_key {
+            return Vec::new();
+        }
         if self.primary_key.is_empty() {
             return self.fields.get("id").filter(|id| id.stored()).into_iter().collect();
         }

@@ -23,6 +23,10 @@ impl Names {
 }
 
 pub(super) fn primary(table: &Found, own: &Names) -> Option<Value> {
+    // Without a word, a field `id` is the key.
+    if table.primary_key.is_empty() && own.fields.values().any(|field| field == "id") {
+        return Some(json!([]));
+    }
     let fields = own.of(&table.primary_key)?;
     let name = table.primary_key_name.as_ref().filter(|name| **name != own.usual(&[], "pkey"));
     Some(name.map_or_else(|| json!(fields), |name| json!({"name": name, "columns": fields})))
