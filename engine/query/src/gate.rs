@@ -164,6 +164,7 @@ impl Gate {
         let config = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(ErrorCode::ConfigInvalid, format!("{what}: {error}"))
         };
+        crate::rules::list::check()?;
         let disk = match &options.spill_dir {
             Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
             None => DiskManagerMode::OsTmpDirectory,

@@ -4,13 +4,7 @@ use crate::bind::statement;
 use crate::books::clock::now_ms;
 use crate::dialect::subqueries::apply::ApplyPlanner;
 use crate::dialect::{Blocks, Dialect};
-use crate::rules::cancellable_rules::{heeding, heeding_physical};
-use crate::rules::collect_one_row_side::OneRow;
-use crate::rules::drop_unsound_equivalences::DoubtedRows;
-use crate::rules::keep_topk_keys::{LimitedGroups, WholeKeys};
-use crate::rules::meter_operators::Metering;
-use crate::rules::restore_sorts::LostOrders;
-use crate::rules::yield_to_others::Yielding;
+use crate::rules::list;
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::parse;
@@ -26,9 +20,6 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::{Optimizer, OptimizerRule};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
@@ -37,11 +28,9 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::{
-    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, GovernedExec, LiveTable, PrincipalCatalog, TableSizes,
+    BoundView, CATALOG_NAME, CatalogBuilder, Deployment, GovernedExec, LiveTable, PrincipalCatalog,
 };
 use querygate_pg_catalog::LeafToken;
-use querygate_rules::date_bounds::DateBounds;
-use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Principal, Result, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -182,50 +171,18 @@ fn state(
         .with_type_planner(dialect.type_planner())
         .with_relation_planners(vec![Arc::new(Blocks)])
         .with_query_planner(Arc::new(ApplyingPlanner))
-        .with_optimizer_rules(optimizer_rules())
-        .with_physical_optimizer_rules(physical_rules())
+        .with_optimizer_rules(list::logical()?)
+        .with_physical_optimizer_rules(list::physical()?)
         .build();
     let mut state = crate::bind::functions::restrict(state);
     dialect.register(&mut state).map_err(Error::internal)?;
     Ok(querygate_semantics::install(state))
 }
 
-/// DataFusion's rules, told what decides what; dates as dates once constants are folded; last the order of joins, since one of DataFusion's rules
-/// joins as the statement is written.
-fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = crate::rules::correct_dependencies::with_true_dependencies(
-        crate::rules::skip_wrong_plans::guarded(Optimizer::new().rules),
-    );
-    let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
-    rules.insert(simplified, Arc::new(DateBounds));
-    rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
-    heeding(rules)
-}
-
-/// DataFusion's rules; after the one that sorts, what it believes of joins and groupings; lost orders before its check of them, first rows
-/// and yielding after it. Without the one that answers aggregates by statistics: tables here tell none, and below an
-/// aggregate with FILTER it takes another one's values for its own.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let rules = crate::rules::bound_pushed_conditions::bounded(PhysicalOptimizer::new().rules);
-    let mut rules = crate::rules::separate_equal_names::told_apart(rules);
-    rules.retain(|rule| rule.name() != "aggregate_statistics");
-    let swapped = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
-    rules.insert(swapped, Arc::new(OneRow));
-    let sorted = rules.iter().position(|rule| rule.name() == "EnsureRequirements").map_or(0, |at| at + 1);
-    rules.insert(sorted, Arc::new(DoubtedRows));
-    let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
-    rules.insert(check, Arc::new(LostOrders));
-    rules.push(Arc::new(WholeKeys));
-    rules.push(Arc::new(LimitedGroups));
-    rules.push(Arc::new(Metering));
-    rules.push(Arc::new(Yielding));
-    heeding_physical(rules)
-}
-
 /// The state for a plan that the engine's own rules broke: without those that share parts of expressions and that divide
 /// work, after which it forgets by what its rows are sorted.
 pub(crate) fn careful(state: &SessionState) -> SessionState {
-    let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != "common_sub_expression_eliminate");
+    let rules = state.optimizer().rules.iter().filter(|rule| rule.name() != list::SHARING);
     let config = state.config().clone().with_target_partitions(1);
     let rules = rules.cloned().collect();
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).with_optimizer_rules(rules).build()

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) struct TrueDependencies;
 
 /// The rules that ask.
-const ASKING: [&str; 4] =
+pub(super) const ASKING: [&str; 4] =
     ["replace_distinct_aggregate", "eliminate_join", "eliminate_duplicated_expr", "optimize_projections"];
 
 /// The rules, each that asks after one that puts right what it is told.

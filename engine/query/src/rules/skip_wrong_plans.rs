@@ -9,18 +9,22 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// Rules of DataFusion that get a guard, and what it keeps.
+pub(super) const GUARDED: [(&str, Keeps); 5] = [
+    ("eliminate_cross_join", Keeps::Conditions),
+    ("single_distinct_aggregation_to_group_by", Keeps::Types),
+    ("push_down_filter", Keeps::GroupsAndSize),
+    ("eliminate_group_by_constant", Keeps::Names),
+    ("propagate_empty_relation", Keeps::Places),
+];
+
 /// The rules with their guards in place. Give them to every session state.
 pub(crate) fn guarded(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let guard = |rule: Arc<dyn OptimizerRule + Send + Sync>| -> Arc<dyn OptimizerRule + Send + Sync> {
-        let keeps = match rule.name() {
-            "eliminate_cross_join" => Keeps::Conditions,
-            "single_distinct_aggregation_to_group_by" => Keeps::Types,
-            "push_down_filter" => Keeps::GroupsAndSize,
-            "eliminate_group_by_constant" => Keeps::Names,
-            "propagate_empty_relation" => Keeps::Places,
-            _ => return rule,
-        };
-        Arc::new(Guarded { rule, keeps })
+        match GUARDED.iter().find(|(name, _)| *name == rule.name()) {
+            Some((_, keeps)) => Arc::new(Guarded { rule, keeps: *keeps }),
+            None => rule,
+        }
     };
     rules.into_iter().map(guard).collect()
 }
@@ -33,7 +37,7 @@ struct Guarded {
 
 /// What the rule must not lose.
 #[derive(Debug, Clone, Copy)]
-enum Keeps {
+pub(super) enum Keeps {
     /// It flattens inner joins and joins them anew in another order; a key of an ON clause whose one side reads several
     /// relations (`c.z = a.x + b.y`) then fits no pair, and as it stands in no filter, it is dropped: too many rows, no error.
     Conditions,

@@ -1,0 +1,147 @@
+//! The rules that plans go through, in order: DataFusion's own, and ours among them. Each of ours stands at an anchor, a
+//! rule of DataFusion by its name. An anchor that is missing is an error when the gate is made: a rule that DataFusion
+//! renames would otherwise move ours to another place without a word.
+
+use crate::rules::bound_pushed_conditions::bounded;
+use crate::rules::cancellable_rules::{heeding, heeding_physical};
+use crate::rules::collect_one_row_side::OneRow;
+use crate::rules::correct_dependencies::{ASKING, with_true_dependencies};
+use crate::rules::drop_unsound_equivalences::DoubtedRows;
+use crate::rules::keep_topk_keys::{LimitedGroups, WholeKeys};
+use crate::rules::meter_operators::Metering;
+use crate::rules::restore_sorts::LostOrders;
+use crate::rules::separate_equal_names::told_apart;
+use crate::rules::skip_wrong_plans::{GUARDED, guarded};
+use crate::rules::yield_to_others::Yielding;
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use querygate_catalog::TableSizes;
+use querygate_rules::date_bounds::DateBounds;
+use querygate_rules::join_order::JoinOrder;
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+
+pub(crate) type Logical = Arc<dyn OptimizerRule + Send + Sync>;
+pub(crate) type Physical = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// Left out where the engine's rules broke a plan: it shares parts of expressions, after which they forget by what rows are
+/// sorted.
+pub(crate) const SHARING: &str = "common_sub_expression_eliminate";
+
+/// Between our two analyzer rules, which `querygate_semantics::install` puts around it.
+const COERCION: &str = "type_coercion";
+
+/// The rules that push conditions down a finished plan, by the beginning of their names.
+const PUSHING: &str = "FilterPushdown";
+
+/// Answers aggregates by statistics. Left out: tables here tell none, and below an aggregate with FILTER it takes another
+/// one's values for its own.
+const BY_STATISTICS: &str = "aggregate_statistics";
+
+/// A rule of either kind, by its name.
+trait Named {
+    fn title(&self) -> &str;
+}
+
+impl Named for Logical {
+    fn title(&self) -> &str {
+        self.name()
+    }
+}
+
+impl Named for Physical {
+    fn title(&self) -> &str {
+        self.name()
+    }
+}
+
+/// Where the rule stands that others are placed by.
+fn place<R: Named>(rules: &[R], anchor: &str) -> Result<usize> {
+    let found = rules.iter().position(|rule| rule.title() == anchor);
+    found
+        .ok_or_else(|| Error::internal(format!("DataFusion has no rule {anchor} any more, which others are placed by")))
+}
+
+/// Logical rules: what decides what is told before the rules that ask for it, dates are compared as dates once constants are
+/// folded, and the order of joins comes last, since one of DataFusion's rules joins as the statement is written.
+///
+/// # Errors
+/// Internal: an anchor is missing.
+pub(crate) fn logical() -> Result<Vec<Logical>> {
+    let own = Optimizer::new().rules;
+    for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING]) {
+        place(&own, anchor)?;
+    }
+    let mut rules = with_true_dependencies(guarded(own));
+    let simplified = place(&rules, "simplify_expressions")?;
+    rules.insert(simplified + 1, Arc::new(DateBounds));
+    rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
+    Ok(heeding(rules))
+}
+
+/// Physical rules: after the one that sorts, what it believes of joins and groupings; lost orders before its check of them;
+/// first rows, meters and yielding after it.
+///
+/// # Errors
+/// Internal: an anchor is missing.
+pub(crate) fn physical() -> Result<Vec<Physical>> {
+    let own = PhysicalOptimizer::new().rules;
+    if !own.iter().any(|rule| rule.name().starts_with(PUSHING)) {
+        return Err(Error::internal(format!("DataFusion has no rule {PUSHING} any more")));
+    }
+    let mut rules = told_apart(bounded(own));
+    rules.remove(place(&rules, BY_STATISTICS)?);
+    let swapped = place(&rules, "join_selection")?;
+    rules.insert(swapped + 1, Arc::new(OneRow));
+    let sorted = place(&rules, "EnsureRequirements")?;
+    rules.insert(sorted + 1, Arc::new(DoubtedRows));
+    let check = place(&rules, "SanityCheckPlan")?;
+    rules.insert(check, Arc::new(LostOrders));
+    rules.push(Arc::new(WholeKeys));
+    rules.push(Arc::new(LimitedGroups));
+    rules.push(Arc::new(Metering));
+    rules.push(Arc::new(Yielding));
+    Ok(heeding_physical(rules))
+}
+
+/// Whether all anchors are there.
+///
+/// # Errors
+/// Internal: one is missing.
+pub(crate) fn check() -> Result<()> {
+    if !Analyzer::new().rules.iter().any(|rule| rule.name() == COERCION) {
+        return Err(Error::internal(format!("DataFusion has no rule {COERCION} any more")));
+    }
+    logical()?;
+    physical()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_stand_at_their_anchors() {
+        check().unwrap();
+        let beside = |names: &[String], anchor: &str, ours: &str| {
+            let at = |name: &str| names.iter().position(|own| own == name).unwrap();
+            at(ours).abs_diff(at(anchor)) == 1
+        };
+        let names: Vec<String> = logical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
+        assert!(beside(&names, "simplify_expressions", DateBounds.name()), "{names:?}");
+        let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
+        assert!(beside(&names, "join_selection", OneRow.name()), "{names:?}");
+        assert!(beside(&names, "EnsureRequirements", DoubtedRows.name()), "{names:?}");
+        assert!(beside(&names, "SanityCheckPlan", LostOrders.name()), "{names:?}");
+        assert!(!names.iter().any(|name| name == BY_STATISTICS));
+        assert_eq!(names.last().map(String::as_str), Some(Yielding.name()));
+    }
+
+    #[test]
+    fn a_missing_anchor_is_an_error() {
+        let error = place(&logical().unwrap(), "no_such_rule").unwrap_err();
+        assert_eq!(error.code(), querygate_types::ErrorCode::Internal);
+    }
+}
