@@ -179,6 +179,7 @@ fn id_of_kind(id: &str, kind: ColumnKind) -> Option<Scalar> {
             (number.to_string() == id).then_some(Scalar::Integer(number))
         }
         ColumnKind::Text
+        | ColumnKind::Uuid
         | ColumnKind::Boolean
         | ColumnKind::Date
         | ColumnKind::Timestamp

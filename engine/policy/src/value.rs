@@ -2,6 +2,7 @@
 
 use crate::filter::{CompareOp, FilterValue};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use querygate_types::uuid;
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -9,6 +10,8 @@ use std::cmp::Ordering;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColumnKind {
     Text,
+    /// A uuid's canonical text, of which a value may be written in other ways.
+    Uuid,
     Number,
     Boolean,
     Date,
@@ -45,6 +48,7 @@ pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
             Scalar::Float(n) => Some(FilterValue::Text(n.to_string())),
             Scalar::Boolean(_) => None,
         },
+        ColumnKind::Uuid => text_of(scalar).and_then(uuid::canonical).map(FilterValue::Text),
         ColumnKind::Number => match scalar {
             Scalar::Text(text) => number(text.trim()),
             Scalar::Integer(n) => Some(FilterValue::Integer(*n)),

@@ -40,7 +40,7 @@ pub mod windows;
 pub use analyze::growing::grows;
 pub use casts::flat_arrays::split_array;
 pub use casts::text;
-pub use casts::texts_read::{canonical, has_forms};
+pub use casts::texts_read::{canonical, canonical_value, has_forms};
 pub use functions::{cut_interval, lasts};
 pub use numbers::numeric::parse as parse_numeric;
 

@@ -44,11 +44,16 @@ pub fn to_bytes(bits: &str) -> Option<Vec<u8>> {
     bits.as_bytes().chunks(8).map(byte).collect()
 }
 
+/// Longest string of bits: PostgreSQL's limit.
+pub const LENGTH_MAX: u64 = 83_886_080;
+
 /// The bits cut or filled up with zeros on the right, as an explicit cast to `bit(n)` does.
 #[must_use]
 pub fn in_length(bits: &str, length: usize) -> String {
-    let cut: String = bits.chars().take(length).collect();
-    format!("{cut:0<length$}")
+    let mut cut: String = bits.chars().take(length).collect();
+    let lacking = length.saturating_sub(cut.len());
+    cut.extend(std::iter::repeat_n('0', lacking));
+    cut
 }
 
 #[cfg(test)]
@@ -64,6 +69,7 @@ mod tests {
         assert!(read("12").is_err() && read("xg").is_err() && read("1 ").is_err());
         assert_eq!(to_bytes("101010101"), Some(vec![0xaa, 0x80]));
         assert_eq!(of_bytes(&[0xaa], 9), None);
+        assert_eq!(in_length("1", 70_000).len(), 70_000);
         assert_eq!([in_length("101", 5), in_length("101", 2)], ["10100", "10"]);
     }
 }

@@ -13,6 +13,7 @@ mod planner;
 mod principal;
 mod referential;
 mod shown;
+pub mod uuid;
 mod written;
 
 pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};

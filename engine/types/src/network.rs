@@ -70,7 +70,9 @@ impl Inet {
         };
         let address = key.get(18..)?.try_into().ok()?;
         let read = Self { family, address, bits: *key.get(17)? };
-        (read.bits <= family.width() && read.key() == key).then_some(read)
+        // Behind an address of IPv4 there is nothing.
+        let is_whole = read.address.iter().skip(family.bytes()).all(|byte| *byte == 0);
+        (is_whole && read.bits <= family.width() && read.key() == key).then_some(read)
     }
 
     /// An `inet` as people and PostgreSQL write it: `10.1.2.3`, `10.1.2.3/8`, `10.1/16`, `2001:db8::1/64`. `None`: none.

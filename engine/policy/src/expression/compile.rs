@@ -145,7 +145,7 @@ impl Compiler<'_> {
             return Err(DropReason::new("a text operator needs a column"));
         };
         match kind {
-            ColumnKind::Text | ColumnKind::Number | ColumnKind::List | ColumnKind::Json => {}
+            ColumnKind::Text | ColumnKind::Uuid | ColumnKind::Number | ColumnKind::List | ColumnKind::Json => {}
             ColumnKind::Boolean | ColumnKind::Date | ColumnKind::Timestamp | ColumnKind::Time => {
                 return Err(DropReason::new("a text operator needs a text column"));
             }
@@ -190,12 +190,12 @@ fn unsupported(call: &CallExpr) -> DropReason {
     DropReason::new(format!("'{}' cannot be compiled", call.func_name))
 }
 
-const READ_FROM_TEXT: &str =
-    "an interval, a time with a zone or a numeric without digits of its own is asked for null only";
+const READ_FROM_TEXT: &str = "an interval, a time with a zone, an address, a string of bits or a numeric without digits of its own is asked for null only";
 
 fn scalar_column(kind: ColumnKind) -> Result<ColumnKind, DropReason> {
     match kind {
         ColumnKind::Text
+        | ColumnKind::Uuid
         | ColumnKind::Number
         | ColumnKind::Boolean
         | ColumnKind::Date

@@ -194,7 +194,7 @@ pub(crate) fn text_test(
 ) -> RowFilter {
     let value = FilterValue::Text(pattern.to_owned());
     match kind {
-        ColumnKind::Text => {
+        ColumnKind::Text | ColumnKind::Uuid => {
             RowFilter::Test(Test::Text { column: column.to_owned(), kind: text, pattern: from.operand(value), negated })
         }
         // Both readers of rules refuse it before.

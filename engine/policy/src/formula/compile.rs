@@ -65,6 +65,7 @@ impl Compiler<'_> {
             }
             Some(
                 ColumnKind::Text
+                | ColumnKind::Uuid
                 | ColumnKind::Number
                 | ColumnKind::Boolean
                 | ColumnKind::Date

@@ -35,7 +35,8 @@ impl Column {
         if self.multiple && self.field_type != F::Formula {
             return ColumnKind::List;
         }
-        if self.column_type.is_some_and(ValueType::is_read_from_text) {
+        // The texts of a value of these have several forms, or another order than the value.
+        if self.column_type.is_some_and(|own| own.is_read_from_text() || matches!(own, ValueType::Coded(_))) {
             return ColumnKind::ReadFromText;
         }
         // An id, a code or a reference whose column holds whole numbers is compared as a number.
@@ -68,7 +69,10 @@ impl Column {
             | F::File
             | F::Avatar
             | F::Video
-            | F::Audio => ColumnKind::Text,
+            | F::Audio => match self.column_type {
+                Some(ValueType::Uuid) => ColumnKind::Uuid,
+                _ => ColumnKind::Text,
+            },
             F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
                 ColumnKind::Number
             }
@@ -85,7 +89,7 @@ impl Column {
     /// Whether the published fixture refuses text operators on the field (the running vendor does not).
     pub(super) fn refuses_text(self) -> bool {
         match self.kind() {
-            ColumnKind::Text | ColumnKind::List => false,
+            ColumnKind::Text | ColumnKind::Uuid | ColumnKind::List => false,
             ColumnKind::Number
             | ColumnKind::Boolean
             | ColumnKind::Date

@@ -263,8 +263,7 @@ fn is_null(name: &str, negated: bool) -> RowFilter {
 }
 
 /// Why a column is not compared, and what may be asked of it.
-const READ_FROM_TEXT: &str =
-    "an interval, a time with a zone and a numeric without digits of its own take $null and $exists";
+const READ_FROM_TEXT: &str = "an interval, a time with a zone, an address, a string of bits and a numeric without digits of its own take $null and $exists";
 
 /// `{$null: true}` = `{$exists: false}` = has no value.
 fn null_test(
@@ -290,6 +289,7 @@ fn null_test(
 fn scalar(name: &str, column: Column, operator: &str) -> Result<ColumnKind, FilterError> {
     match column.kind() {
         kind @ (ColumnKind::Text
+        | ColumnKind::Uuid
         | ColumnKind::Number
         | ColumnKind::Boolean
         | ColumnKind::Date

@@ -25,6 +25,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
@@ -192,12 +193,9 @@ impl Bound {
             .zip(given)
             .map(|(parameter, array)| {
                 let value = ScalarValue::try_from_array(array, 0).map_err(Error::internal)?;
-                let value = match value {
-                    ScalarValue::Utf8(Some(text)) => match parameter.read_as {
-                        Some(pg_type) => semantics::canonical(&text, pg_type).map(|text| ScalarValue::Utf8(Some(text))),
-                        None => Ok(ScalarValue::Utf8(Some(text))),
-                    },
-                    other => Ok(other),
+                let value = match parameter.read_as {
+                    Some(pg_type) => semantics::canonical_value(value, pg_type),
+                    None => Ok(value),
                 };
                 value
                     .and_then(|value| self.reader.value(&value, &parameter.planned))
@@ -367,9 +365,15 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
                     && let Expr::Placeholder(p) = cast.expr.as_ref()
                 {
                     let pg_type = pg_type_of(&cast.field);
-                    if semantics::has_forms(pg_type) {
+                    if semantics::has_forms(pg_type) || pg_type == PgType::Cidr {
                         types.insert(p.id.clone(), pg_type);
                     }
+                }
+                if let Expr::Placeholder(Placeholder { id, field: Some(field) }) = e
+                    && let pg_type = pg_type_of(field)
+                    && pg_type.element().is_some_and(semantics::has_forms)
+                {
+                    types.insert(id.clone(), pg_type);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

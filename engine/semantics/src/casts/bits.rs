@@ -1,10 +1,11 @@
 //! Strings of bits: read, made of whole numbers, and their operators. In plans they are texts of `0` and `1`.
 
 use super::conversions::{named, texts_of};
+use crate::analyze::growing::ResultBytes;
 use crate::fault::{Fault, external};
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, StringViewArray};
 use arrow::datatypes::{DataType, Field, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use querygate_types::{Error, ErrorCode, bits};
 use std::sync::Arc;
 
@@ -28,7 +29,26 @@ pub(crate) fn of_whole(values: &ArrayRef, width: usize, length: Option<&str>) ->
         let extended = length.saturating_sub(width);
         std::iter::repeat_n(sign, extended).chain(own.chars()).collect::<String>()
     };
-    Ok(Arc::new(values.as_primitive::<Int64Type>().iter().map(|value| value.map(text)).collect::<StringArray>()))
+    let mut made = ResultBytes::default();
+    let mut bounded = |value: i64| -> Result<String> {
+        made.add(length)?;
+        Ok(text(value))
+    };
+    let values = values.as_primitive::<Int64Type>().iter();
+    Ok(Arc::new(values.map(|value| value.map(&mut bounded).transpose()).collect::<Result<StringArray>>()?))
+}
+
+/// Texts in the length of `bit(n)`.
+pub(crate) fn in_length(texts: &StringViewArray, length: usize) -> Result<Vec<Option<String>>> {
+    let mut made = ResultBytes::default();
+    let mut all = Vec::with_capacity(texts.len());
+    for text in texts {
+        if text.is_some() {
+            made.add(length)?;
+        }
+        all.push(text.map(|text| Ok::<_, DataFusionError>(bits::in_length(&read(text)?, length))).transpose()?);
+    }
+    Ok(all)
 }
 
 /// Whole numbers of the width of a type: the first of as many bits is the sign.

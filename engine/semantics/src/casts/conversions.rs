@@ -4,7 +4,7 @@
 use super::bits::{self, is_bits};
 use super::display::text_of;
 use super::networks;
-use super::texts_read::{read, read_named};
+use super::texts_read::{has_forms, read, read_named};
 use crate::analyze::growing::ResultBytes;
 use crate::fault::external;
 use crate::numbers::rounding::{decimals_of_floats, divides_exactly, floats_of_decimals, narrowed, rounded};
@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
 };
 pub(crate) use querygate_query_api::TYPE_MODIFIER_KEY;
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, WIDE_NUMERIC, pg_type_of};
-use querygate_types::{Error, ErrorCode};
+use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
 /// The Postgres type that a field names.
@@ -88,7 +88,9 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     let zoned = |t: &T| matches!(t, T::Timestamp(_, Some(_)));
     match (from.data_type(), to.data_type()) {
         (source, _) if wide::converts(source, to) => true,
-        (T::List(item), T::List(wanted)) => wide::converts(item.data_type(), wanted),
+        (T::List(item), T::List(wanted)) => {
+            wide::converts(item.data_type(), wanted) || is_text(item.data_type()) && item_with_forms(from, to).is_some()
+        }
         (T::Float32 | T::Float64 | T::Decimal128(..), to) if to.is_integer() => true,
         (T::Float32 | T::Float64, T::Decimal128(..)) | (T::Float64, T::Float32) => true,
         (T::Decimal128(precision, scale), T::Float32 | T::Float64) => !divides_exactly(*precision, *scale),
@@ -147,6 +149,12 @@ fn is_ours(from: &Field, to: &Field) -> bool {
     }
 }
 
+/// The type of the items of an array to which texts are converted that may be written in several ways.
+fn item_with_forms(from: &Field, to: &Field) -> Option<PgType> {
+    let array = PgType::from_name(named(to)?)?;
+    array.element().filter(|item| has_forms(*item) && named(from) != named(to))
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Convert {
     to: FieldRef,
@@ -170,7 +178,12 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
             let lists = values.as_list::<i32>();
             let offsets = lists.offsets();
             let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
-            let items = converted(&lists.values().slice(first, last - first), item, wanted, zone)?;
+            let own = item_with_forms(from, to);
+            let items = lists.values().slice(first, last - first);
+            let items = match own {
+                Some(pg_type) if is_text(item.data_type()) => read_named(&items, Some(pg_type.name()), None)?,
+                _ => converted(&items, item, wanted, zone)?,
+            };
             let offsets = OffsetBuffer::from_lengths(offsets.lengths());
             Ok(Arc::new(ListArray::try_new(Arc::clone(wanted), offsets, items, lists.nulls().cloned())?))
         }
@@ -180,7 +193,10 @@ fn converted(values: &ArrayRef, from: &Field, to: &FieldRef, zone: Zone) -> Resu
         (source, target) if is_text(source) && target.is_integer() && is_bits(from) => bits::to_whole(values, target),
         (T::Int32, target) if is_text(target) && is_bits(to) => bits::of_whole(values, 32, modifier(to)),
         (T::Int64, target) if is_text(target) && is_bits(to) => bits::of_whole(values, 64, modifier(to)),
-        (source, target) if *source == NETWORK && is_text(target) => networks::to_texts(values),
+        (source, target) if *source == NETWORK && is_text(target) => {
+            let texts = networks::to_texts(values)?;
+            if modifier(to).is_some() { read_named(&texts, named(to), modifier(to)) } else { Ok(texts) }
+        }
         (source, target) if *source == NETWORK && *target == NETWORK => networks::of_networks(values),
         // A number of jsonb rounds to a whole one, as numeric does.
         (source, target) if is_text(source) && named(from) == Some("jsonb") && is_scalar(target) => {

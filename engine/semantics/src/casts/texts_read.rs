@@ -10,8 +10,8 @@ use crate::times::datetime::{Wrong, interval, parse};
 use crate::times::moments::rounded;
 use crate::times::zone::Zone;
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, PrimitiveArray, StringArray, StringViewArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, ListArray, PrimitiveArray, StringArray,
+    StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
     DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -21,8 +21,7 @@ use arrow::datatypes::{
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use querygate_catalog::{Working, work};
 use querygate_query_api::NETWORK;
-use querygate_types::bits::in_length;
-use querygate_types::{Error, ErrorCode, PgType, network};
+use querygate_types::{Error, ErrorCode, PgType, network, uuid};
 use std::sync::Arc;
 
 /// Reads texts as a type.
@@ -131,7 +130,7 @@ pub(crate) fn read_named(values: &ArrayRef, name: Option<&str>, length: Option<&
     let texts = &texts_of(values)?;
     let length = length.and_then(|l| l.parse::<usize>().ok());
     let read: Vec<Option<String>> = match (name, length) {
-        (Some("bit"), Some(length)) => each(texts, |text| Ok(in_length(&super::bits::read(text)?, length)))?,
+        (Some("bit"), Some(length)) => super::bits::in_length(texts, length)?,
         (Some("varbit"), Some(length)) => {
             each(texts, |text| Ok(super::bits::read(text)?.chars().take(length).collect()))?
         }
@@ -186,41 +185,29 @@ pub const fn has_forms(pg_type: PgType) -> bool {
 /// The canonical text of a value of such a type.
 pub fn canonical(text: &str, pg_type: PgType) -> Result<String> {
     match pg_type {
-        PgType::Uuid => uuid(text),
+        PgType::Uuid => uuid::canonical(text).ok_or_else(|| no_such("uuid")),
         PgType::Macaddr => network::macaddr(text).ok_or_else(|| no_such("macaddr")),
         PgType::Macaddr8 => network::macaddr8(text).ok_or_else(|| no_such("macaddr8")),
         PgType::Bit | PgType::Varbit => super::bits::read(text),
+        PgType::Cidr => Ok(networks::read(text, true)?.with_prefix()),
         other => exec_err!("a text of {other:?} has one form"),
+    }
+}
+
+/// A parameter's value of such a type, or an array of it.
+pub fn canonical_value(value: ScalarValue, pg_type: PgType) -> Result<ScalarValue> {
+    match (value, pg_type.element()) {
+        (ScalarValue::Utf8(Some(text)), None) => Ok(ScalarValue::Utf8(Some(canonical(&text, pg_type)?))),
+        (ScalarValue::List(list), Some(item)) if list.value_type() == DataType::Utf8 => {
+            let (field, offsets, items, nulls) = list.as_ref().clone().into_parts();
+            let items = each(&texts_of(&items)?, |text| canonical(text, item))?;
+            let items = Arc::new(items.into_iter().collect::<StringArray>());
+            Ok(ScalarValue::List(Arc::new(ListArray::try_new(field, offsets, items, nulls)?)))
+        }
+        (other, _) => Ok(other),
     }
 }
 
 fn no_such(name: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {name}")))
-}
-
-/// 32 hexadecimal digits with hyphens after any group of four, maybe in braces.
-fn uuid(text: &str) -> Result<String> {
-    let wrong = || no_such("uuid");
-    let body = match text.strip_prefix('{') {
-        Some(rest) => rest.strip_suffix('}').ok_or_else(wrong)?,
-        None => text,
-    };
-    let mut digits = String::with_capacity(32);
-    let mut after_group = false;
-    for c in body.chars() {
-        if c == '-' && after_group {
-            after_group = false;
-            continue;
-        }
-        if !c.is_ascii_hexdigit() || digits.len() == 32 {
-            return Err(wrong());
-        }
-        digits.push(c.to_ascii_lowercase());
-        after_group = digits.len().is_multiple_of(4) && digits.len() < 32;
-    }
-    if digits.len() != 32 {
-        return Err(wrong());
-    }
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    Ok(parts.join("-"))
 }

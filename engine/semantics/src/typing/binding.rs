@@ -252,9 +252,14 @@ fn castable(from: &Field, to: &Field) -> Result<()> {
         (s, PgType::Timetz) if time(s) => !matches!(s, PgType::Time | PgType::Timestamptz),
         (s, t) if time(s) => number(t) || matches!(t, PgType::Uuid | PgType::Bytea | PgType::Json | PgType::Jsonb),
         (PgType::Uuid, t) => number(t) || time(t),
-        (PgType::Bit, t) => time(t) || number(t) && !matches!(t, PgType::Int4 | PgType::Int8),
-        (PgType::Varbit | PgType::Inet | PgType::Cidr | PgType::Macaddr | PgType::Macaddr8, t) => {
-            number(t) || time(t) || t == PgType::Bool || t == PgType::Bytea
+        (PgType::Bit, PgType::Int4 | PgType::Int8 | PgType::Varbit)
+        | (PgType::Varbit, PgType::Bit)
+        | (PgType::Inet, PgType::Cidr)
+        | (PgType::Cidr, PgType::Inet)
+        | (PgType::Macaddr, PgType::Macaddr8) => false,
+        // Of others, their own type and texts alone.
+        (s, t) if NO_NUMBER.contains(&s) || s == PgType::Bit => {
+            s != t && !is(t, TypeCategory::String) && !is(t, TypeCategory::Array)
         }
         _ => false,
     };

@@ -1,12 +1,13 @@
 //! Branches of a UNION whose columns differ in type meet at one, which the column is then named after: a branch's own name of its type
 //! would stay beside another type. Knows no row.
 
+use crate::casts::texts_read::has_forms;
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use querygate_query_api::TYPE_MODIFIER_KEY;
 use querygate_query_api::{NETWORK, PG_TYPE_KEY, pg_type_of};
 use querygate_types::PgType;
@@ -51,7 +52,7 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     let fields = fields?;
     let (first, rest) = fields.split_first()?;
     if rest.iter().all(|other| other.data_type() == first.data_type()) {
-        return if *first.data_type() == NETWORK { network(&fields) } else { None };
+        return if *first.data_type() == NETWORK { network(&fields) } else { with_forms(&fields) };
     }
     // Casts to numeric have their places when they are settled.
     let open = |field: &&FieldRef| field.metadata().get(TYPE_MODIFIER_KEY).is_some_and(|modifier| modifier == "any");
@@ -68,6 +69,14 @@ fn target(union: &Union, place: usize) -> Option<FieldRef> {
     Some(Arc::new(plain.with_metadata([(PG_TYPE_KEY.to_owned(), name)].into())))
 }
 
+/// Texts beside texts of a type that writes a value in one of several ways are read as it.
+fn with_forms(fields: &[&FieldRef]) -> Option<FieldRef> {
+    let own = fields.iter().find(|field| has_forms(pg_type_of(field)))?;
+    let differ = fields.iter().any(|field| pg_type_of(field) == PgType::Text);
+    let field = own.as_ref().clone().with_name("").with_nullable(true);
+    differ.then(|| Arc::new(field))
+}
+
 /// Networks beside addresses are addresses.
 fn network(fields: &[&FieldRef]) -> Option<FieldRef> {
     let cidr = |field: &&&FieldRef| pg_type_of(field) == PgType::Cidr;
@@ -82,7 +91,12 @@ fn cast(input: &Arc<LogicalPlan>, targets: &[Option<FieldRef>]) -> Result<Arc<Lo
         let column = Expr::from((qualifier, field));
         let Some(target) = target else { return Ok(column) };
         let metadata = Some(FieldMetadata::from(target.metadata().clone()));
-        let cast = column.cast_to(target.data_type(), schema.as_ref())?;
+        let reads = has_forms(pg_type_of(target)) && pg_type_of(field) == PgType::Text;
+        let cast = if reads {
+            Expr::Cast(Cast { expr: Box::new(column), field: Arc::clone(target) })
+        } else {
+            column.cast_to(target.data_type(), schema.as_ref())?
+        };
         Ok(cast.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata))
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;

@@ -8,9 +8,9 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz};
-use querygate_semantics::function;
+use querygate_query_api::{NETWORK, PG_TYPE_KEY, TimeTz, pg_type_of};
 use querygate_semantics::typing::{is_bits, is_jsonb, is_key};
+use querygate_semantics::{function, has_forms};
 use std::sync::Arc;
 
 /// The call for an operator; `None` where DataFusion plans it.
@@ -234,8 +234,10 @@ fn json_operator(op: &BinaryOperator, left: Option<&Field>, right: Option<&Field
 fn quantified(quantifier: &str, op: &str, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let array = match (right, field_of(left, schema)) {
         (Expr::Placeholder(Placeholder { id, field: None }), Some(item)) => {
+            let array = pg_type_of(&item).array().filter(|_| has_forms(pg_type_of(&item)));
+            let metadata = array.map(|array| (PG_TYPE_KEY.to_owned(), array.name().to_owned())).into_iter().collect();
             let item = Arc::new(Field::new("item", item.data_type().clone(), true));
-            let list = Arc::new(Field::new(id.clone(), DataType::List(item), true));
+            let list = Arc::new(Field::new(id.clone(), DataType::List(item), true).with_metadata(metadata));
             Expr::Placeholder(Placeholder { id: id.clone(), field: Some(list) })
         }
         _ => right.clone(),

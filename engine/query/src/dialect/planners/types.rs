@@ -28,8 +28,10 @@ impl TypePlanner for PgTypePlanner {
             }
             SqlType::Regclass => field_of(PgType::Regclass),
             SqlType::Uuid => field_of(PgType::Uuid),
-            SqlType::Bit(length) => modified(PgType::Bit, Some(length.unwrap_or(1))),
-            SqlType::BitVarying(length) | SqlType::VarBit(length) => modified(PgType::Varbit, *length),
+            SqlType::Bit(length) => modified(PgType::Bit, Some(bits("bit", length.unwrap_or(1))?)),
+            SqlType::BitVarying(length) | SqlType::VarBit(length) => {
+                modified(PgType::Varbit, length.map(|length| bits("varbit", length)).transpose()?)
+            }
             SqlType::JSON => field_of(PgType::Json),
             SqlType::JSONB => field_of(PgType::Jsonb),
             SqlType::Boolean | SqlType::Bool => field_of(PgType::Bool),
@@ -128,6 +130,22 @@ fn modified(pg_type: PgType, modifier: Option<impl ToString>) -> Option<FieldRef
     let mut metadata = field.metadata().clone();
     metadata.insert(TYPE_MODIFIER_KEY.to_owned(), modifier.to_string());
     Some(Arc::new(field.as_ref().clone().with_metadata(metadata)))
+}
+
+/// The length of a string of bits.
+///
+/// # Errors
+/// 22023 for one that there is not.
+fn bits(name: &str, length: u64) -> Result<u64> {
+    let refused =
+        |message: String| Err(crate::dialect::external(Error::new(ErrorCode::InvalidParameterValue, message)));
+    if length < 1 {
+        return refused(format!("length for type {name} must be at least 1"));
+    }
+    if length > querygate_types::bits::LENGTH_MAX {
+        return refused(format!("length for type {name} cannot exceed {}", querygate_types::bits::LENGTH_MAX));
+    }
+    Ok(length)
 }
 
 /// A numeric with a precision: of any width where decimals do not have it.

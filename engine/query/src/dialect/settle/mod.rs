@@ -1,6 +1,7 @@
 //! The pass over a bound plan: literals, parameters and set operations take their types.
 
 pub(super) mod counts;
+mod kin;
 pub(super) mod limits;
 pub(super) mod placeholders;
 pub(super) mod settler;

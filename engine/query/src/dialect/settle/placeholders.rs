@@ -24,7 +24,11 @@ const SYNONYMS: &[(&str, &str)] = &[("signum", "sign")];
 
 /// Types the parameters that stand right in an expression.
 pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    match expr {
+    let read = super::kin::read(expr, schema)?;
+    if read.transformed {
+        return Ok(read);
+    }
+    match read.data {
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if is_comparison(op) && is_untyped(&left) && is_untyped(&right) =>
         {
@@ -32,7 +36,7 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_text_or_untyped(&left) != is_text_or_untyped(&right) => {
-            beside_its_kin(*left, op, *right, schema)
+            beside_jsonb(*left, op, *right, schema)
         }
         Expr::ScalarFunction(call) if call.args.iter().any(is_untyped) => function(call, schema),
         Expr::Case(case) => branches(case, schema),
@@ -40,34 +44,22 @@ pub(in crate::dialect) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transfo
     }
 }
 
-/// A parameter beside a uuid, or beside a jsonb that it is appended to, is read as one: both are texts to the engine, and texts that
-/// are written otherwise are the same uuid.
-fn beside_its_kin(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// A parameter beside a jsonb, or that is appended to one, is read as one: both are texts to the engine.
+fn beside_jsonb(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let other = if is_text_or_untyped(&left) { own_type(&right, schema) } else { own_type(&left, schema) };
-    let kin = match other {
-        Some(
-            own @ (PgType::Uuid
-            | PgType::Macaddr
-            | PgType::Macaddr8
-            | PgType::Bit
-            | PgType::Varbit
-            | PgType::Inet
-            | PgType::Cidr),
-        ) if is_comparison(op) => own,
-        Some(PgType::Jsonb) if is_comparison(op) || op == Operator::StringConcat => PgType::Jsonb,
-        _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))),
-    };
-    let read = |side: Expr| match types::field_of(kin) {
-        Some(field) if is_text_or_untyped(&side) => {
+    let is_one = other == Some(PgType::Jsonb) && (is_comparison(op) || op == Operator::StringConcat);
+    let read = |side: Expr| match types::field_of(PgType::Jsonb) {
+        Some(field) if is_one && is_text_or_untyped(&side) => {
             Expr::Cast(Cast { expr: Box::new(of_type(side, PgType::Text)), field })
         }
         _ => side,
     };
-    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(read(left)), op, Box::new(read(right))))))
+    let both = BinaryExpr::new(Box::new(read(left)), op, Box::new(read(right)));
+    Ok(Transformed::new_transformed(Expr::BinaryExpr(both), is_one))
 }
 
 /// A parameter without a type, or of which the engine has only learnt that texts stand beside it.
-fn is_text_or_untyped(expr: &Expr) -> bool {
+pub(super) fn is_text_or_untyped(expr: &Expr) -> bool {
     let Expr::Placeholder(Placeholder { field, .. }) = expr else { return false };
     is_untyped(expr)
         || field.as_ref().is_some_and(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View))
@@ -78,7 +70,7 @@ fn is_untyped(expr: &Expr) -> bool {
     field.as_ref().is_none_or(|field| field.data_type() == &DataType::Null)
 }
 
-fn of_type(expr: Expr, pg_type: PgType) -> Expr {
+pub(super) fn of_type(expr: Expr, pg_type: PgType) -> Expr {
     let untyped = is_untyped(&expr);
     match (expr, types::field_of(pg_type)) {
         (Expr::Placeholder(Placeholder { id, .. }), Some(field)) if untyped => {
@@ -90,7 +82,7 @@ fn of_type(expr: Expr, pg_type: PgType) -> Expr {
 }
 
 /// The type that an expression has by itself: a literal in quotes and NULL have none.
-fn own_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
+pub(super) fn own_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
     match expr {
         Expr::Literal(value, None)
             if value.is_null() || matches!(value.data_type(), DataType::Utf8 | DataType::Utf8View) =>

@@ -121,8 +121,17 @@ pub(in crate::dialect) fn plain_text(expr: &mut Expr) {
 
 /// `B'101'` and `X'A5'` are strings of as many bits.
 pub(in crate::dialect) fn bit_string(expr: &mut Expr) {
-    let Expr::Value(value) = &*expr else { return };
-    let written = match &value.value {
+    let literal = match &*expr {
+        // Here the type says no length.
+        Expr::TypedString(typed) if matches!(typed.data_type, DataType::Bit(None)) => {
+            let Value::SingleQuotedString(digits) = &typed.value.value else { return };
+            *expr = cast(text(digits), DataType::Custom(ObjectName::from(vec![Ident::new("bit")]), Vec::new()));
+            return;
+        }
+        Expr::Value(value) => value,
+        _ => return,
+    };
+    let written = match &literal.value {
         Value::SingleQuotedByteStringLiteral(digits) => format!("b{digits}"),
         Value::HexStringLiteral(digits) => format!("x{digits}"),
         _ => return,
