@@ -69,7 +69,19 @@ pub enum ErrorCode {
     InvalidWidthBucketArgument,
     InvalidLimit,
     InvalidOffset,
+    BadCopyFormat,
     DataException,
+    // Changes
+    NotNullViolation,
+    ForeignKeyViolation,
+    UniqueViolation,
+    CheckViolation,
+    GeneratedAlways,
+    SerializationFailure,
+    DeadlockDetected,
+    LockNotAvailable,
+    StatementOutcomeUnknown,
+    TransactionOutcomeUnknown,
     // Resources
     OutOfMemory,
     DiskFull,
@@ -192,7 +204,18 @@ impl ErrorCode {
         Self::InvalidWidthBucketArgument,
         Self::InvalidLimit,
         Self::InvalidOffset,
+        Self::BadCopyFormat,
         Self::DataException,
+        Self::NotNullViolation,
+        Self::ForeignKeyViolation,
+        Self::UniqueViolation,
+        Self::CheckViolation,
+        Self::GeneratedAlways,
+        Self::SerializationFailure,
+        Self::DeadlockDetected,
+        Self::LockNotAvailable,
+        Self::StatementOutcomeUnknown,
+        Self::TransactionOutcomeUnknown,
         Self::OutOfMemory,
         Self::DiskFull,
         Self::QueryCanceled,
@@ -275,7 +298,18 @@ impl ErrorCode {
             Self::InvalidWidthBucketArgument => "2201G",
             Self::InvalidLimit => "2201W",
             Self::InvalidOffset => "2201X",
+            Self::BadCopyFormat => "22P04",
             Self::DataException => "22000",
+            Self::NotNullViolation => "23502",
+            Self::ForeignKeyViolation => "23503",
+            Self::UniqueViolation => "23505",
+            Self::CheckViolation => "23514",
+            Self::GeneratedAlways => "428C9",
+            Self::SerializationFailure => "40001",
+            Self::DeadlockDetected => "40P01",
+            Self::LockNotAvailable => "55P03",
+            Self::StatementOutcomeUnknown => "40003",
+            Self::TransactionOutcomeUnknown => "08007",
             Self::OutOfMemory => "53200",
             Self::DiskFull => "53100",
             Self::QueryCanceled | Self::StatementTimeout => "57014",
@@ -325,7 +359,11 @@ impl ErrorCode {
             | Self::InvalidWidthBucketArgument
             | Self::InvalidLimit
             | Self::InvalidOffset
+            | Self::BadCopyFormat
             | Self::DataException
+            | Self::NotNullViolation
+            | Self::CheckViolation
+            | Self::GeneratedAlways
             | Self::ConfigInvalid
             | Self::MetadataInvalid => GrpcStatus::InvalidArgument,
             Self::NumericOutOfRange | Self::DivisionByZero | Self::DatetimeOverflow | Self::IntervalFieldOverflow => {
@@ -340,7 +378,9 @@ impl ErrorCode {
             | Self::InvalidCursorName
             | Self::InvalidStatementName
             | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,
-            Self::DuplicateCursor | Self::DuplicatePreparedStatement => GrpcStatus::AlreadyExists,
+            Self::DuplicateCursor | Self::DuplicatePreparedStatement | Self::UniqueViolation => {
+                GrpcStatus::AlreadyExists
+            }
             Self::FeatureNotSupported | Self::PushdownRequired => GrpcStatus::Unimplemented,
             Self::ReadOnlyTransaction
             | Self::ActiveTransaction
@@ -350,6 +390,7 @@ impl ErrorCode {
             | Self::IdleSessionTimeout
             | Self::CantChangeRuntimeParam
             | Self::ObjectNotInPrerequisiteState
+            | Self::ForeignKeyViolation
             | Self::SourceSchemaChanged => GrpcStatus::FailedPrecondition,
             Self::TooManyConnections
             | Self::TooManyQueries
@@ -359,10 +400,18 @@ impl ErrorCode {
             | Self::TooManyColumns => GrpcStatus::ResourceExhausted,
             Self::QueryCanceled => GrpcStatus::Cancelled,
             Self::StatementTimeout => GrpcStatus::DeadlineExceeded,
-            Self::SourceUnavailable | Self::SourceLost | Self::CannotConnectNow | Self::AdminShutdown => {
-                GrpcStatus::Unavailable
+            // Rolled back for the sake of others: the transaction may be begun anew.
+            Self::SerializationFailure
+            | Self::DeadlockDetected
+            | Self::LockNotAvailable
+            | Self::SourceUnavailable
+            | Self::SourceLost
+            | Self::CannotConnectNow
+            | Self::AdminShutdown => GrpcStatus::Unavailable,
+            // An unknown outcome must not look like one that may be tried again: it may have been stored.
+            Self::StatementOutcomeUnknown | Self::TransactionOutcomeUnknown | Self::SourceError | Self::Internal => {
+                GrpcStatus::Internal
             }
-            Self::SourceError | Self::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -418,6 +467,17 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(code.sqlstate().len(), 5, "{code:?}");
             assert!((400..=599).contains(&code.http()), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_tried_again_only_where_it_was_surely_undone() {
+        let retry = |state: &str| ErrorCode::ALL.iter().find(|code| code.sqlstate() == state).map(|code| code.retry());
+        for undone in ["40001", "40P01", "55P03"] {
+            assert_eq!(retry(undone), Some(RetryClass::Later), "{undone}");
+        }
+        for known_or_unsure in ["08007", "22P04", "23502", "23503", "23505", "23514", "40003", "428C9"] {
+            assert_eq!(retry(known_or_unsure), Some(RetryClass::Never), "{known_or_unsure}");
         }
     }
 
