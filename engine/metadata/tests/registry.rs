@@ -173,3 +173,33 @@ fn a_hundred_items_go_out_quickly() {
     eprintln!("look-up: {:?} each (unoptimized build)", start.elapsed() / 100_000);
     assert_eq!(found, 66_667);
 }
+
+#[test]
+fn a_table_of_others_is_written_only_where_both_sides_say_so() {
+    use querygate_metadata::model::WriteBarrier::{ObjectNotWritable, Platform, SourceReadOnly};
+    for (mode, allows, external, barrier) in [
+        ("external", "true", "external: { writable: true },", None),
+        ("external", "false", "external: { writable: true },", Some(SourceReadOnly)),
+        ("external", "true", "external: { writable: false },", Some(ObjectNotWritable)),
+        ("external", "true", "external: {},", Some(ObjectNotWritable)),
+        ("external", "true", "", Some(ObjectNotWritable)),
+        ("validate-only", "true", "", Some(ObjectNotWritable)),
+        ("managed", "false", "", None),
+        // A mapped table is somebody else's, however its datasource is kept.
+        ("managed", "false", "external: { writable: true },", Some(SourceReadOnly)),
+        ("managed", "true", "external: { writable: true },", None),
+    ] {
+        let text = format!(
+            "datasources: [{{ name: d, driver: sqlite, config: {{}}, schemaMode: {mode}, external: {{ allowWrites: {allows} }} }}]
+objects:
+  - {{ name: lead, datasource: d, {external} fields: {{ name: {{ type: text }} }} }}
+  - {{ name: own, fields: {{ name: {{ type: text }} }} }}
+  - {{ name: ai_memo, fields: {{ name: {{ type: text }} }} }}
+"
+        );
+        let snapshot = load_text("d.yaml", &text, &LoadOptions::default()).unwrap();
+        let found = |object: &str| snapshot.write_barrier(snapshot.object(object).unwrap());
+        assert_eq!(found("lead"), barrier, "{mode} {allows} {external}");
+        assert_eq!((found("own"), found("ai_memo")), (None, Some(Platform)));
+    }
+}

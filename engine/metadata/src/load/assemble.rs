@@ -2,11 +2,11 @@
 
 use super::builtin;
 use super::extend;
-use super::links::{Known, PLATFORM_CAPABILITIES, is_platform};
+use super::links::{Known, PLATFORM_CAPABILITIES};
 use super::source::route;
 use super::stack::{Drafts, LOCAL_PACKAGE};
 use super::{LoadOptions, hash, tables};
-use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot};
+use crate::model::{Facts, Object, Package, PermissionSet, Referrer, SeedData, Snapshot, WriteBarrier, is_platform};
 use crate::read::{At, Findings, nearest};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +37,7 @@ pub(super) fn assemble(
     snapshot.seed.extend(drafts.seed.drain(..).map(Arc::new));
     snapshot.hooks.append(&mut drafts.hooks);
     check_links(&snapshot, &drafts);
+    check_writable(&snapshot, &placed);
     check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);
     let validated: usize = snapshot.objects.values().map(|object| object.validations.len()).sum();
     if validated > 0 && existing.is_none() {
@@ -210,6 +211,25 @@ fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>) {
     for (package, at) in &drafts.packages {
         for needed in package.depends_on.iter().filter(|needed| !snapshot.packages.contains_key(*needed)) {
             at.warn(format!("package '{needed}', which '{}' depends on, is not loaded", package.id), None);
+        }
+    }
+}
+
+/// An object that says it is writable and is not.
+fn check_writable(snapshot: &Snapshot, placed: &[(String, At<'_>)]) {
+    for (name, at) in placed {
+        let Some(object) = snapshot.objects.get(name) else { continue };
+        if object.external.as_ref().is_some_and(|external| external.writable)
+            && snapshot.write_barrier(object) == Some(WriteBarrier::SourceReadOnly)
+        {
+            let datasource = &object.datasource;
+            at.warn(
+                format!("'{name}' is not written: datasource '{datasource}' does not say external.allowWrites"),
+                Some(
+                    "Writes need external.writable of the object and external.allowWrites of its datasource."
+                        .to_owned(),
+                ),
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Finds and reads metadata files. Knows names and sizes, not contents.
 
-use super::links::{is_platform, nearest_object};
+use super::links::nearest_object;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::model::{Facts, Snapshot};
+use crate::model::{Facts, Snapshot, is_platform};
 use crate::read::{Document, Findings};
 use crate::syntax::{self, Format};
 use std::fs;

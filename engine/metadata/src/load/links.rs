@@ -1,7 +1,7 @@
 //! Names that point at other definitions, noted while reading and checked when everything is known.
 
 use crate::diagnostic::Severity;
-use crate::model::{Field, FieldType, Object, PermissionSet, Position};
+use crate::model::{Field, FieldType, Object, PermissionSet, Position, is_platform};
 use crate::read::{At, nearest};
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
@@ -62,11 +62,6 @@ impl<'a> Links<'a> {
         }
         names
     }
-}
-
-/// Whether the platform, not a stack, provides this object.
-pub(super) fn is_platform(object: &str) -> bool {
-    ["sys_", "cloud_", "ai_"].iter().any(|prefix| object.starts_with(prefix))
 }
 
 /// Objects that a hint lists.

@@ -1,5 +1,6 @@
 //! The resolved ObjectStack model as plain immutable data. Knows nothing of files, syntax, policies or engines.
 
+mod barrier;
 mod enum_type;
 mod expression;
 mod facts;
@@ -12,6 +13,8 @@ mod source;
 mod text_type;
 mod value_type;
 
+pub use barrier::WriteBarrier;
+pub(crate) use barrier::is_platform;
 pub use enum_type::EnumType;
 pub use expression::{Dialect, Expression, Location};
 pub use facts::{
