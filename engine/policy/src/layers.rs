@@ -172,7 +172,7 @@ impl<'a> Evaluator<'a> {
 
 /// An id as a column of this kind holds it. `None` if no such column can: `042` is another user than `42`, so only the
 /// way in which a number is written counts.
-fn id_of_kind(id: &str, kind: ColumnKind) -> Option<Scalar> {
+pub(crate) fn id_of_kind(id: &str, kind: ColumnKind) -> Option<Scalar> {
     match kind {
         ColumnKind::Number => {
             let number: i64 = id.parse().ok()?;

@@ -26,4 +26,4 @@ pub use filter::RowFilter;
 pub use mask::Mask;
 pub use principal::resolve_principal;
 pub use unusable::UnusableRule;
-pub use write::{Change, Refusal, RefusalCode};
+pub use write::{Change, Refusal, RefusalCode, Stamp, WriteDenial, WriteOperation};

@@ -125,7 +125,9 @@ impl Cell<'_> {
 
     fn check_create(&mut self) {
         let payload = self.expected["createBody"].as_object().unwrap();
-        let refusal = self.evaluator.decide_write(self.object, &Change::Insert { payload }, &self.oracle.rows).err();
+        let image = self.evaluator.insert_image(self.object, payload, &Map::new());
+        let change = Change::Insert { payload, image: &image };
+        let refusal = self.evaluator.decide_write(self.object, &change, &self.oracle.rows).err();
         let code = refusal.map(|r| r.code.name().to_owned());
         let expected = self.expected["createCode"].as_str().map(str::to_owned);
         assert_eq!(expected.is_none(), self.expected["create"].as_bool().unwrap());

@@ -1,11 +1,9 @@
 //! The gates of a write on stored records: ownership, row policies, masters, and the cascade of a delete.
 
-use super::{Refusal, RefusalCode, Row};
+use super::{Refusal, RefusalCode, Row, WriteOperation};
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::RowLookup;
-use querygate_metadata::model::{
-    AccessLevel, DeleteBehavior, Field, FieldType, Object, ObjectOperation, RowOperation, SharingModel,
-};
+use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, FieldType, Object, RowOperation, SharingModel};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -13,19 +11,9 @@ use std::collections::BTreeSet;
 const DEPTH_MAX: usize = 10;
 
 impl<'a> Evaluator<'a> {
-    /// The record is inside the caller's tenant wall.
+    /// The record is inside the caller's tenant wall; an image names no foreign organization.
     pub(super) fn inside_wall(&self, object: &'a Object, row: &Row, rows: &dyn RowLookup) -> Result<(), Refusal> {
         if self.wall(object).evaluate(row, rows)? { Ok(()) } else { Err(Refusal::no_grant()) }
-    }
-
-    /// The image does not name a foreign organization.
-    pub(super) fn organization_guard(
-        &self,
-        object: &'a Object,
-        after: &Row,
-        rows: &dyn RowLookup,
-    ) -> Result<(), Refusal> {
-        self.inside_wall(object, after, rows)
     }
 
     /// Rules 2 and 3. A row that fails both is refused by the row policies' code: the gate's own is for rows that they pass or
@@ -59,7 +47,7 @@ impl<'a> Evaluator<'a> {
             SharingModel::PublicReadWrite | SharingModel::ControlledByParent => return Ok(()),
             SharingModel::Private | SharingModel::PublicRead => {}
         }
-        if row.get(&owner.name).and_then(Value::as_str) == Some(self.principal.user_id.as_str()) {
+        if row.get(&owner.name).is_some_and(|value| self.is_me(owner, value)) {
             return Ok(());
         }
         if operation == RowOperation::Update {
@@ -148,11 +136,15 @@ impl<'a> Evaluator<'a> {
             let fk = object.master_detail().ok_or_else(Refusal::no_grant)?;
             let master = fk.reference.as_deref().and_then(|name| self.object(name)).ok_or_else(Refusal::no_grant)?;
             let id = row.get(&fk.name).and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
-            let mut found = rows.rows_where(&master.name, "id", id)?;
+            let key = master.referenced_field().ok_or_else(Refusal::no_grant)?;
+            let mut found = rows.rows_where(&master.name, &key.name, id)?;
             let parent = if found.len() == 1 { found.pop() } else { None };
             let parent = parent.ok_or_else(Refusal::no_grant)?;
             let rights = self.rights(master);
-            self.may(master, ObjectOperation::Update, rights)?;
+            // A right is asked for, nothing is written: whether the master's table is open for writes does not matter.
+            if let Some(denial) = self.right_denial(master, WriteOperation::Update, rights) {
+                return Err(denial.refusal(&master.name, WriteOperation::Update));
+            }
             self.inside_wall(master, &parent, rows)?;
             self.stored_row(master, rights, RowOperation::Update, &parent, rows)?;
             (object, row) = (master, parent);
@@ -169,11 +161,17 @@ impl<'a> Evaluator<'a> {
         cascade: &mut Cascade<'a>,
     ) -> Result<(), Refusal> {
         let rights = self.rights(object);
-        self.may(object, ObjectOperation::Delete, rights)?;
+        if let Some(denial) = self.own_denial(object, WriteOperation::Delete, rights) {
+            return Err(denial.refusal(&object.name, WriteOperation::Delete));
+        }
         self.inside_wall(object, row, rows)?;
         self.stored_row(object, rights, RowOperation::Delete, row, rows)?;
         self.master_editable(object, row, rows)?;
-        let id = row.get("id").and_then(Value::as_str).ok_or_else(Refusal::no_grant)?;
+        let referrers = self.policy.snapshot().referrers(&object.name);
+        let Some(id) = key_text(object, row) else {
+            // Without a key it is not known what refers to it.
+            return if referrers.is_empty() { Ok(()) } else { Err(Refusal::no_grant()) };
+        };
         if !cascade.gone.insert((&object.name, id.to_owned())) {
             return Ok(());
         }
@@ -181,7 +179,7 @@ impl<'a> Evaluator<'a> {
             return Err(Refusal::denied("the cascade is too deep"));
         }
         cascade.depth += 1;
-        for referrer in self.policy.snapshot().referrers(&object.name) {
+        for referrer in referrers {
             let Some(child) = self.object(&referrer.object) else { continue };
             let Some(fk) = child.field(&referrer.field) else { continue };
             let Some(behavior) = effective(fk) else { continue };
@@ -203,7 +201,7 @@ impl<'a> Evaluator<'a> {
         rows: &dyn RowLookup,
         cascade: &mut Cascade<'a>,
     ) -> Result<(), Refusal> {
-        if cascade.took(&child.name, row) {
+        if cascade.took(child, row) {
             return Ok(());
         }
         match behavior {
@@ -212,13 +210,18 @@ impl<'a> Evaluator<'a> {
             }
             DeleteBehavior::Cascade => self.delete(child, row, rows, cascade),
             DeleteBehavior::SetNull => {
+                if let Some(denial) = self.barrier(child) {
+                    return Err(denial.refusal(&child.name, WriteOperation::Update));
+                }
                 let rights = self.rights(child);
                 self.inside_wall(child, row, rows)?;
                 self.stored_row(child, rights, RowOperation::Update, row, rows)?;
                 if !self.field_rights(child, fk).1 {
                     return Err(Refusal::no_grant());
                 }
-                self.post_image(child, RowOperation::Update, rights, &without(row, fk, target), rows)?;
+                let after = self.stamp(child, WriteOperation::Update, without(row, fk, target));
+                self.inside_wall(child, &after, rows)?;
+                self.post_image(child, RowOperation::Update, rights, &after, rows)?;
                 self.master_editable(child, row, rows)
             }
         }
@@ -233,10 +236,15 @@ pub(super) struct Cascade<'a> {
 }
 
 impl Cascade<'_> {
-    fn took(&self, object: &str, row: &Row) -> bool {
-        let id = row.get("id").and_then(Value::as_str);
-        id.is_some_and(|id| self.gone.iter().any(|(o, gone)| *o == object && gone == id))
+    fn took(&self, object: &Object, row: &Row) -> bool {
+        let id = key_text(object, row);
+        id.is_some_and(|id| self.gone.iter().any(|(o, gone)| *o == object.name && gone == id))
     }
+}
+
+/// What references to the record hold.
+fn key_text<'r>(object: &Object, row: &'r Row) -> Option<&'r str> {
+    row.get(&object.referenced_field()?.name)?.as_str()
 }
 
 /// A record after a reference's target is gone: the reference is null, or its list has one member less.

@@ -123,9 +123,10 @@ impl World {
         let (policy, facts) = (&self.policy, &self.facts);
         let evaluator = Evaluator { policy, principal: &principal, facts, now_ms: NOW_MS };
         let payload = payload.as_object().unwrap();
+        let image = evaluator.insert_image(object, payload, &evaluator.fixed_defaults(object));
         let before = self.rows.0.get(object).and_then(|rows| rows.iter().find(|r| r["id"] == row));
         let change = match (change, before) {
-            ("create", _) => Change::Insert { payload },
+            ("create", _) => Change::Insert { payload, image: &image },
             ("edit", Some(before)) => Change::Update { before, patch: payload },
             ("delete", Some(before)) => Change::Delete { before },
             other => panic!("{other:?}"),

@@ -40,7 +40,8 @@ impl<'a> Judged<'a> {
         let read = evaluator.decide_read(object);
         let is_given = record.is_some();
         let payload = record.unwrap_or_default();
-        let create = evaluator.decide_write(object, &Change::Insert { payload: &payload }, rows);
+        let image = evaluator.insert_image(object, &payload, &evaluator.fixed_defaults(object));
+        let create = evaluator.decide_write(object, &Change::Insert { payload: &payload, image: &image }, rows);
         let nothing = Row::new();
         let judge = |before: &Row, is_made_up: bool| Record {
             id: before.get("id").and_then(Value::as_str).unwrap_or("(no id)").to_owned(),

@@ -1,0 +1,67 @@
+//! Whether an object can be written at all: what metadata opens, and the rights of the principal. Looks at no record.
+
+use super::{WriteDenial, WriteOperation};
+use crate::evaluator::{Evaluator, Rights};
+use querygate_metadata::model::{ManagedBy, Object, ObjectOperation};
+
+impl Evaluator<'_> {
+    /// What denies an operation that a client asked for. What metadata closes for clients comes first, as it depends on no
+    /// user; what is closed for all writes comes last, so that only those hear of it who could write otherwise.
+    pub(super) fn write_denial(
+        &self,
+        object: &Object,
+        operation: WriteOperation,
+        rights: Rights,
+    ) -> Option<WriteDenial> {
+        if !object.api_enabled {
+            return Some(WriteDenial::ApiDisabled);
+        }
+        let lists = |methods: &Vec<String>| methods.iter().any(|method| method == operation.method());
+        if !object.api_methods.as_ref().is_none_or(lists) {
+            return Some(WriteDenial::ApiMethod);
+        }
+        self.own_denial(object, operation, rights)
+    }
+
+    /// What denies an operation that follows from another one: it comes from no client, so that `enable` has no say.
+    pub(super) fn own_denial(&self, object: &Object, operation: WriteOperation, rights: Rights) -> Option<WriteDenial> {
+        self.right_denial(object, operation, rights).or_else(|| self.barrier(object))
+    }
+
+    /// What metadata closes for every writer.
+    pub(super) fn barrier(&self, object: &Object) -> Option<WriteDenial> {
+        self.policy.snapshot().write_barrier(object).map(WriteDenial::Barrier)
+    }
+
+    /// Required permissions, the object bit, and who manages the records.
+    pub(super) fn right_denial(
+        &self,
+        object: &Object,
+        operation: WriteOperation,
+        rights: Rights,
+    ) -> Option<WriteDenial> {
+        let right = operation.right();
+        let granted = match right {
+            ObjectOperation::Read => rights.read,
+            ObjectOperation::Create => rights.create,
+            ObjectOperation::Update => rights.edit,
+            ObjectOperation::Delete => rights.delete,
+        };
+        if !self.holds_all(object.required_permissions.of(right)) {
+            return Some(WriteDenial::RequiredPermissions);
+        }
+        if !granted {
+            return Some(WriteDenial::NoGrant);
+        }
+        let managed = match (object.managed_by, operation) {
+            (Some(ManagedBy::EngineOwned), _) => true,
+            (Some(ManagedBy::AppendOnly), WriteOperation::Update | WriteOperation::Delete) => true,
+            (Some(ManagedBy::AppendOnly), WriteOperation::Insert) => false,
+            (
+                Some(ManagedBy::Platform | ManagedBy::Config | ManagedBy::SystemData | ManagedBy::BetterAuth) | None,
+                _,
+            ) => false,
+        };
+        managed.then_some(WriteDenial::Managed)
+    }
+}
