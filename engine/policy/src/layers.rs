@@ -20,7 +20,7 @@ const UNIT_DEPTH_MAX: usize = 64;
 
 impl<'a> Evaluator<'a> {
     /// Rows whose field is this id.
-    fn is_id(&self, field: &Field, key: &str, id: &str) -> RowFilter {
+    pub(crate) fn is_id(&self, field: &Field, key: &str, id: &str) -> RowFilter {
         let (from, kind) = (Provenance::Principal(key.to_owned()), Column::from(field).kind());
         match id_of_kind(id, kind) {
             Some(id) => compare(&field.name, kind, CompareOp::Eq, &id, &from),

@@ -17,7 +17,7 @@ pub mod query_filter;
 mod read;
 mod unusable;
 mod value;
-mod write;
+pub mod write;
 
 pub use compiled::CompiledPolicy;
 pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDecision, Verdict};
@@ -26,4 +26,4 @@ pub use filter::RowFilter;
 pub use mask::Mask;
 pub use principal::resolve_principal;
 pub use unusable::UnusableRule;
-pub use write::{Change, Refusal, RefusalCode, Stamp, WriteDenial, WriteOperation};
+pub use write::{Change, Refusal, RefusalCode, WriteDecision, WriteOperation, WritePermit};

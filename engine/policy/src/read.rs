@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn wall_layer(&self, object: &Object, wall: &RowFilter) -> LayerVerdict {
+    pub(crate) fn wall_layer(&self, object: &Object, wall: &RowFilter) -> LayerVerdict {
         let (effect, detail) = match (self.policy.snapshot().posture, wall) {
             (TenancyPosture::Single, _) => (LayerEffect::NotApplicable, "posture single has no tenant wall"),
             (_, RowFilter::All) if object.tenant_field().is_none() => {
@@ -93,7 +93,7 @@ impl<'a> Evaluator<'a> {
         layer(Layer::TenantIsolation, effect, detail, [])
     }
 
-    fn principal_layer(&self) -> LayerVerdict {
+    pub(crate) fn principal_layer(&self) -> LayerVerdict {
         let held = self.principal.permission_sets.iter().cloned();
         let positions = self.principal.positions.iter().cloned().collect::<Vec<_>>().join(", ");
         layer(Layer::Principal, LayerEffect::Neutral, &format!("positions: {positions}"), held)
@@ -174,7 +174,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-fn required_layer(required: &[String], held: bool) -> LayerVerdict {
+pub(crate) fn required_layer(required: &[String], held: bool) -> LayerVerdict {
     let names = required.iter().cloned();
     match (required.is_empty(), held) {
         (true, _) => layer(Layer::RequiredPermissions, LayerEffect::NotApplicable, "none required", []),
@@ -183,7 +183,7 @@ fn required_layer(required: &[String], held: bool) -> LayerVerdict {
     }
 }
 
-fn layer(
+pub(crate) fn layer(
     layer: Layer,
     effect: LayerEffect,
     detail: &str,

@@ -1,6 +1,7 @@
 //! The gates of a write on stored records: ownership, row policies, masters, and the cascade of a delete.
 
 use super::{Refusal, RefusalCode, Row, WriteOperation};
+use crate::compiled::CompiledRowPolicy;
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::RowLookup;
 use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, FieldType, Object, RowOperation, SharingModel};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Deepest cascade and longest chain of masters.
-const DEPTH_MAX: usize = 10;
+pub(super) const DEPTH_MAX: usize = 10;
 
 impl<'a> Evaluator<'a> {
     /// The record is inside the caller's tenant wall; an image names no foreign organization.
@@ -84,20 +85,25 @@ impl<'a> Evaluator<'a> {
             .map(|operation| self.bound(self.applicable(object, operation), |policy| policy.using.as_ref()))
             .find(|bound| matches!(bound, Bound::Policies { .. }));
         let Some(Bound::Policies { filter, took_part, .. }) = bound else { return Ok(()) };
-        let guarded = self.guarded_fields(object);
-        let mut names = Vec::new();
-        for policy in took_part {
-            if let Some(Ok(template)) = &policy.using {
-                template.columns(&mut names);
-            }
-        }
-        if names.iter().any(|name| guarded.contains(*name)) {
+        if self.names_guarded(object, &took_part) {
             return Err(Refusal::no_grant());
         }
         if filter.evaluate(row, rows)? && self.readable(object).evaluate(row, rows)? {
             return Ok(());
         }
         Err(Refusal::no_grant())
+    }
+
+    /// Whether one of the policies' bounds names a field that the principal's own questions may not name.
+    pub(super) fn names_guarded(&self, object: &Object, policies: &[&CompiledRowPolicy]) -> bool {
+        let guarded = self.guarded_fields(object);
+        let mut names = Vec::new();
+        for policy in policies {
+            if let Some(Ok(template)) = &policy.using {
+                template.columns(&mut names);
+            }
+        }
+        names.iter().any(|name| guarded.contains(*name))
     }
 
     /// Rule 5: some `check` passes the image, when any is declared.
@@ -262,7 +268,7 @@ fn without(row: &Row, fk: &Field, target: &str) -> Row {
 
 /// What a reference does to its record when the target goes. Only `lookup` and `master_detail` react; emptying a
 /// required lookup acts as restrict.
-fn effective(fk: &Field) -> Option<DeleteBehavior> {
+pub(super) fn effective(fk: &Field) -> Option<DeleteBehavior> {
     if fk.field_type == FieldType::MasterDetail {
         return Some(match fk.delete_behavior {
             Some(DeleteBehavior::Restrict) => DeleteBehavior::Restrict,

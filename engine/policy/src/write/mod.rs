@@ -1,12 +1,17 @@
-//! Write verdicts of one record (reference 6.3 to 6.8 and "By-id write, exactly"). Writes nothing.
+//! Write verdicts, of one record and as sets of records (reference 6.3 to 6.8 and "By-id write, exactly"). Writes nothing.
 
+mod decision;
+mod explain;
 mod exposure;
 mod gates;
 mod image;
 mod refusal;
+mod target;
 
+pub use decision::{Assignment, OwnerRule, WriteDecision, WritePermit, WriteVerdict};
 pub use image::Stamp;
 pub use refusal::{Refusal, RefusalCode, WriteDenial, WriteOperation};
+pub use target::{Dependent, DependentAction};
 
 use crate::evaluator::{Evaluator, Rights};
 use crate::filter::RowLookup;
@@ -112,7 +117,7 @@ impl<'a> Evaluator<'a> {
                 return Err(own_mask());
             }
         }
-        if locked.is_empty() { Ok(()) } else { Err(locked_fields(object, &locked)) }
+        if locked.is_empty() { Ok(()) } else { Err(locked_fields(&object.name, &locked)) }
     }
 
     /// Another user's `owner_id` on insert, or any change of it, needs the transfer right.
@@ -123,7 +128,7 @@ impl<'a> Evaluator<'a> {
             Some(before) => before.get(&field.name).unwrap_or(&Value::Null) == owner,
             None => owner.is_null() || self.is_me(field, owner),
         };
-        if unchanged || rights.transfer { Ok(()) } else { Err(foreign_owner(object, field)) }
+        if unchanged || rights.transfer { Ok(()) } else { Err(foreign_owner(&object.name, &field.name)) }
     }
 
     /// Whether a value of a field is the principal's id, as its column holds it.
@@ -145,13 +150,13 @@ fn own_mask() -> Refusal {
     Refusal::new(RefusalCode::ValidationError, "masked value write refused")
 }
 
-fn locked_fields(object: &Object, locked: &[&str]) -> Refusal {
-    let (names, object) = (locked.join(", "), &object.name);
+fn locked_fields(object: &str, locked: &[&str]) -> Refusal {
+    let names = locked.join(", ");
     Refusal::denied(format!("field write denied: not permitted to edit [{names}] on '{object}'"))
 }
 
-fn foreign_owner(object: &Object, field: &Field) -> Refusal {
-    Refusal::denied(format!("'{}' on '{}' is system-managed", field.name, object.name))
+fn foreign_owner(object: &str, field: &str) -> Refusal {
+    Refusal::denied(format!("'{field}' on '{object}' is system-managed"))
 }
 
 /// Every field named exists and is stored. Asked last: who may not write hears that first.
