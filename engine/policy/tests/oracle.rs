@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
+mod sets;
 mod support;
 
 use querygate_metadata::model::Facts;
@@ -9,6 +10,7 @@ use querygate_metadata::permission_sets_from_rows;
 use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
 use querygate_types::{Posture, Principal};
 use serde_json::{Map, Value};
+use sets::{Outcome, outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use support::{Rows, shared, snapshot};
 
@@ -85,14 +87,12 @@ impl Cell<'_> {
         let probe = self.expected["editProbe"].as_str().unwrap();
         let edit = self.verdicts(&rows, |row| {
             let patch: Map<String, Value> = std::iter::once((probe.to_owned(), row[probe].clone())).collect();
-            self.evaluator.decide_write(self.object, &Change::Update { before: row, patch: &patch }, &self.oracle.rows)
+            self.decide(&Change::Update { before: row, patch: &patch })
         });
         let expected = verdicts(&self.expected["edit"], &self.expected["editRefused"]);
         self.check_locked(rows.iter().find(|row| edit.0.contains(&id(row))));
         self.expect("edit", &edit, &expected);
-        let delete = self.verdicts(&rows, |row| {
-            self.evaluator.decide_write(self.object, &Change::Delete { before: row }, &self.oracle.rows)
-        });
+        let delete = self.verdicts(&rows, |row| self.decide(&Change::Delete { before: row }));
         let expected = verdicts(&self.expected["delete"], &self.expected["deleteRefused"]);
         self.expect("delete", &delete, &expected);
     }
@@ -127,7 +127,7 @@ impl Cell<'_> {
         let payload = self.expected["createBody"].as_object().unwrap();
         let image = self.evaluator.insert_image(self.object, payload, &Map::new());
         let change = Change::Insert { payload, image: &image };
-        let refusal = self.evaluator.decide_write(self.object, &change, &self.oracle.rows).err();
+        let refusal = self.decide(&change).err();
         let code = refusal.map(|r| r.code.name().to_owned());
         let expected = self.expected["createCode"].as_str().map(str::to_owned);
         assert_eq!(expected.is_none(), self.expected["create"].as_bool().unwrap());
@@ -146,12 +146,21 @@ impl Cell<'_> {
             let value = row.get(&field.name).cloned().unwrap_or_default();
             let patch: Map<String, Value> = std::iter::once((field.name.clone(), value)).collect();
             let change = Change::Update { before: row, patch: &patch };
-            match self.evaluator.decide_write(self.object, &change, &self.oracle.rows) {
+            match self.decide(&change) {
                 Err(refusal) if refusal.code == RefusalCode::PermissionDenied => locked.insert(field.name.clone()),
                 _ => false,
             };
         }
         self.expect("notEditableFields", &locked, &names(&self.expected["notEditableFields"]));
+    }
+
+    /// The verdict on the record, which the set form shares.
+    fn decide(&self, change: &Change<'_>) -> Result<(), querygate_policy::Refusal> {
+        let verdict = self.evaluator.decide_write(self.object, change, &self.oracle.rows);
+        let as_sets = outcome(&self.evaluator, self.object, change, &Map::new(), &self.oracle.rows);
+        let persona = &self.expected["persona"];
+        assert_eq!(verdict.is_ok(), as_sets == Outcome::Passes, "{persona} {} {as_sets:?} {verdict:?}", self.object);
+        verdict
     }
 
     fn verdicts(

@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
+mod sets;
 mod support;
 
 use querygate_metadata::model::Facts;
 use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
 use querygate_types::Principal;
 use serde_json::{Map, Value, json};
+use sets::{Outcome, outcome};
 use std::collections::BTreeSet;
 use support::{Rows, shared, snapshot};
 
@@ -71,7 +73,10 @@ impl History {
             "delete" => Change::Delete { before: before()? },
             _ => return None,
         };
-        Some(evaluator.decide_write(object, &change, &self.rows).err().map(|refusal| refusal.code))
+        let verdict = evaluator.decide_write(object, &change, &self.rows);
+        let as_sets = outcome(&evaluator, object, &change, &Row::new(), &self.rows);
+        assert_eq!(verdict.is_ok(), as_sets == Outcome::Passes, "{op} {as_sets:?} {verdict:?}");
+        Some(verdict.err().map(|refusal| refusal.code))
     }
 
     fn apply(&mut self, delta: &Value) {
