@@ -41,10 +41,13 @@ fn denied_writes_have_no_permit_and_no_rows() {
     ] {
         let decision = decide(permissions.clone(), object, operation);
         assert_eq!(decision.verdict(), WriteVerdict::Deny(denial));
+        assert!(decision.refusal().is_some(), "{object}");
         assert_eq!(decision.permit().unwrap_err().code().sqlstate(), sqlstate, "{object}");
         assert_eq!(format!("{:?} {:?}", decision.target(), decision.check()), "Nothing Nothing");
     }
-    let permit = decide(granted, "t_log", WriteOperation::Insert).permit().unwrap();
+    let decision = decide(granted, "t_log", WriteOperation::Insert);
+    assert_eq!(decision.refusal(), None);
+    let permit = decision.permit().unwrap();
     assert_eq!((permit.object(), permit.user_id(), permit.operation()), ("t_log", "ada", WriteOperation::Insert));
 }
 

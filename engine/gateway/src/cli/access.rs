@@ -16,7 +16,7 @@ use crate::output::{Output, Stream};
 use crate::shell::columns;
 use judge::{Judged, Record, Write};
 use querygate_metadata::{LoadError, Snapshot};
-use querygate_policy::{Evaluator, resolve_principal};
+use querygate_policy::{Evaluator, WriteDecision, resolve_principal};
 use querygate_types::{Error, ErrorCode, Result};
 use rows::Rows;
 use std::collections::BTreeMap;
@@ -135,13 +135,16 @@ fn writes(judged: &Judged<'_>, output: &mut Output) -> std::io::Result<()> {
         Err(refusal) => format!("denied   {}: {}", refusal.code.name(), refusal.message),
     };
     output.line(&format!("\ncreate  {}", say(&judged.create)))?;
+    reach(&judged.creates, output)?;
     if !judged.is_given {
         output.line("  (create of an empty record; give one with --record)")?;
     }
     match judged.records.as_slice() {
         [own] if own.is_made_up => {
             output.line(&format!("edit    {}", say(&own.edit)))?;
+            reach(&judged.edits, output)?;
             output.line(&format!("delete  {}", say(&own.delete)))?;
+            reach(&judged.deletes, output)?;
             output.line("  (edit and delete of a record of one's own; give records with --rows)")?;
         }
         records => {
@@ -151,13 +154,35 @@ fn writes(judged: &Judged<'_>, output: &mut Output) -> std::io::Result<()> {
             };
             let read = |record: &Record| if record.is_visible { "shows".to_owned() } else { "hides".to_owned() };
             per_record("read", records, output, read)?;
-            per_record("edit", records, output, |record| outcome(&record.edit))?;
-            per_record("delete", records, output, |record| outcome(&record.delete))?;
+            match judged.edits.refusal() {
+                Some(refusal) => output.line(&format!("edit    {}", say(&Err(refusal))))?,
+                None => per_record("edit", records, output, |record| outcome(&record.edit))?,
+            }
+            reach(&judged.edits, output)?;
+            match judged.deletes.refusal() {
+                Some(refusal) => output.line(&format!("delete  {}", say(&Err(refusal))))?,
+                None => per_record("delete", records, output, |record| outcome(&record.delete))?,
+            }
+            reach(&judged.deletes, output)?;
         }
     }
     if !judged.locked.is_empty() {
         let locked: Vec<&str> = judged.locked.iter().map(String::as_str).collect();
         output.line(&format!("  not editable  {}", locked.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// Which stored records an allowed write reaches, and what it may store.
+fn reach(decision: &WriteDecision, output: &mut Output) -> std::io::Result<()> {
+    if !decision.is_allowed() {
+        return Ok(());
+    }
+    if !decision.target().is_all() {
+        output.line(&format!("  rows    {}", describe::filter(decision.target())))?;
+    }
+    if !decision.check().is_all() {
+        output.line(&format!("  stores  {}", describe::filter(decision.check())))?;
     }
     Ok(())
 }

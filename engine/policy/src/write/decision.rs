@@ -101,6 +101,15 @@ impl WriteDecision {
         }
     }
 
+    /// What every write is refused with, when denied.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.verdict {
+            WriteVerdict::Allow => None,
+            WriteVerdict::Deny(denial) => Some(denial.refusal(&self.object, self.operation)),
+        }
+    }
+
     /// Stored records that may be reached; `All` for an insert, `Nothing` when denied.
     #[must_use]
     pub fn target(&self) -> &RowFilter {

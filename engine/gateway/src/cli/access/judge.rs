@@ -4,7 +4,7 @@ use super::describe;
 use super::rows::{Row, Rows};
 use super::table_name;
 use querygate_metadata::Snapshot;
-use querygate_policy::{Change, Evaluator, ReadDecision, Refusal};
+use querygate_policy::{Change, Evaluator, ReadDecision, Refusal, WriteDecision, WriteOperation};
 use querygate_types::Principal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,6 +17,10 @@ pub(super) struct Judged<'a> {
     pub(super) principal: &'a Principal,
     pub(super) object: &'a str,
     pub(super) read: ReadDecision,
+    /// What the user may do with records of any kind.
+    pub(super) creates: WriteDecision,
+    pub(super) edits: WriteDecision,
+    pub(super) deletes: WriteDecision,
     pub(super) create: Write,
     /// Whether `create` is of a record that was given.
     pub(super) is_given: bool,
@@ -56,7 +60,19 @@ impl<'a> Judged<'a> {
             records.push(judge(&own_record(evaluator.principal), true));
         }
         let locked = evaluator.not_editable_fields(object);
-        Self { principal: evaluator.principal, object, create, is_given, records, locked, read }
+        let decide = |operation| evaluator.decide_target(object, operation);
+        Self {
+            principal: evaluator.principal,
+            object,
+            creates: decide(WriteOperation::Insert),
+            edits: decide(WriteOperation::Update),
+            deletes: decide(WriteOperation::Delete),
+            create,
+            is_given,
+            records,
+            locked,
+            read,
+        }
     }
 
     pub(super) fn to_json(&self, snapshot: &Snapshot) -> Value {
@@ -91,6 +107,11 @@ impl<'a> Judged<'a> {
                 "masked": masked,
                 "layers": layers,
             },
+            "writes": {
+                "create": decision(&self.creates),
+                "edit": decision(&self.edits),
+                "delete": decision(&self.deletes),
+            },
             "create": write(&self.create),
             "own_record": own,
             "records": records,
@@ -109,6 +130,17 @@ fn write(write: &Write) -> Value {
     match write {
         Ok(()) => json!({"allowed": true}),
         Err(refusal) => json!({"allowed": false, "code": refusal.code.name(), "message": refusal.message}),
+    }
+}
+
+fn decision(decision: &WriteDecision) -> Value {
+    match decision.refusal() {
+        Some(refusal) => write(&Err(refusal)),
+        None => json!({
+            "allowed": true,
+            "rows": describe::filter(decision.target()),
+            "stores": describe::filter(decision.check()),
+        }),
     }
 }
 
