@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
 mod sets;
+mod stacks;
 mod support;
 mod worlds;
 
@@ -11,7 +12,7 @@ use querygate_metadata::model::Facts;
 use querygate_metadata::{LoadOptions, load_text};
 use querygate_policy::{Change, CompiledPolicy, Evaluator, RefusalCode, resolve_principal};
 use querygate_types::Principal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sets::{Outcome, outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -191,5 +192,68 @@ fn sets_of_records_are_judged_as_each_record() {
     {
         let times = tally.get(&(kind, outcome)).copied().unwrap_or_default();
         assert!(times > 100, "{kind} {outcome:?}: {times}");
+    }
+}
+
+/// Both forms of one write by a user who holds one set with every right.
+fn judged(stack: &Value, user: &str, rows: &Value, object: &str, operation: &str) -> (bool, Outcome) {
+    let policy = CompiledPolicy::compile(support::snapshot(stack), Vec::new());
+    let facts = Facts::default();
+    let principal = resolve_principal(Principal::builder(user).permission_set("s1").build(), &policy, &facts, NOW_MS);
+    let evaluator = Evaluator { policy: &policy, principal: &principal, facts: &facts, now_ms: NOW_MS };
+    let of = |rows: &Value| rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
+    let rows = Rows(rows.as_object().unwrap().iter().map(|(object, rows)| (object.clone(), of(rows))).collect());
+    let (before, nothing) = (&rows.0[object][0], Map::new());
+    let change = match operation {
+        "insert" => Change::Insert { payload: before, image: before },
+        "update" => Change::Update { before, patch: &nothing },
+        _ => Change::Delete { before },
+    };
+    let single = evaluator.decide_write(object, &change, &rows).is_ok();
+    (single, outcome(&evaluator, object, &change, &Map::new(), &rows))
+}
+
+#[test]
+fn chains_of_masters_end_at_one_length_in_both_forms() {
+    for masters in 0..13 {
+        let object = |n: usize| {
+            let mut object = json!({"name": format!("t_{n}"), "label": "T", "sharingModel": "public_read_write",
+                "fields": {"title": {"type": "text", "label": "T"}}});
+            if n > 0 {
+                object["sharingModel"] = json!("controlled_by_parent");
+                object["fields"]["parent"] =
+                    json!({"type": "master_detail", "label": "P", "reference": format!("t_{}", n - 1)});
+            }
+            object
+        };
+        let mut stack = stacks::stack(json!([stacks::set("s1", json!({"objects": {"*": stacks::all()}}))]), json!([]));
+        stack["objects"] = (0..=masters).map(object).collect();
+        let rows: Map<String, Value> =
+            (0..=masters).map(|n| (format!("t_{n}"), json!([{"id": "a", "parent": "a"}]))).collect();
+        // Deleting the last object's record: nothing refers to it.
+        let (single, as_sets) = judged(&stack, "ada", &rows.into(), &format!("t_{masters}"), "delete");
+        assert_eq!((single, as_sets == Outcome::Passes), (masters < 10, masters < 10), "{masters} {as_sets:?}");
+    }
+}
+
+#[test]
+fn owners_and_masters_are_compared_as_their_columns_hold_them() {
+    let fields = json!({
+        "owner_id": {"type": "number", "label": "O", "precision": 18, "scale": 0},
+        "title": {"type": "text", "label": "T"},
+    });
+    let mut stack = stacks::stack(json!([stacks::set("s1", json!({"objects": {"*": stacks::all()}}))]), json!([]));
+    stack["objects"] = json!([{"name": "t_own", "label": "T", "sharingModel": "private", "fields": fields}]);
+    stack["querygate"] = json!({"tables": {"t_own": {"columnTypes": {"owner_id": "bigint"}}}});
+    for (user, owner, passes) in [("42", json!(42), true), ("42", json!(43), false), ("042", json!(42), false)] {
+        let rows = json!({"t_own": [{"owner_id": owner, "title": "x"}]});
+        for operation in ["insert", "update", "delete"] {
+            let (single, as_sets) = judged(&stack, user, &rows, "t_own", operation);
+            assert_eq!(
+                (single, as_sets == Outcome::Passes),
+                (passes, passes),
+                "{user} {owner} {operation} {as_sets:?}"
+            );
+        }
     }
 }
