@@ -113,6 +113,7 @@ impl Evaluator<'_> {
             ColumnKind::Timestamp => Some(FilterValue::Timestamp(self.now_ms)),
             ColumnKind::Date => day().map(FilterValue::Date),
             ColumnKind::Text
+            | ColumnKind::Uuid
             | ColumnKind::Number
             | ColumnKind::Boolean
             | ColumnKind::Time

@@ -5,10 +5,12 @@ use super::placeholders::{is_text_or_untyped, of_type, own_type};
 use crate::dialect::planners::types;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, InList, Placeholder, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator};
+use querygate_semantics::has_forms;
 use querygate_semantics::typing::is_comparison;
 use querygate_types::PgType;
+use std::sync::Arc;
 
 /// Functions whose arguments, and whose result, are of one type.
 const ALIKE: &[&str] = &["coalesce", "nullif", "greatest", "least"];
@@ -36,6 +38,7 @@ pub(super) fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let changed = alike(&mut args.iter_mut().collect::<Vec<_>>(), compared, schema);
             Ok(Transformed::new_transformed(Expr::ScalarFunction(ScalarFunction { func, args }), changed))
         }
+        Expr::ScalarFunction(call) => Ok(members(call, schema)),
         Expr::Case(case) => Ok(branches(case, schema)),
         other => Ok(Transformed::no(other)),
     }
@@ -46,6 +49,32 @@ pub(super) fn read(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 enum Compared {
     Yes,
     No,
+}
+
+/// Reads the members of an array with which a value is compared, where they are texts as far as is known.
+fn members(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let places = match call.name() {
+        "array_has" => Some((0, 1)),
+        "compare_any" | "compare_all" => Some((2, 1)),
+        _ => None,
+    };
+    let kin = places.and_then(|(_, value)| own_type(call.args.get(value)?, schema)).filter(|own| has_forms(*own));
+    let of = |array: &Expr| matches!(own_type(array, schema), None | Some(PgType::Text | PgType::TextArray));
+    let changed = match (places, kin.and_then(PgType::array).and_then(types::field_of)) {
+        (Some((array, _)), Some(field)) if call.args.get(array).is_some_and(of) => match call.args.get_mut(array) {
+            Some(Expr::Placeholder(Placeholder { id, field: own })) => {
+                *own = Some(Arc::new(field.as_ref().clone().with_name(id.clone())));
+                true
+            }
+            Some(array) => {
+                *array = Expr::Cast(Cast { expr: Box::new(std::mem::take(array)), field });
+                true
+            }
+            None => false,
+        },
+        _ => false,
+    };
+    Transformed::new_transformed(Expr::ScalarFunction(call), changed)
 }
 
 fn branches(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
