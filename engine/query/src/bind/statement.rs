@@ -193,12 +193,14 @@ impl Bound {
             .zip(given)
             .map(|(parameter, array)| {
                 let value = ScalarValue::try_from_array(array, 0).map_err(Error::internal)?;
-                let value = match parameter.read_as {
+                // An array may come as one text, whose members are known once it is read.
+                let canonical = |value| match parameter.read_as {
                     Some(pg_type) => semantics::canonical_value(value, pg_type),
                     None => Ok(value),
                 };
-                value
+                canonical(value)
                     .and_then(|value| self.reader.value(&value, &parameter.planned))
+                    .and_then(canonical)
                     .map_err(|e| translate(&e, Stage::Execute))
             })
             .collect()
@@ -371,7 +373,7 @@ fn types_with_forms(plan: &LogicalPlan) -> HashMap<String, PgType> {
                 }
                 if let Expr::Placeholder(Placeholder { id, field: Some(field) }) = e
                     && let pg_type = pg_type_of(field)
-                    && pg_type.element().is_some_and(semantics::has_forms)
+                    && (pg_type == PgType::Cidr || pg_type.element().is_some_and(semantics::has_forms))
                 {
                     types.insert(id.clone(), pg_type);
                 }
