@@ -22,7 +22,7 @@ pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
     let failed = |message: String| {
         let diagnostics = vec![
             Diagnostic::error(None, message)
-                .help("start from the file that `querygate demo` writes, or see the README"),
+                .help("start from the file that `querygate demo` writes, or see engine/docs/configuration.md"),
         ];
         (None, Report { file: name.clone(), text: String::new(), diagnostics })
     };
