@@ -5,22 +5,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
-pub mod advice;
 mod arrivals;
 mod column;
 mod holding;
 mod interval;
-pub mod more;
 mod network;
 mod outcome;
 mod own_texts;
 mod parts;
-pub mod repeats;
 mod scram;
 mod service;
-pub mod system;
-pub mod telemetry;
-mod times;
 mod timetz;
 mod wide_numeric;
 mod zone;
@@ -39,7 +33,6 @@ pub use service::{
     Authenticator, ClientInfo, Door, ExecuteOptions, LookUp, Prepared, QueryService, Resting, Session, Statement,
     TransactionStatus,
 };
-pub use times::{FirstRow, Times};
 pub use timetz::TimeTz;
 pub use wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles, numeric_cell, wide_numeric};
 pub use zone::Zone;

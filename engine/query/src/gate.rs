@@ -20,9 +20,9 @@ use querygate_catalog::{Deployment, FragmentRuns, SourceStatus, Stop, tell_uses}
 use querygate_catalog::{Holder, ShareBounds, SourceShares};
 use querygate_pg_catalog::LeafToken;
 use querygate_query_api::ClientInfo;
-use querygate_query_api::advice::PlanAdvisor;
-use querygate_query_api::system::SystemExtension;
-use querygate_query_api::telemetry::Telemetry;
+use querygate_telemetry_api::Telemetry;
+use querygate_telemetry_api::advice::PlanAdvisor;
+use querygate_telemetry_api::system::SystemExtension;
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;

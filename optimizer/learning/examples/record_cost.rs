@@ -4,7 +4,8 @@
 
 use querygate_learning::{Learning, LearningOptions};
 use querygate_query_api::Door;
-use querygate_query_api::telemetry::{FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, Telemetry};
+use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate};
+use querygate_telemetry_api::{StatementRecord, Telemetry};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 

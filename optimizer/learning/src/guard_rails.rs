@@ -3,9 +3,9 @@
 
 use crate::testing::{DAY, at, statement};
 use crate::{Learning, LearningOptions};
-use querygate_query_api::advice::{Question, Variant};
-use querygate_query_api::system::{Cell, SystemExtension};
-use querygate_query_api::telemetry::{StatementRecord, Telemetry};
+use querygate_telemetry_api::advice::{Question, Variant};
+use querygate_telemetry_api::system::{Cell, SystemExtension};
+use querygate_telemetry_api::{StatementRecord, Telemetry};
 use querygate_types::Principal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -10,10 +10,9 @@ use crate::telemetry::{Counts, Queue, Store, Templates, queue};
 use crate::training::Models;
 use crate::work::Work;
 use async_trait::async_trait;
-use querygate_query_api::advice::PlanAdvisor;
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
-use querygate_query_api::telemetry::{StatementRecord, Telemetry};
+use querygate_telemetry_api::advice::PlanAdvisor;
+use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
+use querygate_telemetry_api::{RunAccumulator, StatementRecord, Telemetry};
 use querygate_types::{Error, Principal, Result};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver as Ended, RecvTimeoutError, sync_channel};
@@ -123,8 +122,8 @@ impl Telemetry for Learning {
         self.shared.queue.gathering.is_pressed()
     }
 
-    fn collect(&self, repeats: &Arc<Repeats>) -> bool {
-        self.shared.queue.gathering.begin(repeats)
+    fn collect(&self, runs: &Arc<RunAccumulator>) -> bool {
+        self.shared.queue.gathering.begin(runs)
     }
 }
 

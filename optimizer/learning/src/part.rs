@@ -2,8 +2,8 @@
 
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
-use querygate_query_api::system::SystemExtension;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::system::SystemExtension;
 use querygate_types::Result;
 
 /// A part of learning. Its methods run on the learning thread, one after the other, never where statements run; its relations and

@@ -6,7 +6,7 @@ use crate::index::{IndexAdvisor, IndexOptions};
 use crate::options::LearningOptions;
 use crate::part::Part;
 use crate::telemetry::{Store, Templates};
-use querygate_query_api::system::Cell;
+use querygate_telemetry_api::system::Cell;
 use querygate_types::{Principal, Result, harmless};
 use std::collections::HashMap;
 use std::fmt::Write as _;

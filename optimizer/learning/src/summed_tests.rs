@@ -4,9 +4,8 @@ use crate::part::Part;
 use crate::telemetry::{Moment, Store, Templates};
 use crate::testing::{DAY, repeated, statement};
 use crate::{Learning, LearningOptions};
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::system::{Cell, SystemExtension};
-use querygate_query_api::telemetry::{StatementRecord, Telemetry};
+use querygate_telemetry_api::system::{Cell, SystemExtension};
+use querygate_telemetry_api::{RunAccumulator, StatementRecord, Telemetry};
 use querygate_types::Principal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +67,8 @@ fn what_sessions_add_up_is_collected_and_survives_their_end() {
     let learning = Learning::start(options, Vec::new()).unwrap();
     let records = runs(200);
     let mut told = 0_u64;
-    let session = Arc::new(Repeats::default());
-    let tell = |session: &Arc<Repeats>, told: &mut u64| {
+    let session = Arc::new(RunAccumulator::default());
+    let tell = |session: &Arc<RunAccumulator>, told: &mut u64| {
         for record in &records {
             *told += 1;
             crate::testing::tell(learning.as_ref(), session, record);
@@ -82,7 +81,7 @@ fn what_sessions_add_up_is_collected_and_survives_their_end() {
     }
     for _ in 0..20 {
         // Each of them is gone at once.
-        let passing = Arc::new(Repeats::default());
+        let passing = Arc::new(RunAccumulator::default());
         (0..3).for_each(|_| tell(&passing, &mut told));
         tell(&session, &mut told);
     }

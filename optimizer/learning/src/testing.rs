@@ -1,11 +1,8 @@
 //! Records of statements that never ran, for tests.
 
 use querygate_query_api::Door;
-use querygate_query_api::more::Ended;
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::telemetry::{
-    FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, TableShape, Telemetry,
-};
+use querygate_telemetry_api::fragment::{FragmentRecord, FragmentShape, FragmentTemplate, TableShape};
+use querygate_telemetry_api::{EndedRun, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -70,8 +67,9 @@ fn fragment(template: u64, rows: u64) -> FragmentRecord {
 }
 
 /// Tells of a run of a session, as a gate does.
-pub(crate) fn tell(telemetry: &dyn Telemetry, session: &Arc<Repeats>, record: &StatementRecord) {
-    if !telemetry.is_pressed() || !session.add(&Ended::of(record), telemetry, || record.clone()) {
+pub(crate) fn tell(telemetry: &dyn Telemetry, session: &Arc<RunAccumulator>, record: &StatementRecord) {
+    if !telemetry.is_pressed() || !session.add(&EndedRun::of(record), |runs| telemetry.collect(runs), || record.clone())
+    {
         telemetry.record(record.clone());
     }
 }
@@ -103,14 +101,14 @@ impl Telemetry for Listener {
         self.is_pressed
     }
 
-    fn collect(&self, _repeats: &Arc<Repeats>) -> bool {
+    fn collect(&self, _runs: &Arc<RunAccumulator>) -> bool {
         true
     }
 }
 
 /// What one session tells of these runs: each by itself, or added up but for the first so many.
 pub(crate) fn repeated(runs: &[StatementRecord], singly: Option<u32>) -> Vec<StatementRecord> {
-    let session = Arc::new(Repeats::default());
+    let session = Arc::new(RunAccumulator::default());
     let listener = Listener { is_pressed: singly.is_some(), ..Listener::default() };
     session.take(&mut Vec::new(), singly.unwrap_or(0));
     runs.iter().for_each(|run| tell(&listener, &session, run));

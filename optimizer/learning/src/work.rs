@@ -6,7 +6,7 @@ use crate::options::LearningOptions;
 use crate::part::Part;
 use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::StatementRecord;
 use querygate_types::Result;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

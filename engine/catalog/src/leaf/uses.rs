@@ -11,7 +11,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
-use querygate_query_api::telemetry::{Condition, ConditionKind};
+use querygate_telemetry_api::fragment::{Condition, ConditionKind};
 use std::any::Any;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::record_batch::RecordBatch;
-use querygate_query_api::telemetry::{CATEGORIES, ColumnSummary};
+use querygate_telemetry_api::fragment::{CATEGORIES, ColumnSummary};
 
 /// Rows of one run that are looked at, at most; half as many once there were more.
 const ROWS_MOST: usize = 1_024;

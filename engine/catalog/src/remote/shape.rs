@@ -4,7 +4,7 @@
 use querygate_driver_api::relation::ScanColumn;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Identifier, Relation, ScalarExpr};
-use querygate_query_api::telemetry::{
+use querygate_telemetry_api::fragment::{
     ColumnPlace, Condition, ConditionKind, FragmentShape, JoinShape, OrderShape, TableShape,
 };
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use querygate_learning::{
     SchemaChange, SchemaWatch, WebhookOptions,
 };
 use querygate_query::{Gate as Engine, GateOptions};
-use querygate_query_api::telemetry::Telemetry;
+use querygate_telemetry_api::Telemetry;
 use querygate_types::Result;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};

@@ -2,7 +2,7 @@
 
 use super::html::percent;
 use super::layout::Place;
-use querygate_query_api::advice::Variant;
+use querygate_telemetry_api::advice::Variant;
 
 /// A form's purpose, by its address.
 #[derive(Debug, Clone, Copy)]

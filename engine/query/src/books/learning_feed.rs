@@ -2,10 +2,9 @@
 
 use crate::books::observe::{LeafReads, QueryRecord};
 use querygate_catalog::FragmentRuns;
-use querygate_query_api::FirstRow;
-use querygate_query_api::more::Ended;
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::telemetry::{Choice, FragmentRecord, StatementRecord, Telemetry};
+use querygate_telemetry_api::advice::Choice;
+use querygate_telemetry_api::fragment::FragmentRecord;
+use querygate_telemetry_api::{EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
     /// What it runs again and again.
-    repeats: Arc<Repeats>,
+    accumulator: Arc<RunAccumulator>,
     /// What its last statement was measured with, for the next one: a statement of a microsecond should ask for no memory.
     rests: Mutex<Option<Box<Measures>>>,
 }
@@ -62,7 +61,7 @@ impl Teller {
 /// Tells of a statement. Gives back what its leaves over files read.
 pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) -> Vec<LeafReads> {
     let Told { teller, mut measures } = told;
-    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &teller.repeats);
+    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &teller.accumulator);
     // What reads files is not added up.
     let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
     *teller.rests() = Some(measures);
@@ -71,10 +70,10 @@ pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) 
 
 impl Measures {
     /// Whether the statement was added up with others.
-    fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, repeats: &Arc<Repeats>) -> bool {
+    fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
         let Self { application, first_row, bytes, choice, runs } = self;
         let Some(fragments) = runs.single() else { return false };
-        let run = Ended {
+        let run = EndedRun {
             fingerprint: record.template.fingerprint,
             application,
             objects: &record.objects,
@@ -89,7 +88,7 @@ impl Measures {
         };
         // Nothing was chosen for what is added up.
         let rest = (&*application, first_row.of(record.total), *bytes, None);
-        repeats.add(&run, telemetry, || statement(record, rest, fragments.to_vec()))
+        accumulator.add(&run, |runs| telemetry.collect(runs), || statement(record, rest, fragments.to_vec()))
     }
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {

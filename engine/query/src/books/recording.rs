@@ -4,7 +4,7 @@ use crate::books::observe::{Observer, QueryRecord};
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 use querygate_query_api::BatchStream;
-use querygate_query_api::telemetry::read_rows;
+use querygate_telemetry_api::read_rows;
 use querygate_types::{Error, ErrorCode, Result};
 use std::pin::Pin;
 use std::sync::Arc;

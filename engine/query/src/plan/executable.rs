@@ -20,8 +20,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use querygate_catalog::{Federated, FragmentCall, WholeFragment, federate};
 use querygate_driver_api::Value;
 use querygate_pg_catalog::LeafToken;
-use querygate_query_api::advice::{Lost, Variant};
 use querygate_rules::{Disposition, Receipt};
+use querygate_telemetry_api::advice::{Lost, Variant};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 

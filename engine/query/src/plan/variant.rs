@@ -6,9 +6,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use querygate_catalog::{AllKeys, SourcePlanning, TableSizes, WholeFragment, source_settings};
-use querygate_query_api::advice::{Advice, Lost, PlanAdvisor, Question, Variant};
-use querygate_query_api::telemetry::Choice;
 use querygate_rules::estimate::Estimator;
+use querygate_telemetry_api::advice::{Advice, Choice, Lost, PlanAdvisor, Question, Variant};
 use querygate_types::PlannerSetting;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -202,7 +201,7 @@ mod tests {
     impl PlanAdvisor for Insisting {
         fn choose(&self, _question: &Question<'_>) -> Advice {
             let limit = Some(Duration::from_secs(1));
-            Advice { variant: Variant::OneStream, stage: querygate_query_api::telemetry::Stage::Trial, limit }
+            Advice { variant: Variant::OneStream, stage: querygate_telemetry_api::advice::Stage::Trial, limit }
         }
 
         fn explain(&self, question: &Question<'_>) -> (Advice, String) {

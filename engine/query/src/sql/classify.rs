@@ -12,8 +12,8 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Statement as Ast, UnaryOperator,
     UtilityOption, Value,
 };
-use querygate_query_api::system::Cell;
 use querygate_query_api::{CopyFormat, CopyOptions};
+use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 
 /// A statement of a known kind.

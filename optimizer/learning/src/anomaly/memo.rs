@@ -1,7 +1,7 @@
 //! What the statements of a template are about: whose streams they belong to. Found once, used for each of them.
 
 use super::subject::Subject;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::StatementRecord;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@ use super::stream::Event;
 use super::streams::Happened;
 use super::subject::Subject;
 use querygate_models::anomaly::{Batch, Change, Fault, Finding, Quality, QualityReading, Rule, Watch};
-use querygate_query_api::telemetry::{FragmentRecord, StatementRecord};
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::fragment::FragmentRecord;
 use std::collections::HashMap;
 
 /// Columns that are followed: some 2 KB each.
@@ -190,7 +191,7 @@ fn says_something(fragment: &FragmentRecord) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{DAY, statement};
-    use querygate_query_api::telemetry::ColumnSummary;
+    use querygate_telemetry_api::fragment::ColumnSummary;
     use std::sync::Arc;
 
     /// A read of all of table `t`, with so many NULLs of 200 in `email`.

@@ -2,7 +2,7 @@
 
 use super::incident::{Incident, Sent, kind, severity};
 use crate::telemetry::time_of;
-use querygate_query_api::system::{Cell, CellKind};
+use querygate_telemetry_api::system::{Cell, CellKind};
 
 pub(super) const COLUMNS: &[(&str, CellKind)] = &[
     ("id", CellKind::Integer),

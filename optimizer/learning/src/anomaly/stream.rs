@@ -7,7 +7,7 @@ use querygate_models::anomaly::{
     Rule, Watch,
 };
 use querygate_models::saved::Saved;
-use querygate_query_api::more::More;
+use querygate_telemetry_api::RunSums;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -183,7 +183,7 @@ impl Stream {
 
     /// Further statements of a principal like one that was read: each was ordinary, and may end an incident, unless they are too
     /// much together.
-    pub(super) fn learn(&mut self, time: i64, more: &More, peers: f64, object: Option<&str>) -> Option<Event> {
+    pub(super) fn learn(&mut self, time: i64, more: &RunSums, peers: f64, object: Option<&str>) -> Option<Event> {
         let (bulk, watch) = self.bulk.as_mut()?;
         let reading = bulk.learn(time, (more.runs, more.read, more.read_most), peers);
         if reading.score >= 1.0 {

@@ -5,8 +5,7 @@ use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
 use super::under_way::UnderWay;
 use querygate_models::anomaly::{Finding, Peers};
-use querygate_query_api::more::More;
-use querygate_query_api::telemetry::{StatementRecord, read_rows};
+use querygate_telemetry_api::{RunSums, StatementRecord, read_rows};
 use querygate_types::ErrorCode;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -74,7 +73,7 @@ impl Streams {
         let (new_template, first_seen) = self.first_seen(record, &memo);
         let read = read_rows(record.rows, record.bytes);
         let more = record.more.as_deref();
-        let of_more = |of: fn(&More) -> u64| more.map_or(0, of);
+        let of_more = |of: fn(&RunSums) -> u64| more.map_or(0, of);
         for subject in &memo.subjects {
             let Some(stream) = self.stream(subject, record, time) else { continue };
             stream.last = time;
@@ -451,7 +450,7 @@ mod tests {
         assert_eq!((streams.memos.len(), related(&streams, &crm), related(&streams, &erp)), (1, true, false));
         assert_eq!(streams.all.get(&crm).map(|stream| stream.sums.statements), Some(3));
         let mut other = record.clone();
-        let mut template = querygate_query_api::telemetry::FragmentTemplate::clone(&record.fragments[0].template);
+        let mut template = querygate_telemetry_api::fragment::FragmentTemplate::clone(&record.fragments[0].template);
         template.source = "erp".into();
         other.fragments[0].template = Arc::new(template);
         streams.add(&other, DAY);

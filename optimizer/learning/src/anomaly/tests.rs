@@ -12,9 +12,8 @@ use crate::testing::{DAY, repeated, statement};
 use futures::{FutureExt, StreamExt};
 use querygate_models::anomaly::ORDINARY_ROWS;
 use querygate_models::rng::Rng;
-use querygate_query_api::more::ROWS_MAX;
-use querygate_query_api::system::{Cell, SystemExtension};
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::system::{Cell, SystemExtension};
+use querygate_telemetry_api::{ROWS_MAX, StatementRecord};
 use querygate_types::{ErrorCode, Principal};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! through a cursor that nobody closes are seen. Nothing is learnt of them before they end. In memory only, and bounded.
 
 use super::streams::{Happened, LARGE, Streams};
-use querygate_query_api::telemetry::{StatementRecord, read_rows};
+use querygate_telemetry_api::{StatementRecord, read_rows};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use super::ran::Ran;
 use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, NullTest, TableConditions, Writes};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_models::index::{Access, Column, Index, Predicate, Statement, Table, Workload};
-use querygate_query_api::telemetry::{ColumnPlace, ConditionKind, FragmentShape, TableShape};
+use querygate_telemetry_api::fragment::{ColumnPlace, ConditionKind, FragmentShape, TableShape};
 use std::collections::BTreeSet;
 
 /// Rows of a table that are written for each of its reads, where the source does not count: an assumption, so that no index

@@ -1,7 +1,8 @@
 //! What ran at the sources, a sum for each template of a fragment: how often, how long, for which statements. Bounded.
 
 use querygate_models::sketch::DdSketch;
-use querygate_query_api::telemetry::{FileReads, FragmentRecord, FragmentShape, StatementRecord};
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::fragment::{FileReads, FragmentRecord, FragmentShape};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 

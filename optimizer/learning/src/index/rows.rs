@@ -1,7 +1,7 @@
 //! A suggestion as a row of `querygate.index_suggestions`.
 
 use super::suggestion::{Change, Suggestion};
-use querygate_query_api::system::{Cell, CellKind};
+use querygate_telemetry_api::system::{Cell, CellKind};
 use std::time::{Duration, UNIX_EPOCH};
 
 pub(super) const COLUMNS: &[(&str, CellKind)] = &[

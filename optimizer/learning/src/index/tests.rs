@@ -14,10 +14,11 @@ use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Identifier, Refusal, TableRef, Value, ValueType};
 use querygate_query_api::Door;
-use querygate_query_api::system::{Cell, SystemExtension};
-use querygate_query_api::telemetry::{
-    Condition, ConditionKind, FragmentRecord, FragmentShape, FragmentTemplate, StatementRecord, TableShape,
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::fragment::{
+    Condition, ConditionKind, FragmentRecord, FragmentShape, FragmentTemplate, TableShape,
 };
+use querygate_telemetry_api::system::{Cell, SystemExtension};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

@@ -4,7 +4,7 @@ use super::search::{Found, Outcome};
 use super::simulate::Plan;
 use crate::index::{Ran, as_number, percent};
 use querygate_driver_api::layout::{FileLayout, Rewrite};
-use querygate_query_api::system::Cell;
+use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Records as spans of OTLP's JSON form. Holds what records hold: no literal and no value of a row.
 
-use querygate_query_api::telemetry::{FragmentRecord, StatementRecord};
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::fragment::FragmentRecord;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,7 @@
 //! Sums of statements and fragments since the start, as metrics of OTLP's JSON form. Bounded by doors, codes and sources.
 
 use super::encode::{nanos, resource, text};
-use querygate_query_api::Times;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::{StatementRecord, Times};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

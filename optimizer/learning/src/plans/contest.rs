@@ -3,8 +3,7 @@
 
 use super::arm::Arm;
 use querygate_models::advisor::{Evidence, Guard, choose};
-use querygate_query_api::advice::{Advice, Lost, Variant};
-use querygate_query_api::telemetry::Stage;
+use querygate_telemetry_api::advice::{Advice, Lost, Stage, Variant};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

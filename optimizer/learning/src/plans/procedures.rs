@@ -2,8 +2,8 @@
 
 use super::{Entry, Key, PlanAdvice};
 use async_trait::async_trait;
-use querygate_query_api::advice::Variant;
-use querygate_query_api::system::{Cell, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation};
+use querygate_telemetry_api::advice::Variant;
+use querygate_telemetry_api::system::{Cell, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 
 const TEMPLATE: CellColumns = &[("fingerprint", CellKind::Text)];

@@ -2,9 +2,8 @@
 
 use super::contest::{Contest, Rival, State};
 use super::{Entry, PlanAdvice};
-use querygate_query_api::advice::{Advice, Variant};
-use querygate_query_api::system::{Cell, CellKind, SystemRelation};
-use querygate_query_api::telemetry::Stage;
+use querygate_telemetry_api::advice::{Advice, Stage, Variant};
+use querygate_telemetry_api::system::{Cell, CellKind, SystemRelation};
 use querygate_types::{Error, Principal, Result};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,7 @@
 //! Sums that sessions make of what they run again and again: whose they are, when they are collected, and whether so much comes that
 //! they should be made at all.
 
-use querygate_query_api::repeats::Repeats;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::{RunAccumulator, StatementRecord};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +24,7 @@ pub(crate) struct Gathering {
 
 #[derive(Debug, Default)]
 struct Sessions {
-    all: Vec<Arc<Repeats>>,
+    all: Vec<Arc<RunAccumulator>>,
     /// Whose turn it is next to tell some runs by themselves.
     turn: usize,
     closed: bool,
@@ -57,11 +56,11 @@ impl Gathering {
     }
 
     /// Collects from one more session. `false`: there are too many, or nobody collects any more.
-    pub(crate) fn begin(&self, repeats: &Arc<Repeats>) -> bool {
+    pub(crate) fn begin(&self, runs: &Arc<RunAccumulator>) -> bool {
         let mut sessions = self.sessions();
         let room = !sessions.closed && sessions.all.len() < SESSIONS_MAX;
         if room {
-            sessions.all.push(Arc::clone(repeats));
+            sessions.all.push(Arc::clone(runs));
         }
         room
     }
@@ -72,10 +71,10 @@ impl Gathering {
         {
             let mut sessions = self.sessions();
             let (singly, mut place) = (sessions.singly(), 0);
-            sessions.all.retain(|repeats| {
+            sessions.all.retain(|runs| {
                 // Nobody adds to it once the session and its statements are gone.
-                let ended = Arc::strong_count(repeats) == 1;
-                repeats.take(&mut sums, singly(place));
+                let ended = Arc::strong_count(runs) == 1;
+                runs.take(&mut sums, singly(place));
                 place += 1;
                 !ended
             });
@@ -88,7 +87,7 @@ impl Gathering {
         let mut sums = Vec::new();
         let mut sessions = self.sessions();
         sessions.closed = true;
-        sessions.all.drain(..).for_each(|repeats| repeats.close(&mut sums));
+        sessions.all.drain(..).for_each(|runs| runs.close(&mut sums));
         drop(sessions);
         self.pressed.store(false, Ordering::Relaxed);
         taken.extend(joined(sums));
@@ -133,7 +132,7 @@ mod tests {
         for (sessions, expected) in [(1, 32), (3, 32), (100, 32), (1_000, 32)] {
             let listener = crate::testing::Listener::pressed();
             let gathering = Gathering::default();
-            let all: Vec<Arc<Repeats>> = (0..sessions).map(|_| Arc::default()).collect();
+            let all: Vec<Arc<RunAccumulator>> = (0..sessions).map(|_| Arc::default()).collect();
             all.iter().for_each(|one| assert!(gathering.begin(one)));
             let record = statement("sam", 1, 1, DAY);
             let mut told = Vec::new();
@@ -173,7 +172,7 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_nobody_begins_after_the_end() {
         let gathering = Gathering::default();
-        let all: Vec<Arc<Repeats>> = (0..5_000).map(|_| Arc::default()).collect();
+        let all: Vec<Arc<RunAccumulator>> = (0..5_000).map(|_| Arc::default()).collect();
         assert_eq!(all.iter().filter(|one| gathering.begin(one)).count(), SESSIONS_MAX);
         drop(all);
         gathering.take(&mut Vec::new());

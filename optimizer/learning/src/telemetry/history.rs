@@ -1,6 +1,6 @@
 //! What the store holds of the past: runs of fragments read back, and what is forgotten by age and size.
 
-use querygate_query_api::telemetry::FragmentShape;
+use querygate_telemetry_api::fragment::FragmentShape;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 

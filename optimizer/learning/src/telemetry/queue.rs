@@ -2,7 +2,7 @@
 //! in the long run a record costs no memory of the way itself. Beside it come the sums of sessions.
 
 use super::gather::Gathering;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::StatementRecord;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! A batch of records as JSON arrays, which SQLite takes apart: one statement per table, however many rows. Holds no literal,
 //! because records have none.
 
-use querygate_query_api::telemetry::{FragmentRecord, FragmentTemplate, StatementRecord};
+use querygate_telemetry_api::StatementRecord;
+use querygate_telemetry_api::fragment::{FragmentRecord, FragmentTemplate};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

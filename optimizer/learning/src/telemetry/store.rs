@@ -4,7 +4,7 @@
 use super::history::{FragmentRow, fragment_row, retain};
 use super::open::{self, damaged};
 use super::rows;
-use querygate_query_api::telemetry::StatementRecord;
+use querygate_telemetry_api::StatementRecord;
 use querygate_types::{Error, ErrorCode, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -3,7 +3,7 @@
 use crate::telemetry::FragmentRow;
 use querygate_models::cardinality::{Observation, Subplan};
 use querygate_models::latency::{Fragment, Run};
-use querygate_query_api::telemetry::{Condition, FragmentRecord, FragmentShape};
+use querygate_telemetry_api::fragment::{Condition, FragmentRecord, FragmentShape};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Common {
         let conditions: Vec<(u64, &Condition)> =
             shape.tables.iter().flat_map(|t| t.conditions.iter().map(|c| (hash(&t.path), c))).collect();
         let columns: usize = shape.tables.iter().map(|table| table.columns.len()).sum();
-        let place = |at: &querygate_query_api::telemetry::ColumnPlace| {
+        let place = |at: &querygate_telemetry_api::fragment::ColumnPlace| {
             hash(&(shape.tables.get(at.table).map(|table| &table.path), &at.column))
         };
         Self {
@@ -138,7 +138,7 @@ fn hash(value: &impl Hash) -> u64 {
 
 #[cfg(test)]
 pub(super) fn sample(fingerprint: u64, tables: usize, estimated: f64, rows: f64, seconds: f64, at: f64) -> Ran {
-    use querygate_query_api::telemetry::TableShape;
+    use querygate_telemetry_api::fragment::TableShape;
     let table = |n| TableShape { path: vec![format!("t{n}")], ..TableShape::default() };
     let shape = FragmentShape { tables: (0..tables).map(table).collect(), ..FragmentShape::default() };
     let common = Arc::new(Common::of(fingerprint, &shape));

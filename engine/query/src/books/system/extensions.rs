@@ -4,7 +4,7 @@
 use super::{Cell, Kind, Row, batch_of, schema_of};
 use querygate_catalog::LiveTable;
 use querygate_pg_catalog::LeafToken;
-use querygate_query_api::system::{
+use querygate_telemetry_api::system::{
     Cell as Supplied, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation,
 };
 use querygate_types::{Error, ErrorCode, Principal, Result};

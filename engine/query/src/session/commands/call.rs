@@ -5,7 +5,7 @@ use crate::books::system::extensions;
 use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::PreparedStatement;
 use querygate_query_api::Outcome;
-use querygate_query_api::system::Cell;
+use querygate_telemetry_api::system::Cell;
 use querygate_types::Result;
 use tokio::time::Instant;
 

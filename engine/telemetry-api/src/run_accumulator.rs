@@ -1,8 +1,9 @@
 //! Runs of cheap statements, added up where they end: where tens of thousands come in a second, a record of each would cost a good
 //! part of what the statement itself does. Knows neither who asks for the sums nor what they are for.
 
-use crate::more::{Ended, More};
-use crate::telemetry::{FragmentTemplate, StatementRecord, Telemetry};
+use crate::fragment::FragmentTemplate;
+use crate::record::StatementRecord;
+use crate::run_sums::{EndedRun, RunSums};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,11 +27,11 @@ struct Statement {
     usual: (u64, u64),
     /// One run of those that were added up, and the others.
     record: Option<Box<StatementRecord>>,
-    more: More,
+    more: RunSums,
 }
 
 impl Statement {
-    fn new(run: &Ended<'_>) -> Self {
+    fn new(run: &EndedRun<'_>) -> Self {
         Self {
             fingerprint: run.fingerprint,
             application: Arc::clone(run.application),
@@ -39,11 +40,11 @@ impl Statement {
             singly: 0,
             usual: (0, 0),
             record: None,
-            more: More::default(),
+            more: RunSums::default(),
         }
     }
 
-    fn is_of(&self, run: &Ended<'_>) -> bool {
+    fn is_of(&self, run: &EndedRun<'_>) -> bool {
         let fragment = match (&self.fragment, run.fragments.first()) {
             (None, None) => true,
             (Some(known), Some(one)) => {
@@ -66,11 +67,11 @@ impl Statement {
         slow
     }
 
-    fn add(&mut self, run: &Ended<'_>, slow: bool, whole: impl FnOnce() -> StatementRecord) {
+    fn add(&mut self, run: &EndedRun<'_>, slow: bool, whole: impl FnOnce() -> StatementRecord) {
         match &mut self.record {
             None => self.record = Some(Box::new(whole())),
             Some(record) if slow && run.total > record.total => {
-                self.more.add(&Ended::of(record));
+                self.more.add(&EndedRun::of(record));
                 **record = whole();
             }
             Some(_) => self.more.add(run),
@@ -95,7 +96,7 @@ impl Statement {
 
 /// What one session runs again and again, until somebody collects it. Bounded: some 5 KB for each of few statements.
 #[derive(Debug, Default)]
-pub struct Repeats {
+pub struct RunAccumulator {
     state: Mutex<State>,
 }
 
@@ -110,7 +111,7 @@ struct State {
     closed: bool,
 }
 
-impl Repeats {
+impl RunAccumulator {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,8 +120,8 @@ impl Repeats {
     /// whatever is out of the ordinary. `whole`: its record, asked for once or a few times between two collections.
     pub fn add(
         self: &Arc<Self>,
-        run: &Ended<'_>,
-        telemetry: &dyn Telemetry,
+        run: &EndedRun<'_>,
+        collect: impl FnOnce(&Arc<Self>) -> bool,
         whole: impl FnOnce() -> StatementRecord,
     ) -> bool {
         if !run.is_ordinary() {
@@ -134,7 +135,7 @@ impl Repeats {
             state.followed = true;
             // Who collects has a lock of its own.
             drop(state);
-            if !telemetry.collect(self) {
+            if !collect(self) {
                 self.state().closed = true;
             }
             return false;
@@ -182,15 +183,17 @@ impl Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Door;
-    use crate::more::ROWS_MAX;
-    use crate::telemetry::{FragmentRecord, FragmentShape};
+    use crate::Telemetry;
+    use crate::advice::{Choice, Stage};
+    use crate::fragment::{FileReads, FragmentRecord, FragmentShape};
+    use crate::run_sums::ROWS_MAX;
+    use querygate_query_api::Door;
     use querygate_types::ErrorCode;
     use std::time::UNIX_EPOCH;
 
     #[derive(Debug, Default)]
     struct Collector {
-        followed: Mutex<Vec<Arc<Repeats>>>,
+        followed: Mutex<Vec<Arc<RunAccumulator>>>,
         full: bool,
     }
 
@@ -201,8 +204,8 @@ mod tests {
             true
         }
 
-        fn collect(&self, repeats: &Arc<Repeats>) -> bool {
-            self.followed.lock().unwrap().push(Arc::clone(repeats));
+        fn collect(&self, accumulator: &Arc<RunAccumulator>) -> bool {
+            self.followed.lock().unwrap().push(Arc::clone(accumulator));
             !self.full
         }
     }
@@ -256,25 +259,25 @@ mod tests {
         }
     }
 
-    fn add(repeats: &Arc<Repeats>, collector: &Collector, record: &StatementRecord) -> bool {
-        repeats.add(&Ended::of(record), collector, || record.clone())
+    fn add(accumulator: &Arc<RunAccumulator>, collector: &Collector, record: &StatementRecord) -> bool {
+        accumulator.add(&EndedRun::of(record), |sums| collector.collect(sums), || record.clone())
     }
 
-    fn taken(repeats: &Repeats) -> Vec<StatementRecord> {
+    fn taken(accumulator: &RunAccumulator) -> Vec<StatementRecord> {
         let mut taken = Vec::new();
-        repeats.take(&mut taken, 2);
+        accumulator.take(&mut taken, 2);
         taken
     }
 
     #[test]
     fn what_comes_again_is_added_up_after_the_first_ones_and_nothing_is_lost() {
-        let (repeats, collector) = (Arc::new(Repeats::default()), Collector::default());
+        let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
         let one = record(1);
         for round in 0..3 {
-            let by_themselves = (0..100).filter(|_| !add(&repeats, &collector, &one)).count();
+            let by_themselves = (0..100).filter(|_| !add(&accumulator, &collector, &one)).count();
             // First it is not known yet that somebody collects, and how much.
             assert_eq!(by_themselves, if round == 0 { 1 } else { 2 });
-            let taken = taken(&repeats);
+            let taken = taken(&accumulator);
             let [taken] = &taken[..] else { panic!("{taken:?}") };
             let more = taken.more.as_deref().unwrap();
             assert_eq!(more.runs as usize + 1 + by_themselves, 100);
@@ -289,16 +292,16 @@ mod tests {
         }
         assert_eq!(collector.followed.lock().unwrap().len(), 1);
         // Nothing came since: nothing is handed over, and the statement is forgotten.
-        assert!(taken(&repeats).is_empty() && repeats.state().statements.is_empty());
+        assert!(taken(&accumulator).is_empty() && accumulator.state().statements.is_empty());
     }
 
     #[test]
     fn what_is_out_of_the_ordinary_is_told_by_itself() {
-        let (repeats, collector) = (Arc::new(Repeats::default()), Collector::default());
+        let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
         let one = record(1);
-        assert_eq!((0..10).filter(|_| add(&repeats, &collector, &one)).count(), 9);
-        assert_eq!(taken(&repeats).len(), 1);
-        assert_eq!([0; 4].map(|_| add(&repeats, &collector, &one)), [false, false, true, true]);
+        assert_eq!((0..10).filter(|_| add(&accumulator, &collector, &one)).count(), 9);
+        assert_eq!(taken(&accumulator).len(), 1);
+        assert_eq!([0; 4].map(|_| add(&accumulator, &collector, &one)), [false, false, true, true]);
         type Change = fn(&mut StatementRecord);
         let changes: [Change; 11] = [
             |r| r.error = Some(ErrorCode::SourceLost),
@@ -309,20 +312,16 @@ mod tests {
             |r| r.fragments[0].complete = false,
             |r| r.fragments[0].narrowed = true,
             |r| r.fragments[0].nulls = vec![0],
-            |r| r.fragments[0].reads = Some(crate::telemetry::FileReads::default()),
+            |r| r.fragments[0].reads = Some(FileReads::default()),
             |r| r.fragments[0].error = Some(ErrorCode::SourceLost),
             |r| {
-                r.choice = Some(crate::telemetry::Choice {
-                    alternative: "fetch".into(),
-                    band: 1,
-                    stage: crate::telemetry::Stage::Trial,
-                });
+                r.choice = Some(Choice { alternative: "fetch".into(), band: 1, stage: Stage::Trial });
             },
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut other = one.clone();
             change(&mut other);
-            assert!(!add(&repeats, &collector, &other), "{number}");
+            assert!(!add(&accumulator, &collector, &other), "{number}");
         }
         // What differs in more than its numbers is another statement.
         let kinds: [Change; 5] = [
@@ -338,24 +337,24 @@ mod tests {
         for change in kinds {
             let mut other = one.clone();
             change(&mut other);
-            assert_eq!([0; 4].map(|_| add(&repeats, &collector, &other)), [false, false, true, true]);
+            assert_eq!([0; 4].map(|_| add(&accumulator, &collector, &other)), [false, false, true, true]);
         }
-        assert_eq!(taken(&repeats).len(), 6);
+        assert_eq!(taken(&accumulator).len(), 6);
         // The same made anew is the same: a text that is sent each time.
         let again = record(1);
-        assert_eq!([0; 4].map(|_| add(&repeats, &collector, &again)), [false, false, true, true]);
+        assert_eq!([0; 4].map(|_| add(&accumulator, &collector, &again)), [false, false, true, true]);
     }
 
     #[test]
     fn the_slowest_of_unusually_slow_runs_is_the_one_that_is_told() {
-        let (repeats, collector) = (Arc::new(Repeats::default()), Collector::default());
+        let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
         let one = record(1);
-        assert!(!add(&repeats, &collector, &one));
+        assert!(!add(&accumulator, &collector, &one));
         for micros in [40, 50, 41, 400, 60, 1_000, 900, 40] {
             let total = Duration::from_micros(micros);
-            assert!(add(&repeats, &collector, &StatementRecord { total, ..one.clone() }));
+            assert!(add(&accumulator, &collector, &StatementRecord { total, ..one.clone() }));
         }
-        let mut taken = taken(&repeats);
+        let mut taken = taken(&accumulator);
         let mut record = taken.remove(0);
         assert_eq!((record.total, record.runs()), (Duration::from_millis(1), 8));
         let rest = Duration::from_micros(40 + 50 + 41 + 400 + 60 + 900 + 40);
@@ -371,19 +370,20 @@ mod tests {
 
     #[test]
     fn statements_are_bounded_and_after_the_end_each_run_is_told_by_itself() {
-        let (repeats, collector) = (Arc::new(Repeats::default()), Collector::default());
+        let (accumulator, collector) = (Arc::new(RunAccumulator::default()), Collector::default());
         let all: Vec<StatementRecord> = (0..20).map(record).collect();
         for _ in 0..10 {
             all.iter().for_each(|one| {
-                add(&repeats, &collector, one);
+                add(&accumulator, &collector, one);
             });
         }
-        assert_eq!(repeats.state().statements.len(), STATEMENTS_MAX);
+        assert_eq!(accumulator.state().statements.len(), STATEMENTS_MAX);
         let mut taken = Vec::new();
-        repeats.close(&mut taken);
+        accumulator.close(&mut taken);
         assert_eq!(taken.len(), STATEMENTS_MAX);
-        assert!((0..10).all(|_| !add(&repeats, &collector, &all[0])));
-        let (repeats, collector) = (Arc::new(Repeats::default()), Collector { full: true, ..Collector::default() });
-        assert!((0..10).all(|_| !add(&repeats, &collector, &all[0])), "nobody would collect");
+        assert!((0..10).all(|_| !add(&accumulator, &collector, &all[0])));
+        let (accumulator, collector) =
+            (Arc::new(RunAccumulator::default()), Collector { full: true, ..Collector::default() });
+        assert!((0..10).all(|_| !add(&accumulator, &collector, &all[0])), "nobody would collect");
     }
 }

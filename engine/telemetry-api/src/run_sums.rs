@@ -1,9 +1,19 @@
 //! What runs of a statement add up to, and which runs may be added up.
 
-use crate::Times;
-use crate::telemetry::{FragmentRecord, StatementRecord, read_rows};
+use crate::fragment::FragmentRecord;
+use crate::times::Times;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+/// Bytes that count as a row: rows that were gathered into one value are rows nevertheless.
+const ROW_BYTES: u64 = 200;
+
+/// Rows that a result counts as.
+#[must_use]
+pub const fn read_rows(rows: u64, bytes: u64) -> u64 {
+    let by_size = bytes / ROW_BYTES;
+    if by_size > rows { by_size } else { rows }
+}
 
 /// Rows, as [`read_rows`] counts them, of a run that may be added up: what gives more is judged by itself.
 pub const ROWS_MAX: u64 = 200;
@@ -11,7 +21,7 @@ pub const ROWS_MAX: u64 = 200;
 /// Further runs of a statement, beside the one that a record is of. None of them failed, followed advice, read from files, or
 /// gave more than [`ROWS_MAX`] rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct More {
+pub struct RunSums {
     pub runs: u64,
     /// Those that were spared planning.
     pub cached: u64,
@@ -23,14 +33,14 @@ pub struct More {
     pub planning: Times,
     pub total: Times,
     /// Of the record's fragment; each of the runs had it once, completely. Nothing where the record has none.
-    pub fragment: MoreFragments,
+    pub fragment: FragmentSums,
     /// When the last of them began.
     pub last: Option<SystemTime>,
 }
 
 /// The runs of their fragment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MoreFragments {
+pub struct FragmentSums {
     pub rows: u64,
     pub bytes: u64,
     pub total: Times,
@@ -38,8 +48,8 @@ pub struct MoreFragments {
     pub worked: Times,
 }
 
-impl More {
-    pub(crate) fn add(&mut self, run: &Ended<'_>) {
+impl RunSums {
+    pub(crate) fn add(&mut self, run: &EndedRun<'_>) {
         let read = read_rows(run.rows, run.bytes);
         self.runs += 1;
         self.cached += u64::from(run.cached);
@@ -78,7 +88,7 @@ impl More {
 
 /// A run that has ended: what decides whether it is added up, and what is added.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended<'a> {
+pub struct EndedRun<'a> {
     pub fingerprint: u64,
     pub application: &'a Arc<str>,
     pub objects: &'a Arc<[String]>,
@@ -93,25 +103,7 @@ pub struct Ended<'a> {
     pub fragments: &'a [FragmentRecord],
 }
 
-impl<'a> Ended<'a> {
-    /// The run that a record is of.
-    #[must_use]
-    pub fn of(record: &'a StatementRecord) -> Self {
-        Self {
-            fingerprint: record.fingerprint,
-            application: &record.application,
-            objects: &record.objects,
-            started: record.started,
-            planning: record.planning,
-            total: record.total,
-            rows: record.rows,
-            bytes: record.bytes,
-            cached: record.cached,
-            special: record.error.is_some() || record.choice.is_some(),
-            fragments: &record.fragments,
-        }
-    }
-
+impl EndedRun<'_> {
     /// Whether nothing of it is worth a record.
     pub(crate) fn is_ordinary(&self) -> bool {
         let ordinary = |fragment: &FragmentRecord| {

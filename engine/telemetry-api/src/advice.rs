@@ -1,7 +1,6 @@
 //! What the engine asks before it plans: which of several valid plans a run gets. Knows no plan; whoever answers is not trusted
 //! with more than the choice.
 
-use crate::telemetry::Stage;
 use querygate_types::PlannerSetting;
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +68,45 @@ pub struct Question<'a> {
     pub band: u8,
     /// Variants that are valid for it, beside the default.
     pub variants: &'a [Variant],
+}
+
+/// A plan that was chosen, and why it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Name of the alternative; `default` is what runs without advice.
+    pub alternative: Arc<str>,
+    /// Band of selectivity for which it was chosen.
+    pub band: u8,
+    pub stage: Stage,
+}
+
+/// Why an alternative ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Nothing is known yet, or advice is off.
+    Observe,
+    /// Beside the statement, for nobody.
+    Shadow,
+    /// On a bounded share of runs, to be measured.
+    Trial,
+    /// Proven better.
+    Pinned,
+    /// The default, while another one is pinned, to be measured.
+    Control,
+}
+
+impl Stage {
+    /// Name as system tables show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Shadow => "shadow",
+            Self::Trial => "trial",
+            Self::Pinned => "pinned",
+            Self::Control => "control",
+        }
+    }
 }
 
 /// What a run gets.

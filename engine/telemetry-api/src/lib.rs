@@ -1,0 +1,19 @@
+//! What the engine and learning say to each other: records of statements, advice on plans, system relations. Knows no plan,
+//! no source and no model.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+pub mod advice;
+pub mod fragment;
+mod record;
+mod run_accumulator;
+mod run_sums;
+pub mod system;
+mod telemetry;
+mod times;
+
+pub use record::StatementRecord;
+pub use run_accumulator::RunAccumulator;
+pub use run_sums::{EndedRun, FragmentSums, ROWS_MAX, RunSums, read_rows};
+pub use telemetry::Telemetry;
+pub use times::{FirstRow, Times};
