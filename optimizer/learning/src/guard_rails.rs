@@ -1,4 +1,4 @@
-//! What learning must survive as a whole: floods, and clocks that jump. Nothing is lost but what its bounds leave out, no part fails,
+//! What learning must survive as a whole: floods, and clocks that jump. Nothing is lost but what its bounds leave out, no plugin fails,
 //! and what is shown stays numbers.
 
 use crate::testing::{DAY, at, statement};
@@ -61,7 +61,7 @@ impl Rails {
         }
     }
 
-    /// Everything is written, no part failed, and every number that is shown is one.
+    /// Everything is written, no plugin failed, and every number that is shown is one.
     fn sound(&self) {
         let began = Instant::now();
         // It waits for some seconds only; a slow machine may need more for the last batch.

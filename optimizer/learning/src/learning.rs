@@ -1,14 +1,14 @@
-//! The whole of learning: takes records, and hands them in batches to the store and the parts, on a thread of its own. Knows no
-//! part's business.
+//! The whole of learning: takes records, and hands them in batches to the store and the plugins, on a thread of its own. Knows no
+//! plugin's business.
 
 use crate::anomaly::Anomalies;
 use crate::options::LearningOptions;
 use crate::otlp::Export;
-use crate::part::Part;
 use crate::plans::PlanAdvice;
+use crate::plugin::Plugin;
 use crate::telemetry::{Counts, Queue, Store, Templates, queue};
+use crate::thread::LearningThread;
 use crate::training::Models;
-use crate::work::Work;
 use async_trait::async_trait;
 use querygate_telemetry_api::advice::PlanAdvisor;
 use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemRelation};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Learning {
     shared: Arc<Shared>,
-    parts: Vec<Arc<dyn Part>>,
+    plugins: Vec<Arc<dyn Plugin>>,
     plans: Arc<PlanAdvice>,
     stop: CancellationToken,
     ended: Mutex<Ended<()>>,
@@ -44,11 +44,11 @@ pub(crate) struct Shared {
 }
 
 impl Learning {
-    /// Starts the thread. Parts follow in this order, after the sums of templates, the anomalies, the models and the plans.
+    /// Starts the thread. Plugins follow in this order, after the sums of templates, the anomalies, the models and the plans.
     ///
     /// # Errors
     /// Internal: no thread, or no random number.
-    pub fn start(options: LearningOptions, parts: Vec<Arc<dyn Part>>) -> Result<Arc<Self>> {
+    pub fn start(options: LearningOptions, plugins: Vec<Arc<dyn Plugin>>) -> Result<Arc<Self>> {
         let counts = Arc::new(Counts::default());
         let (queue, receiver) = queue(options.queue_max, Arc::clone(&counts));
         let shared = Arc::new(Shared {
@@ -58,29 +58,30 @@ impl Learning {
             errors: AtomicU64::new(0),
             started: Instant::now(),
         });
-        let templates: Arc<dyn Part> = Arc::new(Templates::default());
-        let anomalies: Arc<dyn Part> = Arc::new(Anomalies::new(options.clone()));
-        let models: Arc<dyn Part> = Arc::new(Models::default());
+        let templates: Arc<dyn Plugin> = Arc::new(Templates::default());
+        let anomalies: Arc<dyn Plugin> = Arc::new(Anomalies::new(options.clone()));
+        let models: Arc<dyn Plugin> = Arc::new(Models::default());
         let plans = PlanAdvice::new();
-        let advice: Arc<dyn Part> = Arc::<PlanAdvice>::clone(&plans);
-        let export = options.otlp.clone().map(Export::new).transpose()?.map(|export| Arc::new(export) as Arc<dyn Part>);
-        let parts: Vec<Arc<dyn Part>> =
-            [templates, anomalies, models, advice].into_iter().chain(parts).chain(export).collect();
+        let advice: Arc<dyn Plugin> = Arc::<PlanAdvice>::clone(&plans);
+        let export =
+            options.otlp.clone().map(Export::new).transpose()?.map(|export| Arc::new(export) as Arc<dyn Plugin>);
+        let plugins: Vec<Arc<dyn Plugin>> =
+            [templates, anomalies, models, advice].into_iter().chain(plugins).chain(export).collect();
         let stop = CancellationToken::new();
         let (end, ended) = sync_channel(1);
-        let mut work = Work::new(Arc::clone(&shared), parts.clone(), options, receiver, stop.clone());
+        let mut thread = LearningThread::new(Arc::clone(&shared), plugins.clone(), options, receiver, stop.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         std::thread::Builder::new()
             .name("learning".to_owned())
             .spawn(move || {
-                runtime.block_on(work.run());
+                runtime.block_on(thread.run());
                 // From here on the queue takes nothing, also where there never was a store.
                 drop(work);
                 runtime.shutdown_timeout(Duration::from_secs(1));
                 drop(end);
             })
             .map_err(Error::internal)?;
-        Ok(Arc::new(Self { shared, parts, plans, stop, ended: Mutex::new(ended) }))
+        Ok(Arc::new(Self { shared, plugins, plans, stop, ended: Mutex::new(ended) }))
     }
 
     /// Who chooses among valid plans.
@@ -92,8 +93,8 @@ impl Learning {
     /// What schema `querygate` shows of it.
     #[must_use]
     pub fn extensions(self: &Arc<Self>) -> Vec<Arc<dyn SystemExtension>> {
-        let parts = self.parts.iter().map(|part| Arc::clone(part) as Arc<dyn SystemExtension>);
-        std::iter::once(Arc::clone(self) as Arc<dyn SystemExtension>).chain(parts).collect()
+        let plugins = self.plugins.iter().map(|plugin| Arc::clone(plugin) as Arc<dyn SystemExtension>);
+        std::iter::once(Arc::clone(self) as Arc<dyn SystemExtension>).chain(plugins).collect()
     }
 
     /// Waits, within a bound, until everything that was handed over is in the file.

@@ -1,7 +1,7 @@
 //! Learns from what passes the gate: keeps telemetry, finds anomalies, advises indexes and plans. Knows no DataFusion, no door
 //! and no policy; nothing here may fail, slow or change a statement.
 //!
-//! [`Learning`] is the whole: it takes records, and a thread of its own hands batches to each [`Part`].
+//! [`Learning`] is the whole: it takes records, and a thread of its own hands batches to each [`Plugin`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
@@ -13,8 +13,8 @@ mod layout;
 mod learning;
 mod options;
 mod otlp;
-mod part;
 mod plans;
+mod plugin;
 mod post;
 mod report;
 #[cfg(test)]
@@ -22,14 +22,14 @@ mod summed_tests;
 mod telemetry;
 #[cfg(test)]
 mod testing;
+mod thread;
 mod training;
-mod work;
 
 pub use anomaly::{SchemaChange, SchemaWatch};
 pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
 pub use layout::{LayoutSource, LayoutSources};
 pub use learning::Learning;
 pub use options::{LearningOptions, OtlpOptions, WebhookOptions};
-pub use part::Part;
+pub use plugin::Plugin;
 pub use report::report;
 pub use telemetry::{Moment, Store};

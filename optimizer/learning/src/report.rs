@@ -4,7 +4,7 @@
 use crate::anomaly::Anomalies;
 use crate::index::{IndexAdvisor, IndexOptions};
 use crate::options::LearningOptions;
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Store, Templates};
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Principal, Result, harmless};
@@ -44,11 +44,11 @@ pub async fn report(directory: &Path) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// The rows of a part's relation, by column.
-fn rows(part: &dyn Part, relation: &str) -> Result<Vec<Row>> {
-    let columns = part.relations().into_iter().find(|known| known.name == relation).map_or(&[][..], |r| r.columns);
+/// The rows of a plugin's relation, by column.
+fn rows(plugin: &dyn Plugin, relation: &str) -> Result<Vec<Row>> {
+    let columns = plugin.relations().into_iter().find(|known| known.name == relation).map_or(&[][..], |r| r.columns);
     let operator = Principal { operator: true, ..Principal::builder("advise").build() };
-    let rows = part.rows(relation, &operator)?;
+    let rows = plugin.rows(relation, &operator)?;
     Ok(rows.into_iter().map(|row| columns.iter().map(|(name, _)| *name).zip(row).collect()).collect())
 }
 

@@ -1,6 +1,6 @@
 //! What runs that were added up teach, against the same runs told one by one.
 
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store, Templates};
 use crate::testing::{DAY, repeated, statement};
 use crate::{Learning, LearningOptions};

@@ -1,8 +1,8 @@
-//! Learning beside the gate: its thread, and its parts with what they need of the gate. The gate works without it.
+//! Learning beside the gate: its thread, and its plugins with what they need of the gate. The gate works without it.
 
 use crate::config;
 use querygate_learning::{
-    AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, OtlpOptions, Part,
+    AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, OtlpOptions, Plugin,
     SchemaChange, SchemaWatch, WebhookOptions,
 };
 use querygate_query::{Gate as Engine, GateOptions};
@@ -19,7 +19,7 @@ pub(super) type Place = Arc<OnceLock<Weak<Engine>>>;
 pub(super) fn start(config: &config::Config, runtime: &Handle, gate: &Place) -> Result<Option<Arc<Learning>>> {
     let Some(settings) = &config.learning else { return Ok(None) };
     let options = LearningOptions { schemas: Some(schemas(gate)), ..options(settings)? };
-    Learning::start(options, parts(config, settings, (runtime, gate))).map(Some)
+    Learning::start(options, plugins(config, settings, (runtime, gate))).map(Some)
 }
 
 fn options(settings: &config::Learning) -> Result<LearningOptions> {
@@ -38,12 +38,12 @@ fn options(settings: &config::Learning) -> Result<LearningOptions> {
     })
 }
 
-/// Parts that need more than records.
-fn parts(
+/// Plugins that need more than records.
+fn plugins(
     config: &config::Config,
     settings: &config::Learning,
     (runtime, gate): (&Handle, &Place),
-) -> Vec<Arc<dyn Part>> {
+) -> Vec<Arc<dyn Plugin>> {
     let indexes =
         IndexOptions { every: settings.suggest_every, budget: settings.index_budget, ..IndexOptions::default() };
     let indexes = IndexAdvisor::new(indexes, advised(config, settings, gate), runtime.clone());

@@ -3,20 +3,20 @@
 
 mod book;
 mod delivery;
-mod heralds;
 mod incident;
-mod memo;
+mod listeners;
 mod outbox;
-mod part;
+mod plugin;
 mod qualities;
 mod rows;
+mod running_statements;
 mod schemas;
 mod stream;
 mod streams;
 mod subject;
+mod subject_cache;
 #[cfg(test)]
 mod tests;
-mod under_way;
 
-pub(crate) use part::Anomalies;
+pub(crate) use plugin::Anomalies;
 pub use schemas::{SchemaChange, SchemaWatch};

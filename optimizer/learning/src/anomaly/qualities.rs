@@ -67,7 +67,7 @@ struct Followed {
 
 /// What is wrong with a table, as it was told: its reader, and the column's and the watch's place.
 #[derive(Debug)]
-struct Told {
+struct OpenFault {
     reader: Reader,
     column: usize,
     watch: usize,
@@ -79,7 +79,7 @@ pub(super) struct Qualities {
     all: HashMap<Reader, Followed>,
     columns: usize,
     /// By table. One incident each: what else is wrong with it is seen by whoever looks.
-    open: HashMap<String, Told>,
+    open: HashMap<String, OpenFault>,
     /// When idle readers last gave way to others.
     made_room: i64,
 }
@@ -152,7 +152,7 @@ impl Qualities {
                 let own = known.is_some_and(|told| (&told.reader, told.column, told.watch) == (&reader, place, watch));
                 let finding = match &change {
                     Change::Opened { .. } if known.is_none() => {
-                        self.open.insert(table.clone(), Told { reader: reader.clone(), column: place, watch });
+                        self.open.insert(table.clone(), OpenFault { reader: reader.clone(), column: place, watch });
                         Some(Finding::Quality { subject: format!("{table}.{name}"), fault })
                     }
                     Change::Closed(_) if own => {

@@ -1,9 +1,9 @@
 //! All streams: which statement belongs to which, when an interval ends, what may be forgotten. Bounded.
 
-use super::memo::{Memo, shortened};
+use super::running_statements::RunningStatements;
 use super::stream::{ERRORS, Event, Stream, count};
 use super::subject::Subject;
-use super::under_way::UnderWay;
+use super::subject_cache::{CachedSubjects, shortened};
 use querygate_models::anomaly::{Finding, Peers};
 use querygate_telemetry_api::{RunSums, StatementRecord, read_rows};
 use querygate_types::ErrorCode;
@@ -22,7 +22,7 @@ const RELATED_MAX: usize = 32;
 /// Templates that are remembered of one principal, and as many objects.
 const KNOWN_MAX: usize = 5_000;
 /// Templates of principals whose subjects are kept until the interval ends.
-const MEMOS_MAX: usize = 1_024;
+const SUBJECT_CACHE_MAX: usize = 1_024;
 /// A stream without traffic for so long gives its place away.
 const IDLE: i64 = 3 * 86_400;
 /// The same for a template while all places of templates are taken.
@@ -56,11 +56,11 @@ pub(super) struct Streams {
     templates: usize,
     made_room: i64,
     /// Subjects of statements of this interval, which are related already.
-    memos: HashMap<(u64, Arc<str>), Arc<Memo>>,
+    subject_cache: HashMap<(u64, Arc<str>), Arc<CachedSubjects>>,
     /// Plans of templates, as the advisor chose them last, and since when there is another one.
     plans: HashMap<u64, (String, Option<i64>)>,
     interval: i64,
-    pub(super) under_way: UnderWay,
+    pub(super) running: RunningStatements,
     /// What the principals read in one ordinary statement, largest first, as of a second.
     readers: (i64, Vec<(f64, String)>),
 }
@@ -68,13 +68,13 @@ pub(super) struct Streams {
 impl Streams {
     /// Takes a statement in; tells what cannot wait for the end of the interval.
     pub(super) fn add(&mut self, record: &StatementRecord, time: i64) -> Option<Happened> {
-        self.under_way.ended(record);
-        let memo = self.memo(record);
-        let (new_template, first_seen) = self.first_seen(record, &memo);
+        self.running.ended(record);
+        let cached = self.cached_subjects(record);
+        let (new_template, first_seen) = self.first_seen(record, &cached);
         let read = read_rows(record.rows, record.bytes);
         let more = record.more.as_deref();
         let of_more = |of: fn(&RunSums) -> u64| more.map_or(0, of);
-        for subject in &memo.subjects {
+        for subject in &cached.subjects {
             let Some(stream) = self.stream(subject, record, time) else { continue };
             stream.last = time;
             let sums = &mut stream.sums;
@@ -113,7 +113,7 @@ impl Streams {
         self.plan(record, time);
         let peers = self.peers_read(&record.login, time);
         let object = record.objects.first().map(String::as_str);
-        let principal = memo.subjects.first()?;
+        let principal = cached.subjects.first()?;
         let stream = self.all.get_mut(principal)?;
         let event = stream.read(time, read, peers, object);
         let learnt = more.and_then(|more| stream.learn(time, more, peers, object));
@@ -121,28 +121,28 @@ impl Streams {
         let login = Some(record.login.to_string());
         let told = format!("counted by size: the last statement gave {} rows of {} bytes", record.rows, record.bytes);
         let causes = if read > record.rows { vec![told] } else { Vec::new() };
-        Some(Happened { subject: principal.clone(), event, keys: memo.keys.clone(), login, causes })
+        Some(Happened { subject: principal.clone(), event, keys: cached.keys.clone(), login, causes })
     }
 
     /// What the statement is about. Related once in an interval: a statement that comes again adds nothing.
-    pub(super) fn memo(&mut self, record: &StatementRecord) -> Arc<Memo> {
+    pub(super) fn cached_subjects(&mut self, record: &StatementRecord) -> Arc<CachedSubjects> {
         let key = (record.fingerprint, Arc::clone(&record.login));
-        if let Some(known) = self.memos.get(&key).filter(|memo| memo.is_of(record)) {
+        if let Some(known) = self.subject_cache.get(&key).filter(|cached| cached.is_of(record)) {
             return Arc::clone(known);
         }
-        if self.memos.len() >= MEMOS_MAX {
-            self.memos.clear();
+        if self.subject_cache.len() >= SUBJECT_CACHE_MAX {
+            self.subject_cache.clear();
         }
-        let memo = Arc::new(Memo::of(record));
-        for subject in &memo.subjects {
-            self.relate(subject, &memo.keys);
+        let cached = Arc::new(CachedSubjects::of(record));
+        for subject in &cached.subjects {
+            self.relate(subject, &cached.keys);
         }
-        self.memos.insert(key, Arc::clone(&memo));
-        memo
+        self.subject_cache.insert(key, Arc::clone(&cached));
+        cached
     }
 
     /// Whether the template is new to the principal, and how many things are.
-    fn first_seen(&mut self, record: &StatementRecord, memo: &Memo) -> (bool, u32) {
+    fn first_seen(&mut self, record: &StatementRecord, cached: &CachedSubjects) -> (bool, u32) {
         if record.error.is_some() {
             return (false, 0);
         }
@@ -155,7 +155,7 @@ impl Streams {
         let Some(known) = self.known.get_mut(&*record.login) else { return (false, 0) };
         let new_template = known.len() < KNOWN_MAX && known.insert(record.fingerprint);
         // Templates that anybody can make up by the thousand take no place from objects.
-        let objects = memo.objects().iter().filter(|key| known.len() < 2 * KNOWN_MAX && known.insert(**key)).count();
+        let objects = cached.objects().iter().filter(|key| known.len() < 2 * KNOWN_MAX && known.insert(**key)).count();
         let objects = u32::try_from(objects).unwrap_or(u32::MAX);
         (new_template, objects.saturating_add(u32::from(new_template)))
     }
@@ -323,7 +323,7 @@ impl Streams {
             }
         }
         self.related.clear();
-        self.memos.clear();
+        self.subject_cache.clear();
         // The gravest first: its alert may stand for the others, theirs not for it.
         happened.sort_by_key(|one| Reverse(one.event.finding.as_ref().map(Finding::severity)));
         happened
@@ -447,7 +447,7 @@ mod tests {
         let (crm, erp) = (Subject::Source("crm".to_owned()), Subject::Source("erp".to_owned()));
         let record = statement("ann", 1, 10, DAY);
         (0..3).for_each(|_| drop(streams.add(&record, DAY)));
-        assert_eq!((streams.memos.len(), related(&streams, &crm), related(&streams, &erp)), (1, true, false));
+        assert_eq!((streams.subject_cache.len(), related(&streams, &crm), related(&streams, &erp)), (1, true, false));
         assert_eq!(streams.all.get(&crm).map(|stream| stream.sums.statements), Some(3));
         let mut other = record.clone();
         let mut template = querygate_telemetry_api::fragment::FragmentTemplate::clone(&record.fragments[0].template);
@@ -459,11 +459,11 @@ mod tests {
         assert_eq!(streams.all.get(&erp).map(|stream| stream.sums.statements), Some(1));
         streams.close(DAY);
         streams.close(DAY + INTERVAL);
-        assert!(streams.memos.is_empty() && streams.related.is_empty());
+        assert!(streams.subject_cache.is_empty() && streams.related.is_empty());
         streams.add(&record, DAY + INTERVAL);
         assert!(related(&streams, &crm) && !related(&streams, &erp));
         (0..5_000).for_each(|n| drop(streams.add(&statement("eve", n, 1, DAY + INTERVAL), DAY + INTERVAL)));
-        assert!(streams.memos.len() <= MEMOS_MAX);
+        assert!(streams.subject_cache.len() <= SUBJECT_CACHE_MAX);
     }
 
     #[test]

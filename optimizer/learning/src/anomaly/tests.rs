@@ -2,11 +2,11 @@
 
 use super::book::Book;
 use super::incident::{Incident, Sent};
-use super::part::Anomalies;
+use super::plugin::Anomalies;
 use super::streams::{INTERVAL, Streams};
 use super::subject::Subject;
 use crate::options::{LearningOptions, WebhookOptions};
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use crate::testing::{DAY, repeated, statement};
 use futures::{FutureExt, StreamExt};

@@ -5,7 +5,7 @@ mod measure;
 mod options;
 mod oracle;
 mod outlook;
-mod part;
+mod plugin;
 mod problem;
 mod ran;
 mod rows;
@@ -15,7 +15,7 @@ mod suggestion;
 mod tests;
 
 pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
-pub use part::IndexAdvisor;
+pub use plugin::IndexAdvisor;
 pub(crate) use problem::as_number;
 pub(crate) use ran::Ran;
 pub(crate) use suggestion::percent;

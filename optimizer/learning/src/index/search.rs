@@ -145,14 +145,14 @@ fn watched(rans: &[(u64, &Ran)]) -> f64 {
     f64::from(seconds) / 86_400.0
 }
 
-type Told = (Vec<Found>, Vec<(IndexSpec, f64, String)>);
+type SearchOutcome = (Vec<Found>, Vec<(IndexSpec, f64, String)>);
 
 /// The search with an oracle that can be made anew.
 fn with<'o, O: CostOracle<Error = Error> + 'o>(
     problem: &Problem,
     settings: Settings,
     mut oracle: impl FnMut() -> O,
-) -> Result<Told> {
+) -> Result<SearchOutcome> {
     let failed = |error: SearchError<Error>| match error {
         SearchError::Oracle(error) => error,
         other @ (SearchError::Workload | SearchError::Settings) => Error::internal(other),

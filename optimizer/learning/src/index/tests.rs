@@ -1,7 +1,7 @@
 //! The advisor against a source of a few lines: what is suggested, what applying does, what measuring says.
 
 use super::{AdvisedSource, IndexAdvisor, IndexOptions};
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
 use futures::FutureExt;

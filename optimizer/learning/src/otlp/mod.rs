@@ -2,6 +2,6 @@
 
 mod encode;
 mod metrics;
-mod part;
+mod plugin;
 
-pub(crate) use part::Export;
+pub(crate) use plugin::Export;

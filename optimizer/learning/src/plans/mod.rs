@@ -8,7 +8,7 @@ mod rows;
 #[cfg(test)]
 mod simulation;
 
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
 use contest::{Contest, State};
@@ -222,7 +222,7 @@ fn id(key: &Key) -> String {
 }
 
 #[async_trait]
-impl Part for PlanAdvice {
+impl Plugin for PlanAdvice {
     fn name(&self) -> &'static str {
         "plans"
     }

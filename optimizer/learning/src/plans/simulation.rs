@@ -2,7 +2,7 @@
 
 use super::contest::{BUDGET, Contest, State};
 use super::{Key, PlanAdvice};
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use querygate_models::rng::Rng;
 use querygate_telemetry_api::advice::{Advice, Lost, PlanAdvisor, Question, Stage, Variant};

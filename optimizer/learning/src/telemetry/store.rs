@@ -1,4 +1,4 @@
-//! The embedded store: batches of records, retention, and documents in which parts keep what they learnt. Knows no meaning of a
+//! The embedded store: batches of records, retention, and documents in which plugins keep what they learnt. Knows no meaning of a
 //! document.
 
 use super::history::{FragmentRow, fragment_row, retain};

@@ -3,7 +3,7 @@
 
 use super::moment::{Moment, seconds_of, time_of};
 use super::store::Store;
-use crate::part::Part;
+use crate::plugin::Plugin;
 use async_trait::async_trait;
 use querygate_models::sketch::DdSketch;
 use querygate_telemetry_api::StatementRecord;
@@ -128,7 +128,7 @@ struct State {
     gone: Vec<Key>,
 }
 
-/// The part that keeps them.
+/// The plugin that keeps them.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
     state: Mutex<State>,
@@ -166,7 +166,7 @@ fn key(id: &str) -> Option<Key> {
 }
 
 #[async_trait]
-impl Part for Templates {
+impl Plugin for Templates {
     fn name(&self) -> &'static str {
         "templates"
     }

@@ -3,8 +3,8 @@
 
 mod cardinality;
 mod latency;
-mod part;
+mod plugin;
 mod ran;
 mod source;
 
-pub(crate) use part::Models;
+pub(crate) use plugin::Models;

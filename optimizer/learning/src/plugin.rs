@@ -1,4 +1,4 @@
-//! What a part of learning is: something that follows the records of statements and shows what it found.
+//! What a plugin of learning is: something that follows the records of statements and shows what it found.
 
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
@@ -6,12 +6,12 @@ use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::system::SystemExtension;
 use querygate_types::Result;
 
-/// A part of learning. Its methods run on the learning thread, one after the other, never where statements run; its relations and
+/// A plugin of learning. Its methods run on the learning thread, one after the other, never where statements run; its relations and
 /// procedures are called from statements and read what it keeps in memory.
 ///
-/// Errors are logged and counted; they stop neither the thread nor the other parts.
+/// Errors are logged and counted; they stop neither the thread nor the other plugins.
 #[async_trait]
-pub trait Part: SystemExtension {
+pub trait Plugin: SystemExtension {
     /// Name in logs.
     fn name(&self) -> &'static str;
 

@@ -17,7 +17,7 @@ const STATEMENTS_MAX: usize = 4_096;
 
 /// What goes on, by the statement's number.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay(HashMap<u64, Going>);
+pub(super) struct RunningStatements(HashMap<u64, Going>);
 
 #[derive(Debug)]
 struct Going {
@@ -28,7 +28,7 @@ struct Going {
     since: Option<i64>,
 }
 
-impl UnderWay {
+impl RunningStatements {
     /// A statement has read so much by now.
     pub(super) fn note(&mut self, record: &StatementRecord, time: i64) {
         let known = self.0.get(&record.id);
@@ -79,7 +79,7 @@ impl UnderWay {
 impl Streams {
     /// Looks at what goes on; tells what cannot wait for its end.
     pub(super) fn look_at_going(&mut self, time: i64) -> Vec<Happened> {
-        let due = self.under_way.due(time);
+        let due = self.running.due(time);
         due.into_iter().filter_map(|(record, read)| self.goes_on(&record, read, time)).collect()
     }
 
@@ -87,15 +87,15 @@ impl Streams {
         if read <= LARGE {
             return None;
         }
-        let memo = self.memo(record);
+        let cached = self.cached_subjects(record);
         let peers = self.peers_read(&record.login, time);
-        let principal = memo.subjects.first()?;
+        let principal = cached.subjects.first()?;
         let stream = self.stream(principal, record, time)?;
         stream.last = time;
         let event = stream.foresee(time, read, peers, record.objects.first().map(String::as_str))?;
         let causes = vec!["so far, by statements that are not at their end, such as open cursors".to_owned()];
         let login = Some(record.login.to_string());
-        Some(Happened { subject: principal.clone(), event, keys: memo.keys.clone(), login, causes })
+        Some(Happened { subject: principal.clone(), event, keys: cached.keys.clone(), login, causes })
     }
 }
 
@@ -123,8 +123,8 @@ mod tests {
     fn rows_of_an_open_cursor_are_an_incident_and_one_only() {
         let mut streams = modest();
         let now = DAY + 4_000;
-        streams.under_way.note(&going(1, 8_000), now);
-        streams.under_way.note(&going(1, 50_000), now + 4);
+        streams.running.note(&going(1, 8_000), now);
+        streams.running.note(&going(1, 50_000), now + 4);
         assert_eq!(streams.look_at_going(now + 9), [], "it may be about to end");
         let seen = streams.look_at_going(now + 10);
         let [seen] = seen.as_slice() else { panic!("{seen:?}") };
@@ -133,19 +133,19 @@ mod tests {
         let text = seen.event.finding.as_ref().unwrap().text();
         assert!(text.contains("50"), "what was read so far: {text}");
         assert_eq!(streams.look_at_going(now + 30), [], "there is nothing new");
-        streams.under_way.note(&going(1, 90_000), now + 31);
+        streams.running.note(&going(1, 90_000), now + 31);
         assert_eq!(streams.look_at_going(now + 60), [], "it is known");
         let ended = StatementRecord { under_way: false, ..going(1, 100_000) };
         assert_eq!(streams.add(&ended, now + 61), None, "nobody is told twice");
         let sums = &streams.all[&Subject::Principal("sam".to_owned())].sums;
-        assert!(sums.statements >= 1 && streams.under_way.0.is_empty());
+        assert!(sums.statements >= 1 && streams.running.0.is_empty());
     }
 
     #[test]
     fn what_ends_soon_is_judged_at_its_end() {
         let mut streams = modest();
         let now = DAY + 4_000;
-        streams.under_way.note(&going(1, 50_000), now);
+        streams.running.note(&going(1, 50_000), now);
         let ended = StatementRecord { under_way: false, ..going(1, 100_000) };
         let seen = streams.add(&ended, now + 5).unwrap();
         assert!(seen.event.finding.unwrap().text().contains("100"), "all that it read");
@@ -156,12 +156,12 @@ mod tests {
     fn many_small_cursors_are_one_large_read() {
         let mut streams = modest();
         let now = DAY + 4_000;
-        (0..20).for_each(|n| streams.under_way.note(&going(n, 2_000), now));
+        (0..20).for_each(|n| streams.running.note(&going(n, 2_000), now));
         assert_eq!(streams.look_at_going(now + 10).len(), 1);
         // Those that say nothing any more are not read with others.
         let mut streams = modest();
         for (n, then) in (0..20).zip((now..).step_by(700)) {
-            streams.under_way.note(&going(n, 2_000), then);
+            streams.running.note(&going(n, 2_000), then);
             assert_eq!(streams.look_at_going(then + 20), []);
         }
     }

@@ -10,7 +10,7 @@ const LABEL_MAX: usize = 80;
 
 /// What the statements of one template and principal are about.
 #[derive(Debug)]
-pub(super) struct Memo {
+pub(super) struct CachedSubjects {
     objects: Arc<[String]>,
     /// Of the fragments, in their order.
     sources: Vec<Arc<str>>,
@@ -19,7 +19,7 @@ pub(super) struct Memo {
     pub(super) keys: Vec<u64>,
 }
 
-impl Memo {
+impl CachedSubjects {
     pub(super) fn of(record: &StatementRecord) -> Self {
         let first = [Subject::Principal(record.login.to_string()), Subject::Template(record.fingerprint)];
         let objects = record.objects.iter().map(|name| Subject::Object(name.clone()));

@@ -1,8 +1,8 @@
-//! Anomalies as a part of learning: streams fed, incidents kept and shown, alerts posted.
+//! Anomalies as a plugin of learning: streams fed, incidents kept and shown, alerts posted.
 
 use super::book::Book;
-use super::heralds::{CHANNEL, Heralds};
 use super::incident::{Incident, Sent, severity};
+use super::listeners::{CHANNEL, Listeners};
 use super::outbox::{Outbox, Outcome};
 use super::qualities::Qualities;
 use super::rows::{COLUMNS, row};
@@ -11,7 +11,7 @@ use super::stream::Stream;
 use super::streams::{Happened, Streams};
 use super::subject::Subject;
 use crate::options::LearningOptions;
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store, seconds_of};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -45,7 +45,7 @@ const PROCEDURES: &[SystemProcedure] = &[
     SystemProcedure { name: "unmute", arguments: &[("subject", CellKind::Text)], optional: 0 },
 ];
 
-/// The part.
+/// The plugin.
 #[derive(Debug)]
 pub(crate) struct Anomalies {
     options: LearningOptions,
@@ -54,7 +54,7 @@ pub(crate) struct Anomalies {
     /// Mutes changed since they were written.
     muted: Mutex<bool>,
     outbox: AsyncMutex<Outbox>,
-    heralds: Heralds,
+    listeners: Listeners,
     schemas: Mutex<Schemas>,
     qualities: Mutex<Qualities>,
     /// Streams that are still to be written in this round, and when the next one may begin.
@@ -73,7 +73,7 @@ impl Anomalies {
             book: Mutex::default(),
             muted: Mutex::default(),
             outbox: AsyncMutex::default(),
-            heralds: Heralds::default(),
+            listeners: Listeners::default(),
             schemas: Mutex::default(),
             qualities: Mutex::default(),
             unwritten: Mutex::default(),
@@ -89,11 +89,11 @@ impl Anomalies {
         };
         // The incident is on disk before its alert: after a crash it may be sent twice, and is never lost.
         let mut outcome = self.write(now, store).await;
-        quiet.iter().for_each(|incident| self.heralds.tell(incident, false));
+        quiet.iter().for_each(|incident| self.listeners.tell(incident, false));
         for incident in told {
             tracing::warn!(incident = incident.id, what = incident.finding.text(), "unusual traffic");
             metrics::counter!("querygate_anomalies_total", "severity" => severity(incident.severity)).increment(1);
-            self.heralds.tell(&incident, true);
+            self.listeners.tell(&incident, true);
             if incident.sent == Sent::Waiting {
                 // A disk that takes nothing must not keep an alert from its receiver, nor one alert the next.
                 outcome = outcome.and(self.post(&incident, now, store).await);
@@ -209,7 +209,7 @@ impl Anomalies {
 }
 
 #[async_trait]
-impl Part for Anomalies {
+impl Plugin for Anomalies {
     fn name(&self) -> &'static str {
         "anomalies"
     }
@@ -245,7 +245,7 @@ impl Part for Anomalies {
 
     async fn hear(&self, going: &[StatementRecord], now: Moment, _store: &Store) -> Result<()> {
         let mut streams = locked(&self.streams);
-        going.iter().for_each(|record| streams.under_way.note(record, now.seconds));
+        going.iter().for_each(|record| streams.running.note(record, now.seconds));
         Ok(())
     }
 
@@ -301,7 +301,7 @@ impl SystemExtension for Anomalies {
     }
 
     fn subscribe(&self, channel: &str, listener: &Principal) -> Option<BoxStream<'static, String>> {
-        (channel == CHANNEL).then(|| self.heralds.subscribe(listener))
+        (channel == CHANNEL).then(|| self.listeners.subscribe(listener))
     }
 
     async fn call(&self, procedure: &str, arguments: &[Cell], caller: &Principal) -> Result<String> {

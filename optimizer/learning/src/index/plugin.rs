@@ -1,4 +1,4 @@
-//! The index advisor as a part of learning: follows fragments, searches now and then or when asked, shows suggestions, applies and
+//! The index advisor as a plugin of learning: follows fragments, searches now and then or when asked, shows suggestions, applies and
 //! undoes them for operators.
 
 use super::book::{Book, LAST, RANS, RANS_BEFORE, SUGGESTIONS};
@@ -8,7 +8,7 @@ use super::rows::{COLUMNS, row};
 use super::search::search;
 use super::suggestion::{Change, Spec, State, Suggestion};
 use crate::layout::{LayoutAdvisor, LayoutSources};
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
 use querygate_driver_api::Identifier;
@@ -29,7 +29,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// How long a search may ask; what it found by then counts.
 const SEARCH_MAX: Duration = Duration::from_secs(300);
 
-/// The part.
+/// The plugin.
 pub struct IndexAdvisor {
     inner: Arc<Inner>,
 }
@@ -296,7 +296,7 @@ impl Drop for Ended<'_> {
 }
 
 #[async_trait]
-impl Part for IndexAdvisor {
+impl Plugin for IndexAdvisor {
     fn name(&self) -> &'static str {
         "index advisor"
     }

@@ -1,9 +1,9 @@
-//! The learning thread: empties the queue, writes batches, hands them to the parts, keeps the file within its bounds. Survives what
-//! parts do wrong.
+//! The learning thread: empties the queue, writes batches, hands them to the plugins, keeps the file within its bounds. Survives what
+//! plugins do wrong.
 
 use crate::learning::Shared;
 use crate::options::LearningOptions;
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
 use querygate_telemetry_api::StatementRecord;
@@ -20,19 +20,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PENDING_MAX: usize = 65_536;
 /// Single records of a batch that go into the file; the sums count all.
 const STORED_PER_BATCH: usize = 2_000;
-/// How long a part may take for a batch or a tick.
+/// How long a plugin may take for a batch or a tick.
 const PART_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often age and size of the file are looked at.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
-/// The two clocks may part by this much between two looks before it is called a jump.
+/// The two clocks may differ by this much between two looks before it is called a jump.
 const JUMP: u64 = 3_600;
 /// How long age does not count after a jump: nobody should lose a month because of a wrong clock.
 const AFTER_JUMP: Duration = Duration::from_secs(86_400);
 
 /// The thread's own.
-pub(crate) struct Work {
+pub(crate) struct LearningThread {
     shared: Arc<Shared>,
-    parts: Vec<Arc<dyn Part>>,
+    plugins: Vec<Arc<dyn Plugin>>,
     options: LearningOptions,
     receiver: Receiver,
     pending: Vec<StatementRecord>,
@@ -45,16 +45,16 @@ pub(crate) struct Work {
     jumped: Option<Duration>,
 }
 
-impl Work {
+impl LearningThread {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        parts: Vec<Arc<dyn Part>>,
+        plugins: Vec<Arc<dyn Plugin>>,
         options: LearningOptions,
         receiver: Receiver,
         stop: CancellationToken,
     ) -> Self {
         let (pending, spare) = (Vec::new(), Vec::new());
-        Self { shared, parts, options, receiver, pending, spare, stop, gathered: Duration::ZERO, jumped: None }
+        Self { shared, plugins, options, receiver, pending, spare, stop, gathered: Duration::ZERO, jumped: None }
     }
 
     fn now(&self) -> Moment {
@@ -70,8 +70,8 @@ impl Work {
             }
         };
         let _ = self.shared.store.set(store.clone());
-        for part in self.parts.clone() {
-            self.guarded(part.name(), part.load(&store)).await;
+        for plugin in self.plugins.clone() {
+            self.guarded(plugin.name(), plugin.load(&store)).await;
         }
         let (mut batch_at, mut tick_at, mut retain_at) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         let mut before = self.now();
@@ -95,8 +95,8 @@ impl Work {
             }
             if stopping || now.running >= tick_at {
                 tick_at = now.running + Duration::from_secs(1);
-                for part in self.parts.clone() {
-                    self.guarded(part.name(), part.tick(now, &store)).await;
+                for plugin in self.plugins.clone() {
+                    self.guarded(plugin.name(), plugin.tick(now, &store)).await;
                 }
             }
             if now.running >= retain_at {
@@ -125,7 +125,7 @@ impl Work {
         self.receiver.came(came, now.running.saturating_sub(before));
     }
 
-    /// Stores and hands on. Parts get what the file did not take, too: they can learn from it, and a full disk must not hold
+    /// Stores and hands on. Plugins get what the file did not take, too: they can learn from it, and a full disk must not hold
     /// records up.
     async fn batch(&mut self, store: &Store, now: Moment) {
         if self.pending.is_empty() {
@@ -150,18 +150,18 @@ impl Work {
                 tracing::warn!(%error, cause = error.cause(), "a batch of telemetry was not written");
             }
         }
-        for part in self.parts.clone() {
-            self.guarded(part.name(), part.follow(&records, now, store)).await;
+        for plugin in self.plugins.clone() {
+            self.guarded(plugin.name(), plugin.follow(&records, now, store)).await;
         }
     }
 
     async fn hear(&self, going: Vec<StatementRecord>, now: Moment, store: &Store) {
-        for part in self.parts.clone() {
-            self.guarded(part.name(), part.hear(&going, now, store)).await;
+        for plugin in self.plugins.clone() {
+            self.guarded(plugin.name(), plugin.hear(&going, now, store)).await;
         }
     }
 
-    /// Neither an error nor a panic nor a slow part stops learning.
+    /// Neither an error nor a panic nor a slow plugin stops learning.
     async fn guarded(&self, name: &'static str, work: impl Future<Output = Result<()>>) {
         let bounded = tokio::time::timeout(PART_TIMEOUT, AssertUnwindSafe(work).catch_unwind());
         let failure = match bounded.await {
@@ -172,7 +172,7 @@ impl Work {
         };
         self.shared.errors.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("querygate_learning_errors_total", "part" => name).increment(1);
-        tracing::warn!(part = name, failure, "a part of learning failed");
+        tracing::warn!(part = name, failure, "a plugin of learning failed");
     }
 
     fn watch_clock(&mut self, before: Moment, now: Moment) {

@@ -1,11 +1,11 @@
-//! Models as a part of learning: runs collected by source, training beside the thread under a share of the processor, models kept
+//! Models as a plugin of learning: runs collected by source, training beside the thread under a share of the processor, models kept
 //! with a checksum and shown.
 
 use super::cardinality;
 use super::latency;
 use super::ran::Runs;
 use super::source::{Card, Kept, NEW_LEAST, RUNS_MAX, Source};
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store, time_of};
 use async_trait::async_trait;
 use querygate_models::cardinality::Corrector;
@@ -59,7 +59,7 @@ struct Trained {
 /// For the store: ids and bytes.
 type Documents = Vec<(String, Vec<u8>)>;
 
-/// The part.
+/// The plugin.
 #[derive(Debug, Default)]
 pub(crate) struct Models {
     state: Mutex<State>,
@@ -141,7 +141,7 @@ impl Models {
 }
 
 #[async_trait]
-impl Part for Models {
+impl Plugin for Models {
     fn name(&self) -> &'static str {
         "models"
     }

@@ -18,7 +18,7 @@ const PAYLOAD_MAX: usize = 8_000;
 
 /// An incident.
 #[derive(Debug, Clone)]
-struct News {
+struct Announcement {
     /// Whose doing it is.
     login: Option<String>,
     /// Whether operators hear of it.
@@ -28,22 +28,22 @@ struct News {
 
 /// The listeners.
 #[derive(Debug)]
-pub(super) struct Heralds(Sender<News>);
+pub(super) struct Listeners(Sender<Announcement>);
 
-impl Default for Heralds {
+impl Default for Listeners {
     fn default() -> Self {
         Self(channel(WAITING_MAX).0)
     }
 }
 
-impl Heralds {
+impl Listeners {
     /// `told`: operators hear of it too.
     pub(super) fn tell(&self, incident: &Incident, told: bool) {
         let whole = incident.body().to_string();
         // What does not fit is to be read in the table.
         let payload = if whole.len() < PAYLOAD_MAX { whole } else { format!("{{\"id\":{}}}", incident.id) };
         // Without listeners there is nobody to tell.
-        let _ = self.0.send(News { login: incident.login.clone(), told, payload: payload.into() });
+        let _ = self.0.send(Announcement { login: incident.login.clone(), told, payload: payload.into() });
     }
 
     /// The news from now on: for an operator what somebody is to be told of, for anybody else the own doings, as in
@@ -61,7 +61,7 @@ impl Heralds {
                 }
             }
         });
-        let seen = move |news: News| {
+        let seen = move |news: Announcement| {
             let hears = if operator { news.told } else { news.login.is_some_and(|whose| *whose == *login) };
             std::future::ready(hears.then(|| news.payload.to_string()))
         };

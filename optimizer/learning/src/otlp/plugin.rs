@@ -1,10 +1,10 @@
-//! Sends spans and metrics as a part of learning: one request at a time, beside everything else. What a collector does not take is
+//! Sends spans and metrics as a plugin of learning: one request at a time, beside everything else. What a collector does not take is
 //! dropped and counted; metrics are sums since the start, so the next ones make up for it.
 
 use super::encode::{spans, traces};
 use super::metrics::Sums;
 use crate::options::OtlpOptions;
-use crate::part::Part;
+use crate::plugin::Plugin;
 use crate::post::post;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ const SENT_MAX: usize = 1_024;
 /// How often metrics are sent.
 const METRICS_EVERY: Duration = Duration::from_secs(15);
 
-/// The part.
+/// The plugin.
 #[derive(Debug)]
 pub(crate) struct Export {
     options: OtlpOptions,
@@ -87,7 +87,7 @@ impl Export {
 }
 
 #[async_trait]
-impl Part for Export {
+impl Plugin for Export {
     fn name(&self) -> &'static str {
         "otlp"
     }
