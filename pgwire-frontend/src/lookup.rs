@@ -13,7 +13,7 @@ use crate::wire::{Asked, Format, VALUES_MAX, Writer};
 use crate::written::TAG_NAME;
 use bytes::Buf;
 use querygate_query_api::{LookUp, Prepared, Session};
-use querygate_types::{Given, WireForm, WrittenRows};
+use querygate_types::{Given, WireForm, WireRows};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Says what the messages of the request would have been answered, up to an error, which is given back.
-    fn answer(&mut self, request: &AtOnce, outcome: Result<WrittenRows, Report>) -> Option<Report> {
+    fn answer(&mut self, request: &AtOnce, outcome: Result<WireRows, Report>) -> Option<Report> {
         let counts = &self.shared.counts;
         counts.at_once();
         [Kind::Bind, Kind::Execute, Kind::Sync].into_iter().for_each(|kind| counts.message(kind));
@@ -113,7 +113,7 @@ async fn attended(
     shared: &Shared,
     (slot, waker, transport): (&CancelSlot, &mut Known, &Transport),
     session: &Arc<dyn Session>,
-) -> Result<Option<WrittenRows>, Halt> {
+) -> Result<Option<WireRows>, Halt> {
     let mut peeked = false;
     poll_fn(|context| {
         slot.waits(waker, context.waker());

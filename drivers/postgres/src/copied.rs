@@ -5,7 +5,7 @@ use crate::cells;
 use crate::frames;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::{NativeStatement, ValueType, Wanted};
-use querygate_types::{PgType, WireForm, WrittenRows};
+use querygate_types::{PgType, WireForm, WireRows};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_postgres::types::Type;
@@ -158,8 +158,8 @@ fn is_number(delivered: &Type) -> bool {
 }
 
 /// Looks through rows that were asked for in the wanted form. `None`: some cell must be read.
-pub(crate) fn looked_through(messages: Vec<u8>, delivered: &[Type], copying: Copying<'_>) -> Option<WrittenRows> {
-    let mut written = WrittenRows::default();
+pub(crate) fn looked_through(messages: Vec<u8>, delivered: &[Type], copying: Copying<'_>) -> Option<WireRows> {
+    let mut written = WireRows::default();
     for body in frames::rows(&messages) {
         let (count, mut cells) = body.ok()?.split_first_chunk::<2>()?;
         if usize::from(u16::from_be_bytes(*count)) != delivered.len() {

@@ -25,7 +25,7 @@ use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
-use querygate_types::{Error, ErrorCode, PlannerSetting, Result, WrittenRows};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result, WireRows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -244,7 +244,7 @@ impl Driver for PostgresDriver {
         statement: &Arc<NativeStatement>,
         values: &[Value],
         wanted: Wanted<'_>,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         Fragment::check_values(&statement.parameters, values)?;
         if has_lists(statement) {
             return Ok(None);

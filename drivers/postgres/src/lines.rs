@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::traffic::{Answer, Asked, Unanswered};
 use arrow::record_batch::RecordBatch;
 use querygate_driver_api::NativeStatement;
-use querygate_types::{Error, Result, WrittenRows};
+use querygate_types::{Error, Result, WireRows};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,7 +69,7 @@ pub(crate) async fn look_up_written(
     pool: &Arc<Pool>,
     parameters: &Parameters,
     copying: Copying<'_>,
-) -> Result<Option<WrittenRows>> {
+) -> Result<Option<WireRows>> {
     let (lines, text) = (pool.lines(), &copying.statement.text);
     if lines.max == 0 || text.len() > TEXT_MAX || lines.is_apart(text) {
         return Ok(None);

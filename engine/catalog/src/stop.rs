@@ -38,14 +38,14 @@ impl Stop {
 }
 
 /// What was heeded before; heeded again when this is dropped.
-pub(crate) struct Heeding(Option<Arc<Stop>>);
+pub(crate) struct StopGuard(Option<Arc<Stop>>);
 
 /// Expressions of this thread ask this one from now on.
-pub(crate) fn heed(stop: &Arc<Stop>) -> Heeding {
-    Heeding(STOP.replace(Some(Arc::clone(stop))))
+pub(crate) fn heed(stop: &Arc<Stop>) -> StopGuard {
+    StopGuard(STOP.replace(Some(Arc::clone(stop))))
 }
 
-impl Drop for Heeding {
+impl Drop for StopGuard {
     fn drop(&mut self) {
         STOP.set(self.0.take());
     }
@@ -72,7 +72,7 @@ mod tests {
         let token = CancellationToken::new();
         let (outer, late) = (Stop::new(token.clone(), None), Stop::new(CancellationToken::new(), Some(Instant::now())));
         proceed().unwrap();
-        let heeding = heed(&outer);
+        let guard = heed(&outer);
         proceed().unwrap();
         {
             let _inner = heed(&late);
@@ -81,7 +81,7 @@ mod tests {
         proceed().unwrap();
         token.cancel();
         assert!(proceed().unwrap_err().to_string().contains("user request"));
-        drop(heeding);
+        drop(guard);
         proceed().unwrap();
     }
 }

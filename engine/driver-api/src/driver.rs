@@ -15,7 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use querygate_types::{PgType, PlannerSetting, Result, WireForm, WrittenRows, limits};
+use querygate_types::{PgType, PlannerSetting, Result, WireForm, WireRows, limits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -124,7 +124,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
         _statement: &Arc<NativeStatement>,
         _values: &[Value],
         _wanted: Wanted<'_>,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         Ok(None)
     }
 

@@ -5,7 +5,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_types::{Error, ErrorCode, Given, PgType, Principal, Result, WireForm, WrittenRows};
+use querygate_types::{Error, ErrorCode, Given, PgType, Principal, Result, WireForm, WireRows};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ pub struct Resting {
 }
 
 /// A run of a look-up: its rows, or `None` where it is to be run in another way.
-pub type LookUp<'a> = BoxFuture<'a, Result<Option<WrittenRows>>>;
+pub type LookUp<'a> = BoxFuture<'a, Result<Option<WireRows>>>;
 
 /// One authenticated session: settings, transaction, cursors, SQL-level prepared statements.
 ///
@@ -146,7 +146,7 @@ pub trait Session: Send + Sync {
         prepared: &Arc<dyn Prepared>,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         let _ = (prepared, parameters, form);
         Ok(None)
     }

@@ -14,7 +14,7 @@ mod principal;
 mod referential;
 mod shown;
 pub mod uuid;
-mod written;
+mod wire_rows;
 
 pub use code::{Audience, ErrorCode, GrpcStatus, RetryClass};
 pub use error::{Error, Result};
@@ -23,4 +23,4 @@ pub use planner::PlannerSetting;
 pub use principal::{AttributeValue, Posture, Principal, PrincipalBuilder};
 pub use referential::ReferentialAction;
 pub use shown::harmless;
-pub use written::{Given, WireForm, WrittenRows};
+pub use wire_rows::{Given, WireForm, WireRows};

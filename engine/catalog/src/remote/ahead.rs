@@ -1,7 +1,7 @@
 //! What a source's task has ready while its reader is elsewhere. Drivers know no memory pool: their batches are of a bounded size
 //! and number, and are charged by the largest that came.
 
-use super::runs::batch_bytes;
+use super::fragment_metrics::batch_bytes;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;

@@ -1,8 +1,8 @@
 //! A run of a whole statement at its source, with no plan around it. What it is was translated, rendered and verified before; here
 //! are only its values.
 
-use super::exec::{Running, heard, shape};
-use super::runs::{FragmentRuns, Measured};
+use super::exec::{CompiledFragment, heard, shape};
+use super::fragment_metrics::{FragmentRuns, Measured};
 use super::shares::Holder;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::{BatchStream, ExecuteContext};
@@ -12,19 +12,19 @@ use std::sync::Arc;
 /// A statement with its values, ready to be run once.
 #[derive(Debug)]
 pub struct FragmentCall {
-    running: Running,
+    compiled: CompiledFragment,
     looks_up: bool,
 }
 
 impl FragmentCall {
-    pub(super) fn new(running: Running, looks_up: bool) -> Self {
-        Self { running, looks_up }
+    pub(super) fn new(compiled: CompiledFragment, looks_up: bool) -> Self {
+        Self { compiled, looks_up }
     }
 
     /// The source that runs it.
     #[must_use]
     pub fn source(&self) -> &str {
-        &self.running.source
+        &self.compiled.source
     }
 
     /// Runs it where the source can do so beside others, and waits for all its rows, which are few. `None`: it is to be
@@ -36,12 +36,12 @@ impl FragmentCall {
         if !self.looks_up {
             return Ok(None);
         }
-        let running = &self.running;
-        let run = runs.map(|runs| running.run(Arc::clone(runs), false));
-        let shaped = match running.driver.look_up(&running.statement, &running.values).await {
+        let compiled = &self.compiled;
+        let run = runs.map(|runs| compiled.run(Arc::clone(runs), false));
+        let shaped = match compiled.driver.look_up(&compiled.statement, &compiled.values).await {
             Ok(None) => return Ok(None),
-            Ok(Some(batch)) => shape(&batch, &running.columns, &running.schema),
-            Err(error) => Err(heard(running, error)),
+            Ok(Some(batch)) => shape(&batch, &compiled.columns, &compiled.schema),
+            Err(error) => Err(heard(compiled, error)),
         };
         match (shaped, run) {
             (Ok(batch), run) => {
@@ -63,16 +63,16 @@ impl FragmentCall {
     /// Whether the source can be given the values with equal results.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.running.driver.accepts(&self.running.statement, &self.running.values).is_ok()
+        self.compiled.driver.accepts(&self.compiled.statement, &self.compiled.values).is_ok()
     }
 
     /// Its batches; the source is asked when the first is. `holder`: whose connection it is. Dropping the stream ends the source's own query.
     #[must_use]
     pub fn start(self, holder: Option<Arc<Holder>>, runs: Option<Arc<FragmentRuns>>) -> BatchStream {
-        let running = self.running;
+        let compiled = self.compiled;
         let started = async move {
-            let run = runs.map(|runs| running.run(runs, false));
-            match (running.start(ExecuteContext::default(), holder.as_ref()).await, run) {
+            let run = runs.map(|runs| compiled.run(runs, false));
+            match (compiled.start(ExecuteContext::default(), holder.as_ref()).await, run) {
                 (Ok(batches), run) => Ok(Measured::new(batches, run)),
                 (Err(error), run) => {
                     if let Some(run) = run {

@@ -1,11 +1,11 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
 use super::ahead::Ahead;
+use super::fragment_metrics::{FragmentFacts, FragmentRun, FragmentRuns, Measured};
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
-use super::runs::{FragmentRuns, Known, Measured, Run};
 use super::shares::Holder;
-use super::told::{named, of_column};
+use super::source_error::{named, of_column};
 use super::worth::Expected;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 /// A compiled fragment with its values: everything that a run needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Running {
+pub(crate) struct CompiledFragment {
     pub driver: Arc<dyn Driver>,
     pub source: Arc<str>,
     pub fragment: Arc<Fragment>,
@@ -46,7 +46,7 @@ pub(crate) struct Running {
     /// What comes out.
     pub schema: SchemaRef,
     /// For the books.
-    pub(super) known: Arc<Known>,
+    pub(super) known: Arc<FragmentFacts>,
     /// Whether it is a part of what its template says.
     pub(super) part: bool,
     /// What it reads of a moment that the source keeps.
@@ -69,7 +69,7 @@ pub struct SourcePlanning(pub PlannerSetting);
 #[derive(Debug, Clone, Copy)]
 pub struct AllKeys;
 
-impl Running {
+impl CompiledFragment {
     /// Runs the fragment. Dropping the stream ends the source's own query.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Running {
         self.executed(&self.statement, &self.values, context, holder).await
     }
 
-    /// As [`Running::start`], for the rows that can meet the other side of a join. What the source has no words for is
+    /// As [`CompiledFragment::start`], for the rows that can meet the other side of a join. What the source has no words for is
     /// fetched and left to the join.
     async fn start_narrowed(
         &self,
@@ -127,15 +127,15 @@ impl Running {
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(self, error))
     }
 
-    pub(super) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> Run {
+    pub(super) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> FragmentRun {
         let template = self.known.template((&self.driver, &self.source), &self.fragment, &self.statement);
-        Run::begin(runs, template, &self.known, narrowed || self.part)
+        FragmentRun::begin(runs, template, &self.known, narrowed || self.part)
     }
 
     fn shaped(&self, batches: querygate_driver_api::BatchStream) -> querygate_driver_api::BatchStream {
-        let running = self.clone();
+        let compiled = self.clone();
         let shaped = move |batch: querygate_types::Result<RecordBatch>| {
-            shape(&batch.map_err(|error| heard(&running, error))?, &running.columns, &running.schema)
+            shape(&batch.map_err(|error| heard(&compiled, error))?, &compiled.columns, &compiled.schema)
         };
         batches.map(shaped).boxed()
     }
@@ -148,14 +148,14 @@ impl Running {
 }
 
 /// The source's failure as readers get it. One that may come of changed tables gets them looked at.
-pub(super) fn heard(running: &Running, error: Error) -> Error {
+pub(super) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     let changed = matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::DataException);
-    if let Some(notice) = running.driver.schema_notice().filter(|_| changed) {
+    if let Some(notice) = compiled.driver.schema_notice().filter(|_| changed) {
         notice.give();
     }
-    let place = error.column().filter(|_| running.names_columns);
-    let column = place.and_then(|place| running.fragment.output.get(place));
-    of_column(column.map(|column| column.name.as_str()), named(&running.source, error))
+    let place = error.column().filter(|_| compiled.names_columns);
+    let column = place.and_then(|place| compiled.fragment.output.get(place));
+    of_column(column.map(|column| column.name.as_str()), named(&compiled.source, error))
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {
@@ -192,7 +192,7 @@ fn out_of_range() -> Error {
 /// A fragment as a plan leaf.
 #[derive(Debug)]
 pub(crate) struct FragmentExec {
-    running: Running,
+    compiled: CompiledFragment,
     /// Dynamic filters over the output: filled by a join before it asks for the first row.
     filters: Vec<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
@@ -200,33 +200,36 @@ pub(crate) struct FragmentExec {
 
 impl FragmentExec {
     #[must_use]
-    pub(super) fn new(running: Running) -> Self {
+    pub(super) fn new(compiled: CompiledFragment) -> Self {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&running.schema)),
+            EquivalenceProperties::new(Arc::clone(&compiled.schema)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Self { running, filters: Vec::new(), properties: Arc::new(properties) }
+        Self { compiled, filters: Vec::new(), properties: Arc::new(properties) }
     }
 
-    pub(super) fn running(&self) -> &Running {
-        &self.running
+    pub(super) fn compiled(&self) -> &CompiledFragment {
+        &self.compiled
     }
 
     /// The same, of which this is expected: an estimate for each of its columns.
     pub(crate) fn expecting(&self, size: &TableEstimate, state: &dyn Session) -> Self {
         let expected = Arc::new(Expected::of(size).unless_all(state));
-        Self { running: Running { expected, ..self.running.clone() }, ..self.with_filters(self.filters.clone()) }
+        Self {
+            compiled: CompiledFragment { expected, ..self.compiled.clone() },
+            ..self.with_filters(self.filters.clone())
+        }
     }
 
     /// The most keys that the source is worth being told; 0: none.
     pub(crate) fn keys_max(&self) -> usize {
         let most = |filter: &Arc<dyn PhysicalExpr>| match filter.children().as_slice() {
             [only] => {
-                let column = only.downcast_ref::<Column>().and_then(|column| self.running.columns.get(column.index()));
-                column.map_or(0, |(place, _)| self.running.expected.keys_max(*place))
+                let column = only.downcast_ref::<Column>().and_then(|column| self.compiled.columns.get(column.index()));
+                column.map_or(0, |(place, _)| self.compiled.expected.keys_max(*place))
             }
             // Keys of several columns are many for the values that each of them has.
             _ => KEY_LIST_MAX,
@@ -235,7 +238,7 @@ impl FragmentExec {
     }
 
     fn with_filters(&self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
-        Self { running: self.running.clone(), filters, properties: Arc::clone(&self.properties) }
+        Self { compiled: self.compiled.clone(), filters, properties: Arc::clone(&self.properties) }
     }
 }
 
@@ -244,11 +247,11 @@ impl DisplayAs for FragmentExec {
         write!(
             f,
             "Fragment: source={}, {}={}",
-            self.running.source,
-            self.running.driver.kind(),
-            self.running.statement.text
+            self.compiled.source,
+            self.compiled.driver.kind(),
+            self.compiled.statement.text
         )?;
-        match self.running.setting {
+        match self.compiled.setting {
             None => Ok(()),
             Some(setting) => write!(f, ", planner={setting}"),
         }
@@ -294,7 +297,7 @@ impl ExecutionPlan for FragmentExec {
         let takes = |filter: &Arc<dyn PhysicalExpr>| {
             filter.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()
                 && filter.children().into_iter().any(|child| {
-                    child.downcast_ref::<Column>().is_some_and(|column| self.running.takes_keys(column.index()))
+                    child.downcast_ref::<Column>().is_some_and(|column| self.compiled.takes_keys(column.index()))
                 })
         };
         let offered = result.parent_filters.iter().map(|offer| &offer.filter);
@@ -327,16 +330,16 @@ impl ExecutionPlan for FragmentExec {
         if partition != 0 {
             return internal_err!("a fragment has one partition");
         }
-        let (running, filters) = (self.running.clone(), self.filters.clone());
+        let (compiled, filters) = (self.compiled.clone(), self.filters.clone());
         let batch_rows = context.session_config().batch_size();
-        let execute = ExecuteContext { batch_rows, share: running.share.clone(), ..ExecuteContext::default() };
+        let execute = ExecuteContext { batch_rows, share: compiled.share.clone(), ..ExecuteContext::default() };
         let plain = context.session_config().get_extension::<PlainScans>();
         let runs = context.session_config().get_extension::<FragmentRuns>();
         let holder = context.session_config().get_extension::<Holder>();
         let ahead = Ahead::new(context.memory_pool());
         let started = async move {
-            let run = runs.map(|runs| running.run(runs, !filters.is_empty()));
-            let batches = match (running.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
+            let run = runs.map(|runs| compiled.run(runs, !filters.is_empty()));
+            let batches = match (compiled.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
                 (Ok(batches), Some(run)) => Measured::new(batches, Some(run)).boxed(),
                 (Ok(batches), None) => batches,
                 (Err(error), run) => {

@@ -2,10 +2,10 @@
 //! The only code that opens a governed leaf.
 
 use super::call::FragmentCall;
-use super::exec::{FragmentExec, Running, SourcePlanning};
+use super::exec::{CompiledFragment, FragmentExec, SourcePlanning};
+use super::fragment_metrics::FragmentFacts;
 use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
-use super::runs::Known;
 use super::table::DriverTable;
 use super::worth::Expected;
 use crate::catalog::PrincipalCatalog;
@@ -178,7 +178,7 @@ pub struct WholeFragment {
     token: LeafToken,
     translation: Translation,
     /// A run, but for its values.
-    pub(super) running: Running,
+    pub(super) compiled: CompiledFragment,
     /// Whether it finds rows by a key, at a source that looks them up.
     pub(super) looks_up: bool,
     /// What the source's planner may be told of it.
@@ -196,11 +196,11 @@ impl WholeFragment {
         let translation = translate(plan, &opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
-        let running = running(driver, &translation, statement, Vec::new(), known(&translation));
+        let compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
-        let looks_up = running.driver.looks_up() && looks_up(&translation.fragment, tables);
+        let looks_up = compiled.driver.looks_up() && looks_up(&translation.fragment, tables);
         let settings = settings_for(driver.as_ref(), &translation.fragment);
-        Some(Self { token: catalog.token().clone(), translation, running, looks_up, settings })
+        Some(Self { token: catalog.token().clone(), translation, compiled, looks_up, settings })
     }
 
     /// Which snapshot and principal it was made for.
@@ -224,12 +224,12 @@ impl WholeFragment {
     /// A leaf with these values. `None`: the source cannot be given them with equal results. `setting`: what its planner is told.
     #[must_use]
     pub fn leaf(&self, placeholders: &[Value], setting: Option<PlannerSetting>) -> Option<Arc<dyn ExecutionPlan>> {
-        let mut running = self.with(placeholders)?;
-        if running.driver.accepts(&running.statement, &running.values).is_err() {
+        let mut compiled = self.with(placeholders)?;
+        if compiled.driver.accepts(&compiled.statement, &compiled.values).is_err() {
             return None;
         }
-        running.setting = setting.filter(|setting| self.settings.contains(setting));
-        Some(governed_fragment(self.token.clone(), running, None, !self.translation.policy_values.is_empty()))
+        compiled.setting = setting.filter(|setting| self.settings.contains(setting));
+        Some(governed_fragment(self.token.clone(), compiled, None, !self.translation.policy_values.is_empty()))
     }
 
     /// A run with these values, without a plan. `None`: they are not of the types that the fragment has.
@@ -238,8 +238,8 @@ impl WholeFragment {
         Some(FragmentCall::new(self.with(placeholders)?, self.looks_up))
     }
 
-    fn with(&self, placeholders: &[Value]) -> Option<Running> {
-        Some(Running { values: self.values(placeholders)?.into(), ..self.running.clone() })
+    fn with(&self, placeholders: &[Value]) -> Option<CompiledFragment> {
+        Some(CompiledFragment { values: self.values(placeholders)?.into(), ..self.compiled.clone() })
     }
 
     /// The policies' values and these. `None`: they are not of the types that the fragment has.
@@ -258,13 +258,13 @@ impl WholeFragment {
 
 fn governed_fragment(
     token: LeafToken,
-    running: Running,
+    compiled: CompiledFragment,
     fetch: Option<usize>,
     restricted: bool,
 ) -> Arc<dyn ExecutionPlan> {
-    let source = Arc::clone(&running.source);
+    let source = Arc::clone(&compiled.source);
     let note = format!("source={source}{}", if restricted { ", row policies inside" } else { "" });
-    Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(running)), fetch))
+    Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(compiled)), fetch))
 }
 
 /// What the planner of the source behind a scan may be told of it; empty where it is no fragment.
@@ -297,7 +297,7 @@ impl LeafBuilder for Builder<'_> {
             token: self.opener.catalog.token().clone(),
             restricted: !translation.policy_values.is_empty(),
             size: translation.size.clone(),
-            running: running(driver, &translation, statement, values, known(&translation)),
+            compiled: compiled(driver, &translation, statement, values, known(&translation)),
         };
         LogicalPlanBuilder::scan("fragment", provider_as_source(Arc::new(table)), None)
             .and_then(LogicalPlanBuilder::build)
@@ -305,15 +305,15 @@ impl LeafBuilder for Builder<'_> {
     }
 }
 
-fn running(
+fn compiled(
     driver: &Arc<dyn Driver>,
     translation: &Translation,
     statement: Arc<NativeStatement>,
     values: Vec<Value>,
-    known: Arc<Known>,
-) -> Running {
+    known: Arc<FragmentFacts>,
+) -> CompiledFragment {
     let columns = translation.casts.iter().enumerate().map(|(i, cast)| (i, cast.clone())).collect();
-    Running {
+    CompiledFragment {
         driver: Arc::clone(driver),
         source: Arc::clone(&translation.source),
         fragment: Arc::new(translation.fragment.clone()),
@@ -331,10 +331,10 @@ fn running(
 }
 
 /// What the books are told of a fragment before it runs.
-fn known(translation: &Translation) -> Arc<Known> {
+fn known(translation: &Translation) -> Arc<FragmentFacts> {
     let origins = translation.parameters.iter().enumerate();
     let policy = origins.filter(|(_, origin)| matches!(origin, ParameterSource::Policy(_)));
-    Arc::new(Known::new(translation.size.rows, policy.map(|(index, _)| index).collect()))
+    Arc::new(FragmentFacts::new(translation.size.rows, policy.map(|(index, _)| index).collect()))
 }
 
 /// Sources may deliver NULL where a plan's schema says otherwise; names need only be distinct.
@@ -353,7 +353,7 @@ pub struct FragmentTable {
     restricted: bool,
     /// What it is expected to deliver.
     size: TableEstimate,
-    running: Running,
+    compiled: CompiledFragment,
 }
 
 impl FragmentTable {
@@ -367,14 +367,14 @@ impl FragmentTable {
     }
 
     fn settings(&self) -> Vec<PlannerSetting> {
-        settings_for(self.running.driver.as_ref(), &self.running.fragment)
+        settings_for(self.compiled.driver.as_ref(), &self.compiled.fragment)
     }
 }
 
 #[async_trait]
 impl TableProvider for FragmentTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.running.schema)
+        Arc::clone(&self.compiled.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -388,14 +388,14 @@ impl TableProvider for FragmentTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let mut running = self.running.clone();
+        let mut compiled = self.compiled.clone();
         let told = state.config().get_extension::<SourcePlanning>();
-        running.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
-        running.expected = Arc::new(Expected::of(&self.size).unless_all(state));
+        compiled.setting = told.map(|told| told.0).filter(|setting| self.settings().contains(setting));
+        compiled.expected = Arc::new(Expected::of(&self.size).unless_all(state));
         if let Some(indices) = projection {
-            running.columns = indices.iter().filter_map(|i| self.running.columns.get(*i).cloned()).collect();
-            running.schema = Arc::new(self.running.schema.project(indices)?);
+            compiled.columns = indices.iter().filter_map(|i| self.compiled.columns.get(*i).cloned()).collect();
+            compiled.schema = Arc::new(self.compiled.schema.project(indices)?);
         }
-        Ok(governed_fragment(self.token.clone(), running, limit, self.restricted))
+        Ok(governed_fragment(self.token.clone(), compiled, limit, self.restricted))
     }
 }

@@ -2,7 +2,7 @@
 //! of its key. The ends of a key's ranges are keys of rows that the reader sees, found with the policy in place. All ranges are
 //! of one moment where the source keeps it. What is not understood has no ranges.
 
-use super::exec::{FragmentExec, Running};
+use super::exec::{CompiledFragment, FragmentExec};
 use super::shares::Holder;
 use super::table::DriverTable;
 use crate::leaf::{GovernedTable, governed_leaf, leaf_of, over_leaf};
@@ -60,11 +60,11 @@ fn is_ordered(key: &RemoteColumn) -> bool {
     }
 }
 
-fn running(plan: &Arc<dyn ExecutionPlan>) -> Option<&Running> {
+fn compiled(plan: &Arc<dyn ExecutionPlan>) -> Option<&CompiledFragment> {
     let (leaf, _) = governed_leaf(plan)?;
     let (inner, _) = leaf_of(leaf.inner())?;
     let any: &dyn Any = inner.as_ref();
-    any.downcast_ref::<FragmentExec>().map(FragmentExec::running)
+    any.downcast_ref::<FragmentExec>().map(FragmentExec::compiled)
 }
 
 /// Which of a fragment's rows a part has.
@@ -111,13 +111,15 @@ pub async fn row_ranges(
     of: usize,
     holder: &Holder,
 ) -> Result<RowRanges> {
-    let Some(running) = running(plan) else { return Ok(RowRanges::default()) };
-    let keyed = key.and_then(|key| carry(&running.fragment.relation, key, &mut { FRESH }).map(|found| (key, found)));
-    let (kept, of) = match running.driver.keep(&running.statement).await? {
+    let Some(compiled) = compiled(plan) else { return Ok(RowRanges::default()) };
+    let keyed = key.and_then(|key| carry(&compiled.fragment.relation, key, &mut { FRESH }).map(|found| (key, found)));
+    let (kept, of) = match compiled.driver.keep(&compiled.statement).await? {
         Keeping::Unsupported => (None, of),
         Keeping::NoRoom => return Ok(RowRanges::default()),
         Keeping::Kept(moment) => {
-            let Some(place) = holder.moment(&running.source, &running.driver) else { return Ok(RowRanges::default()) };
+            let Some(place) = holder.moment(&compiled.source, &compiled.driver) else {
+                return Ok(RowRanges::default());
+            };
             let (of, hold) = (of.min(moment.executions_max), Arc::new((moment.hold, place)));
             (Some(Moment { hold, ..moment }), of)
         }
@@ -129,25 +131,25 @@ pub async fn row_ranges(
     let Some((key, (relation, id))) = keyed else { return Ok(RowRanges::default()) };
     let share = kept.as_ref().map(|kept| Share { moment: Arc::clone(&kept.name), pages: None });
     let context = ExecuteContext { share, ..ExecuteContext::default() };
-    let ranges = key_ranges(running, &context, (&relation, id, key.value_type), of).await?;
+    let ranges = key_ranges(compiled, &context, (&relation, id, key.value_type), of).await?;
     Ok(ranges.map(|ranges| RowRanges::of(ranges, kept)).unwrap_or_default())
 }
 
 /// At most so many ranges of a key with about as many rows each.
 async fn key_ranges(
-    running: &Running,
+    compiled: &CompiledFragment,
     context: &ExecuteContext,
     (relation, id, value_type): (&Relation, ColumnId, ValueType),
     of: usize,
 ) -> Result<Option<Vec<Rows>>> {
-    let Some(Value::Int64(rows)) = ask(running, context, counted(relation), ValueType::Int64).await? else {
+    let Some(Value::Int64(rows)) = ask(compiled, context, counted(relation), ValueType::Int64).await? else {
         return Ok(None);
     };
     let rows = u64::try_from(rows).map_err(Error::internal)?;
     let mut ends: Vec<Value> = Vec::new();
     for part in 1..of as u64 {
         let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
-        let found = ask(running, context, at_place(relation, id, place), value_type).await?;
+        let found = ask(compiled, context, at_place(relation, id, place), value_type).await?;
         // Without a kept moment rows come and go between two questions: there may be nothing at a place any more, or a key below
         // the one before, which would give rows to two ranges.
         ends.extend(found.filter(|value| is_above(value, ends.last())));
@@ -183,16 +185,16 @@ pub fn in_range(
     key: Option<&RemoteColumn>,
     range: &RowRange,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let (Some(whole), Some((leaf, _))) = (running(plan), governed_leaf(plan)) else { return Ok(None) };
+    let (Some(whole), Some((leaf, _))) = (compiled(plan), governed_leaf(plan)) else { return Ok(None) };
     let share = |pages| range.moment.as_ref().map(|moment| Share { moment: Arc::clone(moment), pages });
     let part = match &range.rows {
         Rows::Pages(pages) => {
             let Some(share) = share(Some(*pages)) else { return Ok(None) };
-            Running { share: Some(share), part: true, setting: None, ..whole.clone() }
+            CompiledFragment { share: Some(share), part: true, setting: None, ..whole.clone() }
         }
         Rows::Keys(keys) => {
             let Some(part) = key.map(|key| of_keys(whole, key, keys)).transpose()?.flatten() else { return Ok(None) };
-            Running { share: share(None), ..part }
+            CompiledFragment { share: share(None), ..part }
         }
     };
     let inner = over_leaf(leaf.inner(), Arc::new(FragmentExec::new(part))).map_err(Error::internal)?;
@@ -200,7 +202,7 @@ pub fn in_range(
 }
 
 /// The fragment for the rows of one range of its key.
-fn of_keys(whole: &Running, key: &RemoteColumn, range: &KeyRange) -> Result<Option<Running>> {
+fn of_keys(whole: &CompiledFragment, key: &RemoteColumn, range: &KeyRange) -> Result<Option<CompiledFragment>> {
     let mut fragment = Fragment::clone(&whole.fragment);
     let mut values = whole.values.to_vec();
     let Some((relation, _)) = narrowed(&fragment.relation, key, range, &mut fragment.parameters, &mut values) else {
@@ -216,7 +218,7 @@ fn of_keys(whole: &Running, key: &RemoteColumn, range: &KeyRange) -> Result<Opti
     let known = Arc::clone(&whole.known);
     known.template((&whole.driver, &whole.source), &whole.fragment, &whole.statement);
     let (values, fragment) = (values.into(), Arc::new(fragment));
-    Ok(Some(Running { fragment, statement, values, known, part: true, setting: None, ..whole.clone() }))
+    Ok(Some(CompiledFragment { fragment, statement, values, known, part: true, setting: None, ..whole.clone() }))
 }
 
 /// The relation with the key among its columns. `None`: it looks at several rows at once.
@@ -360,7 +362,7 @@ fn at_place(relation: &Relation, key: ColumnId, place: u64) -> (Relation, Column
 
 /// The one value that a relation over a fragment's rows gives; `None`: no row, or the source may not be asked.
 async fn ask(
-    whole: &Running,
+    whole: &CompiledFragment,
     context: &ExecuteContext,
     (relation, id): (Relation, ColumnId),
     value_type: ValueType,

@@ -1,7 +1,7 @@
 //! What the values of passing columns are like: a sample of the rows of one run, taken evenly as they pass, summed up where it
 //! ends. No value leaves it but the ends of the middle of a column's numbers, and counts by hash.
 
-use super::runs::fingerprint;
+use super::fragment_metrics::fingerprint;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Float64Type};

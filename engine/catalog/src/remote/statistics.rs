@@ -1,4 +1,4 @@
-//! What a source last told of a table's size and values. Asked beside queries, never by one; decides nothing.
+//! Statistics of a source's table, as its source gave them last. Asked beside queries, never by one; decides nothing.
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
@@ -9,9 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The last answer; none yet, if the source was never reached.
 #[derive(Debug, Default)]
-pub(super) struct Told(RwLock<Option<Arc<Statistics>>>);
+pub(super) struct TableStats(RwLock<Option<Arc<Statistics>>>);
 
-impl Told {
+impl TableStats {
     pub(super) fn last(&self) -> Option<Statistics> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
@@ -19,15 +19,15 @@ impl Told {
     /// Keeps an answer; `remote` gives the source's name of each column of the schema, where it has one.
     pub(super) fn keep<'a>(
         &self,
-        told: &TableStatistics,
+        answer: &TableStatistics,
         schema: &SchemaRef,
         remote: impl Iterator<Item = Option<&'a str>>,
     ) {
         let mut statistics = Statistics::new_unknown(schema);
-        statistics.num_rows = inexact(told.rows);
-        statistics.total_byte_size = inexact(told.bytes);
+        statistics.num_rows = inexact(answer.rows);
+        statistics.total_byte_size = inexact(answer.bytes);
         statistics.column_statistics =
-            remote.map(|name| name.map_or_else(ColumnStatistics::new_unknown, |name| column(told, name))).collect();
+            remote.map(|name| name.map_or_else(ColumnStatistics::new_unknown, |name| column(answer, name))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statistics));
     }
 }
@@ -36,15 +36,15 @@ fn inexact(count: Option<u64>) -> Precision<usize> {
     count.and_then(|count| usize::try_from(count).ok()).map_or(Precision::Absent, Precision::Inexact)
 }
 
-fn column(told: &TableStatistics, name: &str) -> ColumnStatistics {
+fn column(answer: &TableStatistics, name: &str) -> ColumnStatistics {
     let mut statistics = ColumnStatistics::new_unknown();
-    let Some(told_of) = told.columns.iter().find(|column| column.name.as_str() == name) else { return statistics };
-    statistics.distinct_count = inexact(told_of.distinct);
+    let Some(found) = answer.columns.iter().find(|column| column.name.as_str() == name) else { return statistics };
+    statistics.distinct_count = inexact(found.distinct);
     let scalar = |value: &Option<Value>| {
         let array = value.as_ref()?.to_array().ok()?;
         ScalarValue::try_from_array(&array, 0).ok().filter(|value| !value.is_null())
     };
-    statistics.min_value = scalar(&told_of.least).map_or(Precision::Absent, Precision::Inexact);
-    statistics.max_value = scalar(&told_of.greatest).map_or(Precision::Absent, Precision::Inexact);
+    statistics.min_value = scalar(&found.least).map_or(Precision::Absent, Precision::Inexact);
+    statistics.max_value = scalar(&found.greatest).map_or(Precision::Absent, Precision::Inexact);
     statistics
 }

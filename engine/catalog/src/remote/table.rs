@@ -1,9 +1,9 @@
 //! The raw provider of a driver's table. What it can translate exactly goes down with projection and limit; it says so
 //! per conjunct, and everything else stays with the governed leaf around it.
 
-use super::exec::{FragmentExec, Running};
-use super::runs::Known;
-use super::statistics::Told;
+use super::exec::{CompiledFragment, FragmentExec};
+use super::fragment_metrics::FragmentFacts;
+use super::statistics::TableStats;
 use super::worth::Expected;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -58,7 +58,7 @@ struct Parts {
     widened: Vec<LostField>,
     key: Option<Vec<usize>>,
     schema: SchemaRef,
-    told: Told,
+    stats: TableStats,
 }
 
 impl DriverTable {
@@ -88,8 +88,8 @@ impl DriverTable {
         let served = fields.iter().map(|f| Field::new(&f.field, f.column.value_type.to_arrow(), f.column.nullable));
         let refused = lost.iter().map(|lost| Field::new(&lost.field, lost.data_type.clone(), true));
         let schema = Arc::new(Schema::new(served.chain(refused).collect::<Vec<_>>()));
-        let told = Told::default();
-        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, told }) }
+        let stats = TableStats::default();
+        Self { parts: Arc::new(Parts { driver, source, table, fields, lost, widened, key, schema, stats }) }
     }
 
     /// With the names of types that the object declares, where a source's own type does not say them: a text may be JSON.
@@ -116,7 +116,7 @@ impl DriverTable {
         let told = self.parts.driver.statistics(&self.parts.table).await?;
         let names = self.parts.fields.iter().map(|field| Some(field.column.name.as_str()));
         let lost = self.parts.lost.iter().map(|_| None);
-        self.parts.told.keep(&told, &self.parts.schema, names.chain(lost));
+        self.parts.stats.keep(&told, &self.parts.schema, names.chain(lost));
         Ok(())
     }
 
@@ -277,7 +277,7 @@ impl TableProvider for DriverTable {
 
     /// What the source told when it was asked last.
     fn statistics(&self) -> Option<Statistics> {
-        self.parts.told.last()
+        self.parts.stats.last()
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
@@ -322,7 +322,7 @@ impl TableProvider for DriverTable {
         let schema = Arc::new(self.parts.schema.project(wanted)?);
         let columns =
             wanted.iter().enumerate().map(|(i, _)| (i, translation.casts.get(i).cloned().flatten())).collect();
-        Ok(Arc::new(FragmentExec::new(Running {
+        Ok(Arc::new(FragmentExec::new(CompiledFragment {
             driver: Arc::clone(&self.parts.driver),
             source: Arc::clone(&self.parts.source),
             fragment: Arc::new(translation.fragment),
@@ -330,7 +330,7 @@ impl TableProvider for DriverTable {
             values: values.into(),
             columns,
             schema,
-            known: Arc::new(Known::new(translation.size.rows, Vec::new())),
+            known: Arc::new(FragmentFacts::new(translation.size.rows, Vec::new())),
             expected: Arc::new(Expected::of(&translation.size)),
             part: false,
             share: None,

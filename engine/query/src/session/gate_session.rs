@@ -28,7 +28,7 @@ use querygate_query_api::{
     Column, CommandTag, Door, Effect, ExecuteOptions, Holding, LookUp, Notification, Outcome, Part, Parts, Prepared,
     Resting, Rows, Session, Split, Statement, TransactionStatus,
 };
-use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WrittenRows, limits};
+use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WireRows, limits};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -317,7 +317,7 @@ impl Session for GateSession {
         prepared: &Arc<dyn Prepared>,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         self.execute_as_written(ours(prepared)?, parameters, form).await
     }
 

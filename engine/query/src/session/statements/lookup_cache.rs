@@ -11,7 +11,7 @@ use crate::run::execute;
 use crate::session::gate_session::GateSession;
 use querygate_driver_api::Value;
 use querygate_query_api::LookUp;
-use querygate_types::{Given, Result, WireForm, WrittenRows};
+use querygate_types::{Given, Result, WireForm, WireRows};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -84,7 +84,7 @@ impl GateSession {
         values: Vec<Value>,
         form: WireForm,
         (began, running): (SystemTime, Running<'_>),
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         let mut run = Run::begin(self, began, form);
         let deadline = armed.timeout.map(|timeout| run.started + timeout);
         let mut expired = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
@@ -105,7 +105,7 @@ impl GateSession {
     }
 
     /// The rows, or `None`: they are to be asked for in another way.
-    async fn found(&self, armed: &Armed, values: Vec<Value>, run: &mut Run) -> Result<Option<WrittenRows>> {
+    async fn found(&self, armed: &Armed, values: Vec<Value>, run: &mut Run) -> Result<Option<WireRows>> {
         let turn = armed.place.short_turn();
         let waited = match &turn {
             Some(_) => None,

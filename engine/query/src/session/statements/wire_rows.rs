@@ -14,7 +14,7 @@ use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;
 use querygate_query_api::Session;
 use querygate_telemetry_api::FirstRow;
-use querygate_types::{Error, ErrorCode, Result, WireForm, WrittenRows};
+use querygate_types::{Error, ErrorCode, Result, WireForm, WireRows};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -47,7 +47,7 @@ impl GateSession {
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         let written = self.run_written(prepared, parameters, form).await;
         if written.is_err() {
             self.fail_transaction();
@@ -60,7 +60,7 @@ impl GateSession {
         prepared: &PreparedStatement,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         let (Kind::Query(bound), Classified::Query(query)) = (&prepared.kind, prepared.parsed.class()) else {
             return Ok(None);
         };
@@ -80,7 +80,7 @@ impl GateSession {
         bound: &Arc<Bound>,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         let mut run = Run::begin(self, SystemTime::now(), form);
         let cancel = self.new_cancel();
         let deadline = self.inner().settings.timeout().map(|timeout| run.started + timeout);
@@ -106,7 +106,7 @@ impl GateSession {
         &self,
         call: WrittenCall<'_>,
         run: &mut Run,
-    ) -> Result<Option<WrittenRows>> {
+    ) -> Result<Option<WireRows>> {
         (run.planning, run.fragments) = (run.started.elapsed(), Some(Arc::clone(call.records)));
         let runs = run.told.as_ref().map(|told| &told.measures.runs);
         let wanted = Wanted { types: call.types, form: run.form };
@@ -127,8 +127,8 @@ impl GateSession {
         prepared: &PreparedStatement,
         bound: &Bound,
         run: Run,
-        found: Result<Option<WrittenRows>>,
-    ) -> Result<Option<WrittenRows>> {
+        found: Result<Option<WireRows>>,
+    ) -> Result<Option<WireRows>> {
         // Nothing was done that the books should tell.
         if matches!(found, Ok(None)) {
             return Ok(None);

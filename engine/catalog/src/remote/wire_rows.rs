@@ -3,16 +3,16 @@
 
 use super::exec::heard;
 use super::federate::WholeFragment;
-use super::runs::FragmentRuns;
+use super::fragment_metrics::FragmentRuns;
 use querygate_driver_api::{Value, ValueType, Wanted};
-use querygate_types::{Result, WrittenRows};
+use querygate_types::{Result, WireRows};
 use std::sync::Arc;
 
 impl WholeFragment {
     /// Whether its rows are found by a key, and every column is the source's own, in order and without a cast to other values.
     #[must_use]
     pub fn is_written(&self) -> bool {
-        let (columns, output) = (&self.running.columns, &self.running.statement.output);
+        let (columns, output) = (&self.compiled.columns, &self.compiled.statement.output);
         self.looks_up
             && columns.len() == output.len()
             && columns.iter().zip(output.iter()).enumerate().all(|(place, ((column, cast), (output, _)))| {
@@ -30,11 +30,11 @@ impl WholeFragment {
         placeholders: &[Value],
         wanted: Wanted<'_>,
         runs: Option<&Arc<FragmentRuns>>,
-    ) -> Result<Option<WrittenRows>> {
-        let running = &self.running;
+    ) -> Result<Option<WireRows>> {
+        let compiled = &self.compiled;
         let Some(values) = self.values(placeholders) else { return Ok(None) };
-        let run = runs.map(|runs| running.run(Arc::clone(runs), false));
-        match running.driver.look_up_written(&running.statement, &values, wanted).await {
+        let run = runs.map(|runs| compiled.run(Arc::clone(runs), false));
+        match compiled.driver.look_up_written(&compiled.statement, &values, wanted).await {
             Ok(None) => Ok(None),
             Ok(Some(rows)) => {
                 if let Some(run) = run {
@@ -43,7 +43,7 @@ impl WholeFragment {
                 Ok(Some(rows))
             }
             Err(error) => {
-                let error = heard(running, error);
+                let error = heard(compiled, error);
                 if let Some(run) = run {
                     run.failed(&error);
                 }

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
 use querygate_telemetry_api::FirstRow;
 use querygate_telemetry_api::fragment::{ColumnSummary, FragmentRecord, FragmentShape, FragmentTemplate};
-use querygate_types::{Error, ErrorCode, Result, WrittenRows};
+use querygate_types::{Error, ErrorCode, Result, WireRows};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -27,12 +27,12 @@ const RUNS_MAX: usize = 256;
 pub struct FragmentRuns {
     /// When the statement began, by both clocks: runs then look at one of them only.
     began: Option<(SystemTime, Instant)>,
-    ended: Mutex<Ended>,
+    ended: Mutex<EndedRuns>,
 }
 
 /// Most statements have one run, which needs no list.
 #[derive(Debug, Default)]
-struct Ended {
+struct EndedRuns {
     one: Option<FragmentRecord>,
     others: Vec<FragmentRecord>,
     /// Leaves over files, which are read by several streams each.
@@ -40,13 +40,13 @@ struct Ended {
 }
 
 impl FragmentRuns {
-    fn ended(&self) -> MutexGuard<'_, Ended> {
+    fn ended(&self) -> MutexGuard<'_, EndedRuns> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins with a statement, of which nothing has run yet.
     pub fn begin(&mut self, began: (SystemTime, Instant)) {
-        *self.ended.get_mut().unwrap_or_else(PoisonError::into_inner) = Ended::default();
+        *self.ended.get_mut().unwrap_or_else(PoisonError::into_inner) = EndedRuns::default();
         self.began = Some(began);
     }
 
@@ -58,7 +58,7 @@ impl FragmentRuns {
     /// The runs that ended since the last call: one, and others.
     #[must_use]
     pub fn take(&self) -> (Option<FragmentRecord>, Vec<FragmentRecord>) {
-        let Ended { one, mut others, files } = std::mem::take(&mut *self.ended());
+        let EndedRuns { one, mut others, files } = std::mem::take(&mut *self.ended());
         others.extend(files.iter().map(|run| run.record()));
         (one, others)
     }
@@ -129,14 +129,14 @@ fn text_bytes(offsets: &[i32]) -> usize {
 
 /// What is known of a compiled fragment before it runs, shared by its runs. The template is made when it is first asked for.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct FragmentFacts {
     pub(super) estimated_rows: Option<u64>,
     /// Parameters whose values a policy gives.
     pub(super) policy: Vec<usize>,
     template: OnceLock<Arc<FragmentTemplate>>,
 }
 
-impl Known {
+impl FragmentFacts {
     pub(super) fn new(estimated_rows: Option<f64>, policy: Vec<usize>) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -191,7 +191,7 @@ pub(crate) fn fingerprint<const N: usize>(parts: [&[u8]; N]) -> u64 {
 
 /// One run, being measured.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct FragmentRun {
     runs: Arc<FragmentRuns>,
     template: Arc<FragmentTemplate>,
     estimated_rows: Option<u64>,
@@ -199,11 +199,11 @@ pub(super) struct Run {
     asked: Instant,
 }
 
-impl Run {
+impl FragmentRun {
     pub(super) fn begin(
         runs: Arc<FragmentRuns>,
         template: Arc<FragmentTemplate>,
-        known: &Known,
+        known: &FragmentFacts,
         narrowed: bool,
     ) -> Self {
         Self { runs, template, estimated_rows: known.estimated_rows, narrowed, asked: Instant::now() }
@@ -241,7 +241,7 @@ impl Run {
     }
 
     /// All its rows are here.
-    pub(super) fn written(self, rows: &WrittenRows) {
+    pub(super) fn written(self, rows: &WireRows) {
         self.all((rows.rows, rows.bytes), rows.nulls.iter().copied());
     }
 
@@ -285,7 +285,7 @@ pub(super) struct Measured {
 
 /// What was seen of a run so far.
 struct Seen {
-    run: Run,
+    run: FragmentRun,
     acquire: Duration,
     first_row: FirstRow,
     rows: u64,
@@ -295,7 +295,7 @@ struct Seen {
 }
 
 impl Measured {
-    pub(super) fn new(batches: BatchStream, run: Option<Run>) -> Self {
+    pub(super) fn new(batches: BatchStream, run: Option<FragmentRun>) -> Self {
         let seen = run.map(|run| {
             let (acquire, nulls) = (run.asked.elapsed(), run.no_nulls());
             let sampler = (!nulls.is_empty()).then(|| Sampler::new(nulls.len()));
@@ -420,9 +420,10 @@ mod tests {
         };
         let template = Arc::new(template);
         let mut runs = Arc::new(FragmentRuns::default());
-        let run =
-            |runs: &Arc<FragmentRuns>| Run::begin(Arc::clone(runs), Arc::clone(&template), &Known::default(), false);
-        let rows = |n| WrittenRows { rows: n, bytes: 9 * n, nulls: vec![n], ..WrittenRows::default() };
+        let run = |runs: &Arc<FragmentRuns>| {
+            FragmentRun::begin(Arc::clone(runs), Arc::clone(&template), &FragmentFacts::default(), false)
+        };
+        let rows = |n| WireRows { rows: n, bytes: 9 * n, nulls: vec![n], ..WireRows::default() };
         run(&runs).written(&rows(3));
         let (one, others) = runs.take();
         let one = one.unwrap();

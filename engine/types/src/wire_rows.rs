@@ -34,7 +34,7 @@ impl std::fmt::Debug for Given<'_> {
 
 /// All rows of a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WrittenRows {
+pub struct WireRows {
     /// One DataRow message for each row, whole and in order.
     pub messages: Vec<u8>,
     pub rows: u64,
