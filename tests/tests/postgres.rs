@@ -5,10 +5,10 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests panic")
 )]
 
-#[path = "postgres/armed.rs"]
-mod armed;
 #[path = "postgres/arrays.rs"]
 mod arrays;
+#[path = "postgres/cached_lookups.rs"]
+mod cached_lookups;
 #[path = "flight/client.rs"]
 #[allow(dead_code, reason = "shared with the tests of the Flight door")]
 mod client;

@@ -237,7 +237,7 @@ enum Role {
     Around,
     Below,
     /// Charges nothing: its expressions only ask whether the statement is over.
-    Heeding,
+    Cancellable,
     /// Charges what passes, for an operator above that keeps it and does not say so.
     Kept,
 }
@@ -267,8 +267,8 @@ impl MeteredExec {
 
     /// Lets an operator's expressions ask whether the statement is over.
     #[must_use]
-    pub fn heeding(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: operator, role: Role::Heeding, constant: 0 })
+    pub fn cancellable(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input: operator, role: Role::Cancellable, constant: 0 })
     }
 
     /// Charges an operator's input until its result ends: for one that waits for all rows, and makes one batch of them.
@@ -338,7 +338,7 @@ impl ExecutionPlan for MeteredExec {
         let stop = context.session_config().get_extension::<Stop>();
         let kept = match role {
             Role::Kept => Some(MemoryConsumer::new("rows that an operator keeps").register(&pool)),
-            Role::Around | Role::Below | Role::Heeding => None,
+            Role::Around | Role::Below | Role::Cancellable => None,
         };
         let (batches, pace) = (self.input.execute(partition, context)?, Pace::new(self.constant));
         Ok(Box::pin(MeteredStream { batches, role, pool, stop, kept, made: Made::default(), pace }))
@@ -413,11 +413,11 @@ impl Stream for MeteredStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let _heeding = self.stop.as_ref().map(heed);
+        let _guard = self.stop.as_ref().map(heed);
         match self.role {
             Role::Around => self.poll_metered(cx),
             Role::Below => self.poll_piece(cx),
-            Role::Heeding => self.batches.poll_next_unpin(cx),
+            Role::Cancellable => self.batches.poll_next_unpin(cx),
             Role::Kept => {
                 let polled = ready!(self.batches.poll_next_unpin(cx));
                 Poll::Ready(match polled {

@@ -287,7 +287,7 @@ impl ExecutionPlan for GovernedExec {
         }
         let count = self.inner.output_partitioning().partition_count();
         // Readers ahead are tasks of their own, which hear of the statement's end by themselves.
-        let inner = if count > 1 { MeteredExec::heeding(Arc::clone(&self.inner)) } else { Arc::clone(&self.inner) };
+        let inner = if count > 1 { MeteredExec::cancellable(Arc::clone(&self.inner)) } else { Arc::clone(&self.inner) };
         let given = Arc::clone(&context);
         let open = Box::new(move |part| Ok(measured(inner.execute(part, Arc::clone(&given))?)));
         Ok(in_order(&self.schema(), Parts { count, at_once, open }, self.fetch, &context))

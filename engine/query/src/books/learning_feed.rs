@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// What a session tells of its statements with.
 #[derive(Debug, Default)]
-pub(crate) struct Teller {
+pub(crate) struct LearningFeed {
     /// What it runs again and again.
     accumulator: Arc<RunAccumulator>,
     /// What its last statement was measured with, for the next one: a statement of a microsecond should ask for no memory.
@@ -29,18 +29,18 @@ pub(crate) struct Measures {
 
 /// The same on its way, and where it goes back to.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
-    teller: Arc<Teller>,
+pub(crate) struct MeasuredStatement {
+    learning_feed: Arc<LearningFeed>,
     pub(crate) measures: Box<Measures>,
 }
 
-impl Teller {
+impl LearningFeed {
     fn rests(&self) -> MutexGuard<'_, Option<Box<Measures>>> {
         self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins with a statement. `began`: by both clocks.
-    pub(crate) fn begin(self: &Arc<Self>, application: &Arc<str>, began: (SystemTime, Instant)) -> Told {
+    pub(crate) fn begin(self: &Arc<Self>, application: &Arc<str>, began: (SystemTime, Instant)) -> MeasuredStatement {
         let rested = self.rests().take();
         let mut measures = rested.unwrap_or_default();
         if !Arc::ptr_eq(&measures.application, application) {
@@ -54,17 +54,17 @@ impl Teller {
         if let Some(runs) = Arc::get_mut(&mut measures.runs) {
             runs.begin(began);
         }
-        Told { teller: Arc::clone(self), measures }
+        MeasuredStatement { learning_feed: Arc::clone(self), measures }
     }
 }
 
 /// Tells of a statement. Gives back what its leaves over files read.
-pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Told) -> Vec<LeafReads> {
-    let Told { teller, mut measures } = told;
-    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &teller.accumulator);
+pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: MeasuredStatement) -> Vec<LeafReads> {
+    let MeasuredStatement { learning_feed, mut measures } = told;
+    let added = telemetry.is_pressed() && measures.add_up(telemetry, record, &learning_feed.accumulator);
     // What reads files is not added up.
     let reads = if added { Vec::new() } else { measures.tell(telemetry, record) };
-    *teller.rests() = Some(measures);
+    *learning_feed.rests() = Some(measures);
     reads
 }
 
@@ -106,7 +106,7 @@ impl Measures {
 }
 
 /// Tells what a statement that goes on has done so far.
-pub(crate) fn tell_so_far(telemetry: &dyn Telemetry, record: &QueryRecord, told: &Told, total: Duration) {
+pub(crate) fn tell_so_far(telemetry: &dyn Telemetry, record: &QueryRecord, told: &MeasuredStatement, total: Duration) {
     let so_far = statement(record, told.measures.told(total), Vec::new());
     telemetry.record(StatementRecord { under_way: true, total, ..so_far });
 }

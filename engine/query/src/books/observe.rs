@@ -1,7 +1,7 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
 use crate::books::audit::Audit;
-use crate::books::learning_feed::{Told, tell, tell_so_far};
+use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
 use crate::sql::template::Template;
 use metrics::{Counter, Histogram};
 use querygate_driver_api::pool::{BreakerState, PoolStatus};
@@ -39,7 +39,7 @@ pub(crate) struct QueryRecord {
     /// What its leaves over files read, where that was measured.
     pub(crate) reads: Vec<LeafReads>,
     /// What learning is told beyond that; `None`: nothing.
-    pub(crate) told: Option<Told>,
+    pub(crate) told: Option<MeasuredStatement>,
 }
 
 impl QueryRecord {

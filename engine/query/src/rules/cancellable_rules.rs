@@ -16,19 +16,19 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// Rules of bound plans that ask first.
-pub(crate) fn heeding(rules: Vec<Rule>) -> Vec<Rule> {
-    rules.into_iter().map(|rule| -> Rule { Arc::new(Heeding(rule)) }).collect()
+pub(crate) fn cancellable(rules: Vec<Rule>) -> Vec<Rule> {
+    rules.into_iter().map(|rule| -> Rule { Arc::new(Cancellable(rule)) }).collect()
 }
 
 /// The same of plans that run.
-pub(crate) fn heeding_physical(rules: Vec<PhysicalRule>) -> Vec<PhysicalRule> {
-    rules.into_iter().map(|rule| -> PhysicalRule { Arc::new(Heeding(rule)) }).collect()
+pub(crate) fn cancellable_physical(rules: Vec<PhysicalRule>) -> Vec<PhysicalRule> {
+    rules.into_iter().map(|rule| -> PhysicalRule { Arc::new(Cancellable(rule)) }).collect()
 }
 
 #[derive(Debug)]
-struct Heeding<R>(R);
+struct Cancellable<R>(R);
 
-impl OptimizerRule for Heeding<Rule> {
+impl OptimizerRule for Cancellable<Rule> {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -43,7 +43,7 @@ impl OptimizerRule for Heeding<Rule> {
     }
 }
 
-impl PhysicalOptimizerRule for Heeding<PhysicalRule> {
+impl PhysicalOptimizerRule for Cancellable<PhysicalRule> {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         proceed()?;
         self.0.optimize(plan, config)
@@ -75,7 +75,7 @@ mod tests {
         let plan = context.sql("SELECT a + 1 FROM (VALUES (1), (2)) t(a) WHERE a > 1").now_or_never().unwrap().unwrap();
         let plan = plan.into_unoptimized_plan();
         let asked = async {
-            let logical = heeding(Optimizer::new().rules);
+            let logical = cancellable(Optimizer::new().rules);
             let alone = |rule: Rule| {
                 let rules = Optimizer::with_rules(vec![rule]);
                 rules.optimize(plan.clone(), &OptimizerContext::new(), |_, _| ()).is_err()
@@ -83,7 +83,7 @@ mod tests {
             let logical = logical.into_iter().map(alone).filter(|ended| *ended).count();
             let empty: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::clone(plan.schema().inner())));
             let options = ConfigOptions::new();
-            let rules = heeding_physical(PhysicalOptimizer::new().rules).into_iter();
+            let rules = cancellable_physical(PhysicalOptimizer::new().rules).into_iter();
             (logical, rules.filter(|rule| rule.optimize(Arc::clone(&empty), &options).is_err()).count())
         };
         Metered::new(asked, Arc::new(AtomicBool::new(given_up))).now_or_never().unwrap()

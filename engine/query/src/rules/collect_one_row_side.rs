@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 /// Put after the rule that swaps sides, before partitions are made fit.
 #[derive(Debug)]
-pub(crate) struct OneRow;
+pub(crate) struct CollectOneRowSide;
 
-impl PhysicalOptimizerRule for OneRow {
+impl PhysicalOptimizerRule for CollectOneRowSide {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let swapped = plan.transform_up(|node| {
             let swapped = if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
@@ -37,7 +37,7 @@ impl PhysicalOptimizerRule for OneRow {
     }
 
     fn name(&self) -> &'static str {
-        "one_row"
+        "collect_one_row_side"
     }
 
     fn schema_check(&self) -> bool {

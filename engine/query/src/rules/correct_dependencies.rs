@@ -13,29 +13,29 @@ use std::sync::Arc;
 
 /// Put before the rules that ask what decides what.
 #[derive(Debug)]
-pub(crate) struct TrueDependencies;
+pub(crate) struct CorrectDependencies;
 
 /// The rules that ask.
 pub(super) const ASKING: [&str; 4] =
     ["replace_distinct_aggregate", "eliminate_join", "eliminate_duplicated_expr", "optimize_projections"];
 
 /// The rules, each that asks after one that puts right what it is told.
-pub(crate) fn with_true_dependencies(
+pub(crate) fn with_correct_dependencies(
     rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
 ) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::with_capacity(rules.len() + ASKING.len());
     for rule in rules {
         if ASKING.contains(&rule.name()) {
-            all.push(Arc::new(TrueDependencies));
+            all.push(Arc::new(CorrectDependencies));
         }
         all.push(rule);
     }
     all
 }
 
-impl OptimizerRule for TrueDependencies {
+impl OptimizerRule for CorrectDependencies {
     fn name(&self) -> &'static str {
-        "true_dependencies"
+        "correct_dependencies"
     }
     fn supports_rewrite(&self) -> bool {
         true

@@ -3,7 +3,7 @@
 //! a key of grouping sets is null in the sets that lack it, and stays one, too. And of a hash join of two sorted inputs it
 //! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
 
-use crate::rules::restore_sorts::LostOrders;
+use crate::rules::restore_sorts::RestoreSorts;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result, internal_err};
@@ -22,22 +22,22 @@ use std::sync::Arc;
 
 /// Put directly after the rule that decides about sorts: what it believed too early is sorted.
 #[derive(Debug)]
-pub(crate) struct DoubtedRows;
+pub(crate) struct DropUnsoundEquivalences;
 
-impl PhysicalOptimizerRule for DoubtedRows {
+impl PhysicalOptimizerRule for DropUnsoundEquivalences {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let doubted = plan.transform_up(|node| {
-            Ok(if is_doubtful(&node) {
-                Transformed::yes(Arc::new(DoubtedExec::new(node)) as Arc<dyn ExecutionPlan>)
+        let repaired = plan.transform_up(|node| {
+            Ok(if is_unsound(&node) {
+                Transformed::yes(Arc::new(UnorderedExec::new(node)) as Arc<dyn ExecutionPlan>)
             } else {
                 Transformed::no(node)
             })
         })?;
-        if doubted.transformed { LostOrders.optimize(doubted.data, config) } else { Ok(doubted.data) }
+        if repaired.transformed { RestoreSorts.optimize(repaired.data, config) } else { Ok(repaired.data) }
     }
 
     fn name(&self) -> &'static str {
-        "doubted_rows"
+        "drop_unsound_equivalences"
     }
 
     fn schema_check(&self) -> bool {
@@ -45,7 +45,7 @@ impl PhysicalOptimizerRule for DoubtedRows {
     }
 }
 
-fn is_doubtful(node: &Arc<dyn ExecutionPlan>) -> bool {
+fn is_unsound(node: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
         let known = node.equivalence_properties();
         let believes = !known.constants().is_empty() || !known.oeq_class().is_empty() || !known.eq_group().is_empty();
@@ -83,12 +83,12 @@ fn is_more_than_equal(side: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// A node of whose rows nothing is believed but in which partition they are.
 #[derive(Debug, Clone)]
-struct DoubtedExec {
+struct UnorderedExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
-impl DoubtedExec {
+impl UnorderedExec {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
@@ -102,20 +102,20 @@ impl DoubtedExec {
     fn over(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => Ok(Arc::new(Self::new(input))),
-            _ => internal_err!("doubted rows have one input"),
+            _ => internal_err!("an operator without an order has one input"),
         }
     }
 }
 
-impl DisplayAs for DoubtedExec {
+impl DisplayAs for UnorderedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DoubtedExec")
+        f.write_str("UnorderedExec")
     }
 }
 
-impl ExecutionPlan for DoubtedExec {
+impl ExecutionPlan for UnorderedExec {
     fn name(&self) -> &'static str {
-        "DoubtedExec"
+        "UnorderedExec"
     }
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties

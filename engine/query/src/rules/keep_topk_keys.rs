@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 /// Put after the engine's rules, which drop the keys.
 #[derive(Debug)]
-pub(crate) struct WholeKeys;
+pub(crate) struct KeepTopKKeys;
 
-impl PhysicalOptimizerRule for WholeKeys {
+impl PhysicalOptimizerRule for KeepTopKKeys {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
@@ -38,7 +38,7 @@ impl PhysicalOptimizerRule for WholeKeys {
     }
 
     fn name(&self) -> &'static str {
-        "whole_sort_keys"
+        "keep_topk_keys"
     }
 
     fn schema_check(&self) -> bool {

@@ -3,16 +3,16 @@
 //! renames would otherwise move ours to another place without a word.
 
 use crate::rules::bound_pushed_conditions::bounded;
-use crate::rules::cancellable_rules::{heeding, heeding_physical};
-use crate::rules::collect_one_row_side::OneRow;
-use crate::rules::correct_dependencies::{ASKING, with_true_dependencies};
-use crate::rules::drop_unsound_equivalences::DoubtedRows;
-use crate::rules::keep_topk_keys::{LimitedGroups, WholeKeys};
-use crate::rules::meter_operators::Metering;
-use crate::rules::restore_sorts::LostOrders;
-use crate::rules::separate_equal_names::told_apart;
+use crate::rules::cancellable_rules::{cancellable, cancellable_physical};
+use crate::rules::collect_one_row_side::CollectOneRowSide;
+use crate::rules::correct_dependencies::{ASKING, with_correct_dependencies};
+use crate::rules::drop_unsound_equivalences::DropUnsoundEquivalences;
+use crate::rules::keep_topk_keys::{KeepTopKKeys, LimitedGroups};
+use crate::rules::meter_operators::MeterOperators;
+use crate::rules::restore_sorts::RestoreSorts;
+use crate::rules::separate_equal_names::with_separate_names;
 use crate::rules::skip_wrong_plans::{GUARDED, guarded};
-use crate::rules::yield_to_others::Yielding;
+use crate::rules::yield_to_others::YieldToOthers;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -73,11 +73,11 @@ pub(crate) fn logical() -> Result<Vec<Logical>> {
     for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING]) {
         place(&own, anchor)?;
     }
-    let mut rules = with_true_dependencies(guarded(own));
+    let mut rules = with_correct_dependencies(guarded(own));
     let simplified = place(&rules, "simplify_expressions")?;
     rules.insert(simplified + 1, Arc::new(DateBounds));
     rules.push(Arc::new(JoinOrder::new(Arc::new(TableSizes))));
-    Ok(heeding(rules))
+    Ok(cancellable(rules))
 }
 
 /// Physical rules: after the one that sorts, what it believes of joins and groupings; lost orders before its check of them;
@@ -90,19 +90,19 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     if !own.iter().any(|rule| rule.name().starts_with(PUSHING)) {
         return Err(Error::internal(format!("DataFusion has no rule {PUSHING} any more")));
     }
-    let mut rules = told_apart(bounded(own));
+    let mut rules = with_separate_names(bounded(own));
     rules.remove(place(&rules, BY_STATISTICS)?);
     let swapped = place(&rules, "join_selection")?;
-    rules.insert(swapped + 1, Arc::new(OneRow));
+    rules.insert(swapped + 1, Arc::new(CollectOneRowSide));
     let sorted = place(&rules, "EnsureRequirements")?;
-    rules.insert(sorted + 1, Arc::new(DoubtedRows));
+    rules.insert(sorted + 1, Arc::new(DropUnsoundEquivalences));
     let check = place(&rules, "SanityCheckPlan")?;
-    rules.insert(check, Arc::new(LostOrders));
-    rules.push(Arc::new(WholeKeys));
+    rules.insert(check, Arc::new(RestoreSorts));
+    rules.push(Arc::new(KeepTopKKeys));
     rules.push(Arc::new(LimitedGroups));
-    rules.push(Arc::new(Metering));
-    rules.push(Arc::new(Yielding));
-    Ok(heeding_physical(rules))
+    rules.push(Arc::new(MeterOperators));
+    rules.push(Arc::new(YieldToOthers));
+    Ok(cancellable_physical(rules))
 }
 
 /// Whether all anchors are there.
@@ -132,11 +132,11 @@ mod tests {
         let names: Vec<String> = logical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
         assert!(beside(&names, "simplify_expressions", DateBounds.name()), "{names:?}");
         let names: Vec<String> = physical().unwrap().iter().map(|rule| rule.title().to_owned()).collect();
-        assert!(beside(&names, "join_selection", OneRow.name()), "{names:?}");
-        assert!(beside(&names, "EnsureRequirements", DoubtedRows.name()), "{names:?}");
-        assert!(beside(&names, "SanityCheckPlan", LostOrders.name()), "{names:?}");
+        assert!(beside(&names, "join_selection", CollectOneRowSide.name()), "{names:?}");
+        assert!(beside(&names, "EnsureRequirements", DropUnsoundEquivalences.name()), "{names:?}");
+        assert!(beside(&names, "SanityCheckPlan", RestoreSorts.name()), "{names:?}");
         assert!(!names.iter().any(|name| name == BY_STATISTICS));
-        assert_eq!(names.last().map(String::as_str), Some(Yielding.name()));
+        assert_eq!(names.last().map(String::as_str), Some(YieldToOthers.name()));
     }
 
     #[test]

@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 /// Wraps every operator with such an expression. Put last: nothing after it needs to see through.
 #[derive(Debug)]
-pub(crate) struct Metering;
+pub(crate) struct MeterOperators;
 
-impl PhysicalOptimizerRule for Metering {
+impl PhysicalOptimizerRule for MeterOperators {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan
             .transform_up(|node| {
@@ -53,7 +53,7 @@ impl PhysicalOptimizerRule for Metering {
                 if (growing || constant > 0) && node.children().len() == 1 {
                     MeteredExec::around(node, constant).map(Transformed::yes)
                 } else if lasting {
-                    Ok(Transformed::yes(MeteredExec::heeding(node)))
+                    Ok(Transformed::yes(MeteredExec::cancellable(node)))
                 } else {
                     Ok(Transformed::new_transformed(node, keeps))
                 }
@@ -62,7 +62,7 @@ impl PhysicalOptimizerRule for Metering {
     }
 
     fn name(&self) -> &'static str {
-        "metering"
+        "meter_operators"
     }
 
     fn schema_check(&self) -> bool {

@@ -16,15 +16,15 @@ use std::sync::Arc;
 
 /// Put after the rules that move sorts, before the check.
 #[derive(Debug)]
-pub(crate) struct LostOrders;
+pub(crate) struct RestoreSorts;
 
-impl PhysicalOptimizerRule for LostOrders {
+impl PhysicalOptimizerRule for RestoreSorts {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(plan.transform_up(sorted)?.transform_data(|plan| plan.transform_up(together))?.data)
     }
 
     fn name(&self) -> &'static str {
-        "lost_orders"
+        "restore_sorts"
     }
 
     fn schema_check(&self) -> bool {

@@ -19,16 +19,17 @@ use std::sync::Arc;
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// The rules, those that push conditions down over columns that are told apart.
-pub(crate) fn told_apart(rules: Vec<Rule>) -> Vec<Rule> {
-    let apart =
-        |rule: Rule| -> Rule { if rule.name().starts_with("FilterPushdown") { Arc::new(Apart(rule)) } else { rule } };
+pub(crate) fn with_separate_names(rules: Vec<Rule>) -> Vec<Rule> {
+    let apart = |rule: Rule| -> Rule {
+        if rule.name().starts_with("FilterPushdown") { Arc::new(SeparateEqualNames(rule)) } else { rule }
+    };
     rules.into_iter().map(apart).collect()
 }
 
 #[derive(Debug)]
-struct Apart(Rule);
+struct SeparateEqualNames(Rule);
 
-impl PhysicalOptimizerRule for Apart {
+impl PhysicalOptimizerRule for SeparateEqualNames {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let watched = plan.transform_up(|node| {
             let clear = clear(&node);

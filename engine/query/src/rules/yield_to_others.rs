@@ -16,16 +16,16 @@ const IN_A_ROW_MAX: usize = 32;
 /// Wraps every operator with several inputs, and unnesting; of a long row of them every second, every third and so on. Put last:
 /// nothing after it needs to see through.
 #[derive(Debug)]
-pub(crate) struct Yielding;
+pub(crate) struct YieldToOthers;
 
-impl PhysicalOptimizerRule for Yielding {
+impl PhysicalOptimizerRule for YieldToOthers {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let every = in_a_row(&plan) / IN_A_ROW_MAX + 1;
         wrapped(plan, 0, every)
     }
 
     fn name(&self) -> &'static str {
-        "yielding"
+        "yield_to_others"
     }
 
     fn schema_check(&self) -> bool {

@@ -8,7 +8,7 @@ use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
-use crate::books::learning_feed::Teller;
+use crate::books::learning_feed::LearningFeed;
 use crate::books::observe::SessionRecord;
 use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::Owner;
@@ -52,7 +52,7 @@ pub(crate) struct GateSession {
     /// How many it has run.
     pub(super) statements: Arc<AtomicU64>,
     /// Tells learning of them.
-    pub(super) teller: Arc<Teller>,
+    pub(super) learning_feed: Arc<LearningFeed>,
     /// Its user's share of memory.
     pub(super) account: Arc<dyn MemoryPool>,
     /// Memory of what its scrollable cursors have read.
@@ -114,7 +114,7 @@ impl GateSession {
             since: SystemTime::now(),
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
-            teller: Arc::default(),
+            learning_feed: Arc::default(),
             looking: Looking::default(),
             statements,
             inner,

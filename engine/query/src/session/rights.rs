@@ -2,7 +2,7 @@
 
 use super::gate_session::GateSession;
 use crate::books::clock::now_ms;
-use crate::books::learning_feed::Told;
+use crate::books::learning_feed::MeasuredStatement;
 use crate::sql::classify::Classified;
 use querygate_catalog::keeps_rights;
 use querygate_query_api::Door;
@@ -32,7 +32,7 @@ impl GateSession {
 
     /// Room for what learning is told, unless nobody wants to know. Whoever is watched cannot switch the watching off: the setting
     /// ends advice for anybody, the record for operators and the gate's own pages only.
-    pub(super) fn told(&self, began: (SystemTime, Instant)) -> Option<Told> {
+    pub(super) fn told(&self, began: (SystemTime, Instant)) -> Option<MeasuredStatement> {
         if !self.gate.observer().tells() {
             return None;
         }
@@ -41,6 +41,6 @@ impl GateSession {
         if may_hide && !inner.settings.learning() {
             return None;
         }
-        Some(self.teller.begin(inner.settings.application(), began))
+        Some(self.learning_feed.begin(inner.settings.application(), began))
     }
 }

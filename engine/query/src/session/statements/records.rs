@@ -2,7 +2,7 @@
 
 use super::prepared::PreparedStatement;
 use crate::bind::statement::Bound;
-use crate::books::learning_feed::Told;
+use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::QueryRecord;
 use crate::session::gate_session::GateSession;
 use crate::sql::parse::Parsed;
@@ -55,7 +55,7 @@ impl GateSession {
         &self,
         parsed: &Parsed,
         objects: Arc<[String]>,
-        (started, told): (SystemTime, Option<Told>),
+        (started, told): (SystemTime, Option<MeasuredStatement>),
     ) -> QueryRecord {
         QueryRecord {
             id: self.gate.observer().next_query(),

@@ -3,7 +3,7 @@
 
 use super::prepared::{Kind, PreparedStatement};
 use crate::bind::statement::Bound;
-use crate::books::learning_feed::Told;
+use crate::books::learning_feed::MeasuredStatement;
 use crate::books::observe::FragmentRecord;
 use crate::plan::executable::{self, WrittenCall};
 use crate::run::execute;
@@ -25,7 +25,7 @@ pub(in crate::session) struct Run {
     began: SystemTime,
     pub(in crate::session) started: Instant,
     form: WireForm,
-    told: Option<Told>,
+    told: Option<MeasuredStatement>,
     planning: Duration,
     rows: u64,
     /// `None`: it did not come so far as to be one of a known fragment.

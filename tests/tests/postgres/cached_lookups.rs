@@ -72,7 +72,7 @@ fn at_once(server: &Server) -> u64 {
 }
 
 /// Asks until requests of this statement are answered as a whole: its first runs are planned, described, and leave what they found.
-fn armed(client: &mut RawClient, server: &Server, bind: &[u8]) -> Vec<Frame> {
+fn cached(client: &mut RawClient, server: &Server, bind: &[u8]) -> Vec<Frame> {
     for _ in 0..500 {
         let before = at_once(server);
         let said = in_one_go(client, bind);
@@ -115,7 +115,7 @@ fn look_ups_in_one_go_are_answered_as_they_are_one_by_one() {
     prepared(&mut client, "n", "SELECT id, note FROM orders WHERE id = $1");
     prepared(&mut client, "c", "SELECT name, region FROM customers WHERE id = $1");
     for (name, value) in [("n", b"3".as_slice()), ("c", b"c1")] {
-        assert_eq!(rows(&armed(&mut client, &server, &bind(name, &[(Some(value), 0)], &[]))), 1);
+        assert_eq!(rows(&cached(&mut client, &server, &bind(name, &[(Some(value), 0)], &[]))), 1);
     }
     let cases: [(&str, Given<'_>, &[u8]); 17] = [
         ("n", (Some(b"5"), 0), &[0]),
@@ -180,7 +180,7 @@ fn many_in_one_write(client: &mut RawClient) {
 /// Inside of a transaction, and with other settings, nothing is taken for granted.
 fn transactions_and_settings(client: &mut RawClient, server: &Server) {
     let one = bind("n", &[(Some(b"5"), 0)], &[]);
-    let usual = armed(client, server, &one);
+    let usual = cached(client, server, &one);
     queried(client, "BEGIN");
     let before = at_once(server);
     let said = in_one_go(client, &one);
@@ -191,14 +191,14 @@ fn transactions_and_settings(client: &mut RawClient, server: &Server) {
     let said = in_one_go(client, &one);
     assert_eq!((code(&said).as_str(), said.last().unwrap().body.as_slice()), ("25P02", b"E".as_slice()));
     queried(client, "ROLLBACK");
-    assert_eq!(armed(client, server, &one), usual);
+    assert_eq!(cached(client, server, &one), usual);
     // A portal that is left open keeps its place.
     client.send(b'B', &one[5..]);
     let request = [message(b'E', b"\0\0\0\0\x01"), one.clone(), message(b'E', &[0; 5]), message(b'S', b"")].concat();
     client.tcp.write_all(&request).unwrap();
     assert_eq!(rows(&client.read_until(b'Z')), 2);
     queried(client, "SET TimeZone = 'Asia/Tokyo'");
-    assert_eq!(armed(client, server, &one), usual);
+    assert_eq!(cached(client, server, &one), usual);
     queried(client, "DEALLOCATE n");
     assert_eq!(code(&in_one_go(client, &one)), "26000");
 }
@@ -221,7 +221,7 @@ impl Asking {
     }
 
     /// Asks until such requests are answered as a whole.
-    async fn armed(&self, server: &Server, id: i64) {
+    async fn cached(&self, server: &Server, id: i64) {
         for _ in 0..500 {
             let before = at_once(server);
             self.notes(id).await.unwrap();
@@ -242,7 +242,7 @@ fn what_changes_between_look_ups_is_seen_by_the_next() {
     let server = served(folder.path(), &database);
     let asking = runtime().block_on(async {
         let asking = Asking::of(&server, "nora").await;
-        asking.armed(&server, 3).await;
+        asking.cached(&server, 3).await;
         asking
     });
     runtime().block_on(stopped(&database, &admin, &server, &asking));
@@ -253,7 +253,7 @@ fn what_changes_between_look_ups_is_seen_by_the_next() {
 /// Cancel and time reach a look-up that waits for its source, and only that one.
 async fn stopped(database: &Database, admin: &Client, server: &Server, asking: &Asking) {
     let beside = Asking::of(server, "nora").await;
-    beside.armed(server, 3).await;
+    beside.cached(server, 3).await;
     let holder = database.client("shop").await;
     holder.batch_execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await.unwrap();
     asking.client.batch_execute("SET statement_timeout = '300ms'").await.unwrap();
@@ -297,7 +297,7 @@ fn reloaded(folder: &Path, server: &Server, asking: &Asking) {
         let _ = server.wait_for("metadata reloaded", from);
     };
     let seen = |id: i64| runtime().block_on(asking.notes(id));
-    runtime().block_on(asking.armed(server, 3));
+    runtime().block_on(asking.cached(server, 3));
     let south = before.replace("region == current_user.region", "region == 'south'");
     assert_ne!(before, south);
     load(&south);
@@ -305,7 +305,7 @@ fn reloaded(folder: &Path, server: &Server, asking: &Asking) {
         assert_eq!(seen(3).unwrap(), [None::<String>; 0]);
         assert_eq!(seen(4).unwrap(), [Some("note 4".to_owned())]);
     }
-    runtime().block_on(asking.armed(server, 4));
+    runtime().block_on(asking.cached(server, 4));
     let mut none: serde_json::Value = serde_json::from_str(&before).unwrap();
     none["packages"][0]["manifest"]["permissions"][0]["objects"]["shop_orders"]["allowRead"] = false.into();
     assert_ne!(before, none.to_string());
@@ -317,7 +317,7 @@ fn reloaded(folder: &Path, server: &Server, asking: &Asking) {
     load(&before);
     assert_eq!(seen(4).unwrap(), [None::<String>; 0]);
     assert_eq!(seen(3).unwrap(), [Some("note 3".to_owned())]);
-    runtime().block_on(asking.armed(server, 3));
+    runtime().block_on(asking.cached(server, 3));
 }
 
 /// The source dies while it is asked and comes back.
@@ -342,5 +342,5 @@ async fn killed(database: &Database, server: &Server, asking: &Asking) {
         assert!(Instant::now() < until, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    asking.armed(server, 3).await;
+    asking.cached(server, 3).await;
 }
