@@ -8,7 +8,7 @@ use clock::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use querygate_bench::{gate, rows, tpch, wide};
-use querygate_query::Gate;
+use querygate_query::Engine;
 use querygate_query_api::Session;
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -48,7 +48,7 @@ fn statement(
     });
 }
 
-fn point_gate(runtime: &Runtime, folder: &Path) -> Arc<Gate> {
+fn point_gate(runtime: &Runtime, folder: &Path) -> Arc<Engine> {
     let columns = wide::schema();
     let object = gate::object("b_wide", columns.fields().iter().map(|f| f.name().as_str()));
     let accounts = gate::object("b_accounts", rows::ACCOUNT_COLUMNS.map(|(name, _)| name));

@@ -11,7 +11,7 @@ use querygate_bench::{gate, process};
 use querygate_driver_api::Driver;
 use querygate_learning::{Learning, LearningOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
-use querygate_query::{Gate, GateOptions};
+use querygate_query::{Engine, EngineOptions};
 use querygate_query_api::{ExecuteOptions, Outcome, Session};
 use querygate_telemetry_api::advice::{Advice, Lost, PlanAdvisor, Question, Stage, Variant};
 use querygate_types::Result;
@@ -120,16 +120,16 @@ impl Side {
             ..LearningOptions::in_directory(learnt.join(format!("{large:?}")))
         };
         let learning = Learning::start(options, Vec::new())?;
-        let session = |options: GateOptions| {
+        let session = |options: EngineOptions| {
             runtime.block_on(async {
                 let deployment = choices::deployment(large, Arc::clone(driver), folder).await?;
-                let gate = Gate::new(options, runtime.handle().clone(), deployment)?;
+                let gate = Engine::new(options, runtime.handle().clone(), deployment)?;
                 gate::session(&gate, gate::reader()).await
             })
         };
-        let base = || GateOptions { target_partitions: gate::PARTITIONS, ..GateOptions::default() };
-        let ruled = session(GateOptions { advisor: Some(Arc::<Rule>::clone(&rule)), ..base() })?;
-        let learns = session(GateOptions {
+        let base = || EngineOptions { target_partitions: gate::PARTITIONS, ..EngineOptions::default() };
+        let ruled = session(EngineOptions { advisor: Some(Arc::<Rule>::clone(&rule)), ..base() })?;
+        let learns = session(EngineOptions {
             advisor: Some(learning.advisor()),
             telemetry: Some(Arc::<Learning>::clone(&learning)),
             extensions: learning.extensions(),

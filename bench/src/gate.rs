@@ -7,7 +7,7 @@ use querygate_catalog::{Deployment, SourceTable};
 use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_metadata::{Facts, LoadOptions, load_text};
 use querygate_policy::CompiledPolicy;
-use querygate_query::{Gate, GateOptions, GateService};
+use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::{ClientInfo, Door, ExecuteOptions, Outcome, Prepared, QueryService, Session};
 use querygate_types::{Error, Principal, Result};
 use serde_json::{Value, json};
@@ -58,16 +58,16 @@ pub fn deployment(stack: &Value, tables: HashMap<String, SourceTable>) -> Result
 ///
 /// # Errors
 /// When its folders cannot be used.
-pub fn gate(runtime: Handle, deployment: Deployment) -> Result<Arc<Gate>> {
-    let options = GateOptions { target_partitions: PARTITIONS, sessions_max: 5_000, ..GateOptions::default() };
-    Gate::new(options, runtime, deployment)
+pub fn gate(runtime: Handle, deployment: Deployment) -> Result<Arc<Engine>> {
+    let options = EngineOptions { target_partitions: PARTITIONS, sessions_max: 5_000, ..EngineOptions::default() };
+    Engine::new(options, runtime, deployment)
 }
 
 /// A session of a principal.
 ///
 /// # Errors
 /// The gate's refusal.
-pub async fn session(gate: &Arc<Gate>, principal: Principal) -> Result<Arc<dyn Session>> {
+pub async fn session(gate: &Arc<Engine>, principal: Principal) -> Result<Arc<dyn Session>> {
     let info = ClientInfo { door: Door::Postgres, database: DATABASE.to_owned(), peer: None, settings: Vec::new() };
     GateService::new(Arc::clone(gate)).open(Arc::new(principal), info).await
 }

@@ -13,7 +13,7 @@ use common::Server;
 use querygate_bench::{federated, gate, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_postgres::PostgresDriver;
-use querygate_query::Gate;
+use querygate_query::Engine;
 use querygate_query_api::{ExecuteOptions, Outcome, Session};
 use querygate_tests::harness::{Answer, answer_differs};
 use std::path::Path;
@@ -32,7 +32,7 @@ struct Federation {
     runtime: Runtime,
     watch: Watch,
     session: Arc<dyn Session>,
-    _gate: Arc<Gate>,
+    _gate: Arc<Engine>,
     _folder: TempDir,
 }
 

@@ -22,7 +22,7 @@ use deployment::Builder;
 use futures::FutureExt;
 use querygate_catalog::{Deployment, ShareBounds};
 use querygate_http::Readiness;
-use querygate_query::{Gate as Engine, GateOptions, GateService};
+use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_types::Result;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,10 +88,10 @@ pub async fn deployment_of(file: &Path, output: &mut Output) -> Result<Deploymen
     Ok(deployment)
 }
 
-fn options(config: &Config) -> GateOptions {
+fn options(config: &Config) -> EngineOptions {
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let timeout = config.limits.statement_timeout;
-    GateOptions {
+    EngineOptions {
         memory_total: bytes(config.limits.memory_total),
         memory_per_query: bytes(config.limits.memory_per_query),
         memory_per_user: bytes(config.limits.memory_per_user),
@@ -112,7 +112,7 @@ fn options(config: &Config) -> GateOptions {
         target_partitions: config.server.query_workers,
         audit: config.log.audit.clone(),
         verify_sample: config.governance.verify_sample,
-        ..GateOptions::default()
+        ..EngineOptions::default()
     }
 }
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 /// Bounds and places of a gate. Sizes in bytes.
 #[derive(Debug, Clone)]
-pub struct GateOptions {
+pub struct EngineOptions {
     /// Memory that all statements together may hold.
     pub memory_total: usize,
     /// Memory that one statement may hold.
@@ -75,7 +75,7 @@ pub struct GateOptions {
     pub advisor: Option<Arc<dyn PlanAdvisor>>,
 }
 
-impl Default for GateOptions {
+impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             memory_total: 4 << 30,
@@ -104,8 +104,8 @@ impl Default for GateOptions {
 
 /// The one door into data.
 #[derive(Debug)]
-pub struct Gate {
-    options: GateOptions,
+pub struct Engine {
+    options: EngineOptions,
     /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
     runtime: tokio::runtime::Handle,
     environment: Arc<RuntimeEnv>,
@@ -155,12 +155,12 @@ fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
     u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
 }
 
-impl Gate {
+impl Engine {
     /// Builds a gate that runs its queries on `runtime`.
     ///
     /// # Errors
     /// Folders or files of the options that cannot be used.
-    pub fn new(options: GateOptions, runtime: tokio::runtime::Handle, deployment: Deployment) -> Result<Arc<Self>> {
+    pub fn new(options: EngineOptions, runtime: tokio::runtime::Handle, deployment: Deployment) -> Result<Arc<Self>> {
         let config = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(ErrorCode::ConfigInvalid, format!("{what}: {error}"))
         };
@@ -283,7 +283,7 @@ impl Gate {
         self.session_places.take(login)
     }
 
-    pub(crate) fn options(&self) -> &GateOptions {
+    pub(crate) fn options(&self) -> &EngineOptions {
         &self.options
     }
 

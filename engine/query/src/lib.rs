@@ -15,7 +15,7 @@ mod session;
 mod settings;
 mod sql;
 
-pub use gate::{Gate, GateOptions};
+pub use gate::{Engine, EngineOptions};
 pub use session::GateService;
 #[doc(hidden)]
 pub use sql::fuzzing;

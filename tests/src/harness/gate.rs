@@ -9,7 +9,7 @@ use querygate_catalog::{Deployment, ViewDefinition, object_schema};
 use querygate_driver_api::testkit::watch::Watch;
 use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text};
 use querygate_policy::CompiledPolicy;
-use querygate_query::{Gate, GateOptions, GateService};
+use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::{
     ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Session, arrow_type_of,
 };
@@ -112,7 +112,7 @@ impl Fixture {
 /// A gate and the folder that its sources lie in.
 #[derive(Debug)]
 pub struct TestGate {
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
     folder: TempDir,
     target_partitions: usize,
 }
@@ -129,15 +129,15 @@ impl TestGate {
     pub fn placed(fixture: &Fixture, layout: &dyn Fn(&str) -> Layout) -> Self {
         let folder = TempDir::new().unwrap();
         let deployment = runtime().block_on(fixture.deployment(1, layout, &folder));
-        let options = GateOptions {
+        let options = EngineOptions {
             memory_total: 1 << 30,
             memory_per_query: 256 << 20,
             memory_per_user: 512 << 20,
             target_partitions: fixture.target_partitions,
             verify_sample: fixture.verify_sample,
-            ..GateOptions::default()
+            ..EngineOptions::default()
         };
-        let gate = Gate::new(options, runtime().handle().clone(), deployment).unwrap();
+        let gate = Engine::new(options, runtime().handle().clone(), deployment).unwrap();
         Self { gate, folder, target_partitions: fixture.target_partitions }
     }
 

@@ -5,7 +5,7 @@ use querygate_learning::{
     AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions, Learning, LearningOptions, OtlpOptions, Plugin,
     SchemaChange, SchemaWatch, WebhookOptions,
 };
-use querygate_query::{Gate as Engine, GateOptions};
+use querygate_query::{Engine, EngineOptions};
 use querygate_telemetry_api::Telemetry;
 use querygate_types::Result;
 use std::collections::BTreeMap;
@@ -91,9 +91,9 @@ fn advised(config: &config::Config, settings: &config::Learning, gate: &Place) -
 }
 
 /// The gate's options, with what learning is told and shows.
-pub(super) fn attach(options: GateOptions, learning: Option<&Arc<Learning>>) -> GateOptions {
+pub(super) fn attach(options: EngineOptions, learning: Option<&Arc<Learning>>) -> EngineOptions {
     let Some(learning) = learning else { return options };
     let telemetry = Arc::clone(learning) as Arc<dyn Telemetry>;
     let advisor = Some(learning.advisor());
-    GateOptions { telemetry: Some(telemetry), extensions: learning.extensions(), advisor, ..options }
+    EngineOptions { telemetry: Some(telemetry), extensions: learning.extensions(), advisor, ..options }
 }

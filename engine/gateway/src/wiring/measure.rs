@@ -2,7 +2,7 @@
 //! No query waits for it.
 
 use querygate_catalog::Deployment;
-use querygate_query::Gate as Engine;
+use querygate_query::Engine;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;

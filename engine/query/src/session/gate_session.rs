@@ -13,7 +13,7 @@ use crate::books::observe::SessionRecord;
 use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::Owner;
 use crate::errors::{Stage, translate};
-use crate::gate::{Gate, Opened};
+use crate::gate::{Engine, Opened};
 use crate::run::execute;
 use crate::run::memory::Account;
 use crate::settings::list::Settings;
@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A session of the gate.
 pub(crate) struct GateSession {
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: Arc<Engine>,
     pub(super) principal: Arc<Principal>,
     /// The principal's, as records share it.
     pub(super) login: Arc<str>,
@@ -78,7 +78,7 @@ pub(super) struct Inner {
 }
 
 impl GateSession {
-    pub(crate) fn new(gate: Arc<Gate>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
+    pub(crate) fn new(gate: Arc<Engine>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
         let statements = Arc::<AtomicU64>::default();
         let id = gate.observer().session_opened(SessionRecord {
             id: 0,

@@ -1,6 +1,6 @@
 //! The one `QueryService`: opens sessions on a gate.
 
-use crate::gate::Gate;
+use crate::gate::Engine;
 use crate::session::GateSession;
 use async_trait::async_trait;
 use querygate_query_api::{ClientInfo, QueryService, Session};
@@ -10,12 +10,12 @@ use std::sync::Arc;
 /// The service over a gate; sessions keep the gate alive.
 #[derive(Debug, Clone)]
 pub struct GateService {
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
 }
 
 impl GateService {
     #[must_use]
-    pub fn new(gate: Arc<Gate>) -> Self {
+    pub fn new(gate: Arc<Engine>) -> Self {
         Self { gate }
     }
 }

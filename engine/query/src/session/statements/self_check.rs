@@ -5,7 +5,7 @@ use crate::bind::statement::Bound;
 use crate::bind::workspace::with_config;
 use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
-use crate::gate::Gate;
+use crate::gate::Engine;
 use crate::plan::executable::PlanOptions;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
@@ -34,7 +34,7 @@ const CHECK_TIME: Duration = Duration::from_secs(20);
 
 /// A statement that is being checked.
 struct Check {
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
     bound: Arc<Bound>,
     parameters: Vec<ArrayRef>,
     /// What the statement was planned with.
