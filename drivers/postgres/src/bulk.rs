@@ -7,7 +7,7 @@ use crate::moment::{begin_paged, check_file, join};
 use crate::pool::{Lease, Pool};
 use crate::whole::Whole;
 use futures::StreamExt;
-use querygate_driver_api::moment::Pages;
+use querygate_driver_api::snapshot::Pages;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
 use querygate_types::{Error, Result, limits};
 use std::ops::Range;
@@ -97,7 +97,7 @@ pub(crate) async fn execute_pages(
     context: &ExecuteContext,
 ) -> Result<BatchStream> {
     let Some(share) = &context.share else { return Err(Error::internal("pages of no moment")) };
-    let moment = At::Others(Arc::clone(&share.moment));
+    let moment = At::Others(Arc::clone(&share.snapshot));
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (run, batches) = Run::new(pool, statement, whole, pages, context);
     tokio::spawn(async move {

@@ -19,11 +19,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, BindingForm, Driver, ExecuteContext, NativeStatement, Wanted};
-use querygate_driver_api::moment::Keeping;
 use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::snapshot::SnapshotAnswer;
 use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result, WireRows};
 use std::collections::BTreeMap;
@@ -257,7 +257,7 @@ impl Driver for PostgresDriver {
         }
     }
 
-    async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
+    async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
         moment::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
     }
 

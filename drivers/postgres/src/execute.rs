@@ -98,7 +98,7 @@ impl Run {
     async fn joined(&self, connection: &Connection) -> std::result::Result<(), End> {
         let joined = match (&self.context.share, self.setting) {
             (None, None) => Ok(()),
-            (Some(share), None) => join(self.pool.source(), &connection.client, &share.moment).await,
+            (Some(share), None) => join(self.pool.source(), &connection.client, &share.snapshot).await,
             (None, Some(setting)) => self.told(connection, setting).await,
             (Some(_), Some(_)) => Err(Error::internal("a part of a result was to be planned in a way of its own")),
         };

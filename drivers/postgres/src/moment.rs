@@ -4,7 +4,7 @@
 use crate::error::{from_postgres, is_lost};
 use crate::pool::Pool;
 use crate::whole::Whole;
-use querygate_driver_api::moment::{Keeping, Moment};
+use querygate_driver_api::snapshot::{Snapshot, SnapshotAnswer};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use tokio_postgres::Client;
@@ -86,12 +86,12 @@ pub(crate) fn gone(source: &str) -> Error {
 ///
 /// # Errors
 /// The source's.
-pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<Whole>) -> Result<Keeping> {
+pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<Whole>) -> Result<SnapshotAnswer> {
     let executions_max = pool.share();
     if executions_max < EXECUTIONS_LEAST {
-        return Ok(Keeping::NoRoom);
+        return Ok(SnapshotAnswer::NoRoom);
     }
-    let Some(lease) = pool.spare().await else { return Ok(Keeping::NoRoom) };
+    let Some(lease) = pool.spare().await else { return Ok(SnapshotAnswer::NoRoom) };
     let client = &lease.connection.client;
     let told = |error: tokio_postgres::Error| from_postgres(pool.source(), &error);
     let paged = match &whole {
@@ -110,7 +110,7 @@ pub(crate) async fn keep(pool: &Arc<Pool>, whole: Option<Whole>) -> Result<Keepi
     if parted(&name).is_none() {
         return Err(Error::internal("PostgreSQL named a snapshot in a way that is not known"));
     }
-    Ok(Keeping::Kept(Moment { name: name.into(), pages, executions_max, hold: Arc::new(lease) }))
+    Ok(SnapshotAnswer::Kept(Snapshot { name: name.into(), pages, executions_max, hold: Arc::new(lease) }))
 }
 
 #[cfg(test)]

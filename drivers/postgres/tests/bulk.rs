@@ -8,7 +8,7 @@ use common::query::{fragment, integers, run, scan, table};
 use common::{Server, load, plain, server};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::moment::{Keeping, Pages, Share};
+use querygate_driver_api::snapshot::{Pages, SnapshotAnswer, SnapshotShare};
 use querygate_driver_api::{Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
@@ -144,7 +144,7 @@ async fn shares_of_a_kept_moment_have_each_row_once_while_rows_move() {
         let all = fragment(scan(driver, "moving").await, &[(0, INT), (1, INT)], &[]);
         let statement = driver.render(&all).unwrap();
         let before = sorted(run(driver, &all, &[], ExecuteContext::default()).await.unwrap());
-        let Keeping::Kept(moment) = driver.keep(&statement).await.unwrap() else { panic!("no room") };
+        let SnapshotAnswer::Kept(moment) = driver.keep(&statement).await.unwrap() else { panic!("no room") };
         let shares = match moment.pages {
             Some(pages) => Pages::divided(pages, 3).into_iter().map(Some).collect(),
             None => vec![None],
@@ -155,7 +155,7 @@ async fn shares_of_a_kept_moment_have_each_row_once_while_rows_move() {
             let changes = "UPDATE moving SET n = n + 1 WHERE id % 3 = 0; DELETE FROM moving WHERE id <= 500;
                            INSERT INTO moving SELECT g, -1, 'new' FROM generate_series(1, 500) g";
             admin.batch_execute(changes).await.unwrap();
-            let share = Some(Share { moment: Arc::clone(&moment.name), pages });
+            let share = Some(SnapshotShare { snapshot: Arc::clone(&moment.name), pages });
             let context = ExecuteContext { share, ..ExecuteContext::default() };
             rows.extend(run(driver, &all, &[], context).await.unwrap());
         }
@@ -164,14 +164,14 @@ async fn shares_of_a_kept_moment_have_each_row_once_while_rows_move() {
         // Written anew, the table has its rows in other pages; what reads no pages sees the moment as it was.
         admin.batch_execute("VACUUM FULL moving").await.unwrap();
         let pages = moment.pages.map(|pages| Pages::divided(pages, 3)[1]);
-        let share = Some(Share { moment: Arc::clone(&moment.name), pages });
+        let share = Some(SnapshotShare { snapshot: Arc::clone(&moment.name), pages });
         let read = run(driver, &all, &[], ExecuteContext { share, ..ExecuteContext::default() }).await;
         match pages {
             Some(_) => assert_eq!(read.unwrap_err().code(), ErrorCode::SourceSchemaChanged),
             None => assert!(sorted(read.unwrap()) == before),
         }
         // Once nobody keeps it, it gives nothing; the server needs a moment to see that.
-        let share = Some(Share { moment: Arc::clone(&moment.name), pages: None });
+        let share = Some(SnapshotShare { snapshot: Arc::clone(&moment.name), pages: None });
         drop(moment);
         let began = Instant::now();
         let gone = loop {
@@ -196,7 +196,7 @@ async fn a_moment_is_kept_only_where_others_have_room() {
         let driver = PostgresDriver::new(&options).unwrap();
         let statement = driver.render(&fragment(scan(&driver, "few").await, &[(0, INT)], &[])).unwrap();
         let mut kept = Vec::new();
-        while let Keeping::Kept(moment) = driver.keep(&statement).await.unwrap() {
+        while let SnapshotAnswer::Kept(moment) = driver.keep(&statement).await.unwrap() {
             assert_eq!(moment.executions_max, pool_size / 2);
             kept.push(moment);
         }

@@ -4,12 +4,12 @@ use crate::advice::IndexAdvice;
 use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
-use crate::moment::{Keeping, Share};
 use crate::notice::SchemaNotice;
 use crate::planning::not_taken;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
+use crate::snapshot::{SnapshotAnswer, SnapshotShare};
 use crate::value::{Value, ValueType};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -128,12 +128,12 @@ pub trait Driver: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
-    /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
+    /// Keeps a snapshot for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors
     /// The source's.
-    async fn keep(&self, _statement: &NativeStatement) -> Result<Keeping> {
-        Ok(Keeping::Unsupported)
+    async fn keep(&self, _statement: &NativeStatement) -> Result<SnapshotAnswer> {
+        Ok(SnapshotAnswer::Unsupported)
     }
 
     /// Whether the source answers.
@@ -231,8 +231,8 @@ pub struct ExecuteContext {
     pub deadline: Option<Instant>,
     /// Rows per batch, at most.
     pub batch_rows: usize,
-    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
-    pub share: Option<Share>,
+    /// What it reads of a snapshot that this source keeps. `None`: everything, as it is now.
+    pub share: Option<SnapshotShare>,
 }
 
 impl Default for ExecuteContext {

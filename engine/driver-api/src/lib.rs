@@ -25,13 +25,13 @@ pub mod function;
 mod identifier;
 pub mod layout;
 pub mod lossless;
-pub mod moment;
 mod notice;
 pub mod planning;
 pub mod pool;
 pub mod relation;
 pub mod remote;
 pub mod scalar;
+pub mod snapshot;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod value;

@@ -25,7 +25,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
-use querygate_driver_api::moment::Share;
+use querygate_driver_api::snapshot::SnapshotShare;
 use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
 use querygate_rules::estimate::TableEstimate;
 use querygate_types::limits::KEY_LIST_MAX;
@@ -49,8 +49,8 @@ pub(crate) struct CompiledFragment {
     pub(super) known: Arc<FragmentFacts>,
     /// Whether it is a part of what its template says.
     pub(super) part: bool,
-    /// What it reads of a moment that the source keeps.
-    pub(super) share: Option<Share>,
+    /// What it reads of a snapshot that the source keeps.
+    pub(super) share: Option<SnapshotShare>,
     /// What its source's planner is told, of what it takes for this fragment.
     pub(super) setting: Option<PlannerSetting>,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.

@@ -1,6 +1,6 @@
 //! A fragment's rows in ranges, so that they can be read in parts: of their table's pages where its source reads them so, else
 //! of its key. The ends of a key's ranges are keys of rows that the reader sees, found with the policy in place. All ranges are
-//! of one moment where the source keeps it. What is not understood has no ranges.
+//! of one snapshot where the source keeps it. What is not understood has no ranges.
 
 use super::exec::{CompiledFragment, FragmentExec};
 use super::shares::Holder;
@@ -10,9 +10,9 @@ use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt as _;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::moment::{Keeping, Moment, Pages, Share};
 use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn, SortKey};
 use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotShare};
 use querygate_driver_api::{ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, Result};
@@ -77,8 +77,8 @@ pub enum Rows {
 /// A part of a fragment's rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowRange {
-    /// The moment of which they are. `None`: each range is of its own.
-    pub moment: Option<Arc<str>>,
+    /// The snapshot of which they are. `None`: each range is of its own.
+    pub snapshot: Option<Arc<str>>,
     pub rows: Rows,
 }
 
@@ -87,20 +87,20 @@ pub struct RowRange {
 pub struct RowRanges {
     /// Each row is in exactly one. Empty: they can only be read as a whole.
     pub ranges: Vec<RowRange>,
-    /// What ends their moment when it is dropped.
+    /// What ends their snapshot when it is dropped.
     pub hold: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl RowRanges {
-    fn of(ranges: Vec<Rows>, kept: Option<Moment>) -> Self {
-        let moment = kept.as_ref().map(|kept| Arc::clone(&kept.name));
-        let ranges = ranges.into_iter().map(|rows| RowRange { moment: moment.clone(), rows }).collect();
+    fn of(ranges: Vec<Rows>, kept: Option<Snapshot>) -> Self {
+        let snapshot = kept.as_ref().map(|kept| Arc::clone(&kept.name));
+        let ranges = ranges.into_iter().map(|rows| RowRange { snapshot: snapshot.clone(), rows }).collect();
         Self { ranges, hold: kept.map(|kept| kept.hold) }
     }
 }
 
 /// Divides the rows of a physical plan into at most so many ranges of about the same size. None: its rows do not come from one
-/// fragment that treats them one by one, the source cannot count and order them, or it has no room for their moment, or none for
+/// fragment that treats them one by one, the source cannot count and order them, or it has no room for their snapshot, or none for
 /// another one of this user's.
 ///
 /// # Errors
@@ -114,14 +114,14 @@ pub async fn row_ranges(
     let Some(compiled) = compiled(plan) else { return Ok(RowRanges::default()) };
     let keyed = key.and_then(|key| carry(&compiled.fragment.relation, key, &mut { FRESH }).map(|found| (key, found)));
     let (kept, of) = match compiled.driver.keep(&compiled.statement).await? {
-        Keeping::Unsupported => (None, of),
-        Keeping::NoRoom => return Ok(RowRanges::default()),
-        Keeping::Kept(moment) => {
-            let Some(place) = holder.moment(&compiled.source, &compiled.driver) else {
+        SnapshotAnswer::Unsupported => (None, of),
+        SnapshotAnswer::NoRoom => return Ok(RowRanges::default()),
+        SnapshotAnswer::Kept(snapshot) => {
+            let Some(place) = holder.hold_snapshot(&compiled.source, &compiled.driver) else {
                 return Ok(RowRanges::default());
             };
-            let (of, hold) = (of.min(moment.executions_max), Arc::new((moment.hold, place)));
-            (Some(Moment { hold, ..moment }), of)
+            let (of, hold) = (of.min(snapshot.executions_max), Arc::new((snapshot.hold, place)));
+            (Some(Snapshot { hold, ..snapshot }), of)
         }
     };
     if let Some(pages) = kept.as_ref().and_then(|kept| kept.pages) {
@@ -129,7 +129,7 @@ pub async fn row_ranges(
         return Ok(RowRanges::of(ranges, kept));
     }
     let Some((key, (relation, id))) = keyed else { return Ok(RowRanges::default()) };
-    let share = kept.as_ref().map(|kept| Share { moment: Arc::clone(&kept.name), pages: None });
+    let share = kept.as_ref().map(|kept| SnapshotShare { snapshot: Arc::clone(&kept.name), pages: None });
     let context = ExecuteContext { share, ..ExecuteContext::default() };
     let ranges = key_ranges(compiled, &context, (&relation, id, key.value_type), of).await?;
     Ok(ranges.map(|ranges| RowRanges::of(ranges, kept)).unwrap_or_default())
@@ -150,7 +150,7 @@ async fn key_ranges(
     for part in 1..of as u64 {
         let place = u64::try_from(u128::from(rows) * u128::from(part) / of as u128).map_err(Error::internal)?;
         let found = ask(compiled, context, at_place(relation, id, place), value_type).await?;
-        // Without a kept moment rows come and go between two questions: there may be nothing at a place any more, or a key below
+        // Without a kept snapshot rows come and go between two questions: there may be nothing at a place any more, or a key below
         // the one before, which would give rows to two ranges.
         ends.extend(found.filter(|value| is_above(value, ends.last())));
     }
@@ -186,7 +186,7 @@ pub fn in_range(
     range: &RowRange,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let (Some(whole), Some((leaf, _))) = (compiled(plan), governed_leaf(plan)) else { return Ok(None) };
-    let share = |pages| range.moment.as_ref().map(|moment| Share { moment: Arc::clone(moment), pages });
+    let share = |pages| range.snapshot.as_ref().map(|snapshot| SnapshotShare { snapshot: Arc::clone(snapshot), pages });
     let part = match &range.rows {
         Rows::Pages(pages) => {
             let Some(share) = share(Some(*pages)) else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Who holds how many connections of a source: a share of them for a session and for a user, and back to others who wait from a
 //! result that nobody reads. Knows no kind of source: a driver tells how many connections it has.
 
-use super::moments::{KeptMoment, Moments};
+use super::snapshot_quota::{HeldSnapshot, SnapshotQuota};
 use futures::{Stream, StreamExt};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::{BatchStream, Driver};
@@ -23,7 +23,7 @@ const UNREAD: Duration = Duration::from_millis(5);
 /// For how long a result rests before a next one of its user is refused, where connections are never taken back.
 const REFUSED_AFTER: Duration = Duration::from_secs(5);
 
-/// Share that one user has of the moments that a source keeps.
+/// Share that one user has of the snapshots that a source keeps.
 const MOMENTS_PER_USER: f64 = 0.25;
 
 /// What may be held of a source's connections.
@@ -50,7 +50,7 @@ pub struct SourceShares {
     /// By source.
     held: Mutex<HashMap<Arc<str>, Vec<Arc<Lease>>>>,
     /// What sources keep for users.
-    moments: Arc<Moments>,
+    snapshots: Arc<SnapshotQuota>,
     /// Told when one is given back.
     given_back: Notify,
 }
@@ -100,7 +100,7 @@ struct Full {
 impl SourceShares {
     #[must_use]
     pub fn new(bounds: ShareBounds) -> Arc<Self> {
-        Arc::new(Self { bounds, held: Mutex::default(), moments: Arc::default(), given_back: Notify::new() })
+        Arc::new(Self { bounds, held: Mutex::default(), snapshots: Arc::default(), given_back: Notify::new() })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Arc<Lease>>>> {
@@ -213,9 +213,9 @@ impl Holder {
 
     /// One more moment that a source keeps for this user. A source keeps as many as half of its connections, and of these a user
     /// has a quarter: each takes a connection, and holds the source's own clean-up back. `None`: these are taken.
-    pub(super) fn moment(&self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Option<KeptMoment> {
+    pub(super) fn hold_snapshot(&self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Option<HeldSnapshot> {
         let most = driver.pool().map_or(usize::MAX, |pool| share(pool.size / 2, MOMENTS_PER_USER));
-        self.shares.moments.one_more(source, &self.login, most)
+        self.shares.snapshots.one_more(source, &self.login, most)
     }
 
     /// Begins a run at a source as soon as the statement may hold one more of its connections.

@@ -4,10 +4,10 @@ use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
-use crate::moment::Keeping;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -131,7 +131,7 @@ impl Driver for WatchedDriver {
         Ok(self.watched(statement, stream, run))
     }
 
-    async fn keep(&self, statement: &NativeStatement) -> Result<Keeping> {
+    async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
         self.inner.keep(statement).await
     }
 

@@ -3,7 +3,7 @@
 use crate::plan::parts::PARTS_MAX;
 use querygate_catalog::{KeyRange, RowRange, Rows};
 use querygate_driver_api::Value;
-use querygate_driver_api::moment::Pages;
+use querygate_driver_api::snapshot::Pages;
 use querygate_query_api::Part;
 use std::sync::Arc;
 
@@ -45,15 +45,15 @@ impl Name {
                 name.extend_from_slice(&share.of.to_le_bytes());
                 name.extend_from_slice(&share.layout.to_le_bytes());
             }
-            Self::Rows(RowRange { moment, rows: Rows::Keys(range) }) => {
+            Self::Rows(RowRange { snapshot, rows: Rows::Keys(range) }) => {
                 name.push(KEYS);
-                write_moment(&mut name, moment.as_deref());
+                write_snapshot(&mut name, snapshot.as_deref());
                 write_end(&mut name, range.low.as_ref());
                 write_end(&mut name, range.high.as_ref());
             }
-            Self::Rows(RowRange { moment, rows: Rows::Pages(pages) }) => {
+            Self::Rows(RowRange { snapshot, rows: Rows::Pages(pages) }) => {
                 name.push(PAGES);
-                write_moment(&mut name, moment.as_deref());
+                write_snapshot(&mut name, snapshot.as_deref());
                 name.extend_from_slice(&pages.from.to_le_bytes());
                 name.extend_from_slice(&pages.to.to_le_bytes());
                 name.push(u8::from(pages.last));
@@ -76,13 +76,13 @@ impl Name {
                 (Self::Files(Share { index, of, layout: u64::from_le_bytes(*layout) }), rest)
             }
             KEYS => {
-                let (moment, rest) = read_moment(rest)?;
+                let (snapshot, rest) = read_snapshot(rest)?;
                 let (low, rest) = read_end(rest)?;
                 let (high, rest) = read_end(rest)?;
-                (Self::Rows(RowRange { moment, rows: Rows::Keys(KeyRange { low, high }) }), rest)
+                (Self::Rows(RowRange { snapshot, rows: Rows::Keys(KeyRange { low, high }) }), rest)
             }
             PAGES => {
-                let (moment, rest) = read_moment(rest)?;
+                let (snapshot, rest) = read_snapshot(rest)?;
                 let (from, rest) = rest.split_first_chunk()?;
                 let (to, rest) = rest.split_first_chunk()?;
                 let (last, rest) = rest.split_first()?;
@@ -92,7 +92,7 @@ impl Name {
                     _ => return None,
                 };
                 let pages = Pages { from: u32::from_le_bytes(*from), to: u32::from_le_bytes(*to), last };
-                (Self::Rows(RowRange { moment, rows: Rows::Pages(pages) }), rest)
+                (Self::Rows(RowRange { snapshot, rows: Rows::Pages(pages) }), rest)
             }
             _ => return None,
         };
@@ -100,18 +100,18 @@ impl Name {
     }
 }
 
-/// The empty text is no moment's name.
-fn write_moment(name: &mut Vec<u8>, moment: Option<&str>) {
-    let moment = moment.unwrap_or_default();
-    name.extend_from_slice(&(moment.len() as u64).to_le_bytes());
-    name.extend_from_slice(moment.as_bytes());
+/// The empty text is no snapshot's name.
+fn write_snapshot(name: &mut Vec<u8>, snapshot: Option<&str>) {
+    let snapshot = snapshot.unwrap_or_default();
+    name.extend_from_slice(&(snapshot.len() as u64).to_le_bytes());
+    name.extend_from_slice(snapshot.as_bytes());
 }
 
-fn read_moment(bytes: &[u8]) -> Option<(Option<Arc<str>>, &[u8])> {
+fn read_snapshot(bytes: &[u8]) -> Option<(Option<Arc<str>>, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
-    let (moment, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let moment = std::str::from_utf8(moment).ok()?;
-    Some(((!moment.is_empty()).then(|| moment.into()), rest))
+    let (snapshot, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let snapshot = std::str::from_utf8(snapshot).ok()?;
+    Some(((!snapshot.is_empty()).then(|| snapshot.into()), rest))
 }
 
 fn write_end(name: &mut Vec<u8>, end: Option<&Value>) {
@@ -189,16 +189,16 @@ mod tests {
             Some(Value::Text("acc_0001 é".into())),
             Some(Value::Text("".into())),
         ];
-        for moment in [None, Some("00000003-0000001B-1".into())] {
+        for snapshot in [None, Some("00000003-0000001B-1".into())] {
             for low in &ends {
                 for high in &ends {
                     let rows = Rows::Keys(KeyRange { low: low.clone(), high: high.clone() });
-                    check(&Name::Rows(RowRange { moment: moment.clone(), rows }));
+                    check(&Name::Rows(RowRange { snapshot: snapshot.clone(), rows }));
                 }
             }
             for last in [false, true] {
                 let rows = Rows::Pages(Pages { from: 7, to: u32::MAX, last });
-                check(&Name::Rows(RowRange { moment: moment.clone(), rows }));
+                check(&Name::Rows(RowRange { snapshot: snapshot.clone(), rows }));
             }
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_no_part_is_refused() {
         let date = Rows::Keys(KeyRange { low: Some(Value::Date(1)), high: None });
-        assert_eq!(Name::read(&Name::Rows(RowRange { moment: None, rows: date }).part()), None);
+        assert_eq!(Name::read(&Name::Rows(RowRange { snapshot: None, rows: date }).part()), None);
         for share in [Share { index: 4, of: 4, layout: 1 }, Share { index: 0, of: 65, layout: 1 }] {
             assert_eq!(Name::read(&Name::Files(share).part()), None);
         }

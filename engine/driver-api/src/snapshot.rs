@@ -1,42 +1,42 @@
-//! Moments of a source that are kept while several executions read parts of one result. Knows no source.
+//! Snapshots of a source that are kept while several executions read parts of one result. Knows no source.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a source answers when it is to keep a moment.
+/// What a source answers when it is to keep a snapshot.
 #[derive(Debug)]
-pub enum Keeping {
-    /// It has no such thing: every execution sees a moment of its own.
+pub enum SnapshotAnswer {
+    /// It has no such thing: every execution sees a snapshot of its own.
     Unsupported,
     /// It could, and has no room now.
     NoRoom,
-    Kept(Moment),
+    Kept(Snapshot),
 }
 
-/// A kept moment: executions that name it see the same rows. It ends when this is dropped.
-pub struct Moment {
+/// A kept snapshot: executions that name it see the same rows. It ends when this is dropped.
+pub struct Snapshot {
     /// What executions name it by.
     pub name: Arc<str>,
     /// Pages of the table that the statement reads whole, where it can be read by them.
     pub pages: Option<u32>,
     /// Executions at once that leave room for others.
     pub executions_max: usize,
-    /// What ends the moment when it is dropped.
+    /// What ends the snapshot when it is dropped.
     pub hold: Arc<dyn Any + Send + Sync>,
 }
 
-impl fmt::Debug for Moment {
+impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Moment").field("name", &self.name).field("pages", &self.pages).finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("name", &self.name).field("pages", &self.pages).finish_non_exhaustive()
     }
 }
 
-/// What one execution reads of a kept moment.
+/// What one execution reads of a kept snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    /// The moment's name.
-    pub moment: Arc<str>,
+pub struct SnapshotShare {
+    /// The snapshot's name.
+    pub snapshot: Arc<str>,
     /// The rows of these pages; `None`: all that the statement gives.
     pub pages: Option<Pages>,
 }
