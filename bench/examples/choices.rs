@@ -12,7 +12,7 @@ use querygate_driver_api::Driver;
 use querygate_learning::{Learning, LearningOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_query::{Engine, EngineOptions};
-use querygate_query_api::{ExecuteOptions, Outcome, Session};
+use querygate_query_api::{Delivery, Outcome, Session};
 use querygate_telemetry_api::advice::{Advice, Lost, PlanAdvisor, Question, Stage, Variant};
 use querygate_types::Result;
 use std::path::Path;
@@ -239,7 +239,7 @@ impl Bench {
         let answer = self.runtime.block_on(async {
             let prepared = gate::prepare(session, sql).await?;
             let (mut rows, mut digest) = (0, 0_u64);
-            if let Outcome::Rows(mut found) = session.execute(&prepared, &[], ExecuteOptions::default()).await? {
+            if let Outcome::Rows(mut found) = session.run(&prepared, &[], Delivery::Batches).await? {
                 while let Some(batch) = found.batches.next().await {
                     let batch = batch?;
                     rows += batch.num_rows();
@@ -248,7 +248,6 @@ impl Bench {
                     }
                 }
             }
-            session.sync().await;
             Ok::<_, querygate_types::Error>((rows, digest))
         })?;
         Ok((answer, started.elapsed().as_secs_f64() * 1_000.0))
@@ -259,7 +258,7 @@ impl Bench {
         let lines = self.runtime.block_on(async {
             let prepared = gate::prepare(&side.learns, &format!("EXPLAIN {sql}")).await?;
             let mut lines = Vec::new();
-            if let Outcome::Rows(mut found) = side.learns.execute(&prepared, &[], ExecuteOptions::default()).await? {
+            if let Outcome::Rows(mut found) = side.learns.run(&prepared, &[], Delivery::Batches).await? {
                 while let Some(batch) = found.batches.next().await {
                     let batch = batch?;
                     let column = batch.columns().first().map(|column| {
@@ -272,7 +271,6 @@ impl Bench {
                     );
                 }
             }
-            side.learns.sync().await;
             Ok::<_, querygate_types::Error>(lines)
         })?;
         let choice = lines.iter().find_map(|line| line.trim().strip_prefix("Plan choice: "));

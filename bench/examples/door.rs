@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use querygate_bench::{door, wide};
 use querygate_query_api::{
-    ClientInfo, Column, CommandTag, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows, Session, Statement,
+    ClientInfo, Column, CommandTag, Delivery, Effect, Outcome, Prepared, QueryService, Rows, Session, Statement,
     TransactionStatus, column_of,
 };
 use querygate_types::{PgType, Principal, Result};
@@ -64,7 +64,7 @@ impl Session for Table {
         Ok(Arc::new(self.clone()))
     }
 
-    async fn execute(&self, _: &Arc<dyn Prepared>, _: &[ArrayRef], _: ExecuteOptions) -> Result<Outcome> {
+    async fn run(&self, _: &Arc<dyn Prepared>, _: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
         let batches = Arc::clone(&self.batches);
         let stream = futures::stream::iter((0..batches.len()).map(move |at| Ok(batches[at].clone())));
         Ok(Outcome::Rows(Rows {
@@ -92,8 +92,6 @@ impl Session for Table {
     }
 
     fn fail_transaction(&self) {}
-
-    async fn sync(&self) {}
 
     fn cancel(&self) {}
 

@@ -8,7 +8,7 @@ use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use querygate_bench::{gate, process, tpch};
-use querygate_query_api::{ExecuteOptions, Outcome, Session};
+use querygate_query_api::{Delivery, Outcome, Session};
 use querygate_types::limits;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,7 +139,7 @@ fn explain(folder: &Path, query: &str) -> Result<(), Failure> {
     runtime.block_on(async {
         let session = gate::session(&gate, gate::reader()).await?;
         let prepared = gate::prepare(&session, &sql).await?;
-        if let Outcome::Rows(mut rows) = session.execute(&prepared, &[], ExecuteOptions::default()).await? {
+        if let Outcome::Rows(mut rows) = session.run(&prepared, &[], Delivery::Batches).await? {
             while let Some(batch) = rows.batches.next().await {
                 print_text(&batch?);
             }

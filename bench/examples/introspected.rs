@@ -14,7 +14,7 @@ use querygate_bench::federated::Place;
 use querygate_bench::{door, federated, gate, process, tpch};
 use querygate_catalog::Deployment;
 use querygate_postgres::{PostgresDriver, PostgresOptions};
-use querygate_query_api::{ExecuteOptions, Outcome, Session};
+use querygate_query_api::{Delivery, Outcome, Session};
 use querygate_types::{Principal, limits};
 use std::ffi::OsString;
 use std::path::Path;
@@ -104,12 +104,11 @@ impl Side {
         let Self::Gate(session) = self else { return Ok(None) };
         let prepared = gate::prepare(session, sql).await?;
         let mut lines = Vec::new();
-        if let Outcome::Rows(mut rows) = session.execute(&prepared, &[], ExecuteOptions::default()).await? {
+        if let Outcome::Rows(mut rows) = session.run(&prepared, &[], Delivery::Batches).await? {
             while let Some(batch) = rows.batches.next().await {
                 lines.extend(texts(&batch?)?);
             }
         }
-        session.sync().await;
         Ok(Some(lines))
     }
 }

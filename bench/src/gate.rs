@@ -8,7 +8,7 @@ use querygate_files::{FileFormat, FilesConfig, FilesSource, TableSpec};
 use querygate_metadata::{Facts, LoadOptions, load_text};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Engine, EngineOptions, GateService};
-use querygate_query_api::{ClientInfo, Door, ExecuteOptions, Outcome, Prepared, QueryService, Session};
+use querygate_query_api::{ClientInfo, Delivery, Door, Outcome, Prepared, QueryService, Session};
 use querygate_types::{Error, Principal, Result};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -92,12 +92,11 @@ pub async fn drain(
     parameters: &[arrow::array::ArrayRef],
 ) -> Result<usize> {
     let mut count = 0;
-    if let Outcome::Rows(mut rows) = session.execute(prepared, parameters, ExecuteOptions::default()).await? {
+    if let Outcome::Rows(mut rows) = session.run(prepared, parameters, Delivery::Batches).await? {
         while let Some(batch) = rows.batches.next().await {
             count += batch?.num_rows();
         }
     }
-    session.sync().await;
     Ok(count)
 }
 

@@ -340,7 +340,7 @@ mod tests {
     use arrow::array::ArrayRef;
     use async_trait::async_trait;
     use futures::FutureExt;
-    use querygate_query_api::{Column, CommandTag, Door, Effect, ExecuteOptions, Outcome, Prepared, Statement};
+    use querygate_query_api::{Column, CommandTag, Delivery, Door, Effect, Outcome, Prepared, Statement};
     use querygate_types::PgType;
     use std::any::Any;
     use tokio::sync::Semaphore;
@@ -397,7 +397,7 @@ mod tests {
         async fn prepare(&self, statement: &Arc<dyn Statement>, _: &[Option<PgType>]) -> Result<Arc<dyn Prepared>> {
             Ok(Arc::new(Text(statement.text().to_owned())))
         }
-        async fn execute(&self, prepared: &Arc<dyn Prepared>, _: &[ArrayRef], _: ExecuteOptions) -> Result<Outcome> {
+        async fn run(&self, prepared: &Arc<dyn Prepared>, _: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
             self.0.began.add_permits(1);
             self.0.may.acquire().await.unwrap().forget();
             let text = prepared.as_any().downcast_ref::<Text>().unwrap().0.clone();
@@ -420,7 +420,6 @@ mod tests {
             }
         }
         fn fail_transaction(&self) {}
-        async fn sync(&self) {}
         fn cancel(&self) {}
         async fn close(&self) {}
     }

@@ -6,7 +6,7 @@ use crate::wire::result_schema;
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use querygate_query_api::{BatchStream, CommandTag, ExecuteOptions, Outcome, Part, Parts, Prepared, Session, Split};
+use querygate_query_api::{BatchStream, CommandTag, Delivery, Outcome, Part, Parts, Prepared, Session, Split};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -53,16 +53,14 @@ async fn run_part(
     values: &[ArrayRef],
     part: Option<&Part>,
 ) -> Result<Ran> {
-    let outcome = match part {
-        Some(part) => engine.execute_part(prepared, values, part).await,
-        None => engine.execute(prepared, values, ExecuteOptions::default()).await,
-    };
+    let outcome = engine.run(prepared, values, part.map_or(Delivery::Batches, Delivery::Part)).await;
     // Notices and reported settings have no place in Flight; names that SQL deallocated are not the door's.
     drop((engine.take_effects(), engine.take_deallocated()));
     match outcome? {
         Outcome::Empty => Ok(Ran::Command(CommandTag::Fixed(String::new()))),
         Outcome::Command(tag) => Ok(Ran::Command(tag)),
         Outcome::Rows(rows) => Ok(Ran::Rows(rows.batches)),
+        Outcome::Messages(_) => Err(Error::internal("batches came as messages")),
         Outcome::CopyOut(..) => {
             engine.fail_transaction();
             Err(unsupported("COPY through this door")
@@ -131,7 +129,6 @@ pub(crate) async fn run_effects(
             Ran::Rows(_) => return Err(Error::internal("a statement without columns gave rows")),
         }
     }
-    engine.sync().await;
     Ok(changed)
 }
 

@@ -70,7 +70,6 @@ pub(crate) fn send(first: FlightData, encoder: Encoder, batches: BatchStream, he
         if outcome.is_err() {
             held.engine.fail_transaction();
         }
-        held.engine.sync().await;
         // Set once, here; before the channel closes, so that the reader finds it.
         let _ = told.set(outcome.map_err(|error| status(&error)));
         drop((sender, held, counted));

@@ -3,6 +3,7 @@
 use crate::random;
 use querygate_query_api::Session;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ impl Drop for Registration {
 pub(crate) struct CancelSlot {
     session: Arc<dyn Session>,
     running: Mutex<Option<CancellationToken>>,
+    /// A look-up runs, which is polled after each wake-up.
+    looks_up: AtomicBool,
     /// Of the connection's task.
     waker: Mutex<Option<Waker>>,
 }
@@ -40,6 +43,12 @@ impl CancelSlot {
         let token = CancellationToken::new();
         *lock(&self.running) = Some(token.clone());
         token
+    }
+
+    /// A look-up runs until this is dropped.
+    pub(crate) fn looks_up(&self) -> LookUpMark<'_> {
+        self.looks_up.store(true, Ordering::Release);
+        LookUpMark(self)
     }
 
     pub(crate) fn end(&self) {
@@ -68,11 +77,21 @@ impl CancelSlot {
                 self.session.cancel();
                 token.cancel();
             }
-            None => {
-                self.session.cancel_look_up();
+            None if self.looks_up.load(Ordering::Acquire) => {
+                self.session.cancel();
                 self.wake();
             }
+            None => {}
         }
+    }
+}
+
+/// Marks a slot as that of a look-up that runs.
+pub(crate) struct LookUpMark<'a>(&'a CancelSlot);
+
+impl Drop for LookUpMark<'_> {
+    fn drop(&mut self) {
+        self.0.looks_up.store(false, Ordering::Release);
     }
 }
 
@@ -96,7 +115,12 @@ impl CancelKeys {
             SecretBytes::Four => random::bytes::<4>()?.to_vec(),
             SecretBytes::ThirtyTwo => random::bytes::<32>()?.to_vec(),
         };
-        let slot = Arc::new(CancelSlot { session, running: Mutex::default(), waker: Mutex::default() });
+        let slot = Arc::new(CancelSlot {
+            session,
+            running: Mutex::default(),
+            looks_up: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
         let mut slots = lock(&self.slots);
         loop {
             // Positive, as process ids are.

@@ -274,7 +274,7 @@ impl Connection {
                 if extended {
                     self.skipping = true;
                 } else {
-                    self.ready().await;
+                    self.ready();
                 }
                 return Ok(());
             }
@@ -287,7 +287,7 @@ impl Connection {
         let step = match message {
             Message::Sync => {
                 self.skipping = false;
-                self.ready().await;
+                self.ready();
                 Ok(())
             }
             Message::Bind(bind) => self.bind(bind),
@@ -323,7 +323,7 @@ impl Connection {
                     ErrorCode::FeatureNotSupported,
                     "function calls by the fastpath protocol are not supported",
                 ));
-                self.ready().await;
+                self.ready();
                 Ok(())
             }
             Message::Authentication(_) => {
@@ -353,9 +353,8 @@ impl Connection {
         self.uncorked = true;
     }
 
-    /// Ends the implicit transaction and says ReadyForQuery.
-    pub(crate) async fn ready(&mut self) {
-        self.session.sync().await;
+    /// Says ReadyForQuery.
+    pub(crate) fn ready(&mut self) {
         self.take_effects();
         for (name, value) in std::mem::take(&mut self.changed_settings) {
             self.out.parameter_status(&name, &value);

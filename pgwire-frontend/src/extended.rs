@@ -9,7 +9,7 @@ use crate::simple::check_width;
 use crate::stream::{RowSource, Shape, expand};
 use crate::wire::{Bind, Format, Parse, Target, Writer};
 use arrow::array::ArrayRef;
-use querygate_query_api::{CommandTag, ExecuteOptions, Holding, Outcome, Prepared, TransactionStatus};
+use querygate_query_api::{CommandTag, Delivery, Holding, Outcome, Prepared, TransactionStatus};
 use querygate_types::{ErrorCode, PgType, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -342,13 +342,12 @@ impl Connection {
         let state = match std::mem::replace(&mut portal.state, PortalState::Ran) {
             PortalState::Ready => {
                 let form = if rows_max.is_none() { self.whole_form(prepared, &portal.formats) } else { None };
-                match self.run_written(prepared, &portal.parameters, form, &token).await {
-                    Ok(None) => {
-                        // Boxed, as what reads batches: rows that come as messages make no room for it.
-                        let values = (portal.parameters.as_slice(), portal.formats.as_slice());
-                        Box::pin(self.run_first(prepared, values, rows_max, &token)).await
-                    }
-                    Ok(Some(tag)) => Ok(PortalState::Read(tag)),
+                let delivery = form.map_or(Delivery::Batches, Delivery::Messages);
+                let step = self.session.run(prepared, &portal.parameters, delivery);
+                match self.guard().run(&token, step).await {
+                    Ok(Outcome::Messages(rows)) => self.send_messages(&rows, &token).await.map(PortalState::Read),
+                    // Boxed: rows that come as messages make no room for what reads batches.
+                    Ok(outcome) => Box::pin(self.first_outcome(outcome, &portal.formats, rows_max, &token)).await,
                     Err(halt) => Err(halt),
                 }
             }
@@ -361,19 +360,6 @@ impl Connection {
         };
         self.slot.end();
         state
-    }
-
-    async fn run_first(
-        &mut self,
-        prepared: &Arc<dyn Prepared>,
-        (parameters, formats): (&[ArrayRef], &[Format]),
-        rows_max: Option<u64>,
-        token: &CancellationToken,
-    ) -> Result<PortalState, Halt> {
-        let options = ExecuteOptions { rows_expected: rows_max };
-        let step = self.session.execute(prepared, parameters, options);
-        let outcome = self.guard().run(token, step).await?;
-        self.first_outcome(outcome, formats, rows_max, token).await
     }
 
     async fn first_outcome(
@@ -398,6 +384,7 @@ impl Connection {
                 let source = RowSource::new(rows, formats, Shape::DataRow)?;
                 self.read_portal(Box::new(source), rows_max, token).await
             }
+            Outcome::Messages(rows) => self.send_messages(&rows, token).await.map(PortalState::Read),
             Outcome::CopyOut(rows, options) => {
                 self.copy_out(rows, CopyStyle::new(&options), token).await?;
                 Ok(PortalState::Ran)

@@ -1,5 +1,5 @@
 //! Requests in one go whose rows the session looks up: read where they lie and answered without a portal. What is not such a request,
-//! or not now, is taken apart message by message, as if nobody had looked.
+//! or not now, is taken apart message by message.
 
 use crate::cancel::{CancelSlot, Known};
 use crate::connection::{Closing, Connection, Halt};
@@ -12,7 +12,7 @@ use crate::transport::Transport;
 use crate::wire::{Asked, Format, VALUES_MAX, Writer};
 use crate::written::TAG_NAME;
 use bytes::Buf;
-use querygate_query_api::{LookUp, Prepared, Session};
+use querygate_query_api::{LookUp, LookedUp, Prepared, Session};
 use querygate_types::{Given, WireForm, WireRows};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Connection {
         let waiting = (&*self.slot, &mut self.waker, &self.transport);
         let found = attended(step, &self.shared, waiting, &self.session).await;
         let outcome = match found {
-            Ok(Some(written)) => Ok(written),
-            Ok(None) => return Ok(false),
+            Ok(LookedUp::Rows(written)) => Ok(written),
+            Ok(LookedUp::Declined(_)) => return Ok(false),
             Err(Halt::Statement(report)) => Err(report),
             Err(Halt::Connection(closing)) => return Err(closing),
         };
@@ -49,7 +49,7 @@ impl Connection {
         let Some(report) = self.answer(&request, outcome) else { return Ok(true) };
         // Sync is read already.
         self.fail(report);
-        self.ready().await;
+        self.ready();
         Ok(true)
     }
 
@@ -94,7 +94,7 @@ impl Connection {
     }
 }
 
-/// Has the session begin. `None`: it is to be asked in another way.
+/// Has the session begin. `None`: it is to be run as any statement.
 fn begun<'a>(session: &'a Arc<dyn Session>, request: &'a AtOnce, asked: &Asked<'_>) -> Option<LookUp<'a>> {
     let types = request.prepared.parameter_types();
     if types.len() != asked.values().len() {
@@ -104,7 +104,7 @@ fn begun<'a>(session: &'a Arc<dyn Session>, request: &'a AtOnce, asked: &Asked<'
     for ((place, pg_type), (format, bytes)) in values.iter_mut().zip(types).zip(asked.values()) {
         *place = given(*pg_type, *format, bytes)?;
     }
-    session.look_up(&request.prepared, values.get(..types.len())?, request.form)
+    session.look_up(&request.prepared, values.get(..types.len())?, request.form).ok()
 }
 
 /// Waits for a look-up, unless it is not wanted any more: the server ends, or the client left. Requests to cancel go to the session.
@@ -113,8 +113,9 @@ async fn attended(
     shared: &Shared,
     (slot, waker, transport): (&CancelSlot, &mut Known, &Transport),
     session: &Arc<dyn Session>,
-) -> Result<Option<WireRows>, Halt> {
+) -> Result<LookedUp, Halt> {
     let mut peeked = false;
+    let _looks_up = slot.looks_up();
     poll_fn(|context| {
         slot.waits(waker, context.waker());
         if let Poll::Ready(done) = step.as_mut().poll(context) {

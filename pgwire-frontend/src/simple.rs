@@ -5,7 +5,7 @@ use crate::copy::CopyStyle;
 use crate::report::Report;
 use crate::stream::{RowSource, Shape};
 use crate::wire::{Format, Writer};
-use querygate_query_api::{CommandTag, ExecuteOptions, Outcome, Rows, Statement};
+use querygate_query_api::{CommandTag, Delivery, Outcome, Rows, Statement};
 use querygate_types::{ErrorCode, limits};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ impl Connection {
             Err(Halt::Statement(report)) => self.fail(report),
             Err(Halt::Connection(closing)) => return Err(closing),
         }
-        self.ready().await;
+        self.ready();
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl Connection {
         if !prepared.parameter_types().is_empty() {
             return Err(Report::error(ErrorCode::UndefinedParameter, "there is no parameter $1").into());
         }
-        let outcome = self.guard().run(token, self.session.execute(&prepared, &[], ExecuteOptions::default())).await?;
+        let outcome = self.guard().run(token, self.session.run(&prepared, &[], Delivery::Batches)).await?;
         self.take_effects();
         match outcome {
             Outcome::Empty => self.out.empty(b'I'),
@@ -62,6 +62,9 @@ impl Connection {
                 let progress = self.pump(&mut source, None, token).await?;
                 self.take_effects();
                 self.complete(&source.tag, progress.rows)?;
+            }
+            Outcome::Messages(rows) => {
+                self.send_messages(&rows, token).await?;
             }
             Outcome::CopyOut(rows, options) => self.copy_out(rows, CopyStyle::new(&options), token).await?,
         }

@@ -4,9 +4,8 @@ use crate::connection::{Connection, Halt};
 use crate::encode::Style;
 use crate::stream::CHUNK_BYTES;
 use crate::wire::Format;
-use arrow::array::ArrayRef;
 use querygate_query_api::{CommandTag, Prepared};
-use querygate_types::{PgType, WireForm};
+use querygate_types::{PgType, WireForm, WireRows};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -42,17 +41,12 @@ impl Connection {
         }
     }
 
-    /// Runs a statement whose rows come as messages, and sends them. `None`: it is to be run in another way.
-    pub(crate) async fn run_written(
+    /// Sends rows that came as messages, and that they are all.
+    pub(crate) async fn send_messages(
         &mut self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        form: Option<WireForm>,
+        written: &WireRows,
         token: &CancellationToken,
-    ) -> Result<Option<CommandTag>, Halt> {
-        let Some(form) = form else { return Ok(None) };
-        let step = self.session.execute_written(prepared, parameters, form);
-        let Some(written) = self.guard().run(token, step).await? else { return Ok(None) };
+    ) -> Result<CommandTag, Halt> {
         self.take_effects();
         self.out.extend_from_slice(&written.messages);
         self.shared.counts.rows(written.rows);
@@ -61,6 +55,6 @@ impl Connection {
             self.send_chunk(token).await?;
         }
         self.complete(&TAG, written.rows)?;
-        Ok(Some(TAG))
+        Ok(TAG)
     }
 }

@@ -14,7 +14,7 @@ use querygate_bench::{federated, gate, tpch};
 use querygate_driver_api::testkit::watch::{Run, Watch};
 use querygate_postgres::PostgresDriver;
 use querygate_query::Engine;
-use querygate_query_api::{ExecuteOptions, Outcome, Session};
+use querygate_query_api::{Delivery, Outcome, Session};
 use querygate_tests::harness::{Answer, answer_differs};
 use std::path::Path;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Federation {
         self.runtime.block_on(async {
             let prepared = gate::prepare(&self.session, sql).await;
             let outcome = match prepared {
-                Ok(prepared) => self.session.execute(&prepared, &[], ExecuteOptions::default()).await,
+                Ok(prepared) => self.session.run(&prepared, &[], Delivery::Batches).await,
                 Err(error) => Err(error),
             };
             match outcome {

@@ -7,7 +7,7 @@ pub(crate) use print::{Format, columns};
 use crate::output::Output;
 use futures::StreamExt;
 use print::Printer;
-use querygate_query_api::{CommandTag, Effect, ExecuteOptions, Outcome, Session, Statement};
+use querygate_query_api::{CommandTag, Delivery, Effect, Outcome, Session, Statement};
 use querygate_types::{Error, ErrorCode, Result};
 use std::io;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Shell {
             return Err(Error::new(ErrorCode::UndefinedParameter, "the shell binds no parameters")
                 .with_hint("Write the value instead of $1, or PREPARE and EXECUTE."));
         }
-        let outcome = self.session.execute(&prepared, &[], ExecuteOptions::default()).await?;
+        let outcome = self.session.run(&prepared, &[], Delivery::Batches).await?;
         self.effects(output).map_err(written)?;
         match outcome {
             Outcome::Empty => Ok(()),
@@ -85,6 +85,7 @@ impl Shell {
                 self.effects(output).map_err(written)?;
                 self.tag(&rows.tag, count, output).map_err(written)
             }
+            Outcome::Messages(_) => Err(Error::internal("batches came as messages")),
             Outcome::CopyOut(mut rows, _) => {
                 let mut printer = Printer::new(Format::Csv, &rows.columns);
                 while let Some(batch) = rows.batches.next().await {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use querygate_http::{HttpConfig, HttpDoor, Pages, Probes, Readiness};
 use querygate_query_api::{
-    Authenticator, ClientInfo, Column, CommandTag, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Rows,
+    Authenticator, ClientInfo, Column, CommandTag, Delivery, Effect, Outcome, Prepared, QueryService, Rows,
     ScramVerifier, Session, Statement, TransactionStatus,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
@@ -66,7 +66,7 @@ impl Session for Hostile {
         }
         Ok(Arc::new(Ready(statement.text().to_owned())))
     }
-    async fn execute(&self, prepared: &Arc<dyn Prepared>, values: &[ArrayRef], _: ExecuteOptions) -> Result<Outcome> {
+    async fn run(&self, prepared: &Arc<dyn Prepared>, values: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
         let text = &prepared.as_any().downcast_ref::<Ready>().unwrap().0;
         assert!(!text.contains("script"), "a value stands in a statement: {text}");
         assert_eq!(text.contains("$1"), !values.is_empty());
@@ -91,7 +91,6 @@ impl Session for Hostile {
         TransactionStatus::Idle
     }
     fn fail_transaction(&self) {}
-    async fn sync(&self) {}
     fn cancel(&self) {}
     async fn close(&self) {}
 }

@@ -4,7 +4,7 @@ use crate::Column;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
-use querygate_types::Error;
+use querygate_types::{Error, WireRows};
 use std::sync::Arc;
 
 /// A stream of batches. Dropping it ends the query and frees what it holds.
@@ -61,6 +61,8 @@ pub enum Outcome {
     /// A command without rows.
     Command(CommandTag),
     Rows(Rows),
+    /// All rows of a SELECT, as the messages that were asked for ([`Delivery::Messages`](crate::Delivery::Messages)).
+    Messages(WireRows),
     /// `COPY … TO STDOUT`.
     CopyOut(Rows, CopyOptions),
 }

@@ -5,7 +5,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use querygate_types::{Error, ErrorCode, Given, PgType, Principal, Result, WireForm, WireRows};
+use querygate_types::{Given, PgType, Principal, Result, WireForm, WireRows};
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub trait Statement: Send + Sync + std::fmt::Debug {
     fn text(&self) -> &str;
 }
 
-/// A bound statement; the description holds until [`Session::execute`] says otherwise.
+/// A bound statement; the description holds until [`Session::run`] says otherwise.
 pub trait Prepared: Send + Sync + std::fmt::Debug {
     /// For the session that made it.
     fn as_any(&self) -> &dyn Any;
@@ -92,11 +92,16 @@ pub trait Prepared: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// How to run a statement.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ExecuteOptions {
-    /// Rows that the client will read at most, when known. A hint, never a limit.
-    pub rows_expected: Option<u64>,
+/// How a run hands over the rows of its statement.
+#[derive(Debug, Clone, Copy)]
+pub enum Delivery<'a> {
+    /// All of them, as batches.
+    Batches,
+    /// All of them, as messages of PostgreSQL's protocol where the statement is a look-up whose source writes them in this form
+    /// ([`Outcome::Messages`]); as batches otherwise.
+    Messages(WireForm),
+    /// Those of one part, as batches. Several parts of a statement may run at the same time.
+    Part(&'a Part),
 }
 
 /// What a door looks at whenever its client says nothing.
@@ -109,8 +114,57 @@ pub struct Resting {
     pub settings: Option<u64>,
 }
 
-/// A run of a look-up: its rows, or `None` where it is to be run in another way.
-pub type LookUp<'a> = BoxFuture<'a, Result<Option<WireRows>>>;
+/// A look-up that was begun by [`Session::look_up`].
+pub type LookUp<'a> = BoxFuture<'a, Result<LookedUp>>;
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub enum LookedUp {
+    Rows(WireRows),
+    /// Nothing was run and nothing recorded: the statement is to be given to [`Session::run`].
+    Declined(Declined),
+}
+
+/// Why a statement is not run as a look-up whose rows go to the client as its source writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declined {
+    /// It is not a query.
+    NoQuery,
+    /// Not all of it runs in one source.
+    NotWhole,
+    /// The source does not find its rows by a key, or a column is computed from what the source gives.
+    NotByKey,
+    /// It asks for the time of the statement.
+    Moment,
+    /// Results of this session are compared with a second run, which takes batches.
+    Compared,
+    /// It was not planned before.
+    FirstRun,
+    /// The session, the metadata or the settings are others than when it was planned.
+    Outdated,
+    /// A value is of a type, or in a form, that the source cannot be given as it is.
+    Values,
+    /// The source declined it.
+    Source,
+}
+
+impl Declined {
+    /// In words, for EXPLAIN.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NoQuery => "it is not a query",
+            Self::NotWhole => "not all of it runs in one source",
+            Self::NotByKey => "rows are not found by a key, or columns are computed",
+            Self::Moment => "it asks for the time of the statement",
+            Self::Compared => "querygate.verify_sample compares results",
+            Self::FirstRun => "it was not planned before",
+            Self::Outdated => "the session, the metadata or the settings changed",
+            Self::Values => "a value cannot be given to the source as it is",
+            Self::Source => "the source declined it",
+        }
+    }
+}
 
 /// One authenticated session: settings, transaction, cursors, SQL-level prepared statements.
 ///
@@ -131,41 +185,31 @@ pub trait Session: Send + Sync {
     /// Runs a bound statement. `parameters[i]` is an array of one value for `$i+1`, of the Arrow type that
     /// [`arrow_type_of`](crate::arrow_type_of) gives for its declared type.
     /// Binds anew when the metadata snapshot changed; fails with 0A000 "cached plan must not change result type" when
-    /// the columns would differ.
-    async fn execute(
+    /// the columns would differ, and for a part when its source is not what it was when it was divided.
+    async fn run(
         &self,
         prepared: &Arc<dyn Prepared>,
         parameters: &[ArrayRef],
-        options: ExecuteOptions,
+        delivery: Delivery<'_>,
     ) -> Result<Outcome>;
 
-    /// As [`execute`](Self::execute), for a door that hands rows on as messages of PostgreSQL's protocol: all rows of a SELECT,
-    /// which few statements give in this way. `None`: it is to be executed, as if it had not been asked for.
-    async fn execute_written(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        form: WireForm,
-    ) -> Result<Option<WireRows>> {
-        let _ = (prepared, parameters, form);
-        Ok(None)
-    }
-
-    /// As [`execute_written`](Self::execute_written), of a statement that was run so before and outside of a transaction, for values
-    /// of which no arrays were made. `None`, at once or in the end: it is to be executed, as if nobody had asked. Whoever stops
-    /// waiting leaves no trace.
+    /// Begins a run of a look-up, outside of a transaction, for values of which no arrays were made. Only a statement that
+    /// [`run`](Self::run) has delivered as messages before is one. Dropping the future ends the look-up without a record.
+    ///
+    /// # Errors
+    /// Why the statement is to be given to [`run`](Self::run) instead.
     fn look_up<'a>(
         &'a self,
         prepared: &'a Arc<dyn Prepared>,
         given: &[Given<'_>],
         form: WireForm,
-    ) -> Option<LookUp<'a>> {
+    ) -> std::result::Result<LookUp<'a>, Declined> {
         let _ = (prepared, given, form);
-        None
+        Err(Declined::NotByKey)
     }
 
     /// The statement as it is described for these values, one row or more of each parameter: places of numerics are enough for all
-    /// values, and schemas say them. Errors are those of [`execute`](Self::execute).
+    /// values, and schemas say them. Errors are those of [`run`](Self::run).
     async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
         let _ = parameters;
         Ok(Arc::clone(prepared))
@@ -175,18 +219,6 @@ pub trait Session: Send + Sync {
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         let _ = (prepared, parameters, split);
         Ok(Parts::default())
-    }
-
-    /// As [`execute`](Self::execute), for one of the statement's parts. Fails with 0A000 when the source is not what it was
-    /// when it was divided. Several parts of a statement may run at the same time.
-    async fn execute_part(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        part: &Part,
-    ) -> Result<Outcome> {
-        let _ = (prepared, parameters, part);
-        Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
     }
 
     /// Notices and changed settings since the last call, in order.
@@ -212,7 +244,7 @@ pub trait Session: Send + Sync {
         0
     }
 
-    /// Tells the session that an error ended an extended-protocol step outside `execute` (a wrong Bind, say), or that
+    /// Tells the session that an error ended an extended-protocol step outside `run` (a wrong Bind, say), or that
     /// a stream failed: an open transaction is failed from now on.
     fn fail_transaction(&self);
 
@@ -234,9 +266,6 @@ pub trait Session: Send + Sync {
         None
     }
 
-    /// Extended protocol: Sync outside an explicit transaction block ends the implicit transaction.
-    async fn sync(&self);
-
     /// Whether the session listens to a channel: whether it is worth waiting for [`notification`](Self::notification).
     fn listens(&self) -> bool {
         false
@@ -253,11 +282,9 @@ pub trait Session: Send + Sync {
         Box::new(Uncounted)
     }
 
-    /// Cancels the running statement, if any. Idempotent; returns at once.
+    /// Cancels the running statement, if any. Idempotent; returns at once. A [`look_up`](Self::look_up) ends when it is polled
+    /// next.
     fn cancel(&self);
-
-    /// Ends the [`look_up`](Self::look_up) that runs, if one does. It hears of that when it is polled next.
-    fn cancel_look_up(&self) {}
 
     /// Ends the session: cancels, rolls back, frees.
     async fn close(&self);

@@ -6,9 +6,9 @@ use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
 use crate::dialect::parameters::Declared;
-use crate::errors::Owner;
-use crate::run::admission::{Admission, Bounds, Permit, Place, SessionPlace, SessionPlaces};
-use crate::run::memory::{Account, Accounts};
+use crate::run::admission::{Admission, Permit, SessionPlace, SessionPlaces, TurnBounds};
+use crate::run::lifecycle::Resources;
+use crate::run::memory::Accounts;
 use crate::settings::list::Settings;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -106,8 +106,7 @@ impl Default for EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
-    /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
-    runtime: tokio::runtime::Handle,
+    resources: Arc<Resources>,
     environment: Arc<RuntimeEnv>,
     accounts: Accounts,
     deployment: RwLock<Arc<Deployment>>,
@@ -118,10 +117,7 @@ pub struct Engine {
     bound: Cache<BoundKey, Arc<Bound>>,
     /// What they may take, charged to the gate as long as it runs.
     _bound_memory: MemoryReservation,
-    admission: Admission,
     session_places: Arc<SessionPlaces>,
-    source_shares: Arc<SourceShares>,
-    observer: Arc<Observer>,
     checks: Arc<Checks>,
 }
 
@@ -155,6 +151,22 @@ fn weight_of(key: &BoundKey, bound: &Bound) -> u32 {
     u32::try_from(bound.bytes().saturating_add(key.text.len()).saturating_add(key.settings.len())).unwrap_or(u32::MAX)
 }
 
+fn resources(options: &EngineOptions, runtime: tokio::runtime::Handle, observer: Observer) -> Resources {
+    Resources {
+        admission: Admission::new(TurnBounds {
+            running: options.queries_max,
+            running_per_user: options.queries_per_user_max,
+            waiting: options.queries_waiting_max,
+            patience: options.queue_timeout,
+        }),
+        observer: Arc::new(observer),
+        runtime,
+        source_shares: SourceShares::new(options.source_shares),
+        rows_max: options.rows_max,
+        memory_per_query: options.memory_per_query,
+    }
+}
+
 impl Engine {
     /// Builds a gate that runs its queries on `runtime`.
     ///
@@ -184,16 +196,9 @@ impl Engine {
             .map_err(|e| config("the audit file cannot be opened", &e))?;
         Ok(Arc::new(Self {
             _bound_memory: bound_memory,
-            admission: Admission::new(Bounds {
-                running: options.queries_max,
-                running_per_user: options.queries_per_user_max,
-                waiting: options.queries_waiting_max,
-                patience: options.queue_timeout,
-            }),
             session_places: SessionPlaces::new(options.sessions_per_user_max),
-            source_shares: SourceShares::new(options.source_shares),
+            resources: Arc::new(resources(&options, runtime, observer)),
             options,
-            runtime,
             environment,
             accounts,
             version: AtomicU64::new(deployment.version),
@@ -204,7 +209,6 @@ impl Engine {
                 .max_capacity(bound_max as u64)
                 .weigher(|key, bound: &Arc<Bound>| weight_of(key, bound))
                 .build(),
-            observer: Arc::new(observer),
             checks: Arc::default(),
         }))
     }
@@ -244,7 +248,7 @@ impl Engine {
     /// Waits, for at most some seconds, until what was observed is in the audit file. For the end, when no statement runs
     /// any more: what finishes afterwards is counted as lost.
     pub fn close(&self) {
-        self.observer.close();
+        self.resources.observer.close();
     }
 
     /// Sources of the current version and how they are.
@@ -276,7 +280,7 @@ impl Engine {
 
     /// A place for one more session of this user.
     pub(crate) fn session_place(&self, login: &str) -> Result<SessionPlace> {
-        if self.observer.session_count() >= self.options.sessions_max {
+        if self.resources.observer.session_count() >= self.options.sessions_max {
             return Err(Error::new(ErrorCode::TooManyConnections, "too many sessions")
                 .with_hint("Close idle sessions, or raise server.connection_max."));
         }
@@ -288,11 +292,11 @@ impl Engine {
     }
 
     pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
-        &self.runtime
+        &self.resources.runtime
     }
 
     pub(crate) fn observer(&self) -> &Arc<Observer> {
-        &self.observer
+        &self.resources.observer
     }
 
     pub(crate) fn checks(&self) -> &Arc<Checks> {
@@ -314,7 +318,7 @@ impl Engine {
         }
         let starts = self.start_settings()?;
         let live = |token: &LeafToken| {
-            let own = system::tables((&self.observer, &self.checks), token, deployment, principal, starts.all());
+            let own = system::tables((self.observer(), &self.checks), token, deployment, principal, starts.all());
             let supplied = system::extensions::tables(&self.options.extensions, token, principal);
             own.into_iter().chain(supplied).collect()
         };
@@ -337,19 +341,14 @@ impl Engine {
         &self.bound
     }
 
-    /// Where this user's statements ask for turns.
-    pub(crate) fn place(&self, login: &str) -> Place {
-        self.admission.place(login)
+    /// What runs of statements share.
+    pub(crate) fn resources(&self) -> &Arc<Resources> {
+        &self.resources
     }
 
-    /// A turn to run a statement of this user.
+    /// A turn to run something for this user beside the sessions.
     pub(crate) async fn admit(&self, login: &str) -> Result<Permit> {
-        self.admission.admit(login).await
-    }
-
-    /// A statement of a session, as sources' connections are shared out.
-    pub(crate) fn holder(&self, login: &str, session: u64) -> Arc<Holder> {
-        Holder::new(&self.source_shares, login, session)
+        self.resources.admission.admit(login).await
     }
 
     /// What one statement runs in. `stop`: when it is over. `holder`: whose connections to sources it holds. `runs`: where its
@@ -387,11 +386,6 @@ impl Engine {
     /// A user's share of memory.
     pub(crate) fn account(&self, login: &str) -> Arc<dyn MemoryPool> {
         self.accounts.user(login)
-    }
-
-    /// What a statement that is charged to this share may hold.
-    pub(crate) fn statement_account(&self, user: &Arc<dyn MemoryPool>) -> Arc<dyn MemoryPool> {
-        Account::new(Owner::Statement, Arc::clone(user), self.options.memory_per_query)
     }
 
     /// A runtime environment whose memory is the statement's own.

@@ -74,7 +74,6 @@ pub(crate) async fn ask(
         }
         append(&batch, &mut rows)?;
     }
-    engine.sync().await;
     Ok(rows)
 }
 

@@ -76,7 +76,7 @@ impl Learning {
             .spawn(move || {
                 runtime.block_on(thread.run());
                 // From here on the queue takes nothing, also where there never was a store.
-                drop(work);
+                drop(thread);
                 runtime.shutdown_timeout(Duration::from_secs(1));
                 drop(end);
             })

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use querygate_query_api::{
-    Authenticator, ClientInfo, Column, CommandTag, CopyFormat, CopyOptions, Effect, ExecuteOptions, Notice, Outcome,
+    Authenticator, ClientInfo, Column, CommandTag, CopyFormat, CopyOptions, Delivery, Effect, Notice, Outcome,
     Prepared, QueryService, Rows, ScramVerifier, Session, Statement, TransactionStatus, column_of,
 };
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
@@ -269,12 +269,7 @@ impl Session for FakeSession {
         Ok(Arc::new(FakePrepared { text, types, columns }))
     }
 
-    async fn execute(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        _: ExecuteOptions,
-    ) -> Result<Outcome> {
+    async fn run(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], _: Delivery<'_>) -> Result<Outcome> {
         self.executed.fetch_add(1, Ordering::SeqCst);
         let prepared = prepared.as_any().downcast_ref::<FakePrepared>().unwrap();
         let token = CancellationToken::new();
@@ -389,8 +384,6 @@ impl Session for FakeSession {
     fn cursor(&self, name: &str) -> Option<Arc<[Column]>> {
         (name == "declared").then(|| columns_of(&numbers_schema()).into())
     }
-
-    async fn sync(&self) {}
 
     fn cancel(&self) {
         self.running.lock().unwrap().cancel();

@@ -11,7 +11,7 @@ use querygate_metadata::{Facts, LoadOptions, Snapshot, TenancyPosture, load_text
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::{
-    ClientInfo, Door, Effect, ExecuteOptions, Outcome, Prepared, QueryService, Session, arrow_type_of,
+    ClientInfo, Delivery, Door, Effect, Outcome, Prepared, QueryService, Session, arrow_type_of,
 };
 use querygate_types::{Principal, Result};
 use serde_json::Value;
@@ -218,7 +218,6 @@ impl Client {
                     break;
                 }
             }
-            self.session.sync().await;
             answers
         })
     }
@@ -239,7 +238,6 @@ impl Client {
                 break;
             }
         }
-        self.session.sync().await;
         last
     }
 
@@ -271,15 +269,15 @@ impl Client {
     pub fn execute_prepared(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {
         runtime().block_on(async {
             let answer = self.execute(prepared, parameters).await;
-            self.session.sync().await;
             answer
         })
     }
 
     async fn execute(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Answer {
-        match self.session.execute(prepared, parameters, ExecuteOptions::default()).await {
+        match self.session.run(prepared, parameters, Delivery::Batches).await {
             Ok(Outcome::Empty) => Answer::Command(String::new()),
             Ok(Outcome::Command(tag)) => Answer::Command(format!("{tag:?}")),
+            Ok(Outcome::Messages(rows)) => panic!("{} rows came as messages", rows.rows),
             Ok(Outcome::Rows(rows) | Outcome::CopyOut(rows, _)) => Answer::collect(rows).await,
             Err(error) => Answer::failed(&error),
         }

@@ -5,7 +5,7 @@ use querygate_tests::server::{demo, runtime};
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
 use tokio_postgres::types::{FromSqlOwned, ToSql, Type};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 fn with_client<T>(user: &str, test: impl AsyncFnOnce(Client) -> T) -> T {
     runtime().block_on(async { test(demo().server.client(user).await).await })
@@ -227,6 +227,36 @@ fn statement_timeout_ends_a_statement_in_time() {
         assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         client.batch_execute("RESET statement_timeout").await.unwrap();
         assert_eq!(client.query_one("SELECT 1::int4", &[]).await.unwrap().get::<_, i32>(0), 1);
+    });
+}
+
+#[test]
+fn execute_with_arguments_is_recorded_once() {
+    with_client("ada", async |client| {
+        let recorded = async || {
+            let sql = "SELECT count(*) FROM querygate.queries WHERE session = pg_backend_pid()";
+            client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+        };
+        client.batch_execute("PREPARE some (int) AS SELECT id FROM regions ORDER BY id LIMIT $1").await.unwrap();
+        let before = recorded().await;
+        let rows = client.simple_query("EXECUTE some (1 + 1)").await.unwrap();
+        assert_eq!(rows.iter().filter(|row| matches!(row, SimpleQueryMessage::Row(_))).count(), 2);
+        assert_eq!(recorded().await - before, 2, "the count before it, and itself");
+        client.simple_query("EXECUTE some (1 / 0)").await.unwrap_err();
+        client.batch_execute("DEALLOCATE some").await.unwrap();
+    });
+}
+
+#[test]
+fn a_fetch_ends_at_the_statement_timeout() {
+    with_client("ada", async |client| {
+        client.batch_execute(&format!("BEGIN; DECLARE c CURSOR FOR {LONG}")).await.unwrap();
+        client.batch_execute("SET LOCAL statement_timeout = '200ms'").await.unwrap();
+        let started = Instant::now();
+        let error = client.simple_query("FETCH c").await.unwrap_err();
+        assert_eq!(code(&error), "57014");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        client.batch_execute("ROLLBACK").await.unwrap();
     });
 }
 

@@ -258,12 +258,18 @@ async fn stopped(database: &Database, admin: &Client, server: &Server, asking: &
     holder.batch_execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await.unwrap();
     asking.client.batch_execute("SET statement_timeout = '300ms'").await.unwrap();
     let token = beside.client.cancel_token();
+    let watcher = server.client("nora").await;
+    let states = "SELECT count(*) FROM querygate.sessions WHERE state = 'active'";
+    assert_eq!(watcher.query_one(states, &[]).await.unwrap().get::<_, i64>(0), 1, "itself");
     let canceled = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        let active: i64 = watcher.query_one(states, &[]).await.unwrap().get(0);
         token.cancel_query(NoTls).await.unwrap();
+        active
     };
     let began = Instant::now();
-    let (timed_out, cancel, ()) = tokio::join!(asking.notes(3), beside.notes(3), canceled);
+    let (timed_out, cancel, active) = tokio::join!(asking.notes(3), beside.notes(3), canceled);
+    assert_eq!(active, 3, "look-ups that wait for their source are active");
     for (error, words) in [(timed_out.unwrap_err(), "timeout"), (cancel.unwrap_err(), "user request")] {
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error}");
         assert!(error.as_db_error().unwrap().message().contains(words), "{error}");

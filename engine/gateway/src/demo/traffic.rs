@@ -11,7 +11,7 @@ use crate::serve::Bound;
 use arrow::array::{ArrayRef, StringArray};
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use querygate_query_api::{ClientInfo, Door, ExecuteOptions, Outcome, Session};
+use querygate_query_api::{ClientInfo, Delivery, Door, Outcome, Session};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,7 +203,7 @@ async fn ask_once(session: &dyn Session, sql: &str, values: &[String]) -> Result
     let bound: Vec<ArrayRef> =
         values.iter().map(|value| Arc::new(StringArray::from(vec![value.as_str()])) as ArrayRef).collect();
     let mut count = 0;
-    if let Outcome::Rows(mut rows) = session.execute(&prepared, &bound, ExecuteOptions::default()).await? {
+    if let Outcome::Rows(mut rows) = session.run(&prepared, &bound, Delivery::Batches).await? {
         while let Some(batch) = rows.batches.next().await {
             count += batch?.num_rows() as u64;
         }

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt;
-use querygate_query_api::{ClientInfo, Door, ExecuteOptions, Outcome, QueryService, Session};
+use querygate_query_api::{ClientInfo, Delivery, Door, Outcome, QueryService, Session};
 use querygate_types::{Error, ErrorCode, PgType, Principal, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -120,7 +120,9 @@ impl Reader {
                 }
                 Ok(found)
             }
-            Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Err(Error::internal("a page read no rows")),
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+                Err(Error::internal("a page read no rows"))
+            }
         }
     }
 
@@ -145,7 +147,7 @@ impl Reader {
                 }
                 Ok(())
             }
-            Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Ok(()),
+            Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => Ok(()),
         }
     }
 
@@ -158,7 +160,7 @@ impl Reader {
         let prepared = self.session.prepare(statement, &types).await?;
         let values: Vec<ArrayRef> =
             values.iter().map(|value| Arc::new(StringArray::from(vec![*value])) as ArrayRef).collect();
-        self.session.execute(&prepared, &values, ExecuteOptions::default()).await
+        self.session.run(&prepared, &values, Delivery::Batches).await
     }
 }
 

@@ -154,6 +154,11 @@ impl Bound {
         self.whole.get()?.as_ref()
     }
 
+    /// Whether it was found out if it is one.
+    pub(crate) fn is_whole_known(&self) -> bool {
+        self.whole.get().is_some()
+    }
+
     pub(crate) fn parameter_types(&self) -> Vec<PgType> {
         self.parameters.iter().map(|p| p.pg_type).collect()
     }

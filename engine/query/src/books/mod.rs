@@ -5,5 +5,4 @@ pub(crate) mod checks;
 pub(crate) mod clock;
 pub(crate) mod learning_feed;
 pub(crate) mod observe;
-pub(crate) mod recording;
 pub(crate) mod system;

@@ -81,9 +81,43 @@ pub(crate) struct SessionRecord {
     pub(crate) application: String,
     pub(crate) peer: Option<String>,
     pub(crate) since: SystemTime,
-    /// Counted by the session itself.
-    pub(crate) statements: Arc<AtomicU64>,
-    pub(crate) state: &'static str,
+    pub(crate) activity: Arc<Activity>,
+}
+
+/// What a session does now, and how much it did. Changed by each of its runs.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Statements that ended.
+    ended: AtomicU64,
+    /// Runs that have not ended.
+    running: AtomicU64,
+}
+
+impl Activity {
+    /// A run begins.
+    pub(crate) fn enter(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is over.
+    pub(crate) fn leave(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A statement ended, and is recorded.
+    pub(crate) fn count(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Statements so far, with those that run.
+    pub(crate) fn statements(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed) + self.running.load(Ordering::Relaxed)
+    }
+
+    /// The state as system tables show it.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.running.load(Ordering::Relaxed) > 0 { "active" } else { "idle" }
+    }
 }
 
 /// Rings and counters of one gate.
@@ -237,12 +271,6 @@ impl Observer {
         }
     }
 
-    pub(crate) fn session_changed(&self, id: u64, change: impl FnOnce(&mut SessionRecord)) {
-        if let Some(record) = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id) {
-            change(record);
-        }
-    }
-
     pub(crate) fn session_closed(&self, id: u64) {
         if let Some(record) = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
             metrics::gauge!("querygate_sessions", "door" => record.door.name()).decrement(1.0);
@@ -302,8 +330,7 @@ mod tests {
             application: String::new(),
             peer: None,
             since: SystemTime::UNIX_EPOCH,
-            statements: Arc::default(),
-            state: "idle",
+            activity: Arc::default(),
         }
     }
 

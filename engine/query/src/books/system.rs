@@ -359,8 +359,8 @@ fn session_row(s: SessionRecord) -> Row {
         text(&s.application),
         Cell::Text(s.peer),
         Cell::Time(s.since),
-        number(s.statements.load(std::sync::atomic::Ordering::Relaxed)),
-        text(s.state),
+        number(s.activity.statements()),
+        text(s.activity.state()),
     ]
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Bounds on turns.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct TurnBounds {
     /// Statements that run at once.
     pub(crate) running: usize,
     /// Those of one user.
@@ -24,7 +24,7 @@ pub(crate) struct Bounds {
 /// All turns of a gate.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    bounds: Bounds,
+    bounds: TurnBounds,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// By login; as many as there are users.
@@ -61,7 +61,7 @@ pub(crate) struct Permit {
 }
 
 impl Admission {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: TurnBounds) -> Self {
         let turns = Arc::new(Semaphore::new(bounds.running.min(Semaphore::MAX_PERMITS)));
         Self { bounds, turns, waiting: AtomicUsize::new(0), users: Mutex::default() }
     }
@@ -207,7 +207,7 @@ mod tests {
 
     fn admission(running: usize, running_per_user: usize, waiting: usize) -> Arc<Admission> {
         let patience = Duration::from_millis(50);
-        Arc::new(Admission::new(Bounds { running, running_per_user, waiting, patience }))
+        Arc::new(Admission::new(TurnBounds { running, running_per_user, waiting, patience }))
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::errors::{Stage, translate};
 use crate::run::admission::{Permit, Place};
+use crate::run::bounds::Bounds;
 use crate::run::waiting::{Charge, Charged, Pieces};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -11,14 +12,13 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_catalog::Holder;
 use querygate_query_api::BatchStream;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Batches waiting between the query runtime and the door: enough to overlap, few enough to bound memory.
@@ -27,8 +27,7 @@ const BATCHES_IN_FLIGHT: usize = 2;
 /// What a running statement holds.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    pub(crate) cancel: CancellationToken,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) bounds: Bounds,
     /// Admission; given back while nobody reads, and when the stream ends.
     pub(crate) permit: Turn,
     /// Whose connections to sources it holds; told when nobody reads.
@@ -72,7 +71,7 @@ pub(crate) fn run_batches(
     guard: Guard,
 ) -> BatchStream {
     let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-    let cancel = guard.cancel.clone();
+    let cancel = guard.bounds.token().clone();
     let task = runtime.spawn(async move {
         let mut guard = guard;
         let work = AssertUnwindSafe(drive(opened, &mut guard, &sender)).catch_unwind().await;
@@ -99,14 +98,7 @@ enum Sent {
 async fn drive(opened: impl FnOnce() -> BatchStream, guard: &mut Guard, sender: &mpsc::Sender<Sent>) -> Result<()> {
     let mut stream = opened();
     loop {
-        let next = tokio::select! {
-            biased;
-            () = guard.cancel.cancelled() => return Err(canceled()),
-            () = expired(guard.deadline) => return Err(timed_out()),
-            next = stream.next() => next,
-        };
-        let Some(batch) = next else { return Ok(()) };
-        let batch = batch?;
+        let Some(batch) = guard.bounds.within(async { stream.next().await.transpose() }).await? else { return Ok(()) };
         if batch.num_rows() == 0 {
             continue;
         }
@@ -132,12 +124,7 @@ async fn room<'a>(guard: &mut Guard, sender: &'a mpsc::Sender<Sent>) -> Result<O
             Err(_) => Ok(None),
         }
     };
-    let waited = tokio::select! {
-        biased;
-        () = guard.cancel.cancelled() => return Err(canceled()),
-        () = expired(guard.deadline) => return Err(timed_out()),
-        waited = waited => waited?,
-    };
+    let waited = guard.bounds.within(waited).await?;
     Ok(waited.map(|(place, turn)| {
         guard.permit = turn;
         place
@@ -167,21 +154,6 @@ impl Turn {
             None => Ok(Self(None)),
         }
     }
-}
-
-pub(crate) async fn expired(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
-pub(crate) fn canceled() -> Error {
-    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
-}
-
-pub(crate) fn timed_out() -> Error {
-    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
 }
 
 struct Running {

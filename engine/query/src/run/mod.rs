@@ -1,8 +1,11 @@
-//! What a running statement holds and is bounded by: a turn, memory, a deadline, batches on their way to a reader. Knows no
-//! statement's text and no session.
+//! A running statement, from its first step to its last row: what it holds and is bounded by (a turn, memory, a deadline, batches
+//! on their way to a reader), and its record. Knows no session and no plan's making.
 
 pub(crate) mod admission;
+pub(crate) mod bounds;
 pub(crate) mod compare;
 pub(crate) mod execute;
+pub(crate) mod lifecycle;
 pub(crate) mod memory;
+pub(crate) mod rows;
 pub(crate) mod waiting;

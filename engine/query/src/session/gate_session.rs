@@ -2,39 +2,31 @@
 
 use super::commands::cursors::Cursor;
 use super::commands::listen::Listening;
-use super::statements::lookup_cache::Looking;
 use super::statements::prepared::{Kind, PreparedStatement, ours};
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
-use crate::bind::statement::Bound;
-use crate::bind::workspace::as_described;
 use crate::books::learning_feed::LearningFeed;
-use crate::books::observe::SessionRecord;
+use crate::books::observe::{Activity, SessionRecord};
 use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::Owner;
 use crate::errors::{Stage, translate};
 use crate::gate::{Engine, Opened};
-use crate::run::execute;
+use crate::run::lifecycle::{Began, Run, Runner, SessionRuns};
 use crate::run::memory::Account;
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
-use crate::sql::locate::located_in;
 use crate::sql::parse::{Parsed, parse};
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use futures::StreamExt;
 use querygate_query_api::{
-    Column, CommandTag, Door, Effect, ExecuteOptions, Holding, LookUp, Notification, Outcome, Part, Parts, Prepared,
-    Resting, Rows, Session, Split, Statement, TransactionStatus,
+    Column, Declined, Delivery, Door, Effect, Holding, LookUp, Notification, Outcome, Parts, Prepared, Resting,
+    Session, Split, Statement, TransactionStatus,
 };
-use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, WireRows, limits};
+use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, limits};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use std::time::{Duration, SystemTime};
 
 /// A session of the gate.
 pub(crate) struct GateSession {
@@ -48,19 +40,14 @@ pub(crate) struct GateSession {
     pub(super) since: SystemTime,
     pub(super) writer: Arc<Writer>,
     pub(super) listening: Listening,
-    pub(super) looking: Looking,
-    /// How many it has run.
-    pub(super) statements: Arc<AtomicU64>,
+    pub(super) runs: Arc<SessionRuns>,
     /// Tells learning of them.
     pub(super) learning_feed: Arc<LearningFeed>,
-    /// Its user's share of memory.
-    pub(super) account: Arc<dyn MemoryPool>,
     /// Memory of what its scrollable cursors have read.
     pub(super) kept_rows: Arc<dyn MemoryPool>,
     /// What its statements are charged for as long as they are prepared.
     pub(super) prepared_memory: MemoryReservation,
     inner: Arc<Mutex<Inner>>,
-    cancel: Mutex<CancellationToken>,
     _place: crate::run::admission::SessionPlace,
 }
 
@@ -79,7 +66,7 @@ pub(super) struct Inner {
 
 impl GateSession {
     pub(crate) fn new(gate: Arc<Engine>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
-        let statements = Arc::<AtomicU64>::default();
+        let activity = Arc::<Activity>::default();
         let id = gate.observer().session_opened(SessionRecord {
             id: 0,
             login: principal.login.clone(),
@@ -87,11 +74,12 @@ impl GateSession {
             application: settings.get("application_name").unwrap_or_default(),
             peer: client.peer.map(|p| p.to_string()),
             since: SystemTime::now(),
-            statements: Arc::clone(&statements),
-            state: "idle",
+            activity: Arc::clone(&activity),
         });
         let account = gate.account(&principal.login);
         let held = Account::new(Owner::Session, Arc::clone(&account), gate.options().memory_per_query);
+        let login: Arc<str> = principal.login.as_str().into();
+        let runner = Runner { login: Arc::clone(&login), session: id, door: client.door };
         let inner = Arc::new(Mutex::new(Inner {
             settings,
             transaction: Transaction::default(),
@@ -104,9 +92,9 @@ impl GateSession {
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
             kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
-            account,
+            runs: SessionRuns::new(Arc::clone(gate.resources()), runner, activity, account),
             gate,
-            login: principal.login.as_str().into(),
+            login,
             principal,
             id,
             door: client.door,
@@ -115,10 +103,7 @@ impl GateSession {
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
             learning_feed: Arc::default(),
-            looking: Looking::default(),
-            statements,
             inner,
-            cancel: Mutex::default(),
             _place: place,
         }
     }
@@ -165,104 +150,15 @@ impl GateSession {
             kind,
             parameter_types,
             columns,
-            armed: Mutex::default(),
+            look_up: Mutex::default(),
             _plan: plan,
         })
     }
 
-    /// Runs a bound query. The stream carries its own record into the books when it ends.
-    pub(crate) async fn run_bound(
-        &self,
-        prepared: &PreparedStatement,
-        bound: &Arc<Bound>,
-        parameters: &[ArrayRef],
-    ) -> Result<Rows> {
-        self.run_rows(prepared, bound, parameters, None).await
+    /// How long a statement may take; `None`: any time.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.inner().settings.timeout()
     }
-
-    /// The same, for all rows or those of one part.
-    pub(super) async fn run_rows(
-        &self,
-        prepared: &PreparedStatement,
-        bound: &Arc<Bound>,
-        parameters: &[ArrayRef],
-        part: Option<&Part>,
-    ) -> Result<Rows> {
-        let started = Instant::now();
-        let cancel = self.new_cancel();
-        let timeout = self.inner().settings.timeout();
-        let deadline = timeout.map(|t| started + t);
-        let mut record = self.record(prepared, bound, started);
-        let outcome = self.plan_and_start(bound, parameters, (part, prepared), (&cancel, deadline), &mut record).await;
-        if record.planning.is_zero() {
-            record.planning = started.elapsed();
-        }
-        match outcome {
-            Ok(batches) => {
-                // What leaves here goes to encoders as it is, whatever the door.
-                let schema = Arc::clone(bound.schema());
-                let (described, parsed) = (Arc::clone(&schema), Arc::clone(&prepared.parsed));
-                let batches = batches.map(move |batch| batch.and_then(|b| as_described(&b, &described))).boxed();
-                let batches = crate::books::recording::recorded(
-                    batches,
-                    record,
-                    started,
-                    Arc::clone(self.gate.observer()),
-                    self.gate.options().rows_max,
-                );
-                let batches = batches.map(move |batch| batch.map_err(|error| located_in(error, &parsed)));
-                Ok(Rows {
-                    columns: Arc::clone(bound.columns()),
-                    schema,
-                    batches: batches.boxed(),
-                    tag: CommandTag::Counted("SELECT"),
-                })
-            }
-            Err(error) => {
-                record.total = started.elapsed();
-                record.error = Some(error.code());
-                self.gate.observer().finished(record);
-                self.gate.observer().session_changed(self.id, |session| session.state = "idle");
-                Err(located_in(error, &prepared.parsed))
-            }
-        }
-    }
-
-    pub(super) fn new_cancel(&self) -> CancellationToken {
-        let token = CancellationToken::new();
-        *self.cancel.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
-        token
-    }
-
-    async fn execute_prepared(&self, prepared: &PreparedStatement, parameters: &[ArrayRef]) -> Result<Outcome> {
-        self.admits(prepared.parsed.class())?;
-        match (&prepared.kind, prepared.parsed.class()) {
-            (Kind::Query(bound), Classified::Query(query)) => {
-                let bound = self.refreshed_query(bound, query, (prepared, parameters)).await?;
-                Ok(Outcome::Rows(self.run_bound(prepared, &bound, parameters).await?))
-            }
-            (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
-                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
-                let mut rows = self.run_bound(prepared, &bound, parameters).await?;
-                rows.tag = CommandTag::Counted("COPY");
-                Ok(Outcome::CopyOut(rows, options.clone()))
-            }
-            (Kind::Explain(bound, style, explained), _) => {
-                let Classified::Query(query) = explained.class() else { return Err(lost()) };
-                // ANALYZE runs it, and each plan tells of rights.
-                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
-                let rows =
-                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
-                Ok(Outcome::Rows(rows))
-            }
-            (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
-            (Kind::Query(_) | Kind::Copy(..), _) => Err(lost()),
-        }
-    }
-}
-
-fn lost() -> Error {
-    Error::internal("a prepared statement lost its query")
 }
 
 #[async_trait]
@@ -282,43 +178,30 @@ impl Session for GateSession {
             return Err(Error::internal("a statement of another service"));
         };
         self.admits(parsed.class())?;
-        let started = Instant::now();
-        let timeout = self.inner().settings.timeout();
+        let began = Began::now();
         let declared = without_values(parameter_types);
-        let prepared = tokio::select! {
-            biased;
-            () = execute::expired(timeout.map(|t| started + t)) => Err(execute::timed_out()),
-            prepared = self.prepare_parsed(Arc::clone(&parsed), &declared) => prepared,
-        };
-        match prepared {
+        let bounds = self.runs.bounds(self.timeout());
+        match bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await {
             Ok(prepared) => Ok(Arc::new(prepared)),
+            // Who looks for what is not there is worth a record.
             Err(error) => {
-                self.refused(&parsed, started, &error);
-                Err(located_in(error, &parsed))
+                let told = self.told((began.at, began.started.into_std()));
+                Err(Run::begin(&self.runs, &parsed, Arc::default(), (began, told)).fail(error))
             }
         }
     }
 
-    async fn execute(
+    async fn run(
         &self,
         prepared: &Arc<dyn Prepared>,
         parameters: &[ArrayRef],
-        _options: ExecuteOptions,
+        delivery: Delivery<'_>,
     ) -> Result<Outcome> {
-        let outcome = self.execute_prepared(ours(prepared)?, parameters).await;
+        let outcome = self.run_prepared(ours(prepared)?, parameters, delivery).await;
         if outcome.is_err() {
             self.fail_transaction();
         }
         outcome
-    }
-
-    async fn execute_written(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        form: WireForm,
-    ) -> Result<Option<WireRows>> {
-        self.execute_as_written(ours(prepared)?, parameters, form).await
     }
 
     fn look_up<'a>(
@@ -326,8 +209,8 @@ impl Session for GateSession {
         prepared: &'a Arc<dyn Prepared>,
         given: &[Given<'_>],
         form: WireForm,
-    ) -> Option<LookUp<'a>> {
-        self.begin_look_up(ours(prepared).ok()?, given, form)
+    ) -> std::result::Result<LookUp<'a>, Declined> {
+        self.begin_look_up(ours(prepared).map_err(|_| Declined::NoQuery)?, given, form)
     }
 
     async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {
@@ -345,19 +228,6 @@ impl Session for GateSession {
 
     async fn parts(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef], split: Split) -> Result<Parts> {
         self.divide(ours(prepared)?, parameters, split).await
-    }
-
-    async fn execute_part(
-        &self,
-        prepared: &Arc<dyn Prepared>,
-        parameters: &[ArrayRef],
-        part: &Part,
-    ) -> Result<Outcome> {
-        let outcome = self.execute_one_part(ours(prepared)?, parameters, part).await;
-        if outcome.is_err() {
-            self.fail_transaction();
-        }
-        outcome
     }
 
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
@@ -408,10 +278,6 @@ impl Session for GateSession {
         self.cursor_columns(name).ok()
     }
 
-    async fn sync(&self) {
-        self.inner().transaction.sync();
-    }
-
     fn listens(&self) -> bool {
         !self.listening.is_empty()
     }
@@ -421,15 +287,11 @@ impl Session for GateSession {
     }
 
     fn holding(&self) -> Box<dyn Holding> {
-        Box::new(DoorMemory(MemoryConsumer::new("door").register(&self.account)))
+        Box::new(DoorMemory(MemoryConsumer::new("door").register(self.runs.account())))
     }
 
     fn cancel(&self) {
-        self.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
-    }
-
-    fn cancel_look_up(&self) {
-        self.looking.cancel();
+        self.runs.cancel_last();
     }
 
     async fn close(&self) {

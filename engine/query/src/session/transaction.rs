@@ -57,9 +57,6 @@ impl Transaction {
         }
     }
 
-    /// The implicit transaction ends; explicit ones stay.
-    pub(super) fn sync(&mut self) {}
-
     pub(super) fn pin(&mut self, current: impl FnOnce() -> Arc<Deployment>) -> Arc<Deployment> {
         match &mut self.open {
             None => current(),

@@ -141,7 +141,7 @@ impl GateSession {
         if bytes < PLANNED_LEAST {
             return Ok(None);
         }
-        let memory = MemoryConsumer::new("planning").register(&self.gate.statement_account(&self.account));
+        let memory = MemoryConsumer::new("planning").register(&self.runs.statement_account());
         let grown = memory.try_grow(bytes.saturating_mul(PLANNED_COPIES));
         grown.map_err(|error| translate(&error, Stage::Optimize))?;
         Ok(Some(memory))

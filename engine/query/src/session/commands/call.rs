@@ -7,7 +7,7 @@ use crate::session::statements::prepared::PreparedStatement;
 use querygate_query_api::Outcome;
 use querygate_telemetry_api::system::Cell;
 use querygate_types::Result;
-use tokio::time::Instant;
+use std::sync::Arc;
 
 /// The one column of a call's answer.
 pub(in crate::session) const ANSWER: &str = "result";
@@ -19,10 +19,11 @@ impl GateSession {
         name: &str,
         arguments: &[Cell],
     ) -> Result<Outcome> {
-        let started = Instant::now();
-        let answer = self.call_procedure(name, arguments).await;
-        self.done_without_plan(&prepared.parsed, started, answer.as_ref().err());
-        text_rows(&[ANSWER], vec![vec![answer?]], "CALL")
+        let run = self.begin_run(prepared, Arc::default());
+        let mut answer = String::new();
+        let called = self.call_procedure(name, arguments).await.map(|text| answer = text);
+        run.end(called)?;
+        text_rows(&[ANSWER], vec![vec![answer]], "CALL")
     }
 
     async fn call_procedure(&self, name: &str, arguments: &[Cell]) -> Result<String> {
@@ -30,7 +31,7 @@ impl GateSession {
         let supplied = &self.gate.options().extensions;
         let (extension, procedure, arguments) =
             extensions::procedure(supplied, name, arguments.to_vec(), &self.principal)?;
-        let caller = std::sync::Arc::clone(&self.principal);
+        let caller = Arc::clone(&self.principal);
         tracing::info!(procedure = procedure.name, login = caller.login, "a procedure is called");
         self.on_workers(async move { extension.call(procedure.name, &arguments, &caller).await }).await
     }

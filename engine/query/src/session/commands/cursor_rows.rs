@@ -1,6 +1,7 @@
 //! Where a cursor stands among its rows, and the rows that a scrollable one keeps to go back to. Knows no session.
 
 use crate::errors::{Stage, translate};
+use crate::run::bounds::Bounds;
 use crate::run::waiting::compact;
 use crate::sql::classify::Walk;
 use arrow::array::UInt32Array;
@@ -11,7 +12,6 @@ use futures::StreamExt;
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
 /// A cursor's rows, as far as they are read, and its place among them.
 pub(in crate::session) struct Reading {
@@ -87,7 +87,7 @@ impl Reading {
     }
 
     /// Goes to where the rows of a walk begin.
-    pub(in crate::session) async fn set_out(&mut self, walk: Walk, cancel: &CancellationToken) -> Result<Stretch> {
+    pub(in crate::session) async fn set_out(&mut self, walk: Walk, bounds: &Bounds) -> Result<Stretch> {
         self.admits(walk)?;
         let stretch = |back, rows: Option<u64>| Stretch { back, rows: rows.unwrap_or(u64::MAX) };
         match walk {
@@ -99,21 +99,21 @@ impl Reading {
             Walk::Forward(rows) => Ok(stretch(false, rows)),
             Walk::Backward(rows) => Ok(stretch(true, rows)),
             Walk::Absolute(0) => {
-                self.go_to(0, cancel).await?;
+                self.go_to(0, bounds).await?;
                 Ok(stretch(false, Some(0)))
             }
             Walk::Absolute(row) if row > 0 => {
-                self.go_to(row.unsigned_abs() - 1, cancel).await?;
+                self.go_to(row.unsigned_abs() - 1, bounds).await?;
                 Ok(stretch(false, Some(1)))
             }
             Walk::Absolute(row) => {
-                while self.forward(u64::MAX, cancel).await?.is_some() {}
+                while self.forward(u64::MAX, bounds).await?.is_some() {}
                 self.go_back(row.unsigned_abs() - 1);
                 Ok(stretch(true, Some(1)))
             }
             Walk::Relative(rows) if rows > 0 => {
                 if !self.after {
-                    self.go_to(self.passed.saturating_add(rows.unsigned_abs() - 1), cancel).await?;
+                    self.go_to(self.passed.saturating_add(rows.unsigned_abs() - 1), bounds).await?;
                 }
                 Ok(stretch(false, Some(1)))
             }
@@ -125,12 +125,12 @@ impl Reading {
     }
 
     /// Stands on a row, counted from the first; before it, or behind the last one if there are not so many.
-    async fn go_to(&mut self, row: u64, cancel: &CancellationToken) -> Result<()> {
+    async fn go_to(&mut self, row: u64, bounds: &Bounds) -> Result<()> {
         if row < self.passed || (row == self.passed && self.after) {
             (self.passed, self.after) = (row, false);
         }
         while self.passed < row {
-            if self.forward(row - self.passed, cancel).await?.is_none() {
+            if self.forward(row - self.passed, bounds).await?.is_none() {
                 break;
             }
         }
@@ -146,15 +146,11 @@ impl Reading {
     }
 
     /// Some of the next rows, `wanted` at most. `None`: there are no more, or none is wanted.
-    pub(in crate::session) async fn forward(
-        &mut self,
-        wanted: u64,
-        cancel: &CancellationToken,
-    ) -> Result<Option<RecordBatch>> {
+    pub(in crate::session) async fn forward(&mut self, wanted: u64, bounds: &Bounds) -> Result<Option<RecordBatch>> {
         if self.after || wanted == 0 {
             return Ok(None);
         }
-        let Some(batch) = self.ahead(cancel).await? else {
+        let Some(batch) = self.ahead(bounds).await? else {
             self.after = true;
             return Ok(None);
         };
@@ -182,7 +178,7 @@ impl Reading {
     }
 
     /// The rows behind the current one that are at hand; where there are none, a batch is read.
-    async fn ahead(&mut self, cancel: &CancellationToken) -> Result<Option<RecordBatch>> {
+    async fn ahead(&mut self, bounds: &Bounds) -> Result<Option<RecordBatch>> {
         let at_hand = match &mut self.store {
             Store::Passing(rest) => rest.take(),
             Store::Kept(kept) => kept.behind(self.passed),
@@ -191,12 +187,7 @@ impl Reading {
             return Ok(at_hand);
         }
         while let Some(stream) = self.stream.as_mut() {
-            let next = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(crate::run::execute::canceled()),
-                next = stream.next() => next.transpose()?,
-            };
-            match next {
+            match bounds.within(async { stream.next().await.transpose() }).await? {
                 None => self.stream = None,
                 Some(batch) if batch.num_rows() == 0 => {}
                 Some(batch) => {
@@ -268,6 +259,7 @@ mod tests {
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::UnboundedMemoryPool;
+    use tokio_util::sync::CancellationToken;
 
     /// Rows 1 to `rows`, three in a batch, with an empty batch among them.
     fn numbers(rows: i64) -> BatchStream {
@@ -286,11 +278,11 @@ mod tests {
     }
 
     async fn fetch(reading: &mut Reading, walk: Walk) -> Result<Vec<i64>> {
-        let cancel = CancellationToken::new();
-        let Stretch { back, mut rows } = reading.set_out(walk, &cancel).await?;
+        let bounds = Bounds::new(CancellationToken::new(), None);
+        let Stretch { back, mut rows } = reading.set_out(walk, &bounds).await?;
         let mut found = Vec::new();
         loop {
-            let batch = if back { reading.backward(rows)? } else { reading.forward(rows, &cancel).await? };
+            let batch = if back { reading.backward(rows)? } else { reading.forward(rows, &bounds).await? };
             let Some(batch) = batch else { return Ok(found) };
             rows -= batch.num_rows() as u64;
             found.extend(batch.column(0).as_primitive::<Int64Type>().values());

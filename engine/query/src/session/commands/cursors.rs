@@ -2,6 +2,7 @@
 //! memory, within a bound.
 
 use super::cursor_rows::{Reading, Stretch};
+use crate::run::bounds::Bounds;
 use crate::session::gate_session::{GateSession, Inner};
 use crate::session::statements::prepared::PreparedStatement;
 use crate::session::transaction::outside;
@@ -13,7 +14,6 @@ use querygate_query_api::{Column, CommandTag, Outcome, Rows};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
-use tokio_util::sync::CancellationToken;
 
 /// An open cursor.
 pub(in crate::session) struct Cursor {
@@ -39,14 +39,14 @@ struct Fetch {
     /// `None`: the cursor has not set out yet.
     left: Option<Stretch>,
     home: Weak<Mutex<Inner>>,
-    cancel: CancellationToken,
+    bounds: Bounds,
 }
 
 impl Fetch {
     /// The next rows. A cursor whose rows failed is gone.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-        let batch = step(&mut cursor.reading, self.walk, &mut self.left, &self.cancel).await;
+        let batch = step(&mut cursor.reading, self.walk, &mut self.left, &self.bounds).await;
         batch.inspect_err(|_| self.cursor = None)
     }
 }
@@ -55,14 +55,14 @@ async fn step(
     reading: &mut Reading,
     walk: Walk,
     left: &mut Option<Stretch>,
-    cancel: &CancellationToken,
+    bounds: &Bounds,
 ) -> Result<Option<RecordBatch>> {
     let stretch = match *left {
         Some(stretch) => stretch,
-        None => reading.set_out(walk, cancel).await?,
+        None => reading.set_out(walk, bounds).await?,
     };
     let Stretch { back, rows } = stretch;
-    let batch = if back { reading.backward(rows)? } else { reading.forward(rows, cancel).await? };
+    let batch = if back { reading.backward(rows)? } else { reading.forward(rows, bounds).await? };
     let read = batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
     *left = Some(Stretch { back, rows: rows - read });
     Ok(batch)
@@ -129,8 +129,8 @@ impl GateSession {
         };
         let (columns, schema) = (Arc::clone(&cursor.columns), Arc::clone(&cursor.schema));
         let home = Weak::clone(&self.writer.inner);
-        let cancel = self.new_cancel();
-        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, cancel };
+        let bounds = self.runs.bounds(self.inner().settings.timeout());
+        let fetch = Fetch { cursor: Some(cursor), name: name.to_owned(), walk, left: None, home, bounds };
         let batches = futures::stream::try_unfold(fetch, |mut fetch| async {
             Ok(fetch.next().await?.map(|batch| (batch, fetch)))
         });

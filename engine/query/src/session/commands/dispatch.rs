@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
 };
 use futures::StreamExt;
-use querygate_query_api::{Column, CommandTag, Effect, ExecuteOptions, Notice, Outcome, Prepared, Session, Statement};
+use querygate_query_api::{Column, CommandTag, Delivery, Effect, Notice, Outcome, Prepared, Session, Statement};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
@@ -262,7 +262,7 @@ impl GateSession {
         let prepared = self.named(name)?;
         let values = self.arguments_of(outer, name, prepared.parameter_types(), arguments).await?;
         // Boxed: EXECUTE may run any statement, which is this function again.
-        Box::pin(self.execute(&prepared, &values, ExecuteOptions::default())).await
+        Box::pin(self.run(&prepared, &values, Delivery::Batches)).await
     }
 
     /// EXPLAIN EXECUTE: the plan that a prepared statement has for these values.
@@ -307,7 +307,7 @@ impl GateSession {
     ) -> Result<Vec<ArrayRef>> {
         let query = crate::bind::workspace::select_of(expressions)?;
         let bound = self.bind_query(&query, &[], None).await?;
-        let mut rows = self.run_bound(outer, &bound, &[]).await?;
+        let mut rows = self.run_constants(outer, &bound).await?;
         let Some(batch) = rows.batches.next().await.transpose()? else {
             return Err(Error::internal("constants gave no row"));
         };

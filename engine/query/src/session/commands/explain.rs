@@ -63,6 +63,7 @@ pub(crate) async fn explain(
     }
     let mut notes = crate::plan::receipts::lines(&executable, session.shows_native_text());
     notes.extend(executable.chosen().map(Chosen::explained));
+    notes.extend(style.verbose.then(|| session.look_up_note(bound)));
     if style.json {
         return document(&physical, (logical, steps), analyzed, notes);
     }
@@ -84,7 +85,9 @@ pub(crate) async fn explain(
     lines.extend(notes);
     match text_rows(&[COLUMN], vec![lines], "EXPLAIN")? {
         Outcome::Rows(rows) => Ok(rows),
-        Outcome::Empty | Outcome::Command(_) | Outcome::CopyOut(..) => Err(Error::internal("EXPLAIN gave no rows")),
+        Outcome::Empty | Outcome::Command(_) | Outcome::Messages(_) | Outcome::CopyOut(..) => {
+            Err(Error::internal("EXPLAIN gave no rows"))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Prepared statements: what preparing found out about one, and the same statement bound in another way.
 
-use super::lookup_cache::Armed;
+use super::lookup_cache::CachedLookup;
 use crate::bind::statement::Bound;
 use crate::dialect::parameters::Declared;
 use crate::sql::classify::ExplainStyle;
@@ -20,7 +20,7 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) kind: Kind,
     pub(in crate::session) parameter_types: Vec<PgType>,
     pub(in crate::session) columns: Option<Arc<[Column]>>,
-    pub(in crate::session) armed: Mutex<Option<Arc<Armed>>>,
+    pub(in crate::session) look_up: Mutex<Option<Arc<CachedLookup>>>,
     /// The charge of its plan.
     pub(in crate::session) _plan: Option<Arc<MemoryReservation>>,
 }
@@ -49,7 +49,7 @@ impl PreparedStatement {
             kind: Kind::Query(bound),
             parameter_types: self.parameter_types.clone(),
             columns: self.columns.clone(),
-            armed: Mutex::default(),
+            look_up: Mutex::default(),
             _plan: Some(plan),
         }
     }

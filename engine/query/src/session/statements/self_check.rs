@@ -7,6 +7,7 @@ use crate::books::checks::{CheckRecord, Finding, WHOLE};
 use crate::books::observe::QueryRecord;
 use crate::gate::Engine;
 use crate::plan::executable::PlanOptions;
+use crate::run::bounds::Bounds;
 use crate::run::compare::Comparison;
 use crate::run::execute::{self, Guard, Turn};
 use crate::session::gate_session::GateSession;
@@ -17,7 +18,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
-use querygate_catalog::{PlainScans, Stop};
+use querygate_catalog::PlainScans;
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -51,16 +52,16 @@ struct Check {
 
 impl GateSession {
     /// The batches of a statement, which is checked after its last one if its turn has come. `whole`: what it is; `None` for
-    /// a part of one.
+    /// a part of one. `record`: its own; `None` for what is run on behalf of another statement.
     pub(in crate::session) fn checked(
         &self,
         whole: Option<(&Arc<Bound>, &[ArrayRef], &Arc<SessionState>)>,
         sources: impl FnOnce() -> String,
-        record: &QueryRecord,
+        record: Option<&QueryRecord>,
         batches: BatchStream,
         cancel: &CancellationToken,
     ) -> BatchStream {
-        let Some((bound, parameters, state)) = whole else { return batches };
+        let (Some((bound, parameters, state)), Some(record)) = (whole, record) else { return batches };
         let share = self.inner().settings.check_share();
         if share == 0 {
             return batches;
@@ -194,16 +195,14 @@ impl Check {
 
     async fn rows(&self, plan: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<Vec<RecordBatch>> {
         let permit = self.gate.admit(&self.login).await?;
-        let account = self.gate.statement_account(&self.gate.account(&self.login));
+        let account = self.gate.resources().statement_account(&self.gate.account(&self.login));
         let guard = Guard {
             memory: execute::begun(&account)?,
-            cancel: self.cancel.child_token(),
-            deadline: Some(Instant::now() + CHECK_TIME),
+            bounds: Bounds::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME)),
             permit: Turn::new(permit),
             holder: None,
         };
-        let stop = Stop::new(guard.cancel.clone(), guard.deadline);
-        let context = self.gate.task_context((state, &plan), account, stop, None, None);
+        let context = self.gate.task_context((state, &plan), account, guard.bounds.stop(), None, None);
         let mut batches = execute::run(self.gate.runtime(), plan, context, guard);
         let (mut kept, mut rows) = (Vec::new(), 0);
         while let Some(batch) = batches.next().await {

@@ -1,0 +1,127 @@
+//! When work has to end: a cancel request or a deadline. The one place that waits for either of them.
+
+use futures::future::poll_fn;
+use querygate_catalog::Stop;
+use querygate_types::{Error, ErrorCode, Result};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What ends work early.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    cancel: CancellationToken,
+    /// `None`: it may take any time.
+    deadline: Option<Instant>,
+}
+
+impl Bounds {
+    pub(crate) fn new(cancel: CancellationToken, deadline: Option<Instant>) -> Self {
+        Self { cancel, deadline }
+    }
+
+    /// The same cancel requests, another deadline.
+    pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// The same, with a token that can be cancelled alone.
+    pub(crate) fn child(&self) -> Self {
+        Self { cancel: self.cancel.child_token(), deadline: self.deadline }
+    }
+
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The same for operators of a plan.
+    pub(crate) fn stop(&self) -> Arc<Stop> {
+        Stop::new(self.cancel.clone(), self.deadline)
+    }
+
+    /// Waits for work within the bounds.
+    ///
+    /// # Errors
+    /// 57014: it was cancelled, or took too long. Else the work's own.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(canceled()),
+            () = expired(self.deadline) => Err(timed_out()),
+            done = work => done,
+        }
+    }
+
+    /// The same for work whose caller polls it after each cancel request, so that nobody has to be woken by one.
+    ///
+    /// # Errors
+    /// As of [`within`](Self::within).
+    pub(crate) async fn within_polled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut timer = self.deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.cancel.is_cancelled() {
+                return Poll::Ready(Err(canceled()));
+            }
+            if timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready()) {
+                return Poll::Ready(Err(timed_out()));
+            }
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+async fn expired(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn canceled() -> Error {
+    Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request")
+}
+
+fn timed_out() -> Error {
+    Error::new(ErrorCode::StatementTimeout, "canceling statement due to statement timeout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    async fn never() -> Result<()> {
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn work_ends_at_its_deadline_or_by_a_cancel_and_else_as_it_does() {
+        let soon = Some(Instant::now() + Duration::from_millis(30));
+        let late = Bounds::new(CancellationToken::new(), soon);
+        assert_eq!(late.within(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
+        assert_eq!(late.within_polled(never()).await.unwrap_err().code(), ErrorCode::StatementTimeout);
+        let free = Bounds::new(CancellationToken::new(), None);
+        assert_eq!(free.within(async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(free.within_polled(async { Ok(1) }).await.unwrap(), 1);
+        let child = free.child();
+        free.token().cancel();
+        assert_eq!(free.within(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled);
+        assert_eq!(free.within_polled(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled);
+        assert_eq!(child.within(never()).await.unwrap_err().code(), ErrorCode::QueryCanceled, "a child ends with it");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_cancelled_ends_nothing_else() {
+        let bounds = Bounds::new(CancellationToken::new(), None);
+        bounds.child().token().cancel();
+        assert!(bounds.within(async { Ok(()) }).await.is_ok());
+    }
+}

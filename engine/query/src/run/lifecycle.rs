@@ -1,0 +1,454 @@
+//! One run of a statement, from its first step until its last row is read: its turn, its end by cancel or deadline, its memory, its
+//! record, the limit on its rows and the place of its errors in the text. Knows neither plans nor the settings of a session.
+
+use crate::books::learning_feed::MeasuredStatement;
+use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
+use crate::errors::Owner;
+use crate::run::admission::{Admission, Permit, Place};
+use crate::run::bounds::Bounds;
+use crate::run::execute::{self, Guard, Turn};
+use crate::run::memory::Account;
+use crate::sql::locate::located_in;
+use crate::sql::parse::Parsed;
+use datafusion::execution::memory_pool::MemoryPool;
+use querygate_catalog::{FragmentRuns, Holder, SourceShares};
+use querygate_query_api::Door;
+use querygate_telemetry_api::FirstRow;
+use querygate_types::{Error, ErrorCode, Result, WireRows};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What all runs of a gate share.
+#[derive(Debug)]
+pub(crate) struct Resources {
+    pub(crate) admission: Admission,
+    pub(crate) observer: Arc<Observer>,
+    /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) source_shares: Arc<SourceShares>,
+    /// Rows of one result; `None`: any number.
+    pub(crate) rows_max: Option<u64>,
+    /// Memory that one statement may hold, in bytes.
+    pub(crate) memory_per_query: usize,
+}
+
+impl Resources {
+    /// What a statement that is charged to this user's share may hold.
+    pub(crate) fn statement_account(&self, user: &Arc<dyn MemoryPool>) -> Arc<dyn MemoryPool> {
+        Account::new(Owner::Statement, Arc::clone(user), self.memory_per_query)
+    }
+}
+
+/// What all runs of a session share.
+#[derive(Debug)]
+pub(crate) struct SessionRuns {
+    resources: Arc<Resources>,
+    login: Arc<str>,
+    session: u64,
+    door: Door,
+    activity: Arc<Activity>,
+    /// Its user's share of memory.
+    account: Arc<dyn MemoryPool>,
+    cancel: Mutex<Cancel>,
+}
+
+/// The token of the run that began last.
+#[derive(Debug, Default)]
+struct Cancel {
+    token: CancellationToken,
+    /// Look-ups that follow each other share one token: nothing but a cancel request fires it. The token of any other run fires
+    /// when its rows are dropped.
+    is_shared: bool,
+}
+
+/// Who runs statements in a session, and by which door.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pub(crate) login: Arc<str>,
+    pub(crate) session: u64,
+    pub(crate) door: Door,
+}
+
+impl SessionRuns {
+    pub(crate) fn new(
+        resources: Arc<Resources>,
+        Runner { login, session, door }: Runner,
+        activity: Arc<Activity>,
+        account: Arc<dyn MemoryPool>,
+    ) -> Arc<Self> {
+        Arc::new(Self { resources, login, session, door, activity, account, cancel: Mutex::default() })
+    }
+
+    pub(crate) fn account(&self) -> &Arc<dyn MemoryPool> {
+        &self.account
+    }
+
+    /// What one statement may hold.
+    pub(crate) fn statement_account(&self) -> Arc<dyn MemoryPool> {
+        self.resources.statement_account(&self.account)
+    }
+
+    /// A statement of this session, as sources' connections are shared out.
+    pub(crate) fn holder(&self) -> Arc<Holder> {
+        Holder::new(&self.resources.source_shares, &self.login, self.session)
+    }
+
+    /// Where this user's statements ask for turns.
+    pub(crate) fn place(&self) -> Place {
+        self.resources.admission.place(&self.login)
+    }
+
+    /// A turn for work of this session.
+    ///
+    /// # Errors
+    /// 53300: too many wait, or this work has waited for too long.
+    pub(crate) async fn admit(&self) -> Result<Permit> {
+        self.resources.admission.admit(&self.login).await
+    }
+
+    /// Bounds of work that begins now and may take so long.
+    pub(crate) fn bounds(&self, timeout: Option<Duration>) -> Bounds {
+        let token = CancellationToken::new();
+        *self.cancel() = Cancel { token: token.clone(), is_shared: false };
+        Bounds::new(token, timeout.map(|timeout| Instant::now() + timeout))
+    }
+
+    /// Ends what began last, if it still runs.
+    pub(crate) fn cancel_last(&self) {
+        self.cancel().token.cancel();
+    }
+
+    fn look_up_bounds(&self, deadline: Option<Instant>) -> Bounds {
+        let mut cancel = self.cancel();
+        if !cancel.is_shared || cancel.token.is_cancelled() {
+            *cancel = Cancel { token: CancellationToken::new(), is_shared: true };
+        }
+        Bounds::new(cancel.token.clone(), deadline)
+    }
+
+    fn cancel(&self) -> MutexGuard<'_, Cancel> {
+        self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a run began, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    pub(crate) at: SystemTime,
+    pub(crate) started: Instant,
+}
+
+impl Began {
+    pub(crate) fn now() -> Self {
+        Self { at: SystemTime::now(), started: Instant::now() }
+    }
+}
+
+/// One run of a statement. Dropped before its end, it leaves no record.
+#[derive(Debug)]
+pub(crate) struct Run {
+    runs: Arc<SessionRuns>,
+    statement: Arc<Parsed>,
+    started: Instant,
+    permit: Option<Permit>,
+    /// `None`: the run is part of another statement's, which is recorded.
+    record: Option<QueryRecord>,
+}
+
+impl Run {
+    /// Begins a run that is recorded. `told`: what is measured for learning, if anything is.
+    pub(crate) fn begin(
+        runs: &Arc<SessionRuns>,
+        statement: &Arc<Parsed>,
+        objects: Arc<[String]>,
+        (began, told): (Began, Option<MeasuredStatement>),
+    ) -> Self {
+        let record = QueryRecord {
+            id: runs.resources.observer.next_query(),
+            started: began.at,
+            login: Arc::clone(&runs.login),
+            session: runs.session,
+            door: runs.door,
+            template: Arc::clone(statement.template()),
+            objects,
+            planning: Duration::ZERO,
+            total: Duration::ZERO,
+            rows: 0,
+            error: None,
+            cached: false,
+            fragments: Arc::default(),
+            reads: Vec::new(),
+            told,
+        };
+        let mut run = Self::unrecorded(runs, statement, began.started);
+        run.record = Some(record);
+        run
+    }
+
+    /// Begins a run on behalf of a statement that has a record of its own.
+    pub(crate) fn unrecorded(runs: &Arc<SessionRuns>, statement: &Arc<Parsed>, started: Instant) -> Self {
+        runs.activity.enter();
+        Self { runs: Arc::clone(runs), statement: Arc::clone(statement), started, permit: None, record: None }
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Its bounds, as those of the session's last run; it may take so long from its beginning.
+    pub(crate) fn bounds(&self, timeout: Option<Duration>) -> Bounds {
+        let deadline = timeout.map(|timeout| self.started + timeout);
+        self.runs.bounds(None).until(deadline)
+    }
+
+    /// The same of a look-up, which makes no token of its own.
+    pub(crate) fn look_up_bounds(&self, timeout: Option<Duration>) -> Bounds {
+        self.runs.look_up_bounds(timeout.map(|timeout| self.started + timeout))
+    }
+
+    /// Waits for a turn, unless it has one.
+    ///
+    /// # Errors
+    /// 53300: too many wait, or this run has waited for too long.
+    pub(crate) async fn admit(&mut self) -> Result<()> {
+        if self.permit.is_none() {
+            self.permit = Some(self.runs.admit().await?);
+        }
+        Ok(())
+    }
+
+    /// What the record says so far; `None`: nothing is recorded.
+    pub(crate) fn record(&self) -> Option<&QueryRecord> {
+        self.record.as_ref()
+    }
+
+    /// Puts something into the record, if there is one.
+    pub(crate) fn note(&mut self, change: impl FnOnce(&mut QueryRecord)) {
+        if let Some(record) = &mut self.record {
+            change(record);
+        }
+    }
+
+    /// Planning ends now, unless it ended before.
+    pub(crate) fn planned(&mut self) {
+        let elapsed = self.started.elapsed();
+        self.note(|record| {
+            if record.planning.is_zero() {
+                record.planning = elapsed;
+            }
+        });
+    }
+
+    /// It needs no plan of its own: its fragment, which the record shows as this, was planned by an earlier run.
+    pub(crate) fn planned_before(&mut self, fragments: Arc<[FragmentRecord]>) {
+        self.planned();
+        self.note(|record| (record.cached, record.fragments) = (true, fragments));
+    }
+
+    /// The fragment was declined: planning goes on.
+    pub(crate) fn unplanned(&mut self) {
+        self.note(|record| {
+            record.planning = Duration::ZERO;
+            (record.cached, record.fragments) = (false, Arc::default());
+        });
+    }
+
+    /// Where its fragments are measured; `None`: they are not.
+    pub(crate) fn measured(&self) -> Option<&Arc<FragmentRuns>> {
+        let told = self.record.as_ref()?.told.as_ref()?;
+        Some(&told.measures.runs)
+    }
+
+    /// What the task that makes its batches holds, with the account that pays for it. The turn goes along.
+    ///
+    /// # Errors
+    /// 53200: an account is full. 53300: a turn was needed and not given.
+    pub(crate) async fn guard(&mut self, bounds: Bounds) -> Result<(Guard, Arc<dyn MemoryPool>, Arc<Holder>)> {
+        self.admit().await?;
+        let permit = self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))?;
+        let (account, holder) = (self.runs.statement_account(), self.runs.holder());
+        let memory = execute::begun(&account)?;
+        let guard = Guard { bounds, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
+        Ok((guard, account, holder))
+    }
+
+    /// Runs nothing: the record is left out.
+    pub(crate) fn withdraw(self) {}
+
+    /// Ends the run, which gave no rows of its own.
+    pub(crate) fn end(mut self, outcome: Result<()>) -> Result<()> {
+        self.planned();
+        self.close(outcome.as_ref().err().map(Error::code));
+        outcome.map_err(|error| located_in(error, &self.statement))
+    }
+
+    /// Ends the run with an error, and says where in the statement it is.
+    pub(crate) fn fail(mut self, error: Error) -> Error {
+        self.close(Some(error.code()));
+        located_in(error, &self.statement)
+    }
+
+    /// Ends a run whose rows, which are few, are all here.
+    ///
+    /// # Errors
+    /// 54000: there are more than one may have.
+    pub(crate) fn deliver(mut self, rows: WireRows) -> Result<WireRows> {
+        self.note(|record| {
+            record.rows = rows.rows;
+            if let Some(told) = &mut record.told {
+                told.measures.bytes = rows.bytes;
+                told.measures.first_row = if rows.rows > 0 { FirstRow::Came } else { FirstRow::Missing };
+            }
+        });
+        match self.too_many(rows.rows) {
+            Some(error) => Err(self.fail(error)),
+            None => {
+                self.close(None);
+                Ok(rows)
+            }
+        }
+    }
+
+    /// The error of a result with so many rows, if that is more than one may have.
+    pub(crate) fn too_many(&self, rows: u64) -> Option<Error> {
+        let max = self.runs.resources.rows_max.filter(|max| rows > *max)?;
+        let error = Error::new(ErrorCode::ProgramLimitExceeded, "the result has too many rows");
+        Some(error.with_detail(format!("The limit is {max} rows.")))
+    }
+
+    /// The error with its place in the statement.
+    pub(crate) fn located(&self, error: Error) -> Error {
+        located_in(error, &self.statement)
+    }
+
+    /// Has learning hear of a run that goes on.
+    pub(crate) fn report_progress(&self) {
+        if let Some(record) = &self.record {
+            self.runs.resources.observer.goes_on(record, self.started.elapsed());
+        }
+    }
+
+    /// Closes the record, once.
+    pub(crate) fn close(&mut self, error: Option<ErrorCode>) {
+        self.permit = None;
+        if let Some(mut record) = self.record.take() {
+            record.total = self.started.elapsed();
+            record.error = error;
+            self.runs.activity.count();
+            self.runs.resources.observer.finished(record);
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.runs.activity.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::admission::TurnBounds;
+    use crate::run::memory::Accounts;
+    use crate::sql::parse::parse;
+    use querygate_catalog::{ShareBounds, SourceShares};
+
+    struct Fixture {
+        runs: Arc<SessionRuns>,
+        activity: Arc<Activity>,
+        statement: Arc<Parsed>,
+    }
+
+    /// A session of one user who may run one statement at a time, of at most two rows.
+    fn fixture() -> Fixture {
+        let patience = Duration::from_millis(20);
+        let resources = Arc::new(Resources {
+            admission: Admission::new(TurnBounds { running: 1, running_per_user: 1, waiting: 1, patience }),
+            observer: Arc::new(Observer::new(None, None).unwrap()),
+            runtime: tokio::runtime::Handle::current(),
+            source_shares: SourceShares::new(ShareBounds::default()),
+            rows_max: Some(2),
+            memory_per_query: 1 << 20,
+        });
+        let activity = Arc::<Activity>::default();
+        let runner = Runner { login: "ada".into(), session: 7, door: Door::Shell };
+        let account = Accounts::new(1 << 30, 1 << 30).user("ada");
+        let statement = parse("SELECT 1").unwrap().remove(0);
+        Fixture { runs: SessionRuns::new(resources, runner, Arc::clone(&activity), account), activity, statement }
+    }
+
+    impl Fixture {
+        fn begin(&self) -> Run {
+            Run::begin(&self.runs, &self.statement, Arc::default(), (Began::now(), None))
+        }
+
+        /// Rows and outcomes of what is recorded.
+        fn recorded(&self) -> Vec<(u64, Option<ErrorCode>)> {
+            let queries = self.runs.resources.observer.queries();
+            queries.iter().map(|query| (query.rows, query.error)).collect()
+        }
+    }
+
+    fn rows(rows: u64) -> WireRows {
+        WireRows { rows, ..WireRows::default() }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_active_while_a_run_of_any_kind_goes_on() {
+        let f = fixture();
+        assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 0));
+        let (look_up, constants) = (f.begin(), Run::unrecorded(&f.runs, &f.statement, Instant::now()));
+        assert_eq!(f.activity.state(), "active");
+        drop(constants);
+        assert_eq!((f.activity.state(), f.activity.statements()), ("active", 1));
+        look_up.deliver(rows(1)).unwrap();
+        assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 1));
+    }
+
+    #[tokio::test]
+    async fn a_run_is_recorded_once_however_it_ends() {
+        let f = fixture();
+        f.begin().deliver(rows(2)).unwrap();
+        let error = f.begin().deliver(rows(3)).unwrap_err();
+        assert_eq!(error.detail(), Some("The limit is 2 rows."));
+        let _ = f.begin().fail(Error::new(ErrorCode::UndefinedTable, "x"));
+        f.begin().end(Ok(())).unwrap();
+        f.begin().withdraw();
+        drop(f.begin());
+        drop(f.begin().rows(Box::pin(futures::stream::empty())));
+        let (many, table) = (Some(ErrorCode::ProgramLimitExceeded), Some(ErrorCode::UndefinedTable));
+        assert_eq!(f.recorded(), [(2, None), (3, many), (0, table), (0, None), (0, None)]);
+        assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 5));
+    }
+
+    #[tokio::test]
+    async fn the_turn_comes_back_with_the_end_of_the_run() {
+        let f = fixture();
+        let mut first = f.begin();
+        first.admit().await.unwrap();
+        first.admit().await.unwrap();
+        let mut second = f.begin();
+        assert_eq!(second.admit().await.unwrap_err().code(), ErrorCode::TooManyQueries);
+        first.end(Ok(())).unwrap();
+        second.admit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_cancel_ends_the_run_that_began_last_and_none_after_it() {
+        let f = fixture();
+        f.runs.cancel_last();
+        let look_up = f.begin();
+        let bounds = look_up.look_up_bounds(None);
+        assert!(!bounds.token().is_cancelled(), "a cancel of nothing does not count");
+        let again = f.begin().look_up_bounds(None);
+        f.runs.cancel_last();
+        assert!(bounds.token().is_cancelled() && again.token().is_cancelled(), "look-ups share a token");
+        let long = f.begin().bounds(None);
+        assert!(!long.token().is_cancelled() && !f.begin().look_up_bounds(None).token().is_cancelled());
+        f.runs.cancel_last();
+        assert!(!long.token().is_cancelled(), "a look-up never has the token of other runs");
+    }
+}

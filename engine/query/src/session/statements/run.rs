@@ -1,0 +1,147 @@
+//! Runs prepared statements: one way in for every door, kind of statement and form of rows.
+
+use super::prepared::{Kind, PreparedStatement};
+use super::start::Invocation;
+use crate::bind::statement::Bound;
+use crate::bind::workspace::as_described;
+use crate::run::bounds::Bounds;
+use crate::run::lifecycle::{Began, Run};
+use crate::session::gate_session::GateSession;
+use crate::sql::classify::Classified;
+use arrow::array::ArrayRef;
+use datafusion::sql::sqlparser::ast::Query;
+use futures::StreamExt;
+use querygate_query_api::{CommandTag, Delivery, Outcome, Part, Rows};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+impl GateSession {
+    pub(in crate::session) async fn run_prepared(
+        &self,
+        prepared: &PreparedStatement,
+        parameters: &[ArrayRef],
+        delivery: Delivery<'_>,
+    ) -> Result<Outcome> {
+        self.admits(prepared.parsed.class())?;
+        match (&prepared.kind, prepared.parsed.class()) {
+            (Kind::Query(bound), Classified::Query(query)) => {
+                self.run_query(prepared, (bound, query), parameters, delivery).await
+            }
+            (Kind::Query(_), _) => Err(lost()),
+            (Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _) if matches!(delivery, Delivery::Part(_)) => {
+                Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
+            }
+            (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
+                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+                let mut rows = self.run_bound(prepared, &bound, parameters).await?;
+                rows.tag = CommandTag::Counted("COPY");
+                Ok(Outcome::CopyOut(rows, options.clone()))
+            }
+            (Kind::Copy(..), _) => Err(lost()),
+            (Kind::Explain(bound, style, explained), _) => {
+                let Classified::Query(query) = explained.class() else { return Err(lost()) };
+                // ANALYZE runs it, and each plan tells of rights.
+                let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+                let rows =
+                    crate::session::commands::explain::explain(self, prepared, &bound, parameters, *style).await?;
+                Ok(Outcome::Rows(rows))
+            }
+            (Kind::Command, class) => self.run_command(prepared, class, parameters).await,
+        }
+    }
+
+    async fn run_query(
+        &self,
+        prepared: &PreparedStatement,
+        (bound, query): (&Arc<Bound>, &Query),
+        parameters: &[ArrayRef],
+        delivery: Delivery<'_>,
+    ) -> Result<Outcome> {
+        let bound = &self.refreshed_query(bound, query, (prepared, parameters)).await?;
+        let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
+        let bounds = run.bounds(self.timeout());
+        let part = match delivery {
+            Delivery::Batches => None,
+            Delivery::Part(part) => Some(part),
+            Delivery::Messages(form) => {
+                if self.look_up_refusal(bound).is_none() {
+                    match bounds.within(self.messages(&mut run, bound, parameters, form)).await {
+                        Ok(Some(rows)) => {
+                            self.keep_look_up(prepared, bound);
+                            return run.deliver(rows).map(Outcome::Messages);
+                        }
+                        Ok(None) => {}
+                        Err(error) => return Err(run.fail(error)),
+                    }
+                }
+                None
+            }
+        };
+        // Boxed: what reads batches is large, and look-ups should make no room for it.
+        Box::pin(self.run_rows((run, bounds), prepared, bound, parameters, part)).await.map(Outcome::Rows)
+    }
+
+    /// Runs a bound query. The run ends with its rows.
+    pub(crate) async fn run_bound(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<Rows> {
+        let run = self.begin_run(prepared, Arc::clone(bound.objects()));
+        let bounds = run.bounds(self.timeout());
+        self.run_rows((run, bounds), prepared, bound, parameters, None).await
+    }
+
+    /// Runs a query of constants on behalf of a statement, whose record is the only one.
+    pub(in crate::session) async fn run_constants(
+        &self,
+        outer: &PreparedStatement,
+        bound: &Arc<Bound>,
+    ) -> Result<Rows> {
+        let run = Run::unrecorded(&self.runs, &outer.parsed, Began::now().started);
+        let bounds = run.bounds(self.timeout());
+        self.run_rows((run, bounds), outer, bound, &[], None).await
+    }
+
+    async fn run_rows(
+        &self,
+        (mut run, bounds): (Run, Bounds),
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        part: Option<&Part>,
+    ) -> Result<Rows> {
+        let of = Invocation { prepared, bound, parameters, part };
+        let started = bounds.within(self.start_rows(&mut run, &bounds, of)).await;
+        run.planned();
+        let batches = match started {
+            Ok(batches) => batches,
+            Err(error) => return Err(run.fail(error)),
+        };
+        // What leaves here goes to encoders as it is, whatever the door.
+        let schema = Arc::clone(bound.schema());
+        let described = Arc::clone(&schema);
+        let batches = batches.map(move |batch| batch.and_then(|batch| as_described(&batch, &described))).boxed();
+        let columns = Arc::clone(bound.columns());
+        Ok(Rows { columns, schema, batches: run.rows(batches), tag: CommandTag::Counted("SELECT") })
+    }
+
+    /// Begins a recorded run of a statement that reads these objects.
+    pub(in crate::session) fn begin_run(&self, prepared: &PreparedStatement, objects: Arc<[String]>) -> Run {
+        self.begin_run_at(prepared, objects, Began::now())
+    }
+
+    pub(in crate::session) fn begin_run_at(
+        &self,
+        prepared: &PreparedStatement,
+        objects: Arc<[String]>,
+        began: Began,
+    ) -> Run {
+        Run::begin(&self.runs, &prepared.parsed, objects, (began, self.told((began.at, began.started.into_std()))))
+    }
+}
+
+fn lost() -> Error {
+    Error::internal("a prepared statement lost its query")
+}
