@@ -9,7 +9,7 @@ use querygate_bench::process;
 use querygate_driver_api::relation::ScanColumn;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{
-    ColumnId, Driver, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType,
+    Ask, ColumnId, Driver, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType,
 };
 use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
@@ -242,7 +242,7 @@ async fn fragment(
 
 async fn drained(driver: &dyn Driver, fragment: &Fragment, values: &[Value]) -> Result<i64, Failure> {
     let statement = driver.render(fragment).map_err(|refusal| refusal.to_string())?;
-    let mut batches = driver.execute(&statement, values, ExecuteContext::default()).await?;
+    let mut batches = driver.run(&statement, values, Ask::Batches(ExecuteContext::default())).await?.batches()?;
     let mut rows = 0;
     while let Some(batch) = batches.try_next().await? {
         rows += i64::try_from(batch.num_rows())?;

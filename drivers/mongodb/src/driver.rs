@@ -10,13 +10,17 @@ use crate::kinds::Kinds;
 use crate::options::MongoOptions;
 use crate::pool::{Lease, Pool};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use mongodb::bson::doc;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
+use querygate_driver_api::{
+    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
+};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +73,23 @@ impl MongoDriver {
         let unknown = |_| Error::new(ErrorCode::UndefinedTable, "collection does not exist in the source");
         self.capabilities.collection(table).map_err(unknown)
     }
+
+    async fn batches(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        check_setting(self, context.setting)?;
+        Fragment::check_values(&statement.parameters, values)?;
+        let command = bind::command(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        let Command { collection, stages, stored } = command;
+        let question = Question::new(&collection, stages, stored.as_ref(), &self.known);
+        let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
+        crate::execute::execute(&self.pool, Asked { collection, question, decoder }, context).await
+    }
 }
 
 #[async_trait]
@@ -113,20 +134,18 @@ impl Driver for MongoDriver {
         bind::command(statement, values).map(drop)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        Fragment::check_values(&statement.parameters, values)?;
-        let command = bind::command(statement, values).map_err(|refusal| {
-            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
-        })?;
-        let Command { collection, stages, stored } = command;
-        let question = Question::new(&collection, stages, stored.as_ref(), &self.known);
-        let decoder = Decoder::new(statement, stored.as_ref(), context.batch_rows)?;
-        crate::execute::execute(&self.pool, Asked { collection, question, decoder }, context).await
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Batches(context) => self.batches(statement, values, context).await.map(Answer::Batches),
+                Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
+            }
+        })
     }
 
     async fn health(&self) -> Result<()> {

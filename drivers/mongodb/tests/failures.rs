@@ -11,7 +11,7 @@ use futures::StreamExt;
 use mongodb::bson::{Document, doc};
 use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
 use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_types::ErrorCode;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ async fn a_cancel_and_a_deadline_end_the_servers_own_operation() {
     // Nobody listens any more: the server stops too.
     let fragment = Fragment { relation, output: vec![output(20, INT)], parameters: vec![] };
     let statement = driver.render(&fragment).unwrap();
-    let stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let stream = driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     drop(stream);
     ends(&server).await;
     for _ in 0..20 {
@@ -96,7 +96,7 @@ async fn a_server_that_dies_and_returns_is_found_again() {
     let fragment = Fragment { relation: many.clone(), output: output.clone(), parameters: vec![] };
     let statement = driver.render(&fragment).unwrap();
     let context = ExecuteContext { batch_rows: 100, ..ExecuteContext::default() };
-    let mut stream = driver.execute(&statement, &[], context).await.unwrap();
+    let mut stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     stream.next().await.unwrap().unwrap();
     server.kill();
     // What is in flight may still come, then the loss is said: a cut result never looks whole.
@@ -191,7 +191,7 @@ async fn who_waits_too_long_for_a_connection_is_told() {
     let (many, output) = all(&driver, "many").await;
     let statement = driver.render(&Fragment { relation: many, output, parameters: vec![] }).unwrap();
     let context = ExecuteContext { batch_rows: 10, ..ExecuteContext::default() };
-    let stream = driver.execute(&statement, &[], context).await.unwrap();
+    let stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     let error = driver.health().await.unwrap_err();
     assert_eq!((error.code(), error.message()), (ErrorCode::SourceUnavailable, "source is busy"));
     drop(stream);

@@ -10,13 +10,16 @@ use crate::planner;
 use crate::pool::{Lease, Pool};
 use crate::session::Session;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
-use querygate_driver_api::planning::not_taken;
+use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
+use querygate_driver_api::{
+    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
+};
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use sqlx::mysql::MySqlArguments;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -65,6 +68,17 @@ impl MysqlDriver {
 
     pub(crate) fn schema(&self) -> &str {
         &self.schema
+    }
+
+    async fn batches(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        check_setting(self, context.setting)?;
+        let arguments = arguments(statement, values)?;
+        crate::execute::execute(&self.pool, Arc::clone(statement), arguments, context).await
     }
 }
 
@@ -130,32 +144,22 @@ impl Driver for MysqlDriver {
         bind::arguments(statement, values).map(drop)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        let arguments = arguments(statement, values)?;
-        crate::execute::execute(&self.pool, Arc::clone(statement), (arguments, None), context).await
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Batches(context) => self.batches(statement, values, context).await.map(Answer::Batches),
+                Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
+            }
+        })
     }
 
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         planner::settings(self.pool.flavor())
-    }
-
-    async fn execute_planned(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        setting: PlannerSetting,
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        if !self.planner_settings().contains(&setting) {
-            return Err(not_taken(setting));
-        }
-        let arguments = arguments(statement, values)?;
-        crate::execute::execute(&self.pool, Arc::clone(statement), (arguments, Some(setting)), context).await
     }
 
     async fn health(&self) -> Result<()> {

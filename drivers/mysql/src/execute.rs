@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::planning::not_taken;
 use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
-use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
-    (arguments, setting): (MySqlArguments, Option<PlannerSetting>),
+    arguments: MySqlArguments,
     context: ExecuteContext,
 ) -> Result<BatchStream> {
-    let text = match setting {
+    let text = match context.setting {
         None => Arc::clone(&statement.text),
         Some(setting) => format!("{}{}", prefix(setting).ok_or_else(|| not_taken(setting))?, statement.text).into(),
     };

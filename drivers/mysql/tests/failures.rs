@@ -14,7 +14,7 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::relation::JoinKind;
 use querygate_driver_api::scalar::ComparisonOp;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, Relation, ScalarExpr, TableRef, Value, ValueType};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_types::ErrorCode;
 use std::time::{Duration, Instant};
@@ -104,7 +104,7 @@ async fn a_server_that_dies_and_returns_is_found_again() {
     let fragment = Fragment { relation: many.clone(), output: output.clone(), parameters: vec![] };
     let statement = driver.render(&fragment).unwrap();
     let context = ExecuteContext { batch_rows: 100, ..ExecuteContext::default() };
-    let mut stream = driver.execute(&statement, &[], context).await.unwrap();
+    let mut stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     stream.next().await.unwrap().unwrap();
     server.kill();
     // What is in flight may still come, then the loss is said: a cut result never looks whole.
@@ -264,7 +264,7 @@ async fn who_waits_too_long_for_a_connection_is_told() {
     let (many, output) = all(&driver, "many").await;
     let statement = driver.render(&Fragment { relation: many, output, parameters: vec![] }).unwrap();
     let context = ExecuteContext { batch_rows: 10, ..ExecuteContext::default() };
-    let stream = driver.execute(&statement, &[], context).await.unwrap();
+    let stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     let error = driver.health().await.unwrap_err();
     assert_eq!((error.code(), error.message()), (ErrorCode::SourceUnavailable, "source is busy"));
     drop(stream);

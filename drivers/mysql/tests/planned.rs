@@ -11,7 +11,7 @@ use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext};
 use querygate_driver_api::relation::JoinKind;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, Relation, ScalarExpr, Value, ValueType};
 use querygate_mysql::{MysqlDriver, MysqlOptions};
 use querygate_types::{ErrorCode, PlannerSetting, Result};
 use std::time::{Duration, Instant};
@@ -25,11 +25,8 @@ const TABLES: &str = "CREATE DATABASE shop; USE shop;
     GRANT EXECUTE ON shop.* TO 'gate'@'127.0.0.1'; ANALYZE TABLE orders, items;";
 
 async fn planned(driver: &MysqlDriver, read: &Fragment, setting: Option<PlannerSetting>) -> Result<BatchStream> {
-    let (statement, context) = (driver.render(read).unwrap(), ExecuteContext::default());
-    match setting {
-        None => driver.execute(&statement, &[], context).await,
-        Some(setting) => driver.execute_planned(&statement, &[], setting, context).await,
-    }
+    let context = ExecuteContext { setting, ..ExecuteContext::default() };
+    driver.run(&driver.render(read).unwrap(), &[], Ask::Batches(context)).await?.batches()
 }
 
 async fn read(driver: &MysqlDriver, read: &Fragment, setting: Option<PlannerSetting>) -> Vec<Vec<Value>> {

@@ -8,24 +8,26 @@ use crate::declared;
 use crate::dialect::PostgresDialect;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect::{self, NumericSample};
+use crate::lines;
 use crate::moment;
 use crate::options::PostgresOptions;
 use crate::planner;
 use crate::pool::Pool;
 use crate::whole::Wholes;
-use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
-use querygate_driver_api::driver::{BatchStream, BindingForm, Driver, ExecuteContext, NativeStatement, Wanted};
-use querygate_driver_api::planning::not_taken;
+use querygate_driver_api::driver::{BatchStream, BindingForm, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::snapshot::SnapshotAnswer;
-use querygate_driver_api::{Capabilities, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType};
-use querygate_types::{Error, ErrorCode, PlannerSetting, Result, WireRows};
+use querygate_driver_api::{
+    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
+};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +97,31 @@ impl PostgresDriver {
         self.ask(|source, connection| introspect::unbounded_numerics(source, connection).boxed()).await
     }
 
+    async fn batches(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        check_setting(self, context.setting)?;
+        let parameters = parameters(statement, values)?;
+        if context.setting.is_some() {
+            return crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await;
+        }
+        if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
+            // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
+            let whole = self.wholes.of(statement, 0).ok_or_else(|| moment::gone(self.pool.source()))?;
+            return crate::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
+        }
+        if context.share.is_none()
+            && let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
+            && let Some(batches) = crate::bulk::execute(&self.pool, statement, whole, &context).await?
+        {
+            return Ok(batches);
+        }
+        crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+    }
+
     /// Asks a short question; a second time if the connection had been lost behind our back.
     pub(crate) async fn ask<T>(
         &self,
@@ -125,9 +152,19 @@ fn parameters(statement: &NativeStatement, values: &[Value]) -> Result<Parameter
     })
 }
 
-/// Whether it is to be planned anew in each run, which look-ups are not.
-fn has_lists(statement: &NativeStatement) -> bool {
-    statement.bindings.iter().any(|binding| matches!(binding.form, BindingForm::List(_)))
+/// The values of a look-up, or why there is none with them: what else is wrong with them is said where the statement is run.
+///
+/// # Errors
+/// XX000: they are not of the statement's types.
+fn looked_up_values(
+    statement: &NativeStatement,
+    values: &[Value],
+) -> Result<std::result::Result<Parameters, DeclineReason>> {
+    Fragment::check_values(&statement.parameters, values)?;
+    if statement.bindings.iter().any(|binding| matches!(binding.form, BindingForm::List(_))) {
+        return Ok(Err(DeclineReason::ValueList));
+    }
+    Ok(Parameters::of(statement, values).map_err(|_| DeclineReason::Values))
 }
 
 #[async_trait]
@@ -184,77 +221,40 @@ impl Driver for PostgresDriver {
         Parameters::of(statement, values).map(drop)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        let parameters = parameters(statement, values)?;
-        if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
-            // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
-            let whole = self.wholes.of(statement, 0).ok_or_else(|| moment::gone(self.pool.source()))?;
-            return crate::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        match ask {
+            Ask::Batches(context) => {
+                Box::pin(async move { self.batches(statement, values, context).await.map(Answer::Batches) })
+            }
+            Ask::LookUp => Box::pin(async move {
+                match looked_up_values(statement, values)? {
+                    Ok(parameters) => lines::look_up(&self.pool, statement, &parameters).await,
+                    Err(reason) => Ok(Answer::Declined(reason)),
+                }
+            }),
+            Ask::WireRows(wanted) => Box::pin(async move {
+                match looked_up_values(statement, values)? {
+                    Ok(parameters) => {
+                        let copying = Copying { statement, wanted };
+                        lines::look_up_wire_rows(&self.pool, &parameters, copying).await
+                    }
+                    Err(reason) => Ok(Answer::Declined(reason)),
+                }
+            }),
         }
-        if context.share.is_none()
-            && let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
-            && let Some(batches) = crate::bulk::execute(&self.pool, statement, whole, &context).await?
-        {
-            return Ok(batches);
-        }
-        crate::execute::execute(&self.pool, Arc::clone(statement), (parameters, None), context).await
     }
 
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         planner::SETTINGS
     }
 
-    async fn execute_planned(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        setting: PlannerSetting,
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        if planner::begin(setting).is_none() {
-            return Err(not_taken(setting));
-        }
-        let parameters = parameters(statement, values)?;
-        crate::execute::execute(&self.pool, Arc::clone(statement), (parameters, Some(setting)), context).await
-    }
-
     fn looks_up(&self) -> bool {
         true
-    }
-
-    async fn look_up(&self, statement: &Arc<NativeStatement>, values: &[Value]) -> Result<Option<RecordBatch>> {
-        Fragment::check_values(&statement.parameters, values)?;
-        if has_lists(statement) {
-            return Ok(None);
-        }
-        match Parameters::of(statement, values) {
-            Ok(parameters) => crate::lines::look_up(&self.pool, statement, &parameters).await,
-            // Whoever runs it hears why not.
-            Err(_) => Ok(None),
-        }
-    }
-
-    async fn look_up_written(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        wanted: Wanted<'_>,
-    ) -> Result<Option<WireRows>> {
-        Fragment::check_values(&statement.parameters, values)?;
-        if has_lists(statement) {
-            return Ok(None);
-        }
-        match Parameters::of(statement, values) {
-            Ok(parameters) => {
-                crate::lines::look_up_written(&self.pool, &parameters, Copying { statement, wanted }).await
-            }
-            Err(_) => Ok(None),
-        }
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {

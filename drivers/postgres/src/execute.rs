@@ -27,12 +27,12 @@ const REST: Duration = Duration::from_secs(1);
 pub(crate) async fn execute(
     pool: &Arc<Pool>,
     statement: Arc<NativeStatement>,
-    (parameters, setting): (Parameters, Option<PlannerSetting>),
+    parameters: Parameters,
     context: ExecuteContext,
 ) -> Result<BatchStream> {
     let lease = pool.lease(context.deadline, &context.cancel).await?;
     let (delivery, batches) = delivery();
-    let run = Run { pool: Arc::clone(pool), statement, parameters, setting, context, delivery };
+    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery };
     tokio::spawn(run.whole(lease));
     Ok(batches)
 }
@@ -55,8 +55,6 @@ struct Run {
     pool: Arc<Pool>,
     statement: Arc<NativeStatement>,
     parameters: Parameters,
-    /// What the planner is told.
-    setting: Option<PlannerSetting>,
     context: ExecuteContext,
     delivery: Delivery,
 }
@@ -90,13 +88,13 @@ impl Run {
 
     /// Whether the statement runs in a transaction of its own.
     const fn has_transaction(&self) -> bool {
-        self.context.share.is_some() || self.setting.is_some()
+        self.context.share.is_some() || self.context.setting.is_some()
     }
 
     /// Goes to the moment that the statement is to see, if it is not now, or to a transaction in which the planner is told
     /// something.
     async fn joined(&self, connection: &Connection) -> std::result::Result<(), End> {
-        let joined = match (&self.context.share, self.setting) {
+        let joined = match (&self.context.share, self.context.setting) {
             (None, None) => Ok(()),
             (Some(share), None) => join(self.pool.source(), &connection.client, &share.snapshot).await,
             (None, Some(setting)) => self.told(connection, setting).await,
@@ -179,7 +177,7 @@ impl Run {
         connection: &Connection,
     ) -> std::result::Result<(Statement, RowStream), tokio_postgres::Error> {
         let types: Vec<Type> = self.parameters.types().cloned().collect();
-        let prepared = connection.prepared(&self.statement.text, &types, self.setting).await?;
+        let prepared = connection.prepared(&self.statement.text, &types, self.context.setting).await?;
         let rows = connection.client.query_raw(&prepared, self.parameters.values().cloned()).await?;
         Ok((prepared, rows))
     }

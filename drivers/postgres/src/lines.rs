@@ -2,7 +2,7 @@
 //! the server. Everything else has a connection of its own.
 
 use crate::bind::Parameters;
-use crate::copied::{self, Copying};
+use crate::copied::{self, Columns, Copying};
 use crate::decode::Decoder;
 use crate::error::from_failure;
 use crate::frames;
@@ -10,13 +10,12 @@ use crate::line::Line;
 use crate::pool::Pool;
 use crate::traffic::{Answer, Asked, Unanswered};
 use arrow::record_batch::RecordBatch;
-use querygate_driver_api::NativeStatement;
-use querygate_types::{Error, Result, WireRows};
+use querygate_driver_api::{self as driver_api, DeclineReason, NativeStatement};
+use querygate_types::{Error, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot::Receiver;
 use tokio_postgres::types::Type;
 
 /// One of so many connections of a pool is shared, four at most: a server's process is busy with one, and others need theirs.
@@ -64,53 +63,62 @@ impl Apart {
     }
 }
 
-/// Finds rows by a key, as they go to a client. `None`: they are to be read, or asked for otherwise.
-pub(crate) async fn look_up_written(
+/// Finds rows by a key, as they go to a client.
+pub(crate) async fn look_up_wire_rows(
     pool: &Arc<Pool>,
     parameters: &Parameters,
     copying: Copying<'_>,
-) -> Result<Option<WireRows>> {
-    let (lines, text) = (pool.lines(), &copying.statement.text);
-    if lines.max == 0 || text.len() > TEXT_MAX || lines.is_apart(text) {
-        return Ok(None);
-    }
-    let Some(answer) = lines.ask(pool, text, parameters, Some(copying))? else { return Ok(None) };
-    match answer.await {
-        Ok(Answer::Rows(columns, rows)) => {
-            let written = copied::looked_through(rows, columns.types(), copying);
-            if written.is_none() {
-                columns.read_on();
-            }
-            Ok(written)
+) -> Result<driver_api::Answer> {
+    let (columns, rows) = match answered(pool, &copying.statement.text, parameters, Some(copying)).await? {
+        Ok(answered) => answered,
+        Err(reason) => return Ok(driver_api::Answer::Declined(reason)),
+    };
+    Ok(match copied::looked_through(rows, columns.types(), copying) {
+        Some(rows) => driver_api::Answer::WireRows(rows),
+        None => {
+            columns.read_on();
+            driver_api::Answer::Declined(DeclineReason::ReadFirst)
         }
-        Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
-        Ok(Answer::Unanswered(why)) => {
-            lines.unanswered(text, why);
-            Ok(None)
-        }
-        Err(_) => Ok(None),
-    }
+    })
 }
 
-/// Finds rows by a key. `None`: it must be run on a connection of its own. Whoever stops waiting stops nobody else.
+/// Finds rows by a key.
 pub(crate) async fn look_up(
     pool: &Arc<Pool>,
     statement: &NativeStatement,
     parameters: &Parameters,
-) -> Result<Option<RecordBatch>> {
-    let lines = pool.lines();
-    if lines.max == 0 || statement.text.len() > TEXT_MAX || lines.is_apart(&statement.text) {
-        return Ok(None);
+) -> Result<driver_api::Answer> {
+    match answered(pool, &statement.text, parameters, None).await? {
+        Ok((columns, rows)) => decoded(pool.source(), statement, columns.types(), &rows).map(driver_api::Answer::Batch),
+        Err(reason) => Ok(driver_api::Answer::Declined(reason)),
     }
-    let Some(answer) = lines.ask(pool, &statement.text, parameters, None)? else { return Ok(None) };
+}
+
+/// Columns and rows as the server sent them, or why the statement must run on a connection of its own. Dropping this ends
+/// nobody else's wait.
+async fn answered(
+    pool: &Arc<Pool>,
+    text: &Arc<str>,
+    parameters: &Parameters,
+    copying: Option<Copying<'_>>,
+) -> Result<std::result::Result<(Columns, Vec<u8>), DeclineReason>> {
+    let lines = pool.lines();
+    if let Some(reason) = lines.declined(text) {
+        return Ok(Err(reason));
+    }
+    let answer = match lines.ask(pool, text, parameters, copying)? {
+        Asked::Waiting(answer) => answer,
+        Asked::Full => return Ok(Err(DeclineReason::NoRoom)),
+        Asked::ToRead => return Ok(Err(DeclineReason::ReadFirst)),
+    };
     match answer.await {
-        Ok(Answer::Rows(columns, rows)) => decoded(pool.source(), statement, columns.types(), &rows).map(Some),
+        Ok(Answer::Rows(columns, rows)) => Ok(Ok((columns, rows))),
         Ok(Answer::Failed(failure)) => Err(from_failure(pool.source(), &failure)),
         Ok(Answer::Unanswered(why)) => {
-            lines.unanswered(&statement.text, why);
-            Ok(None)
+            lines.unanswered(text, why);
+            Ok(Err(DeclineReason::GivenUp))
         }
-        Err(_) => Ok(None),
+        Err(_) => Ok(Err(DeclineReason::GivenUp)),
     }
 }
 
@@ -137,22 +145,31 @@ impl Lines {
         }
     }
 
+    /// Why no shared connection is asked to run the statement.
+    fn declined(&self, text: &Arc<str>) -> Option<DeclineReason> {
+        if self.max == 0 {
+            Some(DeclineReason::SmallPool)
+        } else if text.len() > TEXT_MAX {
+            Some(DeclineReason::LongText)
+        } else {
+            self.is_apart(text).then_some(DeclineReason::SetApart)
+        }
+    }
+
     fn ask(
         &self,
         pool: &Arc<Pool>,
         text: &Arc<str>,
         parameters: &Parameters,
         copying: Option<Copying<'_>>,
-    ) -> Result<Option<Receiver<Answer>>> {
-        let mut asked = self.ask_open(text, parameters, copying, REQUESTS_USUAL)?;
-        if matches!(asked, Asked::Full) {
-            self.open_one(pool);
-            asked = self.ask_open(text, parameters, copying, usize::MAX)?;
+    ) -> Result<Asked> {
+        match self.ask_open(text, parameters, copying, REQUESTS_USUAL)? {
+            Asked::Full => {
+                self.open_one(pool);
+                self.ask_open(text, parameters, copying, usize::MAX)
+            }
+            asked @ (Asked::Waiting(_) | Asked::ToRead) => Ok(asked),
         }
-        Ok(match asked {
-            Asked::Waiting(answer) => Some(answer),
-            Asked::Full | Asked::ToRead => None,
-        })
     }
 
     /// Asks the first on which fewer than so many wait, else the one on which the fewest do: what leaves together costs less.

@@ -9,7 +9,7 @@ use common::{Server, load, plain, server};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::snapshot::{Pages, SnapshotAnswer, SnapshotShare};
-use querygate_driver_api::{Relation, Value, ValueType};
+use querygate_driver_api::{Answer, Ask, Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::ErrorCode;
 use std::sync::Arc;
@@ -221,7 +221,7 @@ async fn a_read_that_is_cancelled_late_or_abandoned_stops_the_server() {
     };
     let context = ExecuteContext::default();
     let cancel = context.cancel.clone();
-    let mut stream = driver.execute(&statement, &[], context).await.unwrap();
+    let mut stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     stream.next().await.unwrap().unwrap();
     assert!(copies(&admin, "bulk_ends").await > 0, "it is not read in this way");
     cancel.cancel();
@@ -232,7 +232,7 @@ async fn a_read_that_is_cancelled_late_or_abandoned_stops_the_server() {
     let deadline = Instant::now() + Duration::from_millis(300);
     let context = ExecuteContext { deadline: Some(deadline), ..ExecuteContext::default() };
     // On a busy machine the time may be over before there is a stream.
-    let error = match driver.execute(&statement, &[], context).await {
+    let error = match driver.run(&statement, &[], Ask::Batches(context)).await.and_then(Answer::batches) {
         Ok(stream) => {
             tokio::time::sleep_until(deadline.into()).await;
             stream.collect::<Vec<_>>().await.pop().unwrap().unwrap_err()
@@ -242,7 +242,8 @@ async fn a_read_that_is_cancelled_late_or_abandoned_stops_the_server() {
     assert_eq!(error.code(), ErrorCode::StatementTimeout);
     ends().await;
 
-    let mut stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let mut stream =
+        driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     stream.next().await.unwrap().unwrap();
     drop(stream);
     ends().await;
@@ -261,7 +262,8 @@ async fn a_server_that_dies_never_leaves_half_a_table() {
     let driver = eager(&server, "bulk_dies", &["long"]).await;
     let all = fragment(scan(&driver, "long").await, &[(0, INT), (1, ValueType::Text)], &[]);
     let statement = driver.render(&all).unwrap();
-    let mut stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let mut stream =
+        driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     stream.next().await.unwrap().unwrap();
     server.kill();
     let last = stream.collect::<Vec<_>>().await.pop().unwrap();

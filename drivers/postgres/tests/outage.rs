@@ -7,7 +7,7 @@ use common::query::{column, fragment, integers, rows, run, scan, table};
 use common::{Server, server, signal};
 use futures::StreamExt;
 use querygate_driver_api::driver::{Driver, ExecuteContext};
-use querygate_driver_api::{Budget, Fragment, Relation, Value, ValueType};
+use querygate_driver_api::{Ask, Budget, Fragment, Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::{Error, ErrorCode};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ async fn cancel_and_deadline_reach_the_servers_own_statement() {
 
     let context = ExecuteContext::default();
     let cancel = context.cancel.clone();
-    let mut stream = driver.execute(&statement, &[], context).await.unwrap();
+    let mut stream = driver.run(&statement, &[], Ask::Batches(context)).await.unwrap().batches().unwrap();
     until_running(&admin, "stopping", 1).await;
     cancel.cancel();
     assert_eq!(stream.next().await.unwrap().unwrap_err().code(), ErrorCode::QueryCanceled);
@@ -65,7 +65,7 @@ async fn cancel_and_deadline_reach_the_servers_own_statement() {
     assert_eq!(error.code(), ErrorCode::StatementTimeout);
     until_running(&admin, "stopping", 0).await;
 
-    let stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let stream = driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     until_running(&admin, "stopping", 1).await;
     drop(stream);
     until_running(&admin, "stopping", 0).await;
@@ -86,8 +86,8 @@ async fn the_pool_is_bounded_and_says_so() {
     let holder = server.client("bounded").await;
     holder.batch_execute("BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let statement = driver.render(&held).unwrap();
-    let one = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
-    let two = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let one = driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
+    let two = driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     let error = run(&driver, &free, &[], ExecuteContext::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SourceUnavailable);
     assert!(error.message().contains("\"shop\"") && error.hint().is_some(), "{error}");
@@ -116,7 +116,8 @@ async fn a_server_that_is_killed_fails_its_statements_and_comes_back() {
     let statement = driver.render(&all).unwrap();
     assert_eq!(run(&driver, &all, &[], ExecuteContext::default()).await.unwrap().len(), 200_000);
 
-    let mut stream = driver.execute(&statement, &[], ExecuteContext::default()).await.unwrap();
+    let mut stream =
+        driver.run(&statement, &[], Ask::Batches(ExecuteContext::default())).await.unwrap().batches().unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     server.kill();
     let last = stream.collect::<Vec<_>>().await.pop().unwrap();

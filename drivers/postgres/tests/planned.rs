@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{Fragment, Value, ValueType};
+use querygate_driver_api::{Ask, Fragment, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions};
 use querygate_types::{ErrorCode, PlannerSetting, Result};
 use std::time::Duration;
@@ -26,11 +26,8 @@ const VIEWS: &str = "
 const USUAL: &str = "on on on on on 8 8 auto on";
 
 async fn planned(driver: &PostgresDriver, read: &Fragment, setting: Option<PlannerSetting>) -> Result<BatchStream> {
-    let (statement, context) = (driver.render(read).unwrap(), ExecuteContext::default());
-    match setting {
-        None => driver.execute(&statement, &[], context).await,
-        Some(setting) => driver.execute_planned(&statement, &[], setting, context).await,
-    }
+    let context = ExecuteContext { setting, ..ExecuteContext::default() };
+    driver.run(&driver.render(read).unwrap(), &[], Ask::Batches(context)).await?.batches()
 }
 
 /// What the planner of a statement was told.
@@ -127,11 +124,8 @@ async fn each_run_is_planned_for_its_values() {
     let statement = driver.render(&fragment(found, &[(0, ValueType::Int32)], &[Value::Int32(0)])).unwrap();
     for setting in [None, Some(PlannerSetting::CustomPlans), Some(PlannerSetting::NoHashJoins)] {
         for n in 1..=8 {
-            let (values, context) = ([Value::Int32(n)], ExecuteContext::default());
-            let batches = match setting {
-                None => driver.execute(&statement, &values, context).await,
-                Some(setting) => driver.execute_planned(&statement, &values, setting, context).await,
-            };
+            let (values, context) = ([Value::Int32(n)], ExecuteContext { setting, ..ExecuteContext::default() });
+            let batches = driver.run(&statement, &values, Ask::Batches(context)).await.unwrap().batches();
             let batches: Vec<_> = batches.unwrap().try_collect().await.unwrap();
             assert_eq!(integers(&values_of(&batches).unwrap()), [i64::from(n)]);
         }

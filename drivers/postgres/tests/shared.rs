@@ -9,7 +9,7 @@ use futures::future::join_all;
 use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{ColumnId, Fragment, Relation, Value, ValueType};
+use querygate_driver_api::{Answer, Ask, ColumnId, DeclineReason, Fragment, Relation, Value, ValueType};
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
@@ -27,8 +27,11 @@ async fn by_id(driver: &PostgresDriver, name: &str, other: ValueType) -> Fragmen
 type Rows = Result<Option<Vec<Vec<Value>>>, Error>;
 
 async fn look_up(driver: &PostgresDriver, statement: &Arc<NativeStatement>, id: i32) -> Rows {
-    let batch = driver.look_up(statement, &[Value::Int32(id)]).await?;
-    batch.map(|batch| values_of(&[batch])).transpose()
+    match driver.run(statement, &[Value::Int32(id)], Ask::LookUp).await? {
+        Answer::Batch(batch) => values_of(&[batch]).map(Some),
+        Answer::Declined(_) => Ok(None),
+        answer => Err(answer.unexpected()),
+    }
 }
 
 /// The same until one was answered over a shared connection, of which the first is opened beside one that lives.
@@ -107,8 +110,11 @@ async fn many_look_ups_share_a_connection_and_each_hears_its_own_answer() {
     assert!(over_shared > 100, "{over_shared} of 200");
     // No row, and no value.
     assert_eq!(shared(&driver, &statement, -1).await.len(), 0);
-    let null = driver.look_up(&statement, &[Value::Null(INT)]).await.unwrap();
-    assert!(null.is_none_or(|batch| batch.num_rows() == 0));
+    match driver.run(&statement, &[Value::Null(INT)], Ask::LookUp).await.unwrap() {
+        Answer::Batch(batch) => assert_eq!(batch.num_rows(), 0),
+        Answer::Declined(_) => {}
+        answer => panic!("{answer:?}"),
+    }
     let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'sharing' AND application_name = 'querygate'";
     assert!(admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0) <= 2);
     let status = driver.pool().unwrap();
@@ -233,7 +239,8 @@ async fn a_large_row_and_a_small_pool_have_connections_of_their_own() {
 
     let small = PostgresDriver::new(&PostgresOptions { pool_size: 3, ..server.options("apart") }).unwrap();
     small.health().await.unwrap();
-    assert_eq!(look_up(&small, &statement, 1).await.unwrap(), None);
+    let declined = small.run(&statement, &[Value::Int32(1)], Ask::LookUp).await.unwrap();
+    assert!(matches!(declined, Answer::Declined(DeclineReason::SmallPool)), "{declined:?}");
 }
 
 #[tokio::test]

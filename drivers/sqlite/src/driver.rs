@@ -8,12 +8,16 @@ use crate::error::from_sqlx;
 use crate::introspect;
 use crate::pool::{Lease, Reader, Readers};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Refusal, ScalarExpr, SchemaNotice, TableRef, Value, ValueType};
+use querygate_driver_api::{
+    Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, ScalarExpr, SchemaNotice, TableRef, Value, ValueType,
+};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -97,6 +101,20 @@ impl SqliteDriver {
     pub(crate) fn options(&self) -> &SqliteOptions {
         &self.options
     }
+
+    async fn batches(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        check_setting(self, context.setting)?;
+        Fragment::check_values(&statement.parameters, values)?;
+        let arguments = bind::arguments(statement, values).map_err(|refusal| {
+            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
+        })?;
+        crate::execute::execute(&self.readers, Arc::clone(statement), arguments, context).await
+    }
 }
 
 #[async_trait]
@@ -158,17 +176,18 @@ impl Driver for SqliteDriver {
         bind::arguments(statement, values).map(drop)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        Fragment::check_values(&statement.parameters, values)?;
-        let arguments = bind::arguments(statement, values).map_err(|refusal| {
-            Error::new(ErrorCode::FeatureNotSupported, "values cannot be given to the source").with_detail(refusal.text)
-        })?;
-        crate::execute::execute(&self.readers, Arc::clone(statement), arguments, context).await
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Batches(context) => self.batches(statement, values, context).await.map(Answer::Batches),
+                Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
+            }
+        })
     }
 
     async fn health(&self) -> Result<()> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests panic")]
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::relation::{Encoding, JoinKind};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
@@ -9,8 +10,7 @@ use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::testkit::{lifecycle, suite};
 use querygate_driver_api::{
-    BatchStream, Capabilities, ExecuteContext, Fragment, NativeStatement, Refusal, Relation, ScalarExpr, TableRef,
-    Value, ValueType,
+    Answer, Ask, Capabilities, Fragment, NativeStatement, Refusal, Relation, ScalarExpr, TableRef, Value, ValueType,
 };
 use querygate_sqlite::{ColumnSpec, SqliteDriver, SqliteOptions, SqliteWriter, TableSpec};
 use querygate_types::Result;
@@ -127,13 +127,13 @@ impl Driver for LyingDriver {
         self.inner.accepts(statement, values)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        self.inner.execute(statement, values, context).await
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        self.inner.run(statement, values, ask)
     }
 
     async fn health(&self) -> Result<()> {

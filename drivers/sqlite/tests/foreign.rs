@@ -8,7 +8,7 @@ use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::fault::{Fault, FaultyDriver};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
 use querygate_sqlite::{SqliteDriver, SqliteOptions};
 use querygate_types::{Error, ErrorCode};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -75,7 +75,8 @@ async fn rows(
 ) -> Result<Vec<Vec<Value>>, Error> {
     let fragment = Fragment { relation, output, parameters: values.iter().map(Value::value_type).collect() };
     let statement = driver.render(&fragment).unwrap();
-    let batches: Vec<_> = driver.execute(&statement, values, ExecuteContext::default()).await?.try_collect().await?;
+    let batches: Vec<_> =
+        driver.run(&statement, values, Ask::Batches(ExecuteContext::default())).await?.batches()?.try_collect().await?;
     values_of(&batches)
 }
 
@@ -215,10 +216,11 @@ async fn values_that_have_no_exact_form_are_refused_before_they_are_sent() {
         let statement = driver.render(&fragment).unwrap();
         let refused = driver.accepts(&statement, std::slice::from_ref(&value)).is_err();
         assert_eq!(refused, matches!(value, Value::Text(_)));
-        let ran = driver.execute(&statement, &[value], ExecuteContext::default()).await;
+        let ran = driver.run(&statement, &[value], Ask::Batches(ExecuteContext::default())).await;
         assert_eq!(ran.err().map(|error| error.code()), refused.then_some(ErrorCode::FeatureNotSupported));
         // A value of another type is a fault of ours, never a conversion.
-        assert!(driver.execute(&statement, &[Value::Boolean(true)], ExecuteContext::default()).await.is_err());
+        let wrong = driver.run(&statement, &[Value::Boolean(true)], Ask::Batches(ExecuteContext::default())).await;
+        assert!(wrong.is_err());
     }
 }
 
@@ -234,7 +236,8 @@ async fn the_fault_layer_fails_as_it_says() {
         async move {
             let deadline = Some(Instant::now() + Duration::from_millis(30));
             let context = ExecuteContext { deadline, ..ExecuteContext::default() };
-            let batches: Vec<_> = driver.execute(&statement, &[], context).await?.try_collect().await?;
+            let batches: Vec<_> =
+                driver.run(&statement, &[], Ask::Batches(context)).await?.batches()?.try_collect().await?;
             Ok::<_, Error>(batches.len())
         }
     };

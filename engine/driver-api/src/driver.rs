@@ -1,11 +1,12 @@
-//! The driver trait: what every kind of source offers to the gate. Knows fragments, values and Arrow batches only.
+//! The driver trait: what every kind of source offers to the gate. Knows fragments and values; rows are Arrow batches, or
+//! messages of PostgreSQL's protocol where a source has them.
 
 use crate::advice::IndexAdvice;
+use crate::answer::{Answer, Ask};
 use crate::capability::{Capabilities, Refusal};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::TableRef;
 use crate::notice::SchemaNotice;
-use crate::planning::not_taken;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
@@ -14,8 +15,9 @@ use crate::value::{Value, ValueType};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use querygate_types::{PgType, PlannerSetting, Result, WireForm, WireRows, limits};
+use querygate_types::{PlannerSetting, Result, limits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,71 +66,39 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// Why the source may not be given this fragment.
     fn render(&self, fragment: &Fragment) -> Result<Arc<NativeStatement>, Refusal>;
 
-    /// Whether these values can be bound with equal results. Asked before `execute`, while another plan is possible;
-    /// `execute` refuses with 0A000 what this refuses.
+    /// Whether these values can be bound with equal results. Asked before [`run`](Self::run), while another plan is
+    /// possible; `run` refuses with 0A000 what this refuses.
     ///
     /// # Errors
     /// Why not; holds no value.
     fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<(), Refusal>;
 
-    /// Runs a statement of this driver. Cancel and deadline reach the source's own query and give 57014.
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream>;
+    /// Runs a statement of this driver in the form that is asked for. Only look-ups may be declined: they are then to be run as
+    /// [`Ask::Batches`]. Each form is a future of its own, so that a look-up does not pay for the size of the others.
+    ///
+    /// Cancel and deadline of batches reach the source's own query and give 57014.
+    ///
+    /// # Errors
+    /// The source's. 0A000: the values cannot be bound, or a setting is not among
+    /// [`planner_settings`](Self::planner_settings).
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>>;
 
-    /// Settings of its planner that it takes for one statement, in [`execute_planned`](Self::execute_planned).
+    /// Settings of its planner that it takes for one execution ([`ExecuteContext::setting`]).
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         &[]
     }
 
-    /// As [`execute`](Self::execute), with a setting of the source's planner for this statement alone: whatever comes of it, the
-    /// next statement on its connection is planned without.
-    ///
-    /// # Errors
-    /// As `execute`; 0A000: the setting is not among [`planner_settings`](Self::planner_settings).
-    async fn execute_planned(
-        &self,
-        _statement: &Arc<NativeStatement>,
-        _values: &[Value],
-        setting: PlannerSetting,
-        _context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        Err(not_taken(setting))
-    }
-
-    /// Whether [`look_up`](Self::look_up) or [`look_up_written`](Self::look_up_written) ever answer: otherwise nobody tries.
+    /// Whether look-ups are ever answered. Asked once where a statement is compiled: what is kept for its runs depends on it.
     fn looks_up(&self) -> bool {
         false
     }
 
-    /// Runs a statement that finds rows by a key and gives few of them: perhaps on a connection that others use at the same time.
-    /// Whoever stops waiting stops nobody else. `None`: it is to be run with [`execute`](Self::execute), as if it had not been
-    /// asked for.
-    ///
-    /// # Errors
-    /// What `execute` and its stream would say.
-    async fn look_up(&self, _statement: &Arc<NativeStatement>, _values: &[Value]) -> Result<Option<RecordBatch>> {
-        Ok(None)
-    }
-
-    /// As [`look_up`](Self::look_up), for rows that go to a client of PostgreSQL's protocol as they are. `None`: they are to be
-    /// asked for in another way, as if they had not been asked for.
-    ///
-    /// # Errors
-    /// What `execute` and its stream would say.
-    async fn look_up_written(
-        &self,
-        _statement: &Arc<NativeStatement>,
-        _values: &[Value],
-        _wanted: Wanted<'_>,
-    ) -> Result<Option<WireRows>> {
-        Ok(None)
-    }
-
-    /// Keeps a snapshot for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
+    /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors
     /// The source's.
@@ -216,27 +186,28 @@ pub enum BindingForm {
     List(usize),
 }
 
-/// How a client of PostgreSQL's protocol reads rows.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The type that it was told of each column.
-    pub types: &'a [PgType],
-    pub form: WireForm,
-}
-
-/// How one execution is bounded.
+/// How one execution is bounded and planned.
 #[derive(Debug, Clone)]
 pub struct ExecuteContext {
     pub cancel: CancellationToken,
     pub deadline: Option<Instant>,
     /// Rows per batch, at most.
     pub batch_rows: usize,
-    /// What it reads of a snapshot that this source keeps. `None`: everything, as it is now.
+    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
     pub share: Option<SnapshotShare>,
+    /// A setting of the source's planner for this execution alone: whatever comes of it, the next one on its connection is
+    /// planned without.
+    pub setting: Option<PlannerSetting>,
 }
 
 impl Default for ExecuteContext {
     fn default() -> Self {
-        Self { cancel: CancellationToken::new(), deadline: None, batch_rows: limits::BATCH_ROWS, share: None }
+        Self {
+            cancel: CancellationToken::new(),
+            deadline: None,
+            batch_rows: limits::BATCH_ROWS,
+            share: None,
+            setting: None,
+        }
     }
 }

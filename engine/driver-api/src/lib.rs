@@ -2,8 +2,8 @@
 //!
 //! - [`relation`], [`scalar`], [`function`], [`aggregate`]: the closed algebra;
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
-//! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself;
-//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value; [`moment`]: one state of it for several executions;
+//! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself; [`Ask`], [`Answer`]: its runs;
+//! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value; [`snapshot`]: one state of it for several executions;
 //!   [`planning`]: what its planner may be told;
 //! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
 //! - `testkit` (feature): the conformance suite and the fault layer.
@@ -12,6 +12,7 @@
 
 pub mod advice;
 pub mod aggregate;
+mod answer;
 mod breaker;
 mod budget;
 pub mod builder;
@@ -37,11 +38,12 @@ pub mod testkit;
 mod value;
 mod value_array;
 
+pub use answer::{Answer, Ask, DeclineReason, LookUp, Wanted};
 pub use budget::{Budget, Place, Resting};
 pub use capability::{Capabilities, Refusal, RefusalReason, of_one_scale};
 pub use columns::{ColumnInfo, ColumnTypes};
 pub use delivery::{Delivery, delivery};
-pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement, Wanted};
+pub use driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 pub use fragment::{Fragment, OutputColumn};
 pub use identifier::{ColumnId, Identifier, TableRef};
 pub use notice::SchemaNotice;

@@ -4,7 +4,7 @@ use crate::driver::Driver;
 use crate::fragment::Fragment;
 use crate::relation::{JoinKind, Relation};
 use crate::scalar::ScalarExpr;
-use querygate_types::{Error, ErrorCode, PlannerSetting};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 
 /// Choices that a fragment leaves to its source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub fn settings_for(driver: &dyn Driver, fragment: &Fragment) -> Vec<PlannerSett
     }
     let choices = Choices { values: !fragment.parameters.is_empty(), ..Choices::of(&fragment.relation) };
     offered.iter().copied().filter(|setting| choices.concern(*setting)).collect()
+}
+
+/// Whether a driver takes the setting of an execution, if it has one.
+///
+/// # Errors
+/// 0A000: it does not offer it.
+pub fn check_setting(driver: &dyn Driver, setting: Option<PlannerSetting>) -> Result<()> {
+    match setting {
+        Some(setting) if !driver.planner_settings().contains(&setting) => Err(not_taken(setting)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// For a driver that was given a setting that it does not take.

@@ -132,8 +132,6 @@ pub enum Declined {
     NoQuery,
     /// Not all of it runs in one source.
     NotWhole,
-    /// The source does not find its rows by a key, or a column is computed from what the source gives.
-    NotByKey,
     /// It asks for the time of the statement.
     Moment,
     /// Results of this session are compared with a second run, which takes batches.
@@ -144,8 +142,8 @@ pub enum Declined {
     Outdated,
     /// A value is of a type, or in a form, that the source cannot be given as it is.
     Values,
-    /// The source declined it.
-    Source,
+    /// The source, or what it would be asked, does not allow it; the reason in words.
+    Source(&'static str),
 }
 
 impl Declined {
@@ -155,13 +153,12 @@ impl Declined {
         match self {
             Self::NoQuery => "it is not a query",
             Self::NotWhole => "not all of it runs in one source",
-            Self::NotByKey => "rows are not found by a key, or columns are computed",
             Self::Moment => "it asks for the time of the statement",
             Self::Compared => "querygate.verify_sample compares results",
             Self::FirstRun => "it was not planned before",
             Self::Outdated => "the session, the metadata or the settings changed",
             Self::Values => "a value cannot be given to the source as it is",
-            Self::Source => "the source declined it",
+            Self::Source(reason) => reason,
         }
     }
 }
@@ -205,7 +202,7 @@ pub trait Session: Send + Sync {
         form: WireForm,
     ) -> std::result::Result<LookUp<'a>, Declined> {
         let _ = (prepared, given, form);
-        Err(Declined::NotByKey)
+        Err(Declined::Source("this service has no look-ups"))
     }
 
     /// The statement as it is described for these values, one row or more of each parameter: places of numerics are enough for all

@@ -11,7 +11,7 @@ use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::relation::{Encoding, ScanColumn};
 use querygate_driver_api::testkit::dataset::{Limits, tables};
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{ColumnId, Fragment, OutputColumn, Relation, TableRef, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, TableRef, Value, ValueType};
 use querygate_mongodb::{MongoDriver, MongoOptions};
 use querygate_types::Error;
 use server::{PASSWORD, Server, USER};
@@ -151,7 +151,7 @@ pub(crate) async fn rows_within(
 ) -> Result<Vec<Vec<Value>>, Error> {
     let fragment = Fragment { relation, output, parameters: values.iter().map(Value::value_type).collect() };
     let statement = driver.render(&fragment).unwrap_or_else(|refusal| panic!("{refusal}"));
-    let batches: Vec<_> = driver.execute(&statement, values, context).await?.try_collect().await?;
+    let batches: Vec<_> = driver.run(&statement, values, Ask::Batches(context)).await?.batches()?.try_collect().await?;
     values_of(&batches)
 }
 

@@ -2,13 +2,14 @@
 //! something for the server to compute without end, which is a join elsewhere.
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::driver::{Driver, NativeStatement};
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::testkit::dataset::tables;
 use querygate_driver_api::{
-    Capabilities, ColumnId, Fragment, Identifier, Refusal, Relation, TableRef, Value, ValueType,
+    Answer, Ask, Capabilities, ColumnId, Fragment, Identifier, Refusal, Relation, TableRef, Value, ValueType,
 };
 use querygate_mongodb::MongoDriver;
 use querygate_types::Result;
@@ -112,13 +113,13 @@ impl Driver for Suited {
         self.inner.accepts(statement, values)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        self.inner.execute(statement, values, context).await
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        self.inner.run(statement, values, ask)
     }
 
     async fn health(&self) -> Result<()> {

@@ -5,7 +5,7 @@ use querygate_driver_api::driver::{Driver, ExecuteContext};
 use querygate_driver_api::relation::ScanColumn;
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::testkit::suite::values_of;
-use querygate_driver_api::{ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
+use querygate_driver_api::{Ask, ColumnId, Fragment, OutputColumn, Relation, ScalarExpr, TableRef, Value, ValueType};
 use querygate_types::Error;
 
 pub(crate) fn table(name: &str) -> TableRef {
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     context: ExecuteContext,
 ) -> Result<Vec<Vec<Value>>, Error> {
     let statement = driver.render(fragment).unwrap();
-    let batches: Vec<_> = driver.execute(&statement, values, context).await?.try_collect().await?;
+    let batches: Vec<_> = driver.run(&statement, values, Ask::Batches(context)).await?.batches()?.try_collect().await?;
     values_of(&batches)
 }
 

@@ -2,10 +2,10 @@
 //! are only its values.
 
 use super::exec::{CompiledFragment, heard, shape};
-use super::fragment_metrics::{FragmentRuns, Measured};
+use super::fragment_metrics::{FragmentRun, FragmentRuns};
 use super::shares::Holder;
 use futures::{StreamExt, TryStreamExt, stream};
-use querygate_driver_api::{BatchStream, ExecuteContext};
+use querygate_driver_api::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
 use querygate_types::Result;
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct FragmentCall {
     compiled: CompiledFragment,
-    looks_up: bool,
+    looks_up: LookUp<()>,
 }
 
 impl FragmentCall {
-    pub(super) fn new(compiled: CompiledFragment, looks_up: bool) -> Self {
+    pub(super) fn new(compiled: CompiledFragment, looks_up: LookUp<()>) -> Self {
         Self { compiled, looks_up }
     }
 
@@ -27,37 +27,26 @@ impl FragmentCall {
         &self.compiled.source
     }
 
-    /// Runs it where the source can do so beside others, and waits for all its rows, which are few. `None`: it is to be
+    /// Runs it where the source can do so beside others, and waits for all its rows, which are few. Declined: it is to be
     /// started. `runs`: where it is measured.
     ///
     /// # Errors
     /// What the source says, in our codes.
-    pub async fn look_up(&self, runs: Option<&Arc<FragmentRuns>>) -> Result<Option<BatchStream>> {
-        if !self.looks_up {
-            return Ok(None);
+    pub async fn look_up(&self, runs: Option<&Arc<FragmentRuns>>) -> Result<LookUp<BatchStream>> {
+        if let Err(reason) = self.looks_up {
+            return Ok(Err(reason));
         }
         let compiled = &self.compiled;
         let run = runs.map(|runs| compiled.run(Arc::clone(runs), false));
-        let shaped = match compiled.driver.look_up(&compiled.statement, &compiled.values).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(batch)) => shape(&batch, &compiled.columns, &compiled.schema),
+        let batch = match compiled.driver.run(&compiled.statement, &compiled.values, Ask::LookUp).await {
+            Ok(Answer::Batch(batch)) => shape(&batch, &compiled.columns, &compiled.schema),
+            Ok(Answer::Declined(reason)) => return Ok(Err(reason)),
+            Ok(answer @ (Answer::Batches(_) | Answer::WireRows(_))) => Err(answer.unexpected()),
             Err(error) => Err(heard(compiled, error)),
         };
-        match (shaped, run) {
-            (Ok(batch), run) => {
-                if let Some(run) = run {
-                    run.found(&batch);
-                }
-                // As a source gives it that has no row.
-                Ok(Some(stream::iter((batch.num_rows() > 0).then_some(Ok(batch))).boxed()))
-            }
-            (Err(error), run) => {
-                if let Some(run) = run {
-                    run.failed(&error);
-                }
-                Err(error)
-            }
-        }
+        let batch = FragmentRun::over(run, batch, FragmentRun::batch)?;
+        // As a source gives it that has no row.
+        Ok(Ok(stream::iter((batch.num_rows() > 0).then_some(Ok(batch))).boxed()))
     }
 
     /// Whether the source can be given the values with equal results.
@@ -72,15 +61,7 @@ impl FragmentCall {
         let compiled = self.compiled;
         let started = async move {
             let run = runs.map(|runs| compiled.run(runs, false));
-            match (compiled.start(ExecuteContext::default(), holder.as_ref()).await, run) {
-                (Ok(batches), run) => Ok(Measured::new(batches, run)),
-                (Err(error), run) => {
-                    if let Some(run) = run {
-                        run.failed(&error);
-                    }
-                    Err(error)
-                }
-            }
+            FragmentRun::begun(run, compiled.start(ExecuteContext::default(), holder.as_ref()).await)
         };
         stream::once(started).try_flatten().boxed()
     }

@@ -1,7 +1,7 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
 use super::ahead::Ahead;
-use super::fragment_metrics::{FragmentFacts, FragmentRun, FragmentRuns, Measured};
+use super::fragment_metrics::{FragmentFacts, FragmentRun, FragmentRuns};
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
 use super::shares::Holder;
@@ -24,9 +24,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use querygate_driver_api::snapshot::SnapshotShare;
-use querygate_driver_api::{Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_driver_api::{Ask, Driver, ExecuteContext, Fragment, NativeStatement, Value};
 use querygate_rules::estimate::TableEstimate;
 use querygate_types::limits::KEY_LIST_MAX;
 use querygate_types::{Error, ErrorCode, PlannerSetting};
@@ -116,10 +116,8 @@ impl CompiledFragment {
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
-        let begin = match self.setting {
-            None => self.driver.execute(statement, values, context),
-            Some(setting) => self.driver.execute_planned(statement, values, setting, context),
-        };
+        let context = ExecuteContext { setting: self.setting, ..context };
+        let begin = self.driver.run(statement, values, Ask::Batches(context)).map(|answer| answer?.batches());
         let batches = match holder {
             Some(holder) => holder.hold((&self.source, &self.driver), begin).await,
             None => begin.await,
@@ -339,16 +337,8 @@ impl ExecutionPlan for FragmentExec {
         let ahead = Ahead::new(context.memory_pool());
         let started = async move {
             let run = runs.map(|runs| compiled.run(runs, !filters.is_empty()));
-            let batches = match (compiled.start_narrowed(&filters, execute, holder.as_ref()).await, run) {
-                (Ok(batches), Some(run)) => Measured::new(batches, Some(run)).boxed(),
-                (Ok(batches), None) => batches,
-                (Err(error), run) => {
-                    if let Some(run) = run {
-                        run.failed(&error);
-                    }
-                    return Err(outside(error));
-                }
-            };
+            let begun = compiled.start_narrowed(&filters, execute, holder.as_ref()).await;
+            let batches = FragmentRun::begun(run, begun).map_err(outside)?;
             let batches = match plain {
                 Some(plain) => plain.counted(batches),
                 None => batches,

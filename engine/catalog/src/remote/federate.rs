@@ -21,7 +21,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::planning::settings_for;
-use querygate_driver_api::{Capabilities, Driver, NativeStatement, RefusalReason, Value};
+use querygate_driver_api::{Capabilities, DeclineReason, Driver, LookUp, NativeStatement, RefusalReason, Value};
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::estimate::{Estimator, TableEstimate};
 use querygate_rules::{
@@ -180,7 +180,7 @@ pub struct WholeFragment {
     /// A run, but for its values.
     pub(super) compiled: CompiledFragment,
     /// Whether it finds rows by a key, at a source that looks them up.
-    pub(super) looks_up: bool,
+    pub(super) looks_up: LookUp<()>,
     /// What the source's planner may be told of it.
     settings: Vec<PlannerSetting>,
 }
@@ -198,7 +198,11 @@ impl WholeFragment {
         let statement = driver.render(&translation.fragment).ok()?;
         let compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
         let tables = opener.remotes.tables.values().filter(|table| *table.source() == translation.source);
-        let looks_up = compiled.driver.looks_up() && looks_up(&translation.fragment, tables);
+        let looks_up = match compiled.driver.looks_up() {
+            false => Err(DeclineReason::Unsupported),
+            true if looks_up(&translation.fragment, tables) => Ok(()),
+            true => Err(DeclineReason::NoKey),
+        };
         let settings = settings_for(driver.as_ref(), &translation.fragment);
         Some(Self { token: catalog.token().clone(), translation, compiled, looks_up, settings })
     }
@@ -213,6 +217,14 @@ impl WholeFragment {
     #[must_use]
     pub fn settings(&self) -> &[PlannerSetting] {
         &self.settings
+    }
+
+    /// Whether [`FragmentCall::look_up`] is worth asking.
+    ///
+    /// # Errors
+    /// Why it declines each run.
+    pub const fn looks_up(&self) -> LookUp<()> {
+        self.looks_up
     }
 
     /// Rows that it is expected to give.

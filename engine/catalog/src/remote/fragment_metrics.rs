@@ -230,23 +230,45 @@ impl FragmentRun {
         });
     }
 
+    /// Closes a run that is over, where it is measured.
+    pub(super) fn over<T>(run: Option<Self>, outcome: Result<T>, rows: impl FnOnce(Self, &T)) -> Result<T> {
+        match (run, &outcome) {
+            (Some(run), Ok(found)) => rows(run, found),
+            (Some(run), Err(error)) => run.failed(error),
+            (None, _) => {}
+        }
+        outcome
+    }
+
+    /// The batches of a run that has begun, measured as they are read; where it did not begin, it is closed.
+    pub(super) fn begun(run: Option<Self>, batches: Result<BatchStream>) -> Result<BatchStream> {
+        match (run, batches) {
+            (Some(run), Ok(batches)) => Ok(Measured::new(batches, run).boxed()),
+            (Some(run), Err(error)) => {
+                run.failed(&error);
+                Err(error)
+            }
+            (None, batches) => batches,
+        }
+    }
+
     fn no_nulls(&self) -> Vec<u64> {
         vec![0; self.template.passing.len()]
     }
 
     /// The driver did not begin.
-    pub(super) fn failed(self, error: &Error) {
+    fn failed(self, error: &Error) {
         let (total, nulls) = (self.asked.elapsed(), self.no_nulls());
         self.end(End { acquire: total, total, nulls, error: Some(error.code()), ..End::default() });
     }
 
-    /// All its rows are here.
-    pub(super) fn written(self, rows: &WireRows) {
+    /// All its rows are here, as messages.
+    pub(super) fn wire_rows(self, rows: &WireRows) {
         self.all((rows.rows, rows.bytes), rows.nulls.iter().copied());
     }
 
     /// All its rows are here, as one batch.
-    pub(super) fn found(self, batch: &RecordBatch) {
+    pub(super) fn batch(self, batch: &RecordBatch) {
         let size = (batch.num_rows() as u64, batch_bytes(batch));
         self.all(size, batch.columns().iter().map(|column| column.null_count() as u64));
     }
@@ -278,7 +300,7 @@ struct End {
 }
 
 /// The driver's batches, measured where somebody wants that.
-pub(super) struct Measured {
+struct Measured {
     batches: BatchStream,
     seen: Option<Seen>,
 }
@@ -295,13 +317,11 @@ struct Seen {
 }
 
 impl Measured {
-    pub(super) fn new(batches: BatchStream, run: Option<FragmentRun>) -> Self {
-        let seen = run.map(|run| {
-            let (acquire, nulls) = (run.asked.elapsed(), run.no_nulls());
-            let sampler = (!nulls.is_empty()).then(|| Sampler::new(nulls.len()));
-            Seen { run, acquire, first_row: FirstRow::default(), rows: 0, bytes: 0, nulls, sampler }
-        });
-        Self { batches, seen }
+    fn new(batches: BatchStream, run: FragmentRun) -> Self {
+        let (acquire, nulls) = (run.asked.elapsed(), run.no_nulls());
+        let sampler = (!nulls.is_empty()).then(|| Sampler::new(nulls.len()));
+        let seen = Seen { run, acquire, first_row: FirstRow::default(), rows: 0, bytes: 0, nulls, sampler };
+        Self { batches, seen: Some(seen) }
     }
 
     fn end(&mut self, complete: bool, error: Option<ErrorCode>) {
@@ -424,31 +444,31 @@ mod tests {
             FragmentRun::begin(Arc::clone(runs), Arc::clone(&template), &FragmentFacts::default(), false)
         };
         let rows = |n| WireRows { rows: n, bytes: 9 * n, nulls: vec![n], ..WireRows::default() };
-        run(&runs).written(&rows(3));
+        run(&runs).wire_rows(&rows(3));
         let (one, others) = runs.take();
         let one = one.unwrap();
         assert!(others.is_empty() && others.capacity() == 0);
         assert_eq!((one.rows, one.bytes, one.nulls.as_slice(), one.complete), (3, 27, &[3][..], true));
         assert_eq!((one.acquire, one.first_row), (Duration::ZERO, Some(one.total)));
-        (0..1_000).for_each(|n| run(&runs).written(&rows(n)));
+        (0..1_000).for_each(|n| run(&runs).wire_rows(&rows(n)));
         let (one, others) = runs.take();
         let kept: Vec<u64> = one.iter().chain(&others).map(|record| record.rows).collect();
         assert!(kept.len() == RUNS_MAX && kept.is_sorted(), "{}", kept.len());
         assert!(matches!(runs.take(), (None, others) if others.is_empty()));
         // One alone needs no copy, and whoever still runs is not waited for.
         assert_eq!(runs.single().map(<[_]>::len), Some(0));
-        run(&runs).written(&rows(3));
+        run(&runs).wire_rows(&rows(3));
         let left = run(&runs);
         assert_eq!(runs.single().map(|one| one[0].rows), Some(3));
-        left.written(&rows(4));
+        left.wire_rows(&rows(4));
         assert_eq!(runs.single().map(<[_]>::len), Some(1));
-        run(&runs).written(&rows(5));
+        run(&runs).wire_rows(&rows(5));
         assert!(runs.single().is_none());
         let began = SystemTime::UNIX_EPOCH;
         let (runs_of_next, at) = (Arc::get_mut(&mut runs).unwrap(), Instant::now());
         runs_of_next.begin((began, at));
         assert_eq!(runs.single().map(<[_]>::len), Some(0), "the next statement begins with none");
-        run(&runs).written(&rows(6));
+        run(&runs).wire_rows(&rows(6));
         let one = runs.single().unwrap();
         assert!(one[0].began >= began && one[0].began <= began + at.elapsed());
     }

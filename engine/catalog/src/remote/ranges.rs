@@ -13,7 +13,9 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
 use querygate_driver_api::relation::{Collation, JoinKind, ScanColumn, SortKey};
 use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotShare};
-use querygate_driver_api::{ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType};
+use querygate_driver_api::{
+    Ask, ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType,
+};
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, Result};
 use std::any::Any;
@@ -374,7 +376,7 @@ async fn ask(
     if whole.driver.accepts(&statement, &whole.values).is_err() {
         return Ok(None);
     }
-    let mut batches = whole.driver.execute(&statement, &whole.values, context.clone()).await?;
+    let mut batches = whole.driver.run(&statement, &whole.values, Ask::Batches(context.clone())).await?.batches()?;
     while let Some(batch) = batches.try_next().await? {
         if let Some(column) = batch.columns().first().filter(|_| batch.num_rows() > 0) {
             return Ok(Value::from_array(column.as_ref(), 0).ok());

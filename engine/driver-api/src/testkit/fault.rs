@@ -1,16 +1,20 @@
 //! A driver around a driver that fails on purpose, always in the same way for the same seed. Knows no source.
 
+use crate::answer::{Answer, Ask, DeclineReason};
 use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
+use crate::planning::check_setting;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::snapshot::SnapshotAnswer;
+use crate::snapshot::SnapshotAnswer;
 use crate::testkit::Seeded;
 use crate::value::{Value, ValueType};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +57,34 @@ impl FaultyDriver {
     #[must_use]
     pub fn seeded(inner: Arc<dyn Driver>, seed: u64) -> Self {
         Self { inner, plan: Plan::Seeded(Mutex::new(Seeded::new(seed))) }
+    }
+
+    async fn failing(
+        &self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        check_setting(self, context.setting)?;
+        let fault = self.next();
+        if fault == Fault::Refused {
+            return Err(Error::new(ErrorCode::SourceUnavailable, "source cannot be reached"));
+        }
+        let stream = self.inner.run(statement, values, Ask::Batches(context.clone())).await?.batches()?;
+        Ok(match fault {
+            Fault::None | Fault::Refused => stream,
+            Fault::LostAfter(batches) => {
+                let lost = stream::once(async { Err(Error::new(ErrorCode::SourceLost, "source connection was lost")) });
+                stream.take(batches).chain(lost).boxed()
+            }
+            Fault::StalledAfter(batches) => stream.take(batches).chain(stream::once(stall(context))).boxed(),
+            Fault::ShortBatches => stream
+                .flat_map(|batch| match batch {
+                    Ok(batch) => stream::iter((0..batch.num_rows()).map(move |row| Ok(batch.slice(row, 1)))).boxed(),
+                    Err(error) => stream::once(async { Err(error) }).boxed(),
+                })
+                .boxed(),
+        })
     }
 
     fn next(&self) -> Fault {
@@ -110,30 +142,17 @@ impl Driver for FaultyDriver {
         self.inner.accepts(statement, values)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        let fault = self.next();
-        if fault == Fault::Refused {
-            return Err(Error::new(ErrorCode::SourceUnavailable, "source cannot be reached"));
-        }
-        let stream = self.inner.execute(statement, values, context.clone()).await?;
-        Ok(match fault {
-            Fault::None | Fault::Refused => stream,
-            Fault::LostAfter(batches) => {
-                let lost = stream::once(async { Err(Error::new(ErrorCode::SourceLost, "source connection was lost")) });
-                stream.take(batches).chain(lost).boxed()
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Batches(context) => self.failing(statement, values, context).await.map(Answer::Batches),
+                Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
             }
-            Fault::StalledAfter(batches) => stream.take(batches).chain(stream::once(stall(context))).boxed(),
-            Fault::ShortBatches => stream
-                .flat_map(|batch| match batch {
-                    Ok(batch) => stream::iter((0..batch.num_rows()).map(move |row| Ok(batch.slice(row, 1)))).boxed(),
-                    Err(error) => stream::once(async { Err(error) }).boxed(),
-                })
-                .boxed(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! How executions end: whole, in bounded batches, cancelled, out of time, abandoned. Every driver behaves the same.
 
 use crate::aggregate::{AggregateExpr, AggregateFunction};
+use crate::answer::{Answer, Ask, DeclineReason, Wanted};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
@@ -9,7 +10,7 @@ use crate::scalar::{ComparisonOp, ScalarExpr};
 use crate::testkit::dataset::MANY_ROWS;
 use crate::value::ValueType;
 use futures::{StreamExt, TryStreamExt};
-use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
+use querygate_types::{Error, ErrorCode, PgType, PlannerSetting, Result, WireForm};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub async fn run(driver: &dyn Driver, schema: &[&str]) -> Result<Vec<String>> {
     out_of_time(driver, &endless, &mut failures).await?;
     abandoned(driver, &whole, &mut failures).await?;
     planned(driver, (&whole, &endless), &mut failures).await?;
+    looked_up(driver, &whole, &mut failures).await;
     Ok(failures)
 }
 
@@ -92,7 +94,7 @@ async fn bounded_batches(
     failures: &mut Vec<String>,
 ) -> Result<()> {
     let context = ExecuteContext { batch_rows: 1_000, ..ExecuteContext::default() };
-    let batches: Vec<_> = driver.execute(statement, &[], context).await?.try_collect().await?;
+    let batches: Vec<_> = driver.run(statement, &[], Ask::Batches(context)).await?.batches()?.try_collect().await?;
     let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
     if i64::try_from(rows) != Ok(MANY_ROWS) {
         failures.push(format!("a whole result has {rows} rows"));
@@ -113,29 +115,59 @@ async fn planned(
     failures: &mut Vec<String>,
 ) -> Result<()> {
     for setting in PlannerSetting::ALL {
-        let context = ExecuteContext::default();
+        let context = ExecuteContext { setting: Some(setting), ..ExecuteContext::default() };
         let cancel = context.cancel.clone();
         if !driver.planner_settings().contains(&setting) {
-            match driver.execute_planned(whole, &[], setting, context).await {
+            match driver.run(whole, &[], Ask::Batches(context)).await {
                 Err(error) if error.code() == ErrorCode::FeatureNotSupported => {}
                 Err(error) => failures.push(format!("{setting} is refused with {:?}", error.code())),
                 Ok(_) => failures.push(format!("{setting} is taken though it is not offered")),
             }
             continue;
         }
-        let batches = driver.execute_planned(whole, &[], setting, ExecuteContext::default()).await?;
+        let batches = driver.run(whole, &[], Ask::Batches(context.clone())).await?.batches()?;
         let batches: Vec<_> = batches.try_collect().await?;
         let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
         if i64::try_from(rows) != Ok(MANY_ROWS) {
             failures.push(format!("a whole result has {rows} rows with {setting}"));
         }
-        let stream = driver.execute_planned(endless, &[], setting, context).await?;
+        let stream = driver.run(endless, &[], Ask::Batches(context)).await?.batches()?;
         let asked = Instant::now();
         cancel.cancel();
         expect(error_of(stream).await, ErrorCode::QueryCanceled, asked, setting.name(), failures);
         rest(driver, failures, setting.name()).await;
     }
     Ok(())
+}
+
+/// A look-up gives all rows in its own form, or is declined and may run as any other statement.
+async fn looked_up(driver: &dyn Driver, statement: &Arc<NativeStatement>, failures: &mut Vec<String>) {
+    let wanted = Wanted { types: &[PgType::Int8, PgType::Text], form: WireForm::Text };
+    for ask in [Ask::LookUp, Ask::WireRows(wanted)] {
+        let form = format!("{ask:?}");
+        let rows = match (driver.run(statement, &[], ask.clone()).await, ask) {
+            (Ok(Answer::Declined(reason)), _) => {
+                if driver.looks_up() == (reason == DeclineReason::Unsupported) {
+                    failures.push(format!("{form} is declined because {reason}"));
+                }
+                continue;
+            }
+            (Ok(Answer::Batch(batch)), Ask::LookUp) => i64::try_from(batch.num_rows()).ok(),
+            (Ok(Answer::WireRows(rows)), Ask::WireRows(_)) => i64::try_from(rows.rows).ok(),
+            (Ok(answer), _) => {
+                failures.push(format!("{form} is answered with {answer:?}"));
+                continue;
+            }
+            (Err(error), _) => {
+                failures.push(format!("{form} gives {error}"));
+                continue;
+            }
+        };
+        if rows != Some(MANY_ROWS) || !driver.looks_up() {
+            failures.push(format!("{form} gives {rows:?} rows"));
+        }
+    }
+    rest(driver, failures, "a look-up").await;
 }
 
 /// The first error of a stream that should not end well.
@@ -151,13 +183,13 @@ async fn error_of(mut stream: BatchStream) -> Option<Error> {
 async fn cancelled(driver: &dyn Driver, statement: &Arc<NativeStatement>, failures: &mut Vec<String>) -> Result<()> {
     let context = ExecuteContext::default();
     let cancel = context.cancel.clone();
-    let stream = driver.execute(statement, &[], context).await?;
+    let stream = driver.run(statement, &[], Ask::Batches(context)).await?.batches()?;
     let asked = Instant::now();
     cancel.cancel();
     expect(error_of(stream).await, ErrorCode::QueryCanceled, asked, "cancel", failures);
     let context = ExecuteContext::default();
     context.cancel.cancel();
-    match driver.execute(statement, &[], context).await {
+    match driver.run(statement, &[], Ask::Batches(context)).await.and_then(Answer::batches) {
         Ok(stream) => {
             expect(error_of(stream).await, ErrorCode::QueryCanceled, Instant::now(), "early cancel", failures)
         }
@@ -171,7 +203,7 @@ async fn out_of_time(driver: &dyn Driver, statement: &Arc<NativeStatement>, fail
     for wait in [Duration::ZERO, Duration::from_millis(50)] {
         let deadline = Instant::now() + wait;
         let context = ExecuteContext { deadline: Some(deadline), ..ExecuteContext::default() };
-        let error = match driver.execute(statement, &[], context).await {
+        let error = match driver.run(statement, &[], Ask::Batches(context)).await.and_then(Answer::batches) {
             Ok(stream) => error_of(stream).await,
             Err(error) => Some(error),
         };
@@ -196,7 +228,7 @@ fn expect(error: Option<Error>, code: ErrorCode, asked: Instant, what: &str, fai
 async fn abandoned(driver: &dyn Driver, statement: &Arc<NativeStatement>, failures: &mut Vec<String>) -> Result<()> {
     for _ in 0..40 {
         let context = ExecuteContext { batch_rows: 10, ..ExecuteContext::default() };
-        let mut stream = driver.execute(statement, &[], context).await?;
+        let mut stream = driver.run(statement, &[], Ask::Batches(context)).await?.batches()?;
         if stream.next().await.is_none() {
             failures.push("an abandoned stream had no beginning".to_owned());
         }

@@ -4,6 +4,7 @@ mod expressions;
 mod predicates;
 mod relations;
 
+use crate::answer::{Answer, Ask};
 use crate::driver::{Driver, ExecuteContext};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
@@ -187,7 +188,8 @@ impl Suite<'_> {
             return self.refused(&refusal.text);
         }
         let expected = evaluate(&fragment, &self.data, &case.values);
-        let got = match self.driver.execute(&statement, &case.values, ExecuteContext::default()).await {
+        let asked = self.driver.run(&statement, &case.values, Ask::Batches(ExecuteContext::default()));
+        let got = match asked.await.and_then(Answer::batches) {
             Ok(stream) => stream.try_collect::<Vec<_>>().await.and_then(|batches| values_of(&batches)),
             Err(error) => Err(error),
         };

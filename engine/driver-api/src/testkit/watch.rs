@@ -1,7 +1,8 @@
 //! A driver around a driver that remembers what it was asked to run and how many rows left the source. Knows no source.
 
+use crate::answer::{Answer, Ask, DeclineReason};
 use crate::capability::{Capabilities, Refusal};
-use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use crate::driver::{BatchStream, Driver, NativeStatement};
 use crate::fragment::Fragment;
 use crate::identifier::TableRef;
 use crate::pool::PoolStatus;
@@ -11,6 +12,7 @@ use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use querygate_types::{PlannerSetting, Result};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,31 +106,27 @@ impl Driver for WatchedDriver {
         self.inner.accepts(statement, values)
     }
 
-    async fn execute(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        let run = self.begun(statement, values, None);
-        let stream = self.inner.execute(statement, values, context).await?;
-        Ok(self.watched(statement, stream, run))
+    fn run<'a>(
+        &'a self,
+        statement: &'a Arc<NativeStatement>,
+        values: &'a [Value],
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Batches(context) => {
+                    let run = self.begun(statement, values, context.setting);
+                    let stream = self.inner.run(statement, values, Ask::Batches(context)).await?.batches()?;
+                    Ok(Answer::Batches(self.watched(statement, stream, run)))
+                }
+                // Whatever is run is to be seen as batches.
+                Ask::LookUp | Ask::WireRows(_) => Ok(Answer::Declined(DeclineReason::Unsupported)),
+            }
+        })
     }
 
     fn planner_settings(&self) -> &'static [PlannerSetting] {
         self.inner.planner_settings()
-    }
-
-    async fn execute_planned(
-        &self,
-        statement: &Arc<NativeStatement>,
-        values: &[Value],
-        setting: PlannerSetting,
-        context: ExecuteContext,
-    ) -> Result<BatchStream> {
-        let run = self.begun(statement, values, Some(setting));
-        let stream = self.inner.execute_planned(statement, values, setting, context).await?;
-        Ok(self.watched(statement, stream, run))
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {

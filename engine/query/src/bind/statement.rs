@@ -142,7 +142,7 @@ impl Bound {
         let types = || self.columns.iter().map(|column| column.pg_type).collect();
         let found = || {
             find().map(|fragment| {
-                let written = fragment.is_written().then(types);
+                let written = fragment.gives_wire_rows().ok().map(|()| types());
                 Whole { fragment, records: OnceLock::new(), written }
             })
         };

@@ -5,14 +5,15 @@ use crate::plugin::Plugin;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use querygate_driver_api::advice::{
     Costed, ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NativeQuery, Planner,
     Study, WhatIf,
 };
-use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::driver::{Driver, NativeStatement};
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
-use querygate_driver_api::{Capabilities, Fragment, Identifier, Refusal, TableRef, Value, ValueType};
+use querygate_driver_api::{Answer, Ask, Capabilities, Fragment, Identifier, Refusal, TableRef, Value, ValueType};
 use querygate_query_api::Door;
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::fragment::{
@@ -168,8 +169,8 @@ impl Driver for Toy {
         Ok(())
     }
 
-    async fn execute(&self, _: &Arc<NativeStatement>, _: &[Value], _: ExecuteContext) -> Result<BatchStream> {
-        Err(Error::internal("not asked"))
+    fn run<'a>(&'a self, _: &'a Arc<NativeStatement>, _: &'a [Value], _: Ask<'a>) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async { Err(Error::internal("not asked")) })
     }
 
     async fn health(&self) -> Result<()> {

@@ -89,29 +89,29 @@ impl GateSession {
         let mut run = self.begin_run_at(prepared, Arc::clone(cached.bound.objects()), began);
         let bounds = run.look_up_bounds(cached.timeout);
         match bounds.within_polled(self.find(&mut run, &cached, values, form)).await {
-            Ok(Some(rows)) => run.deliver(rows).map(LookedUp::Rows),
-            Ok(None) => {
+            Ok(Ok(rows)) => run.deliver(rows).map(LookedUp::Rows),
+            Ok(Err(declined)) => {
                 run.withdraw();
-                Ok(LookedUp::Declined(Declined::Source))
+                Ok(LookedUp::Declined(declined))
             }
             Err(error) => Err(run.fail(error)),
         }
     }
 
-    /// The rows; `None`: the source declined, or the statement has no fragment for these values.
+    /// The rows, unless the source declines or the statement has no fragment for these values.
     async fn find(
         &self,
         run: &mut Run,
         cached: &CachedLookup,
         values: Vec<Value>,
         form: WireForm,
-    ) -> Result<Option<WireRows>> {
+    ) -> Result<std::result::Result<WireRows, Declined>> {
         // A turn that is free now is given back by this look-up itself, and costs no count of owners.
         let turn = cached.place.short_turn();
         if turn.is_none() {
             run.admit().await?;
         }
-        let Some(call) = executable::written_given(&cached.bound, values)? else { return Ok(None) };
+        let Some(call) = executable::written_given(&cached.bound, values)? else { return Ok(Err(Declined::Values)) };
         let found = self.called_written(call, run, form).await;
         drop(turn);
         found

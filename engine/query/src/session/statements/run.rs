@@ -66,11 +66,11 @@ impl GateSession {
             Delivery::Messages(form) => {
                 if self.look_up_refusal(bound).is_none() {
                     match bounds.within(self.messages(&mut run, bound, parameters, form)).await {
-                        Ok(Some(rows)) => {
+                        Ok(Ok(rows)) => {
                             self.keep_look_up(prepared, bound);
                             return run.deliver(rows).map(Outcome::Messages);
                         }
-                        Ok(None) => {}
+                        Ok(Err(_declined)) => {}
                         Err(error) => return Err(run.fail(error)),
                     }
                 }

@@ -103,15 +103,15 @@ impl GateSession {
         run.planned_before(records);
         let source = call.source().to_owned();
         let batches = match call.look_up(run.measured()).await {
-            Ok(Some(batches)) => batches,
+            Ok(Ok(batches)) => batches,
             // Given when rows are read, as the error of any statement.
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
-            Ok(None) if call.is_accepted() => match self.read_fragment(run, bounds, call).await {
+            Ok(Err(_)) if call.is_accepted() => match self.read_fragment(run, bounds, call).await {
                 Ok(batches) => batches,
                 Err(error) => futures::stream::iter([Err(error)]).boxed(),
             },
             // The source cannot be given these values.
-            Ok(None) => {
+            Ok(Err(_)) => {
                 run.unplanned();
                 return Ok(None);
             }

@@ -20,8 +20,8 @@ impl GateSession {
             return Some(Declined::FirstRun);
         }
         let Some(whole) = bound.whole_found() else { return Some(Declined::NotWhole) };
-        if whole.written.is_none() {
-            return Some(Declined::NotByKey);
+        if let Err(reason) = whole.fragment.gives_wire_rows() {
+            return Some(Declined::Source(reason.text()));
         }
         // What a check compares are columns.
         (self.inner().settings.check_share() > 0).then_some(Declined::Compared)
@@ -35,32 +35,32 @@ impl GateSession {
         }
     }
 
-    /// The rows of a look-up; `None`: it is to be run for batches, and nothing was done.
+    /// The rows of a look-up; declined: it is to be run for batches, and nothing was done.
     pub(in crate::session) async fn messages(
         &self,
         run: &mut Run,
         bound: &Bound,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<Option<WireRows>> {
+    ) -> Result<std::result::Result<WireRows, Declined>> {
         run.admit().await?;
-        let Some(call) = executable::written(bound, parameters)? else { return Ok(None) };
+        let Some(call) = executable::written(bound, parameters)? else { return Ok(Err(Declined::Values)) };
         self.called_written(call, run, form).await
     }
 
-    /// The rows of a statement with its values; `None`: the source declined it.
+    /// The rows of a statement with its values, unless the source declines it.
     pub(in crate::session) async fn called_written(
         &self,
         call: WrittenCall<'_>,
         run: &mut Run,
         form: WireForm,
-    ) -> Result<Option<WireRows>> {
+    ) -> Result<std::result::Result<WireRows, Declined>> {
         run.planned_before(Arc::clone(call.records));
         let wanted = Wanted { types: call.types, form };
-        let found = call.fragment.look_up_written(&call.values, wanted, run.measured()).await?;
-        if found.is_none() {
+        let found = call.fragment.look_up_wire_rows(&call.values, wanted, run.measured()).await?;
+        Ok(found.map_err(|reason| {
             run.unplanned();
-        }
-        Ok(found)
+            Declined::Source(reason.text())
+        }))
     }
 }
