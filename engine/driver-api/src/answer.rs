@@ -1,9 +1,16 @@
 //! How a statement is asked of a driver, and the forms of its answer. Knows no source and no client.
 
-use crate::driver::{BatchStream, ExecuteContext};
+use crate::snapshot::SnapshotShare;
 use arrow::array::RecordBatch;
-use querygate_types::{Error, PgType, Result, WireForm, WireRows};
+use futures::stream::BoxStream;
+use querygate_types::{Error, PgType, PlannerSetting, Result, WireForm, WireRows, limits};
 use std::fmt;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Batches as the source yields them: bounded in flight, back-pressured, all of the statement's schema. After an error
+/// the stream ends. Dropping it stops the source's own query.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// The form in which the rows of a statement are asked for.
 #[derive(Debug, Clone)]
@@ -15,6 +22,32 @@ pub enum Ask<'a> {
     LookUp,
     /// As [`LookUp`](Self::LookUp), for rows that go to a client of PostgreSQL's protocol unchanged.
     WireRows(Wanted<'a>),
+}
+
+/// How one execution is bounded and planned.
+#[derive(Debug, Clone)]
+pub struct ExecuteContext {
+    pub cancel: CancellationToken,
+    pub deadline: Option<Instant>,
+    /// Rows per batch, at most.
+    pub batch_rows: usize,
+    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
+    pub share: Option<SnapshotShare>,
+    /// A setting of the source's planner for this execution alone: whatever comes of it, the next one on its connection is
+    /// planned without.
+    pub setting: Option<PlannerSetting>,
+}
+
+impl Default for ExecuteContext {
+    fn default() -> Self {
+        Self {
+            cancel: CancellationToken::new(),
+            deadline: None,
+            batch_rows: limits::BATCH_ROWS,
+            share: None,
+            setting: None,
+        }
+    }
 }
 
 /// How a client of PostgreSQL's protocol reads rows.

@@ -1,6 +1,8 @@
 //! The driver trait: what every kind of source offers to the gate. Knows fragments and values; rows are Arrow batches, or
 //! messages of PostgreSQL's protocol where a source has them.
 
+pub use crate::answer::{BatchStream, ExecuteContext};
+
 use crate::advice::IndexAdvice;
 use crate::answer::{Answer, Ask};
 use crate::capability::{Capabilities, Refusal};
@@ -10,22 +12,14 @@ use crate::notice::SchemaNotice;
 use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
-use crate::snapshot::{SnapshotAnswer, SnapshotShare};
+use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use querygate_types::{PlannerSetting, Result, limits};
+use querygate_types::{PlannerSetting, Result};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-/// Batches as the source yields them: bounded in flight, back-pressured, all of the statement's schema. After an error
-/// the stream ends. Dropping it stops the source's own query.
-pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// A source of data behind the gate.
 #[async_trait]
@@ -184,30 +178,4 @@ pub enum BindingForm {
     NonEmpty,
     /// The values of this parameter and of those behind it, so many in all and of one type, as one list.
     List(usize),
-}
-
-/// How one execution is bounded and planned.
-#[derive(Debug, Clone)]
-pub struct ExecuteContext {
-    pub cancel: CancellationToken,
-    pub deadline: Option<Instant>,
-    /// Rows per batch, at most.
-    pub batch_rows: usize,
-    /// What it reads of a moment that this source keeps. `None`: everything, as it is now.
-    pub share: Option<SnapshotShare>,
-    /// A setting of the source's planner for this execution alone: whatever comes of it, the next one on its connection is
-    /// planned without.
-    pub setting: Option<PlannerSetting>,
-}
-
-impl Default for ExecuteContext {
-    fn default() -> Self {
-        Self {
-            cancel: CancellationToken::new(),
-            deadline: None,
-            batch_rows: limits::BATCH_ROWS,
-            share: None,
-            setting: None,
-        }
-    }
 }
