@@ -1,14 +1,14 @@
 //! The source: one database of a MongoDB deployment, read through a bounded set of connections by commands that cannot write.
 
-use crate::bind::{self, Command};
-use crate::capabilities::MongoCapabilities;
-use crate::decode::Decoder;
+use crate::compile::capabilities::MongoCapabilities;
+use crate::connect::options::MongoOptions;
+use crate::connect::pool::{Lease, Pool};
+use crate::documents::bind::{self, Command};
+use crate::documents::decode::Decoder;
+use crate::documents::fetch::{KnownFields, Question};
+use crate::documents::introspect;
+use crate::documents::kinds::Kinds;
 use crate::execute::Asked;
-use crate::fetch::{KnownFields, Question};
-use crate::introspect;
-use crate::kinds::Kinds;
-use crate::options::MongoOptions;
-use crate::pool::{Lease, Pool};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use mongodb::bson::doc;

@@ -1,10 +1,10 @@
 //! Runs one statement: documents become batches in tasks of their own and go through bounded channels.
 
-use crate::decode::Decoder;
+use crate::connect::pool::{Lease, Pool};
+use crate::documents::decode::Decoder;
+use crate::documents::fetch::Question;
+use crate::documents::walk;
 use crate::error::from_mongo;
-use crate::fetch::Question;
-use crate::pool::{Lease, Pool};
-use crate::walk;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use mongodb::options::Collation;

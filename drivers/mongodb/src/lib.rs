@@ -3,34 +3,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod advice;
-mod aggregate;
-mod arithmetic;
-mod bind;
-mod capabilities;
-mod cells;
 mod compile;
-mod decimal;
-mod decode;
+mod connect;
+mod documents;
 mod driver;
 mod error;
 mod execute;
-mod expression;
-mod fetch;
-mod functions;
-mod introspect;
-mod json;
-mod kinds;
-mod matching;
-mod node;
-mod options;
-mod order;
-mod parse;
-mod paths;
-mod pattern;
-mod place;
-mod pool;
-mod sample;
-mod walk;
+mod tree;
 
+pub use connect::options::{MongoOptions, MongoTls};
 pub use driver::MongoDriver;
-pub use options::{MongoOptions, MongoTls};

@@ -1,14 +1,14 @@
 //! The source: one schema of a MariaDB or MySQL server, read through a bounded set of connections that cannot write.
 
-use crate::bind;
-use crate::capabilities::MysqlCapabilities;
-use crate::columns::Learned;
-use crate::declared::{self, Declared};
+use crate::compile::capabilities::MysqlCapabilities;
+use crate::compile::columns::Learned;
+use crate::compile::planner;
+use crate::connect::options::MysqlOptions;
+use crate::connect::pool::{Lease, Pool};
+use crate::connect::session::Session;
 use crate::introspect;
-use crate::options::MysqlOptions;
-use crate::planner;
-use crate::pool::{Lease, Pool};
-use crate::session::Session;
+use crate::wire::bind;
+use crate::wire::declared::{self, Declared};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;

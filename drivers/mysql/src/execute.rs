@@ -1,9 +1,9 @@
 //! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
 
-use crate::decode::Decoder;
+use crate::compile::planner::prefix;
+use crate::connect::pool::{Lease, Pool};
 use crate::error::{from_sqlx, is_outdated};
-use crate::planner::prefix;
-use crate::pool::{Lease, Pool};
+use crate::wire::decode::Decoder;
 use futures::{Stream, StreamExt};
 use querygate_driver_api::ending::{canceled, timed_out};
 use querygate_driver_api::planning::not_taken;

@@ -1,9 +1,9 @@
 //! What a server says of its tables. Reads `information_schema`; every name is bound, none is printed but in one statement.
 
-use crate::declared::{self, Declared, Native};
+use crate::compile::names::quote;
 use crate::error::from_sqlx;
-use crate::names::quote;
-use crate::wire;
+use crate::wire::binary;
+use crate::wire::declared::{self, Declared, Native};
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{
     ColumnStatistics, ForeignKey, Index, KeyKind, RemoteColumn, RemoteTable, Split, TableKind, TableStatistics,
@@ -74,7 +74,7 @@ async fn columns(
     let (mut columns, mut declared) = (Vec::new(), HashMap::new());
     for row in rows.iter().filter(|row| text(row, 5).is_ok_and(|found| found == table)) {
         let native_type = text(row, 1)?;
-        let found = Declared::parse(&native_type, wire::text(row, 3)?.as_deref());
+        let found = Declared::parse(&native_type, binary::text(row, 3)?.as_deref());
         let meaning = declared::interpret(found.native);
         let name = Identifier::new(text(row, 0)?)?;
         // Short texts are read so that they compare by code point; of long ones the server sorts the beginning only.
@@ -90,7 +90,7 @@ async fn columns(
             nullable: text(row, 2)? != "NO",
             collation,
             encoding: meaning.map_or(Encoding::Canonical, |(_, encoding)| encoding),
-            comment: wire::text(row, 4)?.filter(|comment| !comment.is_empty()),
+            comment: binary::text(row, 4)?.filter(|comment| !comment.is_empty()),
         });
     }
     Ok((columns, declared))
@@ -124,7 +124,7 @@ async fn indexes(connection: &mut MySqlConnection, schema: &str, table: &str) ->
             },
         });
         index.plain &= text(row, 4)? == "BTREE";
-        match wire::text(row, 2)? {
+        match binary::text(row, 2)? {
             Some(column) => index.columns.push(Identifier::new(column)?),
             None => {
                 index.plain = false;
@@ -175,7 +175,7 @@ async fn split(connection: &mut MySqlConnection, schema: &str, table: &str, key:
     let sql = format!("SELECT MIN({column}), MAX({column}) FROM {schema}.{table}");
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|error| from_sqlx(&error))?;
     let end = |index| {
-        let text = rows.first().and_then(|row| wire::text(row, index).ok().flatten());
+        let text = rows.first().and_then(|row| binary::text(row, index).ok().flatten());
         text.and_then(|text| text.parse::<i64>().ok())
     };
     Ok(end(0).zip(end(1)).map(|(least, greatest)| Split { column: key.clone(), least, greatest }))
@@ -251,11 +251,11 @@ pub(crate) async fn fetch(
 }
 
 pub(crate) fn text(row: &MySqlRow, index: usize) -> Result<String> {
-    wire::text(row, index)?.ok_or_else(|| Error::internal("the source's catalog holds a NULL"))
+    binary::text(row, index)?.ok_or_else(|| Error::internal("the source's catalog holds a NULL"))
 }
 
 pub(crate) fn number(row: &MySqlRow, index: usize) -> Result<Option<u64>> {
-    wire::integer(row, index).map(|number| number.and_then(|number| u64::try_from(number).ok()))
+    binary::integer(row, index).map(|number| number.and_then(|number| u64::try_from(number).ok()))
 }
 
 #[cfg(test)]

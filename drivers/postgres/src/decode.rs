@@ -1,7 +1,7 @@
 //! Binary rows → Arrow, column by column. A value that its column's type does not hold is an error, never a guess.
 
-use crate::cells::{self, Items, Wire};
 use crate::error::schema_changed;
+use crate::wire::cells::{self, Items, Wire};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use querygate_driver_api::builder::ColumnBuilder;

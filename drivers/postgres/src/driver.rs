@@ -1,19 +1,19 @@
 //! The PostgreSQL source: a database read through a bounded set of connections that cannot write.
 
-use crate::bind::Parameters;
-use crate::capabilities::PostgresCapabilities;
-use crate::connection::{Connection, Connector};
-use crate::copied::Copying;
-use crate::declared;
-use crate::dialect::PostgresDialect;
+use crate::compile::capabilities::PostgresCapabilities;
+use crate::compile::dialect::PostgresDialect;
+use crate::compile::planner;
+use crate::connect::connection::{Connection, Connector};
+use crate::connect::options::PostgresOptions;
+use crate::connect::passthrough::Copying;
+use crate::connect::pool::Pool;
+use crate::connect::shared_pool;
 use crate::error::{from_postgres, unavailable};
 use crate::introspect::{self, NumericSample};
-use crate::lines;
-use crate::moment;
-use crate::options::PostgresOptions;
-use crate::planner;
-use crate::pool::Pool;
-use crate::whole::Wholes;
+use crate::run::full_scan::FullScans;
+use crate::run::snapshot;
+use crate::wire::bind::Parameters;
+use crate::wire::declared;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -41,7 +41,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub struct PostgresDriver {
     pool: Arc<Pool>,
     capabilities: PostgresCapabilities,
-    wholes: Wholes,
+    wholes: FullScans,
     bulk_bytes: u64,
     notice: SchemaNotice,
     /// Opens connections that may change indexes.
@@ -58,7 +58,7 @@ impl PostgresDriver {
         Ok(Self {
             pool: Pool::new(options)?,
             capabilities: PostgresCapabilities,
-            wholes: Wholes::default(),
+            wholes: FullScans::default(),
             bulk_bytes: options.bulk_bytes,
             notice: SchemaNotice::default(),
             advisor,
@@ -106,20 +106,20 @@ impl PostgresDriver {
         check_setting(self, context.setting)?;
         let parameters = parameters(statement, values)?;
         if context.setting.is_some() {
-            return crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await;
+            return crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await;
         }
         if let Some(pages) = context.share.as_ref().and_then(|share| share.pages) {
             // It was divided by pages because it reads a table whole. So many others may have come since that it is forgotten.
-            let whole = self.wholes.of(statement, 0).ok_or_else(|| moment::gone(self.pool.source()))?;
-            return crate::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
+            let whole = self.wholes.of(statement, 0).ok_or_else(|| snapshot::gone(self.pool.source()))?;
+            return crate::run::bulk::execute_pages(&self.pool, statement, whole, pages, &context).await;
         }
         if context.share.is_none()
             && let Some(whole) = self.wholes.of(statement, self.bulk_bytes)
-            && let Some(batches) = crate::bulk::execute(&self.pool, statement, whole, &context).await?
+            && let Some(batches) = crate::run::bulk::execute(&self.pool, statement, whole, &context).await?
         {
             return Ok(batches);
         }
-        crate::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
+        crate::run::execute::execute(&self.pool, Arc::clone(statement), parameters, context).await
     }
 
     /// Asks a short question; a second time if the connection had been lost behind our back.
@@ -233,7 +233,7 @@ impl Driver for PostgresDriver {
             }
             Ask::LookUp => Box::pin(async move {
                 match looked_up_values(statement, values)? {
-                    Ok(parameters) => lines::look_up(&self.pool, statement, &parameters).await,
+                    Ok(parameters) => shared_pool::look_up(&self.pool, statement, &parameters).await,
                     Err(reason) => Ok(Answer::Declined(reason)),
                 }
             }),
@@ -241,7 +241,7 @@ impl Driver for PostgresDriver {
                 match looked_up_values(statement, values)? {
                     Ok(parameters) => {
                         let copying = Copying { statement, wanted };
-                        lines::look_up_wire_rows(&self.pool, &parameters, copying).await
+                        shared_pool::look_up_wire_rows(&self.pool, &parameters, copying).await
                     }
                     Err(reason) => Ok(Answer::Declined(reason)),
                 }
@@ -258,7 +258,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn keep(&self, statement: &NativeStatement) -> Result<SnapshotAnswer> {
-        moment::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
+        snapshot::keep(&self.pool, self.wholes.of(statement, self.bulk_bytes)).await
     }
 
     async fn health(&self) -> Result<()> {

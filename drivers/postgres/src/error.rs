@@ -1,6 +1,6 @@
 //! PostgreSQL's failures as our codes. The server's own text goes to the log, never to a client: it may quote names and values.
 
-use crate::frames::Failure;
+use crate::wire::frames::Failure;
 use querygate_types::{Error, ErrorCode};
 use std::time::Duration;
 

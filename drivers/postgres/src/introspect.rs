@@ -1,7 +1,7 @@
 //! What a database says of its tables. Reads PostgreSQL's own catalog; every name is bound, none is printed.
 
-use crate::connection::Connection;
-use crate::declared::{self, Named};
+use crate::connect::connection::Connection;
+use crate::wire::declared::{self, Named};
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
 use querygate_driver_api::remote::{
@@ -299,7 +299,7 @@ pub(crate) async fn unbounded_numerics(
     let mut samples = BTreeMap::new();
     for row in connection.rows(source, UNBOUNDED, &[]).await? {
         let place: [String; 3] = [cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?];
-        let quoted = place.iter().map(|name| crate::dialect::quote(name)).collect::<Result<Vec<_>, _>>();
+        let quoted = place.iter().map(|name| crate::compile::dialect::quote(name)).collect::<Result<Vec<_>, _>>();
         let Ok([schema, table, column]) = quoted.as_deref() else { continue };
         let values = if cell(&row, 3)? { format!("unnest({column})") } else { column.clone() };
         let text = format!(

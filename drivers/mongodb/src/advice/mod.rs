@@ -6,12 +6,12 @@ mod planner;
 mod reading;
 mod study;
 
-use crate::capabilities::refuse;
+use crate::compile::capabilities::refuse;
+use crate::documents::introspect::documents;
 use crate::driver::MongoDriver;
 use crate::error::from_mongo;
-use crate::introspect::documents;
-use crate::node::quoted;
-use crate::place;
+use crate::tree::node::quoted;
+use crate::tree::place;
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;

@@ -5,8 +5,8 @@
 use super::collection::Collection;
 use super::plan::{explained, scanned, through};
 use super::reading::{Asks, Reading, readings};
-use crate::pattern;
-use crate::pool::{Lease, Pool};
+use crate::connect::pool::{Lease, Pool};
+use crate::tree::pattern;
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, Regex, doc};
 use querygate_driver_api::Identifier;

@@ -1,9 +1,9 @@
 //! How a pipeline reaches its collections: the conditions and the order that an index can serve. Reads the text that the driver
 //! itself wrote, so it knows what the server can use; knows no value and no server.
 
-use crate::compile::FENCE;
-use crate::node::{Form, Node};
-use crate::parse::parse;
+use crate::compile::compiler::FENCE;
+use crate::tree::node::{Form, Node};
+use crate::tree::parse::parse;
 
 /// What a condition asks of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

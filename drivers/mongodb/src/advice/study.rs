@@ -1,11 +1,11 @@
 //! What there is: documents and fields of a collection, and its indexes with what the server counts of them.
 
 use super::collection::{Collection, sampled};
+use crate::connect::pool::Lease;
+use crate::documents::introspect::{KEY, documents, listed};
+use crate::documents::sample;
 use crate::error::from_mongo;
-use crate::introspect::{KEY, documents, listed};
-use crate::place;
-use crate::pool::Lease;
-use crate::sample;
+use crate::tree::place;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use querygate_driver_api::advice::{ExistingIndex, IndexAbilities, IndexedColumn, IndexedTable};

@@ -1,16 +1,16 @@
 //! Advice on indexes of a PostgreSQL database: what is there, what others would change, and making one without blocking
 //! writers. Making and dropping uses a connection of its own, by a user of its own if there is one.
 
-mod look_ups;
 mod planner;
+mod probe_cost;
 mod study;
 
-use crate::dialect::{quote, unsupported};
+use crate::compile::dialect::{quote, unsupported};
 use crate::driver::PostgresDriver;
 use crate::error::from_postgres;
 use async_trait::async_trait;
 use futures::FutureExt;
-use look_ups::Known;
+use probe_cost::Known;
 use querygate_driver_api::advice::{IndexAdvice, IndexSpec, NullTest, Planner, Study};
 use querygate_driver_api::{Identifier, Refusal, TableRef};
 use querygate_types::{Error, ErrorCode, Result};

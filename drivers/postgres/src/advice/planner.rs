@@ -6,10 +6,10 @@
 //! not hear of hypothetical indexes.
 
 use super::create_text;
-use super::look_ups::{Known, LookUps};
-use crate::connection::Connection;
+use super::probe_cost::{Known, ProbeCosts};
+use crate::connect::connection::Connection;
+use crate::connect::pool::Lease;
 use crate::error::from_postgres;
-use crate::pool::Lease;
 use async_trait::async_trait;
 use querygate_driver_api::advice::{Costed, IndexSpec, NativeQuery, WhatIf};
 use querygate_types::{Error, ErrorCode, Result};
@@ -171,7 +171,7 @@ impl WhatIf for Planner {
             let is_it = |made: &Option<(u32, String)>| made.as_ref().is_some_and(|(_, known)| known == name);
             self.made.iter().find(|(_, made)| is_it(made)).map(|(index, _)| index.clone())
         };
-        let surplus = LookUps { tables: &self.tables, made: &made }.surplus(plan);
+        let surplus = ProbeCosts { tables: &self.tables, made: &made }.surplus(plan);
         Ok(Costed { cost: cost + surplus, planned: cost, used })
     }
 }

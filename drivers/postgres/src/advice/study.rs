@@ -1,7 +1,7 @@
 //! What a database tells of its tables for an index search: columns from its statistics, indexes with what rests on them,
 //! writes since it began to count. Reads the catalog only.
 
-use crate::connection::Connection;
+use crate::connect::connection::Connection;
 use querygate_driver_api::advice::{ExistingIndex, IndexAbilities, IndexedColumn, IndexedTable, Writes};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::{Error, Result};

@@ -1,0 +1,250 @@
+//! One connection: opened with the settings that our semantics need, and its prepared statements. Knows no fragment.
+
+use crate::connect::options::PostgresOptions;
+use crate::connect::tls::Encryption;
+use crate::error::{cannot_connect, from_postgres, timed_out_connecting, unavailable};
+use querygate_driver_api::Place;
+use querygate_types::{PlannerSetting, Result};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{Kind, Type};
+use tokio_postgres::{CancelToken, Client, Config, Statement};
+
+/// Statements that one connection keeps prepared.
+const STATEMENTS_MAX: usize = 256;
+/// Runs of a prepared statement that the server plans for their values. From the next on it may keep one plan for any values, which can
+/// be many times slower: the client wrote its values into the text, and would have had a plan for them from the server itself.
+const PLANNED_RUNS: u32 = 5;
+/// Longest text of a statement that is kept: long lists of keys seldom come again, and cost the server memory.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Oldest server whose answers were compared with our semantics.
+const VERSION_MIN: u32 = 150_000;
+
+/// What every answer depends on. Nothing outside `pg_catalog` is found without its schema, so that no function of a
+/// user's takes the place of the server's own.
+const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
+     SET extra_float_digits = 1; SET standard_conforming_strings = on; SET bytea_output = 'hex'; \
+     SET search_path = pg_catalog; SET default_transaction_read_only = on; SET statement_timeout = 0";
+/// The server stops a statement whose client has died. Not every system can do it.
+const WATCH_CLIENT: &str = "SET client_connection_check_interval = '5s'";
+
+/// How connections are opened.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    source: String,
+    config: Config,
+    host: String,
+    port: u16,
+    encryption: Encryption,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(crate) fn new(options: &PostgresOptions) -> Result<Self> {
+        let encryption = Encryption::new(&options.tls)?;
+        let mut config = Config::new();
+        config
+            .host(&options.host)
+            .port(options.port)
+            .user(&options.user)
+            .dbname(&options.database)
+            .application_name("querygate")
+            .ssl_mode(if encryption.is_on() { SslMode::Require } else { SslMode::Disable })
+            .connect_timeout(options.connect_timeout)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(60));
+        if let Some(password) = &options.password {
+            config.password(password);
+        }
+        let (source, host) = (options.name.clone(), options.host.clone());
+        Ok(Self { source, config, host, port: options.port, encryption, timeout: options.connect_timeout })
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// How long an attempt may last.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Host, or folder of the socket, and port.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    pub(crate) fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// Whether it can open connections whose bytes are ours.
+    pub(crate) fn can_link(&self) -> bool {
+        !(self.host.starts_with('/') && self.encryption.is_on())
+    }
+
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(timed_out_connecting(&self.source, self.timeout)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let refused = |error: tokio_postgres::Error| cannot_connect(&self.source, &error);
+        let (client, mut io) = self.config.connect(self.encryption.clone()).await.map_err(refused)?;
+        // Notices and warnings may quote values: they are dropped.
+        let io = async move { while let Some(Ok(_)) = poll_fn(|context| io.poll_message(context)).await {} };
+        let connection = Connection {
+            client,
+            io: tokio::spawn(io).abort_handle(),
+            statements: Mutex::default(),
+            opened: Instant::now(),
+            idle_since: Instant::now(),
+            place: None,
+        };
+        prepared_for_us(&self.source, &connection.client).await?;
+        Ok(connection)
+    }
+
+    /// Asks the server to stop what a connection runs. Best effort: the caller watches the statement itself.
+    pub(crate) async fn cancel(&self, token: CancelToken) {
+        drop(tokio::time::timeout(self.timeout, token.cancel_query(self.encryption.clone())).await);
+    }
+}
+
+/// Gives a new connection the settings that our semantics need, and refuses a server that they were not compared with.
+pub(crate) async fn prepared_for_us(source: &str, client: &Client) -> Result<()> {
+    let refused = |error: tokio_postgres::Error| cannot_connect(source, &error);
+    client.batch_execute(SETTINGS).await.map_err(refused)?;
+    // Whether it is possible there or not is no reason to refuse the server.
+    drop(client.batch_execute(WATCH_CLIENT).await);
+    let version = client.query_one("SELECT current_setting('server_version_num')::int4", &[]);
+    let version: i32 = version.await.and_then(|row| row.try_get(0)).map_err(refused)?;
+    if u32::try_from(version).unwrap_or(0) < VERSION_MIN {
+        return Err(unavailable(source, "is older than PostgreSQL 15")
+            .with_hint("Only PostgreSQL 15 and later were compared with the gate's semantics."));
+    }
+    Ok(())
+}
+
+/// An open connection. Dropped, its socket closes at once.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    io: AbortHandle,
+    statements: Mutex<Prepared>,
+    pub(crate) opened: Instant,
+    pub(crate) idle_since: Instant,
+    /// Of the pool's connections, in the budget of all sources.
+    pub(crate) place: Option<Place>,
+}
+
+/// A server may keep one plan for all runs of a prepared statement: one that was made under a setting must meet no other run.
+type Key = (Arc<str>, Vec<u32>, Option<PlannerSetting>);
+
+#[derive(Debug, Default)]
+struct Prepared {
+    known: HashMap<Key, Known>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    statement: Statement,
+    /// The use of the connection that was its last.
+    used: u64,
+    /// Runs so far.
+    runs: u32,
+}
+
+impl Connection {
+    /// The statement with these parameter types, prepared for some runs if it is not too long to be kept. `setting`: what the planner
+    /// is told of it.
+    pub(crate) async fn prepared(
+        &self,
+        text: &Arc<str>,
+        types: &[Type],
+        setting: Option<PlannerSetting>,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>(), setting);
+        if let Some(known) = self.remembered(&key) {
+            return Ok(known);
+        }
+        let statement = self.client.prepare_typed(text, types).await?;
+        // After some runs the server would keep one plan for lists of any length.
+        let lists = types.iter().any(|one| matches!(one.kind(), Kind::Array(_)));
+        if lists || text.len() > KEPT_BYTES_MAX {
+            // Its last user's drop closes it.
+            return Ok(statement);
+        }
+        let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.known.len() >= STATEMENTS_MAX {
+            let oldest = prepared.known.iter().min_by_key(|(_, known)| known.used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| prepared.known.remove(&key));
+        }
+        let used = prepared.uses;
+        prepared.known.insert(key, Known { statement: statement.clone(), used, runs: 1 });
+        Ok(statement)
+    }
+
+    fn remembered(&self, key: &Key) -> Option<Statement> {
+        let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.uses += 1;
+        let now = prepared.uses;
+        let known = prepared.known.get_mut(key)?;
+        // Without values there is one plan anyway.
+        if known.runs >= PLANNED_RUNS && !key.1.is_empty() {
+            prepared.known.remove(key);
+            return None;
+        }
+        known.used = now;
+        known.runs = known.runs.saturating_add(1);
+        Some(known.statement.clone())
+    }
+
+    /// Forgets every statement: their tables may have changed.
+    pub(crate) fn forget(&self) {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).known.clear();
+    }
+
+    /// Rows of a query of our own.
+    pub(crate) async fn rows(
+        &self,
+        source: &str,
+        text: &'static str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        self.query(source, text, parameters).await
+    }
+
+    /// Rows of a statement that was printed from quoted names.
+    pub(crate) async fn rows_of(&self, source: &str, text: &str) -> Result<Vec<tokio_postgres::Row>> {
+        self.query(source, text, &[]).await
+    }
+
+    async fn query(
+        &self,
+        source: &str,
+        text: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        let statement =
+            self.prepared(&Arc::from(text), &[], None).await.map_err(|error| from_postgres(source, &error))?;
+        self.client.query(&statement, parameters).await.map_err(|error| from_postgres(source, &error))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.io.abort();
+    }
+}

@@ -1,0 +1,269 @@
+//! Runs one statement: rows become batches in a task of their own and go through a bounded channel.
+
+use crate::compile::planner;
+use crate::connect::connection::Connection;
+use crate::connect::pool::{Lease, Pool};
+use crate::decode::Decoder;
+use crate::error::{from_postgres, is_lost};
+use crate::run::snapshot::join;
+use crate::wire::bind::Parameters;
+use futures::StreamExt;
+use querygate_driver_api::ending::canceled;
+use querygate_driver_api::planning::not_taken;
+use querygate_driver_api::{BatchStream, Delivery, ExecuteContext, NativeStatement, delivery};
+use querygate_types::{Error, ErrorCode, PlannerSetting, Result, limits};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Column, RowStream, Statement};
+
+/// Bytes of rows after which a batch is delivered, however few its rows.
+const BATCH_BYTES: usize = limits::BATCH_BYTES;
+/// How long a cancelled statement has to end; then its connection is closed.
+const REST: Duration = Duration::from_secs(1);
+
+pub(crate) async fn execute(
+    pool: &Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    parameters: Parameters,
+    context: ExecuteContext,
+) -> Result<BatchStream> {
+    let lease = pool.lease(context.deadline, &context.cancel).await?;
+    let (delivery, batches) = delivery();
+    let run = Run { pool: Arc::clone(pool), statement, parameters, context, delivery };
+    tokio::spawn(run.whole(lease));
+    Ok(batches)
+}
+
+/// How a run ended.
+enum End {
+    /// The source has delivered everything.
+    Complete,
+    /// Nobody wants the rest.
+    Abandoned,
+    /// The statement's own error; its connection is at rest.
+    Failed(Error),
+    /// As `Failed`, for a statement that still runs.
+    Stopped(Error),
+    /// The connection was gone before a row came: another may do.
+    NotStarted(Error),
+}
+
+struct Run {
+    pool: Arc<Pool>,
+    statement: Arc<NativeStatement>,
+    parameters: Parameters,
+    context: ExecuteContext,
+    delivery: Delivery,
+}
+
+impl Run {
+    async fn whole(self, lease: Lease) {
+        let mut end = self.once(lease).await;
+        if matches!(end, End::NotStarted(_)) {
+            // The server was restarted behind an idle connection; a read can begin again.
+            end = match self.pool.lease(self.context.deadline, &self.context.cancel).await {
+                Ok(lease) => self.once(lease).await,
+                Err(error) => End::Failed(error),
+            };
+        }
+        match end {
+            End::Complete => self.delivery.end(Ok(())).await,
+            End::Failed(error) | End::Stopped(error) | End::NotStarted(error) => self.delivery.end(Err(error)).await,
+            End::Abandoned => {}
+        }
+    }
+
+    /// One attempt. The connection is given back or closed before anybody hears of the end.
+    async fn once(&self, lease: Lease) -> End {
+        let (end, at_rest) = self.rows(&lease.connection).await;
+        let at_rest = at_rest && (!self.has_transaction() || self.left(&lease.connection).await);
+        if at_rest {
+            lease.give_back();
+        }
+        end
+    }
+
+    /// Whether the statement runs in a transaction of its own.
+    const fn has_transaction(&self) -> bool {
+        self.context.share.is_some() || self.context.setting.is_some()
+    }
+
+    /// Goes to the moment that the statement is to see, if it is not now, or to a transaction in which the planner is told
+    /// something.
+    async fn joined(&self, connection: &Connection) -> std::result::Result<(), End> {
+        let joined = match (&self.context.share, self.context.setting) {
+            (None, None) => Ok(()),
+            (Some(share), None) => join(self.pool.source(), &connection.client, &share.snapshot).await,
+            (None, Some(setting)) => self.told(connection, setting).await,
+            (Some(_), Some(_)) => Err(Error::internal("a part of a result was to be planned in a way of its own")),
+        };
+        joined.map_err(|error| match error.code() {
+            ErrorCode::SourceLost => End::NotStarted(error),
+            _ => End::Failed(error),
+        })
+    }
+
+    async fn told(&self, connection: &Connection, setting: PlannerSetting) -> Result<()> {
+        let begin = planner::begin(setting).ok_or_else(|| not_taken(setting))?;
+        let begun = connection.client.batch_execute(begin).await;
+        begun.map_err(|error| from_postgres(self.pool.source(), &error))
+    }
+
+    /// Leaves the transaction that the statement ran in.
+    async fn left(&self, connection: &Connection) -> bool {
+        let left = tokio::time::timeout(REST, connection.client.batch_execute("ROLLBACK")).await;
+        left.is_ok_and(|left| left.is_ok())
+    }
+
+    async fn rows(&self, connection: &Connection) -> (End, bool) {
+        let (mut decoder, rows) = tokio::select! {
+            biased;
+            started = self.start(connection) => match started {
+                Ok(started) => started,
+                Err(end) => {
+                    let at_rest = matches!(end, End::Failed(_));
+                    return (end, at_rest);
+                }
+            },
+            // What was sent is not heard to its end, so the connection is not used again.
+            end = self.stopped() => {
+                self.pool.connector().cancel(connection.client.cancel_token()).await;
+                return (end, false);
+            }
+        };
+        let mut rows = pin!(rows);
+        let end = self.batches(&mut decoder, rows.as_mut()).await;
+        match end {
+            End::Complete | End::Failed(_) => (end, true),
+            End::Stopped(_) | End::Abandoned => {
+                let at_rest = self.stop(connection, rows).await;
+                (end, at_rest)
+            }
+            End::NotStarted(_) => (end, false),
+        }
+    }
+
+    async fn start(&self, connection: &Connection) -> std::result::Result<(Decoder, RowStream), End> {
+        self.joined(connection).await?;
+        match self.begun(connection).await {
+            // The cached plan would give other columns now: prepared anew, they may still be what is asked for.
+            Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+                connection.forget();
+                // The refusal has ended the transaction of its moment, or of its setting.
+                if self.has_transaction() && self.left(connection).await {
+                    self.joined(connection).await?;
+                }
+                self.begun(connection).await
+            }
+            begun => begun,
+        }
+        .map_err(|error| {
+            let told = from_postgres(self.pool.source(), &error);
+            if is_lost(&error) { End::NotStarted(told) } else { End::Failed(told) }
+        })
+        .and_then(|(prepared, rows)| {
+            let batch_rows = self.context.batch_rows.max(1);
+            let types = prepared.columns().iter().map(Column::type_);
+            let decoder = Decoder::new(self.pool.source(), &self.statement, types, batch_rows);
+            Ok((decoder.map_err(End::Stopped)?, rows))
+        })
+    }
+
+    async fn begun(
+        &self,
+        connection: &Connection,
+    ) -> std::result::Result<(Statement, RowStream), tokio_postgres::Error> {
+        let types: Vec<Type> = self.parameters.types().cloned().collect();
+        let prepared = connection.prepared(&self.statement.text, &types, self.context.setting).await?;
+        let rows = connection.client.query_raw(&prepared, self.parameters.values().cloned()).await?;
+        Ok((prepared, rows))
+    }
+
+    async fn batches(&self, decoder: &mut Decoder, mut rows: Pin<&mut RowStream>) -> End {
+        let batch_rows = self.context.batch_rows.max(1);
+        loop {
+            let row = tokio::select! {
+                biased;
+                row = rows.next() => row,
+                end = self.stopped() => return end,
+            };
+            let ended = match row {
+                Some(Ok(row)) => {
+                    if let Err(error) = decoder.push(&row) {
+                        return End::Stopped(error);
+                    }
+                    false
+                }
+                Some(Err(error)) => return self.failure(&error),
+                None => true,
+            };
+            let full = decoder.rows() == batch_rows || decoder.bytes() >= BATCH_BYTES;
+            if (full || (ended && decoder.rows() > 0))
+                && let Some(end) = self.deliver(decoder).await
+            {
+                // The server has said all: its connection is at rest, whatever became of the last batch.
+                return match end {
+                    End::Stopped(error) if ended => End::Failed(error),
+                    End::Abandoned if ended => End::Complete,
+                    other => other,
+                };
+            }
+            if ended {
+                return End::Complete;
+            }
+        }
+    }
+
+    /// An error in the middle of a result. A server that was told to stop says so in its own words.
+    fn failure(&self, error: &tokio_postgres::Error) -> End {
+        let told = from_postgres(self.pool.source(), error);
+        // The connection ends with it; nothing is left to stop.
+        if is_lost(error) { End::Stopped(told) } else { End::Failed(told) }
+    }
+
+    /// Waits until there is room for a batch and sends it.
+    async fn deliver(&self, decoder: &mut Decoder) -> Option<End> {
+        let batch = match decoder.finish() {
+            Ok(batch) => batch,
+            Err(error) => return Some(End::Stopped(error)),
+        };
+        // Rows that are always ready would never let the other side be looked at.
+        if self.context.cancel.is_cancelled() {
+            return Some(End::Stopped(canceled()));
+        }
+        tokio::select! {
+            biased;
+            taken = self.delivery.batch(batch) => (!taken).then_some(End::Abandoned),
+            end = self.stopped() => Some(end),
+        }
+    }
+
+    /// Ends when the statement should: cancelled, out of time, or without a reader.
+    async fn stopped(&self) -> End {
+        tokio::select! {
+            error = self.context.over() => End::Stopped(error),
+            () = self.delivery.abandoned() => End::Abandoned,
+        }
+    }
+
+    /// Stops the server's work on the statement. True if the connection can be used again: only when the statement was
+    /// seen to end by the cancel, since a cancel that comes late would hit the next one.
+    async fn stop(&self, connection: &Connection, mut rows: Pin<&mut RowStream>) -> bool {
+        if connection.client.is_closed() {
+            return false;
+        }
+        self.pool.connector().cancel(connection.client.cancel_token()).await;
+        let drained = async {
+            while let Some(row) = rows.next().await {
+                if let Err(error) = row {
+                    return error.code() == Some(&SqlState::QUERY_CANCELED);
+                }
+            }
+            false
+        };
+        tokio::time::timeout(REST, drained).await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,6 @@
+//! Statements on connections of their own, and moments that several of them see.
+
+pub(crate) mod bulk;
+pub(crate) mod execute;
+pub(crate) mod full_scan;
+pub(crate) mod snapshot;
