@@ -2,7 +2,7 @@
 
 use crate::{NETWORK, TimeTz};
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
-use querygate_types::PgType;
+use querygate_types::{PgType, array_types};
 
 /// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
 /// numeric whose places nobody named.
@@ -148,38 +148,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         PgType::Timetz => TimeTz::ARROW,
         PgType::Inet | PgType::Cidr => NETWORK,
         PgType::Void | PgType::Record | PgType::RecordArray => return None,
-        PgType::Int2Vector
-        | PgType::OidVector
-        | PgType::BoolArray
-        | PgType::ByteaArray
-        | PgType::CharArray
-        | PgType::NameArray
-        | PgType::Int2Array
-        | PgType::Int4Array
-        | PgType::TextArray
-        | PgType::BpcharArray
-        | PgType::VarcharArray
-        | PgType::Int8Array
-        | PgType::Float4Array
-        | PgType::Float8Array
-        | PgType::OidArray
-        | PgType::TimestampArray
-        | PgType::DateArray
-        | PgType::TimeArray
-        | PgType::TimetzArray
-        | PgType::TimestamptzArray
-        | PgType::IntervalArray
-        | PgType::AclItemArray
-        | PgType::NumericArray
-        | PgType::JsonArray
-        | PgType::UuidArray
-        | PgType::InetArray
-        | PgType::CidrArray
-        | PgType::MacaddrArray
-        | PgType::Macaddr8Array
-        | PgType::BitArray
-        | PgType::VarbitArray
-        | PgType::JsonbArray => {
+        PgType::Int2Vector | PgType::OidVector | array_types!() => {
             let item = arrow_type_of(pg_type.element()?)?;
             DataType::List(Field::new("item", item, true).into())
         }

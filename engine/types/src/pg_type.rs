@@ -126,6 +126,44 @@ pg_types! {
     RecordArray, 2287, "_record", -1, Array, 0;
 }
 
+/// The array types that a value may have, as a pattern: a match over types stays exhaustive without a list of its own. Not among
+/// them are the vectors, which are printed in another way, and arrays of records, which no client can send.
+#[macro_export]
+macro_rules! array_types {
+    () => {
+        ($crate::PgType::BoolArray
+            | $crate::PgType::ByteaArray
+            | $crate::PgType::CharArray
+            | $crate::PgType::NameArray
+            | $crate::PgType::Int2Array
+            | $crate::PgType::Int4Array
+            | $crate::PgType::TextArray
+            | $crate::PgType::BpcharArray
+            | $crate::PgType::VarcharArray
+            | $crate::PgType::Int8Array
+            | $crate::PgType::Float4Array
+            | $crate::PgType::Float8Array
+            | $crate::PgType::OidArray
+            | $crate::PgType::TimestampArray
+            | $crate::PgType::DateArray
+            | $crate::PgType::TimeArray
+            | $crate::PgType::TimestamptzArray
+            | $crate::PgType::TimetzArray
+            | $crate::PgType::IntervalArray
+            | $crate::PgType::AclItemArray
+            | $crate::PgType::NumericArray
+            | $crate::PgType::JsonArray
+            | $crate::PgType::UuidArray
+            | $crate::PgType::JsonbArray
+            | $crate::PgType::CidrArray
+            | $crate::PgType::Macaddr8Array
+            | $crate::PgType::MacaddrArray
+            | $crate::PgType::InetArray
+            | $crate::PgType::BitArray
+            | $crate::PgType::VarbitArray)
+    };
+}
+
 impl PgType {
     /// The array type over this type.
     #[must_use]
@@ -183,6 +221,10 @@ mod tests {
             if let Some(array) = t.array() {
                 assert_eq!(array.element(), Some(*t));
             }
+            let is_listed = matches!(t, array_types!());
+            let vectors = [PgType::Int2Vector, PgType::OidVector, PgType::RecordArray];
+            assert_eq!(is_listed, t.category() == TypeCategory::Array && !vectors.contains(t), "{t:?}");
+            assert!(!is_listed || t.element().is_some(), "{t:?}");
             assert_eq!(PgType::from_oid(t.oid()), Some(*t));
             assert_eq!(PgType::from_name(t.name()), Some(*t));
         }

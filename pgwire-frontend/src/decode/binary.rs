@@ -9,7 +9,7 @@ use arrow::datatypes::IntervalMonthDayNano;
 use querygate_query_api::TimeTz;
 use querygate_types::bits::of_bytes;
 use querygate_types::network::{Family, Inet, colons};
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
 
 /// Microseconds of a day, 24:00 included.
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -108,38 +108,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
                 None => return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "interval out of range"))),
             }
         }
-        PgType::Int2Vector
-        | PgType::OidVector
-        | PgType::BoolArray
-        | PgType::ByteaArray
-        | PgType::CharArray
-        | PgType::NameArray
-        | PgType::Int2Array
-        | PgType::Int4Array
-        | PgType::TextArray
-        | PgType::BpcharArray
-        | PgType::VarcharArray
-        | PgType::Int8Array
-        | PgType::Float4Array
-        | PgType::Float8Array
-        | PgType::OidArray
-        | PgType::TimestampArray
-        | PgType::DateArray
-        | PgType::TimeArray
-        | PgType::TimetzArray
-        | PgType::TimestamptzArray
-        | PgType::IntervalArray
-        | PgType::AclItemArray
-        | PgType::NumericArray
-        | PgType::JsonArray
-        | PgType::UuidArray
-        | PgType::InetArray
-        | PgType::CidrArray
-        | PgType::MacaddrArray
-        | PgType::Macaddr8Array
-        | PgType::BitArray
-        | PgType::VarbitArray
-        | PgType::JsonbArray => return list(pg_type, reader.rest(), number),
+        PgType::Int2Vector | PgType::OidVector | array_types!() => return list(pg_type, reader.rest(), number),
         PgType::Void | PgType::Record | PgType::RecordArray => {
             let message = format!("input of type {} is not supported", pg_type.sql_name());
             return Ok(Err(Error::new(ErrorCode::FeatureNotSupported, message)));

@@ -4,7 +4,7 @@ use super::value::Value;
 use super::{array, datetime, interval, numeric, out_of_range, syntax};
 use querygate_query_api::Zone;
 use querygate_types::network::{self, Inet};
-use querygate_types::{Error, ErrorCode, PgType, Result, bits};
+use querygate_types::{Error, ErrorCode, PgType, Result, array_types, bits, uuid};
 
 pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
     Ok(match pg_type {
@@ -31,7 +31,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         | PgType::AclItem
         | PgType::PgNodeTree => Value::Text(text.to_owned()),
         PgType::Bytea => Value::Bytes(bytea(text)?),
-        PgType::Uuid => Value::Text(uuid(text).ok_or_else(|| syntax(pg_type, text))?),
+        PgType::Uuid => Value::Text(uuid::canonical(text).ok_or_else(|| syntax(pg_type, text))?),
         PgType::Macaddr => Value::Text(network::macaddr(text).ok_or_else(|| syntax(pg_type, text))?),
         PgType::Macaddr8 => Value::Text(network::macaddr8(text).ok_or_else(|| syntax(pg_type, text))?),
         PgType::Bit | PgType::Varbit => Value::Text(bits::read(text).map_err(|_| syntax(pg_type, text))?),
@@ -48,36 +48,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
             let items = text.split_ascii_whitespace().map(|item| value(element, item, zone).map(Some));
             Value::List(items.collect::<Result<_>>()?)
         }
-        PgType::BoolArray
-        | PgType::ByteaArray
-        | PgType::CharArray
-        | PgType::NameArray
-        | PgType::Int2Array
-        | PgType::Int4Array
-        | PgType::TextArray
-        | PgType::BpcharArray
-        | PgType::VarcharArray
-        | PgType::Int8Array
-        | PgType::Float4Array
-        | PgType::Float8Array
-        | PgType::OidArray
-        | PgType::TimestampArray
-        | PgType::DateArray
-        | PgType::TimeArray
-        | PgType::TimetzArray
-        | PgType::TimestamptzArray
-        | PgType::IntervalArray
-        | PgType::AclItemArray
-        | PgType::NumericArray
-        | PgType::JsonArray
-        | PgType::UuidArray
-        | PgType::InetArray
-        | PgType::CidrArray
-        | PgType::MacaddrArray
-        | PgType::Macaddr8Array
-        | PgType::BitArray
-        | PgType::VarbitArray
-        | PgType::JsonbArray => {
+        array_types!() => {
             let element = pg_type.element().ok_or_else(|| Error::internal("an array type without an element"))?;
             let items = array::items(text)?;
             let items = items.into_iter().map(|item| item.map(|item| value(element, &item, zone)).transpose());
@@ -175,32 +146,6 @@ fn bytea_escape(text: &str) -> Option<Vec<u8>> {
         };
     }
     Some(bytes)
-}
-
-/// PostgreSQL takes dashes after any group of four digits, and braces; the value is kept in the usual form.
-fn uuid(text: &str) -> Option<String> {
-    let inner = match text.strip_prefix('{') {
-        Some(rest) => rest.strip_suffix('}')?,
-        None => text,
-    };
-    let mut digits = String::with_capacity(36);
-    let (mut count, mut dash_allowed) = (0, false);
-    for byte in inner.bytes() {
-        if byte == b'-' && dash_allowed {
-            dash_allowed = false;
-            continue;
-        }
-        if !byte.is_ascii_hexdigit() {
-            return None;
-        }
-        if matches!(count, 8 | 12 | 16 | 20) {
-            digits.push('-');
-        }
-        digits.push(char::from(byte.to_ascii_lowercase()));
-        count += 1;
-        dash_allowed = count % 4 == 0 && count < 32;
-    }
-    (count == 32 && !inner.ends_with('-')).then_some(digits)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray, 
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use querygate_query_api::{NETWORK, TimeTz, pg_type_of};
-use querygate_types::{Error, PgType, Result};
+use querygate_types::{Error, PgType, Result, array_types};
 
 /// One column of a batch, ready to be written row by row.
 pub(super) struct Column<'a> {
@@ -284,39 +284,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         },
         // Nested types are paired before this table is asked.
         PgType::Json | PgType::Jsonb | PgType::Record => None,
-        PgType::Int2Vector
-        | PgType::OidVector
-        | PgType::BoolArray
-        | PgType::ByteaArray
-        | PgType::CharArray
-        | PgType::NameArray
-        | PgType::Int2Array
-        | PgType::Int4Array
-        | PgType::TextArray
-        | PgType::BpcharArray
-        | PgType::VarcharArray
-        | PgType::Int8Array
-        | PgType::Float4Array
-        | PgType::Float8Array
-        | PgType::OidArray
-        | PgType::TimestampArray
-        | PgType::DateArray
-        | PgType::TimeArray
-        | PgType::TimetzArray
-        | PgType::TimestamptzArray
-        | PgType::IntervalArray
-        | PgType::AclItemArray
-        | PgType::NumericArray
-        | PgType::JsonArray
-        | PgType::UuidArray
-        | PgType::InetArray
-        | PgType::CidrArray
-        | PgType::MacaddrArray
-        | PgType::Macaddr8Array
-        | PgType::BitArray
-        | PgType::VarbitArray
-        | PgType::JsonbArray
-        | PgType::RecordArray => None,
+        PgType::Int2Vector | PgType::OidVector | array_types!() | PgType::RecordArray => None,
     }
 }
 

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query, Statement,
     TimezoneInfo, Value,
 };
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
 use std::ops::ControlFlow;
 
 /// Most digits of a numeric parameter.
@@ -198,38 +198,7 @@ fn sql_type(declared: Declared) -> Cast {
         | PgType::Regrole
         | PgType::AclItem
         | PgType::Xid => Cast::None,
-        PgType::Int2Vector
-        | PgType::OidVector
-        | PgType::BoolArray
-        | PgType::ByteaArray
-        | PgType::CharArray
-        | PgType::NameArray
-        | PgType::Int2Array
-        | PgType::Int4Array
-        | PgType::TextArray
-        | PgType::BpcharArray
-        | PgType::VarcharArray
-        | PgType::Int8Array
-        | PgType::Float4Array
-        | PgType::Float8Array
-        | PgType::OidArray
-        | PgType::TimestampArray
-        | PgType::DateArray
-        | PgType::TimeArray
-        | PgType::TimetzArray
-        | PgType::TimestamptzArray
-        | PgType::IntervalArray
-        | PgType::AclItemArray
-        | PgType::NumericArray
-        | PgType::JsonArray
-        | PgType::UuidArray
-        | PgType::InetArray
-        | PgType::CidrArray
-        | PgType::MacaddrArray
-        | PgType::Macaddr8Array
-        | PgType::BitArray
-        | PgType::VarbitArray
-        | PgType::JsonbArray => Cast::None,
+        PgType::Int2Vector | PgType::OidVector | array_types!() => Cast::None,
         PgType::Void | PgType::Record | PgType::RecordArray | PgType::PgNodeTree => Cast::Refused,
     }
 }
