@@ -3,8 +3,8 @@
 use super::links::{Link, Links, Target};
 use super::shapes;
 use crate::model::{
-    DefaultValue, DeleteBehavior, Field, FieldType, FormulaReturn, MaskingRule, SelectOption, SummaryFunction,
-    SummaryRollup, Uniqueness,
+    CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FieldType, FormulaReturn, MaskingRule,
+    SelectOption, SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 use crate::read::{At, Map, is_name, nearest};
 use crate::syntax::Value;
@@ -66,6 +66,9 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         step: map.number("step"),
         min_length: map.small("minLength", 1, u32::MAX),
         max_length: map.small("maxLength", 1, u32::MAX),
+        value_domain: map.choice("valueDomain", "value domain", VALUE_DOMAINS),
+        currency: map.get("currencyConfig").and_then(|at| read_currency(&at)),
+        external_id: map.flag("externalId", false),
         dimensions: map.small("dimensions", 1, 10_000),
         column_type: None,
         text_type: None,
@@ -88,6 +91,22 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
     };
     check_alone(&field, &map, declared_multiple);
     Some(field)
+}
+
+const VALUE_DOMAINS: &[(&str, ValueDomain)] = &[
+    ("iana_time_zone", ValueDomain::TimeZone),
+    ("iso_4217_currency", ValueDomain::Currency),
+    ("iso_3166_alpha2", ValueDomain::Country),
+];
+
+fn read_currency(at: &At<'_>) -> Option<CurrencyConfig> {
+    const MODES: &[(&str, CurrencyMode)] = &[("dynamic", CurrencyMode::Dynamic), ("fixed", CurrencyMode::Fixed)];
+    let map = at.map(&shapes::CURRENCY_CONFIG)?;
+    Some(CurrencyConfig {
+        precision: map.small("precision", 0, 10).unwrap_or(2),
+        mode: map.choice("currencyMode", "currency mode", MODES).unwrap_or(CurrencyMode::Dynamic),
+        default_currency: map.text("defaultCurrency").unwrap_or_else(|| "CNY".to_owned()),
+    })
 }
 
 const RETURN_TYPES: &[(&str, FormulaReturn)] = &[
@@ -199,7 +218,8 @@ fn read_options(map: &Map<'_>) -> Vec<SelectOption> {
             value_at.error(format!("option '{value}' is defined twice"));
             continue;
         }
-        options.push(SelectOption { value, label, is_default: option.flag("default", false) });
+        let (is_default, visible_when) = (option.flag("default", false), option.cel("visibleWhen"));
+        options.push(SelectOption { value, label, is_default, visible_when });
     }
     options
 }
@@ -305,6 +325,12 @@ fn check_alone(field: &Field, map: &Map<'_>, declared_multiple: bool) {
     }
     if kind == FieldType::Summary && map.get("summaryOperations").is_none() {
         map.at().key_error("a summary needs summaryOperations", None);
+    }
+    if field.value_domain.is_some() && kind != FieldType::Text {
+        map.at().warn(format!("'valueDomain' has no effect on a {} field", kind.name()), None);
+    }
+    if field.currency.is_some() && kind != FieldType::Currency {
+        map.at().warn(format!("'currencyConfig' has no effect on a {} field", kind.name()), None);
     }
     if field.not_null && field.required_when.is_some() {
         map.at().key_error("storage.notNull cannot be combined with requiredWhen", None);

@@ -15,6 +15,7 @@ mod source;
 mod stack;
 mod system_fields;
 mod tables;
+mod validation;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Snapshot, TenancyPosture};

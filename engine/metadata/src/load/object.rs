@@ -4,9 +4,10 @@ use super::field::{Owner, read_fields, read_unique};
 use super::links::{Link, Links, Target};
 use super::shapes;
 use super::system_fields::{self, Switches};
+use super::validation::read_validations;
 use crate::model::{
-    AccessDefault, Declared, Extension, External, Field, FieldType, Index, ManagedBy, Object, Ownership,
-    RequiredPermissions, SharingModel, Tenancy,
+    AccessDefault, Extension, External, Field, FieldType, Index, ManagedBy, Object, Ownership, RequiredPermissions,
+    SharingModel, Tenancy,
 };
 use crate::read::{At, Map};
 use indexmap::IndexMap;
@@ -76,7 +77,7 @@ pub(super) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut Links<'a>)
         unique_keys: Vec::new(),
         primary_key_name: None,
         foreign_keys: Vec::new(),
-        validations: read_validations(&map),
+        validations: read_validations(&map, &name, links),
         package: package.to_owned(),
         extended_by: Vec::new(),
         location: name_at.location(),
@@ -137,15 +138,17 @@ fn read_required_permissions<'a>(map: &Map<'a>, links: &mut Links<'a>) -> Requir
 }
 
 fn read_tenancy<'a>(map: &Map<'a>, links: &mut Links<'a>, object: &str) -> Tenancy {
-    let default = Tenancy { enabled: true, field: "organization_id".to_owned() };
+    let default = Tenancy { enabled: true, field: "organization_id".to_owned(), organization_field: None };
     let Some(tenancy) = map.get("tenancy").and_then(|at| at.map(&shapes::TENANCY)) else { return default };
     let enabled = tenancy.required("enabled").and_then(|at| at.boolean()).unwrap_or(true);
-    let field = tenancy.get("tenantField").and_then(|at| {
+    let mut named = |key: &str| {
+        let at = tenancy.get(key)?;
         let name = at.text()?;
         links.add(Link { at, target: Target::Field { object: object.to_owned(), field: name.clone() } });
         Some(name)
-    });
-    Tenancy { enabled, field: field.unwrap_or(default.field) }
+    };
+    let (field, organization_field) = (named("tenantField"), named("organizationField"));
+    Tenancy { enabled, field: field.unwrap_or(default.field), organization_field }
 }
 
 fn read_ownership(map: &Map<'_>) -> Ownership {
@@ -255,25 +258,6 @@ fn read_indexes<'a>(map: &Map<'a>, object: &str, links: &mut Links<'a>) -> Vec<I
     indexes
 }
 
-fn read_validations(map: &Map<'_>) -> Vec<Declared> {
-    const TYPES: &[(&str, ())] = &[
-        ("script", ()),
-        ("cross_field", ()),
-        ("format", ()),
-        ("state_machine", ()),
-        ("json_schema", ()),
-        ("conditional", ()),
-    ];
-    let mut validations = Vec::new();
-    for at in map.list("validations") {
-        let Some(rule) = at.map(&shapes::VALIDATION) else { continue };
-        rule.required("type").and_then(|at| at.choice("validation type", TYPES));
-        let Some(name) = rule.required("name").and_then(|at| at.name()) else { continue };
-        validations.push(Declared { name, value: at.node.to_json(), location: at.location() });
-    }
-    validations
-}
-
 fn warn_unenforced(map: &Map<'_>) {
     for (key, reason) in [
         ("externalSharingModel", "external users are not told apart; the object's sharingModel counts for everybody"),
@@ -300,7 +284,7 @@ pub(super) fn read_extension<'a>(at: &At<'a>, package: &str, links: &mut Links<'
         plural_label: map.text("pluralLabel"),
         description: map.text("description"),
         fields,
-        validations: read_validations(&map),
+        validations: read_validations(&map, &target, links),
         indexes: read_indexes(&map, &target, links),
         location: target_at.location(),
         target,

@@ -176,10 +176,12 @@ pub(super) const FIELD: Shape = Shape {
         "autonumberFormat",
         "readonlyWhen",
         "requiredWhen",
+        "valueDomain",
+        "currencyConfig",
+        "externalId",
     ],
     ignored: &[
         "format",
-        "valueDomain",
         "rows",
         "useGrouping",
         "accept",
@@ -201,7 +203,6 @@ pub(super) const FIELD: Shape = Shape {
         "dependsOn",
         "allowCreate",
         "language",
-        "currencyConfig",
         "trackHistory",
         "group",
         "visibleWhen",
@@ -210,15 +211,14 @@ pub(super) const FIELD: Shape = Shape {
         "system",
         "inlineHelpText",
         "placeholder",
-        "externalId",
     ],
     removed: &[("conditionalRequired", "Write `requiredWhen`.")],
 };
 
 pub(super) const OPTION: Shape = Shape {
     what: "an option",
-    read: &["label", "value", "default"],
-    ignored: &["description", "color", "visibleWhen"],
+    read: &["label", "value", "default", "visibleWhen"],
+    ignored: &["description", "color"],
     removed: &[],
 };
 pub(super) const STORAGE: Shape = Shape { what: "storage", read: &["notNull"], ignored: &[], removed: &[] };
@@ -230,11 +230,17 @@ pub(super) const SUMMARY: Shape = Shape {
     ignored: &[],
     removed: &[],
 };
+pub(super) const CURRENCY_CONFIG: Shape = Shape {
+    what: "a currency configuration",
+    read: &["precision", "currencyMode", "defaultCurrency"],
+    ignored: &[],
+    removed: &[],
+};
 pub(super) const ACCESS: Shape = Shape { what: "access", read: &["default"], ignored: &[], removed: &[] };
 pub(super) const REQUIRED_PERMISSIONS: Shape =
     Shape { what: "required permissions", read: &["read", "create", "update", "delete"], ignored: &[], removed: &[] };
 pub(super) const TENANCY: Shape =
-    Shape { what: "tenancy", read: &["enabled", "tenantField"], ignored: &["organizationField"], removed: &[] };
+    Shape { what: "tenancy", read: &["enabled", "tenantField", "organizationField"], ignored: &[], removed: &[] };
 pub(super) const SYSTEM_FIELDS: Shape =
     Shape { what: "system fields", read: &["tenant", "audit"], ignored: &[], removed: &[] };
 pub(super) const ENABLE: Shape = Shape {
@@ -262,32 +268,31 @@ pub(super) const EXTENSION: Shape = Shape {
     removed: &[],
 };
 
-pub(super) const VALIDATION: Shape = Shape {
-    what: "a validation",
-    read: &["name", "type"],
-    ignored: &[
-        "label",
-        "description",
-        "active",
-        "events",
-        "priority",
-        "tags",
-        "severity",
-        "message",
-        "condition",
-        "fields",
-        "field",
-        "regex",
-        "format",
-        "transitions",
-        "initialStates",
-        "schema",
-        "when",
-        "then",
-        "otherwise",
-    ],
-    removed: &[],
-};
+const VALIDATION_COMMON: &[&str] = &["type", "name", "label", "active", "events", "priority", "severity", "message"];
+const VALIDATION_PROSE: &[&str] = &["description", "tags"];
+const CONDITION_OWN: &[&str] = &["condition"];
+const CROSS_FIELD_OWN: &[&str] = &["condition", "fields"];
+const FORMAT_OWN: &[&str] = &["field", "regex", "format"];
+const STATE_MACHINE_OWN: &[&str] = &["field", "transitions", "initialStates"];
+const JSON_SCHEMA_OWN: &[&str] = &["field", "schema"];
+const CONDITIONAL_OWN: &[&str] = &["when", "then", "otherwise"];
+concat_keys!(SCRIPT_READ = VALIDATION_COMMON, CONDITION_OWN);
+concat_keys!(CROSS_FIELD_READ = VALIDATION_COMMON, CROSS_FIELD_OWN);
+concat_keys!(FORMAT_READ = VALIDATION_COMMON, FORMAT_OWN);
+concat_keys!(STATE_MACHINE_READ = VALIDATION_COMMON, STATE_MACHINE_OWN);
+concat_keys!(JSON_SCHEMA_READ = VALIDATION_COMMON, JSON_SCHEMA_OWN);
+concat_keys!(CONDITIONAL_READ = VALIDATION_COMMON, CONDITIONAL_OWN);
+
+const fn validation(what: &'static str, read: &'static [&'static str]) -> Shape {
+    Shape { what, read, ignored: VALIDATION_PROSE, removed: &[] }
+}
+
+pub(super) const VALIDATION_SCRIPT: Shape = validation("a script validation", SCRIPT_READ);
+pub(super) const VALIDATION_CROSS_FIELD: Shape = validation("a cross_field validation", CROSS_FIELD_READ);
+pub(super) const VALIDATION_FORMAT: Shape = validation("a format validation", FORMAT_READ);
+pub(super) const VALIDATION_STATE_MACHINE: Shape = validation("a state_machine validation", STATE_MACHINE_READ);
+pub(super) const VALIDATION_JSON_SCHEMA: Shape = validation("a json_schema validation", JSON_SCHEMA_READ);
+pub(super) const VALIDATION_CONDITIONAL: Shape = validation("a conditional validation", CONDITIONAL_READ);
 
 pub(super) const PERMISSION_SET: Shape = Shape {
     what: "a permission set",

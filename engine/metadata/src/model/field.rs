@@ -20,6 +20,35 @@ pub struct SelectOption {
     pub value: String,
     pub label: String,
     pub is_default: bool,
+    /// When it is offered. Forms ask it; a write does not.
+    pub visible_when: Option<Expression>,
+}
+
+/// `valueDomain` of a text: a list of values that others keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ValueDomain {
+    /// `iana_time_zone`
+    TimeZone,
+    /// `iso_4217_currency`
+    Currency,
+    /// `iso_3166_alpha2`
+    Country,
+}
+
+/// `currencyMode` of a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CurrencyMode {
+    Dynamic,
+    Fixed,
+}
+
+/// `currencyConfig` of a currency. The values are bare numbers, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyConfig {
+    /// Digits after the point that are shown.
+    pub precision: u32,
+    pub mode: CurrencyMode,
+    pub default_currency: String,
 }
 
 /// `maskingRule` of a field, resolved. Lengths count Unicode code points.
@@ -136,6 +165,12 @@ pub struct Field {
     pub step: Option<f64>,
     pub min_length: Option<u32>,
     pub max_length: Option<u32>,
+    /// Of a text.
+    pub value_domain: Option<ValueDomain>,
+    /// Of a currency.
+    pub currency: Option<CurrencyConfig>,
+    /// A key of another system, by which an upsert may find the record.
+    pub external_id: bool,
     /// Of a vector.
     pub dimensions: Option<u32>,
     /// What its column holds, where metadata says so (`querygate.tables`).

@@ -11,6 +11,7 @@ mod permission;
 mod snapshot;
 mod source;
 mod text_type;
+mod validation;
 mod value_type;
 
 pub use barrier::WriteBarrier;
@@ -22,8 +23,8 @@ pub use facts::{
     UserPosition,
 };
 pub use field::{
-    DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption, SummaryFunction, SummaryRollup,
-    Uniqueness,
+    CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption,
+    SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 pub use field_type::FieldType;
 pub use object::{
@@ -38,4 +39,5 @@ pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, Te
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};
 pub use text_type::TextType;
+pub use validation::{TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity};
 pub use value_type::{ItemType, TextCoded, ValueType};

@@ -1,6 +1,6 @@
 //! A resolved object. Knows its fields and its declared protection, not how they are enforced.
 
-use super::{Declared, Expression, Field, FieldType, Location, Uniqueness};
+use super::{Expression, Field, FieldType, Location, Uniqueness, Validation};
 use indexmap::IndexMap;
 use querygate_types::ReferentialAction;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ pub struct Tenancy {
     pub enabled: bool,
     /// Column that the wall compares; `organization_id` unless declared.
     pub field: String,
+    /// `organizationField`: the column that holds the organization of a record for others to read.
+    pub organization_field: Option<String>,
 }
 
 /// `ownership`: what owns a record. `Org` and `None` get no `owner_id`.
@@ -184,8 +186,8 @@ pub struct Object {
     pub primary_key_name: Option<String>,
     /// References of its table that no field is: to several columns, or not to the primary key.
     pub foreign_keys: Vec<ForeignKey>,
-    /// Parsed, not enforced by reads.
-    pub validations: Vec<Declared>,
+    /// Rules of written records, in the order of metadata; reads do not ask them.
+    pub validations: Vec<Validation>,
     /// Owning package.
     pub package: String,
     /// Packages that extend it, in the order applied.
@@ -267,11 +269,15 @@ impl Object {
         self.fields.values().filter(|field| !field.system).count()
     }
 
-    /// Every expression of its fields, with the field's name.
+    /// Every expression that it declares, with the field or validation it belongs to.
     pub fn expressions(&self) -> impl Iterator<Item = (&str, &Expression)> {
-        self.fields.values().flat_map(|field| {
+        let fields = self.fields.values().flat_map(|field| {
             let all = [&field.expression, &field.required_when, &field.readonly_when];
-            all.into_iter().flatten().map(|expression| (field.name.as_str(), expression))
-        })
+            let own = all.into_iter().flatten().chain(field.options.iter().filter_map(|o| o.visible_when.as_ref()));
+            own.map(|expression| (field.name.as_str(), expression))
+        });
+        let rules = self.validations.iter();
+        let rules = rules.flat_map(|rule| rule.expressions().into_iter().map(|e| (rule.name.as_str(), e)));
+        fields.chain(rules)
     }
 }

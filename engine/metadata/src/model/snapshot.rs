@@ -21,7 +21,7 @@ pub enum TenancyPosture {
     Isolated,
 }
 
-/// Something that 17.4 has and that is kept as parsed, without effect on reads (hooks, validations, ...).
+/// Something that 17.4 has and that is kept as parsed, without effect on reads (hooks).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Declared {
     pub name: String,
@@ -95,7 +95,7 @@ pub(crate) struct Extension {
     pub(crate) plural_label: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) fields: Vec<super::Field>,
-    pub(crate) validations: Vec<Declared>,
+    pub(crate) validations: Vec<super::Validation>,
     pub(crate) indexes: Vec<super::Index>,
     pub(crate) location: Location,
 }
