@@ -15,6 +15,7 @@ mod mask;
 mod principal;
 pub mod query_filter;
 mod read;
+pub mod rules;
 mod unusable;
 mod value;
 pub mod write;

@@ -25,7 +25,7 @@ impl DropReason {
         Self { text: reason.into(), missing: None }
     }
 
-    fn no_column(name: &str) -> Self {
+    pub(crate) fn no_column(name: &str) -> Self {
         Self { text: format!("there is no column '{name}'"), missing: Some(name.to_owned()) }
     }
 }

@@ -1,7 +1,7 @@
-//! Compiles the CEL of a formula. What formulas do not have is refused with its name; nothing is guessed.
+//! Compiles the CEL of formulas and of rules. What they do not have is refused with its name; nothing is guessed.
 
 use super::functions::Function;
-use super::{Arithmetic, Cell, Comparison, Formula, Node};
+use super::{Arithmetic, Cell, Comparison, Condition, Formula, Input, Node, Root};
 use crate::expression::{Columns, DropReason, parse};
 use crate::value::ColumnKind;
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
@@ -12,32 +12,52 @@ const INPUTS_MAX: usize = 64;
 /// Compiles a formula of an object.
 pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Formula, DropReason> {
     let parsed = parse(source)?;
-    let mut compiler = Compiler { columns, inputs: Vec::new() };
+    let scope = |root: Root, name: &str| (root == Root::Record).then(|| columns(name));
+    let mut compiler = Compiler { scope: &scope, reads_times: false, inputs: Vec::new() };
     let program = compiler.node(&parsed)?;
-    Ok(Formula { program, inputs: compiler.inputs })
+    Ok(Formula { program, inputs: compiler.inputs.into_iter().filter_map(|input| input.name).collect() })
 }
 
+/// Compiles a condition or a value of a rule, which may read more than the record.
+pub(crate) fn compile_condition(source: &str, scope: Scope<'_>) -> Result<Condition, DropReason> {
+    let parsed = parse(source)?;
+    let mut compiler = Compiler { scope, reads_times: true, inputs: Vec::new() };
+    let program = compiler.node(&parsed)?;
+    Ok(Condition { program, inputs: compiler.inputs })
+}
+
+/// What an expression may read: the kind of a member of a root. `None` for a root that is not there, `Some(None)` for a member
+/// that the root does not have.
+pub(crate) type Scope<'a> = &'a dyn Fn(Root, &str) -> Option<Option<ColumnKind>>;
+
 struct Compiler<'a> {
-    columns: Columns<'a>,
-    inputs: Vec<String>,
+    scope: Scope<'a>,
+    /// Times of day are read as texts.
+    reads_times: bool,
+    inputs: Vec<Input>,
 }
 
 impl Compiler<'_> {
     fn node(&mut self, expr: &IdedExpr) -> Result<Node, DropReason> {
         match &expr.expr {
             Expr::Literal(literal) => constant(literal).map(Node::Constant),
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(root) if root == "record" => {
-                    let input = self.input(&select.field)?;
+            Expr::Select(select) => match root_of(&select.operand) {
+                Some((root, name)) if self.has(root) => {
+                    let input = self.input(root, name.unwrap_or(&select.field))?;
                     // Every declared field is present, null when empty.
                     Ok(if select.test { Node::Constant(Cell::Boolean(true)) } else { input })
                 }
-                _ => Err(DropReason::new(format!("'{}' is read of something that is not the record", select.field))),
+                Some(_) | None => {
+                    Err(DropReason::new(format!("'{}' is read of something that is not the record", select.field)))
+                }
             },
             Expr::List(list) if list.optional_indices.is_empty() => {
                 list.elements.iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Node::List)
             }
             Expr::Call(call) => {
+                if let Some(node) = self.presence(&call.func_name, &call.args)? {
+                    return Ok(node);
+                }
                 let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
                 let nodes = operands.into_iter().map(|one| self.node(one)).collect::<Result<Vec<_>, _>>()?;
                 self.call(&call.func_name, nodes)
@@ -49,9 +69,32 @@ impl Compiler<'_> {
         }
     }
 
-    fn input(&mut self, name: &str) -> Result<Node, DropReason> {
-        match (self.columns)(name) {
-            None => return Err(DropReason::new(format!("there is no column '{name}'"))),
+    fn has(&self, root: Root) -> bool {
+        (self.scope)(root, "").is_some()
+    }
+
+    /// A root compared with null: whether there is such a record.
+    fn presence(&mut self, operator: &str, sides: &[IdedExpr]) -> Result<Option<Node>, DropReason> {
+        let comparison = match operator {
+            operators::EQUALS => Comparison::Equal,
+            operators::NOT_EQUALS => Comparison::NotEqual,
+            _ => return Ok(None),
+        };
+        let [left, right] = sides else { return Ok(None) };
+        let root = match (&left.expr, &right.expr) {
+            (Expr::Ident(name), Expr::Literal(LiteralValue::Null))
+            | (Expr::Literal(LiteralValue::Null), Expr::Ident(name)) => Root::of(name),
+            _ => None,
+        };
+        let Some(root) = root.filter(|root| *root != Root::Record && self.has(*root)) else { return Ok(None) };
+        let place = self.place(Input { root, name: None })?;
+        Ok(Some(Node::Compare(comparison, Box::new([Node::Input(place), Node::Constant(Cell::Null)]))))
+    }
+
+    fn input(&mut self, root: Root, name: &str) -> Result<Node, DropReason> {
+        match (self.scope)(root, name).flatten() {
+            None => return Err(DropReason::no_column(name)),
+            Some(ColumnKind::Time) if self.reads_times => {}
             Some(ColumnKind::Computed) => return Err(DropReason::new("a formula does not read another")),
             Some(ColumnKind::Json | ColumnKind::Time) => {
                 return Err(DropReason::new(format!(
@@ -73,14 +116,18 @@ impl Compiler<'_> {
                 | ColumnKind::List,
             ) => {}
         }
-        if let Some(place) = self.inputs.iter().position(|input| input == name) {
-            return Ok(Node::Input(place));
+        self.place(Input { root, name: Some(name.to_owned()) }).map(Node::Input)
+    }
+
+    fn place(&mut self, wanted: Input) -> Result<usize, DropReason> {
+        if let Some(place) = self.inputs.iter().position(|input| *input == wanted) {
+            return Ok(place);
         }
         if self.inputs.len() == INPUTS_MAX {
-            return Err(DropReason::new(format!("a formula reads more than {INPUTS_MAX} fields")));
+            return Err(DropReason::new(format!("an expression reads more than {INPUTS_MAX} fields")));
         }
-        self.inputs.push(name.to_owned());
-        Ok(Node::Input(self.inputs.len() - 1))
+        self.inputs.push(wanted);
+        Ok(self.inputs.len() - 1)
     }
 
     fn call(&self, name: &str, nodes: Vec<Node>) -> Result<Node, DropReason> {
@@ -105,6 +152,20 @@ impl Compiler<'_> {
             3 if name == operators::CONDITIONAL => Ok(Node::Choose(Box::new(nodes.try_into().map_err(|_| unknown())?))),
             _ => Err(unknown()),
         }
+    }
+}
+
+/// The root that an operand names, and the member where the path says more than the selected name: `os.org.id` is the active
+/// organization.
+fn root_of(operand: &IdedExpr) -> Option<(Root, Option<&'static str>)> {
+    match &operand.expr {
+        Expr::Ident(name) => Root::of(name).map(|root| (root, None)),
+        Expr::Select(outer) => match (&outer.operand.expr, outer.field.as_str()) {
+            (Expr::Ident(os), "user") if os == "os" => Some((Root::User, None)),
+            (Expr::Ident(os), "org") if os == "os" => Some((Root::User, Some("organization_id"))),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Formula fields: CEL over `record`, compiled once per snapshot and evaluated a row at a time (ObjectStack reference,
-//! sections 3 and 4). Knows no table and reads no clock.
+//! Formula fields and the conditions of rules: CEL, compiled once per snapshot and evaluated a row at a time (ObjectStack
+//! reference, sections 3 and 4). Knows no table and reads no clock.
 
 mod calendar;
 mod cell;
@@ -10,7 +10,7 @@ mod functions;
 mod tests;
 
 pub use cell::Cell;
-pub(crate) use compile::compile;
+pub(crate) use compile::{compile, compile_condition};
 use functions::Function;
 
 /// Why a formula has no value for a row. ObjectStack reads null there.
@@ -46,6 +46,62 @@ impl Formula {
     /// # Errors
     /// [`Fault`]: the row has no value.
     pub fn evaluate(&self, row: &[Cell], now_ms: i64) -> Result<Cell, Fault> {
+        evaluate::Row { cells: row, now_ms }.value(&self.program)
+    }
+}
+
+/// What the names of a rule's expression begin with. A formula has the record only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// The record as it would be stored.
+    Record,
+    /// The record as it is stored.
+    Previous,
+    /// The master of the record.
+    Parent,
+    /// Who writes.
+    User,
+}
+
+impl Root {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "record" => Self::Record,
+            "previous" => Self::Previous,
+            "parent" => Self::Parent,
+            "current_user" => Self::User,
+            _ => return None,
+        })
+    }
+}
+
+/// What a condition reads: a member of a root, or whether the root is there (any value but null).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) root: Root,
+    pub(crate) name: Option<String>,
+}
+
+/// A compiled expression of a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Condition {
+    program: Node,
+    inputs: Vec<Input>,
+}
+
+impl Condition {
+    /// What it reads, in the order in which [`Condition::evaluate`] wants the values.
+    pub(crate) fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Whether it names a root.
+    pub(crate) fn names(&self, root: Root) -> bool {
+        self.inputs.iter().any(|input| input.root == root)
+    }
+
+    /// Its value for one row.
+    pub(crate) fn evaluate(&self, row: &[Cell], now_ms: i64) -> Result<Cell, Fault> {
         evaluate::Row { cells: row, now_ms }.value(&self.program)
     }
 }

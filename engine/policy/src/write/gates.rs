@@ -4,7 +4,8 @@ use super::{Refusal, RefusalCode, Row, WriteOperation};
 use crate::compiled::CompiledRowPolicy;
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::RowLookup;
-use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, FieldType, Object, RowOperation, SharingModel};
+use crate::rules::delete_behavior;
+use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, Object, RowOperation, SharingModel};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -188,7 +189,7 @@ impl<'a> Evaluator<'a> {
         for referrer in referrers {
             let Some(child) = self.object(&referrer.object) else { continue };
             let Some(fk) = child.field(&referrer.field) else { continue };
-            let Some(behavior) = effective(fk) else { continue };
+            let Some(behavior) = delete_behavior(fk) else { continue };
             for dependent in rows.rows_where(&child.name, &fk.name, id)? {
                 self.dependent(child, (fk, id), behavior, &dependent, rows, cascade)?;
             }
@@ -264,22 +265,4 @@ fn without(row: &Row, fk: &Field, target: &str) -> Row {
     };
     after.insert(fk.name.clone(), left);
     after
-}
-
-/// What a reference does to its record when the target goes. Only `lookup` and `master_detail` react; emptying a
-/// required lookup acts as restrict.
-pub(super) fn effective(fk: &Field) -> Option<DeleteBehavior> {
-    if fk.field_type == FieldType::MasterDetail {
-        return Some(match fk.delete_behavior {
-            Some(DeleteBehavior::Restrict) => DeleteBehavior::Restrict,
-            Some(DeleteBehavior::Cascade | DeleteBehavior::SetNull) | None => DeleteBehavior::Cascade,
-        });
-    }
-    if fk.field_type == FieldType::Lookup {
-        return Some(match fk.delete_behavior.unwrap_or(DeleteBehavior::SetNull) {
-            DeleteBehavior::SetNull if fk.required => DeleteBehavior::Restrict,
-            behavior => behavior,
-        });
-    }
-    None
 }

@@ -5,32 +5,10 @@ use crate::evaluator::Evaluator;
 use crate::filter::FilterValue;
 use crate::layers::id_of_kind;
 use crate::query_filter::Column;
+use crate::rules::{Stamp, is_dropped, json_of};
 use crate::value::{ColumnKind, coerce};
-use chrono::{DateTime, SecondsFormat};
 use querygate_metadata::model::{DefaultValue, Field, Object, TenancyPosture};
 use serde_json::Value;
-
-/// Columns the platform stamps; a caller's value is dropped.
-const AUDIT: [&str; 4] = ["created_at", "updated_at", "created_by", "updated_by"];
-
-/// A column that the platform fills.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stamp {
-    pub field: String,
-    pub value: FilterValue,
-    /// Only where the record has no value; else whatever it has.
-    pub only_missing: bool,
-}
-
-impl Stamp {
-    /// Sets the column of a record.
-    pub fn apply(&self, record: &mut Row) {
-        let value = record.entry(self.field.clone()).or_insert(Value::Null);
-        if value.is_null() || !self.only_missing {
-            *value = json_of(&self.value);
-        }
-    }
-}
 
 impl Evaluator<'_> {
     /// The record that an insert of a payload stores: the payload without what is dropped silently, over defaults, stamped. An
@@ -131,32 +109,8 @@ pub(super) fn id_of(field: &Field, id: &str) -> Option<FilterValue> {
     coerce(&id_of_kind(id, kind)?, kind)
 }
 
-/// The value in a JSON record. What cannot be written as one is null.
-fn json_of(value: &FilterValue) -> Value {
-    let instant = |ms: i64| {
-        DateTime::from_timestamp_millis(ms).map(|instant| instant.to_rfc3339_opts(SecondsFormat::Millis, true))
-    };
-    match value {
-        FilterValue::Text(text) | FilterValue::Decimal(text) => Value::String(text.clone()),
-        FilterValue::Integer(n) => Value::from(*n),
-        FilterValue::Boolean(b) => Value::Bool(*b),
-        FilterValue::Timestamp(ms) => instant(*ms).map_or(Value::Null, Value::String),
-        FilterValue::Date(day) => instant(i64::from(*day) * 86_400_000)
-            .and_then(|text| text.split('T').next().map(str::to_owned))
-            .map_or(Value::Null, Value::String),
-        FilterValue::Time(ms) => instant(i64::from(*ms))
-            .and_then(|text| Some(text.split('T').nth(1)?.trim_end_matches('Z').to_owned()))
-            .map_or(Value::Null, Value::String),
-    }
-}
-
 /// The payload without what the platform drops silently: audit columns and readonly fields.
 pub(super) fn kept(object: &Object, payload: &Row) -> Row {
     let kept = payload.iter().filter(|(name, _)| !object.field(name).is_some_and(is_dropped));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Whether a caller's value for the field is dropped silently.
-pub(super) fn is_dropped(field: &Field) -> bool {
-    AUDIT.contains(&field.name.as_str()) || (field.readonly && !field.system)
 }

@@ -8,8 +8,8 @@ mod image;
 mod refusal;
 mod target;
 
+pub use crate::rules::Stamp;
 pub use decision::{Assignment, OwnerRule, WriteDecision, WritePermit, WriteVerdict};
-pub use image::Stamp;
 pub use refusal::{Refusal, RefusalCode, WriteDenial, WriteOperation};
 pub use target::{Dependent, DependentAction};
 

@@ -2,11 +2,12 @@
 //! a source can apply. Agrees with [`Evaluator::decide_write`], which judges one record at a time.
 
 use super::decision::{Assignment, OwnerRule, WriteDecision, WriteVerdict};
-use super::gates::{DEPTH_MAX, effective};
-use super::image::{id_of, is_dropped};
+use super::gates::DEPTH_MAX;
+use super::image::id_of;
 use super::{WriteDenial, WriteOperation};
 use crate::evaluator::{Bound, Evaluator, Rights};
 use crate::filter::{RowFilter, Test};
+use crate::rules::{delete_behavior, is_dropped};
 use querygate_metadata::model::{AccessLevel, DeleteBehavior, Field, Object, RowOperation, SharingModel};
 use std::collections::BTreeMap;
 
@@ -50,7 +51,7 @@ impl<'a> Evaluator<'a> {
     pub fn dependents(&self, object: &str) -> Vec<Dependent> {
         let referrers = self.policy.snapshot().referrers(object).iter();
         let dependent = |child: &'a Object, fk: &'a Field| {
-            let action = match effective(fk)? {
+            let action = match delete_behavior(fk)? {
                 DeleteBehavior::Restrict => DependentAction::Restrict,
                 DeleteBehavior::Cascade => DependentAction::Delete(Box::new(self.follow_delete(child))),
                 DeleteBehavior::SetNull => DependentAction::Empty(Box::new(self.follow_empty(child, fk))),

@@ -1,0 +1,179 @@
+//! Conditions of rules: compiled for an object once, evaluated on a written record. Knows no rule.
+
+use super::Row;
+use crate::expression::DropReason;
+use crate::formula::{Cell, Condition, Fault, Root, compile_condition};
+use crate::query_filter::Column;
+use crate::value::{self, ColumnKind};
+use querygate_metadata::model::{Dialect, Expression, Object};
+use querygate_types::{AttributeValue, Principal};
+use serde_json::Value;
+
+/// Roots that an expression may name beside the record and the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Defaults: there is nothing else yet.
+    Record,
+    /// Validations.
+    Previous,
+    /// `readonlyWhen` and `requiredWhen`.
+    PreviousAndParent,
+}
+
+/// A condition with the kinds of what it reads.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    condition: Condition,
+    kinds: Vec<ColumnKind>,
+}
+
+/// Why a condition has no value for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Fault(Fault),
+    /// There is no such record: the one before an insert, or a master.
+    Absent(Root),
+    /// Its value is no truth value.
+    NotTruth,
+}
+
+impl Unknown {
+    /// In words that name no value.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Fault(Fault::Type) => "an operator got a value of a type that it does not take, or none",
+            Self::Fault(Fault::Range) => "a number or a date is out of range",
+            Self::Fault(Fault::Size) => "a text is too long",
+            Self::Absent(Root::Previous) => "there is no 'previous'",
+            Self::Absent(Root::Parent) => "there is no 'parent'",
+            Self::Absent(Root::Record | Root::User) => "there is no record",
+            Self::NotTruth => "its value is neither true nor false",
+        }
+    }
+}
+
+/// What conditions read of one write.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'r> {
+    pub(super) record: &'r Row,
+    pub(super) previous: Option<&'r Row>,
+    pub(super) parent: Option<&'r Row>,
+    pub(super) principal: &'r Principal,
+    pub(super) now_ms: i64,
+}
+
+impl Rule {
+    pub(super) fn compile(
+        expression: &Expression,
+        object: &Object,
+        master: Option<&Object>,
+        reach: Reach,
+    ) -> Result<Self, DropReason> {
+        if expression.dialect != Dialect::Cel {
+            return Err(DropReason::new("the expression is not CEL"));
+        }
+        let kind = |object: &Object, name: &str| object.field(name).map(|field| Column::from(field).kind());
+        let scope = |root: Root, name: &str| match root {
+            Root::Record => Some(kind(object, name)),
+            Root::Previous => (reach != Reach::Record).then(|| kind(object, name)),
+            Root::Parent => master.filter(|_| reach == Reach::PreviousAndParent).map(|master| kind(master, name)),
+            Root::User => Some(Some(ColumnKind::Text)),
+        };
+        let condition = compile_condition(&expression.source, &scope)?;
+        let inputs = condition.inputs().iter();
+        let kinds = inputs.map(|input| {
+            let name = input.name.as_deref().unwrap_or_default();
+            scope(input.root, name).flatten().unwrap_or(ColumnKind::Text)
+        });
+        let kinds = kinds.collect();
+        Ok(Self { condition, kinds })
+    }
+
+    pub(super) fn names_parent(&self) -> bool {
+        self.condition.names(Root::Parent)
+    }
+
+    pub(super) fn value(&self, scene: &Scene<'_>) -> Result<Cell, Unknown> {
+        let mut cells = Vec::with_capacity(self.kinds.len());
+        for (input, kind) in self.condition.inputs().iter().zip(&self.kinds) {
+            let row = match input.root {
+                Root::Record => Some(scene.record),
+                Root::Previous => scene.previous,
+                Root::Parent => scene.parent,
+                Root::User => {
+                    cells.push(
+                        input.name.as_deref().map_or(Cell::Boolean(true), |name| user_cell(scene.principal, name)),
+                    );
+                    continue;
+                }
+            };
+            let row = row.ok_or(Unknown::Absent(input.root))?;
+            cells.push(match &input.name {
+                Some(name) => cell(*kind, row.get(name)),
+                None => Cell::Boolean(true),
+            });
+        }
+        self.condition.evaluate(&cells, scene.now_ms).map_err(Unknown::Fault)
+    }
+
+    pub(super) fn holds(&self, scene: &Scene<'_>) -> Result<bool, Unknown> {
+        match self.value(scene)? {
+            Cell::Boolean(truth) => Ok(truth),
+            Cell::Null
+            | Cell::Integer(_)
+            | Cell::Float(_)
+            | Cell::Text(_)
+            | Cell::Date(_)
+            | Cell::Timestamp(_)
+            | Cell::List(_) => Err(Unknown::NotTruth),
+        }
+    }
+}
+
+/// A member of `current_user`; null where the user has none.
+fn user_cell(principal: &Principal, name: &str) -> Cell {
+    let text = |text: &String| Cell::Text(text.clone());
+    let list = |texts: &std::collections::BTreeSet<String>| Cell::List(texts.iter().map(text).collect());
+    match name {
+        "id" => text(&principal.user_id),
+        "email" => principal.email.as_ref().map_or(Cell::Null, text),
+        "organization_id" => principal.organization_id.as_ref().map_or(Cell::Null, text),
+        "positions" => list(&principal.positions),
+        "org_user_ids" => list(&principal.org_user_ids),
+        other => match principal.attributes.get(other) {
+            None => Cell::Null,
+            Some(AttributeValue::Text(value)) => text(value),
+            Some(AttributeValue::Integer(number)) => Cell::Integer(*number),
+            Some(AttributeValue::Boolean(flag)) => Cell::Boolean(*flag),
+            Some(AttributeValue::List(values)) => Cell::List(values.iter().map(text).collect()),
+        },
+    }
+}
+
+/// A value of a record as its column's kind has it; one of another type as it is, so that operators refuse it.
+fn cell(kind: ColumnKind, value: Option<&Value>) -> Cell {
+    match value {
+        None | Some(Value::Null | Value::Object(_)) => Cell::Null,
+        Some(Value::Bool(flag)) => Cell::Boolean(*flag),
+        Some(Value::Number(number)) => match (kind, number.as_i64()) {
+            (ColumnKind::Boolean, Some(0)) => Cell::Boolean(false),
+            (ColumnKind::Boolean, Some(1)) => Cell::Boolean(true),
+            _ => number.as_f64().map_or(Cell::Null, Cell::Float),
+        },
+        Some(Value::Array(items)) => Cell::List(items.iter().map(|item| cell(ColumnKind::Text, Some(item))).collect()),
+        Some(Value::String(text)) => match kind {
+            ColumnKind::Date => text.get(..10).and_then(value::date).map(Cell::Date),
+            ColumnKind::Timestamp => value::timestamp(text).map(Cell::Timestamp),
+            ColumnKind::Number => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Cell::Float),
+            ColumnKind::Text
+            | ColumnKind::Uuid
+            | ColumnKind::Boolean
+            | ColumnKind::Time
+            | ColumnKind::List
+            | ColumnKind::Json
+            | ColumnKind::ReadFromText
+            | ColumnKind::Computed => None,
+        }
+        .unwrap_or_else(|| Cell::Text(text.clone())),
+    }
+}

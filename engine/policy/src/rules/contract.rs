@@ -1,0 +1,266 @@
+//! What a field demands of a given value, and the value as it is stored. One violation of each field at most, in the vendor's
+//! order and words. Knows no other field.
+
+use super::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
+use super::violation::{Violation, ViolationCode};
+use super::{domains, shapes, temporal};
+use crate::query_filter::{Column, ColumnKind};
+use querygate_metadata::FieldType;
+use querygate_metadata::model::Field;
+use serde_json::{Number, Value, json};
+
+/// The value as it is stored, or what is wrong with it.
+type Checked = Result<Value, Box<Violation>>;
+
+fn refuse(field: &Field, code: ViolationCode, rest: &str) -> Box<Violation> {
+    Box::new(Violation::of_field(field, code, format!("{} {rest}", field.label)))
+}
+
+fn refuse_with<const N: usize>(
+    field: &Field,
+    code: ViolationCode,
+    rest: &str,
+    constraint: [(&str, Value); N],
+) -> Box<Violation> {
+    Box::new(refuse(field, code, rest).with(constraint))
+}
+
+/// Nothing, a blank text, or an empty list where the value is a list.
+pub(super) fn is_missing(field: &Field, value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(Value::Array(items)) => field.multiple && items.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => false,
+    }
+}
+
+pub(super) fn required(field: &Field, clears: bool) -> Violation {
+    let rest = if clears { "is required and cannot be cleared" } else { "is required" };
+    *refuse(field, ViolationCode::Required, rest)
+}
+
+/// Checks a value that is given and not missing.
+pub(super) fn check(field: &Field, value: &Value) -> Checked {
+    use FieldType as F;
+    if let Some(operator) = filter_operator(field, value) {
+        let detail = format!(
+            "{operator} is a filter operator, not a value — a filter belongs in the query 'where', not in the write payload"
+        );
+        return Err(invalid_type(field, &detail));
+    }
+    if field.multiple && !is_structured(field.field_type) {
+        return list(field, value);
+    }
+    match field.field_type {
+        F::Text | F::Textarea | F::Markdown | F::Html | F::Richtext | F::Code | F::Signature | F::Qrcode | F::Color => {
+            text(field, value)
+        }
+        F::Email => form(field, value, has_email_form, ViolationCode::InvalidEmail, "must be a valid email address"),
+        F::Url => form(field, value, has_url_form, ViolationCode::InvalidUrl, "must be a valid URL (scheme://...)"),
+        F::Phone => form(field, value, has_phone_form, ViolationCode::InvalidPhone, "must be a valid phone number"),
+        F::Password | F::Secret => match value {
+            Value::String(_) => text(field, value),
+            _ => Err(expected(field, "string", value)),
+        },
+        F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => number(field, value),
+        F::Boolean | F::Toggle => boolean(field, value),
+        F::Date => temporal::date(value)
+            .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid date (ISO-8601)", "date")),
+        F::Datetime => temporal::datetime(value)
+            .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid datetime (ISO-8601)", "datetime")),
+        F::Time => temporal::time(value)
+            .ok_or_else(|| refuse(field, ViolationCode::InvalidTime, "must be a valid time (HH:MM or HH:MM:SS)")),
+        F::Select | F::Radio => option(field, value),
+        F::Lookup | F::MasterDetail | F::Tree | F::User => reference(field, value),
+        F::Image | F::File | F::Avatar | F::Video | F::Audio => match value {
+            Value::String(text) if texts::is_file_id(text) => Ok(value.clone()),
+            Value::String(_) => Err(invalid_type(field, "Invalid input: expected a file id")),
+            _ => Err(expected(field, "string", value)),
+        },
+        F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector => {
+            shapes::check(field.field_type, value)
+                .map(|()| value.clone())
+                .map_err(|detail| invalid_type(field, &detail))
+        }
+        F::Multiselect | F::Checkboxes | F::Tags => list(field, value),
+        F::Formula | F::Autonumber => {
+            Err(Box::new(Violation::of_field(field, ViolationCode::Computed, "takes no value".to_owned())))
+        }
+    }
+}
+
+/// What an empty text of a field that need not have a value is stored as.
+pub(super) fn check_blank(field: &Field, value: &Value) -> Checked {
+    match field.field_type {
+        FieldType::Boolean | FieldType::Toggle => Ok(Value::Bool(false)),
+        FieldType::Password | FieldType::Secret => Err(refuse(field, ViolationCode::InvalidType, "must not be empty")),
+        _ => Ok(match Column::from(field).kind() {
+            ColumnKind::Text | ColumnKind::Uuid | ColumnKind::Json | ColumnKind::ReadFromText => value.clone(),
+            // A column of another kind holds no text: the value is none.
+            ColumnKind::Number
+            | ColumnKind::Boolean
+            | ColumnKind::Date
+            | ColumnKind::Timestamp
+            | ColumnKind::Time
+            | ColumnKind::List
+            | ColumnKind::Computed => Value::Null,
+        }),
+    }
+}
+
+fn is_structured(kind: FieldType) -> bool {
+    use FieldType as F;
+    matches!(kind, F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector)
+}
+
+/// The operator of a filter that stands where a single value belongs.
+fn filter_operator<'v>(field: &Field, value: &'v Value) -> Option<&'v str> {
+    if is_structured(field.field_type) {
+        return None;
+    }
+    let operators = value.as_object()?;
+    operators.keys().map(String::as_str).find(|key| texts::FILTER_OPERATORS.contains(key))
+}
+
+fn invalid_type(field: &Field, detail: &str) -> Box<Violation> {
+    let kind = field.field_type.name();
+    let rest = format!("has an invalid {kind} value: {detail}");
+    refuse_with(field, ViolationCode::InvalidType, &rest, [("type", json!(kind)), ("detail", json!(detail))])
+}
+
+fn expected(field: &Field, kind: &str, found: &Value) -> Box<Violation> {
+    invalid_type(field, &shapes::expected(kind, found))
+}
+
+fn wrong_moment(field: &Field, code: ViolationCode, what: &str, kind: &str) -> Box<Violation> {
+    refuse_with(field, code, &format!("must be {what}"), [("type", json!(kind))])
+}
+
+/// A text; other values are stored as their text.
+fn text(field: &Field, value: &Value) -> Checked {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(flag) => if *flag { "1" } else { "0" }.to_owned(),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    let length = js_length(&text);
+    if let Some(max) = field.max_length.filter(|max| length > *max as usize) {
+        let rest = format!("must be ≤ {max} characters (got {length})");
+        let constraint = [("maxLength", json!(max)), ("actual", json!(length))];
+        return Err(refuse_with(field, ViolationCode::MaxLength, &rest, constraint));
+    }
+    if let Some(min) = field.min_length.filter(|min| length < *min as usize) {
+        let rest = format!("must be ≥ {min} characters (got {length})");
+        let constraint = [("minLength", json!(min)), ("actual", json!(length))];
+        return Err(refuse_with(field, ViolationCode::MinLength, &rest, constraint));
+    }
+    if let Some(domain) = field.value_domain
+        && !domains::holds(domain, &text)
+    {
+        let rest = format!("must be a valid {} (got \"{text}\")", domains::describe(domain));
+        return Err(refuse(field, ViolationCode::ValueDomain, &rest));
+    }
+    Ok(Value::String(text))
+}
+
+fn form(field: &Field, value: &Value, has_form: fn(&str) -> bool, code: ViolationCode, rest: &str) -> Checked {
+    let stored = text(field, value)?;
+    if stored.as_str().is_some_and(has_form) { Ok(stored) } else { Err(refuse(field, code, rest)) }
+}
+
+fn number(field: &Field, value: &Value) -> Checked {
+    let number = match value {
+        Value::Number(number) => Some(number.clone()),
+        Value::String(text) => texts::number(text),
+        Value::Bool(flag) => Some(Number::from(u8::from(*flag))),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let Some((number, float)) = number.and_then(|number| number.as_f64().map(|float| (number, float))) else {
+        return Err(refuse(field, ViolationCode::InvalidNumber, "must be a number"));
+    };
+    if let Some(min) = field.min.filter(|min| float < *min) {
+        let rest = format!("must be ≥ {}", texts::shown(min));
+        return Err(refuse_with(field, ViolationCode::MinValue, &rest, [("min", texts::json_number(min))]));
+    }
+    if let Some(max) = field.max.filter(|max| float > *max) {
+        let rest = format!("must be ≤ {}", texts::shown(max));
+        return Err(refuse_with(field, ViolationCode::MaxValue, &rest, [("max", texts::json_number(max))]));
+    }
+    let places = texts::decimal_places(float);
+    if let Some(scale) = field.scale.filter(|scale| places > *scale as usize)
+        && !matches!(field.field_type, FieldType::Progress | FieldType::Summary)
+    {
+        let rest = format!("must have at most {scale} decimal places (got {places})");
+        let constraint = [("scale", json!(scale)), ("actual", json!(places))];
+        return Err(refuse_with(field, ViolationCode::MaxScale, &rest, constraint));
+    }
+    Ok(Value::Number(number))
+}
+
+fn boolean(field: &Field, value: &Value) -> Checked {
+    let flag = match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => match number.as_f64() {
+            Some(0.0) => Some(false),
+            Some(1.0) => Some(true),
+            Some(_) | None => None,
+        },
+        Value::String(text) => match text.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    flag.map(Value::Bool).ok_or_else(|| refuse(field, ViolationCode::InvalidBoolean, "must be true or false"))
+}
+
+fn allowed(field: &Field) -> String {
+    field.options.iter().map(|option| option.value.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn option(field: &Field, value: &Value) -> Checked {
+    if let Value::String(text) = value
+        && (field.options.is_empty() || field.option(text).is_some())
+    {
+        return Ok(value.clone());
+    }
+    let allowed = allowed(field);
+    let rest = format!("must be one of: {allowed}");
+    Err(refuse_with(field, ViolationCode::InvalidOption, &rest, [("allowed", json!(allowed))]))
+}
+
+fn reference(field: &Field, value: &Value) -> Checked {
+    match value {
+        Value::String(_) => Ok(value.clone()),
+        // A key of whole numbers is referred to by numbers.
+        Value::Number(_) if Column::from(field).kind() == ColumnKind::Number => Ok(value.clone()),
+        _ => Err(expected(field, "string", value)),
+    }
+}
+
+/// A list of values; one that is none is a list of it.
+fn list(field: &Field, value: &Value) -> Checked {
+    let items = match value {
+        Value::Array(items) => items.clone(),
+        Value::Object(_) => return Err(refuse(field, ViolationCode::InvalidType, "must be an array of values")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => vec![value.clone()],
+    };
+    let is_choice = matches!(
+        field.field_type,
+        FieldType::Select | FieldType::Multiselect | FieldType::Checkboxes | FieldType::Tags
+    );
+    for item in &items {
+        let Value::String(text) = item else {
+            return Err(expected(field, "string", item));
+        };
+        if is_choice && !field.options.is_empty() && field.option(text).is_none() {
+            let allowed = allowed(field);
+            let message = format!("{}: \"{text}\" is not one of: {allowed}", field.label);
+            let violation = Violation::of_field(field, ViolationCode::InvalidOption, message);
+            return Err(Box::new(violation.with([("allowed", json!(allowed))])));
+        }
+    }
+    Ok(Value::Array(items))
+}

@@ -1,0 +1,326 @@
+//! Evaluates an object's rules on one written record, in the vendor's order (reference, sections 8, 9 and 14): what is dropped,
+//! defaults, stamps, each field's contract, and validations where no field failed. Does no I/O.
+
+use super::Row;
+use super::condition::{Rule, Scene, Unknown};
+use super::contract::{self, is_missing};
+use super::defaults;
+use super::object::{FieldRules, ObjectRules, When};
+use super::stamp::{Stamp, is_dropped};
+use super::validation::Written;
+use super::violation::{Violation, ViolationCode};
+use querygate_metadata::FieldType;
+use querygate_metadata::model::{Field, SummaryFunction, ValidationSeverity};
+use querygate_types::Principal;
+use serde_json::Value;
+
+/// What a door does with a value that a caller gives to a field that takes none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadonlyMode {
+    /// SQL: refuses the write.
+    Refuse,
+    /// The vendor's: leaves the value out, and says so.
+    Drop,
+}
+
+/// The write of one record.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'r> {
+    /// What the caller gave.
+    pub payload: &'r Row,
+    /// The stored record of an update; `None` for an insert.
+    pub previous: Option<&'r Row>,
+    /// The record's master, where rules read it (see [`ObjectRules::parent_field`]).
+    pub parent: Option<&'r Row>,
+    pub principal: &'r Principal,
+    /// What the platform fills; a permit has them.
+    pub stamps: &'r [Stamp],
+    pub readonly: ReadonlyMode,
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Why a caller's value was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DroppedReason {
+    Readonly,
+    ReadonlyWhen,
+}
+
+impl DroppedReason {
+    /// As the vendor spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Readonly => "readonly",
+            Self::ReadonlyWhen => "readonly_when",
+        }
+    }
+}
+
+/// A caller's value that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    pub field: String,
+    pub reason: DroppedReason,
+}
+
+/// What the rules make of a write.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// What the caller gave and was not left out, as it is stored.
+    pub given: Row,
+    /// The record as it would be stored, but for autonumbers.
+    pub record: Row,
+    pub dropped: Vec<Dropped>,
+    /// What refuses the write; empty where it may go on.
+    pub violations: Vec<Violation>,
+    /// What is only reported: warnings, and conditions of fields without a value.
+    pub notices: Vec<Violation>,
+}
+
+impl ObjectRules {
+    /// Evaluates the rules on the write of one record. References, unique values and autonumbers are asked for afterwards.
+    #[must_use]
+    pub fn evaluate(&self, attempt: &Attempt<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.refuses_fields(attempt, &mut outcome) {
+            return outcome;
+        }
+        match attempt.previous {
+            None => self.insert(attempt, &mut outcome),
+            Some(previous) => self.update(attempt, previous, &mut outcome),
+        }
+        if outcome.violations.is_empty() {
+            self.validate(attempt, &mut outcome);
+        }
+        outcome
+    }
+
+    /// Fields that are not there or take no value at all. The door's rights ask the same first.
+    fn refuses_fields(&self, attempt: &Attempt<'_>, outcome: &mut Outcome) -> bool {
+        for name in attempt.payload.keys() {
+            let code = match self.object.field(name) {
+                Some(field) if field.stored() => continue,
+                Some(field) if !field.field_type.stored() => ViolationCode::Computed,
+                Some(_) | None => ViolationCode::UnknownField,
+            };
+            let message = format!("Unknown field '{name}' on object '{}'", self.object.name);
+            outcome.violations.push(record_violation(name, code, message));
+            return true;
+        }
+        false
+    }
+
+    /// Whether the caller's value for a field is left out, and that is said.
+    fn drops(&self, attempt: &Attempt<'_>, field: &Field, outcome: &mut Outcome) -> bool {
+        let is_own = field.system && field.readonly && field.name != "id";
+        let is_number = field.field_type == FieldType::Autonumber;
+        if field.name == "id" {
+            return attempt.previous.is_some();
+        }
+        if !is_dropped(field) && !is_own && !is_number {
+            return false;
+        }
+        // What is stamped anyway is overwritten, not left out.
+        let is_stamped = attempt.stamps.iter().any(|stamp| stamp.field == field.name);
+        match attempt.readonly {
+            ReadonlyMode::Refuse => outcome.violations.push(readonly(field)),
+            ReadonlyMode::Drop if is_stamped => {}
+            ReadonlyMode::Drop => {
+                outcome.dropped.push(Dropped { field: field.name.clone(), reason: DroppedReason::Readonly });
+            }
+        }
+        true
+    }
+
+    fn insert(&self, attempt: &Attempt<'_>, outcome: &mut Outcome) {
+        let mut record: Row =
+            self.object.fields.values().filter(|f| f.stored()).map(|f| (f.name.clone(), Value::Null)).collect();
+        for (name, value) in attempt.payload {
+            if let Some(field) = self.object.field(name)
+                && !self.drops(attempt, field, outcome)
+            {
+                record.insert(name.clone(), value.clone());
+                outcome.given.insert(name.clone(), value.clone());
+            }
+        }
+        for (field, rules) in self.pairs() {
+            self.fill(attempt, field, rules, &mut record);
+        }
+        apply_stamps(attempt, &mut record);
+        for (field, _) in self.pairs().filter(|(field, _)| is_checked(field)) {
+            let value = record.get(&field.name).cloned().unwrap_or(Value::Null);
+            self.store(field, &value, false, &mut record, outcome);
+        }
+        outcome.record = record;
+    }
+
+    /// The default of a field without a value, zero for a roll-up of no children.
+    fn fill(&self, attempt: &Attempt<'_>, field: &Field, rules: &FieldRules, record: &mut Row) {
+        let Some(value) = record.get(&field.name) else { return };
+        if !value.is_null() {
+            return;
+        }
+        let value = match (&rules.default, &field.summary) {
+            (Some(default), _) => defaults::value(default, field, &self.scene(attempt, record)),
+            (None, Some(summary)) => match summary.function {
+                SummaryFunction::Count | SummaryFunction::Sum => Value::from(0),
+                SummaryFunction::Min | SummaryFunction::Max | SummaryFunction::Avg => Value::Null,
+            },
+            (None, None) => return,
+        };
+        record.insert(field.name.clone(), value);
+    }
+
+    fn update(&self, attempt: &Attempt<'_>, previous: &Row, outcome: &mut Outcome) {
+        let mut record = previous.clone();
+        for (name, value) in attempt.payload {
+            let Some(field) = self.object.field(name) else { continue };
+            if self.drops(attempt, field, outcome) {
+                continue;
+            }
+            outcome.given.insert(name.clone(), value.clone());
+            record.insert(name.clone(), value.clone());
+            if is_checked(field) {
+                self.store(field, value, true, &mut record, outcome);
+            }
+        }
+        self.lock(attempt, previous, &mut record, outcome);
+        apply_stamps(attempt, &mut record);
+        outcome.record = record;
+    }
+
+    /// Checks a value and puts it into the record as it is stored.
+    fn store(&self, field: &Field, value: &Value, clears: bool, record: &mut Row, outcome: &mut Outcome) {
+        let checked = if !is_missing(field, Some(value)) {
+            contract::check(field, value)
+        } else if (field.required || field.not_null) && !field.readonly {
+            Err(Box::new(contract::required(field, clears)))
+        } else if value.is_string() {
+            contract::check_blank(field, value)
+        } else {
+            return;
+        };
+        match checked {
+            Ok(stored) => {
+                if let Some(given) = outcome.given.get_mut(&field.name) {
+                    given.clone_from(&stored);
+                }
+                record.insert(field.name.clone(), stored);
+            }
+            Err(violation) => outcome.violations.push(*violation),
+        }
+    }
+
+    /// Takes back values of fields that `readonlyWhen` locks. A condition without a value locks.
+    fn lock(&self, attempt: &Attempt<'_>, previous: &Row, record: &mut Row, outcome: &mut Outcome) {
+        let scene = Scene { previous: Some(previous), ..self.scene(attempt, record) };
+        let is_locked = |name: &&String| {
+            let when = self.pair(name.as_str()).and_then(|(_, rules)| rules.readonly_when.as_ref());
+            match when {
+                None => false,
+                Some(When::Broken) => true,
+                Some(When::Rule(rule)) => rule.holds(&scene).unwrap_or(true),
+            }
+        };
+        let locked: Vec<String> = outcome.given.keys().filter(is_locked).cloned().collect();
+        for name in locked {
+            match (attempt.readonly, self.object.field(&name)) {
+                (ReadonlyMode::Refuse, Some(field)) => outcome.violations.push(readonly(field)),
+                (ReadonlyMode::Drop, _) | (ReadonlyMode::Refuse, None) => {}
+            }
+            outcome.given.shift_remove(&name);
+            record.insert(name.clone(), previous.get(&name).cloned().unwrap_or(Value::Null));
+            outcome.dropped.push(Dropped { field: name, reason: DroppedReason::ReadonlyWhen });
+        }
+    }
+
+    /// `requiredWhen`, then the validations by priority.
+    fn validate(&self, attempt: &Attempt<'_>, outcome: &mut Outcome) {
+        let record = std::mem::take(&mut outcome.record);
+        let scene = self.scene(attempt, &record);
+        for (field, rules) in self.pairs() {
+            match &rules.required_when {
+                None => {}
+                Some(When::Broken) => outcome.notices.push(unknown_requirement(field, None)),
+                Some(When::Rule(rule)) => self.require(field, rule, &scene, outcome),
+            }
+        }
+        let assigned = if attempt.previous.is_none() { &record } else { &outcome.given };
+        let written = Written { assigned, scene };
+        let found = self.validations.iter().filter_map(|rule| rule.violation(&written, &self.object));
+        let (errors, others): (Vec<_>, Vec<_>) =
+            found.partition(|violation| violation.severity == ValidationSeverity::Error);
+        outcome.violations.extend(errors);
+        outcome.notices.extend(others);
+        outcome.record = record;
+    }
+
+    /// A record that lacked the value before, and needed it then, may stay as it is. A condition without a value demands none.
+    fn require(&self, field: &Field, rule: &Rule, scene: &Scene<'_>, outcome: &mut Outcome) {
+        if !is_missing(field, scene.record.get(&field.name)) {
+            return;
+        }
+        match rule.holds(scene) {
+            Ok(false) => {}
+            Ok(true) => {
+                let violated_before = scene.previous.is_some_and(|previous| {
+                    let before = Scene { record: previous, ..*scene };
+                    is_missing(field, previous.get(&field.name)) && rule.holds(&before) == Ok(true)
+                });
+                if !violated_before {
+                    outcome.violations.push(contract::required(field, false));
+                }
+            }
+            Err(unknown) => outcome.notices.push(unknown_requirement(field, Some(unknown))),
+        }
+    }
+
+    fn scene<'s>(&self, attempt: &Attempt<'s>, record: &'s Row) -> Scene<'s> {
+        Scene {
+            record,
+            previous: attempt.previous,
+            parent: attempt.parent,
+            principal: attempt.principal,
+            now_ms: attempt.now_ms,
+        }
+    }
+}
+
+fn apply_stamps(attempt: &Attempt<'_>, record: &mut Row) {
+    for stamp in attempt.stamps {
+        if record.contains_key(&stamp.field) {
+            stamp.apply(record);
+        }
+    }
+}
+
+/// Whether the field's contract looks at written values. What the platform fills is its own business.
+fn is_checked(field: &Field) -> bool {
+    let is_filled = field.system && !field.field_type.is_reference();
+    field.stored() && !is_filled && field.field_type != FieldType::Autonumber
+}
+
+fn record_violation(name: &str, code: ViolationCode, message: String) -> Violation {
+    Violation {
+        field: Some(name.to_owned()),
+        label: None,
+        rule: name.to_owned(),
+        code,
+        message,
+        severity: ValidationSeverity::Error,
+        constraint: serde_json::Map::new(),
+    }
+}
+
+fn readonly(field: &Field) -> Violation {
+    record_violation(&field.name, ViolationCode::Readonly, format!("{} takes no value", field.label))
+}
+
+fn unknown_requirement(field: &Field, unknown: Option<Unknown>) -> Violation {
+    let reason = unknown.map_or("it cannot be compiled", Unknown::reason);
+    let message = format!("whether {} is required could not be evaluated ({reason})", field.label);
+    let violation = record_violation(&field.name, ViolationCode::Required, message);
+    Violation { severity: ValidationSeverity::Warning, ..violation }
+}

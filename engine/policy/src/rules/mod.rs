@@ -1,0 +1,34 @@
+//! What metadata demands of written records, whoever writes: contracts of fields, validations, defaults, unique values,
+//! references, roll-ups, deletes. Compiled once per object and snapshot, evaluated a record at a time; what needs other records
+//! is handed out as data. Decides no right, does no I/O, reads no clock.
+
+mod autonumber;
+mod condition;
+mod contract;
+mod defaults;
+mod domains;
+mod evaluate;
+mod object;
+mod pattern;
+mod related;
+mod schema;
+mod shapes;
+mod stamp;
+mod temporal;
+mod texts;
+mod unique;
+mod validation;
+mod violation;
+
+pub use autonumber::AutonumberFormat;
+pub use evaluate::{Attempt, Dropped, DroppedReason, Outcome, ReadonlyMode};
+pub use object::{ObjectRules, RuleFault};
+pub(crate) use related::delete_behavior;
+pub use related::{DeleteRule, ReferenceCheck, SummaryUpdate, delete_rules};
+pub use stamp::Stamp;
+pub(crate) use stamp::{is_dropped, json_of};
+pub use unique::{UniqueCheck, UniqueGroup};
+pub use violation::{Violation, ViolationCode};
+
+/// A record as JSON, by field name.
+pub(crate) type Row = serde_json::Map<String, serde_json::Value>;

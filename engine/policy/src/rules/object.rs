@@ -1,0 +1,160 @@
+//! The rules of one object, compiled once for a snapshot. Evaluates nothing.
+
+use super::autonumber::AutonumberFormat;
+use super::condition::{Reach, Rule};
+use super::related::{Rollup, rollups_of};
+use super::unique::{UniqueGroup, groups_of};
+use super::validation::{CompiledValidation, compile_all};
+use crate::expression::DropReason;
+use querygate_metadata::FieldType;
+use querygate_metadata::model::{DefaultValue, Expression, Field, Location, Object, Snapshot};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A rule that cannot be evaluated, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFault {
+    /// Name of the validation, or the field and its key.
+    pub rule: String,
+    pub reason: String,
+    pub location: Location,
+}
+
+/// The value of a field that is given none.
+#[derive(Debug)]
+pub(super) enum FieldDefault {
+    Literal(Value),
+    Now,
+    CurrentUser,
+    Computed(Rule),
+    /// Cannot be evaluated: there is no such value.
+    Broken,
+}
+
+/// A condition of a field, or one that cannot be evaluated.
+#[derive(Debug)]
+pub(super) enum When {
+    Rule(Box<Rule>),
+    Broken,
+}
+
+/// What rules say of one field, beside its own contract.
+#[derive(Debug)]
+pub(super) struct FieldRules {
+    pub(super) default: Option<FieldDefault>,
+    pub(super) readonly_when: Option<When>,
+    pub(super) required_when: Option<When>,
+    pub(super) autonumber: Option<AutonumberFormat>,
+}
+
+/// What metadata demands of the records of one object.
+#[derive(Debug)]
+pub struct ObjectRules {
+    pub(super) object: Arc<Object>,
+    /// In the order of the object's fields.
+    pub(super) fields: Vec<FieldRules>,
+    pub(super) validations: Vec<CompiledValidation>,
+    pub(super) uniques: Vec<UniqueGroup>,
+    pub(super) rollups: Vec<Rollup>,
+    faults: Vec<RuleFault>,
+}
+
+impl ObjectRules {
+    /// Compiles an object's rules. What cannot be evaluated is a fault, and refuses the writes that it is about.
+    #[must_use]
+    pub fn compile(object: &Arc<Object>, snapshot: &Snapshot) -> Self {
+        let mut faults = Vec::new();
+        let master = object.master_detail().and_then(|fk| snapshot.object(fk.reference.as_deref()?));
+        let compiler = Compiler { object, master: master.map(Arc::as_ref) };
+        let fields = object.fields.values().map(|field| compiler.field(field, &mut faults)).collect();
+        let validations = compile_all(object, &mut faults);
+        let rollups = rollups_of(object, snapshot, &mut faults);
+        Self { object: Arc::clone(object), fields, validations, uniques: groups_of(object), rollups, faults }
+    }
+
+    /// The object they are of.
+    #[must_use]
+    pub fn object(&self) -> &Arc<Object> {
+        &self.object
+    }
+
+    /// Rules that cannot be evaluated.
+    #[must_use]
+    pub fn faults(&self) -> &[RuleFault] {
+        &self.faults
+    }
+
+    /// The field whose target rules read as `parent`, if any does.
+    #[must_use]
+    pub fn parent_field(&self) -> Option<&Field> {
+        let reads = |when: &Option<When>| matches!(when, Some(When::Rule(rule)) if rule.names_parent());
+        let any = self.fields.iter().any(|rules| reads(&rules.readonly_when) || reads(&rules.required_when));
+        self.object.master_detail().filter(|_| any)
+    }
+
+    /// Autonumbers, whose texts are made when the record is stored.
+    pub fn autonumbers(&self) -> impl Iterator<Item = (&Field, &AutonumberFormat)> {
+        self.pairs().filter_map(|(field, rules)| Some((field, rules.autonumber.as_ref()?)))
+    }
+
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Field, &FieldRules)> {
+        self.object.fields.values().zip(&self.fields)
+    }
+
+    pub(super) fn pair(&self, field: &str) -> Option<(&Field, &FieldRules)> {
+        let (place, _, field) = self.object.fields.get_full(field)?;
+        Some((field, self.fields.get(place)?))
+    }
+}
+
+struct Compiler<'o> {
+    object: &'o Object,
+    master: Option<&'o Object>,
+}
+
+impl Compiler<'_> {
+    fn field(&self, field: &Field, faults: &mut Vec<RuleFault>) -> FieldRules {
+        let mut when = |key: &str, expression: &Option<Expression>| {
+            let expression = expression.as_ref()?;
+            let compiled = Rule::compile(expression, self.object, self.master, Reach::PreviousAndParent);
+            Some(match compiled {
+                Ok(rule) => When::Rule(Box::new(rule)),
+                Err(reason) => {
+                    faults.push(fault(field, key, expression, reason));
+                    When::Broken
+                }
+            })
+        };
+        let readonly_when = when("readonlyWhen", &field.readonly_when);
+        let required_when = when("requiredWhen", &field.required_when);
+        let default = field.default.as_ref().map(|default| match default {
+            DefaultValue::Literal(value) => FieldDefault::Literal(value.clone()),
+            DefaultValue::Now => FieldDefault::Now,
+            DefaultValue::CurrentUser => FieldDefault::CurrentUser,
+            DefaultValue::Expression(expression) => match Rule::compile(expression, self.object, None, Reach::Record) {
+                Ok(rule) => FieldDefault::Computed(rule),
+                Err(reason) => {
+                    faults.push(fault(field, "defaultValue", expression, reason));
+                    FieldDefault::Broken
+                }
+            },
+        });
+        let default = default.or_else(|| chosen(field).map(FieldDefault::Literal));
+        let format = field.autonumber_format.as_deref().filter(|_| field.field_type == FieldType::Autonumber);
+        FieldRules { default, readonly_when, required_when, autonumber: format.map(AutonumberFormat::parse) }
+    }
+}
+
+/// The options that a field has from the start.
+fn chosen(field: &Field) -> Option<Value> {
+    let mut chosen = field.options.iter().filter(|option| option.is_default).map(|option| option.value.clone().into());
+    if field.multiple {
+        let all: Vec<Value> = chosen.collect();
+        return (!all.is_empty()).then_some(Value::Array(all));
+    }
+    chosen.next()
+}
+
+fn fault(field: &Field, key: &str, expression: &Expression, reason: DropReason) -> RuleFault {
+    RuleFault { rule: format!("{}.{key}", field.name), reason: reason.text, location: expression.location.clone() }
+}

@@ -1,0 +1,240 @@
+//! The validations of an object, compiled: what each finds wrong with a written record. Compiles once, looks at one record.
+
+use super::Row;
+use super::condition::{Reach, Rule, Scene, Unknown};
+use super::object::RuleFault;
+use super::pattern::Pattern;
+use super::schema::Schema;
+use super::texts;
+use super::violation::{Violation, ViolationCode};
+use indexmap::IndexMap;
+use querygate_metadata::model::{
+    Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
+};
+use serde_json::{Map, Value, json};
+
+/// A validation, ready for records.
+#[derive(Debug)]
+pub(super) struct CompiledValidation {
+    name: String,
+    message: String,
+    events: ValidationEvents,
+    severity: ValidationSeverity,
+    check: Check,
+}
+
+#[derive(Debug)]
+enum Check {
+    Condition {
+        rule: Rule,
+        field: Option<String>,
+    },
+    Format {
+        field: String,
+        pattern: Option<Pattern>,
+        format: Option<TextFormat>,
+    },
+    StateMachine {
+        field: String,
+        transitions: IndexMap<String, Vec<String>>,
+        initial: Option<Vec<String>>,
+    },
+    JsonSchema {
+        field: String,
+        schema: Schema,
+    },
+    Conditional {
+        when: Rule,
+        then: Box<CompiledValidation>,
+        otherwise: Option<Box<CompiledValidation>>,
+    },
+    /// Cannot be evaluated, so that it refuses every record.
+    Broken,
+}
+
+/// One written record as validations see it.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'r> {
+    /// What this write sets, defaults included.
+    pub(super) assigned: &'r Row,
+    pub(super) scene: Scene<'r>,
+}
+
+/// The active validations of an object by priority, and those that cannot be evaluated.
+pub(super) fn compile_all(object: &Object, faults: &mut Vec<RuleFault>) -> Vec<CompiledValidation> {
+    let mut active: Vec<&Validation> = object.validations.iter().filter(|rule| rule.active).collect();
+    active.sort_by_key(|rule| rule.priority);
+    active.into_iter().map(|rule| CompiledValidation::compile(rule, object, faults)).collect()
+}
+
+impl CompiledValidation {
+    fn compile(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Self {
+        let check = match compile_check(rule, object, faults) {
+            Ok(check) => check,
+            Err((reason, location)) => {
+                faults.push(RuleFault { rule: rule.name.clone(), reason, location });
+                Check::Broken
+            }
+        };
+        Self {
+            name: rule.name.clone(),
+            message: rule.message.clone(),
+            events: rule.events,
+            severity: rule.severity,
+            check,
+        }
+    }
+
+    /// What it finds wrong, if it is for this kind of write.
+    pub(super) fn violation(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
+        let is_insert = written.scene.previous.is_none();
+        let is_due = if is_insert { self.events.insert } else { self.events.update };
+        let found = if is_due { self.find(written, object) } else { None };
+        found.map(|violation| Violation { severity: self.severity, ..violation })
+    }
+
+    fn find(&self, written: &Written<'_>, object: &Object) -> Option<Violation> {
+        match &self.check {
+            Check::Broken => Some(self.unevaluable(None, "it cannot be compiled")),
+            Check::Condition { rule, field } => match rule.holds(&written.scene) {
+                Ok(false) => None,
+                Ok(true) => Some(self.found(field.as_deref(), ViolationCode::Rule)),
+                Err(unknown) => Some(self.unknown(field.as_deref(), unknown)),
+            },
+            Check::Format { field, pattern, format } => {
+                let value = given(written.assigned, field)?;
+                let text = if let Value::String(text) = value { text.clone() } else { value.to_string() };
+                let fits = pattern.as_ref().is_none_or(|pattern| pattern.matches(&text))
+                    && format.is_none_or(|format| has_format(format, value, &text));
+                (!fits).then(|| self.found(Some(field), ViolationCode::InvalidFormat))
+            }
+            Check::StateMachine { field, transitions, initial } => {
+                self.state(written, object, field, transitions, initial.as_deref())
+            }
+            Check::JsonSchema { field, schema } => match given(written.assigned, field)? {
+                Value::String(text) => match serde_json::from_str(text) {
+                    Ok(parsed) if schema.holds(&parsed) => None,
+                    Ok(_) => Some(self.found(Some(field), ViolationCode::JsonSchema)),
+                    Err(_) => Some(self.found(Some(field), ViolationCode::InvalidJson)),
+                },
+                value => (!schema.holds(value)).then(|| self.found(Some(field), ViolationCode::JsonSchema)),
+            },
+            Check::Conditional { when, then, otherwise } => match when.holds(&written.scene) {
+                Ok(true) => then.find(written, object),
+                Ok(false) => otherwise.as_ref().and_then(|rule| rule.find(written, object)),
+                Err(unknown) => Some(self.unknown(None, unknown)),
+            },
+        }
+    }
+
+    /// A state that is new must be one to begin with; one that changes must follow the one before. What has no state, or had one
+    /// that the machine does not know, may go anywhere.
+    fn state(
+        &self,
+        written: &Written<'_>,
+        object: &Object,
+        field: &str,
+        transitions: &IndexMap<String, Vec<String>>,
+        initial: Option<&[String]>,
+    ) -> Option<Violation> {
+        let to = written.assigned.get(field).filter(|value| !value.is_null())?;
+        let to_text = state_text(to);
+        let (code, constraint) = match written.scene.previous {
+            // An empty text is no state to begin with.
+            None => {
+                let initial = initial.filter(|states| !to_text.is_empty() && !states.contains(&to_text))?;
+                (ViolationCode::InvalidInitialState, json!({"allowed": initial.join(", ")}))
+            }
+            Some(previous) => {
+                let from = previous.get(field).filter(|from| !from.is_null() && *from != to)?;
+                let from = state_text(from);
+                transitions.get(&from).filter(|next| !next.contains(&to_text))?;
+                (ViolationCode::InvalidTransition, json!({"from": from, "to": to_text}))
+            }
+        };
+        let label = object.field(field).map(|field| field.label.clone());
+        let constraint = constraint.as_object().cloned().unwrap_or_default();
+        Some(Violation { label, constraint, ..self.found(Some(field), code) })
+    }
+
+    fn found(&self, field: Option<&str>, code: ViolationCode) -> Violation {
+        Violation {
+            field: field.map(str::to_owned),
+            label: None,
+            rule: self.name.clone(),
+            code,
+            message: self.message.clone(),
+            severity: self.severity,
+            constraint: Map::new(),
+        }
+    }
+
+    fn unknown(&self, field: Option<&str>, unknown: Unknown) -> Violation {
+        self.unevaluable(field, unknown.reason())
+    }
+
+    fn unevaluable(&self, field: Option<&str>, fault: &str) -> Violation {
+        let message = format!("Validation rule '{}' could not be evaluated ({fault}) — write rejected.", self.name);
+        let constraint = [("rule", json!(self.name)), ("reason", json!("unevaluable")), ("fault", json!(fault))];
+        Violation { message, ..self.found(field, ViolationCode::Rule) }.with(constraint)
+    }
+}
+
+/// A reason with its place.
+type Broken = (String, querygate_metadata::Location);
+
+fn compile_check(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Result<Check, Broken> {
+    let condition = |expression: &querygate_metadata::model::Expression| {
+        let compiled = Rule::compile(expression, object, None, Reach::Previous);
+        compiled.map_err(|reason| (reason.text, expression.location.clone()))
+    };
+    let here = |reason: String| (reason, rule.location.clone());
+    Ok(match &rule.check {
+        ValidationCheck::Condition { condition: source, fields } => {
+            Check::Condition { rule: condition(source)?, field: fields.first().cloned() }
+        }
+        ValidationCheck::Format { field, regex, format } => {
+            let pattern = regex.as_deref().map(Pattern::compile).transpose().map_err(here)?;
+            Check::Format { field: field.clone(), pattern, format: *format }
+        }
+        ValidationCheck::StateMachine { field, transitions, initial_states } => Check::StateMachine {
+            field: field.clone(),
+            transitions: transitions.clone(),
+            initial: initial_states.clone(),
+        },
+        ValidationCheck::JsonSchema { field, schema } => {
+            Check::JsonSchema { field: field.clone(), schema: Schema::compile(schema).map_err(here)? }
+        }
+        ValidationCheck::Conditional { when, then, otherwise } => Check::Conditional {
+            when: condition(when)?,
+            then: Box::new(CompiledValidation::compile(then, object, faults)),
+            otherwise: otherwise.as_ref().map(|rule| Box::new(CompiledValidation::compile(rule, object, faults))),
+        },
+    })
+}
+
+/// A value that the write sets and that is not empty.
+fn given<'r>(assigned: &'r Row, field: &str) -> Option<&'r Value> {
+    assigned.get(field).filter(|value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => true,
+    })
+}
+
+fn has_format(format: TextFormat, value: &Value, text: &str) -> bool {
+    match format {
+        TextFormat::Email => texts::has_email_form(text),
+        TextFormat::Url => texts::is_absolute_url(text),
+        TextFormat::Phone => texts::has_strict_phone_form(text),
+        // What is structured already is JSON.
+        TextFormat::Json => !value.is_string() || serde_json::from_str::<Value>(text).is_ok(),
+    }
+}
+
+fn state_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

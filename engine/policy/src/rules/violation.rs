@@ -1,0 +1,159 @@
+//! What is wrong with a written record, in the vendor's codes and words. Decides nothing.
+
+use querygate_metadata::model::{Field, ValidationSeverity};
+use querygate_types::{Error, ErrorCode};
+use serde_json::{Map, Value};
+
+/// The vendor's code of a violation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ViolationCode {
+    /// The object has no such field.
+    UnknownField,
+    /// The field is computed and takes no value.
+    Computed,
+    /// The field takes no value of a user, and the door does not drop it silently.
+    Readonly,
+    Required,
+    MinLength,
+    MaxLength,
+    MinValue,
+    MaxValue,
+    MaxScale,
+    InvalidType,
+    InvalidNumber,
+    InvalidBoolean,
+    InvalidEmail,
+    InvalidUrl,
+    InvalidPhone,
+    InvalidDate,
+    InvalidTime,
+    InvalidOption,
+    ValueDomain,
+    ReferenceNotFound,
+    /// A script, a cross-field rule, or a rule that could not be evaluated.
+    Rule,
+    InvalidFormat,
+    InvalidInitialState,
+    InvalidTransition,
+    JsonSchema,
+    InvalidJson,
+    Unique,
+    DeleteRestricted,
+}
+
+impl ViolationCode {
+    /// The code as the vendor spells it in `fields[]`, or of the whole answer where it has no place there.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownField | Self::Computed => "INVALID_FIELD",
+            Self::Readonly => "readonly",
+            Self::Required => "required",
+            Self::MinLength => "min_length",
+            Self::MaxLength => "max_length",
+            Self::MinValue => "min_value",
+            Self::MaxValue => "max_value",
+            Self::MaxScale => "max_scale",
+            Self::InvalidType => "invalid_type",
+            Self::InvalidNumber => "invalid_number",
+            Self::InvalidBoolean => "invalid_boolean",
+            Self::InvalidEmail => "invalid_email",
+            Self::InvalidUrl => "invalid_url",
+            Self::InvalidPhone => "invalid_phone",
+            Self::InvalidDate => "invalid_date",
+            Self::InvalidTime => "invalid_time",
+            Self::InvalidOption => "invalid_option",
+            Self::ValueDomain => "value_domain",
+            Self::ReferenceNotFound => "reference_not_found",
+            Self::Rule => "rule_violation",
+            Self::InvalidFormat => "invalid_format",
+            Self::InvalidInitialState => "invalid_initial_state",
+            Self::InvalidTransition => "invalid_transition",
+            Self::JsonSchema => "json_schema_violation",
+            Self::InvalidJson => "invalid_json",
+            Self::Unique => "UNIQUE_VIOLATION",
+            Self::DeleteRestricted => "DELETE_RESTRICTED",
+        }
+    }
+
+    /// The gate's error code, and by it the SQLSTATE.
+    #[must_use]
+    pub const fn error(self) -> ErrorCode {
+        match self {
+            Self::UnknownField => ErrorCode::UndefinedColumn,
+            Self::Computed | Self::Readonly => ErrorCode::GeneratedAlways,
+            Self::Required => ErrorCode::NotNullViolation,
+            Self::MaxLength => ErrorCode::StringDataTooLong,
+            Self::MaxScale => ErrorCode::NumericOutOfRange,
+            Self::InvalidType | Self::InvalidNumber | Self::InvalidBoolean | Self::InvalidJson => {
+                ErrorCode::InvalidTextRepresentation
+            }
+            Self::InvalidDate | Self::InvalidTime => ErrorCode::InvalidDatetimeFormat,
+            Self::ReferenceNotFound | Self::DeleteRestricted => ErrorCode::ForeignKeyViolation,
+            Self::Unique => ErrorCode::UniqueViolation,
+            Self::MinLength
+            | Self::MinValue
+            | Self::MaxValue
+            | Self::InvalidEmail
+            | Self::InvalidUrl
+            | Self::InvalidPhone
+            | Self::InvalidOption
+            | Self::ValueDomain
+            | Self::Rule
+            | Self::InvalidFormat
+            | Self::InvalidInitialState
+            | Self::InvalidTransition
+            | Self::JsonSchema => ErrorCode::CheckViolation,
+        }
+    }
+}
+
+/// One thing that is wrong with a record. The message names the caller's own values only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    /// The field it is about; `None` for the record as a whole.
+    pub field: Option<String>,
+    /// The field's label, where the message was made by the platform.
+    pub label: Option<String>,
+    /// Name of the rule: a validation's own, else of the field and what it demands.
+    pub rule: String,
+    pub code: ViolationCode,
+    pub message: String,
+    pub severity: ValidationSeverity,
+    /// What was demanded, for clients that make their own texts. Not part of an [`Error`]: a state may be of a field that the
+    /// caller cannot read.
+    pub constraint: Map<String, Value>,
+}
+
+impl Violation {
+    /// Of a field's own contract.
+    pub(super) fn of_field(field: &Field, code: ViolationCode, message: String) -> Self {
+        Self {
+            field: Some(field.name.clone()),
+            label: Some(field.label.clone()),
+            rule: format!("{}_{}", field.name, code.name().to_ascii_lowercase()),
+            code,
+            message,
+            severity: ValidationSeverity::Error,
+            constraint: Map::new(),
+        }
+    }
+
+    pub(super) fn with<const N: usize>(mut self, constraint: [(&str, Value); N]) -> Self {
+        self.constraint.extend(constraint.map(|(key, value)| (key.to_owned(), value)));
+        self
+    }
+
+    /// The field as the vendor spells it, `_record` for the record as a whole.
+    #[must_use]
+    pub fn field_name(&self) -> &str {
+        self.field.as_deref().unwrap_or("_record")
+    }
+}
+
+impl From<Violation> for Error {
+    /// The constraint's name and the column are the violation's `rule` and `field`, which the error does not repeat.
+    fn from(violation: Violation) -> Self {
+        Self::new(violation.code.error(), violation.message)
+    }
+}
