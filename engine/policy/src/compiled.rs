@@ -3,6 +3,7 @@
 use crate::expression::{DropReason, Template, compile};
 use crate::formula::{self, Formula};
 use crate::query_filter::Column;
+use crate::rules::ObjectRules;
 use querygate_metadata::model::{
     AccessLevel, Dialect, Expression, FieldType, Location, Object, PermissionSet, Recipient, RowOperation, RowPolicy,
     Snapshot, TenancyPosture,
@@ -67,6 +68,8 @@ pub struct CompiledPolicy {
     sharing: HashMap<String, Vec<CompiledSharing>>,
     /// By object and field.
     formulas: HashMap<String, BTreeMap<String, Result<Arc<Formula>, DropReason>>>,
+    /// What written records must be, by object.
+    rules: HashMap<String, Arc<ObjectRules>>,
 }
 
 impl CompiledPolicy {
@@ -85,6 +88,7 @@ impl CompiledPolicy {
             row_policies: HashMap::new(),
             sharing: HashMap::new(),
             formulas: HashMap::new(),
+            rules: HashMap::new(),
             snapshot: Arc::clone(&snapshot),
         };
         for object in snapshot.objects.values() {
@@ -113,7 +117,9 @@ impl CompiledPolicy {
         set.is_some_and(|set| set.row_level_security.iter().any(|own| own.name == policy.name && own.object == "*"))
     }
 
-    fn compile_object(&mut self, object: &Object) {
+    fn compile_object(&mut self, object: &Arc<Object>) {
+        let rules = ObjectRules::compile(object, &self.snapshot);
+        self.rules.insert(object.name.clone(), Arc::new(rules));
         let columns = |name: &str| object.field(name).filter(|f| !f.phantom).map(|f| Column::from(f).kind());
         let compile = |expression: &Expression| match expression.dialect {
             Dialect::Cel => compile(&expression.source, &columns),
@@ -196,6 +202,12 @@ impl CompiledPolicy {
     #[must_use]
     pub fn formula(&self, object: &str, field: &str) -> Option<&Arc<Formula>> {
         self.formulas.get(object)?.get(field)?.as_ref().ok()
+    }
+
+    /// What metadata demands of written records of an object; `None` for an unknown one.
+    #[must_use]
+    pub fn rules(&self, object: &str) -> Option<&Arc<ObjectRules>> {
+        self.rules.get(object)
     }
 
     /// Formulas that do not compile, so that their fields are not served, with the reason: object, field, reason.

@@ -97,7 +97,9 @@ impl Check<'_> {
         };
         let (snapshot, policies) = (&governance.snapshot, &governance.policies);
         let unusable = rules::unusable(policies);
-        unusable.iter().chain(&rules::memberships(&governance)).try_for_each(|finding| self.tell(finding))?;
+        unusable.iter().try_for_each(|finding| self.tell(finding))?;
+        rules::of_writes(policies).iter().try_for_each(|finding| self.tell(finding))?;
+        rules::memberships(&governance).iter().try_for_each(|finding| self.tell(finding))?;
         let platform = metadata::platform_policies(snapshot);
         let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
         for (object, name, why) in own {

@@ -31,7 +31,6 @@ pub(crate) fn parse(source: &str) -> Result<IdedExpr, DropReason> {
         return Err(DropReason::new("expression is nested too deeply"));
     }
     let source = spelling::modernize(source);
-    let invalid = || DropReason::new("expression is not valid CEL");
     std::thread::Builder::new()
         .name("policy-parser".to_owned())
         .stack_size(PARSER_STACK_BYTES)
@@ -40,7 +39,7 @@ pub(crate) fn parse(source: &str) -> Result<IdedExpr, DropReason> {
         .join()
         .ok()
         .flatten()
-        .ok_or_else(invalid)
+        .ok_or_else(DropReason::invalid)
 }
 
 /// What `current_user` always has as one value, and as a list.

@@ -12,6 +12,8 @@ pub(crate) use template::{Provenance, Template, compare, member, text_test};
 /// What the compiler asks of the filtered object: the kind of a column, `None` when there is no such column.
 pub(crate) type Columns<'a> = &'a dyn Fn(&str) -> Option<crate::value::ColumnKind>;
 
+const INVALID: &str = "expression is not valid CEL";
+
 /// Why an expression takes no part in a decision. For explain; it may name policy text, so it never reaches a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DropReason {
@@ -23,6 +25,16 @@ pub(crate) struct DropReason {
 impl DropReason {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { text: reason.into(), missing: None }
+    }
+
+    /// The text is no expression.
+    fn invalid() -> Self {
+        Self::new(INVALID)
+    }
+
+    /// Whether nobody could evaluate the expression: it is none, or names a column that is not there.
+    pub(crate) fn is_mistake(&self) -> bool {
+        self.missing.is_some() || self.text == INVALID
     }
 
     pub(crate) fn no_column(name: &str) -> Self {

@@ -3,6 +3,7 @@
 use super::functions::Function;
 use super::{Arithmetic, Cell, Comparison, Condition, Formula, Input, Node, Root};
 use crate::expression::{Columns, DropReason, parse};
+use crate::pattern::Pattern;
 use crate::value::ColumnKind;
 use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
 
@@ -13,7 +14,7 @@ const INPUTS_MAX: usize = 64;
 pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Formula, DropReason> {
     let parsed = parse(source)?;
     let scope = |root: Root, name: &str| (root == Root::Record).then(|| columns(name));
-    let mut compiler = Compiler { scope: &scope, reads_times: false, inputs: Vec::new() };
+    let mut compiler = Compiler { scope: &scope, is_rule: false, inputs: Vec::new() };
     let program = compiler.node(&parsed)?;
     Ok(Formula { program, inputs: compiler.inputs.into_iter().filter_map(|input| input.name).collect() })
 }
@@ -21,7 +22,7 @@ pub(crate) fn compile(source: &str, columns: Columns<'_>) -> Result<Formula, Dro
 /// Compiles a condition or a value of a rule, which may read more than the record.
 pub(crate) fn compile_condition(source: &str, scope: Scope<'_>) -> Result<Condition, DropReason> {
     let parsed = parse(source)?;
-    let mut compiler = Compiler { scope, reads_times: true, inputs: Vec::new() };
+    let mut compiler = Compiler { scope, is_rule: true, inputs: Vec::new() };
     let program = compiler.node(&parsed)?;
     Ok(Condition { program, inputs: compiler.inputs })
 }
@@ -32,8 +33,8 @@ pub(crate) type Scope<'a> = &'a dyn Fn(Root, &str) -> Option<Option<ColumnKind>>
 
 struct Compiler<'a> {
     scope: Scope<'a>,
-    /// Times of day are read as texts.
-    reads_times: bool,
+    /// Rules read times of day as texts, and match patterns.
+    is_rule: bool,
     inputs: Vec<Input>,
 }
 
@@ -94,7 +95,7 @@ impl Compiler<'_> {
     fn input(&mut self, root: Root, name: &str) -> Result<Node, DropReason> {
         match (self.scope)(root, name).flatten() {
             None => return Err(DropReason::no_column(name)),
-            Some(ColumnKind::Time) if self.reads_times => {}
+            Some(ColumnKind::Time) if self.is_rule => {}
             Some(ColumnKind::Computed) => return Err(DropReason::new("a formula does not read another")),
             Some(ColumnKind::Json | ColumnKind::Time) => {
                 return Err(DropReason::new(format!(
@@ -131,6 +132,10 @@ impl Compiler<'_> {
     }
 
     fn call(&self, name: &str, nodes: Vec<Node>) -> Result<Node, DropReason> {
+        if let ("matches", [text, Node::Constant(Cell::Text(pattern))], true) = (name, nodes.as_slice(), self.is_rule) {
+            let pattern = Pattern::compile(pattern).map_err(DropReason::new)?;
+            return Ok(Node::Matches(Box::new(text.clone()), pattern));
+        }
         let count = nodes.len();
         let unknown = || DropReason::new(format!("formulas have no '{name}' of {count} arguments"));
         if let Some(function) = Function::of(name, count) {

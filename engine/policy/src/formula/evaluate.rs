@@ -41,6 +41,7 @@ impl Row<'_> {
                 let Cell::List(items) = self.value(list)? else { return Err(Fault::Type) };
                 Ok(Cell::Boolean(items.iter().any(|item| item.equals(&member))))
             }
+            Node::Matches(text, pattern) => Ok(Cell::Boolean(pattern.matches(self.value(text)?.text()?))),
             Node::Call(function, arguments) => {
                 let cells = arguments.iter().map(|argument| self.value(argument)).collect::<Result<Vec<_>, _>>()?;
                 function.call(&cells, self.now_ms)

@@ -9,6 +9,7 @@ mod functions;
 #[cfg(test)]
 mod tests;
 
+use crate::pattern::Pattern;
 pub use cell::Cell;
 pub(crate) use compile::{compile, compile_condition};
 use functions::Function;
@@ -122,6 +123,7 @@ enum Node {
     Arithmetic(Arithmetic, Box<[Node; 2]>),
     Compare(Comparison, Box<[Node; 2]>),
     In(Box<[Node; 2]>),
+    Matches(Box<Node>, Pattern),
     Call(Function, Vec<Node>),
 }
 

@@ -9,7 +9,6 @@ mod defaults;
 mod domains;
 mod evaluate;
 mod object;
-mod pattern;
 mod related;
 mod schema;
 mod shapes;

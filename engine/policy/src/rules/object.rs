@@ -17,6 +17,8 @@ pub struct RuleFault {
     /// Name of the validation, or the field and its key.
     pub rule: String,
     pub reason: String,
+    /// Whether the vendor could not evaluate it either.
+    pub is_mistake: bool,
     pub location: Location,
 }
 
@@ -141,7 +143,18 @@ impl Compiler<'_> {
         });
         let default = default.or_else(|| chosen(field).map(FieldDefault::Literal));
         let format = field.autonumber_format.as_deref().filter(|_| field.field_type == FieldType::Autonumber);
-        FieldRules { default, readonly_when, required_when, autonumber: format.map(AutonumberFormat::parse) }
+        let autonumber = format.map(AutonumberFormat::parse);
+        for name in autonumber.iter().flat_map(AutonumberFormat::fields) {
+            if self.object.field(name).is_none_or(|part| !part.stored()) {
+                faults.push(RuleFault {
+                    rule: format!("{}.autonumberFormat", field.name),
+                    reason: format!("there is no stored field '{name}'"),
+                    is_mistake: true,
+                    location: field.location.clone(),
+                });
+            }
+        }
+        FieldRules { default, readonly_when, required_when, autonumber }
     }
 }
 
@@ -156,5 +169,10 @@ fn chosen(field: &Field) -> Option<Value> {
 }
 
 fn fault(field: &Field, key: &str, expression: &Expression, reason: DropReason) -> RuleFault {
-    RuleFault { rule: format!("{}.{key}", field.name), reason: reason.text, location: expression.location.clone() }
+    RuleFault {
+        rule: format!("{}.{key}", field.name),
+        is_mistake: reason.is_mistake(),
+        reason: reason.text,
+        location: expression.location.clone(),
+    }
 }

@@ -90,7 +90,7 @@ pub(super) fn rollups_of(child: &Object, snapshot: &Snapshot, faults: &mut Vec<R
             let Some(summary) = field.summary.as_ref().filter(|summary| summary.object == child.name) else { continue };
             let mut fault = |reason: String| {
                 let rule = format!("{}.{}", parent.name, field.name);
-                faults.push(RuleFault { rule, reason, location: field.location.clone() });
+                faults.push(RuleFault { rule, reason, is_mistake: true, location: field.location.clone() });
             };
             if let Err(error) = filter_of(summary.filter.as_ref(), child, 0) {
                 fault(format!("its filter cannot be applied: {}", error.message()));

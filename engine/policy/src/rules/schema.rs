@@ -1,8 +1,8 @@
 //! JSON schemas of validations: the keywords that look at a value alone. A keyword that is not known is refused, so that no
 //! demand is left out silently.
 
-use super::pattern::Pattern;
 use super::texts;
+use crate::pattern::Pattern;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -3,13 +3,13 @@
 use super::Row;
 use super::condition::{Reach, Rule, Scene, Unknown};
 use super::object::RuleFault;
-use super::pattern::Pattern;
 use super::schema::Schema;
 use super::texts;
 use super::violation::{Violation, ViolationCode};
+use crate::pattern::Pattern;
 use indexmap::IndexMap;
 use querygate_metadata::model::{
-    Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
+    Expression, Location, Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
 };
 use serde_json::{Map, Value, json};
 
@@ -71,8 +71,8 @@ impl CompiledValidation {
     fn compile(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Self {
         let check = match compile_check(rule, object, faults) {
             Ok(check) => check,
-            Err((reason, location)) => {
-                faults.push(RuleFault { rule: rule.name.clone(), reason, location });
+            Err(Broken { reason, is_mistake, location }) => {
+                faults.push(RuleFault { rule: rule.name.clone(), reason, is_mistake, location });
                 Check::Broken
             }
         };
@@ -180,15 +180,23 @@ impl CompiledValidation {
     }
 }
 
-/// A reason with its place.
-type Broken = (String, querygate_metadata::Location);
+/// Why a check cannot be evaluated, and where that stands.
+struct Broken {
+    reason: String,
+    is_mistake: bool,
+    location: Location,
+}
 
 fn compile_check(rule: &Validation, object: &Object, faults: &mut Vec<RuleFault>) -> Result<Check, Broken> {
-    let condition = |expression: &querygate_metadata::model::Expression| {
+    let condition = |expression: &Expression| {
         let compiled = Rule::compile(expression, object, None, Reach::Previous);
-        compiled.map_err(|reason| (reason.text, expression.location.clone()))
+        compiled.map_err(|reason| Broken {
+            is_mistake: reason.is_mistake(),
+            reason: reason.text,
+            location: expression.location.clone(),
+        })
     };
-    let here = |reason: String| (reason, rule.location.clone());
+    let here = |reason: String| Broken { reason, is_mistake: false, location: rule.location.clone() };
     Ok(match &rule.check {
         ValidationCheck::Condition { condition: source, fields } => {
             Check::Condition { rule: condition(source)?, field: fields.first().cloned() }

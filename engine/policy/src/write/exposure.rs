@@ -16,8 +16,7 @@ impl Evaluator<'_> {
         if !object.api_enabled {
             return Some(WriteDenial::ApiDisabled);
         }
-        let lists = |methods: &Vec<String>| methods.iter().any(|method| method == operation.method());
-        if !object.api_methods.as_ref().is_none_or(lists) {
+        if !takes_method(object, operation) {
             return Some(WriteDenial::ApiMethod);
         }
         self.own_denial(object, operation, rights)
@@ -53,15 +52,24 @@ impl Evaluator<'_> {
         if !granted {
             return Some(WriteDenial::NoGrant);
         }
-        let managed = match (object.managed_by, operation) {
-            (Some(ManagedBy::EngineOwned), _) => true,
-            (Some(ManagedBy::AppendOnly), WriteOperation::Update | WriteOperation::Delete) => true,
-            (Some(ManagedBy::AppendOnly), WriteOperation::Insert) => false,
-            (
-                Some(ManagedBy::Platform | ManagedBy::Config | ManagedBy::SystemData | ManagedBy::BetterAuth) | None,
-                _,
-            ) => false,
-        };
-        managed.then_some(WriteDenial::Managed)
+        is_managed(object, operation).then_some(WriteDenial::Managed)
+    }
+}
+
+/// Whether `enable.apiMethods` leaves the operation to clients.
+pub(super) fn takes_method(object: &Object, operation: WriteOperation) -> bool {
+    let lists = |methods: &Vec<String>| methods.iter().any(|method| method == operation.method());
+    object.api_methods.as_ref().is_none_or(lists)
+}
+
+/// Whether the platform itself writes the records, whatever rights say.
+pub(super) fn is_managed(object: &Object, operation: WriteOperation) -> bool {
+    match (object.managed_by, operation) {
+        (Some(ManagedBy::EngineOwned), _) => true,
+        (Some(ManagedBy::AppendOnly), WriteOperation::Update | WriteOperation::Delete) => true,
+        (Some(ManagedBy::AppendOnly), WriteOperation::Insert) => false,
+        (Some(ManagedBy::Platform | ManagedBy::Config | ManagedBy::SystemData | ManagedBy::BetterAuth) | None, _) => {
+            false
+        }
     }
 }

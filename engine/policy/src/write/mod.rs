@@ -5,11 +5,13 @@ mod explain;
 mod exposure;
 mod gates;
 mod image;
+mod obstacles;
 mod refusal;
 mod target;
 
 pub use crate::rules::Stamp;
 pub use decision::{Assignment, OwnerRule, WriteDecision, WritePermit, WriteVerdict};
+pub use obstacles::WriteObstacle;
 pub use refusal::{Refusal, RefusalCode, WriteDenial, WriteOperation};
 pub use target::{Dependent, DependentAction};
 

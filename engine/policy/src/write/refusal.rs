@@ -52,6 +52,8 @@ pub enum RefusalCode {
     ComputedField,
     /// 400: a masked value written back.
     ValidationError,
+    /// 501: what the object's metadata demands of a write is not done here.
+    NotSupported,
 }
 
 impl RefusalCode {
@@ -67,6 +69,7 @@ impl RefusalCode {
             Self::DeleteRestricted => "DELETE_RESTRICTED",
             Self::InvalidField | Self::ComputedField => "INVALID_FIELD",
             Self::ValidationError => "VALIDATION_ERROR",
+            Self::NotSupported => "NOT_IMPLEMENTED",
         }
     }
 
@@ -81,6 +84,7 @@ impl RefusalCode {
             Self::InvalidField => ErrorCode::UndefinedColumn,
             Self::ComputedField => ErrorCode::GeneratedAlways,
             Self::ValidationError => ErrorCode::CheckViolation,
+            Self::NotSupported => ErrorCode::FeatureNotSupported,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::governance::Governance;
 use crate::metadata::declared_sets;
 use crate::wiring::{MEMORY_SOURCE_BYTES_MAX, memory_rows};
 use querygate_metadata::{Diagnostic, Location, RowFile, RowReader, Severity, Snapshot};
+use querygate_policy::rules::RuleFault;
 use querygate_policy::{CompiledPolicy, UnusableRule};
 use querygate_types::Error;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,21 @@ pub(super) fn unusable(policies: &CompiledPolicy) -> Vec<Diagnostic> {
         Some(finding)
     };
     grouped.into_iter().filter_map(finding).collect()
+}
+
+/// Rules of written records that cannot be evaluated: what nobody could is an error, the rest keeps the object read-only here.
+pub(super) fn of_writes(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let objects = policies.snapshot().objects.keys();
+    let rules = objects.filter_map(|name| Some((name, policies.rules(name)?)));
+    let faults = rules.flat_map(|(name, rules)| rules.faults().iter().map(move |fault| (name, fault)));
+    let finding = |(object, fault): (&String, &RuleFault)| {
+        let severity = if fault.is_mistake { Severity::Error } else { Severity::Warning };
+        let message = format!("rule '{}' of '{object}' cannot be evaluated: {}", fault.rule, fault.reason);
+        let mut finding = excerpt(Diagnostic::at(severity, &fault.location, &message));
+        finding.hint = Some("Until it can be, no record of the object is written.".to_owned());
+        finding
+    };
+    faults.map(finding).collect()
 }
 
 fn hint(rule: &UnusableRule, snapshot: &Snapshot) -> Option<String> {

@@ -10,10 +10,16 @@ const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(Regex);
+pub(crate) struct Pattern(Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
 
 impl Pattern {
-    pub(super) fn compile(source: &str) -> Result<Self, String> {
+    pub(crate) fn compile(source: &str) -> Result<Self, String> {
         if source.len() > PATTERN_BYTES_MAX {
             return Err(format!("a pattern is longer than {PATTERN_BYTES_MAX} bytes"));
         }
@@ -24,7 +30,7 @@ impl Pattern {
             .map_err(|_| "the pattern cannot be compiled, or not without lookaround and back-references".to_owned())
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }

@@ -1,0 +1,144 @@
+//! Why an object is not written, whoever asks: the closed list of reasons that metadata has. Looks at no user and no record.
+
+use super::exposure::{is_managed, takes_method};
+use super::{RefusalCode, WriteOperation};
+use crate::compiled::CompiledPolicy;
+use querygate_metadata::model::{Declared, Field, Object, RowOperation, WriteBarrier};
+use serde_json::Value;
+
+/// A reason why records of an object are not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteObstacle {
+    /// It belongs to the platform or to somebody else.
+    Barrier(WriteBarrier),
+    /// `enable.apiEnabled` is false.
+    NotServed,
+    /// `enable.apiMethods` does not list the operation.
+    Method(&'static str),
+    /// `managedBy`: the platform itself writes the records.
+    Managed,
+    /// Nothing tells its records apart, so that none can be locked and looked at.
+    NoKey,
+    /// Code that runs when it is written, and that is not run here.
+    Hook(String),
+    /// A validation, a condition, a default or a roll-up that cannot be evaluated here.
+    Rule { name: String, reason: String },
+    /// A stored field whose value is computed on write.
+    StoredExpression(String),
+    /// A row policy whose `check` cannot be applied, such as one that names a formula.
+    Check { policy: String, reason: String },
+}
+
+impl WriteObstacle {
+    /// The vendor's code of the refusal, or of the nearest one that it has.
+    #[must_use]
+    pub const fn code(&self) -> RefusalCode {
+        match self {
+            Self::Barrier(WriteBarrier::Platform) | Self::Managed => RefusalCode::PermissionDenied,
+            Self::Barrier(WriteBarrier::ObjectNotWritable | WriteBarrier::SourceReadOnly) => {
+                RefusalCode::ExternalWriteForbidden
+            }
+            Self::NotServed => RefusalCode::ApiDisabled,
+            Self::Method(_) => RefusalCode::ApiMethodNotAllowed,
+            Self::NoKey | Self::Hook(_) | Self::Rule { .. } | Self::StoredExpression(_) | Self::Check { .. } => {
+                RefusalCode::NotSupported
+            }
+        }
+    }
+
+    /// The reason in words, for those who write metadata. Names rules and fields, so that it is not told to users.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Barrier(WriteBarrier::Platform) => "it belongs to the platform".to_owned(),
+            Self::Barrier(WriteBarrier::ObjectNotWritable) => "it does not say external.writable".to_owned(),
+            Self::Barrier(WriteBarrier::SourceReadOnly) => {
+                "its datasource does not say external.allowWrites".to_owned()
+            }
+            Self::NotServed => "enable.apiEnabled is false".to_owned(),
+            Self::Method(method) => format!("enable.apiMethods does not list '{method}'"),
+            Self::Managed => "its records are written by the platform (managedBy)".to_owned(),
+            Self::NoKey => "it has no key".to_owned(),
+            Self::Hook(name) => format!("the hook '{name}' is not run"),
+            Self::Rule { name, reason } => format!("the rule '{name}' is not evaluated: {reason}"),
+            Self::StoredExpression(field) => format!("the expression of the stored field '{field}' is not evaluated"),
+            Self::Check { policy, reason } => format!("the check of policy '{policy}' cannot be applied: {reason}"),
+        }
+    }
+}
+
+impl CompiledPolicy {
+    /// Every reason why no user writes an object in this way; empty where rights alone decide. An unknown object has none.
+    #[must_use]
+    pub fn write_obstacles(&self, object: &str, operation: WriteOperation) -> Vec<WriteObstacle> {
+        let Some(object) = self.snapshot().object(object) else { return Vec::new() };
+        let mut obstacles: Vec<WriteObstacle> = Vec::new();
+        obstacles.extend(self.snapshot().write_barrier(object).map(WriteObstacle::Barrier));
+        if !object.api_enabled {
+            obstacles.push(WriteObstacle::NotServed);
+        }
+        if !takes_method(object, operation) {
+            obstacles.push(WriteObstacle::Method(operation.method()));
+        }
+        if is_managed(object, operation) {
+            obstacles.push(WriteObstacle::Managed);
+        }
+        if object.key().is_empty() {
+            obstacles.push(WriteObstacle::NoKey);
+        }
+        let hooks = self.snapshot().hooks.iter().filter(|hook| fires(hook, &object.name, operation));
+        obstacles.extend(hooks.map(|hook| WriteObstacle::Hook(hook.name.clone())));
+        for fault in self.rules(&object.name).into_iter().flat_map(|rules| rules.faults()) {
+            obstacles.push(WriteObstacle::Rule { name: fault.rule.clone(), reason: fault.reason.clone() });
+        }
+        let computed = object.fields.values().filter(|field| is_computed_on_write(field));
+        obstacles.extend(computed.map(|field| WriteObstacle::StoredExpression(field.name.clone())));
+        obstacles.extend(self.unusable_checks(object, operation));
+        obstacles
+    }
+
+    fn unusable_checks(&self, object: &Object, operation: WriteOperation) -> Vec<WriteObstacle> {
+        let stores = match operation {
+            WriteOperation::Insert => RowOperation::Insert,
+            WriteOperation::Update => RowOperation::Update,
+            WriteOperation::Delete => return Vec::new(),
+        };
+        let is_for = |own: RowOperation| own == stores || own == RowOperation::All;
+        let policies =
+            self.row_policies(&object.name).iter().filter(|policy| is_for(policy.operation) && !policy.may_drop);
+        let unusable = policies.filter_map(|policy| match &policy.check {
+            Some(Err(reason)) => {
+                Some(WriteObstacle::Check { policy: policy.name.clone(), reason: reason.text.clone() })
+            }
+            Some(Ok(_)) | None => None,
+        });
+        unusable.collect()
+    }
+}
+
+/// A value that the vendor computes when the record is stored.
+fn is_computed_on_write(field: &Field) -> bool {
+    field.expression.is_some() && field.stored()
+}
+
+/// Whether a hook runs on this kind of write of an object. One that does not say what it is for might.
+fn fires(hook: &Declared, object: &str, operation: WriteOperation) -> bool {
+    let moment = match operation {
+        WriteOperation::Insert => "Insert",
+        WriteOperation::Update => "Update",
+        WriteOperation::Delete => "Delete",
+    };
+    let texts = |key: &str| match hook.value.get(key) {
+        Some(Value::String(text)) => Some(vec![text.as_str()]),
+        Some(Value::Array(items)) => Some(items.iter().filter_map(Value::as_str).collect()),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => None,
+    };
+    let is_for = texts("object").is_none_or(|names| names.iter().any(|name| *name == object || *name == "*"));
+    let is_at = texts("events").is_none_or(|events| {
+        events.iter().any(|event| {
+            let event = event.strip_prefix("before").or_else(|| event.strip_prefix("after"));
+            event.is_none_or(|event| event == moment)
+        })
+    });
+    is_for && is_at
+}

@@ -1,0 +1,163 @@
+//! Why objects are not written, and which rules of real applications cannot be evaluated.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
+
+mod support;
+
+use querygate_policy::rules::RuleFault;
+use querygate_policy::{CompiledPolicy, WriteObstacle, WriteOperation};
+use serde_json::{Value, json};
+use support::{shared, snapshot};
+
+const OPERATIONS: [WriteOperation; 3] = [WriteOperation::Insert, WriteOperation::Update, WriteOperation::Delete];
+
+fn stack(object: Value, more: Value) -> Value {
+    let mut stack = json!({
+        "manifest": {"id": "com.example.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},
+        "objects": [{"name": "t_note", "label": "N", "fields": {"title": {"type": "text", "label": "T"},
+            "size": {"type": "number", "label": "S"},
+            "twice": {"type": "formula", "label": "W", "expression": "record.size * 2", "returnType": "number"}}}],
+        "permissions": [],
+    });
+    for (key, value) in object.as_object().unwrap() {
+        match key.as_str() {
+            "fields" => {
+                stack["objects"][0]["fields"].as_object_mut().unwrap().extend(value.as_object().unwrap().clone())
+            }
+            _ => stack["objects"][0][key] = value.clone(),
+        }
+    }
+    stack.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    stack
+}
+
+/// Reasons for an insert, an update and a delete.
+fn reasons(stack: &Value) -> [Vec<String>; 3] {
+    let policy = CompiledPolicy::compile(snapshot(stack), Vec::new());
+    OPERATIONS.map(|operation| policy.write_obstacles("t_note", operation).iter().map(WriteObstacle::reason).collect())
+}
+
+#[test]
+fn each_obstacle_is_told() {
+    let hook = |object: Value, events: Value| {
+        json!({"hooks": [{"name": "h", "object": object, "events": events,
+        "body": {"language": "js", "source": ""}}]})
+    };
+    let rule = |rule: Value| json!({"validations": [rule]});
+    let checked = |check: &str, operation: &str| {
+        json!({"permissions": [{"name": "s1", "label": "S", "objects": {},
+        "rowLevelSecurity": [{"name": "p", "object": "t_note", "operation": operation, "check": check}]}]})
+    };
+    let of = |reason: &str, insert, update, delete| {
+        [insert, update, delete].map(|there: bool| if there { vec![reason.to_owned()] } else { vec![] })
+    };
+    let all = |reason: &str| of(reason, true, true, true);
+    for (object, more, expected) in [
+        (json!({}), json!({}), of("", false, false, false)),
+        (json!({"enable": {"apiEnabled": false}}), json!({}), all("enable.apiEnabled is false")),
+        (
+            json!({"enable": {"apiMethods": ["get", "update", "delete"]}}),
+            json!({}),
+            of("enable.apiMethods does not list 'create'", true, false, false),
+        ),
+        (
+            json!({"managedBy": "append-only"}),
+            json!({}),
+            of("its records are written by the platform (managedBy)", false, true, true),
+        ),
+        (json!({"managedBy": "engine-owned"}), json!({}), all("its records are written by the platform (managedBy)")),
+        (
+            json!({}),
+            hook(json!("t_note"), json!(["beforeInsert", "afterFind"])),
+            of("the hook 'h' is not run", true, false, false),
+        ),
+        (json!({}), hook(json!(["t_note"]), json!(["afterDelete"])), of("the hook 'h' is not run", false, false, true)),
+        (json!({}), hook(json!("*"), json!(["beforeUpdate"])), of("the hook 'h' is not run", false, true, false)),
+        (
+            json!({"fields": {"sum": {"type": "number", "label": "S", "expression": "record.size + 1"}}}),
+            json!({}),
+            all("the expression of the stored field 'sum' is not evaluated"),
+        ),
+        (
+            rule(
+                json!({"name": "r", "type": "script", "message": "m", "condition": "[1].exists(x, x == record.size)"}),
+            ),
+            json!({}),
+            all("the rule 'r' is not evaluated: formulas have no comprehensions, maps and messages"),
+        ),
+        (
+            rule(json!({"name": "r", "type": "format", "message": "m", "field": "title", "regex": "(?=a)"})),
+            json!({}),
+            all(
+                "the rule 'r' is not evaluated: the pattern cannot be compiled, or not without lookaround and back-references",
+            ),
+        ),
+        (
+            rule(
+                json!({"name": "r", "type": "json_schema", "message": "m", "field": "title", "schema": {"$ref": "#"}}),
+            ),
+            json!({}),
+            all("the rule 'r' is not evaluated: the schema has the keyword '$ref', which is not evaluated here"),
+        ),
+        (
+            json!({"fields": {"no": {"type": "autonumber", "label": "N", "autonumberFormat": "{twice}-{0}"}}}),
+            json!({}),
+            all("the rule 'no.autonumberFormat' is not evaluated: there is no stored field 'twice'"),
+        ),
+        (
+            json!({"fields": {"x": {"type": "text", "label": "X", "readonlyWhen": "parent.size == 1"}}}),
+            json!({}),
+            all("the rule 'x.readonlyWhen' is not evaluated: 'size' is read of something that is not the record"),
+        ),
+        (
+            json!({}),
+            checked("twice == 1", "insert"),
+            of("the check of policy 'p' cannot be applied: a computed field has no column", true, false, false),
+        ),
+        (json!({}), checked("size == 1", "all"), of("", false, false, false)),
+    ] {
+        assert_eq!(reasons(&stack(object.clone(), more.clone())), expected, "{object} {more}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_from_what_is_not_evaluated_here() {
+    for (condition, is_mistake) in [
+        ("record.size <", true),
+        ("record.sise < 1", true),
+        ("record.twice < 1", false),
+        ("[1].exists(x, x == record.size)", false),
+    ] {
+        let rule = json!({"validations": [{"name": "r", "type": "conditional", "message": "m", "when": "true",
+            "then": {"name": "inner", "type": "script", "message": "m", "condition": condition}}]});
+        let policy = CompiledPolicy::compile(snapshot(&stack(rule, json!({}))), Vec::new());
+        let faults = policy.rules("t_note").unwrap().faults();
+        let [RuleFault { rule, is_mistake: found, location, .. }] = faults else { panic!("{faults:?}") };
+        assert_eq!((rule.as_str(), *found, location.line), ("inner", is_mistake, 1), "{condition}");
+        assert!(location.column > 1, "{condition}: {location}");
+    }
+}
+
+/// Every rule of the reference applications is evaluated.
+#[test]
+fn rules_of_applications_compile() {
+    for file in ["app-crm.json", "app-showcase.json", "app-todo.json", "hotcrm.json"] {
+        let Some(stack) = shared(file) else { return };
+        let policy = CompiledPolicy::compile(snapshot(&stack), Vec::new());
+        let faults: Vec<String> = policy
+            .snapshot()
+            .objects
+            .keys()
+            .flat_map(|name| {
+                let rules = policy.rules(name).unwrap();
+                rules
+                    .faults()
+                    .iter()
+                    .map(|fault| format!("{name} {}: {}", fault.rule, fault.reason))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        println!("{file}: {faults:?}");
+        assert!(faults.is_empty(), "{file}: {faults:#?}");
+    }
+}
