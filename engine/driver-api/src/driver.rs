@@ -14,6 +14,7 @@ use crate::relation::Encoding;
 use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
 use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
+use crate::write::Writer;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -132,6 +133,11 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Advice on its indexes. `None`: it cannot be advised.
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {
+        None
+    }
+
+    /// Who changes its tables. `None`: it is only read.
+    fn writer(&self) -> Option<&dyn Writer> {
         None
     }
 }

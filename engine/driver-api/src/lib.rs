@@ -6,6 +6,7 @@
 //! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value; [`snapshot`]: one state of it for several executions;
 //!   [`planning`]: what its planner may be told;
 //! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
+//! - [`write`]: changes, and the transactions in which they happen;
 //! - `testkit` (feature): the conformance suite and the fault layer.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
@@ -37,6 +38,7 @@ pub mod snapshot;
 pub mod testkit;
 mod value;
 mod value_array;
+pub mod write;
 
 pub use answer::{Answer, Ask, DeclineReason, LookUp, Wanted};
 pub use budget::{Budget, Place, Resting};

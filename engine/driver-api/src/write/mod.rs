@@ -1,0 +1,19 @@
+//! Changes to a source's tables: what is changed, in which transaction, and what came of it. Knows no policy and no expression of a user.
+//!
+//! - [`change`]: the columns of a change and its rows;
+//! - [`lock`]: reads that keep others from changing what they read;
+//! - [`transaction`]: what happens between begin and commit, and what is known after it;
+//! - [`writer`]: who begins transactions and prints changes;
+//! - [`violation`]: how refusals of a source are told.
+
+pub mod change;
+pub mod lock;
+pub mod transaction;
+pub mod violation;
+pub mod writer;
+
+pub use change::{Applied, ChangeOp, ChangeSet, ChangeShape, NativeChange, TargetColumn};
+pub use lock::{Lock, LockStrength, LockWait};
+pub use transaction::{Begin, CommitError, Fate, Isolation, Rows, SourceTransaction, Transaction, TxMark};
+pub use violation::Violation;
+pub use writer::{Locking, WriteCapabilities, Writer};

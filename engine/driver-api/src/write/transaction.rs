@@ -1,0 +1,396 @@
+//! A transaction of one source, from begin to its outcome. What a driver does is behind [`SourceTransaction`]; what holds for every source is kept by [`Transaction`].
+
+use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
+use super::violation::Violation;
+use crate::driver::{BatchStream, ExecuteContext, NativeStatement};
+use crate::value::Value;
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::{BoxStream, Stream};
+use querygate_types::{Error, ErrorCode, Result};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Savepoints of one transaction, at most.
+const SAVEPOINTS_MAX: usize = 1_000;
+
+/// Rows that a transaction reads. Nothing else happens in it before they end or are dropped.
+pub type Rows<'a> = BoxStream<'a, Result<RecordBatch>>;
+
+/// How a transaction begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Begin {
+    pub isolation: Isolation,
+}
+
+/// What a transaction sees of others, at most. A source may give more than is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// Each statement sees what was committed before it.
+    #[default]
+    ReadCommitted,
+    /// Every statement sees what was committed before the first.
+    RepeatableRead,
+    /// As if it ran alone.
+    Serializable,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    Committed,
+    RolledBack,
+}
+
+/// The source's own name of a transaction, by which its fate is found out after its connection was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TxMark(Arc<str>);
+
+/// Why a commit is none, or may be none.
+#[derive(Debug, Clone)]
+pub enum CommitError {
+    /// Nothing of the transaction is stored.
+    RolledBack(Error),
+    /// The answer was lost (08007): everything is stored, or nothing. The mark asks [`Writer::fate_of`](super::Writer::fate_of).
+    Unknown(Error, Option<TxMark>),
+}
+
+/// What a driver does inside of a transaction. Whatever was sent is sent once: nothing here is tried again. Dropped, its connection
+/// is closed and the source rolls back.
+#[async_trait]
+pub trait SourceTransaction: Send + fmt::Debug {
+    /// Runs a statement that the driver rendered, with or without locks. Rows that are dropped before their end leave the transaction
+    /// as it was.
+    ///
+    /// # Errors
+    /// As [`Driver::execute`](crate::Driver::execute); 40001, 40P01, 55P03: others are in the way.
+    async fn query<'a>(
+        &'a mut self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<Rows<'a>>;
+
+    /// Applies a change to each of the rows. Counts the table's rows that it met, however many those are.
+    ///
+    /// # Errors
+    /// A [`Violation`]; 22xxx: a value that the column would not give back as it is; 57014: cancelled, out of time.
+    async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied>;
+
+    /// Inserts any number of rows in the source's fastest way. Nothing is given back.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); the stream's own.
+    async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64>;
+
+    async fn savepoint(&mut self, id: u32) -> Result<()>;
+
+    /// Undoes what was done since the savepoint, which stays.
+    async fn rollback_to(&mut self, id: u32) -> Result<()>;
+
+    /// Forgets the savepoint and those after it.
+    async fn release(&mut self, id: u32) -> Result<()>;
+
+    /// Whether the source still has the transaction's savepoints after a failure.
+    fn keeps_savepoints(&self) -> bool;
+
+    /// By what its fate can be asked for.
+    fn mark(&self) -> Option<TxMark>;
+
+    /// Waits for the source's answer, whoever cancels.
+    async fn commit(self: Box<Self>) -> Result<(), CommitError>;
+
+    async fn rollback(self: Box<Self>);
+}
+
+/// A transaction as the gate holds it. After a failure it takes a rollback, to a savepoint or of the whole, and nothing else; so it
+/// does where a call was dropped before its answer, but for savepoints.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: Box<dyn SourceTransaction>,
+    standing: Standing,
+    savepoints: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Sound,
+    /// A call has begun and not ended.
+    Running,
+    Failed,
+}
+
+impl Begin {
+    /// A transaction of this level.
+    #[must_use]
+    pub const fn with(isolation: Isolation) -> Self {
+        Self { isolation }
+    }
+}
+
+impl Isolation {
+    /// The words of SQL.
+    #[must_use]
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "READ COMMITTED",
+            Self::RepeatableRead => "REPEATABLE READ",
+            Self::Serializable => "SERIALIZABLE",
+        }
+    }
+}
+
+impl TxMark {
+    #[must_use]
+    pub fn new(mark: impl Into<Arc<str>>) -> Self {
+        Self(mark.into())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl CommitError {
+    /// An answer that did not come, for this reason.
+    #[must_use]
+    pub fn unknown(cause: &Error, mark: Option<TxMark>) -> Self {
+        let error =
+            Error::new(ErrorCode::TransactionOutcomeUnknown, "it is not known whether the transaction was committed")
+                .with_cause(cause.cause().unwrap_or(cause.message()));
+        Self::Unknown(error, mark)
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub const fn error(&self) -> &Error {
+        match self {
+            Self::RolledBack(error) | Self::Unknown(error, _) => error,
+        }
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl std::error::Error for CommitError {}
+
+fn has_failed() -> Error {
+    let text = "current transaction is aborted, commands ignored until end of transaction block";
+    Error::new(ErrorCode::InFailedTransaction, text)
+}
+
+impl Transaction {
+    /// A transaction that has just begun.
+    #[must_use]
+    pub fn new(inner: Box<dyn SourceTransaction>) -> Self {
+        Self { inner, standing: Standing::Sound, savepoints: Vec::new() }
+    }
+
+    /// Runs a statement that the driver rendered, with or without locks.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::query`]; 25P02 after a failure.
+    pub async fn query(
+        &mut self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<Rows<'_>> {
+        self.enter()?;
+        if context.share.is_some() {
+            self.standing = Standing::Sound;
+            return Err(Error::internal("a transaction was asked for a part of another moment"));
+        }
+        let Self { inner, standing, .. } = self;
+        match inner.query(statement, values, context).await {
+            Ok(rows) => Ok(Reading { rows, standing, ended: false }.boxed()),
+            Err(error) => {
+                *standing = Standing::Failed;
+                Err(error)
+            }
+        }
+    }
+
+    /// Applies a change to each of the rows, which must all be there.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::apply`]; 40001: fewer or more rows of the table were met; 25P02 after a failure.
+    pub async fn apply(
+        &mut self,
+        change: &NativeChange,
+        rows: &ChangeSet,
+        context: &ExecuteContext,
+    ) -> Result<Applied> {
+        self.enter()?;
+        let applied =
+            if rows.is_empty() { Ok(Applied::default()) } else { self.inner.apply(change, rows, context).await };
+        let applied = applied.and_then(|applied| {
+            let stored: usize = applied.stored.iter().map(RecordBatch::num_rows).sum();
+            if u64::try_from(rows.len()).ok() != Some(applied.count) {
+                let cause = format!("{} rows instead of {}", applied.count, rows.len());
+                return Err(Violation::Serialization.error().with_cause(cause));
+            }
+            if !change.shape.returning.is_empty() && stored != rows.len() {
+                return Err(Error::internal("a source gave back other rows than it changed"));
+            }
+            Ok(applied)
+        });
+        self.leave(applied)
+    }
+
+    /// Inserts any number of rows in the source's fastest way.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::load`]; 25P02 after a failure.
+    pub async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
+        self.enter()?;
+        let loaded = match change.shape.op {
+            ChangeOp::Insert => self.inner.load(change, rows, context).await,
+            ChangeOp::Update | ChangeOp::Delete => Err(Error::internal("only an insert loads rows")),
+        };
+        self.leave(loaded)
+    }
+
+    /// Sets a savepoint, whose id must be new.
+    ///
+    /// # Errors
+    /// The source's; 54000: too many; 25P02 after a failure.
+    pub async fn savepoint(&mut self, id: u32) -> Result<()> {
+        if self.savepoints.contains(&id) {
+            return Err(Error::internal("a savepoint is set twice"));
+        }
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many savepoints"));
+        }
+        self.enter()?;
+        let set = self.inner.savepoint(id).await;
+        self.leave(set)?;
+        self.savepoints.push(id);
+        Ok(())
+    }
+
+    /// Undoes what was done since the savepoint, which stays; those after it are gone. After a failure, the transaction goes on from
+    /// there.
+    ///
+    /// # Errors
+    /// The source's; 25P02: it has lost its savepoints.
+    pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
+        let place = self.place(id)?;
+        if self.standing == Standing::Running || (self.standing == Standing::Failed && !self.inner.keeps_savepoints()) {
+            return Err(has_failed());
+        }
+        self.standing = Standing::Running;
+        let undone = self.inner.rollback_to(id).await;
+        self.leave(undone)?;
+        self.savepoints.truncate(place + 1);
+        Ok(())
+    }
+
+    /// Forgets the savepoint and those after it; what was done stays.
+    ///
+    /// # Errors
+    /// The source's; 25P02 after a failure.
+    pub async fn release(&mut self, id: u32) -> Result<()> {
+        let place = self.place(id)?;
+        self.enter()?;
+        let released = self.inner.release(id).await;
+        self.leave(released)?;
+        self.savepoints.truncate(place);
+        Ok(())
+    }
+
+    /// By what its fate can be asked for.
+    #[must_use]
+    pub fn mark(&self) -> Option<TxMark> {
+        self.inner.mark()
+    }
+
+    /// Whether a failure has left it nothing but its rollback.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.standing != Standing::Sound
+    }
+
+    /// Stores what was done. One that has failed is rolled back.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn commit(self) -> Result<(), CommitError> {
+        if self.has_failed() {
+            self.rollback().await;
+            return Err(CommitError::RolledBack(has_failed()));
+        }
+        self.inner.commit().await
+    }
+
+    /// Undoes everything.
+    pub async fn rollback(self) {
+        match self.standing {
+            Standing::Sound | Standing::Failed => self.inner.rollback().await,
+            // Nobody knows what the source is doing: its connection is closed.
+            Standing::Running => drop(self.inner),
+        }
+    }
+
+    fn enter(&mut self) -> Result<()> {
+        if self.has_failed() {
+            // A call that was dropped has not told its end.
+            return Err(has_failed());
+        }
+        self.standing = Standing::Running;
+        Ok(())
+    }
+
+    fn leave<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.standing = if result.is_ok() { Standing::Sound } else { Standing::Failed };
+        result
+    }
+
+    fn place(&self, id: u32) -> Result<usize> {
+        let place = self.savepoints.iter().position(|known| *known == id);
+        place.ok_or_else(|| Error::internal("a savepoint that is not set"))
+    }
+}
+
+/// Rows of a query, which tell the transaction how they ended.
+struct Reading<'a> {
+    rows: Rows<'a>,
+    standing: &'a mut Standing,
+    ended: bool,
+}
+
+impl Stream for Reading<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = self.rows.poll_next_unpin(context);
+        match &next {
+            Poll::Ready(Some(Err(_))) => {
+                self.ended = true;
+                *self.standing = Standing::Failed;
+            }
+            Poll::Ready(None) => self.ended = true,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        next
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if *self.standing == Standing::Running {
+            *self.standing = Standing::Sound;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Who changes a source: what it can, how it prints changes, and the transactions in which they happen.
+
+use super::change::{ChangeShape, NativeChange};
+use super::lock::Lock;
+use super::transaction::{Begin, Fate, Isolation, Transaction, TxMark};
+use crate::capability::Refusal;
+use crate::driver::{ExecuteContext, NativeStatement};
+use crate::fragment::Fragment;
+use crate::relation::Encoding;
+use crate::remote::RemoteColumn;
+use crate::value::ValueType;
+use async_trait::async_trait;
+use querygate_types::{Error, ErrorCode, Result};
+use std::fmt;
+use std::sync::Arc;
+
+/// How a source keeps writers apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Locking {
+    /// Row by row; a locked read waits, fails or skips as it is asked to.
+    Rows,
+    /// One writer at a time, from begin to end: no row is ever locked by somebody else.
+    Source,
+    /// A change of a row that somebody else has changed fails (40001). A locked read is a plain one, and whoever needs the row to
+    /// stay as it is must change it.
+    Conflicts,
+}
+
+/// What a source's transactions can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteCapabilities {
+    /// Levels that may be asked for.
+    pub isolation: &'static [Isolation],
+    pub locking: Locking,
+    pub savepoints: bool,
+    /// Whether a transaction has a mark, and its fate can be asked for.
+    pub tells_fate: bool,
+}
+
+/// A source that can be changed.
+#[async_trait]
+pub trait Writer: Send + Sync + fmt::Debug {
+    fn capabilities(&self) -> &WriteCapabilities;
+
+    /// In which form values of a type are stored in a column, such that reading gives each of them back as it is. Single values that
+    /// the column cannot hold so are refused when they are applied (22xxx), never changed.
+    ///
+    /// # Errors
+    /// The column does not keep values of the type.
+    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal>;
+
+    /// Prints a change. Pure, so the result can be cached for as long as the table's description holds.
+    ///
+    /// # Errors
+    /// Why the source may not be given this change.
+    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal>;
+
+    /// As [`Driver::render`](crate::Driver::render), with a lock on each row that it gives. For [`Transaction::query`] only.
+    ///
+    /// # Errors
+    /// As `render`; the fragment has another shape than [`lockable`](super::lock::lockable) takes.
+    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal>;
+
+    /// Begins a transaction, on a connection of its own. Waits for it until cancel or deadline.
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached; 55P03: another writer does not end; 0A000: it has no such isolation; 57014.
+    async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction>;
+
+    /// What became of a transaction whose answer was lost. `None`: it is not known, or not yet.
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached.
+    async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>>;
+}
+
+impl WriteCapabilities {
+    /// # Errors
+    /// 0A000: the source has no such level.
+    pub fn admit(&self, begin: Begin) -> Result<()> {
+        if self.isolation.contains(&begin.isolation) {
+            return Ok(());
+        }
+        let text = format!("source has no isolation level {}", begin.isolation.sql().to_lowercase());
+        Err(Error::new(ErrorCode::FeatureNotSupported, text))
+    }
+}
