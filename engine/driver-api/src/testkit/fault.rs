@@ -1,5 +1,7 @@
 //! A driver around a driver that fails on purpose, always in the same way for the same seed. Knows no source.
 
+mod write;
+
 use crate::answer::{Answer, Ask, DeclineReason};
 use crate::capability::{Capabilities, Refusal};
 use crate::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
@@ -10,9 +12,9 @@ use crate::pool::PoolStatus;
 use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::snapshot::SnapshotAnswer;
-use crate::snapshot::SnapshotAnswer;
 use crate::testkit::Seeded;
 use crate::value::{Value, ValueType};
+use crate::write::Writer;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
@@ -31,6 +33,10 @@ pub enum Fault {
     StalledAfter(usize),
     /// Batches are cut to one row each.
     ShortBatches,
+    /// The connection is lost before a commit reaches the source (08007).
+    LostBeforeCommit,
+    /// The connection is lost after a commit, before its answer (08007).
+    LostAfterCommit,
 }
 
 /// A driver that fails.
@@ -72,7 +78,7 @@ impl FaultyDriver {
         }
         let stream = self.inner.run(statement, values, Ask::Batches(context.clone())).await?.batches()?;
         Ok(match fault {
-            Fault::None | Fault::Refused => stream,
+            Fault::None | Fault::Refused | Fault::LostBeforeCommit | Fault::LostAfterCommit => stream,
             Fault::LostAfter(batches) => {
                 let lost = stream::once(async { Err(Error::new(ErrorCode::SourceLost, "source connection was lost")) });
                 stream.take(batches).chain(lost).boxed()
@@ -166,6 +172,10 @@ impl Driver for FaultyDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         self.inner.pool()
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.inner.writer().is_some().then_some(self)
     }
 }
 

@@ -63,7 +63,7 @@ async fn prepared<'a>(driver: &'a dyn Driver, schema: &[&str], limits: Limits) -
     Ok(Suite { driver, data, remotes, limits, report: Report::default(), first_only: false })
 }
 
-async fn described(driver: &dyn Driver, path: &TableRef, table: &Table) -> Result<RemoteTable> {
+pub(super) async fn described(driver: &dyn Driver, path: &TableRef, table: &Table) -> Result<RemoteTable> {
     let mut remote = driver.describe(path).await?;
     for (name, value_type) in &table.columns {
         let column = remote.columns.iter_mut().find(|column| column.name.as_str() == *name);

@@ -10,6 +10,7 @@ use crate::relation::Encoding;
 use crate::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
+use crate::write::Writer;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -139,6 +140,10 @@ impl Driver for WatchedDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         self.inner.pool()
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.inner.writer()
     }
 }
 

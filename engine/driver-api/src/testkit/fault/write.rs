@@ -1,0 +1,137 @@
+//! Transactions that lose their connection on purpose, at the one moment that matters: when the answer to a commit comes.
+
+use super::{Fault, FaultyDriver};
+use crate::capability::Refusal;
+use crate::driver::{BatchStream, ExecuteContext, NativeStatement};
+use crate::fragment::Fragment;
+use crate::relation::Encoding;
+use crate::remote::RemoteColumn;
+use crate::value::{Value, ValueType};
+use crate::write::{
+    Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows, SourceTransaction,
+    Transaction, TxMark, WriteCapabilities, Writer,
+};
+use async_trait::async_trait;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+fn lost() -> Error {
+    Error::new(ErrorCode::SourceLost, "source connection was lost")
+}
+
+impl FaultyDriver {
+    fn inner_writer(&self) -> Result<&dyn Writer> {
+        self.inner.writer().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+}
+
+#[async_trait]
+impl Writer for FaultyDriver {
+    fn capabilities(&self) -> &WriteCapabilities {
+        const NONE: WriteCapabilities = WriteCapabilities {
+            isolation: &[],
+            locking: crate::write::Locking::Conflicts,
+            savepoints: false,
+            tells_fate: false,
+        };
+        self.inner.writer().map_or(&NONE, Writer::capabilities)
+    }
+
+    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
+        self.inner_writer().map_err(refused)?.writable_as(column, value_type)
+    }
+
+    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
+        self.inner_writer().map_err(refused)?.render_change(shape)
+    }
+
+    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
+        self.inner_writer().map_err(refused)?.render_locked(fragment, lock)
+    }
+
+    async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
+        let fault = self.next();
+        if fault == Fault::Refused {
+            return Err(Error::new(ErrorCode::SourceUnavailable, "source cannot be reached"));
+        }
+        let inner = self.inner_writer()?.begin(begin, context).await?;
+        Ok(Transaction::new(Box::new(FaultyTransaction { inner, fault })))
+    }
+
+    async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
+        self.inner_writer()?.fate_of(mark).await
+    }
+}
+
+fn refused(error: Error) -> Refusal {
+    Refusal::new(crate::capability::RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
+}
+
+#[derive(Debug)]
+struct FaultyTransaction {
+    inner: Transaction,
+    fault: Fault,
+}
+
+#[async_trait]
+impl SourceTransaction for FaultyTransaction {
+    async fn query<'a>(
+        &'a mut self,
+        statement: &Arc<NativeStatement>,
+        values: &[Value],
+        context: ExecuteContext,
+    ) -> Result<Rows<'a>> {
+        self.inner.query(statement, values, context).await
+    }
+
+    async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
+        self.inner.apply(change, rows, context).await
+    }
+
+    async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
+        self.inner.load(change, rows, context).await
+    }
+
+    async fn savepoint(&mut self, id: u32) -> Result<()> {
+        self.inner.savepoint(id).await
+    }
+
+    async fn rollback_to(&mut self, id: u32) -> Result<()> {
+        self.inner.rollback_to(id).await
+    }
+
+    async fn release(&mut self, id: u32) -> Result<()> {
+        self.inner.release(id).await
+    }
+
+    fn keeps_savepoints(&self) -> bool {
+        true
+    }
+
+    fn mark(&self) -> Option<TxMark> {
+        self.inner.mark()
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), CommitError> {
+        let Self { inner, fault } = *self;
+        let mark = inner.mark();
+        match fault {
+            Fault::LostBeforeCommit => {
+                // Its connection is gone: the source rolls back.
+                drop(inner);
+                Err(CommitError::unknown(&lost(), mark))
+            }
+            Fault::LostAfterCommit => {
+                inner.commit().await?;
+                Err(CommitError::unknown(&lost(), mark))
+            }
+            Fault::None | Fault::Refused | Fault::LostAfter(_) | Fault::StalledAfter(_) | Fault::ShortBatches => {
+                inner.commit().await
+            }
+        }
+    }
+
+    async fn rollback(self: Box<Self>) {
+        self.inner.rollback().await;
+    }
+}
