@@ -1,4 +1,4 @@
-//! The SQLite source: a file read through a bounded set of connections that cannot write.
+//! The SQLite source: a file read through a bounded set of connections that cannot write, and changed over one that can.
 
 use crate::bind;
 use crate::capabilities::SqliteCapabilities;
@@ -15,6 +15,7 @@ use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::{Encoding, Relation};
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::write::Writer;
 use querygate_driver_api::{
     Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, ScalarExpr, SchemaNotice, TableRef, Value, ValueType,
 };
@@ -43,10 +44,12 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Bytes of the file to map into memory; 0 for none.
     pub mmap_bytes: u64,
+    /// Whether it may be changed, over one connection more.
+    pub writes: bool,
 }
 
 impl SqliteOptions {
-    /// Eight readers, no promise about texts, five seconds, 256 MiB mapped.
+    /// Eight readers, no promise about texts, five seconds, 256 MiB mapped, no changes.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl SqliteOptions {
             fixed_text: false,
             busy_timeout: Duration::from_secs(5),
             mmap_bytes: 256 * 1024 * 1024,
+            writes: false,
         }
     }
 }
@@ -64,6 +68,8 @@ impl SqliteOptions {
 pub struct SqliteDriver {
     options: SqliteOptions,
     readers: Arc<Readers>,
+    /// The one connection that changes the database. None: it is only read.
+    writers: Option<Arc<Readers>>,
     capabilities: SqliteCapabilities,
     /// What `describe` learned of stored classes; columns of other tables are guarded.
     enforced: RwLock<Enforced>,
@@ -86,8 +92,20 @@ impl SqliteDriver {
             .pragma("mmap_size", options.mmap_bytes.to_string())
             .disable_statement_logging();
         let readers = Readers::new(connect, options.readers);
+        // What the source itself demands of its rows is not switched off: foreign keys are kept only where a connection asks for it.
+        let writers = options.writes.then(|| {
+            let connect = SqliteConnectOptions::new()
+                .filename(&options.path)
+                .create_if_missing(false)
+                .foreign_keys(true)
+                .busy_timeout(options.busy_timeout)
+                .row_buffer_size(512)
+                .pragma("trusted_schema", "OFF")
+                .disable_statement_logging();
+            Readers::new(connect, 1)
+        });
         let (enforced, notice) = (RwLock::default(), SchemaNotice::default());
-        Self { options, readers, capabilities: SqliteCapabilities, enforced, notice }
+        Self { options, readers, writers, capabilities: SqliteCapabilities, enforced, notice }
     }
 
     async fn lease(&self) -> Result<Lease> {
@@ -96,6 +114,10 @@ impl SqliteDriver {
 
     pub(crate) async fn lease_until(&self, deadline: Option<Instant>) -> Result<Lease> {
         self.readers.lease(deadline, &CancellationToken::new()).await
+    }
+
+    pub(crate) fn writers(&self) -> Option<&Arc<Readers>> {
+        self.writers.as_ref()
     }
 
     pub(crate) fn options(&self) -> &SqliteOptions {
@@ -208,6 +230,10 @@ impl Driver for SqliteDriver {
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {
         Some(self)
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.writers.is_some().then_some(self)
     }
 }
 

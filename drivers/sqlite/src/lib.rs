@@ -16,6 +16,7 @@ mod functions;
 mod introspect;
 mod listing;
 mod pool;
+mod write;
 mod writer;
 
 pub use driver::{SqliteDriver, SqliteOptions};

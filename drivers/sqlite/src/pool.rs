@@ -1,4 +1,4 @@
-//! Reading connections: bounded, opened when first needed, each with a switch that stops its running statement.
+//! Connections: bounded, opened when first needed, each with a switch that stops its running statement.
 
 use crate::error::from_sqlx;
 use crate::listing::Listing;
@@ -24,7 +24,7 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    fn arm(&self, deadline: Option<Instant>) {
+    pub(crate) fn arm(&self, deadline: Option<Instant>) {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
         self.stop.store(false, Ordering::Release);
     }
@@ -42,7 +42,7 @@ impl Interrupt {
     }
 }
 
-/// A connection that only reads.
+/// An open connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) connection: SqliteConnection,
@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     pub(crate) listing: Option<Listing>,
 }
 
-/// The bounded set of readers of one database.
+/// A bounded set of connections to one database: those that read it, or the one that writes it.
 #[derive(Debug)]
 pub(crate) struct Readers {
     options: SqliteConnectOptions,

@@ -233,7 +233,7 @@ fn is_text_decimal(value_type: ValueType) -> bool {
     matches!(value_type, ValueType::Decimal128 { precision, .. } if precision > SCALED_PRECISION_MAX)
 }
 
-fn decimal_text(value: i128, scale: i8) -> String {
+pub(crate) fn decimal_text(value: i128, scale: i8) -> String {
     let scale = usize::try_from(scale).unwrap_or(0);
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
