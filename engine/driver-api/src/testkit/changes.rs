@@ -5,6 +5,7 @@ mod locks;
 mod rules;
 mod values;
 
+use crate::answer::Ask;
 use crate::driver::{Driver, ExecuteContext, NativeStatement};
 use crate::fragment::{Fragment, OutputColumn};
 use crate::identifier::{ColumnId, TableRef};
@@ -189,7 +190,8 @@ impl Changes {
     /// What another session sees, in the order of ids.
     async fn committed(&self, names: &[&str]) -> Result<Vec<Vec<Value>>> {
         let statement = self.driver.render(&self.fragment(names, None)?).map_err(Error::internal)?;
-        let rows = self.driver.execute(&statement, &[], ExecuteContext::default()).await?;
+        let ask = Ask::Batches(ExecuteContext::default());
+        let rows = self.driver.run(&statement, &[], ask).await?.batches()?;
         Ok(sorted(values_of(&rows.try_collect::<Vec<_>>().await?)?))
     }
 
