@@ -17,6 +17,7 @@ use arrow_flight::{
 };
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, stream};
+use querygate_query_api::trace::TraceContext;
 use querygate_query_api::{Authenticator, QueryService};
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
@@ -66,11 +67,17 @@ fn connection<T>(request: &Request<T>) -> Option<&Caller> {
     request.extensions().get::<Caller>()
 }
 
+/// The client's span, where the call carries one.
+fn trace_context(metadata: &MetadataMap) -> Option<TraceContext> {
+    metadata.get("traceparent")?.to_str().ok().and_then(TraceContext::parse)
+}
+
 impl Service {
     /// The session whose token the call carries, in either of the headers that clients use for it.
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<FlightSession>> {
         let session = self.session(request.metadata())?;
         connection(request).map_or(Ok(()), Caller::is_known)?;
+        session.follow_trace(trace_context(request.metadata()));
         Ok(session)
     }
 

@@ -9,6 +9,7 @@ use crate::command::unsupported;
 use crate::encode::Compression;
 use crate::seal::{Id, now_ms, random_id};
 use crate::statement::{Described, command};
+use querygate_query_api::trace::TraceContext;
 use querygate_query_api::{ClientInfo, Holding, QueryService, Session, TransactionStatus};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::collections::HashMap;
@@ -118,6 +119,13 @@ impl FlightSession {
     /// The engine session outside transactions.
     pub(crate) fn main(&self) -> &Arc<dyn Session> {
         &self.main
+    }
+
+    /// Statements of this call belong to the client's span. Calls of one session at the same time are told apart by their spans only
+    /// where they begin their statements one after the other.
+    pub(crate) fn follow_trace(&self, parent: Option<TraceContext>) {
+        self.main.follow_trace(parent);
+        self.state().transactions.values().for_each(|engine| engine.follow_trace(parent));
     }
 
     pub(crate) fn touch(&self) {

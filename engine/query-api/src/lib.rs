@@ -16,6 +16,7 @@ mod parts;
 mod scram;
 mod service;
 mod timetz;
+pub mod trace;
 mod wide_numeric;
 mod zone;
 mod zone_rules;

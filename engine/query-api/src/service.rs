@@ -1,5 +1,6 @@
 //! The service and session traits.
 
+use crate::trace::TraceContext;
 use crate::{Column, Effect, Holding, Notification, Outcome, Part, Parts, ScramVerifier, Split, Uncounted};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
@@ -272,6 +273,11 @@ pub trait Session: Send + Sync {
     /// loses none.
     async fn notification(&self) -> Notification {
         std::future::pending().await
+    }
+
+    /// Statements that begin from now on belong to this span of the client's, as the call says that brings them; `None`: to none.
+    fn follow_trace(&self, parent: Option<TraceContext>) {
+        let _ = parent;
     }
 
     /// A charge for what the door holds for this session, of nothing yet.

@@ -4,6 +4,7 @@ use crate::advice::Choice;
 use crate::fragment::FragmentRecord;
 use crate::run_sums::{EndedRun, RunSums};
 use querygate_query_api::Door;
+use querygate_query_api::trace::StatementTrace;
 use querygate_types::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,6 +48,8 @@ pub struct StatementRecord {
     pub more: Option<Box<RunSums>>,
     /// Whether it goes on: this is what it did so far, and its own record comes when it ends.
     pub under_way: bool,
+    /// `None`: nobody traces.
+    pub trace: Option<Box<StatementTrace>>,
 }
 
 impl StatementRecord {

@@ -256,6 +256,7 @@ mod tests {
             fragments: vec![fragment],
             more: None,
             under_way: false,
+            trace: None,
         }
     }
 

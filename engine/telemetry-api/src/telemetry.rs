@@ -14,4 +14,9 @@ pub trait Telemetry: Send + Sync + std::fmt::Debug {
 
     /// Begins to collect what a session adds up, until nobody else has it. `false`: it is not collected.
     fn collect(&self, runs: &Arc<RunAccumulator>) -> bool;
+
+    /// Whether records should say what traces need. The answer never changes.
+    fn traces(&self) -> bool {
+        false
+    }
 }

@@ -47,6 +47,7 @@ fn record(n: u64, template: &Arc<FragmentTemplate>, objects: &Arc<[String]>, tex
         fragments: vec![fragment],
         more: None,
         under_way: false,
+        trace: None,
     }
 }
 

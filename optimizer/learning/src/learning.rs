@@ -29,6 +29,7 @@ pub struct Learning {
     shared: Arc<Shared>,
     plugins: Vec<Arc<dyn Plugin>>,
     plans: Arc<PlanAdvice>,
+    traces: bool,
     stop: CancellationToken,
     ended: Mutex<Ended<()>>,
 }
@@ -47,7 +48,7 @@ impl Learning {
     /// Starts the thread. Plugins follow in this order, after the sums of templates, the anomalies, the models and the plans.
     ///
     /// # Errors
-    /// Internal: no thread, or no random number.
+    /// Internal: no thread.
     pub fn start(options: LearningOptions, plugins: Vec<Arc<dyn Plugin>>) -> Result<Arc<Self>> {
         let counts = Arc::new(Counts::default());
         let (queue, receiver) = queue(options.queue_max, Arc::clone(&counts));
@@ -63,8 +64,8 @@ impl Learning {
         let models: Arc<dyn Plugin> = Arc::new(Models::default());
         let plans = PlanAdvice::new();
         let advice: Arc<dyn Plugin> = Arc::<PlanAdvice>::clone(&plans);
-        let export =
-            options.otlp.clone().map(Export::new).transpose()?.map(|export| Arc::new(export) as Arc<dyn Plugin>);
+        let traces = options.otlp.is_some();
+        let export = options.otlp.clone().map(|otlp| Arc::new(Export::new(otlp)) as Arc<dyn Plugin>);
         let plugins: Vec<Arc<dyn Plugin>> =
             [templates, anomalies, models, advice].into_iter().chain(plugins).chain(export).collect();
         let stop = CancellationToken::new();
@@ -81,7 +82,7 @@ impl Learning {
                 drop(end);
             })
             .map_err(Error::internal)?;
-        Ok(Arc::new(Self { shared, plugins, plans, stop, ended: Mutex::new(ended) }))
+        Ok(Arc::new(Self { shared, plugins, plans, traces, stop, ended: Mutex::new(ended) }))
     }
 
     /// Who chooses among valid plans.
@@ -125,6 +126,10 @@ impl Telemetry for Learning {
 
     fn collect(&self, runs: &Arc<RunAccumulator>) -> bool {
         self.shared.queue.gathering.begin(runs)
+    }
+
+    fn traces(&self) -> bool {
+        self.traces
     }
 }
 

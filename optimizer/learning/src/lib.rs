@@ -8,6 +8,7 @@
 mod anomaly;
 #[cfg(test)]
 mod guard_rails;
+mod http_client;
 mod index;
 mod layout;
 mod learning;
@@ -15,7 +16,6 @@ mod options;
 mod otlp;
 mod plans;
 mod plugin;
-mod post;
 mod report;
 #[cfg(test)]
 mod summed_tests;
@@ -29,7 +29,7 @@ pub use anomaly::{SchemaChange, SchemaWatch};
 pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
 pub use layout::{LayoutSource, LayoutSources};
 pub use learning::Learning;
-pub use options::{LearningOptions, OtlpOptions, WebhookOptions};
+pub use options::{LearningOptions, OtlpOptions, OtlpProtocol, WebhookOptions};
 pub use plugin::Plugin;
 pub use report::report;
 pub use telemetry::{Moment, Store};

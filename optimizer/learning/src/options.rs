@@ -1,6 +1,7 @@
 //! What an administrator decides of learning.
 
 use crate::anomaly::SchemaWatch;
+use hyper::header::HeaderValue;
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,27 +58,41 @@ pub struct WebhookOptions {
 /// Fewest bytes of a secret.
 const SECRET_MIN: usize = 16;
 
-/// A collector that takes OTLP over HTTP, as JSON.
+/// How a collector of OTLP is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtlpProtocol {
+    /// Protocol buffers over HTTP/1.1.
+    #[default]
+    Http,
+    Grpc,
+}
+
+/// A collector that takes OTLP.
 #[derive(Clone)]
 pub struct OtlpOptions {
-    pub(crate) traces: hyper::Uri,
-    pub(crate) metrics: hyper::Uri,
+    pub(crate) base: hyper::Uri,
+    pub(crate) protocol: OtlpProtocol,
     /// Value of the header `authorization`.
-    pub(crate) authorization: Option<String>,
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl OtlpOptions {
-    /// The collector's base address, such as `http://127.0.0.1:4318`; `/v1/traces` and `/v1/metrics` follow it.
+    /// The collector's base address, such as `http://127.0.0.1:4318`; over HTTP, `/v1/traces` and `/v1/metrics` follow it.
     ///
     /// # Errors
-    /// Something else than such an address. The text does not hold it.
-    pub fn new(base: &str, authorization: Option<&str>) -> Result<Self> {
-        let base = base.trim_end_matches('/');
-        Ok(Self {
-            traces: address(&format!("{base}/v1/traces"))?,
-            metrics: address(&format!("{base}/v1/metrics"))?,
-            authorization: authorization.map(str::to_owned),
-        })
+    /// Something else than such an address, or than the value of a header. The text holds neither.
+    pub fn new(base: &str, protocol: OtlpProtocol, authorization: Option<&str>) -> Result<Self> {
+        let refused = |what: &str| Error::new(ErrorCode::ConfigInvalid, what.to_owned());
+        let base = address(base.trim_end_matches('/'))?;
+        if base.query().is_some() {
+            return Err(refused("it must end with its path"));
+        }
+        if protocol == OtlpProtocol::Grpc && base.path() != "/" {
+            return Err(refused("over gRPC it must be without a path"));
+        }
+        let authorization = authorization.map(HeaderValue::from_str).transpose();
+        let authorization = authorization.map_err(|_| refused("its authorization is no value of a header"))?;
+        Ok(Self { base, protocol, authorization })
     }
 }
 

@@ -40,4 +40,12 @@ pub trait Plugin: SystemExtension {
     /// # Errors
     /// What the store says.
     async fn tick(&self, now: Moment, store: &Store) -> Result<()>;
+
+    /// Comes once, after the last batch: what is still on its way out may be waited for.
+    ///
+    /// # Errors
+    /// What did not get out.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }

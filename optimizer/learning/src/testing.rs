@@ -35,6 +35,7 @@ pub(crate) fn statement(login: &str, template: u64, rows: u64, seconds: i64) -> 
         fragments: vec![fragment(template, rows)],
         more: None,
         under_way: false,
+        trace: None,
     }
 }
 

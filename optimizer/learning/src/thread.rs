@@ -104,6 +104,9 @@ impl LearningThread {
                 self.retain(&store, now).await;
             }
             if stopping {
+                for plugin in self.plugins.clone() {
+                    self.guarded(plugin.name(), plugin.close()).await;
+                }
                 return;
             }
         }

@@ -5,7 +5,7 @@ use super::secret::{Environment, Secret};
 use super::sources::secret;
 use super::table::{At, Table};
 use super::{Config, Learning, Otlp, Webhook};
-use querygate_learning::{OtlpOptions, WebhookOptions};
+use querygate_learning::{OtlpOptions, OtlpProtocol, WebhookOptions};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -73,6 +73,7 @@ fn webhook(table: &Table<'_>, environment: &Environment) -> Option<Webhook> {
 fn otlp(table: &Table<'_>, environment: &Environment) -> Option<Otlp> {
     let given = table.text("otlp");
     let authorization = secret(table, "otlp_authorization", environment);
+    let protocol = protocol(table);
     let At { value, span } = given?;
     let url = match address(value, environment) {
         Ok(url) => url,
@@ -81,11 +82,24 @@ fn otlp(table: &Table<'_>, environment: &Environment) -> Option<Otlp> {
             return None;
         }
     };
-    if let Err(error) = OtlpOptions::new(url.expose(), None) {
+    let known = authorization.as_ref().map(Secret::expose);
+    if let Err(error) = OtlpOptions::new(url.expose(), protocol, known) {
         table.error(span, format!("`otlp`: {}", error.message()));
         return None;
     }
-    Some(Otlp { url, authorization })
+    Some(Otlp { url, protocol, authorization })
+}
+
+fn protocol(table: &Table<'_>) -> OtlpProtocol {
+    let Some(At { value, span }) = table.text("otlp_protocol") else { return OtlpProtocol::default() };
+    match value.as_str() {
+        "http" => OtlpProtocol::Http,
+        "grpc" => OtlpProtocol::Grpc,
+        _ => {
+            table.error(span, "`otlp_protocol` is neither \"http\" nor \"grpc\"");
+            OtlpProtocol::default()
+        }
+    }
 }
 
 /// An address, or where it is kept.

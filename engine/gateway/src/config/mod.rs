@@ -263,6 +263,7 @@ pub(crate) struct Learning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Otlp {
     pub(crate) url: Secret,
+    pub(crate) protocol: querygate_learning::OtlpProtocol,
     pub(crate) authorization: Option<Secret>,
 }
 

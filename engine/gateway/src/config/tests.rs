@@ -288,6 +288,11 @@ fn what_belongs_together_is_checked_together() {
     for (section, expected) in [
         ("[learning]\notlp = \"ftp://collector\"\n", "`otlp` is neither http://… nor a secret"),
         ("[learning]\notlp = \"http://user@collector\"\n", "`otlp`: it must not name a user"),
+        ("[learning]\notlp_protocol = \"json\"\n", "`otlp_protocol` is neither \"http\" nor \"grpc\""),
+        (
+            "[learning]\notlp = \"http://collector/v1/traces\"\notlp_protocol = \"grpc\"\n",
+            "`otlp`: over gRPC it must be without a path",
+        ),
         (
             "[learning]\notlp = \"http://collector:4318\"\notlp_authorization = \"plain\"\n",
             "`otlp_authorization`: a secret must be",

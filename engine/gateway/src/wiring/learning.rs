@@ -26,8 +26,11 @@ fn options(settings: &config::Learning) -> Result<LearningOptions> {
     let webhook = settings.webhook.as_ref();
     let webhook = webhook.map(|w| WebhookOptions::new(w.url.expose(), w.secret.expose().as_bytes())).transpose()?;
     let otlp = settings.otlp.as_ref();
-    let otlp =
-        otlp.map(|o| OtlpOptions::new(o.url.expose(), o.authorization.as_ref().map(|a| a.expose()))).transpose()?;
+    let otlp = otlp.map(|o| {
+        let authorization = o.authorization.as_ref().map(|secret| secret.expose());
+        OtlpOptions::new(o.url.expose(), o.protocol, authorization)
+    });
+    let otlp = otlp.transpose()?;
     Ok(LearningOptions {
         retention: settings.retention,
         size_max: settings.size_max,

@@ -1,7 +1,9 @@
 //! What learning is told of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
 use crate::books::observe::{LeafReads, QueryRecord};
+use crate::sql::parse::Parsed;
 use querygate_catalog::FragmentRuns;
+use querygate_query_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FragmentRecord;
 use querygate_telemetry_api::{EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
@@ -15,6 +17,8 @@ pub(crate) struct LearningFeed {
     accumulator: Arc<RunAccumulator>,
     /// What its last statement was measured with, for the next one: a statement of a microsecond should ask for no memory.
     rests: Mutex<Option<Box<Measures>>>,
+    /// The client's span, where somebody traces.
+    trace: Option<Mutex<Option<TraceContext>>>,
 }
 
 /// What is measured of one statement for learning alone.
@@ -25,6 +29,8 @@ pub(crate) struct Measures {
     pub(crate) bytes: u64,
     pub(crate) choice: Option<Choice>,
     pub(crate) runs: Arc<FragmentRuns>,
+    /// `None`: nobody traces.
+    trace: Option<Box<StatementTrace>>,
 }
 
 /// The same on its way, and where it goes back to.
@@ -35,6 +41,28 @@ pub(crate) struct MeasuredStatement {
 }
 
 impl LearningFeed {
+    /// `traces`: whether somebody wants to know what traces need.
+    pub(crate) fn new(traces: bool) -> Self {
+        Self { trace: traces.then(Mutex::default), ..Self::default() }
+    }
+
+    /// Whether somebody traces.
+    pub(crate) fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Statements from now on belong to this span.
+    pub(crate) fn follow_trace(&self, parent: Option<TraceContext>) {
+        if let Some(trace) = &self.trace {
+            *trace.lock().unwrap_or_else(PoisonError::into_inner) = parent;
+        }
+    }
+
+    fn begun_trace(&self) -> Option<Box<StatementTrace>> {
+        let parent = *self.trace.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Box::new(StatementTrace { parent, ..StatementTrace::default() }))
+    }
+
     fn rests(&self) -> MutexGuard<'_, Option<Box<Measures>>> {
         self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,6 +75,7 @@ impl LearningFeed {
             measures.application = Arc::clone(application);
         }
         (measures.first_row, measures.bytes, measures.choice) = (FirstRow::Missing, 0, None);
+        measures.trace = self.begun_trace();
         // Whatever still runs of the last statement keeps its own.
         if Arc::get_mut(&mut measures.runs).is_none() {
             measures.runs = Arc::default();
@@ -55,6 +84,15 @@ impl LearningFeed {
             runs.begin(began);
         }
         MeasuredStatement { learning_feed: Arc::clone(self), measures }
+    }
+}
+
+impl Told {
+    /// Takes in what the statement itself knows of its trace.
+    pub(crate) fn add_trace(&mut self, parsed: &Parsed) {
+        if let Some(trace) = &mut self.measures.trace {
+            parsed.add_to(trace);
+        }
     }
 }
 
@@ -71,7 +109,9 @@ pub(crate) fn tell(telemetry: &dyn Telemetry, record: &QueryRecord, told: Measur
 impl Measures {
     /// Whether the statement was added up with others.
     fn add_up(&mut self, telemetry: &dyn Telemetry, record: &QueryRecord, accumulator: &Arc<RunAccumulator>) -> bool {
-        let Self { application, first_row, bytes, choice, runs } = self;
+        let Self { application, first_row, bytes, choice, runs, trace } = self;
+        // A client that asks for its span gets one for each of its statements.
+        let followed = trace.as_ref().is_some_and(|trace| trace.parent.is_some_and(|parent| parent.sampled));
         let Some(fragments) = runs.single() else { return false };
         let run = EndedRun {
             fingerprint: record.template.fingerprint,
@@ -83,18 +123,20 @@ impl Measures {
             rows: record.rows,
             bytes: *bytes,
             cached: record.cached,
-            special: record.error.is_some() || choice.is_some(),
+            special: record.error.is_some() || choice.is_some() || followed,
             fragments,
         };
         // Nothing was chosen for what is added up.
         let rest = (&*application, first_row.of(record.total), *bytes, None);
-        accumulator.add(&run, |runs| telemetry.collect(runs), || statement(record, rest, fragments.to_vec()))
+        let made = || StatementRecord { trace: trace.clone(), ..statement(record, rest, fragments.to_vec()) };
+        accumulator.add(&run, |runs| telemetry.collect(runs), made)
     }
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {
         let (fragment, others) = self.runs.take();
         let fragments = fragment.into_iter().chain(others).collect();
-        let statement = statement(record, self.told(record.total), fragments);
+        let told = statement(record, self.told(record.total), fragments);
+        let statement = StatementRecord { trace: self.trace.clone(), ..told };
         let reads = reads(&statement);
         telemetry.record(statement);
         reads
@@ -147,5 +189,6 @@ fn statement(
         fragments,
         more: None,
         under_way: false,
+        trace: None,
     }
 }

@@ -246,6 +246,11 @@ impl Observer {
         self.telemetry.is_some()
     }
 
+    /// Whether somebody wants to know what traces need.
+    pub(crate) fn traces(&self) -> bool {
+        self.telemetry.as_ref().is_some_and(|telemetry| telemetry.traces())
+    }
+
     /// Waits, within a bound, until the audit file has everything.
     pub(crate) fn close(&self) {
         if let Some(audit) = &self.audit {

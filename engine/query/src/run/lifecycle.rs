@@ -163,8 +163,11 @@ impl Run {
         runs: &Arc<SessionRuns>,
         statement: &Arc<Parsed>,
         objects: Arc<[String]>,
-        (began, told): (Began, Option<MeasuredStatement>),
+        (began, mut told): (Began, Option<MeasuredStatement>),
     ) -> Self {
+        if let Some(told) = &mut told {
+            told.add_trace(statement);
+        }
         let record = QueryRecord {
             id: runs.resources.observer.next_query(),
             started: began.at,

@@ -16,9 +16,11 @@ use crate::run::memory::Account;
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
 use crate::sql::parse::{Parsed, parse};
+use crate::sql::trace_comment::trace_context;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use querygate_query_api::trace::{StageTime, TraceContext};
 use querygate_query_api::{
     Column, Declined, Delivery, Door, Effect, Holding, LookUp, Notification, Outcome, Parts, Prepared, Resting,
     Session, Split, Statement, TransactionStatus,
@@ -67,6 +69,7 @@ pub(super) struct Inner {
 impl GateSession {
     pub(crate) fn new(gate: Arc<Engine>, principal: Arc<Principal>, (client, settings, place): Opened<'_>) -> Self {
         let activity = Arc::<Activity>::default();
+        let traces = gate.observer().traces();
         let id = gate.observer().session_opened(SessionRecord {
             id: 0,
             login: principal.login.clone(),
@@ -102,7 +105,7 @@ impl GateSession {
             since: SystemTime::now(),
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner) }),
             listening: Listening::default(),
-            learning_feed: Arc::default(),
+            learning_feed: Arc::new(LearningFeed::new(traces)),
             inner,
             _place: place,
         }
@@ -161,10 +164,24 @@ impl GateSession {
     }
 }
 
+/// Notes for the trace of each statement how its text was parsed, and the client's span: of the statement's own text where it has
+/// several.
+fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: Began) {
+    let parse = StageTime { began: began.at, took: began.started.elapsed() };
+    for (number, parsed) in statements.iter().enumerate() {
+        let text = if statements.len() == 1 { sql } else { parsed.shared_text() };
+        parsed.trace_parsing(trace_context(text), (number == 0).then_some(parse));
+    }
+}
+
 #[async_trait]
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
+        let began = self.teller.traces().then(Began::now);
         let statements = parse(sql)?;
+        if let Some(began) = began {
+            trace_parsing(sql, &statements, began);
+        }
         statements.iter().try_for_each(|parsed| parsed.charge(&self.prepared_memory))?;
         Ok(statements.into_iter().map(|parsed| parsed as Arc<dyn Statement>).collect())
     }
@@ -181,7 +198,11 @@ impl Session for GateSession {
         let began = Began::now();
         let declared = without_values(parameter_types);
         let bounds = self.runs.bounds(self.timeout());
-        match bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await {
+        let prepared = bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
+        if self.teller.traces() {
+            parsed.trace_binding(StageTime { began: began.at, took: began.started.elapsed() });
+        }
+        match prepared {
             Ok(prepared) => Ok(Arc::new(prepared)),
             // Who looks for what is not there is worth a record.
             Err(error) => {
@@ -288,6 +309,10 @@ impl Session for GateSession {
 
     fn holding(&self) -> Box<dyn Holding> {
         Box::new(DoorMemory(MemoryConsumer::new("door").register(self.runs.account())))
+    }
+
+    fn follow_trace(&self, parent: Option<TraceContext>) {
+        self.teller.follow_trace(parent);
     }
 
     fn cancel(&self) {

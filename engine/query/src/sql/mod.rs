@@ -12,5 +12,6 @@ pub(crate) mod refuse;
 pub(crate) mod spellings;
 pub(crate) mod template;
 pub(crate) mod tokens;
+pub(crate) mod trace_comment;
 pub(crate) mod walk;
 pub(crate) mod weight;

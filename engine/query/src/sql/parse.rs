@@ -15,9 +15,10 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use querygate_query_api::Statement;
+use querygate_query_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A statement that the grammar and the closed list of classes admit. Only [`parse`] makes one.
 #[derive(Debug, Clone)]
@@ -29,11 +30,29 @@ pub(crate) struct Parsed {
     bytes: usize,
     /// The charge for them, kept as long as anybody has the statement or one that it carries.
     charge: OnceLock<Arc<MemoryReservation>>,
+    /// Empty where nobody traces.
+    trace: OnceLock<Arc<ParsedTrace>>,
+}
+
+/// What traces say of a statement's text and of what went before its first run.
+#[derive(Debug)]
+struct ParsedTrace {
+    /// Of the text's comments.
+    parent: Option<TraceContext>,
+    stages: Mutex<Stages>,
+}
+
+/// Parsing and binding, until a run has told of them.
+#[derive(Debug, Default)]
+struct Stages {
+    parse: Option<StageTime>,
+    bind: Option<StageTime>,
 }
 
 impl Parsed {
     fn new(text: Arc<str>, ast: Ast, bytes: usize) -> Result<Self> {
-        Ok(Self { text, class: classify(ast)?, template: OnceLock::new(), bytes, charge: OnceLock::new() })
+        let class = classify(ast)?;
+        Ok(Self { text, class, template: OnceLock::new(), bytes, charge: OnceLock::new(), trace: OnceLock::new() })
     }
 
     /// Charges the statement, once.
@@ -63,6 +82,28 @@ impl Parsed {
 
     pub(crate) fn shared_text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// Takes note of how its text was parsed. `parse`: `None` of a statement that is not the first of its text.
+    pub(crate) fn trace_parsing(&self, parent: Option<TraceContext>, parse: Option<StageTime>) {
+        let stages = Mutex::new(Stages { parse, bind: None });
+        self.trace.get_or_init(|| Arc::new(ParsedTrace { parent, stages }));
+    }
+
+    /// Takes note of how it was bound, where its parsing was noted.
+    pub(crate) fn trace_binding(&self, bind: StageTime) {
+        if let Some(trace) = self.trace.get() {
+            trace.stages.lock().unwrap_or_else(PoisonError::into_inner).bind = Some(bind);
+        }
+    }
+
+    /// Adds to the trace of a run what is known here: the client's span, unless the door knew one, and the stages before the
+    /// first run.
+    pub(crate) fn add_to(&self, run: &mut StatementTrace) {
+        let Some(trace) = self.trace.get() else { return };
+        run.parent = run.parent.or(trace.parent);
+        let stages = std::mem::take(&mut *trace.stages.lock().unwrap_or_else(PoisonError::into_inner));
+        (run.parse, run.bind) = (stages.parse, stages.bind);
     }
 
     /// A statement that another one carries (EXPLAIN, PREPARE, DECLARE, COPY).

@@ -1,7 +1,7 @@
 //! Sends one alert: signed, so that its receiver can tell it from what others send. Knows no incident.
 
+use crate::http_client::HttpClient;
 use crate::options::WebhookOptions;
-use crate::post::post;
 use ring::hmac;
 
 /// Sends the body. The receiver has it when it answers with 2xx.
@@ -15,7 +15,8 @@ pub(super) async fn send(webhook: &WebhookOptions, id: u64, seconds: i64, body: 
         ("x-querygate-timestamp", seconds.to_string()),
         ("x-querygate-signature", signature(&webhook.secret, seconds, &body)),
     ];
-    post(&webhook.address, &headers, body).await
+    // Alerts are rare: no connection is kept from one to the next.
+    HttpClient::new()?.post(&webhook.address, &headers, body).await
 }
 
 /// `sha256=` and the HMAC-SHA256 of timestamp, full stop and body, in hexadecimal.

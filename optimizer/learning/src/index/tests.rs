@@ -238,6 +238,7 @@ fn runs(column: &str, text: &str, count: u64, millis: u64) -> Vec<StatementRecor
         fragments: vec![fragment],
         more: None,
         under_way: false,
+        trace: None,
     };
     (0..count).map(|_| record.clone()).collect()
 }

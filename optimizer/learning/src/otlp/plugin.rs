@@ -1,88 +1,71 @@
-//! Sends spans and metrics as a plugin of learning: one request at a time, beside everything else. What a collector does not take is
-//! dropped and counted; metrics are sums since the start, so the next ones make up for it.
+//! Sends spans and metrics as a plugin of learning. Spans wait in a bounded queue for a task that sends them; what finds no room, or
+//! what the collector does not take, is dropped and counted. Metrics are sums since the start, so the next ones make up for it.
 
-use super::encode::{spans, traces};
 use super::metrics::Sums;
+use super::spans::Spans;
+use super::transport::{Counted, Outcomes, exporters, resource};
 use crate::options::OtlpOptions;
 use crate::plugin::Plugin;
-use crate::post::post;
 use crate::telemetry::{Moment, Store};
 use async_trait::async_trait;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::system::{Cell, SystemExtension, SystemRelation};
 use querygate_types::{Error, Principal, Result};
-use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::Value;
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 /// Spans that wait; more are dropped.
 const WAITING_MAX: usize = 8_192;
 /// Spans of one request.
-const SENT_MAX: usize = 1_024;
+const SENT_MAX: usize = 512;
 /// How often metrics are sent.
 const METRICS_EVERY: Duration = Duration::from_secs(15);
+/// How long the end waits for the last spans, and again for the last metrics.
+const LAST: Duration = Duration::from_secs(2);
 
 /// The plugin.
 #[derive(Debug)]
 pub(crate) struct Export {
     options: OtlpOptions,
-    state: Mutex<State>,
-    /// Tells this process' traces from those of others.
-    salt: u64,
-    started: SystemTime,
+    spans: Spans,
+    outcomes: Arc<Outcomes>,
+    /// `None`: it has not begun, or has ended.
+    sending: Mutex<Option<Sending>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Value>,
+#[derive(Debug)]
+struct Sending {
+    queue: Sender<SpanData>,
+    task: JoinHandle<()>,
     sums: Sums,
-    traces: u64,
-    metrics_at: Duration,
-    under_way: Option<JoinHandle<std::result::Result<(), String>>>,
-    /// Whether the last request failed: said once, not every second.
-    failing: bool,
+    meters: SdkMeterProvider,
 }
 
 impl Export {
-    /// # Errors
-    /// Internal: the system gives no random number.
-    pub(crate) fn new(options: OtlpOptions) -> Result<Self> {
-        let mut bytes = [0; 8];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| Error::internal("no random number"))?;
-        let salt = u64::from_be_bytes(bytes);
-        Ok(Self { options, state: Mutex::default(), salt, started: SystemTime::now() })
+    pub(crate) fn new(options: OtlpOptions) -> Self {
+        Self { options, spans: Spans::default(), outcomes: Arc::default(), sending: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sending(&self) -> MutexGuard<'_, Option<Sending>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// The next request, if there is something to say.
-    fn due(&self, now: Moment) -> Option<(hyper::Uri, Value)> {
-        let mut state = self.state();
-        if now.running >= state.metrics_at {
-            state.metrics_at = now.running + METRICS_EVERY;
-            return Some((self.options.metrics.clone(), state.sums.body(self.started, now.wall())));
+/// Sends what comes until nothing will.
+async fn send(exporter: SpanExporter, mut waiting: Receiver<SpanData>, outcomes: Arc<Outcomes>) {
+    loop {
+        let mut spans = Vec::new();
+        if waiting.recv_many(&mut spans, SENT_MAX).await == 0 {
+            return;
         }
-        let some = state.waiting.len().min(SENT_MAX);
-        let sent: Vec<Value> = state.waiting.drain(..some).collect();
-        (!sent.is_empty()).then(|| (self.options.traces.clone(), traces(&sent)))
-    }
-
-    fn ended(&self, outcome: std::result::Result<(), String>) {
-        let mut state = self.state();
-        match outcome {
-            Ok(()) => state.failing = false,
-            Err(why) => {
-                metrics::counter!("querygate_otlp_failed_total").increment(1);
-                if !std::mem::replace(&mut state.failing, true) {
-                    tracing::warn!(why, "the collector does not take spans and metrics; they are dropped");
-                }
-            }
-        }
+        outcomes.note(&exporter.export(spans).await);
     }
 }
 
@@ -93,21 +76,29 @@ impl Plugin for Export {
     }
 
     async fn load(&self, _store: &Store) -> Result<()> {
+        let (spans, metrics) = exporters(&self.options, &Handle::current())?;
+        let counted = Counted { exporter: metrics, outcomes: Arc::clone(&self.outcomes) };
+        let reader = PeriodicReader::builder(counted).with_interval(METRICS_EVERY).build();
+        let meters = SdkMeterProvider::builder().with_resource(resource()).with_reader(reader).build();
+        let sums = Sums::new(&meters.meter("querygate"));
+        let (queue, waiting) = channel(WAITING_MAX);
+        let task = tokio::spawn(send(spans, waiting, Arc::clone(&self.outcomes)));
+        *self.sending() = Some(Sending { queue, task, sums, meters });
         Ok(())
     }
 
     async fn follow(&self, records: &[StatementRecord], _now: Moment, _store: &Store) -> Result<()> {
-        let mut state = self.state();
+        let sending = self.sending();
+        let Some(sending) = &*sending else { return Ok(()) };
         let mut dropped = 0_u64;
         for record in records {
-            state.sums.add(record);
-            state.traces += 1;
-            if state.waiting.len() >= WAITING_MAX {
-                dropped += 1;
-                continue;
+            sending.sums.add(record);
+            let spans = self.spans.of(record);
+            // All spans of a statement or none.
+            match sending.queue.try_reserve_many(spans.len()) {
+                Ok(places) => places.zip(spans).for_each(|(place, span)| place.send(span)),
+                Err(_) => dropped += spans.len() as u64,
             }
-            let trace = state.traces;
-            state.waiting.extend(spans(record, trace, self.salt));
         }
         if dropped > 0 {
             metrics::counter!("querygate_otlp_dropped_total").increment(dropped);
@@ -115,23 +106,18 @@ impl Plugin for Export {
         Ok(())
     }
 
-    async fn tick(&self, now: Moment, _store: &Store) -> Result<()> {
-        let under_way = self.state().under_way.take();
-        if let Some(task) = under_way {
-            if !task.is_finished() {
-                self.state().under_way = Some(task);
-                return Ok(());
-            }
-            let outcome = task.await.unwrap_or_else(|_| Err("the request did not finish".to_owned()));
-            self.ended(outcome);
-        }
-        if let Some((address, body)) = self.due(now) {
-            let body = serde_json::to_vec(&body).map_err(Error::internal)?;
-            let headers: Vec<_> =
-                self.options.authorization.iter().map(|value| ("authorization", value.clone())).collect();
-            self.state().under_way = Some(tokio::spawn(async move { post(&address, &headers, body).await }));
-        }
+    async fn tick(&self, _now: Moment, _store: &Store) -> Result<()> {
         Ok(())
+    }
+
+    async fn close(&self) -> Result<()> {
+        let Some(Sending { queue, task, meters, .. }) = self.sending().take() else { return Ok(()) };
+        drop(queue);
+        let sent = tokio::time::timeout(LAST, task).await;
+        // It waits for requests that run here.
+        let metrics = tokio::task::spawn_blocking(move || meters.shutdown_with_timeout(LAST)).await;
+        sent.map_err(|_| Error::internal("the last spans were not sent in time"))?.map_err(Error::internal)?;
+        metrics.map_err(Error::internal)?.map_err(Error::internal)
     }
 }
 
@@ -148,74 +134,42 @@ impl SystemExtension for Export {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::OtlpProtocol;
     use crate::testing::{DAY, statement};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-
-    fn at(seconds: u64) -> Moment {
-        Moment { seconds: DAY, running: Duration::from_secs(seconds) }
-    }
-
-    /// Takes one request: its first line, its headers and its body.
-    async fn take(listener: &TcpListener) -> (String, Value) {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut came = Vec::new();
-        loop {
-            assert!(stream.read_buf(&mut came).await.unwrap() > 0);
-            let text = String::from_utf8_lossy(&came).into_owned();
-            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            if let Ok(body) = serde_json::from_str(body) {
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-                return (head.to_lowercase(), body);
-            }
-        }
-    }
-
-    async fn settled(export: &Export) {
-        while export.state().under_way.as_ref().is_some_and(|task| !task.is_finished()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn spans_and_metrics_reach_the_collector_in_turn() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/", listener.local_addr().unwrap());
-        let export = Export::new(OtlpOptions::new(&base, Some("Bearer key")).unwrap()).unwrap();
-        let store = Store::in_memory().await.unwrap();
-        export.follow(&[statement("sam", 1, 10, DAY), statement("ann", 2, 10, DAY)], at(0), &store).await.unwrap();
-        export.tick(at(0), &store).await.unwrap();
-        let (head, metrics) = take(&listener).await;
-        assert!(head.starts_with("post /v1/metrics http/1.1") && head.contains("authorization: bearer key"), "{head}");
-        assert_eq!(metrics["resourceMetrics"][0]["resource"]["attributes"][0]["value"]["stringValue"], "querygate");
-        settled(&export).await;
-        export.tick(at(1), &store).await.unwrap();
-        let (head, traces) = take(&listener).await;
-        assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
-        let spans = traces["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
-        assert_eq!(spans.len(), 6, "two statements of a plan and a fragment each");
-        settled(&export).await;
-        export.tick(at(2), &store).await.unwrap();
-        assert!(export.state().under_way.is_none(), "nothing new");
-        assert!(!export.state().failing);
-    }
 
     #[tokio::test]
     async fn a_collector_that_is_away_costs_no_more_than_a_bounded_queue() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let export = Export::new(OtlpOptions::new(&base, None).unwrap()).unwrap();
-        let store = Store::in_memory().await.unwrap();
-        let many: Vec<StatementRecord> = (0..10_000).map(|n| statement("sam", n, 1, DAY)).collect();
-        export.follow(&many, at(0), &store).await.unwrap();
-        let waiting = export.state().waiting.len();
-        assert!((WAITING_MAX..WAITING_MAX + 8).contains(&waiting), "{waiting}");
-        for second in 0..3 {
-            export.tick(at(second), &store).await.unwrap();
-            settled(&export).await;
+        for protocol in [OtlpProtocol::Grpc, OtlpProtocol::Http] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let base = format!("http://{}", listener.local_addr().unwrap());
+            drop(listener);
+            let export = Export::new(OtlpOptions::new(&base, protocol, None).unwrap());
+            let store = Store::in_memory().await.unwrap();
+            let now = Moment { seconds: DAY, running: Duration::ZERO };
+            let many: Vec<StatementRecord> = (0..10_000).map(|n| statement("sam", n, 1, DAY)).collect();
+            export.follow(&many, now, &store).await.unwrap();
+            export.load(&store).await.unwrap();
+            // Nothing is taken from the queue in between: this thread runs both.
+            export.follow(&many, now, &store).await.unwrap();
+            let room = export.sending().as_ref().map(|sending| sending.queue.capacity());
+            assert!(room.is_some_and(|room| room < 4), "{room:?}");
+            while !export.outcomes.is_failing() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let closed = tokio::time::timeout(3 * LAST, export.close()).await;
+            assert!(closed.is_ok_and(|closed| closed.is_err()), "nothing was sent, and the end did not wait for ever");
+            export.follow(&many, now, &store).await.unwrap();
         }
-        export.tick(at(3), &store).await.unwrap();
-        assert!(export.state().failing && export.state().waiting.len() < waiting);
+    }
+
+    #[test]
+    fn addresses_are_those_of_their_protocol() {
+        let new = |base: &str, protocol| OtlpOptions::new(base, protocol, None);
+        assert!(new("http://collector:4318/some/path", OtlpProtocol::Http).is_ok());
+        assert!(new("https://collector:4317/", OtlpProtocol::Grpc).is_ok());
+        assert!(new("http://collector:4317/some/path", OtlpProtocol::Grpc).is_err());
+        assert!(new("http://collector:4318/?key=1", OtlpProtocol::Http).is_err());
+        assert!(OtlpOptions::new("http://collector", OtlpProtocol::Http, Some("a\nb")).is_err());
     }
 }
