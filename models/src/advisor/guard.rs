@@ -1,6 +1,6 @@
 //! Whether a template's executions may leave the default, and for which alternative. Knows measured ratios only.
 
-use super::normal::student;
+use super::student::student;
 
 /// What a statement of the template took under the alternatives.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,8 +20,6 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// For [`super::Ensemble`]: its parts have memory already, so each score stands for itself.
-    pub const ENSEMBLE: Self = Self { threshold: 1.45, at_once: 1.45, unusual: 1, of: 1, quiet: 24, cool_down: 100 };
     /// For levels, error rates and new templates in intervals of about five minutes: three of five.
     pub const GATEWAY: Self = Self { threshold: 1.0, at_once: 3.0, unusual: 3, of: 5, quiet: 24, cool_down: 72 };
     /// For extraction, observed hourly over a sliding day: one incident a day and principal.

@@ -2,7 +2,7 @@
 //! logarithms of one plus the value, so that a doubling is a doubling at any scale, in units of which one is little
 //! (milliseconds, rows, kilobytes). Knows no more of the unit.
 
-use super::novelty::Moments;
+use super::moments::Moments;
 use super::tail::Tail;
 use super::week::{Week, hour};
 use crate::saved::{LoadError, Saved};

@@ -14,11 +14,11 @@ const WARM_UP: u32 = 50;
 /// Scores between two fits of the tail.
 const REFIT: u8 = 8;
 /// Largest surprise: more digits than a few thousand observations can carry.
-pub(crate) const SURPRISE_MAX: f64 = 5.0;
+const SURPRISE_MAX: f64 = 5.0;
 
 /// Peaks over threshold (as SPOT does it: Siffer and others, 2017) over a bounded summary of all past scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Tail {
+pub struct Tail {
     bins: Vec<f32>,
     seen: u32,
     since_fit: u8,
@@ -43,7 +43,9 @@ fn middle(bin: usize) -> f64 {
 }
 
 impl Tail {
-    pub(crate) fn new(memory: u32) -> Self {
+    /// `memory`: scores at which the past begins to fade; 0: never.
+    #[must_use]
+    pub fn new(memory: u32) -> Self {
         Self { bins: vec![0.0; BINS], seen: 0, since_fit: 0, threshold: 0.0, shape: 0.0, scale: 1e-9, memory }
     }
 
@@ -52,7 +54,7 @@ impl Tail {
     }
 
     /// −log10 of the share of scores expected at or above `score`, 0 to [`SURPRISE_MAX`]; then remembers the score.
-    pub(crate) fn judge(&mut self, score: f64) -> f64 {
+    pub fn judge(&mut self, score: f64) -> f64 {
         let score = if score.is_finite() { score.max(0.0) } else { 0.0 };
         let surprise = self.surprise(score);
         self.remember(score);
@@ -60,7 +62,7 @@ impl Tail {
     }
 
     /// As [`Tail::judge`], remembering nothing.
-    pub(crate) fn surprise(&self, score: f64) -> f64 {
+    fn surprise(&self, score: f64) -> f64 {
         if self.seen < WARM_UP {
             return 0.0;
         }
@@ -117,7 +119,9 @@ impl Tail {
         };
     }
 
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Whether a state that was read back holds together.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
         self.bins.len() == BINS
             && self.bins.iter().all(|n| n.is_finite() && *n >= 0.0)
             && [self.threshold, self.shape, self.scale].iter().all(|v| v.is_finite())

@@ -5,7 +5,6 @@
 
 pub mod csv;
 pub mod fragments;
-pub mod hints;
 pub mod subplans;
 pub mod validation;
 
@@ -13,9 +12,11 @@ use std::path::{Path, PathBuf};
 
 /// The shared data: `QUERYGATE_SHARED`, or a folder `shared` beside the repository.
 pub fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let folder = std::env::var_os("QUERYGATE_SHARED").map_or(beside, PathBuf::from).join("data");
-    folder.is_dir().then_some(folder)
+    let named = std::env::var_os("QUERYGATE_SHARED").map(PathBuf::from);
+    // Two crates of different depth read it.
+    let beside =
+        || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join("shared")).find(|one| one.is_dir());
+    named.or_else(beside).map(|folder| folder.join("data")).filter(|folder| folder.is_dir())
 }
 
 /// The folder of a data set below the shared data, or `None` with a line; a failure where `QUERYGATE_SHARED` is set.

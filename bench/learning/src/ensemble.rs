@@ -1,13 +1,16 @@
 //! One series of any metric, judged without a model of what it measures: four detectors, each calibrated against its own
 //! past, summed. Knows seconds and values; what an incident is, is decided elsewhere.
 
-use super::entropy::Entropy;
-use super::novelty::ValueNovelty;
-use super::season::Season;
-use super::tail::Tail;
-use crate::saved::{LoadError, Saved};
+use crate::entropy::Entropy;
+use crate::novelty::ValueNovelty;
+use crate::season::Season;
+use querygate_models::anomaly::{Rule, Tail};
+use querygate_models::saved::{LoadError, Saved};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+
+/// When an incident of an [`Ensemble`] begins and ends: its parts have memory already, so each score stands for itself.
+pub const ENSEMBLE: Rule = Rule { threshold: 1.45, at_once: 1.45, unusual: 1, of: 1, quiet: 24, cool_down: 100 };
 
 /// Names of the detectors, in the order of [`Reading::parts`].
 pub const PARTS: [&str; 4] = ["new value", "new level", "unusual for the hour", "new distribution"];
@@ -102,8 +105,8 @@ impl Saved for Ensemble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Rng;
-    use crate::saved::{load, save};
+    use querygate_models::rng::Rng;
+    use querygate_models::saved::{load, save};
 
     fn wave(step: i64, rng: &mut Rng) -> f64 {
         let hour = (step % 288) as f64 / 288.0;

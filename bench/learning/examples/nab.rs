@@ -7,8 +7,9 @@
     reason = "a report on the terminal; it ends when its data is broken"
 )]
 
-use querygate_models::anomaly::nab::{Labelled, Outcome, false_per_day, outcome, score};
-use querygate_models::anomaly::{Change, Ensemble, PARTS, Rule, Watch};
+use querygate_bench_learning::nab::{Labelled, Outcome, false_per_day, outcome, score};
+use querygate_bench_learning::{ENSEMBLE, Ensemble, PARTS};
+use querygate_models::anomaly::{Change, Rule, Watch};
 use querygate_models::rng::Rng;
 use std::time::Instant;
 
@@ -55,7 +56,7 @@ fn halves(series: &[Labelled]) {
     let micros = started.elapsed().as_secs_f64() * 1e6 / values as f64;
     let thresholds: Vec<f64> = (0..16).map(|step| 0.8 * 1.1f64.powi(step)).collect();
     let by_threshold = |threshold: &f64| -> Vec<Outcome> {
-        let rule = Rule { threshold: *threshold, at_once: *threshold, ..Rule::ENSEMBLE };
+        let rule = Rule { threshold: *threshold, at_once: *threshold, ..ENSEMBLE };
         let judged = series.iter().zip(&scores).map(|(one, scores)| {
             let mut watch = Watch::new(rule);
             let opened = |(at, (time, score)): (usize, (&i64, &f64))| {
@@ -95,8 +96,8 @@ fn line(name: &str, outcomes: &[Outcome]) {
 /// Alarms of the ensemble, and of each of its detectors by the same rule of cool-down.
 fn alarms(series: &Labelled) -> (Vec<usize>, Vec<Vec<usize>>) {
     let mut ensemble = Ensemble::new();
-    let mut watch = Watch::new(Rule::ENSEMBLE);
-    let single = Rule { threshold: ALONE, at_once: ALONE, ..Rule::ENSEMBLE };
+    let mut watch = Watch::new(ENSEMBLE);
+    let single = Rule { threshold: ALONE, at_once: ALONE, ..ENSEMBLE };
     let mut watches: Vec<Watch> = PARTS.iter().map(|_| Watch::new(single)).collect();
     let (mut all, mut parts) = (Vec::new(), vec![Vec::new(); PARTS.len()]);
     for (at, (time, value)) in series.times.iter().zip(&series.values).enumerate() {

@@ -1,21 +1,25 @@
 //! Everything that is learnt against its bars, in one table: what was measured, what must be reached, what is hoped for.
 //!
-//! `cargo run --release -p querygate-models --example bars -- DATA [--check]`: `DATA` holds `cardinality`, `hint_matrix` and `nab`.
+//! `cargo run --release -p querygate-bench-learning --example bars -- DATA [--check]`: `DATA` holds `cardinality`, `hint_matrix` and `nab`.
 //! With `--check` it fails when a must is missed. Protocols: grouped folds, exploration charged, one fixed default of detectors.
 #![allow(clippy::print_stdout, reason = "the table is for whoever started it")]
 #![allow(clippy::cast_sign_loss, reason = "simulated counts")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "the data is the tests' own, whose reader it shares")]
 
+#[path = "../tests/hints/mod.rs"]
+mod hints;
 #[path = "../tests/nab_data/mod.rs"]
 mod nab_data;
-#[path = "../tests/support/mod.rs"]
+#[path = "../../../models/tests/support/mod.rs"]
 mod support;
 #[allow(dead_code, reason = "the other programs use the rest")]
-#[path = "../tests/telemetry/mod.rs"]
+#[path = "../../../models/tests/telemetry/mod.rs"]
 mod telemetry;
 
-use querygate_models::anomaly::nab::{Outcome, false_per_day, outcome, score};
-use querygate_models::anomaly::{Change, Ensemble, Rule, Watch};
+use hints::Guarded;
+use querygate_bench_learning::nab::{Outcome, false_per_day, outcome, score};
+use querygate_bench_learning::{ENSEMBLE, Ensemble};
+use querygate_models::anomaly::{Change, Watch};
 use querygate_models::cardinality::{BoundUse, Options};
 use querygate_models::matrix::Matrix;
 use querygate_models::numeric;
@@ -25,7 +29,6 @@ use std::path::Path;
 use std::time::Instant;
 use support::subplans::{self, Row};
 use support::validation::cross_validate;
-use support::{hints, hints::Guarded};
 use telemetry::Kind;
 
 type Failure = Box<dyn std::error::Error>;
@@ -172,7 +175,7 @@ fn benchmark(bars: &mut Bars, folder: &Path) {
     let outcomes: Vec<Outcome> = nab_data::read(folder)
         .iter()
         .map(|series| {
-            let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(Rule::ENSEMBLE));
+            let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(ENSEMBLE));
             let observations = series.times.iter().zip(&series.values).enumerate();
             let opened = observations.filter_map(|(at, (time, value))| {
                 let change = watch.observe(*time, ensemble.observe(*time, *value).score);

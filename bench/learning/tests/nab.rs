@@ -6,12 +6,13 @@
 
 mod nab_data;
 
-use querygate_models::anomaly::nab::{Labelled, Outcome, false_per_day, outcome, score};
-use querygate_models::anomaly::{Change, Ensemble, Rule, Watch};
+use querygate_bench_learning::nab::{Labelled, Outcome, false_per_day, outcome, score};
+use querygate_bench_learning::{ENSEMBLE, Ensemble};
+use querygate_models::anomaly::{Change, Watch};
 use std::path::{Path, PathBuf};
 
 fn alarms(series: &Labelled) -> Vec<usize> {
-    let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(Rule::ENSEMBLE));
+    let (mut ensemble, mut watch) = (Ensemble::new(), Watch::new(ENSEMBLE));
     let observations = series.times.iter().zip(&series.values).enumerate();
     let opened = observations.filter_map(|(at, (time, value))| {
         let change = watch.observe(*time, ensemble.observe(*time, *value).score);
@@ -24,7 +25,7 @@ fn alarms(series: &Labelled) -> Vec<usize> {
 fn shared() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let named = std::env::var_os("QUERYGATE_SHARED").map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| here.join("../../shared")).join("data/nab");
+    let folder = named.unwrap_or_else(|| here.join("../../../shared")).join("data/nab");
     let is_there = folder.is_dir();
     if !is_there {
         assert!(std::env::var_os("QUERYGATE_SHARED").is_none(), "QUERYGATE_SHARED has no data/nab");

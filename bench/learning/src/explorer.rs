@@ -1,10 +1,10 @@
 //! Which alternative of which statement to try next, so that little time is spent for much gained. Knows measured seconds.
 
-use super::factors::{Factors, Seen};
-use super::normal::below;
-use crate::numeric;
-use crate::rng::Rng;
-use crate::saved::{LoadError, Saved};
+use crate::factors::{Factors, Seen};
+use crate::normal::below;
+use querygate_models::numeric;
+use querygate_models::rng::Rng;
+use querygate_models::saved::{LoadError, Saved};
 use serde::{Deserialize, Serialize};
 
 /// A run worth making.

@@ -89,7 +89,7 @@ fn divergence(now: &[f32; BINS], known: &[f32; BINS]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Rng;
+    use querygate_models::rng::Rng;
 
     #[test]
     fn a_new_distribution_within_the_known_range_stands_out_once() {

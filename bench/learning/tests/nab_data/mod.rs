@@ -1,6 +1,6 @@
 //! Reads series and windows of the Numenta Anomaly Benchmark in its own layout (`data/*/*.csv`, `labels/*.json`).
 
-use querygate_models::anomaly::nab::Labelled;
+use querygate_bench_learning::nab::Labelled;
 use serde_json::Value;
 use std::path::Path;
 

@@ -1,46 +1,7 @@
 //! How far a value is from everything seen before. Knows no time and no threshold.
 
+use querygate_models::anomaly::Moments;
 use serde::{Deserialize, Serialize};
-
-/// Mean and spread of all values so far (Welford).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Moments {
-    n: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    pub(crate) fn add(&mut self, value: f64) {
-        self.n += 1.0;
-        let difference = value - self.mean;
-        self.mean += difference / self.n;
-        self.squares += difference * (value - self.mean);
-    }
-
-    /// As [`Moments::add`], with a memory of about `window` values.
-    pub(crate) fn add_fading(&mut self, value: f64, window: f64) {
-        if self.n >= window {
-            let kept = (window - 1.0) / self.n;
-            self.n *= kept;
-            self.squares *= kept;
-        }
-        self.add(value);
-    }
-
-    pub(crate) fn count(&self) -> f64 {
-        self.n
-    }
-
-    pub(crate) fn mean(&self) -> f64 {
-        self.mean
-    }
-
-    /// Standard deviation, never below a millionth of a millionth.
-    pub(crate) fn spread(&self) -> f64 {
-        (self.squares / self.n.max(1.0)).max(1e-24).sqrt()
-    }
-}
 
 /// Prototypes of single values, sorted; a new one is kept when it is farther than `gap` spreads from its neighbours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,13 +65,5 @@ mod tests {
         assert!(novelty.distance(500.0) > 5.0);
         assert!(novelty.distance(500.0) < 1e-9, "the second time it is known");
         assert!(novelty.kept.len() <= 64 && novelty.is_sound());
-    }
-
-    #[test]
-    fn fading_moments_follow_a_new_level() {
-        let mut moments = Moments::default();
-        (0..1000).for_each(|_| moments.add_fading(10.0, 50.0));
-        (0..500).for_each(|_| moments.add_fading(20.0, 50.0));
-        assert!((moments.mean() - 20.0).abs() < 0.1 && moments.spread() < 1.0);
     }
 }

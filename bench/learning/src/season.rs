@@ -1,7 +1,7 @@
 //! What is usual at this half hour of a working day or a weekend, and whether the last residuals are larger than residuals
 //! have been. Knows UTC seconds, no calendar of holidays.
 
-use super::novelty::Moments;
+use querygate_models::anomaly::Moments;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

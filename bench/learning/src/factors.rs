@@ -1,9 +1,9 @@
 //! Times of statements under actions as a low-rank law with uncertainty, fitted to what was measured and to what was stopped.
 //! Knows logarithms of time over default time.
 
-use super::normal::mean_above;
-use crate::matrix::{Matrix, dot, solve};
-use crate::rng::Rng;
+use crate::normal::mean_above;
+use querygate_models::matrix::{Matrix, dot, solve};
+use querygate_models::rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// Hidden properties of a statement.

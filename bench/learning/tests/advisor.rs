@@ -2,12 +2,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
+#[path = "hints/mod.rs"]
+mod hints;
+#[path = "../../../models/tests/support/mod.rs"]
 mod support;
 
-use querygate_models::advisor::{Explorer, Outcome, Trial};
+use hints::Hints;
+use querygate_bench_learning::{Explorer, Outcome, Trial};
 use querygate_models::rng::Rng;
 use querygate_models::saved;
-use support::hints::{self, Hints};
 
 fn mean_of_seeds(hints: &Hints, seeds: u64) -> [f64; 4] {
     let mut sums = [0.0; 4];

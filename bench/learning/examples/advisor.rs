@@ -1,16 +1,18 @@
 //! What plan advice gains on measured hint matrices, its own exploration charged.
 //!
-//! `cargo run --release -p querygate-models --example advisor -- DATA`: `DATA` holds `ceb_matrix.csv`, `job_matrix.csv` and
+//! `cargo run --release -p querygate-bench-learning --example advisor -- DATA`: `DATA` holds `ceb_matrix.csv`, `job_matrix.csv` and
 //! `dsb_matrix.csv`; those that are absent are left out.
 #![allow(clippy::print_stdout, reason = "the tables are for whoever started it")]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/hints/mod.rs"]
+mod hints;
+#[path = "../../../models/tests/support/mod.rs"]
 mod support;
 
+use hints::{Guarded, Hints};
 use querygate_models::numeric;
 use std::path::Path;
 use std::time::Instant;
-use support::hints::{self, Guarded, Hints};
 
 type Failure = Box<dyn std::error::Error>;
 

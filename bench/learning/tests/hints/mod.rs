@@ -1,7 +1,11 @@
 //! The measured hint matrices (LimeQO) and the protocols of plan advice on them.
 
-use super::csv::Table;
-use querygate_models::advisor::{Evidence, Explorer, Guard, Outcome, choose};
+#![allow(dead_code, reason = "each test and example uses a part")]
+#![allow(unreachable_pub, reason = "a module of several programs")]
+
+use super::support::csv::Table;
+use querygate_bench_learning::{Explorer, Outcome};
+use querygate_models::advisor::{Evidence, Guard, choose};
 use querygate_models::rng::Rng;
 use std::path::Path;
 
