@@ -62,7 +62,19 @@ pub trait Dialect {
         let _ = (expr, of, placeholder, negated);
         None
     }
-    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String;
+    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {
+        let not = if negated { "NOT " } else { "" };
+        let truth = match truth {
+            Truth::True => "TRUE",
+            Truth::False => "FALSE",
+            Truth::Unknown => self.unknown(),
+        };
+        format!("({text} IS {not}{truth})")
+    }
+    /// The truth value that is neither, behind IS.
+    fn unknown(&self) -> &'static str {
+        "UNKNOWN"
+    }
     /// A case-sensitive or insensitive LIKE against a pattern parameter.
     ///
     /// # Errors

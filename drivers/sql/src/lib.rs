@@ -6,6 +6,7 @@ mod affixes;
 mod bindings;
 mod block;
 mod dialect;
+mod exact;
 mod json;
 mod pattern;
 mod printer;
@@ -13,6 +14,7 @@ mod scalar;
 mod usage;
 
 pub use dialect::{Argument, Dialect, RenderedArgs};
+pub use exact::{comparable, exact_if, is_sum};
 pub use json::{parse_texts, write_texts};
 pub use pattern::{Segment, parse_like, prefix_end};
 pub use printer::print;

@@ -3,11 +3,12 @@
 use crate::declared::SCALED_PRECISION_MAX;
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Encoding, JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnTypes, Refusal, RefusalReason, ValueType, of_one_scale};
-use querygate_sql::{Argument, at_most_one_row};
+use querygate_sql::{Argument, at_most_one_row, exact_if, is_sum};
 
 /// SQLite 3.51 as bundled.
 #[derive(Debug, Default)]
@@ -16,31 +17,9 @@ pub(crate) struct SqliteCapabilities;
 /// Parameters of one statement: SQLite's default `SQLITE_MAX_VARIABLE_NUMBER`.
 pub(crate) const PARAMETERS_MAX: usize = 32_766;
 
-fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::new(reason, text))
-}
-
-fn invalid(error: &querygate_types::Error) -> Refusal {
-    Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
-}
-
 /// Types that have a stored form whose comparison is the value's.
 fn comparable(value_type: ValueType) -> Result<(), Refusal> {
-    match value_type {
-        ValueType::Boolean
-        | ValueType::Int16
-        | ValueType::Int32
-        | ValueType::Int64
-        | ValueType::Float32
-        | ValueType::Float64
-        | ValueType::Decimal128 { .. }
-        | ValueType::Text
-        | ValueType::Binary
-        | ValueType::Date
-        | ValueType::Time
-        | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList | ValueType::List(_) => refuse(RefusalReason::Type, "the source has no lists"),
-    }
+    querygate_sql::comparable(value_type, "the source has no lists")
 }
 
 impl Capabilities for SqliteCapabilities {
@@ -80,7 +59,7 @@ impl Capabilities for SqliteCapabilities {
     }
 
     fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
-        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| invalid(&error));
+        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| Refusal::invalid(&error));
         match expr {
             ScalarExpr::Column(_)
             | ScalarExpr::Constant(_)
@@ -129,7 +108,7 @@ impl Capabilities for SqliteCapabilities {
 
     fn aggregate(&self, aggregate: &AggregateExpr, types: &ColumnTypes) -> Result<(), Refusal> {
         let Some(argument) = aggregate.args.first() else { return Ok(()) };
-        let value_type = types.type_of(argument).map_err(|error| invalid(&error))?;
+        let value_type = types.type_of(argument).map_err(|error| Refusal::invalid(&error))?;
         let result = aggregate.value_type;
         let fits = match aggregate.function {
             AggregateFunction::CountStar => true,
@@ -142,12 +121,7 @@ impl Capabilities for SqliteCapabilities {
             }
             // Decimals are integers here: a sum beyond 64 bits raises 22003, where the reference could hold it. That is
             // the one place where SQLite may fail instead of answering; it never answers otherwise.
-            AggregateFunction::Sum => match (value_type, result) {
-                (ValueType::Decimal128 { scale: from, .. }, ValueType::Decimal128 { scale: to, .. }) => from == to,
-                (from, ValueType::Int64) => from.is_integer(),
-                (ValueType::Float64, ValueType::Float64) => true,
-                _ => false,
-            },
+            AggregateFunction::Sum => is_sum(value_type, result),
             AggregateFunction::Avg => {
                 (value_type.is_integer() || value_type == ValueType::Float64) && result == ValueType::Float64
             }
@@ -159,11 +133,7 @@ impl Capabilities for SqliteCapabilities {
                 return refuse(RefusalReason::Function, format!("the source has no {}", aggregate.function.name()));
             }
         };
-        if fits {
-            return Ok(());
-        }
-        let text = format!("{} of {} is not exact in the source", aggregate.function.name(), value_type.name());
-        refuse(RefusalReason::Type, text)
+        exact_if(fits, aggregate.function.name(), value_type)
     }
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
@@ -235,11 +205,8 @@ fn function_types(function: ScalarFunction, args: &[ValueType], to: ValueType) -
             return refuse(RefusalReason::Function, format!("the source has no {}", function.name()));
         }
     };
-    if fits {
-        return date_types(function, first);
-    }
-    let text = format!("{} of {} is not exact in the source", function.name(), first.name());
-    refuse(RefusalReason::Type, text)
+    exact_if(fits, function.name(), first)?;
+    date_types(function, first)
 }
 
 /// What date functions read; asks the printer, which knows which forms exist.

@@ -2,10 +2,11 @@
 
 use crate::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::{Identifier, Refusal, RefusalReason, TableRef, ValueType};
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 use std::collections::{HashMap, HashSet};
@@ -17,10 +18,6 @@ pub(crate) type Enforced = HashMap<TableRef, HashSet<Identifier>>;
 #[derive(Debug)]
 pub(crate) struct SqliteDialect<'a> {
     pub(crate) enforced: &'a Enforced,
-}
-
-pub(crate) fn unsupported<T>(what: &str) -> Result<T, Refusal> {
-    Err(Refusal::new(RefusalReason::Operator, what))
 }
 
 /// A quoted identifier. It must always stand behind a qualifier: SQLite reads an unknown bare `"name"` as a string.
@@ -107,14 +104,8 @@ impl Dialect for SqliteDialect<'_> {
         Ok(format!("({} {operator} {})", left.text, right.text))
     }
 
-    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {
-        let not = if negated { "NOT " } else { "" };
-        let truth = match truth {
-            Truth::True => "TRUE",
-            Truth::False => "FALSE",
-            Truth::Unknown => "NULL",
-        };
-        format!("({text} IS {not}{truth})")
+    fn unknown(&self) -> &'static str {
+        "NULL"
     }
 
     fn like(

@@ -3,13 +3,14 @@
 use crate::bind;
 use crate::capabilities::SqliteCapabilities;
 use crate::declared;
-use crate::dialect::{Enforced, SqliteDialect, unsupported};
+use crate::dialect::{Enforced, SqliteDialect};
 use crate::error::from_sqlx;
 use crate::introspect;
 use crate::pool::{Lease, Reader, Readers};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_driver_api::advice::IndexAdvice;
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::{BatchStream, Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;

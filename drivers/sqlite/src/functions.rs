@@ -1,6 +1,6 @@
 //! Scalar functions and casts in SQLite's words. Each text was compared with the written semantics; the rest is refused.
 
-use crate::dialect::unsupported;
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::{Refusal, ValueType};

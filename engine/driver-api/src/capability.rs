@@ -6,6 +6,7 @@ use crate::fragment::Fragment;
 use crate::relation::{Relation, SetOp};
 use crate::scalar::{Held, ScalarExpr};
 use crate::value::ValueType;
+use querygate_types::Error;
 use std::fmt;
 
 /// Why something stays above the source. The text reaches the user's receipt: it names operators and types, no value.
@@ -45,6 +46,20 @@ impl Refusal {
     pub fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
         Self { reason, text: text.into() }
     }
+
+    /// For a fragment that does not pass its own check: a fault of ours.
+    #[must_use]
+    pub fn invalid(error: &Error) -> Self {
+        Self::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
+    }
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(reason, text))
 }
 
 impl fmt::Display for Refusal {
@@ -54,6 +69,14 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// Refuses an operator, or a form of one, that the source does not have.
+///
+/// # Errors
+/// Always.
+pub fn unsupported<T>(text: &str) -> Result<T, Refusal> {
+    refuse(RefusalReason::Operator, text)
+}
 
 /// Exactly what a source may be given, down to operator, type and collation. A driver answers for single nodes; the
 /// walks over whole expressions and relations are provided and also enforce what holds for every source.
@@ -139,7 +162,7 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
         for input in relation.inputs() {
             self.supports_inner(input, types)?;
         }
-        let invalid = |error| Refusal::new(RefusalReason::Invalid, invalid_text(&error));
+        let invalid = |error| Refusal::invalid(&error);
         relation.scalars().into_iter().try_for_each(|expr| types.define_subqueries(expr)).map_err(invalid)?;
         self.supports_operator(relation, types)?;
         types.define_operator(relation).map_err(invalid)
@@ -150,7 +173,7 @@ pub trait Capabilities: Send + Sync + fmt::Debug {
     /// # Errors
     /// The first refusal found; `Invalid` if the fragment does not pass its own check.
     fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
-        let types = fragment.check().map_err(|error| Refusal::new(RefusalReason::Invalid, invalid_text(&error)))?;
+        let types = fragment.check().map_err(|error| Refusal::invalid(&error))?;
         if fragment.parameters.len() > self.parameters_max() {
             return Err(Refusal::new(RefusalReason::Size, "more parameters than the source accepts"));
         }
@@ -170,10 +193,6 @@ pub fn of_one_scale(left: ValueType, right: ValueType) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn invalid_text(error: &querygate_types::Error) -> String {
-    error.cause().unwrap_or(error.message()).to_owned()
-}
-
 /// A bare column in a form that only reading understands may not be an operand.
 fn exact(expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
     let ScalarExpr::Column(id) = expr else { return Ok(()) };
@@ -183,7 +202,7 @@ fn exact(expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
             RefusalReason::Encoding,
             format!("{} column is stored in a form that the source cannot compare", info.value_type.name()),
         )),
-        Err(error) => Err(Refusal::new(RefusalReason::Invalid, invalid_text(&error))),
+        Err(error) => Err(Refusal::invalid(&error)),
     }
 }
 

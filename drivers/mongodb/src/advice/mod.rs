@@ -6,7 +6,6 @@ mod planner;
 mod reading;
 mod study;
 
-use crate::compile::capabilities::refuse;
 use crate::documents::introspect::documents;
 use crate::driver::MongoDriver;
 use crate::error::from_mongo;
@@ -16,6 +15,7 @@ use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
 use querygate_driver_api::advice::{IndexAdvice, IndexSpec, Planner, Study};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::{Identifier, Refusal, RefusalReason, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;

@@ -1,11 +1,11 @@
 //! Groups and aggregates as `$group`. Accumulators skip NULL, but count and add up nothing as 0, and nothing has no group.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::compiler::{Columns, Compiler, Pipeline, place_of};
 use crate::compile::expression::either;
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::{self, Place};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr, ValueType};
 
 /// Digits of a decimal whose sum over a trillion rows still has the 34 that the source keeps.

@@ -1,11 +1,11 @@
 //! Arithmetic as aggregation expressions that raise where the vocabulary does: the source would go on with a double, an
 //! infinity or a rounded decimal.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::compiler::{Columns, Compiler};
 use crate::compile::expression::{Named, either};
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::is_type;
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::scalar::ArithmeticOp;
 use querygate_driver_api::{Refusal, RefusalReason, ScalarExpr, ValueType};
 

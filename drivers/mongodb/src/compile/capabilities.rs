@@ -1,9 +1,10 @@
 //! What MongoDB does exactly as the vocabulary's written semantics say, per operator, type and function. Whatever has a form is compiled on trial; whatever has none is refused.
 
 use crate::compile::aggregate;
-use crate::compile::compiler::{Columns, Compiler, invalid, statement};
+use crate::compile::compiler::{Columns, Compiler, statement};
 use crate::tree::place::{self, Place, is_object_id, path};
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::relation::{Relation, SetOp};
 use querygate_driver_api::scalar::{ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::{
@@ -19,10 +20,6 @@ const PARAMETERS_MAX: usize = 50_000;
 #[derive(Debug)]
 pub(crate) struct MongoCapabilities {
     pub(crate) database: Arc<str>,
-}
-
-pub(crate) fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::new(reason, text))
 }
 
 /// Types whose equality in the source is the value's.
@@ -69,7 +66,7 @@ impl MongoCapabilities {
     /// # Errors
     /// The first part that is not.
     pub(crate) fn rendered(&self, fragment: &Fragment) -> Result<NativeStatement, Refusal> {
-        let types = fragment.check().map_err(|error| invalid(&error))?;
+        let types = fragment.check().map_err(|error| Refusal::invalid(&error))?;
         if fragment.parameters.len() > PARAMETERS_MAX {
             return refuse(RefusalReason::Size, "more parameters than the source accepts");
         }
@@ -111,14 +108,14 @@ fn collect(expr: &ScalarExpr, types: &ColumnTypes, columns: &mut Columns) -> Res
 }
 
 fn anywhere(id: ColumnId, types: &ColumnTypes) -> Result<Place, Refusal> {
-    let info = types.of(id).map_err(|error| invalid(&error))?;
+    let info = types.of(id).map_err(|error| Refusal::invalid(&error))?;
     let object_id = is_object_id(&info.collation);
     Ok(Place { path: place::field(id), value_type: info.value_type, object_id, stored: true })
 }
 
 impl Capabilities for MongoCapabilities {
     fn operator(&self, relation: &Relation, types: &ColumnTypes) -> Result<(), Refusal> {
-        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| invalid(&error));
+        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| Refusal::invalid(&error));
         match relation {
             Relation::Scan { table, columns } => {
                 self.collection(table)?;
@@ -156,7 +153,7 @@ impl Capabilities for MongoCapabilities {
     }
 
     fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
-        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| invalid(&error));
+        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| Refusal::invalid(&error));
         match expr {
             ScalarExpr::Column(_) | ScalarExpr::Constant(_) => return Ok(()),
             ScalarExpr::Parameter(_, value_type) => return equal(*value_type),
@@ -193,7 +190,7 @@ impl Capabilities for MongoCapabilities {
     fn aggregate(&self, aggregate: &AggregateExpr, types: &ColumnTypes) -> Result<(), Refusal> {
         let argument = aggregate.args.first();
         let value_type = argument.map(|argument| types.type_of(argument)).transpose();
-        let value_type = value_type.map_err(|error| invalid(&error))?;
+        let value_type = value_type.map_err(|error| Refusal::invalid(&error))?;
         // Columns that are only read may be counted; anything else was asked for exactness already.
         if aggregate.function == AggregateFunction::Count && !aggregate.distinct {
             return Ok(());
@@ -217,6 +214,6 @@ impl Capabilities for MongoCapabilities {
     /// As far as compiling it, so that what is supported can be rendered.
     fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
         self.rendered(fragment)?;
-        fragment.check().map_err(|error| invalid(&error))
+        fragment.check().map_err(|error| Refusal::invalid(&error))
     }
 }

@@ -1,9 +1,9 @@
 //! Relations → stages of an aggregation pipeline. Knows no value: statements hold only numbered parameters.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::order;
 use crate::tree::node::{Form, Node, never, one, text};
 use crate::tree::place::{self, Place};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::driver::{Binding, BindingForm};
 use querygate_driver_api::relation::SetOp;
 use querygate_driver_api::scalar::ComparisonOp;
@@ -71,7 +71,7 @@ pub(crate) fn statement(fragment: &Fragment, types: &ColumnTypes) -> Result<Nati
     let mut written = String::new();
     command.write(&mut written);
     let output = fragment.output.iter().map(|column| {
-        let info = types.of(column.id).map_err(|error| invalid(&error))?;
+        let info = types.of(column.id).map_err(|error| Refusal::invalid(&error))?;
         Ok((column.clone(), info.encoding))
     });
     Ok(NativeStatement {
@@ -81,10 +81,6 @@ pub(crate) fn statement(fragment: &Fragment, types: &ColumnTypes) -> Result<Nati
         output: output.collect::<Result<_, Refusal>>()?,
         schema: fragment.schema(),
     })
-}
-
-pub(crate) fn invalid(error: &querygate_types::Error) -> Refusal {
-    Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
 }
 
 fn depth(node: &Node) -> usize {
@@ -197,7 +193,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(crate) fn type_of(&self, expr: &ScalarExpr) -> Result<ValueType, Refusal> {
-        self.types.type_of(expr).map_err(|error| invalid(&error))
+        self.types.type_of(expr).map_err(|error| Refusal::invalid(&error))
     }
 
     /// The native parameter of one of the fragment's.

@@ -1,11 +1,11 @@
 //! Scalars as aggregation expressions. They compare across types and put NULL below everything, so each operand is asked
 //! for its type first.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::compiler::{Columns, Compiler, place_of};
 use crate::compile::matching::{affix, negated};
 use crate::tree::node::{Form, Node, call, one, text, unary};
 use crate::tree::place::is_type;
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::scalar::{ComparisonOp, Constant, Truth};
 use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr, ValueType};

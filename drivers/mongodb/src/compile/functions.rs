@@ -1,11 +1,11 @@
 //! Functions and casts as aggregation expressions: those that mean the same in the source, asked only for operands of
 //! their type.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::compiler::{Columns, Compiler};
 use crate::compile::expression::{Named, either, literal};
 use crate::tree::node::{Node, call, one, text, unary};
 use crate::tree::place::is_type;
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::scalar::ComparisonOp;

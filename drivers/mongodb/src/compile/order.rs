@@ -1,9 +1,9 @@
 //! Order, distinct rows and unions as stages. The source orders NULL and NaN in another way than the vocabulary.
 
-use crate::compile::capabilities::refuse;
 use crate::compile::compiler::{Compiler, Pipeline};
 use crate::tree::node::{Node, call, one, text};
 use crate::tree::place::{self, Place};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::relation::SortKey;
 use querygate_driver_api::{ColumnId, Refusal, RefusalReason, ScalarExpr};
 

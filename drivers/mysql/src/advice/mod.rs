@@ -5,7 +5,6 @@ mod explained;
 mod what_if;
 
 use crate::advice::what_if::Explaining;
-use crate::compile::dialect::unsupported;
 use crate::compile::names::quote;
 use crate::connect::session::{Flavor, Session};
 use crate::driver::MysqlDriver;
@@ -16,6 +15,7 @@ use async_trait::async_trait;
 use querygate_driver_api::advice::{
     ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, Planner, Study,
 };
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::{Identifier, Refusal, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};

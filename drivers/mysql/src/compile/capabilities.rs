@@ -10,12 +10,13 @@ use crate::connect::pool::Pool;
 use crate::connect::session::Flavor;
 use crate::wire::declared::Declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
 use querygate_driver_api::{
     Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType, of_one_scale,
 };
-use querygate_sql::Argument;
+use querygate_sql::{Argument, exact_if, is_sum};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -32,31 +33,9 @@ const PARAMETERS_MAX: usize = 20_000;
 /// Tables that one join of the server can hold is 61; some are left for its own.
 const SCANS_MAX: usize = 56;
 
-pub(crate) fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::new(reason, text))
-}
-
-fn invalid(error: &querygate_types::Error) -> Refusal {
-    Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
-}
-
 /// Types whose comparison in the source is the value's.
 pub(crate) fn comparable(value_type: ValueType) -> Result<(), Refusal> {
-    match value_type {
-        ValueType::Boolean
-        | ValueType::Int16
-        | ValueType::Int32
-        | ValueType::Int64
-        | ValueType::Float32
-        | ValueType::Float64
-        | ValueType::Decimal128 { .. }
-        | ValueType::Text
-        | ValueType::Binary
-        | ValueType::Date
-        | ValueType::Time
-        | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList | ValueType::List(_) => refuse(RefusalReason::Type, "the source has no lists"),
-    }
+    querygate_sql::comparable(value_type, "the source has no lists")
 }
 
 impl MysqlCapabilities {
@@ -65,7 +44,7 @@ impl MysqlCapabilities {
     /// # Errors
     /// The first part that is not.
     pub(crate) fn rendered(&self, fragment: &Fragment) -> Result<NativeStatement, Refusal> {
-        let types = fragment.check().map_err(|error| invalid(&error))?;
+        let types = fragment.check().map_err(|error| Refusal::invalid(&error))?;
         if fragment.parameters.len() > PARAMETERS_MAX {
             return refuse(RefusalReason::Size, "more parameters than the source accepts");
         }
@@ -117,7 +96,7 @@ impl MysqlCapabilities {
 
 /// Sorting and grouping look at the beginning of a long value only.
 fn whole(expr: &ScalarExpr, types: &ColumnTypes, input: &Relation) -> Result<(), Refusal> {
-    let value_type = types.type_of(expr).map_err(|error| invalid(&error))?;
+    let value_type = types.type_of(expr).map_err(|error| Refusal::invalid(&error))?;
     comparable(value_type)?;
     if is_short(expr, value_type, input) {
         return Ok(());
@@ -179,7 +158,7 @@ impl Capabilities for MysqlCapabilities {
     }
 
     fn scalar(&self, expr: &ScalarExpr, types: &ColumnTypes) -> Result<(), Refusal> {
-        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| invalid(&error));
+        let type_of = |expr: &ScalarExpr| types.type_of(expr).map_err(|error| Refusal::invalid(&error));
         match expr {
             ScalarExpr::Column(_)
             | ScalarExpr::Constant(_)
@@ -235,7 +214,7 @@ impl Capabilities for MysqlCapabilities {
 
     fn aggregate(&self, aggregate: &AggregateExpr, types: &ColumnTypes) -> Result<(), Refusal> {
         let Some(argument) = aggregate.args.first() else { return Ok(()) };
-        let value_type = types.type_of(argument).map_err(|error| invalid(&error))?;
+        let value_type = types.type_of(argument).map_err(|error| Refusal::invalid(&error))?;
         let result = aggregate.value_type;
         let number = value_type.is_integer() || value_type == ValueType::Float64;
         let fits = match aggregate.function {
@@ -247,12 +226,7 @@ impl Capabilities for MysqlCapabilities {
                 comparable(value_type)?;
                 result == value_type
             }
-            AggregateFunction::Sum => match (value_type, result) {
-                (ValueType::Decimal128 { scale: from, .. }, ValueType::Decimal128 { scale: to, .. }) => from == to,
-                (from, ValueType::Int64) => from.is_integer(),
-                (ValueType::Float64, ValueType::Float64) => true,
-                _ => false,
-            },
+            AggregateFunction::Sum => is_sum(value_type, result),
             AggregateFunction::Avg => number && result == ValueType::Float64,
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr => value_type == ValueType::Boolean,
             AggregateFunction::StddevSamp
@@ -260,11 +234,7 @@ impl Capabilities for MysqlCapabilities {
             | AggregateFunction::VarSamp
             | AggregateFunction::VarPop => number && result == ValueType::Float64 && !aggregate.distinct,
         };
-        if fits {
-            return Ok(());
-        }
-        let text = format!("{} of {} is not exact in the source", aggregate.function.name(), value_type.name());
-        refuse(RefusalReason::Type, text)
+        exact_if(fits, aggregate.function.name(), value_type)
     }
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
@@ -282,6 +252,6 @@ impl Capabilities for MysqlCapabilities {
     /// As far as printing it, so that what is supported can be rendered.
     fn supports_fragment(&self, fragment: &Fragment) -> Result<ColumnTypes, Refusal> {
         self.rendered(fragment)?;
-        fragment.check().map_err(|error| invalid(&error))
+        fragment.check().map_err(|error| Refusal::invalid(&error))
     }
 }

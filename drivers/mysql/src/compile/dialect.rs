@@ -8,10 +8,11 @@ use crate::connect::session::Flavor;
 use crate::wire::bind::PATTERN_ESCAPE;
 use crate::wire::declared::Declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Encoding, ScanColumn, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::{ColumnId, Refusal, RefusalReason, TableRef, ValueType};
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 use std::cell::RefCell;
@@ -29,10 +30,6 @@ pub(crate) struct MysqlDialect {
     indexed: RefCell<HashMap<String, Indexed>>,
     /// Operands that are never NULL.
     present: RefCell<HashSet<String>>,
-}
-
-pub(crate) fn unsupported<T>(what: &str) -> Result<T, Refusal> {
-    Err(Refusal::new(RefusalReason::Operator, what))
 }
 
 impl MysqlDialect {
@@ -153,16 +150,6 @@ impl Dialect for MysqlDialect {
             Indexed::Coarse { wide } => format!("({wide} NOT IN ({}))", plain()),
             Indexed::No | Indexed::Binary | Indexed::Text { .. } => format!("({} {not}IN ({}))", expr.text, plain()),
         })
-    }
-
-    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {
-        let not = if negated { "NOT " } else { "" };
-        let truth = match truth {
-            Truth::True => "TRUE",
-            Truth::False => "FALSE",
-            Truth::Unknown => "UNKNOWN",
-        };
-        format!("({text} IS {not}{truth})")
     }
 
     fn like(

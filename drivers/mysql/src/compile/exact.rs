@@ -1,10 +1,12 @@
 //! For which types and arguments arithmetic and functions of the server are exact. Knows no operator of relations.
 
-use crate::compile::capabilities::{comparable, refuse};
+use crate::compile::capabilities::comparable;
 use crate::compile::functions;
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::scalar::{ArithmeticOp, ScalarExpr};
 use querygate_driver_api::{Refusal, RefusalReason, ValueType};
+use querygate_sql::exact_if;
 
 pub(crate) fn arithmetic(op: ArithmeticOp, left: ValueType, right: ValueType, to: ValueType) -> Result<(), Refusal> {
     match (op, to) {
@@ -81,10 +83,7 @@ pub(crate) fn function_types(function: ScalarFunction, args: &[ValueType], to: V
             return refuse(RefusalReason::Function, "the source gives NULL for the root of a negative number");
         }
     };
-    if !fits {
-        let text = format!("{} of {} is not exact in the source", function.name(), first.name());
-        return refuse(RefusalReason::Type, text);
-    }
+    exact_if(fits, function.name(), first)?;
     if !matches!(function, ScalarFunction::DatePart(_) | ScalarFunction::DateTrunc(_)) {
         return Ok(());
     }

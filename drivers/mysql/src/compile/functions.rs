@@ -1,7 +1,7 @@
 //! Scalar functions, casts and aggregates in MariaDB's words. Each text was compared with the written semantics.
 
-use crate::compile::dialect::unsupported;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::{Refusal, ValueType};

@@ -5,13 +5,14 @@ mod planner;
 mod probe_cost;
 mod study;
 
-use crate::compile::dialect::{quote, unsupported};
+use crate::compile::dialect::quote;
 use crate::driver::PostgresDriver;
 use crate::error::from_postgres;
 use async_trait::async_trait;
 use futures::FutureExt;
 use probe_cost::Known;
 use querygate_driver_api::advice::{IndexAdvice, IndexSpec, NullTest, Planner, Study};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::{Identifier, Refusal, TableRef};
 use querygate_types::{Error, ErrorCode, Result};
 use tokio_postgres::error::SqlState;

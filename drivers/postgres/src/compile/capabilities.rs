@@ -2,11 +2,12 @@
 
 use crate::compile::functions;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowExpr};
+use querygate_driver_api::capability::refuse;
 use querygate_driver_api::function::{DatePart, ScalarFunction};
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Held, ScalarExpr};
 use querygate_driver_api::{Capabilities, ColumnId, ColumnTypes, Refusal, RefusalReason, ValueType};
-use querygate_sql::Argument;
+use querygate_sql::{Argument, exact_if, is_sum};
 
 /// PostgreSQL 15 and later.
 #[derive(Debug, Default)]
@@ -15,41 +16,17 @@ pub(crate) struct PostgresCapabilities;
 /// Parameters of one statement: the protocol counts them in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
 
-fn refuse<T>(reason: RefusalReason, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::new(reason, text))
-}
-
-fn invalid(error: &querygate_types::Error) -> Refusal {
-    Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()))
-}
-
 fn type_of(expr: &ScalarExpr, types: &ColumnTypes) -> Result<ValueType, Refusal> {
-    types.type_of(expr).map_err(|error| invalid(&error))
+    types.type_of(expr).map_err(|error| Refusal::invalid(&error))
 }
 
 /// Types whose comparison is the value's. Arrays carry bounds that a list does not.
 fn comparable(value_type: ValueType) -> Result<(), Refusal> {
-    match value_type {
-        ValueType::Boolean
-        | ValueType::Int16
-        | ValueType::Int32
-        | ValueType::Int64
-        | ValueType::Float32
-        | ValueType::Float64
-        | ValueType::Decimal128 { .. }
-        | ValueType::Text
-        | ValueType::Binary
-        | ValueType::Date
-        | ValueType::Time
-        | ValueType::Timestamp { .. } => Ok(()),
-        ValueType::TextList | ValueType::List(_) => {
-            refuse(RefusalReason::Type, "the source compares lists in another way")
-        }
-    }
+    querygate_sql::comparable(value_type, "the source compares lists in another way")
 }
 
 fn comparable_columns(columns: &[ColumnId], types: &ColumnTypes) -> Result<(), Refusal> {
-    columns.iter().try_for_each(|id| comparable(types.of(*id).map_err(|error| invalid(&error))?.value_type))
+    columns.iter().try_for_each(|id| comparable(types.of(*id).map_err(|error| Refusal::invalid(&error))?.value_type))
 }
 
 impl Capabilities for PostgresCapabilities {
@@ -136,12 +113,7 @@ impl Capabilities for PostgresCapabilities {
                 comparable(of)?;
                 result == of && of != ValueType::Binary
             }
-            AggregateFunction::Sum => match (of, result) {
-                (ValueType::Decimal128 { scale: from, .. }, ValueType::Decimal128 { scale: to, .. }) => from == to,
-                (from, ValueType::Int64) => from.is_integer(),
-                (ValueType::Float64, ValueType::Float64) => true,
-                _ => false,
-            },
+            AggregateFunction::Sum => is_sum(of, result),
             AggregateFunction::Avg if of.is_decimal() => is_mean(of, result),
             AggregateFunction::Avg
             | AggregateFunction::StddevSamp
@@ -152,11 +124,7 @@ impl Capabilities for PostgresCapabilities {
             }
             AggregateFunction::BoolAnd | AggregateFunction::BoolOr => of == ValueType::Boolean,
         };
-        if fits {
-            return Ok(());
-        }
-        let text = format!("{} of {} is not exact in the source", aggregate.function.name(), of.name());
-        refuse(RefusalReason::Type, text)
+        exact_if(fits, aggregate.function.name(), of)
     }
 
     fn window(&self, _window: &WindowExpr, _types: &ColumnTypes) -> Result<(), Refusal> {
@@ -244,11 +212,7 @@ fn function_types(function: ScalarFunction, args: &[ValueType], to: ValueType) -
             return refuse(RefusalReason::Function, "the source changes case by its locale");
         }
     };
-    if fits {
-        return Ok(());
-    }
-    let text = format!("{} of {} is not exact in the source", function.name(), first.name());
-    refuse(RefusalReason::Type, text)
+    exact_if(fits, function.name(), first)
 }
 
 fn has_part(part: DatePart, of: ValueType) -> bool {

@@ -6,10 +6,11 @@ use crate::compile::index_equality;
 use crate::wire::bind::list_type;
 use crate::wire::declared;
 use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Collation, ScanColumn, SetOp};
-use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant, Truth};
+use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, Constant};
 use querygate_driver_api::{Refusal, RefusalReason, Relation, TableRef, ValueType};
 use querygate_sql::{Argument, Dialect, RenderedArgs};
 
@@ -25,10 +26,6 @@ pub(crate) struct PostgresDialect {
     collate: bool,
     /// Texts of several collations meet: each says `COLLATE "C"` for itself.
     separate: bool,
-}
-
-pub(crate) fn unsupported<T>(what: &str) -> Result<T, Refusal> {
-    Err(Refusal::new(RefusalReason::Operator, what))
 }
 
 impl PostgresDialect {
@@ -167,16 +164,6 @@ impl Dialect for PostgresDialect {
         }
         let any = if negated { "<> ALL" } else { "= ANY" };
         Some(format!("({} {any} ({placeholder}))", expr.text))
-    }
-
-    fn truth(&self, text: &str, truth: Truth, negated: bool) -> String {
-        let not = if negated { "NOT " } else { "" };
-        let truth = match truth {
-            Truth::True => "TRUE",
-            Truth::False => "FALSE",
-            Truth::Unknown => "UNKNOWN",
-        };
-        format!("({text} IS {not}{truth})")
     }
 
     fn like(

@@ -1,7 +1,8 @@
 //! Arithmetic, casts and scalar functions in PostgreSQL's words. Each text was compared with the written semantics; the rest
 //! is refused.
 
-use crate::compile::dialect::{PostgresDialect, type_name, unsupported, widened};
+use crate::compile::dialect::{PostgresDialect, type_name, widened};
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::BindingForm;
 use querygate_driver_api::function::{DatePart, DateUnit, ScalarFunction};
 use querygate_driver_api::scalar::ArithmeticOp;

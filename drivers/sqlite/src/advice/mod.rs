@@ -8,7 +8,7 @@ mod plan;
 mod plan_tests;
 mod sample;
 
-use crate::dialect::{quote, unsupported};
+use crate::dialect::quote;
 use crate::driver::SqliteDriver;
 use crate::error::from_sqlx;
 use crate::introspect;
@@ -19,6 +19,7 @@ use copy::{Copy, Schema};
 use querygate_driver_api::advice::{
     ExistingIndex, IndexAbilities, IndexAdvice, IndexSpec, IndexedColumn, IndexedTable, NullTest, Planner, Study,
 };
+use querygate_driver_api::capability::unsupported;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::remote::{ForeignKey, TableKind};
 use querygate_driver_api::{Identifier, Refusal, TableRef};
