@@ -6,23 +6,27 @@ use super::table::{At, Table};
 use super::{Config, FileStore, S3Store, SchemaChange, Source, SourceKind};
 use std::path::PathBuf;
 
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Sqlite,
-    Mongodb,
-    Mysql,
-    Postgres,
-    Files,
-    Memory,
+/// What a word of `kind` stands for.
+#[derive(Clone, Copy)]
+struct Kind {
+    read: fn(&Table<'_>, &Environment) -> Option<SourceKind>,
+    /// Whether it is a database: with indexes, and a schema that may change.
+    is_database: bool,
+}
+
+impl Kind {
+    const fn database(read: fn(&Table<'_>, &Environment) -> Option<SourceKind>) -> Self {
+        Self { read, is_database: true }
+    }
 }
 
 const KINDS: &[(&str, Kind)] = &[
-    ("sqlite", Kind::Sqlite),
-    ("mongodb", Kind::Mongodb),
-    ("mysql", Kind::Mysql),
-    ("postgres", Kind::Postgres),
-    ("files", Kind::Files),
-    ("memory", Kind::Memory),
+    ("sqlite", Kind::database(sqlite)),
+    ("mongodb", Kind::database(|table, at| super::mongodb::resolve(table, at).map(SourceKind::Mongodb))),
+    ("mysql", Kind::database(|table, at| super::mysql::resolve(table, at).map(SourceKind::Mysql))),
+    ("postgres", Kind::database(|table, at| super::postgres::resolve(table, at).map(SourceKind::Postgres))),
+    ("files", Kind { read: |table, at| files(table, at).map(SourceKind::Files), is_database: false }),
+    ("memory", Kind { read: |_, _| Some(SourceKind::Memory), is_database: false }),
 ];
 const POOL_SIZE_DEFAULT: u32 = 4;
 
@@ -31,19 +35,11 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
     let name = table.required("name");
     let kind_at = table.required("kind");
     let chosen = kind_at.and_then(|_| table.choice("kind", KINDS)).map(|kind| kind.value);
-    let kind = chosen.and_then(|kind| match kind {
-        Kind::Sqlite => sqlite(&table, environment),
-        Kind::Mongodb => super::mongodb::resolve(&table, environment).map(SourceKind::Mongodb),
-        Kind::Mysql => super::mysql::resolve(&table, environment).map(SourceKind::Mysql),
-        Kind::Postgres => super::postgres::resolve(&table, environment).map(SourceKind::Postgres),
-        Kind::Files => files(&table, environment).map(SourceKind::Files),
-        Kind::Memory => Some(SourceKind::Memory),
-    });
+    let kind = chosen.and_then(|kind| (kind.read)(&table, environment));
     let name = name.and_then(|name| check_name(&table, name));
     let apply_indexes = apply_indexes(&table, chosen);
     let apply_layouts = apply_layouts(&table, kind.as_ref());
-    let has_schema =
-        chosen.is_none_or(|kind| matches!(kind, Kind::Sqlite | Kind::Mongodb | Kind::Mysql | Kind::Postgres));
+    let has_schema = chosen.is_none_or(|kind| kind.is_database);
     let schema_change = SchemaChange::resolve(&table, has_schema);
     table.finish();
     Some(Source { name: name?.value, kind: kind?, apply_indexes, apply_layouts, schema_change })
@@ -52,13 +48,11 @@ pub(super) fn resolve(table: Table<'_>, environment: &Environment) -> Option<Sou
 /// Refused where no index can be made: whoever sets it must not believe that it does something.
 fn apply_indexes(table: &Table<'_>, kind: Option<Kind>) -> Option<bool> {
     let given = table.boolean("apply_indexes")?;
-    match kind? {
-        Kind::Sqlite | Kind::Postgres | Kind::Mysql | Kind::Mongodb => Some(given.value),
-        Kind::Files | Kind::Memory => {
-            table.error(given.span, "`apply_indexes` is for sources that are databases only");
-            None
-        }
+    if kind?.is_database {
+        return Some(given.value);
     }
+    table.error(given.span, "`apply_indexes` is for sources that are databases only");
+    None
 }
 
 /// Off unless it is said at the source itself, which has to be a folder: files are replaced in one step of its file system.
