@@ -11,6 +11,7 @@ mod leaf;
 mod live;
 mod measure;
 mod meter;
+mod one_input;
 mod pace;
 mod principal;
 mod remote;
@@ -27,6 +28,7 @@ pub use gathering::GatheringExec;
 pub use leaf::{Division, GovernedExec, GovernedTable, division, share, tell_uses};
 pub use live::{LiveExec, LiveRows, LiveTable};
 pub use meter::{CHARGE_LEAST, Metered, MeteredExec, Working, charge, own_bytes, work};
+pub use one_input::over_one_input;
 pub use principal::{VisibleObject, keeps_rights};
 pub use remote::{Ahead, AllKeys, SourcePlanning, source_settings};
 pub use remote::{

@@ -2,17 +2,17 @@
 //! name they take the first, and the condition of a join thins out the wrong rows. While conditions are pushed down, a node
 //! stands above each such input that lets nothing through which reads a name that two columns have.
 
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::filter_pushdown::{
     ChildFilterDescription, ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use querygate_catalog::one_input;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -82,11 +82,8 @@ struct SameNamesExec {
 }
 
 impl SameNamesExec {
-    fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, clear: Arc::clone(&self.clear) })),
-            _ => internal_err!("columns of one name come from one input"),
-        }
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input, clear: Arc::clone(&self.clear) }
     }
 }
 
@@ -97,33 +94,16 @@ impl DisplayAs for SameNamesExec {
 }
 
 impl ExecutionPlan for SameNamesExec {
+    one_input!(with_input);
+
     fn name(&self) -> &'static str {
         "SameNamesExec"
     }
     fn properties(&self) -> &Arc<PlanProperties> {
         self.input.properties()
     }
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
-    }
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.over(children)
     }
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.input.execute(partition, context)

@@ -10,15 +10,14 @@ use arrow::compute::{cast, concat, concat_batches, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
+use querygate_catalog::one_input;
 use querygate_types::{Error, ErrorCode};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -74,12 +73,9 @@ impl ApplyExec {
         })
     }
 
-    fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("apply has one input");
-        };
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = properties(self.schema(), &input);
-        Ok(Arc::new(Self { input, properties, ..self.clone() }))
+        Self { input, properties, ..self.clone() }
     }
 }
 
@@ -100,14 +96,13 @@ impl DisplayAs for ApplyExec {
 }
 
 impl ExecutionPlan for ApplyExec {
+    one_input!(with_input);
+
     fn name(&self) -> &'static str {
         "ApplyExec"
     }
     fn properties(&self) -> &Arc<PlanProperties> {
         &self.properties
-    }
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
     }
     fn maintains_input_order(&self) -> Vec<bool> {
         // Its properties tell no order, so it must not promise to keep one.
@@ -115,22 +110,6 @@ impl ExecutionPlan for ApplyExec {
     }
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
-    }
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.over(children)
     }
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let runner = context
