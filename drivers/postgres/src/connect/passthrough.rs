@@ -120,7 +120,7 @@ fn cell(value_type: ValueType, delivered: &Type, told: PgType, form: WireForm) -
         ValueType::Float64 => any(Type::FLOAT8, PgType::Float8),
         ValueType::Binary => any(Type::BYTEA, PgType::Bytea),
         ValueType::Decimal128 { precision, scale } => match form {
-            // FullScan numbers print as they do where they are integers.
+            // Whole numbers print as they do where they are integers.
             WireForm::Text if is_number(delivered) && told == PgType::Numeric => {
                 Some(Cell::Digits { precision, scale: u8::try_from(scale).ok()? })
             }

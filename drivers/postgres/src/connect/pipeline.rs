@@ -54,7 +54,7 @@ pub(crate) enum Asked {
 struct Request {
     reply: Sender<Answer>,
     columns: Columns,
-    /// FullScan messages.
+    /// Whole messages.
     rows: Vec<u8>,
     outcome: Outcome,
 }
@@ -69,7 +69,7 @@ enum Outcome {
 /// The requests of one connection.
 #[derive(Default)]
 pub(crate) struct Pipeline {
-    /// FullScan requests that were not handed to the socket yet.
+    /// Whole requests that were not handed to the socket yet.
     out: BytesMut,
     requests: VecDeque<Request>,
     prepared: Statements,
@@ -153,12 +153,12 @@ impl Pipeline {
                 continue;
             }
             match Frame::first(rest)? {
-                Frame::FullScan(b'D', body) => {
+                Frame::Whole(b'D', body) => {
                     let message = rest.get(..Frame::bytes(body)).ok_or(Broken)?;
                     self.first()?.row(message);
                     at += message.len();
                 }
-                Frame::FullScan(kind, body) => {
+                Frame::Whole(kind, body) => {
                     self.message(kind, body)?;
                     at += Frame::bytes(body);
                 }

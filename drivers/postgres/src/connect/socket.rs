@@ -113,10 +113,10 @@ async fn in_step(stream: &mut Box<dyn Stream>) -> io::Result<()> {
     bytes.clear();
     loop {
         let consumed = match Frame::first(&bytes).map_err(|_| broken())? {
-            Frame::FullScan(b'Z', b"I") if bytes.len() == Frame::bytes(b"I") => return Ok(()),
+            Frame::Whole(b'Z', b"I") if bytes.len() == Frame::bytes(b"I") => return Ok(()),
             // Notices and changed settings come at any time.
-            Frame::FullScan(b'N' | b'S' | b'A', body) => Frame::bytes(body),
-            Frame::FullScan(..) => return Err(broken()),
+            Frame::Whole(b'N' | b'S' | b'A', body) => Frame::bytes(body),
+            Frame::Whole(..) => return Err(broken()),
             Frame::Part(..) | Frame::Nothing if bytes.len() > 64 * 1024 => return Err(broken()),
             Frame::Part(..) | Frame::Nothing => 0,
         };

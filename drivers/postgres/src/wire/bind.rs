@@ -157,7 +157,7 @@ fn count(value: &Value, least: i32) -> Result<(Type, Bound), Refusal> {
     Ok((Type::INT4, Bound::Int4(number)))
 }
 
-/// The explicit type of a parameter. FullScan decimals go as integers where they fit, so that they meet an index on an
+/// The explicit type of a parameter. Whole decimals go as integers where they fit, so that they meet an index on an
 /// integer column; beside a numeric column the server widens them itself.
 fn sql_type(value: &Value) -> Type {
     match value.value_type() {

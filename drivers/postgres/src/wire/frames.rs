@@ -107,7 +107,7 @@ fn string(text: &str, out: &mut BytesMut) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// Kind and body, which are followed by other messages.
-    FullScan(u8, &'a [u8]),
+    Whole(u8, &'a [u8]),
     /// Kind, and bytes in all: not yet there.
     Part(u8, usize),
     /// Not even its length.
@@ -122,7 +122,7 @@ impl Frame<'_> {
         let body = i32::from_be_bytes(length).checked_sub(4).and_then(|length| usize::try_from(length).ok());
         let body = body.ok_or(Broken)?;
         Ok(match rest.get(..body) {
-            Some(body) => Frame::FullScan(kind, body),
+            Some(body) => Frame::Whole(kind, body),
             None => Frame::Part(kind, HEAD + body),
         })
     }
@@ -140,7 +140,7 @@ pub(crate) fn rows(mut messages: &[u8]) -> impl Iterator<Item = std::result::Res
             return None;
         }
         let (body, rest) = match Frame::first(messages) {
-            Ok(Frame::FullScan(b'D', body)) => (Ok(body), messages.get(Frame::bytes(body)..)),
+            Ok(Frame::Whole(b'D', body)) => (Ok(body), messages.get(Frame::bytes(body)..)),
             Ok(_) | Err(Broken) => (Err(Broken), None),
         };
         messages = rest.unwrap_or_default();
@@ -267,8 +267,8 @@ pub(crate) mod tests {
     #[test]
     fn messages_are_cut_by_their_length() {
         let two = [said(b'D', b"abc"), said(b'Z', b"I")].concat();
-        assert_eq!(Frame::first(&two), Ok(Frame::FullScan(b'D', b"abc")));
-        assert_eq!(Frame::first(&two[Frame::bytes(b"abc")..]), Ok(Frame::FullScan(b'Z', b"I")));
+        assert_eq!(Frame::first(&two), Ok(Frame::Whole(b'D', b"abc")));
+        assert_eq!(Frame::first(&two[Frame::bytes(b"abc")..]), Ok(Frame::Whole(b'Z', b"I")));
         assert_eq!(Frame::first(&two[..7]), Ok(Frame::Part(b'D', 8)));
         assert_eq!(Frame::first(&two[..4]), Ok(Frame::Nothing));
         for wrong in [[b'D', 0, 0, 0, 3], [b'D', 0xff, 0xff, 0xff, 0xff], [b'D', 0x80, 0, 0, 0]] {

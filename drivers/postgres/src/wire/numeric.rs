@@ -69,7 +69,7 @@ pub(crate) fn encode(value: i128, scale: i8, out: &mut BytesMut) {
     let scale = usize::try_from(scale).unwrap_or(0);
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    // FullScan groups on both sides of the point.
+    // Whole groups on both sides of the point.
     let text = format!("{whole:0>before$}{fraction:0<after$}", before = grouped(whole.len()), after = grouped(scale));
     let mut groups: Vec<u16> = text.as_bytes().chunks(4).map(group).collect();
     let mut weight = i16::try_from(grouped(whole.len()) / 4).unwrap_or(0) - 1;
