@@ -2,11 +2,12 @@
 //! messages of PostgreSQL's protocol where a source has them.
 
 pub use crate::answer::{BatchStream, ExecuteContext};
+pub use crate::statement::{Binding, BindingForm, NativeStatement};
 
 use crate::advice::IndexAdvice;
 use crate::answer::{Answer, Ask};
 use crate::capability::{Capabilities, Refusal};
-use crate::fragment::{Fragment, OutputColumn};
+use crate::fragment::Fragment;
 use crate::identifier::TableRef;
 use crate::notice::SchemaNotice;
 use crate::pool::PoolStatus;
@@ -15,7 +16,6 @@ use crate::remote::{LookedFor, RemoteColumn, RemoteTable, TableStatistics};
 use crate::snapshot::SnapshotAnswer;
 use crate::value::{Value, ValueType};
 use crate::write::Writer;
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use querygate_types::{PlannerSetting, Result};
@@ -140,48 +140,4 @@ pub trait Driver: Send + Sync + fmt::Debug {
     fn writer(&self) -> Option<&dyn Writer> {
         None
     }
-}
-
-/// A compiled fragment. Its text holds no value; each of its own parameters is made from one of the fragment's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NativeStatement {
-    /// Text in the source's language, for execution and EXPLAIN.
-    pub text: Arc<str>,
-    /// What to bind to the text's parameters, in their order.
-    pub bindings: Vec<Binding>,
-    /// Types of the fragment's parameters.
-    pub parameters: Vec<ValueType>,
-    /// Delivered columns, each with the form in which the source holds it.
-    pub output: Vec<(OutputColumn, Encoding)>,
-    /// Arrow schema of the delivered batches.
-    pub schema: SchemaRef,
-}
-
-/// Where a native parameter's value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Binding {
-    /// Index of the fragment's parameter.
-    pub parameter: usize,
-    pub form: BindingForm,
-}
-
-/// How a fragment's value becomes a native one. Closed: a driver refuses forms it does not print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BindingForm {
-    /// The value itself, in the driver's canonical form.
-    Value,
-    /// A LIKE pattern, in the source's own pattern language.
-    Pattern,
-    /// The literal text before a pattern's first wildcard.
-    PatternPrefix,
-    /// The least text that is above every text with that prefix.
-    PatternPrefixEnd,
-    /// The value itself, an integer that must not be negative.
-    AtLeastZero,
-    /// The value itself, an integer that must be positive.
-    AtLeastOne,
-    /// The value itself, a text that must not be empty.
-    NonEmpty,
-    /// The values of this parameter and of those behind it, so many in all and of one type, as one list.
-    List(usize),
 }

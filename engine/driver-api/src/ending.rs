@@ -1,6 +1,6 @@
 //! How statements end before their result does: by a cancel or by a deadline, with the same words in every driver.
 
-use crate::driver::ExecuteContext;
+use crate::answer::ExecuteContext;
 use querygate_types::{Error, ErrorCode};
 use std::time::Instant;
 

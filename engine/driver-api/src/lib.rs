@@ -34,6 +34,7 @@ pub mod relation;
 pub mod remote;
 pub mod scalar;
 pub mod snapshot;
+mod statement;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod value;

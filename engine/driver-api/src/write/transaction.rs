@@ -2,7 +2,8 @@
 
 use super::change::{Applied, ChangeOp, ChangeSet, NativeChange};
 use super::violation::Violation;
-use crate::driver::{BatchStream, ExecuteContext, NativeStatement};
+use crate::answer::{BatchStream, ExecuteContext};
+use crate::statement::NativeStatement;
 use crate::value::Value;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;

@@ -3,11 +3,12 @@
 use super::change::{ChangeShape, NativeChange};
 use super::lock::Lock;
 use super::transaction::{Begin, Fate, Isolation, Transaction, TxMark};
+use crate::answer::ExecuteContext;
 use crate::capability::Refusal;
-use crate::driver::{ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
 use crate::remote::RemoteColumn;
+use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use async_trait::async_trait;
 use querygate_types::{Error, ErrorCode, Result};
