@@ -1,4 +1,4 @@
-//! The PostgreSQL source: a database read through a bounded set of connections that cannot write.
+//! The PostgreSQL source: a database read through a bounded set of connections that cannot write, and changed through another.
 
 use crate::compile::capabilities::PostgresCapabilities;
 use crate::compile::dialect::PostgresDialect;
@@ -24,6 +24,7 @@ use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
 use querygate_driver_api::snapshot::SnapshotAnswer;
+use querygate_driver_api::write::Writer;
 use querygate_driver_api::{
     Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
 };
@@ -40,6 +41,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct PostgresDriver {
     pool: Arc<Pool>,
+    /// Connections of the user that may change rows. None: it is only read.
+    writing: Option<Arc<Pool>>,
     capabilities: PostgresCapabilities,
     wholes: FullScans,
     bulk_bytes: u64,
@@ -57,6 +60,7 @@ impl PostgresDriver {
         let advisor = Connector::new(&options.of_advisor())?;
         Ok(Self {
             pool: Pool::new(options)?,
+            writing: options.of_writer().map(|writer| Pool::new(&writer)).transpose()?,
             capabilities: PostgresCapabilities,
             wholes: FullScans::default(),
             bulk_bytes: options.bulk_bytes,
@@ -67,6 +71,10 @@ impl PostgresDriver {
 
     pub(crate) fn connections(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    pub(crate) fn writing(&self) -> Option<&Arc<Pool>> {
+        self.writing.as_ref()
     }
 
     pub(crate) fn advisor(&self) -> &Connector {
@@ -279,5 +287,9 @@ impl Driver for PostgresDriver {
 
     fn index_advice(&self) -> Option<&dyn IndexAdvice> {
         Some(self)
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.writing.is_some().then_some(self)
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod introspect;
 mod run;
 mod wire;
+mod write;
 
 pub use connect::options::{PostgresOptions, PostgresTls};
 pub use driver::PostgresDriver;

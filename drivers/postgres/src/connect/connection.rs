@@ -186,6 +186,36 @@ impl Connection {
             // Its last user's drop closes it.
             return Ok(statement);
         }
+        self.remember(key, &statement);
+        Ok(statement)
+    }
+
+    /// As [`prepared`](Self::prepared), for a change. Its lists find rows by their key, for which one plan is as good as another
+    /// however long they are.
+    pub(crate) async fn prepared_change(
+        &self,
+        text: &Arc<str>,
+        types: &[Type],
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let key = (Arc::clone(text), types.iter().map(Type::oid).collect::<Vec<_>>(), None);
+        let known = {
+            let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+            prepared.uses += 1;
+            let now = prepared.uses;
+            prepared.known.get_mut(&key).map(|known| {
+                known.used = now;
+                known.statement.clone()
+            })
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let statement = self.client.prepare_typed(text, types).await?;
+        self.remember(key, &statement);
+        Ok(statement)
+    }
+
+    fn remember(&self, key: Key, statement: &Statement) {
         let mut prepared = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.known.len() >= STATEMENTS_MAX {
             let oldest = prepared.known.iter().min_by_key(|(_, known)| known.used).map(|(key, _)| key.clone());
@@ -193,7 +223,6 @@ impl Connection {
         }
         let used = prepared.uses;
         prepared.known.insert(key, Known { statement: statement.clone(), used, runs: 1 });
-        Ok(statement)
     }
 
     fn remembered(&self, key: &Key) -> Option<Statement> {

@@ -30,10 +30,14 @@ pub struct PostgresOptions {
     pub password: Option<String>,
     /// Who makes and drops indexes that an operator wants, with its password; `None`: the same user.
     pub advisor: Option<(String, Option<String>)>,
+    /// Who changes rows, with its password; `None`: the source is only read.
+    pub writer: Option<(String, Option<String>)>,
     pub database: String,
     pub tls: PostgresTls,
-    /// Connections at most.
+    /// Connections at most that read.
     pub pool_size: usize,
+    /// Connections at most that write, beside the others: transactions at a time.
+    pub write_pool_size: usize,
     /// Longest time for one connection to be made, settings included.
     pub connect_timeout: Duration,
     /// Longest wait for a free connection.
@@ -49,7 +53,7 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Port 5432, no password, no TLS, eight connections whatever others have, five seconds to connect, thirty to wait.
+    /// Port 5432, no password, no TLS, eight connections whatever others have, no changes, five seconds to connect, thirty to wait.
     #[must_use]
     pub fn new(name: &str, host: &str, user: &str, database: &str) -> Self {
         Self {
@@ -59,9 +63,11 @@ impl PostgresOptions {
             user: user.to_owned(),
             password: None,
             advisor: None,
+            writer: None,
             database: database.to_owned(),
             tls: PostgresTls::Off,
             pool_size: 8,
+            write_pool_size: 4,
             connect_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(30),
             check_after: Duration::from_secs(30),
@@ -78,6 +84,12 @@ impl PostgresOptions {
             (options.user, options.password) = (user.clone(), password.clone());
         }
         options
+    }
+
+    /// The same database, by the writing user. `None`: there is none.
+    pub(crate) fn of_writer(&self) -> Option<Self> {
+        let (user, password) = self.writer.clone()?;
+        Some(Self { user, password, pool_size: self.write_pool_size, ..self.clone() })
     }
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn reads_surely(value_type: ValueType) -> bool {
 
 /// The name without its arguments, and the arguments: `timestamp(3) without time zone` is `timestamp without time zone`
 /// and `3`.
-fn words(native: &str) -> (&str, &str) {
+pub(crate) fn words(native: &str) -> (&str, &str) {
     let Some((before, rest)) = native.split_once('(') else { return (native, "") };
     let Some((arguments, after)) = rest.split_once(')') else { return (native, "") };
     let name = match (before, after) {

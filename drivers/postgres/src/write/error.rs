@@ -1,0 +1,33 @@
+//! The server's refusals of changes as our codes. Its own texts name constraints and columns, and its details quote keys: they go to the log at most.
+
+use crate::error::{from_postgres, is_lost};
+use querygate_driver_api::write::Violation;
+use querygate_types::{Error, ErrorCode};
+
+/// Codes of <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
+pub(super) fn from_change(source: &str, error: &tokio_postgres::Error) -> Error {
+    let Some(db) = error.as_db_error().filter(|_| !is_lost(error)) else { return from_postgres(source, error) };
+    let state = db.code().code();
+    let violation = match state {
+        // Rows that exclude each other do so by what others hold, as unique keys do.
+        "23505" | "23P01" => Violation::Unique,
+        "23502" => Violation::NotNull,
+        "23503" | "23001" => Violation::ForeignKey,
+        "428C9" => Violation::Generated,
+        "40001" => Violation::Serialization,
+        "40P01" => Violation::Deadlock,
+        "55P03" => Violation::Locked,
+        "42501" => {
+            return Error::new(
+                ErrorCode::SourceError,
+                format!("source \"{source}\" does not let the gate change this"),
+            )
+            .with_hint("Ask an operator to grant the change to the gate's writing user in the source.")
+            .with_cause(format_args!("{state}: {}", db.message()));
+        }
+        // A check, a view's check option, and whatever a trigger raises.
+        _ if state.starts_with("23") || state.starts_with("44") || state.starts_with("P0") => Violation::Check,
+        _ => return from_postgres(source, error),
+    };
+    violation.error().with_cause(format_args!("{state}: {}", db.message()))
+}

@@ -1,0 +1,93 @@
+//! Changes to a database, on connections of their own by a user of their own. Nothing that was sent is sent again. Knows no policy.
+
+mod cell;
+mod encode;
+mod error;
+mod fate;
+mod form;
+mod print;
+mod reading;
+mod transaction;
+
+use crate::connect::pool::Pool;
+use crate::driver::PostgresDriver;
+use async_trait::async_trait;
+use form::Form;
+use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::write::lock::lockable;
+use querygate_driver_api::write::{
+    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
+    WriteCapabilities, Writer,
+};
+use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use transaction::PostgresTransaction;
+
+const CAPABILITIES: WriteCapabilities = WriteCapabilities {
+    isolation: &[Isolation::ReadCommitted, Isolation::RepeatableRead, Isolation::Serializable],
+    locking: Locking::Rows,
+    savepoints: true,
+    tells_fate: true,
+};
+
+impl PostgresDriver {
+    fn writers(&self) -> Result<&Arc<Pool>> {
+        self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))
+    }
+}
+
+#[async_trait]
+impl Writer for PostgresDriver {
+    fn capabilities(&self) -> &WriteCapabilities {
+        &CAPABILITIES
+    }
+
+    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
+        let encoding = self.read_as(column, value_type)?;
+        Form::of(&column.native_type, value_type)?;
+        Ok(encoding)
+    }
+
+    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
+        let invalid = |error: Error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()));
+        shape.check().map_err(invalid)?;
+        print::text(shape).map(|text| Arc::new(shape.printed(text)))
+    }
+
+    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
+        lockable(fragment)?;
+        let statement = self.render(fragment)?;
+        let strength = match lock.strength {
+            LockStrength::Update => "UPDATE",
+            LockStrength::Share => "SHARE",
+        };
+        let wait = match lock.wait {
+            LockWait::Wait => "",
+            LockWait::NoWait => " NOWAIT",
+            LockWait::SkipLocked => " SKIP LOCKED",
+        };
+        // The whole statement is one block over one table; blocks of its conditions lock nothing.
+        let text = format!("{} FOR {strength}{wait}", statement.text);
+        Ok(Arc::new(NativeStatement { text: text.into(), ..NativeStatement::clone(&statement) }))
+    }
+
+    async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
+        CAPABILITIES.admit(begin)?;
+        let pool = self.writers()?;
+        match PostgresTransaction::begin(pool, begin, context).await {
+            // The server was restarted behind an idle connection: nothing had begun there.
+            Err(error) if error.code() == ErrorCode::SourceLost => {
+                PostgresTransaction::begin(pool, begin, context).await
+            }
+            begun => begun,
+        }
+        .map(|begun| Transaction::new(Box::new(begun)))
+    }
+
+    async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {
+        fate::of(self.writers()?, mark).await
+    }
+}
