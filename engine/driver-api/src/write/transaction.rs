@@ -67,7 +67,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// as it was.
     ///
     /// # Errors
-    /// As [`Driver::execute`](crate::Driver::execute); 40001, 40P01, 55P03: others are in the way.
+    /// As [`Driver::run`](crate::Driver::run); 40001, 40P01, 55P03: others are in the way.
     async fn query<'a>(
         &'a mut self,
         statement: &Arc<NativeStatement>,
@@ -206,9 +206,9 @@ impl Transaction {
         context: ExecuteContext,
     ) -> Result<Rows<'_>> {
         self.enter()?;
-        if context.share.is_some() {
+        if context.share.is_some() || context.setting.is_some() {
             self.standing = Standing::Sound;
-            return Err(Error::internal("a transaction was asked for a part of another moment"));
+            return Err(Error::internal("a transaction was asked for another moment, or another plan"));
         }
         let Self { inner, standing, .. } = self;
         match inner.query(statement, values, context).await {
