@@ -1,6 +1,6 @@
 //! Rules on single records: what is dropped or refused, in which words, and what is stored.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests panic and report")]
 
 mod support;
 

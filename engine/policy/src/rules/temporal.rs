@@ -22,7 +22,7 @@ pub(super) fn time(given: &Value) -> Option<Value> {
     if text.len() > 12
         && let Some(ms) = value::timestamp(text)
     {
-        return clock(&instant_text(ms)?.get(11..23)?.to_owned());
+        return clock(instant_text(ms)?.get(11..23)?);
     }
     clock(text)
 }
