@@ -207,8 +207,37 @@ fn what_takes_no_value_is_refused_or_left_out() {
     }
     let refused = judge(&stack, json!({"late": "after"}), Some(previous), None, ReadonlyMode::Refuse);
     assert_eq!(said(&refused), ["late readonly: Late takes no value"]);
+    let renamed =
+        judge(&stack, json!({"id": "l2"}), Some(json!({"id": "l1", "order": "o1"})), None, ReadonlyMode::Refuse);
+    assert_eq!(said(&renamed), ["id readonly: ID takes no value"]);
     let rules = rules(&policy(&stack));
     assert_eq!(rules.parent_field().map(|field| field.name.as_str()), Some("order"));
+}
+
+#[test]
+fn columns_of_declared_types_keep_what_is_given() {
+    let fields = json!({"n": {"type": "number", "label": "N", "scale": 2}, "at": {"type": "datetime", "label": "At"},
+        "key": {"type": "text", "label": "Key"}, "code": {"type": "text", "label": "Code", "maxLength": 3}, "all": {"type": "tags", "label": "All", "options": [{"label": "Aa", "value": "aa"}]}});
+    let mut stack = lines(fields, json!([]));
+    stack["querygate"] = json!({"tables": {"t_line": {"columnTypes": {"n": "numeric(30,2)", "at": "timestamptz",
+        "key": "uuid", "code": "integer", "all": "text[]"}}}});
+    for (field, given, expected) in [
+        ("n", json!("12345678901234567890.12"), Ok(json!("12345678901234567890.12"))),
+        ("n", json!("12345678901234567890.123"), Err("N must have at most 2 decimal places (got 3)")),
+        ("at", json!("2026-01-02T03:04:05.123456Z"), Ok(json!("2026-01-02T03:04:05.123456Z"))),
+        ("at", json!("soon"), Err("At must be a valid datetime (ISO-8601)")),
+        ("key", json!("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), Ok(json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"))),
+        ("key", json!("x"), Err("Key must be a uuid")),
+        ("code", json!(1234), Ok(json!(1234))),
+        ("code", json!("x"), Err("Code must be a number")),
+        ("all", json!(["aa"]), Ok(json!(["aa"]))),
+        ("all", json!(["bb"]), Err("All: \"bb\" is not one of: aa")),
+    ] {
+        let outcome = judge(&stack, json!({"order": "o1", field: given}), None, None, ReadonlyMode::Drop);
+        let found =
+            outcome.violations.first().map_or_else(|| Ok(outcome.record[field].clone()), |v| Err(v.message.clone()));
+        assert_eq!(found, expected.map_err(str::to_owned), "{field} {given}");
+    }
 }
 
 #[test]

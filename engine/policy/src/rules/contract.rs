@@ -7,6 +7,7 @@ use super::{domains, shapes, temporal};
 use crate::query_filter::{Column, ColumnKind};
 use querygate_metadata::FieldType;
 use querygate_metadata::model::Field;
+use querygate_types::uuid;
 use serde_json::{Number, Value, json};
 
 /// The value as it is stored, or what is wrong with it.
@@ -42,16 +43,54 @@ pub(super) fn required(field: &Field, clears: bool) -> Violation {
 
 /// Checks a value that is given and not missing.
 pub(super) fn check(field: &Field, value: &Value) -> Checked {
-    use FieldType as F;
     if let Some(operator) = filter_operator(field, value) {
         let detail = format!(
             "{operator} is a filter operator, not a value — a filter belongs in the query 'where', not in the write payload"
         );
         return Err(invalid_type(field, &detail));
     }
+    if let Some(checked) = check_declared(field, value) {
+        return checked;
+    }
     if field.multiple && !is_structured(field.field_type) {
         return list(field, value);
     }
+    check_type(field, value)
+}
+
+/// A value of a column whose type metadata declares, where that says more than the field's type: it stays as exact as it was
+/// given.
+fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
+    field.column_type?;
+    let kept = |fits: bool, code: ViolationCode, what: &str| {
+        if fits { Ok(value.clone()) } else { Err(refuse(field, code, &format!("must be {what}"))) }
+    };
+    match Column::from(field).kind() {
+        ColumnKind::Number => Some(number(field, value)),
+        ColumnKind::Boolean => Some(boolean(field, value)),
+        ColumnKind::Date => {
+            Some(kept(temporal::date(value).is_some(), ViolationCode::InvalidDate, "a valid date (ISO-8601)"))
+        }
+        ColumnKind::Timestamp => {
+            let what = "a valid datetime (ISO-8601)";
+            Some(kept(temporal::datetime(value).is_some(), ViolationCode::InvalidDate, what))
+        }
+        ColumnKind::Time => {
+            let what = "a valid time (HH:MM or HH:MM:SS)";
+            Some(kept(temporal::time(value).is_some(), ViolationCode::InvalidTime, what))
+        }
+        ColumnKind::Uuid => {
+            let canonical = value.as_str().and_then(uuid::canonical).map(Value::String);
+            Some(canonical.ok_or_else(|| refuse(field, ViolationCode::InvalidType, "must be a uuid")))
+        }
+        ColumnKind::Text | ColumnKind::List | ColumnKind::Json | ColumnKind::ReadFromText | ColumnKind::Computed => {
+            None
+        }
+    }
+}
+
+fn check_type(field: &Field, value: &Value) -> Checked {
+    use FieldType as F;
     match field.field_type {
         F::Text | F::Textarea | F::Markdown | F::Html | F::Richtext | F::Code | F::Signature | F::Qrcode | F::Color => {
             text(field, value)
@@ -187,7 +226,9 @@ fn number(field: &Field, value: &Value) -> Checked {
         let rest = format!("must be ≤ {}", texts::shown(max));
         return Err(refuse_with(field, ViolationCode::MaxValue, &rest, [("max", texts::json_number(max))]));
     }
-    let places = texts::decimal_places(float);
+    // More digits than a double has stay the text that they are, for a column that holds them.
+    let exact = value.as_str().and_then(texts::long_decimal);
+    let places = exact.map_or_else(|| texts::decimal_places(float), texts::text_places);
     if let Some(scale) = field.scale.filter(|scale| places > *scale as usize)
         && !matches!(field.field_type, FieldType::Progress | FieldType::Summary)
     {
@@ -195,7 +236,7 @@ fn number(field: &Field, value: &Value) -> Checked {
         let constraint = [("scale", json!(scale)), ("actual", json!(places))];
         return Err(refuse_with(field, ViolationCode::MaxScale, &rest, constraint));
     }
-    Ok(Value::Number(number))
+    Ok(exact.map_or(Value::Number(number), |text| Value::String(text.to_owned())))
 }
 
 fn boolean(field: &Field, value: &Value) -> Checked {

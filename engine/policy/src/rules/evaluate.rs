@@ -117,7 +117,7 @@ impl ObjectRules {
         let is_own = field.system && field.readonly && field.name != "id";
         let is_number = field.field_type == FieldType::Autonumber;
         if field.name == "id" {
-            return attempt.previous.is_some();
+            return self.keeps_id(attempt, field, outcome);
         }
         if !is_dropped(field) && !is_own && !is_number {
             return false;
@@ -130,6 +130,16 @@ impl ObjectRules {
             ReadonlyMode::Drop => {
                 outcome.dropped.push(Dropped { field: field.name.clone(), reason: DroppedReason::Readonly });
             }
+        }
+        true
+    }
+
+    /// An update does not change an id: the vendor ignores one, SQL hears that it is another.
+    fn keeps_id(&self, attempt: &Attempt<'_>, field: &Field, outcome: &mut Outcome) -> bool {
+        let Some(previous) = attempt.previous else { return false };
+        let is_same = attempt.payload.get("id") == previous.get("id");
+        if attempt.readonly == ReadonlyMode::Refuse && !is_same {
+            outcome.violations.push(readonly(field));
         }
         true
     }
@@ -298,7 +308,7 @@ fn apply_stamps(attempt: &Attempt<'_>, record: &mut Row) {
 
 /// Whether the field's contract looks at written values. What the platform fills is its own business.
 fn is_checked(field: &Field) -> bool {
-    let is_filled = field.system && !field.field_type.is_reference();
+    let is_filled = field.system && !field.field_type.is_reference() && field.name != "id";
     field.stored() && !is_filled && field.field_type != FieldType::Autonumber
 }
 

@@ -127,6 +127,23 @@ pub(super) fn decimal_places(float: f64) -> usize {
     text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
+/// A plain decimal with more digits than a double holds.
+pub(super) fn long_decimal(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    (is_plain(whole) && is_plain(fraction) && whole.len() + fraction.len() > DOUBLE_DIGITS).then_some(text)
+}
+
+/// Decimal digits that every double keeps.
+const DOUBLE_DIGITS: usize = 15;
+
+/// Digits after the point, without zeros at the end.
+pub(super) fn text_places(decimal: &str) -> usize {
+    decimal.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +184,9 @@ mod tests {
         for (float, places) in [(1.0, 0), (1.123_456, 6), (0.1, 1), (-2.50, 1), (1e21, 0)] {
             assert_eq!(decimal_places(float), places, "{float}");
         }
+        assert_eq!(long_decimal(" 12345678901234567890.50"), Some("12345678901234567890.50"));
+        assert_eq!((long_decimal("1.5"), long_decimal("1234567890123456e1")), (None, None));
+        assert_eq!((text_places("1.2500"), text_places("1")), (2, 0));
         assert_eq!(js_length("a😀"), 3);
     }
 }
