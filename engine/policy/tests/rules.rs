@@ -329,6 +329,17 @@ fn a_rule_without_a_value_refuses() {
 }
 
 #[test]
+fn a_default_without_a_value_is_told() {
+    let field = |source: &str| json!({"f": {"type": "number", "label": "F", "defaultValue": {"dialect": "cel", "source": source}}});
+    let outcome = inserted(field("record.amount * 2"), json!([]), json!({}));
+    assert_eq!((said(&outcome).len(), &outcome.record["f"]), (0, &Value::Null));
+    let fault = "an operator got a value of a type that it does not take, or none";
+    assert_eq!(outcome.notices[0].message, format!("the default of F could not be evaluated ({fault})"));
+    let broken = inserted(field("previous.amount"), json!([]), json!({}));
+    assert_eq!(said(&broken), ["f rule_violation: the default of F could not be evaluated (it cannot be compiled)"]);
+}
+
+#[test]
 fn states_follow_the_machine() {
     let machine = json!([{"name": "flow", "type": "state_machine", "message": "no", "field": "status",
         "transitions": {"new": ["open"], "open": []}, "initialStates": ["new"]}]);

@@ -4,7 +4,7 @@
 use super::Row;
 use super::condition::{Rule, Scene, Unknown};
 use super::contract::{self, is_missing};
-use super::defaults;
+use super::defaults::{self, Unset};
 use super::object::{FieldRules, ObjectRules, When};
 use super::stamp::{Stamp, is_dropped};
 use super::validation::Written;
@@ -156,9 +156,9 @@ impl ObjectRules {
             }
         }
         for (field, rules) in self.pairs() {
-            self.fill(attempt, field, rules, &mut record);
+            self.fill(attempt, field, rules, &mut record, outcome);
         }
-        apply_stamps(attempt, &mut record);
+        self.apply_stamps(attempt, &mut record);
         for (field, _) in self.pairs().filter(|(field, _)| is_checked(field)) {
             let value = record.get(&field.name).cloned().unwrap_or(Value::Null);
             self.store(field, &value, false, &mut record, outcome);
@@ -166,17 +166,30 @@ impl ObjectRules {
         outcome.record = record;
     }
 
-    /// The default of a field without a value, zero for a roll-up of no children.
-    fn fill(&self, attempt: &Attempt<'_>, field: &Field, rules: &FieldRules, record: &mut Row) {
-        let Some(value) = record.get(&field.name) else { return };
-        if !value.is_null() {
+    /// The default of a field without a value, zero for a roll-up of no children. A default that has no value for this record
+    /// leaves none, and that is said.
+    fn fill(&self, attempt: &Attempt<'_>, field: &Field, rules: &FieldRules, record: &mut Row, outcome: &mut Outcome) {
+        if record.get(&field.name).is_none_or(|value| !value.is_null()) {
             return;
         }
         let value = match (&rules.default, &field.summary) {
-            (Some(default), _) => defaults::value(default, field, &self.scene(attempt, record)),
+            (Some(default), _) => match defaults::value(default, field, &self.scene(attempt, record)) {
+                Ok(value) => value,
+                Err(unset) => {
+                    let message = format!("the default of {} could not be evaluated ({})", field.label, unset.reason());
+                    let violation = record_violation(&field.name, ViolationCode::Rule, message);
+                    match unset {
+                        Unset::Broken => outcome.violations.push(violation),
+                        Unset::Unknown(_) => {
+                            outcome.notices.push(Violation { severity: ValidationSeverity::Warning, ..violation });
+                        }
+                    }
+                    return;
+                }
+            },
             (None, Some(summary)) => match summary.function {
                 SummaryFunction::Count | SummaryFunction::Sum => Value::from(0),
-                SummaryFunction::Min | SummaryFunction::Max | SummaryFunction::Avg => Value::Null,
+                SummaryFunction::Min | SummaryFunction::Max | SummaryFunction::Avg => return,
             },
             (None, None) => return,
         };
@@ -197,7 +210,7 @@ impl ObjectRules {
             }
         }
         self.lock(attempt, previous, &mut record, outcome);
-        apply_stamps(attempt, &mut record);
+        self.apply_stamps(attempt, &mut record);
         outcome.record = record;
     }
 
@@ -287,6 +300,11 @@ impl ObjectRules {
         }
     }
 
+    fn apply_stamps(&self, attempt: &Attempt<'_>, record: &mut Row) {
+        let is_stored = |stamp: &&Stamp| self.object.field(&stamp.field).is_some_and(Field::stored);
+        attempt.stamps.iter().filter(is_stored).for_each(|stamp| stamp.apply(record));
+    }
+
     fn scene<'s>(&self, attempt: &Attempt<'s>, record: &'s Row) -> Scene<'s> {
         Scene {
             record,
@@ -294,14 +312,6 @@ impl ObjectRules {
             parent: attempt.parent,
             principal: attempt.principal,
             now_ms: attempt.now_ms,
-        }
-    }
-}
-
-fn apply_stamps(attempt: &Attempt<'_>, record: &mut Row) {
-    for stamp in attempt.stamps {
-        if record.contains_key(&stamp.field) {
-            stamp.apply(record);
         }
     }
 }
