@@ -378,10 +378,8 @@ fn texts(found: &[Violation]) -> Vec<String> {
 
 fn answer_difference(part: &Part<'_>, code: &str, found: &[Violation], many: bool) -> Option<String> {
     let message = found.iter().map(|violation| violation.message.as_str()).collect::<Vec<_>>().join("; ");
-    let ours = match found.first().map(|violation| violation.code.name()) {
-        Some(own @ ("INVALID_FIELD" | "UNIQUE_VIOLATION")) => own,
-        _ => "VALIDATION_FAILED",
-    };
+    let own = found.first().map(|violation| violation.code.name());
+    let ours = own.filter(|own| ["INVALID_FIELD", "UNIQUE_VIOLATION"].contains(own)).unwrap_or("VALIDATION_FAILED");
     if ours != code {
         return Some(format!("{code} {:?} there, {ours} {message} here", part.message));
     }

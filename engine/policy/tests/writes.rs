@@ -118,6 +118,7 @@ fn is_of_payload(code: RefusalCode) -> bool {
         | RefusalCode::ExternalWriteForbidden
         | RefusalCode::ApiDisabled
         | RefusalCode::ApiMethodNotAllowed
+        | RefusalCode::NotSupported
         | RefusalCode::DeleteRestricted => false,
     }
 }

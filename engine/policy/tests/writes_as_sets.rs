@@ -88,7 +88,9 @@ fn difference(
             RefusalCode::InvalidField | RefusalCode::ComputedField | RefusalCode::ValidationError => {
                 as_sets == Outcome::PayloadRefused
             }
-            RefusalCode::ApiDisabled | RefusalCode::ApiMethodNotAllowed => as_sets == Outcome::Denied,
+            RefusalCode::ApiDisabled | RefusalCode::ApiMethodNotAllowed | RefusalCode::NotSupported => {
+                as_sets == Outcome::Denied
+            }
             RefusalCode::Forbidden | RefusalCode::PermissionDenied => as_sets != Outcome::Passes,
             RefusalCode::ExternalWriteForbidden | RefusalCode::DeleteRestricted => {
                 matches!(as_sets, Outcome::Denied | Outcome::CascadeRefused)
