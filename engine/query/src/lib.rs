@@ -14,6 +14,8 @@ mod run;
 mod session;
 mod settings;
 mod sql;
+#[cfg(test)]
+mod testing;
 
 pub use gate::{Engine, EngineOptions};
 pub use session::GateService;
