@@ -1,5 +1,6 @@
 //! Conditions on their way down a finished plan: they take the expressions of each projection in place of its columns, so that
 //! projections on one another, which read a column twice, double them. Knows no condition, only how long one may become.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -52,4 +53,66 @@ fn parts(expr: &Arc<dyn PhysicalExpr>, of_column: u64) -> u64 {
         return of_column;
     }
     expr.children().into_iter().fold(1, |sum, child| sum.saturating_add(parts(child, of_column)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{column, leaf, printed};
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{BinaryExpr, lit};
+    use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+    use datafusion::physical_plan::filter::FilterExec;
+    use datafusion::physical_plan::projection::ProjectionExpr;
+
+    /// A condition above projections on one another that each read their column twice, and one below that takes others in.
+    fn doubling(levels: usize) -> Arc<dyn ExecutionPlan> {
+        let mut plan = above_zero(leaf(&["a"], &[&[&[1], &[2]]]));
+        for _ in 0..levels {
+            let twice = BinaryExpr::new(column(&plan, 0), Operator::Plus, column(&plan, 0));
+            let expr = ProjectionExpr { expr: Arc::new(twice), alias: "a".to_owned() };
+            plan = Arc::new(ProjectionExec::try_new([expr], plan).unwrap());
+        }
+        above_zero(plan)
+    }
+
+    fn above_zero(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let condition = BinaryExpr::new(column(&plan, 0), Operator::Gt, lit(0));
+        Arc::new(FilterExec::try_new(Arc::new(condition), plan).unwrap())
+    }
+
+    fn pushed(levels: usize, rules: Vec<Rule>) -> String {
+        let config = ConfigOptions::new();
+        printed(&rules.into_iter().fold(doubling(levels), |plan, rule| rule.optimize(plan, &config).unwrap()))
+    }
+
+    #[test]
+    fn parts_are_counted_as_they_unfold() {
+        // 2^n columns and the operators over them.
+        for levels in [0, 1, 2, 5, 13] {
+            assert_eq!(unfolded(&doubling(levels)), (1 << (levels + 1)) - 1, "{levels}");
+        }
+        // Far beyond what can be written down.
+        assert_eq!(unfolded(&doubling(100)), u64::MAX);
+    }
+
+    /// The same plan of few steps is pushed down, of many it stays: the engine's own rule doubles it with each step.
+    #[test]
+    fn a_condition_that_would_grow_stays_above() {
+        let plain = || -> Vec<Rule> { vec![Arc::new(FilterPushdown::new())] };
+        assert_eq!(pushed(3, bounded(plain())), pushed(3, plain()));
+        assert_eq!(pushed(14, bounded(plain())), printed(&doubling(14)));
+        let columns = |levels| pushed(levels, plain()).matches("a@0").count();
+        assert!(columns(8) > 3 * columns(6), "DataFusion's rule does not unfold columns any more");
+    }
+
+    #[test]
+    fn only_rules_that_push_conditions_are_bounded() {
+        let own = datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules;
+        let names = |rules: &[Rule]| rules.iter().map(|rule| rule.name().to_owned()).collect::<Vec<_>>();
+        let all = bounded(own.clone());
+        assert_eq!(names(&all), names(&own));
+        let changed = all.iter().zip(&own).filter(|(after, before)| !Arc::ptr_eq(after, before));
+        assert!(changed.map(|(rule, _)| rule.name().to_owned()).all(|name| name.starts_with("FilterPushdown")));
+    }
 }

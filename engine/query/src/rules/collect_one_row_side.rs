@@ -1,5 +1,6 @@
 //! Joins without an equality of which one side is at most one row, such as a total beside each row. The engine collects the left
 //! side of them and streams the right one, and swaps them by their sizes, which leaves here do not tell: the one row is collected.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -64,4 +65,64 @@ fn is_one_row(plan: &Arc<dyn ExecutionPlan>) -> bool {
         return plan.children().into_iter().all(is_one_row);
     }
     plan.downcast_ref::<PlaceholderRowExec>().is_some() || plan.downcast_ref::<EmptyExec>().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reader, Shop, leaf, sorted};
+    use datafusion::common::tree_node::TreeNodeRecursion;
+
+    /// Whether the side that a join of the plan collects has one row at most.
+    fn collects_one_row(reader: &Reader, sql: &str) -> bool {
+        let plan = reader.planned_once(sql).unwrap();
+        let mut found = None;
+        plan.apply(|node| {
+            let is_join =
+                node.downcast_ref::<NestedLoopJoinExec>().is_some() || node.downcast_ref::<CrossJoinExec>().is_some();
+            if is_join {
+                found = Some(is_one_row(node.children()[0]));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        found.unwrap_or_else(|| panic!("no such join in {sql}"))
+    }
+
+    const STATEMENTS: [(&str, &[&str]); 3] = [
+        (
+            "SELECT v.id FROM visits v, (SELECT max(score) AS top FROM visits) m WHERE v.score + 2 > m.top ORDER BY 1",
+            &["v1", "v3"],
+        ),
+        ("SELECT v.id, m.n FROM visits v, (SELECT count(*) AS n FROM regions) m ORDER BY 1 LIMIT 2", &["v1|4", "v2|4"]),
+        (
+            "SELECT v.id FROM visits v LEFT JOIN (SELECT min(score) AS n FROM visits) m ON v.score < m.n ORDER BY 1 LIMIT 1",
+            &["v1"],
+        ),
+    ];
+
+    #[test]
+    fn the_large_side_is_streamed() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in STATEMENTS {
+            assert!(collects_one_row(&reader, sql), "{sql}");
+            assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
+        }
+        let without = reader.without(OneRow.name());
+        let collects_large = STATEMENTS.iter().any(|(sql, _)| !collects_one_row(&without, sql));
+        assert!(collects_large, "DataFusion collects the one row by itself now");
+    }
+
+    /// What may have two rows is not taken for one.
+    #[test]
+    fn one_row_is_what_cannot_be_two() {
+        let rows = || leaf(&["a"], &[&[&[1]]]);
+        assert!(!is_one_row(&rows()), "a table of one row is a table");
+        assert!(!is_one_row(&sorted(rows(), &[0])));
+        let limited =
+            |fetch: Option<usize>| -> Arc<dyn ExecutionPlan> { Arc::new(GlobalLimitExec::new(rows(), 0, fetch)) };
+        assert!(is_one_row(&limited(Some(1))) && is_one_row(&limited(Some(0))));
+        assert!(!is_one_row(&limited(Some(2))) && !is_one_row(&limited(None)));
+        assert!(is_one_row(&(Arc::new(EmptyExec::new(rows().schema())) as Arc<dyn ExecutionPlan>)));
+    }
 }

@@ -2,6 +2,7 @@
 //! below that it decides the whole group, and is even unique, whatever else is grouped by. Then it leaves out keys of ORDER BY
 //! and of groupings above, and takes a side of a join for one row. So what it says is put right before each rule that asks.
 //! Knows no table.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Dependency, FunctionalDependence, FunctionalDependencies, Result};
@@ -118,4 +119,73 @@ fn of_groups(aggregate: &Aggregate) -> Result<FunctionalDependencies> {
         right.push(FunctionalDependence::new(source, columns, nullable).with_mode(Dependency::Single));
     }
     Ok(FunctionalDependencies::new(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shop;
+
+    const GROUPS: &str = "(SELECT x AS d FROM (VALUES (1), (2)) v(x) GROUP BY x) g";
+
+    fn statements() -> [(String, &'static [&'static str]); 3] {
+        [
+            // A key of a grouping below a join is no key above it: ORDER BY lost what stands after it,
+            (
+                format!(
+                    "SELECT d, id FROM (SELECT DISTINCT g.d, b.id FROM {GROUPS}, (VALUES (2), (3), (1)) b(id)) q \
+                     ORDER BY d, id DESC"
+                ),
+                &["1|3", "1|2", "1|1", "2|3", "2|2", "2|1"],
+            ),
+            // so did GROUP BY,
+            (
+                format!(
+                    "SELECT count(*) FROM (SELECT d FROM (SELECT DISTINCT g.d, b.id FROM {GROUPS}, \
+                     (VALUES (1), (2), (3)) b(id)) q GROUP BY d, id) z"
+                ),
+                &["6"],
+            ),
+            // and one row is several after it is unnested.
+            (
+                "SELECT d, e FROM (SELECT x AS d, unnest(ARRAY[x, 5, x + 2]) AS e FROM (VALUES (1), (2)) v(x) GROUP BY x) q \
+                 ORDER BY d, e DESC"
+                    .to_owned(),
+                &["1|5", "1|3", "1|1", "2|5", "2|4", "2|2"],
+            ),
+        ]
+    }
+
+    #[test]
+    fn rows_are_wrong_without_the_rule() {
+        let reader = Shop::open().owner();
+        let without = reader.without(TrueDependencies.name());
+        for (sql, expected) in statements() {
+            assert_eq!(reader.rows(&sql).unwrap(), expected, "{sql}");
+            assert_ne!(without.rows(&sql).unwrap(), expected, "DataFusion answers {sql} by itself now");
+        }
+    }
+
+    /// The key that was lost.
+    #[test]
+    fn a_grouping_keeps_its_keys() {
+        let reader = Shop::open().owner();
+        let [_, (sql, _), _] = statements();
+        let outer = |reader: &crate::testing::Reader| {
+            let plan = reader.optimized(&sql).display_indent().to_string();
+            plan.lines().filter(|line| line.contains("Aggregate: groupBy=[[q.d")).map(str::trim).collect::<String>()
+        };
+        assert_eq!(outer(&reader), "Aggregate: groupBy=[[q.d, q.id]], aggr=[[]]");
+        assert_eq!(outer(&reader.without(TrueDependencies.name())), "Aggregate: groupBy=[[q.d]], aggr=[[]]");
+    }
+
+    /// Each rule that asks has its answer put right directly before it.
+    #[test]
+    fn it_stands_before_each_rule_that_asks() {
+        let rules = with_true_dependencies(datafusion::optimizer::Optimizer::new().rules);
+        for (at, rule) in rules.iter().enumerate() {
+            let before = at.checked_sub(1).map(|at| rules[at].name());
+            assert_eq!(before == Some("true_dependencies"), ASKING.contains(&rule.name()), "{}", rule.name());
+        }
+    }
 }

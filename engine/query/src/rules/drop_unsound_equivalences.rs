@@ -2,6 +2,7 @@
 //! of an outer join is null where there is no match, yet stays a constant to it, so that it leaves out a sort by that column;
 //! a key of grouping sets is null in the sets that lack it, and stays one, too. And of a hash join of two sorted inputs it
 //! believes that its rows are sorted by the keys of the one, then of the other, though several rows of the one may be equal.
+//! Needed with DataFusion 55.2.0.
 
 use crate::rules::restore_sorts::RestoreSorts;
 use datafusion::common::config::ConfigOptions;
@@ -148,5 +149,90 @@ impl ExecutionPlan for UnorderedExec {
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
         Ok(FilterPushdownPropagation::if_all(child_pushdown_result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shop, column, leaf, printed, sorted};
+    use datafusion::common::NullEquality;
+    use datafusion::physical_plan::joins::PartitionMode;
+
+    /// Of a column that is constant on the inner side of an outer join, and of a key of grouping sets, ORDER BY was left out.
+    const STATEMENTS: [(&str, &[&str]); 2] = [
+        (
+            "SELECT u.id, x.c FROM regions u LEFT JOIN (SELECT region_id, 5 AS c FROM visits WHERE score = 2) x \
+             ON x.region_id = u.id ORDER BY x.c DESC, u.id",
+            &["apac|NULL", "emea|NULL", "latam|NULL", "amer|5"],
+        ),
+        (
+            "SELECT c, n, count(*) FROM (SELECT DATE '2024-12-31' AS c, n FROM (VALUES (1), (2)) v(n)) w \
+             GROUP BY CUBE (c, n) ORDER BY c DESC, n DESC",
+            &["NULL|NULL|2", "NULL|2|1", "NULL|1|1", "2024-12-31|NULL|2", "2024-12-31|2|1", "2024-12-31|1|1"],
+        ),
+    ];
+
+    #[test]
+    fn rows_are_in_a_wrong_order_without_the_rule() {
+        for partitions in [1, 2, 4] {
+            let reader = Shop::open().reader("olga", "shop_owner", partitions);
+            let without = reader.without(DoubtedRows.name());
+            for (sql, expected) in STATEMENTS {
+                assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
+                assert_ne!(without.rows(sql).unwrap(), expected, "DataFusion answers {sql} by itself now");
+            }
+        }
+    }
+
+    #[test]
+    fn the_join_is_doubted_and_sorted_above() {
+        let plan = Shop::open().reader("olga", "shop_owner", 1).planned_once(STATEMENTS[0].0).unwrap();
+        let plan = printed(&plan);
+        let nodes: Vec<&str> = plan.lines().filter_map(|line| line.trim().split(':').next()).collect();
+        let place =
+            |name: &str| nodes.iter().position(|node| *node == name).unwrap_or_else(|| panic!("{name}\n{plan}"));
+        assert!(place("SortExec") < place("DoubtedExec") && place("DoubtedExec") < place("HashJoinExec"), "{plan}");
+        assert!(plan.contains("SortExec: expr=[c@1 DESC"), "{plan}");
+    }
+
+    /// A hash join of two sorted inputs is sorted by the keys of the one, but not then by those of the other.
+    #[test]
+    fn only_joins_that_may_be_believed_too_much_are_doubted() {
+        let side = || leaf(&["k", "v"], &[&[&[1, 1], &[1, 2]]]);
+        let doubted = |left: Arc<dyn ExecutionPlan>, right: Arc<dyn ExecutionPlan>, kind: JoinType| {
+            let on = vec![(column(&left, 0), column(&right, 0))];
+            let join = HashJoinExec::try_new(
+                left,
+                right,
+                on,
+                None,
+                &kind,
+                None,
+                PartitionMode::CollectLeft,
+                NullEquality::NullEqualsNothing,
+                false,
+            );
+            let plan: Arc<dyn ExecutionPlan> = Arc::new(join.unwrap());
+            let done = DoubtedRows.optimize(plan, &ConfigOptions::new()).unwrap();
+            done.name() == "DoubtedExec"
+        };
+        assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Inner));
+        assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Right));
+        assert!(!doubted(sorted(side(), &[1]), side(), JoinType::Inner), "one sorted side");
+        assert!(!doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::LeftSemi), "one side's rows");
+        assert!(!doubted(side(), side(), JoinType::Left), "nothing is believed");
+    }
+
+    /// It hands rows on as they are, and tells no order.
+    #[test]
+    fn a_doubted_node_tells_nothing_of_its_rows() {
+        let rows = sorted(leaf(&["k"], &[&[&[2], &[1]]]), &[0]);
+        let doubted: Arc<dyn ExecutionPlan> = Arc::new(DoubtedExec::new(Arc::clone(&rows)));
+        assert!(rows.output_ordering().is_some() && doubted.output_ordering().is_none());
+        assert_eq!(doubted.maintains_input_order(), [false]);
+        assert_eq!(crate::testing::collected(doubted), ["1", "2"]);
+        assert!(DoubtedExec::over(Vec::new()).is_err());
+        assert!(DoubtedExec::over(vec![Arc::clone(&rows), rows]).is_err());
     }
 }

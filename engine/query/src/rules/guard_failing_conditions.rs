@@ -1,6 +1,7 @@
 //! AND and OR whose right side can fail look at it only where the left side does not decide. The engine evaluates both
 //! sides for a whole batch, and it writes a CASE of truth values as AND and OR, so that `CASE WHEN n <> 0 THEN 1 / n > 2
 //! END` would divide by zero. Applied to a finished plan: the optimizer would turn it back.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
@@ -151,7 +152,10 @@ fn guard(op: Operator, left: Expr, right: Expr, use_of: Use) -> Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Shop, on_runtime};
+    use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
     use datafusion::prelude::{cast, col};
+    use std::sync::Arc;
 
     fn failing(name: &str) -> Expr {
         cast(col(name), arrow::datatypes::DataType::Int32).eq(lit(1))
@@ -195,5 +199,26 @@ mod tests {
         });
         let size = guarded(deep, Use::Value(VALUE_LEVELS_MAX)).unwrap().to_string().len();
         assert!(size < 60_000, "{size}");
+    }
+
+    /// Divides by zero without the guards, in a condition, in a value and in a subquery.
+    #[test]
+    fn statements_fail_without_the_guards() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in [
+            ("SELECT count(*) FROM (VALUES (0), (2)) v(n) WHERE n <> 0 AND 6 / n > 2", "1"),
+            ("SELECT count(*) FROM (VALUES (0), (2)) v(n) WHERE n = 0 OR 6 / n > 2", "2"),
+            ("SELECT max(CASE WHEN n <> 0 THEN 6 / n > 2 END::text) FROM (VALUES (0), (2)) v(n)", "true"),
+            ("SELECT (SELECT count(*) FROM (VALUES (0), (2)) v(n) WHERE n <> 0 AND 6 / n > 2)", "1"),
+        ] {
+            assert_eq!(reader.rows(sql).unwrap(), [expected], "{sql}");
+        }
+        let plan = reader.optimized("SELECT n FROM (VALUES (0), (2)) v(n) WHERE n <> 0 AND 6 / n > 2");
+        let (state, context) = (Arc::clone(&reader.state), reader.state.task_ctx());
+        let unguarded = on_runtime(async move {
+            let planned = DefaultPhysicalPlanner::default().create_physical_plan(&plan, state.as_ref()).await?;
+            datafusion::physical_plan::collect(planned, context).await
+        });
+        assert!(unguarded.is_err(), "DataFusion looks at the right side only where it must now");
     }
 }

@@ -1,6 +1,7 @@
 //! Sorts of which only the first rows are wanted. The engine leaves out a sort key that is constant in each partition,
 //! though its value differs between them, and lets all partitions share one threshold, which then compares rows by the
 //! other keys alone. Each such sort gets back the keys by which its partitions are merged.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -70,5 +71,75 @@ impl PhysicalOptimizerRule for LimitedGroups {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shop, collected, column, leaf, order, printed};
+    use datafusion::physical_plan::aggregates::{AggregateMode, LimitOptions, PhysicalGroupBy};
+
+    /// The first two by `k`, then `s`; each partition has one `k`, so that the engine sorts it by `s` alone.
+    fn merged_by_more_than_sorted() -> Arc<dyn ExecutionPlan> {
+        let rows = leaf(&["k", "s"], &[&[&[2, 0], &[2, 1]], &[&[1, 8], &[1, 9]]]);
+        let by_both = order(&rows, &[0, 1]);
+        let by_one = SortExec::new(order(&rows, &[1]), rows).with_fetch(Some(2)).with_preserve_partitioning(true);
+        Arc::new(SortPreservingMergeExec::new(by_both, Arc::new(by_one)).with_fetch(Some(2)))
+    }
+
+    #[test]
+    fn a_sort_of_first_rows_gets_its_keys_back() {
+        let plan = WholeKeys.optimize(merged_by_more_than_sorted(), &ConfigOptions::new()).unwrap();
+        let lines: Vec<String> = printed(&plan).lines().map(|line| line.trim().to_owned()).collect();
+        assert_eq!(lines[0], "SortPreservingMergeExec: [k@0 ASC, s@1 ASC], fetch=2");
+        assert_eq!(lines[1], "SortExec: TopK(fetch=2), expr=[k@0 ASC, s@1 ASC], preserve_partitioning=[true]");
+        assert_eq!(collected(plan), ["1|8", "1|9"]);
+    }
+
+    /// DataFusion still makes such plans: the rule changes one of a statement.
+    #[test]
+    fn the_engine_still_drops_the_key() {
+        let sql = "SELECT k, s FROM (SELECT 2 AS k, score AS s FROM visits UNION ALL SELECT 1, score + 10 FROM visits) u \
+                   ORDER BY k, s LIMIT 3";
+        let reader = Shop::open().owner();
+        assert_eq!(reader.rows(sql).unwrap(), ["1|10", "1|11", "1|12"]);
+        let without = printed(&reader.without(WholeKeys.name()).planned_once(sql).unwrap());
+        assert_ne!(printed(&reader.planned_once(sql).unwrap()), without, "{without}");
+    }
+
+    #[test]
+    fn a_sort_of_all_rows_needs_no_more_keys() {
+        let rows = leaf(&["k", "s"], &[&[&[2, 0]], &[&[1, 8]]]);
+        let sort = SortExec::new(order(&rows, &[1]), Arc::clone(&rows)).with_preserve_partitioning(true);
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(SortPreservingMergeExec::new(order(&rows, &[1]), Arc::new(sort)));
+        let done = WholeKeys.optimize(Arc::clone(&plan), &ConfigOptions::new()).unwrap();
+        assert_eq!(printed(&done), printed(&plan));
+    }
+
+    fn grouped() -> AggregateExec {
+        let rows = leaf(&["k"], &[&[&[1], &[1], &[2]]]);
+        let schema = rows.schema();
+        let keys = PhysicalGroupBy::new_single(vec![(column(&rows, 0), "k".to_owned())]);
+        AggregateExec::try_new(AggregateMode::Single, keys, Vec::new(), Vec::new(), rows, schema).unwrap()
+    }
+
+    /// Only a plain DISTINCT, whose groups need no order, may stop early.
+    #[test]
+    fn an_aggregate_that_needs_an_order_makes_all_groups() {
+        let limited = |aggregate: AggregateExec| {
+            let plan: Arc<dyn ExecutionPlan> = Arc::new(aggregate);
+            let done = LimitedGroups.optimize(plan, &ConfigOptions::new()).unwrap();
+            done.downcast_ref::<AggregateExec>().unwrap().limit_options().is_some()
+        };
+        assert!(limited(grouped().with_limit_options(Some(LimitOptions::new(1)))), "DISTINCT");
+        assert!(!limited(grouped()), "no limit");
+        let by_order = LimitOptions::new_with_order(1, false);
+        assert!(limited(grouped().with_limit_options(Some(by_order))), "the engine gives an order itself");
+        let all = PhysicalGroupBy::new_single(Vec::new());
+        let rows = leaf(&["k"], &[&[&[1]]]);
+        let schema = rows.schema();
+        let whole = AggregateExec::try_new(AggregateMode::Single, all, Vec::new(), Vec::new(), rows, schema).unwrap();
+        assert!(!limited(whole.with_limit_options(Some(LimitOptions::new(1)))), "no groups");
     }
 }

@@ -144,4 +144,54 @@ mod tests {
         let error = place(&logical().unwrap(), "no_such_rule").unwrap_err();
         assert_eq!(error.code(), querygate_types::ErrorCode::Internal);
     }
+
+    /// Each repair names the version with which the test in its file last failed without it. With another one each is to be
+    /// looked at anew: a repair whose test says that DataFusion does it by itself goes.
+    #[test]
+    fn repairs_are_looked_at_with_each_version() {
+        let repairs = [
+            include_str!("bound_pushed_conditions.rs"),
+            include_str!("collect_one_row_side.rs"),
+            include_str!("correct_dependencies.rs"),
+            include_str!("drop_primary_keys.rs"),
+            include_str!("drop_unsound_equivalences.rs"),
+            include_str!("guard_failing_conditions.rs"),
+            include_str!("keep_topk_keys.rs"),
+            include_str!("project_computed_keys.rs"),
+            include_str!("restore_sorts.rs"),
+            include_str!("separate_equal_names.rs"),
+            include_str!("skip_wrong_plans.rs"),
+            include_str!("yield_to_others.rs"),
+        ];
+        let needed = format!("//! Needed with DataFusion {}.\n", datafusion::DATAFUSION_VERSION);
+        for repair in repairs {
+            assert!(repair.contains(&needed), "{}", repair.lines().next().unwrap_or_default());
+        }
+    }
+
+    /// Each rule of DataFusion that ours are placed by, guarded or removed is there.
+    #[test]
+    fn every_anchor_is_a_rule_of_datafusion() {
+        let logical: Vec<String> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        let physical: Vec<String> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        for anchor in GUARDED.iter().map(|(name, _)| *name).chain(ASKING).chain([SHARING, "simplify_expressions"]) {
+            assert!(logical.iter().any(|name| name == anchor), "{anchor}");
+        }
+        for anchor in [BY_STATISTICS, "join_selection", "EnsureRequirements", "SanityCheckPlan"] {
+            assert!(physical.iter().any(|name| name == anchor), "{anchor}");
+        }
+        assert!(physical.iter().any(|name| name.starts_with(PUSHING)));
+    }
+
+    /// DataFusion's rules keep their order among themselves, and none is lost but the one that is left out.
+    #[test]
+    fn the_rules_of_datafusion_keep_their_order() {
+        let own: Vec<String> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        let all: Vec<String> = physical().unwrap().iter().map(|rule| rule.name().to_owned()).collect();
+        let kept: Vec<&String> = all.iter().filter(|name| own.contains(name)).collect();
+        assert_eq!(kept, own.iter().filter(|name| *name != BY_STATISTICS).collect::<Vec<_>>());
+        let own: Vec<String> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        let all: Vec<String> = logical().unwrap().iter().map(|rule| rule.name().to_owned()).collect();
+        assert_eq!(all.iter().filter(|name| own.contains(name)).collect::<Vec<_>>(), own.iter().collect::<Vec<_>>());
+    }
 }

@@ -90,3 +90,53 @@ fn long_constants(expr: &Arc<dyn PhysicalExpr>) -> Result<usize> {
     })?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reader, Shop, printed};
+
+    fn metered(reader: &Reader, sql: &str) -> Vec<String> {
+        let plan = printed(&reader.planned_once(sql).unwrap());
+        let named = |line: &str| line.trim().split([':', ' ']).next().unwrap_or_default().to_owned();
+        plan.lines().map(named).filter(|name| matches!(name.as_str(), "MeteredExec" | "GatheringExec")).collect()
+    }
+
+    /// What may make much of little is behind a meter; plain columns, sums and comparisons need none.
+    #[test]
+    fn what_may_grow_or_last_is_metered() {
+        let reader = Shop::open().reader("olga", "shop_owner", 1);
+        for (sql, is_metered) in [
+            ("SELECT id, rank + 1 FROM regions", false),
+            ("SELECT count(*), max(rank) FROM regions", false),
+            ("SELECT repeat(name, rank) FROM regions", true),
+            ("SELECT repeat(name, rank) || 'x', max(rank) FROM regions GROUP BY 1", true),
+        ] {
+            let printed = printed(&reader.planned_once(sql).unwrap());
+            let is_there = |plan: &str| {
+                ["ProjectionExec", "AggregateExec", "WindowAggExec"].iter().any(|node| {
+                    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+                    lines.windows(2).any(|pair| pair[0].starts_with("MeteredExec") && pair[1].starts_with(node))
+                })
+            };
+            assert_eq!(is_there(&printed), is_metered, "{sql}\n{printed}");
+            assert!(metered(&reader.without(Metering.name()), sql).is_empty(), "{sql}");
+        }
+    }
+
+    /// Long rows that are dealt out to partitions are gathered there, and charged.
+    #[test]
+    fn what_is_dealt_out_is_charged_where_rows_may_be_long() {
+        let reader = Shop::open().reader("olga", "shop_owner", 4);
+        let dealt = |sql: &str| metered(&reader, sql).contains(&"GatheringExec".to_owned());
+        assert!(dealt("SELECT region_id, count(*) FROM visits GROUP BY region_id"));
+        assert!(!dealt("SELECT score, count(*) FROM visits GROUP BY score"), "numbers are short");
+    }
+
+    #[test]
+    fn long_constants_count_with_all_their_bytes() {
+        let literal = |text: &str| -> Arc<dyn PhysicalExpr> { datafusion::physical_expr::expressions::lit(text) };
+        assert_eq!(long_constants(&literal("short")).unwrap(), 0);
+        assert!(long_constants(&literal(&"x".repeat(20_000))).unwrap() >= 20_000);
+    }
+}

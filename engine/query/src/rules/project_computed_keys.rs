@@ -1,6 +1,7 @@
 //! Computed keys of windows and of ordered aggregates, as columns of a projection below. Of some expressions (a comparison of
 //! what a function gives) the engine cannot tell an order, not even above the very sort by them, and then refuses the plan.
 //! Of a column it always can. And computed keys of joins, with names that no column has.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
@@ -152,5 +153,94 @@ impl Keys {
         let keys = self.found.iter().enumerate().map(|(at, key)| key.clone().alias(format!("{}{at}", self.prefix)));
         let columns = input.schema().iter().map(Expr::from).chain(keys).collect();
         Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(input))?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reader, Shop, on_runtime};
+    use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+    /// Keys of whose order the engine knows nothing, and joins by conversions that print as their columns. Each is an
+    /// error where its keys are computed in place.
+    const STATEMENTS: [(&str, &[&str]); 3] = [
+        (
+            "SELECT n, rank() OVER (PARTITION BY length(s) > 1 ORDER BY abs(n) > 1, n) FROM \
+             (VALUES (1, 'a'), (2, 'bb'), (3, 'c'), (4, 'dd')) v(n, s) ORDER BY n",
+            &["1|1", "2|1", "3|2", "4|2"],
+        ),
+        (
+            "SELECT a.t, b.n FROM (VALUES ('1'), ('2')) a(t) JOIN (VALUES (1), (2)) b(n) ON a.t::int = b.n ORDER BY a.t",
+            &["1|1", "2|2"],
+        ),
+        (
+            "SELECT a.t, b.t FROM (VALUES ('1'), ('2')) a(t) JOIN (VALUES ('01'), ('3')) b(t) ON a.t::int = b.t::int",
+            &["1|01"],
+        ),
+    ];
+
+    /// Ordered aggregates have their keys below as well.
+    #[test]
+    fn aggregates_take_their_rows_in_the_order_of_their_keys() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in [
+            (
+                "SELECT string_agg(s, ',' ORDER BY abs(n) > 2 DESC, n) FROM (VALUES (1, 'a'), (2, 'bb'), (3, 'c')) v(n, s)",
+                "c,a,bb",
+            ),
+            (
+                "SELECT array_agg(DISTINCT length(s) > 1 ORDER BY length(s) > 1 DESC) FROM (VALUES ('a'), ('bb'), ('c')) v(s)",
+                "[true, false]",
+            ),
+        ] {
+            assert_eq!(reader.rows(sql).unwrap(), [expected], "{sql}");
+        }
+        let plan = reader.optimized("SELECT string_agg(name, ',' ORDER BY rank > 2 DESC, name) FROM regions");
+        let text = keys_as_columns(plan).unwrap().display_indent().to_string();
+        assert!(text.contains("AS __key0"), "{text}");
+    }
+
+    fn planned(reader: &Reader, plan: &LogicalPlan) -> bool {
+        let (state, plan) = (Arc::clone(&reader.state), plan.clone());
+        on_runtime(async move {
+            DefaultPhysicalPlanner::default().create_physical_plan(&plan, state.as_ref()).await.is_ok()
+        })
+    }
+
+    #[test]
+    fn statements_are_refused_without_the_columns() {
+        let reader = Shop::open().owner();
+        let mut planned_without = Vec::new();
+        for (sql, expected) in STATEMENTS {
+            assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
+            let optimized = reader.optimized(sql);
+            assert!(planned(&reader, &keys_as_columns(optimized.clone()).unwrap()), "{sql}");
+            if planned(&reader, &optimized) {
+                planned_without.push(sql);
+            }
+        }
+        assert_eq!(planned_without, Vec::<&str>::new(), "DataFusion plans these by itself now");
+    }
+
+    #[test]
+    fn keys_are_columns_below_and_hidden_above() {
+        let reader = Shop::open().owner();
+        let plan = reader.optimized("SELECT rank() OVER (ORDER BY length(name) > 4) AS r FROM regions");
+        let after = keys_as_columns(plan.clone()).unwrap();
+        assert_eq!(after.schema(), plan.schema());
+        let text = after.display_indent().to_string();
+        assert!(text.contains("ORDER BY [__key0 ASC") && text.contains("AS __key0"), "{text}");
+    }
+
+    /// A column or a constant needs none, and a name that a column has is not taken.
+    #[test]
+    fn names_are_those_of_no_column() {
+        let reader = Shop::open().owner();
+        let plan = reader.optimized("SELECT rank() OVER (PARTITION BY id ORDER BY name) FROM regions");
+        assert_eq!(keys_as_columns(plan.clone()).unwrap(), plan);
+        let taken = "SELECT DISTINCT \"__key0\", count(*) OVER (PARTITION BY length(s) > 1) FROM \
+                     (VALUES (7, 'a'), (8, 'bb'), (9, 'cc')) v(\"__key0\", s) ORDER BY 1";
+        assert_eq!(reader.rows(taken).unwrap(), ["7|1", "8|2", "9|2"]);
     }
 }

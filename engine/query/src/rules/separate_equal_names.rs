@@ -1,6 +1,7 @@
 //! Columns of one name. On their way down a finished plan conditions find the columns of each input by name: where two have one
 //! name they take the first, and the condition of a join thins out the wrong rows. While conditions are pushed down, a node
 //! stands above each such input that lets nothing through which reads a name that two columns have.
+//! Needed with DataFusion 55.2.0.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -125,5 +126,72 @@ impl ExecutionPlan for SameNamesExec {
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
         Ok(FilterPushdownPropagation::if_all(child_pushdown_result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{collected, column, leaf, printed};
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{BinaryExpr, lit};
+    use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::filter::FilterExec;
+    use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+
+    fn filtered(plan: Arc<dyn ExecutionPlan>, at: usize, least: i32) -> Arc<dyn ExecutionPlan> {
+        let condition = BinaryExpr::new(column(&plan, at), Operator::GtEq, lit(least));
+        Arc::new(FilterExec::try_new(Arc::new(condition), plan).unwrap())
+    }
+
+    /// A condition on the second of two columns, above a node that finds columns by name and another condition.
+    fn plan(names: [&str; 2]) -> Arc<dyn ExecutionPlan> {
+        let rows = leaf(&["a", "b"], &[&[&[1, 20], &[2, 10], &[30, 3]], &[&[40, 40]]]);
+        let renamed = (0..2)
+            .map(|at| ProjectionExpr { expr: column(&rows, at), alias: names[at].to_owned() })
+            .collect::<Vec<_>>();
+        let renamed = Arc::new(ProjectionExec::try_new(renamed, rows).unwrap());
+        filtered(Arc::new(CoalescePartitionsExec::new(filtered(renamed, 0, 0))), 1, 10)
+    }
+
+    fn pushed(rules: Vec<Rule>, names: [&str; 2]) -> Arc<dyn ExecutionPlan> {
+        let config = ConfigOptions::new();
+        rules.into_iter().fold(plan(names), |plan, rule| rule.optimize(plan, &config).unwrap())
+    }
+
+    fn rows(plan: Arc<dyn ExecutionPlan>) -> Vec<String> {
+        let mut rows = collected(plan);
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn a_condition_finds_the_wrong_column_without_the_rule() {
+        let plain = || -> Vec<Rule> { vec![Arc::new(FilterPushdown::new())] };
+        let expected = ["1|20", "2|10", "40|40"];
+        assert_eq!(rows(plan(["x", "x"])), expected);
+        assert_eq!(rows(pushed(told_apart(plain()), ["x", "x"])), expected);
+        assert_ne!(rows(pushed(plain(), ["x", "x"])), expected, "DataFusion's rule finds columns by their places now");
+    }
+
+    /// Columns of different names are pushed as before, and what stood between is gone.
+    #[test]
+    fn it_leaves_no_trace() {
+        let plain = || -> Vec<Rule> { vec![Arc::new(FilterPushdown::new())] };
+        assert_eq!(printed(&pushed(told_apart(plain()), ["x", "y"])), printed(&pushed(plain(), ["x", "y"])));
+        assert!(!printed(&pushed(told_apart(plain()), ["x", "x"])).contains("SameNamesExec"));
+    }
+
+    #[test]
+    fn a_name_is_clear_that_one_column_has() {
+        let places = |names: &[&str]| {
+            let mut places: Vec<usize> = clear(&leaf(names, &[])).into_iter().collect();
+            places.sort_unstable();
+            places
+        };
+        assert_eq!(places(&["a", "b", "c"]), [0, 1, 2]);
+        assert_eq!(places(&["a", "b", "a"]), [1]);
+        assert_eq!(places(&["a", "a"]), Vec::<usize>::new());
     }
 }
