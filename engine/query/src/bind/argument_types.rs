@@ -65,3 +65,29 @@ fn name_arguments(arguments: &mut [Expr], inputs: &[LogicalPlan]) -> Result<bool
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+
+    /// What is JSON already is put in as it stands, whatever it comes through; a text is quoted.
+    #[test]
+    fn json_in_json_is_not_quoted() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in [
+            ("SELECT json_build_array('[1]'::json)", "[[1]]"),
+            ("SELECT json_build_array('[1]')", "[\"[1]\"]"),
+            ("SELECT json_build_array((SELECT json_agg(x) FROM (VALUES (1), (2)) v(x)))", "[[1, 2]]"),
+            ("SELECT json_build_array(coalesce('[1]'::json, '[]'::json))", "[[1]]"),
+            ("SELECT json_build_array(CASE WHEN true THEN '[1]'::json END)", "[[1]]"),
+            ("SELECT json_build_array(j) FROM (SELECT '[1]'::json AS j) q", "[[1]]"),
+            (
+                "SELECT json_build_array(j) FROM (SELECT '[1]'::json AS j UNION ALL SELECT '[1]'::json) q LIMIT 1",
+                "[[1]]",
+            ),
+            ("SELECT json_agg(j) FROM (SELECT coalesce('{}'::json, '[]'::json) AS j) q", "[{}]"),
+        ] {
+            assert_eq!(reader.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error}")), [expected], "{sql}");
+        }
+    }
+}

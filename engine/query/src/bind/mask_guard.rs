@@ -168,3 +168,82 @@ fn refused(name: &str) -> Error {
     )
     .with_hint("A masked column can be selected, but not filtered, joined, grouped, sorted or aggregated.")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+    use querygate_types::ErrorCode;
+
+    /// A masked column may be shown; wherever it decides something, the statement is refused.
+    #[test]
+    fn a_masked_column_is_shown_and_decides_nothing() {
+        let clerk = Shop::refusing_masks().clerk();
+        for (sql, admitted) in [
+            ("SELECT email FROM accounts", true),
+            ("SELECT upper(email) || 'x' AS e FROM accounts", true),
+            ("SELECT email FROM accounts WHERE rating > 3 ORDER BY name LIMIT 2", true),
+            ("SELECT e FROM (SELECT email AS e FROM accounts) q", true),
+            ("SELECT email FROM accounts UNION ALL SELECT name FROM regions", true),
+            ("SELECT count(*) FROM accounts", true),
+            ("SELECT (SELECT email FROM accounts WHERE id = 'a1') AS e", true),
+            ("SELECT name FROM regions WHERE EXISTS (SELECT email FROM accounts)", true),
+            ("SELECT id FROM accounts WHERE email LIKE 'a%'", false),
+            ("SELECT id FROM accounts WHERE email IS NULL", false),
+            ("SELECT id FROM accounts ORDER BY email", false),
+            ("SELECT email FROM accounts GROUP BY email", false),
+            ("SELECT max(email) FROM accounts", false),
+            ("SELECT count(email) FROM accounts", false),
+            ("SELECT DISTINCT email FROM accounts", false),
+            ("SELECT DISTINCT ON (email) id FROM accounts", false),
+            ("SELECT rank() OVER (ORDER BY email) FROM accounts", false),
+            ("SELECT rank() OVER (PARTITION BY email ORDER BY id) FROM accounts", false),
+            ("SELECT a.id FROM accounts a JOIN accounts b ON a.email = b.email", false),
+            ("SELECT a.id FROM accounts a JOIN accounts b USING (email)", false),
+            ("SELECT email FROM accounts UNION SELECT name FROM regions", false),
+            ("SELECT email FROM accounts INTERSECT SELECT name FROM regions", false),
+            ("SELECT email FROM accounts EXCEPT SELECT name FROM regions", false),
+            ("SELECT name FROM regions WHERE name IN (SELECT email FROM accounts)", false),
+            ("SELECT name FROM regions WHERE name = (SELECT email FROM accounts WHERE id = 'a1')", false),
+            ("SELECT name FROM regions WHERE name = ANY (SELECT email FROM accounts)", false),
+            ("SELECT r.name FROM regions r WHERE EXISTS (SELECT 1 FROM accounts a WHERE a.email = r.name)", false),
+            ("SELECT id FROM accounts a WHERE EXISTS (SELECT 1 FROM regions r WHERE r.name = a.email)", false),
+        ] {
+            let bound = clerk.bind(sql);
+            assert_eq!(bound.is_ok(), admitted, "{sql}: {:?}", bound.err());
+            if let Err(error) = bound {
+                assert_eq!(error.code(), ErrorCode::InsufficientPrivilege, "{sql}");
+                assert!(error.message().contains("email"), "{sql}: {error}");
+            }
+        }
+    }
+
+    /// Under another name, through blocks, unions and lateral sides it is the same column.
+    #[test]
+    fn a_mask_follows_its_column_through_other_names() {
+        let clerk = Shop::refusing_masks().clerk();
+        for sql in [
+            "SELECT e FROM (SELECT email AS e FROM accounts) q WHERE e LIKE 'a%'",
+            "WITH w AS (SELECT email AS e FROM accounts) SELECT e FROM w ORDER BY e",
+            "SELECT e FROM (SELECT upper(email) AS e FROM accounts) q GROUP BY e",
+            "SELECT x FROM (SELECT name AS x FROM regions UNION ALL SELECT email FROM accounts) u WHERE x = 'a'",
+            "SELECT x FROM (SELECT email AS x FROM accounts UNION ALL SELECT name FROM regions) u ORDER BY x",
+            "SELECT n FROM accounts a CROSS JOIN LATERAL (SELECT a.email AS n) l WHERE n = 'x'",
+            "SELECT a.id FROM accounts a JOIN LATERAL (SELECT 1 AS one WHERE a.email = 'x') l ON true",
+            "SELECT e FROM (SELECT email AS e, id FROM accounts LIMIT 3) q ORDER BY e",
+            "WITH RECURSIVE w(e) AS (SELECT email FROM accounts UNION ALL SELECT e || 'x' FROM w WHERE length(e) < 3) \
+             SELECT count(*) FROM w",
+        ] {
+            let error = clerk.bind(sql).map(drop).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InsufficientPrivilege, "{sql}: {error}");
+        }
+    }
+
+    /// Who sees the column unmasked may filter by it, and where metadata does not ask for refusals nobody is refused.
+    #[test]
+    fn without_a_mask_or_the_setting_nothing_is_refused() {
+        let sql = "SELECT id FROM accounts WHERE email LIKE 'ann%' ORDER BY email";
+        assert_eq!(Shop::refusing_masks().owner().rows(sql).unwrap(), ["a1"]);
+        // The mask decides, not what is behind it.
+        assert_eq!(Shop::open().clerk().rows(sql).unwrap(), Vec::<String>::new());
+    }
+}

@@ -52,3 +52,38 @@ impl Reader for Tables {
         ON
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+
+    /// A table that the statement names is there, so what is missing is its column; another one is missing itself.
+    #[test]
+    fn what_is_missing_is_told_in_the_words_of_where_it_was_looked_for() {
+        let reader = Shop::open().clerk();
+        for (sql, code, message) in [
+            ("SELECT nope FROM accounts", "42703", "column \"nope\" does not exist"),
+            ("SELECT a.nope FROM accounts a", "42703", "column a.nope does not exist"),
+            ("SELECT accounts.nope FROM accounts", "42703", "column accounts.nope does not exist"),
+            // Hidden from this reader, and so not there.
+            ("SELECT secret FROM accounts", "42703", "column \"secret\" does not exist"),
+            ("SELECT x.id FROM accounts a", "42P01", "missing FROM-clause entry for table \"x\""),
+            (
+                "SELECT id FROM accounts a WHERE EXISTS (SELECT 1 FROM regions r WHERE r.id = a.nope)",
+                "42703",
+                "column a.nope does not exist",
+            ),
+            (
+                "SELECT id FROM accounts a WHERE EXISTS (SELECT 1 FROM regions r WHERE r.id = z.id)",
+                "42P01",
+                "missing FROM-clause entry for table \"z\"",
+            ),
+            ("SELECT q.nope FROM (SELECT 1 AS x) q", "42703", "column q.nope does not exist"),
+            ("SELECT id FROM nowhere", "42P01", "relation \"nowhere\" does not exist"),
+            ("SELECT person FROM wages", "42P01", "relation \"wages\" does not exist"),
+        ] {
+            let error = reader.bind(sql).map(drop).unwrap_err();
+            assert_eq!((error.code().sqlstate(), error.message()), (code, message), "{sql}");
+        }
+    }
+}

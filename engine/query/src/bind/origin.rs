@@ -133,6 +133,7 @@ fn through<'a>(expr: &'a Expr, input: &'a LogicalPlan) -> Option<Origin<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Shop;
 
     #[test]
     fn a_modifier_holds_precision_and_scale() {
@@ -141,5 +142,69 @@ mod tests {
         check(1, 0, (1 << 16) + 4);
         check(38, 10, -1);
         check(10, -2, -1);
+    }
+
+    fn columns(sql: &str) -> Vec<Column> {
+        Shop::open().owner().bind(sql).unwrap().columns().to_vec()
+    }
+
+    /// A column that is handed on belongs to its table; what is computed, united or unnested belongs to none.
+    #[test]
+    fn a_column_has_an_origin_as_long_as_nothing_is_computed() {
+        let whole = columns("SELECT id, name FROM accounts");
+        let (table, name) = (whole[0].table_oid, (whole[1].table_oid, whole[1].attribute));
+        assert!(table > 0 && whole[0].attribute != whole[1].attribute);
+        for sql in [
+            "SELECT name FROM accounts",
+            "SELECT name AS n FROM accounts a WHERE a.rating > 1 ORDER BY a.id LIMIT 3",
+            "SELECT n FROM (SELECT name AS n FROM accounts) q",
+            "WITH w AS (SELECT name FROM accounts) SELECT name FROM w",
+            "SELECT a.name FROM visits v LEFT JOIN accounts a ON a.id = v.account_id",
+            "SELECT DISTINCT name FROM accounts",
+            "SELECT name FROM accounts GROUP BY name",
+            "SELECT name, rank() OVER (ORDER BY id) FROM accounts",
+        ] {
+            let found = &columns(sql)[0];
+            assert_eq!((found.table_oid, found.attribute), name, "{sql}");
+        }
+        for sql in [
+            "SELECT upper(name) FROM accounts",
+            "SELECT max(name) FROM accounts",
+            "SELECT name FROM accounts UNION ALL SELECT name FROM regions",
+            "SELECT coalesce(name, 'x') FROM accounts",
+            "SELECT CASE WHEN rating > 1 THEN name END FROM accounts",
+            "SELECT (SELECT name FROM accounts WHERE id = 'a1')",
+            "SELECT 'x' AS name",
+            "SELECT unnest(ARRAY[name]) FROM accounts",
+        ] {
+            assert_eq!((columns(sql)[0].table_oid, columns(sql)[0].attribute), (0, 0), "{sql}");
+        }
+    }
+
+    /// Each side of a self join is the same table, and two tables are two.
+    #[test]
+    fn joins_keep_their_sides_apart() {
+        let found =
+            columns("SELECT a.name, b.name, r.name FROM accounts a JOIN accounts b USING (id) JOIN regions r ON true");
+        assert_eq!((found[0].table_oid, found[0].attribute), (found[1].table_oid, found[1].attribute));
+        assert_ne!(found[0].table_oid, found[2].table_oid);
+    }
+
+    #[test]
+    fn casts_leave_their_modifier() {
+        for (sql, pg_type, modifier) in [
+            ("SELECT 1::numeric(10,2)", PgType::Numeric, (10 << 16 | 2) + 4),
+            ("SELECT x FROM (SELECT 1::numeric(10,2) AS x) q", PgType::Numeric, (10 << 16 | 2) + 4),
+            ("SELECT 1::numeric(10,2) + 1", PgType::Numeric, -1),
+            ("SELECT 'a'::char(3)", PgType::Bpchar, 7),
+            ("SELECT coalesce(NULL, 'a'::char(3))", PgType::Bpchar, 7),
+            ("SELECT 'a'::char(3) UNION ALL SELECT 'b'::char(3)", PgType::Bpchar, 7),
+            ("SELECT 'a'::char(3) UNION ALL SELECT 'b'::char(4)", PgType::Bpchar, -1),
+            ("SELECT CASE WHEN true THEN 'a'::char(3) ELSE 'b'::char(3) END", PgType::Bpchar, 7),
+            ("SELECT CASE WHEN true THEN 'a'::char(3) ELSE 'b'::char(9) END", PgType::Bpchar, -1),
+        ] {
+            let found = &columns(sql)[0];
+            assert_eq!((found.pg_type, found.type_modifier), (pg_type, modifier), "{sql}");
+        }
     }
 }

@@ -141,3 +141,52 @@ fn is_literal(expr: &Expr) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+    use querygate_types::PgType;
+
+    /// Arrow has one type of texts; the names of others survive what only hands values on, and nothing else.
+    #[test]
+    fn names_of_text_types_survive_what_hands_values_on() {
+        let reader = Shop::open().owner();
+        for (sql, expected) in [
+            ("SELECT 'a'::varchar", PgType::Varchar),
+            ("SELECT 'a'::varchar || 'b'", PgType::Text),
+            ("SELECT upper('a'::varchar)", PgType::Text),
+            ("SELECT 'a'::name", PgType::Name),
+            ("SELECT '{}'::json", PgType::Json),
+            ("SELECT x FROM (SELECT 'a'::varchar AS x) q", PgType::Varchar),
+            ("SELECT (SELECT 'a'::varchar)", PgType::Varchar),
+            ("SELECT coalesce('a'::varchar, 'b'::varchar)", PgType::Varchar),
+            ("SELECT coalesce('a'::varchar, 'b')", PgType::Varchar),
+            ("SELECT coalesce('a'::text, 'b'::varchar)", PgType::Text),
+            ("SELECT CASE WHEN true THEN 'a'::varchar ELSE 'b'::varchar END", PgType::Varchar),
+            ("SELECT CASE WHEN true THEN 'a'::varchar ELSE 'b'::text END", PgType::Text),
+            ("SELECT 'a'::varchar UNION ALL SELECT 'b'::varchar", PgType::Varchar),
+            ("SELECT 'a'::varchar UNION ALL SELECT 'b'::text", PgType::Text),
+            ("SELECT nullif('a'::varchar, 'b')", PgType::Text),
+            ("SELECT ARRAY['a'::varchar]", PgType::VarcharArray),
+            ("SELECT array_agg('a'::varchar)", PgType::VarcharArray),
+            ("SELECT (ARRAY['a'::varchar])[1]", PgType::Varchar),
+            ("SELECT unnest(ARRAY['a'::varchar])", PgType::Varchar),
+            ("SELECT json_agg(1)", PgType::Json),
+            ("SELECT first_value('a'::varchar) OVER ()", PgType::Varchar),
+            ("SELECT count('a'::varchar)", PgType::Int8),
+        ] {
+            let bound = reader.bind(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+            assert_eq!(bound.columns()[0].pg_type, expected, "{sql}");
+        }
+    }
+
+    /// A column that is named twice on each of many levels is followed down once: else this would take 2^60 steps.
+    #[test]
+    fn a_column_is_followed_down_once() {
+        let mut sql = "SELECT 'a'::varchar AS x".to_owned();
+        for _ in 0..40 {
+            sql = format!("SELECT coalesce(x, x) AS x FROM ({sql}) q");
+        }
+        assert_eq!(Shop::open().owner().bind(&sql).unwrap().columns()[0].pg_type, PgType::Varchar);
+    }
+}

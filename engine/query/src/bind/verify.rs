@@ -168,11 +168,16 @@ fn verify_leaves(plan: &Arc<dyn ExecutionPlan>, token: &LeafToken, constants: &m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Shop;
     use arrow::array::RecordBatch;
     use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
     use datafusion::catalog::TableProvider;
+    use datafusion::common::DFSchemaRef;
     use datafusion::datasource::{MemTable, provider_as_source};
     use datafusion::logical_expr::LogicalPlanBuilder;
+    use datafusion::logical_expr::{Expr, Extension, UserDefinedLogicalNodeCore};
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::explain::ExplainExec;
     use datafusion::prelude::SessionContext;
     use querygate_catalog::LiveRows;
     use querygate_pg_catalog::PgCatalog;
@@ -214,5 +219,127 @@ mod tests {
             let plan = table.scan(&state, None, &[], None).await.unwrap();
             assert_eq!(verify_final(&plan, &token(1), &Inventory::default()).is_ok(), admitted, "final {what}");
         }
+    }
+
+    /// Statements that do something else than read rows have plans of their own, and none of them passes.
+    #[tokio::test]
+    async fn walk_one_refuses_every_node_that_is_no_query() {
+        let context = SessionContext::new();
+        context.sql("CREATE TABLE t AS SELECT 1 AS a").await.unwrap();
+        let mut kinds = Vec::new();
+        for sql in [
+            "EXPLAIN SELECT 1",
+            "EXPLAIN ANALYZE SELECT 1",
+            "DESCRIBE t",
+            "INSERT INTO t VALUES (2)",
+            "CREATE TABLE u AS SELECT 1 AS a",
+            "COPY (SELECT 1 AS a) TO 'nowhere.csv'",
+            "SET datafusion.execution.batch_size = 2",
+        ] {
+            let plan = context.state().create_logical_plan(sql).await.unwrap();
+            let error = verify_bound(&plan, &token(1)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::FeatureNotSupported, "{sql}: {error}");
+            kinds.push(std::mem::discriminant(&plan));
+        }
+        // Each is a kind of node of its own, so that no arm of the walk is asked twice.
+        assert!(kinds.iter().enumerate().all(|(at, kind)| !kinds[..at].contains(kind)), "{kinds:?}");
+        // The one kind that no statement gives: a node of somebody's own.
+        let inner = context.state().create_logical_plan("SELECT 1 WHERE 1 IN (SELECT a FROM t)").await.unwrap();
+        let own = Extension { node: Arc::new(OwnNode(inner)) };
+        let error = verify_bound(&LogicalPlan::Extension(own), &token(1)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FeatureNotSupported);
+    }
+
+    /// What stands in an expression is walked like what stands in FROM.
+    #[tokio::test]
+    async fn walk_one_looks_into_subqueries() {
+        let context = SessionContext::new();
+        context.register_table("t", memory()).unwrap();
+        for sql in [
+            "SELECT (SELECT max(a) FROM t)",
+            "SELECT 1 WHERE 1 IN (SELECT a FROM t)",
+            "SELECT 1 WHERE EXISTS (SELECT a FROM t)",
+            "SELECT 1 UNION ALL SELECT a FROM t",
+            "SELECT 1 FROM (SELECT a FROM (SELECT a FROM t) x) y",
+            "WITH w AS (SELECT a FROM t) SELECT 1 FROM w",
+            "SELECT 1 ORDER BY (SELECT max(a) FROM t)",
+        ] {
+            let plan = context.state().create_logical_plan(sql).await.unwrap();
+            let error = verify_bound(&plan, &token(1)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Internal, "{sql}: {error}");
+        }
+    }
+
+    #[derive(Debug, PartialEq, Eq, Hash, PartialOrd)]
+    struct OwnNode(LogicalPlan);
+
+    impl UserDefinedLogicalNodeCore for OwnNode {
+        fn name(&self) -> &str {
+            "Own"
+        }
+        fn inputs(&self) -> Vec<&LogicalPlan> {
+            vec![&self.0]
+        }
+        fn schema(&self) -> &DFSchemaRef {
+            self.0.schema()
+        }
+        fn expressions(&self) -> Vec<Expr> {
+            Vec::new()
+        }
+        fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Own")
+        }
+        fn with_exprs_and_inputs(
+            &self,
+            _: Vec<Expr>,
+            mut inputs: Vec<LogicalPlan>,
+        ) -> datafusion::common::Result<Self> {
+            Ok(Self(inputs.remove(0)))
+        }
+    }
+
+    /// The final plan of one reader is none of another's, though both read the same rows; memory is read only by
+    /// statements that hold constants; a leaf that nobody listed does not pass under operators that do.
+    #[test]
+    fn walk_two_knows_each_leaf() {
+        let (owner, clerk) = (Shop::open().owner(), Shop::open().clerk());
+        let own = owner.workspace.catalog.token();
+        assert_ne!(own, clerk.workspace.catalog.token());
+        for sql in ["SELECT count(*) FROM accounts", "SELECT v.id FROM visits v JOIN accounts a ON a.id = v.account_id"]
+        {
+            let plan = owner.plan(sql).unwrap();
+            let with = Inventory::default();
+            assert!(verify_final(plan.physical(), own, &with).is_ok(), "{sql}");
+            let error = verify_final(plan.physical(), clerk.workspace.catalog.token(), &with).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Internal, "{sql}");
+        }
+        let constants = owner.plan("SELECT x FROM (VALUES (1), (2)) v(x) WHERE x > 1").unwrap();
+        assert!(verify_final(constants.physical(), own, &Inventory { constants: 1, tables: Vec::new() }).is_ok());
+        assert!(verify_final(constants.physical(), own, &Inventory::default()).is_err(), "memory that nobody wrote");
+        let series = owner.plan("SELECT * FROM generate_series(1, 3)").unwrap();
+        assert!(verify_final(series.physical(), own, &Inventory::default()).is_ok());
+    }
+
+    #[test]
+    fn walk_two_refuses_leaves_that_are_not_listed() {
+        let raw: Arc<dyn ExecutionPlan> = Arc::new(ExplainExec::new(schema(), Vec::new(), false));
+        assert!(raw.children().is_empty());
+        let error = verify_final(&raw, &token(1), &Inventory::default()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Internal);
+        let under: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(raw));
+        assert!(verify_final(&under, &token(1), &Inventory::default()).is_err(), "under an operator");
+        let empty: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema()));
+        assert!(verify_final(&empty, &token(1), &Inventory::default()).is_ok());
+    }
+
+    #[test]
+    fn an_inventory_has_each_table_as_often_as_it_is_read() {
+        let bound = Shop::open()
+            .owner()
+            .bind("SELECT a.id FROM accounts a WHERE a.region_id IN (SELECT id FROM regions) AND a.id <> (SELECT min(id) FROM accounts)")
+            .unwrap();
+        let mut tables = bound.inventory().tables.clone();
+        tables.sort();
+        assert_eq!(tables, ["accounts", "accounts", "regions"]);
     }
 }

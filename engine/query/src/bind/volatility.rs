@@ -68,3 +68,42 @@ fn volatility(expr: &Expr) -> Volatility {
         _ => Volatility::Immutable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Shop;
+
+    /// A plan that asks for the moment or the session is never kept for another statement.
+    #[test]
+    fn what_a_statement_asks_for() {
+        let reader = Shop::open().owner();
+        let asks = |sql: &str| reader.bind(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).asks();
+        let nothing = Asks { moment: false, session: false };
+        let session = Asks { moment: false, session: true };
+        let both = Asks { moment: true, session: true };
+        for (sql, expected) in [
+            ("SELECT 1", nothing),
+            ("SELECT upper(name), count(*) FROM accounts GROUP BY 1", nothing),
+            ("SELECT rank() OVER (ORDER BY id) FROM accounts", nothing),
+            ("SELECT timestamptz '2024-01-01 10:00'", nothing),
+            ("SELECT random()", session),
+            ("SELECT gen_random_uuid()", session),
+            ("SELECT relname FROM pg_class", session),
+            ("SELECT table_name FROM information_schema.tables", session),
+            ("SELECT now()", both),
+            ("SELECT current_date", both),
+            ("SELECT current_setting('timezone')", both),
+            // Wherever it stands.
+            ("SELECT id FROM orders WHERE placed < current_date", both),
+            ("SELECT id FROM accounts ORDER BY random()", session),
+            ("SELECT (SELECT now())", both),
+            ("SELECT id FROM accounts WHERE EXISTS (SELECT 1 FROM pg_class)", session),
+            ("SELECT x FROM (SELECT now() AS x) q", both),
+            ("SELECT 1 UNION ALL SELECT (random() * 2)::int", session),
+            ("SELECT sum(random()) OVER (), max(now()) FROM accounts GROUP BY id", both),
+        ] {
+            assert_eq!(asks(sql), expected, "{sql}");
+        }
+    }
+}

@@ -129,9 +129,57 @@ fn changed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Shop;
 
     #[test]
     fn rows_are_worth_parts_by_the_half_million() {
         assert_eq!([0, 499_999, 1_000_000, 1_900_000].map(worth), [0, 0, 2, 3]);
+    }
+
+    /// Parts are of statements that treat the rows of one table one by one.
+    #[test]
+    fn only_rows_of_one_table_one_by_one_have_parts() {
+        let reader = Shop::open().owner();
+        for (sql, is_plain) in [
+            ("SELECT id, name FROM accounts", true),
+            ("SELECT upper(name) AS n FROM accounts a WHERE rating > 2", true),
+            ("SELECT n FROM (SELECT name AS n FROM accounts) q WHERE n <> 'x'", true),
+            ("SELECT id FROM accounts LIMIT 5", false),
+            ("SELECT id FROM accounts ORDER BY id", false),
+            ("SELECT count(*) FROM accounts", false),
+            ("SELECT DISTINCT name FROM accounts", false),
+            ("SELECT a.id FROM accounts a JOIN regions r ON r.id = a.region_id", false),
+            ("SELECT id FROM accounts UNION ALL SELECT id FROM regions", false),
+            ("SELECT id FROM accounts WHERE region_id IN (SELECT id FROM regions)", false),
+            ("SELECT id, (SELECT max(rank) FROM regions) FROM accounts", false),
+            ("SELECT rank() OVER (ORDER BY id) FROM accounts", false),
+            ("SELECT id FROM orders WHERE placed < current_date", false),
+            ("SELECT id, random() FROM accounts", false),
+            ("SELECT relname FROM pg_class", false),
+            ("SELECT 1", false),
+        ] {
+            assert_eq!(Plain::of(&reader.bind(sql).unwrap()).is_some(), is_plain, "{sql}");
+        }
+    }
+
+    /// Where policy hides rows, the number of parts must not tell how many there are.
+    #[test]
+    fn a_restricted_table_is_known_as_one() {
+        let restricted =
+            |reader: &crate::testing::Reader, sql: &str| Plain::of(&reader.bind(sql).unwrap()).unwrap().restricted;
+        let (owner, clerk) = (Shop::open().owner(), Shop::open().clerk());
+        assert!(!restricted(&owner, "SELECT id FROM visits") && restricted(&clerk, "SELECT id FROM visits"));
+        assert!(!restricted(&clerk, "SELECT id FROM regions"));
+    }
+
+    #[test]
+    fn a_part_of_another_gate_is_refused() {
+        let reader = Shop::open().owner();
+        let bound = reader.bind("SELECT id FROM accounts").unwrap();
+        let plan = Arc::clone(reader.plan("SELECT id FROM accounts").unwrap().physical());
+        assert_eq!(part_of(&plan, &Part::new(b"x".to_vec()), &bound).unwrap_err().code(), ErrorCode::Internal);
+        // Files of a table that has none, as after a change of the source.
+        let files = Name::Files(Share { index: 0, of: 2, layout: 1 }).part();
+        assert_eq!(part_of(&plan, &files, &bound).unwrap_err().code(), ErrorCode::SourceSchemaChanged);
     }
 }

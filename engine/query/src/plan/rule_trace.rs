@@ -73,3 +73,45 @@ fn shown(plan: &LogicalPlan) -> String {
 fn printed(plan: &dyn ExecutionPlan) -> String {
     DisplayableExecutionPlan::new(plan).indent(false).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Shop, on_runtime, printed};
+    use std::sync::Arc;
+
+    fn trace(sql: &str) -> (Vec<Step>, String) {
+        let reader = Shop::open().owner();
+        let plan = reader.bind(sql).unwrap().plan().clone();
+        let state = Arc::clone(&reader.state);
+        let steps = on_runtime(async move { steps(&plan, &state).await.unwrap() });
+        (steps, printed(&reader.planned_once(sql).unwrap()))
+    }
+
+    /// The last step is the plan that runs, and no step shows what the one before it shows.
+    #[test]
+    fn a_trace_ends_with_the_plan_that_runs() {
+        for sql in [
+            "SELECT r.name FROM regions r JOIN visits v ON v.region_id = r.id WHERE v.score > 1 ORDER BY r.name",
+            "SELECT region_id, count(*) FROM visits GROUP BY region_id",
+            "SELECT 1 + 1",
+        ] {
+            let (steps, finished) = trace(sql);
+            assert_eq!(steps.last().unwrap().plan, finished, "{sql}");
+            assert!(steps.windows(2).all(|pair| pair[0].plan != pair[1].plan), "{sql}");
+            let planning = steps.iter().position(|step| step.rule == "physical planning").unwrap();
+            assert!(steps[..planning].iter().all(|step| !step.plan.contains("Exec:")), "{sql}");
+        }
+    }
+
+    /// A subquery that runs for each row is an apply before any rule sees it.
+    #[test]
+    fn an_apply_is_the_first_step() {
+        let sql = "SELECT r.id, (SELECT v.id FROM visits v WHERE v.region_id = r.id ORDER BY v.score DESC LIMIT 1) FROM regions r";
+        let reader = Shop::open().owner();
+        let plan = reader.bind(sql).unwrap().plan().clone();
+        let state = Arc::clone(&reader.state);
+        let steps = on_runtime(async move { steps(&plan, &state).await.unwrap() });
+        assert_eq!(steps[0].rule, "apply");
+    }
+}

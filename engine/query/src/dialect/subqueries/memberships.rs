@@ -150,3 +150,42 @@ fn equality(pair: Expr, alias: &SubqueryAlias, filter: &Filter) -> Option<(Expr,
     });
     value.ok().filter(|_| own).map(|value| (value.data, column))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+
+    /// Rows in subqueries, as joins: a NULL is equal to nothing, equal rows count once, other types are compared as wider ones.
+    #[test]
+    fn rows_are_among_rows_or_not() {
+        let reader = Shop::open().owner();
+        let pairs = "(VALUES (1, 'a'), (1, 'a'), (2, NULL)) m(n, s)";
+        for (condition, expected) in [
+            ("(x, t) IN (SELECT n, s FROM {})", ["1|a"].as_slice()),
+            ("(x, t) NOT IN (SELECT n, s FROM {} WHERE s IS NOT NULL)", &["2|b", "3|c"]),
+            ("EXISTS (SELECT 1 FROM {} WHERE n = x AND s = t)", &["1|a"]),
+            ("NOT EXISTS (SELECT 1 FROM {} WHERE n = x AND s = t)", &["2|b", "3|c"]),
+            ("(x::bigint, t) IN (SELECT n, s FROM {})", &["1|a"]),
+            ("(x, t) IN (SELECT n, s FROM {}) AND x > 1", &[]),
+            ("(x, t) IN (SELECT n, s FROM {}) OR x = 3", &["1|a", "3|c"]),
+        ] {
+            let sql = format!(
+                "SELECT x, t FROM (VALUES (1, 'a'), (2, 'b'), (3, 'c')) v(x, t) WHERE {} ORDER BY x",
+                condition.replace("{}", pairs)
+            );
+            assert_eq!(reader.rows(&sql).unwrap_or_else(|error| panic!("{sql}: {error}")), expected, "{sql}");
+        }
+    }
+
+    /// A source that has both sides gets one join, not a look into the subquery for each row.
+    #[test]
+    fn a_row_among_rows_is_a_join() {
+        let reader = Shop::open().owner();
+        let plan = |sql: &str| reader.bind(sql).unwrap().plan().display_indent().to_string();
+        let joined =
+            plan("SELECT id FROM orders WHERE (account_id, region_id) IN (SELECT id, region_id FROM accounts)");
+        assert!(joined.contains("Join") && !joined.contains("EXISTS"), "{joined}");
+        let around = plan("SELECT id FROM orders o WHERE (account_id, pieces) IN (SELECT id, o.pieces FROM accounts)");
+        assert!(around.contains("EXISTS"), "rows that depend on the row around are no join: {around}");
+    }
+}

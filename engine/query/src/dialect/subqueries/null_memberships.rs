@@ -112,3 +112,61 @@ fn correlated(value: &Expr, absent: Expr, subquery: &Subquery, schema: &DFSchema
     let subquery = Subquery { subquery: Arc::new(rows), outer_ref_columns, spans: subquery.spans.clone() };
     Ok(Expr::Exists(Exists { subquery, negated: false }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+
+    /// Three-valued: of a value that is equal to none of the rows it is NULL whether it is a member, if it or one of them
+    /// is NULL. Each line: what is asked of (1), (2) and (NULL), and the answers for them.
+    #[test]
+    fn a_membership_is_true_false_or_null() {
+        let reader = Shop::open().owner();
+        let (with_null, without) = ("(VALUES (1), (NULL)) m(y)", "(VALUES (1)) m(y)");
+        let none = "(SELECT 1 AS y WHERE false) m";
+        for (condition, rows, expected) in [
+            ("(x IN (SELECT y FROM {}))", with_null, ["1"].as_slice()),
+            ("(x IN (SELECT y FROM {})) IS NULL", with_null, &["2", "NULL"]),
+            ("(x IN (SELECT y FROM {})) IS NULL", without, &["NULL"]),
+            ("(x IN (SELECT y FROM {})) IS NULL", none, &[]),
+            ("NOT (x IN (SELECT y FROM {}))", with_null, &[]),
+            ("NOT (x IN (SELECT y FROM {}))", without, &["2"]),
+            ("NOT (x IN (SELECT y FROM {}))", none, &["1", "2", "NULL"]),
+            ("x NOT IN (SELECT y FROM {})", with_null, &[]),
+            ("x NOT IN (SELECT y FROM {})", without, &["2"]),
+            ("x NOT IN (SELECT y FROM {})", none, &["1", "2", "NULL"]),
+            ("coalesce(x IN (SELECT y FROM {}), true)", with_null, &["1", "2", "NULL"]),
+            ("coalesce(x IN (SELECT y FROM {}), true)", without, &["1", "NULL"]),
+            ("(x IN (SELECT y FROM {})) IS NOT FALSE", with_null, &["1", "2", "NULL"]),
+            ("(x IN (SELECT y FROM {})) IS NOT TRUE", without, &["2", "NULL"]),
+            ("(x IN (SELECT y FROM {})) OR x = 2", with_null, &["1", "2"]),
+            ("(x NOT IN (SELECT y FROM {})) OR x IS NULL", without, &["2", "NULL"]),
+            ("CASE WHEN x IN (SELECT y FROM {}) THEN false ELSE true END", with_null, &["2", "NULL"]),
+            ("(x IN (SELECT y FROM {})) = false", without, &["2"]),
+        ] {
+            let condition = condition.replace("{}", rows);
+            let sql = format!("SELECT x FROM (VALUES (1), (2), (NULL)) v(x) WHERE {condition} ORDER BY x");
+            assert_eq!(reader.rows(&sql).unwrap_or_else(|error| panic!("{sql}: {error}")), expected, "{sql}");
+        }
+    }
+
+    /// The same where the rows depend on the row around.
+    #[test]
+    fn a_membership_among_rows_of_each_row() {
+        let reader = Shop::open().owner();
+        for (condition, expected) in [
+            (
+                "(v.account_id IN (SELECT o.account_id FROM orders o WHERE o.region_id = v.region_id)) IS NULL",
+                &["v5", "v6"][..1],
+            ),
+            ("NOT (v.account_id IN (SELECT o.account_id FROM orders o WHERE o.region_id = v.region_id))", &["v2"]),
+            (
+                "v.account_id NOT IN (SELECT o.account_id FROM orders o WHERE o.stage = v.id)",
+                &["v1", "v2", "v3", "v4", "v5", "v6"],
+            ),
+        ] {
+            let sql = format!("SELECT v.id FROM visits v WHERE {condition} ORDER BY v.id");
+            assert_eq!(reader.rows(&sql).unwrap_or_else(|error| panic!("{sql}: {error}")), expected, "{sql}");
+        }
+    }
+}

@@ -59,3 +59,31 @@ fn array_of_query(expr: &Expr) -> Option<*const LogicalPlan> {
     }
     Some(std::ptr::from_ref(plan))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Shop;
+    use querygate_types::ErrorCode;
+
+    #[test]
+    fn an_aggregate_of_outer_columns_alone_is_refused() {
+        let reader = Shop::open().owner();
+        for (sql, admitted) in [
+            ("SELECT (SELECT max(v.score) FROM visits v WHERE v.region_id = r.id) FROM regions r", true),
+            ("SELECT (SELECT max(v.score + r.rank) FROM visits v) FROM regions r", true),
+            ("SELECT (SELECT count(*) FROM visits v WHERE v.score > r.rank) FROM regions r", true),
+            ("SELECT ARRAY(SELECT r.rank FROM visits v) FROM regions r", true),
+            ("SELECT max(r.rank) FROM regions r", true),
+            ("SELECT (SELECT max(r.rank) FROM visits v) FROM regions r", false),
+            ("SELECT (SELECT sum(r.rank) FROM visits v WHERE v.score > 1) FROM regions r", false),
+            ("SELECT id FROM regions r WHERE EXISTS (SELECT 1 FROM visits v HAVING count(r.id) > 1)", false),
+        ] {
+            match reader.bind(sql) {
+                Ok(_) => assert!(admitted, "{sql}"),
+                Err(error) => {
+                    assert_eq!((admitted, error.code()), (false, ErrorCode::FeatureNotSupported), "{sql}: {error}")
+                }
+            }
+        }
+    }
+}
