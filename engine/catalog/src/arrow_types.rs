@@ -83,3 +83,55 @@ pub(crate) fn with_pg_type(field: ArrowField, pg_type: PgType) -> ArrowField {
         _ => field,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_types_have_one_arrow_form() {
+        let list = |item: DataType| DataType::List(Arc::new(ArrowField::new("item", item, true)));
+        for (value_type, expected) in [
+            (ValueType::Text, DataType::Utf8),
+            (ValueType::Uuid, DataType::Utf8),
+            (ValueType::Json, DataType::Utf8),
+            (ValueType::TextList, list(DataType::Utf8)),
+            (ValueType::Float32Vector(3), list(DataType::Float32)),
+            (ValueType::Int16, DataType::Int16),
+            (ValueType::Binary, DataType::Binary),
+            (ValueType::Decimal { precision: 18, scale: 2 }, DataType::Decimal128(18, 2)),
+            (ValueType::Date, DataType::Date32),
+            // Values of records have milliseconds, those of databases microseconds.
+            (ValueType::TimestampMillisUtc, DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))),
+            (ValueType::Timestamp { utc: true }, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            (ValueType::Timestamp { utc: false }, DataType::Timestamp(TimeUnit::Microsecond, None)),
+            (ValueType::Time, DataType::Time64(TimeUnit::Microsecond)),
+        ] {
+            assert_eq!(arrow_type(value_type), expected, "{value_type:?}");
+        }
+    }
+
+    /// The Postgres type is named only where a door could not tell it.
+    #[test]
+    fn a_field_names_the_type_that_arrow_does_not_say() {
+        let named = |pg_type: PgType| {
+            let field = with_pg_type(ArrowField::new("f", DataType::Utf8, true), pg_type);
+            field.metadata().get(PG_TYPE_KEY).cloned()
+        };
+        for pg_type in [PgType::Jsonb, PgType::Uuid, PgType::Varchar, PgType::Bpchar, PgType::Macaddr, PgType::Varbit] {
+            assert_eq!(named(pg_type).as_deref(), Some(pg_type.name()));
+        }
+        for pg_type in [PgType::Text, PgType::Int4, PgType::Timestamptz, PgType::Numeric] {
+            assert_eq!(named(pg_type), None, "{pg_type:?}");
+        }
+    }
+
+    #[test]
+    fn an_objects_schema_has_what_a_source_stores() {
+        let deployment = crate::testing::deployed(&crate::testing::stack(), 1);
+        let schema = object_schema(deployment.snapshot.object("team_people").unwrap());
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["id", "name", "grade", "phone", "zone"], "formulas are stored nowhere");
+        assert!(!schema.field(0).is_nullable() && schema.field(1).is_nullable());
+    }
+}

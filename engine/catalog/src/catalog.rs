@@ -218,3 +218,71 @@ impl CatalogBuilder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{builder, deployed, stack};
+    use arrow::datatypes::Schema;
+    use datafusion::datasource::empty::EmptyTable;
+
+    fn names(list: &dyn CatalogProviderList, schema: &str) -> Vec<String> {
+        let mut names = list.catalog(CATALOG_NAME).unwrap().schema(schema).unwrap().table_names();
+        names.sort();
+        names
+    }
+
+    /// A catalog has what its principal may name, under the schemas that it belongs to.
+    #[test]
+    fn a_catalog_has_what_its_principal_may_name() {
+        let deployment = deployed(&stack(), 1);
+        for (set, expected) in
+            [("chief", vec!["notes", "pay", "people"]), ("clerk", vec!["notes", "people"]), ("nobody", vec![])]
+        {
+            let builder = builder(&deployment, set);
+            let list = builder.catalog_list(&builder.pg_catalog()).unwrap();
+            assert_eq!(names(list.as_ref(), "public"), expected, "{set}");
+            assert!(names(list.as_ref(), "pg_catalog").contains(&"pg_class".to_owned()), "{set}");
+            assert!(names(list.as_ref(), "querygate").is_empty(), "{set}");
+            assert!(list.catalog(CATALOG_NAME).unwrap().schema("nowhere").is_none());
+        }
+    }
+
+    /// A view is there for those after it and in the system catalog; one may stand in a schema of its own.
+    #[test]
+    fn views_are_added_in_their_schemas() {
+        let mut builder = builder(&deployed(&stack(), 1), "clerk");
+        let provider = Arc::new(EmptyTable::new(Arc::new(Schema::empty())));
+        for (schema, name) in [("public", "seniors"), ("reports", "monthly")] {
+            let view = BoundView {
+                schema: schema.to_owned(),
+                name: name.to_owned(),
+                comment: None,
+                provider: Arc::clone(&provider) as _,
+            };
+            builder.add_view(view);
+        }
+        let pg = builder.pg_catalog();
+        let list = builder.catalog_list(&pg).unwrap();
+        assert_eq!(names(list.as_ref(), "public"), ["notes", "people", "seniors"]);
+        assert_eq!(names(list.as_ref(), "reports"), ["monthly"]);
+        assert!(pg.relation_oid("reports", "monthly").is_some() && pg.relation_oid("public", "pay").is_none());
+    }
+
+    #[test]
+    fn a_catalog_keeps_the_login_and_what_it_holds() {
+        let deployment = deployed(&stack(), 1);
+        let builder = builder(&deployment, "clerk");
+        let pg = builder.pg_catalog();
+        let state = datafusion::prelude::SessionContext::new().state();
+        let token = builder.token().clone();
+        let catalog = builder.finish(pg, state);
+        assert_eq!((catalog.token(), catalog.login().login.as_str()), (&token, "clerk"));
+        assert!(Arc::ptr_eq(catalog.deployment(), &deployment));
+        assert_eq!(catalog.objects().len(), 2);
+        assert!(
+            catalog.searched(&["public".to_owned()]).unwrap().is_none(),
+            "the default path needs no schema of its own"
+        );
+    }
+}

@@ -106,3 +106,24 @@ impl Deployment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{deployed, stack};
+
+    /// Short names where they are clear, full ones for both where two objects would have one.
+    #[test]
+    fn sql_names_leave_the_namespace_out_where_they_may() {
+        let names = |stack: &serde_json::Value| {
+            let names = deployed(stack, 1).sql_names();
+            names.into_iter().map(|(name, object)| (name, object.name.clone())).collect::<Vec<_>>()
+        };
+        let pair = |short: &str, full: &str| (short.to_owned(), full.to_owned());
+        let plain = [pair("notes", "team_notes"), pair("pay", "team_pay"), pair("people", "team_people")];
+        assert_eq!(names(&stack()), plain);
+        // Without a namespace every name is whole.
+        let mut bare = stack();
+        bare["manifest"].as_object_mut().unwrap().remove("namespace");
+        assert_eq!(names(&bare).first(), Some(&pair("team_notes", "team_notes")));
+    }
+}

@@ -19,6 +19,8 @@ mod row_filter;
 mod schema;
 mod sizes;
 mod stop;
+#[cfg(test)]
+mod testing;
 mod unavailable;
 
 pub use arrow_types::{arrow_type, object_schema};

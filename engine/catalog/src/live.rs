@@ -161,3 +161,57 @@ impl ExecutionPlan for LiveExec {
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int32Array};
+    use datafusion::prelude::SessionContext;
+    use querygate_types::{Error, ErrorCode};
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    fn table(rows: LiveRows) -> Arc<LiveTable> {
+        let schema = RecordBatch::try_from_iter(columns(0)).unwrap().schema();
+        let token = LeafToken { state_version: 1, principal: 2, until_ms: None };
+        Arc::new(LiveTable::new(token, "test", schema, rows))
+    }
+
+    fn columns(value: i32) -> [(&'static str, ArrayRef); 2] {
+        [
+            ("a", Arc::new(Int32Array::from(vec![value])) as ArrayRef),
+            ("b", Arc::new(Int32Array::from(vec![-value])) as ArrayRef),
+        ]
+    }
+
+    /// Rows are made when they are read, not when the statement is planned, and each time anew.
+    #[tokio::test]
+    async fn rows_are_made_when_they_are_read() {
+        let made = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&made);
+        let table = table(Arc::new(move || {
+            let value = counted.fetch_add(1, Ordering::Relaxed) + 1;
+            RecordBatch::try_from_iter(columns(value)).map_err(Error::internal)
+        }));
+        let context = SessionContext::new();
+        context.register_table("t", table).unwrap();
+        let planned = context.sql("SELECT b FROM t").await.unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        for expected in [-1, -2] {
+            let batches = planned.clone().collect().await.unwrap();
+            assert_eq!(batches[0].column(0).as_ref(), &Int32Array::from(vec![expected]));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_made_is_an_error_with_its_code() {
+        let table = table(Arc::new(|| Err(Error::new(ErrorCode::InsufficientPrivilege, "no"))));
+        assert_eq!(table.token().principal, 2);
+        let state = SessionContext::new().state();
+        let plan = table.scan(&state, None, &[], None).await.unwrap();
+        let Err(DataFusionError::External(error)) = plan.execute(0, state.task_ctx()) else {
+            panic!("an error of its own")
+        };
+        assert_eq!(error.downcast_ref::<Error>().unwrap().code(), ErrorCode::InsufficientPrivilege);
+        assert!(plan.execute(1, state.task_ctx()).is_err(), "one partition");
+    }
+}

@@ -281,3 +281,137 @@ impl MaskText for TextMask {
         hasher.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{deployed, principal, rows, stack, visible};
+    use serde_json::json;
+
+    fn names(objects: &[VisibleObject]) -> Vec<(&str, Vec<&str>)> {
+        objects
+            .iter()
+            .map(|object| {
+                let columns = object.table.columns().iter().map(|column| column.field.name().as_str());
+                (object.sql_name.as_str(), columns.collect())
+            })
+            .collect()
+    }
+
+    /// What is hidden is not there: no object, no column, and no formula that would tell of one.
+    #[test]
+    fn a_reader_sees_what_policy_lets_it_see() {
+        let deployment = deployed(&stack(), 1);
+        let (chief, clerk) = (visible(&deployment, "chief"), visible(&deployment, "clerk"));
+        assert_eq!(
+            names(&chief),
+            [
+                ("notes", vec!["id", "person", "words"]),
+                ("pay", vec!["id", "person"]),
+                ("people", vec!["id", "name", "grade", "phone", "zone", "loud", "shown"]),
+            ]
+        );
+        assert_eq!(
+            names(&clerk),
+            [
+                ("notes", vec!["id", "person", "words"]),
+                // The formula over the masked column is gone with what it would tell.
+                ("people", vec!["id", "name", "grade", "phone", "loud"]),
+            ]
+        );
+        assert_eq!(visible(&deployment, "nobody").len(), 0);
+        assert_eq!(
+            clerk[1].fields().map(|field| field.name.as_str()).collect::<Vec<_>>(),
+            ["id", "name", "grade", "phone", "loud"]
+        );
+    }
+
+    #[tokio::test]
+    async fn rows_masks_and_formulas_are_the_readers() {
+        let deployment = deployed(&stack(), 1);
+        let (chief, clerk) = (visible(&deployment, "chief"), visible(&deployment, "clerk"));
+        let people = "SELECT id, phone, loud FROM people ORDER BY id";
+        assert_eq!(rows(&chief, people).await, ["p1|5551771|Ann!", "p2|NULL|Bob!", "p3|5553993|Cid!"]);
+        assert_eq!(rows(&clerk, people).await, ["p1|*****71|Ann!", "p2|NULL|Bob!"]);
+        // Notes are seen with the person that they are of, and with nobody else.
+        let notes = "SELECT id, words FROM notes ORDER BY id";
+        assert_eq!(rows(&clerk, notes).await, ["n1|good"]);
+        assert_eq!(rows(&clerk, "SELECT count(*) FROM people").await, ["2"]);
+        // A condition on a masked column sees the mask.
+        assert_eq!(rows(&clerk, "SELECT id FROM people WHERE phone LIKE '555%'").await, Vec::<String>::new());
+        assert_eq!(rows(&clerk, "SELECT id FROM people WHERE phone = '*****71'").await, ["p1"]);
+        assert_eq!(rows(&clerk, "SELECT p.id FROM people p JOIN notes n ON n.person = p.id").await, ["p1"]);
+    }
+
+    /// A key of which a part is hidden, masked or may be NULL is none.
+    #[test]
+    fn a_key_is_one_where_all_of_it_is_seen() {
+        let deployment = deployed(&stack(), 1);
+        let people = visible(&deployment, "clerk").pop().unwrap();
+        assert!(primary_key(&people.object, people.table.columns()).is_some());
+        let mut columns = people.table.columns().to_vec();
+        let id = columns.iter().position(|column| column.field.name() == "id").unwrap();
+        columns[id].field = columns[id].field.clone().with_nullable(true);
+        assert!(primary_key(&people.object, &columns).is_none(), "may be NULL");
+        columns.remove(id);
+        assert!(primary_key(&people.object, &columns).is_none(), "hidden");
+    }
+
+    /// A token is of one principal on one version.
+    #[test]
+    fn tokens_of_other_rights_differ() {
+        let (first, second) = (deployed(&stack(), 1), deployed(&stack(), 2));
+        let of = |deployment: &Deployment, set: &str| token(deployment, &principal(set), 0);
+        assert_eq!(of(&first, "clerk"), of(&first, "clerk"));
+        assert_ne!(of(&first, "clerk"), of(&first, "chief"));
+        assert_ne!(of(&first, "clerk"), of(&second, "clerk"));
+    }
+
+    /// A rule that cannot be applied refuses all rows of its object with a reason, instead of finding none.
+    #[tokio::test]
+    async fn a_rule_that_cannot_be_applied_refuses_reads() {
+        let deployment = deployed(&stack(), 1);
+        let mut without_zone =
+            Deployment { tables: deployment.tables.clone(), ..Arc::into_inner(deployed(&stack(), 1)).unwrap() };
+        let table = &without_zone.tables["team_people"];
+        let kept: Vec<usize> = (0..table.provider.schema().fields().len())
+            .filter(|at| table.provider.schema().field(*at).name() != "zone")
+            .collect();
+        let schema = Arc::new(table.provider.schema().project(&kept).unwrap());
+        let provider = Arc::new(datafusion::datasource::empty::EmptyTable::new(schema));
+        without_zone.tables.insert("team_people".to_owned(), SourceTable { source: "near".into(), provider });
+        let people = visible(&without_zone, "clerk").pop().unwrap();
+        let context = datafusion::prelude::SessionContext::new();
+        let planned = context.read_table(people.table).unwrap().collect().await.unwrap_err();
+        assert!(planned.to_string().contains("permission denied for table people"), "{planned}");
+        // Who has no such rule is not stopped by it.
+        assert_eq!(rows(&visible(&without_zone, "chief"), "SELECT count(*) FROM people").await, ["0"]);
+    }
+
+    /// A session keeps a version as long as the newer one gives it at least as much.
+    #[test]
+    fn rights_are_kept_where_nothing_is_taken() {
+        let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut stack = stack();
+            change(&mut stack);
+            deployed(&stack, 2)
+        };
+        let older = deployed(&stack(), 1);
+        let keeps = |newer: &Deployment, set: &str| keeps_rights(&older, newer, &principal(set), 0);
+        let same = changed(&|_| ());
+        assert!(keeps(&same, "clerk") && keeps(&same, "chief"));
+        let no_object =
+            changed(&|stack| stack["permissions"][1]["objects"]["team_notes"] = json!({"allowRead": false}));
+        assert!(!keeps(&no_object, "clerk") && keeps(&no_object, "chief"));
+        let hidden =
+            changed(&|stack| stack["permissions"][1]["fields"]["team_people.grade"] = json!({"readable": false}));
+        assert!(!keeps(&hidden, "clerk"));
+        let other_rows =
+            changed(&|stack| stack["permissions"][1]["rowLevelSecurity"][0]["using"] = "zone == 's'".into());
+        assert!(!keeps(&other_rows, "clerk") && keeps(&other_rows, "chief"));
+        let no_field = changed(&|stack| drop(stack["objects"][2]["fields"].as_object_mut().unwrap().remove("person")));
+        assert!(!keeps(&no_field, "chief"));
+        let more = changed(&|stack| stack["objects"][2]["fields"]["bonus"] = json!({"type": "text", "label": "Bonus"}));
+        assert!(keeps(&more, "chief"), "what was added since nobody had");
+    }
+}

@@ -46,3 +46,28 @@ impl TableProvider for UnavailableTable {
         Err(DataFusionError::External(Box::new(self.error.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::prelude::SessionContext;
+    use querygate_types::ErrorCode;
+
+    /// It is described like the table, so that statements bind; what reads it fails with the reason.
+    #[tokio::test]
+    async fn it_binds_and_fails_when_it_is_planned() {
+        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int32, true)]));
+        let error = Error::new(ErrorCode::SourceUnavailable, "source crm is down");
+        let context = SessionContext::new();
+        context.register_table("t", Arc::new(UnavailableTable::new(schema, error))).unwrap();
+        let bound = context.sql("SELECT a + 1 FROM t").await.unwrap();
+        let failed = bound.create_physical_plan().await.unwrap_err();
+        let mut root: &DataFusionError = &failed;
+        while let DataFusionError::Context(_, inner) = root {
+            root = inner;
+        }
+        let DataFusionError::External(cause) = root else { panic!("{failed}") };
+        assert_eq!(cause.downcast_ref::<Error>().unwrap().code(), ErrorCode::SourceUnavailable);
+    }
+}

@@ -48,3 +48,45 @@ fn column(answer: &TableStatistics, name: &str) -> ColumnStatistics {
     statistics.max_value = scalar(&found.greatest).map_or(Precision::Absent, Precision::Inexact);
     statistics
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use querygate_driver_api::Identifier;
+    use querygate_driver_api::remote::ColumnStatistics as ToldOfColumn;
+
+    /// What a source told of some columns, by their places in the schema: others are unknown, and nothing is exact.
+    #[test]
+    fn the_last_answer_is_kept_by_the_places_of_its_columns() {
+        let schema: SchemaRef =
+            Arc::new(Schema::new(["a", "b", "computed"].map(|name| Field::new(name, DataType::Int32, true)).to_vec()));
+        let column = ToldOfColumn {
+            name: Identifier::new("remote_b").unwrap(),
+            distinct: Some(7),
+            null_fraction: None,
+            least: Some(Value::Int32(-1)),
+            greatest: Some(Value::Null(querygate_driver_api::ValueType::Int32)),
+        };
+        let told = Told::default();
+        assert!(told.last().is_none(), "nobody asked yet");
+        let answer = TableStatistics { rows: Some(100), bytes: None, columns: vec![column] };
+        told.keep(&answer, &schema, [Some("remote_a"), Some("remote_b"), None].into_iter());
+        let kept = told.last().unwrap();
+        assert_eq!((kept.num_rows, kept.total_byte_size), (Precision::Inexact(100), Precision::Absent));
+        assert_eq!(kept.column_statistics.len(), 3);
+        let known = &kept.column_statistics[1];
+        assert_eq!(known.distinct_count, Precision::Inexact(7));
+        assert_eq!(known.min_value, Precision::Inexact(ScalarValue::Int32(Some(-1))));
+        assert_eq!(known.max_value, Precision::Absent, "NULL is no greatest value");
+        for unknown in [0, 2] {
+            assert_eq!(kept.column_statistics[unknown], ColumnStatistics::new_unknown());
+        }
+        told.keep(
+            &TableStatistics { rows: Some(5), bytes: None, columns: Vec::new() },
+            &schema,
+            [None, None, None].into_iter(),
+        );
+        assert_eq!(told.last().unwrap().num_rows, Precision::Inexact(5), "the newer one");
+    }
+}
