@@ -1,11 +1,11 @@
-//! The source: one schema of a MariaDB or MySQL server, read through a bounded set of connections that cannot write.
+//! The source: one schema of a MariaDB or MySQL server, read through a bounded set of connections that cannot write, changed through another.
 
 use crate::compile::capabilities::MysqlCapabilities;
 use crate::compile::columns::Learned;
 use crate::compile::planner;
 use crate::connect::options::MysqlOptions;
 use crate::connect::pool::{Lease, Pool};
-use crate::connect::session::Session;
+use crate::connect::session::{Flavor, Session};
 use crate::introspect;
 use crate::wire::bind;
 use crate::wire::declared::{self, Declared};
@@ -17,6 +17,7 @@ use querygate_driver_api::planning::check_setting;
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable, TableStatistics};
+use querygate_driver_api::write::Writer;
 use querygate_driver_api::{
     Answer, Ask, Capabilities, DeclineReason, Fragment, Refusal, SchemaNotice, TableRef, Value, ValueType,
 };
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub struct MysqlDriver {
     schema: Arc<str>,
     pool: Arc<Pool>,
+    /// Connections of the user that may change rows. None: it is only read.
+    writing: Option<Arc<Pool>>,
     answer_timeout: Duration,
     capabilities: MysqlCapabilities,
     /// Declared types, as `describe` saw them last.
@@ -48,7 +51,8 @@ impl MysqlDriver {
         let capabilities =
             MysqlCapabilities { pool: Arc::clone(&pool), learned: Arc::clone(&learned), schema: Arc::clone(&schema) };
         let (answer_timeout, notice) = (options.answer_timeout, SchemaNotice::default());
-        Self { schema, pool, answer_timeout, capabilities, learned, notice }
+        let writing = options.of_writer().map(|writer| Pool::new(&writer));
+        Self { schema, pool, writing, answer_timeout, capabilities, learned, notice }
     }
 
     /// An answer about the catalog. A server that accepts connections and never answers must not hold up a start or a reload.
@@ -64,6 +68,20 @@ impl MysqlDriver {
     /// A connection outside of the pool, which nobody else gets.
     pub(crate) async fn apart(&self) -> Result<Session> {
         self.pool.open().await
+    }
+
+    pub(crate) fn writing(&self) -> Option<&Arc<Pool>> {
+        self.writing.as_ref()
+    }
+
+    /// What prints its reads.
+    pub(crate) fn rendering(&self) -> MysqlCapabilities {
+        self.capabilities.clone()
+    }
+
+    /// Whose server it is, once it has answered.
+    pub(crate) fn flavor(&self) -> Option<Flavor> {
+        self.pool.flavor()
     }
 
     pub(crate) fn schema(&self) -> &str {
@@ -175,6 +193,10 @@ impl Driver for MysqlDriver {
 
     fn pool(&self) -> Option<PoolStatus> {
         Some(self.pool.status())
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.writing.is_some().then_some(self)
     }
 
     fn schema_notice(&self) -> Option<&SchemaNotice> {

@@ -10,6 +10,7 @@ mod error;
 mod execute;
 mod introspect;
 mod wire;
+mod write;
 
 pub use connect::options::{MysqlOptions, MysqlTls};
 pub use driver::MysqlDriver;

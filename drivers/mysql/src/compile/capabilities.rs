@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What this server may be given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MysqlCapabilities {
     pub(crate) pool: Arc<Pool>,
     pub(crate) learned: Arc<RwLock<Learned>>,

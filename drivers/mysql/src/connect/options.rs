@@ -18,13 +18,17 @@ pub struct MysqlOptions {
     pub socket: Option<PathBuf>,
     pub user: String,
     pub password: Option<String>,
+    /// Who changes rows, with its password; `None`: the source is only read.
+    pub writer: Option<(String, Option<String>)>,
     /// The schema whose tables are the source's.
     pub database: String,
     pub tls: MysqlTls,
     /// PEM file of the authorities to trust, instead of the system's.
     pub tls_ca: Option<PathBuf>,
-    /// Connections at most; one more, rarely used, carries cancels.
+    /// Connections at most that read; one more, rarely used, carries cancels.
     pub connections: usize,
+    /// Connections at most that write, beside the others: transactions at a time.
+    pub write_connections: usize,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
     /// Longest wait for a new one.
@@ -61,14 +65,22 @@ impl MysqlOptions {
             socket: None,
             user: user.into(),
             password: None,
+            writer: None,
             database: database.into(),
             tls_ca: None,
             connections: 8,
+            write_connections: 4,
             acquire_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
             budget: Budget::default(),
         }
+    }
+
+    /// The same schema, by the writing user. `None`: there is none.
+    pub(crate) fn of_writer(&self) -> Option<Self> {
+        let (user, password) = self.writer.clone()?;
+        Some(Self { user, password, connections: self.write_connections, ..self.clone() })
     }
 
     /// For sqlx. It sets nothing of the session by itself: that is done, whole, when a session begins.

@@ -48,7 +48,7 @@ pub(crate) fn arguments(statement: &NativeStatement, values: &[Value]) -> Result
     Ok(arguments)
 }
 
-fn add(arguments: &mut MySqlArguments, sent: Sent) -> Result<(), sqlx::error::BoxDynError> {
+pub(crate) fn add(arguments: &mut MySqlArguments, sent: Sent) -> Result<(), sqlx::error::BoxDynError> {
     match sent {
         Sent::Null => Arguments::add(arguments, Option::<i64>::None),
         Sent::NullText => Arguments::add(arguments, Option::<String>::None),

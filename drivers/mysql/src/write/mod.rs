@@ -1,0 +1,83 @@
+//! Changes to a schema, on connections of their own by a user of their own. Nothing that was sent is sent again. Knows no policy.
+
+mod error;
+mod print;
+mod store;
+mod transaction;
+
+use crate::connect::session::Flavor;
+use crate::driver::MysqlDriver;
+use async_trait::async_trait;
+use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
+use querygate_driver_api::relation::Encoding;
+use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::write::lock::lockable;
+use querygate_driver_api::write::{
+    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
+    WriteCapabilities, Writer,
+};
+use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+use transaction::MysqlTransaction;
+
+/// Its REPEATABLE READ changes rows that the transaction does not see, and says nothing.
+const CAPABILITIES: WriteCapabilities = WriteCapabilities {
+    isolation: &[Isolation::ReadCommitted, Isolation::Serializable],
+    locking: Locking::Rows,
+    savepoints: true,
+    tells_fate: false,
+};
+
+#[async_trait]
+impl Writer for MysqlDriver {
+    fn capabilities(&self) -> &WriteCapabilities {
+        &CAPABILITIES
+    }
+
+    fn writable_as(&self, column: &RemoteColumn, value_type: ValueType) -> Result<Encoding, Refusal> {
+        let encoding = self.read_as(column, value_type)?;
+        store::keeps(&column.native_type, value_type)?;
+        Ok(encoding)
+    }
+
+    fn render_change(&self, shape: &ChangeShape) -> Result<Arc<NativeChange>, Refusal> {
+        let invalid = |error: Error| Refusal::new(RefusalReason::Invalid, error.cause().unwrap_or(error.message()));
+        shape.check().map_err(invalid)?;
+        shape.columns().try_for_each(|column| store::keeps(&column.native_type, column.value_type))?;
+        let change = shape.printed(print::text(shape, 1, self.flavor())?);
+        if !shape.returning.is_empty() {
+            // The server gives nothing back by itself.
+            self.rendering().rendered(&print::found(&change, 1)?)?;
+        }
+        Ok(Arc::new(change))
+    }
+
+    fn render_locked(&self, fragment: &Fragment, lock: Lock) -> Result<Arc<NativeStatement>, Refusal> {
+        lockable(fragment)?;
+        let statement = self.render(fragment)?;
+        let strength = match (lock.strength, self.flavor()) {
+            (LockStrength::Update, _) => "FOR UPDATE",
+            (LockStrength::Share, Some(Flavor::MySql)) => "FOR SHARE",
+            (LockStrength::Share, Some(Flavor::MariaDb) | None) => "LOCK IN SHARE MODE",
+        };
+        let wait = match lock.wait {
+            LockWait::Wait => "",
+            LockWait::NoWait => " NOWAIT",
+            LockWait::SkipLocked => " SKIP LOCKED",
+        };
+        let text = format!("{} {strength}{wait}", statement.text);
+        Ok(Arc::new(NativeStatement { text: text.into(), ..NativeStatement::clone(&statement) }))
+    }
+
+    async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction> {
+        CAPABILITIES.admit(begin)?;
+        let pool = self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
+        let begun = MysqlTransaction::begin(pool, self.rendering(), begin, context).await?;
+        Ok(Transaction::new(Box::new(begun)))
+    }
+
+    async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {
+        Ok(None)
+    }
+}
