@@ -18,8 +18,8 @@ impl Bindings {
     /// The placeholder, counted from 1, of a parameter in a form.
     pub(crate) fn number(&mut self, parameter: usize, form: BindingForm) -> usize {
         let binding = Binding { parameter, form };
-        let few = &self.all[..self.all.len().min(FEW)];
-        let known = few.iter().position(|known| *known == binding).or_else(|| self.places.get(&binding).copied());
+        let mut few = self.all.iter().take(FEW);
+        let known = few.position(|known| *known == binding).or_else(|| self.places.get(&binding).copied());
         1 + known.unwrap_or_else(|| {
             let place = self.all.len();
             if place >= FEW {

@@ -27,12 +27,11 @@ pub fn parse_texts(text: &str) -> Option<Vec<Option<String>>> {
 
 fn parse_string(text: &str) -> Option<(String, &str)> {
     let mut item = String::new();
-    let mut characters = text.char_indices();
+    let mut characters = text.chars();
     loop {
-        let (at, character) = characters.next()?;
-        match character {
-            '"' => return Some((item, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
+        match characters.next()? {
+            '"' => return Some((item, characters.as_str())),
+            '\\' => match characters.next()? {
                 'n' => item.push('\n'),
                 't' => item.push('\t'),
                 'r' => item.push('\r'),
@@ -42,7 +41,7 @@ fn parse_string(text: &str) -> Option<(String, &str)> {
                     let first = hex4(&mut characters)?;
                     item.push(match first {
                         0xD800..=0xDBFF => {
-                            if characters.next()?.1 != '\\' || characters.next()?.1 != 'u' {
+                            if characters.next()? != '\\' || characters.next()? != 'u' {
                                 return None;
                             }
                             let second = hex4(&mut characters)?;
@@ -61,8 +60,8 @@ fn parse_string(text: &str) -> Option<(String, &str)> {
     }
 }
 
-fn hex4(characters: &mut std::str::CharIndices<'_>) -> Option<u32> {
-    (0..4).try_fold(0, |value, _| Some(value * 16 + characters.next()?.1.to_digit(16)?))
+fn hex4(characters: &mut std::str::Chars<'_>) -> Option<u32> {
+    (0..4).try_fold(0, |value, _| Some(value * 16 + characters.next()?.to_digit(16)?))
 }
 
 /// Writes an array of strings and nulls.

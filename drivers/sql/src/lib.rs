@@ -1,6 +1,10 @@
 //! What SQL sources share: printing a fragment in a dialect. Knows no connection and no value: statements hold only numbered parameters.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
 
 mod affixes;
 mod bindings;

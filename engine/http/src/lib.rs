@@ -1,7 +1,11 @@
 //! The HTTP door: liveness, readiness, metrics, and pages for people who log in. Knows no engine and no exporter: what it shows
 //! is handed in or read through `QueryService`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
 
 mod door;
 mod listener;

@@ -6,6 +6,7 @@ const EXPONENT_BIAS: i32 = 6_176;
 /// Coefficients have at most 34 digits.
 const COEFFICIENT_MAX: u128 = 10_u128.pow(34) - 1;
 /// Ten to the power of the index: all that fit.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which would refuse a wrong index")]
 const POWERS: [u128; 39] = {
     let mut powers = [1; 39];
     let mut at = 1;

@@ -74,14 +74,16 @@ pub(crate) fn aliases(text: &str) -> HashMap<String, String> {
                 }
                 rest = after;
             }
-            _ if rest.starts_with(" AS `") => {
-                named = last.take();
-                rest = &rest[" AS ".len()..];
-            }
-            _ => {
-                (last, named) = (None, None);
-                rest = &rest[first.len_utf8()..];
-            }
+            _ => match rest.strip_prefix(" AS ").filter(|name| name.starts_with('`')) {
+                Some(name) => {
+                    named = last.take();
+                    rest = name;
+                }
+                None => {
+                    (last, named) = (None, None);
+                    rest = rest.strip_prefix(first).unwrap_or_default();
+                }
+            },
         }
     }
     found
@@ -90,14 +92,19 @@ pub(crate) fn aliases(text: &str) -> HashMap<String, String> {
 /// What a quoted text holds, and what follows it.
 fn quoted(text: &str, end: char) -> (String, &str) {
     let mut inner = String::new();
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
+    let mut characters = text.chars();
+    characters.next();
+    while let Some(character) = characters.next() {
         if character != end {
             inner.push(character);
-        } else if characters.next_if(|(_, next)| *next == end).is_some() {
-            inner.push(end);
-        } else {
-            return (inner, &text[at + character.len_utf8()..]);
+            continue;
+        }
+        match characters.as_str().strip_prefix(end) {
+            Some(rest) => {
+                inner.push(end);
+                characters = rest.chars();
+            }
+            None => return (inner, characters.as_str()),
         }
     }
     (inner, "")
