@@ -1,5 +1,6 @@
-//! Dense rows of numbers and the one linear solver the models need. Knows no model.
+//! Dense rows of numbers, which may be missing, as models keep and save them. Products and solutions are nalgebra's. Knows no model.
 
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 /// Rows of equal width; not-a-number means missing.
@@ -78,72 +79,47 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail
 }
 
-/// Rows that are multiplied at a time, so that they stay in the cache, and columns of a tile, so that sums stay in registers.
-const ROWS_AT_ONCE: usize = 64;
-const TILE: usize = 4;
-
-/// The lower half of `xᵀ · x` over the named rows of `x`, in a fixed order.
+/// `xᵀ · x` over the named rows of `x`.
 #[must_use]
 pub fn gram(x: &Matrix, rows: &[u32]) -> Matrix {
-    let width = x.width();
-    let panels = width.div_ceil(TILE);
-    let mut product = Matrix::zeros(width, width);
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        // Panel by panel, row by row, so that a tile reads memory forward.
-        let mut packed = vec![[0.0; TILE]; panels * rows.len()];
-        for (at, row) in rows.iter().enumerate() {
-            for (panel, part) in x.row(*row as usize).chunks(TILE).enumerate() {
-                packed[panel * rows.len() + at][..part.len()].copy_from_slice(part);
-            }
-        }
-        let panels: Vec<&[[f64; TILE]]> = packed.chunks(rows.len()).collect();
-        for (down, one) in panels.iter().enumerate() {
-            for (across, other) in panels.iter().enumerate().take(down + 1) {
-                let sums = tile(one, other);
-                for (i, sums) in sums.iter().enumerate().take(width - down * TILE) {
-                    let target = &mut product.row_mut(down * TILE + i)[across * TILE..];
-                    target.iter_mut().zip(sums).for_each(|(target, sum)| *target += sum);
-                }
-            }
-        }
-    }
-    product
-}
-
-#[allow(clippy::needless_range_loop, reason = "iterators over these arrays are not unrolled: half as fast")]
-fn tile(one: &[[f64; TILE]], other: &[[f64; TILE]]) -> [[f64; TILE]; TILE] {
-    let mut sums = [[0.0; TILE]; TILE];
-    for (a, b) in one.iter().zip(other) {
-        for i in 0..TILE {
-            for j in 0..TILE {
-                sums[i][j] += a[i] * b[j];
-            }
-        }
-    }
-    sums
+    let values = rows.iter().flat_map(|row| x.row(*row as usize)).copied();
+    // A row of `x` is a column here.
+    let chosen = DMatrix::from_iterator(x.width(), rows.len(), values);
+    let product = &chosen * chosen.transpose();
+    Matrix { width: x.width(), data: product.as_slice().to_vec() }
 }
 
 /// A symmetric positive definite matrix, divided into triangles once, to solve several systems.
-pub struct Factor(Matrix);
+pub struct Factor(Cholesky<f64, Dyn>);
 
 impl Factor {
-    /// By Cholesky; only the lower half of `a` is read. When `a` is not definite, ever more is added to its diagonal, up to a
-    /// hundredth of its mean; `None` when that does not help either.
+    /// Only the lower half of `a` is read. When `a` is not definite, ever more is added to its diagonal, up to a hundredth of its
+    /// mean; `None` when that does not help either.
     #[must_use]
     pub fn of(a: &Matrix) -> Option<Self> {
         let n = a.rows();
         if a.width() != n {
             return None;
         }
-        let diagonal = (0..n).map(|i| a.row(i)[i]).sum::<f64>() / n.max(1) as f64;
+        let matrix = DMatrix::from_row_slice(n, n, &a.data);
+        let diagonal = matrix.trace() / n.max(1) as f64;
         let shares = [0.0, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2];
-        shares.iter().find_map(|share| cholesky(a, share * diagonal)).map(Self)
+        let lifted = |share: &f64| {
+            let mut lifted = matrix.clone();
+            (0..n).for_each(|i| lifted[(i, i)] += share * diagonal);
+            lifted
+        };
+        shares.iter().find_map(|share| Cholesky::new(lifted(share))).map(Self)
     }
 
     /// `x` of `a · x = b`; `None` when it is not finite or `b` has another length.
     #[must_use]
     pub fn solve(&self, b: &[f64]) -> Option<Vec<f64>> {
-        (b.len() == self.0.rows()).then(|| substitute(&self.0, b)).filter(|x| x.iter().all(|v| v.is_finite()))
+        if b.len() != self.0.l_dirty().nrows() {
+            return None;
+        }
+        let x = self.0.solve(&DVector::from_column_slice(b));
+        x.iter().all(|v| v.is_finite()).then(|| x.as_slice().to_vec())
     }
 }
 
@@ -151,39 +127,6 @@ impl Factor {
 #[must_use]
 pub fn solve(a: &Matrix, b: &[f64]) -> Option<Vec<f64>> {
     Factor::of(a)?.solve(b)
-}
-
-fn cholesky(a: &Matrix, jitter: f64) -> Option<Matrix> {
-    let n = a.rows();
-    let mut l = Matrix::zeros(n, n);
-    for i in 0..n {
-        let (done, rest) = l.data.split_at_mut(i * n);
-        let row = &mut rest[..n];
-        for j in 0..i {
-            let other = &done[j * n..(j + 1) * n];
-            row[j] = (a.row(i)[j] - dot(&row[..j], &other[..j])) / other[j];
-        }
-        let square = a.row(i)[i] + jitter - dot(&row[..i], &row[..i]);
-        if !square.is_finite() || square <= 0.0 {
-            return None;
-        }
-        row[i] = square.sqrt();
-    }
-    Some(l)
-}
-
-fn substitute(l: &Matrix, b: &[f64]) -> Vec<f64> {
-    let n = b.len();
-    let mut x = b.to_vec();
-    for i in 0..n {
-        x[i] = (x[i] - dot(&l.row(i)[..i], &x[..i])) / l.row(i)[i];
-    }
-    for i in (0..n).rev() {
-        x[i] /= l.row(i)[i];
-        let (value, row) = (x[i], l.row(i));
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= value * l);
-    }
-    x
 }
 
 #[cfg(test)]
