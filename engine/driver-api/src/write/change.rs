@@ -5,7 +5,6 @@ use crate::identifier::{Identifier, TableRef};
 use crate::relation::{Collation, Encoding, ScanColumn};
 use crate::remote::RemoteColumn;
 use crate::statement::NativeStatement;
-use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, Schema};

@@ -9,7 +9,6 @@ use crate::fragment::Fragment;
 use crate::relation::Encoding;
 use crate::remote::RemoteColumn;
 use crate::statement::NativeStatement;
-use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use async_trait::async_trait;
 use querygate_types::{Error, ErrorCode, Result};
