@@ -3,7 +3,6 @@
 //! operator leaves that for inputs without an end, and is told that its is one. Elsewhere what goes in is charged here until it comes
 //! out. Knows no operator: as many rows as go in come out of it.
 
-use crate::remote::batch_bytes;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
@@ -12,6 +11,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::execution_plan::{Boundedness, ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
+use querygate_resources::batch_bytes;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

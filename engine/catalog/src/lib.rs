@@ -10,15 +10,12 @@ mod image;
 mod leaf;
 mod live;
 mod measure;
-mod meter;
 mod one_input;
-mod pace;
 mod principal;
 mod remote;
 mod row_filter;
 mod schema;
 mod sizes;
-mod stop;
 #[cfg(test)]
 mod testing;
 mod unavailable;
@@ -29,15 +26,12 @@ pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDef
 pub use gathering::GatheringExec;
 pub use leaf::{Division, GovernedExec, GovernedTable, division, share, tell_uses};
 pub use live::{LiveExec, LiveRows, LiveTable};
-pub use meter::{CHARGE_LEAST, Metered, MeteredExec, Working, charge, own_bytes, work};
 pub use one_input::over_one_input;
 pub use principal::{VisibleObject, keeps_rights};
-pub use remote::{Ahead, AllKeys, SourcePlanning, source_settings};
+pub use remote::{AllKeys, SourcePlanning, source_settings};
 pub use remote::{
     DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
 };
-pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, batch_bytes, in_range, range_key, row_ranges};
-pub use remote::{Holder, ShareBounds, SourceShares};
+pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;
-pub use stop::{Stop, proceed};
 pub use unavailable::UnavailableTable;

@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &str, &str); 22] = [
     ("drivers/memory", "column rows", "a column's builder takes cells, a row's reader fills builders"),
     (
         "engine/catalog",
-        "catalog gathering image leaf meter pace principal remote schema sizes stop",
+        "catalog image leaf principal remote schema sizes",
         "the federation rule opens leaves, leaves run fragments",
     ),
     (

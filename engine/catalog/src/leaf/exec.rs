@@ -3,8 +3,7 @@
 
 use super::ordered::{Parts, in_order};
 use super::reads::FileLeaf;
-use crate::meter::MeteredExec;
-use crate::remote::{Ahead, FragmentExec, FragmentRuns};
+use crate::remote::{FragmentExec, FragmentRuns};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -25,6 +24,8 @@ use datafusion::physical_plan::{
 };
 use querygate_driver_api::lossless::is_lossless;
 use querygate_pg_catalog::LeafToken;
+use querygate_resources::Ahead;
+use querygate_resources::MeteredExec;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;

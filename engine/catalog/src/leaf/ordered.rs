@@ -2,7 +2,6 @@
 //! their rows. How many parts there are, where they are cut, and which of them is read first depends on hidden rows, so nothing
 //! above may see it. Later parts are read ahead, within a bound of memory.
 
-use crate::meter::own_bytes;
 use arrow::array::RecordBatch;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
@@ -12,6 +11,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
+use querygate_resources::own_bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};

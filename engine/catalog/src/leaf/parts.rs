@@ -3,7 +3,6 @@
 
 use super::exec::GovernedExec;
 use crate::gathering::GatheringExec;
-use crate::meter::MeteredExec;
 use datafusion::common::stats::Precision;
 use datafusion::common::{JoinType, Result, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
@@ -17,6 +16,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use querygate_resources::MeteredExec;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -3,7 +3,7 @@
 
 use super::receipt::Numbered;
 use super::uses::{Uses, conditions_of};
-use crate::remote::{batch_bytes, fingerprint};
+use crate::remote::fingerprint;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -14,6 +14,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use futures::{Stream, StreamExt};
+use querygate_resources::batch_bytes;
 use querygate_telemetry_api::fragment::{
     ColumnPlace, FileReads, FragmentRecord, FragmentShape, FragmentTemplate, OrderShape, TableShape,
 };

@@ -3,9 +3,9 @@
 
 use super::exec::{CompiledFragment, heard, shape};
 use super::fragment_metrics::{FragmentRun, FragmentRuns};
-use super::shares::Holder;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
+use querygate_resources::Holder;
 use querygate_types::Result;
 use std::sync::Arc;
 

@@ -1,10 +1,8 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
-use super::ahead::Ahead;
 use super::fragment_metrics::{FragmentFacts, FragmentRun, FragmentRuns};
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
-use super::shares::Holder;
 use super::source_error::{named, of_column};
 use super::worth::Expected;
 use arrow::array::ArrayRef;
@@ -27,6 +25,8 @@ use datafusion::physical_plan::{
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use querygate_driver_api::snapshot::SnapshotShare;
 use querygate_driver_api::{Ask, Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_resources::Ahead;
+use querygate_resources::Holder;
 use querygate_rules::estimate::TableEstimate;
 use querygate_types::limits::KEY_LIST_MAX;
 use querygate_types::{Error, ErrorCode, PlannerSetting};

@@ -4,13 +4,11 @@
 use super::sampled::Sampler;
 use super::shape::{passing, shape_of};
 use crate::leaf::{FileLeaf, FileRun};
-use crate::meter::bytes_of;
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
 use querygate_driver_api::{BatchStream, Driver, Fragment, NativeStatement};
+use querygate_resources::batch_bytes;
 use querygate_telemetry_api::FirstRow;
 use querygate_telemetry_api::fragment::{ColumnSummary, FragmentRecord, FragmentShape, FragmentTemplate};
 use querygate_types::{Error, ErrorCode, Result, WireRows};
@@ -98,33 +96,6 @@ impl FragmentRuns {
             ended.others.push(record);
         }
     }
-}
-
-/// Bytes of a batch's own rows, not of the buffers that it shares.
-#[must_use]
-pub fn batch_bytes(batch: &RecordBatch) -> u64 {
-    batch.columns().iter().map(|column| array_bytes(column.as_ref()) as u64).sum()
-}
-
-/// What a column's data says of the size of its slice, for the usual types without making that data.
-fn array_bytes(array: &dyn Array) -> usize {
-    let values = match array.data_type() {
-        DataType::Utf8 => text_bytes(array.as_string::<i32>().value_offsets()),
-        DataType::Binary => text_bytes(array.as_binary::<i32>().value_offsets()),
-        DataType::Boolean => array.len().div_ceil(8),
-        plain => match plain.primitive_width() {
-            Some(width) => array.len() * width,
-            None => return bytes_of(array),
-        },
-    };
-    // Arrow leaves out a map without a NULL.
-    if array.null_count() > 0 { values + array.len().div_ceil(8) } else { values }
-}
-
-/// Of texts that lie between these places, with the places.
-fn text_bytes(offsets: &[i32]) -> usize {
-    let between = offsets.first().zip(offsets.last()).map_or(0, |(first, last)| last - first);
-    size_of_val(offsets) + usize::try_from(between).unwrap_or(0)
 }
 
 /// What is known of a compiled fragment before it runs, shared by its runs. The template is made when it is first asked for.
@@ -389,43 +360,6 @@ impl Drop for Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{
-        ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeBinaryArray, Int32Array,
-        Int64Array, ListArray, NullArray, StringArray, StringViewArray, TimestampMicrosecondArray,
-    };
-    use arrow::datatypes::{Int32Type, Int64Type};
-
-    #[test]
-    fn bytes_are_those_that_arrow_counts_of_whole_columns_and_of_slices() {
-        let texts = [Some("a"), None, Some(""), Some("longer than twelve bytes"), Some("b")];
-        let lists = [Some(vec![Some(1), None]), None, Some(vec![]), Some(vec![Some(2)]), None];
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(texts.to_vec())),
-            Arc::new(StringArray::from(vec!["x", "yy", "zzz", "", "w"])),
-            Arc::new(BinaryArray::from_opt_vec(texts.map(|text| text.map(str::as_bytes)).to_vec())),
-            Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), None, None])),
-            Arc::new(Int32Array::from(vec![1, 2, 3, 4, 5])),
-            Arc::new(Int64Array::from(vec![Some(1), None, Some(3), None, None])),
-            Arc::new(Decimal128Array::from(vec![Some(1), None, Some(3), None, None])),
-            Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3, 4, 5])),
-            // Those that are left to arrow.
-            Arc::new(NullArray::new(5)),
-            Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>()),
-            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
-            Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2]; 5].into_iter()).unwrap()),
-        ];
-        for column in columns {
-            for (from, length) in [(0, 5), (0, 0), (1, 3), (3, 2)] {
-                let slice = column.slice(from, length);
-                let counted = slice.to_data().get_slice_memory_size().unwrap_or(0);
-                assert_eq!(array_bytes(slice.as_ref()), counted, "{} from {from}, {length}", column.data_type());
-            }
-        }
-        assert_eq!(text_bytes(StringArray::from(Vec::<&str>::new()).value_offsets()), 4);
-        let views = StringViewArray::from(vec!["a", "longer than twelve bytes", "b"]);
-        let [whole, last] = [views.slice(0, 3), views.slice(2, 1)].map(|slice| array_bytes(&slice));
-        assert_eq!((whole, last), (3 * 16 + "longer than twelve bytes".len(), 16));
-    }
 
     #[test]
     fn the_first_run_needs_no_list_and_no_more_are_kept_than_may_be() {

@@ -1,7 +1,6 @@
 //! Tables of drivers inside the engine: the raw provider, the leaf that runs a fragment, and the opener that lets whole
 //! statements become fragments with their policies inside.
 
-mod ahead;
 mod call;
 mod exec;
 mod federate;
@@ -13,23 +12,19 @@ mod policy;
 mod ranges;
 mod sampled;
 mod shape;
-mod shares;
-mod snapshot_quota;
 mod source_error;
 mod statistics;
 mod table;
 mod wire_rows;
 mod worth;
 
-pub use ahead::Ahead;
 pub use call::FragmentCall;
 pub(crate) use exec::FragmentExec;
 pub use exec::{AllKeys, SourcePlanning};
 pub(crate) use federate::Remotes;
 pub use federate::{Federated, FragmentTable, WholeFragment, federate, source_settings};
+pub use fragment_metrics::FragmentRuns;
 pub(crate) use fragment_metrics::fingerprint;
-pub use fragment_metrics::{FragmentRuns, batch_bytes};
 pub use plain::PlainScans;
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
-pub use shares::{Holder, ShareBounds, SourceShares};
 pub use table::{DriverTable, LostField, RemoteField};

@@ -3,7 +3,6 @@
 //! of one snapshot where the source keeps it. What is not understood has no ranges.
 
 use super::exec::{CompiledFragment, FragmentExec};
-use super::shares::Holder;
 use super::table::DriverTable;
 use crate::leaf::{GovernedTable, governed_leaf, leaf_of, over_leaf};
 use datafusion::catalog::TableProvider;
@@ -16,6 +15,7 @@ use querygate_driver_api::snapshot::{Pages, Snapshot, SnapshotAnswer, SnapshotSh
 use querygate_driver_api::{
     Ask, ColumnId, ExecuteContext, Fragment, OutputColumn, Relation, ScalarExpr, Value, ValueType,
 };
+use querygate_resources::Holder;
 use querygate_rules::RemoteColumn;
 use querygate_types::{Error, Result};
 use std::any::Any;

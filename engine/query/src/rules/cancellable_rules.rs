@@ -9,7 +9,7 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use std::sync::Arc;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -66,7 +66,7 @@ mod tests {
     use datafusion::physical_plan::empty::EmptyExec;
     use datafusion::prelude::SessionContext;
     use futures::FutureExt;
-    use querygate_catalog::Metered;
+    use querygate_resources::Metered;
     use std::sync::atomic::AtomicBool;
 
     /// What every rule says of a plan, each on its own, while somebody waits or nobody does.

@@ -1,7 +1,7 @@
 //! When work has to end: a cancel request or a deadline. The one place that waits for either of them.
 
 use futures::future::poll_fn;
-use querygate_catalog::Stop;
+use querygate_resources::Stop;
 use querygate_types::{Error, ErrorCode, Result};
 use std::pin::pin;
 use std::sync::Arc;

@@ -11,8 +11,9 @@ use crate::run::memory::Account;
 use crate::sql::locate::located_in;
 use crate::sql::parse::Parsed;
 use datafusion::execution::memory_pool::MemoryPool;
-use querygate_catalog::{FragmentRuns, Holder, SourceShares};
+use querygate_catalog::FragmentRuns;
 use querygate_query_api::Door;
+use querygate_resources::{Holder, SourceShares};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::{Error, ErrorCode, Result, WireRows};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -357,7 +358,7 @@ mod tests {
     use crate::run::admission::TurnBounds;
     use crate::run::memory::Accounts;
     use crate::sql::parse::parse;
-    use querygate_catalog::{ShareBounds, SourceShares};
+    use querygate_resources::{ShareBounds, SourceShares};
 
     struct Fixture {
         runs: Arc<SessionRuns>,

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::memory_pool::MemoryReservation;
-use querygate_catalog::batch_bytes;
+use querygate_resources::batch_bytes;
 use querygate_types::{Error, Result, limits};
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::{self, Column, LikeExpr};
 use datafusion::physical_plan::PhysicalExpr;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
 use std::sync::Arc;

@@ -19,8 +19,8 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
-use querygate_catalog::{Working, work};
 use querygate_query_api::NETWORK;
+use querygate_resources::{Working, work};
 use querygate_types::{Error, ErrorCode, PgType, network, uuid};
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::regexes::{Expression, Matcher};
 use crate::numbers::number_format::{Picture, picture};
 use crate::times::datetime::pattern::{Piece, pieces};
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use std::cell::RefCell;
 use std::rc::Rc;
 

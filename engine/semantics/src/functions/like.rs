@@ -2,7 +2,7 @@
 //! text and pattern; only where a `_` is in it, it may be their product, and whether the statement is over is asked meanwhile.
 
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 
 /// Comparisons of characters between two questions whether to go on.
 const STEPS: usize = 1 << 20;

@@ -10,8 +10,8 @@ use arrow::datatypes::{
     IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, ScalarValue, internal_err};
-use querygate_catalog::own_bytes;
 use querygate_query_api::{PG_TYPE_KEY, TimeTz, network_at};
+use querygate_resources::own_bytes;
 use querygate_types::network::Inet;
 use querygate_types::numeric::Numeric;
 use std::sync::Arc;

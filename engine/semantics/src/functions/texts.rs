@@ -7,7 +7,7 @@ use crate::fault::{external, refused};
 use arrow::array::Array as _;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use querygate_catalog::{CHARGE_LEAST, charge, proceed};
+use querygate_resources::{CHARGE_LEAST, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;

@@ -7,7 +7,7 @@ use crate::numbers::wide::nearest_double;
 use crate::times::zone::Zone;
 use arrow::array::AsArray;
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use querygate_types::numeric::{Numeric, ordered_key};
 
 pub(super) const ONE: &[P] = &[P::Wide];

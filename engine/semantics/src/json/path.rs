@@ -2,7 +2,7 @@
 
 use super::tree::{Json, Node};
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 
 /// The member of an object. Of equal keys the last.
 pub(crate) fn member<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {

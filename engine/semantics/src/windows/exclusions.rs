@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use querygate_types::{Error, ErrorCode};
 use std::ops::Range;
 use std::sync::Arc;

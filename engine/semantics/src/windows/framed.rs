@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use querygate_catalog::{CHARGE_LEAST, charge, proceed};
+use querygate_resources::{CHARGE_LEAST, charge, proceed};
 use std::sync::Arc;
 
 const FRAMED: &[&str] = &[

@@ -8,7 +8,7 @@ use arrow::compute::{SortOptions, concat, filter, prep_null_mask_filter, take};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
-use querygate_catalog::own_bytes;
+use querygate_resources::own_bytes;
 use querygate_types::{Error, ErrorCode};
 use std::fmt;
 use std::sync::Arc;

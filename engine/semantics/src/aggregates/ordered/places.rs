@@ -5,7 +5,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 
 /// Bytes of a key that fits into a number, beside its row.
 const NUMBER_BYTES: usize = 12;

@@ -4,7 +4,7 @@
 use super::steps::Steps;
 use super::{Expression, Groups, next_character};
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use std::ops::Range;
 use std::rc::Rc;
 

@@ -2,7 +2,7 @@
 
 use super::too_complex;
 use datafusion::common::Result;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use std::cell::Cell;
 
 /// Steps of a call over a short text.

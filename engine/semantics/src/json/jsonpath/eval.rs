@@ -8,7 +8,7 @@ use crate::json::print::normal;
 use crate::json::tree::{Json, Node};
 use crate::numbers::numeric::{parse as parse_numeric, rescaled};
 use datafusion::common::DataFusionError;
-use querygate_catalog::proceed;
+use querygate_resources::proceed;
 use querygate_types::{Error, ErrorCode};
 use std::borrow::Cow;
 use std::cmp::Ordering;

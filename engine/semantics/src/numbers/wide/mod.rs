@@ -26,8 +26,8 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use querygate_catalog::proceed;
 use querygate_query_api::{WIDE_NUMERIC, wide_numeric};
+use querygate_resources::proceed;
 use querygate_types::numeric::{NotNumeric, Numeric, ordered_key};
 use std::sync::Arc;
 

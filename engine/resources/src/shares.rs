@@ -1,7 +1,7 @@
 //! Who holds how many connections of a source: a share of them for a session and for a user, and back to others who wait from a
 //! result that nobody reads. Knows no kind of source: a driver tells how many connections it has.
 
-use super::snapshot_quota::{HeldSnapshot, SnapshotQuota};
+use crate::snapshot_quota::{HeldSnapshot, SnapshotQuota};
 use futures::{Stream, StreamExt};
 use querygate_driver_api::pool::PoolStatus;
 use querygate_driver_api::{BatchStream, Driver};
@@ -213,7 +213,7 @@ impl Holder {
 
     /// One more moment that a source keeps for this user. A source keeps as many as half of its connections, and of these a user
     /// has a quarter: each takes a connection, and holds the source's own clean-up back. `None`: these are taken.
-    pub(super) fn hold_snapshot(&self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Option<HeldSnapshot> {
+    pub fn hold_snapshot(&self, source: &Arc<str>, driver: &Arc<dyn Driver>) -> Option<HeldSnapshot> {
         let most = driver.pool().map_or(usize::MAX, |pool| share(pool.size / 2, MOMENTS_PER_USER));
         self.shares.snapshots.one_more(source, &self.login, most)
     }
@@ -222,7 +222,7 @@ impl Holder {
     ///
     /// # Errors
     /// 53300: its session or its user holds a share of them with results that nobody reads. What `begin` says.
-    pub(super) async fn hold(
+    pub async fn hold(
         self: &Arc<Self>,
         (source, driver): (&Arc<str>, &Arc<dyn Driver>),
         begin: impl Future<Output = Result<BatchStream>>,

@@ -1,7 +1,7 @@
 //! What a source's task has ready while its reader is elsewhere. Drivers know no memory pool: their batches are of a bounded size
 //! and number, and are charged by the largest that came.
 
-use super::fragment_metrics::batch_bytes;
+use crate::bytes::batch_bytes;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -35,7 +35,7 @@ impl Ahead {
 
     /// The batches with their charge.
     #[must_use]
-    pub(crate) fn over(self, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub fn over(self, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = batches.schema();
         let charged = batches.map(move |batch| {
             let batch = batch?;

@@ -1,6 +1,6 @@
 //! Whether a statement is over, for expressions that compute long without waiting: they ask between rows. Knows no expression.
 //!
-//! As with memory (`meter.rs`), there is no place to hand it through: it is a variable of the thread, set around each poll of
+//! As with memory (`charge.rs`), there is no place to hand it through: it is a variable of the thread, set around each poll of
 //! an operator whose expressions ask.
 
 use datafusion::common::Result;
@@ -59,7 +59,7 @@ pub fn proceed() -> Result<()> {
     let over = STOP.with_borrow(|stop| stop.as_ref().and_then(|stop| stop.reached()));
     match over {
         Some(error) => Err(DataFusionError::External(Box::new(error))),
-        None => crate::meter::planning_goes_on(),
+        None => crate::charge::planning_goes_on(),
     }
 }
 

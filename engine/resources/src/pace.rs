@@ -1,7 +1,7 @@
 //! How many rows an operator is given at once whose expressions make much of little: a batch of the usual rows may become hundreds
 //! of megabytes of texts. Knows no operator.
 
-use crate::remote::batch_bytes;
+use crate::bytes::batch_bytes;
 use arrow::record_batch::RecordBatch;
 use querygate_types::limits;
 

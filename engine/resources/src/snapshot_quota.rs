@@ -8,11 +8,11 @@ type Whose = (Arc<str>, Box<str>);
 
 /// How many each user has of each source.
 #[derive(Debug, Default)]
-pub(super) struct SnapshotQuota(Mutex<HashMap<Whose, usize>>);
+pub(crate) struct SnapshotQuota(Mutex<HashMap<Whose, usize>>);
 
 /// One of them; counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct HeldSnapshot {
+pub struct HeldSnapshot {
     snapshots: Arc<SnapshotQuota>,
     whose: Whose,
 }
@@ -23,7 +23,7 @@ impl SnapshotQuota {
     }
 
     /// One more. `None`: the user has as many as may be.
-    pub(super) fn one_more(self: &Arc<Self>, source: &Arc<str>, login: &str, most: usize) -> Option<HeldSnapshot> {
+    pub(crate) fn one_more(self: &Arc<Self>, source: &Arc<str>, login: &str, most: usize) -> Option<HeldSnapshot> {
         let whose: Whose = (Arc::clone(source), login.into());
         let mut counts = self.counts();
         let count = counts.entry(whose.clone()).or_default();

@@ -1,0 +1,21 @@
+//! What a statement may take: memory for what its expressions make, time until it is over, connections of sources. Knows no
+//! table and no policy.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+
+mod ahead;
+mod bytes;
+mod charge;
+mod metered_exec;
+mod pace;
+mod shares;
+mod snapshot_quota;
+mod stop;
+
+pub use ahead::Ahead;
+pub use bytes::{batch_bytes, own_bytes};
+pub use charge::{CHARGE_LEAST, Metered, Working, charge, work};
+pub use metered_exec::MeteredExec;
+pub use shares::{Holder, Resting, ShareBounds, SourceShares};
+pub use snapshot_quota::HeldSnapshot;
+pub use stop::{Stop, proceed};
