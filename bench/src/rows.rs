@@ -3,7 +3,8 @@
 use crate::wide;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use querygate_catalog::{DriverTable, RemoteField, SourceTable};
+use querygate_catalog::SourceTable;
+use querygate_catalog::remote::{DriverTable, RemoteField};
 use querygate_driver_api::{Driver, TableRef, ValueType};
 use querygate_memory::{MemoryConfig, MemorySource};
 use querygate_rules::RemoteColumn;

@@ -1,15 +1,18 @@
 //! The schemas of one principal put together: governed tables, views, the gate's own tables, `pg_catalog`.
 
 use crate::deployment::Deployment;
+use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, federate};
+use crate::image::BoundView;
 use crate::live::LiveTable;
 use crate::principal::{VisibleObject, token, visible_objects};
-use crate::remote::Remotes;
-use crate::schema::{FixedSchema, SEARCHED, with_search_path};
+use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
 };
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
@@ -17,9 +20,6 @@ use querygate_policy::resolve_principal;
 use querygate_types::{Error, Principal, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Name of the engine's catalog; statements name the database of the configuration, which is checked before.
-pub const CATALOG_NAME: &str = "querygate";
 
 /// Everything one principal may name, on one deployment.
 #[derive(Debug)]
@@ -35,9 +35,22 @@ pub struct PrincipalCatalog {
 }
 
 impl PrincipalCatalog {
-    /// What the federation rule opens leaves with.
-    pub(crate) fn remotes(&self) -> &Remotes {
-        &self.remotes
+    fn opener(&self) -> GovernedOpener<'_> {
+        GovernedOpener { token: &self.token, objects: &self.objects, remotes: &self.remotes }
+    }
+
+    /// Carves a bound plan whose parameters are filled in.
+    ///
+    /// # Errors
+    /// Internal: a part that was translated and cannot be made a leaf.
+    pub fn federate(&self, plan: &LogicalPlan, context: &SimplifyContext) -> Result<Federated> {
+        federate(plan, &self.opener(), context)
+    }
+
+    /// A bound plan with its parameters open, as one fragment. `None`: one source cannot run all of it.
+    #[must_use]
+    pub fn whole_fragment(&self, plan: &LogicalPlan, context: &SimplifyContext) -> Option<WholeFragment> {
+        WholeFragment::find(plan, &self.opener(), context)
     }
 
     #[must_use]
@@ -93,15 +106,6 @@ impl PrincipalCatalog {
     pub fn state(&self) -> &Arc<SessionState> {
         &self.state
     }
-}
-
-/// A view bound with the reader's rights.
-#[derive(Debug, Clone)]
-pub struct BoundView {
-    pub schema: String,
-    pub name: String,
-    pub comment: Option<String>,
-    pub provider: Arc<dyn TableProvider>,
 }
 
 /// Puts a principal's catalog together in steps, because views are bound on what came before them.

@@ -1,7 +1,6 @@
 //! Fills the image of `pg_catalog` from what a principal sees: comments from labels and help, keys from references,
 //! enums as the metadata declares them.
 
-use crate::catalog::BoundView;
 use crate::deployment::Deployment;
 use crate::live::LiveTable;
 use crate::principal::VisibleObject;
@@ -17,6 +16,15 @@ use querygate_query_api::{NETWORK, TimeTz};
 use querygate_types::{PgType, Principal, ReferentialAction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// A view bound with the reader's rights.
+#[derive(Debug, Clone)]
+pub struct BoundView {
+    pub schema: String,
+    pub name: String,
+    pub comment: Option<String>,
+    pub provider: Arc<dyn TableProvider>,
+}
 
 /// Owner of every object in the catalog.
 const OWNER: &str = "querygate";

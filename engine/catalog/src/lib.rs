@@ -5,33 +5,30 @@
 mod arrow_types;
 mod catalog;
 mod deployment;
+mod expressions;
+pub mod federation;
 mod gathering;
 mod image;
-mod leaf;
-mod live;
+pub mod leaf;
+pub mod live;
 mod measure;
+mod metrics;
 mod one_input;
 mod principal;
-mod remote;
+pub mod remote;
 mod row_filter;
 mod schema;
-mod sizes;
 #[cfg(test)]
 mod testing;
 mod unavailable;
 
 pub use arrow_types::{arrow_type, object_schema};
-pub use catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
+pub use catalog::{CatalogBuilder, PrincipalCatalog};
 pub use deployment::{Deployment, SchemaEvent, SourceStatus, SourceTable, ViewDefinition};
 pub use gathering::GatheringExec;
-pub use leaf::{Division, GovernedExec, GovernedTable, division, share, tell_uses};
-pub use live::{LiveExec, LiveRows, LiveTable};
+pub use image::BoundView;
+pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;
 pub use principal::{VisibleObject, keeps_rights};
-pub use remote::{AllKeys, SourcePlanning, source_settings};
-pub use remote::{
-    DriverTable, Federated, FragmentCall, FragmentTable, LostField, PlainScans, RemoteField, WholeFragment, federate,
-};
-pub use remote::{FragmentRuns, KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
-pub use sizes::TableSizes;
+pub use schema::CATALOG_NAME;
 pub use unavailable::UnavailableTable;

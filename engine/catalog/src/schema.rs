@@ -1,6 +1,5 @@
 //! A principal's schemas. Unqualified catalog names (`pg_class`) resolve in `public` too, as Postgres' search path has it.
 
-use crate::catalog::CATALOG_NAME;
 use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
@@ -9,6 +8,9 @@ use datafusion::catalog::{
 use datafusion::common::{Result, internal_err};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Name of the engine's catalog; statements name the database of the configuration, which is checked before.
+pub const CATALOG_NAME: &str = "querygate";
 
 /// An immutable schema.
 #[derive(Debug)]

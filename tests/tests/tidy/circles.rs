@@ -11,11 +11,6 @@ const ALLOWED: [(&str, &str, &str); 22] = [
     ("drivers/files", "infer source table", "a source is described by reading its own tables"),
     ("drivers/memory", "column rows", "a column's builder takes cells, a row's reader fills builders"),
     (
-        "engine/catalog",
-        "catalog image leaf principal remote schema sizes",
-        "the federation rule opens leaves, leaves run fragments",
-    ),
-    (
         "engine/driver-api",
         "aggregate relation scalar",
         "one algebra: relations hold expressions, which hold subqueries",

@@ -1,25 +1,11 @@
 //! The leak-proof contract: which conjuncts of a user may run beside the policy, on rows that it hides.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 
 /// Whether evaluating a typed, simplified conjunct on any row can neither fail nor be observed. The list is the one by
 /// which whole statements are carved into fragments, so that a condition is judged alike wherever it may run.
 pub(crate) fn is_leak_proof(expr: &Expr, unmasked: &dyn Fn(&str) -> bool) -> bool {
     querygate_rules::is_leak_proof(expr, |column| unmasked(&column.name))
-}
-
-/// Column names an expression reads.
-pub(crate) fn columns_of(expr: &Expr) -> Vec<String> {
-    let mut names = Vec::new();
-    // The closure never fails, so neither does the walk.
-    let _ = expr.apply(|e| {
-        if let Expr::Column(c) = e {
-            names.push(c.name.clone());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    names
 }
 
 #[cfg(test)]

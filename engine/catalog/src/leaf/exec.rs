@@ -2,8 +2,8 @@
 //! what it does inside, and its properties tell nothing that the policy alone makes true.
 
 use super::ordered::{Parts, in_order};
-use super::reads::FileLeaf;
-use crate::remote::{FragmentExec, FragmentRuns};
+use crate::metrics::{FileLeaf, FragmentRuns};
+use crate::remote::FragmentExec;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

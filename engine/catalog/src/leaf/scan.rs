@@ -1,16 +1,16 @@
 //! How a governed leaf is planned: raw scan, policy and leak-proof conjuncts, masks, limit, one opaque node around all.
 
-use super::barrier::columns_of;
 use super::exec::GovernedExec;
 use super::formula::FormulaExpr;
 use super::mask::MaskExpr;
 use super::ordered::PARTS_PER_STREAM;
 use super::reading::ReadingExpr;
-use super::reads::FileLeaf;
-use super::receipt::{Numbered, fragment_line};
+use super::receipt::fragment_line;
+use super::size::governed;
 use super::table::{ColumnOrigin, GovernedColumn, GovernedTable};
+use crate::expressions::{Numbered, columns_of};
+use crate::metrics::FileLeaf;
 use crate::remote::{DriverTable, FragmentExec, PlainScans};
-use crate::sizes::governed;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, internal_err};

@@ -2,7 +2,7 @@
 //! are only its values.
 
 use super::exec::{CompiledFragment, heard, shape};
-use super::fragment_metrics::{FragmentRun, FragmentRuns};
+use crate::metrics::{FragmentRun, FragmentRuns};
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::{Answer, Ask, BatchStream, ExecuteContext, LookUp};
 use querygate_resources::Holder;
@@ -17,7 +17,7 @@ pub struct FragmentCall {
 }
 
 impl FragmentCall {
-    pub(super) fn new(compiled: CompiledFragment, looks_up: LookUp<()>) -> Self {
+    pub(crate) fn new(compiled: CompiledFragment, looks_up: LookUp<()>) -> Self {
         Self { compiled, looks_up }
     }
 

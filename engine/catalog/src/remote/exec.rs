@@ -1,10 +1,10 @@
 //! The leaf that runs a fragment at its source. Prints native text with numbered parameters, never a value.
 
-use super::fragment_metrics::{FragmentFacts, FragmentRun, FragmentRuns};
 use super::keys::{Narrowing, is_key, narrowed};
 use super::plain::PlainScans;
 use super::source_error::{named, of_column};
 use super::worth::Expected;
+use crate::metrics::{FragmentFacts, FragmentRun, FragmentRuns};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -46,17 +46,17 @@ pub(crate) struct CompiledFragment {
     /// What comes out.
     pub schema: SchemaRef,
     /// For the books.
-    pub(super) known: Arc<FragmentFacts>,
+    pub(crate) known: Arc<FragmentFacts>,
     /// Whether it is a part of what its template says.
-    pub(super) part: bool,
+    pub(crate) part: bool,
     /// What it reads of a snapshot that the source keeps.
-    pub(super) share: Option<SnapshotShare>,
+    pub(crate) share: Option<SnapshotShare>,
     /// What its source's planner is told, of what it takes for this fragment.
-    pub(super) setting: Option<PlannerSetting>,
+    pub(crate) setting: Option<PlannerSetting>,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
-    pub(super) names_columns: bool,
+    pub(crate) names_columns: bool,
     /// What it gives without keys.
-    pub(super) expected: Arc<Expected>,
+    pub(crate) expected: Arc<Expected>,
 }
 
 /// What the sources' planners are told of the fragments of one plan, as an extension of the state that plans it. A source that
@@ -74,7 +74,7 @@ impl CompiledFragment {
     ///
     /// # Errors
     /// What the source says, in our codes.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &self,
         context: ExecuteContext,
         holder: Option<&Arc<Holder>>,
@@ -125,7 +125,7 @@ impl CompiledFragment {
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(self, error))
     }
 
-    pub(super) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> FragmentRun {
+    pub(crate) fn run(&self, runs: Arc<FragmentRuns>, narrowed: bool) -> FragmentRun {
         let template = self.known.template((&self.driver, &self.source), &self.fragment, &self.statement);
         FragmentRun::begin(runs, template, &self.known, narrowed || self.part)
     }
@@ -146,7 +146,7 @@ impl CompiledFragment {
 }
 
 /// The source's failure as readers get it. One that may come of changed tables gets them looked at.
-pub(super) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
+pub(crate) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     let changed = matches!(error.code(), ErrorCode::SourceSchemaChanged | ErrorCode::DataException);
     if let Some(notice) = compiled.driver.schema_notice().filter(|_| changed) {
         notice.give();
@@ -161,7 +161,7 @@ fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {
     dynamic.current().ok().map(|expr| Narrowing::of(&expr))
 }
 
-pub(super) fn shape(
+pub(crate) fn shape(
     batch: &RecordBatch,
     columns: &[(usize, Option<DataType>)],
     schema: &SchemaRef,
@@ -198,7 +198,7 @@ pub(crate) struct FragmentExec {
 
 impl FragmentExec {
     #[must_use]
-    pub(super) fn new(compiled: CompiledFragment) -> Self {
+    pub(crate) fn new(compiled: CompiledFragment) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&compiled.schema)),
             Partitioning::UnknownPartitioning(1),
@@ -209,7 +209,7 @@ impl FragmentExec {
         Self { compiled, filters: Vec::new(), properties: Arc::new(properties) }
     }
 
-    pub(super) fn compiled(&self) -> &CompiledFragment {
+    pub(crate) fn compiled(&self) -> &CompiledFragment {
         &self.compiled
     }
 

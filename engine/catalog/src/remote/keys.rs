@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// What a row must fulfil to meet any row of the other side.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Narrowing {
+pub(crate) enum Narrowing {
     /// No row does.
     Never,
     /// Every condition, by place of the column; empty: nothing is known.
@@ -24,7 +24,7 @@ pub(super) enum Narrowing {
 
 /// Values that one column may have.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     Any(Vec<ScalarValue>),
     Between(Option<ScalarValue>, Option<ScalarValue>),
 }
@@ -35,7 +35,7 @@ impl Narrowing {
     }
 
     /// Reads a dynamic filter's current expression.
-    pub(super) fn of(expr: &Arc<dyn PhysicalExpr>) -> Self {
+    pub(crate) fn of(expr: &Arc<dyn PhysicalExpr>) -> Self {
         if let Some(literal) = expr.downcast_ref::<Literal>() {
             return if matches!(literal.value(), ScalarValue::Boolean(Some(false))) {
                 Self::Never
@@ -62,7 +62,7 @@ impl Narrowing {
         Self::unknown()
     }
 
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         let (Self::Columns(mut all), Self::Columns(more)) = (self, other) else { return Self::Never };
         for (column, keys) in more {
             let merged = match all.remove(&column) {
@@ -147,7 +147,7 @@ fn members(list: &InListExpr) -> Option<Narrowing> {
 }
 
 /// Whether equality of this type means the same to the engine and to every source that compares it at all.
-pub(super) const fn is_key(value_type: ValueType) -> bool {
+pub(crate) const fn is_key(value_type: ValueType) -> bool {
     match value_type {
         ValueType::Int16
         | ValueType::Int32
@@ -169,7 +169,7 @@ pub(super) const fn is_key(value_type: ValueType) -> bool {
 
 /// The fragment with the conditions beside its own, and the values to bind after its own. `None`: none can be added.
 /// `places` gives, for each column of the plan, its place among the fragment's delivered ones.
-pub(super) fn narrowed(
+pub(crate) fn narrowed(
     fragment: &Fragment,
     values: &[Value],
     places: &[usize],

@@ -29,7 +29,7 @@ impl PlainScans {
     }
 
     /// The batches of one source, counted.
-    pub(super) fn counted(self: Arc<Self>, batches: BatchStream) -> BatchStream {
+    pub(crate) fn counted(self: Arc<Self>, batches: BatchStream) -> BatchStream {
         let count = move |batch: Result<RecordBatch>| {
             let batch = batch?;
             self.take(&batch)?;

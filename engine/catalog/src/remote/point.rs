@@ -7,7 +7,7 @@ use querygate_driver_api::scalar::ComparisonOp;
 use querygate_driver_api::{ColumnId, Fragment, Relation, ScalarExpr, TableRef};
 
 /// Whether a fragment reads one table by values of its key, looks at each row by itself, and takes bounded time for it.
-pub(super) fn looks_up<'a>(fragment: &Fragment, mut tables: impl Iterator<Item = &'a DriverTable>) -> bool {
+pub(crate) fn looks_up<'a>(fragment: &Fragment, mut tables: impl Iterator<Item = &'a DriverTable>) -> bool {
     finds_by(fragment, |table| tables.find(|known| known.table() == table)?.key_names())
 }
 

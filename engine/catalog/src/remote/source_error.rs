@@ -6,7 +6,7 @@ use querygate_types::{Error, ErrorCode};
 const RETRY: &str = "Other sources answer; try again later.";
 
 /// The failure with the name of the column that it is about, for those who may know it.
-pub(super) fn of_column(name: Option<&str>, error: Error) -> Error {
+pub(crate) fn of_column(name: Option<&str>, error: Error) -> Error {
     match name {
         Some(name) if error.detail().is_none() && error.code() != ErrorCode::Internal => {
             error.with_detail(format!("It is in column \"{name}\"."))
@@ -16,7 +16,7 @@ pub(super) fn of_column(name: Option<&str>, error: Error) -> Error {
 }
 
 /// The failure with the source's name in it, and a hint where there is none and the source may come back.
-pub(super) fn named(source: &str, error: Error) -> Error {
+pub(crate) fn named(source: &str, error: Error) -> Error {
     let returns = matches!(error.code(), ErrorCode::SourceUnavailable | ErrorCode::SourceLost);
     let hint = error.hint().or_else(|| returns.then_some(RETRY)).map(str::to_owned);
     let message = match error.message().strip_prefix("source ") {

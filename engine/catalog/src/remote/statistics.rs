@@ -9,15 +9,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The last answer; none yet, if the source was never reached.
 #[derive(Debug, Default)]
-pub(super) struct TableStats(RwLock<Option<Arc<Statistics>>>);
+pub(crate) struct TableStats(RwLock<Option<Arc<Statistics>>>);
 
 impl TableStats {
-    pub(super) fn last(&self) -> Option<Statistics> {
+    pub(crate) fn last(&self) -> Option<Statistics> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     /// Keeps an answer; `remote` gives the source's name of each column of the schema, where it has one.
-    pub(super) fn keep<'a>(
+    pub(crate) fn keep<'a>(
         &self,
         answer: &TableStatistics,
         schema: &SchemaRef,

@@ -2,9 +2,9 @@
 //! per conjunct, and everything else stays with the governed leaf around it.
 
 use super::exec::{CompiledFragment, FragmentExec};
-use super::fragment_metrics::FragmentFacts;
 use super::statistics::TableStats;
 use super::worth::Expected;
+use crate::metrics::FragmentFacts;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -141,7 +141,7 @@ impl DriverTable {
     }
 
     /// The names that the key's columns have in the source.
-    pub(super) fn key_names(&self) -> Option<Vec<&str>> {
+    pub(crate) fn key_names(&self) -> Option<Vec<&str>> {
         let name = |at: &usize| self.parts.fields.get(*at).map(|field| field.column.name.as_str());
         self.parts.key.as_ref()?.iter().map(name).collect()
     }

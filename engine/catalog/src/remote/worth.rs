@@ -19,7 +19,7 @@ const MOST: f64 = 0.7;
 
 /// What is expected of a fragment without keys.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     rows: Option<f64>,
     /// One for each column that the fragment delivers, or none at all.
     columns: Vec<ColumnEstimate>,
@@ -28,12 +28,12 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    pub(super) fn of(size: &TableEstimate) -> Self {
+    pub(crate) fn of(size: &TableEstimate) -> Self {
         Self { rows: size.rows, columns: size.columns.clone(), always: false }
     }
 
     /// The same, or one that is ignored: keys are told whatever is expected.
-    pub(super) fn unless_all(self, state: &dyn Session) -> Self {
+    pub(crate) fn unless_all(self, state: &dyn Session) -> Self {
         let always = state.config().get_extension::<AllKeys>().is_some();
         if always { self.ignored() } else { self }
     }
@@ -43,7 +43,7 @@ impl Expected {
     }
 
     /// The keys that are worth telling, each once. `places` gives, for each column of the plan, its place among the delivered ones.
-    pub(super) fn worth(&self, keys: BTreeMap<usize, Keys>, places: &[usize]) -> BTreeMap<usize, Keys> {
+    pub(crate) fn worth(&self, keys: BTreeMap<usize, Keys>, places: &[usize]) -> BTreeMap<usize, Keys> {
         keys.into_iter()
             .map(|(column, keys)| (column, keys.once()))
             .filter(|(column, keys)| self.always || self.pays(places.get(*column), keys))
@@ -51,7 +51,7 @@ impl Expected {
     }
 
     /// The most keys of the delivered column at this place that are worth telling.
-    pub(super) fn keys_max(&self, place: usize) -> usize {
+    pub(crate) fn keys_max(&self, place: usize) -> usize {
         let Some(rows) = self.rows.filter(|_| !self.always) else { return KEY_LIST_MAX };
         let values = self.values(Some(&place), rows);
         let most = (values * MOST).min(rows / (KEY + rows / values)).ceil();

@@ -2,7 +2,8 @@
 //! source anything itself.
 
 use crate::config::OnChange;
-use querygate_catalog::{LostField, RemoteField, SchemaEvent};
+use querygate_catalog::SchemaEvent;
+use querygate_catalog::remote::{LostField, RemoteField};
 use querygate_driver_api::relation::{Collation, Encoding};
 use querygate_driver_api::remote::{RemoteColumn as Described, RemoteTable};
 use querygate_driver_api::{Driver, ValueType};

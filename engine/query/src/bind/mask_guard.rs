@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Subquery};
-use querygate_catalog::GovernedTable;
+use querygate_catalog::leaf::GovernedTable;
 use querygate_types::{Error, ErrorCode, Result};
 use std::any::Any;
 use std::collections::BTreeSet;

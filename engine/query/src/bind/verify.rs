@@ -10,7 +10,9 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
-use querygate_catalog::{FragmentTable, GovernedExec, GovernedTable, LiveExec, LiveTable};
+use querygate_catalog::federation::FragmentTable;
+use querygate_catalog::leaf::{GovernedExec, GovernedTable};
+use querygate_catalog::live::{LiveExec, LiveTable};
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::{SystemTable, SystemTableExec};
 use querygate_types::{Error, ErrorCode, Result};
@@ -179,7 +181,7 @@ mod tests {
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::explain::ExplainExec;
     use datafusion::prelude::SessionContext;
-    use querygate_catalog::LiveRows;
+    use querygate_catalog::live::LiveRows;
     use querygate_pg_catalog::PgCatalog;
     use querygate_pg_catalog::image::CatalogImage;
 

@@ -10,7 +10,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use querygate_catalog::{Deployment, LiveTable};
+use querygate_catalog::Deployment;
+use querygate_catalog::live::LiveTable;
 use querygate_pg_catalog::LeafToken;
 use querygate_policy::Evaluator;
 use querygate_types::{Error, ErrorCode, Principal, Result};

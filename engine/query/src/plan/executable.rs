@@ -17,7 +17,8 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::{Federated, FragmentCall, WholeFragment, federate};
+use querygate_catalog::federation::{Federated, WholeFragment};
+use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::Value;
 use querygate_pg_catalog::LeafToken;
 use querygate_rules::{Disposition, Receipt};
@@ -97,7 +98,7 @@ pub(crate) async fn plan(
 ) -> Result<Executable> {
     let values = bound.values(parameters)?;
     if !bound.asks().moment {
-        let find = || WholeFragment::find(bound.plan(), bound.catalog(), &context(state));
+        let find = || bound.catalog().whole_fragment(bound.plan(), &context(state));
         let known = bound.whole_found().is_some();
         if let Some(whole) = bound.whole(find) {
             let chosen = options.asking.take_if(|_| !whole.fragment.settings().is_empty());
@@ -109,7 +110,7 @@ pub(crate) async fn plan(
     }
     let logical = bound.with_values(values)?;
     let state = started(state, bound.asks());
-    let federated = federate(&logical, bound.catalog(), &context(&state))?;
+    let federated = bound.catalog().federate(&logical, &context(&state))?;
     if options.require_pushdown {
         everything_pushed(&federated.receipts)?;
     }

@@ -1,7 +1,7 @@
 //! Names of parts as tickets carry them: bytes that say which rows a part has. Decides nothing.
 
 use crate::plan::parts::PARTS_MAX;
-use querygate_catalog::{KeyRange, RowRange, Rows};
+use querygate_catalog::federation::{KeyRange, RowRange, Rows};
 use querygate_driver_api::Value;
 use querygate_driver_api::snapshot::Pages;
 use querygate_query_api::Part;

@@ -3,7 +3,7 @@
 use crate::books::observe::FragmentRecord;
 use crate::plan::executable::Executable;
 use datafusion::physical_plan::ExecutionPlan;
-use querygate_catalog::GovernedExec;
+use querygate_catalog::leaf::GovernedExec;
 use querygate_rules::ReceiptLine;
 use std::any::Any;
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
-use querygate_catalog::GovernedTable;
+use querygate_catalog::leaf::GovernedTable;
 use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::rules::yield_to_others::YieldToOthers;
 use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
-use querygate_catalog::TableSizes;
+use querygate_catalog::federation::TableSizes;
 use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::JoinOrder;
 use querygate_types::{Error, Result};

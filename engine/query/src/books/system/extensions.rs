@@ -2,7 +2,7 @@
 //! them by name.
 
 use super::{Cell, Kind, Row, batch_of, schema_of};
-use querygate_catalog::LiveTable;
+use querygate_catalog::live::LiveTable;
 use querygate_pg_catalog::LeafToken;
 use querygate_telemetry_api::system::{
     Cell as Supplied, CellColumns, CellKind, SystemExtension, SystemProcedure, SystemRelation,

@@ -18,7 +18,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
-use querygate_catalog::PlainScans;
+use querygate_catalog::remote::PlainScans;
 use querygate_query_api::BatchStream;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
-use querygate_catalog::FragmentCall;
+use querygate_catalog::remote::FragmentCall;
 use querygate_query_api::{BatchStream, Part};
 use querygate_resources::Ahead;
 use querygate_types::{Error, Result};

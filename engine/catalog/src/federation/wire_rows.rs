@@ -1,9 +1,9 @@
 //! Look-ups whose rows go to a client as the source sent them. The policies are in the fragment, so its rows are governed already;
 //! where anything is left to do with a column, they are not asked for.
 
-use super::exec::heard;
 use super::federate::WholeFragment;
-use super::fragment_metrics::{FragmentRun, FragmentRuns};
+use crate::metrics::{FragmentRun, FragmentRuns};
+use crate::remote::heard;
 use querygate_driver_api::{Answer, Ask, DeclineReason, LookUp, Value, ValueType, Wanted};
 use querygate_types::{Result, WireRows};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What a leaf over Parquet files reads, for whoever learns from it: its conditions by column, then rows, bytes and row groups
 //! of each run. Holds conditions as they were planned until somebody asks, and hands on no value.
 
-use super::receipt::Numbered;
-use super::uses::{Uses, conditions_of};
-use crate::remote::fingerprint;
+use super::conditions::{Uses, conditions_of};
+use super::fingerprint::fingerprint;
+use crate::expressions::Numbered;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -52,7 +52,7 @@ fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Arc<dyn ExecutionPlan>> {
 
 impl FileLeaf {
     /// `None`: the scan is not of Parquet files. `policy`: conditions of the row policy, in any place among the conjuncts.
-    pub(super) fn of(
+    pub(crate) fn of(
         scan: &Arc<dyn ExecutionPlan>,
         (source, table): (&Arc<str>, &Arc<str>),
         conjuncts: &[Expr],
@@ -72,7 +72,7 @@ impl FileLeaf {
     }
 
     /// How the plan above uses its columns.
-    pub(super) fn uses(&self) -> MutexGuard<'_, Uses> {
+    pub(crate) fn uses(&self) -> MutexGuard<'_, Uses> {
         self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,7 +149,7 @@ impl FileRun {
     }
 
     /// Batches of one partition, measured.
-    pub(super) fn measured(self: Arc<Self>, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn measured(self: Arc<Self>, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
         self.seen().streams += 1;
         Box::pin(Measured { batches, run: self, open: true })
     }

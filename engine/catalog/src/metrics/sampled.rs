@@ -1,7 +1,7 @@
 //! What the values of passing columns are like: a sample of the rows of one run, taken evenly as they pass, summed up where it
 //! ends. No value leaves it but the ends of the middle of a column's numbers, and counts by hash.
 
-use super::fragment_metrics::fingerprint;
+use super::fingerprint::fingerprint;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Float64Type};
@@ -27,7 +27,7 @@ struct Seen {
 
 /// Takes every so many rows of a run.
 #[derive(Debug)]
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     /// Rows that passed.
     passed: usize,
     /// One row of so many is taken: a power of two.
@@ -45,12 +45,12 @@ enum Column {
 
 impl Sampler {
     /// For so many columns.
-    pub(super) fn new(columns: usize) -> Self {
+    pub(crate) fn new(columns: usize) -> Self {
         let column = |_| Column::Followed(Vec::new());
         Self { passed: 0, every: 1, rows: 0, columns: (0..columns).map(column).collect() }
     }
 
-    pub(super) fn add(&mut self, batch: &RecordBatch) {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
         let first = self.passed.next_multiple_of(self.every) - self.passed;
         self.passed = self.passed.saturating_add(batch.num_rows());
         let places: Vec<u64> = (first..batch.num_rows()).step_by(self.every).map(|place| place as u64).collect();
@@ -87,7 +87,7 @@ impl Sampler {
     }
 
     /// In the order of the columns.
-    pub(super) fn summaries(self) -> Box<[ColumnSummary]> {
+    pub(crate) fn summaries(self) -> Box<[ColumnSummary]> {
         let one = |column| match column {
             Column::Followed(values) => summary(&values),
             Column::Other => ColumnSummary::default(),

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 const MOST: usize = 256;
 
 /// The shape of a fragment. `policy`: parameters whose values a policy gave.
-pub(super) fn shape_of(fragment: &Fragment, policy: &[usize]) -> FragmentShape {
+pub(crate) fn shape_of(fragment: &Fragment, policy: &[usize]) -> FragmentShape {
     let mut tracer = Tracer::new(policy);
     tracer.relation(&fragment.relation);
     for table in &mut tracer.shape.tables {
@@ -26,7 +26,7 @@ pub(super) fn shape_of(fragment: &Fragment, policy: &[usize]) -> FragmentShape {
 
 /// The delivered columns, if the rows are all that the policy leaves of one table: then a share of them is a share of the
 /// table's. A computed column has an empty name.
-pub(super) fn passing(fragment: &Fragment, policy: &[usize]) -> Vec<String> {
+pub(crate) fn passing(fragment: &Fragment, policy: &[usize]) -> Vec<String> {
     let only_policy = (0..fragment.parameters.len()).all(|parameter| policy.contains(&parameter));
     if !only_policy || !is_whole(&fragment.relation) || fragment.output.len() > MOST {
         return Vec::new();

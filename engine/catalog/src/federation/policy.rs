@@ -1,7 +1,7 @@
 //! Row filters in the words of the push-down vocabulary, so that a policy travels inside the fragment. Values enter as
 //! parameters of the scope only.
 
-use super::table::DriverTable;
+use crate::remote::DriverTable;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::scalar::{ComparisonOp, Constant};

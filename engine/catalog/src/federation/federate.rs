@@ -1,17 +1,13 @@
 //! The federation rule: whole statements, or their largest one-source parts, become fragments with the policies inside.
 //! The only code that opens a governed leaf.
 
-use super::call::FragmentCall;
-use super::exec::{CompiledFragment, FragmentExec, SourcePlanning};
-use super::fragment_metrics::FragmentFacts;
-use super::point::looks_up;
 use super::policy::{FragmentPolicy, Tables};
-use super::table::DriverTable;
-use super::worth::Expected;
-use crate::catalog::PrincipalCatalog;
+use super::sizes::TableSizes;
 use crate::deployment::Deployment;
 use crate::leaf::{GovernedExec, GovernedTable};
-use crate::sizes::TableSizes;
+use crate::metrics::FragmentFacts;
+use crate::principal::VisibleObject;
+use crate::remote::{CompiledFragment, DriverTable, Expected, FragmentCall, FragmentExec, SourcePlanning, looks_up};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -58,16 +54,12 @@ impl Remotes {
 
 /// Opens the governed tables of one catalog.
 pub(crate) struct GovernedOpener<'a> {
-    catalog: &'a PrincipalCatalog,
-    remotes: &'a Remotes,
+    pub(crate) token: &'a LeafToken,
+    pub(crate) objects: &'a [VisibleObject],
+    pub(crate) remotes: &'a Remotes,
 }
 
 impl<'a> GovernedOpener<'a> {
-    #[must_use]
-    fn new(catalog: &'a PrincipalCatalog) -> Self {
-        Self { catalog, remotes: catalog.remotes() }
-    }
-
     /// Whether any table is a driver's; without one there is nothing to carve.
     #[must_use]
     fn is_empty(&self) -> bool {
@@ -90,14 +82,14 @@ impl LeafOpener for GovernedOpener<'_> {
         let Some(governed) = any.downcast_ref::<GovernedTable>() else {
             return Err(elsewhere("the table is the gate's own"));
         };
-        if governed.token() != self.catalog.token() {
+        if governed.token() != self.token {
             return Err(elsewhere("the table belongs to another session"));
         }
         let raw: &dyn Any = governed.raw().as_ref();
         let Some(table) = raw.downcast_ref::<DriverTable>() else {
             return Err(elsewhere("the source takes no fragments"));
         };
-        let visible = self.catalog.objects().iter().find(|o| o.sql_name == governed.name());
+        let visible = self.objects.iter().find(|o| o.sql_name == governed.name());
         let Some(visible) = visible else { return Err(elsewhere("the table is not in the catalog")) };
         let columns = governed
             .columns()
@@ -158,13 +150,16 @@ pub struct Federated {
 ///
 /// # Errors
 /// Internal: a part that was translated and cannot be made a leaf.
-pub fn federate(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &SimplifyContext) -> Result<Federated> {
-    let opener = GovernedOpener::new(catalog);
+pub(crate) fn federate(
+    plan: &LogicalPlan,
+    opener: &GovernedOpener<'_>,
+    context: &SimplifyContext,
+) -> Result<Federated> {
     if opener.is_empty() {
         return Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() });
     }
-    let builder = Builder { opener: &opener, refused: Cell::new(false) };
-    match carve(plan, &opener, &builder, context) {
+    let builder = Builder { opener, refused: Cell::new(false) };
+    match carve(plan, opener, &builder, context) {
         Ok(Carved { plan, fragments, receipts }) => Ok(Federated { plan, fragments, receipts }),
         // Some value has no equal in the source: the governed leaves take what they can.
         Err(_) if builder.refused.get() => Ok(Federated { plan: plan.clone(), fragments: 0, receipts: Vec::new() }),
@@ -187,13 +182,11 @@ pub struct WholeFragment {
 
 impl WholeFragment {
     /// Translates a bound plan with its parameters open. `None`: one source cannot run all of it.
-    #[must_use]
-    pub fn find(plan: &LogicalPlan, catalog: &PrincipalCatalog, context: &SimplifyContext) -> Option<Self> {
-        let opener = GovernedOpener::new(catalog);
+    pub(crate) fn find(plan: &LogicalPlan, opener: &GovernedOpener<'_>, context: &SimplifyContext) -> Option<Self> {
         if opener.is_empty() {
             return None;
         }
-        let translation = translate(plan, &opener, context).ok()?;
+        let translation = translate(plan, opener, context).ok()?;
         let driver = opener.driver(&translation.source)?;
         let statement = driver.render(&translation.fragment).ok()?;
         let compiled = compiled(driver, &translation, statement, Vec::new(), known(&translation));
@@ -204,7 +197,7 @@ impl WholeFragment {
             true => Err(DeclineReason::NoKey),
         };
         let settings = settings_for(driver.as_ref(), &translation.fragment);
-        Some(Self { token: catalog.token().clone(), translation, compiled, looks_up, settings })
+        Some(Self { token: opener.token.clone(), translation, compiled, looks_up, settings })
     }
 
     /// Which snapshot and principal it was made for.
@@ -306,7 +299,7 @@ impl LeafBuilder for Builder<'_> {
             return Err(Error::internal(format!("the values of a fragment are refused: {}", refusal.text)));
         }
         let table = FragmentTable {
-            token: self.opener.catalog.token().clone(),
+            token: self.opener.token.clone(),
             restricted: !translation.policy_values.is_empty(),
             size: translation.size.clone(),
             compiled: compiled(driver, &translation, statement, values, known(&translation)),

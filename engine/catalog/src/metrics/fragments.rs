@@ -1,9 +1,10 @@
 //! What fragments did for one statement: rows, bytes and times of each run. An extension of the engine's configuration; without it
 //! nothing is measured.
 
+use super::file_reads::{FileLeaf, FileRun};
+use super::fingerprint::fingerprint;
 use super::sampled::Sampler;
 use super::shape::{passing, shape_of};
-use crate::leaf::{FileLeaf, FileRun};
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
@@ -100,15 +101,15 @@ impl FragmentRuns {
 
 /// What is known of a compiled fragment before it runs, shared by its runs. The template is made when it is first asked for.
 #[derive(Debug, Default)]
-pub(super) struct FragmentFacts {
-    pub(super) estimated_rows: Option<u64>,
+pub(crate) struct FragmentFacts {
+    pub(crate) estimated_rows: Option<u64>,
     /// Parameters whose values a policy gives.
-    pub(super) policy: Vec<usize>,
+    pub(crate) policy: Vec<usize>,
     template: OnceLock<Arc<FragmentTemplate>>,
 }
 
 impl FragmentFacts {
-    pub(super) fn new(estimated_rows: Option<f64>, policy: Vec<usize>) -> Self {
+    pub(crate) fn new(estimated_rows: Option<f64>, policy: Vec<usize>) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -119,7 +120,7 @@ impl FragmentFacts {
     }
 
     /// `statement` is the fragment's own text, without keys that a join adds while it runs.
-    pub(super) fn template(
+    pub(crate) fn template(
         &self,
         (driver, source): (&Arc<dyn Driver>, &Arc<str>),
         fragment: &Fragment,
@@ -149,20 +150,9 @@ fn objects(shape: &FragmentShape) -> Arc<[String]> {
     names.into()
 }
 
-/// FNV-1a, 64 bits: the same in every build, because it is kept on disk.
-pub(crate) fn fingerprint<const N: usize>(parts: [&[u8]; N]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.iter().chain(&[0]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    hash
-}
-
 /// One run, being measured.
 #[derive(Debug)]
-pub(super) struct FragmentRun {
+pub(crate) struct FragmentRun {
     runs: Arc<FragmentRuns>,
     template: Arc<FragmentTemplate>,
     estimated_rows: Option<u64>,
@@ -171,7 +161,7 @@ pub(super) struct FragmentRun {
 }
 
 impl FragmentRun {
-    pub(super) fn begin(
+    pub(crate) fn begin(
         runs: Arc<FragmentRuns>,
         template: Arc<FragmentTemplate>,
         known: &FragmentFacts,
@@ -202,7 +192,7 @@ impl FragmentRun {
     }
 
     /// Closes a run that is over, where it is measured.
-    pub(super) fn over<T>(run: Option<Self>, outcome: Result<T>, rows: impl FnOnce(Self, &T)) -> Result<T> {
+    pub(crate) fn over<T>(run: Option<Self>, outcome: Result<T>, rows: impl FnOnce(Self, &T)) -> Result<T> {
         match (run, &outcome) {
             (Some(run), Ok(found)) => rows(run, found),
             (Some(run), Err(error)) => run.failed(error),
@@ -212,7 +202,7 @@ impl FragmentRun {
     }
 
     /// The batches of a run that has begun, measured as they are read; where it did not begin, it is closed.
-    pub(super) fn begun(run: Option<Self>, batches: Result<BatchStream>) -> Result<BatchStream> {
+    pub(crate) fn begun(run: Option<Self>, batches: Result<BatchStream>) -> Result<BatchStream> {
         match (run, batches) {
             (Some(run), Ok(batches)) => Ok(Measured::new(batches, run).boxed()),
             (Some(run), Err(error)) => {
@@ -234,12 +224,12 @@ impl FragmentRun {
     }
 
     /// All its rows are here, as messages.
-    pub(super) fn wire_rows(self, rows: &WireRows) {
+    pub(crate) fn wire_rows(self, rows: &WireRows) {
         self.all((rows.rows, rows.bytes), rows.nulls.iter().copied());
     }
 
     /// All its rows are here, as one batch.
-    pub(super) fn batch(self, batch: &RecordBatch) {
+    pub(crate) fn batch(self, batch: &RecordBatch) {
         let size = (batch.num_rows() as u64, batch_bytes(batch));
         self.all(size, batch.columns().iter().map(|column| column.null_count() as u64));
     }

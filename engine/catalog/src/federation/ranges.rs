@@ -2,9 +2,8 @@
 //! of its key. The ends of a key's ranges are keys of rows that the reader sees, found with the policy in place. All ranges are
 //! of one snapshot where the source keeps it. What is not understood has no ranges.
 
-use super::exec::{CompiledFragment, FragmentExec};
-use super::table::DriverTable;
 use crate::leaf::{GovernedTable, governed_leaf, leaf_of, over_leaf};
+use crate::remote::{CompiledFragment, DriverTable, FragmentExec};
 use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt as _;
