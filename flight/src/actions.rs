@@ -4,8 +4,8 @@ use crate::command::{action, plain_action, substrait, unsupported};
 use crate::encode::schema_bytes;
 use crate::info;
 use crate::options::{self, CloseSessionResult, SetSessionOptionsRequest};
-use crate::service::Shared;
 use crate::session::{FlightSession, ending};
+use crate::shared::Shared;
 use crate::statement::describe;
 use crate::wire::parameter_schema;
 use arrow_flight::sql::{

@@ -4,7 +4,7 @@
 //! arrow-flight's own encoder measures a batch by the memory behind it, which counts shared buffers once per column, and
 //! turns a large list into a list; so the messages are made here, from the same IPC generator.
 
-use crate::merge::{Merger, wire_bytes};
+use crate::merge::{MESSAGE_BYTES, MESSAGE_ROWS, Merger, wire_bytes};
 use crate::wire::to_wire;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::CompressionType;
@@ -13,11 +13,6 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
 use querygate_types::{Error, Result};
-
-/// Bytes of a message at most: measured best for both sides between half a megabyte and one.
-pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
-/// Rows of a message at most.
-pub(crate) const MESSAGE_ROWS: usize = 65_536;
 
 /// What compresses message bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,7 +1,7 @@
 //! Logging in: name and password in, session token out. Known and unknown users cost the same and get the same answer.
 
 use crate::observe;
-use crate::service::Shared;
+use crate::shared::Shared;
 use crate::transport::Caller;
 use arrow_flight::{BasicAuth, HandshakeRequest};
 use base64::Engine as _;

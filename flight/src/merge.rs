@@ -1,11 +1,15 @@
 //! Small batches become messages worth sending: rows wait until there are enough of them. Knows no message and no clock.
 
-use crate::encode::{MESSAGE_BYTES, MESSAGE_ROWS};
 use arrow::array::{Array, AsArray as _};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
+
+/// Bytes of a message at most: measured best for both sides between half a megabyte and one.
+pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
+/// Rows of a message at most.
+pub(crate) const MESSAGE_ROWS: usize = 65_536;
 
 /// Bytes from which rows are worth a message of their own. A batch of this size is never copied.
 const ENOUGH_BYTES: usize = MESSAGE_BYTES / 2;

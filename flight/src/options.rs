@@ -2,13 +2,11 @@
 
 use crate::encode::Compression;
 use crate::info::endpoints;
-use crate::metadata::ask;
+use crate::own_queries::set_config;
 use crate::session::FlightSession;
 use prost::Message;
-use querygate_query_api::Session;
 use querygate_types::{ErrorCode, Result};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// `arrow.flight.protocol.SessionOptionValue`.
 #[derive(Clone, PartialEq, Message)]
@@ -143,11 +141,6 @@ async fn setting(session: &FlightSession, name: &str, value: &str) -> Result<(),
 /// An identifier in double quotes.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Sets a setting of an engine session, with the value bound, not written.
-pub(crate) async fn set_config(engine: &Arc<dyn Session>, name: &str, value: &str) -> Result<()> {
-    ask(engine, "SELECT set_config($1, $2, false)", &[name, value]).await.map(drop)
 }
 
 /// The session's options and reported settings.

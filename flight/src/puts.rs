@@ -2,8 +2,8 @@
 
 use crate::bind::{Bindings, bind, declared_by_values, decode};
 use crate::command::{Put, put as read_put, unsupported};
-use crate::service::Shared;
 use crate::session::{Bound, FlightSession, PreparedStatement};
+use crate::shared::Shared;
 use crate::statement::{Described, describe, run_effects};
 use crate::wire::result_schema;
 use arrow::record_batch::RecordBatch;

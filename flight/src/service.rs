@@ -1,12 +1,9 @@
 //! The gRPC service: finds the caller's session, hands the call on, and turns what comes back into gRPC. Panics end the
 //! call, not the connection. Decides nothing itself.
 
-use crate::config::FlightConfig;
 use crate::observe;
-use crate::running::Running;
-use crate::seal::Seal;
 use crate::session::FlightSession;
-use crate::sessions::Sessions;
+use crate::shared::Shared;
 use crate::status::status;
 use crate::transport::Caller;
 use crate::{actions, get, handshake, info, puts};
@@ -18,30 +15,11 @@ use arrow_flight::{
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use querygate_query_api::trace::TraceContext;
-use querygate_query_api::{Authenticator, QueryService};
 use querygate_types::{Error, ErrorCode, Result};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Request, Response, Status, Streaming};
-
-/// What all calls of a door share.
-pub(crate) struct Shared {
-    pub(crate) config: FlightConfig,
-    pub(crate) service: Arc<dyn QueryService>,
-    pub(crate) auth: Arc<dyn Authenticator>,
-    pub(crate) seal: Seal,
-    pub(crate) sessions: Sessions,
-    pub(crate) running: Arc<Running>,
-    /// Places for result streams.
-    pub(crate) streams: Arc<Semaphore>,
-    /// Passwords checked at the same time: each costs milliseconds of a processor.
-    pub(crate) logins: Semaphore,
-    /// No new sessions and streams.
-    pub(crate) shutdown: CancellationToken,
-}
 
 /// The service of one door.
 #[derive(Clone)]

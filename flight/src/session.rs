@@ -220,7 +220,7 @@ impl FlightSession {
             let opened = service.open(Arc::clone(&self.principal), self.client.clone()).await?;
             let options = self.state().options.clone();
             for (name, value) in options {
-                crate::options::set_config(&opened, &name, &value).await?;
+                crate::own_queries::set_config(&opened, &name, &value).await?;
             }
             opened
         };

@@ -2,12 +2,13 @@
 //! Knows no SQL.
 
 use crate::cancel::{CancelSlot, Known, Registration};
-use crate::door::Shared;
 use crate::extended::Extended;
 use crate::guard::Guard;
+use crate::halt::{Closing, Halt};
 use crate::idle::Idle;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
+use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Writer, frame_end, next_message};
 use bytes::BytesMut;
@@ -19,42 +20,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-/// Why the work on a message stopped.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// The statement failed; the session goes on.
-    Statement(Report),
-    /// The connection ends.
-    Connection(Closing),
-}
-
-/// How a connection ends.
-#[derive(Debug)]
-pub(crate) enum Closing {
-    /// The client left or cannot be reached.
-    Silently,
-    /// The client is told why.
-    Saying(Report),
-}
-
-impl From<Report> for Halt {
-    fn from(report: Report) -> Self {
-        Self::Statement(report)
-    }
-}
-
-impl From<querygate_types::Error> for Halt {
-    fn from(error: querygate_types::Error) -> Self {
-        Self::Statement(error.into())
-    }
-}
-
-impl From<Closing> for Halt {
-    fn from(closing: Closing) -> Self {
-        Self::Connection(closing)
-    }
-}
 
 /// Room for the answer to a small statement, made at its first message.
 const OUT_BYTES: usize = 256;

@@ -1,9 +1,10 @@
 //! COPY … TO STDOUT: headers, trailers and completion around the rows. Knows no value.
 
-use crate::connection::{Connection, Halt};
+use crate::connection::Connection;
 use crate::encode::{CopyText, Shape};
-use crate::simple::check_width;
+use crate::halt::Halt;
 use crate::stream::RowSource;
+use crate::width::check_width;
 use crate::wire::{Format, Writer};
 use querygate_query_api::{CopyFormat, CopyOptions, Rows};
 use tokio_util::sync::CancellationToken;

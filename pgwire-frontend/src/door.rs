@@ -1,10 +1,10 @@
 //! The listener: accepts, bounds the number of clients, drains at shutdown. Knows no frame.
 
 use crate::auth::tls_server_end_point;
-use crate::cancel::CancelKeys;
 use crate::config::DoorConfig;
 use crate::connection::Connection;
 use crate::observe::{self, Counts};
+use crate::shared::{ALPN, Ending, Shared, Tls};
 use crate::startup::{Opened, open};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,7 +13,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -26,68 +25,6 @@ use tracing::Instrument as _;
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after an accept error such as "too many open files", which would otherwise repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What all connections of a door share.
-pub(crate) struct Shared {
-    pub(crate) config: DoorConfig,
-    pub(crate) service: Arc<dyn QueryService>,
-    pub(crate) auth: Arc<dyn Authenticator>,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) keys: Arc<CancelKeys>,
-    pub(crate) counts: Counts,
-    /// Who has not logged in.
-    pub(crate) arrivals: Arc<Arrivals>,
-    /// Of sessions.
-    pub(crate) places: Arc<Semaphore>,
-    /// What the two tokens below say, for those who look often.
-    pub(crate) ending: Ending,
-    /// Idle sessions end.
-    pub(crate) shutdown: CancellationToken,
-    /// Running statements end too.
-    pub(crate) kill: CancellationToken,
-}
-
-pub(crate) struct Tls {
-    pub(crate) acceptor: TlsAcceptor,
-    /// `tls-server-end-point` data; `None` when the certificate has none.
-    pub(crate) channel_binding: Option<Vec<u8>>,
-}
-
-/// How far the end of a door is.
-#[derive(Debug, Default)]
-pub(crate) struct Ending(AtomicU8);
-
-const SHUTDOWN: u8 = 1;
-const KILL: u8 = 2;
-
-impl Ending {
-    pub(crate) fn is_shutdown(&self) -> bool {
-        self.0.load(Ordering::Acquire) >= SHUTDOWN
-    }
-
-    pub(crate) fn is_kill(&self) -> bool {
-        self.0.load(Ordering::Acquire) >= KILL
-    }
-}
-
-impl Shared {
-    fn shut_down(&self) {
-        self.end(SHUTDOWN, &self.shutdown);
-    }
-
-    fn stop(&self) {
-        self.end(KILL, &self.kill);
-    }
-
-    fn end(&self, how: u8, token: &CancellationToken) {
-        self.ending.0.store(how, Ordering::Release);
-        token.cancel();
-        self.keys.wake();
-    }
-}
-
-/// ALPN protocol of PostgreSQL (direct TLS requires it).
-pub(crate) const ALPN: &[u8] = b"postgresql";
 
 /// A bound Postgres port.
 pub struct PostgresDoor {

@@ -1,12 +1,13 @@
 //! The extended query protocol: prepared statements and portals of one connection, with their bounds. Knows no socket.
 
 use crate::config::DoorConfig;
-use crate::connection::{Connection, Halt};
+use crate::connection::Connection;
 use crate::copy::CopyStyle;
 use crate::decode::{decode_parameter, session_zone};
+use crate::halt::Halt;
 use crate::report::Report;
-use crate::simple::check_width;
 use crate::stream::{RowSource, Shape, expand};
+use crate::width::check_width;
 use crate::wire::{Bind, Format, Parse, Target, Writer};
 use arrow::array::ArrayRef;
 use querygate_query_api::{CommandTag, Delivery, Holding, Outcome, Prepared, TransactionStatus};

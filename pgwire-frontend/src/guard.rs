@@ -1,8 +1,8 @@
 //! One step of the engine, ended early when its result is not wanted any more. Knows no message.
 
-use crate::connection::{Closing, Halt};
-use crate::door::Shared;
+use crate::halt::{Closing, Halt};
 use crate::report::Report;
+use crate::shared::Shared;
 use crate::transport::Transport;
 use querygate_query_api::Session;
 use std::time::Duration;

@@ -9,22 +9,26 @@ mod config;
 mod connection;
 mod copy;
 mod decode;
+mod digits;
 mod door;
 mod encode;
 mod extended;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod halt;
 mod idle;
 mod lookup;
 mod observe;
 mod random;
 mod report;
+mod shared;
 mod simple;
 mod startup;
 mod startup_packet;
 mod stream;
 mod transport;
+mod width;
 mod wire;
 mod written;
 

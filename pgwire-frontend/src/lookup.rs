@@ -2,11 +2,12 @@
 //! or not now, is taken apart message by message.
 
 use crate::cancel::{CancelSlot, Known};
-use crate::connection::{Closing, Connection, Halt};
+use crate::connection::Connection;
 use crate::decode::given;
-use crate::door::Shared;
+use crate::halt::{Closing, Halt};
 use crate::observe::Kind;
 use crate::report::Report;
+use crate::shared::Shared;
 use crate::stream::CHUNK_BYTES;
 use crate::transport::Transport;
 use crate::wire::{Asked, Format, VALUES_MAX, Writer};

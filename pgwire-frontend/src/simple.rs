@@ -1,11 +1,13 @@
 //! The simple query protocol: several statements in one text, the first error ends the rest. Knows no portal.
 
-use crate::connection::{Closing, Connection, Halt};
+use crate::connection::Connection;
 use crate::copy::CopyStyle;
+use crate::halt::{Closing, Halt};
 use crate::report::Report;
 use crate::stream::{RowSource, Shape};
+use crate::width::check_width;
 use crate::wire::{Format, Writer};
-use querygate_query_api::{CommandTag, Delivery, Outcome, Rows, Statement};
+use querygate_query_api::{CommandTag, Delivery, Outcome, Statement};
 use querygate_types::{ErrorCode, limits};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -79,14 +81,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-pub(crate) fn check_width(rows: &Rows) -> Result<(), Report> {
-    if rows.columns.len() > limits::RESULT_COLUMNS_MAX {
-        let message = format!("target lists can have at most {} entries", limits::RESULT_COLUMNS_MAX);
-        return Err(Report::error(ErrorCode::TooManyColumns, message));
-    }
-    Ok(())
 }
 
 /// Bytes of `sql` before a statement that was cut out of it; `None` when it is not found there word for word.

@@ -3,10 +3,10 @@
 
 use crate::auth::{Exchange, Refused, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use crate::cancel::{Registration, SecretBytes};
-use crate::door::{ALPN, Shared, Tls};
 use crate::observe;
 use crate::random;
 use crate::report::Report;
+use crate::shared::{ALPN, Shared, Tls};
 use crate::startup_packet::{FirstPacket, LONG_KEYS_MINOR, NEWEST_MINOR, Startup, first_packet};
 use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Reader, Short, Writer, next_message};

@@ -1,8 +1,9 @@
 //! Sends a stream of batches as frames: one chunk encoded, written, then the next, so that memory stays flat and a slow
 //! client slows the query. Knows no portal name and no SQL.
 
-use crate::connection::{Closing, Connection, Halt};
+use crate::connection::Connection;
 use crate::encode::{BatchEncoder, Style};
+use crate::halt::{Closing, Halt};
 use crate::report::Report;
 use crate::wire::{Format, frame_end};
 use arrow::record_batch::RecordBatch;

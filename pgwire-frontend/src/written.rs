@@ -1,7 +1,8 @@
 //! Rows that the session hands on as messages: sent as they are. Knows no source.
 
-use crate::connection::{Connection, Halt};
+use crate::connection::Connection;
 use crate::encode::Style;
+use crate::halt::Halt;
 use crate::stream::CHUNK_BYTES;
 use crate::wire::Format;
 use querygate_query_api::{CommandTag, Prepared};

@@ -1,7 +1,8 @@
 //! GetCatalogs, GetDbSchemas, GetTables, GetTableTypes. Rows come from `information_schema` as the principal sees it.
 
-use super::{ask, columns};
+use super::columns;
 use crate::encode::schema_bytes;
+use crate::own_queries::ask;
 use crate::statement::describe;
 use arrow::array::{ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::{Schema, SchemaRef};

@@ -1,8 +1,9 @@
 //! GetPrimaryKeys, GetExportedKeys, GetImportedKeys, GetCrossReference, with Flight SQL's columns and order. Rows come from
 //! `information_schema` as the principal sees it.
 
-use super::{ask, columns};
+use super::columns;
 use crate::command::TableName;
+use crate::own_queries::ask;
 use arrow::array::{ArrayRef, Int32Array, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;

@@ -6,7 +6,9 @@ use crate::options::LearningOptions;
 use crate::otlp::Export;
 use crate::plans::PlanAdvice;
 use crate::plugin::Plugin;
-use crate::telemetry::{Counts, Queue, Store, Templates, queue};
+use crate::shared::Shared;
+use crate::telemetry::{Counts, Store, queue};
+use crate::templates::Templates;
 use crate::thread::LearningThread;
 use crate::training::Models;
 use async_trait::async_trait;
@@ -32,16 +34,6 @@ pub struct Learning {
     traces: bool,
     stop: CancellationToken,
     ended: Mutex<Ended<()>>,
-}
-
-/// What the thread, the statements and the system tables share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    queue: Queue,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) store: OnceLock<Store>,
-    pub(crate) errors: AtomicU64,
-    pub(crate) started: Instant,
 }
 
 impl Learning {

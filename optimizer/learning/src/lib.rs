@@ -12,24 +12,29 @@ mod http_client;
 mod index;
 mod layout;
 mod learning;
+mod numbers;
 mod options;
 mod otlp;
 mod plans;
 mod plugin;
+mod ran;
 mod report;
+mod schema_watch;
+mod shared;
 #[cfg(test)]
 mod summed_tests;
 mod telemetry;
+mod templates;
 #[cfg(test)]
 mod testing;
 mod thread;
 mod training;
 
-pub use anomaly::{SchemaChange, SchemaWatch};
 pub use index::{AdvisedSource, AdvisedSources, IndexAdvisor, IndexOptions};
 pub use layout::{LayoutSource, LayoutSources};
 pub use learning::Learning;
 pub use options::{LearningOptions, OtlpOptions, OtlpProtocol, WebhookOptions};
 pub use plugin::Plugin;
 pub use report::report;
+pub use schema_watch::{SchemaChange, SchemaWatch};
 pub use telemetry::{Moment, Store};

@@ -1,6 +1,6 @@
 //! What an administrator decides of learning.
 
-use crate::anomaly::SchemaWatch;
+use crate::schema_watch::SchemaWatch;
 use hyper::header::HeaderValue;
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! What runs that were added up teach, against the same runs told one by one.
 
 use crate::plugin::Plugin;
-use crate::telemetry::{Moment, Store, Templates};
+use crate::telemetry::{Moment, Store};
+use crate::templates::Templates;
 use crate::testing::{DAY, repeated, statement};
 use crate::{Learning, LearningOptions};
 use querygate_telemetry_api::system::{Cell, SystemExtension};

@@ -1,9 +1,9 @@
 //! The learning thread: empties the queue, writes batches, hands them to the plugins, keeps the file within its bounds. Survives what
 //! plugins do wrong.
 
-use crate::learning::Shared;
 use crate::options::LearningOptions;
 use crate::plugin::Plugin;
+use crate::shared::Shared;
 use crate::telemetry::{Counts, Moment, Receiver, Store};
 use futures::FutureExt;
 use querygate_telemetry_api::StatementRecord;

@@ -1,7 +1,8 @@
 //! How translation sees a governed table: as its opener shows it. Knows neither policies nor providers.
 
 use crate::estimate::{Estimator, NoEstimates};
-use crate::outcome::{NotPushed, ParameterSource};
+use crate::not_pushed::NotPushed;
+use crate::translation::ParameterSource;
 use datafusion::logical_expr::TableScan;
 use querygate_driver_api::relation::{Collation, Encoding, ScanColumn};
 use querygate_driver_api::{Capabilities, ColumnId, Identifier, ScalarExpr, TableRef, Value, ValueType};

@@ -1,8 +1,8 @@
 //! The record of what was pushed, what was kept, and why: readable lines without any value. Decides nothing.
 
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
+use crate::operators::{name, table_name};
 use crate::redact::redacted;
-use crate::translate::{name, table_name};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};

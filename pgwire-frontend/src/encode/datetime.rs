@@ -1,7 +1,7 @@
 //! Text and binary output of date, time, timestamp and interval. Knows no array.
 
-use super::digits::{push_2, push_i64, push_padded};
 use crate::calendar::civil_of_days;
+use crate::digits::{push_2, push_i64, push_padded};
 use crate::wire::Writer;
 use querygate_query_api::{TimeTz, Zone};
 use querygate_types::{Error, ErrorCode, Result};
@@ -220,7 +220,7 @@ impl Interval {
         if hours < 100 {
             push_2(out, hours);
         } else {
-            super::digits::push_u64(out, hours);
+            crate::digits::push_u64(out, hours);
         }
         out.push(b':');
         push_2(out, micros / 60_000_000 % 60);
@@ -259,7 +259,7 @@ impl Interval {
                 if seconds < 0 {
                     out.push(b'-');
                 }
-                super::digits::push_u64(out, seconds.unsigned_abs() / 1_000_000);
+                crate::digits::push_u64(out, seconds.unsigned_abs() / 1_000_000);
                 fraction(out, seconds.unsigned_abs() % 1_000_000);
                 out.push(b'S');
             }

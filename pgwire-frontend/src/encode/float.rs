@@ -1,6 +1,6 @@
 //! Text output of PostgreSQL `float4` and `float8`. Knows no array.
 
-use super::digits::push_padded;
+use crate::digits::push_padded;
 
 /// Appends a double: shortest digits that read back the same for `extra_float_digits` ≥ 1, else that many significant ones.
 pub(crate) fn float8(out: &mut Vec<u8>, value: f64, extra_digits: i32) {

@@ -3,7 +3,6 @@
 mod binary;
 mod column;
 mod datetime;
-mod digits;
 mod float;
 mod json;
 mod numeric;
@@ -16,7 +15,6 @@ mod text;
 mod tests;
 
 pub(crate) use datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
-pub(crate) use digits::push_u64;
 pub(crate) use shape::{CopyText, Shape};
 pub(crate) use style::Style;
 

@@ -1,6 +1,6 @@
 //! Text and binary output of PostgreSQL `numeric`. Knows no array.
 
-use super::digits::{POW10, push_padded, push_padded_u128, push_u64, push_u128};
+use crate::digits::{POW10, push_padded, push_padded_u128, push_u64, push_u128};
 use crate::wire::Writer;
 use arrow::datatypes::i256;
 

@@ -3,10 +3,10 @@
 use super::Style;
 use super::column::{Column, Values, Width};
 use super::datetime::{self, Interval, Layout, out_of_range};
-use super::digits::push_i64;
 use super::physical::{Dates, Decimals, Intervals, NO_VALUE, Spans, micros};
 use super::style::{ByteaOutput, IntervalStyle};
 use super::{float, json, numeric};
+use crate::digits::push_i64;
 use arrow::datatypes::TimeUnit;
 use querygate_query_api::{network_at, network_text, numeric_cell};
 use querygate_types::{Error, ErrorCode, Result};

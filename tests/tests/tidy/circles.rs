@@ -35,23 +35,7 @@ const ALLOWED: [(&str, &str, &str); 22] = [
         "aggregates analyze casts functions json numbers times typing windows",
         "values of one kind are read, shown and computed by those of others",
     ),
-    (
-        "flight",
-        "actions get handshake info metadata options puts service session sessions stream",
-        "the service calls its requests' handlers, which share its state",
-    ),
-    ("flight", "encode merge", "one bound on the size of messages"),
-    ("optimizer/learning", "anomaly options", "options of alerts are typed by what they watch"),
-    ("optimizer/learning", "index layout", "layouts are judged by what indexes ran"),
-    ("optimizer/learning", "learning thread", "the thread of learning reads its shared state"),
-    (
-        "optimizer/learning",
-        "plugin telemetry",
-        "a plugin keeps its documents in the store, sums of templates are a plugin",
-    ),
-    ("optimizer/rules", "opener outcome receipt translate", "a translation tells what it opened and what it left"),
-    ("pgwire-frontend", "connection copy door extended guard simple startup stream", "one connection in several files"),
-    ("pgwire-frontend", "encode wire", "digits are written by the encoder of values"),
+    ("pgwire-frontend", "connection copy extended stream", "one connection in several files"),
 ];
 
 /// Which module uses which, with a file and path that shows it.

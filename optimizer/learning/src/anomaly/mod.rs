@@ -19,4 +19,3 @@ mod subject_cache;
 mod tests;
 
 pub(crate) use plugin::Anomalies;
-pub use schemas::{SchemaChange, SchemaWatch};

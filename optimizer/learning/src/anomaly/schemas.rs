@@ -3,41 +3,14 @@
 use super::stream::Event;
 use super::streams::Happened;
 use super::subject::Subject;
+use crate::schema_watch::{SchemaChange, SchemaWatch};
 use crate::telemetry::seconds_of;
 use querygate_models::anomaly::{Change, Finding, Span};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Changes that an incident names; the others are counted.
 const NAMED_MAX: usize = 5;
-
-/// A change of a source's table, as the gate noticed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaChange {
-    pub at: SystemTime,
-    pub source: String,
-    /// SQL name of the governed table.
-    pub object: String,
-    /// `None`: the table itself.
-    pub field: Option<String>,
-    /// The type in the source's words; `None`: there was, or is, none.
-    pub was: Option<String>,
-    pub is: Option<String>,
-    /// Whether it is again as it was.
-    pub restored: bool,
-}
-
-/// Everything that was noticed lately, oldest first.
-#[derive(Clone)]
-pub struct SchemaWatch(pub Arc<dyn Fn() -> Vec<SchemaChange> + Send + Sync>);
-
-impl fmt::Debug for SchemaWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SchemaWatch(…)")
-    }
-}
 
 /// What was looked at so far.
 #[derive(Debug, Default)]
@@ -142,7 +115,7 @@ mod tests {
     use super::super::incident::Incident;
     use super::*;
     use crate::testing::{DAY, at};
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     fn change(second: i64, object: &str, field: Option<&str>, was: Option<&str>, is: Option<&str>) -> SchemaChange {
         let (field, was, is) = (field.map(str::to_owned), was.map(str::to_owned), is.map(str::to_owned));

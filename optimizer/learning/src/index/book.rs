@@ -1,9 +1,9 @@
 //! The suggestions of all sources: takes what a search found, keeps what was applied, numbers and persists. Knows no search.
 
 use super::measure::Earlier;
-use super::ran::{AllRan, Ran};
 use super::search::Outcome;
 use super::suggestion::{Change, Gain, Spec, State, Suggestion};
+use crate::ran::{AllRan, Ran};
 use crate::telemetry::Store;
 use querygate_driver_api::Identifier;
 use querygate_driver_api::advice::IndexAdvice;
@@ -176,7 +176,7 @@ impl Book {
                 write_cost: found.write_cost,
                 bytes: found.bytes,
                 // Few runs are weak evidence of a workload.
-                confidence: base * found.trust * (super::problem::as_number(runs) / 30.0).clamp(0.3, 1.0),
+                confidence: base * found.trust * (crate::numbers::as_number(runs) / 30.0).clamp(0.3, 1.0),
                 evidence: format!("{evidence}{}", found.expected),
                 gains: gains.collect(),
                 ..plain(Change::Create(spec), &found.spec.table)

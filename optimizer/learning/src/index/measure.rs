@@ -1,9 +1,9 @@
 //! What a suggestion did once it was made: medians of the fragments that should gain, before and after, beside fragments that it
 //! should not touch. Several indexes may be made one right after the other. Knows no planner and no source.
 
-use super::problem::as_number;
-use super::ran::Ran;
 use super::suggestion::{Before, Gain, State, Suggestion};
+use crate::numbers::as_number;
+use crate::ran::Ran;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 

@@ -7,7 +7,6 @@ mod oracle;
 mod outlook;
 mod plugin;
 mod problem;
-mod ran;
 mod rows;
 mod search;
 mod suggestion;
@@ -16,6 +15,3 @@ mod tests;
 
 pub use options::{AdvisedSource, AdvisedSources, IndexOptions};
 pub use plugin::IndexAdvisor;
-pub(crate) use problem::as_number;
-pub(crate) use ran::Ran;
-pub(crate) use suggestion::percent;

@@ -1,7 +1,7 @@
 //! What people may expect of a suggestion: how much of the measured time, and what of it is in doubt. Asks nothing.
 
-use super::problem::{Asked, Problem, as_number};
-use super::suggestion::percent;
+use super::problem::{Asked, Problem};
+use crate::numbers::{as_number, percent};
 use querygate_models::index::{Advice, Change, rate};
 
 /// Fragments in doubt that are named.

@@ -1,6 +1,7 @@
 //! From what ran at one source to a workload of numbers, and back from numbers to names. Knows no planner.
 
-use super::ran::Ran;
+use crate::numbers::as_number;
+use crate::ran::Ran;
 use querygate_driver_api::advice::{IndexSpec, IndexedTable, NativeQuery, NullTest, TableConditions, Writes};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_models::index::{Access, Column, Index, Predicate, Statement, Table, Workload};
@@ -250,9 +251,4 @@ fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of runs")]
-pub(crate) fn as_number(count: u64) -> f64 {
-    count as f64
 }

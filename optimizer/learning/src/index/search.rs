@@ -4,7 +4,7 @@
 use super::oracle::{Guessed, Pace, Planned, numbers};
 use super::outlook::Outlook;
 use super::problem::{Asked, Problem, tables_of};
-use super::ran::Ran;
+use crate::ran::Ran;
 use querygate_driver_api::Driver;
 use querygate_driver_api::advice::{IndexSpec, Planner};
 use querygate_models::index::{
@@ -305,7 +305,7 @@ fn superfluous(problem: &Problem) -> Vec<(querygate_driver_api::TableRef, String
                     valid: one.valid,
                     scans: one.scans,
                     days: one.days,
-                    bytes: one.bytes.map_or(0.0, super::problem::as_number),
+                    bytes: one.bytes.map_or(0.0, crate::numbers::as_number),
                 }
             })
             .collect();

@@ -1,6 +1,7 @@
 //! A suggestion as it is kept and shown: what to change, what it should give, what it gave. Knows no planner and no source, and
 //! measures nothing.
 
+use crate::numbers::percent;
 use querygate_driver_api::advice::{IndexSpec, NullTest};
 use querygate_driver_api::{Identifier, TableRef};
 use querygate_types::Result;
@@ -170,21 +171,9 @@ impl Suggestion {
     }
 }
 
-/// A change as a share of what was there: `-28%`, `+3%`, `0%`.
-pub(crate) fn percent(change: f64) -> String {
-    let whole = (100.0 * change).round();
-    if whole == 0.0 { "0%".to_owned() } else { format!("{whole:+.0}%") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_change_has_one_sign_and_nothing_has_none() {
-        let words = [-0.28, 0.03, 0.0, -0.0, -0.004, 0.004, 12.0].map(percent);
-        assert_eq!(words, ["-28%", "+3%", "0%", "0%", "0%", "0%", "+1200%"]);
-    }
 
     pub(crate) fn spec(keys: &[&str]) -> Spec {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();

@@ -4,7 +4,8 @@
 use super::book::{Book, Chosen, Taken};
 use super::search::search;
 use super::simulate::Asked;
-use crate::index::{Ran, as_number};
+use crate::numbers::as_number;
+use crate::ran::Ran;
 use crate::telemetry::Store;
 use querygate_driver_api::layout::{FileLayout, LayoutAdvice};
 use querygate_telemetry_api::fragment::ConditionKind;

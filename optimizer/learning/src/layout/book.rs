@@ -2,7 +2,8 @@
 
 use super::search::{Found, Outcome};
 use super::simulate::Plan;
-use crate::index::{Ran, as_number, percent};
+use crate::numbers::{as_number, percent};
+use crate::ran::Ran;
 use querygate_driver_api::layout::{FileLayout, Rewrite};
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};

@@ -1,7 +1,7 @@
 //! What fragments read of a table under one layout or another: row groups by the bounds of their values, for conditions on values
 //! that sampled rows have. Knows places in the order of values, and no value.
 
-use crate::index::as_number;
+use crate::numbers::as_number;
 use querygate_driver_api::layout::{FileLayout, Place};
 
 /// Rows whose values stand for those that nobody kept.

@@ -1,4 +1,4 @@
-//! Records of statements: the queue they come through, the file they are kept in, and what templates add up to. Judges nothing.
+//! Records of statements: the queue they come through and the file they are kept in. Judges nothing.
 
 mod gather;
 mod history;
@@ -9,11 +9,9 @@ mod rows;
 mod store;
 #[cfg(test)]
 mod store_tests;
-mod templates;
 
 pub(crate) use history::FragmentRow;
 pub use moment::Moment;
 pub(crate) use moment::{seconds_of, time_of};
 pub(crate) use queue::{Counts, Queue, Receiver, queue};
 pub use store::Store;
-pub(crate) use templates::Templates;

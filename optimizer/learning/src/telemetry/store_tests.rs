@@ -1,9 +1,9 @@
 //! What the store and the plugins over it promise when the process dies, the disk lies and templates flood.
 
 use super::store::Store;
-use super::templates::Templates;
 use super::{Counts, Moment, queue};
 use crate::plugin::Plugin;
+use crate::templates::Templates;
 use crate::testing::{DAY, statement};
 use crate::{Learning, LearningOptions};
 use querygate_telemetry_api::system::{Cell, SystemExtension};

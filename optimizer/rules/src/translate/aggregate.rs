@@ -4,7 +4,7 @@ use super::Translator;
 use super::relation::Built;
 use super::scope::{Scope, Slot};
 use super::types::value_type;
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction as Call;

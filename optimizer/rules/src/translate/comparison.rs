@@ -3,7 +3,7 @@
 use super::Translator;
 use super::scope::Scope;
 use super::types::widens;
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;

@@ -2,7 +2,8 @@
 
 use super::Translator;
 use super::types::value_type;
-use crate::outcome::{NotPushed, ParameterSource};
+use crate::not_pushed::NotPushed;
+use crate::translation::ParameterSource;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};

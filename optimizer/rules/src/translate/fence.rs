@@ -1,7 +1,7 @@
 //! Puts a fence between a restricted table's policy and every expression above or beside it that can fail, and moves conditions that cannot fail inside. Accounts for every conjunct.
 
 use super::{Danger, Leaf, conjunct};
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use querygate_driver_api::relation::JoinKind;
 use querygate_driver_api::scalar::Held;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};

@@ -3,8 +3,8 @@
 use super::Translator;
 use super::scope::Scope;
 use super::types::{reads_in_utc, value_type};
+use crate::not_pushed::NotPushed;
 use crate::nullable::value_of_nullable;
-use crate::outcome::NotPushed;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction as Call;

@@ -3,7 +3,7 @@
 use super::relation::Built;
 use super::scope::{Scope, Slot};
 use super::{Translator, conjunct};
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::logical_plan::Join;
 use querygate_driver_api::relation::JoinKind;

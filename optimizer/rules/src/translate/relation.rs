@@ -2,10 +2,11 @@
 
 use super::scope::{Scope, Slot};
 use super::{Leaf, Translator, fault};
+use crate::not_pushed::NotPushed;
 use crate::opener::{LeafColumn, OpenedLeaf, PolicyScope};
-use crate::outcome::NotPushed;
+use crate::operators::name;
 use datafusion::common::tree_node::TreeNode as _;
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::Sort as SortExpr;
 use datafusion::logical_expr::logical_plan::{
     Distinct, FetchType, Filter, Limit, Projection, SkipType, Sort, TableScan, Values,
@@ -354,39 +355,4 @@ fn break_ties(relation: &mut Relation, key: &[ColumnId]) {
         }
         _ => {}
     }
-}
-
-/// What receipts call a node.
-pub(crate) const fn name(plan: &LogicalPlan) -> &'static str {
-    match plan {
-        LogicalPlan::Projection(_) => "projection",
-        LogicalPlan::Filter(_) => "filter",
-        LogicalPlan::Window(_) => "window",
-        LogicalPlan::Aggregate(_) => "aggregate",
-        LogicalPlan::Sort(_) => "sort",
-        LogicalPlan::Join(_) => "join",
-        LogicalPlan::Repartition(_) => "repartition",
-        LogicalPlan::Union(_) => "union",
-        LogicalPlan::TableScan(_) => "scan",
-        LogicalPlan::EmptyRelation(_) => "empty relation",
-        LogicalPlan::Subquery(_) => "subquery",
-        LogicalPlan::SubqueryAlias(_) => "alias",
-        LogicalPlan::Limit(_) => "limit",
-        LogicalPlan::Statement(_) => "statement",
-        LogicalPlan::Values(_) => "values",
-        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => "explain",
-        LogicalPlan::Extension(_) => "extension",
-        LogicalPlan::Distinct(_) => "distinct",
-        LogicalPlan::Dml(_) => "data change",
-        LogicalPlan::Ddl(_) => "definition",
-        LogicalPlan::Copy(_) => "copy",
-        LogicalPlan::DescribeTable(_) => "describe",
-        LogicalPlan::Unnest(_) => "unnest",
-        LogicalPlan::RecursiveQuery(_) => "recursive query",
-    }
-}
-
-/// The name of a table as the user wrote it.
-pub(crate) fn table_name(table: &TableReference) -> String {
-    table.table().to_owned()
 }

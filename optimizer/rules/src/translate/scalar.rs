@@ -3,7 +3,7 @@
 use super::scope::Scope;
 use super::types::{cast_is_exact, value_type};
 use super::{Translator, conjunct, fault};
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::{Between, Case, InList, Like, SetQuantifier};

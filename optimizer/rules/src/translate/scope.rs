@@ -1,6 +1,6 @@
 //! What the columns of a plan's node are in the fragment. Knows names only to resolve them.
 
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use datafusion::common::{Column, DFSchemaRef};
 use querygate_driver_api::ColumnId;
 use std::sync::Arc;

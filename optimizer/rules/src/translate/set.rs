@@ -3,7 +3,7 @@
 use super::relation::{Built, plain_column};
 use super::scope::Slot;
 use super::{Translator, fault};
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use datafusion::common::{DFSchema, JoinType, NullEquality};
 use datafusion::logical_expr::logical_plan::{Distinct, Join, Union};
 use datafusion::logical_expr::{Expr, LogicalPlan};

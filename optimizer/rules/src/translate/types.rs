@@ -1,6 +1,6 @@
 //! Arrow's types as the vocabulary's, and which casts mean the same everywhere. Knows no value.
 
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use arrow::datatypes::{DataType, TimeUnit};
 use querygate_driver_api::ValueType;
 

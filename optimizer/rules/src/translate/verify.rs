@@ -1,7 +1,7 @@
 //! A second look at the finished relation, independent of how it was made: each scan under its policy, nothing that can fail between a policy and its fence, nor beside a policy that needs one. Changes nothing.
 
 use super::{Danger, Leaf, conjunct};
-use crate::outcome::NotPushed;
+use crate::not_pushed::NotPushed;
 use querygate_driver_api::scalar::Held;
 use querygate_driver_api::{ColumnId, Relation, ScalarExpr};
 use std::collections::HashMap;

@@ -1,9 +1,8 @@
 //! What the statements of a template add up to, per principal: counts, rows, errors, quantiles of latency. Kept incrementally and
 //! bounded; knows no single statement.
 
-use super::moment::{Moment, seconds_of, time_of};
-use super::store::Store;
 use crate::plugin::Plugin;
+use crate::telemetry::{Moment, Store, seconds_of, time_of};
 use async_trait::async_trait;
 use querygate_models::sketch::DdSketch;
 use querygate_telemetry_api::StatementRecord;

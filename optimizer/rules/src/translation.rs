@@ -1,83 +1,11 @@
-//! What a translation gives: a fragment with the origin of each parameter, or the reason why there is none. Holds no text of a statement.
+//! What a translation gives: a fragment with the origin of each parameter. Holds no text of a statement.
 
 use crate::estimate::TableEstimate;
 use crate::receipt::Receipt;
 use arrow::datatypes::{DataType, SchemaRef};
-use querygate_driver_api::{Fragment, Refusal, RefusalReason, Value};
+use querygate_driver_api::{Fragment, Value};
 use querygate_types::{Error, ErrorCode, Result};
-use std::fmt;
 use std::sync::Arc;
-
-/// Why a plan did not become a fragment. The text reaches the user's receipt: operators and types, no value. What it says of
-/// a row policy reaches only those who may read policies; see [`NotPushed::plainly`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotPushed {
-    /// Kind, for counting. `Invalid` is a fault of ours.
-    pub reason: RefusalReason,
-    /// Lower case, without a full stop.
-    pub text: String,
-    /// The operator that was being translated (`filter`, `join`, …).
-    pub place: &'static str,
-    /// Whether the text tells how a row policy is made.
-    pub of_policy: bool,
-}
-
-impl NotPushed {
-    pub(crate) fn new(reason: RefusalReason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), place: "", of_policy: false }
-    }
-
-    pub(crate) fn operator(text: impl Into<String>) -> Self {
-        Self::new(RefusalReason::Operator, text)
-    }
-
-    pub(crate) fn kind(text: impl Into<String>) -> Self {
-        Self::new(RefusalReason::Type, text)
-    }
-
-    pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Self::new(RefusalReason::Invalid, text)
-    }
-
-    /// The same, about a row policy.
-    #[must_use]
-    pub(crate) fn of_policy(mut self) -> Self {
-        self.of_policy = true;
-        self
-    }
-
-    /// What every reader may be told.
-    #[must_use]
-    pub fn plainly(&self) -> String {
-        if self.of_policy { "a row policy is applied in the gate".to_owned() } else { self.to_string() }
-    }
-
-    /// The innermost operator keeps its name.
-    #[must_use]
-    pub(crate) fn at(mut self, place: &'static str) -> Self {
-        if self.place.is_empty() {
-            self.place = place;
-        }
-        self
-    }
-}
-
-impl From<Refusal> for NotPushed {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.reason, refusal.text)
-    }
-}
-
-impl fmt::Display for NotPushed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
-        }
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for NotPushed {}
 
 /// Where a parameter's value comes from.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,26 @@
+//! What all calls of a door share.
+
+use crate::config::FlightConfig;
+use crate::running::Running;
+use crate::seal::Seal;
+use crate::sessions::Sessions;
+use querygate_query_api::{Authenticator, QueryService};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// The state of a door.
+pub(crate) struct Shared {
+    pub(crate) config: FlightConfig,
+    pub(crate) service: Arc<dyn QueryService>,
+    pub(crate) auth: Arc<dyn Authenticator>,
+    pub(crate) seal: Seal,
+    pub(crate) sessions: Sessions,
+    pub(crate) running: Arc<Running>,
+    /// Places for result streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Passwords checked at the same time: each costs milliseconds of a processor.
+    pub(crate) logins: Semaphore,
+    /// No new sessions and streams.
+    pub(crate) shutdown: CancellationToken,
+}
