@@ -1,9 +1,31 @@
 //! When a source that could not be reached is tried again. Knows time, no connection.
 
-use crate::pool::BreakerState;
 use querygate_types::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Whether a source that could not be reached is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    /// It is: the last attempt succeeded, or there was none.
+    Closed,
+    /// It is not, until a pause is over.
+    Open,
+    /// The pause is over: the next attempt decides.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// As tables and metrics name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
 
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(10);

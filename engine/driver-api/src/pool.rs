@@ -1,31 +1,8 @@
 //! What a driver's connections do, in numbers: for metrics, `querygate.sources` and benchmarks. Knows no connection.
 
-pub use crate::breaker::Breaker;
+pub use crate::breaker::{Breaker, BreakerState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Whether a source that could not be reached is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BreakerState {
-    /// It is: the last attempt succeeded, or there was none.
-    Closed,
-    /// It is not, until a pause is over.
-    Open,
-    /// The pause is over: the next attempt decides.
-    HalfOpen,
-}
-
-impl BreakerState {
-    /// As tables and metrics name it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
 
 /// Connections of one source at one moment, and since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

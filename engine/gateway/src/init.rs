@@ -4,7 +4,6 @@
 mod merge;
 mod propose;
 
-use crate::auth::verifier;
 use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
 };
@@ -12,6 +11,7 @@ use crate::config::Config;
 use crate::introspect::{Described, describe, pretty};
 use crate::metadata;
 use crate::output::Output;
+use crate::verifier;
 use merge::Merged;
 use propose::proposals;
 use querygate_metadata::Field;

@@ -20,6 +20,7 @@ mod process;
 mod serve;
 mod shell;
 mod tls;
+mod verifier;
 mod wiring;
 
 pub use cli::run;

@@ -1,9 +1,34 @@
 //! Roles and schemas of an image with their ids. Knows no relation.
 
 use super::image::CatalogImage;
-use super::objects::{INFORMATION_SCHEMA, OWNER, PG_CATALOG, RoleObject, SchemaObject};
 use super::oid::{Allocator, ObjectClass, stable_oid};
 use std::collections::HashMap;
+
+/// `pg_catalog`'s own id, as in PostgreSQL.
+pub(crate) const PG_CATALOG: u32 = 11;
+/// `information_schema`'s, as in a fresh PostgreSQL 15.
+pub(crate) const INFORMATION_SCHEMA: u32 = 13_207;
+/// The bootstrap superuser's id: the owner of everything.
+pub(crate) const OWNER: u32 = 10;
+
+/// A role with its id.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleObject {
+    pub(crate) oid: u32,
+    pub(crate) name: String,
+    pub(crate) superuser: bool,
+    pub(crate) login: bool,
+    pub(crate) member_of: Vec<u32>,
+    pub(crate) comment: Option<String>,
+}
+
+/// A namespace with its id.
+#[derive(Debug, Clone)]
+pub(crate) struct SchemaObject {
+    pub(crate) oid: u32,
+    pub(crate) name: String,
+    pub(crate) comment: Option<String>,
+}
 
 const PUBLIC: u32 = 2_200;
 

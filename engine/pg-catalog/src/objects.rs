@@ -3,38 +3,11 @@
 
 use super::image::{CatalogImage, Check, Column, EnumType, ForeignKey, Index, Key, Relation, RelationKind};
 use super::layout::{Layout, layouts};
-use super::names::{roles, schemas};
+use super::names::{INFORMATION_SCHEMA, PG_CATALOG, RoleObject, SchemaObject, roles, schemas};
 use super::oid::{Allocator, ObjectClass, stable_oid};
-use super::rows::exists;
 use super::types::TypeTable;
 use querygate_types::ReferentialAction;
 use std::collections::{HashMap, HashSet};
-
-/// `pg_catalog`'s own id, as in PostgreSQL.
-pub(crate) const PG_CATALOG: u32 = 11;
-/// `information_schema`'s, as in a fresh PostgreSQL 15.
-pub(crate) const INFORMATION_SCHEMA: u32 = 13_207;
-/// The bootstrap superuser's id: the owner of everything.
-pub(crate) const OWNER: u32 = 10;
-
-/// A role with its id.
-#[derive(Debug, Clone)]
-pub(crate) struct RoleObject {
-    pub(crate) oid: u32,
-    pub(crate) name: String,
-    pub(crate) superuser: bool,
-    pub(crate) login: bool,
-    pub(crate) member_of: Vec<u32>,
-    pub(crate) comment: Option<String>,
-}
-
-/// A namespace with its id.
-#[derive(Debug, Clone)]
-pub(crate) struct SchemaObject {
-    pub(crate) oid: u32,
-    pub(crate) name: String,
-    pub(crate) comment: Option<String>,
-}
 
 /// A column, whichever relation it belongs to.
 #[derive(Debug, Clone)]
@@ -141,7 +114,8 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn new(image: CatalogImage) -> Self {
+    /// `served`: whether a system relation, by schema and name, has rows here.
+    pub(crate) fn new(image: CatalogImage, served: fn(&str, &str) -> bool) -> Self {
         let mut ids = Allocator::default();
         let database_oid = ids.take(stable_oid(ObjectClass::Database, &[&image.database]));
         let roles = roles(&image, &mut ids);
@@ -150,7 +124,7 @@ impl Objects {
             database_oid,
             roles,
             schemas,
-            relations: layouts().iter().filter(|l| exists(l.schema, l.name)).map(system_relation).collect(),
+            relations: layouts().iter().filter(|l| served(l.schema, l.name)).map(system_relation).collect(),
             indexes: Vec::new(),
             constraints: Vec::new(),
             enums: Vec::new(),

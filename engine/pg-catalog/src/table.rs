@@ -44,7 +44,12 @@ impl PgCatalog {
     /// Gives out object ids; rows come later. `image`: what the token's principal may see.
     #[must_use]
     pub fn new(token: LeafToken, image: CatalogImage) -> Arc<Self> {
-        Arc::new(Self { token, objects: Objects::new(image), kept: Mutex::default(), comments: OnceLock::new() })
+        Arc::new(Self {
+            token,
+            objects: Objects::new(image, rows::exists),
+            kept: Mutex::default(),
+            comments: OnceLock::new(),
+        })
     }
 
     /// What it was built from.

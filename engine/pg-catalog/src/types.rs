@@ -33,7 +33,7 @@ static BUILTIN: LazyLock<HashMap<u32, TypeEntry>> = LazyLock::new(|| {
         let (Some(oid), Some(Cell::Text(name)), Some(namespace)) = (number(0), row.get(1), number(2)) else {
             return None;
         };
-        let schema = if namespace == super::objects::PG_CATALOG { "pg_catalog" } else { "information_schema" };
+        let schema = if namespace == super::names::PG_CATALOG { "pg_catalog" } else { "information_schema" };
         let is_array = matches!(row.get(7), Some(Cell::Text(category)) if category == "A") && name.starts_with('_');
         let element = if is_array { number(13).unwrap_or(0) } else { 0 };
         Some((

@@ -5,6 +5,7 @@ use crate::evaluator::{Evaluator, Rights, bind};
 use crate::expression::{Provenance, compare, member};
 use crate::filter::{CompareOp, RowFilter, Test};
 use crate::query_filter::Column;
+use crate::unusable::PARENT_DEPTH_MAX;
 use crate::value::{ColumnKind, Scalar};
 use querygate_metadata::model::{
     AccessDefault, AccessLevel, Field, ManagedBy, Object, ObjectOperation, Recipient, RowOperation, SharingModel,
@@ -13,8 +14,6 @@ use querygate_metadata::model::{
 use querygate_types::Posture;
 use std::collections::BTreeSet;
 
-/// Longest controlled_by_parent chain.
-pub(crate) const PARENT_DEPTH_MAX: usize = 10;
 /// Deepest business unit tree.
 const UNIT_DEPTH_MAX: usize = 64;
 

@@ -2,9 +2,11 @@
 
 use crate::compiled::{Compiled, CompiledPolicy};
 use crate::expression::DropReason;
-use crate::layers::PARENT_DEPTH_MAX;
 use querygate_metadata::model::{Location, Object, Recipient, SharingModel, Snapshot};
 use std::collections::BTreeSet;
+
+/// Longest controlled_by_parent chain.
+pub(crate) const PARENT_DEPTH_MAX: usize = 10;
 
 impl CompiledPolicy {
     /// Rules that cannot be applied, whoever asks: policies and sharing rules that do not compile, details without a master.

@@ -1,10 +1,36 @@
 //! Typed values: coercing a comparand to a column's kind, and comparing JSON cells with typed values. Knows no policy.
 
-use crate::filter::{CompareOp, FilterValue};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use querygate_types::uuid;
 use serde_json::Value;
 use std::cmp::Ordering;
+
+/// A value in a filter. Its type equals the type of the column it is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FilterValue {
+    Text(String),
+    Integer(i64),
+    /// A number that is no 64-bit integer, as plain decimal text (`-?digits[.digits]`), exact as authored.
+    Decimal(String),
+    Boolean(bool),
+    /// Days since 1970-01-01.
+    Date(i32),
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    Timestamp(i64),
+    /// Milliseconds since midnight.
+    Time(i32),
+}
+
+/// Comparison of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
 
 /// What a filter may ask of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

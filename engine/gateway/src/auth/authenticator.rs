@@ -1,7 +1,7 @@
 //! The authenticator over the configured users. No I/O, no clock.
 
-use super::verifier;
 use crate::config::Config;
+use crate::verifier;
 use querygate_query_api::{Authenticator, ScramVerifier};
 use querygate_types::{Error, Principal, Result};
 use ring::rand::SystemRandom;

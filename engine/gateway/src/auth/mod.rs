@@ -1,6 +1,5 @@
 //! Who may log in. Knows the configured users and nothing of doors.
 
 mod authenticator;
-pub(crate) mod verifier;
 
 pub(crate) use authenticator::ConfigAuthenticator;

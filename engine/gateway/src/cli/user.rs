@@ -2,9 +2,9 @@
 
 use super::args::{UserAddArgs, UserArgs, UserCommand, UserListArgs};
 use super::{Ended, file_error, load, written};
-use crate::auth::verifier;
 use crate::config;
 use crate::output::{Output, Stream};
+use crate::verifier;
 use crate::{config::Config, password};
 use querygate_types::{Error, ErrorCode, Posture, Result};
 use std::fs::File;

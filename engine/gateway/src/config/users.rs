@@ -2,7 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::table::{At, Table, a_type};
-use crate::auth::verifier;
+use crate::verifier;
 use querygate_query_api::ScramVerifier;
 use querygate_types::{AttributeValue, Posture, Principal};
 use std::collections::{BTreeMap, BTreeSet};

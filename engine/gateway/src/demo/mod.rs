@@ -205,7 +205,7 @@ fn questions_text(questions: &[guide::Question]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::verifier;
+    use crate::verifier;
 
     async fn made(folder: &Path, divisor: u32) -> Seeded {
         seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()

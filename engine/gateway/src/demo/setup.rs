@@ -2,7 +2,7 @@
 
 use super::company::{self, ADA, IRIS, SAM};
 use super::disk;
-use crate::auth::verifier;
+use crate::verifier;
 use querygate_types::Result;
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use super::Call;
 use super::{Definition, Returns, rows_of};
 use crate::cell::Cell;
-use crate::objects::OWNER;
+use crate::names::OWNER;
 use querygate_types::Result;
 
 const fn list_of(

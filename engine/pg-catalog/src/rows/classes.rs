@@ -3,7 +3,8 @@
 use super::Fill;
 use crate::cell::Cell;
 use crate::layout::{Rows, fixed_rows};
-use crate::objects::{ColumnObject, INFORMATION_SCHEMA, OWNER, Objects, PG_CATALOG, RelationObject};
+use crate::names::{INFORMATION_SCHEMA, OWNER, PG_CATALOG};
+use crate::objects::{ColumnObject, Objects, RelationObject};
 use crate::session::SessionVars;
 use querygate_types::Result;
 use std::collections::{HashMap, HashSet};

@@ -3,7 +3,8 @@
 use super::Fill;
 use crate::cell::Cell;
 use crate::layout::Rows;
-use crate::objects::{OWNER, Objects};
+use crate::names::OWNER;
+use crate::objects::Objects;
 use crate::session::SessionVars;
 use querygate_types::Result;
 

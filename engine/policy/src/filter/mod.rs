@@ -9,23 +9,8 @@ mod text;
 pub use evaluate::RowLookup;
 pub(crate) use shape::Fingerprint;
 
+pub use crate::value::{CompareOp, FilterValue};
 use std::collections::BTreeSet;
-
-/// A value in a filter. Its type equals the type of the column it is compared with.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FilterValue {
-    Text(String),
-    Integer(i64),
-    /// A number that is no 64-bit integer, as plain decimal text (`-?digits[.digits]`), exact as authored.
-    Decimal(String),
-    Boolean(bool),
-    /// Days since 1970-01-01.
-    Date(i32),
-    /// Milliseconds since 1970-01-01T00:00:00Z.
-    Timestamp(i64),
-    /// Milliseconds since midnight.
-    Time(i32),
-}
 
 /// A value and where it came from: what comes from the principal (or from its shares) becomes a bound parameter,
 /// so that one plan serves all principals with the same policy shape.
@@ -47,17 +32,6 @@ impl Operand {
             Self::Literal(value) | Self::Principal { value, .. } => value,
         }
     }
-}
-
-/// Comparison of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CompareOp {
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
 }
 
 /// Text operator. Text compares by code point; wildcards exist only in the two `Like` kinds.

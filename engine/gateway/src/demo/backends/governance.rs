@@ -2,8 +2,8 @@
 
 use super::disk;
 use super::guide::Part;
-use crate::auth::verifier;
 use crate::demo::DATABASE;
+use crate::verifier;
 use querygate_types::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
