@@ -17,7 +17,7 @@ impl Numbered {
         conjuncts.iter().map(|one| self.expression(one)).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// The same for any values: a list of them is as long as one.
+    /// The conjuncts as text, equal for any values: a list of them is as long as one.
     pub(crate) fn template(&mut self, conjuncts: &[Expr]) -> String {
         let short = |expr: &Expr| {
             let shortened = expr.clone().transform_up(|e| {

@@ -1,6 +1,6 @@
 //! An operator that deals rows out gathers them into larger batches by rows, not by bytes, and says nothing of them to the statement's
 //! memory: long rows in small batches would wait in it by the thousand. Where whole batches are dealt out, nothing is gathered: the
-//! operator leaves that for inputs without an end, and is told that its is one. Elsewhere what goes in is charged here until it comes
+//! operator leaves that for inputs without an end, and gets this plan as one. Elsewhere what goes in is charged here until it comes
 //! out. Knows no operator: as many rows as go in come out of it.
 
 use arrow::datatypes::SchemaRef;
@@ -54,7 +54,7 @@ impl Inside {
         Ok(())
     }
 
-    /// Gives back what so many rows take of all that are inside.
+    /// Gives back the charge of `rows` rows out of all that are inside.
     fn came_out(&mut self, rows: usize) {
         let bytes = self.charge.size();
         let share = match u128::try_from(self.rows) {

@@ -105,7 +105,7 @@ fn is_open(visible: &VisibleObject, field: &str) -> bool {
     !visible.table.columns().iter().any(|column| column.mask.is_some() && column.field.name() == field)
 }
 
-/// What each enum of the snapshot is called, whoever looks: several sources may have one name for different labels.
+/// What each enum of the snapshot is called, for every reader: several sources may have one name for different labels.
 struct EnumNames<'a>(BTreeMap<&'a Declared, String>);
 
 impl<'a> EnumNames<'a> {
@@ -267,7 +267,7 @@ impl Withheld {
         Self { any: !hidden.is_empty(), words: named.filter(|words| !words.is_empty()).collect() }
     }
 
-    /// An object's description speaks of any of its fields, in any words: whoever misses one does not get it.
+    /// An object's description speaks of any of its fields, in any words: a reader who does not see all fields does not get it.
     fn of_object<'a>(&self, description: Option<&'a str>) -> Option<&'a str> {
         description.filter(|_| !self.any)
     }

@@ -97,10 +97,10 @@ pub fn keeps_rights(older: &Deployment, newer: &Deployment, login: &Principal, n
         let has = decide(newer, &after, &object.name);
         let served = newer.snapshot.objects.get(&object.name).is_some_and(|object| object.api_enabled);
         let rows = has.row_filter().covers(had.row_filter());
-        // What was added since, nobody had.
+        // Objects added since were in no catalog.
         let had_field = |field: &String| object.field(field).is_some() && !had.hidden_fields().contains(field);
         let hides = has.hidden_fields().iter().any(had_field);
-        // A field that metadata no longer has is taken away, whoever had it.
+        // A field that metadata no longer has is taken away from every reader.
         let stays =
             |field: &str| newer.snapshot.objects.get(&object.name).is_some_and(|new| new.field(field).is_some());
         let lost = object.fields.values().any(|field| had_field(&field.name) && !stays(&field.name));
@@ -220,7 +220,7 @@ impl TableMaker<'_> {
     }
 }
 
-/// The table of an object whose rules cannot be applied: whoever reads it hears so, instead of finding no rows.
+/// The table of an object whose rules cannot be applied: reading it is an error, instead of finding no rows.
 fn refused(sql_name: &str, source: &SourceTable) -> SourceTable {
     let error = Error::new(ErrorCode::InsufficientPrivilege, format!("permission denied for table {sql_name}")).with_hint(
         "A rule that decides about its rows cannot be applied. An operator finds it with `querygate check` and in the log.",

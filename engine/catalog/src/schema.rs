@@ -75,7 +75,7 @@ impl SchemaProvider for SearchPath {
     }
 }
 
-/// The same schemas with one more, [`SEARCHED`], which has what those of `path` have, in their order. As in Postgres,
+/// These schemas with one more, [`SEARCHED`], which has what those of `path` have, in their order. As in Postgres,
 /// `pg_catalog` comes first where it is not named, and a name that no schema has is passed over.
 pub(crate) fn with_search_path(
     list: &dyn CatalogProviderList,

@@ -32,7 +32,7 @@ const PAUSE_MOST: Duration = Duration::from_secs(10);
 /// Doublings after which a pause is the longest in any case.
 const DOUBLINGS_MAX: u32 = 10;
 
-/// Closed while attempts succeed. After a failure it is open for a pause that doubles: whoever asks hears of that failure at
+/// Closed while attempts succeed. After a failure it is open for a pause that doubles: callers get that failure at
 /// once. At the pause's end one may try; the others wait for what comes of it.
 #[derive(Debug)]
 pub struct Breaker {
@@ -68,7 +68,7 @@ impl Breaker {
         }
     }
 
-    /// An attempt failed. `error` is what others are told until the next one; it names no connection's own fate (08001, not
+    /// An attempt failed. `error` is what other callers get until the next attempt; it names no connection's own fate (08001, not
     /// 08006).
     pub fn failed(&self, now: Instant, error: &Error) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!((breaker.state(at(99)), breaker.state(at(100))), (BreakerState::Open, BreakerState::HalfOpen));
         assert!(breaker.admit(at(100)).is_ok());
         assert!(breaker.admit(at(101)).is_err(), "two at once");
-        // An attempt that nobody hears of again holds the others for its longest time only.
+        // An attempt whose outcome is never reported blocks the others for a bounded time only.
         assert!(breaker.admit(at(100) + attempt).is_ok());
         breaker.failed(at(101), &error);
         assert!(breaker.admit(at(300)).is_err());

@@ -1,5 +1,5 @@
 //! The bound on the open connections of all sources together. Knows no connection: pools ask it before they open one, and tell
-//! it which of theirs nobody uses.
+//! it which of theirs are unused.
 
 use querygate_types::Error;
 use std::fmt;
@@ -20,7 +20,7 @@ pub trait Resting: Send + Sync {
     fn close_longest(&self);
 }
 
-/// Connections that may be open at once, whoever opens them. Given in the order of asking. Cheap to clone.
+/// Connections that may be open at once, over all drivers. Given in the order of asking. Cheap to clone.
 #[derive(Clone)]
 pub struct Budget {
     shared: Arc<Shared>,
@@ -52,7 +52,7 @@ impl Budget {
         pools.push(pool);
     }
 
-    /// Whether somebody waits: then a connection that nobody uses is closed, not kept.
+    /// Whether somebody waits: then an unused connection is closed, not kept.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.shared.waiting.load(Ordering::SeqCst) > 0
@@ -72,7 +72,7 @@ impl Budget {
         if let Ok(permit) = Arc::clone(&self.shared.places).try_acquire_owned() {
             return Ok(Place { _permit: permit });
         }
-        // First counted, then looked: whoever gives a connection back after the look sees that it is wanted.
+        // Counted before the look, so that a connection given back after the look is seen as wanted.
         let _counted = Counted::new(&self.shared.waiting);
         let mut turn = std::pin::pin!(Arc::clone(&self.shared.places).acquire_owned());
         loop {

@@ -73,7 +73,7 @@ impl ListCells {
 }
 
 impl ColumnBuilder {
-    /// An empty one with room for so many cells; it grows.
+    /// An empty one with an initial capacity in cells; it grows.
     #[must_use]
     pub fn new(value_type: ValueType, rows: usize) -> Self {
         match value_type {

@@ -45,7 +45,7 @@ impl Delivery {
         self.sender.send(Sent::Batch(batch)).await.is_ok()
     }
 
-    /// Says how it ended. Whoever is gone needs no word.
+    /// Says how it ended. A receiver that is gone is no error.
     pub async fn end(self, outcome: Result<()>) {
         let last = outcome.map_or_else(Sent::Failed, |()| Sent::End);
         drop(self.sender.send(last).await);

@@ -93,7 +93,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Keeps this moment for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
+    /// Keeps a snapshot for executions of a statement that each give a part of its rows ([`ExecuteContext::share`]).
     ///
     /// # Errors
     /// The source's.

@@ -36,7 +36,7 @@ pub struct LayoutColumn {
     pub bytes: f64,
     /// Distinct values, estimated from the sample.
     pub distinct: f64,
-    /// Whether it was sampled, and has an order by which row groups are told apart.
+    /// Whether it was sampled, and has an order that separates row groups.
     pub ordered: bool,
     /// Whether every row group has a bloom filter of it.
     pub bloom: bool,
@@ -76,7 +76,7 @@ pub trait LayoutAdvice: Send + Sync {
     /// The source's.
     async fn study(&self, table: &str, read: &[String], compared: &[String]) -> Result<Option<FileLayout>>;
 
-    /// Writes the files of a table anew and puts them in the place of the old ones, which are kept. Whoever reads meanwhile reads
+    /// Writes the files of a table anew and puts them in the place of the old ones, which are kept. A reader that is under way reads
     /// the one or the other. `id`: the suggestion's, for [`restore`](Self::restore). Says what was done.
     ///
     /// # Errors

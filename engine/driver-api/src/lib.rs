@@ -4,7 +4,7 @@
 //! - [`fragment`]: a checked part of a plan for one source; [`columns`]: types of its columns;
 //! - [`capability`]: what may be pushed and why not; [`driver`], [`remote`]: the source itself; [`Ask`], [`Answer`]: its runs;
 //! - [`advice`]: its indexes, and what others would change; [`layout`]: how rows lie in files; [`lossless`]: casts that keep each value; [`snapshot`]: one state of it for several executions;
-//!   [`planning`]: what its planner may be told;
+//!   [`planning`]: settings for its planner;
 //! - [`builder`], [`ending`], [`pool`]: what drivers of servers are made of;
 //! - [`write`]: changes, and the transactions in which they happen;
 //! - `testkit` (feature): the conformance suite and the fault layer.

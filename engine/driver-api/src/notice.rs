@@ -1,8 +1,8 @@
-//! Word that a source's tables may not be what they were. Drivers need not look for it: whoever reads their errors gives it.
+//! Word that a source's tables may not be what they were. Drivers need not look for it: the layer that reads their errors gives it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Given when a statement fails as if tables had changed, and taken by whoever looks at them then.
+/// Given when a statement fails as if tables had changed, and taken by the task that looks at them then.
 #[derive(Debug, Default)]
 pub struct SchemaNotice(AtomicBool);
 

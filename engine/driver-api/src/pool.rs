@@ -29,7 +29,7 @@ pub struct PoolStatus {
 }
 
 impl PoolStatus {
-    /// The same, of connections that count among those of all sources. `wanted`: whether somebody waits for a place there.
+    /// The status of connections that count among those of all sources. `wanted`: whether somebody waits for a place there.
     #[must_use]
     pub const fn among_all(self, wanted: bool) -> Self {
         Self { wanted: Some(wanted), ..self }

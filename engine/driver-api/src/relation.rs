@@ -65,7 +65,7 @@ pub enum Relation {
         input: Box<Relation>,
         exprs: Vec<(ColumnId, WindowExpr)>,
     },
-    /// The same rows. Nothing above is evaluated before every row decision below is made.
+    /// A fence: the rows of its input. Nothing above is evaluated before every row decision below is made.
     Fence {
         input: Box<Relation>,
     },

@@ -52,7 +52,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Divides so many pages into as many shares, or fewer where there are too few: each page is in exactly one.
+    /// Divides pages into `of` shares, or fewer where there are too few pages: each page is in exactly one.
     #[must_use]
     pub fn divided(pages: u32, of: usize) -> Vec<Self> {
         let of = u32::try_from(of).unwrap_or(u32::MAX).clamp(1, pages.max(1));

@@ -71,7 +71,7 @@ impl PgCatalog {
         relation.columns.iter().find(|c| c.name == column).map(|c| c.attnum)
     }
 
-    /// `pg_type.oid` of an enum by its name and labels, with NUL between. Several of one name are told apart by their labels.
+    /// `pg_type.oid` of an enum by its name and labels, with NUL between. Several of one name differ by their labels.
     #[must_use]
     pub fn enum_oid(&self, described: &str) -> Option<u32> {
         let (name, labels) = described.split_once('\0')?;

@@ -25,7 +25,7 @@ impl Network {
 }
 
 /// The connections of a door that have not logged in. A newcomer is always taken in: where the share is full, the network with the
-/// most of them loses its oldest. So silence keeps nobody out, and whoever floods takes places from itself first.
+/// most of them loses its oldest. So silent connections keep no one out, and a flood from one network takes that network's own places first.
 #[derive(Debug)]
 pub struct Arrivals {
     most: usize,
@@ -36,7 +36,7 @@ pub struct Arrivals {
 struct Waiting {
     count: usize,
     last: u64,
-    /// By network, oldest first, how each is told to go.
+    /// By network, oldest first: the sender that closes each.
     networks: HashMap<Network, BTreeMap<u64, oneshot::Sender<()>>>,
 }
 
@@ -63,7 +63,7 @@ impl Waiting {
 }
 
 impl Arrivals {
-    /// A share of so many connections, one at least.
+    /// A share of all connections, one at least.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most: most.max(1), waiting: Mutex::default() })
@@ -82,7 +82,7 @@ impl Arrivals {
         while waiting.count > self.most
             && let Some((network, number)) = waiting.first_to_go()
         {
-            // Dropped, it tells whoever waits on the other end.
+            // Dropping it wakes the receiver on the other end.
             waiting.remove(network, number);
         }
         Arrival { among: Arc::clone(self), network, number, told }
@@ -108,7 +108,7 @@ impl Arrival {
         poll_fn(|context| self.poll_gives_way(context)).await;
     }
 
-    /// The same, for one who polls.
+    /// As the future above, for callers that poll.
     pub fn poll_gives_way(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Nothing is ever sent: the end of the other end is the word.
         self.told.poll_unpin(context).map(|_gone| ())

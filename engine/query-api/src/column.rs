@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use querygate_types::{PgType, array_types};
 
 /// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
-/// numeric whose places nobody named.
+/// numeric without a declared scale.
 pub const TYPE_MODIFIER_KEY: &str = "pg_type_modifier";
 
 /// Key of field metadata that names the Postgres type (`pg_type.typname`) where Arrow's type does not say it all.

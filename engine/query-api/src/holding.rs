@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 /// A charge to a session's user, given back when it is dropped.
 pub trait Holding: Send + Sync + Debug {
-    /// So many bytes are held from now on.
+    /// Sets the number of bytes that are held from now on.
     ///
     /// # Errors
     /// 53200: there is no room for them; as many are charged as before. Never where there are fewer than before.

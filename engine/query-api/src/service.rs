@@ -269,7 +269,7 @@ pub trait Session: Send + Sync {
         false
     }
 
-    /// The next notification, for the door to wait for while its client waits; for ever where nothing comes. Whoever stops waiting
+    /// The next notification, for the door to wait for while its client waits; for ever where nothing comes. A caller that stops waiting
     /// loses none.
     async fn notification(&self) -> Notification {
         std::future::pending().await

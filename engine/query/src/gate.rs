@@ -69,7 +69,7 @@ pub struct EngineOptions {
     /// Start value of `querygate.verify_sample`: the share of pushed reads, from 0 to 1, that are also computed here and
     /// compared.
     pub verify_sample: f64,
-    /// Who is told of finished statements.
+    /// Where records of finished statements go.
     pub telemetry: Option<Arc<dyn Telemetry>>,
     /// Further relations and procedures of schema `querygate`.
     pub extensions: Vec<Arc<dyn SystemExtension>>,
@@ -326,7 +326,7 @@ impl Engine {
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
-        // Boxed, so that whoever finds one does not make room for the making.
+        // Boxed, so that finding one does not need the stack that making one needs.
         let made =
             Box::pin(crate::bind::workspace::build_workspace(deployment, principal, live, environment, config)).await?;
         self.workspaces.insert(key, Arc::clone(&made));

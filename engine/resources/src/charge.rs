@@ -20,9 +20,9 @@ use std::task::{Context, Poll};
 const PLANNED_BYTES_MAX: usize = 32 << 20;
 /// Bytes that one call needs while a plan is made: a long literal of JSON is read.
 const PLANNING_WORK_MAX: usize = 64 << 20;
-/// Bytes that one call makes where nobody counts.
+/// Bytes that one call may make outside of a statement.
 const CALL_BYTES_MAX: usize = 256 << 20;
-/// Charges below this are not worth one: whoever makes many small results adds them up.
+/// Charges below this are not worth one: a caller that makes many small results adds them up.
 pub const CHARGE_LEAST: usize = 64 << 10;
 
 thread_local! {
@@ -72,7 +72,7 @@ pub(crate) struct Planning {
 /// Charges bytes that an expression is about to make.
 ///
 /// # Errors
-/// 53200: the statement may not have so many. 57014: planning was given up.
+/// 53200: the statement may not have them. 57014: planning was given up.
 pub fn charge(bytes: usize) -> Result<()> {
     let charged = METER.with_borrow_mut(|meter| match meter {
         None if bytes > CALL_BYTES_MAX => Err(out_of_memory()),
@@ -128,10 +128,10 @@ impl Drop for Working {
     }
 }
 
-/// Whether anybody waits for what is planned on this thread.
+/// Goes on, unless the caller of what is planned on this thread has given up.
 ///
 /// # Errors
-/// 57014: nobody does.
+/// 57014: planning was given up.
 pub(crate) fn planning_goes_on() -> Result<()> {
     let given_up = METER.with_borrow(|meter| match meter {
         Some(Meter::Planning(planning)) => planning.given_up.load(Ordering::Relaxed),
@@ -175,7 +175,7 @@ impl Drop for Entered {
     }
 }
 
-/// Planning, whose constants are bounded in bytes, and end when nobody waits for them any more.
+/// Planning, whose constants are bounded in bytes, and which ends when its caller has given up.
 pub struct Metered<F> {
     work: Pin<Box<F>>,
     left: usize,
@@ -183,7 +183,7 @@ pub struct Metered<F> {
 }
 
 impl<F: Future> Metered<F> {
-    /// `given_up`: whether nobody waits.
+    /// `given_up`: whether the caller has given up.
     pub fn new(work: F, given_up: Arc<AtomicBool>) -> Self {
         Self { work: Box::pin(work), left: PLANNED_BYTES_MAX, given_up }
     }

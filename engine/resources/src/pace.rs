@@ -22,7 +22,7 @@ impl Made {
     }
 }
 
-/// How many rows the operator above computes at once: so many that what it makes of them is about a batch of the usual bytes.
+/// How many rows the operator above computes at once, chosen so that what it makes of them is about a batch of the usual bytes.
 pub(crate) struct Pace {
     /// What is left of a batch.
     rest: Option<RecordBatch>,
@@ -73,7 +73,7 @@ impl Pace {
     }
 }
 
-/// Rows of so many bytes in a batch.
+/// Rows of a given size in a batch.
 fn rows_of(bytes: usize) -> usize {
     limits::BATCH_BYTES.checked_div(bytes).unwrap_or(usize::MAX).max(1)
 }

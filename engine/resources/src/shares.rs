@@ -1,5 +1,5 @@
 //! Who holds how many connections of a source: a share of them for a session and for a user, and back to others who wait from a
-//! result that nobody reads. Knows no kind of source: a driver tells how many connections it has.
+//! result that is not being read. Knows no kind of source: a driver tells how many connections it has.
 
 use crate::snapshot_quota::{HeldSnapshot, SnapshotQuota};
 use futures::{Stream, StreamExt};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// How often one who waits looks at how the others do.
 const LOOK: Duration = Duration::from_millis(100);
-/// A statement that holds connections already gets another one beyond its share after so long: it may wait for nobody but itself.
+/// A statement that holds connections already gets another one beyond its share after so long: it may be waiting for itself alone.
 const OWN_WAIT: Duration = Duration::from_secs(2);
 /// As soon as it has asked none of its results for more for so long: it waits for this one before it reads those.
 const UNREAD: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ pub struct ShareBounds {
     pub per_user: f64,
     /// Share that all statements of one session hold.
     pub per_session: f64,
-    /// How long a result that nobody reads keeps a connection for which others wait; `None`: as long as it lasts.
+    /// How long a result that is not being read keeps a connection for which others wait; `None`: as long as it lasts.
     pub rest_max: Option<Duration>,
 }
 
@@ -51,7 +51,7 @@ pub struct SourceShares {
     held: Mutex<HashMap<Arc<str>, Vec<Arc<Lease>>>>,
     /// What sources keep for users.
     snapshots: Arc<SnapshotQuota>,
-    /// Told when one is given back.
+    /// Notified when one is given back.
     given_back: Notify,
 }
 
@@ -61,11 +61,11 @@ pub struct Holder {
     shares: Arc<SourceShares>,
     login: Box<str>,
     session: u64,
-    /// Since when nobody reads.
+    /// Since when its result is not being read.
     resting: Mutex<Option<Instant>>,
 }
 
-/// Nobody reads, until this is dropped.
+/// Marks a result as not being read, until this is dropped.
 #[derive(Debug)]
 pub struct Resting<'a>(&'a Holder);
 
@@ -177,7 +177,7 @@ impl SourceShares {
     }
 }
 
-/// So many of all, at least one.
+/// A share of all connections, at least one.
 fn share(size: usize, of: f64) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -196,7 +196,7 @@ impl Holder {
         Arc::new(Self { shares: Arc::clone(shares), login: login.into(), session, resting: Mutex::default() })
     }
 
-    /// Nobody reads its result from now on.
+    /// Its result is not being read from now on.
     #[must_use]
     pub fn rest(&self) -> Resting<'_> {
         *self.resting() = Some(Instant::now());
@@ -221,7 +221,7 @@ impl Holder {
     /// Begins a run at a source as soon as the statement may hold one more of its connections.
     ///
     /// # Errors
-    /// 53300: its session or its user holds a share of them with results that nobody reads. What `begin` says.
+    /// 53300: its session or its user holds a share of them with results that are not being read. What `begin` says.
     pub async fn hold(
         self: &Arc<Self>,
         (source, driver): (&Arc<str>, &Arc<dyn Driver>),
@@ -260,7 +260,7 @@ impl Holder {
             if !full.own && full.rest >= self.shares.bounds.rest_max.unwrap_or(REFUSED_AFTER) {
                 return Err(too_many(source));
             }
-            // At the latest after a while: nobody tells that a result rests, or is not read.
+            // Looks again after a while: no notification comes when a result rests or is not read.
             let _ = tokio::time::timeout(if full.own { UNREAD } else { LOOK }, given_back).await;
         }
     }

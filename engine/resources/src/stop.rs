@@ -54,7 +54,7 @@ impl Drop for StopGuard {
 /// Goes on, unless the statement is over. To be asked every few milliseconds of work.
 ///
 /// # Errors
-/// 57014: it was cancelled, its time is up, or nobody waits for its plan.
+/// 57014: it was cancelled, its time is up, or planning was given up.
 pub fn proceed() -> Result<()> {
     let over = STOP.with_borrow(|stop| stop.as_ref().and_then(|stop| stop.reached()));
     match over {

@@ -1,4 +1,4 @@
-//! What the engine asks before it plans: which of several valid plans a run gets. Knows no plan; whoever answers is not trusted
+//! What the engine asks before it plans: which of several valid plans a run gets. Knows no plan; the advisor is not trusted
 //! with more than the choice.
 
 use querygate_types::PlannerSetting;
@@ -21,7 +21,7 @@ pub enum Variant {
     OneStream,
     /// Sources give rows of single tables; everything else runs in the gate.
     Fetch,
-    /// The sources' own planners are told something.
+    /// The sources' own planners run with a setting.
     Planner(PlannerSetting),
 }
 
@@ -85,7 +85,7 @@ pub struct Choice {
 pub enum Stage {
     /// Nothing is known yet, or advice is off.
     Observe,
-    /// Beside the statement, for nobody.
+    /// Beside the statement; its rows are thrown away.
     Shadow,
     /// On a bounded share of runs, to be measured.
     Trial,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Statements of one session that are added up at a time.
 const STATEMENTS_MAX: usize = 8;
-/// A run that takes so many times the usual is unusually slow: the slowest of those is the one that the record is of.
+/// A run that takes this many times the usual is unusually slow: the slowest of those is the one that the record is of.
 const SLOW: u64 = 4;
 /// Runs that the mean of the time before counts as, beside those of now.
 const REMEMBERED: u64 = 16;
@@ -21,9 +21,9 @@ struct Statement {
     application: Arc<str>,
     objects: Arc<[String]>,
     fragment: Option<Arc<FragmentTemplate>>,
-    /// Runs since the last collection that were told by themselves because they were the first.
+    /// Runs since the last collection that were recorded singly because they were the first.
     singly: u32,
-    /// Nanoseconds of so many runs.
+    /// Nanoseconds, and the number of runs that they add up.
     usual: (u64, u64),
     /// One run of those that were added up, and the others.
     record: Option<Box<StatementRecord>>,
@@ -103,11 +103,11 @@ pub struct RunAccumulator {
 #[derive(Debug, Default)]
 struct State {
     statements: Vec<Statement>,
-    /// Runs of each statement that are told by themselves until the next collection.
+    /// Runs of each statement that are recorded singly until the next collection.
     singly: u32,
     /// Whether somebody collects.
     followed: bool,
-    /// Nobody will collect any more, or has room for it.
+    /// The collector is gone, or has no room for this session.
     closed: bool,
 }
 
@@ -116,7 +116,7 @@ impl RunAccumulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a run up. `false`: it is to be told by itself, as the first runs of a statement between two collections may be, and
+    /// Adds a run up. `false`: it is to be recorded singly, as the first runs of a statement between two collections may be, and
     /// whatever is out of the ordinary. `whole`: its record, asked for once or a few times between two collections.
     pub fn add(
         self: &Arc<Self>,
@@ -161,7 +161,7 @@ impl RunAccumulator {
     }
 
     /// Hands over what was added up, and forgets statements that did not come since the last time. `singly`: runs of each statement
-    /// that are told by themselves from now on until the next time.
+    /// that are recorded singly from now on until the next time.
     pub fn take(&self, taken: &mut Vec<StatementRecord>, singly: u32) {
         let mut state = self.state();
         state.singly = singly;
@@ -172,7 +172,7 @@ impl RunAccumulator {
         });
     }
 
-    /// The same for the last time: from now on every run is told by itself.
+    /// Hands over for the last time: from now on every run is recorded singly.
     pub fn close(&self, taken: &mut Vec<StatementRecord>) {
         let mut state = self.state();
         state.closed = true;
@@ -341,7 +341,7 @@ mod tests {
             assert_eq!([0; 4].map(|_| add(&accumulator, &collector, &other)), [false, false, true, true]);
         }
         assert_eq!(taken(&accumulator).len(), 6);
-        // The same made anew is the same: a text that is sent each time.
+        // A statement that is sent as text each time is recognized again.
         let again = record(1);
         assert_eq!([0; 4].map(|_| add(&accumulator, &collector, &again)), [false, false, true, true]);
     }

@@ -68,7 +68,7 @@ pub struct SystemProcedure {
 /// Supplies system relations and procedures.
 #[async_trait]
 pub trait SystemExtension: Send + Sync + fmt::Debug {
-    /// The same for the life of the gate.
+    /// Constant for the life of the gate.
     fn relations(&self) -> Vec<SystemRelation>;
 
     /// Rows that the reader may see, each with a cell per column: its own, or all for an operator. Called while a statement
@@ -78,7 +78,7 @@ pub trait SystemExtension: Send + Sync + fmt::Debug {
     /// An internal error for a relation that is none of these.
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>>;
 
-    /// The same for the life of the gate.
+    /// Constant for the life of the gate.
     fn procedures(&self) -> Vec<SystemProcedure> {
         Vec::new()
     }

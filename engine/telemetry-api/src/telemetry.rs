@@ -12,7 +12,7 @@ pub trait Telemetry: Send + Sync + std::fmt::Debug {
     /// Whether so much comes that sessions should add up what they run again and again.
     fn is_pressed(&self) -> bool;
 
-    /// Begins to collect what a session adds up, until nobody else has it. `false`: it is not collected.
+    /// Begins to collect what a session adds up, until the session has dropped it. `false`: it is not collected.
     fn collect(&self, runs: &Arc<RunAccumulator>) -> bool;
 
     /// Whether records should say what traces need. The answer never changes.

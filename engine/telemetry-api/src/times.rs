@@ -6,7 +6,7 @@ use std::time::Duration;
 const UNIT: u32 = 5;
 const STEPS: u32 = 5;
 
-/// Times of runs, in buckets: those from a microsecond on are told within 1.6%.
+/// Times of runs, in buckets: those from a microsecond on are exact within 1.6%.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
     counts: Vec<u32>,
@@ -83,7 +83,7 @@ pub enum FirstRow {
 }
 
 impl FirstRow {
-    /// A batch of so many rows came. `now`: the time since the start.
+    /// A batch of `rows` rows came. `now`: the time since the start.
     pub fn came(&mut self, rows: usize, now: impl FnOnce() -> Duration) {
         match self {
             Self::Missing if rows <= FEW => *self = Self::Came,

@@ -123,9 +123,9 @@ pub enum GrpcStatus {
 /// What a client may do after the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryClass {
-    /// The same statement fails again.
+    /// Repeating the statement fails again.
     Never,
-    /// The same statement may succeed later.
+    /// Repeating the statement may succeed later.
     Later,
 }
 

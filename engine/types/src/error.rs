@@ -65,7 +65,7 @@ impl Error {
         self
     }
 
-    /// Place of the column, among those that a source delivers, whose value it is about. Whoever knows what the client may see says
+    /// Place of the column, among those that a source delivers, whose value it is about. The layer that knows what the client may see says
     /// its name.
     #[must_use]
     pub fn with_column(mut self, column: usize) -> Self {

@@ -18,7 +18,7 @@ pub const SQL_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const RESULT_COLUMNS_MAX: usize = 1_664;
 /// Rows a batch aims at.
 pub const BATCH_ROWS: usize = 8_192;
-/// Bytes a batch aims at: one that waits for a reader is cut into pieces of about so many.
+/// Bytes a batch aims at: one that waits for a reader is cut into pieces of about this size.
 pub const BATCH_BYTES: usize = 1 << 20;
 /// Longest time that a setting such as `statement_timeout` may hold, in milliseconds (PostgreSQL's own bound, 24 days).
 pub const SETTING_MILLISECONDS_MAX: u64 = 2_147_483_647;

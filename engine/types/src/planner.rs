@@ -1,4 +1,4 @@
-//! What a source may be told of how to plan one statement. A closed list: nothing of a statement or a value is in it.
+//! Settings for a source's planner, for one statement. A closed list: nothing of a statement or a value is in it.
 
 use std::fmt;
 

@@ -176,7 +176,7 @@ pub struct WholeFragment {
     pub(super) compiled: CompiledFragment,
     /// Whether it finds rows by a key, at a source that looks them up.
     pub(super) looks_up: LookUp<()>,
-    /// What the source's planner may be told of it.
+    /// Settings that the source's planner takes for it.
     settings: Vec<PlannerSetting>,
 }
 
@@ -206,7 +206,7 @@ impl WholeFragment {
         &self.token
     }
 
-    /// What the source's planner may be told of it; empty: it has nothing to decide, or cannot be told.
+    /// Settings that the source's planner takes for it; empty: it has nothing to decide, or takes none.
     #[must_use]
     pub fn settings(&self) -> &[PlannerSetting] {
         &self.settings
@@ -226,7 +226,7 @@ impl WholeFragment {
         self.translation.size.rows
     }
 
-    /// A leaf with these values. `None`: the source cannot be given them with equal results. `setting`: what its planner is told.
+    /// A leaf with these values. `None`: the source cannot be given them with equal results. `setting`: of its planner.
     #[must_use]
     pub fn leaf(&self, placeholders: &[Value], setting: Option<PlannerSetting>) -> Option<Arc<dyn ExecutionPlan>> {
         let mut compiled = self.with(placeholders)?;
@@ -272,7 +272,7 @@ fn governed_fragment(
     Arc::new(GovernedExec::fragment(token, source, note.into(), Arc::new(FragmentExec::new(compiled)), fetch))
 }
 
-/// What the planner of the source behind a scan may be told of it; empty where it is no fragment.
+/// Settings that the planner of the source behind a scan takes for it; empty where it is no fragment.
 #[must_use]
 pub fn source_settings(scan: &TableScan) -> Vec<PlannerSetting> {
     let Ok(provider) = source_as_provider(&scan.source) else { return Vec::new() };
@@ -335,7 +335,7 @@ fn compiled(
     }
 }
 
-/// What the books are told of a fragment before it runs.
+/// What the metrics know of a fragment before it runs.
 fn known(translation: &Translation) -> Arc<FragmentFacts> {
     let origins = translation.parameters.iter().enumerate();
     let policy = origins.filter(|(_, origin)| matches!(origin, ParameterSource::Policy(_)));

@@ -100,7 +100,7 @@ impl RowRanges {
     }
 }
 
-/// Divides the rows of a physical plan into at most so many ranges of about the same size. None: its rows do not come from one
+/// Divides the rows of a physical plan into at most `of` ranges of about the same size. None: its rows do not come from one
 /// fragment that treats them one by one, the source cannot count and order them, or it has no room for their snapshot, or none for
 /// another one of this user's.
 ///
@@ -136,7 +136,7 @@ pub async fn row_ranges(
     Ok(ranges.map(|ranges| RowRanges::of(ranges, kept)).unwrap_or_default())
 }
 
-/// At most so many ranges of a key with about as many rows each.
+/// At most `of` ranges of a key with about as many rows each.
 async fn key_ranges(
     compiled: &CompiledFragment,
     context: &ExecuteContext,

@@ -48,11 +48,11 @@ pub struct GovernedExec {
     fetch: Option<usize>,
     /// Whether the raw leaf holds rows that the reader may not see.
     hides: bool,
-    /// How many of its parts are read at once, where they are told as one stream: their cut depends on hidden rows.
+    /// How many of its parts are read at once, where they are given as one stream: their cut depends on hidden rows.
     in_order: Option<usize>,
     /// Whether the raw leaf takes no keys of joins.
     closed: bool,
-    /// What is told of the files under it to whoever learns; `None`: there are none.
+    /// What learning gets of the files under it; `None`: there are none.
     reads: Option<Arc<FileLeaf>>,
 }
 
@@ -91,7 +91,7 @@ impl GovernedExec {
         Self { hides, ..self }
     }
 
-    /// Tells its parts as one stream, so many of them read at once.
+    /// Gives its parts as one stream, `at_once` of them read at a time.
     pub(super) fn in_order(self, in_order: Option<usize>) -> Self {
         let properties = properties_without_constants(&self.inner, in_order.is_some());
         Self { in_order, properties, ..self }
@@ -161,7 +161,7 @@ impl GovernedExec {
         lines
     }
 
-    /// The most keys of a join that the leaf's source is worth being told while it runs; 0: none.
+    /// The most keys of a join that the leaf's source is worth being given while it runs; 0: none.
     #[must_use]
     pub fn keys_max(&self) -> usize {
         bottom_of(&self.inner).downcast_ref::<FragmentExec>().map_or(0, FragmentExec::keys_max)

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Parts for each stream that the engine runs at once: while one of them is told, others are read.
+/// Parts for each stream that the engine runs at once: while the rows of one are given, others are read.
 pub(super) const PARTS_PER_STREAM: usize = 8;
 /// Batches of one part that wait.
 const AHEAD_BATCHES: usize = 64;
@@ -62,7 +62,7 @@ struct InOrder {
     /// The part to open next.
     next: usize,
     open: VecDeque<Part>,
-    /// The part whose rows are told.
+    /// The part whose rows are given.
     turn: watch::Sender<usize>,
     room: Arc<Room>,
     full: BatchCoalescer,
@@ -172,7 +172,7 @@ impl Reader {
                 }
                 continue;
             }
-            // No room: the batch waits until its part is told, and then goes alone. Who left wants none.
+            // No room: the batch waits until its part has its turn, and then goes alone. Who left wants none.
             if self.turn.wait_for(|turn| *turn >= self.number).await.is_err() {
                 return;
             }
@@ -198,7 +198,7 @@ impl Room {
     }
 }
 
-/// A batch's memory, given back when the batch is told.
+/// A batch's memory, released when the batch is given.
 struct Taken {
     room: Arc<Room>,
     bytes: usize,
@@ -228,7 +228,7 @@ mod tests {
         RecordBatch::try_new(schema(), vec![Arc::new(Int64Array::from_iter_values(rows))]).unwrap()
     }
 
-    /// Memory for so many bytes, batches of four rows.
+    /// Memory of a bounded size, batches of four rows.
     fn context(bytes: usize) -> TaskContext {
         let runtime =
             RuntimeEnvBuilder::new().with_memory_pool(Arc::new(GreedyMemoryPool::new(bytes))).build().unwrap();

@@ -73,7 +73,7 @@ pub(crate) fn leaf_of(plan: &Arc<dyn ExecutionPlan>) -> Option<(&Arc<dyn Executi
     Some((node, all))
 }
 
-/// The same nodes over another leaf.
+/// These nodes over another leaf.
 pub(crate) fn over_leaf(plan: &Arc<dyn ExecutionPlan>, leaf: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let children = plan.children();
     if children.is_empty() {
@@ -93,7 +93,7 @@ fn file_scan(leaf: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
 }
 
 impl GovernedExec {
-    /// How the leaf's rows can be dealt out into so many shares. `None`: its source is not read by ranges of files.
+    /// How the leaf's rows can be dealt out into a number of shares. `None`: its source is not read by ranges of files.
     fn division(&self, of: usize) -> Option<Division> {
         let (leaf, all) = leaf_of(self.inner()).filter(|_| self.fetch().is_none())?;
         let scan = file_scan(leaf.as_ref())?;
@@ -132,7 +132,7 @@ pub(crate) fn governed_leaf(plan: &Arc<dyn ExecutionPlan>) -> Option<(&GovernedE
     any.downcast_ref::<GovernedExec>().map(|leaf| (leaf, all))
 }
 
-/// How the rows of a physical plan can be dealt out into so many shares, each row into exactly one. `None`: they cannot.
+/// How the rows of a physical plan can be dealt out into a number of shares, each row into exactly one. `None`: they cannot.
 #[must_use]
 pub fn division(plan: &Arc<dyn ExecutionPlan>, of: usize) -> Option<Division> {
     let (leaf, all) = governed_leaf(plan)?;

@@ -195,7 +195,7 @@ impl GovernedTable {
         Ok(files.repartitioned(target.saturating_mul(finer), state.config_options())?.unwrap_or(files))
     }
 
-    /// A fragment with what the reader may expect of it, by which keys are told or not.
+    /// A fragment with what the reader may expect of it, which decides whether it is given keys.
     fn expecting(&self, state: &dyn Session, plan: Arc<dyn ExecutionPlan>, filters: &[Expr]) -> Arc<dyn ExecutionPlan> {
         let Some(fragment) = plan.downcast_ref::<FragmentExec>() else { return plan };
         let told = filtered(governed(self), &self.schema, filters);
@@ -208,13 +208,13 @@ impl GovernedTable {
         Arc::new(fragment.expecting(&size, state))
     }
 
-    /// How many parts of the leaf are read at once, where part after part is told. `None`: it is told as it comes, for it hides
+    /// How many parts of the leaf are read at once, where part after part is given. `None`: rows are given as they come, for it hides
     /// nothing, or its source leaves out what is hidden.
     fn in_order(&self, state: &dyn Session, raw: &Arc<dyn ExecutionPlan>, split: &SplitFilters) -> Option<usize> {
         let in_source = self.raw.as_ref() as &dyn Any;
         let left_out = in_source.is::<DriverTable>() && split.is_whole() && self.policy.related.is_empty();
         let all = raw.output_partitioning().partition_count();
-        // One is told, and one more for each other stream.
+        // One is given, and one more read for each other stream.
         let some = state.config().target_partitions().saturating_add(1);
         let at_once = if self.policy.related.is_empty() { some } else { all };
         (self.policy.restricts() && !left_out).then_some(at_once)

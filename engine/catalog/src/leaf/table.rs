@@ -97,7 +97,7 @@ pub struct GovernedTable {
     pub(super) schema: SchemaRef,
     pub(super) policy: LeafPolicy,
     pub(super) open_columns: Arc<BTreeSet<String>>,
-    /// Whether the reader may be told of the table and its columns by name; not of keys that only a policy reads.
+    /// Whether errors may name the table and its columns to the reader; not of keys that only a policy reads.
     pub(super) is_told: bool,
     constraints: Option<Constraints>,
     /// What a statement that names the table reads: the table itself, if there is nothing to say of its columns.
@@ -205,7 +205,7 @@ impl GovernedTable {
         self
     }
 
-    /// The same table, which tells nothing of its keys.
+    /// This table, without its keys for the optimizer.
     #[must_use]
     pub fn without_keys(&self) -> Self {
         Self {
@@ -224,7 +224,7 @@ impl GovernedTable {
     }
 
     /// The table as statements name it. Numerics without a precision are cells, which the planner has no operators for: it takes them
-    /// for decimals whose places nobody named, as it does `x::numeric`, until the statement is bound.
+    /// for decimals without a declared scale, as it does `x::numeric`, until the statement is bound.
     ///
     /// # Errors
     /// Internal: the plan of these casts cannot be built.

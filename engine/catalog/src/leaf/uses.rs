@@ -11,7 +11,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// Tells the leaves over files of a plan what is done above them with their columns. A column is known by its name; one that
-/// several leaves have is nobody's.
+/// several leaves have belongs to none.
 pub fn tell_uses(plan: &Arc<dyn ExecutionPlan>) {
     let mut leaves = Vec::new();
     walk(plan, &mut leaves);

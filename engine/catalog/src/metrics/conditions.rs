@@ -5,7 +5,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Operator};
 use querygate_telemetry_api::fragment::{Condition, ConditionKind};
 
-/// Conditions that are told of one leaf.
+/// Conditions that are recorded of one leaf.
 pub(crate) const MOST: usize = 256;
 
 /// Columns by what is done with them above the leaf.

@@ -1,4 +1,4 @@
-//! What a leaf over Parquet files reads, for whoever learns from it: its conditions by column, then rows, bytes and row groups
+//! What a leaf over Parquet files reads, for learning: its conditions by column, then rows, bytes and row groups
 //! of each run. Holds conditions as they were planned until somebody asks, and hands on no value.
 
 use super::conditions::{Uses, conditions_of};

@@ -379,7 +379,7 @@ mod tests {
         let kept: Vec<u64> = one.iter().chain(&others).map(|record| record.rows).collect();
         assert!(kept.len() == RUNS_MAX && kept.is_sorted(), "{}", kept.len());
         assert!(matches!(runs.take(), (None, others) if others.is_empty()));
-        // One alone needs no copy, and whoever still runs is not waited for.
+        // A single run needs no copy, and a run that goes on is not waited for.
         assert_eq!(runs.single().map(<[_]>::len), Some(0));
         run(&runs).wire_rows(&rows(3));
         let left = run(&runs);

@@ -25,12 +25,12 @@ struct Seen {
     hash: u64,
 }
 
-/// Takes every so many rows of a run.
+/// Takes rows of a run at a distance.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     /// Rows that passed.
     passed: usize,
-    /// One row of so many is taken: a power of two.
+    /// The distance between rows that are taken: a power of two.
     every: usize,
     rows: usize,
     columns: Vec<Column>,
@@ -44,7 +44,7 @@ enum Column {
 }
 
 impl Sampler {
-    /// For so many columns.
+    /// For a number of columns.
     pub(crate) fn new(columns: usize) -> Self {
         let column = |_| Column::Followed(Vec::new());
         Self { passed: 0, every: 1, rows: 0, columns: (0..columns).map(column).collect() }

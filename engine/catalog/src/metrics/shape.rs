@@ -9,7 +9,7 @@ use querygate_telemetry_api::fragment::{
 };
 use std::collections::HashMap;
 
-/// Conditions and columns that are told of one table: a list of thousands of keys is one condition.
+/// Conditions and columns that are recorded of one table: a list of thousands of keys is one condition.
 const MOST: usize = 256;
 
 /// The shape of a fragment. `policy`: parameters whose values a policy gave.

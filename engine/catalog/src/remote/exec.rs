@@ -51,7 +51,7 @@ pub(crate) struct CompiledFragment {
     pub(crate) part: bool,
     /// What it reads of a snapshot that the source keeps.
     pub(crate) share: Option<SnapshotShare>,
-    /// What its source's planner is told, of what it takes for this fragment.
+    /// The setting of its source's planner, of those that it takes for this fragment.
     pub(crate) setting: Option<PlannerSetting>,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
     pub(crate) names_columns: bool,
@@ -59,12 +59,12 @@ pub(crate) struct CompiledFragment {
     pub(crate) expected: Arc<Expected>,
 }
 
-/// What the sources' planners are told of the fragments of one plan, as an extension of the state that plans it. A source that
+/// The setting of the sources' planners for the fragments of one plan, as an extension of the state that plans it. A source that
 /// does not take it, or has nothing to decide, plans as ever.
 #[derive(Debug, Clone, Copy)]
 pub struct SourcePlanning(pub PlannerSetting);
 
-/// That the fragments of a plan are told the keys of joins also where that is not expected to pay, as an extension of the state that
+/// That the fragments of a plan are given the keys of joins also where that is not expected to pay, as an extension of the state that
 /// plans it.
 #[derive(Debug, Clone, Copy)]
 pub struct AllKeys;
@@ -213,7 +213,7 @@ impl FragmentExec {
         &self.compiled
     }
 
-    /// The same, of which this is expected: an estimate for each of its columns.
+    /// This fragment with what is expected of it: an estimate for each of its columns.
     pub(crate) fn expecting(&self, size: &TableEstimate, state: &dyn Session) -> Self {
         let expected = Arc::new(Expected::of(size).unless_all(state));
         Self {
@@ -222,7 +222,7 @@ impl FragmentExec {
         }
     }
 
-    /// The most keys that the source is worth being told; 0: none.
+    /// The most keys that are worth being given to the source; 0: none.
     pub(crate) fn keys_max(&self) -> usize {
         let most = |filter: &Arc<dyn PhysicalExpr>| match filter.children().as_slice() {
             [only] => {

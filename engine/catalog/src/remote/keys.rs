@@ -156,7 +156,7 @@ pub(crate) const fn is_key(value_type: ValueType) -> bool {
         | ValueType::Text
         | ValueType::Date
         | ValueType::Timestamp { .. } => true,
-        // Floats have two zeros and many NaNs; of the others nobody makes long lists.
+        // Floats have two zeros and many NaNs; long lists of the other types do not occur.
         ValueType::Float32
         | ValueType::Float64
         | ValueType::Boolean

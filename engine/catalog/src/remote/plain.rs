@@ -8,7 +8,7 @@ use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// In a configuration: no filter, limit or key goes to a driver's source, and all sources together give so many rows.
+/// In a configuration: no filter, limit or key goes to a driver's source, and all sources together give a bounded number of rows.
 #[derive(Debug)]
 pub struct PlainScans {
     left: AtomicU64,

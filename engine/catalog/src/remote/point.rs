@@ -1,5 +1,5 @@
 //! Which fragments find rows by a whole key and do nothing with them that can fail or last: work of a moment for their source. Only a
-//! hint; whoever acts on it must be right for every fragment.
+//! hint; its caller must be right for every fragment.
 
 use super::table::DriverTable;
 use querygate_driver_api::relation::ScanColumn;

@@ -1,4 +1,4 @@
-//! What a reader is told of a source's failure: which source it was, and what to do. Drivers speak of "source"; only the leaf
+//! What a reader's error says of a source's failure: which source it was, and what to do. Drivers speak of "source"; only the leaf
 //! knows its name.
 
 use querygate_types::{Error, ErrorCode};

@@ -179,7 +179,7 @@ impl DriverTable {
     }
 
     /// The refusal of a statement that needs lost columns. `has_changed`: whether one of them was ever as declared. `told`:
-    /// what the reader may know of each. Whoever asks gets the source looked at again.
+    /// what the reader may know of each. Asking for it has the source looked at again.
     #[must_use]
     pub fn refusal(&self, has_changed: bool, told: &[String]) -> Error {
         if let Some(notice) = self.parts.driver.schema_notice() {
@@ -275,7 +275,7 @@ impl TableProvider for DriverTable {
         TableType::Base
     }
 
-    /// What the source told when it was asked last.
+    /// The statistics that the source gave last.
     fn statistics(&self) -> Option<Statistics> {
         self.parts.stats.last()
     }

@@ -1,5 +1,5 @@
 //! Whether it pays to tell a source the keys of a join: by their number, and by what is expected of the fragment. Changes no answer;
-//! where nothing is known, keys are told.
+//! where nothing is known, keys are given.
 //!
 //! Expected rows are what the reader may know ([`crate::TableSizes`]), and keys are of rows that the reader sees: so is the choice.
 
@@ -23,7 +23,7 @@ pub(crate) struct Expected {
     rows: Option<f64>,
     /// One for each column that the fragment delivers, or none at all.
     columns: Vec<ColumnEstimate>,
-    /// Keys are told whatever is expected.
+    /// Keys are given whatever is expected.
     always: bool,
 }
 
@@ -32,7 +32,7 @@ impl Expected {
         Self { rows: size.rows, columns: size.columns.clone(), always: false }
     }
 
-    /// The same, or one that is ignored: keys are told whatever is expected.
+    /// This expectation, or one that is ignored: keys are given whatever is expected.
     pub(crate) fn unless_all(self, state: &dyn Session) -> Self {
         let always = state.config().get_extension::<AllKeys>().is_some();
         if always { self.ignored() } else { self }
@@ -64,7 +64,7 @@ impl Expected {
         place.and_then(|place| self.columns.get(*place)).copied().unwrap_or_default()
     }
 
-    /// Distinct values of a column of so many rows.
+    /// Distinct values of a column with a number of rows.
     fn values(&self, place: Option<&usize>, rows: f64) -> f64 {
         self.column(place).distinct.unwrap_or(rows).max(1.0)
     }

@@ -132,7 +132,7 @@ async fn bounded_batches(
     Ok(())
 }
 
-/// What a planner is told changes no row, and no end; what a driver does not take it refuses.
+/// A planner's setting changes no row and no ending; a setting that a driver does not take is refused.
 async fn planned(
     driver: &dyn Driver,
     (whole, endless): (&Arc<NativeStatement>, &Endless),

@@ -19,7 +19,7 @@ pub mod watch;
 pub struct Seeded(u64);
 
 impl Seeded {
-    /// The same seed gives the same numbers.
+    /// Equal seeds give equal numbers.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)

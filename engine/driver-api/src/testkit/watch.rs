@@ -25,7 +25,7 @@ pub struct Run {
     pub text: Arc<str>,
     /// Values that were bound.
     pub values: usize,
-    /// What the source's planner was told.
+    /// The setting of the source's planner.
     pub setting: Option<PlannerSetting>,
     rows: Arc<AtomicUsize>,
 }

@@ -79,7 +79,7 @@ const FIXED_OR_EMPTY: &[&str] = &[
     "pg_db_role_setting",
 ];
 
-/// The same in `information_schema`.
+/// As above, in `information_schema`.
 const STANDARD_EMPTY: &[&str] = &[
     "attributes",
     "check_constraint_routine_usage",

@@ -140,7 +140,7 @@ fn column_of(expr: &Expr, seen: &BTreeSet<Column>) -> Result<Option<String>> {
     }
 }
 
-/// The same columns under the names of this operator's output: by name where it passes them on, by place where it renames.
+/// These columns under the names of this operator's output: by name where it passes them on, by place where it renames.
 fn renamed(plan: &LogicalPlan, inputs: &BTreeSet<Column>) -> BTreeSet<Column> {
     let by_place = match plan.inputs().as_slice() {
         [only] if only.schema().fields().len() == plan.schema().fields().len() => {

@@ -87,7 +87,7 @@ impl Bound {
         self.bytes
     }
 
-    /// The charge of whoever prepares it: one for all, since they share it.
+    /// The charge of the session that prepared it first: one for all sessions that share it.
     ///
     /// # Errors
     /// 53200: an account is full.
@@ -212,7 +212,7 @@ impl Bound {
             .collect()
     }
 
-    /// The same as fragments take them, where they stand as they are in the types that the plan wants. `None`: they are to be read.
+    /// The values as fragments take them, where they stand as they are in the types that the plan wants. `None`: they are to be read.
     pub(crate) fn given(&self, given: &[Given<'_>]) -> Option<Vec<Value>> {
         if given.len() != self.parameters.len() {
             return None;

@@ -1,4 +1,4 @@
-//! What learning is told of a finished statement: its record, or one more run among many. Keeps nothing of it.
+//! What learning gets of a finished statement: its record, or one more run among many. Keeps nothing of it.
 
 use crate::books::observe::{LeafReads, QueryRecord};
 use crate::sql::parse::Parsed;
@@ -33,7 +33,7 @@ pub(crate) struct Measures {
     trace: Option<Box<StatementTrace>>,
 }
 
-/// The same on its way, and where it goes back to.
+/// The measures of a statement that runs, and where they go back to.
 #[derive(Debug, Clone)]
 pub(crate) struct MeasuredStatement {
     learning_feed: Arc<LearningFeed>,

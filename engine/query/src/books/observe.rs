@@ -38,7 +38,7 @@ pub(crate) struct QueryRecord {
     pub(crate) fragments: Arc<[FragmentRecord]>,
     /// What its leaves over files read, where that was measured.
     pub(crate) reads: Vec<LeafReads>,
-    /// What learning is told beyond that; `None`: nothing.
+    /// What learning gets beyond that; `None`: nothing.
     pub(crate) told: Option<MeasuredStatement>,
 }
 
@@ -184,7 +184,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// A number of at most so many bits, and not zero.
+    /// A number of at most `bits` bits, and not zero.
     fn next(&self, bits: u32) -> u64 {
         loop {
             let number = self.key.hash_one(self.count.fetch_add(1, Ordering::Relaxed)) >> (u64::BITS - bits);
@@ -234,7 +234,7 @@ impl Observer {
         }
     }
 
-    /// Tells whoever learns what a statement that goes on has done so far: its reader may never come to an end.
+    /// Records for learning what a statement that goes on has done so far: its reader may never come to an end.
     pub(crate) fn goes_on(&self, record: &QueryRecord, total: Duration) {
         if let (Some(telemetry), Some(told)) = (&self.telemetry, &record.told) {
             tell_so_far(telemetry.as_ref(), record, told, total);

@@ -225,7 +225,7 @@ fn not_supported(text: &str) -> Error {
     Error::new(ErrorCode::FeatureNotSupported, "feature is not supported").with_cause(text)
 }
 
-/// Execution texts may quote data: only the kind of failure is told.
+/// Execution texts may quote data: only the kind of failure is shown.
 fn execution_error(text: &str) -> Error {
     let lower = text.to_lowercase();
     if lower.contains("divide by zero") || lower.contains("division by zero") {

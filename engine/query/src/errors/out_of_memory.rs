@@ -1,4 +1,4 @@
-//! Whose account of memory was full, and what a client is told of it.
+//! Whose account of memory was full, and the error that says so.
 
 use querygate_types::{Error, ErrorCode};
 

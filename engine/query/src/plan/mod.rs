@@ -1,4 +1,4 @@
-//! From a bound plan to one that runs: its variants, its parts, and what is told of it. Starts nothing.
+//! From a bound plan to one that runs: its variants, its parts, and what EXPLAIN shows of it. Starts nothing.
 
 pub(crate) mod executable;
 pub(crate) mod part_name;

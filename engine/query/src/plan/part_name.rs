@@ -32,7 +32,7 @@ const INT16: u8 = 1;
 const INT32: u8 = 2;
 const INT64: u8 = 3;
 const TEXT: u8 = 4;
-/// An end that no range has, which nobody reads.
+/// An end that no range has, which is never read.
 const UNREADABLE: u8 = 255;
 
 impl Name {

@@ -81,7 +81,7 @@ fn files(plan: &Arc<dyn ExecutionPlan>, count: usize) -> Vec<Part> {
     (0..of).map(|index| Name::Files(Share { index, of, layout: divided.layout }).part()).collect()
 }
 
-/// How many parts so many rows are worth.
+/// How many parts a number of rows is worth.
 fn worth(rows: u64) -> usize {
     usize::try_from(rows / PART_ROWS).unwrap_or(PARTS_MAX)
 }

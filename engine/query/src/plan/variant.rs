@@ -37,7 +37,7 @@ impl Asking {
         looked_at(carved, whole_tables_only).map(|(variants, band)| self.chosen(variants, band))
     }
 
-    /// The choice for a statement that one source runs as a whole. `None`: its planner has nothing to decide, or cannot be told.
+    /// The choice for a statement that one source runs as a whole. `None`: its planner has nothing to decide, or takes no setting.
     pub(crate) fn choose_whole(&self, whole: &WholeFragment) -> Option<Chosen> {
         if whole.settings().is_empty() {
             return None;
@@ -88,12 +88,12 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Whether it is the plan that is made where nobody advises.
+    /// Whether it is the plan that is made without advice.
     pub(crate) fn is_default(&self) -> bool {
         self.advice.variant == Variant::Default
     }
 
-    /// What sources' planners are told.
+    /// The setting of sources' planners.
     pub(crate) fn setting(&self) -> Option<PlannerSetting> {
         match self.advice.variant {
             Variant::Planner(setting) => Some(setting),
@@ -159,7 +159,7 @@ fn looked_at(carved: &LogicalPlan, whole_tables_only: bool) -> Option<(Vec<Varia
     (leaves > 0 && !variants.is_empty()).then(|| (variants, band(rows)))
 }
 
-/// The magnitude of so many rows.
+/// The magnitude of a number of rows.
 fn band(rows: f64) -> u8 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 12")]
     let band = (rows.max(1.0).log10().round().clamp(0.0, 12.0)) as u8;

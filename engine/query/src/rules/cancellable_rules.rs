@@ -1,4 +1,4 @@
-//! Planning that hears when nobody waits for it any more: each rule of the engine asks before it looks at a plan or at one of its
+//! Planning that ends when its statement is over: each rule of the engine asks before it looks at a plan or at one of its
 //! nodes, so that a statement whose time is up, or that was cancelled, does not keep a thread with rules that are still to come.
 
 use datafusion::common::Result;
@@ -20,7 +20,7 @@ pub(crate) fn cancellable(rules: Vec<Rule>) -> Vec<Rule> {
     rules.into_iter().map(|rule| -> Rule { Arc::new(Cancellable(rule)) }).collect()
 }
 
-/// The same of plans that run.
+/// Rules of physical plans that ask first.
 pub(crate) fn cancellable_physical(rules: Vec<PhysicalRule>) -> Vec<PhysicalRule> {
     rules.into_iter().map(|rule| -> PhysicalRule { Arc::new(Cancellable(rule)) }).collect()
 }
@@ -69,7 +69,7 @@ mod tests {
     use querygate_resources::Metered;
     use std::sync::atomic::AtomicBool;
 
-    /// What every rule says of a plan, each on its own, while somebody waits or nobody does.
+    /// What every rule says of a plan, each on its own, while the statement runs and when it is over.
     fn ended(given_up: bool) -> (usize, usize) {
         let context = SessionContext::new();
         let plan = context.sql("SELECT a + 1 FROM (VALUES (1), (2)) t(a) WHERE a > 1").now_or_never().unwrap().unwrap();

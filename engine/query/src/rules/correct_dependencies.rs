@@ -20,7 +20,7 @@ pub(crate) struct CorrectDependencies;
 pub(super) const ASKING: [&str; 4] =
     ["replace_distinct_aggregate", "eliminate_join", "eliminate_duplicated_expr", "optimize_projections"];
 
-/// The rules, each that asks after one that puts right what it is told.
+/// The rules; before each one that reads dependencies, one that corrects them.
 pub(crate) fn with_correct_dependencies(
     rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
 ) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {

@@ -39,7 +39,7 @@ fn keyless(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         other => other,
     };
     let LogicalPlan::TableScan(scan) = node else {
-        // Every node repeats what it was told of keys below.
+        // Every node repeats the keys of the nodes below.
         let has = node.schema().functional_dependencies().iter().next().is_some();
         return Ok(if has { Transformed::yes(node.recompute_schema()?) } else { Transformed::no(node) });
     };
@@ -109,7 +109,7 @@ fn reads(node: &LogicalPlan, read: &mut HashSet<Column>) -> bool {
     })
 }
 
-/// The aggregate without the columns that a key among the others decides and that nobody reads. `None`: it has none.
+/// The aggregate without the columns that a key among the others decides and that are not read. `None`: it has none.
 fn without_decided(aggregate: &Aggregate, read: &HashSet<Column>) -> Result<Option<Aggregate>> {
     let sets = aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
     // Below another grouping keys are not what they seem.

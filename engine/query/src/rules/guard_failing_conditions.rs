@@ -48,7 +48,7 @@ fn guard_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 enum Use {
     /// It counts as false.
     Condition,
-    /// It is a value, with so many levels left.
+    /// Whether it is a value, with a bound on the levels that are looked at.
     Value(usize),
 }
 

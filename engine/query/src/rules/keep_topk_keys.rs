@@ -48,7 +48,7 @@ impl PhysicalOptimizerRule for KeepTopKKeys {
 }
 
 /// An aggregate that may stop after some groups was given this before its input was sorted; sorted, it asks for an order of
-/// its groups that nobody gave it. It makes them all, and the limit above takes some. Put after the engine's rules.
+/// its groups that was not asked for. It makes them all, and the limit above takes some. Put after the engine's rules.
 #[derive(Debug)]
 pub(crate) struct LimitedGroups;
 

@@ -63,7 +63,7 @@ fn place<R: Named>(rules: &[R], anchor: &str) -> Result<usize> {
         .ok_or_else(|| Error::internal(format!("DataFusion has no rule {anchor} any more, which others are placed by")))
 }
 
-/// Logical rules: what decides what is told before the rules that ask for it, dates are compared as dates once constants are
+/// Logical rules: dependencies are corrected before the rules that read them, dates are compared as dates once constants are
 /// folded, and the order of joins comes last, since one of DataFusion's rules joins as the statement is written.
 ///
 /// # Errors

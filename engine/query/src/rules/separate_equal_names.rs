@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// The rules, those that push conditions down over columns that are told apart.
+/// The rules, those that push conditions down over columns with separate names.
 pub(crate) fn with_separate_names(rules: Vec<Rule>) -> Vec<Rule> {
     let apart = |rule: Rule| -> Rule {
         if rule.name().starts_with("FilterPushdown") { Arc::new(SeparateEqualNames(rule)) } else { rule }

@@ -240,7 +240,7 @@ impl Settings {
         Ok(())
     }
 
-    /// SET. Answers the canonical name and value, and whether clients are told.
+    /// SET. Answers the canonical name and value, and whether it is reported to clients.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(&'static str, String, bool)> {
         let setting = find(name)?;
         let value = accept(setting, value)?;
@@ -307,7 +307,7 @@ impl Settings {
         SETTINGS.iter().map(|s| (s.name, self.value_of(s), s.help)).collect()
     }
 
-    /// What clients are told at connect.
+    /// What is reported to clients at connect.
     pub(crate) fn reported(&self) -> Vec<(String, String)> {
         SETTINGS.iter().filter(|s| s.reported).map(|s| (s.name.to_owned(), self.value_of(s))).collect()
     }

@@ -36,7 +36,7 @@ pub(crate) enum Classified {
     },
     Reset(Option<String>),
     Show(String),
-    /// `start`: written START TRANSACTION, which is told so when it is done.
+    /// `start`: written START TRANSACTION, which the command tag repeats.
     Begin {
         start: bool,
         modes: Modes,

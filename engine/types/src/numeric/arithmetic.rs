@@ -134,7 +134,7 @@ impl Numeric {
         Self::checked(Finite { digits, places: 0 })
     }
 
-    /// The bucket, from 1, of so many equal ones between two bounds; 0 below and one more above.
+    /// The number, from 1, of a bucket among equal ones between two bounds; 0 below and one more above.
     ///
     /// # Errors
     /// 2201G for bounds that are equal or no numbers, and for no bucket; 22003 for too many.
@@ -181,7 +181,7 @@ impl Finite {
         Self { digits: -&self.digits, places: self.places }
     }
 
-    /// The quotient at so many places, halves away from zero; the divisor is not 0.
+    /// The quotient with `places` digits after the point, halves away from zero; the divisor is not 0.
     pub(super) fn divided(&self, by: &Self, places: u32) -> Self {
         let shift = i64::from(places) + i64::from(by.places) - i64::from(self.places);
         if let Some(small) = self.small_quotient(by, shift) {

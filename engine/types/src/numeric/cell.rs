@@ -29,7 +29,7 @@ pub enum Cell<'a> {
     Finite(Pairs<'a>),
 }
 
-/// `0.p₁p₂… × 100^exponent` of digits to base 100, shown with so many places.
+/// `0.p₁p₂… × 100^exponent` of digits to base 100, with the number of places it is shown with.
 #[derive(Debug, Clone, Copy)]
 pub struct Pairs<'a> {
     negative: bool,

@@ -152,13 +152,13 @@ impl Finite {
         Self { digits, places: scale }.rounded(i64::from(places))
     }
 
-    /// The digits at so many places, cut.
+    /// The digits, cut to a number of places.
     fn scaled(&self, places: u32) -> BigInt {
         if places >= self.places { self.at(places) } else { self.cut(i64::from(places)).digits }
     }
 }
 
-/// The natural logarithm of a number between 0.1 and 10, both with so many places.
+/// The natural logarithm of a number between 0.1 and 10; both have the given number of places.
 fn logarithm(of: &BigInt, scale: u32) -> BigInt {
     // Roots bring the number near 1; each costs a digit.
     const ROOTS: u32 = 16;

@@ -37,7 +37,7 @@ pub enum Numeric {
     Finite(Finite),
 }
 
-/// `digits / 10^places`, shown with so many places.
+/// `digits / 10^places`, shown with `places` places.
 #[derive(Debug, Clone)]
 pub struct Finite {
     digits: BigInt,
@@ -48,7 +48,7 @@ impl Numeric {
     pub const INFINITY: Self = Self::Infinite { negative: false };
     pub const NEGATIVE_INFINITY: Self = Self::Infinite { negative: true };
 
-    /// A number of so many digits after the point; a negative scale are zeros before it.
+    /// A number with `scale` digits after the point; a negative scale means zeros before it.
     #[must_use]
     pub fn from_digits(digits: i128, scale: i8) -> Self {
         Self::Finite(Finite::of(BigInt::from(digits), i64::from(scale)))
@@ -222,7 +222,7 @@ impl Finite {
         self.digits.sign() == Sign::NoSign
     }
 
-    /// The digits with at least so many places.
+    /// The digits with at least the given number of places.
     fn at(&self, places: u32) -> BigInt {
         let more = places.saturating_sub(self.places);
         if more == 0 { self.digits.clone() } else { &self.digits * ten_to(more) }

@@ -21,7 +21,7 @@ impl Numeric {
         self.root(result_places(SIGNIFICANT_MIN - (weight * 2 + 1), of.places))
     }
 
-    /// The square root with so many places.
+    /// The square root with the given number of places.
     ///
     /// # Errors
     /// 2201F for numbers below 0.
@@ -171,7 +171,7 @@ impl Finite {
         Ok(if self.signum() < 0 && exponent % 2 != 0 { power.negated() } else { power })
     }
 
-    /// A product of so many factors, of which so many leading digits are right.
+    /// A product of equal factors, computed to a number of correct leading digits.
     fn repeated(&self, mut factors: u32, significant: i64) -> Self {
         let shortened = |of: Self| {
             let extra = of.magnitude() + i64::from(of.places) - significant - 20;

@@ -6,7 +6,7 @@ use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 
 impl Numeric {
-    /// Rounded to so many places, halves away from zero; negative ones are zeros before the point.
+    /// Rounded to a number of places, halves away from zero; a negative number means zeros before the point.
     ///
     /// # Errors
     /// 22003 when the rounded number has too many digits.
@@ -14,7 +14,7 @@ impl Numeric {
         self.finite(|finite| finite.rounded(bounded(places)))
     }
 
-    /// Cut to so many places.
+    /// Cut to a number of places.
     ///
     /// # Errors
     /// None: fewer digits always fit.

@@ -37,7 +37,7 @@ impl std::str::FromStr for Numeric {
 }
 
 impl Numeric {
-    /// One digit before the point, so many behind it, and an exponent of at least two digits; `None` of NaN and infinities.
+    /// One digit before the point, a given number behind it, and an exponent of at least two digits; `None` of NaN and infinities.
     #[must_use]
     pub fn to_exponent(&self, places: u32) -> Option<String> {
         let Self::Finite(finite) = self else { return None };

@@ -13,7 +13,7 @@ impl Suite<'_> {
         let projected =
             Relation::Project { input, exprs: vec![(ColumnId(0), column(0)), (ColumnId(200), expr.clone())] };
         self.check(title, projected.clone(), &[(0, ValueType::Int64), (200, value_type)], case, Rows::Bag).await;
-        // The same above a fence, and as a condition.
+        // Above a fence too, and as a condition.
         let fenced = Relation::Fence { input: Box::new(projected) };
         let known = filter(fenced, ScalarExpr::IsNull { expr: Box::new(column(200)), negated: true });
         self.check(title, known, &[(0, ValueType::Int64)], case, Rows::Bag).await;

@@ -25,7 +25,7 @@ pub(crate) fn check(plan: &LogicalPlan) -> querygate_types::Result<()> {
     judged(plan, Rows::Asked)
 }
 
-/// The same of an optimized plan, in which it is not to be seen any more whether a subquery has a row in any case.
+/// As [`check`], for an optimized plan, in which it is not to be seen any more whether a subquery has a row in any case.
 ///
 /// # Errors
 /// As [`check`].

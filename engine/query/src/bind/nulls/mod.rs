@@ -26,7 +26,7 @@ pub(crate) fn settled(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !settled.transformed {
         return Ok(settled.data);
     }
-    // A subquery keeps what it was told of the columns around it; what depends on that follows.
+    // A subquery keeps the types of the columns around it; what depends on these follows.
     let told = semantics::renewed_outer_columns(settled.data)?;
     Ok(told.transform_up_with_subqueries(recomputed)?.data)
 }

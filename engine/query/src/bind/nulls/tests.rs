@@ -82,7 +82,7 @@ fn beliefs_without_a_reason_are_found() {
     check(&believed(join(JoinType::Inner), col("u.id"))).unwrap();
     for (kind, column) in [(JoinType::Left, "u.id"), (JoinType::Right, "t.id"), (JoinType::Full, "t.id")] {
         check(&believed(join(kind), col(column))).unwrap_err();
-        // The same further up.
+        // Further up, too.
         let above = believed(join(kind), col(column));
         check(&LogicalPlanBuilder::from(above).limit(0, Some(1)).unwrap().build().unwrap()).unwrap_err();
     }

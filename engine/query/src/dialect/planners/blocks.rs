@@ -1,7 +1,7 @@
 //! What a block of FROM tells of its columns. The engine's binder groups by whatever it takes to be decided by what a
 //! statement groups by, and counts by rows where it takes what a window sorts by to be unique. Of groupings, of unnested rows
 //! and of outer joins in a block below it often takes it wrongly. PostgreSQL asks primary keys of tables in the same block
-//! only, and here the binder is told of nothing else. Knows no table.
+//! only, and here the binder gets no other keys. Knows no table.
 
 use datafusion::common::{DFSchemaRef, FunctionalDependencies, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};

@@ -40,7 +40,7 @@ fn near(name: &str, image: &CatalogImage) -> Option<String> {
     if !unqualified {
         return None;
     }
-    // The same name in a schema beside the search path.
+    // A table of this name in a schema beside the search path.
     relations(false).find(|full| full.split_once('.').is_some_and(|(_, own)| own == name))
 }
 

@@ -1,5 +1,5 @@
 //! The pass over a bound plan, before analysis: literals in IN, BETWEEN and CASE take their type, reg types print as names,
-//! and the outermost columns get types that a client can be told.
+//! and the outermost columns get types that a description can show.
 
 use super::counts::counted;
 use crate::dialect::planners::literals::{PgExprPlanner, field_of};

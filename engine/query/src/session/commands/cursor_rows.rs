@@ -124,7 +124,7 @@ impl Reading {
         }
     }
 
-    /// Stands on a row, counted from the first; before it, or behind the last one if there are not so many.
+    /// Stands on a row, counted from the first; before it, or behind the last one if there are fewer.
     async fn go_to(&mut self, row: u64, bounds: &Bounds) -> Result<()> {
         if row < self.passed || (row == self.passed && self.after) {
             (self.passed, self.after) = (row, false);
@@ -137,7 +137,7 @@ impl Reading {
         Ok(())
     }
 
-    /// So many rows back, at most before the first.
+    /// A number of rows back, at most before the first.
     fn go_back(&mut self, rows: u64) {
         if rows > 0 {
             self.passed = (self.passed + u64::from(self.after)).saturating_sub(rows);
@@ -222,7 +222,7 @@ impl Kept {
         self.batches.get(at).map(|batch| (batch, start))
     }
 
-    /// Rows of one batch behind so many rows.
+    /// Rows of one batch behind a number of rows.
     fn behind(&self, passed: u64) -> Option<RecordBatch> {
         let (batch, start) = self.batch_of(passed)?;
         let offset = usize::try_from(passed - start).ok()?;

@@ -95,7 +95,7 @@ fn indented(text: &str) -> Vec<String> {
     text.lines().map(|line| format!("  {line}")).collect()
 }
 
-/// The same lines in the shape of PostgreSQL's document, which programs read.
+/// The lines of EXPLAIN in the shape of PostgreSQL's document, which programs read.
 fn document(
     physical: &str,
     (logical, steps): (Option<String>, Vec<Step>),

@@ -13,7 +13,7 @@ pub(crate) enum Walk {
     Backward(Option<u64>),
     /// To a row counted from the first, or from behind the last where negative.
     Absolute(i64),
-    /// So many rows on, or back where negative; only the last of them counts.
+    /// A number of rows on, or back where negative; only the last of them counts.
     Relative(i64),
 }
 

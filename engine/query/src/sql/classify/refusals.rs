@@ -1,4 +1,4 @@
-//! What a refused statement is told, by its first word.
+//! The error of a refused statement, by its first word.
 
 use crate::sql::tokens::is_word;
 use datafusion::sql::sqlparser::ast::{Lock, LockTableMode, ObjectName};

@@ -149,7 +149,7 @@ fn type_as(operand: &mut Expr, data_type: DataType) {
     }
 }
 
-/// The same for functions with a syntax of their own.
+/// Gives the operands of functions with a syntax of their own their types.
 fn type_operands(expr: &mut Expr) {
     match expr {
         Expr::UnaryOp { op: UnaryOperator::Not, expr: operand } => type_as(operand, DataType::Boolean),
@@ -367,7 +367,7 @@ fn text_array(argument: &mut Expr) -> Result<()> {
     super::casts::rewrite(argument)
 }
 
-/// The same of a function in FROM.
+/// Gives a JSON function's literal its type where the function stands in FROM.
 pub(in crate::dialect) fn type_json_literal(name: &str, first: &mut Expr) {
     const OF_JSON: &[&str] = &[
         "array_elements",

@@ -223,7 +223,7 @@ fn negation(expr: Expr) -> Expr {
     Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
 }
 
-/// `= ANY (ARRAY[…])` is IN, `<> ALL (ARRAY[…])` is NOT IN; an array that is a parameter is told from others.
+/// `= ANY (ARRAY[…])` is IN, `<> ALL (ARRAY[…])` is NOT IN; an array that is a parameter is handled apart.
 fn among_constants(expr: &mut Expr) {
     let (quantifier, left, op, right) = match expr {
         Expr::AnyOp { left, compare_op, right, .. } => ("any", left, compare_op, right),

@@ -124,7 +124,7 @@ fn bounded(value: &Expr, copies: usize) -> Result<()> {
     Err(Error::new(ErrorCode::StatementTooComplex, message).with_hint("Compare with rows of VALUES in a subquery."))
 }
 
-/// Looks whether there are more expressions than so many.
+/// Whether there are more expressions than a bound.
 struct Expressions(usize);
 
 impl Reader for Expressions {

@@ -1,5 +1,5 @@
 //! Sets in a SELECT list beside a column that another one's alias hides. The planner evaluates what is no set below the
-//! sets, and takes such an alias for the column: names that are nobody else's keep them apart. Knows no catalog.
+//! sets, and takes such an alias for the column: names that no other column has keep them apart. Knows no catalog.
 
 use super::names::column_name;
 use crate::dialect::ast::{aliased, derived, folded, quoted, select, table_alias};

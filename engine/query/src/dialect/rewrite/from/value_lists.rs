@@ -272,7 +272,7 @@ fn digits(cell: &Expr, said: &Says) -> Option<(u64, u64)> {
     }
 }
 
-/// The same of a constant, in a cast or not.
+/// The digits that a constant takes, in a cast or not.
 fn of_constant(cell: &Expr) -> Option<(u64, u64)> {
     match cell {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => of_constant(inner),

@@ -96,7 +96,7 @@ fn shifted(arguments: &mut [FunctionArg]) {
         && let Some(other) = plain(default).filter(|other| !is_null(other))
     {
         *value = argument(one_of(true, of.clone(), other.clone()));
-        // A text without a type is read as the value's; of others, the first one's type is told where they do not meet.
+        // A text without a type is read as the value's; of others, the error names the first one's type where they do not meet.
         let literal = literal_text(&other).is_some();
         *default = argument(if literal { one_of(false, of, other) } else { one_of(true, other, of) });
     }

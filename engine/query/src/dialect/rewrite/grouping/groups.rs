@@ -112,7 +112,7 @@ pub(in crate::dialect) fn name_places(select: &mut Select) {
     }
 }
 
-/// The same in the ORDER BY of a query whose SELECT was told apart.
+/// Keeps groups apart in the ORDER BY of a query as in its SELECT.
 pub(in crate::dialect) fn keep_order_apart(query: &mut Query) -> Result<()> {
     let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return Ok(()) };
     let mut casts = casts_of(select);

@@ -24,7 +24,7 @@ pub(in crate::dialect) fn in_query(query: &mut Query) -> Result<()> {
     }
 }
 
-/// The same in a SELECT that is a part of a set operation.
+/// Resolves windows in a SELECT that is a part of a set operation.
 ///
 /// # Errors
 /// 42704 for a window that is not there, 42P20 for one that is defined twice or takes over what it may not; 54001 where too much is taken

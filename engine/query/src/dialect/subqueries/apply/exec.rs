@@ -258,7 +258,7 @@ impl Run {
                     results.extend(found);
                 }
                 None => {
-                    // Too many rows, or one cannot be computed that perhaps nobody wants: one by one.
+                    // Too many rows, or one cannot be computed that is perhaps not needed: one by one.
                     self.gathered = None;
                     break;
                 }
@@ -272,7 +272,7 @@ impl Run {
         let plan = LogicalPlanBuilder::from(many.plan).limit(0, Some(ROWS_MAX + 1))?.build()?;
         let batches = match self.runner.0.run(plan, Arc::clone(&self.context)).await {
             Ok(batches) => batches,
-            // A value that cannot be computed perhaps belongs to a row that nobody wants.
+            // A value that cannot be computed perhaps belongs to a row that is not needed.
             Err(error) if translate(&error, Stage::Execute).code().sqlstate().starts_with("22") => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -55,7 +55,7 @@ impl Gathered {
         let gathered = Self { subplan: Arc::clone(subplan), outer: outer.to_vec() };
         // A plan that cannot be made is not of the shape.
         let many = gathered.many(&[]).ok()??;
-        // Each outer value is asked for: rows are told apart by all of them.
+        // Each outer value is asked for: rows are distinguished by all of them.
         (0..outer.len()).all(|place| many.keys.contains(&place)).then_some(gathered)
     }
 
