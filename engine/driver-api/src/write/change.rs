@@ -2,9 +2,9 @@
 
 use crate::fragment::OutputColumn;
 use crate::identifier::{Identifier, TableRef};
-use crate::statement::NativeStatement;
 use crate::relation::{Collation, Encoding, ScanColumn};
 use crate::remote::RemoteColumn;
+use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, Schema};
