@@ -257,6 +257,15 @@ fn bound(change: &NativeChange, rows: &ChangeSet, first: usize, count: usize) ->
     Ok(arguments)
 }
 
+/// Rows to load, as long as anybody wants them stored.
+async fn next(rows: &mut BatchStream, context: &ExecuteContext) -> Result<Option<RecordBatch>> {
+    tokio::select! {
+        biased;
+        next = rows.try_next() => next,
+        error = context.over() => Err(error),
+    }
+}
+
 #[async_trait]
 impl SourceTransaction for MysqlTransaction {
     async fn query<'a>(
@@ -304,7 +313,7 @@ impl SourceTransaction for MysqlTransaction {
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         self.enter(&change.shape.table, context).await?;
         let mut count = 0;
-        while let Some(batch) = rows.try_next().await? {
+        while let Some(batch) = next(&mut rows, context).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 let part = ChangeSet::new(&change.shape, part)?;

@@ -6,6 +6,7 @@ use crate::bind::{add, arguments};
 use crate::decode::Decoder;
 use crate::error::from_sqlx;
 use crate::pool::{Interrupt, Lease};
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
@@ -142,6 +143,15 @@ fn bound(change: &NativeChange, rows: &ChangeSet, first: usize, count: usize) ->
     Ok(arguments)
 }
 
+/// Rows to load, as long as anybody wants them stored.
+async fn next(rows: &mut BatchStream, context: &ExecuteContext) -> Result<Option<RecordBatch>> {
+    tokio::select! {
+        biased;
+        next = rows.try_next() => next,
+        error = context.over() => Err(error),
+    }
+}
+
 #[async_trait]
 impl SourceTransaction for SqliteTransaction {
     async fn query<'a>(
@@ -173,7 +183,7 @@ impl SourceTransaction for SqliteTransaction {
 
     async fn load(&mut self, change: &NativeChange, mut rows: BatchStream, context: &ExecuteContext) -> Result<u64> {
         let mut count = 0;
-        while let Some(batch) = rows.try_next().await? {
+        while let Some(batch) = next(&mut rows, context).await? {
             for first in (0..batch.num_rows()).step_by(limits::BATCH_ROWS) {
                 let part = batch.slice(first, limits::BATCH_ROWS.min(batch.num_rows() - first));
                 let part = ChangeSet::new(&change.shape, part)?;
@@ -245,7 +255,7 @@ impl Drop for Reading<'_> {
 }
 
 impl Reading<'_> {
-    async fn batch(&mut self) -> Result<Option<arrow::array::RecordBatch>> {
+    async fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let batch_rows = self.context.batch_rows.max(1);
         while !self.ended && self.decoder.rows() < batch_rows && self.decoder.bytes() < limits::BATCH_BYTES {
             let row = tokio::select! {

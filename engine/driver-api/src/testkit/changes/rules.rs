@@ -6,6 +6,7 @@ use crate::value::ValueType;
 use crate::write::{ChangeOp, CommitError, Transaction, Violation};
 use futures::{StreamExt, stream};
 use querygate_types::{ErrorCode, Result};
+use std::time::{Duration, Instant};
 
 /// More than one batch, and more than one statement.
 const LOADED: i64 = 20_000;
@@ -117,6 +118,12 @@ impl Changes {
         let broken = vec![batch(&types, &numbered(&[(LOADED, 0)])), Err(Violation::Check.error())];
         let broken = tx.load(&change, stream::iter(broken).boxed(), &ExecuteContext::default()).await;
         self.expect_error("a load whose rows end with an error", &broken, ErrorCode::CheckViolation);
+        tx.rollback().await;
+        let mut tx = self.begin().await?;
+        let deadline = Some(Instant::now() + Duration::from_millis(50));
+        let context = ExecuteContext { deadline, ..ExecuteContext::default() };
+        let endless = tx.load(&change, stream::pending().boxed(), &context).await;
+        self.expect_error("a load whose rows do not come", &endless, ErrorCode::StatementTimeout);
         tx.rollback().await;
         let stored = self.committed(&["id"]).await?;
         self.expect("nothing of a failed load is stored", i64::try_from(stored.len()) == Ok(LOADED));
