@@ -1,7 +1,4 @@
-//! Distributed traces: the span that a statement belongs to, as its client names it (W3C Trace Context), and when the stages before
-//! its run took place. Knows no collector.
-
-use std::time::{Duration, SystemTime};
+//! Distributed traces: the span that a statement belongs to, as its client names it (W3C Trace Context). Knows no collector.
 
 /// A client's span, the parent of a statement's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,24 +49,6 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
         *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(bytes)
-}
-
-/// When a stage of a statement took place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StageTime {
-    pub began: SystemTime,
-    pub took: Duration,
-}
-
-/// What a trace says of a statement beyond its record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StatementTrace {
-    /// `None`: the statement begins a trace of its own.
-    pub parent: Option<TraceContext>,
-    /// `None`: it was parsed for a run before, or long before this one.
-    pub parse: Option<StageTime>,
-    /// `None`: as of `parse`.
-    pub bind: Option<StageTime>,
 }
 
 #[cfg(test)]

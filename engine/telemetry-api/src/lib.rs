@@ -11,6 +11,7 @@ mod run_sums;
 pub mod system;
 mod telemetry;
 mod times;
+pub mod trace;
 
 pub use record::StatementRecord;
 pub use run_accumulator::RunAccumulator;

@@ -3,8 +3,8 @@
 use crate::advice::Choice;
 use crate::fragment::FragmentRecord;
 use crate::run_sums::{EndedRun, RunSums};
+use crate::trace::StatementTrace;
 use querygate_query_api::Door;
-use querygate_query_api::trace::StatementTrace;
 use querygate_types::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

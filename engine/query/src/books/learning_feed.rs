@@ -3,9 +3,9 @@
 use crate::books::observe::{LeafReads, QueryRecord};
 use crate::sql::parse::Parsed;
 use querygate_catalog::FragmentRuns;
-use querygate_query_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::advice::Choice;
 use querygate_telemetry_api::fragment::FragmentRecord;
+use querygate_telemetry_api::trace::{StatementTrace, TraceContext};
 use querygate_telemetry_api::{EndedRun, FirstRow, RunAccumulator, StatementRecord, Telemetry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -87,7 +87,7 @@ impl LearningFeed {
     }
 }
 
-impl Told {
+impl MeasuredStatement {
     /// Takes in what the statement itself knows of its trace.
     pub(crate) fn add_trace(&mut self, parsed: &Parsed) {
         if let Some(trace) = &mut self.measures.trace {
@@ -128,8 +128,11 @@ impl Measures {
         };
         // Nothing was chosen for what is added up.
         let rest = (&*application, first_row.of(record.total), *bytes, None);
-        let made = || StatementRecord { trace: trace.clone(), ..statement(record, rest, fragments.to_vec()) };
-        accumulator.add(&run, |runs| telemetry.collect(runs), made)
+        let whole = || {
+            let whole = statement(record, rest, fragments.to_vec());
+            StatementRecord { trace: trace.clone(), ..whole }
+        };
+        accumulator.add(&run, |runs| telemetry.collect(runs), whole)
     }
 
     fn tell(&self, telemetry: &dyn Telemetry, record: &QueryRecord) -> Vec<LeafReads> {

@@ -20,11 +20,11 @@ use crate::sql::trace_comment::trace_context;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use querygate_query_api::trace::{StageTime, TraceContext};
 use querygate_query_api::{
     Column, Declined, Delivery, Door, Effect, Holding, LookUp, Notification, Outcome, Parts, Prepared, Resting,
     Session, Split, Statement, TransactionStatus,
 };
+use querygate_telemetry_api::trace::{StageTime, TraceContext};
 use querygate_types::{Error, Given, PgType, Principal, Result, WireForm, limits};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,7 +177,7 @@ fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: Began) {
 #[async_trait]
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
-        let began = self.teller.traces().then(Began::now);
+        let began = self.learning_feed.traces().then(Began::now);
         let statements = parse(sql)?;
         if let Some(began) = began {
             trace_parsing(sql, &statements, began);
@@ -199,7 +199,7 @@ impl Session for GateSession {
         let declared = without_values(parameter_types);
         let bounds = self.runs.bounds(self.timeout());
         let prepared = bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
-        if self.teller.traces() {
+        if self.learning_feed.traces() {
             parsed.trace_binding(StageTime { began: began.at, took: began.started.elapsed() });
         }
         match prepared {
@@ -312,7 +312,7 @@ impl Session for GateSession {
     }
 
     fn follow_trace(&self, parent: Option<TraceContext>) {
-        self.teller.follow_trace(parent);
+        self.learning_feed.follow_trace(parent);
     }
 
     fn cancel(&self) {

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use querygate_query_api::Statement;
-use querygate_query_api::trace::{StageTime, StatementTrace, TraceContext};
+use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

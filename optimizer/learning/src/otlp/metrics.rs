@@ -3,8 +3,7 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
-use querygate_telemetry_api::StatementRecord;
-use querygate_telemetry_api::Times;
+use querygate_telemetry_api::{StatementRecord, Times};
 use std::time::Duration;
 
 /// Upper bounds of the buckets, seconds.

@@ -4,9 +4,9 @@
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
-use querygate_query_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_telemetry_api::StatementRecord;
 use querygate_telemetry_api::fragment::FragmentRecord;
+use querygate_telemetry_api::trace::{StageTime, StatementTrace, TraceContext};
 use querygate_types::ErrorCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
