@@ -101,7 +101,7 @@ mod tests {
             created_micros: 1,
         };
         let vars = SessionVars { cursors: vec![cursor], ..SessionVars::default() };
-        let objects = Objects::new(crate::image::CatalogImage::default(), super::exists);
+        let objects = Objects::new(crate::image::CatalogImage::default(), crate::rows::exists);
         let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_cursors").unwrap().unwrap();
         assert_eq!(batch.num_rows(), 1);
         assert_eq!(batch.column(0).as_string::<i32>().value(0), "c");
