@@ -54,21 +54,21 @@ mod tests {
     use super::*;
     use arrow::datatypes::{DataType, Field, Schema};
     use querygate_driver_api::Identifier;
-    use querygate_driver_api::remote::ColumnStatistics as ToldOfColumn;
+    use querygate_driver_api::remote::ColumnStatistics as SourceColumn;
 
     /// What a source told of some columns, by their places in the schema: others are unknown, and nothing is exact.
     #[test]
     fn the_last_answer_is_kept_by_the_places_of_its_columns() {
         let schema: SchemaRef =
             Arc::new(Schema::new(["a", "b", "computed"].map(|name| Field::new(name, DataType::Int32, true)).to_vec()));
-        let column = ToldOfColumn {
+        let column = SourceColumn {
             name: Identifier::new("remote_b").unwrap(),
             distinct: Some(7),
             null_fraction: None,
             least: Some(Value::Int32(-1)),
             greatest: Some(Value::Null(querygate_driver_api::ValueType::Int32)),
         };
-        let told = Told::default();
+        let told = TableStats::default();
         assert!(told.last().is_none(), "nobody asked yet");
         let answer = TableStatistics { rows: Some(100), bytes: None, columns: vec![column] };
         told.keep(&answer, &schema, [Some("remote_a"), Some("remote_b"), None].into_iter());

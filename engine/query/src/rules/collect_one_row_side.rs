@@ -108,7 +108,7 @@ mod tests {
             assert!(collects_one_row(&reader, sql), "{sql}");
             assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
         }
-        let without = reader.without(OneRow.name());
+        let without = reader.without(CollectOneRowSide.name());
         let collects_large = STATEMENTS.iter().any(|(sql, _)| !collects_one_row(&without, sql));
         assert!(collects_large, "DataFusion collects the one row by itself now");
     }

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn rows_are_wrong_without_the_rule() {
         let reader = Shop::open().owner();
-        let without = reader.without(TrueDependencies.name());
+        let without = reader.without(CorrectDependencies.name());
         for (sql, expected) in statements() {
             assert_eq!(reader.rows(&sql).unwrap(), expected, "{sql}");
             assert_ne!(without.rows(&sql).unwrap(), expected, "DataFusion answers {sql} by itself now");
@@ -176,13 +176,13 @@ mod tests {
             plan.lines().filter(|line| line.contains("Aggregate: groupBy=[[q.d")).map(str::trim).collect::<String>()
         };
         assert_eq!(outer(&reader), "Aggregate: groupBy=[[q.d, q.id]], aggr=[[]]");
-        assert_eq!(outer(&reader.without(TrueDependencies.name())), "Aggregate: groupBy=[[q.d]], aggr=[[]]");
+        assert_eq!(outer(&reader.without(CorrectDependencies.name())), "Aggregate: groupBy=[[q.d]], aggr=[[]]");
     }
 
     /// Each rule that asks has its answer put right directly before it.
     #[test]
     fn it_stands_before_each_rule_that_asks() {
-        let rules = with_true_dependencies(datafusion::optimizer::Optimizer::new().rules);
+        let rules = with_correct_dependencies(datafusion::optimizer::Optimizer::new().rules);
         for (at, rule) in rules.iter().enumerate() {
             let before = at.checked_sub(1).map(|at| rules[at].name());
             assert_eq!(before == Some("true_dependencies"), ASKING.contains(&rule.name()), "{}", rule.name());

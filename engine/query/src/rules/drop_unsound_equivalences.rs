@@ -177,7 +177,7 @@ mod tests {
     fn rows_are_in_a_wrong_order_without_the_rule() {
         for partitions in [1, 2, 4] {
             let reader = Shop::open().reader("olga", "shop_owner", partitions);
-            let without = reader.without(DoubtedRows.name());
+            let without = reader.without(DropUnsoundEquivalences.name());
             for (sql, expected) in STATEMENTS {
                 assert_eq!(reader.rows(sql).unwrap(), expected, "{sql}");
                 assert_ne!(without.rows(sql).unwrap(), expected, "DataFusion answers {sql} by itself now");
@@ -192,7 +192,7 @@ mod tests {
         let nodes: Vec<&str> = plan.lines().filter_map(|line| line.trim().split(':').next()).collect();
         let place =
             |name: &str| nodes.iter().position(|node| *node == name).unwrap_or_else(|| panic!("{name}\n{plan}"));
-        assert!(place("SortExec") < place("DoubtedExec") && place("DoubtedExec") < place("HashJoinExec"), "{plan}");
+        assert!(place("SortExec") < place("UnorderedExec") && place("UnorderedExec") < place("HashJoinExec"), "{plan}");
         assert!(plan.contains("SortExec: expr=[c@1 DESC"), "{plan}");
     }
 
@@ -214,8 +214,8 @@ mod tests {
                 false,
             );
             let plan: Arc<dyn ExecutionPlan> = Arc::new(join.unwrap());
-            let done = DoubtedRows.optimize(plan, &ConfigOptions::new()).unwrap();
-            done.name() == "DoubtedExec"
+            let done = DropUnsoundEquivalences.optimize(plan, &ConfigOptions::new()).unwrap();
+            done.name() == "UnorderedExec"
         };
         assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Inner));
         assert!(doubted(sorted(side(), &[1]), sorted(side(), &[1]), JoinType::Right));
@@ -228,11 +228,12 @@ mod tests {
     #[test]
     fn a_doubted_node_tells_nothing_of_its_rows() {
         let rows = sorted(leaf(&["k"], &[&[&[2], &[1]]]), &[0]);
-        let doubted: Arc<dyn ExecutionPlan> = Arc::new(DoubtedExec::new(Arc::clone(&rows)));
+        let doubted: Arc<dyn ExecutionPlan> = Arc::new(UnorderedExec::new(Arc::clone(&rows)));
         assert!(rows.output_ordering().is_some() && doubted.output_ordering().is_none());
         assert_eq!(doubted.maintains_input_order(), [false]);
-        assert_eq!(crate::testing::collected(doubted), ["1", "2"]);
-        assert!(DoubtedExec::over(Vec::new()).is_err());
-        assert!(DoubtedExec::over(vec![Arc::clone(&rows), rows]).is_err());
+        assert_eq!(crate::testing::collected(Arc::clone(&doubted)), ["1", "2"]);
+        let over = |inputs| Arc::clone(&doubted).with_new_children(inputs);
+        assert!(over(Vec::new()).is_err());
+        assert!(over(vec![Arc::clone(&rows), Arc::clone(&rows)]).is_err());
     }
 }

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_sort_of_first_rows_gets_its_keys_back() {
-        let plan = WholeKeys.optimize(merged_by_more_than_sorted(), &ConfigOptions::new()).unwrap();
+        let plan = KeepTopKKeys.optimize(merged_by_more_than_sorted(), &ConfigOptions::new()).unwrap();
         let lines: Vec<String> = printed(&plan).lines().map(|line| line.trim().to_owned()).collect();
         assert_eq!(lines[0], "SortPreservingMergeExec: [k@0 ASC, s@1 ASC], fetch=2");
         assert_eq!(lines[1], "SortExec: TopK(fetch=2), expr=[k@0 ASC, s@1 ASC], preserve_partitioning=[true]");
@@ -104,7 +104,7 @@ mod tests {
                    ORDER BY k, s LIMIT 3";
         let reader = Shop::open().owner();
         assert_eq!(reader.rows(sql).unwrap(), ["1|10", "1|11", "1|12"]);
-        let without = printed(&reader.without(WholeKeys.name()).planned_once(sql).unwrap());
+        let without = printed(&reader.without(KeepTopKKeys.name()).planned_once(sql).unwrap());
         assert_ne!(printed(&reader.planned_once(sql).unwrap()), without, "{without}");
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let rows = leaf(&["k", "s"], &[&[&[2, 0]], &[&[1, 8]]]);
         let sort = SortExec::new(order(&rows, &[1]), Arc::clone(&rows)).with_preserve_partitioning(true);
         let plan: Arc<dyn ExecutionPlan> = Arc::new(SortPreservingMergeExec::new(order(&rows, &[1]), Arc::new(sort)));
-        let done = WholeKeys.optimize(Arc::clone(&plan), &ConfigOptions::new()).unwrap();
+        let done = KeepTopKKeys.optimize(Arc::clone(&plan), &ConfigOptions::new()).unwrap();
         assert_eq!(printed(&done), printed(&plan));
     }
 

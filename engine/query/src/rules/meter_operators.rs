@@ -121,7 +121,7 @@ mod tests {
                 })
             };
             assert_eq!(is_there(&printed), is_metered, "{sql}\n{printed}");
-            assert!(metered(&reader.without(Metering.name()), sql).is_empty(), "{sql}");
+            assert!(metered(&reader.without(MeterOperators.name()), sql).is_empty(), "{sql}");
         }
     }
 

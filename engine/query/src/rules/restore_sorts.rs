@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn restored(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        LostOrders.optimize(plan, &ConfigOptions::new()).unwrap()
+        RestoreSorts.optimize(plan, &ConfigOptions::new()).unwrap()
     }
 
     fn is_sane(plan: &Arc<dyn ExecutionPlan>) -> bool {

@@ -171,7 +171,7 @@ mod tests {
         let plain = || -> Vec<Rule> { vec![Arc::new(FilterPushdown::new())] };
         let expected = ["1|20", "2|10", "40|40"];
         assert_eq!(rows(plan(["x", "x"])), expected);
-        assert_eq!(rows(pushed(told_apart(plain()), ["x", "x"])), expected);
+        assert_eq!(rows(pushed(with_separate_names(plain()), ["x", "x"])), expected);
         assert_ne!(rows(pushed(plain(), ["x", "x"])), expected, "DataFusion's rule finds columns by their places now");
     }
 
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn it_leaves_no_trace() {
         let plain = || -> Vec<Rule> { vec![Arc::new(FilterPushdown::new())] };
-        assert_eq!(printed(&pushed(told_apart(plain()), ["x", "y"])), printed(&pushed(plain(), ["x", "y"])));
-        assert!(!printed(&pushed(told_apart(plain()), ["x", "x"])).contains("SameNamesExec"));
+        assert_eq!(printed(&pushed(with_separate_names(plain()), ["x", "y"])), printed(&pushed(plain(), ["x", "y"])));
+        assert!(!printed(&pushed(with_separate_names(plain()), ["x", "x"])).contains("SameNamesExec"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn breaks(plan: Arc<dyn ExecutionPlan>) -> usize {
-        printed(&Yielding.optimize(plan, &ConfigOptions::new()).unwrap()).matches("CooperativeExec").count()
+        printed(&YieldToOthers.optimize(plan, &ConfigOptions::new()).unwrap()).matches("CooperativeExec").count()
     }
 
     /// The engine makes leaves cooperative, not joins: without the rule there is none in these plans.
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn rows_stay_as_they_are() {
-        let plan = Yielding.optimize(crossed(3), &ConfigOptions::new()).unwrap();
+        let plan = YieldToOthers.optimize(crossed(3), &ConfigOptions::new()).unwrap();
         assert_eq!(collected(plan), ["1|1|1|1"]);
         let union: Arc<dyn ExecutionPlan> = UnionExec::try_new(vec![crossed(0), crossed(0)]).unwrap();
         assert_eq!(breaks(union), 1);
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn statements_with_joins_and_unnesting_yield() {
         let reader = Shop::open().owner();
-        let without = reader.without(Yielding.name());
+        let without = reader.without(YieldToOthers.name());
         for sql in [
             "SELECT v.id FROM visits v JOIN regions r ON r.id = v.region_id",
             "SELECT unnest(ARRAY[rank, 1]) FROM regions",
