@@ -216,15 +216,13 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(unused_parens, reason = "the pattern stands in parentheses for its other uses")]
     fn arrays_and_elements_are_inverse() {
         for t in PgType::ALL {
             if let Some(array) = t.array() {
                 assert_eq!(array.element(), Some(*t));
             }
-            let is_listed = match t {
-                array_types!() => true,
-                _ => false,
-            };
+            let is_listed = matches!(t, array_types!());
             let vectors = [PgType::Int2Vector, PgType::OidVector, PgType::RecordArray];
             assert_eq!(is_listed, t.category() == TypeCategory::Array && !vectors.contains(t), "{t:?}");
             assert!(!is_listed || t.element().is_some(), "{t:?}");

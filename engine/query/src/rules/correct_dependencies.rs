@@ -185,7 +185,7 @@ mod tests {
         let rules = with_correct_dependencies(datafusion::optimizer::Optimizer::new().rules);
         for (at, rule) in rules.iter().enumerate() {
             let before = at.checked_sub(1).map(|at| rules[at].name());
-            assert_eq!(before == Some("true_dependencies"), ASKING.contains(&rule.name()), "{}", rule.name());
+            assert_eq!(before == Some("correct_dependencies"), ASKING.contains(&rule.name()), "{}", rule.name());
         }
     }
 }

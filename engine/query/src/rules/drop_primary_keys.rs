@@ -172,7 +172,7 @@ mod tests {
             let right = rows(&reader, without_keys(plan.clone()).unwrap());
             assert_eq!(reader.rows(sql).unwrap(), right, "{sql}");
             // Nor does the rule help that corrects what follows of keys.
-            if rows(&reader.without("true_dependencies"), plan) != right {
+            if rows(&reader.without("correct_dependencies"), plan) != right {
                 wrong.push(sql);
             }
         }

@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::testing::{Shop, column, leaf, printed, sorted};
     use datafusion::common::NullEquality;
+    use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
     use datafusion::physical_plan::joins::PartitionMode;
 
     /// Of a column that is constant on the inner side of an outer join, and of a key of grouping sets, ORDER BY was left out.
@@ -232,7 +233,8 @@ mod tests {
         assert!(rows.output_ordering().is_some() && doubted.output_ordering().is_none());
         assert_eq!(doubted.maintains_input_order(), [false]);
         assert_eq!(crate::testing::collected(Arc::clone(&doubted)), ["1", "2"]);
-        let over = |inputs| Arc::clone(&doubted).with_new_children(inputs);
+        let keep = || ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        let over = |inputs| Arc::clone(&doubted).replace_children(inputs, keep());
         assert!(over(Vec::new()).is_err());
         assert!(over(vec![Arc::clone(&rows), Arc::clone(&rows)]).is_err());
     }

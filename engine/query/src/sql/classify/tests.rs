@@ -1,0 +1,122 @@
+//! Tests of which statements are admitted, and as what.
+
+use super::*;
+use crate::sql::parse::parse;
+
+/// The kind of the one statement of a text.
+fn kind(sql: &str) -> std::result::Result<&'static str, ErrorCode> {
+    let parsed = parse(sql).map_err(|error| error.code())?;
+    Ok(match parsed[0].class() {
+        Classified::Query(_) => "query",
+        Classified::Explain { .. } => "explain",
+        Classified::CopyOut { .. } => "copy",
+        Classified::Set { local: false, .. } => "set",
+        Classified::Set { local: true, .. } => "set local",
+        Classified::Reset(_) => "reset",
+        Classified::Show(_) => "show",
+        Classified::Begin { .. } => "begin",
+        Classified::SetTransaction { .. } => "set transaction",
+        Classified::Commit => "commit",
+        Classified::Rollback => "rollback",
+        Classified::Savepoint(_) => "savepoint",
+        Classified::RollbackTo(_) => "rollback to",
+        Classified::Release(_) => "release",
+        Classified::Declare { .. } => "declare",
+        Classified::Fetch { .. } => "fetch",
+        Classified::Move { .. } => "move",
+        Classified::Close(_) => "close",
+        Classified::Prepare { .. } => "prepare",
+        Classified::Execute { .. } => "execute",
+        Classified::Deallocate(_) => "deallocate",
+        Classified::Discard(_) => "discard",
+        Classified::Listen(_) => "listen",
+        Classified::Unlisten(_) => "unlisten",
+        Classified::Call { .. } => "call",
+        Classified::Lock(_) => "lock",
+    })
+}
+
+#[test]
+fn statements_of_the_closed_list() {
+    for (sql, expected) in [
+        ("SELECT 1", "query"),
+        ("TABLE accounts", "query"),
+        ("VALUES (1), (2)", "query"),
+        ("WITH w AS (SELECT 1) SELECT * FROM w", "query"),
+        ("EXPLAIN SELECT 1", "explain"),
+        ("EXPLAIN (ANALYZE, VERBOSE) SELECT 1", "explain"),
+        ("COPY accounts TO STDOUT", "copy"),
+        ("COPY (SELECT 1) TO STDOUT WITH (FORMAT csv, HEADER)", "copy"),
+        ("SET search_path TO public", "set"),
+        ("SET LOCAL search_path = public", "set local"),
+        ("RESET ALL", "reset"),
+        ("SHOW server_version", "show"),
+        ("BEGIN", "begin"),
+        ("START TRANSACTION READ ONLY", "begin"),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "set transaction"),
+        ("COMMIT", "commit"),
+        ("ROLLBACK", "rollback"),
+        ("SAVEPOINT a", "savepoint"),
+        ("ROLLBACK TO a", "rollback to"),
+        ("RELEASE a", "release"),
+        ("DECLARE c CURSOR FOR SELECT 1", "declare"),
+        ("FETCH 2 FROM c", "fetch"),
+        ("MOVE FORWARD 2 IN c", "move"),
+        ("CLOSE c", "close"),
+        ("PREPARE p AS SELECT 1", "prepare"),
+        ("EXECUTE p(1)", "execute"),
+        ("DEALLOCATE p", "deallocate"),
+        ("DISCARD ALL", "discard"),
+        ("LISTEN c", "listen"),
+        ("UNLISTEN *", "unlisten"),
+        ("CALL querygate.x(1, 'a', true, NULL, -2)", "call"),
+        ("LOCK TABLE accounts IN ACCESS SHARE MODE", "lock"),
+    ] {
+        assert_eq!(kind(sql), Ok(expected), "{sql}");
+    }
+}
+
+/// What is not on the list is refused before any name is looked up: none of these names is anything.
+#[test]
+fn everything_else_is_refused() {
+    for sql in [
+        "INSERT INTO t VALUES (1)",
+        "UPDATE t SET a = 1",
+        "DELETE FROM t",
+        "MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE",
+        "TRUNCATE t",
+        "CREATE TABLE t (a int)",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE VIEW v AS SELECT 1",
+        "DROP TABLE t",
+        "ALTER TABLE t ADD COLUMN b int",
+        "GRANT SELECT ON t TO u",
+        "REVOKE SELECT ON t FROM u",
+        "VACUUM t",
+        "ANALYZE t",
+        "DO $$ BEGIN END $$",
+        "COPY t FROM STDIN",
+        "LOCK TABLE t",
+        "COMMIT AND CHAIN",
+        "COMMENT ON TABLE t IS 'x'",
+        "REFRESH MATERIALIZED VIEW v",
+        "EXPLAIN INSERT INTO t VALUES (1)",
+    ] {
+        assert_eq!(kind(sql), Err(ErrorCode::FeatureNotSupported), "{sql}");
+    }
+    assert_eq!(kind("COPY accounts TO '/tmp/x'"), Err(ErrorCode::InsufficientPrivilege));
+    assert_eq!(kind("COPY accounts TO PROGRAM 'cat'"), Err(ErrorCode::InsufficientPrivilege));
+}
+
+#[test]
+fn a_refusal_says_where_it_is_done_instead() {
+    for (sql, hint) in [
+        ("INSERT INTO t VALUES (1)", "This gate reads"),
+        ("CREATE TABLE t (a int)", "views in the gate's configuration"),
+        ("GRANT SELECT ON t TO u", "the gate's metadata"),
+        ("VACUUM", "in the source itself"),
+    ] {
+        let error = parse(sql).unwrap_err();
+        assert!(error.hint().is_some_and(|text| text.contains(hint)), "{sql}: {error:?}");
+    }
+}
