@@ -156,6 +156,8 @@ pub(crate) struct Run {
     permit: Option<Permit>,
     /// `None`: the run is part of another statement's, which is recorded.
     record: Option<QueryRecord>,
+    /// It has left the session's activity: rows that are all read may be kept open, as those of a cursor.
+    is_over: bool,
 }
 
 impl Run {
@@ -194,7 +196,14 @@ impl Run {
     /// Begins a run on behalf of a statement that has a record of its own.
     pub(crate) fn unrecorded(runs: &Arc<SessionRuns>, statement: &Arc<Parsed>, started: Instant) -> Self {
         runs.activity.enter();
-        Self { runs: Arc::clone(runs), statement: Arc::clone(statement), started, permit: None, record: None }
+        Self {
+            runs: Arc::clone(runs),
+            statement: Arc::clone(statement),
+            started,
+            permit: None,
+            record: None,
+            is_over: false,
+        }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -334,9 +343,9 @@ impl Run {
         }
     }
 
-    /// Closes the record, once.
+    /// Gives back the turn, leaves the session's activity and closes the record, once.
     pub(crate) fn close(&mut self, error: Option<ErrorCode>) {
-        self.permit = None;
+        self.leave();
         if let Some(mut record) = self.record.take() {
             record.total = self.started.elapsed();
             record.error = error;
@@ -346,9 +355,18 @@ impl Run {
     }
 }
 
+impl Run {
+    fn leave(&mut self) {
+        self.permit = None;
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.runs.activity.leave();
+        }
+    }
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
-        self.runs.activity.leave();
+        self.leave();
     }
 }
 
@@ -409,6 +427,17 @@ mod tests {
         drop(constants);
         assert_eq!((f.activity.state(), f.activity.statements()), ("active", 1));
         look_up.deliver(rows(1)).unwrap();
+        assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 1));
+    }
+
+    #[tokio::test]
+    async fn a_session_is_idle_once_all_rows_are_read_though_they_are_kept_open() {
+        let f = fixture();
+        let mut rows = f.begin().rows(Box::pin(futures::stream::empty()));
+        assert_eq!(f.activity.state(), "active");
+        assert!(futures::StreamExt::next(&mut rows).await.is_none());
+        assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 1));
+        drop(rows);
         assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 1));
     }
 
