@@ -13,7 +13,7 @@ use crate::transport::Transport;
 use crate::wire::{Asked, Format, VALUES_MAX, Writer};
 use crate::written::TAG_NAME;
 use bytes::Buf;
-use querygate_query_api::{LookUp, LookedUp, Prepared, Session};
+use querygate_query_api::{LookUp, LookUpOutcome, Prepared, Session};
 use querygate_types::{Given, WireForm, WireRows};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ impl Connection {
         let waiting = (&*self.slot, &mut self.waker, &self.transport);
         let found = attended(step, &self.shared, waiting, &self.session).await;
         let outcome = match found {
-            Ok(LookedUp::Rows(written)) => Ok(written),
-            Ok(LookedUp::Declined(_)) => return Ok(false),
+            Ok(LookUpOutcome::Rows(written)) => Ok(written),
+            Ok(LookUpOutcome::Declined(_)) => return Ok(false),
             Err(Halt::Statement(report)) => Err(report),
             Err(Halt::Connection(closing)) => return Err(closing),
         };
@@ -114,7 +114,7 @@ async fn attended(
     shared: &Shared,
     (slot, waker, transport): (&CancelSlot, &mut Known, &Transport),
     session: &Arc<dyn Session>,
-) -> Result<LookedUp, Halt> {
+) -> Result<LookUpOutcome, Halt> {
     let mut peeked = false;
     let _looks_up = slot.looks_up();
     poll_fn(|context| {

@@ -31,8 +31,8 @@ pub use own_texts::texts_of_own_types;
 pub use parts::{Kept, Part, Parts, Split};
 pub use scram::ScramVerifier;
 pub use service::{
-    Authenticator, ClientInfo, Declined, Delivery, Door, LookUp, LookedUp, Prepared, QueryService, Resting, Session,
-    Statement, TransactionStatus,
+    Authenticator, ClientInfo, Delivery, Door, LookUp, LookUpOutcome, LookUpRefusal, Prepared, QueryService, Resting,
+    Session, Statement, TransactionStatus,
 };
 pub use timetz::TimeTz;
 pub use wide_numeric::{NEAREST_DOUBLE_KEY, WIDE_NUMERIC, nearest_doubles, numeric_cell, wide_numeric};

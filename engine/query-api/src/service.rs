@@ -116,19 +116,19 @@ pub struct Resting {
 }
 
 /// A look-up that was begun by [`Session::look_up`].
-pub type LookUp<'a> = BoxFuture<'a, Result<LookedUp>>;
+pub type LookUp<'a> = BoxFuture<'a, Result<LookUpOutcome>>;
 
 /// What a look-up came to.
 #[derive(Debug)]
-pub enum LookedUp {
+pub enum LookUpOutcome {
     Rows(WireRows),
     /// Nothing was run and nothing recorded: the statement is to be given to [`Session::run`].
-    Declined(Declined),
+    Declined(LookUpRefusal),
 }
 
 /// Why a statement is not run as a look-up whose rows go to the client as its source writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Declined {
+pub enum LookUpRefusal {
     /// It is not a query.
     NoQuery,
     /// Not all of it runs in one source.
@@ -147,7 +147,7 @@ pub enum Declined {
     Source(&'static str),
 }
 
-impl Declined {
+impl LookUpRefusal {
     /// In words, for EXPLAIN.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -201,9 +201,9 @@ pub trait Session: Send + Sync {
         prepared: &'a Arc<dyn Prepared>,
         given: &[Given<'_>],
         form: WireForm,
-    ) -> std::result::Result<LookUp<'a>, Declined> {
+    ) -> std::result::Result<LookUp<'a>, LookUpRefusal> {
         let _ = (prepared, given, form);
-        Err(Declined::Source("this service has no look-ups"))
+        Err(LookUpRefusal::Source("this service has no look-ups"))
     }
 
     /// The statement as it is described for these values, one row or more of each parameter: places of numerics are enough for all

@@ -22,12 +22,12 @@ impl Bounds {
         Self { cancel, deadline }
     }
 
-    /// The same cancel requests, another deadline.
+    /// These bounds with another deadline.
     pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
     }
 
-    /// The same, with a token that can be cancelled alone.
+    /// Bounds within these, whose token can be cancelled alone.
     pub(crate) fn child(&self) -> Self {
         Self { cancel: self.cancel.child_token(), deadline: self.deadline }
     }
@@ -40,7 +40,7 @@ impl Bounds {
         self.deadline
     }
 
-    /// The same for operators of a plan.
+    /// These bounds in the form that operators of a plan ask.
     pub(crate) fn stop(&self) -> Arc<Stop> {
         Stop::new(self.cancel.clone(), self.deadline)
     }
@@ -58,7 +58,8 @@ impl Bounds {
         }
     }
 
-    /// The same for work whose caller polls it after each cancel request, so that nobody has to be woken by one.
+    /// Waits like [`within`](Self::within), for work that its caller polls after each cancel request: registers no waker, which
+    /// would cost a look-up some hundred instructions.
     ///
     /// # Errors
     /// As of [`within`](Self::within).

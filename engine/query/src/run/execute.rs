@@ -64,7 +64,7 @@ pub(crate) fn run(
     run_batches(runtime, opened, guard)
 }
 
-/// The same, for batches that need no plan.
+/// Makes batches that need no plan, as [`run`] makes those of one.
 pub(crate) fn run_batches(
     runtime: &tokio::runtime::Handle,
     opened: impl FnOnce() -> BatchStream + Send + 'static,

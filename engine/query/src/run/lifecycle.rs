@@ -52,12 +52,12 @@ pub(crate) struct SessionRuns {
     activity: Arc<Activity>,
     /// Its user's share of memory.
     account: Arc<dyn MemoryPool>,
-    cancel: Mutex<Cancel>,
+    cancel: Mutex<LastToken>,
 }
 
 /// The token of the run that began last.
 #[derive(Debug, Default)]
-struct Cancel {
+struct LastToken {
     token: CancellationToken,
     /// Look-ups that follow each other share one token: nothing but a cancel request fires it. The token of any other run fires
     /// when its rows are dropped.
@@ -66,7 +66,7 @@ struct Cancel {
 
 /// Who runs statements in a session, and by which door.
 #[derive(Debug)]
-pub(crate) struct Runner {
+pub(crate) struct SessionIdentity {
     pub(crate) login: Arc<str>,
     pub(crate) session: u64,
     pub(crate) door: Door,
@@ -75,7 +75,7 @@ pub(crate) struct Runner {
 impl SessionRuns {
     pub(crate) fn new(
         resources: Arc<Resources>,
-        Runner { login, session, door }: Runner,
+        SessionIdentity { login, session, door }: SessionIdentity,
         activity: Arc<Activity>,
         account: Arc<dyn MemoryPool>,
     ) -> Arc<Self> {
@@ -112,7 +112,7 @@ impl SessionRuns {
     /// Bounds of work that begins now and may take so long.
     pub(crate) fn bounds(&self, timeout: Option<Duration>) -> Bounds {
         let token = CancellationToken::new();
-        *self.cancel() = Cancel { token: token.clone(), is_shared: false };
+        *self.cancel() = LastToken { token: token.clone(), is_shared: false };
         Bounds::new(token, timeout.map(|timeout| Instant::now() + timeout))
     }
 
@@ -124,24 +124,24 @@ impl SessionRuns {
     fn look_up_bounds(&self, deadline: Option<Instant>) -> Bounds {
         let mut cancel = self.cancel();
         if !cancel.is_shared || cancel.token.is_cancelled() {
-            *cancel = Cancel { token: CancellationToken::new(), is_shared: true };
+            *cancel = LastToken { token: CancellationToken::new(), is_shared: true };
         }
         Bounds::new(cancel.token.clone(), deadline)
     }
 
-    fn cancel(&self) -> MutexGuard<'_, Cancel> {
+    fn cancel(&self) -> MutexGuard<'_, LastToken> {
         self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// When a run began, by both clocks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Began {
+pub(crate) struct StartTime {
     pub(crate) at: SystemTime,
     pub(crate) started: Instant,
 }
 
-impl Began {
+impl StartTime {
     pub(crate) fn now() -> Self {
         Self { at: SystemTime::now(), started: Instant::now() }
     }
@@ -161,15 +161,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Begins a run that is recorded. `told`: what is measured for learning, if anything is.
+    /// Begins a run that is recorded. `measured`: what is measured for learning, if anything is.
     pub(crate) fn begin(
         runs: &Arc<SessionRuns>,
         statement: &Arc<Parsed>,
         objects: Arc<[String]>,
-        (began, mut told): (Began, Option<MeasuredStatement>),
+        (began, mut measured): (StartTime, Option<MeasuredStatement>),
     ) -> Self {
-        if let Some(told) = &mut told {
-            told.add_trace(statement);
+        if let Some(measured) = &mut measured {
+            measured.add_trace(statement);
         }
         let record = QueryRecord {
             id: runs.resources.observer.next_query(),
@@ -186,7 +186,7 @@ impl Run {
             cached: false,
             fragments: Arc::default(),
             reads: Vec::new(),
-            told,
+            told: measured,
         };
         let mut run = Self::unrecorded(runs, statement, began.started);
         run.record = Some(record);
@@ -216,7 +216,7 @@ impl Run {
         self.runs.bounds(None).until(deadline)
     }
 
-    /// The same of a look-up, which makes no token of its own.
+    /// Bounds of a look-up, which shares its token with the look-ups before and after it.
     pub(crate) fn look_up_bounds(&self, timeout: Option<Duration>) -> Bounds {
         self.runs.look_up_bounds(timeout.map(|timeout| self.started + timeout))
     }
@@ -254,14 +254,14 @@ impl Run {
         });
     }
 
-    /// It needs no plan of its own: its fragment, which the record shows as this, was planned by an earlier run.
-    pub(crate) fn planned_before(&mut self, fragments: Arc<[FragmentRecord]>) {
+    /// Takes over the plan of an earlier run, whose fragments these are.
+    pub(crate) fn reuse_plan(&mut self, fragments: Arc<[FragmentRecord]>) {
         self.planned();
         self.note(|record| (record.cached, record.fragments) = (true, fragments));
     }
 
-    /// The fragment was declined: planning goes on.
-    pub(crate) fn unplanned(&mut self) {
+    /// Goes on planning: the source declined the fragment that was taken over.
+    pub(crate) fn discard_plan(&mut self) {
         self.note(|record| {
             record.planning = Duration::ZERO;
             (record.cached, record.fragments) = (false, Arc::default());
@@ -336,7 +336,7 @@ impl Run {
         located_in(error, &self.statement)
     }
 
-    /// Has learning hear of a run that goes on.
+    /// Reports to learning what the run has done so far.
     pub(crate) fn report_progress(&self) {
         if let Some(record) = &self.record {
             self.runs.resources.observer.goes_on(record, self.started.elapsed());
@@ -396,7 +396,7 @@ mod tests {
             memory_per_query: 1 << 20,
         });
         let activity = Arc::<Activity>::default();
-        let runner = Runner { login: "ada".into(), session: 7, door: Door::Shell };
+        let runner = SessionIdentity { login: "ada".into(), session: 7, door: Door::Shell };
         let account = Accounts::new(1 << 30, 1 << 30).user("ada");
         let statement = parse("SELECT 1").unwrap().remove(0);
         Fixture { runs: SessionRuns::new(resources, runner, Arc::clone(&activity), account), activity, statement }
@@ -404,7 +404,7 @@ mod tests {
 
     impl Fixture {
         fn begin(&self) -> Run {
-            Run::begin(&self.runs, &self.statement, Arc::default(), (Began::now(), None))
+            Run::begin(&self.runs, &self.statement, Arc::default(), (StartTime::now(), None))
         }
 
         /// Rows and outcomes of what is recorded.

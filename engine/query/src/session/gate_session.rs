@@ -11,7 +11,7 @@ use crate::dialect::parameters::{Declared, without_values};
 use crate::errors::Owner;
 use crate::errors::{Stage, translate};
 use crate::gate::{Engine, Opened};
-use crate::run::lifecycle::{Began, Run, Runner, SessionRuns};
+use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns, StartTime};
 use crate::run::memory::Account;
 use crate::settings::list::Settings;
 use crate::sql::classify::Classified;
@@ -21,7 +21,7 @@ use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use querygate_query_api::{
-    Column, Declined, Delivery, Door, Effect, Holding, LookUp, Notification, Outcome, Parts, Prepared, Resting,
+    Column, Delivery, Door, Effect, Holding, LookUp, LookUpRefusal, Notification, Outcome, Parts, Prepared, Resting,
     Session, Split, Statement, TransactionStatus,
 };
 use querygate_telemetry_api::trace::{StageTime, TraceContext};
@@ -82,7 +82,7 @@ impl GateSession {
         let account = gate.account(&principal.login);
         let held = Account::new(Owner::Session, Arc::clone(&account), gate.options().memory_per_query);
         let login: Arc<str> = principal.login.as_str().into();
-        let runner = Runner { login: Arc::clone(&login), session: id, door: client.door };
+        let runner = SessionIdentity { login: Arc::clone(&login), session: id, door: client.door };
         let inner = Arc::new(Mutex::new(Inner {
             settings,
             transaction: Transaction::default(),
@@ -166,7 +166,7 @@ impl GateSession {
 
 /// Notes for the trace of each statement how its text was parsed, and the client's span: of the statement's own text where it has
 /// several.
-fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: Began) {
+fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: StartTime) {
     let parse = StageTime { began: began.at, took: began.started.elapsed() };
     for (number, parsed) in statements.iter().enumerate() {
         let text = if statements.len() == 1 { sql } else { parsed.shared_text() };
@@ -177,7 +177,7 @@ fn trace_parsing(sql: &str, statements: &[Arc<Parsed>], began: Began) {
 #[async_trait]
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
-        let began = self.learning_feed.traces().then(Began::now);
+        let began = self.learning_feed.traces().then(StartTime::now);
         let statements = parse(sql)?;
         if let Some(began) = began {
             trace_parsing(sql, &statements, began);
@@ -195,7 +195,7 @@ impl Session for GateSession {
             return Err(Error::internal("a statement of another service"));
         };
         self.admits(parsed.class())?;
-        let began = Began::now();
+        let began = StartTime::now();
         let declared = without_values(parameter_types);
         let bounds = self.runs.bounds(self.timeout());
         let prepared = bounds.within(self.prepare_parsed(Arc::clone(&parsed), &declared)).await;
@@ -230,8 +230,8 @@ impl Session for GateSession {
         prepared: &'a Arc<dyn Prepared>,
         given: &[Given<'_>],
         form: WireForm,
-    ) -> std::result::Result<LookUp<'a>, Declined> {
-        self.begin_look_up(ours(prepared).map_err(|_| Declined::NoQuery)?, given, form)
+    ) -> std::result::Result<LookUp<'a>, LookUpRefusal> {
+        self.begin_look_up(ours(prepared).map_err(|_| LookUpRefusal::NoQuery)?, given, form)
     }
 
     async fn fitted(&self, prepared: &Arc<dyn Prepared>, parameters: &[ArrayRef]) -> Result<Arc<dyn Prepared>> {

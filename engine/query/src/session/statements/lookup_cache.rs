@@ -5,10 +5,10 @@ use super::prepared::PreparedStatement;
 use crate::bind::statement::Bound;
 use crate::plan::executable;
 use crate::run::admission::Place;
-use crate::run::lifecycle::{Began, Run};
+use crate::run::lifecycle::{Run, StartTime};
 use crate::session::gate_session::GateSession;
 use querygate_driver_api::Value;
-use querygate_query_api::{Declined, LookUp, LookedUp};
+use querygate_query_api::{LookUp, LookUpOutcome, LookUpRefusal};
 use querygate_types::{Given, Result, WireForm, WireRows};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -54,8 +54,8 @@ impl GateSession {
         &self,
         prepared: &PreparedStatement,
         now: SystemTime,
-    ) -> std::result::Result<Arc<CachedLookup>, Declined> {
-        let look_up = Arc::clone(kept(prepared).as_ref().ok_or(Declined::FirstRun)?);
+    ) -> std::result::Result<Arc<CachedLookup>, LookUpRefusal> {
+        let look_up = Arc::clone(kept(prepared).as_ref().ok_or(LookUpRefusal::FirstRun)?);
         let inner = self.inner();
         let same = !inner.transaction.is_open() && inner.settings.stamp() == look_up.settings;
         drop(inner);
@@ -63,7 +63,7 @@ impl GateSession {
         if holds && look_up.until_ms.is_none_or(|until| milliseconds(now) < until) {
             Ok(look_up)
         } else {
-            Err(Declined::Outdated)
+            Err(LookUpRefusal::Outdated)
         }
     }
 
@@ -72,10 +72,10 @@ impl GateSession {
         prepared: &'a PreparedStatement,
         given: &[Given<'_>],
         form: WireForm,
-    ) -> std::result::Result<LookUp<'a>, Declined> {
-        let began = Began::now();
+    ) -> std::result::Result<LookUp<'a>, LookUpRefusal> {
+        let began = StartTime::now();
         let cached = self.cached_look_up(prepared, began.at)?;
-        let values = cached.bound.given(given).ok_or(Declined::Values)?;
+        let values = cached.bound.given(given).ok_or(LookUpRefusal::Values)?;
         Ok(Box::pin(self.look_up_again(prepared, cached, values, (form, began))))
     }
 
@@ -84,15 +84,15 @@ impl GateSession {
         prepared: &PreparedStatement,
         cached: Arc<CachedLookup>,
         values: Vec<Value>,
-        (form, began): (WireForm, Began),
-    ) -> Result<LookedUp> {
+        (form, began): (WireForm, StartTime),
+    ) -> Result<LookUpOutcome> {
         let mut run = self.begin_run_at(prepared, Arc::clone(cached.bound.objects()), began);
         let bounds = run.look_up_bounds(cached.timeout);
         match bounds.within_polled(self.find(&mut run, &cached, values, form)).await {
-            Ok(Ok(rows)) => run.deliver(rows).map(LookedUp::Rows),
+            Ok(Ok(rows)) => run.deliver(rows).map(LookUpOutcome::Rows),
             Ok(Err(declined)) => {
                 run.withdraw();
-                Ok(LookedUp::Declined(declined))
+                Ok(LookUpOutcome::Declined(declined))
             }
             Err(error) => Err(run.fail(error)),
         }
@@ -105,13 +105,15 @@ impl GateSession {
         cached: &CachedLookup,
         values: Vec<Value>,
         form: WireForm,
-    ) -> Result<std::result::Result<WireRows, Declined>> {
+    ) -> Result<std::result::Result<WireRows, LookUpRefusal>> {
         // A turn that is free now is given back by this look-up itself, and costs no count of owners.
         let turn = cached.place.short_turn();
         if turn.is_none() {
             run.admit().await?;
         }
-        let Some(call) = executable::written_given(&cached.bound, values)? else { return Ok(Err(Declined::Values)) };
+        let Some(call) = executable::written_given(&cached.bound, values)? else {
+            return Ok(Err(LookUpRefusal::Values));
+        };
         let found = self.called_written(call, run, form).await;
         drop(turn);
         found

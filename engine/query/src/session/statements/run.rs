@@ -5,7 +5,7 @@ use super::start::Invocation;
 use crate::bind::statement::Bound;
 use crate::bind::workspace::as_described;
 use crate::run::bounds::Bounds;
-use crate::run::lifecycle::{Began, Run};
+use crate::run::lifecycle::{Run, StartTime};
 use crate::session::gate_session::GateSession;
 use crate::sql::classify::Classified;
 use arrow::array::ArrayRef;
@@ -99,7 +99,7 @@ impl GateSession {
         outer: &PreparedStatement,
         bound: &Arc<Bound>,
     ) -> Result<Rows> {
-        let run = Run::unrecorded(&self.runs, &outer.parsed, Began::now().started);
+        let run = Run::unrecorded(&self.runs, &outer.parsed, StartTime::now().started);
         let bounds = run.bounds(self.timeout());
         self.run_rows((run, bounds), outer, bound, &[], None).await
     }
@@ -129,14 +129,14 @@ impl GateSession {
 
     /// Begins a recorded run of a statement that reads these objects.
     pub(in crate::session) fn begin_run(&self, prepared: &PreparedStatement, objects: Arc<[String]>) -> Run {
-        self.begin_run_at(prepared, objects, Began::now())
+        self.begin_run_at(prepared, objects, StartTime::now())
     }
 
     pub(in crate::session) fn begin_run_at(
         &self,
         prepared: &PreparedStatement,
         objects: Arc<[String]>,
-        began: Began,
+        began: StartTime,
     ) -> Run {
         Run::begin(&self.runs, &prepared.parsed, objects, (began, self.told((began.at, began.started.into_std()))))
     }

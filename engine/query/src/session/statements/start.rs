@@ -101,7 +101,7 @@ impl GateSession {
     /// than a message to the source and one back. Others are read where queries run. `None`: it is to be planned.
     async fn start_fragment(&self, run: &mut Run, bounds: &Bounds, of: Invocation<'_>) -> Result<Option<BatchStream>> {
         let Some((call, records)) = executable::call(of.bound, of.parameters)? else { return Ok(None) };
-        run.planned_before(records);
+        run.reuse_plan(records);
         let source = call.source().to_owned();
         let batches = match call.look_up(run.measured()).await {
             Ok(Ok(batches)) => batches,
@@ -113,7 +113,7 @@ impl GateSession {
             },
             // The source cannot be given these values.
             Ok(Err(_)) => {
-                run.unplanned();
+                run.discard_plan();
                 return Ok(None);
             }
         };

@@ -6,25 +6,25 @@ use crate::run::lifecycle::Run;
 use crate::session::gate_session::GateSession;
 use arrow::array::ArrayRef;
 use querygate_driver_api::Wanted;
-use querygate_query_api::Declined;
+use querygate_query_api::LookUpRefusal;
 use querygate_types::{Result, WireForm, WireRows};
 use std::sync::Arc;
 
 impl GateSession {
     /// Why a bound statement is not run as a look-up, as far as that is known before its values are; `None`: it may be one.
-    pub(in crate::session) fn look_up_refusal(&self, bound: &Bound) -> Option<Declined> {
+    pub(in crate::session) fn look_up_refusal(&self, bound: &Bound) -> Option<LookUpRefusal> {
         if bound.asks().moment {
-            return Some(Declined::Moment);
+            return Some(LookUpRefusal::Moment);
         }
         if !bound.is_whole_known() {
-            return Some(Declined::FirstRun);
+            return Some(LookUpRefusal::FirstRun);
         }
-        let Some(whole) = bound.whole_found() else { return Some(Declined::NotWhole) };
+        let Some(whole) = bound.whole_found() else { return Some(LookUpRefusal::NotWhole) };
         if let Err(reason) = whole.fragment.gives_wire_rows() {
-            return Some(Declined::Source(reason.text()));
+            return Some(LookUpRefusal::Source(reason.text()));
         }
         // What a check compares are columns.
-        (self.inner().settings.check_share() > 0).then_some(Declined::Compared)
+        (self.inner().settings.check_share() > 0).then_some(LookUpRefusal::Compared)
     }
 
     /// The line of EXPLAIN on this.
@@ -42,9 +42,9 @@ impl GateSession {
         bound: &Bound,
         parameters: &[ArrayRef],
         form: WireForm,
-    ) -> Result<std::result::Result<WireRows, Declined>> {
+    ) -> Result<std::result::Result<WireRows, LookUpRefusal>> {
         run.admit().await?;
-        let Some(call) = executable::written(bound, parameters)? else { return Ok(Err(Declined::Values)) };
+        let Some(call) = executable::written(bound, parameters)? else { return Ok(Err(LookUpRefusal::Values)) };
         self.called_written(call, run, form).await
     }
 
@@ -54,13 +54,13 @@ impl GateSession {
         call: WrittenCall<'_>,
         run: &mut Run,
         form: WireForm,
-    ) -> Result<std::result::Result<WireRows, Declined>> {
-        run.planned_before(Arc::clone(call.records));
+    ) -> Result<std::result::Result<WireRows, LookUpRefusal>> {
+        run.reuse_plan(Arc::clone(call.records));
         let wanted = Wanted { types: call.types, form };
         let found = call.fragment.look_up_wire_rows(&call.values, wanted, run.measured()).await?;
         Ok(found.map_err(|reason| {
-            run.unplanned();
-            Declined::Source(reason.text())
+            run.discard_plan();
+            LookUpRefusal::Source(reason.text())
         }))
     }
 }
