@@ -5,7 +5,9 @@ use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, feder
 use crate::image::BoundView;
 use crate::live::LiveTable;
 use crate::principal::{VisibleObject, token, visible_objects};
+use crate::remote::DriverTable;
 use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
+use crate::write::{WriteTarget, unchangeable};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
     TableProvider,
@@ -16,7 +18,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
-use querygate_policy::resolve_principal;
+use querygate_policy::{WriteOperation, WritePermit, resolve_principal};
 use querygate_types::{Error, Principal, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +53,39 @@ impl PrincipalCatalog {
     #[must_use]
     pub fn whole_fragment(&self, plan: &LogicalPlan, context: &SimplifyContext) -> Option<WholeFragment> {
         WholeFragment::find(plan, &self.opener(), context)
+    }
+
+    /// The table that a permit's object is stored in, as its source describes it now.
+    ///
+    /// # Errors
+    /// 0A000: it is not in a source that can be changed, it is a view, or nothing tells its rows apart. The source's own.
+    pub async fn write_target(&self, permit: &WritePermit) -> Result<WriteTarget> {
+        if permit.user_id() != self.principal.user_id
+            || permit.snapshot_version() != self.deployment.snapshot.version
+        {
+            return Err(Error::internal("a permit of another user or version was used"));
+        }
+        let table =
+            self.remotes.tables().get(permit.object()).ok_or_else(|| unchangeable("its source takes no changes"))?;
+        WriteTarget::of(table.clone(), Arc::clone(self.remotes.tables())).await
+    }
+
+    /// The table of an object whose rows may refer to those that a permit lets be deleted. `None`: it has none.
+    ///
+    /// # Errors
+    /// 0A000: it is of another source. The source's own.
+    pub async fn dependent_target(&self, permit: &WritePermit, object: &str) -> Result<Option<WriteTarget>> {
+        let tables = self.remotes.tables();
+        if permit.operation() != WriteOperation::Delete {
+            return Err(Error::internal("only a delete asks for rows that refer to others"));
+        }
+        if !self.deployment.tables.contains_key(object) {
+            return Ok(None);
+        }
+        let own = tables.get(permit.object()).map(DriverTable::source);
+        let table = tables.get(object).filter(|table| Some(table.source()) == own);
+        let table = table.ok_or_else(|| unchangeable("an object of another source may refer to it"))?;
+        WriteTarget::of(table.clone(), Arc::clone(tables)).await.map(Some)
     }
 
     #[must_use]

@@ -21,6 +21,7 @@ mod schema;
 #[cfg(test)]
 mod testing;
 mod unavailable;
+pub mod write;
 
 pub use arrow_types::{arrow_type, object_schema};
 pub use catalog::{CatalogBuilder, PrincipalCatalog};

@@ -103,7 +103,18 @@ pub struct PolicyScope<'a> {
     pub(crate) values: &'a mut Vec<Value>,
 }
 
-impl PolicyScope<'_> {
+impl<'a> PolicyScope<'a> {
+    /// The scope of a fragment that is built elsewhere, of its policy alone. `next_column`: the first one that it does not use.
+    #[must_use]
+    pub fn over(
+        next_column: &'a mut u32,
+        parameters: &'a mut Vec<ParameterSource>,
+        parameter_types: &'a mut Vec<ValueType>,
+        values: &'a mut Vec<Value>,
+    ) -> Self {
+        Self { next_column, parameters, parameter_types, values }
+    }
+
     /// A fresh column, for scans of the policy's own subqueries.
     pub fn column(&mut self) -> ColumnId {
         let id = ColumnId(*self.next_column);

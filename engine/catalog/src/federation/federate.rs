@@ -50,6 +50,10 @@ impl Remotes {
         }
         Self { tables: Arc::new(tables), drivers }
     }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
 }
 
 /// Opens the governed tables of one catalog.

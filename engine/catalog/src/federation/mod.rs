@@ -9,5 +9,6 @@ mod wire_rows;
 
 pub use federate::{Federated, FragmentTable, WholeFragment, source_settings};
 pub(crate) use federate::{GovernedOpener, Remotes, federate};
+pub(crate) use policy::{FragmentPolicy, Tables};
 pub use ranges::{KeyRange, RowRange, Rows, in_range, range_key, row_ranges};
 pub use sizes::TableSizes;

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The tables that a policy may name, by object.
-pub(super) type Tables = Arc<BTreeMap<String, DriverTable>>;
+pub(crate) type Tables = Arc<BTreeMap<String, DriverTable>>;
 
 /// A row filter over one driver table.
-pub(super) struct FragmentPolicy {
+pub(crate) struct FragmentPolicy {
     filter: RowFilter,
     columns: Vec<(String, RemoteColumn)>,
     tables: Tables,
@@ -25,7 +25,7 @@ pub(super) struct FragmentPolicy {
 impl FragmentPolicy {
     /// `None` when the filter names a column that the table lacks or has as text only: the statement then stays with the
     /// governed leaves.
-    pub(super) fn new(filter: &RowFilter, table: &DriverTable, tables: &Tables) -> Option<Self> {
+    pub(crate) fn new(filter: &RowFilter, table: &DriverTable, tables: &Tables) -> Option<Self> {
         let filter = filter.clone().simplify();
         let columns = filter
             .columns()

@@ -40,7 +40,7 @@ impl ColumnMask {
         }
     }
 
-    fn apply(&self, values: &ArrayRef) -> Result<ArrayRef> {
+    pub(super) fn apply(&self, values: &ArrayRef) -> Result<ArrayRef> {
         if let DataType::List(_) = values.data_type() {
             let list = values.as_list::<i32>();
             let masked = self.apply_scalar(list.values())?;

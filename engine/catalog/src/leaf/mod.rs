@@ -14,6 +14,7 @@ mod scan;
 mod size;
 mod table;
 mod uses;
+mod view;
 
 pub use exec::GovernedExec;
 pub(crate) use formula::{FormulaColumn, InputKind};
@@ -23,6 +24,6 @@ pub(crate) use parts::{governed_leaf, leaf_of, over_leaf};
 pub(crate) use reading::TextReading;
 pub(crate) use related::RelatedKeys;
 pub(crate) use size::governed;
-pub use table::GovernedTable;
-pub(crate) use table::{ColumnOrigin, GovernedColumn, LeafPolicy};
+pub(crate) use table::{ColumnOrigin, LeafPolicy};
+pub use table::{GovernedColumn, GovernedTable};
 pub use uses::tell_uses;

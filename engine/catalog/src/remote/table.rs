@@ -135,6 +135,10 @@ impl DriverTable {
         &self.parts.table
     }
 
+    pub(crate) fn fields(&self) -> &[RemoteField] {
+        &self.parts.fields
+    }
+
     #[must_use]
     pub fn key(&self) -> Option<&Vec<usize>> {
         self.parts.key.as_ref()

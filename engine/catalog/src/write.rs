@@ -1,0 +1,274 @@
+//! The table behind an object as it is changed: reads that lock rows by their values and a policy, and the shapes of changes. Knows
+//! no statement. Decides nothing: whoever asks has a permit.
+
+use crate::federation::{FragmentPolicy, Tables};
+use crate::remote::DriverTable;
+use arrow::array::RecordBatch;
+use querygate_driver_api::relation::{Relation, ScanColumn};
+use querygate_driver_api::remote::TableKind;
+use querygate_driver_api::scalar::ComparisonOp;
+use querygate_driver_api::write::{
+    ChangeOp, ChangeShape, Lock, LockStrength, LockWait, NativeChange, TargetColumn, Writer,
+};
+use querygate_driver_api::{
+    ColumnId, Driver, Fragment, NativeStatement, ScalarExpr, Value, ValueType, fragment::OutputColumn,
+};
+use querygate_policy::{RowFilter, WriteOperation, WritePermit};
+use querygate_rules::{LeafPolicy as _, PolicyScope};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// Values by which one read looks for rows, at most: well below what any source takes.
+const VALUES_AT_ONCE: usize = 500;
+/// Rows that somebody else has locked are waited for.
+const LOCK: Lock = Lock { strength: LockStrength::Update, wait: LockWait::Wait };
+
+/// A table that can be changed.
+#[derive(Debug)]
+pub struct WriteTarget {
+    table: DriverTable,
+    tables: Tables,
+    fields: Vec<TargetField>,
+    key: Vec<usize>,
+    /// Sets of fields that the source itself keeps unique.
+    unique: Vec<Vec<String>>,
+}
+
+/// A field of the object that its source has.
+#[derive(Debug)]
+pub struct TargetField {
+    pub name: String,
+    scan: ScanColumn,
+    /// How values are stored; `None`: it is only read.
+    column: Option<TargetColumn>,
+}
+
+impl TargetField {
+    #[must_use]
+    pub fn value_type(&self) -> ValueType {
+        self.scan.value_type
+    }
+
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.column.is_some()
+    }
+}
+
+/// A read that locks each row that it gives, with its values.
+#[derive(Debug, Clone)]
+pub struct LockedRead {
+    pub statement: Arc<NativeStatement>,
+    pub values: Vec<Value>,
+}
+
+impl WriteTarget {
+    pub(crate) async fn of(table: DriverTable, tables: Tables) -> Result<Self> {
+        let writer = writer(table.driver().as_ref())?;
+        let described = table.driver().describe(table.table()).await?;
+        match described.kind {
+            TableKind::Table => {}
+            TableKind::View => return Err(unchangeable("it is a view of its source")),
+        }
+        let key = table.key().cloned().filter(|key| !key.is_empty()).ok_or_else(|| unchangeable("it has no key"))?;
+        let mut fields = Vec::with_capacity(table.fields().len());
+        for (index, field) in table.fields().iter().enumerate() {
+            let column = &field.column;
+            let id = ColumnId(u32::try_from(index).map_err(Error::internal)?);
+            let native = described.columns.iter().find(|native| native.name == column.name);
+            let stored = native.and_then(|native| {
+                let encoding = writer.writable_as(native, column.value_type).ok()?;
+                (encoding == column.encoding).then(|| TargetColumn::new(native, column.value_type, encoding))
+            });
+            let scan = ScanColumn {
+                id,
+                name: column.name.clone(),
+                value_type: column.value_type,
+                nullable: column.nullable,
+                collation: column.collation.clone(),
+                encoding: column.encoding,
+            };
+            fields.push(TargetField { name: field.field.clone(), scan, column: stored });
+        }
+        let names = |columns: &Vec<querygate_driver_api::Identifier>| {
+            let field = |name: &querygate_driver_api::Identifier| {
+                fields.iter().find(|field| field.scan.name == *name).map(|field| field.name.clone())
+            };
+            columns.iter().map(field).collect::<Option<Vec<String>>>()
+        };
+        let sets = std::iter::once(&described.primary_key).chain(&described.unique);
+        let unique = sets.filter(|set| !set.is_empty()).filter_map(names).collect();
+        Ok(Self { table, tables, fields, key, unique })
+    }
+
+    #[must_use]
+    pub fn source(&self) -> &Arc<str> {
+        self.table.source()
+    }
+
+    /// Fields that the source has, in the order of locked rows' columns.
+    #[must_use]
+    pub fn fields(&self) -> &[TargetField] {
+        &self.fields
+    }
+
+    #[must_use]
+    pub fn place(&self, field: &str) -> Option<usize> {
+        self.fields.iter().position(|own| own.name == field)
+    }
+
+    /// Fields that find one row, as indexes.
+    #[must_use]
+    pub fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// Whether the source itself lets no two rows have the same values there.
+    #[must_use]
+    pub fn keeps_unique(&self, fields: &[String]) -> bool {
+        let is_same = |set: &Vec<String>| set.len() == fields.len() && set.iter().all(|name| fields.contains(name));
+        self.unique.iter().any(is_same)
+    }
+
+    /// Who changes the source.
+    ///
+    /// # Errors
+    /// 0A000: nobody.
+    pub fn writer(&self) -> Result<&dyn Writer> {
+        writer(self.table.driver().as_ref())
+    }
+
+    /// Rows that one read may look for by so many fields.
+    #[must_use]
+    pub fn rows_at_once(&self, fields: usize) -> usize {
+        (VALUES_AT_ONCE / fields.max(1)).max(1)
+    }
+
+    /// Locks the rows with these keys that pass a filter, and gives all fields of them.
+    ///
+    /// # Errors
+    /// As [`having`](Self::having).
+    pub fn locked(&self, keys: &[Vec<Value>], filter: &RowFilter) -> Result<LockedRead> {
+        self.having(&self.key, keys, filter)
+    }
+
+    /// Locks the rows with one of these combinations of values (NULL is found, too) that pass a filter, and gives all fields of
+    /// them.
+    ///
+    /// # Errors
+    /// 0A000: the source cannot be asked exactly this, which a filter may be the reason of.
+    pub fn having(&self, by: &[usize], values: &[Vec<Value>], filter: &RowFilter) -> Result<LockedRead> {
+        let inexact = || unchangeable("a rule that decides about its rows has no exact form in its source");
+        let policy = FragmentPolicy::new(filter, &self.table, &self.tables).ok_or_else(inexact)?;
+        let mut next = u32::try_from(self.fields.len()).map_err(Error::internal)?;
+        let (mut sources, mut parameters, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scope = PolicyScope::over(&mut next, &mut sources, &mut parameters, &mut bound);
+        let id = |name| self.fields.iter().find(|field| field.scan.name == name).map(|field| field.scan.id);
+        let ids = policy.columns().iter().map(|column| id(column.name.clone())).collect::<Option<Vec<_>>>();
+        let allowed = policy.predicate(&ids.ok_or_else(inexact)?, &mut scope).map_err(|_| inexact())?;
+        let found = self.one_of(by, values, &mut scope)?;
+        let scan = Relation::Scan {
+            table: self.table.table().clone(),
+            columns: self.fields.iter().map(|field| field.scan.clone()).collect(),
+        };
+        let predicate = ScalarExpr::And(vec![allowed, found]);
+        let output = self.fields.iter().map(|field| OutputColumn {
+            id: field.scan.id,
+            name: field.name.clone(),
+            value_type: field.scan.value_type,
+            nullable: true,
+        });
+        let fragment = Fragment {
+            relation: Relation::Filter { input: Box::new(scan), predicate },
+            output: output.collect(),
+            parameters,
+        };
+        fragment.check()?;
+        let driver = self.table.driver();
+        driver.capabilities().supports_fragment(&fragment).map_err(|_| inexact())?;
+        let statement = self.writer()?.render_locked(&fragment, LOCK).map_err(|_| inexact())?;
+        driver.accepts(&statement, &bound).map_err(|_| unchangeable("its source cannot be asked for these values"))?;
+        Ok(LockedRead { statement, values: bound })
+    }
+
+    fn one_of(&self, by: &[usize], values: &[Vec<Value>], scope: &mut PolicyScope<'_>) -> Result<ScalarExpr> {
+        let column = |place: usize| {
+            let field = self.fields.get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+            Ok::<_, Error>(ScalarExpr::Column(field.scan.id))
+        };
+        if let [only] = by
+            && values.iter().flatten().all(|value| !value.is_null())
+        {
+            let list = values.iter().flatten().map(|value| scope.parameter(value.clone())).collect();
+            return Ok(ScalarExpr::InList { expr: Box::new(column(*only)?), list, negated: false });
+        }
+        let mut rows = Vec::with_capacity(values.len());
+        for row in values {
+            let mut all = Vec::with_capacity(by.len());
+            for (place, value) in by.iter().zip(row) {
+                let column = column(*place)?;
+                all.push(if value.is_null() {
+                    ScalarExpr::IsNull { expr: Box::new(column), negated: false }
+                } else {
+                    ScalarExpr::compare(ComparisonOp::Eq, column, scope.parameter(value.clone()))
+                });
+            }
+            rows.push(ScalarExpr::And(all));
+        }
+        Ok(ScalarExpr::Or(rows))
+    }
+
+    /// A change that stores these fields, and gives all fields of each row as it is stored. The permit is for this operation.
+    ///
+    /// # Errors
+    /// 0A000: the source cannot store one of them exactly. Internal: the permit is for something else.
+    pub fn change(&self, permit: &WritePermit, op: ChangeOp, assigned: &[usize]) -> Result<Arc<NativeChange>> {
+        let is_permitted = match permit.operation() {
+            WriteOperation::Insert => op == ChangeOp::Insert,
+            WriteOperation::Update => op == ChangeOp::Update,
+            WriteOperation::Delete => op == ChangeOp::Delete,
+        };
+        if !is_permitted {
+            return Err(Error::internal("a permit for another operation was used"));
+        }
+        let stored = |place: &usize| {
+            let column = self.fields.get(*place).and_then(|field| field.column.clone());
+            column.ok_or_else(|| unchangeable("its source does not keep values of one of the columns as they are"))
+        };
+        let key = match op {
+            ChangeOp::Insert => Vec::new(),
+            ChangeOp::Update | ChangeOp::Delete => self.key.iter().map(stored).collect::<Result<Vec<_>>>()?,
+        };
+        let returning = match op {
+            ChangeOp::Insert | ChangeOp::Update => self.fields.iter().map(|field| field.scan.clone()).collect(),
+            ChangeOp::Delete => Vec::new(),
+        };
+        let assigned = assigned.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        let shape = ChangeShape { table: self.table.table().clone(), op, key, assigned, returning };
+        shape.check()?;
+        self.writer()?.render_change(&shape).map_err(|_| unchangeable("its source does not take this change"))
+    }
+
+    /// The values of a row's fields.
+    ///
+    /// # Errors
+    /// Internal: a batch that is not of this table.
+    pub fn values(&self, batch: &RecordBatch, row: usize, places: &[usize]) -> Result<Vec<Value>> {
+        let value = |place: &usize| {
+            let array = batch.columns().get(*place).ok_or_else(|| Error::internal("rows of another table"))?;
+            Value::from_array(array.as_ref(), row)
+        };
+        places.iter().map(value).collect()
+    }
+}
+
+fn writer(driver: &dyn Driver) -> Result<&dyn Writer> {
+    driver.writer().ok_or_else(|| {
+        unchangeable("its source is only read").with_hint("An operator opens it with `writes = true` of the source.")
+    })
+}
+
+/// What a table cannot be changed for, whoever asks.
+pub(crate) fn unchangeable(reason: &str) -> Error {
+    Error::new(ErrorCode::FeatureNotSupported, "table cannot be changed").with_detail(format!("The reason: {reason}."))
+}
