@@ -113,6 +113,7 @@ fn options(config: &Config) -> EngineOptions {
         target_partitions: config.server.query_workers,
         audit: config.log.audit.clone(),
         verify_sample: config.governance.verify_sample,
+        writes: config.writes,
         ..EngineOptions::default()
     }
 }

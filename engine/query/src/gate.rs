@@ -75,6 +75,8 @@ pub struct EngineOptions {
     pub extensions: Vec<Arc<dyn SystemExtension>>,
     /// Who chooses among valid plans.
     pub advisor: Option<Arc<dyn PlanAdvisor>>,
+    /// Whether INSERT, UPDATE and DELETE are taken at all; each source says so for itself, too.
+    pub writes: bool,
 }
 
 impl Default for EngineOptions {
@@ -100,6 +102,7 @@ impl Default for EngineOptions {
             telemetry: None,
             extensions: Vec::new(),
             advisor: None,
+            writes: false,
         }
     }
 }
@@ -273,6 +276,11 @@ impl Engine {
         let mut settings = Settings::default();
         if let Some(timeout) = self.options.statement_timeout {
             settings.start("statement_timeout", &format!("{}ms", timeout.as_millis()))?;
+        }
+        settings.writes = self.options.writes;
+        if self.options.writes {
+            settings.start("default_transaction_read_only", "off")?;
+            settings.start("transaction_read_only", "off")?;
         }
         if self.options.verify_sample > 0.0 {
             settings.start("querygate.verify_sample", &self.options.verify_sample.to_string())?;

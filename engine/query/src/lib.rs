@@ -16,6 +16,7 @@ mod settings;
 mod sql;
 #[cfg(test)]
 mod testing;
+mod write;
 
 pub use gate::{Engine, EngineOptions};
 pub use session::GateService;

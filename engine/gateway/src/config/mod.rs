@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// `None`: the gate does not learn.
     pub(crate) learning: Option<Learning>,
+    /// Whether INSERT, UPDATE and DELETE are taken at all.
+    pub(crate) writes: bool,
 }
 
 /// `[server]`.
@@ -170,13 +172,15 @@ pub(crate) struct Source {
 /// What a source is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SourceKind {
-    /// A SQLite database file, read-only.
+    /// A SQLite database file.
     Sqlite {
         path: PathBuf,
         pool_size: u32,
         /// Whoever writes the file keeps dates, times and instants in ObjectStack's fixed text forms, always. Then
         /// they are compared in the source; otherwise they are only read there, and compared here.
         fixed_text: bool,
+        /// Whether it may be changed, over a connection of its own.
+        writes: bool,
     },
     /// A schema of a MariaDB or MySQL server.
     Mysql(mysql::MysqlSource),

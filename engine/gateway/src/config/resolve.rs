@@ -77,6 +77,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let views = named(sink, root.tables("views", "[[views]]"), view);
     let governance = governance(root.table("governance", "[governance]"));
     let log = log(root.table("log", "[log]"), environment);
+    let writes = writes(root.table("writes", "[writes]"));
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     warn_about(sink, &sources, &users, server.as_ref());
     root.finish();
@@ -92,7 +93,16 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
         governance,
         log,
         learning,
+        writes,
     })
+}
+
+/// Off unless it is said.
+fn writes(table: Option<Table<'_>>) -> bool {
+    let Some(table) = table else { return false };
+    let enabled = table.boolean("enabled").is_some_and(|enabled| enabled.value);
+    table.finish();
+    enabled
 }
 
 /// Resolves each table and refuses a name that is there twice.

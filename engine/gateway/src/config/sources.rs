@@ -84,9 +84,10 @@ pub(super) fn check_name(table: &Table<'_>, name: At<String>) -> Option<At<Strin
 fn sqlite(table: &Table<'_>, environment: &Environment) -> Option<SourceKind> {
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
     let fixed_text = table.boolean("fixed_text").is_some_and(|fixed| fixed.value);
+    let writes = table.boolean("writes").is_some_and(|writes| writes.value);
     let path = table.required("path")?;
     let path = Config::resolve_path(environment.folder(), &path.value);
-    Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text })
+    Some(SourceKind::Sqlite { path, pool_size: pool_size?, fixed_text, writes })
 }
 
 fn files(table: &Table<'_>, environment: &Environment) -> Option<FileStore> {

@@ -155,7 +155,7 @@ fn a_full_configuration_resolves() {
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(
         config.sources[0].kind,
-        SourceKind::Sqlite { path: "/etc/qg/crm.sqlite".into(), pool_size: 9, fixed_text: true }
+        SourceKind::Sqlite { path: "/etc/qg/crm.sqlite".into(), pool_size: 9, fixed_text: true, writes: false }
     );
     let SourceKind::Files(FileStore::S3(s3)) = &config.sources[1].kind else { panic!("{:?}", config.sources[1]) };
     assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("bucket", "some/prefix"));

@@ -200,6 +200,7 @@ fn line(record: &QueryRecord) -> String {
         "fingerprint": format!("{:016x}", record.template.fingerprint),
         "objects": record.objects.as_ref(),
         "rows": record.rows,
+        "changed": record.changed,
         "ms": record.total.as_secs_f64() * 1e3,
         "outcome": record.error.map_or("ok", ErrorCode::sqlstate),
     });
@@ -225,6 +226,7 @@ mod tests {
             planning: Duration::ZERO,
             total: Duration::ZERO,
             rows: 0,
+            changed: 0,
             error: None,
             cached: false,
             fragments: Arc::default(),

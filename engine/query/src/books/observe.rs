@@ -32,6 +32,8 @@ pub(crate) struct QueryRecord {
     pub(crate) planning: Duration,
     pub(crate) total: Duration,
     pub(crate) rows: u64,
+    /// Rows that a change inserted, updated or deleted.
+    pub(crate) changed: u64,
     /// `None`: success.
     pub(crate) error: Option<ErrorCode>,
     pub(crate) cached: bool,

@@ -182,6 +182,7 @@ impl Run {
             planning: Duration::ZERO,
             total: Duration::ZERO,
             rows: 0,
+            changed: 0,
             error: None,
             cached: false,
             fragments: Arc::default(),
@@ -230,6 +231,15 @@ impl Run {
             self.permit = Some(self.runs.admit().await?);
         }
         Ok(())
+    }
+
+    /// Its turn, for work that it hands on and waits for.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub(crate) async fn turn(&mut self) -> Result<Permit> {
+        self.admit().await?;
+        self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))
     }
 
     /// What the record says so far; `None`: nothing is recorded.

@@ -123,6 +123,18 @@ impl GateSession {
                 let columns = Arc::clone(bound.columns());
                 (Kind::Query(bound), Some(columns))
             }
+            Classified::Write(ast) => {
+                let (parameter_types, columns, schema) = self.prepare_write(ast, declared).await?;
+                return Ok(PreparedStatement {
+                    parsed: Arc::clone(&parsed),
+                    declared: declared.to_vec(),
+                    kind: Kind::Write(schema),
+                    parameter_types,
+                    columns,
+                    look_up: Mutex::default(),
+                    _plan: None,
+                });
+            }
             Classified::CopyOut { query, options } => {
                 (Kind::Copy(self.bind_query(query, declared, None).await?, options.clone()), None)
             }
@@ -145,7 +157,7 @@ impl GateSession {
             Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
                 (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
             }
-            Kind::Command => (Vec::new(), None),
+            Kind::Write(_) | Kind::Command => (Vec::new(), None),
         };
         Ok(PreparedStatement {
             parsed,

@@ -196,6 +196,15 @@ impl Inner {
 }
 
 impl GateSession {
+    /// Whether a transaction may be begun in this mode: READ WRITE where changes are enabled.
+    pub(in crate::session) fn admits_mode(&self, read_only: Option<bool>) -> Result<()> {
+        if read_only != Some(false) || self.gate.options().writes {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::FeatureNotSupported, "cannot set transaction read-write mode")
+            .with_hint("This gate reads; every transaction is read-only."))
+    }
+
     /// Nothing that a transaction read goes away under it: all there is to do is to find the tables.
     pub(super) async fn lock(&self, tables: &[Box<Query>]) -> Result<Outcome> {
         if !self.inner().transaction.is_open() {
@@ -215,6 +224,7 @@ impl GateSession {
         match class {
             Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),
             Classified::Query(_)
+            | Classified::Write(_)
             | Classified::Explain { .. }
             | Classified::CopyOut { .. }
             | Classified::Set { .. }

@@ -70,7 +70,7 @@ static SETTINGS: &[Setting] = &[
         "read committed",
         "Isolation level of new transactions.",
     ),
-    reported("default_transaction_read_only", Kind::Choice(&["on"]), "on", "Transactions only read."),
+    reported("default_transaction_read_only", Kind::Choice(&["on", "off"]), "on", "Transactions only read."),
     setting("default_table_access_method", Kind::Fixed, "heap", "Every table is a table."),
     setting("jit", Kind::Bool, "off", "No effect: there is no just-in-time compiler."),
     setting("max_index_keys", Kind::Fixed, "32", "Columns of an index in the catalog."),
@@ -110,7 +110,7 @@ static SETTINGS: &[Setting] = &[
         "read committed",
         "Isolation level of this transaction.",
     ),
-    setting("transaction_read_only", Kind::Choice(&["on"]), "on", "This transaction only reads."),
+    setting("transaction_read_only", Kind::Choice(&["on", "off"]), "on", "This transaction only reads."),
     setting("transaction_deferrable", Kind::Bool, "off", "No effect on reads."),
     setting("xmloption", Kind::Choice(&["content", "document"]), "content", "There is no xml type."),
     setting(
@@ -155,12 +155,13 @@ pub(crate) struct Settings {
     application: Arc<str>,
     /// Whether the session may ask for more checks than the configuration does.
     operator: bool,
+    pub(crate) writes: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let (values, starts, application) = Default::default();
-        Self { values, starts, stamp: 0, check_share: 0, timeout: None, learning: true, application, operator: false }
+        let (values, starts, application, operator, writes) = Default::default();
+        Self { values, starts, stamp: 0, check_share: 0, timeout: None, learning: true, application, operator, writes }
     }
 }
 
@@ -212,6 +213,7 @@ impl Settings {
 
     /// A check reads rows that policies hide, and that it took place, or had too many of them, tells their number.
     fn permits(&self, setting: &Setting, value: &str) -> Result<()> {
+        super::mode::admit(setting.name, value, self.writes)?;
         let start = self.starts.get(VERIFY_SAMPLE).and_then(|start| share(start)).unwrap_or(0);
         if self.operator || setting.name != VERIFY_SAMPLE || share(value).is_some_and(|wanted| wanted <= start) {
             return Ok(());

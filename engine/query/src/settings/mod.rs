@@ -2,4 +2,5 @@
 
 pub(crate) mod durations;
 pub(crate) mod list;
+mod mode;
 pub(crate) mod zone;

@@ -20,6 +20,8 @@ use querygate_types::{Error, ErrorCode, Result};
 #[derive(Debug, Clone)]
 pub(crate) enum Classified {
     Query(Box<Query>),
+    /// INSERT, UPDATE or DELETE; refused where changes are not enabled.
+    Write(Box<Ast>),
     /// Of a query, or of EXECUTE.
     Explain {
         style: ExplainStyle,
@@ -109,6 +111,7 @@ pub(crate) struct ExplainStyle {
 pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
         Ast::Query(query) => Ok(Classified::Query(query)),
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Ok(Classified::Write(Box::new(ast))),
         Ast::Explain { analyze, verbose, statement, options, format, .. } => {
             if format.is_some() {
                 return Err(unsupported("EXPLAIN with a FORMAT"));
@@ -219,6 +222,11 @@ fn constant(expr: &Expr) -> Result<Cell> {
         },
         _ => Err(unsupported("an argument of CALL that is no constant")),
     }
+}
+
+/// What a change is told where changes are not enabled.
+pub(crate) fn refused_write(ast: &Ast) -> Error {
+    refused(ast).with_hint("This gate reads; an operator enables changes with `enabled = true` in [writes].")
 }
 
 fn refused(ast: &Ast) -> Error {

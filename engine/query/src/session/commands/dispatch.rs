@@ -28,6 +28,7 @@ impl GateSession {
             Classified::Call { .. } => Ok(Some(vec![text_column(super::call::ANSWER)].into())),
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
             Classified::Query(_)
+            | Classified::Write(_)
             | Classified::Explain { .. }
             | Classified::CopyOut { .. }
             | Classified::Set { .. }
@@ -103,7 +104,9 @@ impl GateSession {
                 Ok(done("UNLISTEN"))
             }
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
-            Classified::Query(_) | Classified::CopyOut { .. } => Err(Error::internal("a query was run as a command")),
+            Classified::Query(_) | Classified::Write(_) | Classified::CopyOut { .. } => {
+                Err(Error::internal("a query was run as a command"))
+            }
         }
     }
 
@@ -175,7 +178,7 @@ impl GateSession {
     }
 
     fn begin(&self, start: bool, modes: Modes) -> Result<Outcome> {
-        refuse_writes(modes.read_only)?;
+        self.admits_mode(modes.read_only)?;
         let inner = &mut *self.inner();
         if !inner.transaction.begin(&inner.settings) {
             inner.effects.push(Effect::Notice(warning("25001", "there is already a transaction in progress")));
@@ -185,7 +188,7 @@ impl GateSession {
     }
 
     fn set_transaction(&self, modes: Modes, session: bool) -> Result<Outcome> {
-        refuse_writes(modes.read_only)?;
+        self.admits_mode(modes.read_only)?;
         let inner = &mut *self.inner();
         if session {
             if let Some(level) = modes.isolation {
@@ -415,14 +418,6 @@ impl Inner {
                 self.effects.push(Effect::ParameterStatus { name, value: new });
             }
         }
-    }
-}
-
-fn refuse_writes(read_only: Option<bool>) -> Result<()> {
-    match read_only {
-        Some(false) => Err(Error::new(ErrorCode::FeatureNotSupported, "cannot set transaction read-write mode")
-            .with_hint("This gate reads; every transaction is read-only.")),
-        Some(true) | None => Ok(()),
     }
 }
 

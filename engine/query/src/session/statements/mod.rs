@@ -9,3 +9,4 @@ pub(super) mod self_check;
 pub(super) mod start;
 pub(super) mod trial;
 pub(super) mod wire_rows;
+mod write;

@@ -30,6 +30,8 @@ pub(crate) struct PreparedStatement {
 pub(in crate::session) enum Kind {
     Query(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
+    /// A change, with the schema of what it gives back. All else is found out anew by each run.
+    Write(Option<SchemaRef>),
     /// With the statement that is explained.
     Explain(Arc<Bound>, ExplainStyle, Arc<Parsed>),
     /// Runs from its class alone.
@@ -71,6 +73,7 @@ impl Prepared for PreparedStatement {
     fn schema(&self) -> Option<SchemaRef> {
         match &self.kind {
             Kind::Query(bound) => Some(Arc::clone(bound.schema())),
+            Kind::Write(schema) => schema.clone(),
             Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
         }
     }

@@ -28,9 +28,13 @@ impl GateSession {
                 self.run_query(prepared, (bound, query), parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
-            (Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _) if matches!(delivery, Delivery::Part(_)) => {
+            (Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _)
+                if matches!(delivery, Delivery::Part(_)) =>
+            {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
             }
+            (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,
+            (Kind::Write(_), _) => Err(lost()),
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {
                 let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
                 let mut rows = self.run_bound(prepared, &bound, parameters).await?;
@@ -112,7 +116,7 @@ impl GateSession {
         parameters: &[ArrayRef],
         part: Option<&Part>,
     ) -> Result<Rows> {
-        let of = Invocation { prepared, bound, parameters, part };
+        let of = Invocation { prepared, bound, parameters, part, is_find: false };
         let started = bounds.within(self.start_rows(&mut run, &bounds, of)).await;
         run.planned();
         let batches = match started {

@@ -1,0 +1,284 @@
+//! Changes: finding their rows as any query does, and handing them to the transaction of their source.
+
+use super::prepared::PreparedStatement;
+use super::start::Invocation;
+use crate::bind::statement::Bound;
+use crate::bind::workspace::as_described;
+use crate::books::clock::now_ms;
+use crate::dialect::parameters::Declared;
+use crate::errors::{Stage, translate};
+use crate::run::bounds::Bounds;
+use crate::run::lifecycle::Run;
+use crate::session::gate_session::GateSession;
+use crate::sql::classify::refused_write;
+use crate::write::find::existing;
+use crate::write::intent::WriteIntent;
+use crate::write::target::{Decided, Targeted};
+use crate::write::transaction::{Ended, carry_out};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use futures::StreamExt;
+use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::write::Violation;
+use querygate_policy::WriteOperation;
+use querygate_query_api::{Column, CommandTag, Outcome, Rows};
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Rows that one statement changes, at most, and what their values may take.
+const ROWS_MAX: usize = 100_000;
+const BYTES_MAX: usize = 64 << 20;
+/// How often a statement begins anew because somebody else changed its rows.
+const ATTEMPTS: usize = 3;
+
+/// What a client is told of a change before it runs.
+type Described = (Vec<PgType>, Option<Arc<[Column]>>, Option<SchemaRef>);
+
+/// A change with the query that finds its rows.
+type Aimed = (Arc<Targeted>, Option<Arc<Bound>>);
+
+impl GateSession {
+    /// Describes a change, which is decided and bound as each of its runs is.
+    pub(in crate::session) async fn prepare_write(
+        &self,
+        ast: &Ast,
+        declared: &[Option<Declared>],
+    ) -> Result<Described> {
+        let (targeted, bound) = self.aim(ast, declared, None).await?;
+        let types = bound.map(|bound| bound.parameter_types()).unwrap_or_default();
+        let returning = targeted.returning();
+        Ok((types, returning.map(|r| Arc::clone(r.columns())), returning.map(|r| Arc::clone(r.schema()))))
+    }
+
+    pub(in crate::session) async fn run_write(
+        &self,
+        prepared: &PreparedStatement,
+        ast: &Ast,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        self.refuse_read_only(ast)?;
+        if self.inner().transaction.is_open() {
+            let text = "a change in a transaction block is not supported";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                .with_hint("Send the statement alone: it is a transaction of its own."));
+        }
+        let mut run: Option<Run> = None;
+        for _ in 0..ATTEMPTS {
+            let (targeted, bound) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
+            let mut own = match run.take() {
+                Some(own) => own,
+                None => self.begin_run(prepared, objects(&targeted, bound.as_deref())),
+            };
+            let bounds = own.bounds(self.timeout());
+            let ended = self.attempt((&mut own, &bounds), prepared, (&targeted, bound.as_ref()), parameters).await;
+            match ended {
+                Ok(Ended::Done { count, returned }) => return self.done(own, &targeted, count, returned),
+                Ok(Ended::Moved) => run = Some(own),
+                Err(error) => return Err(own.fail(error)),
+            }
+        }
+        let error = Violation::Serialization.error();
+        Err(run.map_or_else(|| error.clone(), |run| run.fail(error.clone())))
+    }
+
+    fn refuse_read_only(&self, ast: &Ast) -> Result<()> {
+        let inner = self.inner();
+        for name in ["default_transaction_read_only", "transaction_read_only"] {
+            if inner.settings.get(name)? == "on" {
+                let verb = ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
+                let text = format!("cannot execute {verb} in a read-only transaction");
+                return Err(Error::new(ErrorCode::ReadOnlyTransaction, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides, and binds the query that finds the rows. `given`: values, for whose places it is bound.
+    async fn aim(&self, ast: &Ast, declared: &[Option<Declared>], given: Option<&[ArrayRef]>) -> Result<Aimed> {
+        if !self.gate.options().writes {
+            return Err(refused_write(ast));
+        }
+        let workspace = self.workspace().await?;
+        let intent = WriteIntent::of(ast, &workspace.catalog)?;
+        let decided = Decided::of(intent, &workspace.catalog, now_ms()).await?;
+        let bound = match decided.find() {
+            None => None,
+            Some(find) => {
+                let bound = self.bind_query(&find.query, declared, None).await?;
+                Some(match given.and_then(|given| bound.declared_for(declared, given)) {
+                    Some(fitting) => self.bind_query(&find.query, &fitting, None).await?,
+                    None => bound,
+                })
+            }
+        };
+        if bound.as_ref().is_some_and(|bound| !Arc::ptr_eq(bound.workspace(), &workspace)) {
+            return Err(Violation::Serialization.error());
+        }
+        let targeted = decided.targeted(bound.as_deref())?;
+        Ok((Arc::new(targeted), bound))
+    }
+
+    async fn attempt(
+        &self,
+        (run, bounds): (&mut Run, &Bounds),
+        prepared: &PreparedStatement,
+        (targeted, bound): (&Arc<Targeted>, Option<&Arc<Bound>>),
+        parameters: &[ArrayRef],
+    ) -> Result<Ended> {
+        let found = match bound {
+            Some(bound) => {
+                let of = Invocation { prepared, bound, parameters, part: None, is_find: true };
+                bounds.within(self.found(run, bounds, of)).await?
+            }
+            None => {
+                let one = RecordBatchOptions::new().with_row_count(Some(1));
+                RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)
+                    .map_err(Error::internal)?
+            }
+        };
+        run.planned();
+        if found.num_rows() == 0 {
+            let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
+            return Ok(Ended::Done { count: 0, returned: none });
+        }
+        bounds.within(self.refer((prepared, bounds), targeted, &found)).await?;
+        let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
+        account
+            .try_grow(found.get_array_memory_size().saturating_mul(COPIES))
+            .map_err(|error| translate(&error, Stage::Execute))?;
+        let permit = run.turn().await?;
+        // The task ends by itself: whoever stops waiting for it cancels it, and it rolls back, unless it has sent its commit.
+        let token = bounds.token().child_token();
+        let _leaving = token.clone().drop_guard();
+        let context = ExecuteContext {
+            cancel: token,
+            deadline: bounds.deadline().map(tokio::time::Instant::into_std),
+            ..ExecuteContext::default()
+        };
+        let targeted = Arc::clone(targeted);
+        let task = self.gate.runtime().spawn(async move {
+            let _held = (permit, account);
+            carry_out(targeted, found, context).await
+        });
+        task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?
+    }
+
+    /// All found rows. The bound on them is the statement's.
+    async fn found(&self, run: &mut Run, bounds: &Bounds, of: Invocation<'_>) -> Result<RecordBatch> {
+        let schema = Arc::clone(of.bound.schema());
+        // The stream ends its own token when it is dropped.
+        let own = bounds.child();
+        let mut batches = self.start_rows(run, &own, of).await?;
+        let (mut kept, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(batch) = batches.next().await {
+            let batch = as_described(&batch?, &schema)?;
+            rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            if rows > ROWS_MAX || bytes > BYTES_MAX {
+                return Err(Error::new(ErrorCode::ProgramLimitExceeded, "the statement changes too many rows at once")
+                    .with_detail(format!("The limit is {ROWS_MAX} rows, and {BYTES_MAX} bytes."))
+                    .with_hint("Change them in several statements."));
+            }
+            kept.push(batch);
+        }
+        let schema = kept.first().map_or(schema, RecordBatch::schema);
+        concat_batches(&schema, &kept).map_err(Error::internal)
+    }
+
+    /// Whether every record that a value refers to is there for the principal: one that is hidden is not.
+    async fn refer(
+        &self,
+        (prepared, bounds): (&PreparedStatement, &Bounds),
+        targeted: &Targeted,
+        found: &RecordBatch,
+    ) -> Result<()> {
+        let seen = targeted.find().map_or(0, |find| find.seen.len());
+        let object = &targeted.intent().object().object;
+        for (at, name) in targeted.assigned().iter().enumerate() {
+            let Some(field) = object.field(name).filter(|field| field.field_type.is_reference()) else { continue };
+            let Some(target) = field.reference.as_deref().filter(|target| !target.starts_with("sys_")) else {
+                continue;
+            };
+            let values = found.columns().get(seen + at).ok_or_else(|| Error::internal("a value is missing"))?;
+            let values = distinct(values)?;
+            if values.is_empty() {
+                continue;
+            }
+            let absent = || {
+                let text = format!("column \"{name}\" refers to a record that does not exist");
+                Error::new(ErrorCode::ForeignKeyViolation, text)
+            };
+            let workspace = self.workspace().await?;
+            let visible = workspace.catalog.objects().iter().find(|visible| visible.object.name == target);
+            let visible = visible.ok_or_else(absent)?;
+            let key = visible.object.referenced_field().ok_or_else(absent)?;
+            if !visible.table.columns().iter().any(|column| *column.field.name() == key.name && column.is_open()) {
+                return Err(absent());
+            }
+            for some in values.chunks(REFERENCES_AT_ONCE) {
+                let query = existing(&visible.sql_name, &key.name, some.len())?;
+                let bound = self.bind_query(&query, &[], None).await?;
+                let parameters = some.iter().map(ScalarValue::to_array).collect::<std::result::Result<Vec<_>, _>>();
+                let parameters = parameters.map_err(Error::internal)?;
+                let of = Invocation { prepared, bound: &bound, parameters: &parameters, part: None, is_find: true };
+                let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
+                let there = self.found(&mut run, bounds, of).await?;
+                let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
+                let is_there = |value: &ScalarValue| {
+                    there.iter().any(|known| known.cast_to(&value.data_type()).is_ok_and(|known| known == *value))
+                };
+                if !some.iter().all(is_there) {
+                    return Err(absent());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self, mut run: Run, targeted: &Targeted, count: usize, returned: Option<RecordBatch>) -> Result<Outcome> {
+        run.note(|record| record.changed = count as u64);
+        let (verb, tag) = match targeted.operation() {
+            WriteOperation::Insert => ("INSERT 0", format!("INSERT 0 {count}")),
+            WriteOperation::Update => ("UPDATE", format!("UPDATE {count}")),
+            WriteOperation::Delete => ("DELETE", format!("DELETE {count}")),
+        };
+        let (Some(returning), Some(batch)) = (targeted.returning(), returned) else {
+            run.end(Ok(()))?;
+            return Ok(Outcome::Command(CommandTag::Fixed(tag)));
+        };
+        let (columns, schema) = (Arc::clone(returning.columns()), Arc::clone(returning.schema()));
+        let batches = run.rows(futures::stream::iter([Ok(batch)]).boxed());
+        Ok(Outcome::Rows(Rows { columns, schema, batches, tag: CommandTag::Counted(verb) }))
+    }
+}
+
+/// SQL names of the table that is changed and of those that are read for it.
+fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String]> {
+    let own = &targeted.intent().object().sql_name;
+    let read = bound.map(|bound| bound.objects().as_ref()).unwrap_or_default();
+    std::iter::once(own).chain(read.iter().filter(|name| *name != own)).cloned().collect()
+}
+
+/// Of the found rows: as they were found, locked, as records, as they are stored.
+const COPIES: usize = 8;
+
+/// Values that one query looks for.
+const REFERENCES_AT_ONCE: usize = 200;
+
+/// The values of a column, each once, without NULL and empty texts.
+fn distinct(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
+    let mut known = HashSet::new();
+    for row in 0..values.len() {
+        let value = ScalarValue::try_from_array(values, row).map_err(Error::internal)?;
+        let is_empty = value.is_null() || matches!(&value, ScalarValue::Utf8(Some(text)) if text.is_empty());
+        if !is_empty {
+            known.insert(value);
+        }
+    }
+    Ok(known.into_iter().collect())
+}

@@ -1,0 +1,147 @@
+//! The last questions before rows are changed: CHECK on the rows as they are to be stored, dependents of rows that go.
+
+use super::image::Imaged;
+use super::lock::read;
+use super::rows::Row;
+use super::target::{DependentTable, Targeted, closed};
+use arrow::array::RecordBatch;
+use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::write::Transaction;
+use querygate_policy::WriteOperation;
+use querygate_policy::filter::{RowFilter, RowLookup, Test};
+use querygate_policy::rules::UniqueGroup;
+use querygate_types::{Error, ErrorCode, Result};
+
+/// Rows that may be stored as they are imaged, or deleted. Nothing else can be applied.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    imaged: Imaged,
+    /// Fields that the metadata wants unique and the source does not keep so, with what is wrong where they are not.
+    uniques: Vec<(Vec<usize>, Error)>,
+}
+
+impl Checked {
+    /// # Errors
+    /// 42501: CHECK. 23503: other rows refer to one that is to be deleted. 0A000: what follows of the change is not done here.
+    pub(crate) async fn of(imaged: Imaged, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
+        let targeted = imaged.targeted();
+        let mut uniques = Vec::new();
+        match targeted.operation() {
+            WriteOperation::Delete => {
+                for previous in imaged.previous() {
+                    refuse_summaries(targeted, Some(previous), None)?;
+                }
+                if let Some(stored) = imaged.locked().stored() {
+                    for dependent in targeted.dependents() {
+                        refuse_dependents(dependent, (targeted, stored), transaction, context).await?;
+                    }
+                }
+            }
+            WriteOperation::Insert | WriteOperation::Update => {
+                for (row, record) in imaged.records().iter().enumerate() {
+                    let previous = imaged.previous().get(row);
+                    refuse_summaries(targeted, previous, Some(record))?;
+                    if !passes(targeted.permit().check(), record)? {
+                        return Err(outside(targeted));
+                    }
+                    for check in targeted.rules().unique_checks(record, previous) {
+                        let places = unique_places(targeted, check.group)?;
+                        let is_new = uniques.iter().all(|(known, _)| *known != places);
+                        if is_new
+                            && !(check.group.organization.is_none()
+                                && targeted.table().keeps_unique(&check.group.fields))
+                        {
+                            uniques.push((places, check.violation().into()));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Self { imaged, uniques })
+    }
+
+    pub(super) fn imaged(&self) -> &Imaged {
+        &self.imaged
+    }
+
+    pub(super) fn uniques(&self) -> &[(Vec<usize>, Error)] {
+        &self.uniques
+    }
+}
+
+/// What a row outside CHECK is told with; the same whichever rule it is.
+pub(super) fn outside(targeted: &Targeted) -> Error {
+    let shown = &targeted.intent().object().sql_name;
+    let text = format!("new row violates row-level security policy for table \"{shown}\"");
+    Error::new(ErrorCode::InsufficientPrivilege, text)
+}
+
+fn unique_places(targeted: &Targeted, group: &UniqueGroup) -> Result<Vec<usize>> {
+    let place =
+        |name: &String| targeted.table().place(name).ok_or_else(|| closed("the source lacks a column that is unique"));
+    group.fields.iter().chain(&group.organization).map(place).collect()
+}
+
+fn refuse_summaries(targeted: &Targeted, before: Option<&Row>, after: Option<&Row>) -> Result<()> {
+    let updates = targeted.rules().summary_updates(before, after, targeted.now_ms())?;
+    if updates.is_empty() { Ok(()) } else { Err(closed("a summary of another object is made of its records")) }
+}
+
+/// One text whatever the dependents are, and whether they are to be seen or not.
+async fn refuse_dependents(
+    dependent: &DependentTable,
+    (targeted, stored): (&Targeted, &RecordBatch),
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<()> {
+    let mut values = Vec::with_capacity(stored.num_rows());
+    for row in 0..stored.num_rows() {
+        values.push(targeted.table().values(stored, row, &[dependent.referenced])?);
+    }
+    for some in values.chunks(dependent.table.rows_at_once(1)) {
+        let found = dependent.table.having(&[dependent.field], some, &RowFilter::All)?;
+        if read(&found, transaction, context).await?.iter().any(|batch| batch.num_rows() > 0) {
+            let text = "a row is still referenced by others";
+            return Err(if dependent.restricts {
+                Error::new(ErrorCode::ForeignKeyViolation, text)
+            } else {
+                Error::new(ErrorCode::FeatureNotSupported, text)
+                    .with_hint("Delete or change the rows that refer to it first.")
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a record passes a filter. What asks for other rows is left to the source, which judges the stored row.
+pub(super) fn passes(filter: &RowFilter, record: &Row) -> Result<bool> {
+    if is_related(filter) {
+        return Ok(true);
+    }
+    filter.evaluate(record, &NoRows)
+}
+
+struct NoRows;
+
+impl RowLookup for NoRows {
+    fn rows_where(&self, _object: &str, _column: &str, _value: &str) -> Result<Vec<Row>> {
+        Err(Error::internal("a check of one row asked for others"))
+    }
+}
+
+fn is_related(filter: &RowFilter) -> bool {
+    match filter {
+        RowFilter::All | RowFilter::Nothing => false,
+        RowFilter::Not(inner) => is_related(inner),
+        RowFilter::And(all) | RowFilter::Or(all) => all.iter().any(is_related),
+        RowFilter::Test(Test::InRelated { .. }) => true,
+        RowFilter::Test(
+            Test::Compare { .. }
+            | Test::CompareColumns { .. }
+            | Test::In { .. }
+            | Test::IsNull { .. }
+            | Test::Text { .. }
+            | Test::ListContains { .. },
+        ) => false,
+    }
+}

@@ -1,0 +1,143 @@
+//! Rows as a change is to leave them: the statement's values, defaults, stamps, and what the table's own rules make of them.
+
+use super::lock::Locked;
+use super::rows::{Row, json, records, scalar};
+use super::target::Targeted;
+use arrow::array::ArrayRef;
+use datafusion::common::ScalarValue;
+use querygate_policy::WriteOperation;
+use querygate_policy::rules::{Attempt, ReadonlyMode};
+use querygate_types::{Error, Result};
+use std::sync::Arc;
+
+/// Locked rows with what becomes of them. The rules found nothing wrong with the rows themselves; nothing else was asked yet.
+#[derive(Debug)]
+pub(crate) struct Imaged {
+    locked: Locked,
+    /// Each row before and after the change; of a delete, nothing after it.
+    previous: Vec<Row>,
+    records: Vec<Row>,
+    /// Fields that are stored, as places of the table's, and their values.
+    places: Vec<usize>,
+    columns: Vec<ArrayRef>,
+}
+
+impl Imaged {
+    /// # Errors
+    /// What the permit says of the values, and the rules of the rows.
+    pub(crate) fn of(locked: Locked) -> Result<Self> {
+        let targeted = Arc::clone(locked.targeted());
+        let previous = match locked.stored() {
+            Some(stored) => records(targeted.table().fields(), stored)?,
+            None => Vec::new(),
+        };
+        if targeted.operation() == WriteOperation::Delete {
+            return Ok(Self { locked, previous, records: Vec::new(), places: Vec::new(), columns: Vec::new() });
+        }
+        let mut payloads = Vec::with_capacity(locked.count());
+        let mut records = Vec::with_capacity(locked.count());
+        for row in 0..locked.count() {
+            let payload = payload(&targeted, locked.given(), row)?;
+            let record = record(&targeted, previous.get(row), &payload)?;
+            payloads.push(payload);
+            records.push(record);
+        }
+        let places = places(&targeted, &records);
+        let mut columns = Vec::with_capacity(places.len());
+        for place in &places {
+            columns.push(column(&targeted, *place, locked.given(), (&payloads, &records))?);
+        }
+        Ok(Self { locked, previous, records, places, columns })
+    }
+
+    pub(crate) fn locked(&self) -> &Locked {
+        &self.locked
+    }
+
+    pub(crate) fn targeted(&self) -> &Arc<Targeted> {
+        self.locked.targeted()
+    }
+
+    pub(crate) fn previous(&self) -> &[Row] {
+        &self.previous
+    }
+
+    pub(crate) fn records(&self) -> &[Row] {
+        &self.records
+    }
+
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
+    pub(crate) fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+}
+
+/// The statement's values of one row.
+fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
+    let pairs = targeted.assigned().iter().zip(given);
+    pairs.map(|(field, values)| Ok((field.clone(), json(values, row)?))).collect()
+}
+
+/// The row as it would be stored.
+fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row) -> Result<Row> {
+    targeted.permit().admit(previous, payload)?;
+    let outcome = targeted.rules().evaluate(&Attempt {
+        payload,
+        previous,
+        parent: None,
+        principal: targeted.principal(),
+        stamps: targeted.permit().stamps(),
+        readonly: ReadonlyMode::Refuse,
+        now_ms: targeted.now_ms(),
+    });
+    if let Some(violation) = outcome.violations.into_iter().next() {
+        return Err(violation.into());
+    }
+    if !outcome.dropped.is_empty() {
+        return Err(Error::internal("a value was left out of a change"));
+    }
+    Ok(outcome.record)
+}
+
+/// What is stored: fields of the statement, stamps, and of new rows everything that has a value. What a source lacks is not.
+fn places(targeted: &Targeted, records: &[Row]) -> Vec<usize> {
+    let table = targeted.table();
+    let stamps = targeted.permit().stamps();
+    let is_insert = targeted.operation() == WriteOperation::Insert;
+    let is_stored = |name: &String| {
+        targeted.assigned().contains(name)
+            || stamps.iter().any(|stamp| stamp.field == *name)
+            || (is_insert && records.iter().any(|record| record.get(name).is_some_and(|value| !value.is_null())))
+    };
+    let is_key = |place: &usize| !is_insert && table.key().contains(place);
+    let fields = table.fields().iter().enumerate();
+    let stored = fields.filter(|(_, field)| is_stored(&field.name)).map(|(place, _)| place);
+    stored.filter(|place| !is_key(place)).collect()
+}
+
+/// The values of one stored field: those of the statement as they were given, unless a rule made others of them.
+fn column(
+    targeted: &Targeted,
+    place: usize,
+    given: &[ArrayRef],
+    (payloads, records): (&[Row], &[Row]),
+) -> Result<ArrayRef> {
+    let field =
+        targeted.table().fields().get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+    let wanted = field.value_type().to_arrow();
+    let own = targeted.assigned().iter().position(|name| *name == field.name).and_then(|at| given.get(at));
+    let mut values = Vec::with_capacity(records.len());
+    for (row, (payload, record)) in payloads.iter().zip(records).enumerate() {
+        let value = record.get(&field.name).unwrap_or(&serde_json::Value::Null);
+        values.push(match own {
+            Some(own) if payload.get(&field.name) == Some(value) => {
+                ScalarValue::try_from_array(own, row).map_err(Error::internal)?
+            }
+            Some(_) | None => scalar(value, &wanted)?,
+        });
+    }
+    ScalarValue::iter_to_array(values).map_err(Error::internal)
+}

@@ -1,0 +1,178 @@
+//! The rows of a change, locked in the source's transaction as they were found.
+
+use super::assignment::fit;
+use super::find::Find;
+use super::target::Targeted;
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::{cast, concat_batches, take, take_record_batch};
+use arrow::datatypes::Schema;
+use datafusion::common::ScalarValue;
+use futures::TryStreamExt;
+use querygate_catalog::LockedRead;
+use querygate_driver_api::write::Transaction;
+use querygate_driver_api::{ExecuteContext, Value};
+use querygate_policy::RowFilter;
+use querygate_types::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows that nobody else changes until the transaction ends. Of an insert: the new rows, which nobody else has.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    targeted: Arc<Targeted>,
+    /// All fields of each row, as they are stored; `None`: there are none yet.
+    stored: Option<RecordBatch>,
+    /// The statement's values for each of the assigned fields, in the types of their columns.
+    given: Vec<ArrayRef>,
+    count: usize,
+}
+
+impl Locked {
+    /// Locks the found rows that the permit's target passes; others are no targets. `None`: one of them is not as it was found.
+    ///
+    /// # Errors
+    /// The source's.
+    pub(crate) async fn of(
+        targeted: &Arc<Targeted>,
+        found: &RecordBatch,
+        transaction: &mut Transaction,
+        context: &ExecuteContext,
+    ) -> Result<Option<Self>> {
+        let Some(find) = targeted.find() else {
+            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given: Vec::new(), count: 1 }));
+        };
+        if find.seen.is_empty() {
+            let all = UInt64Array::from_iter_values(0..found.num_rows() as u64);
+            let given = given(targeted, find, found, &all)?;
+            let count = found.num_rows();
+            return Ok(Some(Self { targeted: Arc::clone(targeted), stored: None, given, count }));
+        }
+        let keys = keys(targeted, find, found)?;
+        let stored = locked(targeted, &keys, targeted.permit().target(), transaction, context).await?;
+        let Some((of_found, of_stored)) = matched(targeted, find, found, &stored)? else { return Ok(None) };
+        let given = given(targeted, find, found, &of_found)?;
+        let stored = take_record_batch(&stored, &of_stored).map_err(Error::internal)?;
+        Ok(Some(Self { targeted: Arc::clone(targeted), count: stored.num_rows(), stored: Some(stored), given }))
+    }
+
+    pub(crate) fn targeted(&self) -> &Arc<Targeted> {
+        &self.targeted
+    }
+
+    pub(crate) fn stored(&self) -> Option<&RecordBatch> {
+        self.stored.as_ref()
+    }
+
+    pub(crate) fn given(&self) -> &[ArrayRef] {
+        &self.given
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// The columns of the found rows that hold the table's key.
+fn key_columns<'a>(targeted: &Targeted, find: &Find, found: &'a RecordBatch) -> Result<Vec<&'a ArrayRef>> {
+    let columns = targeted.intent().object().table.columns();
+    let table = targeted.table();
+    let mut keys = Vec::with_capacity(table.key().len());
+    for place in table.key() {
+        let is_it = |seen: &usize| columns.get(*seen).is_some_and(|column| column.is_raw(*place));
+        let at = find.seen.iter().position(is_it).and_then(|at| found.columns().get(at));
+        keys.push(at.ok_or_else(|| super::intent::unsupported("a change of rows whose key is not to be seen"))?);
+    }
+    Ok(keys)
+}
+
+fn keys(targeted: &Targeted, find: &Find, found: &RecordBatch) -> Result<Vec<Vec<Value>>> {
+    let columns = key_columns(targeted, find, found)?;
+    let row = |row: usize| columns.iter().map(|column| Value::from_array(column.as_ref(), row)).collect();
+    (0..found.num_rows()).map(row).collect()
+}
+
+/// Locks the rows with these keys that pass a filter, so many at a time as one read takes.
+pub(crate) async fn locked(
+    targeted: &Targeted,
+    keys: &[Vec<Value>],
+    filter: &RowFilter,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<RecordBatch> {
+    let table = targeted.table();
+    let mut batches = Vec::new();
+    for some in keys.chunks(table.rows_at_once(table.key().len())) {
+        batches.extend(read(&table.locked(some, filter)?, transaction, context).await?);
+    }
+    let fields = table.fields().iter();
+    let fields = fields.map(|field| arrow::datatypes::Field::new(&field.name, field.value_type().to_arrow(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
+    let batches = batches.into_iter().map(named).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
+    concat_batches(&schema, &batches).map_err(Error::internal)
+}
+
+/// All rows of one locked read.
+pub(crate) async fn read(
+    read: &LockedRead,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Vec<RecordBatch>> {
+    let rows = transaction.query(&read.statement, &read.values, context.clone()).await?;
+    rows.try_collect().await
+}
+
+/// Which found row is which locked one. `None`: a value that was seen is another one now.
+fn matched(
+    targeted: &Targeted,
+    find: &Find,
+    found: &RecordBatch,
+    stored: &RecordBatch,
+) -> Result<Option<(UInt64Array, UInt64Array)>> {
+    let scalar = |array: &ArrayRef, row| ScalarValue::try_from_array(array, row).map_err(Error::internal);
+    let key_arrays: Vec<&ArrayRef> =
+        targeted.table().key().iter().filter_map(|place| stored.columns().get(*place)).collect();
+    let key_of = |arrays: &[&ArrayRef], row| arrays.iter().map(|array| scalar(array, row)).collect::<Result<Vec<_>>>();
+    let mut places = HashMap::with_capacity(stored.num_rows());
+    for row in 0..stored.num_rows() {
+        places.insert(key_of(&key_arrays, row)?, row);
+    }
+    let columns = targeted.intent().object().table.columns();
+    let mut views = Vec::with_capacity(find.seen.len());
+    for (at, seen) in find.seen.iter().enumerate() {
+        let view = match columns.get(*seen) {
+            Some(column) => column.view(stored)?,
+            None => None,
+        };
+        let was = found.columns().get(at).ok_or_else(|| Error::internal("a found row lacks a column"))?;
+        let view = view.ok_or_else(|| Error::internal("a column of a found row cannot be looked at again"))?;
+        views.push((was, cast(&view, was.data_type()).map_err(Error::internal)?));
+    }
+    let found_keys = key_columns(targeted, find, found)?;
+    let (mut of_found, mut of_stored) = (Vec::new(), Vec::new());
+    for row in 0..found.num_rows() {
+        let Some(place) = places.get(&key_of(&found_keys, row)?) else { continue };
+        for (was, is) in &views {
+            if scalar(was, row)? != scalar(is, *place)? {
+                return Ok(None);
+            }
+        }
+        of_found.push(row as u64);
+        of_stored.push(*place as u64);
+    }
+    Ok(Some((UInt64Array::from(of_found), UInt64Array::from(of_stored))))
+}
+
+/// The statement's values of these rows, in the types of their columns.
+fn given(targeted: &Targeted, find: &Find, found: &RecordBatch, rows: &UInt64Array) -> Result<Vec<ArrayRef>> {
+    let table = targeted.table();
+    let mut given = Vec::with_capacity(targeted.assigned().len());
+    for (at, field) in targeted.assigned().iter().enumerate() {
+        let lacks = || Error::internal("a change lacks the values of a column");
+        let values = found.columns().get(find.seen.len() + at).ok_or_else(lacks)?;
+        let own = table.place(field).and_then(|place| table.fields().get(place)).ok_or_else(lacks)?;
+        let values = fit(values, &own.value_type().to_arrow(), field)?;
+        given.push(take(&values, rows, None).map_err(Error::internal)?);
+    }
+    Ok(given)
+}
