@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -279,7 +280,10 @@ fn a_statement_is_all_or_nothing_and_blocks_are_refused() {
     assert_eq!(code(&nora, "UPDATE orders SET total = 1"), "25006");
     change(&nora, "SET default_transaction_read_only = off").unwrap();
     assert_eq!(change(&nora, "UPDATE orders SET total = 1"), Ok(3));
-    let audit = std::fs::read_to_string(gate.folder.path().join("audit.ndjson"));
-    drop(nora);
-    assert!(audit.is_ok());
+    let audited = || std::fs::read_to_string(gate.folder.path().join("audit.ndjson")).unwrap_or_default();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !audited().lines().any(|line| line.contains("\"changed\":3") && line.contains("\"orders\"")) {
+        assert!(Instant::now() < until, "{}", audited());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -25,6 +25,12 @@ impl Checked {
     /// 42501: CHECK. 23503: other rows refer to one that is to be deleted. 0A000: what follows of the change is not done here.
     pub(crate) async fn of(imaged: Imaged, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
         let targeted = imaged.targeted();
+        // The source has judged the same; where the two differ, nothing is changed.
+        for previous in imaged.previous() {
+            if !passes(targeted.permit().target(), previous)? {
+                return Err(closed("source and gate differ in whether a rule lets a row be changed"));
+            }
+        }
         let mut uniques = Vec::new();
         match targeted.operation() {
             WriteOperation::Delete => {
