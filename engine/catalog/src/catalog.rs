@@ -60,9 +60,7 @@ impl PrincipalCatalog {
     /// # Errors
     /// 0A000: it is not in a source that can be changed, it is a view, or nothing tells its rows apart. The source's own.
     pub async fn write_target(&self, permit: &WritePermit) -> Result<WriteTarget> {
-        if permit.user_id() != self.principal.user_id
-            || permit.snapshot_version() != self.deployment.snapshot.version
-        {
+        if permit.user_id() != self.principal.user_id || permit.snapshot_version() != self.deployment.snapshot.version {
             return Err(Error::internal("a permit of another user or version was used"));
         }
         let table =

@@ -10,7 +10,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use querygate_catalog::{GovernedColumn, VisibleObject, WriteTarget};
+use querygate_catalog::VisibleObject;
+use querygate_catalog::leaf::GovernedColumn;
+use querygate_catalog::write::WriteTarget;
 use querygate_types::{Error, ErrorCode, Result};
 use std::ops::ControlFlow;
 

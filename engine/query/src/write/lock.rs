@@ -8,7 +8,7 @@ use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
-use querygate_catalog::LockedRead;
+use querygate_catalog::write::LockedRead;
 use querygate_driver_api::write::Transaction;
 use querygate_driver_api::{ExecuteContext, Value};
 use querygate_policy::RowFilter;
