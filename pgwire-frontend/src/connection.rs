@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     uncorked: bool,
     /// After an error in the extended protocol everything up to Sync is skipped.
     skipping: bool,
+    /// Statements since the last ReadyForQuery hold together.
+    in_block: bool,
     /// Reported settings that changed; sent before ReadyForQuery, as PostgreSQL does.
     changed_settings: Vec<(String, String)>,
     registration: Registration,
@@ -76,6 +78,7 @@ impl Connection {
             idle: Idle::default(),
             uncorked: false,
             skipping: false,
+            in_block: false,
             changed_settings: Vec::new(),
             registration,
         }
@@ -212,7 +215,7 @@ impl Connection {
 
     /// Whether nothing of earlier messages is left to be done.
     pub(crate) fn answers_at_once(&self) -> bool {
-        !self.skipping && self.changed_settings.is_empty()
+        !self.skipping && !self.in_block && self.changed_settings.is_empty()
     }
 
     /// Room for the answer to a small statement.
@@ -252,6 +255,7 @@ impl Connection {
         let step = match message {
             Message::Sync => {
                 self.skipping = false;
+                self.end_block().await?;
                 self.ready();
                 Ok(())
             }
@@ -316,6 +320,31 @@ impl Connection {
         self.take_effects();
         report.write(&mut self.out);
         self.uncorked = true;
+    }
+
+    /// What is changed from now on is stored when the client has sent all that belongs together.
+    pub(crate) fn begin_block(&mut self) {
+        if !std::mem::replace(&mut self.in_block, true) {
+            self.session.begin_block();
+        }
+    }
+
+    /// Ends what [`begin_block`](Self::begin_block) began. That nothing was stored is said before ReadyForQuery.
+    pub(crate) async fn end_block(&mut self) -> Result<(), Closing> {
+        if !std::mem::take(&mut self.in_block) {
+            return Ok(());
+        }
+        let token = self.slot.begin();
+        let ended = self.guard().run(&token, self.session.end_block()).await;
+        self.slot.end();
+        match ended {
+            Ok(()) => Ok(()),
+            Err(Halt::Statement(report)) => {
+                self.fail(report);
+                Ok(())
+            }
+            Err(Halt::Connection(closing)) => Err(closing),
+        }
     }
 
     /// Says ReadyForQuery.

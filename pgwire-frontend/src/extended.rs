@@ -319,6 +319,7 @@ impl Connection {
     pub(crate) async fn execute(&mut self, name: &str, rows_max: Option<u64>) -> Result<(), Halt> {
         let mut portal = self.extended.portals.remove(name).ok_or_else(|| no_portal(name))?;
         self.extended.held_bytes = self.extended.held_bytes.saturating_sub(portal.bytes);
+        self.begin_block();
         let before = self.session.transaction_status();
         portal.state = self.run_portal(name, &mut portal, rows_max).await?;
         if before != TransactionStatus::Idle && self.session.transaction_status() == TransactionStatus::Idle {

@@ -24,6 +24,7 @@ impl Connection {
             Err(Halt::Statement(report)) => self.fail(report),
             Err(Halt::Connection(closing)) => return Err(closing),
         }
+        self.end_block().await?;
         self.ready();
         Ok(())
     }
@@ -35,6 +36,9 @@ impl Connection {
         let statements = self.session.split(sql)?;
         if statements.is_empty() {
             self.out.empty(b'I');
+        }
+        if statements.len() > 1 {
+            self.begin_block();
         }
         let mut from = 0;
         for statement in &statements {

@@ -30,6 +30,6 @@ pub use gathering::GatheringExec;
 pub use image::BoundView;
 pub use metrics::FragmentRuns;
 pub use one_input::over_one_input;
-pub use principal::{VisibleObject, keeps_rights};
+pub use principal::{VisibleObject, keeps_rights, keeps_write_rights};
 pub use schema::CATALOG_NAME;
 pub use unavailable::UnavailableTable;

@@ -14,7 +14,7 @@ use datafusion::common::{Constraint, Constraints};
 use datafusion::logical_expr::lit;
 use querygate_metadata::{Field, Object, ValueType};
 use querygate_pg_catalog::LeafToken;
-use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, resolve_principal};
+use querygate_policy::{Evaluator, Mask, Permit, ReadDecision, RowFilter, WriteOperation, resolve_principal};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -106,6 +106,24 @@ pub fn keeps_rights(older: &Deployment, newer: &Deployment, login: &Principal, n
         let lost = object.fields.values().any(|field| had_field(&field.name) && !stays(&field.name));
         let masks = has.masks().iter().any(|(field, mask)| had_field(field) && had.masks().get(field) != Some(mask));
         served && has.is_allowed() && rows && !hides && !masks && !lost
+    })
+}
+
+/// Whether a login may change with `newer` all that it may change with `older`. `false` where that is not plain.
+/// `now_ms`: milliseconds since 1970.
+#[must_use]
+pub fn keeps_write_rights(older: &Deployment, newer: &Deployment, login: &Principal, now_ms: i64) -> bool {
+    let resolved = |of: &Deployment| resolve_principal(login.clone(), &of.policies, &of.facts, now_ms);
+    let (before, after) = (resolved(older), resolved(newer));
+    let decide = |of: &Deployment, principal: &Principal, object: &str, operation| {
+        Evaluator { policy: &of.policies, principal, facts: &of.facts, now_ms }.decide_target(object, operation)
+    };
+    let operations = [WriteOperation::Insert, WriteOperation::Update, WriteOperation::Delete];
+    older.snapshot.objects.values().all(|object| {
+        operations.into_iter().all(|operation| {
+            let had = decide(older, &before, &object.name, operation);
+            had.is_kept_by(&decide(newer, &after, &object.name, operation))
+        })
     })
 }
 

@@ -130,6 +130,11 @@ impl WriteTarget {
         self.unique.iter().any(is_same)
     }
 
+    #[must_use]
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        self.table.driver()
+    }
+
     /// Who changes the source.
     ///
     /// # Errors

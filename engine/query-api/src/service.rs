@@ -242,6 +242,19 @@ pub trait Session: Send + Sync {
         0
     }
 
+    /// Changes of the statements from now on hold together: nothing of them is stored before [`end_block`](Self::end_block), unless
+    /// the client ends a transaction by words.
+    fn begin_block(&self) {}
+
+    /// Stores the changes since [`begin_block`](Self::begin_block); after a statement that failed, it undoes them. Does nothing to a
+    /// transaction that the client began by words.
+    ///
+    /// # Errors
+    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+    async fn end_block(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Tells the session that an error ended an extended-protocol step outside `run` (a wrong Bind, say), or that
     /// a stream failed: an open transaction is failed from now on.
     fn fail_transaction(&self);

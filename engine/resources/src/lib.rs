@@ -11,6 +11,7 @@ mod pace;
 mod shares;
 mod snapshot_quota;
 mod stop;
+mod transaction_block;
 
 pub use ahead::Ahead;
 pub use bytes::{batch_bytes, own_bytes};
@@ -19,3 +20,4 @@ pub use metered_exec::MeteredExec;
 pub use shares::{Holder, Resting, ShareBounds, SourceShares};
 pub use snapshot_quota::HeldSnapshot;
 pub use stop::{Stop, proceed};
+pub use transaction_block::{Branch, BranchRead, TransactionBlock, commit};

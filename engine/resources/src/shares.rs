@@ -2,9 +2,11 @@
 //! result that is not being read. Knows no kind of source: a driver tells how many connections it has.
 
 use crate::snapshot_quota::{HeldSnapshot, SnapshotQuota};
-use futures::{Stream, StreamExt};
+use crate::transaction_block::{BranchRead, TransactionBlock};
+use datafusion::execution::memory_pool::MemoryPool;
+use futures::{FutureExt, Stream, StreamExt};
 use querygate_driver_api::pool::PoolStatus;
-use querygate_driver_api::{BatchStream, Driver};
+use querygate_driver_api::{Ask, BatchStream, Driver, ExecuteContext, NativeStatement, Value};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -61,6 +63,8 @@ pub struct Holder {
     shares: Arc<SourceShares>,
     login: Box<str>,
     session: u64,
+    /// The transaction block that it runs in, with the account that pays for rows which are read there.
+    block: Option<(Arc<TransactionBlock>, Arc<dyn MemoryPool>)>,
     /// Since when its result is not being read.
     resting: Mutex<Option<Instant>>,
 }
@@ -193,7 +197,37 @@ impl Holder {
     /// A statement of a session.
     #[must_use]
     pub fn new(shares: &Arc<SourceShares>, login: &str, session: u64) -> Arc<Self> {
-        Arc::new(Self { shares: Arc::clone(shares), login: login.into(), session, resting: Mutex::default() })
+        Self::in_block(shares, (login, session), None)
+    }
+
+    /// A statement of a session in a transaction block, with the account that pays for its rows.
+    #[must_use]
+    pub fn in_block(
+        shares: &Arc<SourceShares>,
+        (login, session): (&str, u64),
+        block: Option<(Arc<TransactionBlock>, Arc<dyn MemoryPool>)>,
+    ) -> Arc<Self> {
+        Arc::new(Self { shares: Arc::clone(shares), login: login.into(), session, block, resting: Mutex::default() })
+    }
+
+    /// Runs a statement: in the transaction block, where its source takes part in one, else on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold); as [`TransactionBlock::read`].
+    pub async fn run(
+        self: &Arc<Self>,
+        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        (statement, values): (&Arc<NativeStatement>, &[Value]),
+        context: ExecuteContext,
+    ) -> Result<BatchStream> {
+        if let Some((block, account)) = &self.block {
+            let read = BranchRead { source, driver, statement, values, account };
+            if let Some(batches) = block.read(read, context.clone()).await? {
+                return Ok(batches);
+            }
+        }
+        let begin = driver.run(statement, values, Ask::Batches(context)).map(|answer| answer?.batches());
+        self.hold((source, driver), begin).await
     }
 
     /// Its result is not being read from now on.

@@ -41,11 +41,17 @@ impl RawClient {
     /// Connects and logs in as a user of the demo, up to the first ReadyForQuery.
     #[must_use]
     pub fn login(address: SocketAddr, user: &str) -> Self {
+        Self::login_to(address, (user, &format!("demo-{user}")), "demo")
+    }
+
+    /// Connects and logs in with a password, up to the first ReadyForQuery.
+    #[must_use]
+    pub fn login_to(address: SocketAddr, (user, password): (&str, &str), database: &str) -> Self {
         let mut client = Self::connect(address);
-        client.startup(&[("user", user), ("database", "demo")]);
+        client.startup(&[("user", user), ("database", database)]);
         let sasl = client.read().unwrap();
         assert_eq!((sasl.tag, &sasl.body[..4]), (b'R', &[0, 0, 0, 10][..]), "{sasl:?}");
-        let mut scram = ScramSha256::new(format!("demo-{user}").as_bytes(), ChannelBinding::unsupported());
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
         let mut first = SCRAM_SHA_256.as_bytes().to_vec();
         first.push(0);
         first.extend(u32::try_from(scram.message().len()).unwrap().to_be_bytes());

@@ -22,9 +22,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use querygate_driver_api::snapshot::SnapshotShare;
-use querygate_driver_api::{Ask, Driver, ExecuteContext, Fragment, NativeStatement, Value};
+use querygate_driver_api::{Answer, Ask, Driver, ExecuteContext, Fragment, NativeStatement, Value};
 use querygate_resources::Ahead;
 use querygate_resources::Holder;
 use querygate_rules::estimate::TableEstimate;
@@ -117,10 +117,9 @@ impl CompiledFragment {
         holder: Option<&Arc<Holder>>,
     ) -> querygate_types::Result<querygate_driver_api::BatchStream> {
         let context = ExecuteContext { setting: self.setting, ..context };
-        let begin = self.driver.run(statement, values, Ask::Batches(context)).map(|answer| answer?.batches());
         let batches = match holder {
-            Some(holder) => holder.hold((&self.source, &self.driver), begin).await,
-            None => begin.await,
+            Some(holder) => holder.run((&self.source, &self.driver), (statement, values), context).await,
+            None => self.driver.run(statement, values, Ask::Batches(context)).await.and_then(Answer::batches),
         };
         batches.map(|batches| self.shaped(batches)).map_err(|error| heard(self, error))
     }

@@ -13,7 +13,7 @@ use crate::sql::parse::Parsed;
 use datafusion::execution::memory_pool::MemoryPool;
 use querygate_catalog::FragmentRuns;
 use querygate_query_api::Door;
-use querygate_resources::{Holder, SourceShares};
+use querygate_resources::{Holder, SourceShares, TransactionBlock};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::{Error, ErrorCode, Result, WireRows};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +53,8 @@ pub(crate) struct SessionRuns {
     /// Its user's share of memory.
     account: Arc<dyn MemoryPool>,
     cancel: Mutex<LastToken>,
+    /// What the statements of its open transaction have in common at a source that they change. `None`: nothing.
+    block: Mutex<Option<Arc<TransactionBlock>>>,
 }
 
 /// The token of the run that began last.
@@ -79,7 +81,16 @@ impl SessionRuns {
         activity: Arc<Activity>,
         account: Arc<dyn MemoryPool>,
     ) -> Arc<Self> {
-        Arc::new(Self { resources, login, session, door, activity, account, cancel: Mutex::default() })
+        Arc::new(Self {
+            resources,
+            login,
+            session,
+            door,
+            activity,
+            account,
+            cancel: Mutex::default(),
+            block: Mutex::default(),
+        })
     }
 
     pub(crate) fn account(&self) -> &Arc<dyn MemoryPool> {
@@ -91,9 +102,30 @@ impl SessionRuns {
         self.resources.statement_account(&self.account)
     }
 
-    /// A statement of this session, as sources' connections are shared out.
-    pub(crate) fn holder(&self) -> Arc<Holder> {
-        Holder::new(&self.resources.source_shares, &self.login, self.session)
+    /// A statement of this session, as sources' connections are shared out. `account`: pays for what it reads of a source that its
+    /// transaction changes.
+    pub(crate) fn holder(&self, account: &Arc<dyn MemoryPool>) -> Arc<Holder> {
+        let block = self.block().map(|block| (block, Arc::clone(account)));
+        Holder::in_block(&self.resources.source_shares, (&self.login, self.session), block)
+    }
+
+    /// The transaction block of this session's statements.
+    pub(crate) fn block(&self) -> Option<Arc<TransactionBlock>> {
+        self.block_slot().clone()
+    }
+
+    /// The transaction block, which is made if there is none.
+    pub(crate) fn block_or(&self, make: impl FnOnce() -> Arc<TransactionBlock>) -> Arc<TransactionBlock> {
+        Arc::clone(self.block_slot().get_or_insert_with(make))
+    }
+
+    /// The transaction block, for its end: later statements are not in it.
+    pub(crate) fn take_block(&self) -> Option<Arc<TransactionBlock>> {
+        self.block_slot().take()
+    }
+
+    fn block_slot(&self) -> MutexGuard<'_, Option<Arc<TransactionBlock>>> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where this user's statements ask for turns.
@@ -291,7 +323,8 @@ impl Run {
     pub(crate) async fn guard(&mut self, bounds: Bounds) -> Result<(Guard, Arc<dyn MemoryPool>, Arc<Holder>)> {
         self.admit().await?;
         let permit = self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))?;
-        let (account, holder) = (self.runs.statement_account(), self.runs.holder());
+        let account = self.runs.statement_account();
+        let holder = self.runs.holder(&account);
         let memory = execute::begun(&account)?;
         let guard = Guard { bounds, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
         Ok((guard, account, holder))

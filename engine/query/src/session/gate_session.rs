@@ -230,6 +230,7 @@ impl Session for GateSession {
         parameters: &[ArrayRef],
         delivery: Delivery<'_>,
     ) -> Result<Outcome> {
+        self.begin_block_of_reads()?;
         let outcome = self.run_prepared(ours(prepared)?, parameters, delivery).await;
         if outcome.is_err() {
             self.fail_transaction();
@@ -284,6 +285,9 @@ impl Session for GateSession {
     }
 
     fn setting(&self, name: &str) -> Option<String> {
+        if let Some(timeout) = self.idle_timeout_of_block(name) {
+            return Some(timeout);
+        }
         let inner = self.inner();
         if name == "TimeZone" { inner.settings.zone().ok() } else { inner.settings.get(name).ok() }
     }
@@ -294,13 +298,23 @@ impl Session for GateSession {
 
     fn resting(&self) -> Resting {
         let inner = self.inner();
-        let (status, settings) = (inner.transaction.status(), Some(inner.settings.stamp()));
+        let (status, settings) = (inner.transaction.status(), inner.settings.stamp());
         drop(inner);
+        // A transaction that may hold locks has a timeout of its own.
+        let settings = self.runs.block().is_none().then_some(settings);
         Resting { status, settings, listens: !self.listening.is_empty() }
     }
 
     fn snapshot_version(&self) -> u64 {
         self.deployment().version
+    }
+
+    fn begin_block(&self) {
+        self.inner().transaction.begin_implicit();
+    }
+
+    async fn end_block(&self) -> Result<()> {
+        self.end_implicit_block().await
     }
 
     fn fail_transaction(&self) {
@@ -333,6 +347,7 @@ impl Session for GateSession {
 
     async fn close(&self) {
         self.cancel();
+        self.drop_block().await;
         self.listening.end(None);
         let mut inner = self.inner();
         inner.cursors.clear();

@@ -6,6 +6,7 @@ mod rights;
 mod service;
 mod statements;
 mod transaction;
+mod transaction_end;
 mod workspace;
 
 pub(crate) use gate_session::GateSession;

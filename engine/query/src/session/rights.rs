@@ -4,7 +4,7 @@ use super::gate_session::GateSession;
 use crate::books::clock::now_ms;
 use crate::books::learning_feed::MeasuredStatement;
 use crate::sql::classify::Classified;
-use querygate_catalog::keeps_rights;
+use querygate_catalog::{keeps_rights, keeps_write_rights};
 use querygate_query_api::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use std::time::{Instant, SystemTime};
@@ -17,7 +17,8 @@ impl GateSession {
         if matches!(class, Classified::Commit | Classified::Rollback | Classified::RollbackTo(_)) {
             return Ok(());
         }
-        if keeps_rights(&pinned, &current, &self.principal, now_ms()) {
+        let writes = self.runs.block().is_none() || keeps_write_rights(&pinned, &current, &self.principal, now_ms());
+        if writes && keeps_rights(&pinned, &current, &self.principal, now_ms()) {
             self.inner().transaction.rights_hold(current.version);
             return Ok(());
         }

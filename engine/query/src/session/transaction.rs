@@ -1,4 +1,5 @@
-//! Transactions of a session. They only read: what they hold is one pinned version and the settings to go back to.
+//! Transactions of a session: one pinned version of the metadata, and the settings to go back to. What they change at a source is
+//! held by their [`TransactionBlock`](querygate_resources::TransactionBlock).
 
 use super::gate_session::{GateSession, Inner};
 use crate::settings::list::Settings;
@@ -13,6 +14,14 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     open: Option<Open>,
+    /// Statements that hold together though no BEGIN was sent.
+    implicit: Option<Implicit>,
+}
+
+/// A block that a door began: a text of several statements, or a pipeline of messages.
+#[derive(Debug, Default)]
+struct Implicit {
+    failed: bool,
 }
 
 #[derive(Debug)]
@@ -29,10 +38,13 @@ struct Open {
     /// Settings to keep after COMMIT: changes by SET, without those by SET LOCAL.
     kept: Settings,
     savepoints: Vec<Savepoint>,
+    next_savepoint: u32,
 }
 
 #[derive(Debug)]
 struct Savepoint {
+    /// Never used again in its transaction, as its name may be.
+    id: u32,
     name: String,
     settings: Settings,
     kept: Settings,
@@ -54,7 +66,43 @@ impl Transaction {
     pub(super) fn fail(&mut self) {
         if let Some(open) = &mut self.open {
             open.failed = true;
+        } else if let Some(implicit) = &mut self.implicit {
+            implicit.failed = true;
         }
+    }
+
+    /// Whether changes wait for an end that is told: a COMMIT, or that of the door's block.
+    pub(super) fn holds_together(&self) -> bool {
+        self.open.is_some() || self.implicit.is_some()
+    }
+
+    pub(super) fn begin_implicit(&mut self) {
+        self.implicit.get_or_insert_default();
+    }
+
+    /// Ends the door's block. Whether its changes are to be stored; `None`: its statements are those of a transaction, which goes
+    /// on, or there is none.
+    pub(super) fn end_implicit(&mut self) -> Option<bool> {
+        let implicit = self.implicit.take()?;
+        if self.open.is_some() { None } else { Some(!implicit.failed) }
+    }
+
+    /// Ids of the savepoints, in their order.
+    pub(super) fn savepoint_ids(&self) -> Vec<u32> {
+        let savepoints = self.open.iter().flat_map(|open| &open.savepoints);
+        savepoints.map(|savepoint| savepoint.id).collect()
+    }
+
+    /// The id of a savepoint.
+    pub(super) fn savepoint_id(&self, name: &str, statement: &str) -> Result<u32> {
+        let open = self.open.as_ref().ok_or_else(|| outside(statement))?;
+        let found = open.savepoints.iter().rev().find(|savepoint| savepoint.name == name);
+        found.map(|savepoint| savepoint.id).ok_or_else(|| missing(name))
+    }
+
+    /// Whether it was begun READ ONLY.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.read_only)
     }
 
     pub(super) fn pin(&mut self, current: impl FnOnce() -> Arc<Deployment>) -> Arc<Deployment> {
@@ -89,6 +137,7 @@ impl Transaction {
             before: settings.clone(),
             kept: settings.clone(),
             savepoints: Vec::new(),
+            next_savepoint: 0,
         });
         true
     }
@@ -141,13 +190,21 @@ impl Transaction {
         }
     }
 
-    pub(super) fn savepoint(&mut self, name: &str, settings: &Settings) -> Result<()> {
-        let open = self.open.as_mut().ok_or_else(|| outside("SAVEPOINT"))?;
+    /// The id of the savepoint that is set next.
+    pub(super) fn next_savepoint(&self) -> Result<u32> {
+        let open = self.open.as_ref().ok_or_else(|| outside("SAVEPOINT"))?;
         if open.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many savepoints"));
         }
-        let savepoint = Savepoint { name: name.to_owned(), settings: settings.clone(), kept: open.kept.clone() };
+        Ok(open.next_savepoint)
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str, settings: &Settings) -> Result<()> {
+        let id = self.next_savepoint()?;
+        let open = self.open.as_mut().ok_or_else(|| outside("SAVEPOINT"))?;
+        let savepoint = Savepoint { id, name: name.to_owned(), settings: settings.clone(), kept: open.kept.clone() };
         open.savepoints.push(savepoint);
+        open.next_savepoint = id.checked_add(1).ok_or_else(|| Error::internal("no ids are left for savepoints"))?;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! One statement's change in a transaction of its own: everything or nothing, whoever leaves. The commit, once it is sent, is waited
-//! for.
+//! One statement's change: in a transaction of its own, everything or nothing, whoever leaves, or in that of a block. The commit, once
+//! it is sent, is waited for.
 
 use super::apply::Applied;
 use super::check::Checked;
@@ -8,25 +8,38 @@ use super::lock::Locked;
 use super::target::Targeted;
 use arrow::array::RecordBatch;
 use querygate_driver_api::ExecuteContext;
-use querygate_driver_api::write::{Begin, CommitError, Fate, Transaction, Violation, Writer};
+use querygate_driver_api::write::{Begin, Transaction};
+use querygate_resources::{TransactionBlock, commit};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
 /// How a transaction ended that did not fail.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It was committed.
+    /// It was committed, or waits for the end of its block.
     Done { count: usize, returned: Option<RecordBatch> },
     /// A row was not as it was found. Nothing was changed: the statement may begin anew.
     Moved,
 }
 
-/// Changes the found rows.
+/// Changes the found rows: in a transaction of their own, or in that of a block, which stays open.
 ///
 /// # Errors
 /// Whatever is wrong with the change: then nothing is stored. 08007: it is not known whether it is.
-pub(crate) async fn carry_out(targeted: Arc<Targeted>, found: RecordBatch, context: ExecuteContext) -> Result<Ended> {
-    let writer = targeted.table().writer()?;
+pub(crate) async fn carry_out(
+    targeted: Arc<Targeted>,
+    found: RecordBatch,
+    block: Option<&TransactionBlock>,
+    context: ExecuteContext,
+) -> Result<Ended> {
+    let table = targeted.table();
+    if let Some(block) = block {
+        let mut branch = block.branch().await;
+        let transaction = branch.enter((table.source(), table.driver()), &context).await?;
+        let ended = change(&targeted, &found, transaction, &context).await?;
+        return Ok(ended.map_or(Ended::Moved, |(count, returned)| Ended::Done { count, returned }));
+    }
+    let writer = table.writer()?;
     let mut transaction = writer.begin(Begin::default(), &context).await?;
     let changed = change(&targeted, &found, &mut transaction, &context).await;
     match changed {
@@ -66,19 +79,4 @@ async fn change(
     let columns = targeted.intent().object().table.columns();
     let returned = targeted.returning().map(|returning| returning.view(columns, &stored)).transpose()?;
     Ok(Some((count, returned)))
-}
-
-async fn commit(writer: &dyn Writer, transaction: Transaction) -> Result<()> {
-    match transaction.commit().await {
-        Ok(()) => Ok(()),
-        Err(CommitError::RolledBack(error)) => Err(error),
-        Err(CommitError::Unknown(error, mark)) => {
-            let Some(mark) = mark else { return Err(error) };
-            match writer.fate_of(&mark).await {
-                Ok(Some(Fate::Committed)) => Ok(()),
-                Ok(Some(Fate::RolledBack)) => Err(Violation::Serialization.error()),
-                Ok(None) | Err(_) => Err(error),
-            }
-        }
-    }
 }

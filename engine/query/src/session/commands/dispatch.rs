@@ -12,7 +12,9 @@ use datafusion::sql::sqlparser::ast::{
     DataType as SqlType, DiscardObject, Expr, Statement as Ast, UnaryOperator, Value,
 };
 use futures::StreamExt;
-use querygate_query_api::{Column, CommandTag, Delivery, Effect, Notice, Outcome, Prepared, Session, Statement};
+use querygate_query_api::{
+    Column, CommandTag, Delivery, Effect, Notice, Outcome, Prepared, Session, Statement, TransactionStatus,
+};
 use querygate_types::{Error, ErrorCode, PgType, Result, limits};
 use std::sync::Arc;
 
@@ -64,23 +66,11 @@ impl GateSession {
             Classified::Show(name) => self.show(name),
             Classified::Begin { start, modes } => self.begin(*start, *modes),
             Classified::SetTransaction { modes, session } => self.set_transaction(*modes, *session),
-            Classified::Commit => Ok(self.commit()),
-            Classified::Rollback => Ok(self.rollback()),
-            Classified::Savepoint(name) => {
-                let inner = &mut *self.inner();
-                inner.transaction.savepoint(name, &inner.settings)?;
-                Ok(done("SAVEPOINT"))
-            }
-            Classified::RollbackTo(name) => {
-                let inner = &mut *self.inner();
-                let settings = inner.transaction.rollback_to(name)?;
-                inner.restore(settings);
-                Ok(done("ROLLBACK"))
-            }
-            Classified::Release(name) => {
-                self.inner().transaction.release(name)?;
-                Ok(done("RELEASE"))
-            }
+            Classified::Commit => self.commit().await,
+            Classified::Rollback => Ok(self.rollback().await),
+            Classified::Savepoint(name) => self.savepoint(name).await.map(|()| done("SAVEPOINT")),
+            Classified::RollbackTo(name) => self.rollback_to(name).await.map(|()| done("ROLLBACK")),
+            Classified::Release(name) => self.release(name).await.map(|()| done("RELEASE")),
             Classified::Declare { name, query, hold, scroll } => {
                 self.declare(prepared, name, query, *hold, *scroll).await
             }
@@ -206,18 +196,29 @@ impl GateSession {
         Ok(done("SET"))
     }
 
-    fn commit(&self) -> Outcome {
+    async fn commit(&self) -> Result<Outcome> {
+        let stored = if self.inner().transaction.status() == TransactionStatus::Failed {
+            self.drop_block().await;
+            Ok(())
+        } else {
+            self.commit_block().await
+        };
+        if let Err(error) = stored {
+            self.rollback().await;
+            return Err(error);
+        }
         let inner = &mut *self.inner();
         let Some((settings, committed)) = inner.transaction.commit() else {
             inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
-            return done("COMMIT");
+            return Ok(done("COMMIT"));
         };
         inner.restore(settings);
         inner.cursors.retain(|_, cursor| cursor.hold && committed);
-        done(if committed { "COMMIT" } else { "ROLLBACK" })
+        Ok(done(if committed { "COMMIT" } else { "ROLLBACK" }))
     }
 
-    fn rollback(&self) -> Outcome {
+    async fn rollback(&self) -> Outcome {
+        self.drop_block().await;
         let inner = &mut *self.inner();
         match inner.transaction.rollback() {
             Some(settings) => {
@@ -410,7 +411,7 @@ impl Inner {
     }
 
     /// Puts settings back and tells the client what changed by that.
-    fn restore(&mut self, settings: Settings) {
+    pub(in crate::session) fn restore(&mut self, settings: Settings) {
         let before = self.settings.reported();
         self.settings = settings;
         for ((name, old), (_, new)) in before.into_iter().zip(self.settings.reported()) {

@@ -32,7 +32,7 @@ impl GateSession {
     pub(in crate::session) fn keep_look_up(&self, prepared: &PreparedStatement, bound: &Arc<Bound>) {
         let inner = self.inner();
         // A transaction may read an older version.
-        if inner.transaction.is_open() || inner.settings.check_share() > 0 {
+        if inner.transaction.is_open() || self.runs.block().is_some() || inner.settings.check_share() > 0 {
             return;
         }
         let (settings, timeout) = (inner.settings.stamp(), inner.settings.timeout());
@@ -59,6 +59,7 @@ impl GateSession {
         let inner = self.inner();
         let same = !inner.transaction.is_open() && inner.settings.stamp() == look_up.settings;
         drop(inner);
+        let same = same && self.runs.block().is_none();
         let holds = same && look_up.session == self.id && look_up.version == self.gate.version();
         if holds && look_up.until_ms.is_none_or(|until| milliseconds(now) < until) {
             Ok(look_up)

@@ -20,6 +20,10 @@ impl GateSession {
         let (Kind::Query(bound), Classified::Query(query)) = (&prepared.kind, prepared.parsed.class()) else {
             return Ok(Parts::default());
         };
+        if self.runs.block().is_some() {
+            // Other connections do not see what the transaction changes.
+            return Ok(Parts::default());
+        }
         if self.gate.options().rows_max.is_some() {
             // The bound on a result's rows has to see all of them.
             return Ok(Parts::default());
@@ -36,7 +40,7 @@ impl GateSession {
             let state = self.statement_state(&bound).await?;
             let executable = self.plan_on_workers(&bound, &state, parameters, None).await?;
             let plan = Arc::clone(executable.physical());
-            let holder = self.runs.holder();
+            let holder = self.runs.holder(self.runs.account());
             self.on_workers(async move { plain.parts(&plan, split, &holder).await }).await
         };
         bounds.within(work).await

@@ -63,7 +63,8 @@ impl GateSession {
     ) -> BatchStream {
         let (Some((bound, parameters, state)), Some(record)) = (whole, record) else { return batches };
         let share = self.inner().settings.check_share();
-        if share == 0 {
+        // A second run does not see what the transaction of the first one changes.
+        if share == 0 || self.runs.block().is_some() {
             return batches;
         }
         let sources = sources();

@@ -18,6 +18,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 use querygate_catalog::remote::FragmentCall;
+use querygate_driver_api::DeclineReason;
 use querygate_query_api::{BatchStream, Part};
 use querygate_resources::Ahead;
 use querygate_types::{Error, Result};
@@ -40,7 +41,7 @@ impl GateSession {
     /// Who is asked for the plan of a statement; `None`: nobody, or the session does not learn.
     pub(crate) fn asking(&self, parsed: &Parsed, explains: bool, deadline: Option<Instant>) -> Option<Asking> {
         let advisor = self.gate.options().advisor.clone()?;
-        if !self.inner().settings.learning() {
+        if !self.inner().settings.learning() || self.runs.block().is_some() {
             return None;
         }
         let template = if explains {
@@ -105,7 +106,12 @@ impl GateSession {
         let Some((call, records)) = executable::call(of.bound, of.parameters)? else { return Ok(None) };
         run.reuse_plan(records);
         let source = call.source().to_owned();
-        let batches = match call.look_up(run.measured()).await {
+        let looked_up = match self.runs.block() {
+            None => call.look_up(run.measured()).await,
+            // Connections that look-ups share do not see what the transaction changes.
+            Some(_) => Ok(Err(DeclineReason::SetApart)),
+        };
+        let batches = match looked_up {
             Ok(Ok(batches)) => batches,
             // Given when rows are read, as the error of any statement.
             Err(error) => futures::stream::iter([Err(error)]).boxed(),

@@ -62,11 +62,6 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         self.refuse_read_only(ast)?;
-        if self.inner().transaction.is_open() {
-            let text = "a change in a transaction block is not supported";
-            return Err(Error::new(ErrorCode::FeatureNotSupported, text)
-                .with_hint("Send the statement alone: it is a transaction of its own."));
-        }
         let mut run: Option<Run> = None;
         for _ in 0..ATTEMPTS {
             let (targeted, bound) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
@@ -88,11 +83,17 @@ impl GateSession {
 
     fn refuse_read_only(&self, ast: &Ast) -> Result<()> {
         let inner = self.inner();
+        let refused = || {
+            let verb = ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
+            let text = format!("cannot execute {verb} in a read-only transaction");
+            Err(Error::new(ErrorCode::ReadOnlyTransaction, text))
+        };
+        if inner.transaction.is_read_only() {
+            return refused();
+        }
         for name in ["default_transaction_read_only", "transaction_read_only"] {
             if inner.settings.get(name)? == "on" {
-                let verb = ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
-                let text = format!("cannot execute {verb} in a read-only transaction");
-                return Err(Error::new(ErrorCode::ReadOnlyTransaction, text));
+                return refused();
             }
         }
         Ok(())
@@ -161,9 +162,10 @@ impl GateSession {
             ..ExecuteContext::default()
         };
         let targeted = Arc::clone(targeted);
+        let block = self.block_of_change()?;
         let task = self.gate.runtime().spawn(async move {
             let _held = (permit, account);
-            carry_out(targeted, found, context).await
+            carry_out(targeted, found, block.as_deref(), context).await
         });
         task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?
     }

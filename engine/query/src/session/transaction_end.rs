@@ -1,0 +1,138 @@
+//! The blocks in which a session's changes hold together: where they begin, and how COMMIT, ROLLBACK, savepoints and a door's own
+//! block reach the source that takes part.
+
+use super::gate_session::GateSession;
+use crate::books::clock::now_ms;
+use querygate_catalog::keeps_write_rights;
+use querygate_driver_api::write::Isolation;
+use querygate_query_api::TransactionStatus;
+use querygate_resources::TransactionBlock;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// How long a client may leave a transaction alone that may hold locks, where its session says nothing else.
+const IDLE_IN_BLOCK: &str = "60s";
+
+impl GateSession {
+    /// The block that a change is part of; `None`: it is a transaction of its own.
+    pub(in crate::session) fn block_of_change(&self) -> Result<Option<Arc<TransactionBlock>>> {
+        if !self.inner().transaction.holds_together() {
+            return Ok(None);
+        }
+        self.block().map(Some)
+    }
+
+    fn block(&self) -> Result<Arc<TransactionBlock>> {
+        let isolation = self.isolation()?;
+        let savepoints = self.inner().transaction.savepoint_ids();
+        Ok(self.runs.block_or(|| TransactionBlock::new(isolation, savepoints)))
+    }
+
+    fn isolation(&self) -> Result<Isolation> {
+        Ok(match self.inner().settings.get("transaction_isolation")?.as_str() {
+            "serializable" => Isolation::Serializable,
+            "repeatable read" => Isolation::RepeatableRead,
+            _ => Isolation::ReadCommitted,
+        })
+    }
+
+    /// A transaction whose level promises one moment for all its statements is a block from its first read on, as far as it may
+    /// change anything.
+    pub(in crate::session) fn begin_block_of_reads(&self) -> Result<()> {
+        let may_write = {
+            let transaction = &self.inner().transaction;
+            self.gate.options().writes
+                && transaction.status() == TransactionStatus::InTransaction
+                && !transaction.is_read_only()
+        };
+        if may_write && self.isolation()? != Isolation::ReadCommitted {
+            self.block()?;
+        }
+        Ok(())
+    }
+
+    /// Stores what the transaction changed, if it changed anything. Whoever stops waiting does not stop it.
+    ///
+    /// # Errors
+    /// 42501: a right was taken away. The source's; 08007.
+    pub(in crate::session) async fn commit_block(&self) -> Result<()> {
+        let Some(block) = self.runs.take_block() else { return Ok(()) };
+        if !block.takes_part() {
+            return Ok(());
+        }
+        if let Err(error) = self.write_rights_hold() {
+            block.branch().await.rollback().await;
+            return Err(error);
+        }
+        let task = self.gate.runtime().spawn(async move { block.branch().await.commit().await });
+        task.await.map_err(|join| Error::internal(format!("a commit did not finish: {join}")))?
+    }
+
+    /// Undoes what the transaction changed.
+    pub(in crate::session) async fn drop_block(&self) {
+        if let Some(block) = self.runs.take_block() {
+            block.branch().await.rollback().await;
+        }
+    }
+
+    pub(in crate::session) async fn end_implicit_block(&self) -> Result<()> {
+        let ended = self.inner().transaction.end_implicit();
+        match ended {
+            None => Ok(()),
+            Some(true) => self.commit_block().await,
+            Some(false) => {
+                self.drop_block().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets a savepoint at the source that takes part, if one does.
+    pub(in crate::session) async fn savepoint(&self, name: &str) -> Result<()> {
+        let id = self.inner().transaction.next_savepoint()?;
+        if let Some(block) = self.runs.block() {
+            block.branch().await.savepoint(id).await?;
+        }
+        let inner = &mut *self.inner();
+        inner.transaction.savepoint(name, &inner.settings)
+    }
+
+    pub(in crate::session) async fn rollback_to(&self, name: &str) -> Result<()> {
+        let id = self.inner().transaction.savepoint_id(name, "ROLLBACK TO SAVEPOINT")?;
+        if let Some(block) = self.runs.block() {
+            block.branch().await.rollback_to(id).await?;
+        }
+        let inner = &mut *self.inner();
+        let settings = inner.transaction.rollback_to(name)?;
+        inner.restore(settings);
+        Ok(())
+    }
+
+    pub(in crate::session) async fn release(&self, name: &str) -> Result<()> {
+        let id = self.inner().transaction.savepoint_id(name, "RELEASE SAVEPOINT")?;
+        if let Some(block) = self.runs.block() {
+            block.branch().await.release(id).await?;
+        }
+        self.inner().transaction.release(name)
+    }
+
+    /// How long the client may be silent in a transaction that may hold locks; `None`: as its settings say.
+    pub(in crate::session) fn idle_timeout_of_block(&self, setting: &str) -> Option<String> {
+        if setting != "idle_in_transaction_session_timeout" || self.runs.block().is_none() {
+            return None;
+        }
+        let is_default = self.inner().settings.is_default(setting);
+        is_default.then(|| IDLE_IN_BLOCK.to_owned())
+    }
+
+    /// Whether all that the transaction's version of the metadata lets be changed may be changed now.
+    pub(in crate::session) fn write_rights_hold(&self) -> Result<()> {
+        let current = self.gate.deployment();
+        let pinned = self.inner().transaction.pin(|| Arc::clone(&current));
+        if pinned.version == current.version || keeps_write_rights(&pinned, &current, &self.principal, now_ms()) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::InsufficientPrivilege, "rights of this transaction were changed while it was open")
+            .with_hint("Roll back; the next transaction has the rights of now."))
+    }
+}

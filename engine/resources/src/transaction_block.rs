@@ -1,0 +1,230 @@
+//! The source transaction of a session's transaction block. It begins with the first change (at the higher levels with the first
+//! read) and from then on every statement on that source runs in it, so that the session reads what it wrote. Knows no table.
+
+use crate::bytes::batch_bytes;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use futures::{StreamExt, stream};
+use querygate_driver_api::write::{Begin, CommitError, Fate, Isolation, Transaction, Violation, Writer};
+use querygate_driver_api::{BatchStream, Driver, ExecuteContext, NativeStatement, Value};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One transaction block of a session, over at most one source that it changes.
+#[derive(Debug)]
+pub struct TransactionBlock {
+    begin: Begin,
+    branch: Mutex<Branch>,
+}
+
+/// The block's part at its source. Locked by one statement at a time.
+#[derive(Debug)]
+pub struct Branch {
+    begin: Begin,
+    open: Option<Open>,
+    /// Savepoints that the session has set, in their order; set at the source when it takes part.
+    savepoints: Vec<u32>,
+    /// Committed or rolled back: nothing begins here again.
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    source: Arc<str>,
+    driver: Arc<dyn Driver>,
+    transaction: Transaction,
+}
+
+/// A read of a block's statement.
+#[derive(Debug)]
+pub struct BranchRead<'a> {
+    pub source: &'a Arc<str>,
+    pub driver: &'a Arc<dyn Driver>,
+    pub statement: &'a Arc<NativeStatement>,
+    pub values: &'a [Value],
+    /// Pays for the rows, which are all read before the next statement runs.
+    pub account: &'a Arc<dyn MemoryPool>,
+}
+
+impl TransactionBlock {
+    /// `savepoints`: those that the session has set before.
+    #[must_use]
+    pub fn new(isolation: Isolation, savepoints: Vec<u32>) -> Arc<Self> {
+        let begin = Begin::with(isolation);
+        let branch = Branch { begin, open: None, savepoints, ended: false };
+        Arc::new(Self { begin, branch: Mutex::new(branch) })
+    }
+
+    /// Whether a read begins the transaction at a source that can be changed: its level promises one moment for all statements.
+    fn begins_with_a_read(&self) -> bool {
+        match self.begin.isolation {
+            Isolation::ReadCommitted => false,
+            Isolation::RepeatableRead | Isolation::Serializable => true,
+        }
+    }
+
+    /// The block's part at its source, for one statement.
+    pub async fn branch(&self) -> MutexGuard<'_, Branch> {
+        self.branch.lock().await
+    }
+
+    /// Whether a source takes part, or the statement that would say so still runs.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.branch.try_lock().map_or(true, |branch| branch.open.is_some())
+    }
+
+    /// Rows of a statement, where its source takes part in the block; `None`: it reads outside of it.
+    ///
+    /// # Errors
+    /// The source's; 53200: the rows have no room; 25P02: the transaction has failed before.
+    pub async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
+        let mut branch = self.branch.lock().await;
+        let writer = read.driver.writer().filter(|_| self.begins_with_a_read() && branch.open.is_none());
+        // A source without the level is read as it is outside of transactions, and takes no change of this one.
+        if writer.is_some_and(|writer| writer.capabilities().admit(self.begin).is_ok()) {
+            branch.enter((read.source, read.driver), &context).await?;
+        }
+        let Some(open) = branch.open.as_mut().filter(|open| open.source == *read.source) else { return Ok(None) };
+        let account = MemoryConsumer::new("rows of a transaction").register(read.account);
+        // A setting of the planner is tried where a statement can be run again.
+        let context = ExecuteContext { setting: None, ..context };
+        let mut rows = open.transaction.query(read.statement, read.values, context).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            account.try_grow(bytes(&batch)).map_err(no_room)?;
+            batches.push(batch);
+        }
+        drop(rows);
+        Ok(Some(charged(batches, account)))
+    }
+}
+
+impl Branch {
+    /// The transaction at a source, which begins now where it has not.
+    ///
+    /// # Errors
+    /// 0A000: another source takes part, or this one cannot be changed. The source's.
+    pub async fn enter(
+        &mut self,
+        (source, driver): (&Arc<str>, &Arc<dyn Driver>),
+        context: &ExecuteContext,
+    ) -> Result<&mut Transaction> {
+        if self.ended {
+            return Err(Error::internal("a statement came after the end of its transaction block"));
+        }
+        if self.open.as_ref().is_some_and(|open| open.source != *source) {
+            let text = "a transaction that changes several sources is not supported";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text)
+                .with_hint("Commit what was changed in one source before another one is changed."));
+        }
+        if self.open.is_none() {
+            let writer =
+                driver.writer().ok_or_else(|| Error::internal("a source without a writer was to take part"))?;
+            let mut transaction = writer.begin(self.begin, context).await?;
+            for id in &self.savepoints {
+                transaction.savepoint(*id).await?;
+            }
+            self.open = Some(Open { source: Arc::clone(source), driver: Arc::clone(driver), transaction });
+        }
+        let open = self.open.as_mut().ok_or_else(|| Error::internal("a transaction that was begun is not there"))?;
+        Ok(&mut open.transaction)
+    }
+
+    /// Sets a savepoint, whose id is new.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn savepoint(&mut self, id: u32) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            open.transaction.savepoint(id).await?;
+        }
+        self.savepoints.push(id);
+        Ok(())
+    }
+
+    /// Undoes what was done since a savepoint, which stays.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            open.transaction.rollback_to(id).await?;
+        }
+        let kept = self.savepoints.iter().position(|known| *known == id).map_or(0, |place| place + 1);
+        self.savepoints.truncate(kept);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and those after it.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn release(&mut self, id: u32) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            open.transaction.release(id).await?;
+        }
+        let kept = self.savepoints.iter().position(|known| *known == id).unwrap_or(0);
+        self.savepoints.truncate(kept);
+        Ok(())
+    }
+
+    /// Stores what was done, and waits for the source's answer. To be run where nobody's leaving ends it.
+    ///
+    /// # Errors
+    /// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+    pub async fn commit(&mut self) -> Result<()> {
+        self.ended = true;
+        let Some(Open { driver, transaction, .. }) = self.open.take() else { return Ok(()) };
+        let writer = driver.writer().ok_or_else(|| Error::internal("a source without a writer took part"))?;
+        commit(writer, transaction).await
+    }
+
+    /// Undoes everything.
+    pub async fn rollback(&mut self) {
+        self.ended = true;
+        if let Some(open) = self.open.take() {
+            open.transaction.rollback().await;
+        }
+    }
+}
+
+/// Commits a transaction. Where the answer is lost, the source is asked what became of it.
+///
+/// # Errors
+/// Why nothing is stored; 08007: it is not known whether everything is, or nothing.
+pub async fn commit(writer: &dyn Writer, transaction: Transaction) -> Result<()> {
+    match transaction.commit().await {
+        Ok(()) => Ok(()),
+        Err(CommitError::RolledBack(error)) => Err(error),
+        Err(CommitError::Unknown(error, mark)) => {
+            let Some(mark) = mark else { return Err(error) };
+            match writer.fate_of(&mark).await {
+                Ok(Some(Fate::Committed)) => Ok(()),
+                Ok(Some(Fate::RolledBack)) => Err(Violation::Serialization.error()),
+                Ok(None) | Err(_) => Err(error),
+            }
+        }
+    }
+}
+
+fn bytes(batch: &RecordBatch) -> usize {
+    usize::try_from(batch_bytes(batch)).unwrap_or(usize::MAX)
+}
+
+fn no_room(cause: datafusion::error::DataFusionError) -> Error {
+    Error::new(ErrorCode::OutOfMemory, "rows of a transaction that changes their source have no room in memory")
+        .with_hint("Read fewer rows at once, or read them before the first change or after COMMIT.")
+        .with_cause(cause)
+}
+
+/// Batches that give their room back as they are read.
+fn charged(batches: Vec<RecordBatch>, account: MemoryReservation) -> BatchStream {
+    let give = move |batch: RecordBatch| {
+        account.shrink(bytes(&batch).min(account.size()));
+        Ok(batch)
+    };
+    stream::iter(batches).map(give).boxed()
+}
