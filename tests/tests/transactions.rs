@@ -94,9 +94,9 @@ fn store(file: &Path, sql: &str) {
 
 /// The first cell of each row, or the code of the error.
 fn ask(client: &Client, sql: &str) -> Result<Vec<String>, String> {
-    let messages = runtime().block_on(client.simple_query(sql)).map_err(|error| {
-        error.as_db_error().map_or_else(|| error.to_string(), |told| told.code().code().to_owned())
-    })?;
+    let messages = runtime()
+        .block_on(client.simple_query(sql))
+        .map_err(|error| error.as_db_error().map_or_else(|| error.to_string(), |told| told.code().code().to_owned()))?;
     let cells = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
         _ => None,
@@ -126,7 +126,11 @@ fn a_session_reads_what_it_wrote_and_others_do_not_before_the_commit() {
     done(&nora, "INSERT INTO orders (id, region, total) VALUES ('o4', 'eu', 40)");
     assert_eq!(seen(&nora), ["11", "20", "30", "40"]);
     assert_eq!(ask(&nora, "SELECT total::int FROM orders WHERE id = 'o4'").unwrap(), ["40"]);
-    assert_eq!(ask(&nora, "SELECT sum(a.total)::int FROM orders a JOIN orders b ON a.region = b.region AND a.id < b.id").unwrap(), ["52"]);
+    assert_eq!(
+        ask(&nora, "SELECT sum(a.total)::int FROM orders a JOIN orders b ON a.region = b.region AND a.id < b.id")
+            .unwrap(),
+        ["52"]
+    );
     assert_eq!(ask(&nora, "SELECT count(*) FROM orders o, parts p").unwrap(), ["8"]);
     assert_eq!(seen(&omar), ["10", "30"]);
     done(&nora, "UPDATE orders SET total = total * 2 WHERE id IN ('o1', 'o4')");
