@@ -313,3 +313,37 @@ fn a_cancelled_change_undoes_the_transaction() {
     done(&nora, "ROLLBACK");
     assert_eq!(gate.totals(), ["10", "20", "30"]);
 }
+
+#[test]
+fn rows_are_locked_for_who_may_update_them() {
+    let gate = Gate::new();
+    let (nora, omar) = (gate.client("nora"), gate.client("omar"));
+    done(&nora, "BEGIN");
+    let sql = "SELECT total::int, o.region FROM orders o WHERE total > 10 ORDER BY total DESC FOR UPDATE";
+    assert_eq!(ask(&nora, sql).unwrap(), ["30", "20"]);
+    // The file has one writer: another waits for it, and is told so when it has waited too long.
+    done(&omar, "BEGIN; SET LOCAL statement_timeout = '300ms'");
+    assert_eq!(code(&omar, "SELECT id FROM orders FOR SHARE"), "57014");
+    done(&omar, "ROLLBACK");
+    done(&nora, "UPDATE orders SET total = 31 WHERE id = 'o3'; COMMIT");
+    assert_eq!(gate.totals(), ["10", "20", "31"]);
+    done(&omar, "BEGIN");
+    assert_eq!(ask(&omar, "SELECT id FROM orders ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED").unwrap(), ["o1"]);
+    assert_eq!(ask(&omar, "SELECT id FROM orders ORDER BY id DESC FOR SHARE NOWAIT").unwrap(), ["o3", "o1"]);
+    assert_eq!(ask(&omar, "SELECT id FROM orders WHERE id = 'o2' FOR UPDATE").unwrap(), Vec::<String>::new());
+    done(&omar, "COMMIT");
+    assert_eq!(ask(&nora, "SELECT id FROM orders WHERE total > 30 FOR UPDATE").unwrap(), ["o3"]);
+    for (sql, expected) in [
+        ("SELECT count(*) FROM orders FOR UPDATE", "0A000"),
+        ("SELECT DISTINCT region FROM orders FOR UPDATE", "0A000"),
+        ("SELECT o.id FROM orders o JOIN parts p ON true FOR UPDATE", "0A000"),
+        ("SELECT id FROM (SELECT id FROM orders) o FOR UPDATE", "0A000"),
+        ("SELECT id FROM orders UNION SELECT id FROM parts FOR UPDATE", "0A000"),
+        ("SELECT id FROM (SELECT id FROM orders FOR UPDATE) o", "0A000"),
+        ("SELECT id FROM nothing FOR UPDATE", "42P01"),
+        ("BEGIN READ ONLY; SELECT id FROM orders FOR UPDATE", "25006"),
+        ("ROLLBACK; BEGIN; SELECT amount FROM parts FOR UPDATE; UPDATE orders SET total = 1", "0A000"),
+    ] {
+        assert_eq!(code(&nora, sql), expected, "{sql}");
+    }
+}

@@ -154,7 +154,15 @@ impl WriteTarget {
     /// # Errors
     /// As [`having`](Self::having).
     pub fn locked(&self, keys: &[Vec<Value>], filter: &RowFilter) -> Result<LockedRead> {
-        self.having(&self.key, keys, filter)
+        self.locked_as(keys, filter, LOCK)
+    }
+
+    /// As [`locked`](Self::locked), with another lock.
+    ///
+    /// # Errors
+    /// As [`having`](Self::having).
+    pub fn locked_as(&self, keys: &[Vec<Value>], filter: &RowFilter, lock: Lock) -> Result<LockedRead> {
+        self.matching(&self.key, keys, filter, lock)
     }
 
     /// Locks the rows with one of these combinations of values (NULL is found, too) that pass a filter, and gives all fields of
@@ -163,6 +171,10 @@ impl WriteTarget {
     /// # Errors
     /// 0A000: the source cannot be asked exactly this, which a filter may be the reason of.
     pub fn having(&self, by: &[usize], values: &[Vec<Value>], filter: &RowFilter) -> Result<LockedRead> {
+        self.matching(by, values, filter, LOCK)
+    }
+
+    fn matching(&self, by: &[usize], values: &[Vec<Value>], filter: &RowFilter, lock: Lock) -> Result<LockedRead> {
         let inexact = || unchangeable("a rule that decides about its rows has no exact form in its source");
         let policy = FragmentPolicy::new(filter, &self.table, &self.tables).ok_or_else(inexact)?;
         let mut next = u32::try_from(self.fields.len()).map_err(Error::internal)?;
@@ -191,7 +203,7 @@ impl WriteTarget {
         fragment.check()?;
         let driver = self.table.driver();
         driver.capabilities().supports_fragment(&fragment).map_err(|_| inexact())?;
-        let statement = self.writer()?.render_locked(&fragment, LOCK).map_err(|_| inexact())?;
+        let statement = self.writer()?.render_locked(&fragment, lock).map_err(|_| inexact())?;
         driver.accepts(&statement, &bound).map_err(|_| unchangeable("its source cannot be asked for these values"))?;
         Ok(LockedRead { statement, values: bound })
     }

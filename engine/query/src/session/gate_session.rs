@@ -123,6 +123,12 @@ impl GateSession {
                 let columns = Arc::clone(bound.columns());
                 (Kind::Query(bound), Some(columns))
             }
+            Classified::Locking { query, .. } => {
+                let bound = self.bind_query(query, declared, None).await?;
+                self.admits_locking(&bound)?;
+                let columns = Arc::clone(bound.columns());
+                (Kind::Locking(bound), Some(columns))
+            }
             Classified::Write(ast) => {
                 let (parameter_types, columns, schema) = self.prepare_write(ast, declared).await?;
                 return Ok(PreparedStatement {
@@ -154,7 +160,7 @@ impl GateSession {
             command => (Kind::Command, self.command_columns(command)?),
         };
         let (parameter_types, plan) = match &kind {
-            Kind::Query(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
+            Kind::Query(bound) | Kind::Locking(bound) | Kind::Copy(bound, _) | Kind::Explain(bound, ..) => {
                 (bound.parameter_types(), Some(bound.charge(&self.prepared_memory)?))
             }
             Kind::Write(_) | Kind::Command => (Vec::new(), None),

@@ -282,6 +282,7 @@ impl GateSession {
             Classified::Commit | Classified::Rollback | Classified::RollbackTo(_) => Ok(()),
             Classified::Query(_)
             | Classified::Write(_)
+            | Classified::Locking { .. }
             | Classified::Explain { .. }
             | Classified::CopyOut { .. }
             | Classified::Set { .. }

@@ -9,9 +9,10 @@ pub(crate) use refusals::unread;
 
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType, DiscardObject, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Reset, Statement as Ast, UnaryOperator,
-    UtilityOption, Value,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LockType, NonBlock, Query, Reset, Statement as Ast,
+    UnaryOperator, UtilityOption, Value,
 };
+use querygate_driver_api::write::{Lock, LockStrength, LockWait};
 use querygate_query_api::{CopyFormat, CopyOptions};
 use querygate_telemetry_api::system::Cell;
 use querygate_types::{Error, ErrorCode, Result};
@@ -20,6 +21,11 @@ use querygate_types::{Error, ErrorCode, Result};
 #[derive(Debug, Clone)]
 pub(crate) enum Classified {
     Query(Box<Query>),
+    /// A query, without its clause FOR UPDATE or FOR SHARE; refused where changes are not enabled.
+    Locking {
+        query: Box<Query>,
+        lock: Lock,
+    },
     /// INSERT, UPDATE or DELETE; refused where changes are not enabled.
     Write(Box<Ast>),
     /// Of a query, or of EXECUTE.
@@ -107,10 +113,32 @@ pub(crate) struct ExplainStyle {
     pub(crate) json: bool,
 }
 
+/// FOR UPDATE and FOR SHARE of the one table that a query reads.
+fn locking(mut query: Box<Query>) -> Result<Classified> {
+    let mut clauses = std::mem::take(&mut query.locks);
+    let (Some(clause), true) = (clauses.pop(), clauses.is_empty()) else {
+        return Err(unsupported("more than one FOR UPDATE or FOR SHARE"));
+    };
+    if clause.of.is_some() {
+        return Err(unsupported("FOR UPDATE OF"));
+    }
+    let strength = match clause.lock_type {
+        LockType::Update => LockStrength::Update,
+        LockType::Share => LockStrength::Share,
+    };
+    let wait = match clause.nonblock {
+        None => LockWait::Wait,
+        Some(NonBlock::Nowait) => LockWait::NoWait,
+        Some(NonBlock::SkipLocked) => LockWait::SkipLocked,
+    };
+    Ok(Classified::Locking { query, lock: Lock { strength, wait } })
+}
+
 /// Finds the class of a statement, or refuses it.
 pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
-        Ast::Query(query) => Ok(Classified::Query(query)),
+        Ast::Query(query) if query.locks.is_empty() => Ok(Classified::Query(query)),
+        Ast::Query(query) => locking(query),
         Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Ok(Classified::Write(Box::new(ast))),
         Ast::Explain { analyze, verbose, statement, options, format, .. } => {
             if format.is_some() {

@@ -175,6 +175,14 @@ fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(Visible
     Ok((object, called))
 }
 
+/// The table whose rows a query locks, and what the query calls it.
+///
+/// # Errors
+/// 42P01: no such table. 0A000: it is none.
+pub(crate) fn locked_table(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
+    target(table, catalog)
+}
+
 fn assigned(object: &VisibleObject, assignment: &Assignment, values: &mut Vec<(String, Expr)>) -> Result<()> {
     match (&assignment.target, &assignment.value) {
         (AssignmentTarget::ColumnName(column), value) => values.push((field_named(object, column)?, value.clone())),

@@ -9,6 +9,7 @@ pub(crate) mod find;
 pub(crate) mod image;
 pub(crate) mod intent;
 pub(crate) mod lock;
+pub(crate) mod locking;
 pub(crate) mod returning;
 pub(crate) mod rows;
 pub(crate) mod target;

@@ -31,6 +31,7 @@ impl GateSession {
             Classified::Execute { name, .. } => Ok(self.named(name)?.columns().map(Into::into)),
             Classified::Query(_)
             | Classified::Write(_)
+            | Classified::Locking { .. }
             | Classified::Explain { .. }
             | Classified::CopyOut { .. }
             | Classified::Set { .. }
@@ -94,7 +95,7 @@ impl GateSession {
                 Ok(done("UNLISTEN"))
             }
             Classified::Explain { style, statement } => self.explain_named(prepared, *style, statement).await,
-            Classified::Query(_) | Classified::Write(_) | Classified::CopyOut { .. } => {
+            Classified::Query(_) | Classified::Write(_) | Classified::Locking { .. } | Classified::CopyOut { .. } => {
                 Err(Error::internal("a query was run as a command"))
             }
         }

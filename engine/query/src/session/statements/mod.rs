@@ -1,6 +1,7 @@
 //! The life of each statement in a session: prepared, bound anew where it must be, started, looked up again, checked.
 
-pub(super) mod lookup_cache;
+pub(super) mod locking;
+mod lookup_cache;
 pub(super) mod parts;
 pub(super) mod prepared;
 pub(super) mod rebind;

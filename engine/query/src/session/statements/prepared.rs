@@ -29,6 +29,8 @@ pub(crate) struct PreparedStatement {
 #[derive(Debug, Clone)]
 pub(in crate::session) enum Kind {
     Query(Arc<Bound>),
+    /// A query whose rows are locked.
+    Locking(Arc<Bound>),
     Copy(Arc<Bound>, CopyOptions),
     /// A change, with the schema of what it gives back. All else is found out anew by each run.
     Write(Option<SchemaRef>),
@@ -72,7 +74,7 @@ impl Prepared for PreparedStatement {
 
     fn schema(&self) -> Option<SchemaRef> {
         match &self.kind {
-            Kind::Query(bound) => Some(Arc::clone(bound.schema())),
+            Kind::Query(bound) | Kind::Locking(bound) => Some(Arc::clone(bound.schema())),
             Kind::Write(schema) => schema.clone(),
             Kind::Copy(..) | Kind::Explain(..) | Kind::Command => None,
         }

@@ -28,11 +28,15 @@ impl GateSession {
                 self.run_query(prepared, (bound, query), parameters, delivery).await
             }
             (Kind::Query(_), _) => Err(lost()),
-            (Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _)
+            (Kind::Locking(_) | Kind::Write(_) | Kind::Copy(..) | Kind::Explain(..) | Kind::Command, _)
                 if matches!(delivery, Delivery::Part(_)) =>
             {
                 Err(Error::new(ErrorCode::FeatureNotSupported, "this statement has no parts"))
             }
+            (Kind::Locking(bound), Classified::Locking { query, lock }) => {
+                Box::pin(self.run_locking(prepared, (query, *lock), bound, parameters)).await
+            }
+            (Kind::Locking(_), _) => Err(lost()),
             (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,
             (Kind::Write(_), _) => Err(lost()),
             (Kind::Copy(bound, options), Classified::CopyOut { query, .. }) => {

@@ -61,7 +61,7 @@ impl GateSession {
         ast: &Ast,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
-        self.refuse_read_only(ast)?;
+        self.refuse_read_only(&verb(ast))?;
         let mut run: Option<Run> = None;
         for _ in 0..ATTEMPTS {
             let (targeted, bound) = self.aim(ast, &prepared.declared, Some(parameters)).await?;
@@ -81,10 +81,9 @@ impl GateSession {
         Err(run.map_or_else(|| error.clone(), |run| run.fail(error.clone())))
     }
 
-    fn refuse_read_only(&self, ast: &Ast) -> Result<()> {
+    pub(in crate::session) fn refuse_read_only(&self, verb: &str) -> Result<()> {
         let inner = self.inner();
         let refused = || {
-            let verb = ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase();
             let text = format!("cannot execute {verb} in a read-only transaction");
             Err(Error::new(ErrorCode::ReadOnlyTransaction, text))
         };
@@ -171,7 +170,12 @@ impl GateSession {
     }
 
     /// All found rows. The bound on them is the statement's.
-    async fn found(&self, run: &mut Run, bounds: &Bounds, of: Invocation<'_>) -> Result<RecordBatch> {
+    pub(in crate::session) async fn found(
+        &self,
+        run: &mut Run,
+        bounds: &Bounds,
+        of: Invocation<'_>,
+    ) -> Result<RecordBatch> {
         let schema = Arc::clone(of.bound.schema());
         // The stream ends its own token when it is dropped.
         let own = bounds.child();
@@ -264,6 +268,11 @@ fn objects(targeted: &Targeted, bound: Option<&Bound>) -> Arc<[String]> {
     let own = &targeted.intent().object().sql_name;
     let read = bound.map(|bound| bound.objects().as_ref()).unwrap_or_default();
     std::iter::once(own).chain(read.iter().filter(|name| *name != own)).cloned().collect()
+}
+
+/// The word that a statement begins with.
+fn verb(ast: &Ast) -> String {
+    ast.to_string().split_whitespace().next().unwrap_or_default().to_uppercase()
 }
 
 /// Of the found rows: as they were found, locked, as records, as they are stored.

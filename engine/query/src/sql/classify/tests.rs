@@ -9,6 +9,7 @@ fn kind(sql: &str) -> std::result::Result<&'static str, ErrorCode> {
     Ok(match parsed[0].class() {
         Classified::Query(_) => "query",
         Classified::Write(_) => "write",
+        Classified::Locking { .. } => "locking",
         Classified::Explain { .. } => "explain",
         Classified::CopyOut { .. } => "copy",
         Classified::Set { local: false, .. } => "set",
@@ -44,6 +45,7 @@ fn statements_of_the_closed_list() {
         ("TABLE accounts", "query"),
         ("VALUES (1), (2)", "query"),
         ("WITH w AS (SELECT 1) SELECT * FROM w", "query"),
+        ("SELECT a FROM t FOR SHARE SKIP LOCKED", "locking"),
         ("INSERT INTO t VALUES (1)", "write"),
         ("UPDATE t SET a = 1", "write"),
         ("DELETE FROM t", "write"),

@@ -1,0 +1,89 @@
+//! `SELECT … FOR UPDATE` and `FOR SHARE` in a session: found, locked in the transaction, and read again as they are then.
+
+use super::prepared::PreparedStatement;
+use super::start::Invocation;
+use crate::bind::statement::Bound;
+use crate::books::clock::now_ms;
+use crate::run::bounds::Bounds;
+use crate::run::lifecycle::Run;
+use crate::session::gate_session::GateSession;
+use crate::write::locking::{LockingRead, refuse_combined};
+use arrow::array::{ArrayRef, RecordBatch};
+use datafusion::sql::sqlparser::ast::Query;
+use futures::StreamExt;
+use querygate_driver_api::ExecuteContext;
+use querygate_driver_api::write::Lock;
+use querygate_query_api::{CommandTag, Outcome, Rows};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+impl GateSession {
+    /// Refuses a locking query where nothing is changed, and one whose rows are not those of a table.
+    pub(in crate::session) fn admits_locking(&self, bound: &Bound) -> Result<()> {
+        if !self.gate.options().writes {
+            let text = "FOR UPDATE or FOR SHARE is not supported";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text));
+        }
+        refuse_combined(bound.plan())
+    }
+
+    pub(in crate::session) async fn run_locking(
+        &self,
+        prepared: &PreparedStatement,
+        (query, lock): (&Query, Lock),
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        self.refuse_read_only("SELECT FOR UPDATE")?;
+        let bound = self.refreshed(bound, query, (&prepared.declared, parameters)).await?;
+        let workspace = self.workspace().await?;
+        let locking = Arc::new(LockingRead::of(query, lock, &workspace.catalog, now_ms()).await?);
+        let Some(block) = self.block_of_change()? else {
+            // Locks would end with the statement.
+            return self.run_bound(prepared, &bound, parameters).await.map(Outcome::Rows);
+        };
+        let with_keys = self.bind_query(locking.query(), &prepared.declared, None).await?;
+        let with_keys = self.refreshed(&with_keys, locking.query(), (&prepared.declared, parameters)).await?;
+        let mut run = self.begin_run(prepared, Arc::clone(bound.objects()));
+        let bounds = run.bounds(self.timeout());
+        let of = Invocation { prepared, bound: &with_keys, parameters, part: None, is_find: true };
+        let read = async {
+            let found = bounds.within(self.found(&mut run, &bounds, of)).await?;
+            run.planned();
+            let locked = {
+                let permit = run.turn().await?;
+                let token = bounds.token().child_token();
+                let _leaving = token.clone().drop_guard();
+                let context = context(&bounds, token);
+                let locking = Arc::clone(&locking);
+                let task = self.gate.runtime().spawn(async move {
+                    let _held = permit;
+                    let table = locking.table();
+                    let mut branch = block.branch().await;
+                    let transaction = branch.enter((table.source(), table.driver()), &context).await?;
+                    locking.lock(&found, transaction, &context).await
+                });
+                task.await.map_err(|join| Error::internal(format!("locks were not taken: {join}")))??
+            };
+            let found = bounds.within(self.found(&mut run, &bounds, of)).await?;
+            locking.shown(&found, &locked)
+        };
+        match read.await {
+            Ok(rows) => shown(run, &bound, rows),
+            Err(error) => Err(run.fail(error)),
+        }
+    }
+}
+
+fn context(bounds: &Bounds, cancel: tokio_util::sync::CancellationToken) -> ExecuteContext {
+    let deadline = bounds.deadline().map(tokio::time::Instant::into_std);
+    ExecuteContext { cancel, deadline, ..ExecuteContext::default() }
+}
+
+fn shown(run: Run, bound: &Bound, rows: RecordBatch) -> Result<Outcome> {
+    let schema = Arc::clone(bound.schema());
+    let rows = crate::bind::workspace::as_described(&rows, &schema)?;
+    let batches = run.rows(futures::stream::iter([Ok(rows)]).boxed());
+    let columns = Arc::clone(bound.columns());
+    Ok(Outcome::Rows(Rows { columns, schema, batches, tag: CommandTag::Counted("SELECT") }))
+}
