@@ -16,6 +16,16 @@ enum DateToken {
     YearMonthDay,
 }
 
+impl DateToken {
+    const fn digits(self) -> usize {
+        match self {
+            Self::Year => 4,
+            Self::ShortYear | Self::Month | Self::Day => 2,
+            Self::YearMonthDay => 8,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
@@ -79,6 +89,85 @@ impl AutonumberFormat {
         } else {
             Some(String::new())
         }
+    }
+
+    /// What comes before the counter. `None` where a field has no value.
+    #[must_use]
+    pub fn prefix(&self, record: &Row, now_ms: i64) -> Option<String> {
+        let before = self.parts.iter().take_while(|part| !matches!(part, Part::Counter(_)));
+        before.map(|part| render(part, record, now_ms, 0)).collect()
+    }
+
+    /// Whether what comes after the counter is always equally long, so that of texts with one prefix the longest, and of those
+    /// the last, has the highest counter.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        !self.after().iter().any(|part| matches!(part, Part::Field(_)))
+    }
+
+    /// Whether the end of the counter can be told in every text.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.following_digits().is_some()
+    }
+
+    /// The counter of a text with this prefix. `None`: no counter of this format prints it.
+    #[must_use]
+    pub fn counter(&self, text: &str, prefix: &str) -> Option<u64> {
+        let rest = text.strip_prefix(prefix)?;
+        let run = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = rest.split_at_checked(run.checked_sub(self.following_digits()?)?)?;
+        let width =
+            self.parts.iter().find_map(|part| if let Part::Counter(width) = part { Some(*width) } else { None })?;
+        let is_padded = digits.len() == width || (digits.len() > width && !digits.starts_with('0'));
+        if !is_padded || !self.ends(rest) {
+            return None;
+        }
+        digits.parse().ok()
+    }
+
+    /// Parts after the counter.
+    fn after(&self) -> &[Part] {
+        let place = self.parts.iter().position(|part| matches!(part, Part::Counter(_)));
+        place.and_then(|place| self.parts.get(place + 1..)).unwrap_or_default()
+    }
+
+    /// How many digits directly follow the counter. `None`: a field follows, whose value may begin with any number of them.
+    fn following_digits(&self) -> Option<usize> {
+        let mut digits = 0;
+        for part in self.after() {
+            match part {
+                Part::Date(token) => digits += token.digits(),
+                Part::Text(text) => {
+                    let leading = text.bytes().take_while(u8::is_ascii_digit).count();
+                    digits += leading;
+                    if leading < text.len() {
+                        return Some(digits);
+                    }
+                }
+                Part::Field(_) | Part::Counter(_) => return None,
+            }
+        }
+        Some(digits)
+    }
+
+    /// Whether this is what comes after the counter.
+    fn ends(&self, mut rest: &str) -> bool {
+        for part in self.after() {
+            match part {
+                Part::Text(text) => match rest.strip_prefix(text.as_str()) {
+                    Some(left) => rest = left,
+                    None => return false,
+                },
+                Part::Date(token) => match rest.split_at_checked(token.digits()) {
+                    Some((day, left)) if day.bytes().all(|byte| byte.is_ascii_digit()) => rest = left,
+                    Some(_) | None => return false,
+                },
+                // Its value may be any text.
+                Part::Field(_) | Part::Counter(_) => return true,
+            }
+        }
+        rest.is_empty()
     }
 
     /// The number's text for a counter's value. `None` where a field has no value.
@@ -157,6 +246,35 @@ mod tests {
             let parsed = AutonumberFormat::parse(format);
             assert_eq!(parsed.scope(&record, NOW_MS).as_deref(), scope, "{format}");
             assert_eq!(parsed.text(&record, NOW_MS, 42).as_deref(), text, "{format}");
+        }
+        for (format, prefix, text, counter) in [
+            ("N-{000}", "N-", "N-042", Some(42)),
+            ("N-{000}", "N-", "N-1042", Some(1042)),
+            // Not as the format prints it.
+            ("N-{000}", "N-", "N-0042", None),
+            ("N-{000}", "N-", "N-42", None),
+            ("N-{000}", "N-", "N-042x", None),
+            ("N-{000}", "N-", "M-042", None),
+            ("N-{000}", "N-", "N-", None),
+            ("{000}{YY}/7", "", "04226/7", Some(42)),
+            ("{000}{YY}/7", "", "04226/8", None),
+            ("{0}5", "", "125", Some(12)),
+            ("{00}-{status}", "", "42-won", Some(42)),
+            ("{00}{status}", "", "42won", None),
+            ("{0}", "", "99999999999999999999999", None),
+        ] {
+            let parsed = AutonumberFormat::parse(format);
+            assert_eq!(parsed.counter(text, prefix), counter, "{format} {text}");
+            assert_eq!(parsed.prefix(&record, NOW_MS).as_deref(), Some(prefix), "{format}");
+        }
+        for (format, readable, ordered) in [
+            ("{00}", true, true),
+            ("{00}{YY}", true, true),
+            ("{00}-{status}", true, false),
+            ("{00}{status}", false, false),
+        ] {
+            let parsed = AutonumberFormat::parse(format);
+            assert_eq!((parsed.is_readable(), parsed.is_ordered()), (readable, ordered), "{format}");
         }
         assert_eq!(AutonumberFormat::parse("{status}-{00}").fields().collect::<Vec<_>>(), ["status"]);
         assert_eq!(AutonumberFormat::parse("{00}").text(&record, NOW_MS, 123).as_deref(), Some("123"));

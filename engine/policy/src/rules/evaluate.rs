@@ -21,6 +21,8 @@ pub enum ReadonlyMode {
     Refuse,
     /// The vendor's: leaves the value out, and says so.
     Drop,
+    /// The platform's own write, such as that of a roll-up: stores it.
+    Keep,
 }
 
 /// The write of one record.
@@ -116,6 +118,9 @@ impl ObjectRules {
     fn drops(&self, attempt: &Attempt<'_>, field: &Field, outcome: &mut Outcome) -> bool {
         let is_own = field.system && field.readonly && field.name != "id";
         let is_number = field.field_type == FieldType::Autonumber;
+        if attempt.readonly == ReadonlyMode::Keep {
+            return false;
+        }
         if field.name == "id" {
             return self.keeps_id(attempt, field, outcome);
         }
@@ -126,6 +131,7 @@ impl ObjectRules {
         let is_stamped = attempt.stamps.iter().any(|stamp| stamp.field == field.name);
         match attempt.readonly {
             ReadonlyMode::Refuse => outcome.violations.push(readonly(field)),
+            ReadonlyMode::Keep => {}
             ReadonlyMode::Drop if is_stamped => {}
             ReadonlyMode::Drop => {
                 outcome.dropped.push(Dropped { field: field.name.clone(), reason: DroppedReason::Readonly });
@@ -238,6 +244,9 @@ impl ObjectRules {
 
     /// Takes back values of fields that `readonlyWhen` locks. A condition without a value locks.
     fn lock(&self, attempt: &Attempt<'_>, previous: &Row, record: &mut Row, outcome: &mut Outcome) {
+        if attempt.readonly == ReadonlyMode::Keep {
+            return;
+        }
         let scene = Scene { previous: Some(previous), ..self.scene(attempt, record) };
         let is_locked = |name: &&String| {
             let when = self.pair(name.as_str()).and_then(|(_, rules)| rules.readonly_when.as_ref());
@@ -251,7 +260,7 @@ impl ObjectRules {
         for name in locked {
             match (attempt.readonly, self.object.field(&name)) {
                 (ReadonlyMode::Refuse, Some(field)) => outcome.violations.push(readonly(field)),
-                (ReadonlyMode::Drop, _) | (ReadonlyMode::Refuse, None) => {}
+                (ReadonlyMode::Drop | ReadonlyMode::Keep, _) | (ReadonlyMode::Refuse, None) => {}
             }
             outcome.given.shift_remove(&name);
             record.insert(name.clone(), previous.get(&name).cloned().unwrap_or(Value::Null));

@@ -149,6 +149,11 @@ impl ObjectRules {
         Ok(updates)
     }
 
+    /// Objects that have a roll-up over the records.
+    pub fn summary_parents(&self) -> impl Iterator<Item = &str> {
+        self.rollups.iter().map(|rollup| rollup.parent.as_str())
+    }
+
     /// Targets that values of a write refer to: of each field once, empty texts not. `given`: what the caller gave, as it is
     /// stored.
     #[must_use]

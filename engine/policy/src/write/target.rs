@@ -66,6 +66,29 @@ impl<'a> Evaluator<'a> {
             .collect()
     }
 
+    /// The update of an object's roll-ups, which the platform makes after a change of what they count: no right, wall or policy of the
+    /// principal has a say in it, and nothing but roll-ups and stamps is stored. Never fails: what is unknown denies.
+    #[must_use]
+    pub fn decide_rollup(&self, object: &str) -> WriteDecision {
+        let operation = WriteOperation::Update;
+        let denied = |denial| WriteDecision::denied(object, self.principal, operation, denial);
+        let Some(found) = self.object(object) else { return denied(WriteDenial::UnknownObject) };
+        let snapshot_version = self.policy.snapshot().version;
+        if let Some(denial) = self.barrier(found) {
+            return WriteDecision { snapshot_version, ..denied(denial) };
+        }
+        let rollups = found.fields.values().filter(|field| field.summary.is_some() && field.stored());
+        WriteDecision {
+            verdict: WriteVerdict::Allow,
+            snapshot_version,
+            target: RowFilter::All,
+            check: RowFilter::All,
+            fields: rollups.map(|field| (field.name.clone(), Assignment::Free)).collect(),
+            stamps: self.stamps(found, operation),
+            ..denied(WriteDenial::UnknownObject)
+        }
+    }
+
     fn follow_delete(&self, child: &'a Object) -> WriteDecision {
         let rights = self.rights(child);
         let denial = self.own_denial(child, WriteOperation::Delete, rights);
