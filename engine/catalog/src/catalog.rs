@@ -18,7 +18,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use querygate_pg_catalog::LeafToken;
 use querygate_pg_catalog::PgCatalog;
 use querygate_pg_catalog::image::{CatalogImage, Setting};
-use querygate_policy::{WriteOperation, WritePermit, resolve_principal};
+use querygate_policy::{WritePermit, resolve_principal};
 use querygate_types::{Error, Principal, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,21 +68,19 @@ impl PrincipalCatalog {
         WriteTarget::of(table.clone(), Arc::clone(self.remotes.tables())).await
     }
 
-    /// The table of an object whose rows may refer to those that a permit lets be deleted. `None`: it has none.
+    /// The table of an object that a permitted change has to look at or to change besides: in the transaction of the change, and so in
+    /// its source. `None`: the object has no table.
     ///
     /// # Errors
-    /// 0A000: it is of another source. The source's own.
-    pub async fn dependent_target(&self, permit: &WritePermit, object: &str) -> Result<Option<WriteTarget>> {
+    /// 0A000: it is of another source, or cannot be changed. The source's own.
+    pub async fn related_target(&self, permit: &WritePermit, object: &str) -> Result<Option<WriteTarget>> {
         let tables = self.remotes.tables();
-        if permit.operation() != WriteOperation::Delete {
-            return Err(Error::internal("only a delete asks for rows that refer to others"));
-        }
         if !self.deployment.tables.contains_key(object) {
             return Ok(None);
         }
         let own = tables.get(permit.object()).map(DriverTable::source);
         let table = tables.get(object).filter(|table| Some(table.source()) == own);
-        let table = table.ok_or_else(|| unchangeable("an object of another source may refer to it"))?;
+        let table = table.ok_or_else(|| unchangeable("an object of another source belongs to it"))?;
         WriteTarget::of(table.clone(), Arc::clone(tables)).await.map(Some)
     }
 

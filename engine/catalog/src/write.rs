@@ -1,6 +1,10 @@
 //! The table behind an object as it is changed: reads that lock rows by their values and a policy, and the shapes of changes. Knows
 //! no statement. Decides nothing: whoever asks has a permit.
 
+mod reads;
+
+pub use reads::PlainRead;
+
 use crate::federation::{FragmentPolicy, Tables};
 use crate::remote::DriverTable;
 use arrow::array::RecordBatch;
@@ -175,7 +179,21 @@ impl WriteTarget {
     }
 
     fn matching(&self, by: &[usize], values: &[Vec<Value>], filter: &RowFilter, lock: Lock) -> Result<LockedRead> {
-        let inexact = || unchangeable("a rule that decides about its rows has no exact form in its source");
+        let all: Vec<usize> = (0..self.fields.len()).collect();
+        let (fragment, bound) = self.fragment(by, values, filter, &all)?;
+        let statement = self.writer()?.render_locked(&fragment, lock).map_err(|_| inexact())?;
+        self.accepts(&statement, &bound)?;
+        Ok(LockedRead { statement, values: bound })
+    }
+
+    /// The rows with one of these combinations of values that pass a filter, with some of their fields.
+    fn fragment(
+        &self,
+        by: &[usize],
+        values: &[Vec<Value>],
+        filter: &RowFilter,
+        wanted: &[usize],
+    ) -> Result<(Fragment, Vec<Value>)> {
         let policy = FragmentPolicy::new(filter, &self.table, &self.tables).ok_or_else(inexact)?;
         let mut next = u32::try_from(self.fields.len()).map_err(Error::internal)?;
         let (mut sources, mut parameters, mut bound) = (Vec::new(), Vec::new(), Vec::new());
@@ -189,23 +207,30 @@ impl WriteTarget {
             columns: self.fields.iter().map(|field| field.scan.clone()).collect(),
         };
         let predicate = ScalarExpr::And(vec![allowed, found]);
-        let output = self.fields.iter().map(|field| OutputColumn {
-            id: field.scan.id,
-            name: field.name.clone(),
-            value_type: field.scan.value_type,
-            nullable: true,
-        });
-        let fragment = Fragment {
-            relation: Relation::Filter { input: Box::new(scan), predicate },
-            output: output.collect(),
-            parameters,
-        };
+        let mut output = Vec::with_capacity(wanted.len());
+        for place in wanted {
+            output.push(self.output(*place)?);
+        }
+        let relation = Relation::Filter { input: Box::new(scan), predicate };
+        let fragment = Fragment { relation, output, parameters };
+        self.admits(&fragment)?;
+        Ok((fragment, bound))
+    }
+
+    fn output(&self, place: usize) -> Result<OutputColumn> {
+        let field = self.fields.get(place).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+        let (id, value_type) = (field.scan.id, field.scan.value_type);
+        Ok(OutputColumn { id, name: field.name.clone(), value_type, nullable: true })
+    }
+
+    fn admits(&self, fragment: &Fragment) -> Result<()> {
         fragment.check()?;
-        let driver = self.table.driver();
-        driver.capabilities().supports_fragment(&fragment).map_err(|_| inexact())?;
-        let statement = self.writer()?.render_locked(&fragment, lock).map_err(|_| inexact())?;
-        driver.accepts(&statement, &bound).map_err(|_| unchangeable("its source cannot be asked for these values"))?;
-        Ok(LockedRead { statement, values: bound })
+        self.table.driver().capabilities().supports_fragment(fragment).map(drop).map_err(|_| inexact())
+    }
+
+    fn accepts(&self, statement: &NativeStatement, values: &[Value]) -> Result<()> {
+        let refused = |_| unchangeable("its source cannot be asked for these values");
+        self.table.driver().accepts(statement, values).map_err(refused)
     }
 
     fn one_of(&self, by: &[usize], values: &[Vec<Value>], scope: &mut PolicyScope<'_>) -> Result<ScalarExpr> {
@@ -277,6 +302,10 @@ impl WriteTarget {
         };
         places.iter().map(value).collect()
     }
+}
+
+fn inexact() -> Error {
+    unchangeable("a rule that decides about its rows has no exact form in its source")
 }
 
 fn writer(driver: &dyn Driver) -> Result<&dyn Writer> {
