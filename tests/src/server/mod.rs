@@ -6,6 +6,7 @@ mod golden;
 mod process;
 mod psql;
 mod raw;
+mod shop;
 
 pub use binary::binary;
 pub use demo::{DEMO_USERS, Demo, Question, Variant, demo, find_after, questions, shared_folder};
@@ -13,3 +14,4 @@ pub use golden::{blessing, golden};
 pub use process::{Server, connect, runtime};
 pub use psql::{Printed, psql, psql_with};
 pub use raw::{Frame, RawClient};
+pub use shop::{Shop, change};

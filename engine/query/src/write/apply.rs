@@ -2,17 +2,16 @@
 //! source come after us.
 
 use super::check::{Checked, outside, passes};
+use super::follow::{Changed, draw, roll_up};
 use super::intent::unsupported;
 use super::lock::{locked, read};
 use super::rows::records;
+use super::store::{Assigned, store};
 use super::target::Targeted;
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::ExecuteContext;
-use querygate_driver_api::write::change::ROWS_MAX;
-use querygate_driver_api::write::{ChangeOp, ChangeSet, NativeChange, Transaction, Violation};
+use querygate_driver_api::write::Transaction;
 use querygate_policy::{RowFilter, WriteOperation};
 use querygate_types::{Error, Result};
 use std::collections::HashMap;
@@ -35,45 +34,43 @@ impl Checked {
         let imaged = self.imaged();
         let targeted = Arc::clone(imaged.targeted());
         let count = imaged.locked().count();
-        let operation = targeted.operation();
-        let op = match operation {
-            WriteOperation::Insert => ChangeOp::Insert,
-            WriteOperation::Update => ChangeOp::Update,
-            WriteOperation::Delete => ChangeOp::Delete,
+        let mut changed = match self.taken() {
+            Some(taken) => taken.apply(&targeted, transaction, context).await?,
+            None => Vec::new(),
         };
-        if operation == WriteOperation::Insert && imaged.places().is_empty() {
+        let (mut places, mut columns) = (imaged.places().to_vec(), imaged.columns().to_vec());
+        for (place, numbers) in draw(&targeted, imaged.records(), transaction, context).await? {
+            places.push(place);
+            columns.push(numbers);
+        }
+        if targeted.operation() == WriteOperation::Insert && places.is_empty() {
             return Err(unsupported("an INSERT of a row without a value"));
         }
-        let change = targeted.table().change(targeted.permit(), op, imaged.places())?;
-        let rows = rows(&self, &targeted, &change)?;
-        let schema = schema(&targeted);
-        let mut stored = Vec::new();
-        let mut applied = 0;
-        for first in (0..count).step_by(ROWS_MAX) {
-            let part = rows.slice(first, ROWS_MAX.min(count - first));
-            let some = transaction.apply(&change, &ChangeSet::new(&change.shape, part)?, context).await?;
-            applied += usize::try_from(some.count).map_err(Error::internal)?;
-            for batch in some.stored {
-                stored.push(
-                    RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()).map_err(Error::internal)?,
-                );
-            }
-        }
-        if applied != count {
-            return Err(Violation::Serialization.error());
-        }
-        let stored = match operation {
-            WriteOperation::Delete => match imaged.locked().stored() {
-                Some(stored) => stored.clone(),
-                None => return Err(Error::internal("rows were deleted that were not locked")),
-            },
+        let of = (targeted.table(), targeted.permit());
+        let assigned = Assigned { places: &places, columns: &columns };
+        let stored = store(of, imaged.locked().stored(), assigned, count, (&mut *transaction, context)).await?;
+        match targeted.operation() {
+            WriteOperation::Delete => {}
             WriteOperation::Insert | WriteOperation::Update => {
-                let stored = concat_batches(&schema, &stored).map_err(Error::internal)?;
                 self.look(&targeted, &stored, transaction, context).await?;
-                stored
             }
-        };
+        }
+        changed.push(self.changed(&targeted, &stored)?);
+        roll_up(&targeted, changed, transaction, context).await?;
         Ok(Applied { count, stored })
+    }
+
+    /// The statement's own rows, before and after it.
+    fn changed(&self, targeted: &Targeted, stored: &RecordBatch) -> Result<Changed> {
+        let object = targeted.permit().object().to_owned();
+        if targeted.rules().summary_parents().next().is_none() {
+            return Ok(Changed { object, before: Vec::new(), after: Vec::new() });
+        }
+        let after = match targeted.operation() {
+            WriteOperation::Delete => Vec::new(),
+            WriteOperation::Insert | WriteOperation::Update => records(targeted.table().fields(), stored)?,
+        };
+        Ok(Changed { object, before: self.imaged().previous().to_vec(), after })
     }
 
     /// Whether what is stored passes: by the source's own judgement, which sees other rows, and by that of the records.
@@ -140,28 +137,4 @@ async fn unique(
     // The organization may be NULL, which is one organization, too; it comes last.
     let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
-}
-
-/// All fields of the table's rows.
-fn schema(targeted: &Targeted) -> SchemaRef {
-    let fields = targeted.table().fields().iter();
-    Arc::new(Schema::new(
-        fields.map(|field| Field::new(&field.name, field.value_type().to_arrow(), true)).collect::<Vec<_>>(),
-    ))
-}
-
-/// The rows of a change: keys where rows are found by them, then what is stored.
-fn rows(checked: &Checked, targeted: &Targeted, change: &NativeChange) -> Result<RecordBatch> {
-    let imaged = checked.imaged();
-    let mut columns: Vec<ArrayRef> = Vec::new();
-    if let Some(stored) = imaged.locked().stored() {
-        let key = targeted.table().key().iter().filter_map(|place| stored.columns().get(*place));
-        columns.extend(key.map(Arc::clone));
-    }
-    columns.extend(imaged.columns().iter().map(Arc::clone));
-    let named = change.shape.columns().zip(&columns);
-    let fields = named.map(|(column, values)| Field::new(column.name.as_str(), values.data_type().clone(), true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(imaged.locked().count()));
-    RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
 }

@@ -1,10 +1,9 @@
 //! The last questions before rows are changed: CHECK on the rows as they are to be stored, dependents of rows that go.
 
+use super::follow::Taken;
 use super::image::Imaged;
-use super::lock::read;
 use super::rows::Row;
-use super::target::{DependentTable, Targeted, closed};
-use arrow::array::RecordBatch;
+use super::target::{Targeted, closed};
 use querygate_driver_api::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::WriteOperation;
@@ -18,11 +17,13 @@ pub(crate) struct Checked {
     imaged: Imaged,
     /// Fields that the metadata wants unique and the source does not keep so, with what is wrong where they are not.
     uniques: Vec<(Vec<usize>, Error)>,
+    /// Of a delete, what it takes along.
+    taken: Option<Taken>,
 }
 
 impl Checked {
     /// # Errors
-    /// 42501: CHECK. 23503: other rows refer to one that is to be deleted. 0A000: what follows of the change is not done here.
+    /// 42501: CHECK. 23503: rows that refer to one that is to be deleted forbid it. 0A000: what follows of the change is not done here.
     pub(crate) async fn of(imaged: Imaged, transaction: &mut Transaction, context: &ExecuteContext) -> Result<Self> {
         let targeted = imaged.targeted();
         // The source has judged the same; where the two differ, nothing is changed.
@@ -31,22 +32,16 @@ impl Checked {
                 return Err(closed("source and gate differ in whether a rule lets a row be changed"));
             }
         }
-        let mut uniques = Vec::new();
+        let (mut uniques, mut taken) = (Vec::new(), None);
         match targeted.operation() {
             WriteOperation::Delete => {
-                for previous in imaged.previous() {
-                    refuse_summaries(targeted, Some(previous), None)?;
-                }
                 if let Some(stored) = imaged.locked().stored() {
-                    for dependent in targeted.dependents() {
-                        refuse_dependents(dependent, (targeted, stored), transaction, context).await?;
-                    }
+                    taken = Some(Taken::with(targeted, stored, transaction, context).await?);
                 }
             }
             WriteOperation::Insert | WriteOperation::Update => {
                 for (row, record) in imaged.records().iter().enumerate() {
                     let previous = imaged.previous().get(row);
-                    refuse_summaries(targeted, previous, Some(record))?;
                     if !passes(targeted.permit().check(), record)? {
                         return Err(outside(targeted));
                     }
@@ -63,11 +58,15 @@ impl Checked {
                 }
             }
         }
-        Ok(Self { imaged, uniques })
+        Ok(Self { imaged, uniques, taken })
     }
 
     pub(super) fn imaged(&self) -> &Imaged {
         &self.imaged
+    }
+
+    pub(super) fn taken(&self) -> Option<&Taken> {
+        self.taken.as_ref()
     }
 
     pub(super) fn uniques(&self) -> &[(Vec<usize>, Error)] {
@@ -86,37 +85,6 @@ fn unique_places(targeted: &Targeted, group: &UniqueGroup) -> Result<Vec<usize>>
     let place =
         |name: &String| targeted.table().place(name).ok_or_else(|| closed("the source lacks a column that is unique"));
     group.fields.iter().chain(&group.organization).map(place).collect()
-}
-
-fn refuse_summaries(targeted: &Targeted, before: Option<&Row>, after: Option<&Row>) -> Result<()> {
-    let updates = targeted.rules().summary_updates(before, after, targeted.now_ms())?;
-    if updates.is_empty() { Ok(()) } else { Err(closed("a summary of another object is made of its records")) }
-}
-
-/// One text whatever the dependents are, and whether they are to be seen or not.
-async fn refuse_dependents(
-    dependent: &DependentTable,
-    (targeted, stored): (&Targeted, &RecordBatch),
-    transaction: &mut Transaction,
-    context: &ExecuteContext,
-) -> Result<()> {
-    let mut values = Vec::with_capacity(stored.num_rows());
-    for row in 0..stored.num_rows() {
-        values.push(targeted.table().values(stored, row, &[dependent.referenced])?);
-    }
-    for some in values.chunks(dependent.table.rows_at_once(1)) {
-        let found = dependent.table.having(&[dependent.field], some, &RowFilter::All)?;
-        if read(&found, transaction, context).await?.iter().any(|batch| batch.num_rows() > 0) {
-            let text = "a row is still referenced by others";
-            return Err(if dependent.restricts {
-                Error::new(ErrorCode::ForeignKeyViolation, text)
-            } else {
-                Error::new(ErrorCode::FeatureNotSupported, text)
-                    .with_hint("Delete or change the rows that refer to it first.")
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Whether a record passes a filter. What asks for other rows is left to the source, which judges the stored row.

@@ -1,5 +1,6 @@
 //! Rows as a change is to leave them: the statement's values, defaults, stamps, and what the table's own rules make of them.
 
+use super::follow::Masters;
 use super::lock::Locked;
 use super::rows::{Row, json, records, scalar};
 use super::target::Targeted;
@@ -25,7 +26,7 @@ pub(crate) struct Imaged {
 impl Imaged {
     /// # Errors
     /// What the permit says of the values, and the rules of the rows.
-    pub(crate) fn of(locked: Locked) -> Result<Self> {
+    pub(crate) fn of(locked: Locked, masters: &Masters) -> Result<Self> {
         let targeted = Arc::clone(locked.targeted());
         let previous = match locked.stored() {
             Some(stored) => records(targeted.table().fields(), stored)?,
@@ -38,7 +39,7 @@ impl Imaged {
         let mut records = Vec::with_capacity(locked.count());
         for row in 0..locked.count() {
             let payload = payload(&targeted, locked.given(), row)?;
-            let record = record(&targeted, previous.get(row), &payload)?;
+            let record = record(&targeted, previous.get(row), &payload, masters)?;
             payloads.push(payload);
             records.push(record);
         }
@@ -82,12 +83,12 @@ fn payload(targeted: &Targeted, given: &[ArrayRef], row: usize) -> Result<Row> {
 }
 
 /// The row as it would be stored.
-fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row) -> Result<Row> {
+fn record(targeted: &Targeted, previous: Option<&Row>, payload: &Row, masters: &Masters) -> Result<Row> {
     targeted.permit().admit(previous, payload)?;
     let outcome = targeted.rules().evaluate(&Attempt {
         payload,
         previous,
-        parent: None,
+        parent: masters.after(previous, payload),
         principal: targeted.principal(),
         stamps: targeted.permit().stamps(),
         readonly: ReadonlyMode::Refuse,

@@ -2,13 +2,13 @@
 
 use super::assignment::fit;
 use super::find::Find;
+use super::store::schema;
 use super::target::Targeted;
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
-use arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
-use querygate_catalog::write::LockedRead;
+use querygate_catalog::write::{LockedRead, WriteTarget};
 use querygate_driver_api::write::Transaction;
 use querygate_driver_api::{ExecuteContext, Value};
 use querygate_policy::RowFilter;
@@ -100,13 +100,22 @@ pub(crate) async fn locked(
     context: &ExecuteContext,
 ) -> Result<RecordBatch> {
     let table = targeted.table();
+    having(table, (table.key(), keys), filter, transaction, context).await
+}
+
+/// Locks the rows of a table with one of these combinations of values that pass a filter, and gives all fields of them.
+pub(crate) async fn having(
+    table: &WriteTarget,
+    (by, values): (&[usize], &[Vec<Value>]),
+    filter: &RowFilter,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<RecordBatch> {
     let mut batches = Vec::new();
-    for some in keys.chunks(table.rows_at_once(table.key().len())) {
-        batches.extend(read(&table.locked(some, filter)?, transaction, context).await?);
+    for some in values.chunks(table.rows_at_once(by.len())) {
+        batches.extend(read(&table.having(by, some, filter)?, transaction, context).await?);
     }
-    let fields = table.fields().iter();
-    let fields = fields.map(|field| arrow::datatypes::Field::new(&field.name, field.value_type().to_arrow(), true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let schema = schema(table);
     let named = |batch: RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
     let batches = batches.into_iter().map(named).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
     concat_batches(&schema, &batches).map_err(Error::internal)

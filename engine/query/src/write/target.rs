@@ -1,6 +1,7 @@
 //! What a principal may do with the table that it wants to change, and the query that finds the rows. Reads no row.
 
 use super::find::{Find, find};
+use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, unsupported};
 use super::returning::Returning;
 use crate::bind::statement::Bound;
@@ -8,7 +9,7 @@ use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::FieldType;
 use querygate_policy::rules::ObjectRules;
-use querygate_policy::write::{Assignment, DependentAction};
+use querygate_policy::write::Assignment;
 use querygate_policy::{Evaluator, RowFilter, WriteOperation, WritePermit};
 use querygate_types::{Error, ErrorCode, Principal, Result};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(crate) struct Decided {
     rules: Arc<ObjectRules>,
     /// Rows that the principal may read.
     readable: RowFilter,
-    dependents: Vec<DependentTable>,
+    following: Following,
     principal: Arc<Principal>,
     now_ms: i64,
 }
@@ -34,17 +35,6 @@ pub(crate) struct Decided {
 pub(crate) struct Targeted {
     decided: Decided,
     assigned: Vec<String>,
-}
-
-/// Rows that refer to those that are deleted.
-#[derive(Debug)]
-pub(crate) struct DependentTable {
-    pub(crate) table: WriteTarget,
-    /// The field that refers, and the field that it refers to in the deleted rows.
-    pub(crate) field: usize,
-    pub(crate) referenced: usize,
-    /// Whether it restricts the delete.
-    pub(crate) restricts: bool,
 }
 
 impl Decided {
@@ -64,34 +54,15 @@ impl Decided {
         }
         let rules = deployment.policies.rules(&object.name).map(Arc::clone);
         let rules = rules.ok_or_else(|| Error::internal("an object without rules was to be changed"))?;
-        if rules.parent_field().is_some() && operation != WriteOperation::Delete {
-            return Err(closed("a rule reads the record's master"));
-        }
-        if operation == WriteOperation::Insert && rules.autonumbers().next().is_some() {
-            return Err(closed("an autonumber is not made here"));
-        }
-        let dependents = match operation {
-            WriteOperation::Delete => evaluator.dependents(&object.name),
-            WriteOperation::Insert | WriteOperation::Update => Vec::new(),
-        };
         let table = catalog.write_target(&permit).await?;
-        let mut tables = Vec::new();
-        for dependent in dependents {
-            let restricts = matches!(dependent.action, DependentAction::Restrict);
-            let Some(child) = catalog.dependent_target(&permit, &dependent.object).await? else { continue };
-            let referenced = object.referenced_field().and_then(|key| table.place(&key.name));
-            let (Some(field), Some(referenced)) = (child.place(&dependent.field), referenced) else {
-                return Err(closed("an object that refers to it lacks its column"));
-            };
-            tables.push(DependentTable { table: child, field, referenced, restricts });
-        }
+        let following = Following::of(&permit, &evaluator, catalog).await?;
         let find = find(&intent, &table)?;
         let returning = match intent.returning() {
             Some(items) => Some(Returning::of(items, &intent)?),
             None => None,
         };
         let readable = intent.object().decision.row_filter().clone();
-        Ok(Self { intent, permit, table, find, returning, rules, readable, dependents: tables, principal, now_ms })
+        Ok(Self { intent, permit, table, find, returning, rules, readable, following, principal, now_ms })
     }
 
     pub(crate) fn find(&self) -> Option<&Find> {
@@ -140,13 +111,16 @@ impl Decided {
             }
             None => return column(ErrorCode::UndefinedColumn, "there is no stored"),
         }
+        let field = self.intent.object().object.field(name);
+        if field.is_some_and(|field| matches!(field.field_type, FieldType::Autonumber | FieldType::Summary)) {
+            return column(ErrorCode::GeneratedAlways, "cannot store a value in");
+        }
         let place = self.table.place(name);
         let is_key = place.is_some_and(|place| self.table.key().contains(&place));
         if is_key && self.intent.operation() == WriteOperation::Update {
             return Err(unsupported("an UPDATE of a key"));
         }
-        let field = self.intent.object().object.field(name);
-        if field.is_some_and(|field| field.multiple || field.field_type == FieldType::Autonumber) {
+        if field.is_some_and(|field| field.multiple) {
             return Err(unsupported(&format!("a value for column \"{name}\"")));
         }
         let is_writable = place.and_then(|place| self.table.fields().get(place)).is_some_and(|own| own.is_writable());
@@ -179,8 +153,8 @@ impl Targeted {
         &self.decided.readable
     }
 
-    pub(crate) fn dependents(&self) -> &[DependentTable] {
-        &self.decided.dependents
+    pub(crate) fn following(&self) -> &Following {
+        &self.decided.following
     }
 
     pub(crate) fn principal(&self) -> &Principal {

@@ -3,6 +3,7 @@
 
 use super::apply::Applied;
 use super::check::Checked;
+use super::follow::Masters;
 use super::image::Imaged;
 use super::lock::Locked;
 use super::target::Targeted;
@@ -73,7 +74,8 @@ async fn change(
         let none = targeted.returning().map(|returning| RecordBatch::new_empty(Arc::clone(returning.schema())));
         return Ok(Some((0, none)));
     }
-    let imaged = Imaged::of(locked)?;
+    let masters = Masters::of(&locked, transaction, context).await?;
+    let imaged = Imaged::of(locked, &masters)?;
     let checked = Checked::of(imaged, transaction, context).await?;
     let Applied { count, stored } = checked.apply(transaction, context).await?;
     let columns = targeted.intent().object().table.columns();

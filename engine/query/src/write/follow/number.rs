@@ -1,0 +1,153 @@
+//! Autonumbers of new rows: one more than the highest that is stored, taken when nothing refuses the rows any more, and given up with
+//! the transaction. So none is left out, and none is given twice.
+
+use crate::write::lock::having;
+use crate::write::rows::Row;
+use crate::write::target::{Targeted, closed};
+use arrow::array::{ArrayRef, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use futures::TryStreamExt;
+use querygate_catalog::write::PlainRead;
+use querygate_driver_api::write::{Locking, Transaction, Violation};
+use querygate_driver_api::{ExecuteContext, Value};
+use querygate_metadata::model::Field;
+use querygate_policy::rules::AutonumberFormat;
+use querygate_policy::{RowFilter, WriteOperation};
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many of the last texts are looked at before all are: some may be no numbers of the format.
+const LAST: u64 = 32;
+/// How often the highest number is locked, and found not to be the highest any more.
+const ATTEMPTS: usize = 16;
+
+/// The texts of all autonumbers of new rows, by place.
+///
+/// # Errors
+/// 23502: a field that a number is made of has no value. 0A000: the source does not keep writers from taking the same one.
+pub(crate) async fn draw(
+    targeted: &Targeted,
+    records: &[Row],
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Vec<(usize, ArrayRef)>> {
+    let mut drawn = Vec::new();
+    if targeted.operation() != WriteOperation::Insert {
+        return Ok(drawn);
+    }
+    for (field, format) in targeted.rules().autonumbers() {
+        let place = targeted.table().place(&field.name);
+        let Some(place) = place.filter(|_| field.stored()) else {
+            return Err(closed("the source lacks the column of an autonumber"));
+        };
+        let mut counters: BTreeMap<String, u64> = BTreeMap::new();
+        let mut texts = Vec::with_capacity(records.len());
+        for record in records {
+            let unset = || Error::new(ErrorCode::NotNullViolation, "a field that a number is made of has no value");
+            let scope = format.scope(record, targeted.now_ms()).ok_or_else(unset)?;
+            let prefix = format.prefix(record, targeted.now_ms()).ok_or_else(unset)?;
+            let last = match counters.get(&scope) {
+                Some(last) => *last,
+                None => highest(targeted, (field, format, place), &prefix, transaction, context).await?,
+            };
+            let next = last.checked_add(1);
+            let next = next.ok_or_else(|| Error::new(ErrorCode::NumericOutOfRange, "autonumber out of range"))?;
+            counters.insert(scope, next);
+            texts.push(format.text(record, targeted.now_ms(), next).ok_or_else(unset)?);
+        }
+        let own = targeted.table().fields().get(place).map(|field| field.value_type().to_arrow());
+        let own = own.ok_or_else(|| Error::internal("a field that is not the table's"))?;
+        let texts: ArrayRef = Arc::new(StringArray::from(texts));
+        drawn.push((place, cast(&texts, &own).map_err(Error::internal)?));
+    }
+    Ok(drawn)
+}
+
+/// The highest number with a prefix, 0 for none, which nobody else takes one after until the transaction ends.
+async fn highest(
+    targeted: &Targeted,
+    (field, format, place): (&Field, &AutonumberFormat, usize),
+    prefix: &str,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<u64> {
+    if !format.is_readable() {
+        return Err(closed("the end of an autonumber's counter cannot be told"));
+    }
+    let table = targeted.table();
+    match table.writer()?.capabilities().locking {
+        Locking::Source => {
+            let last = last(targeted, (format, place), prefix, transaction, context).await?;
+            return Ok(last.map_or(0, |(counter, _)| counter));
+        }
+        Locking::Rows | Locking::Conflicts => {}
+    }
+    let tenant = targeted.rules().object().tenant_field().map(|tenant| tenant.name.clone());
+    let with_tenant: Vec<String> = tenant.into_iter().chain([field.name.clone()]).collect();
+    if !table.keeps_unique(std::slice::from_ref(&field.name)) && !table.keeps_unique(&with_tenant) {
+        return Err(closed(
+            "the source has no unique index over an autonumber, so that two writers might take the same",
+        ));
+    }
+    // Who takes a number has locked the row of the one before. Without such a row the index lets one of two writers through.
+    let mut locked = None;
+    for _ in 0..ATTEMPTS {
+        let last = last(targeted, (format, place), prefix, transaction, context).await?;
+        let Some((counter, text)) = last else { return Ok(0) };
+        if locked.as_ref() == Some(&text) {
+            return Ok(counter);
+        }
+        let value = vec![vec![Value::text(text.as_str())]];
+        having(table, (&[place], &value), &RowFilter::All, transaction, context).await?;
+        locked = Some(text);
+    }
+    Err(Violation::Serialization.error())
+}
+
+/// The highest number that is stored, and its text.
+async fn last(
+    targeted: &Targeted,
+    (format, place): (&AutonumberFormat, usize),
+    prefix: &str,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<(u64, String)>> {
+    let table = targeted.table();
+    if format.is_ordered()
+        && let Ok(read) = table.texts(place, prefix, Some(LAST))
+    {
+        let (seen, found) = scan(&read, (format, prefix), transaction, context).await?;
+        if found.is_some() || seen < LAST {
+            return Ok(found);
+        }
+    }
+    let read = table.texts(place, prefix, None)?;
+    Ok(scan(&read, (format, prefix), transaction, context).await?.1)
+}
+
+/// How many texts there are, and the highest number among them.
+async fn scan(
+    read: &PlainRead,
+    (format, prefix): (&AutonumberFormat, &str),
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<(u64, Option<(u64, String)>)> {
+    let mut rows = transaction.query(&read.statement, &read.values, context.clone()).await?;
+    let (mut seen, mut highest) = (0, None);
+    while let Some(batch) = rows.try_next().await? {
+        let texts = batch.columns().first().ok_or_else(|| Error::internal("a read of texts has no column"))?;
+        let texts = cast(texts, &DataType::Utf8).map_err(Error::internal)?;
+        let texts = texts.as_any().downcast_ref::<StringArray>().ok_or_else(|| Error::internal("no texts"))?;
+        for text in texts.iter().flatten() {
+            seen += 1;
+            if let Some(counter) = format.counter(text, prefix)
+                && highest.as_ref().is_none_or(|(before, _)| *before < counter)
+            {
+                highest = Some((counter, text.to_owned()));
+            }
+        }
+    }
+    Ok((seen, highest))
+}

@@ -1,0 +1,222 @@
+//! Roll-ups that a change of their children moves, computed anew in its transaction: an update of each master, which the platform
+//! makes, with its stamps and the rules of the master, and with what follows of that.
+
+use super::cascade::columns;
+use super::total::Total;
+use super::{DEPTH_MAX, RelatedTable, place};
+use crate::write::lock::having;
+use crate::write::rows::{Row, json, records, scalar};
+use crate::write::store::{Assigned, store};
+use crate::write::target::{Targeted, closed};
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
+use querygate_catalog::write::WriteTarget;
+use querygate_driver_api::write::Transaction;
+use querygate_driver_api::{ExecuteContext, Value};
+use querygate_policy::rules::{Attempt, ReadonlyMode, SummaryUpdate};
+use querygate_policy::{RowFilter, WriteOperation};
+use querygate_types::{Error, ErrorCode, Result};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// Rows of an object that a transaction has changed. Without the ones before, they are new; without the ones after, they are gone.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) object: String,
+    pub(crate) before: Vec<Row>,
+    pub(crate) after: Vec<Row>,
+}
+
+/// Computes the roll-ups of all masters of changed rows.
+///
+/// # Errors
+/// 23514: a rule of a master. 0A000: what is to be done with a master is not done here. 54001: masters of masters do not end.
+pub(crate) async fn roll_up(
+    targeted: &Targeted,
+    mut changed: Vec<Changed>,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<()> {
+    for _ in 0..DEPTH_MAX {
+        let updates = updates(targeted, &changed)?;
+        if updates.is_empty() {
+            return Ok(());
+        }
+        changed = Vec::with_capacity(updates.len());
+        for (parent, updates) in updates {
+            changed.extend(of_parent(targeted, &parent, &updates, transaction, context).await?);
+        }
+    }
+    if updates(targeted, &changed)?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::StatementTooComplex, "summaries are made of summaries in too many levels"))
+}
+
+/// The roll-ups to compute, by the object that has them, each with all of its masters.
+fn updates(targeted: &Targeted, changed: &[Changed]) -> Result<BTreeMap<String, Vec<SummaryUpdate>>> {
+    let mut all: BTreeMap<String, Vec<SummaryUpdate>> = BTreeMap::new();
+    for changed in changed {
+        let rules = targeted.following().rules(&changed.object)?;
+        for row in 0..changed.before.len().max(changed.after.len()) {
+            let (before, after) = (changed.before.get(row), changed.after.get(row));
+            for update in rules.summary_updates(before, after, targeted.now_ms())? {
+                let of_parent = all.entry(update.parent.clone()).or_default();
+                let known = of_parent
+                    .iter_mut()
+                    .find(|known| known.field == update.field && known.relationship == update.relationship);
+                match known {
+                    Some(known) => {
+                        let new = update.parents.into_iter().filter(|parent| !known.parents.contains(parent));
+                        let new: Vec<Json> = new.collect();
+                        known.parents.extend(new);
+                    }
+                    None => of_parent.push(update),
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Updates the masters of one object. A master that is gone has no roll-up.
+async fn of_parent(
+    targeted: &Targeted,
+    object: &str,
+    updates: &[SummaryUpdate],
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Option<Changed>> {
+    let following = targeted.following();
+    let Some(parent) = following.related(object)? else { return Ok(None) };
+    let decision = following.evaluator(targeted.principal(), targeted.now_ms()).decide_rollup(object);
+    let permit = decision.permit().map_err(|_| closed("an object with a summary is not opened for writes"))?;
+    following.admit(object, WriteOperation::Update)?;
+    let table = &parent.table;
+    let key = parent.referenced()?;
+    // In one order whoever asks, so that two writers do not wait for each other.
+    let wanted: BTreeMap<String, &Json> =
+        updates.iter().flat_map(|update| &update.parents).map(|value| (value.to_string(), value)).collect();
+    let keys = wanted.values().map(|value| Ok(vec![typed(table, key, value)?])).collect::<Result<Vec<_>>>()?;
+    // A master that is locked first shows all children that others have stored under its lock.
+    let rows = having(table, (&[key], &keys), &RowFilter::All, transaction, context).await?;
+    if rows.num_rows() == 0 {
+        return Ok(None);
+    }
+    let before = records(table.fields(), &rows)?;
+    let mut totals = Vec::with_capacity(updates.len());
+    for update in updates {
+        totals.push(counted(targeted, update, (table, key, &rows), transaction, context).await?);
+    }
+    let name = table.fields().get(key).map(|field| field.name.clone()).unwrap_or_default();
+    let mut images = Vec::with_capacity(before.len());
+    for record in &before {
+        images.push(image(targeted, (parent, &name), record, (updates, &totals), permit.stamps())?);
+    }
+    let mut places = Vec::with_capacity(updates.len());
+    for update in updates {
+        places.push(parent.place(&update.field)?);
+    }
+    places.extend(permit.stamps().iter().filter_map(|stamp| table.place(&stamp.field)));
+    let columns = columns(table, &places, &images)?;
+    let assigned = Assigned { places: &places, columns: &columns };
+    let stored = store((table, &permit), Some(&rows), assigned, rows.num_rows(), (transaction, context)).await?;
+    Ok(Some(Changed { object: object.to_owned(), before, after: records(table.fields(), &stored)? }))
+}
+
+/// The master with its new roll-ups.
+fn image(
+    targeted: &Targeted,
+    (parent, key): (&RelatedTable, &str),
+    record: &Row,
+    (updates, totals): (&[SummaryUpdate], &[BTreeMap<String, Total>]),
+    stamps: &[querygate_policy::rules::Stamp],
+) -> Result<Row> {
+    let id = record.get(key).unwrap_or(&Json::Null);
+    let mut payload = Row::new();
+    for (update, totals) in updates.iter().zip(totals) {
+        if update.parents.contains(id) {
+            let total = totals.get(&id.to_string()).cloned().unwrap_or_default();
+            payload.insert(update.field.clone(), total.value(update.function));
+        }
+    }
+    let outcome = parent.rules.evaluate(&Attempt {
+        payload: &payload,
+        previous: Some(record),
+        parent: None,
+        principal: targeted.principal(),
+        stamps,
+        readonly: ReadonlyMode::Keep,
+        now_ms: targeted.now_ms(),
+    });
+    if outcome.violations.is_empty() {
+        return Ok(outcome.record);
+    }
+    // Its own text would be about a record that the principal may not see.
+    Err(Error::new(ErrorCode::CheckViolation, "a rule of a record that this one belongs to does not allow the change"))
+}
+
+/// The totals of a roll-up, by the JSON text of what references to its masters hold.
+async fn counted(
+    targeted: &Targeted,
+    update: &SummaryUpdate,
+    (parent, key, rows): (&WriteTarget, usize, &RecordBatch),
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<BTreeMap<String, Total>> {
+    let child = match targeted.following().related(&update.child) {
+        _ if update.child == targeted.permit().object() => targeted.table(),
+        Ok(Some(child)) => &child.table,
+        Ok(None) => return Err(Error::internal("rows of an object without a table were changed")),
+        Err(error) => return Err(error),
+    };
+    let relationship = place(child, &update.relationship)?;
+    let mut wanted = vec![relationship];
+    if let Some(field) = &update.child_field {
+        wanted.push(place(child, field)?);
+    }
+    for column in update.filter.columns() {
+        wanted.push(place(child, column)?);
+    }
+    let mut masters = Vec::with_capacity(rows.num_rows());
+    for row in 0..rows.num_rows() {
+        masters.push(parent.values(rows, row, &[key])?);
+    }
+    let mut totals: BTreeMap<String, Total> = BTreeMap::new();
+    for some in masters.chunks(child.rows_at_once(1)) {
+        let read = child.with(&[relationship], some, &wanted)?;
+        let mut batches = transaction.query(&read.statement, &read.values, context.clone()).await?;
+        while let Some(batch) = batches.try_next().await? {
+            count(update, &batch, &mut totals)?;
+        }
+    }
+    Ok(totals)
+}
+
+/// Counts children: of each, what it refers to, the field that is rolled up, and what the filter reads.
+fn count(update: &SummaryUpdate, batch: &RecordBatch, totals: &mut BTreeMap<String, Total>) -> Result<()> {
+    let column = |at: usize| batch.columns().get(at).ok_or_else(|| Error::internal("a child lacks a column"));
+    let first = if update.child_field.is_some() { 2 } else { 1 };
+    for row in 0..batch.num_rows() {
+        let mut read = Row::new();
+        for (at, name) in update.filter.columns().into_iter().enumerate() {
+            read.insert(name.to_owned(), json(column(first + at)?, row)?);
+        }
+        if !crate::write::check::passes(&update.filter, &read)? {
+            continue;
+        }
+        let value = match &update.child_field {
+            Some(_) => Some(Value::from_array(column(1)?.as_ref(), row)?),
+            None => None,
+        };
+        totals.entry(json(column(0)?, row)?.to_string()).or_default().add(value.as_ref())?;
+    }
+    Ok(())
+}
+
+/// A value of a reference in the type of what it refers to.
+fn typed(table: &WriteTarget, key: usize, value: &Json) -> Result<Value> {
+    let field = table.fields().get(key).ok_or_else(|| Error::internal("a field that is not the table's"))?;
+    let array = scalar(value, &field.value_type().to_arrow())?.to_array().map_err(Error::internal)?;
+    Value::from_array(array.as_ref(), 0)
+}

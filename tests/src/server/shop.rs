@@ -1,0 +1,121 @@
+//! A gate of its own over one SQLite file that it may change, with clients of it and a look at what is stored.
+
+use super::{Server, binary, connect, runtime};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+const PASSWORD: &str = "a password of theirs";
+
+/// A running gate, its file and its users.
+#[derive(Debug)]
+pub struct Shop {
+    folder: TempDir,
+    server: Server,
+}
+
+impl Shop {
+    /// `users`: names, and what the configuration says of each beside its name. `rows`: SQL that makes the file.
+    #[must_use]
+    pub fn new(stack: &str, users: &[(&str, &str)], rows: &str) -> Self {
+        Self::over(stack, "shop", users, |file| execute(file, rows))
+    }
+
+    /// `source`: what the metadata calls the file, which `make` makes.
+    #[must_use]
+    pub fn over(stack: &str, source: &str, users: &[(&str, &str)], make: impl FnOnce(&Path)) -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("metadata")).unwrap();
+        let stack_file =
+            if stack.trim_start().starts_with('{') { "metadata/stack.json" } else { "metadata/stack.yaml" };
+        std::fs::write(at(stack_file), stack).unwrap();
+        let mut config = format!(
+            "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+             [flight]\naddress = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [[sources]]\nname = \"{source}\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n",
+        );
+        for (name, rights) in users {
+            config.push_str(&format!("[[users]]\nname = \"{name}\"\n{rights}\n"));
+        }
+        std::fs::write(at("querygate.toml"), config).unwrap();
+        for (name, _) in users {
+            add(folder.path(), name);
+        }
+        make(&at("shop.sqlite"));
+        let server = Server::serve(&at("querygate.toml"));
+        Self { folder, server }
+    }
+
+    /// A session of a user.
+    #[must_use]
+    pub fn client(&self, user: &str) -> Client {
+        let mut config = self.server.config(user);
+        config.dbname("shop").password(PASSWORD);
+        runtime().block_on(connect(&config))
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("shop.sqlite")
+    }
+
+    /// Changes the file beside the gate.
+    pub fn execute(&self, sql: &str) {
+        execute(&self.file(), sql);
+    }
+
+    /// The first column of what is stored, as SQLite itself says it.
+    #[must_use]
+    pub fn stored(&self, sql: &str) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.file());
+        runtime().block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            rows.iter().map(|row| row.get::<Option<String>, _>(0).unwrap_or_else(|| "NULL".to_owned())).collect()
+        })
+    }
+}
+
+fn add(folder: &Path, user: &str) {
+    let mut command = Command::new(binary());
+    command.args(["user", "add", user, "--write"]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn execute(file: &Path, sql: &str) {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    runtime().block_on(async {
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+/// The number of changed rows, or code and text of the error.
+///
+/// # Errors
+/// What the gate refuses a statement with.
+pub fn change(client: &Client, sql: &str) -> Result<u64, (String, String)> {
+    match runtime().block_on(client.simple_query(sql)) {
+        Ok(messages) => {
+            let count = messages.iter().find_map(|message| match message {
+                SimpleQueryMessage::CommandComplete(count) => Some(*count),
+                _ => None,
+            });
+            Ok(count.unwrap())
+        }
+        Err(error) => {
+            let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}"));
+            Err((told.code().code().to_owned(), told.message().to_owned()))
+        }
+    }
+}
