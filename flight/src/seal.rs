@@ -50,6 +50,7 @@ impl Seal {
         let mut sealed = Vec::with_capacity(SEAL_BYTES + body.len());
         sealed.extend_from_slice(self.tag(purpose, body).as_ref());
         sealed.extend_from_slice(body);
+        debug_assert_eq!(sealed.len(), SEAL_BYTES + body.len(), "the seal has one length");
         sealed
     }
 

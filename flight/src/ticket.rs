@@ -50,6 +50,7 @@ pub(crate) struct TicketBody {
 impl TicketBody {
     /// The ticket as clients carry it. The outer message is what Flight SQL names for it; clients look at none of it.
     pub(crate) fn seal(&self, seal: &Seal) -> Ticket {
+        debug_assert!(self.places == 0 || self.place < self.places, "an endpoint is one of its flight's");
         let sealed = seal.close(Purpose::Ticket, &self.encode_to_vec());
         Ticket::new(TicketStatementQuery { statement_handle: sealed.into() }.as_any().encode_to_vec())
     }

@@ -50,6 +50,7 @@ pub(crate) fn push_i64(out: &mut Vec<u8>, value: i64) {
 
 /// Appends exactly `width` digits (at most 19), with leading zeros.
 pub(crate) fn push_padded(out: &mut Vec<u8>, mut value: u64, width: usize) {
+    debug_assert!(width <= 19, "a u64 holds 19 digits of any value, not {width}");
     let mut digits = [b'0'; 20];
     let mut at = digits.len();
     let start = digits.len() - width.min(digits.len());

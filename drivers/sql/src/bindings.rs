@@ -26,6 +26,7 @@ impl Bindings {
                 self.places.insert(binding, place);
             }
             self.all.push(binding);
+            debug_assert_eq!(self.places.len(), self.all.len().saturating_sub(FEW), "each later binding has its place");
             place
         })
     }
@@ -33,6 +34,10 @@ impl Bindings {
     /// The placeholder that a new binding would get.
     pub(crate) fn next_number(&self) -> usize {
         self.all.len() + 1
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Binding> {
+        self.all.iter()
     }
 
     pub(crate) fn take(&mut self) -> Vec<Binding> {

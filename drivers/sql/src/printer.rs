@@ -63,6 +63,10 @@ impl Printer<'_> {
             .iter()
             .map(|column| Ok((column.clone(), self.types.of(column.id)?.encoding)))
             .collect::<Result<Vec<_>, Stop>>()?;
+        debug_assert!(
+            self.bindings.all().all(|binding| binding.parameter < fragment.parameters.len()),
+            "the check of a fragment admits no parameter beyond its own"
+        );
         Ok(NativeStatement {
             text: text.into(),
             bindings: self.bindings.take(),

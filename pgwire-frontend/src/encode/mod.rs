@@ -79,6 +79,8 @@ impl<'a> BatchEncoder<'a> {
         shape: &'a Shape,
         style: &'a Style,
     ) -> Result<Self> {
+        debug_assert_eq!(batch.num_columns(), columns.len(), "each column is described");
+        debug_assert_eq!(formats.len(), columns.len(), "each column has a format");
         let resolved = batch.columns().iter().zip(columns).zip(formats);
         let columns =
             resolved.map(|((array, column), format)| Sent::new(array, column, *format)).collect::<Result<Vec<_>>>()?;
@@ -109,6 +111,7 @@ impl<'a> BatchEncoder<'a> {
                 out.truncate(start);
                 return Err(error);
             }
+            debug_assert!(out.len() >= start + 5, "a row is a frame: a tag and a length at least");
             if out.len() >= bytes_max {
                 return Ok(row + 1);
             }

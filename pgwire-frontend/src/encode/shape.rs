@@ -35,6 +35,7 @@ impl CopyText {
 
     /// Escapes or quotes what was written since `start`.
     pub(super) fn protect(&self, out: &mut Vec<u8>, start: usize, alone: bool) {
+        debug_assert!(start <= out.len(), "what is protected was written");
         if self.csv { self.quote_csv(out, start, alone) } else { self.escape_text(out, start) }
     }
 

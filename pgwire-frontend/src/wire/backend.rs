@@ -129,6 +129,7 @@ impl Writer for Vec<u8> {
     }
 
     fn close(&mut self, FrameMark(at): FrameMark) {
+        debug_assert!(self.len() >= at + 4, "a frame is closed in the buffer that it was opened in");
         let length = self.len() - at;
         put_length(self, at, length);
     }
@@ -153,6 +154,7 @@ impl Writer for Vec<u8> {
     }
 
     fn count(&mut self, count: usize) {
+        debug_assert!(u16::try_from(count).is_ok(), "a count of two bytes: {count}");
         self.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes());
     }
 
@@ -179,6 +181,8 @@ impl Writer for Vec<u8> {
 
 /// Writes a length into four bytes reserved for it. Lengths beyond `i32` cannot occur: rows are bounded far below.
 pub(crate) fn put_length(buffer: &mut [u8], at: usize, length: usize) {
+    debug_assert!(i32::try_from(length).is_ok(), "a length of four bytes: {length}");
+    debug_assert!(at + 4 <= buffer.len(), "a length stands in its buffer");
     if let Some(place) = buffer.get_mut(at..at + 4) {
         place.copy_from_slice(&i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
     }

@@ -131,11 +131,13 @@ impl Pipeline {
     fn asked(&mut self, columns: Columns) -> Asked {
         let (reply, answer) = oneshot::channel();
         self.requests.push_back(Request { reply, columns, rows: Vec::new(), outcome: Outcome::Rows });
+        debug_assert!(self.requests.len() <= REQUESTS_MAX, "a full pipeline takes no request");
         Asked::Waiting(answer)
     }
 
     /// Moves what is to be sent to an empty buffer, which is used next.
     pub(crate) fn take(&mut self, out: &mut BytesMut) {
+        debug_assert!(out.is_empty(), "what was taken before is sent");
         std::mem::swap(&mut self.out, out);
     }
 
@@ -170,6 +172,7 @@ impl Pipeline {
                 Frame::Part(..) | Frame::Nothing => break,
             }
         }
+        debug_assert!(at <= input.len(), "only what came is read");
         input.advance(at);
         Ok(())
     }
@@ -276,6 +279,7 @@ impl Request {
             Outcome::Rows => self.rows.extend_from_slice(message),
             Outcome::Failed(_) | Outcome::Unanswered(_) => {}
         }
+        debug_assert!(self.rows.len() <= ANSWER_BYTES_MAX, "an answer that grows beyond this is given up");
     }
 
     fn give_up(&mut self, why: Unanswered) {

@@ -225,7 +225,9 @@ impl Lease {
         let Self { mut connection, pool, _permit } = self;
         connection.idle_since = Instant::now();
         if !connection.client.is_closed() && !pool.budget.is_wanted() {
-            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(connection);
+            debug_assert!(idle.len() <= pool.size, "a connection is opened only where none is idle");
         }
     }
 }

@@ -47,6 +47,7 @@ impl Statements {
         self.count += 1;
         let statement = Statement { name, types: types.collect(), used: self.uses, columns };
         self.by_text.entry(Arc::clone(statement.columns.text())).or_default().push(statement);
+        debug_assert!(self.count <= STATEMENTS_MAX, "room was made before a statement was prepared");
     }
 
     /// Takes out the one that was not used for longest, if there are as many as may be.

@@ -82,6 +82,7 @@ pub(crate) fn encode(value: i128, scale: i8, out: &mut BytesMut) {
     if groups.is_empty() {
         weight = 0;
     }
+    debug_assert!(groups.iter().all(|group| *group < 10_000), "a group is four decimal digits");
     out.put_u16(u16::try_from(groups.len()).unwrap_or(0));
     out.put_i16(weight);
     out.put_u16(if value < 0 { NEGATIVE } else { POSITIVE });
