@@ -10,6 +10,7 @@ use std::sync::Arc;
 /// A B-tree index that could be made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IndexSpec {
+    /// The table that it is made on.
     pub table: TableRef,
     /// Key columns in order, at least one.
     pub keys: Vec<Identifier>,
@@ -24,6 +25,7 @@ pub struct IndexSpec {
 /// Rows in which a column is NULL, or is not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NullTest {
+    /// The column that is tested.
     pub column: Identifier,
     /// IS NOT NULL.
     pub negated: bool,
@@ -32,28 +34,36 @@ pub struct NullTest {
 /// An index that is there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExistingIndex {
+    /// The source's name of it, with its schema where the source has such.
     pub name: String,
     /// Key columns in order; expressions are left out.
     pub keys: Vec<Identifier>,
+    /// Columns that are carried along.
     pub include: Vec<Identifier>,
+    /// It admits no two rows of equal keys.
     pub unique: bool,
     /// A constraint rests on it: primary, unique, exclusion, the referring side of a foreign key, a replica identity.
     pub constraint: bool,
+    /// It holds only some of the rows.
     pub partial: bool,
+    /// Some key is an expression.
     pub expression: bool,
     /// A B-tree in the columns' default order, collation and operator class.
     pub plain: bool,
+    /// The source may use it: it was built to its end.
     pub valid: bool,
     /// Scans since the source began to count; `None`: it does not count.
     pub scans: Option<u64>,
     /// Days since it began to count.
     pub days: f64,
+    /// Bytes on disk; `None`: the source does not tell.
     pub bytes: Option<u64>,
 }
 
 /// A column as an index sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexedColumn {
+    /// The source's name of it.
     pub name: Identifier,
     /// Mean stored bytes of a value.
     pub width: f64,
@@ -81,12 +91,17 @@ pub struct Writes {
 /// A table as an index search sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexedTable {
+    /// Which one.
     pub table: TableRef,
+    /// Rows, as the source estimates them.
     pub rows: f64,
+    /// Columns that an index can have as keys.
     pub columns: Vec<IndexedColumn>,
+    /// Indexes of every kind that it has.
     pub indexes: Vec<ExistingIndex>,
     /// `None`: the source does not count.
     pub writes: Option<Writes>,
+    /// What a new one can be.
     pub abilities: IndexAbilities,
 }
 
@@ -102,6 +117,7 @@ pub struct IndexAbilities {
 }
 
 impl IndexAbilities {
+    /// Every form that a specification has words for.
     pub const ALL: Self = Self { partial: true, code_point: true, covering: true };
 }
 
@@ -109,11 +125,13 @@ impl IndexAbilities {
 pub struct Study {
     /// Those of the tables that exist and are tables, not views.
     pub tables: Vec<IndexedTable>,
+    /// What tells the cost of statements.
     pub planner: Planner,
 }
 
 /// Whether the source's own planner can be asked about indexes that do not exist.
 pub enum Planner {
+    /// It can.
     Asked(Box<dyn WhatIf>),
     /// It cannot, with the reason and what would help.
     Absent(String),
@@ -133,6 +151,7 @@ pub struct NativeQuery {
 /// Conditions of a statement on one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableConditions {
+    /// Which one.
     pub table: TableRef,
     /// Columns compared for equality with a value.
     pub equal: Vec<Identifier>,
@@ -140,6 +159,7 @@ pub struct TableConditions {
     pub range: Vec<Identifier>,
     /// Columns compared for equality with those of other tables, or of other fragments.
     pub join: Vec<Identifier>,
+    /// Columns tested for NULL.
     pub nulls: Vec<NullTest>,
 }
 

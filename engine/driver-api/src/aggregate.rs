@@ -9,6 +9,7 @@ use crate::value::ValueType;
 /// An aggregate call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateExpr {
+    /// What is computed.
     pub function: AggregateFunction,
     /// None for `CountStar`, one for the others.
     pub args: Vec<ScalarExpr>,
@@ -16,6 +17,7 @@ pub struct AggregateExpr {
     pub distinct: bool,
     /// Only rows for which it is TRUE.
     pub filter: Option<ScalarExpr>,
+    /// Type of the result.
     pub value_type: ValueType,
 }
 
@@ -53,16 +55,23 @@ pub enum AggregateFunction {
 /// A window call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowExpr {
+    /// What is computed.
     pub function: WindowFunction,
+    /// As many as the function takes.
     pub args: Vec<ScalarExpr>,
+    /// Rows equal in these are one partition; none: all rows are.
     pub partition_by: Vec<ScalarExpr>,
+    /// Order within a partition; rows equal in it are peers.
     pub order_by: Vec<SortKey>,
+    /// Rows of the partition that a function of a frame sees.
     pub frame: WindowFrame,
+    /// Type of the result.
     pub value_type: ValueType,
 }
 
 /// A window function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the functions of SQL, whose arguments they take")]
 pub enum WindowFunction {
     RowNumber,
     Rank,
@@ -83,14 +92,18 @@ pub enum WindowFunction {
 /// The rows a window function sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WindowFrame {
+    /// What its bounds count.
     pub units: FrameUnits,
+    /// The first row.
     pub start: FrameBound,
+    /// The last row, included.
     pub end: FrameBound,
 }
 
 /// What frame bounds count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrameUnits {
+    /// Rows.
     Rows,
     /// Peers; only with unbounded and current-row bounds.
     Range,
@@ -98,6 +111,7 @@ pub enum FrameUnits {
 
 /// A frame bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the bounds of SQL")]
 pub enum FrameBound {
     UnboundedPreceding,
     Preceding(u32),

@@ -27,7 +27,9 @@ pub enum Ask<'a> {
 /// How one execution is bounded and planned.
 #[derive(Debug, Clone)]
 pub struct ExecuteContext {
+    /// Ends it early, with 57014.
     pub cancel: CancellationToken,
+    /// When it ends with 57014 unless it is over; `None`: never.
     pub deadline: Option<Instant>,
     /// Rows per batch, at most.
     pub batch_rows: usize,
@@ -55,6 +57,7 @@ impl Default for ExecuteContext {
 pub struct Wanted<'a> {
     /// The type that it was told of each column.
     pub types: &'a [PgType],
+    /// The form of all values.
     pub form: WireForm,
 }
 
@@ -134,6 +137,7 @@ pub enum DeclineReason {
 }
 
 impl DeclineReason {
+    /// Every reason, in the order of their declaration.
     pub const ALL: [Self; 12] = [
         Self::Unsupported,
         Self::NoKey,

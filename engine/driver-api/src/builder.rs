@@ -15,6 +15,7 @@ const BYTES_USUAL: usize = 16;
 
 /// Cells of one column so far.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "each builds cells of the value type of its name")]
 pub enum ColumnBuilder {
     Boolean(BooleanBuilder),
     Int16(Int16Builder),

@@ -12,7 +12,9 @@ use std::fmt;
 /// Why something stays above the source. The text reaches the user's receipt: it names operators and types, no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    /// Its kind.
     pub reason: RefusalReason,
+    /// One line, without a value.
     pub text: String,
 }
 

@@ -11,9 +11,13 @@ use std::collections::HashMap;
 /// A column's type and how its source holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnInfo {
+    /// Type of the values that it delivers.
     pub value_type: ValueType,
+    /// NULL may be among them.
     pub nullable: bool,
+    /// How the source compares it.
     pub collation: Collation,
+    /// How the source stores it; canonical of what is computed.
     pub encoding: Encoding,
 }
 

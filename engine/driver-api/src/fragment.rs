@@ -19,6 +19,7 @@ pub const NODES_MAX: usize = 65_536;
 /// A part of a plan for one source: a relation, what it delivers, and the types of its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fragment {
+    /// What is read.
     pub relation: Relation,
     /// Delivered columns, in order; a column may appear more than once.
     pub output: Vec<OutputColumn>,
@@ -29,10 +30,13 @@ pub struct Fragment {
 /// A delivered column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputColumn {
+    /// Of the relation, as it leaves its root.
     pub id: ColumnId,
     /// Name in the Arrow schema only; never part of a native statement.
     pub name: String,
+    /// The column's type.
     pub value_type: ValueType,
+    /// NULL may be among its values.
     pub nullable: bool,
 }
 

@@ -76,6 +76,7 @@ pub enum ScalarFunction {
 
 /// What `extract` reads. Instants are read in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the fields of `extract`")]
 pub enum DatePart {
     Year,
     /// 1–4.
@@ -97,6 +98,7 @@ pub enum DatePart {
 
 /// What `date_trunc` cuts to. A week begins on Monday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the fields of `date_trunc`")]
 pub enum DateUnit {
     Year,
     Quarter,

@@ -14,12 +14,15 @@ pub struct FileLayout {
     pub pattern: String,
     /// Tells these files in these versions from any others.
     pub version: u64,
+    /// Number of files.
     pub files: usize,
+    /// Rows of all files.
     pub rows: f64,
     /// Compressed, of all columns.
     pub bytes: f64,
     /// The columns that were asked for and are there, and those that are folders.
     pub columns: Vec<LayoutColumn>,
+    /// Row groups of all files.
     pub groups: Vec<RowGroup>,
     /// Rows spread over all files, each with a place for each of the columns; `None`: NULL, or a column that has no order.
     pub sample: Vec<Vec<Option<Place>>>,
@@ -49,6 +52,7 @@ pub struct LayoutColumn {
 pub struct RowGroup {
     /// Number of its file.
     pub file: usize,
+    /// Its rows.
     pub rows: f64,
     /// Least and greatest place of each column; `None`: the footer does not tell.
     pub bounds: Vec<Option<(Place, Place)>>,
@@ -59,6 +63,7 @@ pub struct RowGroup {
 pub struct Rewrite {
     /// A folder for each value, in this order. Columns that are folders already stay so.
     pub partition: Vec<String>,
+    /// Columns that rows are in order of within each folder; none: any order.
     pub sort: Vec<String>,
     /// Rows of a row group, at most.
     pub group_rows: usize,

@@ -9,6 +9,7 @@
 //! - [`write`]: changes, and the transactions in which they happen;
 //! - `testkit` (feature): the conformance suite and the fault layer.
 
+#![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 pub mod advice;

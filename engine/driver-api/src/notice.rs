@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct SchemaNotice(AtomicBool);
 
 impl SchemaNotice {
+    /// Says that tables may have changed. Twice is as once.
     pub fn give(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -23,6 +23,7 @@ pub struct PoolStatus {
     pub leased: u64,
     /// Time that all of these waited for, opening included.
     pub lease_time: Duration,
+    /// Whether connections are tried.
     pub breaker: BreakerState,
     /// Whether somebody waits for a place among the connections of all sources. `None`: these do not count among them.
     pub wanted: Option<bool>,

@@ -9,71 +9,32 @@ use std::sync::Arc;
 /// A relational operator. Rows are a bag; an order exists only where `Sort` is reached from the root of the fragment,
 /// or from a `Limit`, through `Limit` and `Project` alone.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "inputs, expressions and columns are of the types that they say")]
 pub enum Relation {
     /// Columns of a remote table.
-    Scan {
-        table: TableRef,
-        columns: Vec<ScanColumn>,
-    },
+    Scan { table: TableRef, columns: Vec<ScanColumn> },
     /// Rows for which the predicate is TRUE.
-    Filter {
-        input: Box<Relation>,
-        predicate: ScalarExpr,
-    },
+    Filter { input: Box<Relation>, predicate: ScalarExpr },
     /// Exactly these columns. `(id, Column(id))` hands a column on under its own id; every other id is new.
-    Project {
-        input: Box<Relation>,
-        exprs: Vec<(ColumnId, ScalarExpr)>,
-    },
+    Project { input: Box<Relation>, exprs: Vec<(ColumnId, ScalarExpr)> },
     /// Output: left columns, then right ones (semi and anti: left only). A cross join is Inner on TRUE.
-    Join {
-        kind: JoinKind,
-        left: Box<Relation>,
-        right: Box<Relation>,
-        on: ScalarExpr,
-    },
+    Join { kind: JoinKind, left: Box<Relation>, right: Box<Relation>, on: ScalarExpr },
     /// Output: groups, then aggregates. NULLs are one group. Without groups: one row, also over nothing.
-    Aggregate {
-        input: Box<Relation>,
-        group: Vec<(ColumnId, ScalarExpr)>,
-        aggregates: Vec<(ColumnId, AggregateExpr)>,
-    },
+    Aggregate { input: Box<Relation>, group: Vec<(ColumnId, ScalarExpr)>, aggregates: Vec<(ColumnId, AggregateExpr)> },
     /// One of each group of rows that are equal in all columns (NULL equals NULL).
-    Distinct {
-        input: Box<Relation>,
-    },
-    Sort {
-        input: Box<Relation>,
-        keys: Vec<SortKey>,
-    },
+    Distinct { input: Box<Relation> },
+    /// The rows in an order; those that are equal in all keys in any.
+    Sort { input: Box<Relation>, keys: Vec<SortKey> },
     /// Skips rows, then lets at most `fetch` through.
-    Limit {
-        input: Box<Relation>,
-        skip: u64,
-        fetch: Option<u64>,
-    },
+    Limit { input: Box<Relation>, skip: u64, fetch: Option<u64> },
     /// Both inputs have as many columns as `columns`, of equal types, matched by position. NULL equals NULL.
-    SetOperation {
-        op: SetOp,
-        all: bool,
-        columns: Vec<ColumnId>,
-        left: Box<Relation>,
-        right: Box<Relation>,
-    },
+    SetOperation { op: SetOp, all: bool, columns: Vec<ColumnId>, left: Box<Relation>, right: Box<Relation> },
     /// Input columns, then one more for each expression.
-    Window {
-        input: Box<Relation>,
-        exprs: Vec<(ColumnId, WindowExpr)>,
-    },
+    Window { input: Box<Relation>, exprs: Vec<(ColumnId, WindowExpr)> },
     /// A fence: the rows of its input. Nothing above is evaluated before every row decision below is made.
-    Fence {
-        input: Box<Relation>,
-    },
+    Fence { input: Box<Relation> },
     /// Rows of parameters and constants, at least one.
-    Values {
-        columns: Vec<(ColumnId, ValueType)>,
-        rows: Vec<Vec<ScalarExpr>>,
-    },
+    Values { columns: Vec<(ColumnId, ValueType)>, rows: Vec<Vec<ScalarExpr>> },
     /// One row without columns.
     EmptyRow,
 }
@@ -81,12 +42,17 @@ pub enum Relation {
 /// A column that a scan reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanColumn {
+    /// What the rest of the fragment names it by.
     pub id: ColumnId,
     /// Its name in the source.
     pub name: Identifier,
+    /// Type of the values that it delivers.
     pub value_type: ValueType,
+    /// NULL may be among them.
     pub nullable: bool,
+    /// How the source compares it.
     pub collation: Collation,
+    /// How the source stores it.
     pub encoding: Encoding,
 }
 
@@ -128,6 +94,7 @@ impl Encoding {
 /// A join. `on` decides a match when it is TRUE; semi and anti are EXISTS and NOT EXISTS (`NOT IN` is
 /// [`ScalarExpr::InSubquery`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the joins of SQL")]
 pub enum JoinKind {
     Inner,
     Left,
@@ -139,6 +106,7 @@ pub enum JoinKind {
 
 /// A set operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the operations of SQL")]
 pub enum SetOp {
     Union,
     Intersect,
@@ -148,8 +116,11 @@ pub enum SetOp {
 /// One key of an order. Text by code point; NaN is the largest float.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SortKey {
+    /// What is compared.
     pub expr: ScalarExpr,
+    /// Least first.
     pub ascending: bool,
+    /// Where NULLs stand, whatever the direction.
     pub nulls_first: bool,
 }
 

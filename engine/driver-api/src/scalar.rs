@@ -7,99 +7,53 @@ use crate::value::ValueType;
 
 /// A scalar expression. Truth is three-valued as in SQL.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "operands are named by their place in what the variant says")]
 pub enum ScalarExpr {
     /// A column in scope, of this query block or of one around it (correlation).
     Column(ColumnId),
     /// The fragment's parameter with this index (from 0) and its type.
     Parameter(usize, ValueType),
+    /// A truth value or NULL.
     Constant(Constant),
     /// Both sides are [`ValueType::comparable_with`] each other, or decimals of any places, compared by value. Text by
     /// code point, floats with NaN = NaN largest and −0 = 0, binary by bytes, false < true.
-    Comparison {
-        op: ComparisonOp,
-        left: Box<ScalarExpr>,
-        right: Box<ScalarExpr>,
-    },
+    Comparison { op: ComparisonOp, left: Box<ScalarExpr>, right: Box<ScalarExpr> },
     /// All of them; empty is TRUE.
     And(Vec<ScalarExpr>),
     /// Any of them; empty is FALSE.
     Or(Vec<ScalarExpr>),
+    /// Unknown stays unknown.
     Not(Box<ScalarExpr>),
-    IsNull {
-        expr: Box<ScalarExpr>,
-        negated: bool,
-    },
+    /// `expr IS [NOT] NULL`; never NULL itself.
+    IsNull { expr: Box<ScalarExpr>, negated: bool },
     /// `expr IS [NOT] {TRUE | FALSE | UNKNOWN}`.
-    IsTruth {
-        expr: Box<ScalarExpr>,
-        truth: Truth,
-        negated: bool,
-    },
+    IsTruth { expr: Box<ScalarExpr>, truth: Truth, negated: bool },
     /// `low <= expr AND expr <= high`, with `expr` evaluated once.
-    Between {
-        expr: Box<ScalarExpr>,
-        low: Box<ScalarExpr>,
-        high: Box<ScalarExpr>,
-        negated: bool,
-    },
+    Between { expr: Box<ScalarExpr>, low: Box<ScalarExpr>, high: Box<ScalarExpr>, negated: bool },
     /// `expr = ANY (list)`; an empty list is FALSE even for NULL.
-    InList {
-        expr: Box<ScalarExpr>,
-        list: Vec<ScalarExpr>,
-        negated: bool,
-    },
+    InList { expr: Box<ScalarExpr>, list: Vec<ScalarExpr>, negated: bool },
     /// `pattern` is the index of a text parameter. `%` any run, `_` one code point, `\` escapes the next character, a
     /// lone `\` at the end is itself; newlines match; case-insensitive: simple case folding.
-    Like {
-        expr: Box<ScalarExpr>,
-        pattern: usize,
-        negated: bool,
-        case_insensitive: bool,
-    },
+    Like { expr: Box<ScalarExpr>, pattern: usize, negated: bool, case_insensitive: bool },
     /// Operands and result have `value_type` (decimals: any scale in, this scale out). Integers and decimals are
     /// checked (22003), as are floats (finite operands that give an infinity, or a zero out of non-zeros by `*` and `/`),
     /// and division by zero raises 22012. Integer division truncates to zero, `%` has the dividend's sign.
-    Arithmetic {
-        op: ArithmeticOp,
-        left: Box<ScalarExpr>,
-        right: Box<ScalarExpr>,
-        value_type: ValueType,
-    },
+    Arithmetic { op: ArithmeticOp, left: Box<ScalarExpr>, right: Box<ScalarExpr>, value_type: ValueType },
     /// `-expr`; the least integer raises 22003.
     Negate(Box<ScalarExpr>),
     /// Searched CASE: first branch whose condition is TRUE; conditions and results after it are not evaluated.
-    Case {
-        branches: Vec<(ScalarExpr, ScalarExpr)>,
-        otherwise: Option<Box<ScalarExpr>>,
-    },
+    Case { branches: Vec<(ScalarExpr, ScalarExpr)>, otherwise: Option<Box<ScalarExpr>> },
     /// Conversion. To integer: from float rounds half to even, from decimal half away from zero, raises 22003 outside. To decimal: rounds half away
     /// from zero. From text: raises 22P02. Timestamp to date: floor.
-    Cast {
-        expr: Box<ScalarExpr>,
-        from: ValueType,
-        to: ValueType,
-    },
+    Cast { expr: Box<ScalarExpr>, from: ValueType, to: ValueType },
     /// The caller declares the result's type, which must fit the function's semantics.
-    Function {
-        function: ScalarFunction,
-        args: Vec<ScalarExpr>,
-        value_type: ValueType,
-    },
+    Function { function: ScalarFunction, args: Vec<ScalarExpr>, value_type: ValueType },
     /// The relation has a row. May name columns of the blocks around it.
-    Exists {
-        relation: Box<Relation>,
-        negated: bool,
-    },
+    Exists { relation: Box<Relation>, negated: bool },
     /// `expr IN (relation of one column)` with SQL's NULL rules: an unknown match is NULL, also negated.
-    InSubquery {
-        expr: Box<ScalarExpr>,
-        relation: Box<Relation>,
-        negated: bool,
-    },
+    InSubquery { expr: Box<ScalarExpr>, relation: Box<Relation>, negated: bool },
     /// One column; no row is NULL, more than one raises 21000.
-    ScalarSubquery {
-        relation: Box<Relation>,
-    },
+    ScalarSubquery { relation: Box<Relation> },
 }
 
 /// What a source's columns hold.
@@ -113,6 +67,7 @@ pub enum Held {
 
 /// The only things that a printer writes down by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the constants of SQL")]
 pub enum Constant {
     True,
     False,
@@ -121,6 +76,7 @@ pub enum Constant {
 
 /// A comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the operators of SQL")]
 pub enum ComparisonOp {
     Eq,
     NotEq,
@@ -136,6 +92,7 @@ pub enum ComparisonOp {
 
 /// A truth value to test for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the truth values of SQL")]
 pub enum Truth {
     True,
     False,
@@ -144,6 +101,7 @@ pub enum Truth {
 
 /// An arithmetic operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the operations of SQL")]
 pub enum ArithmeticOp {
     Add,
     Subtract,

@@ -11,6 +11,7 @@ pub enum SnapshotAnswer {
     Unsupported,
     /// It could, and has no room now.
     NoRoom,
+    /// It is kept from now on.
     Kept(Snapshot),
 }
 
@@ -44,6 +45,7 @@ pub struct SnapshotShare {
 /// Some pages of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pages {
+    /// The first, counted from 0.
     pub from: u32,
     /// The first that is not among them.
     pub to: u32,

@@ -26,6 +26,7 @@ pub struct NativeStatement {
 pub struct Binding {
     /// Index of the fragment's parameter.
     pub parameter: usize,
+    /// What is made of it.
     pub form: BindingForm,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 /// A type that the push-down vocabulary has words for. Whatever is not here is not pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the rest are Arrow's types of the same names")]
 pub enum ValueType {
     Boolean,
     Int16,
@@ -36,6 +37,7 @@ pub enum ValueType {
 
 /// What a [`ValueType::List`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "as the value types of the same names")]
 pub enum ItemType {
     Boolean,
     Int16,
@@ -89,6 +91,7 @@ impl ItemType {
 
 /// One value, the only way in which data enters a fragment: always beside it, never in it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is of the value type of its name")]
 pub enum Value {
     Null(ValueType),
     Boolean(bool),

@@ -17,7 +17,9 @@ pub const ENUM_LABELS_KEY: &str = "pg_enum_labels";
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// As the client sees it; equal names may occur.
     pub name: String,
+    /// The type that the client is told.
     pub pg_type: PgType,
     /// `pg_type.oid` of an enum, whose values are sent as texts; `pg_type` is text then.
     pub enum_oid: Option<u32>,

@@ -3,6 +3,7 @@
 //! A door authenticates with [`Authenticator`], opens a [`Session`] with [`QueryService`] and hands it SQL. Everything
 //! that has meaning in SQL (SET, BEGIN, DECLARE, PREPARE) is the session's; frames, portals and formats are the door's.
 
+#![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod arrivals;

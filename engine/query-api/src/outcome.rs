@@ -21,10 +21,13 @@ pub enum CommandTag {
 
 /// Rows and their description.
 pub struct Rows {
+    /// What the client is told of each column, in order.
     pub columns: Arc<[Column]>,
     /// Arrow schema of every batch; same length and order as `columns`.
     pub schema: SchemaRef,
+    /// The rows; an error ends them.
     pub batches: BatchStream,
+    /// For CommandComplete, after the last row.
     pub tag: CommandTag,
 }
 
@@ -36,6 +39,7 @@ impl std::fmt::Debug for Rows {
 
 /// Format of `COPY … TO STDOUT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the values of FORMAT")]
 pub enum CopyFormat {
     Text,
     Csv,
@@ -45,11 +49,17 @@ pub enum CopyFormat {
 /// Options of `COPY … TO STDOUT`, with PostgreSQL's defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOptions {
+    /// FORMAT.
     pub format: CopyFormat,
+    /// HEADER: whether a line of column names comes first.
     pub header: bool,
+    /// DELIMITER, one byte between fields; of text and csv.
     pub delimiter: u8,
+    /// NULL, what stands for it unquoted; of text and csv.
     pub null: String,
+    /// QUOTE, one byte around fields; of csv.
     pub quote: u8,
+    /// ESCAPE, one byte before a quote inside of a field; of csv.
     pub escape: u8,
 }
 
@@ -60,6 +70,7 @@ pub enum Outcome {
     Empty,
     /// A command without rows.
     Command(CommandTag),
+    /// Rows, as batches.
     Rows(Rows),
     /// All rows of a SELECT, as the messages that were asked for ([`Delivery::Messages`](crate::Delivery::Messages)).
     Messages(WireRows),
@@ -72,16 +83,21 @@ pub enum Outcome {
 pub enum Effect {
     /// A reported setting changed: send ParameterStatus.
     ParameterStatus {
+        /// The name that ParameterStatus has for it, with its capitals.
         name: String,
+        /// The value, as SHOW prints it.
         value: String,
     },
+    /// A message that is no error: send NoticeResponse.
     Notice(Notice),
 }
 
 /// A NotificationResponse: something happened on a channel that the session listens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
+    /// The name that LISTEN was given.
     pub channel: String,
+    /// What NOTIFY said; empty for nothing.
     pub payload: String,
 }
 
@@ -90,7 +106,10 @@ pub struct Notification {
 pub struct Notice {
     /// `NOTICE`, `WARNING`, `INFO`.
     pub severity: &'static str,
+    /// Five characters.
     pub sqlstate: String,
+    /// One line.
     pub message: String,
+    /// What to do about it.
     pub hint: Option<String>,
 }

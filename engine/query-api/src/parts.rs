@@ -10,11 +10,13 @@ use std::sync::Arc;
 pub struct Part(Arc<[u8]>);
 
 impl Part {
+    /// A part by the session's name of it.
     #[must_use]
     pub fn new(name: impl Into<Arc<[u8]>>) -> Self {
         Self(name.into())
     }
 
+    /// The session's name of it.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.0
@@ -26,6 +28,7 @@ impl Part {
 pub struct Kept(Arc<dyn Any + Send + Sync>);
 
 impl Kept {
+    /// Keeps a value until the last copy is dropped.
     #[must_use]
     pub fn new(kept: Arc<dyn Any + Send + Sync>) -> Self {
         Self(kept)

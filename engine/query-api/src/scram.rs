@@ -9,9 +9,13 @@ const PASSWORD_BYTES_MAX: usize = 1_024;
 /// A SCRAM-SHA-256 verifier (RFC 5803).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramVerifier {
+    /// Rounds of PBKDF2; with 0 no password fits.
     pub iterations: u32,
+    /// As the client is told it, without base64.
     pub salt: Vec<u8>,
+    /// `H(ClientKey)`: proofs of a client are checked by it.
     pub stored_key: [u8; 32],
+    /// `HMAC(SaltedPassword, "Server Key")`: the server signs by it.
     pub server_key: [u8; 32],
 }
 

@@ -14,9 +14,13 @@ use std::sync::Arc;
 /// Which door a session came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Door {
+    /// PostgreSQL's protocol.
     Postgres,
+    /// Arrow Flight SQL.
     FlightSql,
+    /// The pages.
     Http,
+    /// `querygate sql`, in the same process.
     Shell,
 }
 
@@ -36,8 +40,11 @@ impl Door {
 /// What a client said of itself when it connected.
 #[derive(Debug, Clone)]
 pub struct ClientInfo {
+    /// Where it connected.
     pub door: Door,
+    /// The name that it asked for; [`Authenticator::has_database`] said that it is served.
     pub database: String,
+    /// Its address; `None` where the door has none (the shell) or is not told it.
     pub peer: Option<SocketAddr>,
     /// Startup parameters that are settings (`application_name`, `TimeZone`, `options` already split).
     /// An unknown or refused one makes `open` fail with the code that `SET` would give.
@@ -65,8 +72,11 @@ pub trait QueryService: Send + Sync {
 /// Transaction state as ReadyForQuery reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionStatus {
+    /// No transaction is open: `I`.
     Idle,
+    /// A transaction is open: `T`.
     InTransaction,
+    /// A transaction is open and takes only its end: `E`.
     Failed,
 }
 
@@ -108,6 +118,7 @@ pub enum Delivery<'a> {
 /// What a door looks at whenever its client says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resting {
+    /// As [`Session::transaction_status`].
     pub status: TransactionStatus,
     /// As [`Session::listens`].
     pub listens: bool,
@@ -121,6 +132,7 @@ pub type LookUp<'a> = BoxFuture<'a, Result<LookUpOutcome>>;
 /// What a look-up came to.
 #[derive(Debug)]
 pub enum LookUpOutcome {
+    /// All its rows, in the form that was asked for.
     Rows(WireRows),
     /// Nothing was run and nothing recorded: the statement is to be given to [`Session::run`].
     Declined(LookUpRefusal),
@@ -229,6 +241,7 @@ pub trait Session: Send + Sync {
     /// `TimeZone` is the zone that is meant: a name, or an offset where plus is east, however SHOW prints it.
     fn setting(&self, name: &str) -> Option<String>;
 
+    /// The state for ReadyForQuery, after what ran last.
     fn transaction_status(&self) -> TransactionStatus;
 
     /// All that a door wants to know before it waits for its client, at once.

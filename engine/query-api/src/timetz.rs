@@ -33,6 +33,7 @@ impl TimeTz {
         self.micros - i64::from(self.east) * SECOND
     }
 
+    /// The bytes of an Arrow cell: instant, then zone, both ordered without sign.
     #[must_use]
     pub fn key(self) -> [u8; 12] {
         let mut key = [0; 12];
@@ -64,10 +65,10 @@ impl Display for TimeTz {
         }
         let east = self.east.unsigned_abs();
         write!(f, "{}{:02}", if self.east < 0 { '-' } else { '+' }, east / 3_600)?;
-        if east % 3_600 > 0 {
+        if !east.is_multiple_of(3_600) {
             write!(f, ":{:02}", east / 60 % 60)?;
         }
-        if east % 60 > 0 {
+        if !east.is_multiple_of(60) {
             write!(f, ":{:02}", east % 60)?;
         }
         Ok(())

@@ -3,7 +3,9 @@
 /// A client's span, the parent of a statement's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
+    /// The whole trace; not all zeros.
     pub trace_id: [u8; 16],
+    /// The client's span; not all zeros.
     pub span_id: [u8; 8],
     /// Whether the client records its trace.
     pub sampled: bool,

@@ -14,6 +14,7 @@ use std::str::FromStr as _;
 pub enum Zone {
     /// Seconds east of Greenwich.
     Fixed(i32),
+    /// A name of the IANA database, with its rules.
     Named(Tz),
     /// An abbreviation of a zone's winter time, in capitals: what it meant at the time.
     Abbreviated(&'static str, Tz),
@@ -57,6 +58,7 @@ const SHAPES: std::ops::Range<i32> = 2_072..2_100;
 const CALENDAR: i64 = 146_097 * 86_400;
 
 impl Zone {
+    /// No offset.
     pub const UTC: Self = Self::Fixed(0);
 
     /// Reads a name, an abbreviation, an offset (`+02`, `-3:30`), or POSIX `<+02>-02`.

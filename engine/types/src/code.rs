@@ -1,7 +1,10 @@
 //! The closed list of error codes and its one mapping to SQLSTATE, gRPC status and HTTP status.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 /// What went wrong, as clients may know it. Closed: a new failure needs a new arm in every mapping below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "named as the conditions of their SQLSTATEs")]
 pub enum ErrorCode {
     // Connection and authentication
     ProtocolViolation,
@@ -104,6 +107,7 @@ pub enum ErrorCode {
 /// gRPC status, by its protocol number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
+#[expect(missing_docs, reason = "named as the statuses of gRPC")]
 pub enum GrpcStatus {
     Cancelled = 1,
     InvalidArgument = 3,

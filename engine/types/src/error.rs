@@ -1,5 +1,7 @@
 //! The one error type that crosses crate borders. Knows no wire format.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 use crate::ErrorCode;
 use std::fmt;
 

@@ -1,6 +1,9 @@
 //! The words every crate shares: error codes, principals, Postgres types and limits; reading and printing JSON. Knows no
 //! engine, no door and no source.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod bits;
 mod code;
 mod error;

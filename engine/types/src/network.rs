@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 /// An address of IPv4 or IPv6 and the length of its network's prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inet {
+    /// Which bytes of the address count.
     pub family: Family,
     /// The first four bytes of an IPv4 address, the rest 0.
     pub address: [u8; 16],
@@ -13,9 +14,12 @@ pub struct Inet {
     pub bits: u8,
 }
 
+/// A version of the Internet Protocol. IPv4 sorts first, as in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
+    /// Addresses of 32 bits.
     V4,
+    /// Addresses of 128 bits.
     V6,
 }
 
@@ -47,12 +51,12 @@ impl Family {
 
 impl Inet {
     /// Bytes of a key.
-    pub const KEY_BYTES: usize = 34;
+    pub const KEY_BYTES: u8 = 34;
 
     /// Bytes that order as PostgreSQL orders `inet` and `cidr`: by family, by the network, by the prefix's length, by the address.
     #[must_use]
-    pub fn key(self) -> [u8; Self::KEY_BYTES] {
-        let mut key = [0; Self::KEY_BYTES];
+    pub fn key(self) -> [u8; Self::KEY_BYTES as usize] {
+        let mut key = [0; Self::KEY_BYTES as usize];
         key[0] = self.family.number();
         key[1..17].copy_from_slice(&self.masked(true));
         key[17] = self.bits;
@@ -183,6 +187,7 @@ impl Display for Inet {
 /// Why a text is no `cidr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoNetwork {
+    /// It is no address with or without a prefix.
     Spelling,
     /// Bits are set behind the prefix.
     HostBits,
@@ -262,7 +267,7 @@ pub fn macaddr8(text: &str) -> Option<String> {
 
 /// Bytes of hexadecimal digits, two each.
 fn octets(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()

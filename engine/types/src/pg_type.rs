@@ -2,6 +2,7 @@
 
 /// PostgreSQL `typcategory`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as PostgreSQL's categories")]
 pub enum TypeCategory {
     Array,
     Boolean,
@@ -20,6 +21,7 @@ macro_rules! pg_types {
     ($($variant:ident, $oid:literal, $name:literal, $len:literal, $category:ident, $array:literal;)*) => {
         /// A Postgres type. Array types are their own variants, as in `pg_type`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "named as in `pg_type`")]
         pub enum PgType { $($variant,)* }
 
         impl PgType {

@@ -5,18 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far a principal's administration reaches (ObjectStack `posture`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Posture {
+    /// Administers every organization.
     PlatformAdmin,
+    /// Administers the active organization.
     TenantAdmin,
+    /// Belongs to an organization and administers nothing.
     Member,
+    /// A user from outside, whom no permission set makes an administrator.
     External,
 }
 
 /// A value of `current_user.<key>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AttributeValue {
+    /// One text.
     Text(String),
+    /// One whole number.
     Integer(i64),
+    /// One truth value.
     Boolean(bool),
+    /// Texts that a rule asks membership of.
     List(Vec<String>),
 }
 
@@ -27,6 +35,7 @@ pub struct Principal {
     pub login: String,
     /// ObjectStack user id (`current_user.id`).
     pub user_id: String,
+    /// `current_user.email`, where the user has one.
     pub email: Option<String>,
     /// Active organization.
     pub organization_id: Option<String>,
@@ -34,9 +43,11 @@ pub struct Principal {
     pub organization_ids: BTreeSet<String>,
     /// Users of the active organization (`current_user.org_user_ids`).
     pub org_user_ids: BTreeSet<String>,
+    /// Names of the positions held (`current_user.positions`).
     pub positions: BTreeSet<String>,
     /// Permission sets held, directly, by position or by default.
     pub permission_sets: BTreeSet<String>,
+    /// The widest administration of all that is held.
     pub posture: Posture,
     /// Further `current_user.<key>` values.
     pub attributes: BTreeMap<String, AttributeValue>,
@@ -73,47 +84,56 @@ pub struct PrincipalBuilder {
 }
 
 impl PrincipalBuilder {
+    /// Replaces the user id, which is the login name by default.
     #[must_use]
     pub fn user_id(mut self, id: &str) -> Self {
         self.principal.user_id = id.to_owned();
         self
     }
+    /// Sets the e-mail address; none by default.
     #[must_use]
     pub fn email(mut self, email: &str) -> Self {
         self.principal.email = Some(email.to_owned());
         self
     }
+    /// Makes an organization the active one, and the user belong to it.
     #[must_use]
     pub fn organization(mut self, id: &str) -> Self {
         self.principal.organization_id = Some(id.to_owned());
         self.principal.organization_ids.insert(id.to_owned());
         self
     }
+    /// Adds a position.
     #[must_use]
     pub fn position(mut self, name: &str) -> Self {
         self.principal.positions.insert(name.to_owned());
         self
     }
+    /// Adds a permission set.
     #[must_use]
     pub fn permission_set(mut self, name: &str) -> Self {
         self.principal.permission_sets.insert(name.to_owned());
         self
     }
+    /// Sets the posture; [`Posture::Member`] by default.
     #[must_use]
     pub fn posture(mut self, posture: Posture) -> Self {
         self.principal.posture = posture;
         self
     }
+    /// Sets `current_user.<key>`.
     #[must_use]
     pub fn attribute(mut self, key: &str, value: AttributeValue) -> Self {
         self.principal.attributes.insert(key.to_owned(), value);
         self
     }
+    /// Whether the user operates the gate; not by default.
     #[must_use]
     pub fn operator(mut self, operator: bool) -> Self {
         self.principal.operator = operator;
         self
     }
+    /// The principal.
     #[must_use]
     pub fn build(self) -> Principal {
         self.principal

@@ -2,6 +2,7 @@
 
 /// As `ON DELETE` and `ON UPDATE` say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the actions of SQL")]
 pub enum ReferentialAction {
     #[default]
     NoAction,

@@ -13,15 +13,22 @@ pub enum WireForm {
 /// A parameter's value, of the few types in which rows are looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Given<'a> {
+    /// Of `boolean`.
     Boolean(bool),
+    /// Of `smallint`.
     Int16(i16),
+    /// Of `integer`.
     Int32(i32),
+    /// Of `bigint`.
     Int64(i64),
     /// With the client's own scale.
     Decimal {
+        /// The digits, without a point.
         value: i128,
+        /// Digits after the point.
         scale: u8,
     },
+    /// Of `text`, `varchar` or `char`.
     Text(&'a str),
 }
 
@@ -37,6 +44,7 @@ impl std::fmt::Debug for Given<'_> {
 pub struct WireRows {
     /// One DataRow message for each row, whole and in order.
     pub messages: Vec<u8>,
+    /// Number of the messages.
     pub rows: u64,
     /// NULLs of each column; empty where there is none.
     pub nulls: Vec<u64>,

@@ -12,15 +12,20 @@ use std::sync::Arc;
 pub struct Limits {
     /// Smallest step of a time stamp, in microseconds.
     pub timestamp_step: i64,
+    /// It holds NaN.
     pub nan: bool,
+    /// It holds infinities.
     pub infinite: bool,
 }
 
 /// A table of the suite.
 #[derive(Debug, Clone)]
 pub struct Table {
+    /// What the source calls it.
     pub name: &'static str,
+    /// Names and types; all are nullable.
     pub columns: Vec<(&'static str, ValueType)>,
+    /// One value for each column.
     pub rows: Vec<Vec<Value>>,
 }
 

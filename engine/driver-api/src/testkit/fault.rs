@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// One way to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Everything works.
     None,
     /// The connection cannot be made (08001).
     Refused,

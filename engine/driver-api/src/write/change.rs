@@ -22,14 +22,18 @@ pub const STORED_BYTES_MAX: usize = 256 << 20;
 /// What becomes of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChangeOp {
+    /// They are new.
     Insert,
+    /// Their assigned columns get other values.
     Update,
+    /// They are gone.
     Delete,
 }
 
 /// A column that a change finds rows by, or stores values in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetColumn {
+    /// The source's name of it.
     pub name: Identifier,
     /// The source's own words for the type.
     pub native_type: Arc<str>,
@@ -37,6 +41,7 @@ pub struct TargetColumn {
     pub value_type: ValueType,
     /// The form in which the column holds them, as [`Writer::writable_as`](super::Writer::writable_as) gave it.
     pub encoding: Encoding,
+    /// How the source compares it: a key is found by its bytes alone.
     pub collation: Collation,
 }
 
@@ -44,10 +49,13 @@ pub struct TargetColumn {
 /// and stores the assigned columns; a delete has none of the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeShape {
+    /// The table that is changed.
     pub table: TableRef,
+    /// What becomes of the rows.
     pub op: ChangeOp,
     /// Columns that find one row. Only an insert may have none.
     pub key: Vec<TargetColumn>,
+    /// Columns that get values.
     pub assigned: Vec<TargetColumn>,
     /// Columns wanted back as they are stored afterwards; of deleted rows, as they were.
     pub returning: Vec<ScanColumn>,
@@ -62,6 +70,7 @@ pub struct ChangeSet {
 /// A printed change. Its text holds no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativeChange {
+    /// What it was printed from.
     pub shape: ChangeShape,
     /// Text for one set of rows (of one row, where the text depends on their number), and what it delivers: `output` and
     /// `schema` are of the columns wanted back.
@@ -168,6 +177,7 @@ impl ChangeSet {
         Ok(Self { rows })
     }
 
+    /// The rows, key columns first.
     #[must_use]
     pub const fn rows(&self) -> &RecordBatch {
         &self.rows
@@ -179,6 +189,7 @@ impl ChangeSet {
         self.rows.num_rows()
     }
 
+    /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -9,7 +9,9 @@ use crate::scalar::ScalarExpr;
 /// A lock on each row that a read gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lock {
+    /// What it keeps others from.
     pub strength: LockStrength,
+    /// What it does about locks of others.
     pub wait: LockWait,
 }
 

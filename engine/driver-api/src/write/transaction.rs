@@ -24,6 +24,7 @@ pub type Rows<'a> = BoxStream<'a, Result<RecordBatch>>;
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Begin {
+    /// What it sees of others.
     pub isolation: Isolation,
 }
 
@@ -42,7 +43,9 @@ pub enum Isolation {
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
+    /// All of it is stored.
     Committed,
+    /// Nothing of it is stored.
     RolledBack,
 }
 
@@ -87,6 +90,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// As [`apply`](Self::apply); the stream's own.
     async fn load(&mut self, change: &NativeChange, rows: BatchStream, context: &ExecuteContext) -> Result<u64>;
 
+    /// Sets a savepoint, whose id is new.
     async fn savepoint(&mut self, id: u32) -> Result<()>;
 
     /// Undoes what was done since the savepoint, which stays.
@@ -104,6 +108,7 @@ pub trait SourceTransaction: Send + fmt::Debug {
     /// Waits for the source's answer, whoever cancels.
     async fn commit(self: Box<Self>) -> Result<(), CommitError>;
 
+    /// Undoes everything. A connection that does not answer is closed, which has the source do so.
     async fn rollback(self: Box<Self>);
 }
 
@@ -145,11 +150,13 @@ impl Isolation {
 }
 
 impl TxMark {
+    /// A mark in the source's own words.
     #[must_use]
     pub fn new(mark: impl Into<Arc<str>>) -> Self {
         Self(mark.into())
     }
 
+    /// The source's own words.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,8 +5,11 @@ use querygate_types::{Error, ErrorCode};
 /// A rule of the source that a change broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Violation {
+    /// A row of equal key is there.
     Unique,
+    /// NULL, or nothing, for a column that has none.
     NotNull,
+    /// A row refers to one that is not there.
     ForeignKey,
     /// A check, an exclusion, a view's check option, or what a trigger of the source says.
     Check,
@@ -14,6 +17,7 @@ pub enum Violation {
     Generated,
     /// Somebody else changed the rows since they were read.
     Serialization,
+    /// It waited for others that waited for it.
     Deadlock,
     /// Somebody else holds a lock on the rows, and nobody was to wait.
     Locked,

@@ -32,7 +32,9 @@ pub enum Locking {
 pub struct WriteCapabilities {
     /// Levels that may be asked for.
     pub isolation: &'static [Isolation],
+    /// How rows are kept from others.
     pub locking: Locking,
+    /// A part of a transaction can be undone.
     pub savepoints: bool,
     /// Whether a transaction has a mark, and its fate can be asked for.
     pub tells_fate: bool,
@@ -41,6 +43,7 @@ pub struct WriteCapabilities {
 /// A source that can be changed.
 #[async_trait]
 pub trait Writer: Send + Sync + fmt::Debug {
+    /// What its transactions can, which does not change.
     fn capabilities(&self) -> &WriteCapabilities;
 
     /// In which form values of a type are stored in a column, such that reading gives each of them back as it is. Single values that

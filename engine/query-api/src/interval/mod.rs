@@ -10,8 +10,11 @@ pub use read::read as read_interval;
 /// Months, days and microseconds, which PostgreSQL keeps apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntervalRead {
+    /// Months, years included as twelve each.
     pub months: i32,
+    /// Days, weeks included as seven each. A day has no fixed length.
     pub days: i32,
+    /// Microseconds, hours and minutes included.
     pub micros: i64,
 }
 

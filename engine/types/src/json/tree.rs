@@ -6,18 +6,26 @@ const DEPTH_MAX: usize = 500;
 /// A value and its place in the text it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
+    /// Byte where it begins.
     pub from: usize,
+    /// Byte behind its end.
     pub to: usize,
+    /// What it says.
     pub value: Json,
 }
 
+/// A JSON value, with its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// As written.
     Number(String),
+    /// Without its escapes.
     String(String),
+    /// In order.
     Array(Vec<Node>),
     /// In the order written, equal keys included.
     Object(Vec<(String, Node)>),
@@ -29,6 +37,7 @@ impl Json {
         Node { from: 0, to: 0, value: self }
     }
 
+    /// Its type's name, as `json_typeof` gives it.
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",

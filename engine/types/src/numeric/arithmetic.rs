@@ -9,6 +9,7 @@ use num_integer::Integer;
 const FACTORIAL_MAX: i64 = 32_177;
 
 impl Numeric {
+    /// `-self`; NaN stays NaN.
     #[must_use]
     pub fn negated(&self) -> Self {
         match self {
@@ -18,6 +19,7 @@ impl Numeric {
         }
     }
 
+    /// Without its sign; NaN stays NaN.
     #[must_use]
     pub fn abs(&self) -> Self {
         if self.signum() < 0 { self.negated() } else { self.clone() }

@@ -33,6 +33,7 @@ impl Numeric {
         to.extend(u16::try_from(places).unwrap_or(u16::MAX).to_be_bytes());
     }
 
+    /// As [`write_cell`](Self::write_cell), in bytes of its own.
     #[must_use]
     pub fn to_cell(&self) -> Vec<u8> {
         let mut cell = Vec::with_capacity(16);

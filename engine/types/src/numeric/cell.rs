@@ -24,8 +24,14 @@ pub(super) const PLACES_BYTES: usize = 2;
 /// A numeric as its cell holds it.
 #[derive(Debug, Clone, Copy)]
 pub enum Cell<'a> {
+    /// Not a number.
     Nan,
-    Infinite { negative: bool },
+    /// An infinity.
+    Infinite {
+        /// Whether it is below every number.
+        negative: bool,
+    },
+    /// A number, zero included.
     Finite(Pairs<'a>),
 }
 
@@ -67,6 +73,7 @@ impl<'a> Cell<'a> {
         })
     }
 
+    /// Whether it is neither NaN nor an infinity.
     #[must_use]
     pub const fn is_finite(&self) -> bool {
         matches!(self, Self::Finite(_))

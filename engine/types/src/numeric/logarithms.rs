@@ -12,6 +12,7 @@ const GUARD: u32 = 12;
 const EXPONENT_MAX: f64 = 6_000.0;
 
 /// log10(e).
+#[expect(clippy::approx_constant, reason = "PostgreSQL's own digits, from which the places of its results follow")]
 const PER_E: f64 = 0.434_294_481_903_252;
 
 impl Numeric {

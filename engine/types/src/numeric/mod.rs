@@ -32,8 +32,14 @@ const SIGNIFICANT_MIN: i64 = 16;
 /// A numeric. Compared by its value: NaN is equal to itself and greater than all others, as in PostgreSQL; 1.0 is 1.00.
 #[derive(Debug, Clone)]
 pub enum Numeric {
+    /// Not a number.
     Nan,
-    Infinite { negative: bool },
+    /// An infinity.
+    Infinite {
+        /// Whether it is below every number.
+        negative: bool,
+    },
+    /// A number, with the places that it is shown with.
     Finite(Finite),
 }
 
@@ -45,7 +51,9 @@ pub struct Finite {
 }
 
 impl Numeric {
+    /// Greater than every number, less than NaN.
     pub const INFINITY: Self = Self::Infinite { negative: false };
+    /// Less than every number.
     pub const NEGATIVE_INFINITY: Self = Self::Infinite { negative: true };
 
     /// A number with `scale` digits after the point; a negative scale means zeros before it.
@@ -119,6 +127,7 @@ impl Numeric {
         }
     }
 
+    /// Whether it is NaN.
     #[must_use]
     pub const fn is_nan(&self) -> bool {
         matches!(self, Self::Nan)
