@@ -1,5 +1,6 @@
 //! The ObjectStack 17.4 metadata: load, validate, resolve, snapshot, registry. Evaluates no policy and opens no source.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod cell;

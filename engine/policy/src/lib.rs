@@ -2,6 +2,7 @@
 //!
 //! Every rule is the ObjectStack 17.4 rule as measured; an error or an unknown denies.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod compiled;

@@ -20,6 +20,7 @@
 //! - `upper` maps ß to SS. `LIKE … ESCAPE` raises 22023 for a pattern that ends with its escape, whatever the value.
 //! - `count(DISTINCT a, b)` is refused, as in Postgres, but with 0A000.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod aggregates;
@@ -139,7 +140,12 @@ impl Reader {
         if *wanted == TimeTz::ARROW
             && let Some(text) = given.try_as_str().flatten()
         {
-            let read = times::datetime::parse::timetz(text, self.zone, Some(chrono::Utc::now().timestamp_micros()));
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a zone's offset is that of now: a parameter belongs to no clock"
+            )]
+            let now = chrono::Utc::now().timestamp_micros();
+            let read = times::datetime::parse::timetz(text, self.zone, Some(now));
             let read = read.map_err(|wrong| wrong.error("time with time zone"))?;
             return Ok(ScalarValue::FixedSizeBinary(12, read.map(|time| time.key().to_vec())));
         }

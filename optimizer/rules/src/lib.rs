@@ -6,6 +6,7 @@
 //! - [`Receipt`]: what was pushed, what was kept, and why;
 //! - [`join_order`]: which join comes first, by what [`estimate`] says of sizes.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod carve;

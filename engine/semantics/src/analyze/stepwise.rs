@@ -268,6 +268,10 @@ impl ScalarUDFImpl for Stepwise {
         let (mut parts, mut from, mut step) = (Vec::new(), 0, 1);
         while from < rows {
             proceed()?;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "how long a step takes decides the next one's length, no value"
+            )]
             let began = Instant::now();
             let count = step.min(most).min(rows - from);
             parts.push(self.step(&args, from, count)?);
