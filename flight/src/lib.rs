@@ -1,7 +1,11 @@
 //! The Flight SQL door: speaks Arrow Flight to clients and [`querygate_query_api`] to the engine; and a client of such a door.
 //! Knows no plan and no source.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
 
 mod actions;
 mod bind;

@@ -52,8 +52,15 @@ impl Merger {
         if self.bytes >= ENOUGH_BYTES || self.rows >= MESSAGE_ROWS {
             now.append(&mut self.flush());
         }
-        debug_assert!(self.bytes < ENOUGH_BYTES && self.rows < MESSAGE_ROWS, "rows that are worth a message do not wait");
-        debug_assert_eq!(self.rows, self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>(), "all waiting rows count");
+        debug_assert!(
+            self.bytes < ENOUGH_BYTES && self.rows < MESSAGE_ROWS,
+            "rows that are worth a message do not wait"
+        );
+        debug_assert_eq!(
+            self.rows,
+            self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>(),
+            "all waiting rows count"
+        );
         now
     }
 

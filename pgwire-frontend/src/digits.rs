@@ -1,5 +1,7 @@
 //! Decimal digits of integers, two at a time. Knows no type.
 
+#![expect(clippy::indexing_slicing, reason = "places in a buffer of as many digits as a number can have")]
+
 const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 2021222324252627282930313233343536373839\
 4041424344454647484950515253545556575859\

@@ -1,6 +1,10 @@
 //! The Postgres door: speaks protocol 3 to clients and [`querygate_query_api`] to the engine. Knows no plan and no source.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
 
 mod auth;
 mod calendar;

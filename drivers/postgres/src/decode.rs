@@ -1,5 +1,7 @@
 //! Binary rows → Arrow, column by column. A value that its column's type does not hold is an error, never a guess.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::error::schema_changed;
 use crate::wire::cells::{self, Items, Wire};
 use arrow::array::RecordBatch;
@@ -75,12 +77,12 @@ impl Decoder {
             match cell {
                 None => column.builder.append_null(),
                 Some(Raw(bytes)) => {
-                    self.bytes += bytes.len();
+                    self.bytes = self.bytes.saturating_add(bytes.len());
                     column.push(bytes).map_err(|error| error.with_column(index))?;
                 }
             }
         }
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         Ok(())
     }
 
@@ -103,7 +105,7 @@ impl Decoder {
                     let length = usize::try_from(length).map_err(|_| broken())?;
                     let (cell, others) = rest.split_at_checked(length).ok_or_else(broken)?;
                     rest = others;
-                    self.bytes += length;
+                    self.bytes = self.bytes.saturating_add(length);
                     column.push(cell).map_err(|error| error.with_column(index))?;
                 }
             }
@@ -111,7 +113,7 @@ impl Decoder {
         if !rest.is_empty() {
             return Err(broken());
         }
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         Ok(())
     }
 

@@ -45,11 +45,9 @@ fn clock(micros: i64) -> (String, i64, i64) {
 
 /// Reads `YYYY-MM-DD` and nothing else.
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
-        return None;
-    }
-    let (year, month, day) = (number(&bytes[..4])?, number(&bytes[5..7])?, number(&bytes[8..])?);
+    let (year, rest) = text.as_bytes().split_first_chunk::<4>()?;
+    let [b'-', m0, m1, b'-', d0, d1] = rest else { return None };
+    let (year, month, day) = (number(year)?, number(&[*m0, *m1])?, number(&[*d0, *d1])?);
     days_from_civil(year, month, day).and_then(|days| i32::try_from(days).ok())
 }
 
@@ -110,18 +108,15 @@ fn parse_zone(zone: &str) -> Option<i64> {
     let digits: String = zone.get(1..)?.chars().filter(|character| *character != ':').collect();
     let (hours, minutes) = match digits.len() {
         2 => (number(digits.as_bytes())?, 0),
-        4 => (number(&digits.as_bytes()[..2])?, number(&digits.as_bytes()[2..])?),
+        4 => (number(digits.get(..2)?.as_bytes())?, number(digits.get(2..)?.as_bytes())?),
         _ => return None,
     };
     (hours <= 15 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60) * 1_000_000)
 }
 
 fn parse_clock(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 8 || bytes[2] != b':' || bytes[5] != b':' {
-        return None;
-    }
-    let (hours, minutes, seconds) = (number(&bytes[..2])?, number(&bytes[3..5])?, number(&bytes[6..])?);
+    let [h0, h1, b':', m0, m1, b':', s0, s1] = text.as_bytes() else { return None };
+    let (hours, minutes, seconds) = (number(&[*h0, *h1])?, number(&[*m0, *m1])?, number(&[*s0, *s1])?);
     (hours < 24 && minutes < 60 && seconds < 60).then_some((hours * 3_600 + minutes * 60 + seconds) * 1_000_000)
 }
 

@@ -1,5 +1,7 @@
 //! Rows → Arrow, column by column. A value of another storage class than its column's type is an error, never a guess.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::codec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -62,14 +64,14 @@ impl Decoder {
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.try_get_raw(index).map_err(Error::internal)?;
             let cell = cell(value)?;
-            self.bytes += match cell {
+            self.bytes = self.bytes.saturating_add(match cell {
                 Cell::Text(text) => text.len(),
                 Cell::Blob(bytes) => bytes.len(),
                 Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
-            };
+            });
             column.push(cell)?;
         }
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! The SQLite driver: fragments down, Arrow batches up. Knows no DataFusion, no metadata and no policy.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests panic")
+)]
 
 mod advice;
 mod bind;

@@ -83,9 +83,9 @@ pub(super) async fn primary(table: &TableName, engine: &Arc<dyn Session>) -> Res
     }
     // By catalog, schema, table, key, place in the key.
     found.sort_by(|(a, m), (b, n)| ([&a[0], &a[1], &a[2], &a[4]], m).cmp(&([&b[0], &b[1], &b[2], &b[4]], n)));
-    let text = |at: usize| strings(found.iter().map(|(texts, _)| texts[at].as_str()));
+    let text = |of: fn(&[String; 5]) -> &String| strings(found.iter().map(|(texts, _)| of(texts).as_str()));
     let sequences: ArrayRef = Arc::new(Int32Array::from_iter_values(found.iter().map(|(_, n)| *n)));
-    let columns = vec![text(0), text(1), text(2), text(3), text(4), sequences];
+    let columns = vec![text(|t| &t[0]), text(|t| &t[1]), text(|t| &t[2]), text(|t| &t[3]), text(|t| &t[4]), sequences];
     RecordBatch::try_new(primary_schema(), columns).map_err(Error::internal)
 }
 
@@ -169,21 +169,20 @@ fn strings<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
 }
 
 fn foreign_batch(found: &[Reference]) -> Result<RecordBatch> {
-    let pk = |at: usize| strings(found.iter().map(|r| r.pk[at].as_str()));
-    let fk = |at: usize| strings(found.iter().map(|r| r.fk[at].as_str()));
+    let text = |of: fn(&Reference) -> &String| strings(found.iter().map(|r| of(r).as_str()));
     let rules = |rule: fn(&Reference) -> u8| Arc::new(UInt8Array::from_iter_values(found.iter().map(rule))) as ArrayRef;
     let columns = vec![
-        pk(0),
-        pk(1),
-        pk(2),
-        pk(3),
-        fk(0),
-        fk(1),
-        fk(2),
-        fk(3),
+        text(|r| &r.pk[0]),
+        text(|r| &r.pk[1]),
+        text(|r| &r.pk[2]),
+        text(|r| &r.pk[3]),
+        text(|r| &r.fk[0]),
+        text(|r| &r.fk[1]),
+        text(|r| &r.fk[2]),
+        text(|r| &r.fk[3]),
         Arc::new(Int32Array::from_iter_values(found.iter().map(|r| r.sequence))),
-        strings(found.iter().map(|r| r.fk_name.as_str())),
-        strings(found.iter().map(|r| r.pk_name.as_str())),
+        text(|r| &r.fk_name),
+        text(|r| &r.pk_name),
         rules(|r| r.update_rule),
         rules(|r| r.delete_rule),
     ];

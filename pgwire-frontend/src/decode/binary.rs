@@ -92,7 +92,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
             if !(-57_599..=57_599).contains(&west) {
                 return Ok(Err(Error::new(ErrorCode::DatetimeOverflow, "time zone displacement out of range")));
             }
-            Value::Bytes(TimeTz { micros, east: -west }.key().to_vec())
+            Value::Bytes(TimeTz { micros, east: west.saturating_neg() }.key().to_vec())
         }
         PgType::Timestamp | PgType::Timestamptz => match reader.i64()? {
             infinite @ (i64::MAX | i64::MIN) => Value::Micros(infinite),

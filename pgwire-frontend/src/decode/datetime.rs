@@ -70,8 +70,8 @@ pub(super) fn timetz(text: &str, session: Zone) -> Result<TimeTz> {
         // The clocks of a city are not known without a day.
         (Some(Zone::Named(_)), None) => return Err(wrong()),
         (zone, Some(day)) => {
-            let seconds = day.checked_mul(86_400).ok_or_else(|| field_overflow(text))?;
-            zone.unwrap_or(session).offset_of_local(seconds + micros / MICROS_PER_SECOND)
+            let seconds = day.checked_mul(86_400).and_then(|day| day.checked_add(micros / MICROS_PER_SECOND));
+            zone.unwrap_or(session).offset_of_local(seconds.ok_or_else(|| field_overflow(text))?)
         }
         (zone, None) => zone.unwrap_or(session).offset_at(now()),
     };
@@ -100,8 +100,8 @@ pub(super) fn timestamptz(text: &str, session: Zone) -> Result<i64> {
         Moment::At(parts) => {
             let local = local_micros(&parts, text)?;
             let offset = parts.zone.unwrap_or(session).offset_of_local(local.div_euclid(MICROS_PER_SECOND));
-            let micros = local.checked_sub(i64::from(offset) * MICROS_PER_SECOND).ok_or_else(|| out_of_range(text))?;
-            in_range(micros, text)
+            let east = i64::from(offset).checked_mul(MICROS_PER_SECOND);
+            in_range(east.and_then(|east| local.checked_sub(east)).ok_or_else(|| out_of_range(text))?, text)
         }
     }
 }
@@ -135,13 +135,13 @@ fn moment(pg_type: PgType, text: &str) -> Result<Moment> {
         _ => {}
     }
     let wrong = || syntax(pg_type, text);
-    let (trimmed, bc) = match trimmed.get(trimmed.len().saturating_sub(3)..) {
-        Some(era) if era.eq_ignore_ascii_case(" bc") => (trimmed[..trimmed.len() - 3].trim_ascii_end(), true),
-        Some(era) if era.eq_ignore_ascii_case(" ad") => (trimmed[..trimmed.len() - 3].trim_ascii_end(), false),
+    let (trimmed, bc) = match trimmed.len().checked_sub(3).and_then(|at| trimmed.split_at_checked(at)) {
+        Some((year, era)) if era.eq_ignore_ascii_case(" bc") => (year.trim_ascii_end(), true),
+        Some((year, era)) if era.eq_ignore_ascii_case(" ad") => (year.trim_ascii_end(), false),
         _ => (trimmed, false),
     };
-    let (date, rest) = match trimmed.find(['T', 't', ' ']) {
-        Some(at) => (&trimmed[..at], Some(trimmed[at + 1..].trim_ascii())),
+    let (date, rest) = match trimmed.split_once(['T', 't', ' ']) {
+        Some((date, rest)) => (date, Some(rest.trim_ascii())),
         None => (trimmed, None),
     };
     let days = date_days(date, bc, text).ok_or_else(wrong)??;
@@ -157,6 +157,7 @@ fn moment(pg_type: PgType, text: &str) -> Result<Moment> {
 }
 
 /// `y…-mm-dd` or `yyyymmdd`. Outer `None`: not a date at all.
+#[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "a year has at most seven digits"))]
 fn date_days(date: &str, bc: bool, text: &str) -> Option<Result<i64>> {
     let (year, month, day) = if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) {
         (&date[..4], &date[4..6], &date[6..])
@@ -201,6 +202,7 @@ fn literal_zone(zone: &str) -> Option<Zone> {
 }
 
 /// `hh:mm[:ss[.ffffff]]`; 24:00:00 and a second 60 are allowed, as in PostgreSQL.
+#[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "each field has at most two digits"))]
 fn clock_micros(clock: &str, text: &str) -> Option<Result<i64>> {
     let mut parts = clock.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
@@ -222,6 +224,7 @@ fn clock_micros(clock: &str, text: &str) -> Option<Result<i64>> {
 }
 
 /// Digits after the point in microseconds, rounded half to even as `rint` does.
+#[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "six digits, and one more for rounding"))]
 pub(super) fn fraction_micros(digits: &str) -> Option<i64> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.len() > 30 {
         return None;

@@ -1,5 +1,7 @@
 //! Bound parameters to one-element Arrow arrays, text and binary, every type. Knows no socket and no statement.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod array;
 mod binary;
 mod datetime;

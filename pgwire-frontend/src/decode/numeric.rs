@@ -10,6 +10,10 @@ fn no_decimal(name: &str) -> Error {
 }
 
 /// `[+-]digits[.digits][e[+-]digits]`.
+#[cfg_attr(
+    not(test),
+    expect(clippy::arithmetic_side_effects, reason = "a sign stands before 18 digits at most, and digits are ASCII")
+)]
 pub(super) fn parse(text: &str) -> Result<Decimal> {
     let trimmed = text.trim_ascii();
     let wrong = || syntax(PgType::Numeric, text);
@@ -49,6 +53,7 @@ pub(super) fn parse(text: &str) -> Result<Decimal> {
 }
 
 /// A whole number of a few digits and nothing else.
+#[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "18 digits fit"))]
 fn short(digits: &[u8]) -> Option<i128> {
     if digits.is_empty() || digits.len() > 18 {
         return None;
@@ -58,6 +63,7 @@ fn short(digits: &[u8]) -> Option<i128> {
 }
 
 /// value · 10^−scale, a negative scale multiplied out.
+#[cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "38 digits fit with either sign"))]
 fn scaled(value: i128, scale: i32, negative: bool) -> Result<Decimal> {
     let value = if negative { -value } else { value };
     match u8::try_from(scale) {
@@ -108,6 +114,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> std::result::Result<Result<Decima
     Ok(of_groups(&groups, weight, negative, scale))
 }
 
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "weights and positions have 16 bits, and no power of ten is zero"
+    )
+)]
 fn of_groups(groups: &[i16], weight: i32, negative: bool, scale: u16) -> Result<Decimal> {
     let Some(scale) = u8::try_from(scale).ok().filter(|scale| u32::from(*scale) <= DIGITS_MAX) else {
         return Err(too_many_digits());

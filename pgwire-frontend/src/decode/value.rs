@@ -116,7 +116,8 @@ fn decimals(values: Vec<Option<Decimal>>) -> Result<Decimal128Array> {
 }
 
 fn rescale(decimal: Decimal, scale: u8) -> Result<i128> {
-    let factor = 10_i128.checked_pow(u32::from(scale - decimal.scale)).ok_or_else(too_many_digits)?;
+    let places = scale.checked_sub(decimal.scale).map(u32::from);
+    let factor = places.and_then(|places| 10_i128.checked_pow(places)).ok_or_else(too_many_digits)?;
     let value = decimal.value.checked_mul(factor).ok_or_else(too_many_digits)?;
     if value.unsigned_abs() < 10_u128.pow(DIGITS_MAX) { Ok(value) } else { Err(too_many_digits()) }
 }

@@ -1,5 +1,7 @@
 //! Documents → Arrow, field by field, straight from their bytes. A value that its column's type cannot hold is an error, never a guess.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::documents::cells;
 use crate::documents::fetch::Stored;
 use crate::documents::json::{broken, text};
@@ -96,8 +98,8 @@ impl Decoder {
     /// # Errors
     /// A value that its column cannot hold.
     pub(crate) fn push(&mut self, document: &[u8]) -> Result<()> {
-        self.bytes += document.len();
-        self.documents += 1;
+        self.bytes = self.bytes.saturating_add(document.len());
+        self.documents = self.documents.saturating_add(1);
         self.paths.read(document, self.documents, &mut self.cells)?;
         self.cells.end_row();
         Ok(())
@@ -132,7 +134,7 @@ impl Cells {
     pub(crate) fn read(&mut self, target: Target, kind: u8, bytes: &[u8]) -> Result<()> {
         match self.columns.get_mut(target.column) {
             Some(column) if column.filled == self.rows => {
-                column.filled += 1;
+                column.filled = column.filled.saturating_add(1);
                 if column.usual(kind, bytes, target.object_id)? {
                     return Ok(());
                 }
@@ -149,7 +151,7 @@ impl Cells {
     pub(crate) fn put(&mut self, target: Target, value: RawBsonRef<'_>) -> Result<()> {
         match self.columns.get_mut(target.column) {
             Some(column) if column.filled == self.rows => {
-                column.filled += 1;
+                column.filled = column.filled.saturating_add(1);
                 column.push(value, target.object_id)
             }
             _ => Ok(()),
@@ -157,11 +159,11 @@ impl Cells {
     }
 
     fn end_row(&mut self) {
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         for column in &mut self.columns {
             if column.filled < self.rows {
                 column.builder.append_null();
-                column.filled += 1;
+                column.filled = column.filled.saturating_add(1);
             }
         }
     }

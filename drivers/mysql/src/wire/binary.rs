@@ -1,5 +1,7 @@
 //! Values of the binary protocol, from their bytes. Knows no Arrow and no declared type.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::wire::codec::{DAY_MICROS, days_from_civil};
 use querygate_types::{Error, Result};
 use sqlx::mysql::{MySql, MySqlRow};
@@ -123,10 +125,15 @@ fn moment(bytes: &[u8]) -> Option<Option<i64>> {
         _ => return None,
     };
     let clock = time_of_day(time)?;
-    let days = days_from_civil(i64::from(u16::from_le_bytes([low, high])), i64::from(month), i64::from(day));
-    Some(days.map(|days| days * DAY_MICROS + clock))
+    let year = i64::from(u16::from_le_bytes([low, high]));
+    let Some(days) = days_from_civil(year, i64::from(month), i64::from(day)) else { return Some(None) };
+    days.checked_mul(DAY_MICROS)?.checked_add(clock).map(Some)
 }
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::arithmetic_side_effects, reason = "three bytes and four, as microseconds: far below 64 bits")
+)]
 fn time_of_day(time: &[u8]) -> Option<i64> {
     match time {
         [] => Some(0),
@@ -150,7 +157,7 @@ fn clock(bytes: &[u8]) -> Option<i64> {
         [negative, a, b, c, d, time @ ..] => {
             let days = i64::from(u32::from_le_bytes([*a, *b, *c, *d]));
             let span = days.checked_mul(DAY_MICROS)?.checked_add(time_of_day(time)?)?;
-            Some(if *negative == 1 { -span } else { span })
+            if *negative == 1 { span.checked_neg() } else { Some(span) }
         }
         _ => None,
     }

@@ -1,5 +1,7 @@
 //! Rows → Arrow, column by column. A value that its column's type cannot hold is an error, never a guess.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::wire::binary::{Cell, Wire, cell};
 use crate::wire::codec::{self, DAY_MICROS};
 use arrow::array::RecordBatch;
@@ -64,11 +66,11 @@ impl Decoder {
             };
             let cell = cell(row, index, wire)?;
             if let Cell::Bytes(bytes) = cell {
-                self.bytes += bytes.len();
+                self.bytes = self.bytes.saturating_add(bytes.len());
             }
             column.push(cell)?;
         }
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         Ok(())
     }
 

@@ -129,15 +129,17 @@ pub(crate) const fn list_type(of: ValueType) -> Option<(Type, Type)> {
 }
 
 fn listed(values: &[Value]) -> Result<(Type, Bound), Refusal> {
-    let types = values.first().and_then(|value| list_type(value.value_type()));
     let invalid = || Refusal::new(RefusalReason::Invalid, "a list of values that are bound one by one");
-    let (of, list) = types.ok_or_else(invalid)?;
-    if values.iter().any(|value| value.value_type() != values[0].value_type()) {
+    let value_type = values.first().map(Value::value_type).ok_or_else(invalid)?;
+    let (of, list) = list_type(value_type).ok_or_else(invalid)?;
+    if values.iter().any(|value| value.value_type() != value_type) {
         return Err(invalid());
     }
     let mut items = values.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
     // Lists are filled up to certain lengths with their last value.
-    while items.len() > 1 && items[items.len() - 1] == items[items.len() - 2] {
+    while let [.., before, last] = items.as_slice()
+        && before == last
+    {
         items.pop();
     }
     Ok((list, Bound::List(of, items.into())))
@@ -300,7 +302,8 @@ fn list(of: &Type, items: &[Bound], out: &mut BytesMut) -> Result<IsNull, Box<dy
         out.put_i32(-1);
         if matches!(item.to_sql(of, out)?, IsNull::No) {
             let length = i32::try_from(out.len() - place - size_of::<i32>())?;
-            out[place..place + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
+            let head = out.get_mut(place..place + size_of::<i32>()).ok_or("an item lost its length")?;
+            head.copy_from_slice(&length.to_be_bytes());
         }
     }
     Ok(IsNull::No)

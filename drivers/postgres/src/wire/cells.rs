@@ -1,5 +1,7 @@
 //! Single values in PostgreSQL's binary forms: which form holds which type, and its value. Knows no row.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::wire::bind::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::wire::numeric::{self, Unreadable};
 use querygate_driver_api::ValueType;

@@ -91,6 +91,7 @@ fn cell(value: &Value, out: &mut BytesMut, put: impl Fn(&Value, &mut BytesMut) -
     put(value, out)?;
     let start = place + size_of::<i32>();
     let length = i32::try_from(out.len() - start).map_err(Error::internal)?;
-    out[place..start].copy_from_slice(&length.to_be_bytes());
+    let head = out.get_mut(place..start).ok_or_else(|| Error::internal("a value lost its length"))?;
+    head.copy_from_slice(&length.to_be_bytes());
     Ok(())
 }

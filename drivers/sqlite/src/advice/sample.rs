@@ -71,13 +71,13 @@ impl Sample {
             }
         };
         for row in read.map_err(|error| from_sqlx(&error))? {
-            for column in 0..sample.columns.len() {
+            for (column, total) in sample.lengths.iter_mut().enumerate() {
                 let text: Option<String> = row.try_get(2 * column).map_err(|error| from_sqlx(&error))?;
                 let length: Option<i64> = row.try_get(2 * column + 1).map_err(|error| from_sqlx(&error))?;
                 sample.cells.push(text.map_or(0, |text| hash(&text)));
                 #[expect(clippy::cast_precision_loss, reason = "a length")]
                 if let Some(length) = length {
-                    sample.lengths[column] += length as f64;
+                    *total += length as f64;
                 }
             }
         }
@@ -95,15 +95,15 @@ impl Sample {
     /// Share of rows in which the column is NULL.
     pub(crate) fn nulls(&self, column: &str) -> f64 {
         let Some(place) = self.place(column) else { return 0.0 };
-        let nulls = self.cells.chunks(self.columns.len()).filter(|row| row[place] == 0).count();
+        let nulls = self.cells.chunks(self.columns.len()).filter(|row| row.get(place) == Some(&0)).count();
         share(nulls, self.taken())
     }
 
     /// Mean bytes of a value that is not NULL.
     pub(crate) fn width(&self, column: &str) -> f64 {
-        let Some(place) = self.place(column) else { return 8.0 };
+        let Some(length) = self.place(column).and_then(|place| self.lengths.get(place)) else { return 8.0 };
         let values = (1.0 - self.nulls(column)) * count(self.taken());
-        if values < 1.0 { 8.0 } else { self.lengths[place] / values }
+        if values < 1.0 { 8.0 } else { length / values }
     }
 
     /// Distinct combinations of values of these columns. `None`: one of them was not looked at.
