@@ -103,8 +103,8 @@ fn by_categories(mut candidates: Vec<&Vec<PgType>>, given: &[Option<PgType>]) ->
         };
         candidates.retain(|types| types.get(place).is_some_and(|to| to.category() == category));
         let preferred = |types: &&Vec<PgType>| types.get(place).is_some_and(|to| is_preferred(*to));
-        if candidates.iter().any(|types| preferred(&types)) {
-            candidates.retain(|types| preferred(&types));
+        if candidates.iter().any(&preferred) {
+            candidates.retain(|types| preferred(types));
         }
     }
     match candidates.as_slice() {

@@ -20,6 +20,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+/// Bytes of an address in its cell.
+const NETWORK_BYTES: i32 = Inet::KEY_BYTES as i32;
+
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TextReading {
@@ -134,10 +137,7 @@ impl TextReading {
                     read.map(Inet::key).ok_or_else(refused)
                 };
                 let keys = texts.iter().map(|text| text.map(key).transpose()).collect::<Result<Vec<_>>>()?;
-                Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-                    keys.into_iter(),
-                    Inet::KEY_BYTES as i32,
-                )?)
+                Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(keys.into_iter(), NETWORK_BYTES)?)
             }
         })
     }

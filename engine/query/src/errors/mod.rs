@@ -1,6 +1,8 @@
 //! DataFusion and Arrow errors in our closed codes. Their texts may quote values and hidden names, so none is passed on as
 //! it is: each known kind gets a text of ours, and the rest is internal.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod out_of_memory;
 mod words;
 

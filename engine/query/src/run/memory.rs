@@ -19,6 +19,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    #[expect(clippy::new_ret_no_self, reason = "an account is only ever asked as a pool")]
     pub(crate) fn new(owner: Owner, above: Arc<dyn MemoryPool>, most: usize) -> Arc<dyn MemoryPool> {
         Arc::new(Self { owner, above, most, used: AtomicUsize::new(0) })
     }

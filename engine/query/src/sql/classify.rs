@@ -93,6 +93,7 @@ pub(crate) enum Classified {
         arguments: Vec<Cell>,
     },
     /// As a reader locks, each read whole.
+    #[expect(clippy::vec_box, reason = "as the parser holds them")]
     Lock(Vec<Box<Query>>),
 }
 

@@ -471,11 +471,11 @@ impl Words<'_> {
             if !kind.is_some_and(|at| self.is(at, "cross") || self.is(at, "natural")) {
                 pending.push(Pending { operand: word + 1, joined: false });
             }
-        } else if self.is(word, "on") || self.is(word, "using") && self.sign(word + 1, &Token::LParen) {
-            if let Some(Pending { operand, joined: true }) = pending.pop() {
-                self.insert(operand, vec![Token::LParen]);
-                self.insert(word, vec![Token::RParen, space()]);
-            }
+        } else if (self.is(word, "on") || self.is(word, "using") && self.sign(word + 1, &Token::LParen))
+            && let Some(Pending { operand, joined: true }) = pending.pop()
+        {
+            self.insert(operand, vec![Token::LParen]);
+            self.insert(word, vec![Token::RParen, space()]);
         }
     }
 }

@@ -59,8 +59,8 @@ pub(crate) fn to_whole(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             return Err(Fault::OutOfRange(name).error());
         }
         let value = u64::from_str_radix(text, 2).or_else(|fault| if text.is_empty() { Ok(0) } else { Err(fault) });
-        let value = value.map_err(|_| Fault::Syntax("bit").error())?.cast_signed();
-        Ok(if width == 32 { i64::from((value as u32).cast_signed()) } else { value })
+        let value = value.map_err(|_| Fault::Syntax("bit").error())?;
+        Ok(if width == 32 { i64::from((value as u32).cast_signed()) } else { value.cast_signed() })
     };
     let texts = texts_of(values)?;
     let whole: ArrayRef =

@@ -206,7 +206,7 @@ impl Evaluator {
         if self.peers.is_empty() {
             let rows = values.first().map_or(0, |column| column.len());
             let keys = values.get(self.arguments..).unwrap_or_default();
-            self.peers = if keys.is_empty() { vec![0..rows] } else { partition(keys)?.ranges() };
+            self.peers = if keys.is_empty() { std::iter::once(0..rows).collect() } else { partition(keys)?.ranges() };
         }
         let at = self.peers.partition_point(|peers| peers.end <= row);
         let peers = self.peers.get(at).cloned().unwrap_or(row..row + 1);

@@ -113,7 +113,7 @@ fn alike(values: &mut [&mut Expr], compared: Compared, schema: &DFSchema) -> boo
     let Some(field) = types::field_of(kin) else { return false };
     for value in values.iter_mut().filter(|value| waits(value)) {
         let text = of_type(std::mem::take(*value), PgType::Text);
-        **value = Expr::Cast(Cast { expr: Box::new(text), field: field.clone() });
+        **value = Expr::Cast(Cast { expr: Box::new(text), field: Arc::clone(&field) });
     }
     true
 }

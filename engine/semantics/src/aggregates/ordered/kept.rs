@@ -5,7 +5,7 @@ use crate::fault::external;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringBuilder, ListArray, StructArray, UInt32Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, concat, filter, prep_null_mask_filter, take};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{ArrowNativeType as _, DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use querygate_resources::own_bytes;
@@ -125,12 +125,12 @@ impl Kept {
         let (mut of_rows, mut columns) = (Vec::new(), Vec::new());
         let within = |list: &ListArray| {
             let offsets = list.value_offsets();
-            let (from, to) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+            let (from, to) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
             list.values().slice(from, to - from)
         };
-        for (at, ends) in values.value_offsets().windows(2).enumerate() {
+        for (at, length) in values.offsets().lengths().enumerate() {
             let group = groups.map_or(0, |groups| groups[at]);
-            of_rows.extend(std::iter::repeat_n(group, (ends[1] - ends[0]) as usize));
+            of_rows.extend(std::iter::repeat_n(group, length));
         }
         columns.push(within(values));
         if !self.by_itself {

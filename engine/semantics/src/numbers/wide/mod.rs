@@ -119,7 +119,7 @@ pub(crate) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
     let mut cells = LargeBinaryBuilder::with_capacity(values.len(), values.len() * 16);
     let mut cell = Vec::new();
     for row in 0..values.len() {
-        if row % ROWS_UNASKED == 0 {
+        if row.is_multiple_of(ROWS_UNASKED) {
             proceed()?;
         }
         if values.is_null(row) {
@@ -151,7 +151,7 @@ pub(crate) fn keys(values: &ArrayRef) -> ArrayRef {
 pub(crate) fn to_values(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let cells = values.as_binary::<i64>();
     let each = |row: usize| -> Result<Option<Numeric>> {
-        if row % ROWS_UNASKED == 0 {
+        if row.is_multiple_of(ROWS_UNASKED) {
             proceed()?;
         }
         if cells.is_null(row) { Ok(None) } else { wide_numeric(cells, row).map(Some).map_err(external) }

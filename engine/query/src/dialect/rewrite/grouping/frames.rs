@@ -28,7 +28,10 @@ pub(in crate::dialect) fn of_call(expr: &mut Expr) {
 pub(in crate::dialect) fn exclusion(expr: &mut Expr) -> Result<()> {
     let Expr::Function(function) = expr else { return Ok(()) };
     let Some(WindowType::WindowSpec(spec)) = &mut function.over else { return Ok(()) };
-    let Some(clause) = take_mark(spec) else { return Ok(of_rows(function)) };
+    let Some(clause) = take_mark(spec) else {
+        of_rows(function);
+        return Ok(());
+    };
     let refused = |what: &str| {
         let message = format!("{} of {what} is not supported", clause.to_uppercase());
         Err(Error::new(ErrorCode::FeatureNotSupported, message))
@@ -37,7 +40,8 @@ pub(in crate::dialect) fn exclusion(expr: &mut Expr) -> Result<()> {
         return refused("this function");
     };
     if FRAMELESS.contains(&name.as_str()) {
-        return Ok(of_rows(function));
+        of_rows(function);
+        return Ok(());
     }
     let FunctionArguments::List(arguments) = &mut function.args else { return refused("this function") };
     let plain = function.filter.is_none()
