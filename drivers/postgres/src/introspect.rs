@@ -112,7 +112,7 @@ fn missing() -> Error {
 }
 
 /// Schema and name.
-fn path(table: &TableRef) -> Result<(&str, &str)> {
+pub(crate) fn path(table: &TableRef) -> Result<(&str, &str)> {
     match table.parts().len() {
         1 | 2 => Ok((table.schema().unwrap_or(SCHEMA), table.name())),
         // A statement sees one database only.

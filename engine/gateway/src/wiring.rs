@@ -10,9 +10,11 @@ pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 mod sources;
+mod writes;
 
 pub(crate) use files::memory_rows;
 pub(crate) use sources::MEMORY_SOURCE_BYTES_MAX;
+pub(crate) use writes::write_findings;
 
 use crate::auth::ConfigAuthenticator;
 use crate::config::Config;

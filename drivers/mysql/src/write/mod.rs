@@ -1,6 +1,7 @@
 //! Changes to a schema, on connections of their own by a user of their own. Nothing that was sent is sent again. Knows no policy.
 
 mod error;
+mod obstacles;
 mod print;
 mod store;
 mod transaction;
@@ -10,11 +11,11 @@ use crate::driver::MysqlDriver;
 use async_trait::async_trait;
 use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
-    WriteCapabilities, Writer,
+    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction,
+    TxMark, WriteCapabilities, Writer,
 };
 use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
 use querygate_types::{Error, Result};
@@ -75,6 +76,11 @@ impl Writer for MysqlDriver {
         let pool = self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
         let begun = MysqlTransaction::begin(pool, self.rendering(), begin, context).await?;
         Ok(Transaction::new(Box::new(begun)))
+    }
+
+    async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {
+        let pool = self.writing().ok_or_else(|| Error::internal("a source that is only read was to be changed"))?;
+        obstacles::of(pool, self.schema(), &table.table, &table.primary_key).await
     }
 
     async fn fate_of(&self, _mark: &TxMark) -> Result<Option<Fate>> {

@@ -6,7 +6,7 @@ use crate::wire::declared::{Declared, Native};
 use querygate_driver_api::relation::{Relation, ScanColumn};
 use querygate_driver_api::scalar::{ComparisonOp, ScalarExpr};
 use querygate_driver_api::write::{ChangeOp, ChangeShape, NativeChange, TargetColumn};
-use querygate_driver_api::{ColumnId, Fragment, Refusal, RefusalReason, TableRef};
+use querygate_driver_api::{ColumnId, Fragment, Identifier, Refusal, RefusalReason, TableRef};
 
 /// Parameters of one INSERT, about.
 const PARAMETERS: usize = 1_000;
@@ -49,6 +49,24 @@ pub(super) fn text(shape: &ChangeShape, rows: usize, flavor: Option<Flavor>) -> 
             format!("DELETE FROM {table} WHERE {}", vec![row; rows].join(" OR "))
         }
     })
+}
+
+/// Statements that change nothing, each of which only who has the right can prepare.
+///
+/// # Errors
+/// A name that cannot be quoted.
+pub(super) fn probes(of: &TableRef, key: &[Identifier]) -> Result<Vec<(&'static str, String)>, Refusal> {
+    let table = table(of)?;
+    let mut probes = vec![
+        ("SELECT", format!("SELECT 1 FROM {table} WHERE 1 = 0")),
+        ("INSERT", format!("INSERT INTO {table} () VALUES ()")),
+        ("DELETE", format!("DELETE FROM {table} WHERE 1 = 0")),
+    ];
+    if let Some(column) = key.first() {
+        let column = quote(column.as_str())?;
+        probes.push(("UPDATE", format!("UPDATE {table} SET {column} = {column} WHERE 1 = 0")));
+    }
+    Ok(probes)
 }
 
 fn table(table: &TableRef) -> Result<String, Refusal> {

@@ -36,7 +36,7 @@ const FOUND_AT_ONCE: usize = 50;
 const STRICT: &str = "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
      ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 1, unique_checks = 1";
 /// Other engines undo nothing.
-const HAS_TRANSACTIONS: &str = "SELECT 1 FROM information_schema.TABLES t JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
+pub(super) const HAS_TRANSACTIONS: &str = "SELECT 1 FROM information_schema.TABLES t JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
      WHERE t.TABLE_SCHEMA = ? AND t.TABLE_NAME = ? AND e.TRANSACTIONS = 'YES'";
 
 /// A transaction that may write.

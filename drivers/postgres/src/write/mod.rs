@@ -5,6 +5,7 @@ mod encode;
 mod error;
 mod fate;
 mod form;
+mod obstacles;
 mod print;
 mod reading;
 mod transaction;
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use form::Form;
 use querygate_driver_api::driver::{Driver, ExecuteContext, NativeStatement};
 use querygate_driver_api::relation::Encoding;
-use querygate_driver_api::remote::RemoteColumn;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
     Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction, TxMark,
@@ -85,6 +86,10 @@ impl Writer for PostgresDriver {
             begun => begun,
         }
         .map(|begun| Transaction::new(Box::new(begun)))
+    }
+
+    async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {
+        obstacles::of(self.writers()?, &table.table).await
     }
 
     async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {

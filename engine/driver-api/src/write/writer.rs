@@ -7,7 +7,7 @@ use crate::answer::ExecuteContext;
 use crate::capability::Refusal;
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
-use crate::remote::RemoteColumn;
+use crate::remote::{RemoteColumn, RemoteTable};
 use crate::statement::NativeStatement;
 use crate::value::ValueType;
 use async_trait::async_trait;
@@ -70,6 +70,15 @@ pub trait Writer: Send + Sync + fmt::Debug {
     /// # Errors
     /// 08001: the source cannot be reached; 55P03: another writer does not end; 0A000: it has no such isolation; 57014.
     async fn begin(&self, begin: Begin, context: &ExecuteContext) -> Result<Transaction>;
+
+    /// What in the source itself stands against changes of a table, as far as it can be told before one is tried: rights that the
+    /// writing login lacks, a server that takes no changes. In words for operators. Empty by default: a source without logins.
+    ///
+    /// # Errors
+    /// 08001: the source cannot be reached.
+    async fn obstacles(&self, _table: &RemoteTable) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// What became of a transaction whose answer was lost. `None`: it is not known, or not yet.
     ///

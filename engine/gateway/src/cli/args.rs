@@ -142,7 +142,7 @@ pub(super) struct AdviseArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce."
+    after_help = "Examples:\n  querygate check                     querygate.toml here, and the metadata it names\n  querygate check querygate.toml\n  querygate check metadata/           a folder of ObjectStack files\n  querygate check app.json            one stack\n\nExit code 1 when there is an error. Warnings name what ObjectStack has and Querygate does not enforce. Sources with\n`writes = true` are asked for the keys of their tables and the rights of their writing users."
 )]
 pub(super) struct CheckArgs {
     /// A configuration (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
@@ -151,6 +151,9 @@ pub(super) struct CheckArgs {
     /// Do not print warnings
     #[arg(short, long)]
     pub(super) quiet: bool,
+    /// Do not ask sources that may be changed what stands against changes of their tables
+    #[arg(long)]
+    pub(super) offline: bool,
 }
 
 /// Who asks.

@@ -10,14 +10,15 @@ use crate::governance::Governance;
 use crate::metadata::{self, declared_sets};
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
+use crate::wiring::write_findings;
 use querygate_metadata::{Diagnostic, LoadError, Severity, TenancyPosture};
-use querygate_types::Result;
+use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let path = args.path.clone().unwrap_or_else(default_config);
-    let mut check = Check { output, quiet: args.quiet, errors: 0, warnings: 0 };
+    let mut check = Check { output, quiet: args.quiet, offline: args.offline, errors: 0, warnings: 0 };
     if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
@@ -35,7 +36,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
 /// # Errors
 /// Output that cannot be written.
 pub(crate) fn configuration(path: &Path, output: &mut Output) -> Result<Ended> {
-    run(&CheckArgs { path: Some(path.to_path_buf()), quiet: false }, output)
+    run(&CheckArgs { path: Some(path.to_path_buf()), quiet: false, offline: true }, output)
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -49,6 +50,7 @@ fn count(number: usize, what: &str) -> String {
 struct Check<'a> {
     output: &'a mut Output,
     quiet: bool,
+    offline: bool,
     errors: usize,
     warnings: usize,
 }
@@ -73,6 +75,7 @@ impl Check<'_> {
         let posture = metadata::tenancy_posture(config.metadata.posture);
         if let Some(governance) = self.metadata(&config.metadata.path, posture)? {
             self.across(&config, &governance)?;
+            self.changes(&config, &governance)?;
         }
         Ok(())
     }
@@ -138,6 +141,16 @@ impl Check<'_> {
             return Ok(());
         }
         metadata::render(finding, Stream::Out, self.output).map_err(written)
+    }
+
+    /// What stands against changes that the configuration and the metadata allow.
+    fn changes(&mut self, config: &Config, governance: &Governance) -> Result<()> {
+        if self.offline || self.errors > 0 {
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        let findings = runtime.block_on(write_findings(config, governance))?;
+        findings.iter().try_for_each(|finding| self.warn(finding))
     }
 
     /// Keys of `current_user` that no configured user has.

@@ -15,6 +15,7 @@ mod table;
 pub(crate) mod tls;
 mod units;
 mod users;
+mod write_user;
 
 pub(crate) use changes::{OnChange, SchemaChange};
 pub(crate) use flight::FLIGHT_PORT;
@@ -167,6 +168,18 @@ pub(crate) struct Source {
     /// Whether operators may have its files written in another layout.
     pub(crate) apply_layouts: bool,
     pub(crate) schema_change: SchemaChange,
+}
+
+impl Source {
+    /// Whether its tables may be changed, as far as the source itself says.
+    pub(crate) fn takes_changes(&self) -> bool {
+        match &self.kind {
+            SourceKind::Sqlite { writes, .. } => *writes,
+            SourceKind::Mysql(server) => server.writer.is_some(),
+            SourceKind::Postgres(server) => server.writer.is_some(),
+            SourceKind::Mongodb(_) | SourceKind::Files(_) | SourceKind::Memory => false,
+        }
+    }
 }
 
 /// What a source is.

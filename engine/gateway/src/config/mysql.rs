@@ -4,6 +4,7 @@ use super::Config;
 use super::secret::{Environment, Secret};
 use super::table::Table;
 use super::tls::{self, TLS, Tls};
+use super::write_user::{self, WriteUser};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(crate) struct MysqlSource {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
+    /// Who changes rows; `None`: it is only read.
+    pub(crate) writer: Option<WriteUser>,
     pub(crate) database: String,
     /// `None`: none on this machine, otherwise a verified certificate.
     pub(crate) tls: Option<Tls>,
@@ -37,6 +40,7 @@ impl MysqlSource {
             socket: None,
             user,
             password: None,
+            writer: None,
             database,
             tls: None,
             tls_ca: None,
@@ -60,6 +64,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
     let port = table.number("port", 1..=65_535).map_or(Some(PORT_DEFAULT), |port| u16::try_from(port.value).ok());
     let (user, database) = (table.required("user"), table.required("database"));
     let password = super::sources::secret(table, "password", environment);
+    let writer = write_user::resolve(table, environment);
     let is_here = socket.is_some() || host.as_ref().is_some_and(|host| is_here(&host.value));
     let (tls, tls_ca) = tls::resolve(table, environment, (TLS, is_here.then_some(Tls::Off)));
     let pool_size = table.number("pool_size", 1..=256).map_or(Some(POOL_SIZE_DEFAULT), |n| u32::try_from(n.value).ok());
@@ -69,6 +74,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<My
     Some(MysqlSource {
         socket,
         password,
+        writer,
         tls,
         tls_ca,
         pool_size: pool_size?,

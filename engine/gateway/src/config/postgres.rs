@@ -3,6 +3,7 @@
 use super::secret::{Environment, Secret};
 use super::table::Table;
 use super::tls::{self, TLS, Tls};
+use super::write_user::{self, WriteUser};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(crate) struct PostgresSource {
     pub(crate) password: Option<Secret>,
     /// Who makes and drops suggested indexes, with its password; `None`: the same user.
     pub(crate) advisor: Option<(String, Option<Secret>)>,
+    /// Who changes rows; `None`: it is only read.
+    pub(crate) writer: Option<WriteUser>,
     pub(crate) database: String,
     /// Schema of the tables that the metadata names without one.
     pub(crate) schema: String,
@@ -42,6 +45,7 @@ impl PostgresSource {
             user,
             password: None,
             advisor: None,
+            writer: None,
             database,
             schema: SCHEMA_DEFAULT.to_owned(),
             tls,
@@ -76,6 +80,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     if let (Some(place), None) = (place("advisor_password"), place("advisor_user")) {
         table.error(place, "`advisor_password` needs `advisor_user`");
     }
+    let writer = write_user::resolve(table, environment);
     let schema = table.text("schema").map_or_else(|| SCHEMA_DEFAULT.to_owned(), |schema| schema.value);
     let default = host.as_ref().map(|host| tls_default(&host.value));
     let (tls, tls_ca) = tls::resolve(table, environment, (TLS, default));
@@ -86,6 +91,7 @@ pub(super) fn resolve(table: &Table<'_>, environment: &Environment) -> Option<Po
     Some(PostgresSource {
         password,
         advisor,
+        writer,
         schema,
         tls: tls.unwrap_or(source.tls),
         tls_ca,

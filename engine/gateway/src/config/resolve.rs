@@ -80,6 +80,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let writes = writes(root.table("writes", "[writes]"));
     let learning = learning::resolve(root.table("learning", "[learning]"), environment);
     warn_about(sink, &sources, &users, server.as_ref());
+    warn_of_writes(sink, &sources, writes);
     root.finish();
     Some(Config {
         file: file.to_path_buf(),
@@ -136,6 +137,22 @@ fn warn_about(sink: &Sink, sources: &[Source], users: &[User], server: Option<&S
     {
         let help = "set tls_certificate and tls_key in [server]";
         sink.push(Diagnostic::warning(None, "the Postgres door is open to other hosts without TLS").help(help));
+    }
+}
+
+/// Keys of which one alone does nothing.
+fn warn_of_writes(sink: &Sink, sources: &[Source], enabled: bool) {
+    let mut taking = sources.iter().filter(|source| source.takes_changes());
+    match (enabled, taking.next()) {
+        (false, Some(source)) => {
+            let message = format!("source `{}` says `writes = true`, and no change is taken", source.name);
+            sink.push(Diagnostic::warning(None, message).help("set `enabled = true` in [writes]"));
+        }
+        (true, None) => {
+            let message = "[writes] is enabled, and no source says `writes = true`: no change is taken";
+            sink.push(Diagnostic::warning(None, message));
+        }
+        (true, Some(_)) | (false, None) => {}
     }
 }
 

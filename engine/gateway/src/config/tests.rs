@@ -333,6 +333,52 @@ fn what_belongs_together_is_checked_together() {
     assert!(read("").1.contains("there is no [metadata]"));
 }
 
+/// A server to read.
+const SERVER: &str = "[[sources]]\nname = \"a\"\nkind = \"postgres\"\nhost = \"h\"\nuser = \"u\"\ndatabase = \"d\"\n";
+
+#[test]
+fn servers_are_changed_by_a_login_of_its_own() {
+    let enabled = "[writes]\nenabled = true\n";
+    let login = "writes = true\nwrite_user = \"w\"\nwrite_password = \"env:S3_SECRET\"\nwrite_pool_size = 2\n";
+    for server in [SERVER.to_owned(), SERVER.replace("postgres", "mysql")] {
+        let (config, rendered) = read(&format!("{META}{enabled}{server}{login}"));
+        let source = config.unwrap().sources[0].clone();
+        assert!(source.takes_changes(), "{rendered}");
+        let writer = match &source.kind {
+            SourceKind::Postgres(server) => server.writer.as_ref(),
+            SourceKind::Mysql(server) => server.writer.as_ref(),
+            other => panic!("{other:?}"),
+        };
+        let password = writer.and_then(|writer| writer.password.as_ref()).map(|password| password.expose());
+        assert_eq!(writer.map(|writer| (writer.name.as_str(), writer.pool_size)), Some(("w", 2)));
+        assert_eq!(password, Some("hush"));
+        assert!(!rendered.contains("writes"), "{rendered}");
+        let kept = login.replace("true", "false");
+        assert!(!good(&format!("{META}{server}{kept}")).sources[0].takes_changes());
+        let (_, rendered) = read(&format!("{META}{server}{login}"));
+        assert!(rendered.contains("source `a` says `writes = true`, and no change is taken"), "{rendered}");
+    }
+    let (_, rendered) = read(&format!("{META}{enabled}{SERVER}"));
+    assert!(rendered.contains("no source says `writes = true`"), "{rendered}");
+}
+
+#[test]
+fn mistakes_of_writing_logins_have_their_places() {
+    for (keys, expected) in [
+        ("writes = true\n", "error: `writes = true` needs `write_user`\n --> qg.toml:9:10\n"),
+        ("write_user = \"w\"\n", "error: `write_user` needs `writes = true`\n --> qg.toml:9:1\n"),
+        ("writes = true\nwrite_user = \"\"\n", "`write_user` must not be empty"),
+        ("write_password = \"env:S3_KEY\"\n", "`write_password` needs `write_user`"),
+        ("writes = true\nwrite_user = \"w\"\nwrite_pool_size = 0\n", "`write_pool_size` must be from"),
+        ("writes = true\nwrite_user = \"w\"\nwrite_password = \"hush\"\n", "`write_password`: "),
+        ("writes = \"on\"\n", "`writes` must be true or false"),
+    ] {
+        check(&format!("{META}{SERVER}{keys}"), expected);
+    }
+    let memory = "[[sources]]\nname = \"a\"\nkind = \"memory\"\nwrites = true\n";
+    check(&format!("{META}{memory}"), "unknown key `writes` in [[sources]]");
+}
+
 #[test]
 fn an_open_port_without_tls_is_a_warning() {
     let (config, rendered) = read(&format!("{META}[server]\npostgres = \"0.0.0.0:5432\"\n"));

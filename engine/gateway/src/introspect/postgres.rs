@@ -40,7 +40,7 @@ pub(super) fn parse(address: &str) -> Result<PostgresSource> {
 
 /// Every table that the user may read, those of other schemas than `public` under both names.
 pub(super) async fn read(source: &PostgresSource) -> Result<Vec<Found>> {
-    let driver = driver(&source.database, source, &Budget::default())?;
+    let driver = driver(&source.database, source, false, &Budget::default())?;
     let enums = driver.enums().await?;
     let options = |column: &RemoteColumn| enums.get(&column.native_type).cloned().unwrap_or_default();
     let samples = driver.unbounded_numerics().await?;

@@ -289,7 +289,7 @@ pub(super) fn columns(object: &Object) -> impl Iterator<Item = (&str, &Field)> {
     stored.map(|field| (object.column_name(&field.name), field))
 }
 
-fn find<'a>(columns: &'a [Described], name: &str) -> Option<&'a Described> {
+pub(super) fn find<'a>(columns: &'a [Described], name: &str) -> Option<&'a Described> {
     columns.iter().find(|column| column.name.as_str() == name)
 }
 

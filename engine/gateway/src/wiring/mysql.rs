@@ -5,11 +5,16 @@ use crate::config::tls::Tls;
 use querygate_driver_api::Budget;
 use querygate_mysql::{MysqlDriver, MysqlOptions, MysqlTls};
 
-/// A driver that connects when it is first asked something.
-pub(crate) fn driver(source: &MysqlSource, budget: &Budget) -> MysqlDriver {
+/// A driver that connects when it is first asked something. `writes`: whether it may be changed where it names who changes it.
+pub(crate) fn driver(source: &MysqlSource, writes: bool, budget: &Budget) -> MysqlDriver {
     let mut options = MysqlOptions::new(&source.host, source.port, &source.user, &source.database);
     options.socket.clone_from(&source.socket);
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
+    if let Some(writer) = source.writer.as_ref().filter(|_| writes) {
+        let password = writer.password.as_ref().map(|password| password.expose().to_owned());
+        options.writer = Some((writer.name.clone(), password));
+        options.write_connections = usize::try_from(writer.pool_size).unwrap_or(1);
+    }
     options.tls = match source.tls {
         None if source.socket.is_some() => MysqlTls::Off,
         None => options.tls,

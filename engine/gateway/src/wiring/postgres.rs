@@ -6,11 +6,12 @@ use querygate_driver_api::Budget;
 use querygate_postgres::{PostgresDriver, PostgresOptions, PostgresTls};
 use querygate_types::Result;
 
-/// A driver that connects when it is first asked something. `name` is what errors call the source.
+/// A driver that connects when it is first asked something. `name` is what errors call the source; `writes`: whether it may be
+/// changed where it names who changes it.
 ///
 /// # Errors
 /// A file of certificates that cannot be used.
-pub(crate) fn driver(name: &str, source: &PostgresSource, budget: &Budget) -> Result<PostgresDriver> {
+pub(crate) fn driver(name: &str, source: &PostgresSource, writes: bool, budget: &Budget) -> Result<PostgresDriver> {
     let mut options = PostgresOptions::new(name, &source.host, &source.user, &source.database);
     options.port = source.port;
     options.password = source.password.as_ref().map(|password| password.expose().to_owned());
@@ -18,6 +19,11 @@ pub(crate) fn driver(name: &str, source: &PostgresSource, budget: &Budget) -> Re
         .advisor
         .as_ref()
         .map(|(user, password)| (user.clone(), password.as_ref().map(|password| password.expose().to_owned())));
+    if let Some(writer) = source.writer.as_ref().filter(|_| writes) {
+        let password = writer.password.as_ref().map(|password| password.expose().to_owned());
+        options.writer = Some((writer.name.clone(), password));
+        options.write_pool_size = usize::try_from(writer.pool_size).unwrap_or(1);
+    }
     options.tls = match source.tls {
         Tls::Off => PostgresTls::Off,
         Tls::Require => PostgresTls::Unverified,

@@ -84,10 +84,12 @@ impl Sources {
                     Opened::Driver(Arc::new(SqliteDriver::new(options)))
                 }
                 SourceKind::Mongodb(server) => Opened::Driver(Arc::new(super::mongodb::driver(server, &budget))),
-                SourceKind::Mysql(server) => Opened::Driver(Arc::new(super::mysql::driver(server, &budget))),
+                SourceKind::Mysql(server) => {
+                    Opened::Driver(Arc::new(super::mysql::driver(server, config.writes, &budget)))
+                }
                 SourceKind::Postgres(server) => {
                     schemas.insert(source.name.clone(), server.schema.clone());
-                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, &budget)?))
+                    Opened::Driver(Arc::new(super::postgres::driver(&source.name, server, config.writes, &budget)?))
                 }
                 SourceKind::Files(store) => {
                     let files = Arc::new(files_source(&source.name, store)?);
@@ -107,6 +109,14 @@ impl Sources {
             looks: Mutex::default(),
             untidy: Mutex::new(untidy),
         })
+    }
+
+    /// The driver of a source that is a database.
+    pub(super) fn driver(&self, source: &str) -> Option<&Arc<dyn Driver>> {
+        match self.opened.get(source)? {
+            Opened::Driver(driver) => Some(driver),
+            Opened::Files(_) | Opened::Memory => None,
+        }
     }
 
     /// Whether a source's server answers; files and memory are looked at by a reload alone.
@@ -225,7 +235,7 @@ impl Sources {
     }
 
     /// What a source calls an object's table.
-    fn reference(&self, object: &Object) -> Result<TableRef> {
+    pub(super) fn reference(&self, object: &Object) -> Result<TableRef> {
         let own = object.external.as_ref().and_then(|e| e.remote_schema.as_ref());
         let schema = own.or_else(|| self.schemas.get(&object.datasource)).cloned();
         TableRef::new(schema.into_iter().chain([object.table_name().to_owned()]))

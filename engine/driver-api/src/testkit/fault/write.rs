@@ -5,7 +5,7 @@ use crate::capability::Refusal;
 use crate::driver::{BatchStream, ExecuteContext, NativeStatement};
 use crate::fragment::Fragment;
 use crate::relation::Encoding;
-use crate::remote::RemoteColumn;
+use crate::remote::{RemoteColumn, RemoteTable};
 use crate::value::{Value, ValueType};
 use crate::write::{
     Applied, Begin, ChangeSet, ChangeShape, CommitError, Fate, Lock, NativeChange, Rows, SourceTransaction,
@@ -56,6 +56,10 @@ impl Writer for FaultyDriver {
         }
         let inner = self.inner_writer()?.begin(begin, context).await?;
         Ok(Transaction::new(Box::new(FaultyTransaction { inner, fault })))
+    }
+
+    async fn obstacles(&self, table: &RemoteTable) -> Result<Vec<String>> {
+        self.inner_writer()?.obstacles(table).await
     }
 
     async fn fate_of(&self, mark: &TxMark) -> Result<Option<Fate>> {

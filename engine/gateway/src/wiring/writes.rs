@@ -1,0 +1,112 @@
+//! What stands between the configuration and a change that it and the metadata allow: rules that are not run, tables without a key,
+//! rights that a writing login lacks. Asks the sources; changes nothing.
+
+use super::changes::{columns, find, wanted};
+use super::sources::Sources;
+use crate::config::Config;
+use crate::governance::Governance;
+use querygate_driver_api::Driver;
+use querygate_driver_api::remote::{RemoteTable, TableKind};
+use querygate_driver_api::write::Writer;
+use querygate_metadata::Object;
+use querygate_policy::WriteOperation;
+use querygate_policy::write::WriteObstacle;
+use querygate_types::{Error, ErrorCode, Result};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Findings for operators, one line each.
+///
+/// # Errors
+/// A configuration of which no driver can be made.
+pub(crate) async fn write_findings(config: &Config, governance: &Governance) -> Result<Vec<String>> {
+    if !config.writes {
+        return Ok(Vec::new());
+    }
+    let sources = Sources::open(config)?;
+    let mut findings = Vec::new();
+    let mut away = BTreeSet::new();
+    let mut closed: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in
+        governance.snapshot.objects.values().filter(|object| governance.snapshot.write_barrier(object).is_none())
+    {
+        let Some(source) = config.sources.iter().find(|source| source.name == object.datasource) else { continue };
+        if !source.takes_changes() {
+            *closed.entry(&source.name).or_default() += usize::from(object.external.is_some());
+            continue;
+        }
+        findings.extend(rules(object, governance).into_iter().map(|reason| format!("`{}`: {reason}", object.name)));
+        let Some(driver) = sources.driver(&object.datasource) else { continue };
+        if away.contains(object.datasource.as_str()) {
+            continue;
+        }
+        match table(&sources, driver.as_ref(), object).await {
+            Ok(found) => findings.extend(found.into_iter().map(|reason| format!("`{}`: {reason}", object.name))),
+            Err(error) => {
+                if error.code() == ErrorCode::UndefinedTable {
+                    findings.push(format!("`{}`: source `{}` has no such table", object.name, object.datasource));
+                    continue;
+                }
+                away.insert(object.datasource.as_str());
+                findings.push(format!("source `{}` was not asked what its tables lack: {}", source.name, told(&error)));
+            }
+        }
+    }
+    for (source, objects) in closed.into_iter().filter(|(_, objects)| *objects > 0) {
+        let objects = if objects == 1 { "an object".to_owned() } else { format!("{objects} objects") };
+        findings.push(format!("{objects} of `{source}` may be written, and the source has no `writes = true`"));
+    }
+    Ok(findings)
+}
+
+/// Reasons of the metadata. Rules that cannot be evaluated are told with their places elsewhere.
+fn rules(object: &Object, governance: &Governance) -> Vec<String> {
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let operations =
+        [(WriteOperation::Insert, "INSERT"), (WriteOperation::Update, "UPDATE"), (WriteOperation::Delete, "DELETE")];
+    for (operation, verb) in operations {
+        for obstacle in governance.policies.write_obstacles(&object.name, operation) {
+            if !matches!(obstacle, WriteObstacle::Rule { .. }) {
+                reasons.entry(obstacle.reason()).or_default().push(verb);
+            }
+        }
+    }
+    reasons.into_iter().map(|(reason, verbs)| format!("no {}: {reason}", verbs.join(", "))).collect()
+}
+
+async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Result<Vec<String>> {
+    let Some(writer) = driver.writer() else { return Ok(Vec::new()) };
+    let described = driver.describe(&sources.reference(object)?).await?;
+    match described.kind {
+        TableKind::Table => {}
+        TableKind::View => return Ok(vec!["it is a view of its source, and is not changed".to_owned()]),
+    }
+    let mut reasons = Vec::new();
+    if described.primary_key.is_empty() && !object.key().is_empty() {
+        reasons.push("its table has no primary key, and is not changed".to_owned());
+    }
+    reasons.extend(writer.obstacles(&described).await?);
+    let unstored = unstored(driver, writer, object, &described);
+    if !unstored.is_empty() {
+        reasons.push(format!("no values are stored in {}", unstored.join(", ")));
+    }
+    Ok(reasons)
+}
+
+/// Fields whose columns do not keep each of their values.
+fn unstored(driver: &dyn Driver, writer: &dyn Writer, object: &Object, described: &RemoteTable) -> Vec<String> {
+    let field = |(name, field): (&str, &querygate_metadata::Field)| {
+        let column = find(&described.columns, name)?;
+        let wanted = wanted(field);
+        let reading = driver.read_as(column, wanted).ok()?;
+        let keeps = writer.writable_as(column, wanted).is_ok_and(|storing| storing == reading);
+        (!keeps).then(|| format!("{} ({})", field.name, column.native_type))
+    };
+    columns(object).filter_map(field).collect()
+}
+
+fn told(error: &Error) -> String {
+    match error.cause() {
+        Some(cause) => format!("{} ({cause})", error.message()),
+        None => error.message().to_owned(),
+    }
+}
