@@ -15,7 +15,7 @@ use querygate_driver_api::write::{
     ChangeOp, ChangeShape, Lock, LockStrength, LockWait, NativeChange, TargetColumn, Writer,
 };
 use querygate_driver_api::{
-    ColumnId, Driver, Fragment, NativeStatement, ScalarExpr, Value, ValueType, fragment::OutputColumn,
+    ColumnId, Driver, Fragment, Identifier, NativeStatement, ScalarExpr, Value, ValueType, fragment::OutputColumn,
 };
 use querygate_policy::{RowFilter, WriteOperation, WritePermit};
 use querygate_rules::{LeafPolicy as _, PolicyScope};
@@ -277,18 +277,26 @@ impl WriteTarget {
             let column = self.fields.get(*place).and_then(|field| field.column.clone());
             column.ok_or_else(|| unchangeable("its source does not keep values of one of the columns as they are"))
         };
-        let key = match op {
-            ChangeOp::Insert => Vec::new(),
-            ChangeOp::Update | ChangeOp::Delete => self.key.iter().map(stored).collect::<Result<Vec<_>>>()?,
-        };
+        // A source that gives the key itself is not told one.
+        let has_key = op != ChangeOp::Insert || self.key.iter().all(|place| assigned.contains(place));
+        let key = if has_key { self.key.as_slice() } else { &[] };
+        let assigned = assigned.iter().filter(|place| !key.contains(place));
+        let key = key.iter().map(stored).collect::<Result<Vec<_>>>()?;
         let returning = match op {
             ChangeOp::Insert | ChangeOp::Update => self.fields.iter().map(|field| field.scan.clone()).collect(),
             ChangeOp::Delete => Vec::new(),
         };
-        let assigned = assigned.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        let assigned = assigned.map(stored).collect::<Result<Vec<_>>>()?;
         let shape = ChangeShape { table: self.table.table().clone(), op, key, assigned, returning };
         shape.check()?;
         self.writer()?.render_change(&shape).map_err(|_| unchangeable("its source does not take this change"))
+    }
+
+    /// The fields that a change's columns are of, in their order.
+    #[must_use]
+    pub fn places_of(&self, change: &NativeChange) -> Vec<usize> {
+        let place = |name: &Identifier| self.fields.iter().position(|field| field.scan.name == *name);
+        change.shape.columns().filter_map(|column| place(&column.name)).collect()
     }
 
     /// The values of a row's fields.

@@ -5,6 +5,7 @@ use crate::compile::dialect::MysqlDialect;
 use crate::compile::exact::{arguments, arithmetic, function_types};
 use crate::compile::functions;
 use crate::compile::lineage::{self, is_short};
+use crate::compile::names::quote;
 use crate::compile::placeholders::positional;
 use crate::connect::pool::Pool;
 use crate::connect::session::Flavor;
@@ -13,10 +14,11 @@ use querygate_driver_api::aggregate::{AggregateExpr, AggregateFunction, WindowEx
 use querygate_driver_api::capability::refuse;
 use querygate_driver_api::relation::{JoinKind, Relation, SetOp};
 use querygate_driver_api::scalar::{ArithmeticOp, Held, ScalarExpr};
+use querygate_driver_api::write::ChangeShape;
 use querygate_driver_api::{
     Capabilities, ColumnTypes, Fragment, NativeStatement, Refusal, RefusalReason, ValueType, of_one_scale,
 };
-use querygate_sql::{Argument, exact_if, is_sum};
+use querygate_sql::{Argument, Dialect, exact_if, is_sum};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -54,6 +56,16 @@ impl MysqlCapabilities {
         statement.text = text.into();
         statement.bindings = bindings;
         Ok(statement)
+    }
+
+    /// What gives stored columns of changed rows back, as reads give them. MariaDB alone does.
+    pub(crate) fn returned(&self, shape: &ChangeShape) -> Result<String, Refusal> {
+        self.measured("RETURNING")?;
+        let scan = Relation::Scan { table: shape.table.clone(), columns: shape.returning.clone() };
+        let fragment = Fragment { relation: scan, output: Vec::new(), parameters: Vec::new() };
+        let dialect = self.dialect(&fragment)?;
+        let columns = shape.returning.iter().map(|column| dialect.scan_column(quote(column.name.as_str())?, column));
+        Ok(format!(" RETURNING {}", columns.collect::<Result<Vec<_>, _>>()?.join(", ")))
     }
 
     /// The dialect for a fragment whose columns have been described.

@@ -14,7 +14,7 @@ use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
 use querygate_driver_api::write::lock::lockable;
 use querygate_driver_api::write::{
-    Begin, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction,
+    Begin, ChangeOp, ChangeShape, Fate, Isolation, Lock, LockStrength, LockWait, Locking, NativeChange, Transaction,
     TxMark, WriteCapabilities, Writer,
 };
 use querygate_driver_api::{Fragment, Refusal, RefusalReason, ValueType};
@@ -48,8 +48,13 @@ impl Writer for MysqlDriver {
         shape.columns().try_for_each(|column| store::keeps(&column.native_type, column.value_type))?;
         let change = shape.printed(print::text(shape, 1, self.flavor())?);
         if !shape.returning.is_empty() {
-            // The server gives nothing back by itself.
-            self.rendering().rendered(&print::found(&change, 1)?)?;
+            match (shape.op, self.flavor()) {
+                (ChangeOp::Insert, Some(Flavor::MariaDb)) => self.rendering().returned(shape).map(drop)?,
+                // The server gives nothing back by itself.
+                (ChangeOp::Insert, Some(Flavor::MySql) | None) | (ChangeOp::Update | ChangeOp::Delete, _) => {
+                    self.rendering().rendered(&print::found(&change, 1)?).map(drop)?;
+                }
+            }
         }
         Ok(Arc::new(change))
     }

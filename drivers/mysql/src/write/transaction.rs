@@ -201,6 +201,28 @@ impl MysqlTransaction {
         Ok(count)
     }
 
+    /// Inserts rows, and gives each as it is stored, with the key that the server gives it.
+    async fn inserted(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
+        let at_once = print::rows_at_once(&change.shape);
+        let returned = self.rendering.returned(&change.shape).map_err(Error::internal)?;
+        let flavor = Some(self.lease.session.flavor);
+        let mut applied = Applied::default();
+        for first in (0..rows.len()).step_by(at_once) {
+            let part = at_once.min(rows.len() - first);
+            let text = print::text(&change.shape, part, flavor).map_err(Error::internal)?;
+            let values = bound(change, rows, first, part)?;
+            let query =
+                sqlx::query_with(AssertSqlSafe(format!("{text}{returned}")), values).persistent(part == at_once);
+            let stored = self.alarm.watch(context, query.fetch_all(&mut self.lease.session.connection)).await?;
+            let stored = stored.map_err(|error| self.failed(&error))?;
+            let mut decoder = Decoder::new(&change.statement, stored.len());
+            stored.iter().try_for_each(|row| decoder.push(row))?;
+            applied.count += stored.len() as u64;
+            applied.keep(decoder.finish()?)?;
+        }
+        Ok(applied)
+    }
+
     /// The rows of a set as they are stored, by their key.
     async fn found(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
         let mut applied = Applied::default();
@@ -296,6 +318,9 @@ impl SourceTransaction for MysqlTransaction {
     async fn apply(&mut self, change: &NativeChange, rows: &ChangeSet, context: &ExecuteContext) -> Result<Applied> {
         self.enter(&change.shape.table, context).await?;
         let wants = !change.shape.returning.is_empty();
+        if wants && change.shape.op == ChangeOp::Insert && self.lease.session.flavor == Flavor::MariaDb {
+            return self.inserted(change, rows, context).await;
+        }
         if wants && rows.rows().columns().iter().take(change.shape.key.len()).any(|key| key.null_count() > 0) {
             let text = "source does not tell the keys that it gives";
             return Err(Error::new(ErrorCode::FeatureNotSupported, text));

@@ -69,7 +69,7 @@ pub(super) fn schema(table: &WriteTarget) -> SchemaRef {
     ))
 }
 
-/// The rows of a change: keys where rows are found by them, then what is stored.
+/// The rows of a change, in the order of its columns: what is stored, and keys by which rows are found.
 fn rows(
     table: &WriteTarget,
     locked: Option<&RecordBatch>,
@@ -78,11 +78,12 @@ fn rows(
     change: &NativeChange,
 ) -> Result<RecordBatch> {
     let mut columns: Vec<ArrayRef> = Vec::new();
-    if let Some(locked) = locked {
-        let key = table.key().iter().filter_map(|place| locked.columns().get(*place));
-        columns.extend(key.map(Arc::clone));
+    for place in table.places_of(change) {
+        let own = assigned.places.iter().position(|own| *own == place).and_then(|at| assigned.columns.get(at));
+        let found = || locked.and_then(|locked| locked.columns().get(place));
+        let values = own.or_else(found).ok_or_else(|| Error::internal("a change of a column without values"))?;
+        columns.push(Arc::clone(values));
     }
-    columns.extend(assigned.columns.iter().map(Arc::clone));
     let named = change.shape.columns().zip(&columns);
     let fields = named.map(|(column, values)| Field::new(column.name.as_str(), values.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
