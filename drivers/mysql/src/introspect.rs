@@ -68,7 +68,8 @@ async fn columns(
     schema: &str,
     table: &str,
 ) -> Result<(Vec<RemoteColumn>, HashMap<Identifier, Declared>)> {
-    let sql = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, COLUMN_COMMENT, TABLE_NAME \
+    let sql = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME, COLUMN_COMMENT, TABLE_NAME, \
+               IF(EXTRA <> '' OR (COLUMN_DEFAULT IS NOT NULL AND COLUMN_DEFAULT <> 'NULL'), 'YES', 'NO') \
                FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
     let rows = fetch(connection, sql, &[schema, table]).await?;
     let (mut columns, mut declared) = (Vec::new(), HashMap::new());
@@ -88,6 +89,7 @@ async fn columns(
             native_type,
             value_type: meaning.map(|(value_type, _)| value_type),
             nullable: text(row, 2)? != "NO",
+            has_default: text(row, 6)? == "YES",
             collation,
             encoding: meaning.map_or(Encoding::Canonical, |(_, encoding)| encoding),
             comment: binary::text(row, 4)?.filter(|comment| !comment.is_empty()),

@@ -35,7 +35,7 @@ const COLUMNS: &str = "WITH RECURSIVE base(num, typ, arguments, required) AS ( \
          FROM base b JOIN pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') \
      SELECT a.attname::text, format_type(b.typ, b.arguments), b.required, col_description(a.attrelid, a.attnum), \
             l.collname::text, coalesce(l.collisdeterministic, true), \
-            d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX') \
+            d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX'), a.atthasdef OR a.attidentity <> '' \
      FROM base b JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd' \
      JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = b.num \
      JOIN pg_database d ON d.datname = current_database() \
@@ -175,6 +175,7 @@ fn column(row: &Row) -> Result<RemoteColumn> {
         name: Identifier::new(cell::<String>(row, 0)?)?,
         value_type: Some(value_type),
         nullable: !cell::<bool>(row, 2)?,
+        has_default: cell(row, 7)?,
         collation: declared::collation(&native_type, named),
         encoding: declared::read_as(&native_type, value_type).map_err(Error::internal)?,
         comment: cell(row, 3)?,

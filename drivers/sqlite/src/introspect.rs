@@ -55,7 +55,7 @@ pub(crate) async fn describe(
     let collated = kind == TableKind::View || sql.to_ascii_uppercase().contains("COLLATE");
     let infos = fetch(
         connection,
-        "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid",
+        "SELECT name, type, \"notnull\", pk, dflt_value IS NOT NULL OR hidden > 1 FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid",
         &[name],
     )
     .await?;
@@ -107,6 +107,7 @@ fn column(info: &SqliteRow, collated: bool) -> Result<RemoteColumn> {
         native_type,
         value_type: meaning.map(|(value_type, _)| value_type),
         nullable: integer(info, 2)? == 0,
+        has_default: integer(info, 4)? != 0,
         collation,
         encoding: meaning.map_or(Encoding::Canonical, |(_, encoding)| encoding),
         comment: None,

@@ -80,6 +80,7 @@ impl Driver for SmallestDriver {
                 native_type: field.data_type().to_string(),
                 value_type: ValueType::from_arrow(field.data_type()),
                 nullable: field.is_nullable(),
+                has_default: false,
                 collation: Collation::Binary,
                 encoding: Encoding::Canonical,
                 comment: None,

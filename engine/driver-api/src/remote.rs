@@ -59,6 +59,8 @@ pub struct RemoteColumn {
     pub value_type: Option<ValueType>,
     /// NULL may be among its values.
     pub nullable: bool,
+    /// Whether the source itself gives it a value in a new row that has none: a default, a counter, an expression.
+    pub has_default: bool,
     /// How the source compares it.
     pub collation: Collation,
     /// How the source stores it.

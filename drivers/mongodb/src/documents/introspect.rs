@@ -90,6 +90,7 @@ fn column(path: String, kinds: Kinds, nullable: bool) -> Result<RemoteColumn> {
     let (value_type, encoding) = kinds.interpret();
     Ok(RemoteColumn {
         nullable,
+        has_default: false,
         name: Identifier::new(path)?,
         native_type: kinds.words(),
         value_type: Some(value_type),

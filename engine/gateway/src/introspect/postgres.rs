@@ -155,6 +155,7 @@ mod tests {
             native_type: native.to_owned(),
             value_type: None,
             nullable: true,
+            has_default: false,
             collation: querygate_driver_api::relation::Collation::Binary,
             encoding: querygate_driver_api::relation::Encoding::Canonical,
             comment: None,

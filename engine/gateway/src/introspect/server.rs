@@ -66,7 +66,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
             enum_type: (reading.enum_name)(table, column)
                 .map(|name| EnumType { name, labels: options.clone() })
                 .filter(|own| is_text && own.is_sound()),
-            required: !column.nullable && !table.primary_key.contains(&column.name),
+            required: !column.nullable && !column.has_default && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
             options,
         }
